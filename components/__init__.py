@@ -1,0 +1,1 @@
+"""Pipeline nodes, one folder each, and the imaging domain that they share."""
