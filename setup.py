@@ -1,0 +1,72 @@
+"""Packaging of Skymill: the packages, what each use of them needs, and the command."""
+
+from setuptools import find_packages, setup
+
+VERSION = "0.1.0"
+
+# The command line, the config and the manifest of a run: no TensorFlow.
+BASE = [
+    "click>=8.1",
+    "numpy>=1.26",
+    "pillow>=10",
+    "pydantic>=2.7",
+    "pyyaml>=6",
+    "rich>=13",
+]
+
+# Asks a running server over REST or gRPC; has no TensorFlow either.
+CLIENT = [
+    "aiohttp>=3.9",
+    "grpcio>=1.66",
+    "protobuf>=5.29,<7",
+]
+
+# Loads a pushed model and answers TensorFlow Serving's API.
+SERVER = [
+    *CLIENT,
+    "grpcio-health-checking>=1.66",
+    "keras>=3.15,<4",
+    "prometheus-client>=0.20",
+    "simplejpeg>=1.8",
+    "tensorflow>=2.21,<2.22",
+    "tensorflow-serving-api>=2.19,<3",
+]
+
+# Everything from a folder of images to a pushed model.
+PIPELINE = [
+    *SERVER,
+    "apache-beam>=2.70,<3",
+    "kfp>=2.16,<2.17",
+    "kfp-kubernetes>=2.16,<2.17",
+    "kfp-pipeline-spec<2.17",
+    "kfp-server-api<2.17",
+    "keras-tuner>=1.4.8,<2",
+    "ml-metadata>=1.21,<1.22",
+    "pyarrow>=14",
+    "rasterio>=1.4",
+    "tensorflow-data-validation>=1.21,<1.22",
+    "tensorflow-metadata>=1.21,<1.22",
+    "tensorflow-model-analysis>=0.52,<0.53",
+    "tfx>=1.21,<1.22",
+]
+
+PACKAGES = ["components", "pipelines", "serving", "trainer"]
+
+setup(
+    name="skymill",
+    version=VERSION,
+    description="From a folder of images to a served model that can be trusted.",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=[*PACKAGES, *(f"{name}.*" for name in PACKAGES)]),
+    package_data={"": ["*.json", "*.proto", "*.yaml", "py.typed"]},
+    install_requires=BASE,
+    extras_require={
+        "client": CLIENT,
+        "server": SERVER,
+        "pipeline": PIPELINE,
+        "all": PIPELINE,
+    },
+    entry_points={"console_scripts": ["skymill = pipelines.cli:main"]},
+)

@@ -1,0 +1,39 @@
+"""Fixtures that every test may use."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Read by TensorFlow when it is first imported, so they are set before any test module is.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Finds a data set that lies outside the repository, or skips the test.
+
+    The folder is `../shared/data` beside the repository, or the one that `SKYMILL_SHARED_DATA`
+    names. Call it with a name: `shared_data("eurosat_rgb")` is the folder's path.
+    """
+    root = Path(os.environ.get("SKYMILL_SHARED_DATA") or REPOSITORY.parent / "shared" / "data")
+
+    def find(name: str) -> Path:
+        path = root / name
+        if not path.exists():
+            pytest.skip(f"needs {name} in ../shared/data (or in $SKYMILL_SHARED_DATA)")
+        return path
+
+    return find
