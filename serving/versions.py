@@ -1,0 +1,279 @@
+"""The version folder `<model_dir>/<name>/<integer>/` that a server watches and a push writes.
+
+A version is complete when its `saved_model.pb` is there, which is why that file is written last.
+A push copies into a hidden folder beside the versions and renames it into place, so a watcher
+sees all of a version or nothing. Local (or locally mounted) file systems only: the atomic rename
+is what everything rests on.
+"""
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from components.raster.errors import SkymillError
+
+MODEL_FILE = "saved_model.pb"
+PROVENANCE_DIR = "provenance"
+
+_STAGING_PREFIX = ".push-"
+_STAGING_LOCK = "lock"
+_LOCK_FILE = ".push.lock"
+
+
+class PushError(SkymillError):
+    """A model cannot be pushed as asked; nothing was published."""
+
+
+class StaleBaselineError(PushError):
+    """The version that the candidate was compared with is no longer the one being served."""
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """One complete version: its number and its folder (`7` and `007` are the same number)."""
+
+    number: int
+    path: Path
+
+
+def list_versions(model_base: Path) -> tuple[Version, ...]:
+    """The complete versions under `model_base`, oldest first; empty when there is no such folder.
+
+    As in TensorFlow Serving a version is a folder whose name is a non-negative integer. One
+    without `saved_model.pb` is still being copied, or never will be, and is left out.
+    """
+    complete = [
+        Version(int(entry.name), entry) for entry in _numbered(model_base) if is_complete(entry)
+    ]
+    return tuple(sorted(complete))
+
+
+def newest_version(model_base: Path) -> Version | None:
+    """The complete version with the highest number, or None."""
+    versions = list_versions(model_base)
+    return versions[-1] if versions else None
+
+
+def is_complete(version_dir: Path) -> bool:
+    """Whether `version_dir` holds a model that may be loaded."""
+    return (version_dir / MODEL_FILE).is_file()
+
+
+def next_version(model_base: Path) -> int:
+    """The number that the next push gets: above every number in use, complete or not, or used."""
+    in_use = [int(entry.name) for entry in _numbered(model_base)]
+    return max([*in_use, _last_pushed(model_base)], default=0) + 1
+
+
+def push_version(
+    src_dir: Path,
+    model_base: Path,
+    *,
+    expected_baseline: int | None,
+    provenance: Mapping[str, bytes | Path] | None = None,
+    keep: int = 2,
+    served: int | None = None,
+    not_served: Collection[int] = (),
+) -> int:
+    """Publish the SavedModel in `src_dir` as a new version and return its number.
+
+    Args:
+        src_dir: the SavedModel; copied whole, symbolic links followed.
+        model_base: `<model_dir>/<name>`; made when absent.
+        expected_baseline: the version that the candidate was compared with; None when there was
+            none. The push is refused unless it is still the newest one.
+        provenance: files to lay into the version's `provenance/` folder, by relative name, as
+            bytes or as a file to copy.
+        keep: how many older versions stay beside the new one. The baseline and the served
+            version are kept whatever this says.
+        served: the version that a server reports it is serving, where one was asked.
+        not_served: versions newer than the baseline which are known not to be served (broken, or
+            rolled back), and so do not make the baseline stale.
+
+    Raises:
+        PushError: `src_dir` is no SavedModel, or an argument is out of range.
+        StaleBaselineError: another version became the newest or the served one meanwhile.
+    """
+    files = _checked_provenance(provenance or {})
+    if not is_complete(src_dir):
+        raise PushError(f"{src_dir} holds no {MODEL_FILE}: give the folder of a SavedModel.")
+    if keep < 0:
+        raise PushError(f"keep is {keep}: the number of older versions to keep is 0 or more.")
+    model_base.mkdir(parents=True, exist_ok=True)
+
+    def check_baseline() -> None:
+        _refuse_stale_baseline(model_base, expected_baseline, served, not_served)
+
+    check_baseline()  # before the copy, which may be long, and again when it counts
+    with _staging(model_base) as staging:
+        candidate = staging / "version"
+        _copy_model(src_dir, candidate, files)
+        with _locked(model_base):
+            check_baseline()
+            number = _claim(candidate, model_base)
+            protected = {number, served, expected_baseline}
+            _retire(model_base, staging, keep=keep, protected=protected)
+    return number
+
+
+def _numbered(model_base: Path) -> list[Path]:
+    if not model_base.is_dir():
+        return []
+    return [e for e in model_base.iterdir() if e.name.isascii() and e.name.isdigit()]
+
+
+def _refuse_stale_baseline(
+    model_base: Path, expected: int | None, served: int | None, not_served: Collection[int]
+) -> None:
+    numbers = [v.number for v in list_versions(model_base) if v.number not in not_served]
+    newest = numbers[-1] if numbers else None
+    if served is not None and served != expected:
+        found = f"version {served} is being served"
+    elif newest != expected:
+        found = "there is no version" if newest is None else f"version {newest} is the newest"
+    else:
+        return
+    compared = "no baseline" if expected is None else f"version {expected}"
+    raise StaleBaselineError(
+        f"The candidate was compared with {compared}, but in {model_base} {found} now. "
+        "Evaluate it against that one and push again."
+    )
+
+
+def _checked_provenance(files: Mapping[str, bytes | Path]) -> Mapping[PurePosixPath, bytes | Path]:
+    checked: dict[PurePosixPath, bytes | Path] = {}
+    for name, content in files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise PushError(
+                f"Provenance file {name!r}: give a relative name inside {PROVENANCE_DIR}/."
+            )
+        checked[path] = content
+    return checked
+
+
+def _copy_model(
+    src_dir: Path, dst_dir: Path, provenance: Mapping[PurePosixPath, bytes | Path]
+) -> None:
+    """Copy with everything durable on disk, and the file that makes the version complete last."""
+    dst_dir.mkdir()
+    for src in sorted(src_dir.rglob("*")):
+        dst = dst_dir / src.relative_to(src_dir)
+        if src.is_dir():
+            dst.mkdir(exist_ok=True)
+        elif src != src_dir / MODEL_FILE:
+            _write_durably(dst, src)
+    for name, content in provenance.items():
+        _write_durably(dst_dir / PROVENANCE_DIR / name, content)
+    _write_durably(dst_dir / MODEL_FILE, src_dir / MODEL_FILE)
+    for folder in [d for d in dst_dir.rglob("*") if d.is_dir()] + [dst_dir]:
+        _sync_folder(folder)
+
+
+def _write_durably(dst: Path, content: bytes | Path) -> None:
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    with dst.open("wb") as out:
+        if isinstance(content, bytes):
+            out.write(content)
+        else:
+            with content.open("rb") as source:
+                shutil.copyfileobj(source, out, 1 << 20)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _claim(candidate: Path, model_base: Path) -> int:
+    """Rename the candidate to the next free number.
+
+    The lock already keeps pushes apart; where a file system does not honour it, the rename
+    fails on a number that was taken meanwhile, and the next one is tried.
+    """
+    number = next_version(model_base)
+    while (model_base / str(number)).exists() or not _renamed(candidate, model_base / str(number)):
+        number += 1
+    _sync_folder(model_base)
+    (model_base / _LOCK_FILE).write_text(f"{number}\n")
+    return number
+
+
+def _renamed(src: Path, dst: Path) -> bool:
+    try:
+        src.rename(dst)
+    except OSError:
+        if dst.exists():
+            return False
+        raise
+    return True
+
+
+def _last_pushed(model_base: Path) -> int:
+    """The number of the last push, which may have been removed since and is not used again."""
+    try:
+        return int((model_base / _LOCK_FILE).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def _retire(model_base: Path, staging: Path, *, keep: int, protected: set[int | None]) -> None:
+    """Move old versions out of sight, at once each; the staging folder's end deletes them."""
+    versions = list_versions(model_base)
+    newest_kept = {version.number for version in versions[-(keep + 1) :]}
+    for version in versions:
+        if version.number not in newest_kept | protected:
+            version.path.rename(staging / f"old-{version.path.name}")
+
+
+@contextmanager
+def _locked(model_base: Path) -> Iterator[None]:
+    """Keep other pushes to `model_base` out, in this process and in others."""
+    with (model_base / _LOCK_FILE).open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _staging(model_base: Path) -> Iterator[Path]:
+    """A hidden folder of this push's own, on the versions' file system, gone afterwards.
+
+    It is locked for as long as the push lives, so that the next push can tell what a crashed one
+    left behind from what is being written.
+    """
+    staging = model_base / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
+    with _locked(model_base):
+        _remove_leftovers(model_base)
+        staging.mkdir()
+        alive = (staging / _STAGING_LOCK).open("w")
+        fcntl.flock(alive, fcntl.LOCK_EX)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        alive.close()
+
+
+def _remove_leftovers(model_base: Path) -> None:
+    for staging in model_base.glob(f"{_STAGING_PREFIX}*"):
+        if staging.is_dir() and not _is_alive(staging):
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_alive(staging: Path) -> bool:
+    with suppress(FileNotFoundError), (staging / _STAGING_LOCK).open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
