@@ -1,0 +1,49 @@
+"""How an image of any shape meets the model: the image half of the served contract."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from components.raster.frozen import Frozen
+
+Fit = Literal["stretch", "pad", "crop"]
+
+JPEG_MAGIC = b"\xff\xd8\xff"
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+JPEG_SCAN_MARKER = b"\xff\xda"
+
+
+class Refusal(StrEnum):
+    """Why the decoder refuses an image; the served graph's error message begins with it."""
+
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TOO_MANY_BYTES = "too_many_bytes"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MUCH_WORK = "too_much_work"
+    CORRUPT = "corrupt"
+
+
+class ImageSpec(Frozen):
+    """The shape a model sees and what the decoder will take on to get there.
+
+    The decoder is bounded by what the file's header declares, before a pixel is decoded. A clock
+    would make the outcome depend on the machine, so time is bounded by what decides it: the pixels
+    times the number of JPEG scans (each scan of a progressive file touches every pixel again).
+    """
+
+    height_px: int = Field(default=64, ge=8, le=4096)
+    width_px: int = Field(default=64, ge=8, le=4096)
+    fit: Fit = Field(
+        default="stretch",
+        description="stretch: to the shape, whatever the aspect; pad: whole image, zeros around; "
+        "crop: fill the shape, cut what stands over at the centre.",
+    )
+    max_bytes: int = Field(default=64 * 2**20, ge=1024)
+    max_pixels: int = Field(default=2**26, ge=64, description="height times width, as decoded.")
+    max_scan_pixels: int = Field(default=10 * 2**26, ge=64, description="pixels times JPEG scans.")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of what the model sees; C is always 3 (RGB)."""
+        return (self.height_px, self.width_px, 3)

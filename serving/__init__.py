@@ -1,0 +1,1 @@
+"""The served contract: decoding, signatures, the version folder, the server and its client."""
