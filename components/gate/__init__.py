@@ -1,0 +1,1 @@
+"""Gates keep their evidence: a check publishes a report and succeeds, a stop node raises."""

@@ -1,0 +1,46 @@
+"""Stop nodes: they raise what a check has found, and nothing else, so that they need no retry.
+
+They publish nothing. A node that must wait for a gate says so with `add_upstream_node(stop)`.
+"""
+
+from typing import Any
+
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.types import BaseChannel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec
+
+from components.gate.artifact import GateReport, Rejects
+from components.gate.executor import Executor
+
+
+class StopSpec(ComponentSpec):
+    PARAMETERS = {}
+    INPUTS = {"report": ChannelParameter(type=GateReport)}
+    OUTPUTS = {}
+
+
+class StopOnRejectsSpec(ComponentSpec):
+    PARAMETERS = {}
+    INPUTS = {"rejects": ChannelParameter(type=Rejects)}
+    OUTPUTS = {}
+
+
+class Stop(BaseComponent):
+    """Fails the run unless every finding of `report` has passed."""
+
+    SPEC_CLASS = StopSpec
+    EXECUTOR_SPEC = ExecutorClassSpec(Executor)
+
+    def __init__(self, report: BaseChannel[Any]) -> None:
+        super().__init__(StopSpec(report=report))
+
+
+class StopOnRejects(BaseComponent):
+    """Fails the run when ingest has refused more than the configured fraction."""
+
+    SPEC_CLASS = StopOnRejectsSpec
+    EXECUTOR_SPEC = ExecutorClassSpec(Executor)
+
+    def __init__(self, rejects: BaseChannel[Any]) -> None:
+        super().__init__(StopOnRejectsSpec(rejects=rejects))

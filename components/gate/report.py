@@ -1,0 +1,156 @@
+"""What a check found, as a value and as the file `report.json`."""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TypeAlias
+
+from components.raster.errors import DataError, SkymillError
+
+REPORT_FILE = "report.json"
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule applied to one subject.
+
+    `gate` is the check that looked, `rule` what it demands, `subject` the feature, metric, slice
+    or reason in question, and `detail` a sentence with the value, the bound and what to do.
+    """
+
+    gate: str
+    rule: str
+    passed: bool
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """All that one check found, and the facts (counts, versions) that it saw.
+
+    A report without findings has passed: nothing was demanded. A check that could not look must
+    say so with a failed finding, never by leaving findings out.
+    """
+
+    gate: str
+    findings: tuple[Finding, ...] = ()
+    facts: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return all(finding.passed for finding in self.findings)
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if not finding.passed)
+
+    def to_json(self) -> str:
+        """Strict JSON; a number that is not finite becomes the string "nan", "inf" or "-inf"."""
+        document = {
+            "gate": self.gate,
+            "passed": self.passed,
+            "findings": [asdict(finding) for finding in self.findings],
+            "facts": _finite(dict(self.facts)),
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "GateReport":
+        """The inverse of `to_json`; raises DataError when `text` is no report."""
+        try:
+            document = json.loads(text)
+            findings = tuple(Finding(**finding) for finding in document["findings"])
+            report = cls(str(document["gate"]), findings, document["facts"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"not a gate report ({error!r}): {text[:120]!r}") from error
+        if report.passed is not document.get("passed", report.passed):
+            raise DataError(f"gate report {report.gate!r} contradicts its own findings")
+        return report
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write to a local path atomically, or to a uri in one object."""
+        place = os.fspath(path)
+        if "://" in place:
+            _gfile(place, "w", self.to_json())
+            return
+        folder = os.path.dirname(os.path.abspath(place))
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".report-", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(self.to_json())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, place)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "GateReport":
+        """The report in the file or object `path`; raises DataError when there is none."""
+        place = os.fspath(path)
+        try:
+            text = _gfile(place, "r") if "://" in place else _local(place)
+        except OSError as error:
+            raise DataError(f"no gate report at {place}: run the check again ({error})") from error
+        return cls.from_json(text)
+
+
+class GateFailed(SkymillError):
+    """A gate blocked the run; `report` holds why, and stays readable where it was published."""
+
+    def __init__(self, report: GateReport) -> None:
+        super().__init__(message(report))
+        self.report = report
+
+
+def message(report: GateReport) -> str:
+    """One line that sums up, then one for every failed finding."""
+    failed = report.failed
+    if not failed:
+        return f"gate {report.gate!r} passed ({len(report.findings)} findings)"
+    lines = [
+        f"gate {report.gate!r} blocked the run: {len(failed)} of {len(report.findings)} failed"
+    ]
+    lines += [f"  {f.gate}: {f.rule}: {f.subject}: {f.detail}" for f in failed]
+    return "\n".join(lines)
+
+
+def require_passed(report: GateReport) -> None:
+    """Raises GateFailed, naming every failed finding, unless the report has passed."""
+    if not report.passed:
+        raise GateFailed(report)
+
+
+def _finite(value: JSON) -> JSON:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _local(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _gfile(uri: str, mode: str, text: str | None = None) -> str:
+    import tensorflow as tf  # only for object stores, which local runs never touch
+
+    try:
+        with tf.io.gfile.GFile(uri, mode) as file:
+            if text is None:
+                return str(file.read())
+            file.write(text)
+            return text
+    except tf.errors.OpError as error:
+        raise OSError(str(error)) from error
