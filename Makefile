@@ -1,0 +1,53 @@
+# `make demo` and `make test` do whatever set-up is missing; `make help` lists the rest.
+
+PYTHON ?=
+DATA ?=
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+PACKAGES := components pipelines serving trainer scripts
+# Our own layers keep their own quiet; this is for the C++ below them.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint slow bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r target text; do printf '%-14s %s\n' "$$target" "$$text"; done
+
+demo: $(READY) ## from images to predictions of a served model; DATA=folder takes your own
+	@$(BIN)/python -m pipelines.cli demo $(if $(DATA),--data "$(DATA)")
+
+test: $(READY) ## the tests that take minutes
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+check: lint test ## lint, types and tests: all that a change must pass
+
+lint: $(READY) ## ruff and strict typing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m mypy $(PACKAGES)
+
+slow: $(READY) ## the tests that take longer
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+bench: $(READY) ## the figures in benchmarks/
+	@set -e; for file in benchmarks/[a-z]*.py; do \
+		echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
+
+setup: $(READY) ## only the set-up, in .venv; PYTHON=python3.12 chooses the Python
+
+lock: $(READY) ## resolve requirements/ anew, keeping what still fits; UPGRADE=1 takes the newest
+	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+clean: ## remove what set-up made
+	rm -rf .venv .tools .wheels skymill.egg-info
+
+# A Python that was named may not be the one in .venv, so the set-up looks again.
+$(READY): requirements/lock.txt requirements/tools.txt setup.py \
+		scripts/bootstrap.sh scripts/bootstrap.py scripts/old_glibc.py $(if $(PYTHON),FORCE)
+	@PYTHON="$(PYTHON)" sh scripts/bootstrap.sh
+
+FORCE:

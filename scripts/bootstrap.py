@@ -1,0 +1,139 @@
+"""Makes the repository's virtual environment: `.venv`, exactly as the lock says.
+
+Run by `make` through bootstrap.sh, with a Python that has pip or ensurepip. Every step can be
+repeated, and the stamp that tells `make` that all is well is written last: a set-up that was
+interrupted goes on where it stopped. Only the standard library is used.
+"""
+
+import fcntl
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from old_glibc import PATCHED_GLIBC, SetupError, glibc_version, lock_for
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TOOLS = REPOSITORY / ".tools"
+VENV = REPOSITORY / ".venv"
+STAMP = VENV / ".ready"
+LOCK = REPOSITORY / "requirements" / "lock.txt"
+
+
+def unsupported(system: str, machine: str, glibc: tuple[int, int] | None) -> str | None:
+    """Why Skymill's dependencies have no wheels for a system, or None if they have."""
+    if (system, machine) == ("Darwin", "arm64"):
+        return None
+    if (system, machine) != ("Linux", "x86_64"):
+        return (
+            f"{system} on {machine} has no wheels of TensorFlow Data Validation; "
+            "use Linux on x86_64 (a container or WSL will do) or macOS on Apple silicon"
+        )
+    if glibc is None:
+        return "this Linux has no GNU C library; use a distribution with glibc, such as Debian"
+    if glibc < PATCHED_GLIBC:
+        return f"glibc {glibc[0]}.{glibc[1]} is too old; Debian 12 and Ubuntu 22.04 are the oldest"
+    return None
+
+
+def uv_environment(environment: Mapping[str, str], pip: Sequence[str]) -> dict[str, str]:
+    """The environment for uv, with the package index and certificates that pip is set to use."""
+    settings = dict(environment)
+    for option, variable in (("index-url", "UV_DEFAULT_INDEX"), ("cert", "SSL_CERT_FILE")):
+        query = [*pip, "config", "get", f"global.{option}"]
+        found = subprocess.run(query, capture_output=True, text=True, check=False)
+        value = environment.get(f"PIP_{option.upper().replace('-', '_')}") or found.stdout.strip()
+        if value:
+            settings.setdefault(variable, value)
+    return settings
+
+
+def find_pip() -> list[str]:
+    """The command of a pip: this Python's own, or one in a small environment under .tools."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    python = TOOLS / "pip" / "bin" / "python"
+    if not python.exists():
+        run([sys.executable, "-m", "venv", "--clear", str(TOOLS / "pip")])
+    return [str(python), "-m", "pip"]
+
+
+def install_uv(pip: Sequence[str]) -> str:
+    """The path of the pinned uv, which lies in .tools and touches no other environment."""
+    wanted = REPOSITORY / "requirements" / "tools.txt"
+    folder = TOOLS / "uv"
+    program, installed = folder / "bin" / "uv", folder / "installed.txt"
+    if not (installed.exists() and installed.read_bytes() == wanted.read_bytes()):
+        options = ["--quiet", "--upgrade", "--target", str(folder), "--require-hashes"]
+        run([*pip, "install", *options, "-r", str(wanted)])
+        installed.write_bytes(wanted.read_bytes())
+    return str(program)
+
+
+def make_venv(uv: str) -> None:
+    """An empty environment of this Python, unless there is one already."""
+    python = VENV / "bin" / "python"
+    query = [str(python), "-c", "import sys; print(*sys.version_info[:2])"]
+    if python.exists():
+        found = subprocess.run(query, capture_output=True, text=True, check=False)
+        if found.stdout.split() == [str(part) for part in sys.version_info[:2]]:
+            return
+    run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)])
+
+
+def install(uv: str, lock: Path, environment: Mapping[str, str]) -> None:
+    """Brings .venv to what the lock says, and Skymill itself with it, editable."""
+    target = ["--python", str(VENV / "bin" / "python")]
+    # Packages that come as source are built, without a compiler, by what the lock pins as well.
+    build = ["--build-constraints", str(LOCK), "--require-build-hashes"]
+    options = ["--quiet", "--preview-features", "build-dependency-hashes", *target, *build]
+    run([uv, "pip", "sync", *options, "--require-hashes", str(lock)], environment)
+    run([uv, "pip", "install", *options, "--no-deps", "--editable", str(REPOSITORY)], environment)
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    """Runs a command, whose failure ends the set-up."""
+    if subprocess.run(command, env=environment, check=False).returncode:
+        raise SetupError(f"`{' '.join(command)}` failed: see its message above")
+
+
+def set_up() -> None:
+    """Does all that is missing."""
+    STAMP.unlink(missing_ok=True)
+    os.environ |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+    pip = find_pip()
+    environment = uv_environment(os.environ, pip)
+    uv = install_uv(pip)
+    make_venv(uv)
+    lock = VENV / "lock.txt"
+    lock.write_text(lock_for(glibc_version(), LOCK.read_text(), REPOSITORY / ".wheels", pip))
+    print(
+        "Installing what requirements/lock.txt lists; the first time that is 1.5 GB ...", flush=True
+    )
+    install(uv, lock, environment)
+    STAMP.touch()
+
+
+def main() -> None:
+    """Sets the repository up, one process at a time."""
+    problem = unsupported(platform.system(), platform.machine(), glibc_version())
+    if problem:
+        sys.exit(f"set-up: {problem}")
+    TOOLS.mkdir(exist_ok=True)
+    print(f"Setting up .venv with Python {platform.python_version()} ...", flush=True)
+    started = time.monotonic()
+    with (TOOLS / "lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        try:
+            set_up()
+        except SetupError as error:
+            sys.exit(f"set-up: {error}")
+    print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)
+
+
+if __name__ == "__main__":
+    main()
