@@ -1,0 +1,1 @@
+"""The one pipeline definition, its configuration, and the commands that run it."""

@@ -1,0 +1,1 @@
+"""The demonstration: a made land-cover collection and what is shown with it."""
