@@ -1,0 +1,78 @@
+"""The command line: what each command takes, and which module does it.
+
+Nothing heavy is imported here or by a command's module before the command runs, so that
+``skymill --help`` answers at once.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from components.raster.errors import SkymillError
+
+#: Exit codes, for scripts. Click itself uses 2 for a wrong call.
+EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
+
+_COMMANDS = {
+    "init": "Look at a folder of images and write a configuration that runs.",
+    "run": "Run the pipeline: from images to a pushed model.",
+    "runs": "List past runs, or show one with its lineage.",
+    "schema": "Show the data schema, or accept the one that a run inferred.",
+    "serve": "Serve the pushed model over gRPC and REST.",
+    "predict": "Send images to a server and print its answers.",
+    "config": "Check a configuration, or print its JSON schema.",
+    "demo": "The whole way on a made collection, or on your own class folders.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module: Any = importlib.import_module(f"pipelines.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="skymill", prog_name="skymill")
+def cli() -> None:
+    """Imagery goes in; a model that can be trusted is served.
+
+    Exit codes: 0 done, 1 failed, 2 wrong call or configuration, 3 a gate blocked the run.
+    """
+
+
+def main() -> None:
+    """Runs the command line; an error that a user can act on is a message, not a traceback."""
+    try:
+        code = cli(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit("Interrupted.")
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_FAILED)
+    except SkymillError as error:
+        click.echo(f"skymill: {error}", err=True)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: SkymillError) -> int:
+    from components.raster.errors import ConfigError
+
+    return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED

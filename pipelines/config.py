@@ -1,0 +1,131 @@
+"""The one configuration tree, and how it is read from a user's YAML."""
+
+import difflib
+import json
+import os
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from components.baseline.config import BaselineConfig
+from components.data_check.config import DataCheckConfig
+from components.evaluation.config import EvaluationConfig
+from components.infra_check.config import InfraCheckConfig
+from components.ingest.config import IngestConfig
+from components.push.config import PushConfig
+from components.raster.errors import ConfigError
+from components.raster.frozen import Frozen
+from components.raster.location import Location
+from components.schema.config import SchemaConfig
+from components.statistics.config import StatisticsConfig
+from trainer.config import TrainConfig
+
+
+class BeamConfig(Frozen):
+    """Where the Beam steps run."""
+
+    args: tuple[str, ...] = Field(
+        default=(),
+        description="Beam's own pipeline options, such as --runner=FlinkRunner; the default runs "
+        "in this process.",
+    )
+
+
+class PipelineConfig(Frozen):
+    """Everything a run depends on. Relative paths are taken from the configuration's folder."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="The model's name as well.")
+    workspace: Location = Field(
+        default="skymill", description="Where runs, artifacts and lineage lie."
+    )
+    ingest: IngestConfig
+    statistics: StatisticsConfig = StatisticsConfig()
+    schema_: SchemaConfig = Field(default=SchemaConfig(), alias="schema")
+    data_check: DataCheckConfig = DataCheckConfig()
+    train: TrainConfig = TrainConfig()
+    baseline: BaselineConfig = BaselineConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    infra_check: InfraCheckConfig = InfraCheckConfig()
+    push: PushConfig
+    beam: BeamConfig = BeamConfig()
+
+
+def load_config(path: str) -> PipelineConfig:
+    """Reads and checks a YAML file.
+
+    Raises:
+        ConfigError: the file is missing, is no YAML, or names a key or a value that cannot be; the
+            message lists every finding with its key, its value and what would be right.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            tree = yaml.load(file, Loader=_UniqueKeys)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}). Write one with: skymill init FOLDER"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not valid YAML: {error}") from error
+    return parse_config(tree, base_dir=os.path.dirname(os.path.abspath(path)), source=path)
+
+
+def parse_config(tree: Any, base_dir: str, source: str = "config") -> PipelineConfig:
+    """Checks a tree of plain values; `load_config` with the reading left out."""
+    try:
+        return PipelineConfig.model_validate(tree, context={"base_dir": base_dir})
+    except ValidationError as error:
+        findings = "\n".join(f"  {_explain(finding)}" for finding in error.errors())
+        count = error.error_count()
+        noun = "thing" if count == 1 else "things"
+        raise ConfigError(f"{source}: {count} {noun} to correct:\n{findings}") from error
+
+
+def config_json_schema() -> str:
+    """The JSON schema of a configuration file, for editors."""
+    return json.dumps(PipelineConfig.model_json_schema(by_alias=True), indent=2) + "\n"
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML keeps the last of two equal keys in silence; here the second one is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands here twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _explain(finding: Any) -> str:
+    key = ".".join(str(part) for part in finding["loc"]) or "(the whole file)"
+    if finding["type"] == "extra_forbidden":
+        return f"{key}: unknown key.{_nearest(finding['loc'])}"
+    if finding["type"] == "missing":
+        return f"{key}: is required and missing."
+    return f"{key}: {finding['input']!r} is not accepted: {finding['msg']}."
+
+
+def _nearest(loc: tuple[str | int, ...]) -> str:
+    known = _known_keys(loc[:-1])
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    return f" Known here: {', '.join(known)}." if known else ""
+
+
+def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
+    """The keys of the model at a place in the tree; empty where the place has several shapes."""
+    model: Any = PipelineConfig
+    for part in loc:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        if part not in fields:
+            return []
+        model = fields[str(part)].annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return []
+    return sorted(field.alias or name for name, field in model.model_fields.items())

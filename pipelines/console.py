@@ -1,0 +1,59 @@
+"""What a person sees: our own lines on the terminal, the frameworks' noise in a log file."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """The terminal behind the redirection: results go to ``out``, progress to ``err``."""
+
+    out: Console
+    err: Console
+
+
+@contextlib.contextmanager
+def noise_to(log_path: str) -> Iterator[Terminal]:
+    """Sends file descriptors 1 and 2 to a log file; yields the terminal that was behind them.
+
+    TensorFlow, Beam and their native libraries write to the descriptors themselves, so redirecting
+    ``sys.stderr`` would not reach them. Child processes inherit the log as well.
+    """
+    os.makedirs(os.path.dirname(os.path.abspath(log_path)), exist_ok=True)
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    with _behind(1) as out, _behind(2) as err:
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        yield Terminal(out, err)
+
+
+@contextlib.contextmanager
+def _behind(descriptor: int) -> Iterator[Console]:
+    """A console on what a descriptor points at now; at the end the descriptor points there again."""
+    streams = {1: sys.stdout, 2: sys.stderr}
+    streams[descriptor].flush()
+    kept = os.dup(descriptor)
+    with os.fdopen(kept, "w", encoding="utf-8") as terminal:
+        try:
+            yield Console(file=terminal, highlight=False)
+        finally:
+            streams[descriptor].flush()
+            terminal.flush()
+            os.dup2(kept, descriptor)
+
+
+def quiet_frameworks() -> None:
+    """Lowers the frameworks' own verbosity; to be called by a main before it imports any."""
+    for name, value in {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONWARNINGS": "ignore",
+    }.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,93 @@
+"""What a run tells while it goes on: a line for each node, and one that moves with the training."""
+
+import glob
+import json
+import os
+import threading
+import time
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+from pipelines.record import NodeRecord
+
+_MARKS = {
+    "complete": "[green]done[/]  ",
+    "cached": "[cyan]cached[/]",
+    "failed": "[red]failed[/]",
+    "stopped": "[red]stop[/]  ",
+}
+
+
+class Progress:
+    """Prints a line when a node ends; on a terminal a moving line shows the node that runs.
+
+    Args:
+        console: where to print; anything but a terminal gets whole lines only.
+        epochs: a glob of the files to which training adds a JSON line an epoch.
+    """
+
+    def __init__(self, console: Console, epochs: str) -> None:
+        self._console = console
+        self._epochs = epochs
+        self._status: Status | None = None
+        self._ended = threading.Event()
+
+    def say(self, text: str) -> None:
+        """Shows what goes on before the first node and after the last."""
+        self._move(text)
+
+    def observe(self, node: NodeRecord) -> None:
+        """Takes a node's start or end."""
+        if node.state == "running":
+            self._move(node.node_id)
+            return
+        self.close()
+        mark = _MARKS.get(node.state, node.state)
+        self._console.print(f"  {mark} {node.node_id:<20} {node.seconds:6.1f} s")
+
+    def close(self) -> None:
+        """Ends the moving line."""
+        self._ended.set()
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+    def _move(self, text: str) -> None:
+        self.close()
+        self._ended = threading.Event()
+        if self._console.is_terminal:
+            self._status = self._console.status(escape(text))
+            self._status.start()
+        args = (text, time.time(), self._ended, self._status)
+        threading.Thread(target=self._follow, args=args, daemon=True).start()
+
+    def _follow(
+        self, text: str, began: float, ended: threading.Event, status: Status | None
+    ) -> None:
+        shown = ""
+        while not ended.wait(0.5):
+            epoch = _last_epoch(self._epochs, since=began)
+            if status:
+                status.update(f"{escape(text)} {time.time() - began:.0f} s  {escape(epoch)}")
+            elif epoch != shown:
+                self._console.print(f"         {escape(epoch)}")
+            shown = epoch
+
+
+def _last_epoch(pattern: str, since: float) -> str:
+    """The newest epoch that training has written down since a moment, as a person reads it."""
+    files = [path for path in glob.glob(pattern, recursive=True) if os.path.getmtime(path) >= since]
+    if not files:
+        return ""
+    with open(max(files, key=os.path.getmtime), encoding="utf-8") as file:
+        lines = [line for line in file if line.endswith("\n")]
+    if not lines:
+        return ""
+    epoch = json.loads(lines[-1])
+    return "  ".join(f"{name} {_short(value)}" for name, value in epoch.items())
+
+
+def _short(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

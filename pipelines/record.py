@@ -1,0 +1,136 @@
+"""What is kept of a run: its outcome, its nodes and where their evidence lies (``run.json``)."""
+
+import datetime
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from components.raster.errors import DataError
+
+RECORD_FILE = "run.json"
+RUNNING, SUCCEEDED, BLOCKED, FAILED = "running", "succeeded", "blocked", "failed"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One output of a node: its type, its place, and its id in the lineage store."""
+
+    type_name: str
+    uri: str
+    artifact_id: int
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """One node of a run.
+
+    Attributes:
+        state: ``running``, ``complete``, ``cached``, ``failed``, or ``stopped`` where a gate
+            raised.
+        inputs: artifact ids by channel: the edges of the lineage.
+    """
+
+    node_id: str
+    state: str
+    seconds: float = 0.0
+    inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    outputs: dict[str, tuple[Artifact, ...]] = field(default_factory=dict)
+
+    def uri(self, channel: str) -> str:
+        """Where a channel's only artifact lies."""
+        return self.outputs[channel][0].uri
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run so far, or a finished one. Times are ISO 8601 in UTC."""
+
+    run_id: str
+    name: str
+    started: str
+    outcome: str = RUNNING
+    ended: str = ""
+    reason: str = ""
+    fingerprint: str = ""
+    process_id: int = 0
+    nodes: tuple[NodeRecord, ...] = ()
+
+    def node(self, node_id: str) -> NodeRecord | None:
+        """The finished node of that name, or None where the run did not get there."""
+        done = (n for n in self.nodes if n.node_id == node_id and n.outputs)
+        return next(done, None)
+
+    def with_node(self, node: NodeRecord) -> "RunRecord":
+        """The record with one node added, or replaced where it is known already."""
+        others = tuple(n for n in self.nodes if n.node_id != node.node_id)
+        return replace(self, nodes=(*others, node))
+
+    def closed(self, outcome: str, reason: str = "") -> "RunRecord":
+        """The record of a run that ended now."""
+        return replace(self, outcome=outcome, reason=reason, ended=utc_now())
+
+
+def utc_now() -> str:
+    """This moment in UTC, to the second, as ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time and does not collide within a microsecond."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+def write_record(folder: str, record: RunRecord) -> None:
+    """Puts ``run.json`` in place in one step, so that a reader never meets half of it."""
+    os.makedirs(folder, exist_ok=True)
+    partial = os.path.join(folder, f".{RECORD_FILE}.partial")
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(asdict(record), file, indent=1)
+    os.replace(partial, os.path.join(folder, RECORD_FILE))
+
+
+def read_record(folder: str) -> RunRecord:
+    """Reads a run's record; a run whose process is gone without a word counts as failed.
+
+    Raises:
+        DataError: there is no readable record in the folder.
+    """
+    path = os.path.join(folder, RECORD_FILE)
+    try:
+        with open(path, encoding="utf-8") as file:
+            tree = json.load(file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no readable record of a run ({error}).") from error
+    record = RunRecord(**{**tree, "nodes": tuple(_node(node) for node in tree["nodes"])})
+    if record.outcome == RUNNING and not _alive(record.process_id):
+        return replace(record, outcome=FAILED, reason="the process ended without a word")
+    return record
+
+
+def list_records(runs_dir: str) -> list[RunRecord]:
+    """The records of all runs, the newest first."""
+    if not os.path.isdir(runs_dir):
+        return []
+    names = sorted(os.listdir(runs_dir), reverse=True)
+    folders = (os.path.join(runs_dir, name) for name in names)
+    return [read_record(f) for f in folders if os.path.exists(os.path.join(f, RECORD_FILE))]
+
+
+def _node(tree: dict[str, Any]) -> NodeRecord:
+    outputs = {
+        channel: tuple(Artifact(**artifact) for artifact in artifacts)
+        for channel, artifacts in tree["outputs"].items()
+    }
+    inputs = {channel: tuple(ids) for channel, ids in tree["inputs"].items()}
+    return NodeRecord(**{**tree, "inputs": inputs, "outputs": outputs})
+
+
+def _alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,57 @@
+"""Where a pipeline keeps what it makes: one folder for runs, artifacts, lineage and models."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.raster.errors import SkymillError
+
+
+class WorkspaceBusyError(SkymillError):
+    """Another run is going on in the same workspace."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The layout below the configured workspace."""
+
+    root: str
+
+    @property
+    def artifacts(self) -> str:
+        """TFX's pipeline root."""
+        return os.path.join(self.root, "artifacts")
+
+    @property
+    def metadata(self) -> str:
+        """The lineage store, an ML Metadata database in SQLite."""
+        return os.path.join(self.root, "metadata.sqlite")
+
+    @property
+    def runs(self) -> str:
+        """One folder for each run: record, configuration, log, summary."""
+        return os.path.join(self.root, "runs")
+
+    def run_dir(self, run_id: str) -> str:
+        """The folder of one run."""
+        return os.path.join(self.runs, run_id)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the workspace for one run; the system lets go of it if the process dies.
+
+        Raises:
+            WorkspaceBusyError: another run holds it.
+        """
+        os.makedirs(self.root, exist_ok=True)
+        with open(os.path.join(self.root, ".lock"), "w", encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise WorkspaceBusyError(
+                    f"{self.root}: another run is going on here. Wait for it, or give this one "
+                    "another `workspace`."
+                ) from error
+            yield
