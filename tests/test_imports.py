@@ -1,0 +1,176 @@
+"""The arrows between the packages, read from their imports.
+
+components.raster <- serving <- {trainer, components.<node>} <- pipelines
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("components", "pipelines", "serving", "trainer")
+# Folders of components/ whose pure parts other nodes may use.
+SHARED_NODES = ("components.gate",)
+TFX_MODULES = ("trainer.run", "trainer.tune")
+HEAVY = ("tensorflow", "tf_keras", "keras", "tfx", "apache_beam", "tensorflow_serving")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of ours and what it imports; `at_start` is what merely importing it loads."""
+
+    name: str
+    everywhere: frozenset[str]
+    at_start: frozenset[str]
+
+
+def layer(module: str) -> str:
+    """The part of the house that a module belongs to: a package, or a folder of components/."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "components" else parts[0]
+
+
+def may_import(importer: str, imported: str) -> bool:
+    """Whether the arrows allow one module of ours to import another."""
+    here, there = layer(importer), layer(imported)
+    if here == there or here == "pipelines" or there == "components":
+        return True
+    if here == "components.raster" or there == "pipelines":
+        return False
+    if here == "serving":
+        return there == "components.raster"
+    if here == "trainer":
+        return there in ("components.raster", "serving")
+    return there in ("components.raster", "serving", *SHARED_NODES)
+
+
+def may_import_tfx(importer: str) -> bool:
+    """Whether a module may know the orchestration framework."""
+    here = layer(importer)
+    node = here.startswith("components.") and here != "components.raster"
+    return node or here == "pipelines" or importer in TFX_MODULES
+
+
+def wrong_arrows(modules: Mapping[str, Module]) -> list[str]:
+    """Every import that goes the wrong way, as `importer -> imported`."""
+    found = []
+    for module in modules.values():
+        for imported in sorted(module.everywhere):
+            if imported.split(".")[0] in PACKAGES:
+                allowed = may_import(module.name, imported)
+            else:
+                allowed = not _is_in(imported, ("tfx",)) or may_import_tfx(module.name)
+            if not allowed:
+                found.append(f"{module.name} -> {imported}")
+    return found
+
+
+def loads(modules: Mapping[str, Module], start: str) -> set[str]:
+    """All that importing one module loads, through our own modules."""
+    seen, waiting = set[str](), [start]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if "." in name:
+            waiting.append(name.rpartition(".")[0])
+        if name in modules:
+            waiting.extend(modules[name].at_start)
+    return seen
+
+
+def read_modules(root: Path) -> dict[str, Module]:
+    """Our modules below a folder, by name."""
+    modules = {}
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            relative = path.relative_to(root).with_suffix("")
+            name = ".".join(relative.parts).removesuffix(".__init__")
+            tree = ast.parse(path.read_text(), str(path))
+            in_package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+            everywhere = {i for node in ast.walk(tree) for i in _imported(node, in_package)}
+            at_start = {i for node in _run_on_import(tree) for i in _imported(node, in_package)}
+            modules[name] = Module(name, frozenset(everywhere), frozenset(at_start))
+    return modules
+
+
+def _imported(node: ast.AST, in_package: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        parents = in_package.split(".")
+        base = parents[: len(parents) - node.level + 1] if node.level else []
+        source = ".".join([*base, *([node.module] if node.module else [])])
+        # `from a import b` may name a module or something in one.
+        yield source
+        yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements that run when a module is imported: no bodies of functions, no types."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from _run_on_import(child)
+
+
+def _is_in(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+@pytest.fixture(scope="module")
+def modules(repository: Path) -> dict[str, Module]:
+    return read_modules(repository)
+
+
+def test_no_import_goes_the_wrong_way(modules: dict[str, Module]) -> None:
+    assert wrong_arrows(modules) == []
+
+
+@pytest.mark.parametrize("start", ["components.raster", "serving.client"])
+def test_light_modules_load_no_framework(modules: dict[str, Module], start: str) -> None:
+    light = [name for name in modules if _is_in(name, (start,)) or name.startswith(f"{start}_")]
+    assert light, f"no module {start}"
+    heavy = {
+        name: sorted(found)
+        for name in light
+        if (found := {loaded for loaded in loads(modules, name) if _is_in(loaded, HEAVY)})
+    }
+    assert heavy == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "statement", "arrow"),
+    [
+        ("components/raster/a.py", "import serving.client", "serving.client"),
+        ("components/raster/a.py", "from tfx import v1", "tfx"),
+        ("components/push/a.py", "from components.ingest import sources", "components.ingest"),
+        ("components/push/a.py", "def f():\n    import trainer.fit", "trainer.fit"),
+        ("serving/a.py", "from trainer import fit", "trainer"),
+        ("serving/deep/a.py", "from ...pipelines import cli", "pipelines"),
+        ("trainer/a.py", "from components.gate import report", "components.gate"),
+        ("trainer/a.py", "import tfx.v1 as tfx", "tfx.v1"),
+    ],
+)
+def test_a_wrong_arrow_is_found(tmp_path: Path, path: str, statement: str, arrow: str) -> None:
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    file.write_text(statement)
+    importer = ".".join(Path(path).with_suffix("").parts)
+    assert f"{importer} -> {arrow}" in wrong_arrows(read_modules(tmp_path))
+
+
+def test_what_a_module_loads_is_followed_through_ours(tmp_path: Path) -> None:
+    (tmp_path / "serving").mkdir()
+    (tmp_path / "serving" / "client.py").write_text("from serving import wire")
+    (tmp_path / "serving" / "wire.py").write_text("import tensorflow as tf")
+    (tmp_path / "serving" / "lazy.py").write_text("def f():\n    import tensorflow")
+    modules = read_modules(tmp_path)
+    assert "tensorflow" in loads(modules, "serving.client")
+    assert "tensorflow" not in loads(modules, "serving.lazy")
