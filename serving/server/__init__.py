@@ -1,0 +1,1 @@
+"""The embedded prediction server: TensorFlow Serving's API for machines without Docker."""

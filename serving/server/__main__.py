@@ -1,0 +1,78 @@
+"""`python -m serving.server`: the embedded server as a program."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from serving.server.config import ServerConfig
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; the exit code is 2 for a wrong configuration."""
+    options = _parser().parse_args(arguments)
+    ready_file = options.ready_file
+    given = {k: v for k, v in vars(options).items() if v is not None and k != "ready_file"}
+    given["labels"] = dict(_label(text) for text in options.labels)
+    try:
+        config = ServerConfig.model_validate(given)
+    except ValidationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+    from serving.server.app import Addresses, run_server  # imports TensorFlow
+
+    def announce(addresses: Addresses) -> None:
+        if ready_file is not None:
+            _write_whole(ready_file, json.dumps(vars(addresses)))
+
+    run_server(config, announce)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m serving.server", description=main.__doc__)
+    for name, field in ServerConfig.model_fields.items():
+        if name == "labels":
+            continue
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            required=field.is_required(),
+            help=f"{field.description} (default: {field.default})",
+        )
+    parser.add_argument(
+        "--label",
+        dest="labels",
+        action="append",
+        default=[],
+        metavar="NAME=VERSION",
+        help="a name for a version, or for 'latest'; may be given several times",
+    )
+    parser.add_argument("--ready-file", type=Path, help="is written once the ports listen")
+    return parser
+
+
+def _label(text: str) -> tuple[str, int | str]:
+    name, _, version = text.partition("=")
+    return name, int(version) if version.isdigit() else version
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The server's life: ports, model, signals, and a stop that loses no request."""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from serving.server.config import ServerConfig
+from serving.server.grpc_api import Health, grpc_server
+from serving.server.manager import ModelManager
+from serving.server.metrics import Metrics
+from serving.server.predictor import Predictor
+from serving.server.rest_api import rest_server
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a running server listens."""
+
+    host: str
+    grpc_port: int
+    rest_port: int
+
+    @property
+    def grpc(self) -> str:
+        """For a gRPC channel, and `serving.client.connect`."""
+        return f"grpc://{self.host}:{self.grpc_port}"
+
+    @property
+    def rest(self) -> str:
+        """The root of the REST API."""
+        return f"http://{self.host}:{self.rest_port}"
+
+
+def run_server(
+    config: ServerConfig, on_ready: Callable[[Addresses], None] = lambda addresses: None
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests under way and return.
+
+    `on_ready` is called once both ports listen, which is before a model is loaded.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(config.intra_op_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(config.inter_op_threads)
+    gc.collect()
+    gc.freeze()  # what the imports made lives for ever; later collections need not walk it
+    asyncio.run(_run(config, on_ready))
+
+
+async def _run(config: ServerConfig, on_ready: Callable[[Addresses], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serving(config) as addresses:
+        on_ready(addresses)
+        await stop.wait()
+        logger.info("stopping: requests under way are finished first")
+
+
+@asynccontextmanager
+async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
+    """A running server in this event loop; leaving the block drains it."""
+    metrics = Metrics()
+    manager = ModelManager(config, metrics)
+    metrics.watch_queue(lambda: manager.queued_rows)
+    predictor = Predictor(manager)
+    health = Health()
+    await health.set(False)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(manager.watching())
+        grpc_port = await stack.enter_async_context(grpc_server(config, predictor, metrics, health))
+        rest_port = await stack.enter_async_context(rest_server(config, predictor, metrics))
+        reporter = asyncio.create_task(_report_health(manager, health))
+        addresses = Addresses(config.host, grpc_port, rest_port)
+        logger.info(
+            "model %s: gRPC on %s:%d, REST on %s",
+            config.model_name,
+            config.host,
+            grpc_port,
+            addresses.rest,
+        )
+        try:
+            yield addresses
+        finally:
+            reporter.cancel()
+            await health.set(False)
+
+
+async def _report_health(manager: ModelManager, health: Health) -> None:
+    while True:
+        await manager.changed.wait()
+        manager.changed.clear()
+        await health.set(manager.available)

@@ -1,0 +1,169 @@
+"""Requests that arrive while the model is busy go through it together, without a timer.
+
+A free worker takes whatever waits, up to a batch. So an idle server answers a lone request at
+once, and a busy one finds its batches already full.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+
+from serving.server.errors import Code, ServingError
+from serving.server.model import Arrays, Signature
+from serving.wire_tensors import Array
+
+Run = Callable[[str, Arrays], dict[str, Array]]
+Outcome = dict[str, Array] | BaseException
+
+# Requests that may share a batch: the signature, and each input's name, type and row shape.
+Key = tuple[str, tuple[tuple[str, str, tuple[int, ...]], ...]] | object
+
+
+@dataclass(eq=False)
+class _Pending:
+    signature: Signature
+    inputs: Arrays
+    rows: int
+    key: Key
+    done: asyncio.Future[dict[str, Array]]
+
+
+class Batcher:
+    """The queue in front of one loaded model. Used from one event loop; runs in an executor."""
+
+    def __init__(
+        self,
+        run: Run,
+        executor: Executor,
+        *,
+        max_batch_size: int,
+        max_queued_rows: int,
+        workers: int,
+        on_batch: Callable[[int], None] = lambda rows: None,
+    ) -> None:
+        self._run = run
+        self._executor = executor
+        self._max_batch_size = max_batch_size
+        self._max_queued_rows = max_queued_rows
+        self._free_workers = workers
+        self._on_batch = on_batch
+        self._waiting: OrderedDict[Key, deque[_Pending]] = OrderedDict()
+        self._queued_rows = 0
+        self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait for a worker now."""
+        return self._queued_rows
+
+    async def submit(self, signature: Signature, inputs: Arrays) -> dict[str, Array]:
+        """The signature's outputs for these (checked) inputs.
+
+        Raises:
+            ServingError: the model's own error, or UNAVAILABLE when too much waits already.
+        """
+        key, rows = _batch_key(signature, inputs)
+        if self._queued_rows + rows > self._max_queued_rows and self._queued_rows > 0:
+            raise ServingError(
+                Code.UNAVAILABLE,
+                "The batch scheduling queue to which this task was submitted is full; "
+                f"{self._queued_rows} rows wait and max_queued_rows is {self._max_queued_rows}",
+            )
+        done: asyncio.Future[dict[str, Array]] = asyncio.get_running_loop().create_future()
+        pending = _Pending(signature, inputs, rows, key, done)
+        self._waiting.setdefault(key, deque()).append(pending)
+        self._queued_rows += rows
+        self._start_worker()
+        return await done
+
+    def _start_worker(self) -> None:
+        if self._free_workers:
+            self._free_workers -= 1
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while batch := self._take():
+                outcomes = await loop.run_in_executor(self._executor, self._run_batch, batch)
+                for pending, outcome in zip(batch, outcomes, strict=True):
+                    _resolve(pending.done, outcome)
+        finally:
+            self._free_workers += 1
+
+    def _take(self) -> list[_Pending]:
+        """The requests that go next: those that waited longest and may go together."""
+        batch: list[_Pending] = []
+        rows = 0
+        while self._waiting and not batch:
+            key, queue = next(iter(self._waiting.items()))
+            while queue and (not batch or rows + queue[0].rows <= self._max_batch_size):
+                pending = queue.popleft()
+                self._queued_rows -= pending.rows
+                if not pending.done.done():  # a client that went away is not worked for
+                    batch.append(pending)
+                    rows += pending.rows
+            if queue:
+                self._waiting.move_to_end(key)
+            else:
+                del self._waiting[key]
+        return batch
+
+    def _run_batch(self, batch: Sequence[_Pending]) -> list[Outcome]:
+        """In a worker thread: all together, or one by one when together they fail."""
+        if len(batch) > 1:
+            try:
+                return self._run_together(batch)
+            except Exception:
+                pass  # whoever is to blame is found below; the others must not suffer for it
+        return [self._run_alone(pending) for pending in batch]
+
+    def _run_together(self, batch: Sequence[_Pending]) -> list[Outcome]:
+        rows = [pending.rows for pending in batch]
+        inputs = {
+            name: np.concatenate([pending.inputs[name] for pending in batch])
+            for name in batch[0].inputs
+        }
+        outputs = self._run(batch[0].signature.name, inputs)
+        if any(array.ndim == 0 or len(array) != sum(rows) for array in outputs.values()):
+            raise ValueError("an output has another number of rows than the inputs")
+        self._on_batch(sum(rows))
+        ends = np.cumsum(rows).tolist()
+        return [
+            {name: array[end - n : end] for name, array in outputs.items()}
+            for end, n in zip(ends, rows, strict=True)
+        ]
+
+    def _run_alone(self, pending: _Pending) -> Outcome:
+        try:
+            outputs = self._run(pending.signature.name, pending.inputs)
+        except Exception as error:
+            return error
+        self._on_batch(pending.rows)
+        return outputs
+
+
+def _resolve(done: asyncio.Future[dict[str, Array]], outcome: Outcome) -> None:
+    if done.done():
+        return
+    if isinstance(outcome, BaseException):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)
+
+
+def _batch_key(signature: Signature, inputs: Arrays) -> tuple[Key, int]:
+    """What the request may share a batch with, and its number of rows."""
+    rows = {len(array) if array.ndim else -1 for array in inputs.values()}
+    if len(rows) != 1 or -1 in rows or not signature.batchable:
+        return object(), 1  # equal to nothing but itself: goes alone
+    specs = tuple(
+        (name, inputs[name].dtype.char, inputs[name].shape[1:]) for name in signature.inputs
+    )
+    return (signature.name, specs), rows.pop()

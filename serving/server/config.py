@@ -1,0 +1,48 @@
+"""What the embedded server is told before it starts."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.raster.frozen import Frozen
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class ServerConfig(Frozen):
+    """One model, watched in its version folder and served over gRPC and REST."""
+
+    model_base: Path = Field(description="the folder that holds the integer version folders")
+    model_name: str = Field("model", pattern=r"^[^/:\s]+$", description="the name clients ask for")
+
+    host: str = Field("127.0.0.1", description="the address to listen on; loopback by default")
+    grpc_port: Port = Field(8500, description="0 takes any free port")
+    rest_port: Port = Field(8501, description="0 takes any free port")
+    max_request_bytes: int = Field(64 << 20, ge=1024, description="larger requests are refused")
+    request_timeout_s: float = Field(30.0, gt=0, description="how long a request may wait")
+
+    poll_interval_s: float = Field(1.0, gt=0, description="how often the folder is looked at")
+    latest_versions: int = Field(1, ge=1, description="how many of the newest are served at once")
+    labels: dict[str, int | Literal["latest"]] = Field(
+        default_factory=dict,
+        description="names for versions; a labelled version stays loaded beside the newest",
+    )
+    retry_failed_s: float = Field(60.0, gt=0, description="a version that failed is tried again")
+
+    max_batch_size: int = Field(64, ge=1, description="rows that go through the model at once")
+    max_queued_rows: int = Field(1024, ge=1, description="rows that may wait; more is UNAVAILABLE")
+    batch_workers: int = Field(2, ge=1, description="batches in the model at the same time")
+    intra_op_threads: int = Field(0, ge=0, description="threads within an op; 0 lets TF decide")
+    inter_op_threads: int = Field(0, ge=0, description="ops at the same time; 0 lets TF decide")
+
+    drain_timeout_s: float = Field(10.0, ge=0, description="how long requests may end at the stop")
+
+    @model_validator(mode="after")
+    def _queue_holds_a_batch(self) -> Self:
+        if self.max_queued_rows < self.max_batch_size:
+            raise ValueError(
+                f"max_queued_rows ({self.max_queued_rows}) must be at least "
+                f"max_batch_size ({self.max_batch_size})"
+            )
+        return self

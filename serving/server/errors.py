@@ -1,0 +1,59 @@
+"""The one error that a request can end in, with TensorFlow Serving's status codes."""
+
+from enum import Enum
+
+import grpc
+
+
+class Code(Enum):
+    """A canonical status: its number in error_codes.proto and TF Serving's HTTP status for it."""
+
+    OK = (0, 200)
+    CANCELLED = (1, 499)
+    UNKNOWN = (2, 500)
+    INVALID_ARGUMENT = (3, 400)
+    DEADLINE_EXCEEDED = (4, 504)
+    NOT_FOUND = (5, 404)
+    ALREADY_EXISTS = (6, 409)
+    PERMISSION_DENIED = (7, 403)
+    RESOURCE_EXHAUSTED = (8, 429)
+    FAILED_PRECONDITION = (9, 400)
+    ABORTED = (10, 409)
+    OUT_OF_RANGE = (11, 400)
+    UNIMPLEMENTED = (12, 501)
+    INTERNAL = (13, 500)
+    UNAVAILABLE = (14, 503)
+    DATA_LOSS = (15, 500)
+    UNAUTHENTICATED = (16, 401)
+
+    @property
+    def number(self) -> int:
+        """The number on the wire."""
+        return self.value[0]
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP status that goes with it over REST."""
+        return self.value[1]
+
+    @property
+    def grpc(self) -> grpc.StatusCode:
+        """The same status in grpc's words."""
+        return grpc.StatusCode[self.name]
+
+
+_BY_NUMBER = {code.number: code for code in Code}
+
+
+def code_of_number(number: int) -> Code:
+    """The canonical status for a number; UNKNOWN for one that is none."""
+    return _BY_NUMBER.get(number, Code.UNKNOWN)
+
+
+class ServingError(Exception):
+    """A request that failed: what the client is told."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

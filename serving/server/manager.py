@@ -1,0 +1,252 @@
+"""Which versions are served: watching the folder, loading, swapping, letting go."""
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from serving.server.batching import Batcher
+from serving.server.config import ServerConfig
+from serving.server.errors import Code, ServingError
+from serving.server.metrics import Metrics
+from serving.server.model import LoadedModel, load_model
+from serving.server.plan import plan_versions
+from serving.server.warmup import warm_up
+from serving.versions import list_versions
+
+logger = logging.getLogger(__name__)
+
+_ENDED_KEPT = 16  # ended versions that the status still tells of
+
+
+class State(Enum):
+    """A version's state, with its number in get_model_status.proto."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """What the status says of one version."""
+
+    version: int
+    state: State
+    code: Code = Code.OK
+    message: str = ""
+
+
+@dataclass(eq=False)
+class Served:
+    """A loaded version with its queue, and how many requests use it."""
+
+    model: LoadedModel
+    batcher: Batcher
+    users: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    fingerprint: object
+    retry_at: float
+
+
+class ModelManager:
+    """The versions of one model. Everything but the loading itself happens in the event loop."""
+
+    def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
+        self._config = config
+        self._metrics = metrics
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._workers = ThreadPoolExecutor(config.batch_workers, thread_name_prefix="batch")
+        self._served: dict[int, Served] = {}
+        self._status: dict[int, VersionStatus] = {}
+        self._failures: dict[int, _Failure] = {}
+        self._letting_go: set[asyncio.Task[None]] = set()
+        self.changed = asyncio.Event()
+
+    @property
+    def available(self) -> bool:
+        """Whether any version answers."""
+        return bool(self._served)
+
+    @property
+    def statuses(self) -> tuple[VersionStatus, ...]:
+        """Every version known of, newest first."""
+        return tuple(self._status[number] for number in sorted(self._status, reverse=True))
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait now, over all versions."""
+        return sum(served.batcher.queued_rows for served in self._served.values())
+
+    @contextmanager
+    def use(self, name: str, version: int | None, label: str) -> Iterator[Served]:
+        """The version that a request names, kept in memory while the request runs.
+
+        Raises:
+            ServingError: in TensorFlow Serving's words, when there is no such version.
+        """
+        served = self._find(name, version, label)
+        served.users += 1
+        try:
+            yield served
+        finally:
+            served.users -= 1
+            if not served.users:
+                served.idle.set()
+
+    def _find(self, name: str, version: int | None, label: str) -> Served:
+        if not name:
+            raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
+        if label:
+            version = self._labelled(name, label)
+        if name == self._config.model_name and self._served:
+            served = self._served.get(max(self._served) if version is None else version)
+            if served is not None:
+                return served
+        wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+        raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {wanted}")
+
+    def _labelled(self, name: str, label: str) -> int | None:
+        target = self._config.labels.get(label) if name == self._config.model_name else None
+        if target is None:
+            raise ServingError(
+                Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}"
+            )
+        return None if target == "latest" else target
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Keep looking at the version folder for as long as the block runs."""
+        watcher = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+            self._loader.shutdown(wait=False, cancel_futures=True)
+            self._workers.shutdown(wait=False, cancel_futures=True)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except OSError:
+                logger.exception("cannot look at %s", self._config.model_base)
+            await asyncio.sleep(self._config.poll_interval_s)
+
+    async def look(self) -> None:
+        """Bring what is served in line with what lies in the version folder."""
+        while True:
+            on_disk = {v.number: v.path for v in list_versions(self._config.model_base)}
+            self._forgive_failures(on_disk)
+            plan = plan_versions(
+                on_disk=on_disk,
+                loaded=self._served,
+                broken=self._failures,
+                latest_versions=self._config.latest_versions,
+                pinned=[v for v in self._config.labels.values() if v != "latest"],
+            )
+            for version in plan.unload:
+                self._let_go(version)
+            if not plan.load:
+                return
+            await self._load(plan.load[0], on_disk[plan.load[0]])
+
+    def _forgive_failures(self, on_disk: Mapping[int, Path]) -> None:
+        """Try a broken version again when its files changed, and now and then in any case."""
+        now = time.monotonic()
+        for version, failure in list(self._failures.items()):
+            path = on_disk.get(version)
+            if path is None or now > failure.retry_at or _fingerprint(path) != failure.fingerprint:
+                del self._failures[version]
+
+    async def _load(self, version: int, path: Path) -> None:
+        self._set_status(VersionStatus(version, State.LOADING))
+        fingerprint = _fingerprint(path)
+        loop = asyncio.get_running_loop()
+        started = time.monotonic()
+        try:
+            model, warmed = await loop.run_in_executor(self._loader, _load_warm, version, path)
+        except ServingError as error:
+            retry_at = time.monotonic() + self._config.retry_failed_s
+            self._failures[version] = _Failure(fingerprint, retry_at)
+            self._metrics.load_failed()
+            self._set_status(VersionStatus(version, State.END, error.code, error.message))
+            logger.error("version %d cannot be served: %s", version, error.message)
+            return
+        self._served[version] = Served(model, self._batcher(model, self._workers))
+        self._set_status(VersionStatus(version, State.AVAILABLE))
+        logger.info(
+            "version %d is served (loaded in %.1f s, %d warm-up requests)",
+            version,
+            time.monotonic() - started,
+            warmed,
+        )
+
+    def _batcher(self, model: LoadedModel, executor: Executor) -> Batcher:
+        return Batcher(
+            model.run,
+            executor,
+            max_batch_size=self._config.max_batch_size,
+            max_queued_rows=self._config.max_queued_rows,
+            workers=self._config.batch_workers,
+            on_batch=self._metrics.batch_ran,
+        )
+
+    def _let_go(self, version: int) -> None:
+        served = self._served.pop(version)
+        self._set_status(VersionStatus(version, State.UNLOADING))
+        task = asyncio.create_task(self._release(version, served))
+        self._letting_go.add(task)
+        task.add_done_callback(self._letting_go.discard)
+
+    async def _release(self, version: int, served: Served) -> None:
+        while served.users:
+            served.idle.clear()
+            await served.idle.wait()
+        del served
+        # A loaded model holds itself in reference cycles.
+        await asyncio.get_running_loop().run_in_executor(self._loader, gc.collect)
+        self._set_status(VersionStatus(version, State.END))
+        logger.info("version %d is no longer served", version)
+
+    def _set_status(self, status: VersionStatus) -> None:
+        self._status[status.version] = status
+        ended = [s.version for s in self.statuses if s.state is State.END]
+        for version in ended[_ENDED_KEPT:]:
+            del self._status[version]
+        self._metrics.versions(self._served)
+        self.changed.set()
+
+    async def drained(self) -> None:
+        """Wait until no request uses any version."""
+        for served in list(self._served.values()):
+            while served.users:
+                served.idle.clear()
+                await served.idle.wait()
+
+
+def _load_warm(version: int, path: Path) -> tuple[LoadedModel, int]:
+    model = load_model(version, path)
+    return model, warm_up(model)
+
+
+def _fingerprint(path: Path) -> object:
+    """Changes whenever a file of the version does."""
+    try:
+        stats = [(entry, entry.stat()) for entry in sorted(path.rglob("*"))]
+    except OSError:
+        return None
+    return tuple((str(entry), stat.st_size, stat.st_mtime_ns) for entry, stat in stats)

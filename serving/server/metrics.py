@@ -1,0 +1,97 @@
+"""Counters and histograms of one server, for Prometheus."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from serving.server.errors import Code, ServingError
+
+_LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """Each server has its own registry, so that several live in one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "skymill_serving_requests",
+            "Requests by method, protocol and canonical status.",
+            ["method", "protocol", "status"],
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "skymill_serving_request_latency_seconds",
+            "From a request's arrival in Python to its answer.",
+            ["method", "protocol"],
+            buckets=_LATENCY_S,
+            registry=self._registry,
+        )
+        self._batch_rows = Histogram(
+            "skymill_serving_batch_rows",
+            "Rows that went through the model together.",
+            buckets=_BATCH_ROWS,
+            registry=self._registry,
+        )
+        self._queued_rows = Gauge(
+            "skymill_serving_queued_rows", "Rows that wait.", registry=self._registry
+        )
+        self._version = Gauge(
+            "skymill_serving_model_version",
+            "The newest version that is served; -1 when there is none.",
+            registry=self._registry,
+        )
+        self._loaded = Gauge(
+            "skymill_serving_loaded_versions", "Versions in memory.", registry=self._registry
+        )
+        self._failures = Counter(
+            "skymill_serving_load_failures",
+            "Versions that could not be loaded.",
+            registry=self._registry,
+        )
+        self._version.set(-1)
+
+    @contextmanager
+    def request(self, method: str, protocol: str) -> Iterator[None]:
+        """Count and time one request; its error, if any, gives the status."""
+        started = time.perf_counter()
+        status = Code.OK
+        try:
+            yield
+        except ServingError as error:
+            status = error.code
+            raise
+        except asyncio.CancelledError:
+            status = Code.CANCELLED
+            raise
+        except BaseException:
+            status = Code.INTERNAL
+            raise
+        finally:
+            self._requests.labels(method, protocol, status.name).inc()
+            self._latency.labels(method, protocol).observe(time.perf_counter() - started)
+
+    def batch_ran(self, rows: int) -> None:
+        """A batch went through the model."""
+        self._batch_rows.observe(rows)
+
+    def load_failed(self) -> None:
+        """A version could not be loaded."""
+        self._failures.inc()
+
+    def versions(self, served: Collection[int]) -> None:
+        """These versions are in memory now."""
+        self._version.set(max(served, default=-1))
+        self._loaded.set(len(served))
+
+    def watch_queue(self, queued_rows: Callable[[], int]) -> None:
+        """Read the queue's depth whenever somebody looks."""
+        self._queued_rows.set_function(queued_rows)
+
+    def page(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,38 @@
+"""Which versions to load and which to let go of: a pure decision, taken at every look."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Versions to load, in order, and versions to unload."""
+
+    load: tuple[int, ...]
+    unload: tuple[int, ...]
+
+
+def plan_versions(
+    *,
+    on_disk: Collection[int],
+    loaded: Collection[int],
+    broken: Collection[int],
+    latest_versions: int,
+    pinned: Collection[int] = (),
+) -> Plan:
+    """Serve the newest good versions and the pinned ones; never give up the last good one.
+
+    Args:
+        on_disk: complete versions.
+        loaded: versions that answer now.
+        broken: versions that failed to load and are not to be tried now.
+        latest_versions: how many of the newest are served.
+        pinned: versions that are served whatever their age (those with a label).
+    """
+    candidates = sorted(set(on_disk) - set(broken), reverse=True)
+    wanted = set(candidates[:latest_versions]) | (set(pinned) & set(candidates))
+    load = tuple(sorted(wanted - set(loaded), reverse=True))
+    if load or not wanted:
+        # What is loaded stays until its successor answers, or while there is none.
+        return Plan(load, ())
+    return Plan((), tuple(sorted(set(loaded) - wanted)))

@@ -1,0 +1,261 @@
+"""The JSON of TensorFlow Serving's REST API <-> arrays.
+
+The format is described at https://www.tensorflow.org/tfx/serving/api_rest : rows under
+"instances" are answered under "predictions", columns under "inputs" under "outputs"; binary
+values are {"b64": "..."}; names that end in `_bytes` are binary in answers.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from serving.server.errors import Code, ServingError
+from serving.server.model import Arrays, Signature, TensorInfo
+from serving.wire_tensors import DT_STRING, Array, dtype_name, numpy_dtype, string_array
+
+_SHOWN_CHARS = 256  # of a value that is refused
+_WHITESPACE = str.maketrans("", "", " \t\r\n")
+
+
+class Format(Enum):
+    """How the tensors lie in a request, and so in its answer."""
+
+    ROW = "predictions"
+    COLUMN = "outputs"
+
+
+@dataclass(frozen=True)
+class Body:
+    """A request body, parsed as far as is possible without knowing the signature."""
+
+    signature_name: str
+    format: Format
+    tensors: Any
+
+
+def parse_body(body: bytes) -> Body:
+    """Read the JSON of a predict request.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, in TensorFlow Serving's words.
+    """
+    if not body:
+        raise _invalid("JSON Parse error: The document is empty")
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"JSON Parse error: {error}") from error
+    if not isinstance(parsed, dict):
+        raise _invalid(f"JSON Value: {_shown(parsed)} Is not object")
+    name = parsed.get("signature_name", "")
+    if not isinstance(name, str):
+        raise _invalid("'signature_name' key must be a string value.")
+    if "instances" in parsed and "inputs" in parsed:
+        raise _invalid("expecting only one of 'inputs' or 'instances' keys to exist")
+    if "instances" in parsed:
+        rows = parsed["instances"]
+        if not isinstance(rows, list):
+            raise _invalid("Expecting 'instances' to be an list/array")
+        if not rows:
+            raise _invalid("No values in 'instances' array")
+        return Body(name, Format.ROW, rows)
+    if "inputs" in parsed:
+        return Body(name, Format.COLUMN, parsed["inputs"])
+    raise _invalid("Missing 'inputs' or 'instances' key")
+
+
+def read_inputs(body: Body, signature: Signature) -> Arrays:
+    """The arrays that a body's tensors mean to a signature.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, naming the input or the element.
+    """
+    if body.format is Format.ROW:
+        columns = _columns_of_rows(body.tensors, signature.inputs)
+    else:
+        columns = _columns(body.tensors, signature.inputs)
+    return {name: _array(name, value, signature.inputs[name]) for name, value in columns.items()}
+
+
+def _columns_of_rows(rows: list[Any], inputs: Mapping[str, TensorInfo]) -> Mapping[str, Any]:
+    if not _is_object(rows[0]):
+        if len(inputs) > 1:
+            raise _invalid(
+                "instances is a plain list, but expecting list of objects as multiple "
+                "input tensors required as per tensorinfo_map"
+            )
+        for index, row in enumerate(rows):
+            if _is_object(row):
+                raise _invalid(f"Expecting value/list but got object at item {index} of input list")
+        return {next(iter(inputs)): rows}
+    for index, row in enumerate(rows):
+        if not _is_object(row):
+            raise _invalid(f"Expecting object but got list at item {index} of input list")
+        if row.keys() != inputs.keys():
+            raise _invalid(
+                f"Failed to process element: {index} of 'instances' list. JSON object: "
+                f"{_shown(row)} keys must be equal to: {','.join(sorted(inputs))}"
+            )
+    return {name: [row[name] for row in rows] for name in inputs}
+
+
+def _columns(value: Any, inputs: Mapping[str, TensorInfo]) -> Mapping[str, Any]:
+    if _is_object(value):
+        missing = [name for name in inputs if name not in value]
+        if missing:
+            raise _invalid(f"Missing named input: {missing[0]} in 'inputs' object.")
+        return {name: value[name] for name in inputs}
+    if len(inputs) > 1:
+        raise _invalid(
+            "inputs is a plain value/list, but expecting an object as multiple "
+            "input tensors required as per tensorinfo_map"
+        )
+    return {next(iter(inputs)): value}
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and not _is_base64(value)
+
+
+def _is_base64(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
+
+
+def _array(name: str, value: Any, info: TensorInfo) -> Array:
+    if info.dtype == DT_STRING:
+        shape, flat = _shape_and_leaves(name, value)
+        return string_array([_bytes_of(name, leaf) for leaf in flat], shape)
+    return _numbers(name, value, info.dtype)
+
+
+def _shape_and_leaves(name: str, value: Any) -> tuple[list[int], list[Any]]:
+    """The shape of nested lists, and their leaves in order."""
+    shape: list[int] = []
+    level = [value]
+    while level and isinstance(level[0], list):
+        sizes = {len(item) if isinstance(item, list) else -1 for item in level}
+        if len(sizes) > 1:
+            raise _invalid(f"input {name}: lists of unequal size at level {len(shape)}")
+        shape.append(len(level[0]))
+        level = [leaf for item in level for leaf in item]
+    return shape, level
+
+
+def _bytes_of(name: str, leaf: Any) -> bytes:
+    if isinstance(leaf, str):
+        return leaf.encode()
+    if _is_base64(leaf):
+        return _decode_base64(leaf["b64"])
+    raise _invalid(
+        f"input {name}: JSON Value: {_shown(leaf)} is not of expected type: string"
+        if not isinstance(leaf, dict)
+        else f"JSON Value: {_shown(leaf)} not formatted correctly for base64 data"
+    )
+
+
+def _decode_base64(text: str) -> bytes:
+    """Standard base64; white space and missing padding are allowed, as in TensorFlow Serving."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except (ValueError, binascii.Error):
+        bare = text.translate(_WHITESPACE).rstrip("=")
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (ValueError, binascii.Error):
+        raise _invalid("Unable to base64 decode") from None
+
+
+def _numbers(name: str, value: Any, enum: int) -> Array:
+    want = numpy_dtype(enum)
+    try:
+        got = np.array(value)
+    except (ValueError, OverflowError) as error:
+        raise _invalid(f"input {name}: lists of unequal size: {error}") from error
+    if got.size == 0:
+        return got.astype(want)
+    if got.dtype.kind not in _JSON_KINDS[want.kind] or not _fits(got, want):
+        raise _invalid(
+            f"input {name}: JSON Value: {_shown(value)} is not of expected type: {dtype_name(enum)}"
+        )
+    return got.astype(want)
+
+
+# The kinds of JSON value that each kind of tensor takes: no decimals where integers are meant.
+_JSON_KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}
+
+
+def _fits(got: Array, want: np.dtype[Any]) -> bool:
+    if want.kind not in "iu":
+        return True
+    bounds = np.iinfo(want)
+    return bool(bounds.min <= int(got.min()) and int(got.max()) <= bounds.max)
+
+
+def write_outputs(outputs: Arrays, form: Format) -> bytes:
+    """The answer's JSON.
+
+    Raises:
+        ServingError: rows are asked for and the outputs have none, or unequal numbers of them.
+    """
+    if form is Format.ROW:
+        _check_rows(outputs)
+    values = {name: _json_values(name, array) for name, array in outputs.items()}
+    if len(values) == 1:
+        answer = next(iter(values.values()))
+    elif form is Format.COLUMN:
+        answer = values
+    else:
+        answer = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    return json.dumps({form.value: answer}, ensure_ascii=False).encode()
+
+
+def _check_rows(outputs: Arrays) -> None:
+    batch_size = None
+    for name, array in outputs.items():
+        if array.ndim == 0:
+            raise _invalid(f"Tensor name: {name} has no shape information ")
+        if batch_size is not None and batch_size != len(array):
+            raise _invalid(
+                f"Tensor name: {name} has inconsistent batch size: {len(array)} "
+                f"expecting: {batch_size}"
+            )
+        batch_size = len(array)
+
+
+def _json_values(name: str, array: Array) -> Any:
+    if array.dtype == object:
+        encode = _base64_object if name.endswith("_bytes") else _text
+        return _map_leaves(encode, array.tolist())
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+        # By way of the shortest text, because 0.2 in single precision is not 0.2 in double.
+        return array.astype(str).astype(np.float64).tolist()
+    return array.tolist()
+
+
+def _map_leaves(encode: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_map_leaves(encode, item) for item in value]
+    return encode(value)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _base64_object(value: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(value).decode()}
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+
+
+def _invalid(message: str) -> ServingError:
+    return ServingError(Code.INVALID_ARGUMENT, message)

@@ -1,0 +1,51 @@
+"""Requests that lie in a SavedModel to be run before it serves, as TensorFlow Serving has them.
+
+`assets.extra/tf_serving_warmup_requests` is a TFRecord file of PredictionLog messages. Only its
+Predict requests are run here, because the server answers no others.
+"""
+
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from serving.server.errors import Code, ServingError
+from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
+from serving.wire_tensors import TensorError, decode_tensor
+
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+_MAX_RECORDS = 1000  # TensorFlow Serving's own bound
+
+
+def warm_up(model: LoadedModel) -> int:
+    """Run the model's warm-up requests; the number run, 0 when there is no file.
+
+    Raises:
+        ServingError: the file cannot be read, or a request in it fails; as in TensorFlow Serving
+            the version is then not served.
+    """
+    path = model.path / WARMUP_FILE
+    if not path.is_file():
+        return 0
+    ran = 0
+    try:
+        for record in tf.data.TFRecordDataset(str(path)).take(_MAX_RECORDS).as_numpy_iterator():
+            ran += _run(model, prediction_log_pb2.PredictionLog.FromString(record))
+    except (tf.errors.OpError, TensorError, ValueError) as error:
+        raise ServingError(Code.INVALID_ARGUMENT, f"warm-up file {path}: {error}") from error
+    except ServingError as error:
+        raise ServingError(error.code, f"warm-up file {path}: {error.message}") from error
+    return ran
+
+
+def _run(model: LoadedModel, log: prediction_log_pb2.PredictionLog) -> int:
+    if not log.HasField("predict_log"):
+        return 0
+    request = log.predict_log.request
+    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    if name not in model.signatures:
+        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+    inputs = {key: decode_tensor(proto) for key, proto in request.inputs.items()}
+    model.signatures[name].check(inputs)
+    model.run(name, inputs)
+    return 1

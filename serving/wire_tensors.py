@@ -1,0 +1,187 @@
+"""TensorProto <-> NumPy, for any TensorProto class: TensorFlow's own or the client's.
+
+Field numbers and the element type of each field are facts of the wire format, from
+tensorflow/core/framework/{tensor,types}.proto. Works on the fields directly because images are
+sent as one string element each, where the generic converters spend their time on type inference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+DT_FLOAT: Final = 1
+DT_UINT8: Final = 4
+DT_STRING: Final = 7
+DT_HALF: Final = 19
+
+
+class TensorError(ValueError):
+    """A tensor on the wire that cannot be read or written; says why."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    name: str
+    numpy: np.dtype[Any]
+    values: str  # the repeated field that holds the elements
+
+
+_KINDS: Final = {
+    1: _Kind("float", np.dtype(np.float32), "float_val"),
+    2: _Kind("double", np.dtype(np.float64), "double_val"),
+    3: _Kind("int32", np.dtype(np.int32), "int_val"),
+    4: _Kind("uint8", np.dtype(np.uint8), "int_val"),
+    5: _Kind("int16", np.dtype(np.int16), "int_val"),
+    6: _Kind("int8", np.dtype(np.int8), "int_val"),
+    7: _Kind("string", np.dtype(object), "string_val"),
+    9: _Kind("int64", np.dtype(np.int64), "int64_val"),
+    10: _Kind("bool", np.dtype(np.bool_), "bool_val"),
+    17: _Kind("uint16", np.dtype(np.uint16), "int_val"),
+    19: _Kind("half", np.dtype(np.float16), "half_val"),
+    22: _Kind("uint32", np.dtype(np.uint32), "uint32_val"),
+    23: _Kind("uint64", np.dtype(np.uint64), "uint64_val"),
+}
+_ENUM_OF: Final = {kind.numpy: enum for enum, kind in _KINDS.items()}
+
+
+def dtype_name(enum: int) -> str:
+    """TensorFlow's name of a DataType number: 7 -> "string"."""
+    return _KINDS[enum].name if enum in _KINDS else f"DataType {enum}"
+
+
+def enum_of(array: Array) -> int:
+    """The DataType number for an array; text and bytes of any width are strings.
+
+    Raises:
+        TensorError: the array's type has no place on this wire.
+    """
+    if array.dtype.kind in "OSU":
+        return DT_STRING
+    try:
+        return _ENUM_OF[array.dtype.newbyteorder("=")]
+    except KeyError:
+        raise TensorError(f"arrays of {array.dtype} cannot be sent") from None
+
+
+def numpy_dtype(enum: int) -> np.dtype[Any]:
+    """The NumPy type for a DataType number; strings are objects (bytes).
+
+    Raises:
+        TensorError: the type is not supported here (complex, quantized, resources).
+    """
+    try:
+        return _KINDS[enum].numpy
+    except KeyError:
+        raise TensorError(f"tensors of {dtype_name(enum)} are not supported") from None
+
+
+def string_array(values: Sequence[bytes], shape: Sequence[int] | None = None) -> Array:
+    """Bytes as an object array; NumPy's own constructor would cut trailing zero bytes."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array if shape is None else array.reshape(shape)
+
+
+def decode_tensor(proto: Any) -> Array:
+    """The array that a TensorProto holds, in either of its forms (typed values or raw content).
+
+    A typed field shorter than the shape repeats its last value, as the format says.
+
+    Raises:
+        TensorError: type not supported, shape unknown, or the values do not fill the shape.
+    """
+    dtype = numpy_dtype(proto.dtype)
+    if proto.tensor_shape.unknown_rank:
+        raise TensorError("the tensor has no shape")
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if any(size < 0 for size in shape):
+        raise TensorError(f"the tensor's shape {shape} is not fully known")
+    size = prod(shape)
+    if proto.tensor_content:
+        flat = _from_content(proto.tensor_content, proto.dtype, size)
+    else:
+        flat = _from_values(proto, dtype, size)
+    return flat.reshape(shape)
+
+
+def _from_content(content: bytes, enum: int, size: int) -> Array:
+    if enum == DT_STRING:
+        return string_array(_split_strings(content, size))
+    dtype = _KINDS[enum].numpy
+    if len(content) != size * dtype.itemsize:
+        raise TensorError(f"{len(content)} bytes of content do not fill {size} {dtype} elements")
+    return np.frombuffer(content, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False)
+
+
+def _from_values(proto: Any, dtype: np.dtype[Any], size: int) -> Array:
+    values = getattr(proto, _KINDS[proto.dtype].values)
+    count = len(values)
+    if count > size or (count == 0 and size > 0):
+        raise TensorError(f"{count} values do not fill a tensor of {size} elements")
+    if proto.dtype == DT_STRING:
+        flat = string_array(values)
+    elif proto.dtype == DT_HALF:
+        flat = np.fromiter(values, dtype=np.uint16, count=count).view(np.float16)
+    else:
+        flat = np.fromiter(values, dtype=dtype, count=count)
+    return flat if count == size else np.concatenate([flat, flat[-1:].repeat(size - count)])
+
+
+def _split_strings(content: bytes, count: int) -> list[bytes]:
+    """Strings as raw content: all the lengths as varints, then all the bytes."""
+    lengths, position = [], 0
+    try:
+        for _ in range(count):
+            length, position = _varint(content, position)
+            lengths.append(length)
+    except IndexError:
+        raise TensorError("string content ends within its lengths") from None
+    if position + sum(lengths) != len(content):
+        raise TensorError("string content does not match its lengths")
+    strings = []
+    for length in lengths:
+        strings.append(content[position : position + length])
+        position += length
+    return strings
+
+
+def _varint(content: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = content[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def encode_tensor(array: Array, proto: Any) -> None:
+    """Write an array into an empty TensorProto, in the typed field, as TensorFlow Serving does.
+
+    Raises:
+        TensorError: the array's type has no place on this wire.
+    """
+    enum = enum_of(array)
+    proto.dtype = enum
+    dims = proto.tensor_shape.dim
+    for size in array.shape:
+        dims.add().size = size
+    values = getattr(proto, _KINDS[enum].values)
+    flat = array.ravel()
+    if enum == DT_STRING:
+        values.extend(_as_bytes(flat))
+    elif enum == DT_HALF:
+        values.extend(flat.view(np.uint16).tolist())
+    else:
+        values.extend(flat.tolist())
+
+
+def _as_bytes(flat: Array) -> list[bytes]:
+    return [v.encode() if isinstance(v, str) else v for v in flat.tolist()]
