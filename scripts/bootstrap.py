@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from old_glibc import PATCHED_GLIBC, SetupError, glibc_version, lock_for
+from scripts.old_glibc import PATCHED_GLIBC, SetupError, glibc_version, lock_for
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = REPOSITORY / ".tools"

@@ -2,6 +2,7 @@
 # Finds a Python that Skymill runs on and lets it do the set-up (bootstrap.py).
 # $PYTHON, where set, is the only candidate; else the system's own python3, else the newest.
 set -eu
+cd "$(dirname "$0")/.."
 
 suits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'
 can_install='import importlib.util as u; raise SystemExit(not (u.find_spec("pip") or u.find_spec("ensurepip")))'
@@ -10,7 +11,7 @@ for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     "$candidate" -c "$suits" 2>/dev/null || continue
     suitable=$candidate
     if "$candidate" -c "$can_install"; then
-        exec "$candidate" "$(dirname "$0")/bootstrap.py" "$@"
+        exec "$candidate" -m scripts.bootstrap
     fi
 done
 

@@ -211,15 +211,18 @@ def patch_wheel(source: Path, target: Path) -> dict[str, str]:
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(partial, "w") as new:
         for entry in old.infolist():
             content = old.read(entry)
+            if entry.filename.endswith(".dist-info/RECORD"):
+                record = entry
+                continue
             if entry.filename.endswith(".so"):
                 renamed |= missing_symbols(content)
                 content = patch(content)
             elif entry.filename.endswith(".dist-info/WHEEL"):
                 content = re.sub(rb"-manylinux\S+", b"-" + _platform().encode(), content)
-            elif entry.filename.endswith(".dist-info/RECORD"):
-                content = "".join([*rows, f"{entry.filename},,\n"]).encode()
-            rows.append(_record_row(entry.filename, content))
+            if not entry.is_dir():
+                rows.append(_record_row(entry.filename, content))
             new.writestr(entry, content, zipfile.ZIP_DEFLATED)
+        new.writestr(record, "".join([*rows, f"{record.filename},,\n"]), zipfile.ZIP_DEFLATED)
     os.replace(partial, target)
     return renamed
 
@@ -241,61 +244,58 @@ def lock_entry(lock: str, package: str) -> str:
     return found[0]
 
 
-def check_sha256(path: Path, entry: str) -> str:
-    """The sha256 of a file, which must be one of those in the lock's entry for it."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if f"--hash=sha256:{digest}" not in entry:
-        raise SetupError(
-            f"{path.name} has the sha256 {digest}, which requirements/lock.txt does not list. "
-            "Refusing it: the package index serves another file than the one that was locked."
-        )
-    return digest
+def sha256(path: Path) -> str:
+    """The hex digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def replace_entry(lock: str, package: str, wheel: Path, digest: str) -> str:
+def is_locked(path: Path, entry: str) -> bool:
+    """Whether a file is one of those that the lock's entry lists."""
+    return f"--hash=sha256:{sha256(path)}" in entry
+
+
+def replace_entry(lock: str, package: str, wheel: Path) -> str:
     """The lock with a local wheel in place of the package's entry."""
     entry = lock_entry(lock, package)
     marker = re.search(r";[^\\\n]*", entry)
     local = f"{package} @ {wheel.resolve().as_uri()} {marker[0] if marker else ''}"
-    return lock.replace(entry, f"{local.rstrip()} \\\n    --hash=sha256:{digest}")
+    return lock.replace(entry, f"{local.rstrip()} \\\n    --hash=sha256:{sha256(wheel)}")
 
 
-def download(package: str, entry: str, folder: Path, pip: Sequence[str]) -> Path:
-    """The original wheel for this Python, from `folder` or else from the package index."""
-    pattern = f"{package.replace('-', '_')}-*-cp{_python()}-*.whl"
-    for kept in sorted(folder.glob(pattern)):
-        check_sha256(kept, entry)
-        return kept
+def original_wheel(entry: str, folder: Path, pip: Sequence[str]) -> Path:
+    """The wheel that the lock pins for this Python, from `folder` or else the package index."""
     requirement = entry.split()[0]
+    python = f"{sys.version_info.major}{sys.version_info.minor}"
+    name = requirement.replace("-", "_").replace("==", "-")
+    for kept in folder.glob(f"{name}-cp{python}-*{_platform(CLAIMED_GLIBC)}.whl"):
+        if is_locked(kept, entry):
+            return kept
     with tempfile.TemporaryDirectory(dir=folder) as fresh:
         options = ["--no-deps", "--only-binary=:all:", "--dest", fresh, "--quiet"]
-        target = ["--platform", _platform(CLAIMED_GLIBC), "--python-version", _python()]
+        target = ["--platform", _platform(CLAIMED_GLIBC), "--python-version", python]
         result = subprocess.run([*pip, "download", *options, *target, requirement], check=False)
         if result.returncode:
             raise SetupError(f"could not download {requirement}: see pip's message above")
         (wheel,) = Path(fresh).glob("*.whl")
-        check_sha256(wheel, entry)
-        return wheel.rename(folder / wheel.name)
-
-
-def _python() -> str:
-    return f"{sys.version_info.major}{sys.version_info.minor}"
+        if not is_locked(wheel, entry):
+            raise SetupError(
+                f"{wheel.name} from the package index has the sha256 {sha256(wheel)}, which "
+                "requirements/lock.txt does not list; refusing a file that was not locked"
+            )
+        return wheel.replace(folder / wheel.name)
 
 
 def local_wheel(package: str, lock: str, folder: Path, pip: Sequence[str]) -> Path:
     """The patched wheel of a package, made on the first call for this lock and this module."""
-    entry = lock_entry(lock, package)
-    # A changed lock or module has a folder of its own, so that no stale wheel is ever used.
-    key = hashlib.sha256(entry.encode() + Path(__file__).read_bytes()).hexdigest()[:12]
-    folder = folder / key
     folder.mkdir(parents=True, exist_ok=True)
-    original = download(package, entry, folder, pip)
-    name = original.name.replace(_platform(CLAIMED_GLIBC), _platform())
-    patched = folder / "patched" / name
+    original = original_wheel(lock_entry(lock, package), folder, pip)
+    # A changed original or module has a folder of its own, so that no stale wheel is ever used.
+    key = hashlib.sha256(original.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
+    patched = folder / key / original.name.replace(_platform(CLAIMED_GLIBC), _platform())
     if not patched.exists():
         patched.parent.mkdir(exist_ok=True)
         renamed = patch_wheel(original, patched)
-        print(f"  {name}: replaced {', '.join(sorted(renamed))}")
+        print(f"  {patched.name}: replaced {', '.join(sorted(renamed))}")
     return patched
 
 
@@ -305,8 +305,7 @@ def lock_for(glibc: tuple[int, int] | None, lock: str, folder: Path, pip: Sequen
         return lock
     print(f"glibc {glibc[0]}.{glibc[1]} is older than 2.39: adapting {' and '.join(WHEELS)}")
     for package in WHEELS:
-        wheel = local_wheel(package, lock, folder, pip)
-        lock = replace_entry(lock, package, wheel, hashlib.sha256(wheel.read_bytes()).hexdigest())
+        lock = replace_entry(lock, package, local_wheel(package, lock, folder, pip))
     return lock
 
 
