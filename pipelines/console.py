@@ -35,7 +35,7 @@ def noise_to(log_path: str) -> Iterator[Terminal]:
 
 @contextlib.contextmanager
 def _behind(descriptor: int) -> Iterator[Console]:
-    """A console on what a descriptor points at now; at the end the descriptor points there again."""
+    """A console on what a descriptor points at now, and points at again in the end."""
     streams = {1: sys.stdout, 2: sys.stderr}
     streams[descriptor].flush()
     kept = os.dup(descriptor)

@@ -2,25 +2,16 @@
 
 import os
 import shutil
-import traceback
-from collections.abc import Callable
-from dataclasses import replace
 
 from rich.console import Console
 
-from components.gate.report import GateFailed
 from pipelines.config import PipelineConfig
 from pipelines.console import noise_to
 from pipelines.progress import Progress
 from pipelines.record import (
-    BLOCKED,
-    FAILED,
-    SUCCEEDED,
-    NodeRecord,
     RunRecord,
     new_run_id,
     utc_now,
-    write_record,
 )
 from pipelines.summary import summarise
 from pipelines.workspace import Workspace

@@ -54,6 +54,7 @@ class RunRecord:
     reason: str = ""
     fingerprint: str = ""
     process_id: int = 0
+    pushed_version: int | None = None
     nodes: tuple[NodeRecord, ...] = ()
 
     def node(self, node_id: str) -> NodeRecord | None:

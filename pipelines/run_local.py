@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
 from tfx.dsl.compiler.compiler import Compiler
 from tfx.dsl.compiler.constants import PIPELINE_RUN_ID_PARAMETER_NAME
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
+from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
@@ -20,7 +20,7 @@ from pipelines.record import Artifact, NodeRecord
 Observer = Callable[[NodeRecord], None]
 
 
-def run_local(pipeline: tfx.dsl.Pipeline, run_id: str, observe: Observer) -> None:
+def run_local(pipeline: Pipeline, run_id: str, observe: Observer) -> None:
     """Runs every node in topological order and tells of each as it starts and ends.
 
     TFX's LocalDagRunner does the same without a word on the way, which a run of minutes needs.

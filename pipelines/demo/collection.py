@@ -130,7 +130,10 @@ def _broken(folder: str, rows: list[dict[str, str]]) -> Iterator[dict[str, str]]
         if payload is not None:
             _write(os.path.join(folder, uri), payload)
         yield {**first, "uri": uri}
-    yield {**rows[1], "label": "watr"}
+    typo = f"{first['group']}/typo.jpg"
+    rng = np.random.default_rng(0)
+    _write(os.path.join(folder, typo), _jpeg(paint("water", first["region"], first["date"], rng)))
+    yield {**first, "uri": typo, "label": "watr"}
 
 
 def _water(rng: np.random.Generator) -> np.ndarray:

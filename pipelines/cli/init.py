@@ -1,0 +1,35 @@
+"""`skymill init`: from a look at a folder to a configuration that runs."""
+
+import os
+
+import click
+
+from pipelines.cli.options import DEFAULT_CONFIG
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option("-o", "--output", default=DEFAULT_CONFIG, show_default=True, type=click.Path())
+@click.option("--name", help="The model's name; by default the folder's.")
+@click.option("--force", is_flag=True, help="Write over a configuration that is there.")
+def command(folder: str, output: str, name: str | None, force: bool) -> None:
+    """Look at FOLDER and write a configuration that runs.
+
+    FOLDER holds a folder for each class, or a manifest (manifest.csv, .jsonl or .parquet) with
+    columns for the path and the class and, where there are any, the split, the group and slices.
+    """
+    from components.raster.errors import ConfigError
+    from pipelines.starter import look_at, model_name, starter_config
+
+    if os.path.exists(output) and not force:
+        raise ConfigError(f"{output}: is there already. Write over it with --force.")
+    proposal = look_at(folder)
+    text = starter_config(proposal, name or model_name(folder), output)
+    with open(output, "w", encoding="utf-8") as file:
+        file.write(text)
+    click.echo(f"{folder}: {proposal}")
+    click.echo(f"Wrote {output}. Run it with: skymill run{_unless_default(output)}")
+
+
+def _unless_default(output: str) -> str:
+    return "" if output == DEFAULT_CONFIG else f" {output}"

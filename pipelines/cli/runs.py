@@ -1,0 +1,85 @@
+"""`skymill runs`: past runs, and one run with its lineage."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from pipelines.cli.options import config_option, json_option
+from pipelines.record import RunRecord, list_records
+from pipelines.workspace import Workspace
+
+
+@click.command()
+@click.argument("run_id", required=False)
+@config_option
+@click.option("--workspace", help="Look here, and not where a configuration says.")
+@json_option
+def command(run_id: str | None, config_path: str, workspace: str | None, as_json: bool) -> None:
+    """List past runs, the newest first; with RUN_ID, show one with its lineage.
+
+    A RUN_ID may be cut short as long as only one run begins so.
+    """
+    from pipelines.config import load_config
+
+    place = Workspace(workspace or load_config(config_path).workspace)
+    records = list_records(place.runs)
+    if run_id is None:
+        _print_list(records, place.runs, as_json)
+        return
+    found = [record for record in records if record.run_id.startswith(run_id)]
+    if len(found) != 1:
+        noun = "no run begins" if not found else f"{len(found)} runs begin"
+        raise click.UsageError(f"{noun} with {run_id!r}; see: skymill runs")
+    if as_json:
+        click.echo(json.dumps(asdict(found[0]), indent=1))
+    else:
+        _print_one(found[0], place.run_dir(found[0].run_id))
+
+
+def _print_list(records: list[RunRecord], runs_dir: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([asdict(record) for record in records], indent=1))
+        return
+    if not records:
+        click.echo(f"No runs yet in {runs_dir}. Start one with: skymill run")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("run", "model", "outcome", "version", "started (UTC)", "why", box=None)
+    for record in records:
+        version = record.pushed_version
+        table.add_row(
+            record.run_id,
+            record.name,
+            record.outcome,
+            "" if version is None else str(version),
+            record.started[:19].replace("T", " "),
+            record.reason.splitlines()[0] if record.reason else "",
+        )
+    Console().print(table)
+
+
+def _print_one(record: RunRecord, folder: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"{record.run_id}  {record.name}  {record.outcome}", style="bold")
+    if record.reason:
+        console.print(record.reason, markup=False)
+    made = {a.artifact_id: n for n in record.nodes for many in n.outputs.values() for a in many}
+    table = Table("node", "state", "seconds", "from", "outputs", box=None)
+    for node in record.nodes:
+        sources = {made[i].node_id for ids in node.inputs.values() for i in ids if i in made}
+        outputs = [f"{channel}: {a.uri}" for channel, many in node.outputs.items() for a in many]
+        table.add_row(
+            node.node_id,
+            node.state,
+            f"{node.seconds:.1f}",
+            ", ".join(sorted(sources)),
+            "\n".join(outputs),
+        )
+    console.print(table)
+    console.print(f"record, configuration, summary and log: {folder}")

@@ -1,0 +1,168 @@
+"""Looks at a folder of images and proposes a configuration that runs."""
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median_low
+
+import yaml
+from PIL import Image
+
+from components.ingest.config import FoldersSource, ManifestColumns, ManifestSource, SourceConfig
+from components.ingest.listing import contents_of, seen_classes
+from components.ingest.manifest import read_rows
+from components.raster.errors import DataError
+
+_TEMPLATE = """\
+# Written by `skymill init`. Run it with: skymill run {path}
+# Every key, its default and its meaning: skymill config json-schema
+name: {name}
+workspace: {name}-runs  # runs, artifacts, lineage; relative to this file
+
+ingest:
+  source:{source}
+  image:  # how an image of any shape meets the model
+    height_px: {side}
+    width_px: {side}
+    fit: stretch  # or pad, or crop
+  split: {{train: 0.8, eval: 0.1, test: 0.1}}  # by group where there is one, else by content
+  max_reject_fraction: 0.05  # more bad files than this stop the run
+
+schema:
+  home: {name}-schema.pbtxt  # accept what a run inferred with: skymill schema accept
+
+train:
+  model: {{kind: small_cnn}}  # or {{kind: backbone, name: MobileNetV2, weights: imagenet}}
+  epochs: 60
+
+evaluation:
+  slices: [{slices}]
+  thresholds:
+    - {{metric: accuracy, at_least: {floor}}}  # twice what guessing gives
+    - {{metric: accuracy, change: {{at_least: -0.02}}}}  # against the version being served
+  allow: [missing_baseline]  # the first run has none
+
+push:
+  model_dir: {name}-models  # TensorFlow Serving's model base path is {name}-models/{name}
+  keep: 5
+"""
+
+_MANIFESTS = ("manifest.csv", "manifest.jsonl", "manifest.parquet")
+_NAMES = {
+    "uri": ("uri", "path", "file", "filename", "image"),
+    "label": ("label", "class", "category"),
+    "labels": ("labels", "classes", "tags"),
+    "split": ("split", "subset"),
+    "group": ("group", "scene", "scene_id"),
+}
+_MOST_SLICE_VALUES = 20
+_SAMPLED = 50
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What was seen in a folder and what follows from it.
+
+    Attributes:
+        images: images that the source names, readable or not.
+        classes: their class names, sorted.
+        side_px: the height and width that the model should see.
+    """
+
+    source: SourceConfig
+    images: int
+    classes: tuple[str, ...]
+    side_px: int
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The slice columns of a manifest; none for class folders."""
+        return self.source.columns.slices if isinstance(self.source, ManifestSource) else ()
+
+    def __str__(self) -> str:
+        names = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+        return f"{self.images} images in {len(self.classes)} classes ({names})"
+
+
+def look_at(folder: str) -> Proposal:
+    """Decides what a folder holds: a manifest where one lies in it, else class folders.
+
+    Raises:
+        DataError: there is no such folder, it holds fewer than two classes, or its manifest has
+            no column that could be the path or the class.
+    """
+    if not os.path.isdir(folder):
+        raise DataError(f"{folder}: no such folder. Give the folder that holds the class folders.")
+    source = _source_of(os.path.abspath(folder))
+    records = contents_of(source).records
+    classes = seen_classes(records)
+    if len(classes) < 2:
+        raise DataError(
+            f"{folder}: {len(records)} images in {len(classes)} classes; at least 2 classes are "
+            "needed. Put the images of each class into a folder of its own, or write a "
+            f"{_MANIFESTS[0]} with the columns uri and label."
+        )
+    step = max(1, len(records) // _SAMPLED)
+    side = _side([record.uri for record in records[::step]])
+    return Proposal(source, len(records), classes, side)
+
+
+def _source_of(folder: str) -> SourceConfig:
+    paths = (os.path.join(folder, name) for name in _MANIFESTS)
+    manifest = next((path for path in paths if os.path.exists(path)), None)
+    if manifest is None:
+        return FoldersSource(uri=folder)
+    rows = read_rows(manifest)
+    seen = Counter(name for row in rows for name in row)
+    found = {role: _first(names, seen) for role, names in _NAMES.items()}
+    if found["uri"] is None or not (found["label"] or found["labels"]):
+        raise DataError(
+            f"{manifest}: needs a column for the path ({', '.join(_NAMES['uri'])}) and one for "
+            f"the class ({', '.join(_NAMES['label'])}); it has {', '.join(seen) or 'no column'}."
+        )
+    slices = tuple(
+        name
+        for name in seen
+        if name not in found.values() and len({row.get(name) for row in rows}) <= _MOST_SLICE_VALUES
+    )
+    return ManifestSource(uri=manifest, columns=ManifestColumns(**found, slices=slices))
+
+
+def _first(names: tuple[str, ...], seen: Counter[str]) -> str | None:
+    return next((name for name in names if name in seen), None)
+
+
+def _side(paths: list[str]) -> int:
+    """The power of two nearest below the images' shorter side, from 32 to 224 pixels."""
+    sides = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                sides.append(min(image.size))
+        except (OSError, Image.DecompressionBombError):
+            continue
+    side = median_low(sides) if sides else 64
+    return next((size for size in (224, 128, 64) if side >= size), 32)
+
+
+def starter_config(proposal: Proposal, name: str, output: str) -> str:
+    """The text of a configuration; its paths are relative to the folder of ``output``."""
+    tree = proposal.source.model_dump(exclude_none=True, mode="json")
+    tree["uri"] = os.path.relpath(proposal.source.uri, os.path.dirname(os.path.abspath(output)))
+    source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
+    return _TEMPLATE.format(
+        path=output,
+        name=name,
+        source="".join(f"\n    {line}" for line in source.splitlines()),
+        side=proposal.side_px,
+        slices=", ".join(proposal.slices),
+        floor=round(min(2 / len(proposal.classes), 0.9), 2),
+    )
+
+
+def model_name(folder: str) -> str:
+    """A name for the model, made from the folder's."""
+    stem = os.path.basename(os.path.abspath(folder)).lower()
+    name = re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:57]
+    return name if name[:1].isalpha() else f"model-{name}".rstrip("-")
