@@ -1,0 +1,1 @@
+"""Statistics of the examples' scalars and labels, which never read an image."""

@@ -1,0 +1,77 @@
+"""From serialised examples to Arrow, with the image bytes left behind."""
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import tensorflow as tf
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+from components.raster.errors import DataError
+from components.raster.example import UNCOUNTED
+
+PAYLOAD_SUFFIX = "/encoded"
+
+_TYPE_OF_KIND = {
+    "bytes_list": schema_pb2.BYTES,
+    "int64_list": schema_pb2.INT,
+    "float_list": schema_pb2.FLOAT,
+}
+
+
+def is_counted(name: str, exclude: Iterable[str] = ()) -> bool:
+    """Whether statistics speak about a feature: not a payload, not a key, not excluded."""
+    return not (name in UNCOUNTED or name.endswith(PAYLOAD_SUFFIX) or name in exclude)
+
+
+def decode(records: Sequence[bytes], exclude: Iterable[str] = ()) -> pa.RecordBatch:
+    """A column for every counted feature in serialised tf.Examples, sorted by name.
+
+    The schema of this very batch does the projecting, so that excluded bytes never become Arrow
+    and a feature that only one example has is still counted. Raises DataError when a record is no
+    tf.Example, or a feature has two types.
+    """
+    try:
+        schema = _schema(records, tuple(exclude))
+        if not schema.feature:
+            return _no_columns(len(records))
+        return ExamplesToRecordBatchDecoder(schema.SerializeToString()).DecodeBatch(records)
+    except Exception as error:
+        raise DataError(
+            f"a batch of {len(records)} records is not tf.Examples with one type a feature: "
+            f"{error}; ingest the data again"
+        ) from error
+
+
+def _schema(records: Sequence[bytes], exclude: tuple[str, ...]) -> schema_pb2.Schema:
+    kinds = _kinds(records)
+    schema = schema_pb2.Schema()
+    for name in sorted(name for name in kinds if is_counted(name, exclude)):
+        kind = kinds[name] or _first_kind(records, name)
+        if kind:
+            schema.feature.add(name=name, type=_TYPE_OF_KIND[kind])
+    return schema
+
+
+def _kinds(records: Sequence[bytes]) -> dict[str, str | None]:
+    """Every feature in any of the records, with the kind that its last holder gives it.
+
+    Joined messages parse as one whose maps are merged (protobuf encoding: "Last One Wins"), so
+    one parse names the features of the whole batch.
+    """
+    merged = tf.train.Example.FromString(b"".join(records)).features.feature
+    return {name: merged[name].WhichOneof("kind") for name in list(merged)}
+
+
+def _first_kind(records: Sequence[bytes], name: str) -> str | None:
+    for record in records:
+        features = tf.train.Example.FromString(record).features.feature
+        kind: str | None = features[name].WhichOneof("kind") if name in features else None
+        if kind:
+            return kind
+    return None
+
+
+def _no_columns(rows: int) -> pa.RecordBatch:
+    """A batch that still knows how many examples it stands for."""
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, type=pa.struct([])))

@@ -1,0 +1,39 @@
+"""TFRecord files: which there are, how large they are, and their records in bounded batches."""
+
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+MAX_RECORDS = 10_000
+MAX_BYTES = 32 * 1024**2
+
+_READ_AT_ONCE = 64
+
+
+def shards(folder: str) -> tuple[str, ...]:
+    """The TFRecord files of one split, in the order of their names; hidden files are not data."""
+    if not tf.io.gfile.isdir(folder):
+        return ()
+    names = sorted(n for n in tf.io.gfile.listdir(folder) if not n.startswith((".", "_")))
+    return tuple(f"{folder.rstrip('/')}/{name}" for name in names)
+
+
+def size_bytes(paths: Sequence[str]) -> int:
+    """Bytes in the files, from the file system alone."""
+    return sum(int(tf.io.gfile.stat(path).length) for path in paths)
+
+
+def batches(path: str) -> Iterator[list[bytes]]:
+    """The records of a file, in lists of about MAX_BYTES or MAX_RECORDS, whichever is less."""
+    compression = "GZIP" if path.endswith(".gz") else ""
+    read = tf.data.TFRecordDataset(path, compression).batch(_READ_AT_ONCE).as_numpy_iterator()
+    batch: list[bytes] = []
+    volume = 0
+    for some in read:
+        batch.extend(some)
+        volume += sum(map(len, some))
+        if len(batch) >= MAX_RECORDS or volume >= MAX_BYTES:
+            yield batch
+            batch, volume = [], 0
+    if batch:
+        yield batch
