@@ -1,0 +1,63 @@
+"""The served contract beside a model: what goes in, what comes out, and what the classes are."""
+
+import json
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from components.raster.errors import DataError
+from components.raster.frozen import Frozen
+from components.raster.image import ImageSpec
+
+#: Where the contract lies in a model's folder; TensorFlow Serving ignores it.
+CONTRACT_PATH = "assets.extra/contract.json"
+
+BYTES_SIGNATURE = "serving_default"
+BYTES_INPUT = "image_bytes"
+EXAMPLES_SIGNATURE = "serving_examples"
+EXAMPLES_INPUT = "examples"
+
+CLASS_OUTPUT = "class"
+PROBABILITIES_OUTPUT = "probabilities"
+CLASSES_OUTPUT = "classes"
+
+
+class Contract(Frozen):
+    """How to ask a model and how to read its answer.
+
+    Attributes:
+        image: how an image of any shape meets the model.
+        classes: the names, in the order of the probabilities.
+        signatures: the name of the one input, by signature.
+        outputs: what every signature answers with.
+    """
+
+    image: ImageSpec
+    classes: tuple[str, ...] = Field(min_length=1)
+    signatures: dict[str, str] = Field(
+        default_factory=lambda: {
+            BYTES_SIGNATURE: BYTES_INPUT,
+            EXAMPLES_SIGNATURE: EXAMPLES_INPUT,
+        }
+    )
+    outputs: tuple[str, ...] = (CLASS_OUTPUT, PROBABILITIES_OUTPUT, CLASSES_OUTPUT)
+
+    def to_json(self) -> str:
+        """The text of contract.json."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+
+def read_contract(model_dir: Path) -> Contract:
+    """The contract of the model in a folder (the one that holds saved_model.pb).
+
+    Raises:
+        DataError: there is none, or it is not one.
+    """
+    path = model_dir / CONTRACT_PATH
+    try:
+        return Contract.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        raise DataError(
+            f"{path} is no contract of a served model ({error}); "
+            "was the model exported by the trainer?"
+        ) from error

@@ -1,0 +1,1 @@
+"""From examples to a model that can be served: data, model, fit, strategy and export."""

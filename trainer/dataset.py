@@ -1,0 +1,231 @@
+"""TFRecords of examples as shuffled batches of decoded images.
+
+A source hands out endless shuffled epochs for training and one ordered pass for evaluation. The
+order of an epoch depends on the seed and the epoch's number alone, so that a resumed training sees
+the same batches as one that was never interrupted.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.raster.errors import DataError
+from components.raster.example import ENCODED, LABEL
+from components.raster.image import ImageSpec
+from serving.decode import decode_images
+
+CLASSES_FILE = "classes.json"
+_READ_BATCH = 256
+_PARALLEL_FILES = 4
+
+
+class Source(Protocol):
+    """Inputs and labels, however they are kept."""
+
+    @property
+    def examples(self) -> int:
+        """How many there are."""
+
+    def epochs(self, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+        """Endless (inputs [B, ...], int64 [B]); every epoch reshuffled, its remainder dropped."""
+
+    def once(self, batch_size: int) -> tf.data.Dataset:
+        """One pass in order, the last batch as small as it comes."""
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """Arrays, gathered a batch at a time."""
+
+    inputs: npt.NDArray[np.generic]
+    labels: npt.NDArray[np.int64]
+
+    @property
+    def examples(self) -> int:
+        return len(self.labels)
+
+    def epochs(self, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+        steps = self.examples // batch_size
+        inputs, labels = self._tensors()
+
+        def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+            rows = tf.range(self.examples, dtype=tf.int64)
+            order = tf.random.experimental.stateless_shuffle(rows, (seed, epoch))
+            shape = (steps, batch_size)
+            return tf.data.Dataset.from_tensor_slices(
+                tf.reshape(order[: steps * batch_size], shape)
+            )
+
+        def gather(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.gather(inputs, rows), tf.gather(labels, rows)
+
+        return _endless(one_epoch, first_epoch).map(gather).prefetch(tf.data.AUTOTUNE)
+
+    def once(self, batch_size: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(self._tensors()).batch(batch_size).prefetch(1)
+
+    def _tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
+        # Left to itself, a dataset would copy the arrays into every replica's memory.
+        with tf.device("CPU:0"):
+            return tf.constant(self.inputs), tf.constant(self.labels)
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """TFRecord files, read and decoded anew in every epoch."""
+
+    files: tuple[str, ...]
+    examples: int
+    image: ImageSpec
+    shuffle_buffer: int
+
+    def epochs(self, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+        def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+            files = tf.random.experimental.stateless_shuffle(self.files, (seed, epoch))
+            return (
+                _records(tf.data.Dataset.from_tensor_slices(files))
+                .shuffle(self.shuffle_buffer, seed=seed + epoch, reshuffle_each_iteration=False)
+                .batch(batch_size, drop_remainder=True)
+            )
+
+        return self._decoded(_endless(one_epoch, first_epoch))
+
+    def once(self, batch_size: int) -> tf.data.Dataset:
+        files = tf.data.Dataset.from_tensor_slices(list(self.files))
+        return self._decoded(_records(files).batch(batch_size))
+
+    def _decoded(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
+        return serialized.map(
+            lambda batch: decode_batch(batch, self.image),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        ).prefetch(tf.data.AUTOTUNE)
+
+
+def class_names(roots: Sequence[str]) -> tuple[str, ...]:
+    """The class names, in the order of their labels, as ingest left them beside the examples.
+
+    Args:
+        roots: the uris of the Examples artifacts; all must name the same classes.
+
+    Raises:
+        DataError: a file is missing or no list of names, or the artifacts disagree.
+    """
+    found = {root: _read_class_names(root) for root in roots}
+    names = next(iter(found.values()))
+    for root, others in found.items():
+        if others != names:
+            raise DataError(
+                f"{root} has the classes {', '.join(others)}, but {roots[0]} has "
+                f"{', '.join(names)}; train on examples of one and the same set of classes."
+            )
+    return names
+
+
+def list_files(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The files of the patterns, sorted.
+
+    Raises:
+        DataError: there is none.
+    """
+    files = sorted({file for pattern in patterns for file in tf.io.gfile.glob(pattern)})
+    if not files:
+        raise DataError(
+            f"No example files match {', '.join(patterns)}; was ingest run with this split?"
+        )
+    return tuple(files)
+
+
+def count_labels(files: Sequence[str], classes: int) -> tuple[int, ...]:
+    """How many examples each class has, from one pass that decodes no image.
+
+    Raises:
+        DataError: the files are empty, unreadable, or hold a label outside 0 to classes - 1.
+    """
+    spec = {LABEL: tf.io.FixedLenFeature([], tf.int64)}
+    counts = np.zeros(classes, np.int64)
+    try:
+        for batch in _records(tf.data.Dataset.from_tensor_slices(list(files))).batch(_READ_BATCH):
+            labels = tf.io.parse_example(batch, spec)[LABEL].numpy()
+            if labels.min() < 0 or labels.max() >= classes:
+                raise DataError(
+                    f"The labels reach from {labels.min()} to {labels.max()}, but {CLASSES_FILE} "
+                    f"names {classes} classes; ingest the data again."
+                )
+            counts += np.bincount(labels, minlength=classes)
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise DataError(
+            f"The examples in {files[0]} and its neighbours cannot be read: {error.message}; "
+            "ingest the data again."
+        ) from error
+    if not counts.sum():
+        raise DataError(
+            f"The {len(files)} example files at {files[0]} hold no example; "
+            "give the split a larger share, or more data."
+        )
+    return tuple(int(count) for count in counts)
+
+
+def open_source(
+    files: tuple[str, ...],
+    examples: int,
+    image: ImageSpec,
+    cache_limit_bytes: int | None,
+    shuffle_buffer: int,
+) -> Source:
+    """The examples in memory where the decoded images fit, else streamed; None sets no limit."""
+    streamed = Streamed(files, examples, image, shuffle_buffer)
+    size = examples * int(np.prod(image.shape))
+    if cache_limit_bytes is not None and size > cache_limit_bytes:
+        return streamed
+    inputs = np.empty((examples, *image.shape), np.uint8)
+    labels = np.empty(examples, np.int64)
+    at = 0
+    for pixels, label in streamed.once(_READ_BATCH):
+        inputs[at : at + len(label)], labels[at : at + len(label)] = pixels, label
+        at += len(label)
+    return InMemory(inputs, labels)
+
+
+def decode_batch(serialized: tf.Tensor, image: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
+    """Serialized examples [B] to (uint8 [B, H, W, 3], int64 [B])."""
+    features = tf.io.parse_example(
+        serialized,
+        {
+            ENCODED: tf.io.FixedLenFeature([], tf.string),
+            LABEL: tf.io.FixedLenFeature([], tf.int64),
+        },
+    )
+    return decode_images(features[ENCODED], image), features[LABEL]
+
+
+def _endless(
+    one_epoch: Callable[[tf.Tensor], tf.data.Dataset], first_epoch: int
+) -> tf.data.Dataset:
+    return tf.data.Dataset.counter(start=first_epoch).flat_map(one_epoch)
+
+
+def _records(files: tf.data.Dataset) -> tf.data.Dataset:
+    return files.interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=_PARALLEL_FILES,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def _read_class_names(root: str) -> tuple[str, ...]:
+    path = f"{root.rstrip('/')}/{CLASSES_FILE}"
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            names = json.load(file)
+    except (tf.errors.NotFoundError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); ingest the data again.") from error
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise DataError(f"{path} is not a list of class names; ingest the data again.")
+    return tuple(names)

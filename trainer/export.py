@@ -1,0 +1,34 @@
+"""A trained model as a SavedModel that TensorFlow Serving loads as it is."""
+
+import keras
+import tensorflow as tf
+
+from serving.contract import CONTRACT_PATH, Contract
+from serving.signatures import signatures
+
+
+def export(model: keras.Model, contract: Contract, folder: str) -> None:
+    """Writes the SavedModel with the signatures of the contract, and the contract in it.
+
+    Args:
+        model: uint8 [N, H, W, 3] to logits [N, K].
+        contract: what the signatures take and answer.
+        folder: where saved_model.pb will lie; local or remote.
+    """
+    alone = _on_one_device(model)
+    archive = keras.export.ExportArchive()
+    archive.track(alone)
+    for signature in signatures(lambda pixels: alone(pixels, training=False), contract):
+        archive.add_endpoint(signature.name, signature.function, [signature.input])
+    archive.write_out(folder, verbose=False)
+    path = f"{folder}/{CONTRACT_PATH}"
+    tf.io.gfile.makedirs(path.rpartition("/")[0])
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(contract.to_json())
+
+
+def _on_one_device(model: keras.Model) -> keras.Model:
+    """A copy outside of any strategy: replicated variables have no place in a served graph."""
+    alone = keras.models.clone_model(model)
+    alone.set_weights(model.get_weights())
+    return alone

@@ -1,0 +1,198 @@
+"""The fit of one model to one source of examples."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from components.raster.errors import DataError
+from trainer.checkpoint import Checkpoints
+from trainer.config import TrainConfig
+from trainer.dataset import Source
+from trainer.errors import TrainingError
+from trainer.progress import Epoch, Progress
+from trainer.scalars import ScalarLog
+from trainer.strategy import check_batch
+
+HISTORY_FILE = "history.json"
+PROGRESS_FILE = "progress.jsonl"
+
+OnEpoch = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True)
+class History:
+    """How a training went; the model has the weights of the best epoch."""
+
+    epochs: tuple[Epoch, ...]
+    best: Epoch
+    monitor: str
+    stopped_early: bool
+    resumed_after_epochs: int
+    steps_per_epoch: int
+    batch_size: int
+    replicas: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain value, for history.json."""
+        return asdict(self)
+
+
+def fit(
+    model: keras.Model,
+    train: Source,
+    evaluation: Source,
+    config: TrainConfig,
+    log_dir: str,
+    checkpoint_dir: str,
+    on_epoch: OnEpoch | None = None,
+) -> History:
+    """Fits the model (inputs to logits) and leaves it with the weights of its best epoch.
+
+    Where `checkpoint_dir` holds the state of an interrupted fit of the same model, data and
+    configuration, the fit goes on after its last whole epoch. `log_dir` receives `progress.jsonl`
+    (one row an epoch, as it ends), `history.json`, and event files for TensorBoard. The
+    checkpoints stay; whoever keeps the model deletes them.
+
+    Raises:
+        TrainingError: the loss is no longer a number.
+        DataError: there are too few examples for one step.
+        ConfigError: the replicas cannot share the batch evenly.
+    """
+    batch_size = _batch_size(config, train, model.distribute_strategy)
+    steps = config.steps_per_epoch or train.examples // batch_size
+    with model.distribute_strategy.scope():
+        _compile(model, config, steps)
+        checkpoints = Checkpoints(model, checkpoint_dir)
+        monitor = config.early_stopping.monitor if config.early_stopping else "val_loss"
+        progress = checkpoints.restore() or Progress(monitor)
+    keeper = _Keeper(progress, checkpoints, config, log_dir, on_epoch)
+    done = len(progress.epochs)
+    if done < config.epochs and not progress.exhausted(config.early_stopping):
+        model.fit(
+            train.epochs(batch_size, config.seed, first_epoch=done),
+            initial_epoch=done,
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            validation_data=evaluation.once(batch_size),
+            callbacks=[keeper],
+            shuffle=False,
+            verbose=0,
+        )
+    checkpoints.restore_best()
+    best = keeper.progress.best
+    assert best is not None  # an epoch was run, or restored
+    history = History(
+        epochs=keeper.progress.epochs,
+        best=best,
+        monitor=monitor,
+        stopped_early=len(keeper.progress.epochs) < config.epochs,
+        resumed_after_epochs=done,
+        steps_per_epoch=steps,
+        batch_size=batch_size,
+        replicas=model.distribute_strategy.num_replicas_in_sync,
+    )
+    with tf.io.gfile.GFile(f"{log_dir}/{HISTORY_FILE}", "w") as file:
+        json.dump(history.to_json(), file, indent=2)
+    return history
+
+
+def _batch_size(config: TrainConfig, train: Source, strategy: tf.distribute.Strategy) -> int:
+    """The configured global batch, or the largest that a smaller split can fill."""
+    check_batch(config.batch_size, strategy)
+    replicas = strategy.num_replicas_in_sync
+    batch_size = min(config.batch_size, train.examples - train.examples % replicas)
+    if batch_size < 1:
+        raise DataError(
+            f"The train split has {train.examples} examples for {replicas} replicas; "
+            "training needs at least one for each: add data or enlarge the split's share."
+        )
+    return batch_size
+
+
+def _compile(model: keras.Model, config: TrainConfig, steps_per_epoch: int) -> None:
+    model.compile(
+        optimizer=_optimizer(config, steps_per_epoch * config.epochs),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=False,
+    )
+    # Restored slots need variables to go to, and those exist only once the optimizer is built.
+    model.optimizer.build(model.trainable_variables)
+
+
+def _optimizer(config: TrainConfig, total_steps: int) -> keras.optimizers.Optimizer:
+    rate: Any = config.learning_rate
+    if config.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, total_steps)
+    if config.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    if config.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.SGD(rate, momentum=0.9)
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Keeps the books after each epoch: curve, logs, checkpoint; and decides whether to go on."""
+
+    def __init__(
+        self,
+        progress: Progress,
+        checkpoints: Checkpoints,
+        config: TrainConfig,
+        log_dir: str,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        super().__init__()
+        self.progress = progress
+        self._checkpoints = checkpoints
+        self._config = config
+        self._log_dir = log_dir
+        self._on_epoch = on_epoch
+        self._scalars = ScalarLog(log_dir)
+        self._epoch_began_s = 0.0
+        _write_rows(f"{log_dir}/{PROGRESS_FILE}", progress, config.epochs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._epoch_began_s = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        loss = float((logs or {})["loss"])
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss became {loss} in epoch {len(self.progress.epochs) + 1}, batch "
+                f"{batch + 1}; lower learning_rate (now {self._config.learning_rate:g}) and "
+                "train again."
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        row = Epoch(
+            epoch=epoch + 1,
+            learning_rate=float(self.model.optimizer.learning_rate),
+            duration_s=round(time.monotonic() - self._epoch_began_s, 3),
+            **{name: float((logs or {})[name]) for name in _LOGGED},
+        )
+        self.progress = self.progress.after(row)
+        self._checkpoints.save(self.progress)
+        _write_rows(f"{self._log_dir}/{PROGRESS_FILE}", self.progress, self._config.epochs)
+        self._scalars.write(row)
+        if self._on_epoch is not None:
+            self._on_epoch(row)
+        if self.progress.exhausted(self._config.early_stopping):
+            self.model.stop_training = True
+
+
+_LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+def _write_rows(path: str, progress: Progress, epochs: int) -> None:
+    """All rows anew: remote filesystems cannot append, and a resumed fit must not repeat one."""
+    tf.io.gfile.makedirs(path.rpartition("/")[0])
+    with tf.io.gfile.GFile(path, "w") as file:
+        for row in progress.epochs:
+            file.write(json.dumps({**asdict(row), "epochs": epochs}) + "\n")

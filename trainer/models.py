@@ -1,0 +1,201 @@
+"""The models: from pixels as they were decoded to one logit a class."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from components.raster.errors import ConfigError
+from components.raster.image import ImageSpec
+from trainer.augment import augmentation
+from trainer.config import Backbone, Model, SmallCnn
+
+_GROUP_SIZES = (8, 4, 2, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A model in two parts, so that a body that does not learn can be run once over the data.
+
+    Attributes:
+        body: uint8 [N, H, W, 3] to float features [N, D]; normalises the pixels itself.
+        head: features [N, D] to logits [N, K].
+        augment: whether training shows flipped and turned images.
+    """
+
+    body: keras.Model
+    head: keras.Model
+    augment: bool
+
+    @property
+    def body_is_fixed(self) -> bool:
+        """Whether the features of an image are the same in every epoch."""
+        return not self.augment and not self.body.trainable
+
+    def served(self) -> keras.Model:
+        """Pixels to logits, as inference runs it."""
+        return self._chained(lambda pixels: pixels, "served")
+
+    def trained(self) -> keras.Model:
+        """Pixels to logits with the augmentation in front; shares the weights of `served`."""
+        layers = augmentation(self.body.input_shape[1:]) if self.augment else lambda pixels: pixels
+        return self._chained(layers, "trained")
+
+    def _chained(self, front: Callable[[Any], Any], name: str) -> keras.Model:
+        pixels = keras.Input(self.body.input_shape[1:], dtype="uint8", name="pixels")
+        return keras.Model(pixels, self.head(self.body(front(pixels))), name=name)
+
+
+def build_classifier(model: Model, image: ImageSpec, classes: int) -> Classifier:
+    """A fresh model for images of the spec's shape.
+
+    Raises:
+        ConfigError: the backbone or its weights do not exist or do not fit.
+    """
+    if isinstance(model, Backbone):
+        body = _backbone_body(model, image)
+    else:
+        body = _small_cnn_body(model, image)
+    features = keras.Input(body.output_shape[1:], name="features")
+    dropped = keras.layers.Dropout(model.dropout)(features)
+    logits = keras.layers.Dense(classes, name="logits", dtype="float32")(dropped)
+    return Classifier(body, keras.Model(features, logits, name="head"), model.augment)
+
+
+def backbone_names() -> tuple[str, ...]:
+    """The constructors that keras.applications offers."""
+    return tuple(
+        sorted(
+            name
+            for name, member in inspect.getmembers(keras.applications, inspect.isfunction)
+            if name[0].isupper()
+        )
+    )
+
+
+def _small_cnn_body(model: SmallCnn, image: ImageSpec) -> keras.Model:
+    pixels = keras.Input(image.shape, dtype="uint8")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    x = _convolution(x, model.filters[0], model.batch_norm)
+    for filters in model.filters[1:]:
+        x = _residual_block(x, filters, model.batch_norm)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(pixels, x, name="small_cnn")
+
+
+def _residual_block(x: Any, filters: int, batch_norm: bool) -> Any:
+    """Halves the sides: a pre-pooled shortcut beside two convolutions (He et al. 2015, type B)."""
+    y = _convolution(x, filters, batch_norm, strides=2)
+    y = _convolution(y, filters, batch_norm, activation=None)
+    shortcut = keras.layers.AveragePooling2D(2, padding="same")(x)
+    shortcut = _convolution(shortcut, filters, batch_norm, activation=None, kernel=1)
+    return keras.layers.ReLU()(keras.layers.Add()([y, shortcut]))
+
+
+def _convolution(
+    x: Any,
+    filters: int,
+    batch_norm: bool,
+    *,
+    kernel: int = 3,
+    strides: int = 1,
+    activation: str | None = "relu",
+) -> Any:
+    x = keras.layers.Conv2D(
+        filters,
+        kernel,
+        strides,
+        padding="same",
+        use_bias=not batch_norm,
+        kernel_initializer="he_normal",
+    )(x)
+    if batch_norm:
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+    return keras.layers.Activation(activation)(x) if activation else x
+
+
+def _backbone_body(model: Backbone, image: ImageSpec) -> keras.Model:
+    network = _load_backbone(model, image)
+    network.trainable = model.trainable == "all"
+    pixels = keras.Input(image.shape, dtype="uint8")
+    x = keras.layers.Rescaling(1.0)(pixels)  # to float; the family's own scaling comes next
+    x = _preprocessing(model.name)(x)
+    # A frozen network's batch norm must keep the statistics it was trained with.
+    x = network(x) if network.trainable else network(x, training=False)
+    body = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x), name="backbone")
+    body.trainable = network.trainable
+    return body
+
+
+def _load_backbone(model: Backbone, image: ImageSpec) -> keras.Model:
+    if model.name not in backbone_names():
+        raise ConfigError(
+            f"model.name is {model.name!r}, which keras.applications does not have; "
+            f"it has {', '.join(backbone_names())}."
+        )
+    if model.weights not in (None, "imagenet") and not Path(model.weights).is_file():
+        raise ConfigError(
+            f"model.weights is {model.weights!r}, which is no file here; give the path of a "
+            "weights file without its top, imagenet, or none (null) to start from scratch."
+        )
+    constructor = getattr(keras.applications, model.name)
+    bare = _construct(constructor, model, image)
+    if model.weights is None:
+        return bare
+    if model.weights == "imagenet":
+        return _with_imagenet(constructor, model, image)
+    try:
+        bare.load_weights(model.weights)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"The weights in {model.weights} do not fit {model.name} with {model.arguments}: "
+            f"{_first_line(error)} Give the arguments that the weights were made with (such as "
+            "alpha), and weights without the top."
+        ) from error
+    return bare
+
+
+def _construct(
+    constructor: Callable[..., keras.Model], model: Backbone, image: ImageSpec, **more: Any
+) -> keras.Model:
+    arguments = {**model.arguments, "weights": None, "include_top": False, **more}
+    try:
+        return constructor(input_shape=image.shape, **arguments)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{model.name} cannot be built for {image.height_px} x {image.width_px} px with "
+            f"{model.arguments}: {_first_line(error)}"
+        ) from error
+
+
+def _with_imagenet(
+    constructor: Callable[..., keras.Model], model: Backbone, image: ImageSpec
+) -> keras.Model:
+    try:
+        return _construct(constructor, model, image, weights="imagenet")
+    except ConfigError:
+        raise
+    except Exception as error:  # Keras raises a bare Exception when a download fails.
+        raise ConfigError(
+            f"The ImageNet weights of {model.name} could not be downloaded: {_first_line(error)} "
+            "Fetch them on a machine with network access and set model.weights to the file."
+        ) from error
+
+
+def _preprocessing(name: str) -> Callable[[Any], Any]:
+    """The scaling that a family's weights expect; newer families do it in the network itself."""
+    for module in pkgutil.iter_modules(keras.applications.__path__):
+        family = importlib.import_module(f"keras.applications.{module.name}")
+        if hasattr(family, name) and hasattr(family, "preprocess_input"):
+            return family.preprocess_input  # type: ignore[no-any-return]
+    return lambda pixels: pixels
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line if line.endswith((".", "!", "?")) else f"{line}."
