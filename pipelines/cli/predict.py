@@ -1,0 +1,97 @@
+"""`skymill predict`: images to a server, answers to the terminal."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli.options import DEFAULT_CONFIG, json_option
+
+if TYPE_CHECKING:
+    from serving.client import FileResult
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--server",
+    default="grpc://127.0.0.1:8500",
+    show_default=True,
+    help="grpc://HOST:PORT or http://HOST:PORT; grpcs and https for TLS.",
+)
+@click.option("--model", help=f"The model's name; by default that of {DEFAULT_CONFIG}.")
+@click.option("--model-version", type=int, help="A version; by default the newest.")
+@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
+@click.option("--top", default=2, show_default=True, type=click.IntRange(1), help="Classes shown.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    server: str,
+    model: str | None,
+    model_version: int | None,
+    batch_size: int,
+    top: int,
+    as_json: bool,
+) -> None:
+    """Send files, or every image below folders, to a server and print its answers.
+
+    With --json a line for each file. The exit code is 1 if the server refused any of them.
+    """
+    from serving.client import connect
+
+    refused = 0
+    with connect(server, model=model or _configured_model()) as client:
+        results = client.predict_files(_files(paths), batch_size=batch_size, version=model_version)
+        for result in results:
+            refused += result.error is not None
+            if as_json:
+                click.echo(_as_json(result))
+            else:
+                click.echo(f"{result.path}  {_as_text(result, top)}", err=result.error is not None)
+    ctx.exit(1 if refused else 0)
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    """Files as given, and of each folder every file below it whose name is that of an image."""
+    from components.ingest.folders import IMAGE_SUFFIXES
+
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for folder, _, names in sorted(os.walk(path)):
+            found = (Path(folder, name) for name in sorted(names))
+            yield from (file for file in found if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _configured_model() -> str:
+    from components.raster.errors import ConfigError
+    from pipelines.config import load_config
+
+    if not os.path.exists(DEFAULT_CONFIG):
+        raise ConfigError(f"no {DEFAULT_CONFIG} here to take the model's name from: give --model")
+    return load_config(DEFAULT_CONFIG).name
+
+
+def _as_text(result: "FileResult", top: int) -> str:
+    if result.prediction is None:
+        return f"refused: {result.error}"
+    ranked = sorted(result.prediction.probabilities.items(), key=lambda item: -item[1])
+    return "  ".join(f"{name} {probability:.3f}" for name, probability in ranked[:top])
+
+
+def _as_json(result: "FileResult") -> str:
+    prediction = result.prediction
+    answer = {"path": str(result.path), "error": result.error}
+    if prediction is not None:
+        answer |= {
+            "class": prediction.class_name,
+            "probabilities": dict(prediction.probabilities),
+            "model_version": prediction.model_version,
+        }
+    return json.dumps(answer)

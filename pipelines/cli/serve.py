@@ -1,0 +1,58 @@
+"""`skymill serve`: the embedded server on the models that the pipeline pushed."""
+
+import click
+
+from pipelines.cli.options import config_option
+
+
+@click.command()
+@config_option
+@click.option("--model-base", type=click.Path(), help="Serve this folder of versions instead.")
+@click.option("--name", help="The model's name, with --model-base.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--grpc-port", default=8500, show_default=True, type=int)
+@click.option("--rest-port", default=8501, show_default=True, type=int)
+def command(
+    config_path: str,
+    model_base: str | None,
+    name: str | None,
+    host: str,
+    grpc_port: int,
+    rest_port: int,
+) -> None:
+    """Serve the pushed model over gRPC and REST until Ctrl-C, TensorFlow Serving's API.
+
+    A newer version is taken up as soon as it is pushed. For production there is the official
+    tensorflow/serving image; docker/serving/ has its configuration.
+    """
+    import logging
+    from pathlib import Path
+
+    from components.raster.errors import ConfigError
+    from pipelines.config import load_config
+    from pipelines.console import quiet_frameworks
+    from serving.server.config import ServerConfig
+
+    if model_base is None:
+        config = load_config(config_path)
+        model_base, name = config.push.model_base(config.name), config.name
+    if not Path(model_base).is_dir():
+        raise ConfigError(f"{model_base}: no version has been pushed here. First: skymill run")
+    quiet_frameworks()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    server_config = ServerConfig(
+        model_base=Path(model_base),
+        model_name=name or Path(model_base).name,
+        host=host,
+        grpc_port=grpc_port,
+        rest_port=rest_port,
+    )
+    click.echo(f"Loading {model_base} ...", err=True)
+
+    from serving.server.app import Addresses, run_server
+
+    def announce(addresses: Addresses) -> None:
+        click.echo(f"{server_config.model_name}: {addresses.grpc}  {addresses.rest}", err=True)
+
+    run_server(server_config, announce)
