@@ -1,11 +1,12 @@
 """Makes the repository's virtual environment: `.venv`, exactly as the lock says.
 
-Run by `make` through bootstrap.sh, with a Python that has pip or ensurepip. Every step can be
-repeated, and the stamp that tells `make` that all is well is written last: a set-up that was
-interrupted goes on where it stopped. Only the standard library is used.
+Run by `make` through bootstrap.sh, with a Python that has pip or ensurepip. The stamp that
+tells `make` that all is well is written last: what was interrupted is done again, from what is
+downloaded by then. Only the standard library is used.
 """
 
 import fcntl
+import hashlib
 import importlib.util
 import os
 import platform
@@ -21,7 +22,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = REPOSITORY / ".tools"
 VENV = REPOSITORY / ".venv"
 STAMP = VENV / ".ready"
-LOCK = REPOSITORY / "requirements" / "lock.txt"
+REQUIREMENTS = REPOSITORY / "requirements"
+LOCK = REQUIREMENTS / "lock.txt"
+INPUTS = (
+    LOCK,
+    REQUIREMENTS / "tools.txt",
+    REPOSITORY / "setup.py",
+    *(REPOSITORY / "scripts" / name for name in ("bootstrap.py", "old_glibc.py")),
+)
 
 
 def unsupported(system: str, machine: str, glibc: tuple[int, int] | None) -> str | None:
@@ -64,7 +72,7 @@ def find_pip() -> list[str]:
 
 def install_uv(pip: Sequence[str]) -> str:
     """The path of the pinned uv, which lies in .tools and touches no other environment."""
-    wanted = REPOSITORY / "requirements" / "tools.txt"
+    wanted = REQUIREMENTS / "tools.txt"
     folder = TOOLS / "uv"
     program, installed = folder / "bin" / "uv", folder / "installed.txt"
     if not (installed.exists() and installed.read_bytes() == wanted.read_bytes()):
@@ -74,11 +82,11 @@ def install_uv(pip: Sequence[str]) -> str:
     return str(program)
 
 
-def make_venv(uv: str) -> None:
-    """An empty environment of this Python, unless there is one already."""
+def make_venv(uv: str, keep: bool) -> None:
+    """An empty environment of this Python; `keep` one that is there, if it is of this Python."""
     python = VENV / "bin" / "python"
     query = [str(python), "-c", "import sys; print(*sys.version_info[:2])"]
-    if python.exists():
+    if keep and python.exists():
         found = subprocess.run(query, capture_output=True, text=True, check=False)
         if found.stdout.split() == [str(part) for part in sys.version_info[:2]]:
             return
@@ -101,21 +109,40 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         raise SetupError(f"`{' '.join(command)}` failed: see its message above")
 
 
+def fingerprint(inputs: Sequence[Path]) -> str:
+    """Stands for all that the environment depends on; the stamp holds it."""
+    state = [platform.python_version().encode(), *(path.read_bytes() for path in inputs)]
+    return hashlib.sha256(b"\0".join(state)).hexdigest()
+
+
 def set_up() -> None:
-    """Does all that is missing."""
+    """Makes or updates .venv."""
+    # Without a stamp it may hold half a package; from the installer's cache it is soon made anew.
+    finished = STAMP.exists()
     STAMP.unlink(missing_ok=True)
-    os.environ |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
     pip = find_pip()
     environment = uv_environment(os.environ, pip)
     uv = install_uv(pip)
-    make_venv(uv)
+    make_venv(uv, keep=finished)
     lock = VENV / "lock.txt"
     lock.write_text(lock_for(glibc_version(), LOCK.read_text(), REPOSITORY / ".wheels", pip))
     print(
-        "Installing what requirements/lock.txt lists; the first time that is 1.5 GB ...", flush=True
+        "Installing what requirements/lock.txt lists (the first time a download of 1 GB) ...",
+        flush=True,
     )
     install(uv, lock, environment)
-    STAMP.touch()
+    STAMP.write_text(fingerprint(INPUTS))
+
+
+def set_up_if_needed() -> None:
+    """Does nothing but touch the stamp where another process, or another day, did it all."""
+    if STAMP.exists() and STAMP.read_text() == fingerprint(INPUTS):
+        STAMP.touch()
+        return
+    print(f"Setting up .venv with Python {platform.python_version()} ...", flush=True)
+    started = time.monotonic()
+    set_up()
+    print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def main() -> None:
@@ -123,16 +150,14 @@ def main() -> None:
     problem = unsupported(platform.system(), platform.machine(), glibc_version())
     if problem:
         sys.exit(f"set-up: {problem}")
+    os.environ |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
     TOOLS.mkdir(exist_ok=True)
-    print(f"Setting up .venv with Python {platform.python_version()} ...", flush=True)
-    started = time.monotonic()
     with (TOOLS / "lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         try:
-            set_up()
+            set_up_if_needed()
         except SetupError as error:
             sys.exit(f"set-up: {error}")
-    print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 if __name__ == "__main__":

@@ -295,7 +295,7 @@ def local_wheel(package: str, lock: str, folder: Path, pip: Sequence[str]) -> Pa
     if not patched.exists():
         patched.parent.mkdir(exist_ok=True)
         renamed = patch_wheel(original, patched)
-        print(f"  {patched.name}: replaced {', '.join(sorted(renamed))}")
+        print(f"  {patched.name}: replaced {', '.join(sorted(renamed))}", flush=True)
     return patched
 
 
@@ -303,7 +303,10 @@ def lock_for(glibc: tuple[int, int] | None, lock: str, folder: Path, pip: Sequen
     """The lock as this system can install it; `glibc` is None where there is none."""
     if glibc is None or glibc >= CLAIMED_GLIBC:
         return lock
-    print(f"glibc {glibc[0]}.{glibc[1]} is older than 2.39: adapting {' and '.join(WHEELS)}")
+    print(
+        f"glibc {glibc[0]}.{glibc[1]} is older than 2.39: adapting {' and '.join(WHEELS)}",
+        flush=True,
+    )
     for package in WHEELS:
         lock = replace_entry(lock, package, local_wheel(package, lock, folder, pip))
     return lock
