@@ -47,12 +47,23 @@ _KINDS: Final = {
     22: _Kind("uint32", np.dtype(np.uint32), "uint32_val"),
     23: _Kind("uint64", np.dtype(np.uint64), "uint64_val"),
 }
+# Types that a signature may speak of, though their tensors are not sent here.
+_OTHER_NAMES: Final = {
+    0: "invalid",
+    8: "complex64",
+    14: "bfloat16",
+    18: "complex128",
+    20: "resource",
+    21: "variant",
+}
 _ENUM_OF: Final = {kind.numpy: enum for enum, kind in _KINDS.items()}
 
 
 def dtype_name(enum: int) -> str:
     """TensorFlow's name of a DataType number: 7 -> "string"."""
-    return _KINDS[enum].name if enum in _KINDS else f"DataType {enum}"
+    if enum in _KINDS:
+        return _KINDS[enum].name
+    return _OTHER_NAMES.get(enum, f"DataType {enum}")
 
 
 def enum_of(array: Array) -> int:
@@ -79,6 +90,18 @@ def numpy_dtype(enum: int) -> np.dtype[Any]:
         return _KINDS[enum].numpy
     except KeyError:
         raise TensorError(f"tensors of {dtype_name(enum)} are not supported") from None
+
+
+def numpy_dtype_of_name(name: str) -> np.dtype[Any]:
+    """The NumPy type for TensorFlow's name of a type.
+
+    Raises:
+        TensorError: the type is not supported here.
+    """
+    for kind in _KINDS.values():
+        if kind.name == name:
+            return kind.numpy
+    raise TensorError(f"tensors of {name} are not supported")
 
 
 def string_array(values: Sequence[bytes], shape: Sequence[int] | None = None) -> Array:

@@ -53,7 +53,8 @@ def code_of_number(number: int) -> Code:
 class ServingError(Exception):
     """A request that failed: what the client is told."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, *, http_status: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.http_status = code.http_status if http_status is None else http_status

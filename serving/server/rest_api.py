@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
@@ -36,6 +38,25 @@ class RestApi:
         self._predictor = predictor
         self._metrics = metrics
 
+    def request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        """Make a request whose body may be as large as the configuration says."""
+        return web.BaseRequest(
+            message,
+            payload,
+            protocol,
+            writer,
+            task,
+            asyncio.get_running_loop(),
+            client_max_size=self._config.max_request_bytes,
+        )
+
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer any request."""
         path = request.rel_url.raw_path
@@ -45,12 +66,9 @@ class RestApi:
             return _error(404, "Not Found")
         try:
             return await self._answer(request, path)
-        except web.HTTPRequestEntityTooLarge:
-            limit = self._config.max_request_bytes
-            return _error(413, f"The request's body is larger than {limit} bytes")
         except Exception as error:
             refusal = as_serving_error(error)
-            return _error(refusal.code.http_status, refusal.message)
+            return _error(refusal.http_status, refusal.message)
 
     async def _answer(self, request: web.BaseRequest, path: str) -> web.Response:
         if request.method == "POST" and (match := _POST.fullmatch(path)):
@@ -66,7 +84,7 @@ class RestApi:
             raise ServingError(
                 Code.UNIMPLEMENTED, f"{method} is not served here: use predict, or TF Serving"
             )
-        body = parse_body(await request.read())
+        body = parse_body(await self._read(request))
         try:
             async with asyncio.timeout(self._config.request_timeout_s):
                 answer = await self._predictor.predict(
@@ -84,6 +102,19 @@ class RestApi:
         response.headers[VERSION_HEADER] = str(answer.version)
         return response
 
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        limit = self._config.max_request_bytes
+        try:
+            if (request.content_length or 0) <= limit:
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            pass
+        raise ServingError(
+            Code.RESOURCE_EXHAUSTED,
+            f"The request's body is larger than {limit} bytes",
+            http_status=413,
+        )
+
     def _get(self, target: Target, *, metadata: bool) -> bytes:
         if not target.name:
             raise ServingError(Code.INVALID_ARGUMENT, "Missing model name in request.")
@@ -99,11 +130,7 @@ async def rest_server(
 ) -> AsyncIterator[int]:
     """Serve for as long as the block runs; the value is the port."""
     api = RestApi(config, predictor, metrics)
-    server = web.Server(
-        api.handle,
-        client_max_size=config.max_request_bytes,
-        auto_decompress=False,
-    )
+    server = web.Server(api.handle, request_factory=api.request)
     runner = web.ServerRunner(server, access_log=None)
     await runner.setup()
     site = web.TCPSite(

@@ -1,0 +1,368 @@
+"""Ask a prediction server, from a program: images in, classes out, over gRPC or REST.
+
+    with connect("grpc://127.0.0.1:8500", model="landcover") as client:
+        [prediction] = client.predict([Path("tile.jpg").read_bytes()])
+        print(prediction.class_name, prediction.probabilities)
+
+The same for the embedded server and for TensorFlow Serving. Nothing here imports TensorFlow.
+"""
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+from components.raster.errors import SkymillError
+from serving.transport import (
+    ModelMetadata,
+    ModelRef,
+    RawAnswer,
+    RequestFailed,
+    Transport,
+    VersionStatus,
+)
+from serving.wire_tensors import Array, TensorError, enum_of, string_array
+
+DEFAULT_SIGNATURE = "serving_default"
+
+# The served contract: the input of each signature, and the outputs of both.
+_INPUT_OF = {"serving_default": "image_bytes", "serving_examples": "examples"}
+_CLASS, _PROBABILITIES, _CLASSES = "class", "probabilities", "classes"
+
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 2.0
+
+T = TypeVar("T")
+
+
+class ClientError(SkymillError):
+    """A server's answer was an error that no more specific class names."""
+
+
+class ServerUnavailable(ClientError):
+    """Nobody answers at the address, or the server is too busy; worth trying again later."""
+
+
+class ServerTimeout(ClientError):
+    """The server did not answer in time."""
+
+
+class ModelNotFound(ClientError):
+    """The server has no such model, version or label."""
+
+
+class InvalidRequest(ClientError):
+    """The server refuses the inputs."""
+
+
+class BadImage(InvalidRequest):
+    """The model cannot read an image, or one among several."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The model's answer to one image."""
+
+    class_name: str
+    probabilities: Mapping[str, float]
+    model_version: int | None
+    """None where the server does not tell: TensorFlow Serving over REST, unless one was asked."""
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """A file with its prediction, or with the reason why it has none."""
+
+    path: Path
+    prediction: Prediction | None
+    error: str | None = None
+
+
+def connect(
+    address: str, *, model: str = "model", timeout_s: float = 30.0, retries: int = 3
+) -> "PredictClient":
+    """A client of the server at `address`; nothing is sent yet.
+
+    Args:
+        address: `grpc://host:port`, `http://host:port`, or `grpcs://` and `https://` for TLS.
+        model: the model's name.
+        timeout_s: for each attempt.
+        retries: further attempts while the server is unavailable.
+
+    Raises:
+        ClientError: the address has another form.
+    """
+    parts = urlsplit(address)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if parts.scheme not in ("grpc", "grpcs", "http", "https") or not host or not port:
+        raise ClientError(
+            f"The address {address!r} is not of the form grpc://host:port or http://host:port."
+        )
+    if parts.path not in ("", "/"):
+        raise ClientError(f"The address {address!r} must end at the port: leave {parts.path} out.")
+    transport = _transport(parts.scheme, host, port)
+    return PredictClient(transport, address, model=model, timeout_s=timeout_s, retries=retries)
+
+
+def _transport(scheme: str, host: str, port: int) -> Transport:
+    """Only the protocol that is used is imported."""
+    if scheme.startswith("grpc"):
+        from serving.grpc_transport import GrpcTransport
+
+        return GrpcTransport(host, port, secure=scheme == "grpcs")
+    from serving.rest_transport import RestTransport
+
+    return RestTransport(host, port, secure=scheme == "https")
+
+
+class PredictClient:
+    """One model on one server. Safe to use from several threads; close it, or use `with`."""
+
+    def __init__(
+        self, transport: Transport, address: str, *, model: str, timeout_s: float, retries: int
+    ) -> None:
+        self._transport = transport
+        self._address = address
+        self._model = model
+        self._timeout_s = timeout_s
+        self._retries = retries
+
+    def predict(
+        self,
+        images: Sequence[bytes],
+        *,
+        signature: str = DEFAULT_SIGNATURE,
+        version: int | None = None,
+        label: str = "",
+    ) -> list[Prediction]:
+        """Classify images given as the bytes of their files, in one request.
+
+        Args:
+            images: encoded images; for `serving_examples`, serialized tf.Examples.
+            signature: one of the served contract's.
+            version: a model version; the newest by default.
+            label: a version's label, instead of a number.
+
+        Raises:
+            BadImage: the model cannot read one of them; `predict_files` says which.
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+        """
+        if not images:
+            return []
+        name = _INPUT_OF.get(signature, _INPUT_OF[DEFAULT_SIGNATURE])
+        try:
+            answer = self.predict_raw(
+                {name: string_array(images)}, signature=signature, version=version, label=label
+            )
+        except InvalidRequest as error:
+            raise BadImage(str(error)) from error
+        return _predictions(answer, len(images))
+
+    def predict_raw(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        signature: str = DEFAULT_SIGNATURE,
+        version: int | None = None,
+        label: str = "",
+        output_filter: Sequence[str] = (),
+    ) -> RawAnswer:
+        """Run any signature on arrays by name; strings are bytes in object arrays.
+
+        Raises:
+            InvalidRequest: the server refuses the inputs, or an array's type cannot be sent.
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+        """
+        try:
+            for array in inputs.values():
+                enum_of(array)
+        except TensorError as error:
+            raise InvalidRequest(f"{error}.") from error
+        model = ModelRef(self._model, version, label)
+        return self._ask(
+            lambda: self._transport.predict(
+                model, signature, inputs, output_filter, self._timeout_s
+            )
+        )
+
+    def predict_files(
+        self,
+        paths: Iterable[Path],
+        *,
+        batch_size: int = 16,
+        concurrency: int = 4,
+        version: int | None = None,
+        label: str = "",
+    ) -> Iterator[FileResult]:
+        """Classify many files, in their order, with a bounded number of requests under way.
+
+        A file that cannot be read, or that the model refuses, becomes a result with an error.
+
+        Raises:
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: the run cannot go on.
+        """
+
+        def predict_batch(batch: Sequence[Path]) -> list[FileResult]:
+            return self._predict_batch(batch, version, label)
+
+        batches = _batched(paths, batch_size)
+        with ThreadPoolExecutor(concurrency, thread_name_prefix="predict") as pool:
+            under_way: deque[Future[list[FileResult]]] = deque()
+            try:
+                for batch in batches:
+                    under_way.append(pool.submit(predict_batch, batch))
+                    if len(under_way) > concurrency:
+                        yield from under_way.popleft().result()
+                while under_way:
+                    yield from under_way.popleft().result()
+            finally:
+                for future in under_way:
+                    future.cancel()
+
+    def _predict_batch(
+        self, paths: Sequence[Path], version: int | None, label: str
+    ) -> list[FileResult]:
+        contents = [_read(path) for path in paths]
+        images = [content for content in contents if isinstance(content, bytes)]
+        predictions = iter(self._predict_each(images, version, label))
+        results = []
+        for path, content in zip(paths, contents, strict=True):
+            outcome = next(predictions) if isinstance(content, bytes) else content
+            if isinstance(outcome, Prediction):
+                results.append(FileResult(path, outcome))
+            else:
+                results.append(FileResult(path, None, str(outcome)))
+        return results
+
+    def _predict_each(
+        self, images: Sequence[bytes], version: int | None, label: str
+    ) -> Sequence[Prediction | BadImage]:
+        """All at once, or when that fails one by one, to find the one to blame."""
+        try:
+            return self.predict(images, version=version, label=label)
+        except BadImage as error:
+            if len(images) == 1:
+                return [error]
+        return [self._predict_each([image], version, label)[0] for image in images]
+
+    def status(self, version: int | None = None) -> tuple[VersionStatus, ...]:
+        """The state of every version that the server knows of, or of one.
+
+        Raises:
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+        """
+        model = ModelRef(self._model, version)
+        return self._ask(lambda: self._transport.status(model, self._timeout_s))
+
+    def served_version(self) -> int | None:
+        """The newest version that is available; None when there is none."""
+        try:
+            statuses = self.status()
+        except ModelNotFound:
+            return None
+        available = [s.model_version for s in statuses if s.state == "AVAILABLE"]
+        return max(available, default=None)
+
+    def metadata(self, version: int | None = None, label: str = "") -> ModelMetadata:
+        """The signatures of a version, the newest by default.
+
+        Raises:
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+        """
+        model = ModelRef(self._model, version, label)
+        return self._ask(lambda: self._transport.metadata(model, self._timeout_s))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, request: Callable[[], T]) -> T:
+        """Every request changes nothing on the server, so it may be sent again."""
+        for attempt in range(self._retries + 1):
+            try:
+                return request()
+            except RequestFailed as error:
+                if error.code != "UNAVAILABLE" or attempt == self._retries:
+                    raise self._error(error) from error
+            wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)
+            time.sleep(wait_s * random.uniform(0.5, 1.0))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _error(self, error: RequestFailed) -> ClientError:
+        message = error.message
+        match error.code:
+            case "UNAVAILABLE":
+                return ServerUnavailable(
+                    f"No server answers at {self._address} ({message}). "
+                    "Is it running, and is this its port for this protocol?"
+                )
+            case "DEADLINE_EXCEEDED":
+                return ServerTimeout(
+                    f"{self._address} did not answer within {self._timeout_s:g} s ({message}). "
+                    "Give a longer timeout or smaller batches."
+                )
+            case "NOT_FOUND":
+                return ModelNotFound(f"{self._address} has no model {self._model!r}: {message}")
+            case "INVALID_ARGUMENT" if message.startswith("Unrecognized servable version label"):
+                return ModelNotFound(f"{self._address}, model {self._model!r}: {message}")
+            case "INVALID_ARGUMENT" | "FAILED_PRECONDITION":
+                return InvalidRequest(f"{self._address} refuses the request: {message}")
+        return ClientError(f"{self._address} answered {error.code}: {message}")
+
+
+def _predictions(answer: RawAnswer, count: int) -> list[Prediction]:
+    try:
+        chosen = answer.outputs[_CLASS].tolist()
+        probabilities = answer.outputs[_PROBABILITIES].tolist()
+        names = answer.outputs[_CLASSES].tolist()
+    except KeyError as error:
+        raise ClientError(
+            f"The model gives {', '.join(sorted(answer.outputs))} and not {error}: it does not "
+            "follow the served contract. Use predict_raw for it."
+        ) from error
+    if not len(chosen) == len(probabilities) == len(names) == count:
+        raise ClientError(f"The model gave {len(chosen)} answers for {count} images.")
+    return [
+        Prediction(
+            class_name=chosen[i].decode(),
+            probabilities={
+                name.decode(): p for name, p in zip(names[i], probabilities[i], strict=True)
+            },
+            model_version=answer.model_version,
+        )
+        for i in range(count)
+    ]
+
+
+def _batched(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
+    remaining = iter(paths)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _read(path: Path) -> bytes | str:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
