@@ -15,6 +15,8 @@ feature                type     meaning
 ``image/key``          bytes    path below the source's root, ``/`` between parts
 ``label``              int64    index into the sorted class names
 ``label/text``         bytes    the class name
+``labels``             int64    several classes of one image, as indices, where a source has them
+``labels/text``        bytes    their names, in the same order
 ``image/brightness``   float    mean luma (ITU-R BT.601), 0 to 255
 ``image/sharpness``    float    deviation of the luma's 4-neighbour Laplacian
 ``image/mean_B``       float    mean of band B (0 red, 1 green, 2 blue), 0 to 255
@@ -32,6 +34,8 @@ SHA256 = "image/sha256"
 KEY = "image/key"
 LABEL = "label"
 LABEL_TEXT = "label/text"
+LABELS = "labels"
+LABELS_TEXT = "labels/text"
 BRIGHTNESS = "image/brightness"
 SHARPNESS = "image/sharpness"
 SLICE_PREFIX = "slice/"

@@ -1,0 +1,1 @@
+"""Imagery of any source becomes examples and rejects; nothing is lost on the way."""

@@ -1,0 +1,59 @@
+"""From records to examples, one by one and in order: the work of ingest without any framework."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from components.ingest.config import IngestConfig
+from components.ingest.encode import example_bytes
+from components.ingest.files import ReadFailure, read_files
+from components.ingest.judge import Judge, Refused
+from components.ingest.record import Record
+from components.ingest.reject import Reject
+from components.raster.features import image_features
+from components.raster.split import split_of
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """One example: where it belongs and its serialized tf.Example."""
+
+    record: Record
+    split: str
+    digest: bytes
+    example: bytes
+
+
+class Converter:
+    """Reads, judges and encodes the images of records.
+
+    Args:
+        config: what ingest was asked to do.
+        classes: class names in the order of their indices.
+    """
+
+    def __init__(self, config: IngestConfig, classes: Sequence[str]) -> None:
+        self._config = config
+        self._indices = {name: index for index, name in enumerate(classes)}
+        self._judge = Judge(config.image, decode=config.features)
+
+    def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
+        """One outcome for each of `records`, in their order; no image raises."""
+        contents = read_files([record.uri for record in records], self._config.image.max_bytes)
+        for record, content in zip(records, contents, strict=True):
+            if isinstance(content, ReadFailure):
+                yield Reject(record.key, record.uri, content.reason, content.detail)
+            else:
+                yield self._convert(record, content)
+
+    def _convert(self, record: Record, data: bytes) -> Converted | Reject:
+        image = self._judge(data)
+        if isinstance(image, Refused):
+            return Reject(record.key, record.uri, image.reason, image.detail)
+        pixels = image.pixels if self._config.features else None
+        features = None if pixels is None else image_features(pixels)
+        sha256 = hashlib.sha256(data)
+        content = sha256.hexdigest()
+        split = split_of(content, record.group, record.split, self._config.split)
+        encoded = example_bytes(record, data, content, image, features, self._indices)
+        return Converted(record, split, sha256.digest(), encoded)

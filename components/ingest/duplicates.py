@@ -1,0 +1,95 @@
+"""Exact duplicates: which copies leak between splits or contradict each other."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.ingest.reject import Reason
+
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DigestTable:
+    """What tells the examples of one shard apart, in their order.
+
+    Attributes:
+        shard: the shard's number.
+        digests: the sha256 of each file, 32 bytes each, joined.
+        keys: the source key of each.
+        splits: the split of each.
+        labels: the class names of each.
+    """
+
+    shard: int
+    digests: bytes
+    keys: tuple[str, ...]
+    splits: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An example to reject: its place in its shard, and why."""
+
+    position: int
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    key: str
+    table: int
+    position: int
+
+
+def surplus_copies(tables: Sequence[DigestTable]) -> dict[int, tuple[Copy, ...]]:
+    """The copies to reject, by shard.
+
+    Of all files with the same bytes the one with the first key is kept. A copy in another split
+    would let the model be tested on what it was trained on, and a copy with another class says
+    that one of the two is wrong: both are rejected. A copy that agrees with the first is kept.
+    """
+    surplus = defaultdict(list)
+    for places in _same_content(tables):
+        first, *others = sorted(places, key=lambda place: place.key)
+        for other in others:
+            reason = _disagreement(tables, first, other)
+            if reason is not None:
+                shard = tables[other.table].shard
+                detail = f"the same bytes as {first.key}, which is kept"
+                surplus[shard].append(Copy(other.position, reason, detail))
+    return {shard: tuple(copies) for shard, copies in surplus.items()}
+
+
+def _disagreement(tables: Sequence[DigestTable], first: _Place, other: _Place) -> Reason | None:
+    one, two = tables[first.table], tables[other.table]
+    if one.splits[first.position] != two.splits[other.position]:
+        return Reason.DUPLICATE_ACROSS_SPLITS
+    if one.labels[first.position] != two.labels[other.position]:
+        return Reason.CONFLICTING_LABEL
+    return None
+
+
+def _same_content(tables: Sequence[DigestTable]) -> list[list[_Place]]:
+    """Groups of two and more with the same digest.
+
+    Sorting the first eight bytes of every digest finds the few candidates without an object for
+    each example; the whole digest then decides.
+    """
+    joined = b"".join(table.digests for table in tables)
+    heads = np.frombuffer(joined, np.uint64)[:: _DIGEST_BYTES // 8]
+    order = np.argsort(heads)
+    same = heads[order[1:]] == heads[order[:-1]]
+    candidates = np.union1d(order[1:][same], order[:-1][same])
+    starts = np.cumsum([0] + [len(table.keys) for table in tables])
+    groups = defaultdict(list)
+    for index in map(int, candidates):
+        table = int(np.searchsorted(starts, index, side="right")) - 1
+        position = index - int(starts[table])
+        digest = joined[index * _DIGEST_BYTES : (index + 1) * _DIGEST_BYTES]
+        groups[digest].append(_Place(tables[table].keys[position], table, position))
+    return [group for group in groups.values() if len(group) > 1]

@@ -1,0 +1,147 @@
+"""tf.Examples and TFRecords as bytes.
+
+One message kind written field by field is several times faster than filling protocol objects, and
+the wire format is fixed (protobuf.dev/programming-guides/encoding; tensorflow/core/example/
+example.proto and feature.proto; the record in tensorflow/core/lib/io/record_writer.h).
+"""
+
+import struct
+from collections.abc import Sequence
+from functools import lru_cache
+
+import google_crc32c
+
+from components.ingest.judge import Accepted
+from components.ingest.record import Record, SliceValue
+from components.raster import example
+from components.raster.features import ImageFeatures
+
+_BYTES, _FLOAT, _INT64 = 1, 2, 3  # the fields of Feature
+_MASK = 0xA282EAD8
+
+
+def example_bytes(
+    record: Record,
+    data: bytes,
+    sha256: str,
+    image: Accepted,
+    features: ImageFeatures | None,
+    classes: dict[str, int],
+) -> bytes:
+    """A serialized tf.Example as `components.raster.example` specifies it."""
+    label = record.label
+    parts = [
+        _bytes_entry(example.ENCODED, data),
+        _bytes_entry(example.SHA256, sha256.encode()),
+        _bytes_entry(example.KEY, record.key.encode("utf-8", "surrogateescape")),
+        _size_entries(image.format, image.height, image.width, image.channels),
+    ]
+    if label is not None:
+        parts.append(_label_entries(label, classes[label]))
+    if record.labels is not None:
+        parts.append(_labels_entries(record.labels, tuple(classes[it] for it in record.labels)))
+    if features is not None:
+        parts.append(_float_entries(features))
+    for name, value in record.slices.items():
+        parts.append(_slice_entry(name, value))
+    return _message(1, b"".join(parts))
+
+
+def record_bytes(payload: bytes) -> bytes:
+    """One TFRecord: length, its masked checksum, payload, its masked checksum."""
+    length = len(payload).to_bytes(8, "little")
+    return b"".join((length, _masked_crc(length), payload, _masked_crc(payload)))
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return ((((crc >> 15) | (crc << 17)) + _MASK) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def _varint(value: int) -> bytes:
+    """Base-128, least significant group first; a negative number as its 64-bit two's complement."""
+    value &= 0xFFFFFFFFFFFFFFFF
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+def _message(field: int, body: bytes) -> bytes:
+    """A length-delimited field."""
+    return b"".join((bytes((field << 3 | 2,)), _varint(len(body)), body))
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    return _message(1, name.encode())
+
+
+def _entry(name: str, feature: bytes) -> bytes:
+    """One entry of the map in Features: the name and its Feature."""
+    return _message(1, _key(name) + _message(2, feature))
+
+
+def _bytes_entry(name: str, *values: bytes) -> bytes:
+    return _entry(name, _message(_BYTES, b"".join(_message(1, value) for value in values)))
+
+
+def _int_entry(name: str, *values: int) -> bytes:
+    return _entry(name, _message(_INT64, _message(1, b"".join(map(_varint, values)))))
+
+
+def _float_entry(name: str, value: float) -> bytes:
+    return _entry(name, _message(_FLOAT, _message(1, struct.pack("<f", value))))
+
+
+@lru_cache(maxsize=4096)
+def _size_entries(kind: str, height: int, width: int, channels: int) -> bytes:
+    return (
+        _bytes_entry(example.FORMAT, kind.encode())
+        + _int_entry(example.HEIGHT, height)
+        + _int_entry(example.WIDTH, width)
+        + _int_entry(example.CHANNELS, channels)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _label_entries(label: str, index: int) -> bytes:
+    return _int_entry(example.LABEL, index) + _bytes_entry(example.LABEL_TEXT, label.encode())
+
+
+@lru_cache(maxsize=4096)
+def _labels_entries(labels: tuple[str, ...], indices: tuple[int, ...]) -> bytes:
+    return _int_entry(example.LABELS, *indices) + _bytes_entry(
+        example.LABELS_TEXT, *(label.encode() for label in labels)
+    )
+
+
+@lru_cache(maxsize=4096, typed=True)  # 1 and 1.0 are equal, and yet features of two kinds
+def _slice_entry(name: str, value: SliceValue) -> bytes:
+    feature = example.slice_feature(name)
+    if isinstance(value, str):
+        return _bytes_entry(feature, value.encode("utf-8", "surrogateescape"))
+    return _int_entry(feature, value) if isinstance(value, int) else _float_entry(feature, value)
+
+
+def _template(names: Sequence[str]) -> tuple[struct.Struct, list[bytes]]:
+    """A packing of float entries, each `names` constant followed by its four bytes."""
+    heads = [_float_entry(name, 0.0)[:-4] for name in names]
+    return struct.Struct("<" + "".join(f"{len(head)}sf" for head in heads)), heads
+
+
+_FLOATS, _HEADS = _template(
+    [
+        example.BRIGHTNESS,
+        example.SHARPNESS,
+        *(example.mean_of_band(band) for band in range(3)),
+        *(example.stddev_of_band(band) for band in range(3)),
+    ]
+)
+
+
+def _float_entries(features: ImageFeatures) -> bytes:
+    values = (features.brightness, features.sharpness, *features.mean, *features.stddev)
+    return _FLOATS.pack(*(part for pair in zip(_HEADS, values, strict=True) for part in pair))

@@ -1,0 +1,112 @@
+"""Properties to configuration to shards: the driver of ingest."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apache_beam as beam
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.proto import example_gen_pb2
+from tfx.types import Artifact, artifact_utils
+
+from components.gate.report import REPORT_FILE
+from components.ingest import layout, storage
+from components.ingest.config import IngestConfig
+from components.ingest.layout import Block
+from components.ingest.listing import list_source
+from components.ingest.record import Listing
+from components.ingest.summary import Summary, rejects_report, total
+from components.ingest.transforms import IngestShards, Places, reject_lines
+from components.raster.classes import CLASSES_FILE, classes_to_json
+from components.raster.example import SPLITS
+
+_PARTIAL_FOLDER = ".partial"  # beside the splits: what is there can be renamed into them
+
+
+class Executor(BaseBeamExecutor):
+    """Reads `config` and `fingerprint`; fills `examples` and `rejects`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Raises DataError where the source as a whole cannot be read, and for nothing else."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        config = IngestConfig.model_validate_json(exec_properties["config"])
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        rejects = artifact_utils.get_single_instance(output_dict["rejects"])
+        summary = run_ingest(
+            config,
+            exec_properties["fingerprint"],
+            examples.uri,
+            rejects.uri,
+            self._make_beam_pipeline,
+        )
+        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        examples.span = 0
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        examples_utils.set_file_format(examples, "tfrecords")
+        rejects.count = summary.total_rejects
+
+
+def run_ingest(
+    config: IngestConfig,
+    fingerprint: str,
+    examples_uri: str,
+    rejects_uri: str,
+    make_pipeline: Callable[[], beam.Pipeline],
+) -> Summary:
+    """Brings all of a source into the two folders and says what became of it.
+
+    Raises:
+        DataError: the source as a whole cannot be read.
+    """
+    listing = list_source(config)
+    shards = layout.shard_count(len(listing.records), config.shards)
+    partial = storage.join(examples_uri, _PARTIAL_FOLDER)
+    places = Places(examples_uri, rejects_uri, partial, shards)
+    blocks = _prepare(listing, places)
+    with make_pipeline() as pipeline:
+        _ = (
+            pipeline
+            | beam.Create(blocks)
+            | beam.Reshuffle()
+            | IngestShards(config, listing.classes, places)
+        )
+    storage.remove_folder(places.partial)
+    return _conclude(config, listing, fingerprint, places)
+
+
+def _prepare(listing: Listing, places: Places) -> Sequence[Block]:
+    """Makes the folders and writes the listing that workers read their ranges of."""
+    for folder in (places.rejects, places.partial, *map(places.split_folder, SPLITS)):
+        storage.make_folder(folder)
+    lines = list(layout.listing_lines(listing.records, places.shards))
+    storage.write(places.listing, b"".join(lines))
+    return layout.blocks_of(lines)
+
+
+def _conclude(config: IngestConfig, listing: Listing, fingerprint: str, places: Places) -> Summary:
+    """Adds what the listing alone knew, and publishes classes, summary and report."""
+    path = storage.join(places.rejects, layout.SUMMARY_FILE)
+    listed = Summary(rejects=_count(listing), ignored=listing.ignored)
+    summary = total([Summary.from_json(storage.read(path).decode()), listed])
+    if listing.rejects:
+        name = storage.join(places.rejects, layout.LISTING_REJECTS_FILE)
+        storage.write(name, reject_lines(listing.rejects))
+    storage.write(path, summary.to_json().encode())
+    classes = classes_to_json(listing.classes).encode()
+    storage.write(storage.join(places.examples, CLASSES_FILE), classes)
+    rejects_report(summary, config.max_reject_fraction, listing.classes, fingerprint).write(
+        storage.join(places.rejects, REPORT_FILE)
+    )
+    return summary
+
+
+def _count(listing: Listing) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for reject in listing.rejects:
+        counts[reject.reason.value] = counts.get(reject.reason.value, 0) + 1
+    return counts

@@ -1,0 +1,120 @@
+"""Reading files wherever they lie: local ones directly, remote ones through Beam's FileSystems.
+
+Beam is imported only for a remote uri, so that looking at a local folder costs no framework.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any
+
+from components.ingest.reject import Reason
+
+_REMOTE_READERS = 16  # a store answers in tens of milliseconds, so requests overlap
+_REMOTE_AHEAD = 64
+_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a named pipe must not block the run
+
+
+class ReadFailure(Exception):
+    """A file that cannot be had; `reason` is the code of the reject that it becomes."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def is_remote(uri: str) -> bool:
+    """Whether `uri` names an object in a store (`gs://...`) and not a local path."""
+    return "://" in uri and not uri.startswith("file://")
+
+
+def local_path(uri: str) -> str:
+    """The path of a local `uri`, without `file://` before it."""
+    return os.path.expanduser(uri.removeprefix("file://"))
+
+
+def read_file(uri: str, max_bytes: int) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        ReadFailure: it is missing, unreadable, no regular file, or above `max_bytes`.
+    """
+    return _read_remote(uri, max_bytes) if is_remote(uri) else _read_local(uri, max_bytes)
+
+
+def read_files(uris: Sequence[str], max_bytes: int) -> Iterator[bytes | ReadFailure]:
+    """The bytes of each file, or why there are none, in the order of `uris`."""
+    if not any(map(is_remote, uris)):
+        for uri in uris:
+            yield _outcome(uri, max_bytes)
+        return
+    with ThreadPoolExecutor(_REMOTE_READERS) as pool:
+        for first in range(0, len(uris), _REMOTE_AHEAD):
+            ahead = uris[first : first + _REMOTE_AHEAD]
+            yield from pool.map(_outcome, ahead, [max_bytes] * len(ahead))
+
+
+def _outcome(uri: str, max_bytes: int) -> bytes | ReadFailure:
+    try:
+        return read_file(uri, max_bytes)
+    except ReadFailure as failure:
+        return failure
+
+
+def _read_local(path: str, max_bytes: int) -> bytes:
+    try:
+        handle = os.open(path, _READ_FLAGS)
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+                raise ReadFailure(Reason.UNREADABLE, f"{kind}, not an image file")
+            _require_few(status.st_size, max_bytes)
+            return _read_all(handle, status.st_size)
+        finally:
+            os.close(handle)
+    except (OSError, ValueError) as error:
+        raise _failure(error) from error
+
+
+def _read_all(handle: int, size: int) -> bytes:
+    data = os.read(handle, size)
+    while len(data) < size:  # one read gives at most 2 GiB
+        more = os.read(handle, size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _read_remote(uri: str, max_bytes: int) -> bytes:
+    from apache_beam.io.filesystems import FileSystems
+
+    try:
+        with FileSystems.open(uri, compression_type=_uncompressed()) as file:
+            data: bytes = file.read(max_bytes + 1)
+    except Exception as error:  # every store raises its own kind
+        raise _failure(error) from error
+    _require_few(len(data), max_bytes)
+    return data
+
+
+def _uncompressed() -> Any:
+    from apache_beam.io.filesystem import CompressionTypes
+
+    return CompressionTypes.UNCOMPRESSED
+
+
+def _require_few(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise ReadFailure(Reason.TOO_MANY_BYTES, f"more than the limit of {max_bytes} bytes")
+
+
+def _failure(error: Exception) -> ReadFailure:
+    missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+    missing |= getattr(error, "code", None) == HTTPStatus.NOT_FOUND
+    reason = Reason.MISSING_FILE if missing else Reason.UNREADABLE
+    return ReadFailure(reason, f"{type(error).__name__}: {error}")

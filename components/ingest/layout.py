@@ -1,0 +1,99 @@
+"""Names and places of what ingest writes."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Any
+
+from components.ingest.record import Record
+
+LISTING_FILE = "listing.jsonl"
+SUMMARY_FILE = "summary.json"
+REJECTS_PATTERN = "rejects-*.jsonl"
+LISTING_REJECTS_FILE = "rejects-listing.jsonl"
+
+_IMAGES_A_SHARD = 2048
+_FEWEST_SHARDS = 4  # so that readers have something to interleave and workers to share
+_FEWEST_IMAGES = 64
+_MOST_SHARDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The records of one shard, as a range of bytes of the listing file."""
+
+    shard: int
+    offset: int
+    length: int
+
+
+def shard_count(images: int, wanted: int | None) -> int:
+    """Files a split: as configured, else by the number of images alone, never by the workers."""
+    if wanted is not None:
+        return min(wanted, images)
+    fewest = min(_FEWEST_SHARDS, -(-images // _FEWEST_IMAGES))
+    return min(max(fewest, -(-images // _IMAGES_A_SHARD)), _MOST_SHARDS)
+
+
+def shard_name(shard: int, shards: int) -> str:
+    """The file of a shard in its split's folder."""
+    return f"data-{shard:05d}-of-{shards:05d}.tfrecord"
+
+
+def rejects_name(shard: int, shards: int) -> str:
+    """The file of a shard's rejects."""
+    return f"rejects-{shard:05d}-of-{shards:05d}.jsonl"
+
+
+def in_writing_order(records: Sequence[Record]) -> list[Record]:
+    """Records mixed by the hash of their keys: every shard is a fair sample of all classes.
+
+    The order hangs on nothing but the keys, and training can read a shard from end to end.
+    """
+    return sorted(records, key=_mixed)
+
+
+def _mixed(record: Record) -> bytes:
+    return blake2b(record.key.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def listing_lines(records: Sequence[Record], shards: int) -> Iterator[bytes]:
+    """One line of JSON for each shard: its records, in the order of writing."""
+    mixed = in_writing_order(records)
+    bounds = [len(mixed) * shard // shards for shard in range(shards + 1)]
+    for first, last in pairwise(bounds):
+        rows = [_to_row(record) for record in mixed[first:last]]
+        yield json.dumps(rows, separators=(",", ":")).encode() + b"\n"
+
+
+def blocks_of(lines: Sequence[bytes]) -> list[Block]:
+    """Where each shard's line lies in the file that they make."""
+    blocks, offset = [], 0
+    for shard, line in enumerate(lines):
+        blocks.append(Block(shard, offset, len(line)))
+        offset += len(line)
+    return blocks
+
+
+def records_of(line: bytes) -> list[Record]:
+    """The inverse of `listing_lines` for one shard."""
+    return [_from_row(row) for row in json.loads(line)]
+
+
+def _to_row(record: Record) -> list[Any]:
+    return [
+        record.key,
+        record.uri,
+        record.label,
+        record.labels,
+        record.split,
+        record.group,
+        dict(record.slices),
+    ]
+
+
+def _from_row(row: list[Any]) -> Record:
+    key, uri, label, labels, split, group, slices = row
+    return Record(key, uri, label, None if labels is None else tuple(labels), split, group, slices)

@@ -1,0 +1,189 @@
+"""Manifests: a row an image in CSV, JSON Lines or Parquet."""
+
+import csv
+import io
+import json
+import math
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.ingest.config import ManifestColumns, ManifestSource
+from components.ingest.files import ReadFailure, is_remote, local_path, read_file
+from components.ingest.record import Contents, Record, SliceValue
+from components.ingest.reject import Reason, Reject
+from components.raster.errors import DataError
+from components.raster.split import split_named
+
+LARGEST_BYTES = 4 * 2**30
+Row = Mapping[str, Any]
+
+
+def list_manifest(source: ManifestSource) -> Contents:
+    """A record a row; a row that says nothing usable is a reject.
+
+    Raises:
+        DataError: the manifest cannot be read, or lacks a column that the config names.
+    """
+    rows = read_rows(source.uri)
+    columns = source.columns
+    _require_columns(rows, columns, source.uri)
+    slices = {name: typed_column([row.get(name) for row in rows]) for name in columns.slices}
+    folder = _folder_of(source.uri)
+    found = Contents()
+    for number, row in enumerate(rows):
+        cells = {name: column[number] for name, column in slices.items()}
+        values = {name: cell for name, cell in cells.items() if cell is not None}
+        outcome = _record(row, number, columns, folder, values)
+        if isinstance(outcome, Record):
+            found.records.append(outcome)
+        else:
+            found.rejects.append(outcome)
+    found.records, repeated = _without_repeats(found.records)
+    found.rejects += repeated
+    return found
+
+
+def read_rows(uri: str) -> list[Row]:
+    """The rows of a manifest as its suffix says to read them.
+
+    Raises:
+        DataError: the manifest is missing or not what its suffix says.
+    """
+    suffix = os.path.splitext(uri)[1].lower()
+    reader = {
+        ".csv": _csv_rows,
+        ".jsonl": _json_rows,
+        ".ndjson": _json_rows,
+        ".parquet": _parquet_rows,
+    }.get(suffix)
+    if reader is None:
+        raise DataError(f"manifest {uri}: {suffix or 'no suffix'} is none of .csv .jsonl .parquet")
+    try:
+        return reader(read_file(uri if is_remote(uri) else local_path(uri), LARGEST_BYTES))
+    except ReadFailure as failure:
+        raise DataError(f"manifest {uri} cannot be read ({failure.detail})") from failure
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"manifest {uri} is not valid {suffix[1:]}: {error}") from error
+
+
+def _csv_rows(data: bytes) -> list[Row]:
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+
+
+def _json_rows(data: bytes) -> list[Row]:
+    rows = [json.loads(line) for line in data.decode("utf-8-sig").splitlines() if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("every line must hold one JSON object")
+    return rows
+
+
+def _parquet_rows(data: bytes) -> list[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    rows: list[Row] = pyarrow.parquet.read_table(pyarrow.BufferReader(data)).to_pylist()
+    return rows
+
+
+def _require_columns(rows: Sequence[Row], columns: ManifestColumns, uri: str) -> None:
+    named = (columns.uri, columns.label, columns.labels, columns.split, columns.group)
+    wanted = [name for name in (*named, *columns.slices) if name is not None]
+    present = {name for row in rows for name in row if isinstance(name, str)}
+    missing = [name for name in wanted if name not in present]
+    if rows and missing:
+        raise DataError(
+            f"manifest {uri} has no column {', '.join(missing)}; it has "
+            f"{', '.join(sorted(present))}: name the right ones in source.columns"
+        )
+
+
+def _folder_of(uri: str) -> str:
+    if is_remote(uri):
+        return uri.rsplit("/", 1)[0]
+    return os.path.dirname(os.path.abspath(local_path(uri)))
+
+
+def _record(
+    row: Row, number: int, columns: ManifestColumns, folder: str, slices: dict[str, SliceValue]
+) -> Record | Reject:
+    given = _text(row.get(columns.uri))
+    if given is None:
+        return Reject(f"row {number + 1}", folder, Reason.BAD_ROW, f"{columns.uri} is empty")
+    key, uri = _place(given, folder)
+    label = _text(row.get(columns.label)) if columns.label else None
+    labels = _several(row.get(columns.labels)) if columns.labels else None
+    if label is None and not labels:
+        return Reject(key, uri, Reason.NO_LABEL, f"row {number + 1} names no class")
+    try:
+        split = split_named(_text(row.get(columns.split)) or "") if columns.split else None
+    except ValueError as error:
+        return Reject(key, uri, Reason.UNKNOWN_SPLIT, f"row {number + 1}: {error}")
+    group = _text(row.get(columns.group)) if columns.group else None
+    return Record(key, uri, label, labels, split, group, slices)
+
+
+def _place(given: str, folder: str) -> tuple[str, str]:
+    """(key, uri) of what a row names: a remote or absolute one is its own key."""
+    if is_remote(given):
+        return given, given
+    path = given.removeprefix("file://")
+    if is_remote(folder):
+        key = posixpath.normpath(path)
+        return key, posixpath.join(folder, key)
+    key = posixpath.normpath(path.replace(os.sep, "/"))
+    return key, os.path.join(folder, path)
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text; None where it is empty. A whole number from a float column has no `.0`."""
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+def _several(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        value = value.split("|")
+    if not isinstance(value, (list, tuple)):
+        value = [value]
+    return tuple(sorted({text for item in value if (text := _text(item)) is not None})) or None
+
+
+def typed_column(cells: Sequence[Any]) -> list[SliceValue | None]:
+    """One type for a whole slice column, so that statistics see one: integers, else floats, else
+    text. Text becomes a number only where every cell reads back the same (`007` stays text)."""
+    for kind in (int, float):
+        try:
+            return [None if _text(cell) is None else _exact(cell, kind) for cell in cells]
+        except ValueError:
+            continue
+    return [_text(cell) for cell in cells]
+
+
+def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:
+    """`cell` as a number of `kind`; raises ValueError where that would change what it says."""
+    if isinstance(cell, (bool, list, dict)):
+        raise ValueError(cell)
+    text = _text(cell) or ""
+    number = kind(text)
+    plain = str(int(text)) == text if kind is int else math.isfinite(number)
+    if not plain or (kind is float and text[:1] == "0" and text[1:2].isdigit()):
+        raise ValueError(cell)
+    return number
+
+
+def _without_repeats(records: list[Record]) -> tuple[list[Record], list[Reject]]:
+    """One record a key: the first by what the rows say, so that their order does not matter."""
+    kept: dict[str, Record] = {}
+    rejects = []
+    for record in sorted(records, key=repr):
+        if record.key in kept:
+            detail = "another row names the same file"
+            rejects.append(Reject(record.key, record.uri, Reason.DUPLICATE_KEY, detail))
+        else:
+            kept[record.key] = record
+    return list(kept.values()), rejects

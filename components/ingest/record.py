@@ -1,0 +1,63 @@
+"""What a source says about its images before any of them is read."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from components.ingest.reject import Reject
+
+SliceValue = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One image that a source names.
+
+    Attributes:
+        key: path below the source's root, `/` between parts; no two records share one.
+        uri: where the file lies.
+        label: the class, or None where only `labels` are known.
+        labels: several classes, sorted; None where the source knows but one.
+        split: the given split (`train`, `eval`, `test`), or None.
+        group: what must share one split, or None.
+        slices: slice features by name.
+    """
+
+    key: str
+    uri: str
+    label: str | None = None
+    labels: tuple[str, ...] | None = None
+    split: str | None = None
+    group: str | None = None
+    slices: Mapping[str, SliceValue] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every class that the record names."""
+        return (self.labels or ()) + ((self.label,) if self.label is not None else ())
+
+
+@dataclass
+class Contents:
+    """What a source names, in any order; `ignored` counts files that are no images, by suffix."""
+
+    records: list[Record] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All that a source names, sorted by key.
+
+    Attributes:
+        records: what ingest will read.
+        rejects: what could not even be listed.
+        ignored: files that are no images, by suffix, and how many of each.
+        classes: class names in the order of their indices.
+    """
+
+    records: tuple[Record, ...]
+    rejects: tuple[Reject, ...]
+    ignored: Mapping[str, int]
+    classes: tuple[str, ...]

@@ -1,0 +1,125 @@
+"""What became of a source: counts that people and gates read, without any framework."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from components.gate.report import JSON, Finding, GateReport
+from components.raster.errors import DataError
+from components.raster.example import SPLITS
+
+GATE = "rejects"
+_NAMED_REASONS = 3
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of one ingest.
+
+    Attributes:
+        examples: by split and class name; an image with several classes counts for each.
+        images: examples by split.
+        rejects: by reason code.
+        ignored: files that were no images, by suffix.
+    """
+
+    examples: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    ignored: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def total_images(self) -> int:
+        return sum(self.images.values())
+
+    @property
+    def total_rejects(self) -> int:
+        return sum(self.rejects.values())
+
+    @property
+    def reject_fraction(self) -> float:
+        """Rejects among all that meant to be images; 0 where there were none."""
+        total = self.total_images + self.total_rejects
+        return self.total_rejects / total if total else 0.0
+
+    def to_json(self) -> str:
+        return json.dumps(self.as_facts(), indent=1, sort_keys=True) + "\n"
+
+    def as_facts(self) -> dict[str, JSON]:
+        return {
+            "examples": {split: dict(counts) for split, counts in self.examples.items()},
+            "images": dict(self.images),
+            "rejects": dict(self.rejects),
+            "ignored": dict(self.ignored),
+            "total_images": self.total_images,
+            "total_rejects": self.total_rejects,
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> "Summary":
+        """The inverse of `to_json`; raises DataError when `text` is no summary."""
+        try:
+            facts = json.loads(text)
+            return cls(*(facts[name] for name in ("examples", "images", "rejects", "ignored")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"not a summary of ingest ({error!r}): {text[:80]!r}") from error
+
+
+def total(summaries: Iterable[Summary]) -> Summary:
+    """The sum of several, with every split present."""
+    examples: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    images = Counter(dict.fromkeys(SPLITS, 0))
+    rejects: Counter[str] = Counter()
+    ignored: Counter[str] = Counter()
+    for summary in summaries:
+        for split, counts in summary.examples.items():
+            examples[split].update(counts)
+        images.update(summary.images)
+        rejects.update(summary.rejects)
+        ignored.update(summary.ignored)
+    return Summary(
+        {split: dict(sorted(counts.items())) for split, counts in examples.items()},
+        dict(images),
+        dict(sorted(rejects.items())),
+        dict(sorted(ignored.items())),
+    )
+
+
+def rejects_report(
+    summary: Summary, max_reject_fraction: float, classes: Iterable[str], fingerprint: str
+) -> GateReport:
+    """Whether what ingest made can be trained on: few rejects, and no split without an example."""
+    findings = [_few_rejects(summary, max_reject_fraction)]
+    findings += [_not_empty(summary, split) for split in SPLITS]
+    trained = summary.examples.get("train", {})
+    untrained: list[JSON] = [name for name in classes if not trained.get(name)]
+    facts = summary.as_facts() | {
+        "fingerprint": fingerprint,
+        "reject_fraction": summary.reject_fraction,
+        "classes_without_training_examples": untrained,
+    }
+    return GateReport(GATE, tuple(findings), facts)
+
+
+def _few_rejects(summary: Summary, limit: float) -> Finding:
+    fraction, rejects = summary.reject_fraction, Counter(summary.rejects)
+    detail = (
+        f"{summary.total_rejects} of {summary.total_rejects + summary.total_images} images "
+        f"({fraction:.2%}) were rejected; the limit is {limit:.2%}"
+    )
+    if rejects:
+        reasons = ", ".join(f"{it} {count}" for it, count in rejects.most_common(_NAMED_REASONS))
+        detail += f"; most by reason: {reasons}"
+    if fraction > limit:
+        detail += ". Mend or remove them (rejects-*.jsonl names each), or raise max_reject_fraction"
+    subject = rejects.most_common(1)[0][0] if rejects else "rejects"
+    return Finding(GATE, "max_reject_fraction", fraction <= limit, subject, detail)
+
+
+def _not_empty(summary: Summary, split: str) -> Finding:
+    count = summary.images.get(split, 0)
+    detail = f"split {split} has {count} examples"
+    if not count:
+        detail += "; give it images, or change the split's fractions or its salt"
+    return Finding(GATE, "split_not_empty", count > 0, split, detail)

@@ -1,0 +1,78 @@
+"""Which split an example belongs to: a pure function of what it is, never of when it was read."""
+
+import hashlib
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from components.raster.example import SPLITS
+from components.raster.frozen import Frozen
+
+_TOLERANCE = 1e-6
+_OTHER_NAMES = {
+    "training": "train",
+    "val": "eval",
+    "valid": "eval",
+    "validation": "eval",
+    "dev": "eval",
+    "testing": "test",
+}
+
+
+class SplitConfig(Frozen):
+    """How examples without a given split are shared out."""
+
+    train: float = Field(default=0.7, gt=0, lt=1, description="fraction of the hash space")
+    eval: float = Field(default=0.15, gt=0, lt=1)
+    test: float = Field(default=0.15, gt=0, lt=1)
+    salt: str = Field(default="", description="another salt is another, equally fair, drawing")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        total = self.train + self.eval + self.test
+        if abs(total - 1) > _TOLERANCE:
+            raise ValueError(
+                f"train, eval and test are fractions and must add up to 1, not {total:g}"
+            )
+        return self
+
+
+def split_of(content_sha256: str, group: str | None, given: str | None, config: SplitConfig) -> str:
+    """The split of one example: the given one, else by its group, else by its content.
+
+    Args:
+        content_sha256: hex digest of the file.
+        group: what must stay together (a scene, a farm, a day), or None.
+        given: one of `SPLITS`, or None.
+        config: fractions and salt.
+    """
+    if given is not None:
+        return given
+    if group is not None:
+        return drawn_split("group", group, config)
+    return drawn_split("content", content_sha256, config)
+
+
+def drawn_split(kind: str, value: str, config: SplitConfig) -> str:
+    """A fair draw that `value` alone decides: 64 bits of a salted sha256 against the fractions."""
+    digest = hashlib.sha256("\0".join((config.salt, kind, value)).encode("utf-8", "surrogatepass"))
+    place = int.from_bytes(digest.digest()[:8], "big") / 2**64
+    if place < config.train:
+        return "train"
+    return "eval" if place < config.train + config.eval else "test"
+
+
+def split_named(name: str) -> str | None:
+    """The split that a user's word means (`val` and `validation` are eval), or None for no split.
+
+    Raises:
+        ValueError: the word is no split's name.
+    """
+    word = name.strip().lower()
+    if not word:
+        return None
+    split = _OTHER_NAMES.get(word, word)
+    if split not in SPLITS:
+        known = ", ".join((*SPLITS, *_OTHER_NAMES))
+        raise ValueError(f"split {name!r} is none of {known}")
+    return split
