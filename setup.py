@@ -16,7 +16,6 @@ BASE = [
 
 # Asks a running server over REST or gRPC; has no TensorFlow either.
 CLIENT = [
-    "aiohttp>=3.9",
     "grpcio>=1.66",
     "protobuf>=5.29,<7",
 ]
@@ -24,6 +23,7 @@ CLIENT = [
 # Loads a pushed model and answers TensorFlow Serving's API.
 SERVER = [
     *CLIENT,
+    "aiohttp>=3.9",
     "grpcio-health-checking>=1.66",
     "keras>=3.15,<4",
     "prometheus-client>=0.20",
@@ -35,7 +35,9 @@ SERVER = [
 # Everything from a folder of images to a pushed model.
 PIPELINE = [
     *SERVER,
+    "affine>=2.4",
     "apache-beam>=2.70,<3",
+    "google-crc32c>=1.5",
     "kfp>=2.16,<2.17",
     "kfp-kubernetes>=2.16,<2.17",
     "kfp-pipeline-spec<2.17",
@@ -48,6 +50,7 @@ PIPELINE = [
     "tensorflow-metadata>=1.21,<1.22",
     "tensorflow-model-analysis>=0.52,<0.53",
     "tfx>=1.21,<1.22",
+    "tfx-bsl>=1.21,<1.22",
 ]
 
 PACKAGES = ["components", "pipelines", "serving", "trainer"]

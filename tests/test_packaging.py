@@ -1,9 +1,12 @@
 """What setup.py declares, against the lock and against what a client needs."""
 
+import ast
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +58,42 @@ def test_the_lock_satisfies_every_requirement(locked: dict[str, list[str]], extr
         assert all(version in requirement.specifier for version in versions), requirement
 
 
+# What each part of the repository may import from others: the extra that it is installed with.
+EXTRAS = {"components": "all", "pipelines": "all", "serving": "server", "trainer": "all"}
+
+
+def undeclared(folder: Path, declared: set[str]) -> list[str]:
+    """The imports of a folder that come from packages other than the declared ones."""
+    distributions = importlib.metadata.packages_distributions()
+    found = []
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for name in names:
+                # Many packages share a top name, `google` above all; one of them has to be ours.
+                owners = distributions.get(name.split(".")[0], [])
+                if owners and not {canonicalize_name(owner) for owner in owners} & declared:
+                    found.append(f"{path.relative_to(folder.parent)}: {name}")
+    return found
+
+
+@pytest.mark.parametrize("package", sorted(EXTRAS))
+def test_whatever_is_imported_is_declared(repository: Path, package: str) -> None:
+    declared = {
+        canonicalize_name(requirement.name) for requirement in requirements(EXTRAS[package])
+    }
+    assert undeclared(repository / package, declared | {"skymill"}) == []
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_whatever_the_checks_import_is_locked(
+    repository: Path, folder: str, locked: dict[str, list[str]]
+) -> None:
+    assert undeclared(repository / folder, {*locked, "skymill"}) == []
+
+
 @pytest.mark.parametrize("extra", ["", "client"])
 def test_a_client_brings_no_framework(extra: str) -> None:
     assert needed(extra) & FRAMEWORKS == set()
@@ -81,12 +120,36 @@ def test_the_client_extra_is_enough_for_the_client(
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--target", str(tmp_path), *wanted], check=True)
     program = """
+import runpy
 import sys
-sys.path[:] = [p for p in sys.path if "site-packages" not in p] + sys.argv[1:]
+sys.path[:] = [path for path in sys.path if "site-packages" not in path] + sys.argv[1:]
 import serving.client
-import pipelines.cli
-print(sorted({"tensorflow", "keras", "tfx"} & set(sys.modules)))
+assert not {"tensorflow", "keras", "tfx"} & set(sys.modules)
+sys.argv[1:] = ["predict", "--help"]
+runpy.run_module("pipelines.cli", run_name="__main__")
 """
     command = [sys.executable, "-S", "-c", program, str(tmp_path), str(repository)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert result.stdout == "[]\n", result.stderr
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("Usage: ")
+
+
+def test_the_wheel_holds_the_packages_and_nothing_else(repository: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for package in EXTRAS:
+        shutil.copytree(repository / package, source / package)
+    for name in ("setup.py", "pyproject.toml"):
+        shutil.copy(repository / name, source)
+    command = [sys.executable, "setup.py", "-q", "bdist_wheel", "--dist-dir", str(tmp_path)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("skymill-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert {name.split("/")[0] for name in names} == set(EXTRAS)
+    files = {
+        path.relative_to(repository).as_posix()
+        for package in EXTRAS
+        for pattern in ("*.py", "*.yaml", "*.json", "*.proto")
+        for path in (repository / package).rglob(pattern)
+    }
+    assert names == files
