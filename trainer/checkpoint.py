@@ -57,7 +57,7 @@ class Checkpoints:
             tf.io.gfile.rmtree(self._folder)
 
 
-class _Memory(tf.train.experimental.PythonState):  # type: ignore[misc]
+class _Memory(tf.train.experimental.PythonState):
     """The part of a state that is no tensor."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -14,8 +14,6 @@ from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from trainer.augment import augmentation
 from trainer.config import Backbone, Model, SmallCnn
-
-_GROUP_SIZES = (8, 4, 2, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +123,9 @@ def _backbone_body(model: Backbone, image: ImageSpec) -> keras.Model:
     pixels = keras.Input(image.shape, dtype="uint8")
     x = keras.layers.Rescaling(1.0)(pixels)  # to float; the family's own scaling comes next
     x = _preprocessing(model.name)(x)
-    # A frozen network's batch norm must keep the statistics it was trained with.
-    x = network(x) if network.trainable else network(x, training=False)
+    # Batch norm keeps the statistics that pretrained weights were made with: those of a few small
+    # batches would ruin them, frozen or not.
+    x = network(x) if model.weights is None else network(x, training=False)
     body = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x), name="backbone")
     body.trainable = network.trainable
     return body
@@ -138,46 +137,28 @@ def _load_backbone(model: Backbone, image: ImageSpec) -> keras.Model:
             f"model.name is {model.name!r}, which keras.applications does not have; "
             f"it has {', '.join(backbone_names())}."
         )
-    if model.weights not in (None, "imagenet") and not Path(model.weights).is_file():
-        raise ConfigError(
-            f"model.weights is {model.weights!r}, which is no file here; give the path of a "
-            "weights file without its top, imagenet, or none (null) to start from scratch."
-        )
-    constructor = getattr(keras.applications, model.name)
-    bare = _construct(constructor, model, image)
     if model.weights is None:
-        return bare
+        return _construct(model, image, None)
     if model.weights == "imagenet":
-        return _with_imagenet(constructor, model, image)
-    try:
-        bare.load_weights(model.weights)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"The weights in {model.weights} do not fit {model.name} with {model.arguments}: "
-            f"{_first_line(error)} Give the arguments that the weights were made with (such as "
-            "alpha), and weights without the top."
-        ) from error
-    return bare
+        return _with_imagenet(model, image)
+    return _with_file(model, image, model.weights)
 
 
-def _construct(
-    constructor: Callable[..., keras.Model], model: Backbone, image: ImageSpec, **more: Any
-) -> keras.Model:
-    arguments = {**model.arguments, "weights": None, "include_top": False, **more}
+def _construct(model: Backbone, image: ImageSpec, weights: str | None) -> keras.Model:
+    constructor = getattr(keras.applications, model.name)
+    fixed = {"weights": weights, "include_top": False, "input_shape": image.shape}
     try:
-        return constructor(input_shape=image.shape, **arguments)
+        return constructor(**{**model.arguments, **fixed})
     except (ValueError, TypeError) as error:
         raise ConfigError(
             f"{model.name} cannot be built for {image.height_px} x {image.width_px} px with "
-            f"{model.arguments}: {_first_line(error)}"
+            f"arguments {model.arguments} and weights {weights}: {_first_line(error)}"
         ) from error
 
 
-def _with_imagenet(
-    constructor: Callable[..., keras.Model], model: Backbone, image: ImageSpec
-) -> keras.Model:
+def _with_imagenet(model: Backbone, image: ImageSpec) -> keras.Model:
     try:
-        return _construct(constructor, model, image, weights="imagenet")
+        return _construct(model, image, "imagenet")
     except ConfigError:
         raise
     except Exception as error:  # Keras raises a bare Exception when a download fails.
@@ -187,12 +168,30 @@ def _with_imagenet(
         ) from error
 
 
+def _with_file(model: Backbone, image: ImageSpec, path: str) -> keras.Model:
+    if not Path(path).is_file():
+        raise ConfigError(
+            f"model.weights is {path!r}, which is no file here; give the path of a weights file "
+            "without its top, or imagenet, or null to start from scratch."
+        )
+    network = _construct(model, image, None)
+    try:
+        network.load_weights(path)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"The weights in {path} do not fit {model.name} with arguments {model.arguments}: "
+            f"{_first_line(error)} Give the arguments that the weights were made with (such as "
+            "alpha), and weights without the top."
+        ) from error
+    return network
+
+
 def _preprocessing(name: str) -> Callable[[Any], Any]:
     """The scaling that a family's weights expect; newer families do it in the network itself."""
     for module in pkgutil.iter_modules(keras.applications.__path__):
         family = importlib.import_module(f"keras.applications.{module.name}")
         if hasattr(family, name) and hasattr(family, "preprocess_input"):
-            return family.preprocess_input  # type: ignore[no-any-return]
+            return cast(Callable[[Any], Any], family.preprocess_input)
     return lambda pixels: pixels
 
 

@@ -47,13 +47,14 @@ def train(
     with strategy.scope():
         classifier = build_classifier(config.model, image, len(splits.classes))
         trained = classifier.head if classifier.body_is_fixed else classifier.trained()
-    sources = [
+    learnt, judged = (
         _source(patterns, len(splits.classes), image, config)
         for patterns in (splits.train, splits.evaluation)
-    ]
+    )
     if classifier.body_is_fixed:
-        sources = [_features(classifier, source, config.batch_size) for source in sources]
-    history = fit(trained, *sources, config, log_dir, checkpoint_dir, on_epoch)
+        learnt = _features(classifier, learnt, config.batch_size)
+        judged = _features(classifier, judged, config.batch_size)
+    history = fit(trained, learnt, judged, config, log_dir, checkpoint_dir, on_epoch)
     return classifier.served(), history
 
 
@@ -68,9 +69,7 @@ def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _source(
-    patterns: Sequence[str], classes: int, image: ImageSpec, config: TrainConfig
-) -> Source:
+def _source(patterns: Sequence[str], classes: int, image: ImageSpec, config: TrainConfig) -> Source:
     files = list_files(patterns)
     examples = sum(count_labels(files, classes))
     limits = {"auto": config.cache_limit_mb * _MEGABYTE, "memory": None, "none": 0}

@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.raster.errors import DataError
+from tests.trainer.conftest import CLASSES, COUNTS, SIDE_PX, write_examples
+from trainer.dataset import (
+    InMemory,
+    Streamed,
+    class_names,
+    count_labels,
+    list_files,
+    open_source,
+)
+
+BATCH = 8
+STEPS = COUNTS["train"] // BATCH
+
+
+@pytest.fixture(params=["memory", "streamed"])
+def source(request, pattern, image_spec):
+    limit = {"memory": None, "streamed": 0}[request.param]
+    return open_source(list_files([pattern("train")]), COUNTS["train"], image_spec, limit, 16)
+
+
+def epoch(source, seed=0, number=0, first_epoch=0):
+    """The inputs of one epoch, flat, one row an example."""
+    batches = source.epochs(BATCH, seed, first_epoch).skip(number * STEPS).take(STEPS)
+    return np.concatenate([inputs.numpy() for inputs, _ in batches]).reshape(STEPS * BATCH, -1)
+
+
+def test_the_limit_decides_between_memory_and_stream(pattern, image_spec):
+    files = list_files([pattern("train")])
+    size = COUNTS["train"] * SIDE_PX * SIDE_PX * 3
+    assert isinstance(open_source(files, COUNTS["train"], image_spec, size, 16), InMemory)
+    assert isinstance(open_source(files, COUNTS["train"], image_spec, size - 1, 16), Streamed)
+
+
+def test_an_epoch_holds_every_example_once_in_an_order_of_its_own(source):
+    ordered = np.concatenate([inputs.numpy() for inputs, _ in source.once(5)])
+    expected = sorted(map(bytes, ordered))
+    first, second = epoch(source, number=0), epoch(source, number=1)
+    assert sorted(map(bytes, first)) == sorted(map(bytes, second)) == expected
+    assert not np.array_equal(first, second)
+
+
+def test_the_order_depends_on_the_seed_and_the_epoch_alone(source):
+    third = epoch(source, seed=7, number=2)
+    assert np.array_equal(third, epoch(source, seed=7, number=2))
+    assert np.array_equal(third, epoch(source, seed=7, first_epoch=2))
+    assert not np.array_equal(third, epoch(source, seed=8, number=2))
+
+
+def test_labels_stay_with_their_images(source):
+    for inputs, labels in source.epochs(BATCH, 0).take(STEPS):
+        brightest_band = inputs.numpy().mean(axis=(1, 2)).argmax(axis=1)
+        assert np.array_equal(labels, 2 - brightest_band)
+
+
+def test_shapes_and_types_are_static(source):
+    inputs, labels = source.epochs(BATCH, 0).element_spec
+    assert (inputs.shape, inputs.dtype) == ((BATCH, SIDE_PX, SIDE_PX, 3), tf.uint8)
+    assert (labels.shape, labels.dtype) == ((BATCH,), tf.int64)
+
+
+def test_one_pass_keeps_the_small_last_batch(source):
+    assert [len(labels) for _, labels in source.once(20)] == [20, 12]
+
+
+def test_labels_are_counted_by_class(pattern):
+    assert count_labels(list_files([pattern("train")]), 2) == (16, 16)
+
+
+def test_a_label_without_a_name_is_an_error(pattern):
+    with pytest.raises(DataError, match="reach from 0 to 1, but classes.json names 1"):
+        count_labels(list_files([pattern("train")]), 1)
+
+
+def test_a_broken_file_is_an_error_that_names_it(tmp_path):
+    path = tmp_path / "data-00000-of-00001.tfrecord"
+    path.write_bytes(b"no records at all in here")
+    with pytest.raises(DataError, match=path.name):
+        count_labels([str(path)], 2)
+
+
+def test_a_split_without_files_or_examples_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="No example files match"):
+        list_files([str(tmp_path / "Split-train" / "*")])
+    empty = tmp_path / "data-00000-of-00001.tfrecord"
+    empty.write_bytes(b"")
+    with pytest.raises(DataError, match="hold no example"):
+        count_labels([str(empty)], 2)
+
+
+def test_class_names_come_in_the_order_of_the_labels(examples_root):
+    assert class_names([str(examples_root)]) == CLASSES  # which is not the alphabet's order
+
+
+def test_artifacts_with_other_classes_do_not_mix(examples_root, tmp_path):
+    other = write_examples(tmp_path / "other", ("forest", "water"))
+    with pytest.raises(DataError, match="one and the same set of classes"):
+        class_names([str(examples_root), str(other)])
+
+
+@pytest.mark.parametrize("content", [None, "{", json.dumps({"water": 0}), "[]"])
+def test_a_missing_or_odd_list_of_classes_is_an_error(tmp_path, content):
+    if content is not None:
+        (tmp_path / "classes.json").write_text(content)
+    with pytest.raises(DataError, match="classes.json"):
+        class_names([str(tmp_path)])
