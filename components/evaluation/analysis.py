@@ -1,0 +1,221 @@
+"""The TFMA run: examples and one or two models in, TFMA's result files and plain metrics out."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import tensorflow_model_analysis as tfma
+from apache_beam.utils.shared import Shared
+from tensorflow_model_analysis.proto import config_pb2
+
+from components.evaluation.config import EvaluationConfig
+from components.evaluation.extracts import (
+    LoadedModels,
+    Model,
+    PredictFn,
+    Reading,
+    load,
+    read_batches,
+)
+from components.evaluation.metrics import ClassificationScores
+from components.evaluation.result import UNKNOWN_CLASS, Evaluation, SliceMetrics
+from components.evaluation.scores import EXAMPLE_COUNT, class_metric
+from components.evaluation.slices import SliceKey
+
+CANDIDATE = "candidate"
+BASELINE = "baseline"
+
+_CONFUSION = "multi_class_confusion_matrix_at_thresholds"
+
+
+def evaluate(
+    config: EvaluationConfig,
+    files: Sequence[str],
+    candidate: str,
+    baseline: str | None,
+    output_dir: str,
+    make_pipeline: Callable[[], beam.Pipeline],
+    baseline_version: int | None = None,
+) -> Evaluation:
+    """Measure the candidate, and the baseline on the same examples, with TFMA.
+
+    Args:
+        config: slices, bins and the batch size; its thresholds are not looked at.
+        files: TFRecord files of the split's examples.
+        candidate, baseline: folders of SavedModels; baseline None when none is served.
+        output_dir: where TFMA writes the files that `tfma.load_eval_result` reads.
+        make_pipeline: a Beam pipeline to run on.
+        baseline_version: only recorded.
+
+    Without an example nothing is written and the result has no slice. Raises DataError for a
+    model without the served signature.
+    """
+    paths = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline else {})
+    first = _first_example(files)
+    if first is None:
+        return Evaluation(config.split, (), None, baseline_version, ())
+    shared = Shared()
+    loaded: LoadedModels = shared.acquire(lambda: load(tuple(paths.values())))
+    models = [
+        Model(name, path, loaded.by_path[path].classes(first)) for name, path in paths.items()
+    ]
+    reading = Reading(_space(models), config.slice_features, dict(config.bins), config.batch_size)
+    eval_config = to_eval_config(config, models, len(reading.space))
+    with make_pipeline() as pipeline:
+        extracts = (
+            pipeline
+            | "Files" >> beam.Create(list(files))
+            | "Predict" >> beam.ParDo(PredictFn(models, reading, shared))
+        )
+        _ = extracts | "Analyse" >> tfma.ExtractEvaluateAndWriteResults(
+            eval_config=eval_config,
+            extractors=[tfma.extractors.SliceKeyExtractor(eval_config=eval_config)],
+            writers=_writers(eval_config, paths, files, output_dir),
+        )
+    return _load(config, models, reading.space, output_dir, baseline_version)
+
+
+def to_eval_config(
+    config: EvaluationConfig, models: Sequence[Model], class_count: int
+) -> config_pb2.EvalConfig:
+    """TFMA's form of what is measured: the models, the metrics and the slices.
+
+    Thresholds stay out of it: TFMA passes a change threshold that has no baseline.
+    """
+    specs = [
+        config_pb2.ModelSpec(
+            name=model.name,
+            signature_name="serving_examples",
+            prediction_key="probabilities",
+            label_key="label/text",
+            is_baseline=model.name == BASELINE,
+        )
+        for model in models
+    ]
+    scores = config_pb2.MetricConfig(
+        class_name=ClassificationScores.__name__,
+        module=ClassificationScores.__module__,
+        config=json.dumps({"class_count": class_count}),
+    )
+    matrix = config_pb2.MetricConfig(
+        class_name="MultiClassConfusionMatrixAtThresholds",
+        config=json.dumps({"thresholds": [0.0], "name": _CONFUSION}),
+    )
+    return config_pb2.EvalConfig(
+        model_specs=specs,
+        metrics_specs=[
+            config_pb2.MetricsSpec(
+                metrics=[config_pb2.MetricConfig(class_name="ExampleCount"), matrix, scores],
+                model_names=[model.name for model in models],
+            )
+        ],
+        slicing_specs=[
+            config_pb2.SlicingSpec(),
+            *(config_pb2.SlicingSpec(feature_keys=list(features)) for features in config.slices),
+        ],
+    )
+
+
+def _writers(
+    eval_config: config_pb2.EvalConfig,
+    paths: Mapping[str, str],
+    files: Sequence[str],
+    output_dir: str,
+) -> list[Any]:
+    """TFMA's own writers, for metrics alone: each further kind of output costs a Beam sink."""
+    config_writer = tfma.writers.EvalConfigWriter(
+        output_dir,
+        eval_config=eval_config,
+        data_location=os.path.dirname(files[0]),
+        data_file_format="tfrecords",
+        model_locations=dict(paths),
+    )
+    metrics_writer = tfma.writers.MetricsPlotsAndValidationsWriter(
+        output_paths={tfma.METRICS_KEY: os.path.join(output_dir, tfma.METRICS_KEY)},
+        eval_config=eval_config,
+        output_file_format="tfrecord",
+    )
+    return [config_writer, metrics_writer]
+
+
+def _first_example(files: Sequence[str]) -> bytes | None:
+    for path in files:
+        for batch in read_batches(path, 1):
+            return batch[0]
+    return None
+
+
+def _space(models: Sequence[Model]) -> tuple[str, ...]:
+    """Every class of every model, the candidate's first, then one for all other labels."""
+    names = dict.fromkeys(name for model in models for name in model.classes)
+    return (*names, UNKNOWN_CLASS)
+
+
+def _load(
+    config: EvaluationConfig,
+    models: Sequence[Model],
+    space: Sequence[str],
+    output_dir: str,
+    baseline_version: int | None,
+) -> Evaluation:
+    """TFMA's files as plain values."""
+    by_model = {
+        model.name: {
+            _key(key): values[""]
+            for key, values in tfma.load_eval_result(
+                output_dir, model_name=model.name if len(models) > 1 else None
+            ).slicing_metrics
+        }
+        for model in models
+    }
+    before = by_model.get(BASELINE)
+    slices = [
+        SliceMetrics(key, _flat(values, space), _flat(before[key], space) if before else None)
+        for key, values in by_model[CANDIDATE].items()
+    ]
+    classes = {model.name: model.classes for model in models}
+    return Evaluation(
+        split=config.split,
+        classes=classes[CANDIDATE],
+        baseline_classes=classes.get(BASELINE),
+        baseline_version=baseline_version,
+        slices=tuple(sorted(slices, key=lambda item: (len(item.key), item.key))),
+        confusion_classes=tuple(space),
+        confusion=_confusion(by_model[CANDIDATE][()], len(space)),
+    )
+
+
+def _key(tfma_key: Sequence[tuple[str, Any]]) -> SliceKey:
+    return tuple(sorted((name, str(value)) for name, value in tfma_key))
+
+
+def _flat(values: Mapping[str, Mapping[str, Any]], space: Sequence[str]) -> dict[str, float]:
+    """TFMA's metrics of one model and slice (by sub key, then name) under the gate's names."""
+    flat = {}
+    for sub_key, metrics in values.items():
+        for name, value in metrics.items():
+            if name.endswith("_diff") or "doubleValue" not in value:
+                continue
+            if not sub_key:
+                flat[name] = float(value["doubleValue"])
+            elif sub_key.startswith("classId:"):
+                class_name = space[int(sub_key.removeprefix("classId:"))]
+                flat[class_metric(name, class_name)] = float(value["doubleValue"])
+    flat.setdefault(EXAMPLE_COUNT, 0.0)
+    return flat
+
+
+def _confusion(
+    values: Mapping[str, Mapping[str, Any]], class_count: int
+) -> tuple[tuple[int, ...], ...]:
+    """TFMA's confusion matrix as counts [true][predicted]; no prediction counts as unknown."""
+    counts = [[0] * class_count for _ in range(class_count)]
+    stored = values[""][_CONFUSION]["multiClassConfusionMatrixAtThresholds"]["matrices"][0]
+    for entry in stored.get("entries", ()):
+        actual, predicted = (
+            int(entry.get(name, 0)) for name in ("actualClassId", "predictedClassId")
+        )
+        counts[actual][predicted] += int(float(entry["numWeightedExamples"]))
+    return tuple(tuple(row) for row in counts)

@@ -1,0 +1,53 @@
+"""The Evaluation node."""
+
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+from tfx.types import BaseChannel, Channel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
+
+from components.evaluation.config import EvaluationConfig
+from components.evaluation.executor import Executor
+from components.gate.artifact import Baseline, GateReport
+
+
+class EvaluationSpec(ComponentSpec):
+    PARAMETERS = {"config": ExecutionParameter(type=str)}
+    INPUTS = {
+        "examples": ChannelParameter(type=Examples),
+        "model": ChannelParameter(type=Model),
+        "baseline": ChannelParameter(type=Baseline, optional=True),
+    }
+    OUTPUTS = {
+        "evaluation": ChannelParameter(type=ModelEvaluation),
+        "report": ChannelParameter(type=GateReport),
+    }
+
+
+class Evaluation(BaseBeamComponent):
+    """Measures a model on one split with TFMA, beside the baseline, and judges the metrics.
+
+    Outputs: `evaluation`, which `tfma.load_eval_result` reads, with `metrics.json`; and `report`
+    for a Stop node.
+    """
+
+    SPEC_CLASS = EvaluationSpec
+    EXECUTOR_SPEC = BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        examples: BaseChannel,
+        model: BaseChannel,
+        config: EvaluationConfig,
+        baseline: BaseChannel | None = None,
+    ) -> None:
+        super().__init__(
+            EvaluationSpec(
+                config=config.model_dump_json(),
+                examples=examples,
+                model=model,
+                baseline=baseline,
+                evaluation=Channel(type=ModelEvaluation),
+                report=Channel(type=GateReport),
+            )
+        )

@@ -1,0 +1,163 @@
+"""What an evaluation looks at, and what a candidate must reach before it may be pushed."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
+
+from components.evaluation.scores import CLASS_METRICS, EXAMPLE_COUNT, OVERALL_METRICS
+from components.evaluation.slices import OVERALL, parse_selector
+from components.raster.frozen import Frozen
+
+#: What `allow` may name; the text behind the colon says which one.
+_ALLOWANCES = {
+    "missing_baseline": r"",
+    "classes_changed": r"",
+    "unknown_labels": r"",
+    "missing_slice": r":.+",
+    "nan": r":[^@]+(@.+)?",
+}
+
+
+class Change(Frozen):
+    """Bounds on candidate minus baseline, or with `relative` on that over the baseline's size."""
+
+    at_least: FiniteFloat | None = None
+    at_most: FiniteFloat | None = None
+    relative: bool = False
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Change":
+        _require_bounds(self.at_least, self.at_most)
+        return self
+
+
+class Threshold(Frozen):
+    """One demand on one metric.
+
+    `metric` is one of accuracy, balanced_accuracy, macro_precision, macro_recall, macro_f1,
+    log_loss, brier_score, calibration_error and example_count, or a class's own precision,
+    recall or f1, written `recall/Forest`, or `recall/*` for that of every class.
+
+    `slice` is `overall`, one slice (`region=north`) or every value of a feature (`region`);
+    crossed features are joined by commas. Slices, and classes, with fewer than `min_examples`
+    examples are passed over where every one is meant, and missing where one is named.
+    """
+
+    metric: str
+    slice: str = OVERALL
+    at_least: FiniteFloat | None = None
+    at_most: FiniteFloat | None = None
+    change: Change | None = None
+    min_examples: int = Field(default=1, ge=1)
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        kind, slash, name = metric.partition("/")
+        if (kind in CLASS_METRICS and name) if slash else metric in METRICS:
+            return metric
+        per_class = ", ".join(f"{kind}/<class>" for kind in CLASS_METRICS)
+        raise ValueError(f"unknown metric {metric!r}: use {', '.join(METRICS)}, {per_class}")
+
+    @field_validator("slice")
+    @classmethod
+    def _canonical(cls, text: str) -> str:
+        try:
+            return str(parse_selector(text))
+        except Exception as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Threshold":
+        if self.change is None or self.at_least is not None or self.at_most is not None:
+            _require_bounds(self.at_least, self.at_most)
+        return self
+
+
+METRICS = (*OVERALL_METRICS, EXAMPLE_COUNT)
+
+
+def _require_bounds(at_least: float | None, at_most: float | None) -> None:
+    if at_least is None and at_most is None:
+        raise ValueError("give at_least, at_most or both: a threshold without a bound is none")
+    if at_least is not None and at_most is not None and at_least > at_most:
+        raise ValueError(f"at_least {at_least} is above at_most {at_most}: nothing can pass")
+
+
+def _features(value: Any) -> Any:
+    """One feature may be written as plain text, a cross as a list."""
+    return (value,) if isinstance(value, str) else value
+
+
+SliceFeatures = Annotated[tuple[str, ...], BeforeValidator(_features), Field(min_length=1)]
+
+
+class EvaluationConfig(Frozen):
+    """How a candidate is evaluated.
+
+    `slices` holds features by which the metrics are broken down: a manifest's column (`region`),
+    any feature of the examples (`label/text`), or a list of them to cross. Numeric features may
+    be cut into intervals by `bins` (feature: ascending edges).
+
+    `allow` names what is let through: `missing_baseline`, `classes_changed`, `unknown_labels`,
+    `missing_slice:region=north`, `nan:log_loss` or `nan:log_loss@region=north`. Whatever is not
+    named there blocks.
+    """
+
+    split: str = Field(default="test", min_length=1)
+    slices: tuple[SliceFeatures, ...] = ()
+    bins: Mapping[str, tuple[FiniteFloat, ...]] = {}
+    thresholds: tuple[Threshold, ...] = ()
+    allow: tuple[str, ...] = ()
+    batch_size: int = Field(default=32, ge=1, le=4096)
+
+    @field_validator("slices")
+    @classmethod
+    def _sorted(cls, slices: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        for features in slices:
+            if len(set(features)) < len(features):
+                raise ValueError(f"{list(features)} crosses a feature with itself: name each once")
+            if any(not name or set(name) & set(",=") for name in features):
+                raise ValueError(f"{list(features)}: a feature has a name without comma or `=`")
+        return tuple(dict.fromkeys(tuple(sorted(features)) for features in slices))
+
+    @field_validator("bins")
+    @classmethod
+    def _ascending(cls, bins: Mapping[str, tuple[float, ...]]) -> Mapping[str, tuple[float, ...]]:
+        for name, edges in bins.items():
+            if not edges or list(edges) != sorted(set(edges)):
+                raise ValueError(f"{name}: {list(edges)} must be one or more ascending edges")
+        return bins
+
+    @field_validator("allow")
+    @classmethod
+    def _allowable(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in allow:
+            kind, colon, rest = entry.partition(":")
+            if not re.fullmatch(_ALLOWANCES.get(kind, r"(?!)"), colon + rest):
+                raise ValueError(
+                    f"{entry!r} cannot be allowed: name missing_baseline, classes_changed, "
+                    "unknown_labels, missing_slice:<slice>, nan:<metric> or nan:<metric>@<slice>"
+                )
+        return allow
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "EvaluationConfig":
+        for threshold in self.thresholds:
+            features = parse_selector(threshold.slice).features
+            if features and features not in self.slices:
+                raise ValueError(
+                    f"a threshold on {threshold.metric} speaks of slice {threshold.slice!r}, "
+                    f"but slices has no {list(features)}: add it there"
+                )
+        unused = set(self.bins) - set(self.slice_features)
+        if unused:
+            raise ValueError(f"bins for {sorted(unused)}, by which no slice is cut: add or remove")
+        return self
+
+    @property
+    def slice_features(self) -> tuple[str, ...]:
+        """Every feature by which something is sliced, once."""
+        return tuple(dict.fromkeys(name for features in self.slices for name in features))

@@ -1,0 +1,124 @@
+"""Test examples with the models' answers, in the form from which TFMA computes metrics.
+
+Examples are read, and the models called, in batches of a fixed size: the memory that an
+evaluation needs is that of one batch of images. The images go no further than this step.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from apache_beam.utils.shared import Shared
+
+from components.evaluation.model import ServedModel, align
+from components.evaluation.slices import feature_of, slice_values
+from components.raster.example import LABEL_TEXT
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the compared models: its name in TFMA, its folder and the classes it answers."""
+
+    name: str
+    path: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How examples become extracts; `space` holds every class, the unknown one last."""
+
+    space: tuple[str, ...]
+    slice_features: tuple[str, ...]
+    bins: Mapping[str, tuple[float, ...]]
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class LoadedModels:
+    """The models by path. One object so that a process can hold them once (see `Shared`)."""
+
+    by_path: Mapping[str, ServedModel]
+
+
+def load(paths: Sequence[str]) -> LoadedModels:
+    """Load each SavedModel once."""
+    return LoadedModels({path: ServedModel(path) for path in paths})
+
+
+@beam.typehints.with_input_types(str)
+@beam.typehints.with_output_types(dict[str, Any])
+class PredictFn(beam.DoFn):
+    """A TFRecord file of examples -> one extract for each of them."""
+
+    def __init__(self, models: Sequence[Model], reading: Reading, shared: Shared) -> None:
+        self._models = tuple(models)
+        self._reading = reading
+        self._shared = shared
+        self._loaded: LoadedModels | None = None
+
+    def setup(self) -> None:
+        paths = tuple(model.path for model in self._models)
+        self._loaded = self._shared.acquire(lambda: load(paths))
+
+    def process(self, path: str) -> Iterator[dict[str, Any]]:
+        assert self._loaded is not None
+        for batch in read_batches(path, self._reading.batch_size):
+            answers = {
+                model.name: align(
+                    self._loaded.by_path[model.path].probabilities(batch),
+                    model.classes,
+                    self._reading.space,
+                )
+                for model in self._models
+            }
+            for index, serialized in enumerate(batch):
+                rows = {name: rows[index] for name, rows in answers.items()}
+                yield extract(serialized, rows, self._reading)
+
+
+def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
+    """Serialized examples of one TFRecord file, gzipped if its name says so, N at a time."""
+    records = tf.data.TFRecordDataset(path, "GZIP" if path.endswith(".gz") else "")
+    for batch in records.batch(batch_size):
+        yield list(batch.numpy())
+
+
+def extract(
+    serialized: bytes, answers: Mapping[str, np.ndarray], reading: Reading
+) -> dict[str, Any]:
+    """One example as TFMA's extract: label, predictions by model and slice features, no image."""
+    features = _features(serialized, (LABEL_TEXT, *map(feature_of, reading.slice_features)))
+    (text,) = features.get(LABEL_TEXT) or (b"",)
+    unknown = len(reading.space) - 1
+    name = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+    label = reading.space.index(name) if name in reading.space else unknown
+    values = slice_values(features, reading.slice_features, reading.bins)
+    return {
+        tfma.INPUT_KEY: b"",
+        tfma.LABELS_KEY: _by_model(dict.fromkeys(answers, np.array([label]))),
+        tfma.PREDICTIONS_KEY: _by_model(dict(answers)),
+        tfma.FEATURES_KEY: {
+            feature: np.array([value.encode() for value in found], dtype=object)
+            for feature, found in values.items()
+        },
+    }
+
+
+def _features(serialized: bytes, names: Sequence[str]) -> dict[str, Sequence[bytes | float]]:
+    """The values of the named features that the example has."""
+    found = tf.train.Example.FromString(serialized).features.feature
+    values: dict[str, Sequence[bytes | float]] = {}
+    for name in names:
+        if name in found and (kind := found[name].WhichOneof("kind")):
+            values[name] = getattr(found[name], kind).value
+    return values
+
+
+def _by_model(values: dict[str, np.ndarray]) -> Any:
+    """TFMA keys values by model only where it compares several."""
+    return values if len(values) > 1 else next(iter(values.values()))

@@ -1,0 +1,141 @@
+"""The metrics of an evaluation as plain values, and as the file `metrics.json`."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from components.evaluation.scores import EXAMPLE_COUNT, SUPPORT, class_metric, wilson_interval
+from components.evaluation.slices import SliceKey, slice_name
+from components.gate.report import JSON
+from components.raster.errors import DataError
+
+METRICS_FILE = "metrics.json"
+
+#: The class that stands for labels which no model knows.
+UNKNOWN_CLASS = "(unknown)"
+
+
+@dataclass(frozen=True)
+class SliceMetrics:
+    """One slice: the metrics of the candidate and, where there is one, of the baseline."""
+
+    key: SliceKey
+    candidate: Mapping[str, float]
+    baseline: Mapping[str, float] | None = None
+
+    @property
+    def name(self) -> str:
+        return slice_name(self.key)
+
+    @property
+    def examples(self) -> int:
+        return int(self.candidate.get(EXAMPLE_COUNT, 0))
+
+    def support(self, class_name: str) -> int:
+        """How many true examples of a class the slice has; 0 for a class nobody knows."""
+        return int(self.candidate.get(class_metric(SUPPORT, class_name), 0))
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """The 95 % Wilson interval of the candidate's accuracy."""
+        accuracy = self.candidate.get("accuracy", math.nan)
+        known = not math.isnan(accuracy)
+        n = self.examples if known else 0
+        return wilson_interval(accuracy * n if known else 0.0, n)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured: `slices` has all examples first, then the slices by name.
+
+    `classes` and `baseline_classes` are those that the models name; `confusion` counts the
+    candidate's predictions over all examples, true class and predicted class by index into
+    `confusion_classes`.
+    """
+
+    split: str
+    classes: tuple[str, ...]
+    baseline_classes: tuple[str, ...] | None
+    baseline_version: int | None
+    slices: tuple[SliceMetrics, ...]
+    confusion_classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def overall(self) -> SliceMetrics | None:
+        """All examples; None when the split has none."""
+        return next((item for item in self.slices if not item.key), None)
+
+    def to_json(self) -> str:
+        """Strict JSON; a metric that is not finite is null."""
+        return json.dumps(self._document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def _document(self) -> dict[str, JSON]:
+        return {
+            "split": self.split,
+            "classes": list(self.classes),
+            "baseline_version": self.baseline_version,
+            "baseline_classes": None
+            if self.baseline_classes is None
+            else list(self.baseline_classes),
+            "slices": [_slice_document(item) for item in self.slices],
+            "confusion": {
+                "classes": list(self.confusion_classes),
+                "counts": [list(row) for row in self.confusion],
+            },
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> "Evaluation":
+        """The inverse of `to_json`; raises DataError when `text` is no metrics file."""
+        try:
+            document = json.loads(text)
+            baseline_classes = document["baseline_classes"]
+            return cls(
+                split=document["split"],
+                classes=tuple(document["classes"]),
+                baseline_classes=None if baseline_classes is None else tuple(baseline_classes),
+                baseline_version=document["baseline_version"],
+                slices=tuple(_slice_from(item) for item in document["slices"]),
+                confusion_classes=tuple(document["confusion"]["classes"]),
+                confusion=tuple(tuple(row) for row in document["confusion"]["counts"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"not a metrics file ({error!r}): {text[:120]!r}") from error
+
+
+def _slice_document(item: SliceMetrics) -> dict[str, JSON]:
+    return {
+        "slice": item.name,
+        "features": dict(item.key),
+        "examples": item.examples,
+        "accuracy_interval": list(item.accuracy_interval),
+        "candidate": _finite(item.candidate),
+        "baseline": None if item.baseline is None else _finite(item.baseline),
+    }
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, JSON]:
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def _slice_from(document: Mapping[str, JSON]) -> SliceMetrics:
+    features, candidate, baseline = (
+        document[name] for name in ("features", "candidate", "baseline")
+    )
+    assert isinstance(features, dict)
+    return SliceMetrics(
+        key=tuple((name, str(value)) for name, value in features.items()),
+        candidate=_with_nan(candidate),
+        baseline=None if baseline is None else _with_nan(baseline),
+    )
+
+
+def _with_nan(metrics: JSON) -> dict[str, float]:
+    if not isinstance(metrics, dict):
+        raise TypeError(f"metrics are a mapping, not {metrics!r}")
+    return {
+        name: math.nan if value is None else float(value)  # type: ignore[arg-type]
+        for name, value in metrics.items()
+    }

@@ -1,0 +1,268 @@
+"""The gate: findings over measured metrics. What cannot be judged blocks unless it is allowed."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.evaluation.config import Change, EvaluationConfig, Threshold
+from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.scores import CLASS_METRICS, NON_FINITE, SUPPORT, class_metric
+from components.evaluation.slices import OVERALL, parse_selector
+from components.gate.report import JSON, Finding, GateReport
+
+GATE = "evaluation"
+
+
+def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
+    """The report of the evaluation gate.
+
+    Every threshold gives one finding for each slice and class that it speaks of and each of its
+    bounds. A missing baseline, a missing slice, a metric that is not a number, labels that the
+    candidate does not know and a changed set of classes are findings of their own; each fails
+    unless `config.allow` names it.
+    """
+    findings = [*_contract(config, evaluation)]
+    if evaluation.overall is not None:
+        for threshold in config.thresholds:
+            findings += _threshold(config, evaluation, threshold)
+    return GateReport(GATE, tuple(findings), _facts(evaluation))
+
+
+def _facts(evaluation: Evaluation) -> dict[str, JSON]:
+    overall = evaluation.overall
+    return {
+        "split": evaluation.split,
+        "examples": overall.examples if overall else 0,
+        "slices": len(evaluation.slices),
+        "baseline_version": evaluation.baseline_version,
+    }
+
+
+def _contract(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+    """What must hold before any threshold makes sense."""
+    overall = evaluation.overall
+    if overall is None:
+        yield Finding(
+            GATE,
+            "examples to evaluate",
+            False,
+            evaluation.split,
+            f"the {evaluation.split} split has no example: give it a share in the split, "
+            "or name another in evaluation.split",
+        )
+        return
+    yield from _baseline(config, evaluation)
+    yield from _classes(config, evaluation)
+    yield from _labels(config, evaluation, overall)
+    yield from _finite_predictions(config, overall)
+
+
+def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+    compared = any(threshold.change for threshold in config.thresholds)
+    if compared and evaluation.baseline_classes is None:
+        yield _unless_allowed(
+            config,
+            "missing_baseline",
+            rule="a baseline to compare with",
+            subject="baseline",
+            detail="no version is being served, so no change can be measured",
+        )
+
+
+def _classes(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+    before = evaluation.baseline_classes
+    if before is None or before == evaluation.classes:
+        return
+    gone = sorted(set(before) - set(evaluation.classes))
+    new = sorted(set(evaluation.classes) - set(before))
+    changes = [f"without {gone}"] * bool(gone) + [f"with the new {new}"] * bool(new)
+    yield _unless_allowed(
+        config,
+        "classes_changed",
+        rule="the classes that the baseline answers with",
+        subject="classes",
+        detail=f"the candidate answers {' and '.join(changes) or 'in another order'}, so clients "
+        "see another contract and the comparison is between different tasks",
+    )
+
+
+def _labels(
+    config: EvaluationConfig, evaluation: Evaluation, overall: SliceMetrics
+) -> Iterator[Finding]:
+    prefix = class_metric(SUPPORT, "")
+    strange = {
+        name.removeprefix(prefix): int(count)
+        for name, count in overall.candidate.items()
+        if name.startswith(prefix) and count > 0
+    }
+    for name in evaluation.classes:
+        strange.pop(name, None)
+    if strange:
+        yield _unless_allowed(
+            config,
+            "unknown_labels",
+            rule="labels that the candidate knows",
+            subject="label/text",
+            detail=f"{sum(strange.values())} of {overall.examples} examples carry labels "
+            f"that are no class of the candidate {strange}: each counts as wrong",
+        )
+
+
+def _finite_predictions(config: EvaluationConfig, overall: SliceMetrics) -> Iterator[Finding]:
+    count = int(overall.candidate.get(NON_FINITE, 0))
+    if count:
+        yield _unless_allowed(
+            config,
+            "nan:predictions",
+            rule="finite predictions",
+            subject="predictions",
+            detail=f"{count} of {overall.examples} examples got a NaN or infinite probability: "
+            "look at the training loss and at these images",
+        )
+
+
+@dataclass(frozen=True)
+class _Target:
+    """One metric of one slice that a threshold speaks of."""
+
+    config: EvaluationConfig
+    threshold: Threshold
+    item: SliceMetrics
+    metric: str
+    examples: int
+
+    @property
+    def subject(self) -> str:
+        return self.item.name
+
+    @property
+    def where(self) -> str:
+        return f"{self.metric} on {self.item.name} (n={self.examples})"
+
+
+def _threshold(
+    config: EvaluationConfig, evaluation: Evaluation, threshold: Threshold
+) -> Iterator[Finding]:
+    selector = parse_selector(threshold.slice)
+    items = [item for item in evaluation.slices if selector.matches(item.key)]
+    targets = [t for item in items for t in _targets(config, evaluation, threshold, item)]
+    judged = [target for target in targets if target.examples >= threshold.min_examples]
+    if not judged:
+        yield _missing_slice(config, threshold, max((t.examples for t in targets), default=0))
+    for target in targets:
+        if target in judged:
+            yield from _judge_target(target, evaluation)
+        elif judged:
+            yield Finding(
+                GATE,
+                _rule(target.metric, threshold),
+                True,
+                target.subject,
+                f"{target.where} is below min_examples {threshold.min_examples}: passed over",
+            )
+
+
+def _targets(
+    config: EvaluationConfig, evaluation: Evaluation, threshold: Threshold, item: SliceMetrics
+) -> Iterator[_Target]:
+    kind, _, class_name = threshold.metric.partition("/")
+    if kind not in CLASS_METRICS:
+        yield _Target(config, threshold, item, threshold.metric, item.examples)
+        return
+    for name in evaluation.classes if class_name == "*" else (class_name,):
+        metric = class_metric(kind, name)
+        yield _Target(config, threshold, item, metric, item.support(name))
+
+
+def _missing_slice(config: EvaluationConfig, threshold: Threshold, most: int) -> Finding:
+    kind, _, class_name = threshold.metric.partition("/")
+    of_class = f" of class {class_name}" if kind in CLASS_METRICS and class_name != "*" else ""
+    found = f"at most {most} examples" if most else "no example"
+    return _unless_allowed(
+        config,
+        f"missing_slice:{threshold.slice}",
+        rule=f"{_rule(threshold.metric, threshold)}, with {threshold.min_examples} or more "
+        "examples",
+        subject=threshold.slice,
+        detail=f"{found}{of_class} on {threshold.slice}: the metric cannot be judged there",
+    )
+
+
+def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:
+    threshold, item = target.threshold, target.item
+    value = item.candidate.get(target.metric, math.nan)
+    if threshold.at_least is not None or threshold.at_most is not None:
+        yield _bounded(target, value, threshold.at_least, threshold.at_most, "")
+    if threshold.change is None or evaluation.baseline_classes is None:
+        return  # the missing baseline is a finding already
+    before = (item.baseline or {}).get(target.metric, math.nan)
+    change = _change(value, before, threshold.change)
+    yield _bounded(
+        target,
+        change,
+        threshold.change.at_least,
+        threshold.change.at_most,
+        f" (from {before:.4g} of baseline version {evaluation.baseline_version} to {value:.4g})",
+    )
+
+
+def _change(value: float, before: float, change: Change) -> float:
+    """Candidate minus baseline, or that over the baseline's size; NaN where that is undefined."""
+    difference = value - before
+    if not change.relative or difference == 0:
+        return difference
+    return difference / abs(before) if before else math.nan
+
+
+def _bounded(
+    target: _Target, value: float, at_least: float | None, at_most: float | None, history: str
+) -> Finding:
+    kind = ""
+    if history and target.threshold.change:
+        kind = "relative change of " if target.threshold.change.relative else "change of "
+    rule = _bounds(kind + target.metric, at_least, at_most)
+    if not math.isfinite(value):
+        return _unless_allowed(
+            target.config,
+            *_nan_tokens(target),
+            rule=rule,
+            subject=target.subject,
+            detail=f"{kind}{target.where} is {value}{history}",
+        )
+    low = at_least is not None and value < at_least
+    high = at_most is not None and value > at_most
+    detail = f"{kind}{target.where} is {value:.4g}{history}"
+    if low or high:
+        bound = f"below {at_least:g}" if low else f"above {at_most:g}"
+        detail += f", {bound}: look at the confusions and the data of that slice, or set the bound"
+    return Finding(GATE, rule, not (low or high), target.subject, detail)
+
+
+def _nan_tokens(target: _Target) -> tuple[str, ...]:
+    names = {target.metric, target.threshold.metric}
+    tokens = [f"nan:{name}@{target.item.name}" for name in sorted(names)]
+    return (*tokens, *(f"nan:{name}" for name in sorted(names)))
+
+
+def _rule(metric: str, threshold: Threshold) -> str:
+    if threshold.at_least is None and threshold.at_most is None and threshold.change:
+        return _bounds(f"change of {metric}", threshold.change.at_least, threshold.change.at_most)
+    return _bounds(metric, threshold.at_least, threshold.at_most)
+
+
+def _bounds(what: str, at_least: float | None, at_most: float | None) -> str:
+    lower = [f">= {at_least:g}"] if at_least is not None else []
+    upper = [f"<= {at_most:g}"] if at_most is not None else []
+    return f"{what} {' and '.join(lower + upper)}"
+
+
+def _unless_allowed(
+    config: EvaluationConfig, *tokens: str, rule: str, subject: str, detail: str
+) -> Finding:
+    """A finding that fails unless one of `tokens` is allowed; it names the first of them."""
+    allowed = next((token for token in tokens if token in config.allow), None)
+    if allowed:
+        remedy = f"allowed by {allowed!r} in evaluation.allow"
+    else:
+        remedy = f"to let it through, put {tokens[0]!r} into evaluation.allow"
+    return Finding(GATE, rule, allowed is not None, subject or OVERALL, f"{detail}; {remedy}")

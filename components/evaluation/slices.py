@@ -1,0 +1,120 @@
+"""Names of slices: what the config, the findings and the metrics file call a part of the data.
+
+A slice is written `feature=value`, a crossed one `feature=value,other=value`, all examples
+`overall`. Without values (`feature`, `feature,other`) every value of the features is meant.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from components.raster.errors import ConfigError
+from components.raster.example import LABEL, slice_feature
+
+OVERALL = "overall"
+
+#: A slice by its features and their values, sorted by feature; empty for all examples.
+SliceKey: TypeAlias = tuple[tuple[str, str], ...]
+
+
+def slice_name(key: SliceKey) -> str:
+    """`region=north,season=dry`, or `overall`."""
+    return ",".join(f"{feature}={value}" for feature, value in key) or OVERALL
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Which slices a rule speaks of: features, each with one value or (None) with every value."""
+
+    parts: tuple[tuple[str, str | None], ...]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features, sorted."""
+        return tuple(feature for feature, _ in self.parts)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it stands for every value of some feature rather than for one slice."""
+        return any(value is None for _, value in self.parts)
+
+    def matches(self, key: SliceKey) -> bool:
+        """Whether the slice `key` is one of those selected."""
+        return tuple(feature for feature, _ in key) == self.features and all(
+            wanted is None or wanted == found
+            for (_, wanted), (_, found) in zip(self.parts, key, strict=True)
+        )
+
+    def __str__(self) -> str:
+        return ",".join(f if v is None else f"{f}={v}" for f, v in self.parts) or OVERALL
+
+
+def parse_selector(text: str) -> Selector:
+    """Read `overall`, `feature`, `feature=value` or a cross of them joined by commas.
+
+    Raises ConfigError for an empty name or a feature named twice.
+    """
+    if text.strip() == OVERALL:
+        return Selector(())
+    parts = []
+    for part in text.split(","):
+        feature, given, value = part.partition("=")
+        parts.append((feature.strip(), value.strip() if given else None))
+    names = [feature for feature, _ in parts]
+    if not all(names) or len(set(names)) < len(names):
+        raise ConfigError(
+            f"slice {text!r}: write `{OVERALL}`, `feature`, `feature=value`, "
+            "or several of these with different features, joined by commas"
+        )
+    return Selector(tuple(sorted(parts, key=lambda part: part[0])))
+
+
+def feature_of(name: str) -> str:
+    """The feature of a tf.Example that a slice named `name` is cut by.
+
+    A plain name is a column of the manifest (`region` is `slice/region`); a name with a slash,
+    and `label`, are taken as they are.
+    """
+    return name if "/" in name or name == LABEL else slice_feature(name)
+
+
+def bin_name(value: float, edges: Sequence[float]) -> str:
+    """The half-open interval of ascending `edges` that holds `value`: `<60`, `60..120`, `>=120`.
+
+    NaN is in none of them and is called `nan`.
+    """
+    if value != value:
+        return "nan"
+    index = bisect_right(edges, value)
+    if index == 0:
+        return f"<{edges[0]:g}"
+    if index == len(edges):
+        return f">={edges[-1]:g}"
+    return f"{edges[index - 1]:g}..{edges[index]:g}"
+
+
+def slice_values(
+    features: Mapping[str, Sequence[bytes | float]],
+    names: Sequence[str],
+    bins: Mapping[str, Sequence[float]],
+) -> dict[str, tuple[str, ...]]:
+    """The values by which one example is sliced, as text.
+
+    Args:
+        features: the example's features; one that is absent puts it into no slice of that name.
+        names: the slice features' names, as the config has them.
+        bins: ascending edges for the names whose numbers are cut into intervals.
+    """
+    values = {}
+    for name in names:
+        found = features.get(feature_of(name), ())
+        edges = bins.get(name)
+        values[name] = tuple(_text(value, edges) for value in found)
+    return values
+
+
+def _text(value: bytes | float, edges: Sequence[float] | None) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return f"{value:g}" if edges is None else bin_name(value, edges)

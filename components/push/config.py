@@ -1,0 +1,20 @@
+"""Where versions go and how many stay."""
+
+from pydantic import Field
+
+from components.raster.frozen import Frozen
+from components.raster.location import Location
+
+
+class PushConfig(Frozen):
+    """The folder that servers watch, and its retention."""
+
+    model_dir: Location = Field(
+        description="The folder of models; versions lie in <model_dir>/<name>/<integer>/."
+    )
+    keep: int = Field(
+        default=3,
+        ge=0,
+        description="How many older versions stay beside the new one. The version being served "
+        "stays in any case.",
+    )

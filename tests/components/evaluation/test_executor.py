@@ -1,0 +1,208 @@
+"""The Evaluation node's executor on real models and examples: TFMA's results and the verdicts.
+
+The models answer by brightness (see tests/components/models.py), so that what they get right and
+wrong is known without them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow_model_analysis as tfma
+from tfx.types import standard_artifacts
+
+from components.evaluation.config import EvaluationConfig
+from components.evaluation.executor import Executor
+from components.evaluation.result import Evaluation
+from components.gate.artifact import Baseline, GateReport, read_report
+from components.gate.report import GateReport as Report
+from tests.components.models import example, save_model, write_split
+
+CLASSES = ("dark", "middle", "light")
+CENTRES = {"dark": 1 / 6, "middle": 3 / 6, "light": 5 / 6}
+
+
+def artifact(kind: Any, folder: Path) -> Any:
+    folder.mkdir(parents=True, exist_ok=True)
+    made = kind()
+    made.uri = str(folder)
+    return made
+
+
+def make_pipeline() -> beam.Pipeline:
+    return beam.Pipeline(runner="FnApiRunner")
+
+
+class Node:
+    """The executor with artifacts in a folder."""
+
+    def __init__(self, folder: Path, examples: list[bytes]) -> None:
+        self.folder = folder
+        write_split(folder / "examples", "test", examples)
+        write_split(folder / "examples", "train", [b"never read"])
+        self.baseline: Path | None = None
+
+    def run(self, model: Path, **config: Any) -> tuple[Evaluation, Report, str]:
+        inputs = {
+            "examples": [artifact(standard_artifacts.Examples, self.folder / "examples")],
+            "model": [artifact(standard_artifacts.Model, model)],
+            "baseline": [self._baseline_artifact()],
+        }
+        outputs = {
+            "evaluation": [artifact(standard_artifacts.ModelEvaluation, self.folder / "eval")],
+            "report": [artifact(GateReport, self.folder / "report")],
+        }
+        properties = {"config": EvaluationConfig.model_validate(config).model_dump_json()}
+        context = Executor.Context(make_beam_pipeline_fn=make_pipeline)
+        Executor(context).Do(inputs, outputs, properties)
+        metrics = (self.folder / "eval" / "metrics.json").read_text()
+        report = read_report(outputs["report"][0])
+        assert outputs["report"][0].passed == int(report.passed)
+        return Evaluation.from_json(metrics), report, str(self.folder / "eval")
+
+    def _baseline_artifact(self) -> Baseline:
+        made = artifact(Baseline, self.folder / "baseline")
+        made.served_version = 7 if self.baseline else -1
+        if self.baseline:
+            (self.folder / "baseline" / "version").symlink_to(self.baseline)
+        else:
+            (self.folder / "baseline" / "none.json").write_text("{}")
+        return made
+
+
+def model(folder: Path, classes: tuple[str, ...] = CLASSES, **options: Any) -> Path:
+    """A Model artifact's folder."""
+    save_model(folder / "Format-Serving", classes, **options)
+    return folder
+
+
+def collection() -> list[bytes]:
+    """24 examples at the classes' centres; in the south every second `dark` is labelled middle."""
+    made = []
+    for region in ("north", "south"):
+        for index in range(12):
+            truth = CLASSES[index % 3]
+            wrong = region == "south" and index in (0, 6)
+            made.append(example(CENTRES[truth], "middle" if wrong else truth, {"region": region}))
+    return made
+
+
+def test_metrics_are_those_of_the_models_on_the_test_split_alone(tmp_path: Path) -> None:
+    node = Node(tmp_path, collection())
+    node.baseline = model(tmp_path / "old", shift=1 / 3) / "Format-Serving"
+    evaluation, report, output = node.run(
+        model(tmp_path / "model"),
+        slices=["region", ["region", "label/text"], "image/brightness"],
+        bins={"image/brightness": [100]},
+        batch_size=5,
+    )
+    assert report.passed
+    assert (evaluation.classes, evaluation.baseline_version) == (CLASSES, 7)
+
+    # What the candidate answers is the class nearest in brightness; the baseline's classes are
+    # shifted by one, so that it takes every class for the one below (dark stays dark).
+    truth = np.array([CLASSES.index(text) for text in CLASSES * 8])
+    labels = truth.copy()
+    labels[[12, 18]] = 1
+    south = np.arange(24) >= 12
+    overall = evaluation.overall
+    assert overall is not None
+    assert overall.examples == 24
+    assert overall.candidate["accuracy"] == pytest.approx((truth == labels).mean())
+    baseline_answers = np.maximum(truth - 1, 0)
+    assert overall.baseline is not None
+    assert overall.baseline["accuracy"] == pytest.approx((baseline_answers == labels).mean())
+    by_name = {item.name: item for item in evaluation.slices}
+    assert by_name["region=north"].candidate["accuracy"] == 1.0
+    assert by_name["region=south"].candidate["accuracy"] == pytest.approx(10 / 12)
+    assert by_name["region=south"].candidate["recall/middle"] == pytest.approx(4 / 6)
+    assert by_name["label/text=dark,region=south"].examples == 2
+    assert by_name["image/brightness=<100"].examples == 8
+    assert evaluation.confusion == tuple(
+        tuple(int(((labels == true) & (truth == said)).sum()) for said in range(4))
+        for true in range(4)
+    )
+    low, high = by_name["region=south"].accuracy_interval
+    assert low < 10 / 12 < high
+    assert int(south.sum()) == by_name["region=south"].examples
+
+    # The artifact is TFMA's own, for its viewers and for other tools.
+    results = tfma.load_eval_results(output)
+    assert {result.model_location for result in results.get_results()} == {
+        str(tmp_path / "model" / "Format-Serving"),
+        str(tmp_path / "baseline" / "version"),
+    }
+    single = tfma.load_eval_result(output, model_name="candidate")
+    metrics = single.get_metrics_for_slice(slice_name=(("region", "south"),))
+    assert metrics["accuracy"]["doubleValue"] == pytest.approx(10 / 12)
+    assert metrics["example_count"]["doubleValue"] == 12
+
+
+@pytest.mark.parametrize(("at_least", "change", "passed"), [(0.9, 0.0, True), (0.95, 0.7, False)])
+def test_thresholds_block_and_pass(
+    tmp_path: Path, at_least: float, change: float, passed: bool
+) -> None:
+    node = Node(tmp_path, collection())
+    node.baseline = model(tmp_path / "old", shift=1 / 3) / "Format-Serving"
+    thresholds = [{"metric": "accuracy", "at_least": at_least, "change": {"at_least": change}}]
+    _, report, _ = node.run(model(tmp_path / "model"), thresholds=thresholds)
+    assert report.passed is passed
+
+
+def test_without_a_baseline_a_change_threshold_blocks_unless_allowed(tmp_path: Path) -> None:
+    node = Node(tmp_path, collection())
+    thresholds = [{"metric": "accuracy", "change": {"at_least": -0.1}}]
+    evaluation, report, output = node.run(model(tmp_path / "model"), thresholds=thresholds)
+    assert not report.passed
+    assert evaluation.baseline_version is None
+    assert tfma.load_eval_result(output).slicing_metrics
+    node = Node(tmp_path / "again", collection())
+    _, report, _ = node.run(tmp_path / "model", thresholds=thresholds, allow=["missing_baseline"])
+    assert report.passed
+
+
+def test_classes_of_baseline_and_candidate_may_differ(tmp_path: Path) -> None:
+    """They are compared by name: order does not matter, and an unknown class is simply wrong."""
+    node = Node(tmp_path, collection())
+    node.baseline = model(tmp_path / "old", classes=("dark", "grey")) / "Format-Serving"
+    evaluation, report, _ = node.run(model(tmp_path / "model"))
+    assert [finding.subject for finding in report.failed] == ["classes"]
+    overall = evaluation.overall
+    assert overall is not None
+    assert overall.baseline is not None
+    assert overall.baseline["recall/middle"] == 0.0
+    assert overall.baseline["recall/dark"] == 1.0
+    assert evaluation.baseline_classes == ("dark", "grey")
+
+
+def test_labels_that_no_model_knows_block(tmp_path: Path) -> None:
+    node = Node(tmp_path, [*collection(), example(0.5, "cloud")])
+    evaluation, report, _ = node.run(model(tmp_path / "model"))
+    assert [finding.rule for finding in report.failed] == ["labels that the candidate knows"]
+    assert evaluation.overall is not None
+    assert evaluation.overall.examples == 25
+
+
+def test_a_model_that_answers_nan_blocks(tmp_path: Path) -> None:
+    node = Node(tmp_path, collection())
+    evaluation, report, _ = node.run(
+        model(tmp_path / "model", nan=True),
+        thresholds=[{"metric": "log_loss", "at_most": 100.0}],
+    )
+    assert {finding.subject for finding in report.failed} == {"predictions", "overall"}
+    assert evaluation.overall is not None
+    assert evaluation.overall.candidate["non_finite_count"] == 24
+
+
+def test_an_empty_test_split_blocks_and_does_not_crash(tmp_path: Path) -> None:
+    node = Node(tmp_path, [])
+    _, report, _ = node.run(model(tmp_path / "model"))
+    assert [finding.rule for finding in report.failed] == ["examples to evaluate"]
+
+
+def test_an_unusual_split_is_named_in_the_finding(tmp_path: Path) -> None:
+    node = Node(tmp_path, collection())
+    _, report, _ = node.run(model(tmp_path / "model"), split="holdout")
+    assert "the holdout split has no example" in report.failed[0].detail

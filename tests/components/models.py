@@ -1,0 +1,127 @@
+"""Small SavedModels with the served contract, and examples for them, for the nodes' tests.
+
+A model looks at the mean brightness of the image (8-bit, all bands): class k of K is likelier
+the nearer the mean is to the middle of its K-th part of the range. What it answers is therefore
+known without it.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components.raster.image import ImageSpec
+from serving.contract import Contract
+
+
+class BrightnessModel(tf.Module):
+    """Classes by brightness; `sharpness` scales the logits, `shift` moves what is looked at."""
+
+    def __init__(
+        self, classes: Sequence[str], sharpness: float = 20.0, shift: float = 0.0, nan: bool = False
+    ) -> None:
+        super().__init__()
+        self.centres = tf.Variable(centres(len(classes)) + shift, dtype=tf.float32)
+        self.names = tf.constant(list(classes))
+        self.sharpness = float("nan") if nan else sharpness
+
+    def answer(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        mean = tf.map_fn(_mean, encoded, fn_output_signature=tf.float32)
+        logits = -self.sharpness * tf.abs(mean[:, None] - self.centres[None, :])
+        probabilities = tf.nn.softmax(logits)
+        rows = tf.shape(encoded)[0]
+        return {
+            "class": tf.gather(self.names, tf.argmax(probabilities, axis=1)),
+            "probabilities": probabilities,
+            "classes": tf.tile(self.names[None, :], [rows, 1]),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.answer(image_bytes)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
+        return self.answer(tf.io.parse_example(examples, spec)["image/encoded"])
+
+
+def _mean(encoded: tf.Tensor) -> tf.Tensor:
+    pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    return tf.reduce_mean(tf.cast(pixels, tf.float32)) / 255.0
+
+
+def centres(count: int) -> np.ndarray:
+    """The brightness, 0 to 1, that each of `count` classes stands for."""
+    return (np.arange(count) + 0.5) / count
+
+
+def save_model(
+    path: Path,
+    classes: Sequence[str],
+    sharpness: float = 20.0,
+    shift: float = 0.0,
+    nan: bool = False,
+) -> Path:
+    """Export a BrightnessModel into `path`, contract file and all."""
+    model = BrightnessModel(classes, sharpness, shift, nan)
+    tf.saved_model.save(
+        model,
+        str(path),
+        signatures={
+            "serving_default": model.from_bytes,
+            "serving_examples": model.from_examples,
+        },
+    )
+    extra = path / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=tuple(classes))
+    (extra / "contract.json").write_text(contract.to_json())
+    return path
+
+
+def image_bytes(brightness: float, size_px: int = 8) -> bytes:
+    """A PNG of one gray of `brightness` 0 to 1."""
+    pixels = np.full((size_px, size_px, 3), round(brightness * 255), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def example(
+    brightness: float, label: str, slices: Mapping[str, str | float] | None = None
+) -> bytes:
+    """A serialized tf.Example of the project's spec, as far as the nodes here read it."""
+    encoded = image_bytes(brightness)
+    features = {
+        "image/encoded": _bytes(encoded),
+        "image/format": _bytes(b"png"),
+        "image/brightness": _float(brightness * 255),
+        "label/text": _bytes(label.encode()),
+    }
+    for name, value in (slices or {}).items():
+        made = _bytes(value.encode()) if isinstance(value, str) else _float(value)
+        features[f"slice/{name}"] = made
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def write_split(examples_dir: Path, split: str, examples: Sequence[bytes], shards: int = 2) -> None:
+    """Write `Split-<split>/` of an Examples artifact."""
+    folder = examples_dir / f"Split-{split}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard in range(shards):
+        name = folder / f"data-{shard:05d}-of-{shards:05d}.tfrecord"
+        with tf.io.TFRecordWriter(str(name)) as writer:
+            for item in examples[shard::shards]:
+                writer.write(item)
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _float(value: float) -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
