@@ -50,6 +50,11 @@ class PipelineConfig(Frozen):
     push: PushConfig
     beam: BeamConfig = BeamConfig()
 
+    @property
+    def model_base(self) -> str:
+        """The folder of this model's versions, which servers watch."""
+        return f"{self.push.model_dir.rstrip('/')}/{self.name}"
+
 
 def load_config(path: str) -> PipelineConfig:
     """Reads and checks a YAML file.

@@ -2,46 +2,97 @@
 
 import os
 import shutil
+import traceback
+from dataclasses import replace
 
-from rich.console import Console
-
+from components.gate.report import GateFailed
+from components.raster.errors import SkymillError
 from pipelines.config import PipelineConfig
-from pipelines.console import noise_to
+from pipelines.console import Terminal, noise_to
 from pipelines.progress import Progress
 from pipelines.record import (
+    BLOCKED,
+    FAILED,
+    SUCCEEDED,
+    NodeRecord,
     RunRecord,
     new_run_id,
     utc_now,
+    write_record,
 )
-from pipelines.summary import summarise
+from pipelines.summary import print_summary, summarise
 from pipelines.workspace import Workspace
 
-LOG_FILE, CONFIG_FILE, SUMMARY_FILE = "framework.log", "config.yaml", "summary.json"
+LOG_FILE, CONFIG_FILE = "framework.log", "config.yaml"
+_EPOCHS = "Trainer/model_run/*/logs/progress.jsonl"
 
 
 def execute(config: PipelineConfig, config_path: str, as_json: bool = False) -> RunRecord:
-    """Runs the pipeline on this machine and prints progress and, at the end, a summary.
+    """Runs the pipeline on this machine; prints progress and, at the end, a summary.
 
     A run that fails or is blocked returns its record as well; only what keeps it from starting
-    (a bad source, a busy workspace) is raised.
+    is raised.
 
     Raises:
         WorkspaceBusyError: another run is going on in the same workspace.
-        DataError: the source cannot be read.
     """
     workspace = Workspace(config.workspace)
     record = RunRecord(new_run_id(), config.name, utc_now(), process_id=os.getpid())
     folder = workspace.run_dir(record.run_id)
-    with workspace.locked(), noise_to(os.path.join(folder, LOG_FILE)) as console:
+    with workspace.locked(), noise_to(os.path.join(folder, LOG_FILE)) as terminal:
         shutil.copyfile(config_path, os.path.join(folder, CONFIG_FILE))
-        progress = Progress(Console(stderr=True) if as_json else console, workspace.artifacts)
-        record = _run(config, workspace, record, progress)
-        summary = summarise(record, folder)
-        _ = summary
+        record = _Run(config, workspace, record, terminal).go()
+        print_summary(summarise(record, folder), terminal.out, as_json)
     return record
 
 
-def _run(
-    config: PipelineConfig, workspace: Workspace, record: RunRecord, progress: Progress
-) -> RunRecord:
-    raise NotImplementedError
+class _Run:
+    """One run under way: every node that starts or ends is put on record at once."""
+
+    def __init__(
+        self, config: PipelineConfig, workspace: Workspace, record: RunRecord, terminal: Terminal
+    ) -> None:
+        self._config = config
+        self._folder = workspace.run_dir(record.run_id)
+        self._progress = Progress(terminal.err, os.path.join(workspace.artifacts, _EPOCHS))
+        self._record = record
+
+    def go(self) -> RunRecord:
+        try:
+            self._keep(self._record)
+            self._launch()
+            self._keep(self._record.closed(SUCCEEDED))
+        except GateFailed as error:
+            self._keep(self._record.closed(BLOCKED, str(error)))
+        except SkymillError as error:
+            self._keep(self._record.closed(FAILED, str(error)))
+        except KeyboardInterrupt:
+            self._keep(self._record.closed(FAILED, "interrupted"))
+            raise
+        except Exception as error:
+            traceback.print_exc()  # into the log; a person first needs what broke, and where
+            self._keep(self._record.closed(FAILED, f"{type(error).__name__}: {error}"))
+        finally:
+            self._progress.close()
+        return self._record
+
+    def _launch(self) -> None:
+        self._progress.say("looking at the source")
+        from pipelines.resolve import resolve
+
+        inputs = resolve(self._config)
+        self._keep(replace(self._record, fingerprint=inputs.fingerprint))
+        self._progress.say("loading TensorFlow and TFX")
+        from pipelines.run_local import run_local
+        from pipelines.training import create_pipeline
+
+        pipeline = create_pipeline(self._config, inputs, self._record.run_id)
+        run_local(pipeline, self._record.run_id, self._observe)
+
+    def _observe(self, node: NodeRecord) -> None:
+        self._progress.observe(node)
+        self._keep(self._record.with_node(node))
+
+    def _keep(self, record: RunRecord) -> None:
+        self._record = record
+        write_record(self._folder, record)

@@ -19,6 +19,7 @@ class Artifact:
     type_name: str
     uri: str
     artifact_id: int
+    properties: dict[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,13 @@ class RunRecord:
     reason: str = ""
     fingerprint: str = ""
     process_id: int = 0
-    pushed_version: int | None = None
     nodes: tuple[NodeRecord, ...] = ()
+
+    @property
+    def pushed_version(self) -> int | None:
+        """The version that this run pushed, or found pushed already."""
+        push = self.node("Push")
+        return int(push.outputs["pushed"][0].properties["model_version"]) if push else None
 
     def node(self, node_id: str) -> NodeRecord | None:
         """The finished node of that name, or None where the run did not get there."""

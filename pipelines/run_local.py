@@ -13,6 +13,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
+from tfx.types import artifact
 
 from components.gate.report import GateFailed
 from pipelines.record import Artifact, NodeRecord
@@ -86,8 +87,13 @@ def _finished(mlmd: metadata.Metadata, node_id: str, execution: int, seconds: fl
         "cached" if cached else "complete",
         seconds,
         {channel: tuple(a.id for a in artifacts) for channel, artifacts in inputs.items()},
-        {
-            channel: tuple(Artifact(a.type_name, a.uri, a.id) for a in artifacts)
-            for channel, artifacts in outputs.items()
-        },
+        {channel: tuple(_artifact(a) for a in artifacts) for channel, artifacts in outputs.items()},
     )
+
+
+def _artifact(known: artifact.Artifact) -> Artifact:
+    proto = known.mlmd_artifact
+    values = {**proto.properties, **proto.custom_properties}
+    plain = {name: getattr(value, value.WhichOneof("value")) for name, value in values.items()}
+    simple = {name: it for name, it in plain.items() if isinstance(it, str | int | float)}
+    return Artifact(known.type_name, known.uri, known.id, simple)

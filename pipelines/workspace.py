@@ -34,6 +34,11 @@ class Workspace:
         """One folder for each run: record, configuration, log, summary."""
         return os.path.join(self.root, "runs")
 
+    @property
+    def checkpoints(self) -> str:
+        """Where a training that was killed leaves what the next run goes on from."""
+        return os.path.join(self.root, "checkpoints")
+
     def run_dir(self, run_id: str) -> str:
         """The folder of one run."""
         return os.path.join(self.runs, run_id)

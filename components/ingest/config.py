@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
+from components.raster.location import Location
 from components.raster.split import SplitConfig
 
 
@@ -13,7 +14,7 @@ class FoldersSource(Frozen):
     """Class folders: `<uri>/<class>/**` holds the images of a class."""
 
     kind: Literal["folders"] = "folders"
-    uri: str = Field(min_length=1, description="local path or uri of the folder of class folders")
+    uri: Location = Field(min_length=1, description="path or uri of the folder of class folders")
 
 
 class ManifestColumns(Frozen):
@@ -42,7 +43,7 @@ class ManifestSource(Frozen):
     """A table with a row an image: CSV with a header, JSON Lines, or Parquet, by its suffix."""
 
     kind: Literal["manifest"] = "manifest"
-    uri: str = Field(min_length=1, description="local path or uri of a .csv, .jsonl or .parquet")
+    uri: Location = Field(min_length=1, description="path or uri of a .csv, .jsonl or .parquet")
     columns: ManifestColumns = ManifestColumns()
 
 

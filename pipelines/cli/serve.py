@@ -35,7 +35,7 @@ def command(
 
     if model_base is None:
         config = load_config(config_path)
-        model_base, name = config.push.model_base(config.name), config.name
+        model_base, name = config.model_base, config.name
     if not Path(model_base).is_dir():
         raise ConfigError(f"{model_base}: no version has been pushed here. First: skymill run")
     quiet_frameworks()

@@ -1,0 +1,33 @@
+"""What a run must know before it starts, because a cache key has to hold it."""
+
+from dataclasses import dataclass
+
+from components.ingest.fingerprint import fingerprint_dataset
+from components.schema.home import accepted_digest
+from pipelines.config import PipelineConfig
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """The state of the world outside the pipeline that its nodes depend on.
+
+    Attributes:
+        fingerprint: of the source: unchanged data is a cache hit, one changed byte is not.
+        schema_sha256: of the accepted schema; empty while none is accepted.
+    """
+
+    fingerprint: str
+    schema_sha256: str
+
+
+def resolve(config: PipelineConfig) -> RunInputs:
+    """Looks at the source and at the schema's home.
+
+    Raises:
+        DataError: the source cannot be read.
+        ConfigError: the accepted schema is damaged.
+    """
+    return RunInputs(
+        fingerprint=fingerprint_dataset(config.ingest.source),
+        schema_sha256=accepted_digest(config.schema_.home),
+    )

@@ -1,0 +1,188 @@
+"""What came of a run, from the evidence that its nodes published."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from components.evaluation.result import METRICS_FILE, Evaluation
+from components.gate.report import REPORT_FILE, GateReport
+from pipelines.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
+
+SUMMARY_FILE = "summary.json"
+_REPORTS = ("SkymillGateReport", "SkymillRejects")
+_STYLES = {SUCCEEDED: "bold green", BLOCKED: "bold yellow"}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in numbers.
+
+    Attributes:
+        images: examples by split.
+        rejects: refused items by reason.
+        gates: the reports of the checks that were reached, in order.
+        evaluation: what was measured, or None where no model was.
+        places: where everything lies, by what it is.
+    """
+
+    record: RunRecord
+    images: dict[str, int]
+    rejects: dict[str, int]
+    gates: tuple[GateReport, ...]
+    evaluation: Evaluation | None
+    places: dict[str, str]
+
+
+def summarise(record: RunRecord, folder: str) -> Summary:
+    """Reads the evidence of a run and writes ``summary.json`` into its folder."""
+    reports = {node_id: _report(artifact) for node_id, artifact in _artifacts(record, _REPORTS)}
+    facts = reports["Ingest"].facts if "Ingest" in reports else {}
+    summary = Summary(
+        record,
+        dict(facts.get("images", {})),  # type: ignore[arg-type]
+        dict(facts.get("rejects", {})),  # type: ignore[arg-type]
+        tuple(reports.values()),
+        _evaluation(record),
+        _places(record, folder),
+    )
+    with open(os.path.join(folder, SUMMARY_FILE), "w", encoding="utf-8") as file:
+        file.write(to_json(summary))
+    return summary
+
+
+def to_json(summary: Summary) -> str:
+    """The summary for machines."""
+    document = {
+        "run_id": summary.record.run_id,
+        "name": summary.record.name,
+        "outcome": summary.record.outcome,
+        "reason": summary.record.reason,
+        "started": summary.record.started,
+        "ended": summary.record.ended,
+        "fingerprint": summary.record.fingerprint,
+        "images": summary.images,
+        "rejects": summary.rejects,
+        "gates": [json.loads(gate.to_json()) for gate in summary.gates],
+        "metrics": json.loads(summary.evaluation.to_json()) if summary.evaluation else None,
+        "pushed_version": summary.record.pushed_version,
+        "nodes": {node.node_id: node.state for node in summary.record.nodes},
+        "places": summary.places,
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def print_summary(summary: Summary, console: Console, as_json: bool = False) -> None:
+    """Prints the tables that a person wants at the end of a run, or the JSON."""
+    if as_json:
+        console.file.write(to_json(summary))
+        return
+    record = summary.record
+    console.print()
+    console.print(_images_table(summary))
+    if summary.evaluation:
+        console.print(_metrics_table(summary.evaluation))
+    if summary.gates:
+        console.print(_gates_table(summary.gates))
+    console.print(_places_table(summary.places))
+    console.print()
+    verdict = f"{record.name}: {record.outcome}"
+    if record.pushed_version is not None:
+        verdict += f", version {record.pushed_version}"
+    console.print(verdict, style=_STYLES.get(record.outcome, "bold red"))
+    if record.reason:
+        console.print(record.reason, markup=False)
+
+
+def _images_table(summary: Summary) -> Table:
+    table = _table("images", "", "count")
+    for split, count in summary.images.items():
+        table.add_row("", split, str(count))
+    for reason, count in summary.rejects.items():
+        table.add_row("", f"rejected: {reason}", str(count))
+    return table
+
+
+def _metrics_table(evaluation: Evaluation) -> Table:
+    """Overall and by slice; the baseline's accuracy beside the candidate's."""
+    columns = ("examples", "accuracy", "95 %", "served", "macro F1", "log loss")
+    table = _table(f"metrics on {evaluation.split}", *columns)
+    for item in evaluation.slices:
+        low, high = item.accuracy_interval
+        served = "" if item.baseline is None else _number(item.baseline.get("accuracy"))
+        table.add_row(
+            item.name,
+            str(item.examples),
+            _number(item.candidate.get("accuracy")),
+            f"{low:.2f} to {high:.2f}",
+            served,
+            _number(item.candidate.get("macro_f1")),
+            _number(item.candidate.get("log_loss")),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _gates_table(gates: Iterable[GateReport]) -> Table:
+    table = _table("gates", "", "")
+    for gate in gates:
+        verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
+        table.add_row(gate.gate, verdict, f"{len(gate.findings)} checks")
+        for finding in gate.failed:
+            table.add_row("", f"[red]{finding.rule}[/]", f"{finding.subject}: {finding.detail}")
+    return table
+
+
+def _places_table(places: dict[str, str]) -> Table:
+    table = _table("places", "")
+    for what, where in places.items():
+        table.add_row(what, where)
+    return table
+
+
+def _table(*headers: str) -> Table:
+    return Table(*headers, box=None, title_justify="left", pad_edge=False)
+
+
+def _places(record: RunRecord, folder: str) -> dict[str, str]:
+    wanted = {
+        "examples": ("Ingest", "examples"),
+        "rejects": ("Ingest", "rejects"),
+        "statistics": ("Statistics", "statistics"),
+        "anomalies": ("ExampleValidator", "anomalies"),
+        "model": ("Trainer", "model"),
+        "training logs": ("Trainer", "model_run"),
+        "evaluation": ("Evaluation", "evaluation"),
+        "pushed": ("Push", "pushed"),
+    }
+    nodes = {what: (record.node(node_id), channel) for what, (node_id, channel) in wanted.items()}
+    places = {what: node.uri(channel) for what, (node, channel) in nodes.items() if node}
+    return places | {"this run": folder}
+
+
+def _artifacts(record: RunRecord, types: tuple[str, ...]) -> list[tuple[str, Artifact]]:
+    return [
+        (node.node_id, artifact)
+        for node in record.nodes
+        for many in node.outputs.values()
+        for artifact in many
+        if artifact.type_name in types
+    ]
+
+
+def _report(artifact: Artifact) -> GateReport:
+    return GateReport.read(os.path.join(artifact.uri, REPORT_FILE))
+
+
+def _evaluation(record: RunRecord) -> Evaluation | None:
+    node = record.node("Evaluation")
+    if node is None:
+        return None
+    with open(os.path.join(node.uri("evaluation"), METRICS_FILE), encoding="utf-8") as file:
+        return Evaluation.from_json(file.read())

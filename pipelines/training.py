@@ -1,0 +1,109 @@
+"""The pipeline from images to a pushed model, defined once for every place that runs it."""
+
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.trainer.component import Trainer
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2
+from tfx.types import BaseChannel
+
+from components.baseline.component import Baseline
+from components.data_check.component import DataCheck
+from components.evaluation.component import Evaluation
+from components.gate.component import Stop, StopOnRejects
+from components.infra_check.component import InfraCheck
+from components.ingest.component import Ingest
+from components.push.component import Push
+from components.schema.component import Schema
+from components.statistics.component import Statistics
+from pipelines.config import PipelineConfig
+from pipelines.resolve import RunInputs
+from pipelines.workspace import Workspace
+
+_RUN_FN = "trainer.run.run_fn"
+
+#: Beam's own choice of a local runner may download a program; this one is in the package.
+_IN_PROCESS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",)
+
+
+def create_pipeline(config: PipelineConfig, inputs: RunInputs, run_id: str) -> Pipeline:
+    """Builds the TFX pipeline; nothing is read and nothing runs yet.
+
+    Args:
+        config: the whole configuration.
+        inputs: what `resolve` found before the run.
+        run_id: the run's name, kept as the provenance of what it pushes.
+    """
+    workspace = Workspace(config.workspace)
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=workspace.artifacts,
+        components=_nodes(config, inputs, run_id),
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(workspace.metadata),
+        beam_pipeline_args=list(config.beam.args or _IN_PROCESS),
+    )
+
+
+def _nodes(config: PipelineConfig, inputs: RunInputs, run_id: str) -> list[BaseNode]:
+    ingest = Ingest(config.ingest, inputs.fingerprint)
+    on_rejects = StopOnRejects(ingest.outputs["rejects"])
+    examples = ingest.outputs["examples"]
+
+    statistics = Statistics(examples, config.statistics)
+    statistics.add_upstream_node(on_rejects)
+    schema = Schema(statistics.outputs["statistics"], config.schema_, inputs.schema_sha256)
+    validator = ExampleValidator(statistics.outputs["statistics"], schema.outputs["schema"])
+    baseline = Baseline(config.baseline, config.model_base)
+    data_check = DataCheck(
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        anomalies=validator.outputs["anomalies"],
+        baseline=baseline.outputs["baseline"],
+        config=config.data_check,
+    )
+    on_anomalies = Stop(data_check.outputs["report"]).with_id("StopOnAnomalies")
+
+    trainer = _trainer(config, examples, schema.outputs["schema"])
+    trainer.add_upstream_node(on_anomalies)
+    model = trainer.outputs["model"]
+    evaluation = Evaluation(examples, model, config.evaluation, baseline.outputs["baseline"])
+    on_metrics = Stop(evaluation.outputs["report"]).with_id("StopOnMetrics")
+    infra_check = InfraCheck(model, examples, config.infra_check)
+    infra_check.add_upstream_node(on_metrics)
+    on_answers = Stop(infra_check.outputs["report"]).with_id("StopOnAnswers")
+
+    push = Push(model, config.push)
+    push.add_upstream_node(on_answers)
+    return [
+        ingest,
+        on_rejects,
+        statistics,
+        schema,
+        validator,
+        baseline,
+        data_check,
+        on_anomalies,
+        trainer,
+        evaluation,
+        on_metrics,
+        infra_check,
+        on_answers,
+        push,
+    ]
+
+
+def _trainer(config: PipelineConfig, examples: BaseChannel, schema: BaseChannel) -> Trainer:
+    return Trainer(
+        run_fn=_RUN_FN,
+        examples=examples,
+        schema=schema,
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+        custom_config={
+            "train": config.train.model_dump_json(),
+            "image": config.ingest.image.model_dump_json(),
+            "checkpoint_root": Workspace(config.workspace).checkpoints,
+        },
+    )
