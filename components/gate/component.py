@@ -15,15 +15,15 @@ from components.gate.executor import Executor
 
 
 class StopSpec(ComponentSpec):
-    PARAMETERS = {}
+    PARAMETERS: dict[str, Any] = {}
     INPUTS = {"report": ChannelParameter(type=GateReport)}
-    OUTPUTS = {}
+    OUTPUTS: dict[str, Any] = {}
 
 
 class StopOnRejectsSpec(ComponentSpec):
-    PARAMETERS = {}
+    PARAMETERS: dict[str, Any] = {}
     INPUTS = {"rejects": ChannelParameter(type=Rejects)}
-    OUTPUTS = {}
+    OUTPUTS: dict[str, Any] = {}
 
 
 class Stop(BaseComponent):

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TypeAlias
 
 from components.raster.errors import DataError, SkymillError
+from components.raster.location import is_remote
 
 REPORT_FILE = "report.json"
 
@@ -76,7 +77,7 @@ class GateReport:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write to a local path atomically, or to a uri in one object."""
         place = os.fspath(path)
-        if "://" in place:
+        if is_remote(place):
             _gfile(place, "w", self.to_json())
             return
         folder = os.path.dirname(os.path.abspath(place))
@@ -96,7 +97,7 @@ class GateReport:
         """The report in the file or object `path`; raises DataError when there is none."""
         place = os.fspath(path)
         try:
-            text = _gfile(place, "r") if "://" in place else _local(place)
+            text = _gfile(place, "r") if is_remote(place) else _local(place)
         except OSError as error:
             raise DataError(f"no gate report at {place}: run the check again ({error})") from error
         return cls.from_json(text)

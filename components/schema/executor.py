@@ -1,0 +1,58 @@
+"""The accepted schema, or the inferred one while there is none."""
+
+import os
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import Artifact, artifact_utils
+
+from components.raster.errors import ConfigError
+from components.schema.config import SchemaConfig
+from components.schema.home import accepted_digest, read_home, to_text
+from components.schema.infer import infer
+
+SCHEMA_FILE = "schema.pbtxt"
+INFERRED = "inferred"
+TRAIN = "train"
+
+
+class Executor(BaseExecutor):
+    """Writes one schema, and says in the property `inferred` (0 or 1) where it is from."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Raises ConfigError for a schema that is damaged or has changed since the run began."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        config = SchemaConfig.model_validate_json(exec_properties["config"])
+        schema = _accepted(config, exec_properties["accepted_sha256"])
+        inferred = schema is None
+        if schema is None:
+            statistics = artifact_utils.get_single_instance(input_dict["statistics"])
+            schema = infer(_training_statistics(statistics), config.classes)
+        output = artifact_utils.get_single_instance(output_dict["schema"])
+        with tf.io.gfile.GFile(os.path.join(output.uri, SCHEMA_FILE), "w") as file:
+            file.write(to_text(schema))
+        output.set_int_custom_property(INFERRED, int(inferred))
+
+
+def _accepted(config: SchemaConfig, expected: str) -> schema_pb2.Schema | None:
+    """The accepted schema, if it is still the one that this run was started with."""
+    found = accepted_digest(config.home)
+    if found != expected:
+        raise ConfigError(
+            f"the accepted schema at {config.home} has changed since this run was started "
+            f"(sha256 {found or 'none'}, then {expected or 'none'}); run again"
+        )
+    return read_home(config.home)
+
+
+def _training_statistics(statistics: Artifact) -> Any:
+    folder = artifact_utils.get_split_uri([statistics], TRAIN)
+    return tfdv.load_stats_binary(os.path.join(folder, "FeatureStats.pb"))

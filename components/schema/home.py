@@ -1,0 +1,123 @@
+"""The accepted schema's home: a text file or object that a person may read and edit."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import PurePosixPath
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from components.raster.errors import ConfigError
+from components.raster.location import is_remote
+
+_HEADER = """\
+# The accepted schema of the data: a tensorflow_metadata.proto.v0.Schema in text form.
+# It may be edited by hand; `skymill schema show` checks it and says it in words.
+"""
+
+
+def accepted_digest(home: str) -> str:
+    """The sha256 of what lies at `home`, or "" while nothing is accepted.
+
+    Resolved before a run starts and given to the Schema node, so that accepting another schema
+    is never answered from a cache.
+    """
+    content = _read(home)
+    return "" if content is None else hashlib.sha256(content).hexdigest()
+
+
+def read_home(home: str) -> schema_pb2.Schema | None:
+    """The accepted schema, or None; raises ConfigError, naming the line, when it is damaged."""
+    content = _read(home)
+    return None if content is None else parse(content, home)
+
+
+def parse(content: bytes, source: str) -> schema_pb2.Schema:
+    """A schema from its text; raises ConfigError naming `source` and what is wrong in it."""
+    try:
+        schema = text_format.Parse(content.decode(), schema_pb2.Schema())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source} is no schema: {error}; correct or remove it") from error
+    domains = {domain.name for domain in schema.string_domain}
+    for feature in schema.feature:
+        if feature.HasField("domain") and feature.domain not in domains:
+            raise ConfigError(
+                f"{source}: feature {feature.name!r} names the domain {feature.domain!r}, which "
+                f"is not there; add a string_domain of that name, or remove the line"
+            )
+    if not schema.feature:
+        raise ConfigError(f"{source} has no features; correct or remove it")
+    return schema
+
+
+def to_text(schema: schema_pb2.Schema) -> str:
+    """The text that `parse` reads back, with a word to whoever opens the file."""
+    return _HEADER + text_format.MessageToString(schema, as_utf8=True)
+
+
+def accept(home: str, schema: schema_pb2.Schema) -> str | None:
+    """Make `schema` the accepted one, in one step that a reader never sees half done.
+
+    Whatever lay there is first copied, byte for byte, to NAME.0001.pbtxt beside it (or the next
+    free number), whose path is returned; None when there was nothing, or nothing else.
+    """
+    content = to_text(schema).encode()
+    parse(content, home)
+    previous = _read(home)
+    if previous == content:
+        return None
+    backup = None
+    if previous is not None:
+        backup = _free_name(home)
+        _write(backup, previous)
+    _write(home, content)
+    return backup
+
+
+def _free_name(home: str) -> str:
+    name = PurePosixPath(home).name
+    stem, dot, suffix = name.rpartition(".")
+    folder = home[: len(home) - len(name)]
+    for number in range(1, 10_000):
+        candidate = f"{folder}{stem or name}.{number:04d}{dot}{suffix if stem else 'pbtxt'}"
+        if _read(candidate) is None:
+            return candidate
+    raise ConfigError(f"{home} has 9,999 earlier schemas beside it; remove some")
+
+
+def _read(place: str) -> bytes | None:
+    if is_remote(place):
+        import tensorflow as tf  # only for object stores
+
+        if not tf.io.gfile.exists(place):
+            return None
+        with tf.io.gfile.GFile(place, "rb") as file:
+            return bytes(file.read())
+    try:
+        with open(place, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"the schema's home {place} cannot be read: {error.strerror}") from error
+
+
+def _write(place: str, content: bytes) -> None:
+    if is_remote(place):
+        import tensorflow as tf  # an object appears whole, when its writer closes
+
+        with tf.io.gfile.GFile(place, "wb") as file:
+            file.write(content)
+        return
+    folder = os.path.dirname(os.path.abspath(place))
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".schema-", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, place)
+    except BaseException:
+        os.unlink(temporary)
+        raise
