@@ -1,0 +1,55 @@
+"""The Baseline node."""
+
+from typing import Any
+
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.orchestration.data_types import RuntimeParameter
+from tfx.types import Channel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.baseline.config import BaselineConfig
+from components.baseline.executor import Executor
+from components.gate.artifact import Baseline as BaselineArtifact
+
+#: TFX's name for the id of a run, which its runners put in when the run starts.
+_RUN_ID = "pipeline-run-id"
+
+
+class BaselineSpec(ComponentSpec):
+    PARAMETERS = {
+        "config": ExecutionParameter(type=str),
+        "model_base": ExecutionParameter(type=str),
+        "nonce": ExecutionParameter(type=str),
+    }
+    INPUTS: dict[str, ChannelParameter] = {}
+    OUTPUTS = {"baseline": ChannelParameter(type=BaselineArtifact)}
+
+
+class Baseline(BaseComponent):
+    """The version being served when the node runs; output `baseline`.
+
+    It looks outside of the pipeline, so an answer from the cache may be wrong; TFX switches its
+    cache off for a whole pipeline only. The nonce keeps this one node out of it: a value that no
+    other run has had.
+    """
+
+    SPEC_CLASS = BaselineSpec
+    EXECUTOR_SPEC = ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model_base: str,
+        config: BaselineConfig,
+        nonce: str | RuntimeParameter | None = None,
+    ) -> None:
+        """Args: `model_base` is `<model_dir>/<name>`; the nonce is the run's id by default."""
+        run_id: Any = RuntimeParameter(name=_RUN_ID, ptype=str)
+        super().__init__(
+            BaselineSpec(
+                config=config.model_dump_json(),
+                model_base=model_base,
+                nonce=nonce or run_id,
+                baseline=Channel(type=BaselineArtifact),
+            )
+        )

@@ -1,0 +1,102 @@
+"""The version being served: from the folder, from a server, and never from the cache."""
+
+from pathlib import Path
+
+import pytest
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
+
+from components.baseline.component import Baseline
+from components.baseline.config import BaselineConfig
+from components.gate.baseline import baseline_dir
+from components.raster.errors import DataError
+from serving.served import ServedVersionError, served_version
+from serving.server.process import serve_in_subprocess
+from serving.versions import push_version
+from tests.components.models import save_model
+
+
+def push(model: Path, base: Path, expected: int | None) -> int:
+    return push_version(model, base, expected_baseline=expected, provenance={"note.txt": b"hello"})
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("model") / "model", ("dark", "light"))
+
+
+def test_without_a_server_the_newest_complete_version_is_served(
+    tmp_path: Path, model: Path
+) -> None:
+    base = tmp_path / "models" / "landcover"
+    assert served_version(str(base), None).number is None
+    push(model, base, None)
+    push(model, base, 1)
+    (base / "9").mkdir()  # still being copied by somebody else
+    assert served_version(str(base), None).number == 2
+
+
+def test_a_server_is_believed_rather_than_the_folder(tmp_path: Path, model: Path) -> None:
+    base = tmp_path / "models" / "landcover"
+    push(model, base, None)
+    broken = base / "2"
+    broken.mkdir()
+    (broken / "saved_model.pb").write_bytes(b"no model")
+    with serve_in_subprocess(base, model_name="landcover") as server:
+        served = served_version(str(base), server.rest)
+        assert served.number == 1
+        assert served.refused == {2}
+        assert served_version(str(base), server.grpc).number == 1
+        elsewhere = tmp_path / "elsewhere" / "landcover"
+        with pytest.raises(ServedVersionError, match="same folder"):
+            served_version(str(elsewhere), server.rest)
+
+
+def test_a_server_that_does_not_answer_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ServedVersionError, match=r"baseline\.endpoint"):
+        served_version(str(tmp_path / "landcover"), "http://127.0.0.1:9", timeout_s=1)
+
+
+def test_a_baseline_artifact_is_one_thing_or_the_other(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"version/ nor none\.json"):
+        baseline_dir(str(tmp_path))
+    (tmp_path / "none.json").write_text("{}")
+    assert baseline_dir(str(tmp_path)) is None
+
+
+def test_a_cached_run_sees_the_version_that_was_pushed_in_between(
+    tmp_path: Path, model: Path
+) -> None:
+    """A real pipeline, twice, with TFX's cache on and a push in between."""
+    base = tmp_path / "models" / "landcover"
+    connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
+
+    def run() -> list[tuple[int, Path | None]]:
+        node = Baseline(str(base), BaselineConfig())
+        LocalDagRunner().run(
+            Pipeline(
+                "baseline",
+                str(tmp_path / "artifacts"),
+                components=[node],
+                enable_cache=True,
+                metadata_connection_config=connection,
+            )
+        )
+        found = MetadataStore(connection).get_artifacts_by_type("SkymillBaseline")
+        return [(a.properties["served_version"].int_value, baseline_dir(a.uri)) for a in found]
+
+    assert run() == [(-1, None)]
+    push(model, base, None)
+    (_, (number, folder)) = run()
+    assert number == 1
+    assert folder is not None
+    assert (folder / "provenance" / "note.txt").read_bytes() == b"hello"
+    assert (folder / "saved_model.pb").read_bytes() == (base / "1/saved_model.pb").read_bytes()
+    push(model, base, 1)
+    assert [number for number, _ in run()] == [-1, 1, 2]
+    assert [e.last_known_state for e in MetadataStore(connection).get_executions()] == [
+        metadata_store_pb2.Execution.COMPLETE
+    ] * 3
