@@ -24,7 +24,7 @@ class SmallCnn(Frozen):
         default=(16, 32, 64, 128),
         min_length=1,
         max_length=8,
-        description="Channels of each stage; every stage after the first halves height and width.",
+        description="Channels of each stage; each of them halves height and width.",
     )
     batch_norm: bool = Field(default=True, description="Batch normalisation after convolutions.")
     dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -67,12 +67,17 @@ class TrainConfig(Frozen):
 
     model: Model = Field(default_factory=SmallCnn)
     batch_size: int = Field(default=32, ge=1, description="Global: over all replicas.")
-    epochs: int = Field(default=60, ge=1)
+    epochs: int = Field(default=30, ge=1)
     steps_per_epoch: int | None = Field(
         default=None, ge=1, description="None: as many whole batches as the train split has."
     )
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="None: 0.002 for what starts from scratch, 0.01 for the head of a frozen "
+        "backbone, 0.0003 for fine-tuning all of one.",
+    )
     schedule: Literal["cosine", "constant"] = Field(
         default="cosine", description="cosine: falls from learning_rate to 0 over all epochs."
     )
@@ -88,3 +93,12 @@ class TrainConfig(Frozen):
     shuffle_buffer: int = Field(
         default=4096, ge=1, description="Examples; only where images do not stay in memory."
     )
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The given learning rate, or the one that suits what is learnt."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        if isinstance(self.model, SmallCnn) or self.model.weights is None:
+            return 2e-3
+        return 1e-2 if self.model.trainable == "frozen" else 3e-4

@@ -30,17 +30,13 @@ class History:
     """How a training went; the model has the weights of the best epoch."""
 
     epochs: tuple[Epoch, ...]
-    best: Epoch
+    best: Epoch | None
     monitor: str
     stopped_early: bool
     resumed_after_epochs: int
     steps_per_epoch: int
     batch_size: int
     replicas: int
-
-    def to_json(self) -> dict[str, Any]:
-        """A plain value, for history.json."""
-        return asdict(self)
 
 
 def fit(
@@ -69,8 +65,7 @@ def fit(
     with model.distribute_strategy.scope():
         _compile(model, config, steps)
         checkpoints = Checkpoints(model, checkpoint_dir)
-        monitor = config.early_stopping.monitor if config.early_stopping else "val_loss"
-        progress = checkpoints.restore() or Progress(monitor)
+        progress = checkpoints.restore() or Progress(_monitor(config))
     keeper = _Keeper(progress, checkpoints, config, log_dir, on_epoch)
     done = len(progress.epochs)
     if done < config.epochs and not progress.exhausted(config.early_stopping):
@@ -85,12 +80,10 @@ def fit(
             verbose=0,
         )
     checkpoints.restore_best()
-    best = keeper.progress.best
-    assert best is not None  # an epoch was run, or restored
     history = History(
         epochs=keeper.progress.epochs,
-        best=best,
-        monitor=monitor,
+        best=keeper.progress.best,
+        monitor=keeper.progress.monitor,
         stopped_early=len(keeper.progress.epochs) < config.epochs,
         resumed_after_epochs=done,
         steps_per_epoch=steps,
@@ -98,14 +91,18 @@ def fit(
         replicas=model.distribute_strategy.num_replicas_in_sync,
     )
     with tf.io.gfile.GFile(f"{log_dir}/{HISTORY_FILE}", "w") as file:
-        json.dump(history.to_json(), file, indent=2)
+        json.dump(asdict(history), file, indent=2)
     return history
+
+
+def _monitor(config: TrainConfig) -> str:
+    return config.early_stopping.monitor if config.early_stopping else "val_loss"
 
 
 def _batch_size(config: TrainConfig, train: Source, strategy: tf.distribute.Strategy) -> int:
     """The configured global batch, or the largest that a smaller split can fill."""
     check_batch(config.batch_size, strategy)
-    replicas = strategy.num_replicas_in_sync
+    replicas: int = strategy.num_replicas_in_sync
     batch_size = min(config.batch_size, train.examples - train.examples % replicas)
     if batch_size < 1:
         raise DataError(
@@ -127,9 +124,9 @@ def _compile(model: keras.Model, config: TrainConfig, steps_per_epoch: int) -> N
 
 
 def _optimizer(config: TrainConfig, total_steps: int) -> keras.optimizers.Optimizer:
-    rate: Any = config.learning_rate
+    rate: Any = config.peak_learning_rate
     if config.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, total_steps)
+        rate = keras.optimizers.schedules.CosineDecay(rate, total_steps)
     if config.optimizer == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
     if config.optimizer == "adam":
@@ -166,7 +163,7 @@ class _Keeper(keras.callbacks.Callback):
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss} in epoch {len(self.progress.epochs) + 1}, batch "
-                f"{batch + 1}; lower learning_rate (now {self._config.learning_rate:g}) and "
+                f"{batch + 1}; lower learning_rate (now {self._config.peak_learning_rate:g}) and "
                 "train again."
             )
 

@@ -80,6 +80,7 @@ def _small_cnn_body(model: SmallCnn, image: ImageSpec) -> keras.Model:
     pixels = keras.Input(image.shape, dtype="uint8")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     x = _convolution(x, model.filters[0], model.batch_norm)
+    x = keras.layers.MaxPooling2D(2, padding="same")(x)
     for filters in model.filters[1:]:
         x = _residual_block(x, filters, model.batch_norm)
     x = keras.layers.GlobalAveragePooling2D()(x)

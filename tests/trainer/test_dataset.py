@@ -74,7 +74,7 @@ def test_labels_are_counted_by_class(pattern):
 
 
 def test_a_label_without_a_name_is_an_error(pattern):
-    with pytest.raises(DataError, match="reach from 0 to 1, but classes.json names 1"):
+    with pytest.raises(DataError, match=r"reach from 0 to 1, but classes\.json names 1"):
         count_labels(list_files([pattern("train")]), 1)
 
 
@@ -108,5 +108,5 @@ def test_artifacts_with_other_classes_do_not_mix(examples_root, tmp_path):
 def test_a_missing_or_odd_list_of_classes_is_an_error(tmp_path, content):
     if content is not None:
         (tmp_path / "classes.json").write_text(content)
-    with pytest.raises(DataError, match="classes.json"):
+    with pytest.raises(DataError, match=r"classes\.json"):
         class_names([str(tmp_path)])

@@ -1,0 +1,173 @@
+import json
+from dataclasses import asdict
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.config import EarlyStopping, SmallCnn, TrainConfig
+from trainer.dataset import InMemory
+from trainer.errors import TrainingError
+from trainer.fit import fit
+from trainer.models import build_classifier
+
+SIDE_PX = 8
+CONFIG = TrainConfig(
+    model=SmallCnn(filters=(4, 8), dropout=0.1),
+    batch_size=8,
+    epochs=5,
+    learning_rate=0.01,
+    early_stopping=None,
+    seed=4,
+)
+
+
+class Killed(Exception):
+    """Stands for whatever ends a process between two epochs."""
+
+
+def toy(examples, seed):
+    """Bright and dark noise: label 1 is brighter than label 0."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(examples) % 2
+    noise = random.integers(0, 150, (examples, SIDE_PX, SIDE_PX, 3))
+    return InMemory((noise + labels[:, None, None, None] * 60).astype(np.uint8), labels)
+
+
+TRAIN, EVAL = toy(40, 1), toy(13, 2)
+
+
+def model_of(config, image_spec):
+    keras.utils.set_random_seed(config.seed)
+    spec = image_spec.model_copy(update={"height_px": SIDE_PX, "width_px": SIDE_PX})
+    return build_classifier(config.model, spec, classes=2).trained()
+
+
+def run(config, image_spec, folder, on_epoch=None, train=TRAIN):
+    """A model fitted in a folder, and its history."""
+    model = model_of(config, image_spec)
+    history = fit(model, train, EVAL, config, f"{folder}/logs", f"{folder}/checkpoints", on_epoch)
+    return model, history
+
+
+@pytest.fixture(scope="module")
+def undisturbed(image_spec, tmp_path_factory):
+    """The folder, the model and the history of one whole fit."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, *run(CONFIG, image_spec, folder)
+
+
+def test_it_learns_the_toy(undisturbed):
+    _, _, history = undisturbed
+    assert history.best.val_accuracy == 1.0
+    assert history.epochs[-1].loss < 0.5 * history.epochs[0].loss
+    assert (history.steps_per_epoch, history.batch_size, history.replicas) == (5, 8, 1)
+
+
+def test_the_logs_tell_each_epoch(undisturbed):
+    folder, _, history = undisturbed
+    rows = [json.loads(line) for line in (folder / "logs/progress.jsonl").read_text().splitlines()]
+    assert rows == [{**asdict(row), "epochs": 5} for row in history.epochs]
+    written = json.loads((folder / "logs/history.json").read_text())
+    assert written == json.loads(json.dumps(asdict(history)))
+
+
+def test_event_files_hold_the_curve(undisturbed):
+    folder, _, history = undisturbed
+    (path,) = (folder / "logs/validation").iterdir()
+    found = {}
+    for event in tf.compat.v1.train.summary_iterator(str(path)):
+        for value in event.summary.value:
+            assert value.metadata.plugin_data.plugin_name == "scalars"
+            found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    assert found["epoch_loss", 3] == pytest.approx(history.epochs[2].val_loss)
+    assert len(found) == 2 * 5
+
+
+def test_cosine_ends_at_zero_and_constant_stays(undisturbed, image_spec, tmp_path):
+    _, _, history = undisturbed
+    assert history.epochs[0].learning_rate == pytest.approx(0.01 * (1 + np.cos(np.pi / 5)) / 2)
+    assert history.epochs[-1].learning_rate == pytest.approx(0, abs=1e-8)
+    config = CONFIG.model_copy(update={"schedule": "constant", "epochs": 2})
+    _, constant = run(config, image_spec, tmp_path)
+    assert [row.learning_rate for row in constant.epochs] == pytest.approx([0.01, 0.01])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_resumed_fit_ends_where_an_undisturbed_one_does(
+    undisturbed, image_spec, tmp_path, optimizer
+):
+    config = CONFIG.model_copy(update={"optimizer": optimizer})
+    whole = undisturbed[1:] if optimizer == "adamw" else run(config, image_spec, tmp_path / "whole")
+
+    def kill(row):
+        if row.epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(config, image_spec, tmp_path, on_epoch=kill)
+    seen = []
+    resumed, history = run(config, image_spec, tmp_path, on_epoch=lambda row: seen.append(row.epoch))
+    assert seen == [3, 4, 5]
+    assert history.resumed_after_epochs == 2
+    for mine, theirs in zip(resumed.get_weights(), whole[0].get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+    losses = [[row.val_loss for row in each.epochs] for each in (history, whole[1])]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    lines = (tmp_path / "logs/progress.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4, 5]
+
+
+def test_a_finished_fit_is_not_run_again(undisturbed, image_spec):
+    folder, model, history = undisturbed
+    again, same = run(CONFIG, image_spec, folder, on_epoch=lambda row: pytest.fail("ran again"))
+    assert same.epochs == history.epochs
+    for mine, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_early_stopping_waits_its_patience_and_keeps_the_best_weights(image_spec, tmp_path):
+    config = CONFIG.model_copy(
+        update={
+            "epochs": 40,
+            "schedule": "constant",
+            "learning_rate": 0.1,
+            "early_stopping": EarlyStopping(patience=2),
+        }
+    )
+    model, history = run(config, image_spec, tmp_path)
+    assert history.stopped_early
+    assert len(history.epochs) == history.best.epoch + 2
+    assert history.best.val_loss == min(row.val_loss for row in history.epochs)
+    loss = model.evaluate(EVAL.once(8), verbose=0, return_dict=True)["loss"]
+    assert loss == pytest.approx(history.best.val_loss, rel=1e-5)
+
+
+def test_a_resumed_fit_remembers_the_best_epoch_before_the_interruption(image_spec, tmp_path):
+    config = CONFIG.model_copy(update={"schedule": "constant", "epochs": 2})
+    model, _ = run(config, image_spec, tmp_path)
+    misled = InMemory(TRAIN.inputs, 1 - TRAIN.labels)
+    config = config.model_copy(update={"epochs": 4})
+    resumed, history = run(config, image_spec, tmp_path, train=misled)
+    assert history.best.epoch <= 2
+    assert history.epochs[-1].val_loss > history.best.val_loss
+    for mine, theirs in zip(resumed.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_loss_that_is_no_number_stops_with_a_remedy(image_spec, tmp_path):
+    config = CONFIG.model_copy(update={"optimizer": "sgd", "learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"epoch 1, batch \d+; lower learning_rate"):
+        run(config, image_spec, tmp_path)
+
+
+def test_a_split_smaller_than_a_batch_is_one_batch(image_spec, tmp_path):
+    _, history = run(CONFIG, image_spec, tmp_path, train=toy(6, 1))
+    assert (history.batch_size, history.steps_per_epoch) == (6, 1)
+
+
+def test_the_number_of_steps_may_be_given(image_spec, tmp_path):
+    config = CONFIG.model_copy(update={"steps_per_epoch": 2, "epochs": 1})
+    _, history = run(config, image_spec, tmp_path)
+    assert history.steps_per_epoch == 2

@@ -1,0 +1,160 @@
+import keras
+import numpy as np
+import pytest
+
+from components.raster.errors import ConfigError
+from components.raster.image import ImageSpec
+from trainer.config import Backbone, SmallCnn
+from trainer.models import backbone_names, build_classifier
+
+SPEC = ImageSpec(height_px=32, width_px=32)
+SCRATCH = Backbone(name="MobileNetV2", arguments={"alpha": 0.35}, weights=None)
+
+
+def pixels(count=4, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *SPEC.shape)).astype(np.uint8)
+
+
+def build(model, classes=3):
+    keras.utils.set_random_seed(1)
+    return build_classifier(model, SPEC, classes)
+
+
+def test_a_model_goes_from_pixels_to_one_logit_a_class():
+    served = build(SmallCnn(filters=(4, 8))).served()
+    assert served.input.dtype == "uint8"
+    assert served(pixels()).shape == (4, 3)
+
+
+@pytest.mark.parametrize("height_px, width_px", [(33, 50), (8, 8)])
+def test_any_shape_will_do_for_the_small_cnn(height_px, width_px):
+    spec = ImageSpec(height_px=height_px, width_px=width_px)
+    trained = build_classifier(SmallCnn(), spec, 2).trained()
+    batch = np.zeros((2, *spec.shape), np.uint8)
+    assert trained(batch, training=True).shape == (2, 2)
+
+
+def test_augmentation_is_in_training_only_and_absent_from_what_is_served():
+    classifier = build(SmallCnn(filters=(4, 8), dropout=0, batch_norm=False))
+    served, trained = classifier.served(), classifier.trained()
+    names = {type(layer).__name__ for layer in served.layers}
+    assert not any(name.startswith("Random") for name in names)
+    expected = served(pixels()).numpy()
+    np.testing.assert_allclose(trained(pixels(), training=False), expected, atol=1e-6)
+    assert not np.allclose(trained(pixels(), training=True), expected, atol=1e-4)
+
+
+def test_what_is_trained_is_what_is_served():
+    classifier = build(SmallCnn(filters=(4,)))
+    trained, served = classifier.trained(), classifier.served()
+    trained.set_weights([np.full_like(weight, 0.5) for weight in trained.get_weights()])
+    assert all((weight == 0.5).all() for weight in served.get_weights())
+
+
+@pytest.mark.parametrize(
+    "name, arguments",
+    [("MobileNetV2", {"alpha": 0.35}), ("ResNet50", {}), ("EfficientNetB0", {})],
+)
+def test_a_backbone_scales_pixels_as_its_family_does(name, arguments):
+    model = Backbone(name=name, arguments=arguments, weights=None)
+    body = build(model).body
+    network = next(layer for layer in body.layers if isinstance(layer, keras.Model))
+    family = {
+        "MobileNetV2": keras.applications.mobilenet_v2,
+        "ResNet50": keras.applications.resnet50,
+        "EfficientNetB0": keras.applications.efficientnet,
+    }[name]
+    scaled = family.preprocess_input(pixels().astype(np.float32))
+    expected = network(scaled, training=False).numpy().mean(axis=(1, 2))
+    np.testing.assert_allclose(body(pixels(), training=False), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_families_that_scale_within_the_network_are_left_alone():
+    model = Backbone(name="MobileNetV3Small", weights=None)
+    body = build(model).body
+    network = next(layer for layer in body.layers if isinstance(layer, keras.Model))
+    assert any(isinstance(layer, keras.layers.Rescaling) for layer in network.layers)
+    expected = network(pixels().astype(np.float32), training=False).numpy().mean(axis=(1, 2))
+    np.testing.assert_allclose(body(pixels(), training=False), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_frozen_body_keeps_weights_and_batch_norm_statistics(tmp_path):
+    weights = tmp_path / "body.weights.h5"
+    keras.applications.MobileNetV2(
+        alpha=0.35, include_top=False, weights=None, input_shape=SPEC.shape
+    ).save_weights(weights)
+    classifier = build(SCRATCH.model_copy(update={"weights": str(weights), "augment": True}))
+    before = classifier.body.get_weights()
+    trained = classifier.trained()
+    trained.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    trained.fit(pixels(), np.array([0, 1, 2, 0]), verbose=0)
+    for old, new in zip(before, classifier.body.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert len(trained.trainable_weights) == 2  # the kernel and bias of the logits
+
+
+def test_only_a_frozen_body_without_augmentation_is_fixed():
+    assert build(SCRATCH).body_is_fixed
+    assert not build(SCRATCH.model_copy(update={"augment": True})).body_is_fixed
+    assert not build(SCRATCH.model_copy(update={"trainable": "all"})).body_is_fixed
+    assert not build(SmallCnn(filters=(4,), augment=False)).body_is_fixed
+
+
+def test_an_unknown_backbone_is_told_which_there_are():
+    assert {"MobileNetV2", "ResNet50", "ConvNeXtTiny"} <= set(backbone_names())
+    with pytest.raises(ConfigError, match=r"'MobileNet2'.*does not have; it has .*MobileNetV2"):
+        build(Backbone(name="MobileNet2"))
+
+
+def test_a_size_that_the_backbone_refuses_is_told():
+    with pytest.raises(ConfigError, match=r"InceptionV3 cannot be built for 32 x 32 px.*75"):
+        build(Backbone(name="InceptionV3", weights=None))
+
+
+def test_arguments_that_the_backbone_does_not_know_are_told():
+    with pytest.raises(ConfigError, match=r"ResNet50 cannot be built.*alpha"):
+        build(Backbone(name="ResNet50", arguments={"alpha": 1.0}, weights=None))
+
+
+def test_a_missing_weights_file_is_told():
+    with pytest.raises(ConfigError, match=r"no/such\.h5', which is no file here"):
+        build(SCRATCH.model_copy(update={"weights": "no/such.h5"}))
+
+
+def test_weights_of_another_network_are_told(tmp_path):
+    path = tmp_path / "other.weights.h5"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save_weights(path)
+    with pytest.raises(ConfigError, match=r"do not fit MobileNetV2.*weights without the top"):
+        build(SCRATCH.model_copy(update={"weights": str(path)}))
+
+
+def test_a_file_that_holds_no_weights_is_told(tmp_path):
+    path = tmp_path / "broken.h5"
+    path.write_bytes(b"not HDF5")
+    with pytest.raises(ConfigError, match="do not fit"):
+        build(SCRATCH.model_copy(update={"weights": str(path)}))
+
+
+@pytest.mark.filterwarnings("ignore:`input_shape` is undefined")
+def test_imagenet_weights_without_a_network_are_told(monkeypatch):
+    for variable in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # the discard port: nobody answers
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    rare = Backbone(name="MobileNet", arguments={"alpha": 0.25})  # unlikely to be cached
+    with pytest.raises(ConfigError, match=r"could not be downloaded: .*set model\.weights"):
+        build(rare)
+
+
+def test_the_weights_from_a_keras_applications_file_fit(shared_data):
+    folder = shared_data("models") / "mobilenet_v2_035_224_no_top"
+    (path,) = folder.glob("*.h5")
+    body = build(SCRATCH.model_copy(update={"weights": str(path)})).body
+    assert body(pixels()).shape == (4, 1280)
+
+
+def test_other_weights_than_the_arguments_say_are_told(shared_data):
+    folder = shared_data("models") / "mobilenet_v2_035_224_no_top"
+    (path,) = folder.glob("*.h5")
+    with pytest.raises(ConfigError, match="such as alpha"):
+        build(Backbone(name="MobileNetV2", arguments={"alpha": 0.5}, weights=str(path)))

@@ -1,0 +1,75 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from components.raster.errors import ConfigError
+from trainer.config import StrategyName
+from trainer.strategy import check_batch, local_devices, make_strategy
+
+
+@pytest.fixture(scope="module")
+def report(repository):
+    """What two_devices.py found, in a process with two logical CPUs."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.trainer.two_devices"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_mirrored_shares_the_global_batch(report):
+    assert len(report["devices"]) == 2
+    assert (report["one_device"]["shares"], report["one_device"]["replicas"]) == ([8], 1)
+    assert (report["mirrored"]["shares"], report["mirrored"]["replicas"]) == ([4, 4], 2)
+
+
+@pytest.mark.slow
+def test_mirrored_reduces_the_loss_as_one_device_does(report):
+    assert report["mirrored"]["loss"] == pytest.approx(report["one_device"]["loss"], rel=1e-4)
+    expected = report["one_device"]["val_loss"]
+    assert report["mirrored"]["val_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_mirrored_ends_with_the_weights_of_one_device(report):
+    one, two = (np.array(report[name]["weights"]) for name in ("one_device", "mirrored"))
+    np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_mirrored_model_is_exported_for_one_device(report):
+    for name in ("one_device", "mirrored", "default_model"):
+        assert sum(report[name]["probabilities"]) == pytest.approx(1)
+    expected = report["one_device"]["probabilities"]
+    assert report["mirrored"]["probabilities"] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_auto_does_not_mirror_over_cpus(report):
+    assert report["auto"] == 1
+
+
+def test_mirrored_needs_two_devices():
+    with pytest.raises(ConfigError, match="has only CPU:0; use strategy: auto"):
+        make_strategy(StrategyName.MIRRORED, ["CPU:0"])
+
+
+def test_one_device_is_the_first():
+    strategy = make_strategy(StrategyName.ONE_DEVICE, local_devices())
+    assert strategy.num_replicas_in_sync == 1
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused():
+    class TwoReplicas:
+        num_replicas_in_sync = 2
+
+    with pytest.raises(ConfigError, match=r"batch_size is 7.*multiple of 2"):
+        check_batch(7, TwoReplicas())

@@ -1,0 +1,84 @@
+"""Fits one model under a strategy on two logical CPUs; prints what came out as JSON.
+
+A program of its own, because TensorFlow takes logical devices only before it is first used.
+"""
+
+import json
+import sys
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.raster.image import ImageSpec
+from serving.contract import Contract
+from trainer.config import Backbone, SmallCnn, StrategyName, TrainConfig
+from trainer.dataset import InMemory
+from trainer.export import export
+from trainer.fit import fit
+from trainer.models import build_classifier
+from trainer.strategy import local_devices, make_strategy
+
+SPEC = ImageSpec(height_px=8, width_px=8)
+# Batch normalisation takes its statistics from a replica's share, so it would tell them apart;
+# so would dropout and augmentation, whose random numbers are drawn for each replica.
+PLAIN = SmallCnn(filters=(4, 8), batch_norm=False, dropout=0, augment=False)
+
+
+def toy() -> InMemory:
+    """22 examples: the evaluation's last batch is not shared evenly."""
+    random = np.random.default_rng(0)
+    labels = np.arange(22) % 2
+    noise = random.integers(0, 150, (22, *SPEC.shape)) + labels[:, None, None, None] * 60
+    return InMemory(noise.astype(np.uint8), labels)
+
+
+def per_replica_batch(strategy: tf.distribute.Strategy, source: InMemory) -> list[int]:
+    """The examples that each replica receives of one global batch."""
+    batches = strategy.experimental_distribute_dataset(source.epochs(8, 0))
+    inputs, _ = next(iter(batches))
+    return [len(part) for part in strategy.experimental_local_results(inputs)]
+
+
+def result(name: StrategyName, model: SmallCnn | Backbone = PLAIN) -> dict[str, object]:
+    """One short fit: shares of the batch, losses, and the final weights."""
+    keras.utils.set_random_seed(5)
+    strategy = make_strategy(name)
+    with strategy.scope():
+        classifier = build_classifier(model, SPEC, 2)
+        trained = classifier.trained()
+    config = TrainConfig(model=model, batch_size=8, epochs=3, learning_rate=0.01, strategy=name)
+    source = toy()
+    with tempfile.TemporaryDirectory() as folder:
+        history = fit(trained, source, source, config, f"{folder}/logs", f"{folder}/checkpoints")
+        exported = f"{folder}/model"
+        export(classifier.served(), Contract(image=SPEC, classes=("a", "b")), exported)
+        png = tf.io.encode_png(source.inputs[0])[tf.newaxis]
+        served = tf.saved_model.load(exported).signatures["serving_default"](image_bytes=png)
+    return {
+        "replicas": history.replicas,
+        "shares": per_replica_batch(strategy, source),
+        "loss": [row.loss for row in history.epochs],
+        "val_loss": [row.val_loss for row in history.epochs],
+        "weights": np.concatenate([w.ravel() for w in trained.get_weights()]).tolist(),
+        "probabilities": served["probabilities"].numpy().ravel().tolist(),
+    }
+
+
+def main() -> None:
+    """Prints the results of both strategies, and of the mirrored one with every random layer."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    report = {
+        "devices": local_devices(),
+        "auto": make_strategy(StrategyName.AUTO).num_replicas_in_sync,
+        "one_device": result(StrategyName.ONE_DEVICE),
+        "mirrored": result(StrategyName.MIRRORED),
+        "default_model": result(StrategyName.MIRRORED, SmallCnn(filters=(4, 8))),
+    }
+    json.dump(report, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
