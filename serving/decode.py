@@ -31,7 +31,7 @@ def decode_images(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
             for a file that is broken inside.
     """
     return tf.map_fn(
-        lambda one: fit_image(_decode(*one, spec), spec),
+        lambda one: fit_image(_decode(one, spec), spec),
         _inspect(encoded, spec),
         fn_output_signature=tf.TensorSpec(spec.shape, tf.uint8),
     )
@@ -43,7 +43,7 @@ def decode_image(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: as `decode_images` does.
     """
-    return _decode(*(column[0] for column in _inspect(encoded[tf.newaxis], spec)), spec)
+    return _decode(tuple(column[0] for column in _inspect(encoded[tf.newaxis], spec)), spec)
 
 
 def fit_image(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
@@ -54,7 +54,7 @@ def fit_image(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
 
 
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """The EXIF orientation (1 to 8) of each JPEG: string [N] to int32 [N]; 1 where there is none."""
+    """The EXIF orientation (1 to 8) of each JPEG, 1 if none: string [N] to int32 [N]."""
     head = tf.strings.substr(encoded, 0, _EXIF_HEAD_BYTES)
     codes = tf.constant([bytes([value]) for value in range(1, 9)])
     found = [
@@ -84,24 +84,25 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, ...]:
     is_png = tf.equal(tf.strings.substr(encoded, 0, len(PNG_MAGIC)), PNG_MAGIC)
     is_jpeg = tf.equal(tf.strings.substr(encoded, 0, len(JPEG_MAGIC)), JPEG_MAGIC)
     length = tf.strings.length(encoded)
+    short, long = length < _LEAST_BYTES, length > spec.max_bytes
+    # A graph runs its checks in any order, so that no file may fail two of them.
     checks = [
-        _require(is_png | is_jpeg, Refusal.UNSUPPORTED_FORMAT, "the bytes are neither JPEG nor PNG"),
-        _require(length >= _LEAST_BYTES, Refusal.CORRUPT, "the file ends within its header"),
+        _require(~short, Refusal.CORRUPT, "the file ends within its header"),
+        _require(~long, Refusal.TOO_MANY_BYTES, f"the limit is {spec.max_bytes}"),
         _require(
-            length <= spec.max_bytes, Refusal.TOO_MANY_BYTES, f"the limit is {spec.max_bytes}"
+            is_png | is_jpeg | short | long,
+            Refusal.UNSUPPORTED_FORMAT,
+            "the bytes are neither JPEG nor PNG",
         ),
     ]
     with tf.control_dependencies(checks):
         return tf.identity(encoded), is_png, exif_orientation(encoded), _scans(encoded)
 
 
-def _decode(
-    encoded: tf.Tensor,
-    is_png: tf.Tensor,
-    orientation: tf.Tensor,
-    scans: tf.Tensor,
-    spec: ImageSpec,
-) -> tf.Tensor:
+def _decode(inspected: tuple[tf.Tensor, ...], spec: ImageSpec) -> tf.Tensor:
+    """One file at its own size, given one element of what `_inspect` found."""
+    encoded, is_png, orientation, scans = inspected
+
     def png() -> tf.Tensor:
         with tf.control_dependencies([_require_few(_png_pixels(encoded), spec)]):
             return tf.io.decode_png(encoded, channels=3)
@@ -109,7 +110,7 @@ def _decode(
     def jpeg() -> tf.Tensor:
         pixels = _jpeg_pixels(encoded)
         work = _require(
-            pixels * scans <= spec.max_scan_pixels,
+            (pixels * scans <= spec.max_scan_pixels) | (pixels > spec.max_pixels),
             Refusal.TOO_MUCH_WORK,
             f"the limit on pixels times JPEG scans is {spec.max_scan_pixels}",
         )
@@ -148,7 +149,9 @@ def _resample(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
         fitted = tf.image.resize_with_pad(image, *target, antialias=True)
     elif spec.fit == "crop":
         size = tf.cast(tf.shape(image)[:2], tf.float32)
-        scaled = tf.maximum(tf.cast(tf.round(size * tf.reduce_max(target / size)), tf.int32), target)
+        scaled = tf.maximum(
+            tf.cast(tf.round(size * tf.reduce_max(target / size)), tf.int32), target
+        )
         fitted = tf.image.resize_with_crop_or_pad(
             tf.image.resize(image, scaled, antialias=True), *target
         )

@@ -27,9 +27,15 @@ from components.raster.image import (
 Pixels = npt.NDArray[np.uint8]
 
 _EXIF_HEAD_BYTES = 1024  # where `serving.decode` looks for an orientation
-_LEAST_BYTES = 24
+_LEAST_BYTES = 26
 _END_OF_IMAGE = b"\xff\xd9"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette's colours are RGB
+# SOF0 and SOF1. A progressive file that lacks its last scans is no error to libjpeg, which then
+# smooths the blocks, and each of its versions does so in another way.
+_SEQUENTIAL = (0xC0, 0xC1)
+_SAMPLE_BITS = 8
+_NO_FRAMES = (0xC4, 0xC8, 0xCC)  # DHT, JPG, DAC
+_WITHOUT_LENGTH = frozenset([0x00, 0x01, *range(0xD0, 0xD9), 0xFF])  # stuffing, TEM, RST, SOI, fill
 _PLAIN_COLORS = {"Gray": 1, "YCbCr": 3}
 
 
@@ -67,7 +73,9 @@ class Judge:
         self._reference: Callable[[bytes], Pixels] | None = None
 
     def __call__(self, data: bytes) -> Accepted | Refused:
-        return self._plain_jpeg(data) or self._plain_png(data) or self.by_reference(data)
+        if data.startswith(PNG_MAGIC):
+            return self._plain_png(data) or self.by_reference(data)
+        return self._plain_jpeg(data) or self.by_reference(data)
 
     def by_reference(self, data: bytes) -> Accepted | Refused:
         """The verdict of the decoder that is served."""
@@ -79,12 +87,15 @@ class Judge:
             return _refused(str(error))
         height, width, _ = pixels.shape
         is_png = data.startswith(PNG_MAGIC)
-        channels = _PNG_CHANNELS[data[25]] if is_png else _jpeg_channels(data)
+        channels = _PNG_CHANNELS[data[25]] if is_png else _jpeg_frame(data)[2]
         return Accepted("png" if is_png else "jpeg", height, width, channels, pixels)
 
     def _plain_jpeg(self, data: bytes) -> Accepted | None:
-        """The verdict on an upright grey or YCbCr JPEG without a flaw; None for any other file."""
-        if not data.startswith(JPEG_MAGIC) or b"Exif\0\0" in data[:_EXIF_HEAD_BYTES]:
+        """The verdict on an upright sequential grey or YCbCr JPEG without a flaw; else None."""
+        if not data.startswith(JPEG_MAGIC) or _has_exif(data):
+            return None
+        marker, precision, _ = _jpeg_frame(data)
+        if marker not in _SEQUENTIAL or precision != _SAMPLE_BITS:
             return None
         try:
             height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
@@ -98,13 +109,17 @@ class Judge:
         return Accepted("jpeg", height, width, _PLAIN_COLORS[colors], pixels)
 
     def _plain_png(self, data: bytes) -> Accepted | None:
-        """The verdict on a PNG by its structure; None if it is not sound or pixels are wanted."""
-        if self._decode or not data.startswith(PNG_MAGIC) or not _sound_png(data):
+        """The verdict on a PNG without a flaw; else None."""
+        if len(data) < _LEAST_BYTES or _has_exif(data):
             return None
         width, height = struct.unpack_from(">II", data, 16)
-        if not self._within_bounds(data, height * width) or data[25] not in _PNG_CHANNELS:
+        channels = _PNG_CHANNELS.get(data[25])
+        if channels is None or not self._within_bounds(data, height * width):
             return None
-        return Accepted("png", height, width, _PNG_CHANNELS[data[25]], None)
+        if not self._decode:
+            return Accepted("png", height, width, channels, None) if _sound_png(data) else None
+        pixels = _png_pixels(data)
+        return None if pixels is None else Accepted("png", height, width, channels, pixels)
 
     def _within_bounds(self, data: bytes, pixels: int) -> bool:
         spec = self._spec
@@ -133,12 +148,30 @@ def _reference_decoder(spec: ImageSpec) -> Callable[[bytes], Pixels]:
     def decode(data: bytes) -> Pixels:
         try:
             pixels: Any = graph(tf.constant(data))
-        except tf.errors.InvalidArgumentError as error:
+        except tf.errors.OpError as error:  # a bad file never stops a run
             raise _InvalidImage(error.message) from error
         result: Pixels = pixels.numpy()
         return result
 
     return decode
+
+
+def _png_pixels(data: bytes) -> Pixels | None:
+    """What the reference decoder gives for a PNG within bounds, by the operation that it ends in;
+    None where that fails. The graph around it costs more than a small image."""
+    import tensorflow as tf
+
+    try:
+        decoded: Any = tf.raw_ops.DecodePng(contents=data, channels=3)
+    except tf.errors.InvalidArgumentError:
+        return None
+    pixels: Pixels = decoded.numpy()
+    return pixels
+
+
+def _has_exif(data: bytes) -> bool:
+    """Whether the file may say how to turn it, where `serving.decode` looks for that."""
+    return b"Exif\0\0" in data[:_EXIF_HEAD_BYTES]
 
 
 def _refused(message: str) -> Refused:
@@ -151,24 +184,25 @@ def _refused(message: str) -> Refused:
 
 
 def _one_line(message: str) -> str:
-    return message.split("\n")[0].split("[[")[0].strip(" '\"]")
+    line = message.split("\n")[0].split("[[")[0]
+    return line.removeprefix("{{").rpartition("}} ")[2].strip(" '\"]")
 
 
-def _jpeg_channels(data: bytes) -> int:
-    """Components in the frame header (ITU-T T.81, B.2.2) of a JPEG that has been decoded."""
+def _jpeg_frame(data: bytes) -> tuple[int, int, int]:
+    """Marker, sample precision and number of components of the frame header (ITU-T T.81, B.2.2).
+
+    Bytes between segments are skipped, as decoders do. Without any header it is (0, 0, 3).
+    """
     at = 2
     while at + 10 <= len(data):
-        if data[at] != 0xFF:  # junk between segments, which decoders skip
-            at += 1
-            continue
         marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return data[at + 9]
-        if marker in (0xFF, 0x00, 0x01) or 0xD0 <= marker <= 0xD8:
+        if data[at] != 0xFF or marker in _WITHOUT_LENGTH:
             at += 1
-            continue
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return 3
+        elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
+            return marker, data[at + 4], data[at + 9]
+        else:
+            at += 2 + (data[at + 2] << 8 | data[at + 3])
+    return 0, 0, 3
 
 
 def _sound_png(data: bytes) -> bool:

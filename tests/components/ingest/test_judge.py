@@ -1,0 +1,137 @@
+"""Ingest takes what the served graph takes, with the same pixels, and refuses the rest by name."""
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from components.ingest.judge import Accepted, Judge, Refused
+from components.raster.image import ImageSpec, Refusal
+from tests.varieties import SPEC, VARIETIES
+
+MUTANTS_A_VARIETY = 12
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Judge(SPEC, decode=True)
+
+
+@pytest.fixture(scope="module")
+def glance():
+    """A judge that decodes nothing it need not."""
+    return Judge(SPEC, decode=False)
+
+
+@pytest.mark.parametrize("name", VARIETIES)
+def test_variety(name, judge, glance):
+    variety = VARIETIES[name]()
+    verdict, reference = judge(variety.data), judge.by_reference(variety.data)
+    if isinstance(variety.outcome, Refusal):
+        assert isinstance(verdict, Refused)
+        assert isinstance(reference, Refused)
+        assert verdict.reason == reference.reason == variety.outcome
+        assert verdict.detail
+        assert glance(variety.data) == verdict
+    else:
+        assert isinstance(verdict, Accepted)
+        assert isinstance(reference, Accepted)
+        assert (verdict.height, verdict.width) == variety.outcome.shape[:2]
+        assert verdict.channels == reference.channels
+        assert verdict.format == name.replace(",", " ").split()[0].lower()
+        np.testing.assert_array_equal(verdict.pixels, reference.pixels)
+        seen = glance(variety.data)
+        assert isinstance(seen, Accepted)
+        assert (seen.height, seen.width, seen.channels) == (
+            verdict.height,
+            verdict.width,
+            verdict.channels,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("JPEG, grayscale", 1),
+        ("JPEG, YCbCr 4:2:0", 3),
+        ("JPEG, CMYK", 4),
+        ("JPEG, YCCK", 4),
+        ("PNG, 16-bit grayscale", 1),
+        ("PNG, grayscale with alpha", 2),
+        ("PNG, palette", 3),
+        ("PNG, RGB with alpha", 4),
+    ],
+)
+def test_channels_are_the_files_own(name, channels, judge):
+    assert judge(VARIETIES[name]().data).channels == channels
+
+
+def test_damaged_files_are_judged_as_the_served_graph_judges_them(judge):
+    """The short way takes no mutant that the graph refuses, or that it sees otherwise."""
+    draw = random.Random(20)
+    outcomes = {Accepted: 0, Refused: 0}
+    for build in VARIETIES.values():
+        data = build().data[:20_000]
+        for _ in range(MUTANTS_A_VARIETY if data else 0):
+            mutant = _mutated(data, draw)
+            verdict, reference = judge(mutant), judge.by_reference(mutant)
+            assert type(verdict) is type(reference)
+            if isinstance(verdict, Accepted) and isinstance(reference, Accepted):
+                np.testing.assert_array_equal(verdict.pixels, reference.pixels)
+                assert verdict.channels == reference.channels
+            outcomes[type(verdict)] += 1
+    assert min(outcomes.values()) > 50
+
+
+def _mutated(data: bytes, draw: random.Random) -> bytes:
+    place = draw.randrange(len(data))
+    kind = draw.randrange(4)
+    if kind == 0:
+        return data[:place] + bytes([draw.randrange(256)]) + data[place + 1 :]
+    if kind == 1:
+        return data[: max(place, 4)]
+    if kind == 2:
+        return data[:place] + data[place + draw.randint(1, 20) :]
+    return data[:place] + draw.randbytes(draw.randint(1, 8)) + data[place:]
+
+
+def test_a_plain_jpeg_needs_no_tensorflow():
+    code = (
+        "import sys; from components.ingest.judge import Judge; from tests.varieties import *;"
+        "verdict = Judge(SPEC, decode=True)(VARIETIES['JPEG, YCbCr 4:2:0']().data);"
+        "assert verdict.pixels is not None; assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_bombs_do_not_take_memory():
+    """With 1 GiB above what TensorFlow itself takes, images that declare gigabytes are refused."""
+    code = """
+from components.ingest.judge import Judge
+from components.raster.image import ImageSpec
+from tests.varieties import VARIETIES, write_png
+import resource
+judge = Judge(ImageSpec(), decode=True)
+judge.by_reference(VARIETIES["PNG, RGB"]().data)
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 2**30, resource.RLIM_INFINITY))
+for name in ("PNG bomb", "JPEG bomb"):
+    assert judge(VARIETIES[name]().data).reason == "too_many_pixels", name
+below = write_png(bytes(9), 8_000, 8_000, 8, 0)
+assert judge(below).reason == "corrupt"
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_bounds_are_the_specs():
+    data = VARIETIES["PNG, RGB"]().data
+    for bounds in ({"max_pixels": 1000}, {"max_bytes": 1024}):
+        narrow = Judge(ImageSpec(**bounds), decode=True)
+        verdict = narrow(data)
+        assert isinstance(verdict, Refused)
+        assert verdict == narrow.by_reference(data)
+        assert verdict.reason.value == f"too_many_{next(iter(bounds)).removeprefix('max_')}"
