@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from components.ingest.config import FoldersSource, ManifestColumns, ManifestSource, SourceConfig
-from components.ingest.listing import contents_of, seen_classes
+from components.ingest.listing import contents_of
 from components.ingest.manifest import read_rows
 from components.raster.errors import DataError
 
@@ -26,7 +26,8 @@ ingest:
     height_px: {side}
     width_px: {side}
     fit: stretch  # or pad, or crop
-  split: {{train: 0.8, eval: 0.1, test: 0.1}}  # by group where there is one, else by content
+  classes: [{classes}]  # any other label is a reject
+  split: {{train: 0.7, eval: 0.15, test: 0.15}}  # by group where there is one, else by content
   max_reject_fraction: 0.05  # more bad files than this stop the run
 
 schema:
@@ -34,7 +35,7 @@ schema:
 
 train:
   model: {{kind: small_cnn}}  # or {{kind: backbone, name: MobileNetV2, weights: imagenet}}
-  epochs: 60
+  epochs: {epochs}
 
 evaluation:
   slices: [{slices}]
@@ -58,6 +59,7 @@ _NAMES = {
 }
 _MOST_SLICE_VALUES = 20
 _SAMPLED = 50
+_LEAST_IMAGES = 5
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ class Proposal:
 
     Attributes:
         images: images that the source names, readable or not.
-        classes: their class names, sorted.
+        classes: the names of the classes that can be learnt, sorted.
+        rare: classes with too few images for that: a typing error, as a rule.
         side_px: the height and width that the model should see.
     """
 
     source: SourceConfig
     images: int
     classes: tuple[str, ...]
+    rare: tuple[str, ...]
     side_px: int
 
     @property
@@ -82,7 +86,8 @@ class Proposal:
 
     def __str__(self) -> str:
         names = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
-        return f"{self.images} images in {len(self.classes)} classes ({names})"
+        rare = f"; left out, too few images: {', '.join(self.rare)}" if self.rare else ""
+        return f"{self.images} images in {len(self.classes)} classes ({names}){rare}"
 
 
 def look_at(folder: str) -> Proposal:
@@ -96,16 +101,18 @@ def look_at(folder: str) -> Proposal:
         raise DataError(f"{folder}: no such folder. Give the folder that holds the class folders.")
     source = _source_of(os.path.abspath(folder))
     records = contents_of(source).records
-    classes = seen_classes(records)
+    counts = Counter(name for record in records for name in record.names)
+    classes = tuple(sorted(name for name in counts if counts[name] >= _LEAST_IMAGES))
     if len(classes) < 2:
         raise DataError(
-            f"{folder}: {len(records)} images in {len(classes)} classes; at least 2 classes are "
-            "needed. Put the images of each class into a folder of its own, or write a "
-            f"{_MANIFESTS[0]} with the columns uri and label."
+            f"{folder}: {len(records)} images, {len(classes)} classes of {_LEAST_IMAGES} images or "
+            "more; at least 2 such classes are needed. Put the images of each class into a folder "
+            f"of its own, or write a {_MANIFESTS[0]} with the columns uri and label."
         )
     step = max(1, len(records) // _SAMPLED)
     side = _side([record.uri for record in records[::step]])
-    return Proposal(source, len(records), classes, side)
+    rare = tuple(sorted(counts.keys() - set(classes)))
+    return Proposal(source, len(records), classes, rare, side)
 
 
 def _source_of(folder: str) -> SourceConfig:
@@ -146,7 +153,7 @@ def _side(paths: list[str]) -> int:
     return next((size for size in (224, 128, 64) if side >= size), 32)
 
 
-def starter_config(proposal: Proposal, name: str, output: str) -> str:
+def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60) -> str:
     """The text of a configuration; its paths are relative to the folder of ``output``."""
     tree = proposal.source.model_dump(exclude_none=True, mode="json")
     tree["uri"] = os.path.relpath(proposal.source.uri, os.path.dirname(os.path.abspath(output)))
@@ -156,9 +163,17 @@ def starter_config(proposal: Proposal, name: str, output: str) -> str:
         name=name,
         source="".join(f"\n    {line}" for line in source.splitlines()),
         side=proposal.side_px,
-        slices=", ".join(proposal.slices),
+        epochs=epochs,
+        classes=_flow(proposal.classes),
+        slices=_flow(proposal.slices),
         floor=round(min(2 / len(proposal.classes), 0.9), 2),
     )
+
+
+def _flow(names: tuple[str, ...]) -> str:
+    """Names as the inside of a YAML list on one line, quoted where YAML needs it."""
+    text: str = yaml.safe_dump(list(names), default_flow_style=True, width=10**6)
+    return text.strip()[1:-1]
 
 
 def model_name(folder: str) -> str:

@@ -80,11 +80,11 @@ def make_collection(folder: str, collection: Collection) -> str:
 
 
 def paint(label: str, region: str, date: str, rng: np.random.Generator) -> np.ndarray:
-    """One tile of a class: uint8 (H, W, 3). One in three shows a corner of another class too."""
+    """One tile of a class: uint8 (H, W, 3). Every other one shows some of another class too."""
     image = _ground(label, date, rng)
-    if rng.random() < 1 / 3:
+    if rng.random() < 0.5:
         other = _ground(str(rng.choice(CLASSES)), date, rng)
-        edge = _grain(rng, 14.0) > rng.uniform(0.4, 1.2)
+        edge = _grain(rng, 14.0) > rng.uniform(0.1, 1.2)
         image = np.where(edge[..., None], other, image)
     image += rng.normal(0, 0.012, image.shape)
     gain, haze = _REGION_LOOK[region]

@@ -1,0 +1,137 @@
+"""The two sides of `benchmarks.pipeline`, each to be run as a process of its own."""
+
+import os
+import shutil
+import sys
+from typing import Any
+
+from pipelines.config import PipelineConfig, load_config
+
+
+def prepare(folder: str) -> None:
+    """Makes the images and, by our ingest, the TFRecords that stock TFX starts from."""
+    import apache_beam as beam
+
+    from components.ingest.executor import run_ingest
+    from components.ingest.fingerprint import fingerprint_dataset
+    from pipelines.demo.collection import Collection, make_collection
+    from pipelines.starter import look_at, starter_config
+
+    source = os.path.join(folder, "tiny")
+    make_collection(source, Collection(scenes=3, tiles=1, broken=False))
+    with open(_config_path(folder), "w", encoding="utf-8") as file:
+        file.write(starter_config(look_at(source), "tiny", _config_path(folder), epochs=1))
+    ingest = _config(folder).ingest
+    examples = os.path.join(folder, "examples")
+    fingerprint = fingerprint_dataset(ingest.source)
+    run_ingest(ingest, fingerprint, examples, os.path.join(folder, "rejects"), beam.Pipeline)
+    os.makedirs(os.path.join(folder, "stock"))
+
+
+def stock(folder: str, number: str) -> None:
+    """The same work by the components that come with TFX."""
+    import tensorflow_model_analysis as tfma
+    from tfx import v1 as tfx
+
+    config = _config(folder)
+    examples = tfx.components.ImportExampleGen(
+        input_base=os.path.join(folder, "examples"),
+        input_config=tfx.proto.Input(
+            splits=[
+                tfx.proto.Input.Split(name=split, pattern=f"Split-{split}/*")
+                for split in ("train", "eval", "test")
+            ]
+        ),
+    )
+    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"])
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    trainer = tfx.components.Trainer(
+        run_fn="benchmarks.pipeline_sides.run_fn",
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        custom_config={
+            "train": config.train.model_dump_json(),
+            "image": config.ingest.image.model_dump_json(),
+            "classes": os.path.join(folder, "examples", "classes.json"),
+        },
+    )
+    evaluator = tfx.components.Evaluator(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        example_splits=["test"],
+        eval_config=tfma.EvalConfig(
+            model_specs=[
+                tfma.ModelSpec(
+                    signature_name="serving_examples",
+                    label_key="label",
+                    prediction_key="probabilities",
+                )
+            ],
+            slicing_specs=[
+                tfma.SlicingSpec(),
+                tfma.SlicingSpec(feature_keys=["slice/region"]),
+                tfma.SlicingSpec(feature_keys=["slice/date"]),
+            ],
+            metrics_specs=[
+                tfma.MetricsSpec(
+                    metrics=[
+                        tfma.MetricConfig(class_name="ExampleCount"),
+                        tfma.MetricConfig(
+                            class_name="SparseCategoricalAccuracy",
+                            threshold=tfma.MetricThreshold(
+                                value_threshold=tfma.GenericValueThreshold(
+                                    lower_bound={"value": 0.0}
+                                )
+                            ),
+                        ),
+                    ]
+                )
+            ],
+        ),
+    )
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(
+                base_directory=os.path.join(folder, "stock-pushed" + number)
+            )
+        ),
+    )
+    root = os.path.join(folder, "stock", number)
+    tfx.orchestration.LocalDagRunner().run(
+        tfx.dsl.Pipeline(
+            pipeline_name="tiny",
+            pipeline_root=root,
+            components=[examples, statistics, schema, validator, trainer, evaluator, pusher],
+            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                os.path.join(root, "metadata.sqlite")
+            ),
+        )
+    )
+
+
+def run_fn(fn_args: Any) -> None:
+    """Our own training, for stock TFX: its examples do not bring their class names along."""
+    from trainer.run import run_fn as train
+
+    root = os.path.dirname(os.path.dirname(fn_args.train_files[0]))
+    shutil.copy(fn_args.custom_config["classes"], root)
+    train(fn_args)
+
+
+def _config_path(folder: str) -> str:
+    return os.path.join(folder, "tiny.yaml")
+
+
+def _config(folder: str) -> PipelineConfig:
+    return load_config(_config_path(folder))
+
+
+if __name__ == "__main__":
+    {"prepare": prepare, "ours": ours, "stock": stock}[sys.argv[1]](*sys.argv[2:])
