@@ -1,0 +1,108 @@
+"""From examples to a verdict through the real nodes, the stock ExampleValidator among them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_component import BaseComponent
+
+from components.data_check.component import DataCheck
+from components.data_check.config import DataCheckConfig
+from components.data_check.executor import BASELINE_STATISTICS
+from components.gate.artifact import Baseline
+from components.gate.component import Stop
+from components.gate.report import GateFailed, GateReport
+from components.schema.component import Schema
+from components.schema.config import SchemaConfig
+from components.schema.home import accepted_digest
+from components.statistics import feature_stats
+from components.statistics.component import Statistics
+from components.statistics.config import StatisticsConfig
+
+
+def nodes(folder: Path) -> list[BaseComponent]:
+    home = str(folder / "schema.pbtxt")
+    examples = tfx.dsl.Importer(
+        source_uri=str(folder / "examples"),
+        artifact_type=tfx.types.standard_artifacts.Examples,
+        properties={"split_names": json.dumps(["train", "eval"])},
+    ).with_id("Examples")
+    baseline = tfx.dsl.Importer(
+        source_uri=str(folder / "baseline"),
+        artifact_type=Baseline,
+        properties={"served_version": 7},
+    ).with_id("Baseline")
+    statistics = Statistics(examples.outputs["result"], StatisticsConfig())
+    counted = statistics.outputs["statistics"]
+    schema = Schema(counted, SchemaConfig(home=home), accepted_digest(home))
+    validator = tfx.components.ExampleValidator(statistics=counted, schema=schema.outputs["schema"])
+    check = DataCheck(
+        examples=examples.outputs["result"],
+        statistics=counted,
+        schema=schema.outputs["schema"],
+        anomalies=validator.outputs["anomalies"],
+        baseline=baseline.outputs["result"],
+        config=DataCheckConfig(),
+    )
+    stop = Stop(check.outputs["report"])
+    return [examples, baseline, statistics, schema, validator, check, stop]
+
+
+def run(folder: Path) -> GateReport:
+    """The report, which is there whether the run was stopped or not."""
+    metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        str(folder / "metadata.db")
+    )
+    tfx.orchestration.LocalDagRunner().run(
+        tfx.dsl.Pipeline(
+            pipeline_name="data",
+            pipeline_root=str(folder / "root"),
+            components=nodes(folder),
+            metadata_connection_config=metadata,
+        )
+    )
+    return report(folder)
+
+
+def report(folder: Path) -> GateReport:
+    (path,) = (folder / "root" / "DataCheck" / "report").glob("*/report.json")
+    return GateReport.read(path)
+
+
+def test_good_data_passes_and_drift_is_measured_against_the_served_version(
+    tmp_path: Path, rows: Any, write_rows: Any, statistics_of: Any
+) -> None:
+    write_rows(tmp_path / "examples" / "Split-train", rows(300, 1))
+    write_rows(tmp_path / "examples" / "Split-eval", rows(200, 2))
+    feature_stats.write(
+        statistics_of(rows(300, 3)), str(tmp_path / "baseline" / BASELINE_STATISTICS)
+    )
+
+    passed = run(tmp_path)
+
+    assert passed.passed
+    assert ("drift", "image/brightness") in {(f.rule, f.subject) for f in passed.findings}
+    assert passed.facts["not_compared"] == []
+
+
+def test_bad_data_stops_the_run_and_the_report_stays(
+    tmp_path: Path, rows: Any, write_rows: Any
+) -> None:
+    wrong = rows(200, 2, brightness=40)
+    wrong[30]["label/text"] = "Lake"
+    write_rows(tmp_path / "examples" / "Split-train", rows(300, 1))
+    write_rows(tmp_path / "examples" / "Split-eval", wrong)
+    (tmp_path / "baseline").mkdir()
+    (tmp_path / "baseline" / "none.json").write_text("{}")
+
+    with pytest.raises(GateFailed) as caught:
+        run(tmp_path)
+
+    for said in ("label/text", "Unexpected string values", "Forest/0030.jpg ('Lake')", "skew"):
+        assert said in str(caught.value)
+    kept = report(tmp_path)
+    assert not kept.passed
+    assert {finding.subject for finding in kept.failed} == {"label/text", "image/brightness"}
+    assert "no version with statistics" in str(kept.facts["not_compared"])
