@@ -1,0 +1,38 @@
+"""When a server's answers agree with the model's, and how inputs are sent."""
+
+import math
+
+import pytest
+
+from components.infra_check.answers import Answer, chunks, disagreement
+
+WANTED = [Answer("a", {"a": 0.7, "b": 0.3})]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ([Answer("a", {"a": 0.70005, "b": 0.29995})], ""),
+        ([], "0 answers to 1 images"),
+        ([Answer("a", {"a": 0.69, "b": 0.31})], "differs by 0.01"),
+        ([Answer("a", {"a": math.nan, "b": 0.3})], "differs by nan"),
+        ([Answer("a", {"b": 0.7, "a": 0.3})], "classes"),
+        ([Answer("b", {"a": 0.7, "b": 0.3})], "'b' is not the most probable"),
+        ([Answer("c", {"a": 0.7, "b": 0.3})], "'c' is not the most probable"),
+    ],
+)
+def test_disagreement(given: list[Answer], reason: str) -> None:
+    found = disagreement(WANTED, given, tolerance=1e-4)
+    assert found == "" if not reason else reason in found
+
+
+def test_classes_with_nearly_equal_probabilities_may_change_places() -> None:
+    wanted = [Answer("a", {"a": 0.50001, "b": 0.49999})]
+    assert not disagreement(wanted, [Answer("b", {"a": 0.49999, "b": 0.50001})], 1e-4)
+
+
+def test_requests_are_small_in_number_and_in_bytes() -> None:
+    assert [len(chunk) for chunk in chunks([b"x"] * 20)] == [8, 8, 4]
+    large = bytes(1_500_000)
+    assert [len(chunk) for chunk in chunks([large, large, b"x", bytes(9_000_000)])] == [1, 2, 1]
+    assert list(chunks([])) == []
