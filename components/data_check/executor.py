@@ -13,8 +13,9 @@ from tfx.utils import io_utils
 from components.data_check.check import SplitData, check_data
 from components.data_check.config import DataCheckConfig
 from components.gate.artifact import publish
+from components.gate.baseline import baseline_dir
 
-BASELINE_STATISTICS = "version/provenance/Split-train/FeatureStats.pb"
+BASELINE_STATISTICS = "provenance/Split-train/FeatureStats.pb"
 
 
 class Executor(BaseExecutor):
@@ -36,7 +37,8 @@ class Executor(BaseExecutor):
         names = artifact_utils.decode_split_names(given["examples"].split_names)
         splits = [_split(name, given) for name in names]
         schema = tfdv.load_schema_text(io_utils.get_only_uri_in_dir(given["schema"].uri))
-        baseline = _read_statistics(os.path.join(given["baseline"].uri, BASELINE_STATISTICS))
+        served = baseline_dir(given["baseline"].uri)
+        baseline = _read_statistics(str(served / BASELINE_STATISTICS)) if served else None
         report = check_data(splits, schema, baseline, config)
         publish(report, artifact_utils.get_single_instance(output_dict["report"]))
 

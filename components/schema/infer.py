@@ -46,13 +46,16 @@ def infer(
     for feature in schema.feature:
         if feature.name.startswith(example.SLICE_PREFIX):
             _free_text(feature)
+        elif feature.name in (example.LABELS, example.LABELS_TEXT):
+            _allow_several(feature)
         else:
             _require(feature)
             _bound(feature)
-    known = sorted(classes) or _values(statistics, example.LABEL_TEXT)
-    _limit_text(schema, example.LABEL_TEXT, known)
     _limit_text(schema, example.FORMAT, _FORMATS)
-    _limit_label(schema, len(known))
+    for index, text in ((example.LABEL, example.LABEL_TEXT), (example.LABELS, example.LABELS_TEXT)):
+        known = sorted(classes) or _values(statistics, text)
+        _limit_text(schema, text, known)
+        _limit_index(schema, index, len(known))
     _drop_unused_domains(schema)
     return schema
 
@@ -60,6 +63,13 @@ def infer(
 def _free_text(feature: schema_pb2.Feature) -> None:
     if feature.WhichOneof("domain_info") == "domain":
         feature.ClearField("domain")
+
+
+def _allow_several(feature: schema_pb2.Feature) -> None:
+    """Any number of labels, none among them: an image may show no known class."""
+    feature.ClearField("presence")
+    feature.ClearField("shape")
+    feature.ClearField("value_count")
 
 
 def _require(feature: schema_pb2.Feature) -> None:
@@ -103,9 +113,9 @@ def _limit_text(schema: schema_pb2.Schema, name: str, values: Sequence[str]) -> 
     schema.string_domain.add(name=name, value=values)
 
 
-def _limit_label(schema: schema_pb2.Schema, classes: int) -> None:
+def _limit_index(schema: schema_pb2.Schema, name: str, classes: int) -> None:
     for feature in schema.feature:
-        if feature.name == example.LABEL and feature.type == schema_pb2.INT and classes:
+        if feature.name == name and feature.type == schema_pb2.INT and classes:
             _set_bounds(feature.int_domain, (0, classes - 1))
 
 

@@ -76,9 +76,9 @@ def test_good_data_passes_and_drift_is_measured_against_the_served_version(
 ) -> None:
     write_rows(tmp_path / "examples" / "Split-train", rows(300, 1))
     write_rows(tmp_path / "examples" / "Split-eval", rows(200, 2))
-    feature_stats.write(
-        statistics_of(rows(300, 3)), str(tmp_path / "baseline" / BASELINE_STATISTICS)
-    )
+    served = tmp_path / "baseline" / "version"
+    feature_stats.write(statistics_of(rows(300, 3)), str(served / BASELINE_STATISTICS))
+    (served / "saved_model.pb").touch()
 
     passed = run(tmp_path)
 

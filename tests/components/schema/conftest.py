@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.statistics.compute import in_memory
 
-Row = Mapping[str, str | int | float]
+Row = Mapping[str, Any]
 
 
 @pytest.fixture
@@ -30,11 +30,12 @@ def _example(row: Row) -> bytes:
     message = tf.train.Example()
     for name, value in row.items():
         feature = message.features.feature[name]
-        if isinstance(value, str):
-            feature.bytes_list.value.append(value.encode())
-        elif isinstance(value, int):
-            feature.int64_list.value.append(value)
-        else:
-            feature.float_list.value.append(value)
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str):
+                feature.bytes_list.value.append(one.encode())
+            elif isinstance(one, int):
+                feature.int64_list.value.append(one)
+            else:
+                feature.float_list.value.append(one)
     serialized: bytes = message.SerializeToString()
     return serialized

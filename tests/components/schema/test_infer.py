@@ -93,6 +93,17 @@ def test_known_classes_take_precedence_over_those_seen(statistics_of: Statistics
     assert tfdv.get_feature(schema, "label").int_domain.max == 3
 
 
+def test_several_labels_are_limited_in_kind_and_not_in_number(statistics_of: StatisticsOf) -> None:
+    several = [{"labels": [0, 1], "labels/text": ["Field", "Road"]}, {"image/height": 64}] * 30
+    schema = infer(statistics_of(several))
+
+    fewer = [{"labels": [1], "labels/text": ["Road"], "image/height": 64}] * 30
+    assert not tfdv.validate_statistics(statistics_of(fewer), schema).anomaly_info
+    wrong = [{"labels": [2], "labels/text": ["Lake"], "image/height": 64}] * 30
+    anomalies = tfdv.validate_statistics(statistics_of(wrong), schema).anomaly_info
+    assert set(anomalies) == {"labels", "labels/text"}
+
+
 def test_nothing_can_be_inferred_from_nothing(statistics_of: StatisticsOf) -> None:
     with pytest.raises(DataError, match="no examples"):
         infer(statistics_of([]))
