@@ -1,5 +1,7 @@
 """Where versions go and how many stay."""
 
+import os
+
 from pydantic import Field
 
 from components.raster.frozen import Frozen
@@ -18,3 +20,7 @@ class PushConfig(Frozen):
         description="How many older versions stay beside the new one. The version being served "
         "stays in any case.",
     )
+
+    def model_base(self, name: str) -> str:
+        """The version folder of the model `name`: what TensorFlow Serving calls its base path."""
+        return os.path.join(self.model_dir, name)

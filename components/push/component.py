@@ -1,0 +1,85 @@
+"""The Push node."""
+
+from typing import Any
+
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.types import BaseChannel, Channel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.standard_artifacts import (
+    ExampleStatistics,
+    Model,
+    ModelEvaluation,
+    PushedModel,
+    Schema,
+)
+
+from components.gate.artifact import Baseline, GateReport
+from components.push.config import PushConfig
+from components.push.executor import Executor
+
+
+class PushSpec(ComponentSpec):
+    PARAMETERS = {
+        "config": ExecutionParameter(type=str),
+        "model_base": ExecutionParameter(type=str),
+        "endpoint": ExecutionParameter(type=str),
+        "fingerprint": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": ChannelParameter(type=Model),
+        "evaluation": ChannelParameter(type=ModelEvaluation),
+        "statistics": ChannelParameter(type=ExampleStatistics),
+        "schema": ChannelParameter(type=Schema),
+        "baseline": ChannelParameter(type=Baseline),
+        "data_report": ChannelParameter(type=GateReport, optional=True),
+        "evaluation_report": ChannelParameter(type=GateReport, optional=True),
+        "infra_report": ChannelParameter(type=GateReport, optional=True),
+    }
+    OUTPUTS = {"pushed": ChannelParameter(type=PushedModel)}
+
+
+class Push(BaseComponent):
+    """Publishes a checked model as the next version, with its provenance; output `pushed`.
+
+    `pushed` has the custom properties pushed_version, pushed (0 when the baseline holds the very
+    same model) and pushed_destination. A report that has failed refuses the push, whatever stop
+    nodes there are. Because `baseline` is looked up anew in every run, so is this node.
+    """
+
+    SPEC_CLASS = PushSpec
+    EXECUTOR_SPEC = ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: BaseChannel[Any],
+        evaluation: BaseChannel[Any],
+        statistics: BaseChannel[Any],
+        schema: BaseChannel[Any],
+        baseline: BaseChannel[Any],
+        config: PushConfig,
+        model_base: str,
+        fingerprint: str,
+        endpoint: str | None = None,
+        data_report: BaseChannel[Any] | None = None,
+        evaluation_report: BaseChannel[Any] | None = None,
+        infra_report: BaseChannel[Any] | None = None,
+    ) -> None:
+        """Args: `model_base` and `endpoint` as the Baseline node has them."""
+        super().__init__(
+            PushSpec(
+                config=config.model_dump_json(),
+                model_base=model_base,
+                endpoint=endpoint or "",
+                fingerprint=fingerprint,
+                model=model,
+                evaluation=evaluation,
+                statistics=statistics,
+                schema=schema,
+                baseline=baseline,
+                data_report=data_report,
+                evaluation_report=evaluation_report,
+                infra_report=infra_report,
+                pushed=Channel(type=PushedModel),
+            )
+        )

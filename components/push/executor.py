@@ -1,0 +1,107 @@
+"""Artifacts of a run that passed its gates -> a new version, and where it lies."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import Artifact, artifact_utils
+from tfx.utils import path_utils
+
+from components.gate.artifact import read_report
+from components.gate.report import GateReport, require_passed
+from components.push.config import PushConfig
+from components.push.provenance import Lineage, provenance_files
+from components.push.push import Pushed, push_candidate
+from serving.contract import CONTRACT_PATH
+from serving.digest import model_digest
+
+PUSHED_FILE = "pushed.json"
+
+REPORTS = ("data_report", "evaluation_report", "infra_report")
+
+
+class Executor(BaseExecutor):
+    """Reads `config`, `model_base`, `endpoint` and `fingerprint`; fills `pushed`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Raises GateFailed, StaleBaselineError or PushError, and then has pushed nothing."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        config = PushConfig.model_validate_json(exec_properties["config"])
+        reports = [
+            read_report(artifact_utils.get_single_instance(input_dict[name]))
+            for name in REPORTS
+            if input_dict.get(name)
+        ]
+        for report in reports:
+            require_passed(report)
+        given = {name: artifact_utils.get_single_instance(input_dict[name]) for name in _INPUTS}
+        model_dir = Path(path_utils.serving_model_path(given["model"].uri))
+        lineage = Lineage(
+            run_id=(self._context and self._context.pipeline_run_id) or "",
+            data_fingerprint=exec_properties["fingerprint"],
+            baseline_version=_baseline_version(given["baseline"]),
+            model_sha256=model_digest(model_dir),
+            artifacts={name: artifact.uri for name, artifact in given.items()},
+        )
+        model_base = exec_properties["model_base"]
+        pushed = push_candidate(
+            model_dir,
+            Path(model_base),
+            baseline_version=lineage.baseline_version,
+            provenance=_files(given, model_dir, lineage, reports),
+            keep=config.keep,
+            endpoint=exec_properties["endpoint"] or None,
+        )
+        _record(artifact_utils.get_single_instance(output_dict["pushed"]), pushed, model_base)
+
+
+_INPUTS = ("model", "evaluation", "statistics", "schema", "baseline")
+
+
+def _baseline_version(baseline: Artifact) -> int | None:
+    number = int(baseline.served_version)
+    return None if number < 0 else number
+
+
+def _files(
+    given: dict[str, Artifact], model_dir: Path, lineage: Lineage, reports: list[GateReport]
+) -> dict[str, bytes]:
+    statistics = given["statistics"].uri
+    paths = sorted(tf.io.gfile.glob(os.path.join(statistics, "Split-*", "FeatureStats.pb")))
+    return provenance_files(
+        lineage,
+        metrics_json=_read(os.path.join(given["evaluation"].uri, "metrics.json")),
+        schema=_read(os.path.join(given["schema"].uri, "schema.pbtxt")),
+        contract=_read(str(model_dir / CONTRACT_PATH)),
+        statistics={os.path.relpath(path, statistics): _read(path) for path in paths},
+        reports=reports,
+    )
+
+
+def _read(path: str) -> bytes:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return bytes(file.read())
+
+
+def _record(artifact: Artifact, pushed: Pushed, model_base: str) -> None:
+    """The outcome, as properties for the lineage store and as a file for everybody else."""
+    destination = os.path.join(model_base, str(pushed.model_version))
+    artifact.set_int_custom_property("pushed_version", pushed.model_version)
+    artifact.set_int_custom_property("pushed", int(pushed.is_new))
+    artifact.set_string_custom_property("pushed_destination", destination)
+    document = {
+        "model_version": pushed.model_version,
+        "is_new": pushed.is_new,
+        "destination": destination,
+    }
+    tf.io.gfile.makedirs(artifact.uri)
+    with tf.io.gfile.GFile(os.path.join(artifact.uri, PUSHED_FILE), "w") as file:
+        file.write(json.dumps(document, indent=2) + "\n")

@@ -1,0 +1,131 @@
+"""What lies beside a pushed model, so that anyone can tell where it came from and why it passed."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from components.gate.report import GateReport
+from components.raster.errors import DataError
+
+PROVENANCE_FILE = "provenance.json"
+
+_FRAMEWORKS = (
+    "tensorflow",
+    "keras",
+    "tfx",
+    "tensorflow-model-analysis",
+    "tensorflow-data-validation",
+    "apache-beam",
+)
+
+
+@dataclass(frozen=True)
+class CodeVersion:
+    """The installed package's version, and the commit where it runs from a checkout."""
+
+    package: str | None
+    commit: str | None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a model came from.
+
+    Attributes:
+        run_id: the pipeline run that pushes it.
+        data_fingerprint: of the source that its examples were made from.
+        baseline_version: the version that it was compared with; None for the first one.
+        model_sha256: `serving.digest.model_digest` of what was pushed.
+        artifacts: places of the run's artifacts, by what they hold.
+    """
+
+    run_id: str
+    data_fingerprint: str
+    baseline_version: int | None
+    model_sha256: str
+    artifacts: Mapping[str, str]
+
+
+def provenance_files(
+    lineage: Lineage,
+    metrics_json: bytes,
+    schema: bytes,
+    contract: bytes,
+    statistics: Mapping[str, bytes],
+    reports: Sequence[GateReport],
+) -> dict[str, bytes]:
+    """The files of a version's `provenance/`, by relative name.
+
+    Args:
+        lineage: goes into provenance.json, with the code's and the frameworks' versions, the time,
+            the candidate's metrics over all examples and the gates' outcomes.
+        metrics_json, schema, contract: kept as metrics.json, schema.pbtxt and contract.json.
+        statistics: FeatureStats.pb by relative name (`Split-train/FeatureStats.pb`).
+        reports: the gates' reports, each kept as reports/<gate>.json.
+    """
+    document = {
+        **asdict(lineage),
+        "pushed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "code": asdict(code_version()),
+        "frameworks": framework_versions(),
+        "metrics": overall_metrics(metrics_json),
+        "gates": {report.gate: report.passed for report in reports},
+    }
+    return {
+        PROVENANCE_FILE: (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(),
+        "metrics.json": metrics_json,
+        "schema.pbtxt": schema,
+        "contract.json": contract,
+        **statistics,
+        **{f"reports/{report.gate}.json": report.to_json().encode() for report in reports},
+    }
+
+
+def overall_metrics(metrics_json: bytes) -> dict[str, object]:
+    """The candidate's metrics over all examples, out of an evaluation's metrics.json.
+
+    Raises DataError when there are none.
+    """
+    try:
+        slices = json.loads(metrics_json)["slices"]
+        (overall,) = (item for item in slices if not item["features"])
+        return {
+            "examples": overall["examples"],
+            "accuracy_interval": overall["accuracy_interval"],
+            **overall["candidate"],
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"no metrics of all examples to push with ({error!r})") from error
+
+
+def framework_versions() -> dict[str, str | None]:
+    """The versions of Python and of what the model was made with."""
+    return {"python": platform.python_version()} | {name: _installed(name) for name in _FRAMEWORKS}
+
+
+def code_version() -> CodeVersion:
+    """Which code runs: `git describe` says `-dirty` where a checkout has changes of its own."""
+    return CodeVersion(_installed("skymill"), _commit(Path(__file__).resolve().parents[2]))
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit(root: Path) -> str | None:
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

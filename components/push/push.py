@@ -1,0 +1,69 @@
+"""Publish a candidate, unless it is being served already or was compared with the past."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.digest import model_digest
+from serving.served import served_version
+from serving.versions import StaleBaselineError, push_version
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """The version that holds the candidate; not new when the baseline holds the very same."""
+
+    model_version: int
+    is_new: bool
+
+
+def push_candidate(
+    model_dir: Path,
+    model_base: Path,
+    *,
+    baseline_version: int | None,
+    provenance: Mapping[str, bytes],
+    keep: int,
+    endpoint: str | None = None,
+) -> Pushed:
+    """Make `model_dir` the next version in `model_base`.
+
+    What is being served is looked up again: the comparison with the baseline says nothing about a
+    version that took its place meanwhile. A candidate whose content is that of the baseline is
+    not pushed a second time.
+
+    Args:
+        model_dir: the SavedModel that was checked.
+        model_base: `<model_dir>/<name>`.
+        baseline_version: what the candidate was compared with; None for nothing.
+        provenance: files for the version's `provenance/`, by relative name.
+        keep: how many older versions stay.
+        endpoint: the server that says what is being served; without one the folder does.
+
+    Raises:
+        StaleBaselineError: another version is being served by now.
+        PushError: it cannot be found out what is served, or `model_dir` is no SavedModel.
+    """
+    served = served_version(str(model_base), endpoint)
+    if served.number != baseline_version:
+        raise StaleBaselineError(
+            f"The candidate was compared with {_name(baseline_version)}, but "
+            f"{_name(served.number)} of {model_base} is being served by now. Run the pipeline "
+            "again: all that does not depend on the baseline comes from the cache."
+        )
+    if served.version and model_digest(served.version.path) == model_digest(model_dir):
+        return Pushed(served.version.number, is_new=False)
+    number = push_version(
+        model_dir,
+        model_base,
+        expected_baseline=baseline_version,
+        provenance=dict(provenance),
+        keep=keep,
+        served=served.number,
+        not_served=served.refused,
+    )
+    return Pushed(number, is_new=True)
+
+
+def _name(number: int | None) -> str:
+    return "no version" if number is None else f"version {number}"
