@@ -1,0 +1,221 @@
+"""From the files of a scene to the scene: headers only, or a reject that says why not."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from affine import Affine
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
+
+from components.raster.scene.gdal import READ_ERRORS, missing_bytes, opened, reason_of
+from components.raster.scene.grid import Grid, crs_text
+from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scene import (
+    Band,
+    BandFile,
+    MaskBand,
+    RasterFile,
+    Scene,
+    SceneSource,
+)
+
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+#: Larger blocks are not read: a block is decoded whole, however small the tile.
+MAX_BLOCK_BYTES = 2**30
+
+_COMMON_NAMES = {
+    ColorInterp.red: "red",
+    ColorInterp.green: "green",
+    ColorInterp.blue: "blue",
+}
+# TIFFTAG_DATETIME is not among them: it says when the file was written.
+_DATE_TAGS = ("ACQUISITIONDATETIME", "ACQUISITION_DATE", "DATE_ACQUIRED", "SENSING_TIME")
+_SENSOR_TAGS = ("SATELLITEID", "SPACECRAFT_ID", "PLATFORM", "SENSOR")
+
+
+@dataclass(frozen=True)
+class _Header:
+    """All that a scene takes from one open file."""
+
+    bands: tuple[Band, ...]
+    acquired: str | None
+    sensor: str | None
+
+
+def open_scene(
+    source: SceneSource,
+    *,
+    wanted: tuple[str | int, ...] = (),
+    without_map: bool = False,
+    nodata: float | None = None,
+) -> Scene:
+    """Reads the headers of a scene's files; no pixel is read.
+
+    Args:
+        source: the files and what is known without them.
+        wanted: bands that will be selected; files that hold none of them are not opened.
+        without_map: accept a raster without CRS, in pixel coordinates.
+        nodata: stands for no measurement in every band, whatever the files say.
+
+    Raises:
+        SceneRejected: a file cannot be opened, is cut off, has no place, or no usable band.
+    """
+    files = _needed(source, wanted)
+    headers = [_probe(source, file, without_map, nodata, alone=len(files) == 1) for file in files]
+    bands = tuple(band for header in headers for band in header.bands)
+    if not bands:
+        raise SceneRejected(source.scene_id, SceneRefusal.NO_BANDS, "no band holds data.")
+    _check_names(source.scene_id, bands)
+    return Scene(
+        scene_id=source.scene_id,
+        bands=bands,
+        acquired=source.acquired or _first(header.acquired for header in headers),
+        sensor=source.sensor or _first(header.sensor for header in headers),
+        cloud_cover_percent=source.cloud_cover_percent,
+    )
+
+
+def _needed(source: SceneSource, wanted: tuple[str | int, ...]) -> Sequence[BandFile]:
+    """The files worth opening: all, unless names alone tell where every wanted band is."""
+    if any(isinstance(item, int) for item in wanted):
+        return source.files
+    names = [{*file.band_names, *file.common_names} for file in source.files]
+    if not wanted or not set(wanted) <= set().union(*names):
+        return source.files
+    return [file for file, has in zip(source.files, names, strict=True) if has & set(wanted)]
+
+
+def _probe(
+    source: SceneSource, file: BandFile, without_map: bool, nodata: float | None, *, alone: bool
+) -> _Header:
+    try:
+        with opened(file.path) as dataset:
+            missing = missing_bytes(dataset, file.path)
+            _check(source.scene_id, file, dataset, missing, without_map)
+            return _header(file, dataset, nodata, alone)
+    except READ_ERRORS as error:
+        detail = f"{file.path} cannot be opened: {reason_of(error)}"
+        raise SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, detail) from error
+
+
+def _check(
+    scene_id: str, file: BandFile, dataset: DatasetReader, missing: int, without_map: bool
+) -> None:
+    """Raises SceneRejected for a file whose pixels could not be read, or not be placed."""
+
+    def reject(reason: SceneRefusal, detail: str) -> SceneRejected:
+        return SceneRejected(scene_id, reason, f"{file.path}: {detail}")
+
+    if missing:
+        raise reject(
+            SceneRefusal.TRUNCATED, f"{missing} bytes are missing at its end. Fetch it again."
+        )
+    if not dataset.crs and dataset.gcps[0]:
+        raise reject(
+            SceneRefusal.ONLY_CONTROL_POINTS,
+            "it has ground control points and no transform. Warp it with gdalwarp first.",
+        )
+    if not dataset.crs and not without_map:
+        raise reject(
+            SceneRefusal.NO_CRS,
+            "it has no coordinate reference system. Give it one with gdal_edit.py -a_srs, "
+            "or set without_map to tile it in pixel coordinates.",
+        )
+    if dataset.crs and dataset.transform == Affine.identity():
+        raise reject(
+            SceneRefusal.NO_TRANSFORM,
+            "it names a coordinate reference system and has no transform, so its place is unknown.",
+        )
+    bad = sorted({dtype for dtype in dataset.dtypes if dtype not in DTYPES})
+    if bad:
+        raise reject(
+            SceneRefusal.UNSUPPORTED_DTYPE, f"{', '.join(bad)}; {', '.join(DTYPES)} are read."
+        )
+    rows, cols = dataset.block_shapes[0]
+    compressed = dataset.compression is not None or dataset.driver != "GTiff"
+    if compressed and rows * cols * np.dtype(dataset.dtypes[0]).itemsize > MAX_BLOCK_BYTES:
+        raise reject(
+            SceneRefusal.BLOCK_TOO_LARGE,
+            f"its blocks are {rows} x {cols} pixels. Rewrite it as a tiled GeoTIFF "
+            "(gdal_translate -of COG).",
+        )
+
+
+def _header(file: BandFile, dataset: DatasetReader, nodata: float | None, alone: bool) -> _Header:
+    raster = _raster_file(file.path, dataset)
+    indexes = [index for index in dataset.indexes if index != raster.alpha_index]
+    names = _names(file, dataset, indexes, alone)
+    bands = []
+    for position, index in enumerate(indexes):
+        common = dict(enumerate(file.common_names)).get(position) or None
+        own = dataset.nodatavals[index - 1]
+        bands.append(
+            Band(
+                name=names[position],
+                file=raster,
+                index=index,
+                nodata=own if nodata is None else nodata,
+                common_name=common or _COMMON_NAMES.get(dataset.colorinterp[index - 1]),
+            )
+        )
+    tags = {key.upper(): value for key, value in dataset.tags().items()}
+    tags |= dataset.tags(ns="IMAGERY")
+    return _Header(
+        tuple(bands),
+        _first(tags.get(name) for name in _DATE_TAGS),
+        _first(tags.get(name) for name in _SENSOR_TAGS),
+    )
+
+
+def _raster_file(path: str, dataset: DatasetReader) -> RasterFile:
+    grid = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+    flags = dataset.mask_flag_enums[0]
+    alpha = [i for i in dataset.indexes if dataset.colorinterp[i - 1] == ColorInterp.alpha]
+    mask = MaskBand.NONE
+    if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+        mask = MaskBand.DATASET
+    elif not flags:
+        mask = MaskBand.BAND
+    return RasterFile(
+        path=path,
+        grid=grid,
+        dtype=str(dataset.dtypes[0]),
+        count=dataset.count,
+        block_shape=dataset.block_shapes[0],
+        mask_band=mask,
+        alpha_index=alpha[0] if alpha and dataset.count > 1 else None,
+        overviews=tuple(dataset.overviews(1)),
+    )
+
+
+def _names(
+    file: BandFile, dataset: DatasetReader, indexes: Sequence[int], alone: bool
+) -> Sequence[str]:
+    """Names the source gives, else the file's descriptions, else B1, B2 (or the file's name)."""
+    if len(file.band_names) >= len(indexes):
+        return file.band_names
+    described = [dataset.descriptions[index - 1] or "" for index in indexes]
+    if all(described) and len(set(described)) == len(described):
+        return described
+    stem = file.path.rpartition("/")[2].rpartition(".")[0]
+    prefix = "" if alone else f"{stem}_"
+    if len(indexes) == 1 and not alone:
+        return [stem]
+    return [f"{prefix}B{index}" for index in indexes]
+
+
+def _check_names(scene_id: str, bands: Sequence[Band]) -> None:
+    names = [band.name for band in bands]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.AMBIGUOUS_BAND,
+            f"two bands are called {', '.join(twice)}. Name the bands in the configuration.",
+        )
+
+
+def _first(values: Iterable[str | None]) -> str | None:
+    return next((value for value in values if value), None)

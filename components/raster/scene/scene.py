@@ -1,0 +1,136 @@
+"""What a scene is, as plain values: cheap to make, to compare and to send to a worker."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from components.raster.scene.grid import Grid
+from components.raster.scene.rejects import SceneRefusal, SceneRejected
+
+
+@dataclass(frozen=True)
+class BandFile:
+    """A file that a source names, before it is opened.
+
+    Attributes:
+        path: a local path or an https, s3 or gs URI.
+        band_names: names of its bands in order; empty takes them from the file.
+        common_names: names shared by sensors (`red`, `nir08`), in the same order; may be empty.
+    """
+
+    path: str
+    band_names: tuple[str, ...] = ()
+    common_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """A scene that a folder or a catalogue names: its files and what is known without them.
+
+    Attributes:
+        scene_id: unique among the scenes of a run; part of every tile's key.
+        acquired: ISO 8601 date or time, where the source knows it.
+    """
+
+    scene_id: str
+    files: tuple[BandFile, ...]
+    acquired: str | None = None
+    sensor: str | None = None
+    cloud_cover_percent: float | None = None
+
+
+class MaskBand(StrEnum):
+    """Whether a file has masks of its own beside its nodata values."""
+
+    NONE = "none"
+    DATASET = "dataset"
+    BAND = "band"
+
+
+@dataclass(frozen=True)
+class RasterFile:
+    """One file as its header describes it.
+
+    Attributes:
+        block_shape: (rows, columns) that are decoded at once.
+        alpha_index: the band (from 1) that says which pixels are valid, if there is one.
+        overviews: factors by which its smaller copies are reduced.
+    """
+
+    path: str
+    grid: Grid
+    dtype: str
+    count: int
+    block_shape: tuple[int, int]
+    mask_band: MaskBand
+    alpha_index: int | None
+    overviews: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band of a scene: where it is stored and what it is called.
+
+    Attributes:
+        index: position in its file, counted from 1 as GDAL does.
+        nodata: the value that stands for no measurement; may be NaN.
+    """
+
+    name: str
+    file: RasterFile
+    index: int
+    nodata: float | None = None
+    common_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One georeferenced acquisition; nothing of its pixels has been read.
+
+    Attributes:
+        acquired: ISO 8601 date or time of the acquisition, None when nothing tells it.
+        has_map: whether there is a CRS; without one its tiles have pixel coordinates only.
+    """
+
+    scene_id: str
+    bands: tuple[Band, ...]
+    acquired: str | None = None
+    sensor: str | None = None
+    cloud_cover_percent: float | None = None
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """The names of all bands, in order."""
+        return tuple(band.name for band in self.bands)
+
+    @property
+    def has_map(self) -> bool:
+        """Whether every band has a place on a map."""
+        return all(band.file.grid.crs is not None for band in self.bands)
+
+    def select(self, wanted: tuple[str | int, ...]) -> tuple[Band, ...]:
+        """Bands by name, by common name, or by position from 1; in the order they are wanted.
+
+        None wanted means all. Raises SceneRejected when one is missing or could be several.
+        """
+        return tuple(self._one(item) for item in wanted) if wanted else self.bands
+
+    def _one(self, item: str | int) -> Band:
+        if isinstance(item, int):
+            if 1 <= item <= len(self.bands):
+                return self.bands[item - 1]
+            raise self._rejected(SceneRefusal.UNKNOWN_BAND, f"no band {item} (they count from 1)")
+        named = [band for band in self.bands if band.name == item]
+        named = named or [band for band in self.bands if band.common_name == item]
+        if len(named) > 1:
+            names = ", ".join(band.name for band in named)
+            raise self._rejected(SceneRefusal.AMBIGUOUS_BAND, f"{item!r} could be {names}")
+        if not named:
+            raise self._rejected(SceneRefusal.UNKNOWN_BAND, f"no band {item!r}")
+        return named[0]
+
+    def _rejected(self, reason: SceneRefusal, what: str) -> SceneRejected:
+        have = ", ".join(
+            f"{band.name} ({band.common_name})" if band.common_name else band.name
+            for band in self.bands
+        )
+        return SceneRejected(self.scene_id, reason, f"{what}; it has {have}. Name one of these.")

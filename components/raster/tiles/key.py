@@ -1,0 +1,75 @@
+"""Which pixels of which scene: windows and the key that names a tile."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+_KEY = re.compile(r"^(?P<scene>.+)@(?P<row>-?\d+),(?P<col>-?\d+),(?P<height>\d+)x(?P<width>\d+)$")
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A rectangle of pixels, half open: rows row to row + height - 1. It may leave its raster."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 0 or self.width < 0:
+            raise ValueError(f"a window cannot be {self.height} x {self.width} pixels")
+
+    @property
+    def bottom(self) -> int:
+        """The first row below the window."""
+        return self.row + self.height
+
+    @property
+    def right(self) -> int:
+        """The first column to the right of the window."""
+        return self.col + self.width
+
+    @property
+    def area_px(self) -> int:
+        """How many pixels it has."""
+        return self.height * self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """(rows, columns) to index an array whose origin is the window's raster."""
+        return slice(self.row, self.bottom), slice(self.col, self.right)
+
+    def intersection(self, other: Self) -> "Window":
+        """The pixels that both windows have; of no height or width when there are none."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Window(row, col, max(bottom - row, 0), max(right - col, 0))
+
+    def relative_to(self, other: Self) -> "Window":
+        """The same pixels, counted from another window's upper left corner."""
+        return Window(self.row - other.row, self.col - other.col, self.height, self.width)
+
+
+@dataclass(frozen=True, order=True)
+class TileKey:
+    """What names a tile for ever: its scene and its window in the scene's grid (or its view's).
+
+    As text it is `scene@row,col,heightxwidth`, for `image/key`.
+    """
+
+    scene_id: str
+    window: Window
+
+    def __str__(self) -> str:
+        place = self.window
+        return f"{self.scene_id}@{place.row},{place.col},{place.height}x{place.width}"
+
+    @classmethod
+    def parse(cls, text: str) -> "TileKey":
+        """The key that `str` wrote. Raises ValueError for any other text."""
+        match = _KEY.match(text)
+        if not match:
+            raise ValueError(f"{text!r} is no tile key (scene@row,col,heightxwidth)")
+        numbers = (int(match[name]) for name in ("row", "col", "height", "width"))
+        return cls(match["scene"], Window(*numbers))

@@ -1,0 +1,54 @@
+"""Ranges of a plan that workers take, each made of whole blocks where it can be."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from components.raster.tiles.key import TileKey
+from components.raster.tiles.tiling import TilePlan
+
+
+@dataclass(frozen=True)
+class PlanPart:
+    """A rectangle of a plan's lattice: half-open ranges of its rows and columns of tiles."""
+
+    plan: TilePlan
+    rows: range
+    cols: range
+
+    def keys(self) -> Iterator[TileKey]:
+        """The tiles of the part, by rows."""
+        for row_number in self.rows:
+            yield from self.plan.keys_in_row(row_number, self.cols)
+
+
+def whole(plan: TilePlan) -> PlanPart:
+    """The plan in one part."""
+    return PlanPart(plan, range(len(plan.rows)), range(len(plan.cols)))
+
+
+def plan_parts(plan: TilePlan, count: int, block_shape: tuple[int, int]) -> tuple[PlanPart, ...]:
+    """Splits a plan into about `count` parts that decode as few blocks twice as possible.
+
+    Parts end where tiles begin in a new row of blocks (and, if that gives too few, in a new
+    column of blocks), so there are fewer than `count` when the scene has fewer blocks.
+    Together the parts hold every tile once.
+    """
+    if count < 1:
+        raise ValueError(f"a plan cannot be split into {count} parts")
+    rows = _ranges(plan.rows, block_shape[0], count)
+    cols = _ranges(plan.cols, block_shape[1], -(-count // len(rows)))
+    return tuple(PlanPart(plan, row_range, col_range) for row_range in rows for col_range in cols)
+
+
+def _ranges(starts: Sequence[int], block_px: int, count: int) -> list[range]:
+    """At most `count` ranges of about equal length, cut where a start is in a new block."""
+    cuts = [
+        number
+        for number in range(1, len(starts))
+        if starts[number] // block_px != starts[number - 1] // block_px
+    ]
+    wanted = [round(len(starts) * part / count) for part in range(1, count)]
+    chosen = sorted({min(cuts, key=lambda cut: abs(cut - at)) for at in wanted} if cuts else set())
+    edges = [0, *chosen, len(starts)]
+    return [range(start, end) for start, end in pairwise(edges)]

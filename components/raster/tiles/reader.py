@@ -1,0 +1,178 @@
+"""Pixels and masks of windows of a view, from files that one thread holds open."""
+
+from contextlib import ExitStack
+from typing import Self
+
+import numpy as np
+from rasterio.enums import Resampling
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window as RasterioWindow
+
+from components.raster.scene.gdal import gdal_env, open_raster
+from components.raster.scene.grid import Grid, crs_of, reproject
+from components.raster.scene.scene import MaskBand, RasterFile
+from components.raster.tiles.key import Window
+from components.raster.tiles.valid_mask import (
+    Mask,
+    Pixels,
+    combine,
+    stored_nodata,
+    valid_by_value,
+)
+from components.raster.tiles.view import WARPED_BLOCK_PX, View
+
+#: How far from its exact place a warped pixel may be taken, in source pixels. GDAL's usual eighth
+#: shows when scenes are compared; projecting every pixel exactly is 20 times slower.
+WARP_ERROR_PX = 0.01
+#: The warper's buffers; more does not make windows of a few blocks faster.
+_WARP_MEMORY_MB = 64
+
+
+class ViewReader:
+    """Open files of a view. GDAL's handles are not shared between threads: make one for each.
+
+    Use it as a context manager. Opening and reading raise RasterioError or OSError.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._stack = ExitStack()
+        with gdal_env(view.files[0].path):
+            try:
+                self._files = [_OpenFile(view, file, self._stack) for file in view.files]
+            except BaseException:
+                self._stack.close()
+                raise
+        self._nodata = [stored_nodata(band.nodata, view.dtype) for band in view.bands]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the files."""
+        self._stack.close()
+
+    def read(self, window: Window) -> tuple[Pixels, Mask]:
+        """Pixels (H, W, C) and valid mask (H, W) of a window that lies within the view's grid."""
+        if self._view.resampling is None:
+            return self._read_once(window)
+        return self._read_blocks(window)
+
+    def _read_once(self, window: Window) -> tuple[Pixels, Mask]:
+        shape = (window.height, window.width, len(self._view.bands))
+        pixels = np.empty(shape, self._view.dtype)
+        # Strides are honoured: GDAL writes (H, W, C) directly, and nothing is transposed later.
+        planes = pixels.transpose(2, 0, 1)
+        with gdal_env(self._view.files[0].path):
+            for file in self._files:
+                file.read_into(planes, window)
+            valid = valid_by_value(pixels, self._nodata, self._view.valid_when)
+            for file in self._files:
+                file.restrict(valid, window, self._view)
+        return pixels, valid
+
+    def _read_blocks(self, window: Window) -> tuple[Pixels, Mask]:
+        """A window put together from whole blocks of the grid.
+
+        What GDAL warps depends, in the last digit, on the window it is asked for. Asking for the
+        same windows always makes a pixel's value depend on its place alone.
+        """
+        step, grid = WARPED_BLOCK_PX, self._view.grid
+        extent = Window(0, 0, grid.height_px, grid.width_px)
+        pixels = np.empty((window.height, window.width, len(self._view.bands)), self._view.dtype)
+        valid = np.empty(pixels.shape[:2], np.bool_)
+        for row in range(window.row // step * step, window.bottom, step):
+            for col in range(window.col // step * step, window.right, step):
+                block = Window(row, col, step, step).intersection(extent)
+                shared = block.intersection(window)
+                found = self._read_once(block)
+                here, there = shared.relative_to(window).slices, shared.relative_to(block).slices
+                pixels[here], valid[here] = found[0][there], found[1][there]
+        return pixels, valid
+
+
+class _OpenFile:
+    """One file of a view: which of its bands go where."""
+
+    def __init__(self, view: View, file: RasterFile, stack: ExitStack) -> None:
+        placed = [(i, band) for i, band in enumerate(view.bands) if band.file == file]
+        self._places = [place for place, _ in placed]
+        self._indexes = [band.index for _, band in placed]
+        source = stack.enter_context(open_raster(file.path))
+        self._alpha = file.alpha_index
+        self._mask_band = file.mask_band
+        self._dataset: DatasetReader | WarpedVRT = source
+        if view.resampling is not None:
+            self._dataset = stack.enter_context(_warped(source, view, file, placed[0][1].nodata))
+            self._mask_band = MaskBand.NONE
+            if self._dataset.count > source.count:
+                self._alpha = self._dataset.count
+
+    def read_into(self, planes: Pixels, window: Window) -> None:
+        place = self._places
+        if place == list(range(place[0], place[0] + len(place))):
+            out = planes[place[0] : place[0] + len(place)]
+            self._dataset.read(self._indexes, window=_rasterio(window), out=out)
+        else:
+            planes[place] = self._dataset.read(
+                self._indexes, window=_rasterio(window), out_dtype=planes.dtype
+            )
+
+    def restrict(self, valid: Mask, window: Window, view: View) -> None:
+        """Takes away from a mask what the file's own masks rule out."""
+        where = _rasterio(window)
+        if self._alpha is not None:
+            valid &= self._dataset.read(self._alpha, window=where) != 0
+        if self._mask_band is MaskBand.DATASET:
+            valid &= self._dataset.read_masks(self._indexes[0], window=where) != 0
+        elif self._mask_band is MaskBand.BAND:
+            masks = self._dataset.read_masks(self._indexes, window=where) != 0
+            valid &= combine(iter(masks), view.valid_when)
+
+
+def _warped(source: DatasetReader, view: View, file: RasterFile, nodata: float | None) -> WarpedVRT:
+    """A file on the view's grid. Its edges are told by nodata, or else by an alpha band."""
+    stored = stored_nodata(nodata, file.dtype)
+    if stored is None and np.dtype(file.dtype).kind == "f":
+        stored = np.dtype(file.dtype).type(np.nan)
+    grid = view.grid
+    assert view.resampling is not None
+    assert grid.crs is not None
+    row_step, col_step = source_steps(file.grid, grid)
+    return WarpedVRT(
+        source,
+        crs=crs_of(grid.crs),
+        transform=grid.transform,
+        width=grid.width_px,
+        height=grid.height_px,
+        resampling=Resampling[view.resampling],
+        src_nodata=None if stored is None else float(stored),
+        nodata=None if stored is None else float(stored),
+        add_alpha=stored is None and file.alpha_index is None,
+        tolerance=WARP_ERROR_PX,
+        warp_mem_limit=_WARP_MEMORY_MB,
+        # GDAL would else work out the reach of its filters anew for each window.
+        XSCALE=1 / col_step,
+        YSCALE=1 / row_step,
+    )
+
+
+def source_steps(source: Grid, target: Grid) -> tuple[float, float]:
+    """How many source pixels one target pixel's (row, column) step is, at the target's centre."""
+    assert source.crs is not None
+    assert target.crs is not None
+    row, col = target.height_px / 2, target.width_px / 2
+    rows, cols = np.array([row, row + 1, row]), np.array([col, col, col + 1])
+    xs, ys = reproject(target.crs, source.crs, *target.to_map(rows, cols))
+    found = np.stack(source.to_pixels(xs, ys))
+    down, right = np.hypot(*(found[:, 1] - found[:, 0])), np.hypot(*(found[:, 2] - found[:, 0]))
+    steps = [float(step) if np.isfinite(step) and step > 0 else 1.0 for step in (down, right)]
+    return steps[0], steps[1]
+
+
+def _rasterio(window: Window) -> RasterioWindow:
+    return RasterioWindow(window.col, window.row, window.width, window.height)

@@ -1,0 +1,241 @@
+"""Tiles from a plan: blocks are decoded once, ahead, on every core; tiles are cut out of them.
+
+What is alive at once are the blocks under one row of tiles and the next, over a bounded width, so
+memory depends on the size of tiles and blocks and not on the size of the scene. (A file stored in
+strips has blocks as wide as itself; there memory grows with its width, not with its height.)
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from components.raster.scene.gdal import READ_ERRORS, reason_of
+from components.raster.tiles.key import TileKey, Window
+from components.raster.tiles.parts import PlanPart
+from components.raster.tiles.reader import ViewReader
+from components.raster.tiles.tile import Tile, TileRefusal, TileReject
+from components.raster.tiles.valid_mask import Mask, Pixels, stored_nodata
+from components.raster.tiles.view import View
+
+#: Decoded pixels that are kept at once, about.
+MEMORY_BYTES = 96 * 2**20
+#: The least that one call to GDAL reads: small blocks are read in groups.
+_UNIT_BYTES = 2**20
+
+_Unit = tuple[int, int]
+_Block = tuple[Pixels, Mask]
+
+
+def read_tiles(
+    view: View,
+    part: PlanPart,
+    *,
+    min_valid_fraction: float = 0.0,
+    threads: int | None = None,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Iterator[Tile | TileReject]:
+    """The tiles of a part of a plan, or why there is none, each once.
+
+    They come in a fixed order: by columns of blocks when the scene is wider than the memory
+    allows, then by rows. A block that cannot be read costs the tiles that need it and no others.
+
+    Args:
+        view: bands and grid; the plan must have been made for its grid.
+        part: which tiles.
+        min_valid_fraction: tiles with a smaller one become rejects.
+        threads: that decode; None takes one for each core.
+        memory_bytes: decoded pixels to keep, about; the least is what two rows of tiles need.
+
+    Raises:
+        ValueError: the plan is another grid's.
+        RasterioError, OSError: a file could be opened when it was probed and now cannot.
+    """
+    plan = part.plan
+    if (plan.height_px, plan.width_px) != (view.grid.height_px, view.grid.width_px):
+        raise ValueError(f"the plan of {plan.scene_id} was made for another grid")
+    units = unit_shape(view)
+    with _Decoder(view, units, threads or os.cpu_count() or 1) as decoder:
+        for cols in _chunks(view, part, units, memory_bytes):
+            yield from _read_columns(view, part, cols, decoder, min_valid_fraction)
+
+
+def read_window(view: View, window: Window) -> tuple[Pixels, Mask]:
+    """Pixels (H, W, C) and valid mask (H, W) of any window; outside of the scene it is padding."""
+    extent = Window(0, 0, view.grid.height_px, view.grid.width_px)
+    inside = window.intersection(extent)
+    pixels, valid = _padding(view, window)
+    if inside.area_px:
+        with ViewReader(view) as reader:
+            found = reader.read(inside)
+        where = inside.relative_to(window).slices
+        pixels[where], valid[where] = found
+    return pixels, valid
+
+
+def unit_shape(view: View) -> tuple[int, int]:
+    """(rows, columns) read by one call: a block, or several when blocks are small."""
+    rows, cols = view.block_shape
+    rows, cols = min(rows, view.grid.height_px), min(cols, view.grid.width_px)
+    while rows * cols * view.pixel_bytes < _UNIT_BYTES:
+        if cols < rows and cols < view.grid.width_px:
+            cols *= 2
+        elif rows < view.grid.height_px:
+            rows *= 2
+        elif cols < view.grid.width_px:
+            cols *= 2
+        else:
+            break
+    return rows, cols
+
+
+class _Decoder:
+    """Decodes units in threads; each thread has its own handles."""
+
+    def __init__(self, view: View, unit: tuple[int, int], threads: int) -> None:
+        self._view, self._unit = view, unit
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._own = threading.local()
+        self._readers: list[ViewReader] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "_Decoder":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for reader in self._readers:
+            reader.close()
+
+    def submit(self, unit: _Unit) -> "Future[_Block]":
+        return self._pool.submit(self._decode, unit)
+
+    def window(self, unit: _Unit) -> Window:
+        """The pixels of a unit, cut to the grid."""
+        rows, cols = self._unit
+        extent = Window(0, 0, self._view.grid.height_px, self._view.grid.width_px)
+        return Window(unit[0] * rows, unit[1] * cols, rows, cols).intersection(extent)
+
+    def units_of(self, window: Window) -> Iterator[_Unit]:
+        """The units that a tile needs."""
+        rows, cols = self._unit
+        extent = Window(0, 0, self._view.grid.height_px, self._view.grid.width_px)
+        inside = window.intersection(extent)
+        for row in range(inside.row // rows, -(-inside.bottom // rows)):
+            for col in range(inside.col // cols, -(-inside.right // cols)):
+                yield row, col
+
+    def _decode(self, unit: _Unit) -> _Block:
+        return self._reader().read(self.window(unit))
+
+    def _reader(self) -> ViewReader:
+        if not hasattr(self._own, "reader"):
+            self._own.reader = ViewReader(self._view)
+            with self._lock:
+                self._readers.append(self._own.reader)
+        reader: ViewReader = self._own.reader
+        return reader
+
+
+def _chunks(
+    view: View, part: PlanPart, unit: tuple[int, int], memory_bytes: int
+) -> Iterator[range]:
+    """Ranges of tile columns whose blocks fit into memory while rows of tiles pass through."""
+    plan = part.plan
+    step = plan.rows[1] - plan.rows[0] if len(plan.rows) > 1 else plan.size_px
+    alive_px = min((-(-(plan.size_px + step) // unit[0]) + 1) * unit[0], plan.height_px)
+    width_px = max(memory_bytes // (alive_px * view.pixel_bytes), unit[1])
+    start = part.cols.start
+    for number in part.cols:
+        right = min(plan.cols[number] + plan.size_px, plan.width_px)
+        left = plan.cols[start] // unit[1] * unit[1]
+        # A chunk ends where tiles begin in a new column of units, so few are read twice.
+        new_unit = (
+            number > start and plan.cols[number] // unit[1] != plan.cols[number - 1] // unit[1]
+        )
+        if new_unit and right - left > width_px:
+            yield range(start, number)
+            start = number
+    yield range(start, part.cols.stop)
+
+
+def _read_columns(
+    view: View, part: PlanPart, cols: range, decoder: _Decoder, min_valid_fraction: float
+) -> Iterator[Tile | TileReject]:
+    """All rows of tiles of some columns; the next row's blocks are decoded meanwhile."""
+    plan = part.plan
+    alive: dict[_Unit, Future[_Block]] = {}
+    rows = (keys for number in part.rows if (keys := list(plan.keys_in_row(number, cols))))
+    current = next(rows, None)
+    while current:
+        following = next(rows, None)
+        for key in [*current, *(following or [])]:
+            for unit in decoder.units_of(key.window):
+                if unit not in alive:
+                    alive[unit] = decoder.submit(unit)
+        yield from _cut_out(view, current, alive, decoder, min_valid_fraction)
+        top = following[0].window.row if following else plan.height_px
+        for unit in [unit for unit in alive if decoder.window(unit).bottom <= top]:
+            del alive[unit]
+        current = following
+
+
+def _cut_out(
+    view: View,
+    keys: list[TileKey],
+    alive: dict[_Unit, "Future[_Block]"],
+    decoder: _Decoder,
+    min_valid_fraction: float,
+) -> Iterator[Tile | TileReject]:
+    lonlats = _centres(view, keys)
+    for key, lonlat in zip(keys, lonlats, strict=True):
+        try:
+            pixels, valid = _assemble(view, key.window, alive, decoder)
+        except READ_ERRORS as error:
+            yield TileReject(key, TileRefusal.UNREADABLE_BLOCK, reason_of(error))
+            continue
+        transform = view.grid.window_transform(key.window.row, key.window.col)
+        tile = Tile(key, pixels, valid, transform, view.grid.crs, lonlat)
+        if min_valid_fraction and tile.valid_fraction < min_valid_fraction:
+            found = f"{tile.valid_fraction:.3f} of it is valid, less than {min_valid_fraction:g}"
+            yield TileReject(key, TileRefusal.TOO_LITTLE_VALID, found)
+        else:
+            yield tile
+
+
+def _assemble(
+    view: View, window: Window, alive: dict[_Unit, "Future[_Block]"], decoder: _Decoder
+) -> _Block:
+    """A tile of its own memory, so that keeping it does not keep the blocks it came from."""
+    extent = Window(0, 0, view.grid.height_px, view.grid.width_px)
+    if window.intersection(extent) != window:
+        pixels, valid = _padding(view, window)
+    else:
+        pixels = np.empty((window.height, window.width, len(view.bands)), view.dtype)
+        valid = np.empty((window.height, window.width), np.bool_)
+    for unit in decoder.units_of(window):
+        there = decoder.window(unit)
+        shared = there.intersection(window)
+        block_pixels, block_valid = alive[unit].result()
+        source, target = shared.relative_to(there).slices, shared.relative_to(window).slices
+        pixels[target] = block_pixels[source]
+        valid[target] = block_valid[source]
+    return pixels, valid
+
+
+def _padding(view: View, window: Window) -> _Block:
+    """A window of nothing: each band's nodata value, or 0, and no valid pixel."""
+    fill = [stored_nodata(band.nodata, view.dtype) for band in view.bands]
+    pixels = np.empty((window.height, window.width, len(fill)), view.dtype)
+    pixels[...] = np.array([0 if value is None else value for value in fill], view.dtype)
+    return pixels, np.zeros((window.height, window.width), np.bool_)
+
+
+def _centres(view: View, keys: list[TileKey]) -> list[tuple[float, float]]:
+    """Longitude and latitude of the tiles' centres, projected together."""
+    rows = np.array([key.window.row + key.window.height / 2 for key in keys])
+    cols = np.array([key.window.col + key.window.width / 2 for key in keys])
+    lons, lats = view.grid.to_lonlat(rows, cols)
+    return list(zip(lons.tolist(), lats.tolist(), strict=True))

@@ -1,0 +1,103 @@
+"""A tile: pixels with everything that says what and where they are."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+from affine import Affine
+
+from components.raster.scene.grid import Grid
+from components.raster.tiles.key import TileKey
+from components.raster.tiles.valid_mask import Mask, Pixels
+
+
+class TileRefusal(StrEnum):
+    """The reason codes of single tiles."""
+
+    UNREADABLE_BLOCK = "unreadable_block"
+    TOO_LITTLE_VALID = "too_little_valid"
+
+
+@dataclass(frozen=True)
+class TileReject:
+    """A tile that was planned and cannot be used."""
+
+    key: TileKey
+    reason: TileRefusal
+    detail: str
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A cut-out of a scene.
+
+    Attributes:
+        key: scene and window.
+        pixels: (H, W, C) in the view's dtype. Where the window leaves the scene they are the
+            bands' nodata value, or 0.
+        valid: (H, W), True where all (or any, as the view says) bands were measured.
+        transform: exact affine of this tile: (column, row) to map coordinates.
+        crs: as in the grid; None for pixel coordinates.
+        lonlat: WGS84 longitude and latitude of the centre in degrees; NaN without a CRS.
+    """
+
+    key: TileKey
+    pixels: Pixels
+    valid: Mask
+    transform: Affine
+    crs: str | None
+    lonlat: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        window = self.key.window
+        if self.pixels.ndim != 3 or self.pixels.shape[:2] != (window.height, window.width):
+            raise ValueError(f"{self.key} cannot have pixels of shape {self.pixels.shape}")
+        if self.valid.shape != self.pixels.shape[:2] or self.valid.dtype != np.bool_:
+            raise ValueError(f"{self.key} needs a boolean mask of {self.pixels.shape[:2]}")
+
+    @property
+    def valid_fraction(self) -> float:
+        """Share of its pixels that are valid, 0 to 1; padding is not."""
+        return float(np.count_nonzero(self.valid)) / self.valid.size
+
+    @property
+    def grid(self) -> Grid:
+        """The tile as a grid of its own."""
+        return Grid(self.key.window.height, self.key.window.width, self.transform, self.crs)
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """(left, bottom, right, top) in map coordinates."""
+        return self.grid.bounds(0, 0, self.key.window.height, self.key.window.width)
+
+
+@dataclass(frozen=True)
+class BandStatistics:
+    """What the valid pixels of each band look like; NaN where there are none."""
+
+    mean: tuple[float, ...]
+    stddev: tuple[float, ...]
+    minimum: tuple[float, ...]
+    maximum: tuple[float, ...]
+
+
+def band_statistics(pixels: Pixels, valid: Mask) -> BandStatistics:
+    """Statistics of (H, W, C) pixels over valid ones only; population standard deviation."""
+    bands = pixels.shape[2]
+    if not valid.any():
+        nothing = (float("nan"),) * bands
+        return BandStatistics(nothing, nothing, nothing, nothing)
+    chosen: npt.NDArray[np.float64] = (
+        pixels.reshape(-1, bands) if valid.all() else pixels[valid]
+    ).astype(np.float64)
+    return BandStatistics(
+        mean=_floats(chosen.mean(axis=0)),
+        stddev=_floats(chosen.std(axis=0)),
+        minimum=_floats(chosen.min(axis=0)),
+        maximum=_floats(chosen.max(axis=0)),
+    )
+
+
+def _floats(values: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

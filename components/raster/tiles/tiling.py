@@ -1,0 +1,175 @@
+"""Where the tiles of a scene lie, from its size alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import shapely
+from pydantic import Field
+
+from components.raster.frozen import Frozen
+from components.raster.scene.grid import Grid
+from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.tiles.key import TileKey, Window
+
+Edge = Literal["pad", "snap", "drop"]
+AreaRule = Literal["intersects", "centre", "within"]
+
+
+class Tiling(Frozen):
+    """Size and spacing of tiles and what happens at a scene's edge."""
+
+    size_px: int = Field(default=64, ge=1, le=16384, description="rows and columns of a tile")
+    stride_px: int | None = Field(
+        default=None, ge=1, description="from tile to tile; not set: the size (no overlap)"
+    )
+    edge: Edge = Field(
+        default="pad",
+        description="The last tile of a row or column, where it stands over the scene's edge. "
+        "pad: filled up with nodata; snap: moved inwards, so it overlaps more; drop: left out.",
+    )
+    area_rule: AreaRule = Field(
+        default="intersects",
+        description="Which tiles belong to an area of interest: those that share ground with it, "
+        "those whose centre is in it, or those wholly in it.",
+    )
+    min_valid_fraction: float = Field(
+        default=0.0, ge=0, le=1, description="tiles with fewer valid pixels are rejected"
+    )
+
+    @property
+    def step_px(self) -> int:
+        """The stride that counts."""
+        return self.stride_px or self.size_px
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether neighbouring tiles of a scene share pixels."""
+        return self.step_px < self.size_px or self.edge == "snap"
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """The tiles of one scene: a lattice, and an area that thins it out.
+
+    Tiles are made when they are asked for; a plan of a million tiles is as small as one of ten.
+
+    Attributes:
+        rows: the first rows of the lattice's tiles, rising.
+        cols: the first columns.
+        area: WKB of the area of interest in pixel coordinates (x = column, y = row), or None.
+    """
+
+    scene_id: str
+    height_px: int
+    width_px: int
+    size_px: int
+    rows: tuple[int, ...]
+    cols: tuple[int, ...]
+    area: bytes | None = None
+    area_rule: AreaRule = "intersects"
+
+    @property
+    def lattice_count(self) -> int:
+        """Tiles of the whole lattice, before the area thins it out."""
+        return len(self.rows) * len(self.cols)
+
+    @property
+    def extent(self) -> Window:
+        """The pixels that exist."""
+        return Window(0, 0, self.height_px, self.width_px)
+
+    def window(self, row_number: int, col_number: int) -> Window:
+        """The window of the lattice's tile in a row and column of tiles."""
+        return Window(self.rows[row_number], self.cols[col_number], self.size_px, self.size_px)
+
+    def keys(self) -> Iterator[TileKey]:
+        """All tiles of the plan, by rows."""
+        for row_number in range(len(self.rows)):
+            yield from self.keys_in_row(row_number, range(len(self.cols)))
+
+    def keys_in_row(self, row_number: int, col_numbers: range) -> Iterator[TileKey]:
+        """The tiles of one row of the lattice that belong to the plan."""
+        windows = [self.window(row_number, number) for number in col_numbers]
+        for window, kept in zip(windows, self._in_area(windows), strict=True):
+            if kept:
+                yield TileKey(self.scene_id, window)
+
+    def _in_area(self, windows: list[Window]) -> list[bool]:
+        if self.area is None:
+            return [True] * len(windows)
+        area = shapely.from_wkb(self.area)
+        shapely.prepare(area)
+        if self.area_rule == "centre":
+            xs = [(window.col + window.right) / 2 for window in windows]
+            ys = [(window.row + window.bottom) / 2 for window in windows]
+            return [bool(found) for found in shapely.contains_xy(area, xs, ys)]
+        boxes = [shapely.box(w.col, w.row, w.right, w.bottom) for w in windows]
+        if self.area_rule == "within":
+            return [bool(found) for found in shapely.covers(area, boxes)]
+        shared = shapely.intersects(area, boxes) & ~shapely.touches(area, boxes)
+        return [bool(found) for found in shared]
+
+
+def starts(length_px: int, size_px: int, stride_px: int, edge: Edge) -> tuple[int, ...]:
+    """Where tiles begin along one axis of a raster.
+
+    Multiples of the stride, up to the first tile that reaches the end; the edge policy then
+    pads, moves or drops the one that stands over. With `pad` and `snap` every pixel is in a tile
+    unless the stride is larger than the size, which leaves the gaps that were asked for.
+    """
+    last = max(length_px - size_px, 0)
+    count = min(-(-last // stride_px) + 1, -(-length_px // stride_px))
+    regular = [number * stride_px for number in range(count)]
+    if edge == "pad":
+        return tuple(regular)
+    if size_px > length_px:
+        return ()
+    if edge == "drop":
+        return tuple(start for start in regular if start <= last)
+    return tuple(dict.fromkeys(min(start, last) for start in regular))
+
+
+def plan_tiles(
+    scene_id: str,
+    grid: Grid,
+    tiling: Tiling,
+    *,
+    area: shapely.Geometry | None = None,
+    within: Window | None = None,
+) -> TilePlan:
+    """The tiles of a scene, from its grid alone; no pixel is read.
+
+    Args:
+        scene_id: goes into every key.
+        grid: of the scene or of its warped view.
+        tiling: sizes and policies.
+        area: keeps the tiles in it, in pixel coordinates of the grid (see `areas.area_in_pixels`).
+        within: begins the lattice at this window's corner and ends it at its edges, instead of the
+            scene's. The edge policy then holds for the window; tiles show what lies beyond it.
+
+    Raises:
+        SceneRejected: the scene has no tile under this tiling.
+    """
+    extent = Window(0, 0, grid.height_px, grid.width_px)
+    inside = extent if within is None else within.intersection(extent)
+    size, step, edge = tiling.size_px, tiling.step_px, tiling.edge
+    rows = starts(inside.height, size, step, edge) if inside.height else ()
+    cols = starts(inside.width, size, step, edge) if inside.width else ()
+    if not rows or not cols:
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.SMALLER_THAN_TILE,
+            f"{inside.height} x {inside.width} pixels hold no tile of {size} x {size}. "
+            "Choose edge: pad, or smaller tiles.",
+        )
+    return TilePlan(
+        scene_id=scene_id,
+        height_px=grid.height_px,
+        width_px=grid.width_px,
+        size_px=size,
+        rows=tuple(inside.row + start for start in rows),
+        cols=tuple(inside.col + start for start in cols),
+        area=None if area is None else shapely.to_wkb(area),
+        area_rule=tiling.area_rule,
+    )

@@ -1,0 +1,240 @@
+"""What is read of a scene: some of its bands, as they are or warped onto another grid."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from affine import Affine
+from pydantic import Field
+from rasterio.errors import RasterioError
+from rasterio.warp import calculate_default_transform, transform_bounds
+
+from components.raster.frozen import Frozen
+from components.raster.scene.grid import Grid, crs_of, crs_text, differences
+from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scene import Band, MaskBand, RasterFile, Scene
+
+ResamplingName = Literal[
+    "nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode", "max", "min"
+]
+ValidWhen = Literal["all", "any"]
+
+#: Windows of a warped view are computed in blocks of this many rows and columns.
+WARPED_BLOCK_PX = 512
+
+
+class Warp(Frozen):
+    """Onto which grid scenes are warped. What is not set stays as the scene has it."""
+
+    crs: str | None = Field(default=None, description="such as EPSG:32632; anything PROJ reads")
+    gsd_m: float | None = Field(
+        default=None, gt=0, description="metres from pixel to pixel; the target must be metric"
+    )
+    resampling: ResamplingName = "bilinear"
+    like_band: str | int | None = Field(
+        default=None,
+        description="Warp all bands onto the grid of this one, for scenes whose bands differ in "
+        "pixel size. With crs or gsd_m it only says which band's grid is the starting point.",
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """Bands of a scene on one grid; the plan of tiles and the reader both start from it.
+
+    Attributes:
+        resampling: how pixels come onto the grid; None when they are the files' own.
+        dtype: of the tiles; every band's values fit in it unchanged.
+        valid_when: whether `all` bands or `any` band must be measured for a pixel to be valid.
+    """
+
+    scene: Scene
+    bands: tuple[Band, ...]
+    grid: Grid
+    dtype: str
+    resampling: ResamplingName | None = None
+    valid_when: ValidWhen = "all"
+
+    @property
+    def files(self) -> tuple[RasterFile, ...]:
+        """The files that hold the bands, each once."""
+        return tuple(dict.fromkeys(band.file for band in self.bands))
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """(rows, columns) that are best read at once."""
+        if self.resampling is not None:
+            return WARPED_BLOCK_PX, WARPED_BLOCK_PX
+        return max(file.block_shape for file in self.files)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Memory of one pixel with all bands and its mask."""
+        return len(self.bands) * np.dtype(self.dtype).itemsize + 1
+
+
+def view_scene(
+    scene: Scene,
+    wanted: tuple[str | int, ...] = (),
+    *,
+    warp: Warp | None = None,
+    dtype: str | None = None,
+    valid_when: ValidWhen = "all",
+) -> View:
+    """Chooses bands and a grid.
+
+    Args:
+        scene: whose files are read.
+        wanted: bands by name, common name or position from 1, in this order; empty means all.
+        warp: the grid to warp to; None, or one that is the scene's own, leaves pixels untouched.
+        dtype: a wider one for the tiles. Bands of differing dtypes need it.
+        valid_when: see `View`.
+
+    Raises:
+        SceneRejected: a band is missing, the bands do not share a grid or a dtype, the dtype
+            would not keep every value, or the grid cannot be reached.
+    """
+    bands = scene.select(wanted)
+    source, target, needs_warp = _grids(scene, bands, warp)
+    if needs_warp:
+        assert warp is not None
+        _check_masks(scene.scene_id, bands)
+    return View(
+        scene=scene,
+        bands=bands,
+        grid=target if needs_warp else source,
+        dtype=_dtype(scene.scene_id, bands, dtype),
+        resampling=warp.resampling if warp is not None and needs_warp else None,
+        valid_when=valid_when,
+    )
+
+
+def view_on(scene: Scene, grid: Grid, band: str | int = 1) -> View:
+    """One band of a scene of classes on another scene's grid, each pixel the nearest class.
+
+    A scene without a map is taken to lie on the grid pixel by pixel when it has its size.
+
+    Raises:
+        SceneRejected: it has no map and another size, or no such band.
+    """
+    bands = scene.select((band,))
+    own = bands[0].file.grid
+    same_size = (own.height_px, own.width_px) == (grid.height_px, grid.width_px)
+    if same_size and (own.crs is None or not differences([own, grid])):
+        return View(scene, bands, grid, bands[0].file.dtype)
+    if own.crs is None or grid.crs is None:
+        raise SceneRejected(
+            scene.scene_id,
+            SceneRefusal.NO_CRS,
+            f"its {own.height_px} x {own.width_px} pixels have no place on a map, and the scene "
+            f"has {grid.height_px} x {grid.width_px}, so they cannot be laid on each other.",
+        )
+    return View(scene, bands, grid, bands[0].file.dtype, resampling="nearest")
+
+
+def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
+    """The grid that a scene is warped onto: north up, its origin on whole multiples of the GSD.
+
+    Scenes that are warped to the same CRS and GSD therefore share one lattice of pixels.
+    The extent is the smallest such rectangle that holds the scene.
+
+    Raises:
+        SceneRejected: there is no such grid.
+    """
+    if source.crs is None:
+        raise SceneRejected(
+            scene_id, SceneRefusal.NO_CRS, "without a coordinate reference system it has no warp."
+        )
+    crs = crs_text(crs_of(warp.crs)) if warp.crs else source.crs
+    assert crs is not None
+    try:
+        extent = source.bounds(0, 0, source.height_px, source.width_px)
+        default, _, _ = calculate_default_transform(
+            crs_of(source.crs), crs_of(crs), source.width_px, source.height_px, *extent
+        )
+        edges = transform_bounds(crs_of(source.crs), crs_of(crs), *extent, densify_pts=101)
+    except RasterioError as error:
+        raise SceneRejected(scene_id, SceneRefusal.CANNOT_WARP, f"to {crs}: {error}") from error
+    step = warp.gsd_m or float(default.a)
+    if not all(math.isfinite(edge) for edge in edges):
+        raise SceneRejected(
+            scene_id, SceneRefusal.CANNOT_WARP, f"parts of it have no place in {crs}."
+        )
+    left, top = math.floor(edges[0] / step), math.ceil(edges[3] / step)
+    right, bottom = math.ceil(edges[2] / step), math.floor(edges[1] / step)
+    grid = Grid(top - bottom, right - left, Affine(step, 0, left * step, 0, -step, top * step), crs)
+    if warp.gsd_m is not None and not grid.is_metric:
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.NOT_METRIC,
+            f"gsd_m is in metres and {crs} is not. Choose a projected crs, such as a UTM zone.",
+        )
+    return grid
+
+
+def _grids(scene: Scene, bands: Sequence[Band], warp: Warp | None) -> tuple[Grid, Grid, bool]:
+    """(the bands' grid, the wanted one, whether they differ)."""
+    grids = [band.file.grid for band in bands]
+    differ = differences(grids)
+    if warp is None or (warp.like_band is None and differ):
+        if differ:
+            raise SceneRejected(
+                scene.scene_id,
+                SceneRefusal.BANDS_DIFFER_IN_GRID,
+                f"its bands differ in {' and '.join(differ)}. Choose bands of one size, or set "
+                "warp.like_band to the one whose grid the others are warped onto.",
+            )
+        return grids[0], grids[0], False
+    source = grids[0]
+    if warp.like_band is not None:
+        source = scene.select((warp.like_band,))[0].file.grid
+        differ = differ or differences([source, grids[0]])
+    if _is_already(source, warp):
+        return source, source, bool(differ)
+    return source, target_grid(scene.scene_id, source, warp), True
+
+
+def _is_already(grid: Grid, warp: Warp) -> bool:
+    """Whether a grid is what a warp asks for, so that its pixels can stay as they are."""
+    if warp.crs is not None and (grid.crs is None or crs_of(warp.crs) != crs_of(grid.crs)):
+        return False
+    if warp.gsd_m is None:
+        return warp.crs is None or not grid.is_rotated
+    steps = (grid.transform.a, -grid.transform.e)
+    close = all(math.isclose(step, warp.gsd_m, rel_tol=1e-9) for step in steps)
+    return grid.is_metric and not grid.is_rotated and close
+
+
+def _check_masks(scene_id: str, bands: Sequence[Band]) -> None:
+    for band in bands:
+        twice = band.nodata is not None and band.file.mask_band is MaskBand.DATASET
+        if twice or band.file.mask_band is MaskBand.BAND:
+            raise SceneRejected(
+                scene_id,
+                SceneRefusal.CANNOT_WARP,
+                f"{band.file.path} has a mask for each band, or a mask and a nodata value, and "
+                "GDAL warps with one of them only. Write it anew with one mask.",
+            )
+
+
+def _dtype(scene_id: str, bands: Sequence[Band], wanted: str | None) -> str:
+    found = sorted({band.file.dtype for band in bands})
+    if wanted is None and len(found) > 1:
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.BANDS_DIFFER_IN_DTYPE,
+            f"its bands are {', '.join(found)}. Set a dtype that holds them all, "
+            f"such as {np.result_type(*found)}.",
+        )
+    dtype = wanted or found[0]
+    lossy = [name for name in found if not np.can_cast(name, dtype, "safe")]
+    if lossy:
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.LOSSY_DTYPE,
+            f"{dtype} cannot hold every value of {', '.join(lossy)}. "
+            f"Set {np.result_type(dtype, *lossy)}, or leave the dtype out.",
+        )
+    return dtype
