@@ -84,13 +84,14 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, ...]:
     is_png = tf.equal(tf.strings.substr(encoded, 0, len(PNG_MAGIC)), PNG_MAGIC)
     is_jpeg = tf.equal(tf.strings.substr(encoded, 0, len(JPEG_MAGIC)), JPEG_MAGIC)
     length = tf.strings.length(encoded)
-    short, long = length < _LEAST_BYTES, length > spec.max_bytes
+    known, long = is_png | is_jpeg, length > spec.max_bytes
+    short = (known & (length < _LEAST_BYTES)) | (length == 0)
     # A graph runs its checks in any order, so that no file may fail two of them.
     checks = [
         _require(~short, Refusal.CORRUPT, "the file ends within its header"),
         _require(~long, Refusal.TOO_MANY_BYTES, f"the limit is {spec.max_bytes}"),
         _require(
-            is_png | is_jpeg | short | long,
+            known | short | long,
             Refusal.UNSUPPORTED_FORMAT,
             "the bytes are neither JPEG nor PNG",
         ),

@@ -76,12 +76,19 @@ def _walk_local(root: str, found: Contents) -> Iterator[tuple[str, str]]:
             continue
         for entry in entries:
             key = prefix + entry.name
-            is_folder = entry.is_dir()
+            is_folder = _is_folder(entry)
             if is_folder and not entry.name.startswith("."):
                 pending.append((key + "/", entry.path))
             # A folder named as an image goes through as one, so that its reject says what it is.
             if not is_folder or _suffix(entry.name) in IMAGE_SUFFIXES:
                 yield key, entry.path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a symbolic link to itself; reading it will say so
+        return False
 
 
 def _walk_remote(root: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,141 @@
+import json
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from components.ingest.config import IngestConfig, ManifestColumns, ManifestSource
+from components.ingest.listing import list_source
+from components.ingest.manifest import typed_column
+from components.ingest.reject import Reason
+from components.raster.errors import DataError
+
+COLUMNS = ManifestColumns(
+    uri="file", label="class", split="split", group="farm", slices=("region", "year", "gsd")
+)
+ROWS = [
+    {"file": "b/2.png", "class": "wheat", "split": "val", "farm": "", "region": "north"},
+    {"file": "a/1.jpg", "class": "rye", "split": "", "farm": "7", "region": "south"},
+]
+for row, year, gsd in zip(ROWS, (2020, 2021), (0.5, 10.0), strict=True):
+    row |= {"year": year, "gsd": gsd}
+
+
+def write(path, rows):
+    """The same rows in the format that the suffix names."""
+    if path.suffix == ".csv":
+        head = list(rows[0])
+        lines = [",".join(str(row[name]) for name in head) for row in rows]
+        path.write_text("\n".join([",".join(head), *lines]) + "\n")
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
+def listing(path, columns=COLUMNS, **options):
+    return list_source(
+        IngestConfig(source=ManifestSource(uri=str(path), columns=columns), **options)
+    )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_the_formats_say_the_same(tmp_path, suffix):
+    found = listing(write(tmp_path / f"m{suffix}", ROWS))
+    first, second = found.records
+    assert (first.key, first.uri) == ("a/1.jpg", str(tmp_path / "a/1.jpg"))
+    assert (first.label, first.split, first.group) == ("rye", None, "7")
+    assert first.slices == {"region": "south", "year": 2021, "gsd": 10.0}
+    assert (second.label, second.split, second.group) == ("wheat", "eval", None)
+    assert found.classes == ("rye", "wheat")
+
+
+def test_absolute_and_remote_files_are_their_own_keys(tmp_path):
+    rows = [
+        {"uri": "/data/x.jpg", "label": "a"},
+        {"uri": "gs://bucket/y.jpg", "label": "a"},
+        {"uri": "./sub/../z.jpg", "label": "a"},
+    ]
+    found = listing(write(tmp_path / "m.jsonl", rows), ManifestColumns())
+    assert {record.key: record.uri for record in found.records} == {
+        "/data/x.jpg": "/data/x.jpg",
+        "gs://bucket/y.jpg": "gs://bucket/y.jpg",
+        "z.jpg": f"{tmp_path}/./sub/../z.jpg",
+    }
+
+
+@pytest.mark.parametrize("several", ["b|a|", ["b", "a", "a"]])
+def test_several_labels(tmp_path, several):
+    columns = ManifestColumns(label=None, labels="tags")
+    found = listing(write(tmp_path / "m.jsonl", [{"uri": "x.jpg", "tags": several}]), columns)
+    assert found.records[0].labels == ("a", "b")
+    assert found.records[0].label is None
+    assert found.classes == ("a", "b")
+
+
+def test_bad_rows_are_rejects(tmp_path):
+    rows = [
+        {"uri": "good.jpg", "label": "a", "split": "train"},
+        {"uri": "", "label": "a", "split": ""},
+        {"uri": "unlabelled.jpg", "label": "", "split": ""},
+        {"uri": "odd.jpg", "label": "a", "split": "holdout"},
+        {"uri": "good.jpg", "label": "b", "split": ""},
+    ]
+    found = listing(write(tmp_path / "m.csv", rows), ManifestColumns(split="split"))
+    assert [record.label for record in found.records] == ["a"]
+    assert {(reject.key, reject.reason) for reject in found.rejects} == {
+        ("row 2", Reason.BAD_ROW),
+        ("unlabelled.jpg", Reason.NO_LABEL),
+        ("odd.jpg", Reason.UNKNOWN_SPLIT),
+        ("good.jpg", Reason.DUPLICATE_KEY),
+    }
+
+
+def test_the_order_of_the_rows_does_not_matter(tmp_path):
+    rows = [{"uri": f"{number % 7}.jpg", "label": f"c{number}"} for number in range(14)]
+    forward = listing(write(tmp_path / "m.csv", rows), ManifestColumns())
+    assert listing(write(tmp_path / "m.csv", rows[::-1]), ManifestColumns()) == forward
+    assert len(forward.rejects) == 7
+
+
+@pytest.mark.parametrize(
+    ("cells", "typed"),
+    [
+        (["1", "20", ""], [1, 20, None]),
+        (["1", "2.5"], [1.0, 2.5]),
+        (["007", "12"], ["007", "12"]),
+        (["1", "n/a"], ["1", "n/a"]),
+        (["inf", "1"], ["inf", "1"]),
+        ([1, None, 3], [1, None, 3]),
+        ([True, False], ["True", "False"]),
+        ([1.5, float("nan")], [1.5, None]),
+        (["2021-05-03"], ["2021-05-03"]),
+    ],
+)
+def test_a_slice_column_has_one_type(cells, typed):
+    found = typed_column(cells)
+    assert found == typed
+    assert [type(cell) for cell in found] == [type(cell) for cell in typed]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.csv", "path,label\nx.jpg,a\n", "has no column uri; it has label, path"),
+        ("m.jsonl", "{not json\n", "is not valid jsonl"),
+        ("m.jsonl", "[1]\n", "every line must hold one JSON object"),
+        ("m.parquet", "nothing", "is not valid parquet"),
+        ("m.xlsx", "", r"\.xlsx is none of \.csv \.jsonl \.parquet"),
+        ("m.csv", "", "no image with a known class"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_an_error(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=message):
+        listing(tmp_path / name, ManifestColumns())
+
+
+def test_a_missing_manifest_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"m\.csv cannot be read"):
+        listing(tmp_path / "m.csv")
