@@ -28,6 +28,57 @@ def prepare(folder: str) -> None:
     os.makedirs(os.path.join(folder, "stock"))
 
 
+def ours(folder: str, number: str) -> None:
+    """Our nodes for the work that stock TFX has nodes for: no gates, no infra check."""
+    from tfx.components.example_validator.component import ExampleValidator
+    from tfx.orchestration import metadata
+    from tfx.orchestration.pipeline import Pipeline
+
+    from components.baseline.component import Baseline
+    from components.evaluation.component import Evaluation
+    from components.ingest.component import Ingest
+    from components.push.component import Push
+    from components.schema.component import Schema
+    from components.statistics.component import Statistics
+    from pipelines.resolve import resolve
+    from pipelines.run_local import run_local
+    from pipelines.training import IN_PROCESS, trainer_node
+
+    config = _config(folder)
+    inputs = resolve(config)
+    root = os.path.join(folder, "ours", number)
+    ingest = Ingest(config.ingest, inputs.fingerprint)
+    examples = ingest.outputs["examples"]
+    statistics = Statistics(examples, config.statistics)
+    schema = Schema(statistics.outputs["statistics"], config.schema_, inputs.schema_sha256)
+    validator = ExampleValidator(statistics.outputs["statistics"], schema.outputs["schema"])
+    trainer = trainer_node(config, examples, schema.outputs["schema"])
+    baseline = Baseline(f"{root}-pushed", config.baseline)
+    evaluation = Evaluation(
+        examples, trainer.outputs["model"], config.evaluation, baseline.outputs["baseline"]
+    )
+    push = Push(
+        model=trainer.outputs["model"],
+        evaluation=evaluation.outputs["evaluation"],
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        baseline=baseline.outputs["baseline"],
+        config=config.push,
+        model_base=f"{root}-pushed",
+        fingerprint=inputs.fingerprint,
+    )
+    pipeline = Pipeline(
+        pipeline_name="tiny",
+        pipeline_root=root,
+        components=[ingest, statistics, schema, validator, trainer, baseline, evaluation, push],
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(
+            os.path.join(root, "metadata.sqlite")
+        ),
+        beam_pipeline_args=list(IN_PROCESS),
+    )
+    run_local(pipeline, number, lambda node: None)
+
+
 def stock(folder: str, number: str) -> None:
     """The same work by the components that come with TFX."""
     import tensorflow_model_analysis as tfma
@@ -134,4 +185,8 @@ def _config(folder: str) -> PipelineConfig:
 
 
 if __name__ == "__main__":
-    {"prepare": prepare, "ours": ours, "stock": stock}[sys.argv[1]](*sys.argv[2:])
+    side, folder, number = sys.argv[1:]
+    if side == "prepare":
+        prepare(folder)
+    else:
+        {"ours": ours, "stock": stock}[side](folder, number)

@@ -86,7 +86,7 @@ class _Run:
         from pipelines.run_local import run_local
         from pipelines.training import create_pipeline
 
-        pipeline = create_pipeline(self._config, inputs, self._record.run_id)
+        pipeline = create_pipeline(self._config, inputs)
         run_local(pipeline, self._record.run_id, self._observe)
 
     def _observe(self, node: NodeRecord) -> None:

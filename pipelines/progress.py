@@ -18,6 +18,7 @@ _MARKS = {
     "failed": "[red]failed[/]",
     "stopped": "[red]stop[/]  ",
 }
+_SCORES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 class Progress:
@@ -86,8 +87,5 @@ def _last_epoch(pattern: str, since: float) -> str:
     if not lines:
         return ""
     epoch = json.loads(lines[-1])
-    return "  ".join(f"{name} {_short(value)}" for name, value in epoch.items())
-
-
-def _short(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    scores = "  ".join(f"{name} {epoch[name]:.3f}" for name in _SCORES if name in epoch)
+    return f"epoch {epoch['epoch']}/{epoch['epochs']}  {scores}  {epoch['duration_s']:.0f} s"

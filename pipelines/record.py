@@ -61,7 +61,7 @@ class RunRecord:
     def pushed_version(self) -> int | None:
         """The version that this run pushed, or found pushed already."""
         push = self.node("Push")
-        return int(push.outputs["pushed"][0].properties["model_version"]) if push else None
+        return int(push.outputs["pushed"][0].properties["pushed_version"]) if push else None
 
     def node(self, node_id: str) -> NodeRecord | None:
         """The finished node of that name, or None where the run did not get there."""

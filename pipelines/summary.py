@@ -82,12 +82,12 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
         return
     record = summary.record
     console.print()
-    console.print(_images_table(summary))
+    console.print(_images_table(summary), "")
     if summary.evaluation:
-        console.print(_metrics_table(summary.evaluation))
+        console.print(_metrics_table(summary.evaluation), "")
     if summary.gates:
-        console.print(_gates_table(summary.gates))
-    console.print(_places_table(summary.places))
+        console.print(_gates_table(summary.gates), "")
+    _print_places(summary.places, console)
     console.print()
     verdict = f"{record.name}: {record.outcome}"
     if record.pushed_version is not None:
@@ -98,11 +98,11 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
 
 
 def _images_table(summary: Summary) -> Table:
-    table = _table("images", "", "count")
+    table = _table("images", "count")
     for split, count in summary.images.items():
-        table.add_row("", split, str(count))
+        table.add_row(f"  {split}", str(count))
     for reason, count in summary.rejects.items():
-        table.add_row("", f"rejected: {reason}", str(count))
+        table.add_row(f"  rejected: {reason}", str(count))
     return table
 
 
@@ -139,11 +139,12 @@ def _gates_table(gates: Iterable[GateReport]) -> Table:
     return table
 
 
-def _places_table(places: dict[str, str]) -> Table:
-    table = _table("places", "")
+def _print_places(places: dict[str, str], console: Console) -> None:
+    """Whole paths, from here where that is shorter, never cut to the terminal's width."""
+    console.print("where it lies")
     for what, where in places.items():
-        table.add_row(what, where)
-    return table
+        here = os.path.relpath(where)
+        console.print(f"  {what:<14}", min(here, where, key=len), soft_wrap=True, markup=False)
 
 
 def _table(*headers: str) -> Table:

@@ -24,39 +24,39 @@ from pipelines.workspace import Workspace
 _RUN_FN = "trainer.run.run_fn"
 
 #: Beam's own choice of a local runner may download a program; this one is in the package.
-_IN_PROCESS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",)
+IN_PROCESS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",)
 
 
-def create_pipeline(config: PipelineConfig, inputs: RunInputs, run_id: str) -> Pipeline:
+def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:
     """Builds the TFX pipeline; nothing is read and nothing runs yet.
 
     Args:
         config: the whole configuration.
         inputs: what `resolve` found before the run.
-        run_id: the run's name, kept as the provenance of what it pushes.
     """
     workspace = Workspace(config.workspace)
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=workspace.artifacts,
-        components=_nodes(config, inputs, run_id),
+        components=_nodes(config, inputs),
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(workspace.metadata),
-        beam_pipeline_args=list(config.beam.args or _IN_PROCESS),
+        beam_pipeline_args=list(config.beam.args or IN_PROCESS),
     )
 
 
-def _nodes(config: PipelineConfig, inputs: RunInputs, run_id: str) -> list[BaseNode]:
+def _nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
     ingest = Ingest(config.ingest, inputs.fingerprint)
     on_rejects = StopOnRejects(ingest.outputs["rejects"])
     examples = ingest.outputs["examples"]
 
     statistics = Statistics(examples, config.statistics)
     statistics.add_upstream_node(on_rejects)
-    schema = Schema(statistics.outputs["statistics"], config.schema_, inputs.schema_sha256)
+    schema = _schema(config, statistics.outputs["statistics"], inputs.schema_sha256)
     validator = ExampleValidator(statistics.outputs["statistics"], schema.outputs["schema"])
-    baseline = Baseline(config.baseline, config.model_base)
+    baseline = Baseline(config.model_base, config.baseline)
     data_check = DataCheck(
+        examples=examples,
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
         anomalies=validator.outputs["anomalies"],
@@ -65,16 +65,29 @@ def _nodes(config: PipelineConfig, inputs: RunInputs, run_id: str) -> list[BaseN
     )
     on_anomalies = Stop(data_check.outputs["report"]).with_id("StopOnAnomalies")
 
-    trainer = _trainer(config, examples, schema.outputs["schema"])
+    trainer = trainer_node(config, examples, schema.outputs["schema"])
     trainer.add_upstream_node(on_anomalies)
-    model = trainer.outputs["model"]
-    evaluation = Evaluation(examples, model, config.evaluation, baseline.outputs["baseline"])
+    evaluation = Evaluation(
+        examples, trainer.outputs["model"], config.evaluation, baseline.outputs["baseline"]
+    )
     on_metrics = Stop(evaluation.outputs["report"]).with_id("StopOnMetrics")
-    infra_check = InfraCheck(model, examples, config.infra_check)
+    infra_check = InfraCheck(trainer.outputs["model"], examples, config.infra_check)
     infra_check.add_upstream_node(on_metrics)
     on_answers = Stop(infra_check.outputs["report"]).with_id("StopOnAnswers")
-
-    push = Push(model, config.push)
+    push = Push(
+        model=infra_check.outputs["checked"],
+        evaluation=evaluation.outputs["evaluation"],
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        baseline=baseline.outputs["baseline"],
+        config=config.push,
+        model_base=config.model_base,
+        fingerprint=inputs.fingerprint,
+        endpoint=config.baseline.endpoint,
+        data_report=data_check.outputs["report"],
+        evaluation_report=evaluation.outputs["report"],
+        infra_report=infra_check.outputs["report"],
+    )
     push.add_upstream_node(on_answers)
     return [
         ingest,
@@ -94,7 +107,15 @@ def _nodes(config: PipelineConfig, inputs: RunInputs, run_id: str) -> list[BaseN
     ]
 
 
-def _trainer(config: PipelineConfig, examples: BaseChannel, schema: BaseChannel) -> Trainer:
+def _schema(config: PipelineConfig, statistics: BaseChannel, accepted_sha256: str) -> Schema:
+    """The classes that ingest lets through are those that the schema knows."""
+    classes = config.schema_.classes or config.ingest.classes or ()
+    known = config.schema_.model_copy(update={"classes": classes})
+    return Schema(statistics, known, accepted_sha256)
+
+
+def trainer_node(config: PipelineConfig, examples: BaseChannel, schema: BaseChannel) -> Trainer:
+    """TFX's own Trainer with our `run_fn` by its dotted path."""
     return Trainer(
         run_fn=_RUN_FN,
         examples=examples,

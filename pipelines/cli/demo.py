@@ -1,0 +1,59 @@
+"""`skymill demo`: the whole way, on a made collection or on a user's own class folders."""
+
+import os
+
+import click
+
+_FOLDER = "skymill-demo"
+
+
+@click.command()
+@click.option("--data", type=click.Path(), help="Your own folder of class folders.")
+@click.option(
+    "--folder", default=_FOLDER, show_default=True, type=click.Path(), help="Where it all goes."
+)
+@click.option("--epochs", default=15, show_default=True, type=click.IntRange(1))
+@click.pass_context
+def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> None:
+    """Make a small land-cover collection, run the pipeline on it, serve, predict.
+
+    With --data the same on your own images. Called again, it finds what it did before and only
+    does what changed.
+    """
+    from rich.console import Console
+
+    from components.raster.errors import ConfigError
+    from pipelines.cli.run import exit_code
+    from pipelines.config import load_config
+    from pipelines.console import quiet_frameworks
+    from pipelines.demo.predict import show_predictions
+    from pipelines.execute import execute
+    from pipelines.starter import look_at, model_name, starter_config
+
+    if data is not None and not os.path.isdir(data):
+        raise ConfigError(f"{data}: no such folder. Give the folder that holds the class folders.")
+    quiet_frameworks()
+    source = data or _made(folder)
+    name = model_name(source)
+    config_path = os.path.join(folder, f"{name}.yaml")
+    proposal = look_at(source)
+    click.echo(f"{source}: {proposal}")
+    os.makedirs(folder, exist_ok=True)
+    with open(config_path, "w", encoding="utf-8") as file:
+        file.write(starter_config(proposal, name, config_path, epochs))
+    config = load_config(config_path)
+    record = execute(config, config_path)
+    if record.pushed_version is not None:
+        click.echo(f"\nServing version {record.pushed_version} and asking it:")
+        show_predictions(config, record, Console(highlight=False))
+    ctx.exit(exit_code(record.outcome))
+
+
+def _made(folder: str) -> str:
+    """The made collection, which is always the same and so is made once."""
+    from pipelines.demo.collection import Collection, make_collection
+
+    place = os.path.join(folder, "landcover")
+    if not os.path.exists(os.path.join(place, "manifest.csv")):
+        make_collection(place, Collection())
+    return place

@@ -1,0 +1,75 @@
+"""Serves what was pushed and asks it about images of the test split, over both protocols."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from components.ingest.listing import contents_of
+from components.ingest.record import Record
+from components.raster import example as spec
+from pipelines.config import PipelineConfig
+from pipelines.record import RunRecord
+from serving.client import FileResult, connect
+from serving.server.process import serve_in_subprocess
+
+_OF_EACH_CLASS = 2
+
+
+def show_predictions(config: PipelineConfig, record: RunRecord, console: Console) -> None:
+    """Starts the embedded server on the pushed versions and prints its answers side by side."""
+    ingest = record.node("Ingest")
+    keys = _test_keys(ingest.uri("examples")) if ingest else set()
+    records = _few(contents_of(config.ingest.source).records, keys)
+    paths = [Path(item.uri) for item in records]
+    with serve_in_subprocess(Path(config.model_base), model_name=config.name) as server:
+        over_grpc, over_rest = (
+            _ask(address, config.name, paths) for address in (server.grpc, server.rest)
+        )
+    console.print(_table(records, over_grpc, over_rest))
+
+
+def _test_keys(examples_uri: str) -> set[str]:
+    """The keys of the test split, none of which the model has learnt from."""
+    import tensorflow as tf
+
+    files = sorted(glob.glob(f"{examples_uri}/Split-test/*"))
+    features = {spec.KEY: tf.io.FixedLenFeature([], tf.string)}
+    records = tf.data.TFRecordDataset(files).map(lambda one: tf.io.parse_example(one, features))
+    return {item[spec.KEY].decode() for item in records.as_numpy_iterator()}
+
+
+def _few(records: Sequence[Record], keys: set[str]) -> list[Record]:
+    """Some of each class, from all over the test split."""
+    by_class: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda item: item.key):
+        if record.key in keys:
+            by_class.setdefault(record.label or "", []).append(record)
+    few = []
+    for name in sorted(by_class):
+        of_class = by_class[name]
+        few += of_class[:: max(1, len(of_class) // _OF_EACH_CLASS)][:_OF_EACH_CLASS]
+    return few
+
+
+def _ask(address: str, model: str, paths: Sequence[Path]) -> list[FileResult]:
+    with connect(address, model=model) as client:
+        return list(client.predict_files(paths))
+
+
+def _table(
+    records: Sequence[Record], over_grpc: Sequence[FileResult], over_rest: Sequence[FileResult]
+) -> Table:
+    table = Table("image", "labelled", "over gRPC", "over REST", box=None, pad_edge=False)
+    for record, *answers in zip(records, over_grpc, over_rest, strict=True):
+        table.add_row(record.key, record.label or "", *(_words(answer) for answer in answers))
+    return table
+
+
+def _words(result: FileResult) -> str:
+    if result.prediction is None:
+        return f"refused: {result.error}"
+    name = result.prediction.class_name
+    return f"{name} {result.prediction.probabilities[name]:.2f}"
