@@ -19,15 +19,13 @@ from components.evaluation.extracts import (
     load,
     read_batches,
 )
-from components.evaluation.metrics import ClassificationScores
+from components.evaluation.metrics import CONFUSION, ClassificationScores
 from components.evaluation.result import UNKNOWN_CLASS, Evaluation, SliceMetrics
 from components.evaluation.scores import EXAMPLE_COUNT, class_metric
 from components.evaluation.slices import SliceKey
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
-
-_CONFUSION = "multi_class_confusion_matrix_at_thresholds"
 
 
 def evaluate(
@@ -99,15 +97,11 @@ def to_eval_config(
         module=ClassificationScores.__module__,
         config=json.dumps({"class_count": class_count}),
     )
-    matrix = config_pb2.MetricConfig(
-        class_name="MultiClassConfusionMatrixAtThresholds",
-        config=json.dumps({"thresholds": [0.0], "name": _CONFUSION}),
-    )
     return config_pb2.EvalConfig(
         model_specs=specs,
         metrics_specs=[
             config_pb2.MetricsSpec(
-                metrics=[config_pb2.MetricConfig(class_name="ExampleCount"), matrix, scores],
+                metrics=[scores],
                 model_names=[model.name for model in models],
             )
         ],
@@ -212,7 +206,7 @@ def _confusion(
 ) -> tuple[tuple[int, ...], ...]:
     """TFMA's confusion matrix as counts [true][predicted]; no prediction counts as unknown."""
     counts = [[0] * class_count for _ in range(class_count)]
-    stored = values[""][_CONFUSION]["multiClassConfusionMatrixAtThresholds"]["matrices"][0]
+    stored = values[""][CONFUSION]["multiClassConfusionMatrixAtThresholds"]["matrices"][0]
     for entry in stored.get("entries", ()):
         actual, predicted = (
             int(entry.get(name, 0)) for name in ("actualClassId", "predictedClassId")
