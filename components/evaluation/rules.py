@@ -52,6 +52,7 @@ def _contract(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
         )
         return
     yield from _baseline(config, evaluation)
+    yield from _slices(config, evaluation)
     yield from _classes(config, evaluation)
     yield from _labels(config, evaluation, overall)
     yield from _finite_predictions(config, overall)
@@ -67,6 +68,23 @@ def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
             subject="baseline",
             detail="no version is being served, so no change can be measured",
         )
+
+
+def _slices(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+    """Slices by a feature that no example has; those of thresholds are judged with them."""
+    judged = {parse_selector(threshold.slice).features for threshold in config.thresholds}
+    found = {tuple(feature for feature, _ in item.key) for item in evaluation.slices}
+    for features in config.slices:
+        if features not in judged and features not in found:
+            name = ",".join(features)
+            yield _unless_allowed(
+                config,
+                f"missing_slice:{name}",
+                rule="slices to look at",
+                subject=name,
+                detail=f"no example of the {evaluation.split} split has a value of {name}: "
+                "look for a slip in the name, or for a column that the source has lost",
+            )
 
 
 def _classes(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:

@@ -36,10 +36,10 @@ def measured(
 
 
 def verdict(evaluation: Evaluation, *allow: str, **threshold: Any) -> GateReport:
-    config = EvaluationConfig.model_validate(
-        {"slices": ["region"], "thresholds": [threshold] if threshold else [], "allow": allow}
-    )
-    return judge(config, evaluation)
+    thresholds = [threshold] if threshold else []
+    sliced = len(evaluation.slices) > 1 or "slice" in threshold
+    tree = {"slices": ["region"] * sliced, "thresholds": thresholds, "allow": allow}
+    return judge(EvaluationConfig.model_validate(tree), evaluation)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,15 @@ def test_a_missing_slice_blocks_unless_allowed_by_its_name(name: str) -> None:
     assert not verdict(evaluation, **threshold).passed
     assert not verdict(evaluation, "missing_slice:region=west", **threshold).passed
     assert verdict(evaluation, f"missing_slice:{name}", **threshold).passed
+
+
+def test_a_slice_feature_that_no_example_has_blocks_even_without_a_threshold() -> None:
+    """A slip in its name would otherwise look like a slice in which nothing is wrong."""
+    tree = {"slices": ["regoin"], "allow": []}
+    report = judge(EvaluationConfig.model_validate(tree), measured({"accuracy": 0.9}))
+    assert [finding.subject for finding in report.failed] == ["regoin"]
+    tree["allow"] = ["missing_slice:regoin"]
+    assert judge(EvaluationConfig.model_validate(tree), measured({"accuracy": 0.9})).passed
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
