@@ -3,7 +3,8 @@
 import difflib
 import json
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -97,7 +98,7 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands here twice", key_node.start_mark
@@ -124,13 +125,26 @@ def _nearest(loc: tuple[str | int, ...]) -> str:
 
 
 def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys of the model at a place in the tree; empty where the place has several shapes."""
-    model: Any = PipelineConfig
+    """The keys of the model at a place in the tree; where there are several, of the named kind."""
+    models: list[Any] = [PipelineConfig]
     for part in loc:
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        if part not in fields:
+        if len(models) > 1:
+            models = [model for model in models if _kind(model) == part]
+            continue
+        fields = {field.alias or name: field for name, field in models[0].model_fields.items()}
+        models = list(_models_in(fields[str(part)].annotation)) if part in fields else []
+        if not models:
             return []
-        model = fields[str(part)].annotation
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return []
-    return sorted(field.alias or name for name, field in model.model_fields.items())
+    return sorted(field.alias or name for name, field in models[0].model_fields.items())
+
+
+def _kind(model: type[BaseModel]) -> object:
+    return model.model_fields["kind"].default if "kind" in model.model_fields else None
+
+
+def _models_in(annotation: Any) -> Iterator[Any]:
+    """The configuration models that a field's type allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

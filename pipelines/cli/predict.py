@@ -87,7 +87,7 @@ def _as_text(result: "FileResult", top: int) -> str:
 
 def _as_json(result: "FileResult") -> str:
     prediction = result.prediction
-    answer = {"path": str(result.path), "error": result.error}
+    answer: dict[str, object] = {"path": str(result.path), "error": result.error}
     if prediction is not None:
         answer |= {
             "class": prediction.class_name,

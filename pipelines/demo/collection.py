@@ -4,11 +4,14 @@ Each class is a texture with a size and an orientation of its own, coloured by a
 region, so that colour alone does not tell the classes apart: meadow and cropland share their
 greens, bare soil and settlement their greys, and a forest in winter is as brown as a field.
 Everything follows from the seed; nothing is taken from real imagery.
+
+    python -m pipelines.demo.collection FOLDER [--degraded]
 """
 
 import csv
 import io
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -210,3 +213,7 @@ def _write(path: str, payload: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
         file.write(payload)
+
+
+if __name__ == "__main__":
+    print(make_collection(sys.argv[1], Collection(degraded="--degraded" in sys.argv[2:])))

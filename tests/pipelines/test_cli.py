@@ -1,0 +1,118 @@
+"""The command line as a user calls it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def skymill(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("flat", "gabled"):
+        (tmp_path / "roofs" / name).mkdir(parents=True)
+        for number in range(6):
+            image = Image.fromarray(np.full((64, 64, 3), number * 9, np.uint8))
+            image.save(tmp_path / "roofs" / name / f"{number}.png")
+    assert skymill("init", "roofs", cwd=tmp_path).returncode == 0
+    return tmp_path
+
+
+def test_help_names_every_command_and_loads_no_framework():
+    program = (
+        "import sys; sys.argv = ['skymill', '--help']\n"
+        "from pipelines.cli import main\n"
+        "try: main()\n"
+        "finally: print(sorted(m for m in ('tensorflow', 'tfx', 'keras', 'pydantic', 'numpy')"
+        " if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0
+    for name in ("init", "run", "runs", "schema", "serve", "predict", "config", "demo"):
+        assert f"\n  {name} " in done.stdout
+    assert done.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize("command", ["init", "run", "runs", "schema", "serve", "predict", "demo"])
+def test_every_command_explains_itself(command):
+    done = skymill(command, "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+def test_help_is_quick():
+    """The fastest of three: the others tell of the machine and not of the program."""
+    times = []
+    for _ in range(3):
+        began = time.monotonic()
+        skymill("--help")
+        times.append(time.monotonic() - began)
+    assert min(times) < 2  # the promise is half a second; a busy machine may take longer
+
+
+def test_a_wrong_command_is_told_and_exits_with_2():
+    done = skymill("rnu")
+    assert done.returncode == 2
+    assert "No such command 'rnu'" in done.stderr
+
+
+def test_init_writes_a_configuration_that_is_accepted(project):
+    done = skymill("config", "check", cwd=project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "model 'roofs'" in done.stdout
+
+
+def test_init_does_not_write_over_a_configuration(project):
+    done = skymill("init", "roofs", cwd=project)
+    assert done.returncode == 2
+    assert "--force" in done.stderr
+    assert skymill("init", "roofs", "--force", cwd=project).returncode == 0
+
+
+def test_a_broken_configuration_exits_with_2_and_no_traceback(project):
+    path = project / "skymill.yaml"
+    path.write_text(path.read_text().replace("epochs:", "epoch:"))
+    done = skymill("run", cwd=project)
+    assert done.returncode == 2
+    assert "Did you mean 'epochs'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_runs_says_when_there_are_none(project):
+    assert "No runs yet" in skymill("runs", cwd=project).stdout
+    assert json.loads(skymill("runs", "--json", cwd=project).stdout) == []
+
+
+def test_serving_before_anything_was_pushed_says_what_to_do(project):
+    done = skymill("serve", cwd=project)
+    assert done.returncode == 2
+    assert "skymill run" in done.stderr
+
+
+def test_accepting_a_schema_before_any_run_says_what_to_do(project):
+    done = skymill("schema", "accept", cwd=project)
+    assert done.returncode == 1
+    assert "skymill run" in done.stderr
+
+
+def test_predicting_without_a_server_names_the_address(project):
+    done = skymill(
+        "predict", "roofs", "--server", "grpc://127.0.0.1:9", "--model", "m", cwd=project
+    )
+    assert done.returncode == 1
+    assert "127.0.0.1:9" in done.stderr
+    assert "Traceback" not in done.stderr

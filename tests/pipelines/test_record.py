@@ -1,0 +1,95 @@
+"""What is kept of a run, and what becomes of a record when the process dies."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from components.raster.errors import DataError
+from pipelines.record import (
+    BLOCKED,
+    FAILED,
+    RUNNING,
+    Artifact,
+    NodeRecord,
+    RunRecord,
+    list_records,
+    new_run_id,
+    read_record,
+    write_record,
+)
+from pipelines.workspace import Workspace, WorkspaceBusyError
+
+
+def a_record(**changes):
+    pushed = Artifact("PushedModel", "/w/pushed/4", 4, {"pushed_version": 7})
+    model = Artifact("Model", "/w/model/3", 3)
+    nodes = (
+        NodeRecord("Trainer", "complete", 12.5, {}, {"model": (model,)}),
+        NodeRecord("Push", "complete", 0.5, {"model": (3,)}, {"pushed": (pushed,)}),
+    )
+    fields = {"run_id": "1", "name": "roofs", "started": "2026-01-01T00:00:00+00:00"}
+    return RunRecord(**(fields | {"nodes": nodes, "process_id": os.getpid()} | changes))
+
+
+def test_a_record_is_read_back_as_it_was_written(tmp_path):
+    record = a_record().closed(BLOCKED, "accuracy is too low")
+    write_record(str(tmp_path), record)
+    assert read_record(str(tmp_path)) == record
+
+
+def test_the_pushed_version_is_that_of_the_push_node():
+    assert a_record().pushed_version == 7
+    assert a_record(nodes=()).pushed_version is None
+
+
+def test_a_run_whose_process_is_gone_counts_as_failed(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    write_record(str(tmp_path), a_record(process_id=process.pid))
+    assert read_record(str(tmp_path)).outcome == FAILED
+
+
+def test_a_run_that_goes_on_counts_as_running(tmp_path):
+    write_record(str(tmp_path), a_record())
+    assert read_record(str(tmp_path)).outcome == RUNNING
+
+
+def test_runs_are_listed_newest_first(tmp_path):
+    for run_id in ("20260101", "20260103", "20260102"):
+        write_record(str(tmp_path / run_id), a_record(run_id=run_id))
+    assert [r.run_id for r in list_records(str(tmp_path))] == ["20260103", "20260102", "20260101"]
+
+
+def test_no_runs_yet_is_an_empty_list(tmp_path):
+    assert list_records(str(tmp_path / "none")) == []
+
+
+def test_a_damaged_record_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(DataError, match=r"run\.json: no readable record"):
+        read_record(str(tmp_path))
+
+
+def test_run_ids_differ_and_sort_by_time():
+    ids = [new_run_id() for _ in range(50)]
+    assert ids == sorted(set(ids))
+
+
+def test_a_node_that_ends_replaces_its_start():
+    record = a_record(nodes=()).with_node(NodeRecord("Trainer", "running"))
+    record = record.with_node(NodeRecord("Trainer", "failed", 3.0))
+    assert [(n.node_id, n.state) for n in record.nodes] == [("Trainer", "failed")]
+
+
+def test_two_runs_in_one_workspace_are_refused_and_the_first_keeps_it(tmp_path):
+    workspace = Workspace(str(tmp_path))
+    with (
+        workspace.locked(),
+        pytest.raises(WorkspaceBusyError, match="another run is going on"),
+        workspace.locked(),
+    ):
+        pass
+    with workspace.locked():
+        pass

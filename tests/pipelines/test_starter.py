@@ -1,0 +1,90 @@
+"""From a look at a folder to a configuration that is accepted."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.raster.errors import DataError
+from pipelines.config import load_config
+from pipelines.starter import look_at, model_name, starter_config
+
+
+def put_images(folder, count, side=96):
+    folder.mkdir(parents=True)
+    for number in range(count):
+        Image.fromarray(np.full((side, side + 8, 3), number, np.uint8)).save(
+            folder / f"{number}.png"
+        )
+
+
+def written(folder, tmp_path):
+    path = tmp_path / "skymill.yaml"
+    path.write_text(starter_config(look_at(str(folder)), "roofs", str(path)))
+    return load_config(str(path))
+
+
+def test_class_folders_are_seen_with_their_size(tmp_path):
+    put_images(tmp_path / "data" / "flat", 6)
+    put_images(tmp_path / "data" / "gabled", 7)
+    proposal = look_at(str(tmp_path / "data"))
+    assert (proposal.images, proposal.classes, proposal.side_px) == (13, ("flat", "gabled"), 64)
+    config = written(tmp_path / "data", tmp_path)
+    assert config.ingest.source.kind == "folders"
+    assert config.ingest.source.uri == str(tmp_path / "data")
+    assert config.ingest.classes == ("flat", "gabled")
+    assert (config.ingest.image.height_px, config.ingest.image.width_px) == (64, 64)
+
+
+def test_a_class_with_a_handful_of_images_is_left_out_and_named(tmp_path):
+    put_images(tmp_path / "data" / "flat", 6)
+    put_images(tmp_path / "data" / "gabled", 6)
+    put_images(tmp_path / "data" / "gabeld", 1)
+    proposal = look_at(str(tmp_path / "data"))
+    assert proposal.classes == ("flat", "gabled")
+    assert proposal.rare == ("gabeld",)
+    assert "gabeld" in str(proposal)
+
+
+def test_a_manifest_is_preferred_and_its_columns_are_recognised(tmp_path):
+    folder = tmp_path / "data"
+    put_images(folder / "tiles", 12)
+    with open(folder / "manifest.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "class", "scene", "region", "note"])
+        for number in range(12):
+            label, region = ("no", "north") if number % 2 else ("1", "south")
+            row = [f"tiles/{number}.png", label, number // 3, region, f"free text {number * 7}"]
+            writer.writerow(row)
+    columns = written(folder, tmp_path).ingest.source.columns
+    assert (columns.uri, columns.label, columns.group) == ("path", "class", "scene")
+    assert "region" in columns.slices
+
+
+def test_names_that_yaml_would_take_for_something_else_survive(tmp_path):
+    for name in ("no", "1", "a, b", "x: y"):
+        put_images(tmp_path / "data" / name, 5)
+    assert written(tmp_path / "data", tmp_path).ingest.classes == ("1", "a, b", "no", "x: y")
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+def test_too_few_classes_say_what_is_expected(tmp_path, classes):
+    (tmp_path / "data").mkdir()
+    for number in range(classes):
+        put_images(tmp_path / "data" / str(number), 6)
+    with pytest.raises(DataError, match="at least 2 such classes"):
+        look_at(str(tmp_path / "data"))
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        look_at(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("/d/EuroSAT RGB", "eurosat-rgb"), ("/d/2024", "model-2024"), ("/d/a_b-c", "a_b-c")],
+)
+def test_the_model_is_named_after_the_folder(folder, name):
+    assert model_name(folder) == name
