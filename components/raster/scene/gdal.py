@@ -17,7 +17,7 @@ SUFFIXES = (".tif", ".tiff", ".jp2", ".img")
 REMOTE_SCHEMES = ("http", "https", "s3", "gs")
 
 #: Blocks are read once, whole, so GDAL's own cache of them only has to hold a few.
-BLOCK_CACHE_MB = 64
+BLOCK_CACHE_MB = 32
 
 _LOCAL_OPTIONS = {
     "GDAL_CACHEMAX": BLOCK_CACHE_MB,

@@ -21,7 +21,7 @@ from components.raster.tiles.valid_mask import Mask, Pixels, stored_nodata
 from components.raster.tiles.view import View
 
 #: Decoded pixels that are kept at once, about.
-MEMORY_BYTES = 96 * 2**20
+MEMORY_BYTES = 48 * 2**20
 #: The least that one call to GDAL reads: small blocks are read in groups.
 _UNIT_BYTES = 2**20
 
@@ -197,6 +197,8 @@ def _cut_out(
             yield TileReject(key, TileRefusal.UNREADABLE_BLOCK, reason_of(error))
             continue
         transform = view.grid.window_transform(key.window.row, key.window.col)
+        # Tiles may share a block's memory, so none of them can be written to.
+        pixels.flags.writeable = valid.flags.writeable = False
         tile = Tile(key, pixels, valid, transform, view.grid.crs, lonlat)
         if min_valid_fraction and tile.valid_fraction < min_valid_fraction:
             found = f"{tile.valid_fraction:.3f} of it is valid, less than {min_valid_fraction:g}"
@@ -208,14 +210,15 @@ def _cut_out(
 def _assemble(
     view: View, window: Window, alive: dict[_Unit, "Future[_Block]"], decoder: _Decoder
 ) -> _Block:
-    """A tile of its own memory, so that keeping it does not keep the blocks it came from."""
+    """A tile from the blocks that it lies in: a view of one, or a copy from several."""
     extent = Window(0, 0, view.grid.height_px, view.grid.width_px)
-    if window.intersection(extent) != window:
-        pixels, valid = _padding(view, window)
-    else:
-        pixels = np.empty((window.height, window.width, len(view.bands)), view.dtype)
-        valid = np.empty((window.height, window.width), np.bool_)
-    for unit in decoder.units_of(window):
+    units = list(decoder.units_of(window))
+    if len(units) == 1 and window.intersection(extent) == window:
+        where = window.relative_to(decoder.window(units[0])).slices
+        block_pixels, block_valid = alive[units[0]].result()
+        return block_pixels[where], block_valid[where]
+    pixels, valid = _padding(view, window)
+    for unit in units:
         there = decoder.window(unit)
         shared = there.intersection(window)
         block_pixels, block_valid = alive[unit].result()

@@ -30,7 +30,7 @@ class TileReject:
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """A cut-out of a scene.
+    """A cut-out of a scene. Its arrays are read-only and may be views of a decoded block.
 
     Attributes:
         key: scene and window.
