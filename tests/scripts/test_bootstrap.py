@@ -1,5 +1,6 @@
 """What the set-up does before it installs anything: which Python, which system, which index."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -157,3 +158,37 @@ def test_a_set_up_that_breaks_off_leaves_no_stamp(
     with pytest.raises(SetupError, match="`false install --quiet"):
         bootstrap.set_up()
     assert not stamp.exists()
+
+
+def test_a_finished_set_up_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stamp = tmp_path / ".ready"
+    stamp.write_text(bootstrap.fingerprint(bootstrap.INPUTS))
+    os.utime(stamp, (0, 0))
+    monkeypatch.setattr(bootstrap, "STAMP", stamp)
+    monkeypatch.setattr(bootstrap, "set_up", lambda: pytest.fail("it is repeated"))
+    bootstrap.set_up_if_needed()
+    assert stamp.stat().st_mtime > 0
+
+
+def test_a_change_of_any_input_is_noticed(tmp_path: Path) -> None:
+    inputs = [tmp_path / "lock.txt", tmp_path / "setup.py"]
+    for path in inputs:
+        path.write_text("one")
+    before = bootstrap.fingerprint(inputs)
+    inputs[1].write_text("two")
+    assert bootstrap.fingerprint(inputs) != before
+
+
+@pytest.mark.parametrize(("keep", "calls"), [(True, 0), (False, 1)])
+def test_an_unfinished_environment_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool, calls: int
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\n')
+    uv.chmod(0o755)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "calls").touch()
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    bootstrap.make_venv(str(uv), keep)
+    assert (tmp_path / "calls").read_text().count("venv --quiet --clear --python") == calls
