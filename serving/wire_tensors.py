@@ -20,6 +20,9 @@ DT_UINT8: Final = 4
 DT_STRING: Final = 7
 DT_HALF: Final = 19
 
+# A few bytes may ask for any number of copies of the last value; this many are given.
+_MOST_REPEATED: Final = 1 << 24
+
 
 class TensorError(ValueError):
     """A tensor on the wire that cannot be read or written; says why."""
@@ -147,6 +150,8 @@ def _from_values(proto: Any, dtype: np.dtype[Any], size: int) -> Array:
     count = len(values)
     if count > size or (count == 0 and size > 0):
         raise TensorError(f"{count} values do not fill a tensor of {size} elements")
+    if size - count > _MOST_REPEATED:
+        raise TensorError(f"a tensor of {size} elements from {count} values is too large")
     if proto.dtype == DT_STRING:
         flat = string_array(values)
     elif proto.dtype == DT_HALF:

@@ -16,6 +16,9 @@ from serving.server.errors import Code, ServingError
 from serving.server.model import Arrays, Signature
 from serving.wire_tensors import Array
 
+# Turns of the event loop without a new request after which all that has arrived is in.
+_QUIET_TURNS = 2
+
 Run = Callable[[str, Arrays], dict[str, Array]]
 Outcome = dict[str, Array] | BaseException
 
@@ -90,12 +93,28 @@ class Batcher:
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while batch := self._take():
+            while self._waiting:
+                await self._arrivals()
+                batch = self._take()
+                if not batch:
+                    continue
                 outcomes = await loop.run_in_executor(self._executor, self._run_batch, batch)
                 for pending, outcome in zip(batch, outcomes, strict=True):
                     _resolve(pending.done, outcome)
         finally:
             self._free_workers += 1
+
+    async def _arrivals(self) -> None:
+        """Let in what lies in the sockets already: no waiting, only a few turns of the loop.
+
+        A batch of one costs nearly as much as a batch of ten, so what has arrived is worth taking
+        along. An idle server is through here in microseconds.
+        """
+        quiet = 0
+        while quiet < _QUIET_TURNS and self._queued_rows < self._max_batch_size:
+            before = self._queued_rows
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if self._queued_rows == before else 0
 
     def _take(self) -> list[_Pending]:
         """The requests that go next: those that waited longest and may go together."""

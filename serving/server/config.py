@@ -32,7 +32,7 @@ class ServerConfig(Frozen):
 
     max_batch_size: int = Field(64, ge=1, description="rows that go through the model at once")
     max_queued_rows: int = Field(1024, ge=1, description="rows that may wait; more is UNAVAILABLE")
-    batch_workers: int = Field(2, ge=1, description="batches in the model at the same time")
+    batch_workers: int = Field(1, ge=1, description="batches in the model at the same time")
     intra_op_threads: int = Field(0, ge=0, description="threads within an op; 0 lets TF decide")
     inter_op_threads: int = Field(0, ge=0, description="ops at the same time; 0 lets TF decide")
 

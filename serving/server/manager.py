@@ -230,13 +230,6 @@ class ModelManager:
         self._metrics.versions(self._served)
         self.changed.set()
 
-    async def drained(self) -> None:
-        """Wait until no request uses any version."""
-        for served in list(self._served.values()):
-            while served.users:
-                served.idle.clear()
-                await served.idle.wait()
-
 
 def _load_warm(version: int, path: Path) -> tuple[LoadedModel, int]:
     model = load_model(version, path)

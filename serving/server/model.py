@@ -35,14 +35,6 @@ class TensorInfo:
         """Whether rows of several requests may be put together along the first dimension."""
         return self.shape is None or (len(self.shape) > 0 and self.shape[0] is None)
 
-    def accepts(self, array: Array) -> bool:
-        """Whether the array's shape agrees with every known size."""
-        if self.shape is None:
-            return True
-        return len(self.shape) == array.ndim and all(
-            want is None or want == got for want, got in zip(self.shape, array.shape, strict=True)
-        )
-
 
 @dataclass(frozen=True)
 class Signature:
@@ -59,7 +51,10 @@ class Signature:
         return bool(self.inputs) and all(info.has_free_batch_dim for info in tensors)
 
     def check(self, inputs: Arrays) -> None:
-        """Refuse inputs that do not fit, before they can spoil a batch.
+        """Refuse inputs of other names or types, before they can spoil a batch.
+
+        Shapes are the model's own affair: as in TensorFlow Serving those of a signature are a
+        description, and graphs of TensorFlow 1 take others.
 
         Raises:
             ServingError: INVALID_ARGUMENT, naming the input.
@@ -73,12 +68,6 @@ class Signature:
                     Code.INVALID_ARGUMENT,
                     f"input {name} is {dtype_name(enum_of(array))}, "
                     f"expected {dtype_name(info.dtype)}",
-                )
-            if not info.accepts(array):
-                raise ServingError(
-                    Code.INVALID_ARGUMENT,
-                    f"input {name} has shape {list(array.shape)}, "
-                    f"expected {[-1 if s is None else s for s in info.shape or ()]}",
                 )
 
     def _wrong_names(self, inputs: Arrays) -> str:
@@ -118,6 +107,8 @@ class LoadedModel:
         except tf.errors.OpError as error:
             message = _model_message(error.message or type(error).__name__)
             raise ServingError(code_of_number(error.error_code), message) from error
+        except (TypeError, ValueError) as error:  # how functions refuse what they cannot bind
+            raise ServingError(Code.INVALID_ARGUMENT, f"signature {signature}: {error}") from error
 
 
 def load_model(version: int, path: Path) -> LoadedModel:

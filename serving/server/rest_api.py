@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -37,6 +37,19 @@ class RestApi:
         self._config = config
         self._predictor = predictor
         self._metrics = metrics
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._draining = False
+
+    async def drain(self) -> None:
+        """Wait until every request that has begun to arrive is answered.
+
+        aiohttp's own shutdown would drop the bodies that are still arriving.
+        """
+        self._draining = True
+        while self._under_way:
+            self._idle.clear()
+            await self._idle.wait()
 
     def request(
         self,
@@ -59,6 +72,18 @@ class RestApi:
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer any request."""
+        self._under_way += 1
+        try:
+            response = await self._handle(request)
+            if self._draining:
+                response.force_close()
+            return response
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
         path = request.rel_url.raw_path
         if path == METRICS_PATH and request.method == "GET":
             return web.Response(body=self._metrics.page(), content_type="text/plain")
@@ -131,15 +156,16 @@ async def rest_server(
     """Serve for as long as the block runs; the value is the port."""
     api = RestApi(config, predictor, metrics)
     server = web.Server(api.handle, request_factory=api.request)
-    runner = web.ServerRunner(server, access_log=None)
+    runner = web.ServerRunner(server, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(
-        runner, config.host, config.rest_port, shutdown_timeout=config.drain_timeout_s
-    )
+    site = web.TCPSite(runner, config.host, config.rest_port)
     await site.start()
     try:
         yield runner.addresses[0][1]
     finally:
+        await site.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(api.drain(), config.drain_timeout_s)
         await runner.cleanup()
 
 

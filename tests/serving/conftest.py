@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,27 +63,20 @@ def base(tmp_path: Path) -> Path:
 @pytest.fixture
 def serve() -> Iterator[Callable[..., RunningServer]]:
     """Starts servers on free loopback ports; they end with the test."""
-    with _Servers() as servers:
-        yield servers.start
+    with ExitStack() as running:
+        yield _Servers(running).start
 
 
 @pytest.fixture(scope="module")
 def serve_for_module() -> Iterator[Callable[..., RunningServer]]:
     """As `serve`, ended with the module's last test."""
-    with _Servers() as servers:
-        yield servers.start
+    with ExitStack() as running:
+        yield _Servers(running).start
 
 
 class _Servers:
-    def __init__(self) -> None:
-        self._stops: list[Callable[[], None]] = []
-
-    def __enter__(self) -> "_Servers":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for stop in self._stops:
-            stop()
+    def __init__(self, running: ExitStack) -> None:
+        self._running = running
 
     def start(self, model_base: Path, **settings: Any) -> RunningServer:
         from serving.server.config import ServerConfig
@@ -98,10 +91,7 @@ class _Servers:
                 **settings,
             },
         )
-        context = _server_in_thread(config)
-        server = context.__enter__()
-        self._stops.append(lambda: context.__exit__(None, None, None) and None)
-        return server
+        return self._running.enter_context(_server_in_thread(config))
 
 
 @contextmanager

@@ -1,0 +1,92 @@
+"""The model of the serving benchmark, and the most it can do on this machine.
+
+A small CNN on purpose: the lighter the model, the more of a request is the server's own work.
+
+    python -m benchmarks.serving_model make FOLDER
+    python -m benchmarks.serving_model ceiling SAVED_MODEL IMAGES_FILE BATCH_SIZE SECONDS
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+SIZE_PX = 64
+CLASSES = tuple(f"class_{index}" for index in range(10))
+
+
+class SmallCnn(tf.Module):
+    """Three strided convolutions over decoded JPEGs, in the form of the served contract."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = tf.random.Generator.from_seed(0)
+        self.kernels = [
+            tf.Variable(generator.normal((3, 3, before, after), stddev=0.1))
+            for before, after in ((3, 16), (16, 32), (32, 64))
+        ]
+        self.dense = tf.Variable(generator.normal((64, len(CLASSES)), stddev=0.1))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    def classify(self, image_bytes: Any) -> dict[str, Any]:
+        """JPEG bytes to class, probabilities and names."""
+        images = tf.map_fn(_decode, image_bytes, fn_output_signature=tf.uint8)
+        x = tf.cast(images, tf.float32) / 127.5 - 1.0
+        for kernel in self.kernels:
+            x = tf.nn.relu(tf.nn.conv2d(x, kernel, strides=2, padding="SAME"))
+        probabilities = tf.nn.softmax(tf.reduce_mean(x, axis=(1, 2)) @ self.dense)
+        names = tf.constant(CLASSES)
+        return {
+            "class": tf.gather(names, tf.argmax(probabilities, axis=1)),
+            "probabilities": probabilities,
+            "classes": tf.tile(names[None], [tf.shape(probabilities)[0], 1]),
+        }
+
+
+def _decode(encoded: Any) -> Any:
+    return tf.ensure_shape(tf.io.decode_jpeg(encoded, channels=3), (SIZE_PX, SIZE_PX, 3))
+
+
+def make(folder: str) -> None:
+    """Write the model."""
+    model = SmallCnn()
+    tf.saved_model.save(model, folder, signatures={"serving_default": model.classify})
+
+
+def ceiling(folder: str, images_file: str, batch_size: int, seconds: float) -> float:
+    """Images a second when nothing but the model runs, with full batches ready in memory."""
+    function = tf.saved_model.load(folder).signatures["serving_default"]
+    images = [bytes.fromhex(line) for line in Path(images_file).read_text().split()]
+    batches = [
+        tf.constant(images[start : start + batch_size])
+        for start in range(0, len(images) - batch_size + 1, batch_size)
+    ]
+    for batch in batches * 10:
+        function(image_bytes=batch)
+    done = 0
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        for batch in batches:
+            outputs = function(image_bytes=batch)
+            for output in outputs.values():
+                output.numpy()
+            done += batch_size
+    return done / (time.perf_counter() - began)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read the arguments and do what they say."""
+    if arguments[0] == "make":
+        make(arguments[1])
+    else:
+        folder, images_file, batch_size, seconds = arguments[1:]
+        rate = ceiling(folder, images_file, int(batch_size), float(seconds))
+        print(json.dumps({"rate": rate}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

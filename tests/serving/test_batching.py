@@ -1,0 +1,196 @@
+"""The queue: what shares a batch, what does not, and who suffers for whom."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.server.batching import Batcher
+from serving.server.errors import Code, ServingError
+from serving.server.model import Arrays, Signature, TensorInfo
+
+FLOAT = TensorInfo(1, (None,))
+ROWS = TensorInfo(1, (None, None))
+SCALAR = TensorInfo(1, ())
+DOUBLE = Signature("double", {"x": FLOAT}, {"y": FLOAT})
+
+
+class Model:
+    """Doubles x; negative numbers are refused; waits for its gate."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.ran: list[list[float]] = []
+
+    def run(self, signature: str, inputs: Arrays) -> dict[str, Any]:
+        self.gate.wait(10)
+        x = inputs["x"]
+        self.ran.append(x.ravel().tolist())
+        if (x < 0).any():
+            raise ServingError(Code.INVALID_ARGUMENT, f"negative: {x.min()}")
+        if signature == "total":
+            return {"total": x.sum()}
+        return {"y": x * 2}
+
+
+def run(
+    body: Callable[[Batcher, Model], Awaitable[None]], max_batch_size: int = 8, rows: int = 64
+) -> Model:
+    """Run a test's body in an event loop with a batcher of one worker."""
+    model = Model()
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            batcher = Batcher(
+                model.run,
+                executor,
+                max_batch_size=max_batch_size,
+                max_queued_rows=rows,
+                workers=1,
+            )
+            try:
+                await asyncio.wait_for(body(batcher, model), 20)
+            finally:
+                model.gate.set()
+
+    asyncio.run(main())
+    return model
+
+
+def x(*values: float) -> dict[str, Any]:
+    return {"x": np.array(values, np.float32)}
+
+
+async def started(batcher: Batcher, model: Model, inputs: Arrays) -> asyncio.Task[Any]:
+    """A request that is in the model and waits at its gate."""
+    model.gate.clear()
+    task = asyncio.create_task(batcher.submit(DOUBLE, inputs))
+    while not batcher.queued_rows:
+        await asyncio.sleep(0)
+    while batcher.queued_rows:
+        await asyncio.sleep(0)
+    return task
+
+
+def test_what_arrives_while_the_model_is_busy_goes_together() -> None:
+    async def body(batcher: Batcher, model: Model) -> None:
+        first = await started(batcher, model, x(0))
+        others = [asyncio.create_task(batcher.submit(DOUBLE, x(i, -0.0))) for i in (1, 2, 3)]
+        await asyncio.sleep(0)
+        assert batcher.queued_rows == 6
+        model.gate.set()
+        await first
+        answers = [(await other)["y"].tolist() for other in others]
+        assert answers == [[2, 0], [4, 0], [6, 0]]
+
+    assert [len(batch) for batch in run(body).ran] == [1, 6]
+
+
+def test_a_lone_request_does_not_wait() -> None:
+    async def body(batcher: Batcher, model: Model) -> None:
+        answer = await asyncio.wait_for(batcher.submit(DOUBLE, x(21)), 5)
+        assert answer["y"].tolist() == [42]
+
+    assert run(body).ran == [[21]]
+
+
+def test_a_batch_is_no_larger_than_allowed_and_a_large_request_goes_alone() -> None:
+    async def body(batcher: Batcher, model: Model) -> None:
+        first = await started(batcher, model, x(0))
+        sizes = [3, 3, 3, 12, 1]
+        others = [asyncio.create_task(batcher.submit(DOUBLE, x(*range(size)))) for size in sizes]
+        await asyncio.sleep(0)
+        model.gate.set()
+        await asyncio.gather(first, *others)
+
+    assert [len(batch) for batch in run(body).ran] == [1, 6, 3, 12, 1]
+
+
+def test_only_the_bad_request_of_a_batch_fails() -> None:
+    async def body(batcher: Batcher, model: Model) -> None:
+        first = await started(batcher, model, x(0))
+        others = [asyncio.create_task(batcher.submit(DOUBLE, x(i))) for i in (1, -2, 3)]
+        await asyncio.sleep(0)
+        model.gate.set()
+        outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+        assert outcomes[1]["y"].tolist() == [2]  # type: ignore[index]
+        assert outcomes[3]["y"].tolist() == [6]  # type: ignore[index]
+        assert isinstance(outcomes[2], ServingError)
+        assert (outcomes[2].code, outcomes[2].message) == (
+            Code.INVALID_ARGUMENT,
+            "negative: -2.0",
+        )
+
+    assert run(body).ran == [[0], [1, -2, 3], [1], [-2], [3]]
+
+
+def test_inputs_of_another_row_shape_do_not_share_a_batch() -> None:
+    signature = Signature("double", {"x": ROWS}, {"y": ROWS})
+
+    async def body(batcher: Batcher, model: Model) -> None:
+        first = await started(batcher, model, x(0))
+        shapes = [(1, 2), (1, 3), (2, 2), (1, 3)]
+        others = [
+            asyncio.create_task(batcher.submit(signature, {"x": np.ones(shape, np.float32)}))
+            for shape in shapes
+        ]
+        await asyncio.sleep(0)
+        model.gate.set()
+        answers = await asyncio.gather(first, *others)
+        assert [answer["y"].shape for answer in answers[1:]] == shapes
+
+    assert [len(batch) for batch in run(body).ran] == [1, 6, 6]
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        pytest.param(Signature("total", {"x": FLOAT}, {"total": SCALAR}), id="known not to"),
+        pytest.param(Signature("total", {"x": FLOAT}, {"total": TensorInfo(1, None)}), id="found"),
+    ],
+)
+def test_outputs_without_rows_are_not_mixed(signature: Signature) -> None:
+    async def body(batcher: Batcher, model: Model) -> None:
+        first = await started(batcher, model, x(0))
+        others = [asyncio.create_task(batcher.submit(signature, x(i, 10 * i))) for i in (1, 2)]
+        await asyncio.sleep(0)
+        model.gate.set()
+        answers = await asyncio.gather(first, *others)
+        assert [float(answer["total"]) for answer in answers[1:]] == [11, 22]
+
+    run(body)
+
+
+def test_a_full_queue_refuses_in_tf_servings_way() -> None:
+    async def body(batcher: Batcher, model: Model) -> None:
+        first = await started(batcher, model, x(0))
+        waiting = asyncio.create_task(batcher.submit(DOUBLE, x(*range(8))))
+        await asyncio.sleep(0)
+        with pytest.raises(ServingError, match="batch scheduling queue .* is full") as caught:
+            await batcher.submit(DOUBLE, x(1))
+        assert caught.value.code is Code.UNAVAILABLE
+        model.gate.set()
+        await asyncio.gather(first, waiting)
+        assert (await batcher.submit(DOUBLE, x(1)))["y"].tolist() == [2]
+
+    run(body, rows=8)
+
+
+def test_a_request_that_was_given_up_is_not_worked_for() -> None:
+    async def body(batcher: Batcher, model: Model) -> None:
+        first = await started(batcher, model, x(0))
+        given_up = asyncio.create_task(batcher.submit(DOUBLE, x(1)))
+        kept = asyncio.create_task(batcher.submit(DOUBLE, x(2)))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.sleep(0)
+        model.gate.set()
+        await asyncio.gather(first, kept)
+        assert batcher.queued_rows == 0
+
+    assert run(body).ran == [[0], [2]]
