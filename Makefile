@@ -3,6 +3,7 @@
 PYTHON ?=
 DATA ?=
 PYTEST_ARGS ?=
+BENCH ?= ingest pipeline raster_memory raster_reading serving statistics
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -33,9 +34,9 @@ lint: $(READY) ## ruff and strict typing
 slow: $(READY) ## the tests that take longer
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
-bench: $(READY) ## the figures in benchmarks/
-	@set -e; for file in benchmarks/[a-z]*.py; do \
-		echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
+bench: $(READY) ## the figures in benchmarks/; BENCH=serving runs one of them
+	@set -e; for name in $(BENCH); do \
+		echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
 
 setup: $(READY) ## only the set-up, in .venv; PYTHON=python3.12 chooses the Python
 
