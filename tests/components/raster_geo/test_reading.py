@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyproj
 import pytest
 import rasterio
 from affine import Affine
@@ -280,8 +281,6 @@ def test_statistics_are_of_valid_pixels_only() -> None:
 def test_centres_have_longitude_and_latitude(
     stored: tuple[View, npt.NDArray[Any]],
 ) -> None:
-    import pyproj
-
     view, _ = stored
     to_degrees = pyproj.Transformer.from_crs(32632, 4326, always_xy=True)
     for tile in tiles_of(view, Tiling(size_px=40)):

@@ -1,0 +1,121 @@
+"""Rasters and images whose pixels are classes: values or colours to class indexes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, field_validator, model_validator
+
+from components.raster.errors import ConfigError
+from components.raster.frozen import Frozen
+from components.raster.labels.targets import MaskPixels, as_mask, ignore_value
+from components.raster.tiles.valid_mask import Mask
+
+
+class ClassLegend(Frozen):
+    """What the pixels of class rasters and masks mean: by value, or by colour."""
+
+    values: dict[int, str] = Field(default_factory=dict, description="pixel value: class name")
+    colours: dict[str, str] = Field(
+        default_factory=dict, description='"#RRGGBB": class name; for RGB and palette images'
+    )
+    ignore: tuple[str, ...] = Field(
+        default=(), description="classes without truth, such as unlabelled"
+    )
+
+    @field_validator("colours")
+    @classmethod
+    def _are_colours(cls, colours: dict[str, str]) -> dict[str, str]:
+        return {colour_text(parse_colour(text)): name for text, name in colours.items()}
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if bool(self.values) == bool(self.colours):
+            raise ValueError("give either values or colours, and at least one")
+        unknown = set(self.ignore) - set(self.codes.values())
+        if unknown:
+            raise ValueError(f"ignore names {', '.join(sorted(unknown))}, which no pixel means")
+        return self
+
+    @property
+    def codes(self) -> dict[int, str]:
+        """Pixel codes to class names; the code of a colour is 65536 r + 256 g + b."""
+        return self.values or {parse_colour(text): name for text, name in self.colours.items()}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes with truth, sorted: their places are the class indexes."""
+        return tuple(sorted(set(self.codes.values()) - set(self.ignore)))
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedMask:
+    """A mask of class indexes, and what was found that the legend does not know.
+
+    Attributes:
+        pixels: (H, W) class indexes or the ignore value.
+        undeclared: pixels for each code that the legend lacks; they are ignored in the mask.
+    """
+
+    pixels: MaskPixels
+    undeclared: Mapping[int, int]
+
+
+def parse_colour(text: str) -> int:
+    """The code of "#RRGGBB". Raises ValueError for other text."""
+    digits = text.removeprefix("#")
+    if len(digits) != 6:
+        raise ValueError(f"{text!r} is no colour of the form #RRGGBB")
+    return int(digits, 16)
+
+
+def colour_text(code: int) -> str:
+    """ "#RRGGBB" of a colour's code."""
+    return f"#{code:06X}"
+
+
+def colour_codes(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Codes (H, W) of colours (H, W, 3)."""
+    if rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ValueError(f"colours need three bands, and these pixels are {rgb.shape}")
+    wide = rgb.astype(np.int64)
+    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+
+
+def encode(
+    codes: npt.NDArray[np.integer],
+    legend: ClassLegend,
+    class_names: Sequence[str],
+    *,
+    valid: Mask | None = None,
+) -> EncodedMask:
+    """Class indexes of pixel codes (H, W): values of a class raster, or `colour_codes`.
+
+    Args:
+        codes: integers.
+        legend: what they mean.
+        class_names: of the run, in the order of their indexes; holds the legend's names.
+        valid: pixels that are not valid are ignored.
+
+    Raises:
+        ConfigError: the legend has a class that is not one of the run's.
+    """
+    index = {name: place for place, name in enumerate(class_names)}
+    unknown = sorted(set(legend.class_names) - set(index))
+    if unknown:
+        raise ConfigError(f"The legend's {', '.join(unknown)} are none of the run's classes.")
+    ignore = ignore_value(len(class_names))
+    found, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    meaning, undeclared = np.full(len(found), ignore, np.int64), {}
+    for place, code in enumerate(found.tolist()):
+        name = legend.codes.get(code)
+        if name is None:
+            undeclared[code] = int(counts[place])
+        elif name not in legend.ignore:
+            meaning[place] = index[name]
+    pixels = meaning[inverse.reshape(codes.shape)]
+    if valid is not None:
+        pixels = np.where(valid, pixels, ignore)
+    return EncodedMask(as_mask(pixels, len(class_names)), undeclared)

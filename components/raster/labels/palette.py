@@ -1,0 +1,146 @@
+"""Whether the masks of a collection hold the colours that its legend declares."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from components.raster.errors import DataError
+from components.raster.labels.class_raster import (
+    ClassLegend,
+    colour_codes,
+    colour_text,
+    parse_colour,
+)
+
+#: Colours that differ by at most this much in every band are taken for one that was altered.
+NEAR_LEVELS = 12
+
+
+@dataclass(frozen=True)
+class PaletteReport:
+    """Declared colours against those found.
+
+    Attributes:
+        pixels: how many pixels each found colour has, most first; declared or not.
+        declared: colour to class, as the legend has it.
+        files: in how many masks each found colour occurs.
+    """
+
+    pixels: Mapping[str, int]
+    declared: Mapping[str, str]
+    files: Mapping[str, int]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Declared colours that no pixel has."""
+        return tuple(colour for colour in self.declared if colour not in self.pixels)
+
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        """Found colours that no class has, those of most pixels first."""
+        return tuple(colour for colour in self.pixels if colour not in self.declared)
+
+    @property
+    def undeclared_fraction(self) -> float:
+        """Share of all pixels whose class the legend does not tell."""
+        total = sum(self.pixels.values())
+        return sum(self.pixels[colour] for colour in self.undeclared) / total if total else 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether every pixel has a declared colour; a class may be absent."""
+        return not self.undeclared
+
+    def suggestions(self) -> dict[str, str]:
+        """Undeclared colours that are a declared one, a little altered (lossy files do that)."""
+        return {
+            colour: near
+            for colour in self.undeclared
+            if (near := _nearest(colour, self.declared)) is not None
+        }
+
+    def text(self) -> str:
+        """The report for people; one line when all is well."""
+        if self.passed:
+            return f"All pixels have one of the {len(self.declared)} declared colours."
+        total, near = sum(self.pixels.values()), self.suggestions()
+        lines = [
+            f"{self.undeclared_fraction:.1%} of the pixels have a colour that no class declares:"
+        ]
+        for colour in self.undeclared:
+            other = near.get(colour)
+            hint = f"; close to {other} ({self.declared[other]})" if other else ""
+            share = f"{self.pixels[colour] / total:.2%}"
+            count = f"{self.pixels[colour]} pixels ({share}) in {self.files[colour]} masks"
+            lines.append(f"  {colour}  {count}{hint}")
+        if self.missing:
+            names = ", ".join(f"{colour} ({self.declared[colour]})" for colour in self.missing)
+            lines.append(f"Declared and never found: {names}.")
+        lines.append(
+            "Look at the masks beside their images and correct the legend's colours; "
+            "pixels of undeclared colours would be left out of training."
+        )
+        return "\n".join(lines)
+
+
+def check_palette(masks: Iterable[Path], legend: ClassLegend) -> PaletteReport:
+    """Counts the colours of mask images and compares them with a legend's.
+
+    Raises:
+        DataError: a mask cannot be read, or there is none.
+    """
+    pixels: Counter[int] = Counter()
+    files: Counter[int] = Counter()
+    for path in masks:
+        found, counts = np.unique(colour_codes(read_colours(path)), return_counts=True)
+        pixels.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        files.update(found.tolist())
+    if not pixels:
+        raise DataError("There are no masks to check the legend's colours against.")
+    ordered = pixels.most_common()
+    return PaletteReport(
+        pixels={colour_text(code): count for code, count in ordered},
+        declared=dict(legend.colours),
+        files={colour_text(code): files[code] for code, _ in ordered},
+    )
+
+
+def read_colours(path: Path) -> npt.NDArray[np.uint8]:
+    """The colours of a mask image, (H, W, 3); palettes are looked up, an alpha is dropped.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise DataError(f"Mask {path} cannot be read: {error}") from error
+
+
+def masks_beside(images: Iterable[Path], folder: Path) -> dict[Path, Path | None]:
+    """The mask of each image: the file of the same name, whatever its suffix; None for none."""
+    by_name = {path.stem: path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {image: by_name.get(image.stem) for image in images}
+
+
+def _nearest(colour: str, declared: Mapping[str, str]) -> str | None:
+    """The declared colour closest to another, if it is close."""
+    distances = {other: _levels(colour, other) for other in declared}
+    best = min(distances, key=lambda other: distances[other], default=None)
+    return best if best is not None and distances[best] <= NEAR_LEVELS else None
+
+
+def _levels(first: str, second: str) -> int:
+    """The largest difference of two colours in a band."""
+    pairs = zip(
+        parse_colour(first).to_bytes(3, "big"),
+        parse_colour(second).to_bytes(3, "big"),
+        strict=True,
+    )
+    return max(abs(one - other) for one, other in pairs)

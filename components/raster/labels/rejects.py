@@ -1,0 +1,32 @@
+"""Why a label cannot be used, one reason code each."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LabelRefusal(StrEnum):
+    """The reason codes of single labels."""
+
+    EMPTY_GEOMETRY = "empty_geometry"
+    UNSUPPORTED_GEOMETRY = "unsupported_geometry"
+    SELF_CROSSING = "self_crossing"
+    NO_CLASS = "no_class"
+    UNKNOWN_CLASS = "unknown_class"
+    NO_NUMBER = "no_number"
+    NOT_PROJECTABLE = "not_projectable"
+    OUTSIDE_SCENES = "outside_scenes"
+
+
+@dataclass(frozen=True)
+class LabelReject:
+    """A label that was left out.
+
+    Attributes:
+        source: the file it comes from.
+        number: its feature id in that file.
+    """
+
+    source: str
+    number: int
+    reason: LabelRefusal
+    detail: str

@@ -1,0 +1,142 @@
+"""Labelled shapes in the pixel coordinates of one grid, found by window."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from components.raster.labels.rejects import LabelRefusal, LabelReject
+from components.raster.labels.vectors import Geometries, LabelSet
+from components.raster.scene.grid import Grid
+from components.raster.tiles.areas import geometry_in_pixels
+from components.raster.tiles.key import Window
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedShapes:
+    """Shapes on a grid: x is the column and y the row of its pixels, rising downwards.
+
+    Attributes:
+        geometries: polygons or points, in the order of their file: later ones lie on top.
+        classes: index of each into the class names.
+        values: number of each, or NaN.
+        numbers: feature id of each.
+    """
+
+    geometries: Geometries
+    classes: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    numbers: npt.NDArray[np.int64]
+
+    @cached_property
+    def _tree(self) -> shapely.STRtree:
+        return shapely.STRtree(self.geometries)
+
+    @cached_property
+    def is_point(self) -> npt.NDArray[np.bool_]:
+        """Which shapes have no area."""
+        points: npt.NDArray[np.bool_] = shapely.get_dimensions(self.geometries) == 0
+        return points
+
+    def in_window(self, window: Window) -> npt.NDArray[np.int64]:
+        """Indexes of the shapes that share ground with a window, in the order of their file.
+
+        A polygon that only touches it does not. A point on the edge between two windows lies in
+        the one that begins there.
+        """
+        box = shapely.box(window.col, window.row, window.right, window.bottom)
+        found = np.sort(self._tree.query(box, predicate="intersects"))
+        keep = np.ones(len(found), np.bool_)
+        for place, index in enumerate(found.tolist()):
+            geometry = self.geometries[index]
+            if self.is_point[index]:
+                keep[place] = _begins_before(geometry, window)
+            else:
+                keep[place] = not shapely.touches(geometry, box)
+        return np.asarray(found[keep], dtype=np.int64)
+
+
+def place_labels(
+    labels: LabelSet, grid: Grid, class_names: Sequence[str]
+) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
+    """The labels that share ground with a grid, in its pixel coordinates.
+
+    Vertices are projected; edges stay straight between them. Labels elsewhere are left out
+    without a word, since another scene may hold them: `labels_nowhere` tells of the rest.
+
+    Args:
+        labels: from `read_labels`.
+        grid: of the scene or its view. Without a CRS the labels must be in its own coordinates.
+        class_names: of the run, in the order of their indexes.
+
+    Returns:
+        The shapes, and rejects for labels whose class is not among the names or whose vertices
+        have no place in the grid's CRS.
+    """
+    index = {name: place for place, name in enumerate(class_names)}
+    moved = geometry_in_pixels(labels.geometries, labels.crs, grid)
+    bounds = shapely.bounds(moved)
+    rejects = []
+    for place in np.flatnonzero(~np.isfinite(bounds).all(axis=1)).tolist():
+        detail = f"its place in {labels.crs} has none in {grid.crs}."
+        number = int(labels.numbers[place])
+        rejects.append(LabelReject(labels.source, number, LabelRefusal.NOT_PROJECTABLE, detail))
+    inside = (
+        (bounds[:, 2] > 0)
+        & (bounds[:, 3] > 0)
+        & (bounds[:, 0] < grid.width_px)
+        & (bounds[:, 1] < grid.height_px)
+    )
+    known = np.array([name in index for name in labels.classes.tolist()])
+    for place in np.flatnonzero(inside & ~known).tolist():
+        detail = f"class {labels.classes[place]!r} is none of {', '.join(class_names)}."
+        number = int(labels.numbers[place])
+        rejects.append(LabelReject(labels.source, number, LabelRefusal.UNKNOWN_CLASS, detail))
+    kept = np.flatnonzero(inside & known)
+    classes = [index[name] for name in labels.classes[kept].tolist()]
+    shapes = PlacedShapes(
+        geometries=_still_valid(moved[kept]),
+        classes=np.array(classes, dtype=np.int64),
+        values=labels.values[kept],
+        numbers=labels.numbers[kept],
+    )
+    return shapes, tuple(rejects)
+
+
+def labels_nowhere(labels: LabelSet, placed: Iterable[PlacedShapes]) -> tuple[LabelReject, ...]:
+    """Rejects for the labels that lie in none of a run's scenes."""
+    used = {number for shapes in placed for number in shapes.numbers.tolist()}
+    return tuple(
+        LabelReject(
+            labels.source,
+            number,
+            LabelRefusal.OUTSIDE_SCENES,
+            "it lies in no scene of the run. Check its coordinate reference system and the scenes.",
+        )
+        for number in labels.numbers.tolist()
+        if number not in used
+    )
+
+
+def _still_valid(geometries: Geometries) -> Geometries:
+    """Projecting can make slivers cross themselves; what was valid before is made so again."""
+    broken = ~shapely.is_valid(geometries)
+    geometries[broken] = shapely.make_valid(
+        geometries[broken], method="structure", keep_collapsed=False
+    )
+    return geometries
+
+
+def _begins_before(points: shapely.Geometry, window: Window) -> bool:
+    """Whether a point lies in a window, whose lower and right edges belong to its neighbours."""
+    places = shapely.get_coordinates(points)
+    inside = (
+        (places[:, 0] >= window.col)
+        & (places[:, 0] < window.right)
+        & (places[:, 1] >= window.row)
+        & (places[:, 1] < window.bottom)
+    )
+    return bool(inside.any())

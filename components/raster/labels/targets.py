@@ -1,0 +1,77 @@
+"""What a model should answer for a tile, in one form for each kind of task."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+#: Which class a tile gets, or whether it has one. See `docs/scenes.md` for each rule.
+Rule = Literal["majority", "centre", "any", "fraction"]
+
+MaskPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Objects in a tile.
+
+    Attributes:
+        edges_px: (N, 4) float32: top, left, bottom, right in pixels of the tile.
+        classes: (N,) int64.
+        visible: (N,) float32: share of each object's ground that lies in the tile.
+    """
+
+    edges_px: npt.NDArray[np.float32]
+    classes: npt.NDArray[np.int64]
+    visible: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.edges_px.shape != (len(self.classes), 4) or len(self.visible) != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes cannot have boxes {self.edges_px.shape}")
+
+
+def _fits_a_byte(class_count: int) -> bool:
+    return class_count <= np.iinfo(np.uint8).max
+
+
+def mask_dtype(class_count: int) -> type[np.uint8] | type[np.uint16]:
+    """The smallest dtype that holds class indexes and an ignore value."""
+    return np.uint8 if _fits_a_byte(class_count) else np.uint16
+
+
+def ignore_value(class_count: int) -> int:
+    """What a mask holds where there is no truth: the largest value of its dtype."""
+    return int(np.iinfo(mask_dtype(class_count)).max)
+
+
+def as_mask(indexes: npt.NDArray[np.integer], class_count: int) -> MaskPixels:
+    """Class indexes and ignore values in the dtype that masks of so many classes have."""
+    mask: MaskPixels
+    mask = np.asarray(indexes, np.uint8) if _fits_a_byte(class_count) else indexes.astype(np.uint16)
+    return mask
+
+
+def class_of_mask(
+    mask: MaskPixels, class_count: int, rule: Literal["majority", "centre"]
+) -> int | None:
+    """One class for a tile from its mask (H, W); None where there is no truth.
+
+    majority: the class of most pixels that have one; of two with equally many, the first.
+    centre: the class of the pixel at the tile's centre (below and right of it, for even sizes).
+    """
+    ignore = ignore_value(class_count)
+    if rule == "centre":
+        found = int(mask[mask.shape[0] // 2, mask.shape[1] // 2])
+        return None if found == ignore else found
+    counts = np.bincount(mask[mask != ignore], minlength=class_count)
+    return int(counts.argmax()) if counts.any() else None
+
+
+def classes_of_mask(
+    mask: MaskPixels, class_count: int, rule: Literal["any", "fraction"], min_fraction: float = 0.0
+) -> tuple[int, ...]:
+    """Every class that has a pixel of a mask (`any`), or a least share of all (`fraction`)."""
+    counts = np.bincount(mask[mask != ignore_value(class_count)], minlength=class_count)
+    least = max(1.0, min_fraction * mask.size) if rule == "fraction" else 1.0
+    return tuple(int(index) for index in np.flatnonzero(counts >= least))

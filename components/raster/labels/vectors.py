@@ -1,0 +1,196 @@
+"""Polygons, boxes and points from GeoJSON and GeoPackage files, checked one by one.
+
+Polygons that cross themselves are repaired by keeping the ground that they enclose (GEOS
+"structure" repair: rings are made valid on their own, holes are taken away), or rejected, as the
+configuration says. Lines have no ground and are rejected.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyogrio
+import shapely
+from pydantic import Field
+from pyogrio.errors import DataSourceError
+
+from components.raster.errors import ConfigError, DataError
+from components.raster.frozen import Frozen
+from components.raster.labels.rejects import LabelRefusal, LabelReject
+from components.raster.location import Location, is_remote
+from components.raster.scene.grid import crs_of, crs_text
+
+Geometries = npt.NDArray[np.object_]
+
+SUFFIXES = (".geojson", ".json", ".gpkg", ".fgb", ".shp")
+_POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+_POINTS = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
+
+
+class VectorLabels(Frozen):
+    """A file of labelled shapes and what its fields mean."""
+
+    path: Location = Field(description="GeoJSON, GeoPackage, FlatGeobuf or Shapefile")
+    layer: str | None = Field(default=None, description="of a file with several")
+    class_field: str | None = Field(
+        default=None, description="holds the class; not set: every shape is of class_name"
+    )
+    class_name: str = Field(default="object", min_length=1)
+    number_field: str | None = Field(default=None, description="holds the number to predict")
+    crossing: Literal["repair", "reject"] = Field(
+        default="repair", description="what becomes of polygons that cross themselves"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSet:
+    """The usable shapes of a file, in the file's own CRS and order.
+
+    Attributes:
+        crs: of the geometries.
+        numbers: feature ids, to name a label in a message.
+        geometries: polygons or points; multi-part ones stay one label.
+        classes: class name of each.
+        values: number of each; NaN when no field was named.
+        rejects: labels that were left out.
+        repaired: ids of polygons that were repaired.
+    """
+
+    source: str
+    crs: str
+    numbers: npt.NDArray[np.int64]
+    geometries: Geometries
+    classes: npt.NDArray[np.str_]
+    values: npt.NDArray[np.float64]
+    rejects: tuple[LabelReject, ...] = field(default=())
+    repaired: tuple[int, ...] = field(default=())
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """All classes that occur, sorted."""
+        return tuple(sorted(set(self.classes.tolist())))
+
+
+def read_labels(config: VectorLabels) -> LabelSet:
+    """Reads a file of labelled shapes.
+
+    Raises:
+        DataError: the file cannot be read, has no CRS, or holds no usable shape.
+        ConfigError: a field or layer does not exist.
+    """
+    meta, numbers, geometries, fields = _read(config)
+    classes, values = _attributes(config, fields, len(geometries))
+    rejects: dict[int, tuple[LabelRefusal, str]] = {}
+    for place, name in enumerate(classes):
+        if not name:
+            rejects[place] = LabelRefusal.NO_CLASS, f"{config.class_field} is empty."
+    if config.number_field:
+        for place in np.flatnonzero(~np.isfinite(values)).tolist():
+            rejects[place] = LabelRefusal.NO_NUMBER, f"{config.number_field} is empty."
+    geometries, repaired = _usable(geometries, config.crossing, rejects)
+    kept = [place for place in range(len(geometries)) if place not in rejects]
+    if not kept:
+        reasons = ", ".join(sorted({reason for reason, _ in rejects.values()})) or "it is empty"
+        raise DataError(f"{config.path} holds no usable label: {reasons}.")
+    return LabelSet(
+        source=config.path,
+        crs=_crs(config.path, meta),
+        numbers=numbers[kept],
+        geometries=geometries[kept],
+        classes=np.array([classes[place] for place in kept]),
+        values=values[kept],
+        rejects=tuple(
+            LabelReject(config.path, int(numbers[place]), *why)
+            for place, why in sorted(rejects.items())
+        ),
+        repaired=tuple(int(numbers[place]) for place in repaired if place not in rejects),
+    )
+
+
+def _read(
+    config: VectorLabels,
+) -> tuple[Mapping[str, Any], npt.NDArray[np.int64], Geometries, Mapping[str, Any]]:
+    if not config.path.lower().endswith(SUFFIXES):
+        raise ConfigError(f"Labels {config.path!r} are none of {', '.join(SUFFIXES)}.")
+    if not is_remote(config.path) and not os.path.isfile(config.path):
+        raise DataError(f"Labels {config.path} do not exist.")
+    wanted = [name for name in (config.class_field, config.number_field) if name]
+    try:
+        known = pyogrio.read_info(config.path, layer=config.layer)["fields"].tolist()
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            raise ConfigError(
+                f"{config.path} has no field {', '.join(missing)}; it has {', '.join(known)}."
+            )
+        meta, numbers, encoded, columns = pyogrio.raw.read(
+            config.path, layer=config.layer, columns=wanted, return_fids=True
+        )
+    except (DataSourceError, ValueError) as error:
+        raise DataError(f"Labels {config.path} cannot be read: {error}") from error
+    fields = dict(zip(meta["fields"].tolist(), columns, strict=True))
+    return meta, numbers, shapely.from_wkb(encoded), fields
+
+
+def _attributes(
+    config: VectorLabels, fields: Mapping[str, Any], count: int
+) -> tuple[list[str], npt.NDArray[np.float64]]:
+    if config.class_field:
+        classes = [_class_text(value) for value in fields[config.class_field]]
+    else:
+        classes = [config.class_name] * count
+    if not config.number_field:
+        return classes, np.full(count, np.nan)
+    try:
+        return classes, np.asarray(fields[config.number_field], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Field {config.number_field} of {config.path} is no number.") from error
+
+
+def _class_text(value: object) -> str:
+    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+        return ""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        # Integer fields with gaps are read as floating point.
+        return str(int(value))
+    return str(value).strip()
+
+
+def _crs(path: str, meta: Mapping[str, Any]) -> str:
+    if not meta["crs"]:
+        raise DataError(
+            f"Labels {path} name no coordinate reference system. Write them anew with one "
+            "(ogr2ogr -a_srs)."
+        )
+    text = crs_text(crs_of(meta["crs"]))
+    assert text is not None
+    return text
+
+
+def _usable(
+    geometries: Geometries,
+    crossing: Literal["repair", "reject"],
+    rejects: dict[int, tuple[LabelRefusal, str]],
+) -> tuple[Geometries, list[int]]:
+    """Repaired geometries and which they are; adds those that are of no use to the rejects."""
+    geometries = shapely.force_2d(geometries)
+    kinds = shapely.get_type_id(geometries)
+    empty = shapely.is_missing(geometries) | shapely.is_empty(geometries)
+    for place in np.flatnonzero(empty).tolist():
+        rejects[place] = LabelRefusal.EMPTY_GEOMETRY, "it has no geometry."
+    for place in np.flatnonzero(~empty & ~np.isin(kinds, [*_POLYGONS, *_POINTS])).tolist():
+        name = shapely.GeometryType(kinds[place]).name.lower()
+        rejects[place] = LabelRefusal.UNSUPPORTED_GEOMETRY, f"{name} has no ground of its own."
+    invalid = np.flatnonzero(np.isin(kinds, _POLYGONS) & ~shapely.is_valid(geometries)).tolist()
+    repaired = []
+    for place in (place for place in invalid if place not in rejects):
+        why = shapely.is_valid_reason(geometries[place])
+        whole = shapely.make_valid(geometries[place], method="structure", keep_collapsed=False)
+        if crossing == "reject" or not whole.area:
+            rejects[place] = LabelRefusal.SELF_CROSSING, f"{why}."
+        else:
+            geometries[place] = whole
+            repaired.append(place)
+    return geometries, repaired
