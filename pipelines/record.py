@@ -60,8 +60,18 @@ class RunRecord:
     @property
     def pushed_version(self) -> int | None:
         """The version that this run pushed, or found pushed already."""
+        pushed = self._pushed()
+        return int(pushed["pushed_version"]) if pushed else None
+
+    @property
+    def is_new_version(self) -> bool:
+        """Whether the version was pushed by this run; the very same model is not pushed twice."""
+        pushed = self._pushed()
+        return bool(pushed and pushed["pushed"])
+
+    def _pushed(self) -> dict[str, str | int | float] | None:
         push = self.node("Push")
-        return int(push.outputs["pushed"][0].properties["pushed_version"]) if push else None
+        return push.outputs["pushed"][0].properties if push else None
 
     def node(self, node_id: str) -> NodeRecord | None:
         """The finished node of that name, or None where the run did not get there."""

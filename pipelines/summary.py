@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from components.evaluation.result import METRICS_FILE, Evaluation
@@ -92,6 +93,7 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
     verdict = f"{record.name}: {record.outcome}"
     if record.pushed_version is not None:
         verdict += f", version {record.pushed_version}"
+        verdict += " pushed" if record.is_new_version else ", the same model, was there already"
     console.print(verdict, style=_STYLES.get(record.outcome, "bold red"))
     if record.reason:
         console.print(record.reason, markup=False)
@@ -135,7 +137,8 @@ def _gates_table(gates: Iterable[GateReport]) -> Table:
         verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
         table.add_row(gate.gate, verdict, f"{len(gate.findings)} checks")
         for finding in gate.failed:
-            table.add_row("", f"[red]{finding.rule}[/]", f"{finding.subject}: {finding.detail}")
+            detail = escape(f"{finding.subject}: {finding.detail}")
+            table.add_row("", f"[red]{escape(finding.rule)}[/]", detail)
     return table
 
 

@@ -1,7 +1,6 @@
 """The command line as a user calls it."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -11,18 +10,8 @@ import pytest
 from PIL import Image
 
 
-def skymill(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-
-
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, skymill):
     for name in ("flat", "gabled"):
         (tmp_path / "roofs" / name).mkdir(parents=True)
         for number in range(6):
@@ -48,13 +37,13 @@ def test_help_names_every_command_and_loads_no_framework():
 
 
 @pytest.mark.parametrize("command", ["init", "run", "runs", "schema", "serve", "predict", "demo"])
-def test_every_command_explains_itself(command):
+def test_every_command_explains_itself(command, skymill):
     done = skymill(command, "--help")
     assert done.returncode == 0
     assert "Usage:" in done.stdout
 
 
-def test_help_is_quick():
+def test_help_is_quick(skymill):
     """The fastest of three: the others tell of the machine and not of the program."""
     times = []
     for _ in range(3):
@@ -64,26 +53,26 @@ def test_help_is_quick():
     assert min(times) < 2  # the promise is half a second; a busy machine may take longer
 
 
-def test_a_wrong_command_is_told_and_exits_with_2():
+def test_a_wrong_command_is_told_and_exits_with_2(skymill):
     done = skymill("rnu")
     assert done.returncode == 2
     assert "No such command 'rnu'" in done.stderr
 
 
-def test_init_writes_a_configuration_that_is_accepted(project):
+def test_init_writes_a_configuration_that_is_accepted(project, skymill):
     done = skymill("config", "check", cwd=project)
     assert (done.returncode, done.stderr) == (0, "")
     assert "model 'roofs'" in done.stdout
 
 
-def test_init_does_not_write_over_a_configuration(project):
+def test_init_does_not_write_over_a_configuration(project, skymill):
     done = skymill("init", "roofs", cwd=project)
     assert done.returncode == 2
     assert "--force" in done.stderr
     assert skymill("init", "roofs", "--force", cwd=project).returncode == 0
 
 
-def test_a_broken_configuration_exits_with_2_and_no_traceback(project):
+def test_a_broken_configuration_exits_with_2_and_no_traceback(project, skymill):
     path = project / "skymill.yaml"
     path.write_text(path.read_text().replace("epochs:", "epoch:"))
     done = skymill("run", cwd=project)
@@ -92,24 +81,24 @@ def test_a_broken_configuration_exits_with_2_and_no_traceback(project):
     assert "Traceback" not in done.stderr
 
 
-def test_runs_says_when_there_are_none(project):
+def test_runs_says_when_there_are_none(project, skymill):
     assert "No runs yet" in skymill("runs", cwd=project).stdout
     assert json.loads(skymill("runs", "--json", cwd=project).stdout) == []
 
 
-def test_serving_before_anything_was_pushed_says_what_to_do(project):
+def test_serving_before_anything_was_pushed_says_what_to_do(project, skymill):
     done = skymill("serve", cwd=project)
     assert done.returncode == 2
     assert "skymill run" in done.stderr
 
 
-def test_accepting_a_schema_before_any_run_says_what_to_do(project):
+def test_accepting_a_schema_before_any_run_says_what_to_do(project, skymill):
     done = skymill("schema", "accept", cwd=project)
     assert done.returncode == 1
     assert "skymill run" in done.stderr
 
 
-def test_predicting_without_a_server_names_the_address(project):
+def test_predicting_without_a_server_names_the_address(project, skymill):
     done = skymill(
         "predict", "roofs", "--server", "grpc://127.0.0.1:9", "--model", "m", cwd=project
     )

@@ -23,7 +23,7 @@ from pipelines.workspace import Workspace, WorkspaceBusyError
 
 
 def a_record(**changes):
-    pushed = Artifact("PushedModel", "/w/pushed/4", 4, {"pushed_version": 7})
+    pushed = Artifact("PushedModel", "/w/pushed/4", 4, {"pushed_version": 7, "pushed": 1})
     model = Artifact("Model", "/w/model/3", 3)
     nodes = (
         NodeRecord("Trainer", "complete", 12.5, {}, {"model": (model,)}),

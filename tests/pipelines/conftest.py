@@ -1,0 +1,46 @@
+"""Running the command line as a user does, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+Run = subprocess.CompletedProcess[str]
+
+
+def call_skymill(*arguments: str, cwd: Path | None = None) -> Run:
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "160"},
+    )
+
+
+@pytest.fixture(scope="session")
+def skymill() -> Callable[..., Run]:
+    """Calls the command line: `skymill("run", "x.yaml", cwd=folder)`."""
+    return call_skymill
+
+
+@pytest.fixture(scope="session")
+def run_config() -> Callable[..., tuple[Run, dict]]:
+    """Runs an example configuration, changed in places, and gives back its JSON summary."""
+
+    def run(source: Path, folder: Path, **changes: dict) -> tuple[Run, dict]:
+        tree = yaml.safe_load(source.read_text())
+        for part, values in changes.items():
+            tree[part] = {**tree.get(part, {}), **values} if isinstance(values, dict) else values
+        path = folder / source.name
+        path.write_text(yaml.safe_dump(tree, sort_keys=False))
+        done = call_skymill("run", str(path), "--json")
+        assert done.stdout, done.stderr[-3000:]
+        return done, json.loads(done.stdout)
+
+    return run
