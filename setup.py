@@ -30,6 +30,7 @@ SERVER = [
     "simplejpeg>=1.8",
     "tensorflow>=2.21,<2.22",
     "tensorflow-serving-api>=2.19,<3",
+    "uvloop>=0.19",
 ]
 
 # Everything from a folder of images to a pushed model.
@@ -45,6 +46,7 @@ PIPELINE = [
     "keras-tuner>=1.4.8,<2",
     "ml-metadata>=1.21,<1.22",
     "pyarrow>=14",
+    "pyogrio>=0.9",
     "pyproj>=3.6",
     "rasterio>=1.4",
     "shapely>=2",
