@@ -62,24 +62,16 @@ def _print_list(records: list[RunRecord], runs_dir: str, as_json: bool) -> None:
 
 
 def _print_one(record: RunRecord, folder: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    console.print(f"{record.run_id}  {record.name}  {record.outcome}", style="bold")
+    """Whole paths, whatever the terminal's width: they are there to be copied."""
+    click.secho(f"{record.run_id}  {record.name}  {record.outcome}", bold=True)
     if record.reason:
-        console.print(record.reason, markup=False)
+        click.echo(record.reason)
     made = {a.artifact_id: n for n in record.nodes for many in n.outputs.values() for a in many}
-    table = Table("node", "state", "seconds", "from", "outputs", box=None)
     for node in record.nodes:
         sources = {made[i].node_id for ids in node.inputs.values() for i in ids if i in made}
-        outputs = [f"{channel}: {a.uri}" for channel, many in node.outputs.items() for a in many]
-        table.add_row(
-            node.node_id,
-            node.state,
-            f"{node.seconds:.1f}",
-            ", ".join(sorted(sources)),
-            "\n".join(outputs),
-        )
-    console.print(table)
-    console.print(f"record, configuration, summary and log: {folder}")
+        origin = f"  from {', '.join(sorted(sources))}" if sources else ""
+        click.echo(f"{node.node_id:<17} {node.state:<8} {node.seconds:6.1f} s{origin}")
+        for channel, artifacts in node.outputs.items():
+            for artifact in artifacts:
+                click.echo(f"    {channel}: {artifact.uri}")
+    click.echo(f"record, configuration, summary and log: {folder}")

@@ -109,8 +109,8 @@ def test_past_runs_are_listed_with_their_lineage(first, folder, skymill):
     [model] = nodes["InfraCheck"]["outputs"]["checked"]
     assert nodes["Push"]["inputs"]["model"] == [model["artifact_id"]]
     shown = skymill("runs", first_run["run_id"], "-c", str(folder / "landcover.yaml")).stdout
-    assert "Trainer" in shown
-    assert model["uri"] in shown.replace("\n", "")
+    assert f"checked: {model['uri']}" in shown
+    assert "from Baseline, DataCheck, Evaluation, InfraCheck, Schema, Statistics" in shown
 
 
 def test_too_many_rejects_stop_the_run_and_say_which(first, folder, skymill):
@@ -154,21 +154,42 @@ def test_a_degraded_delivery_is_stopped_as_drift_before_it_is_trained_on(
 
 
 def test_a_model_of_degraded_data_is_stopped_by_the_metrics(first, folder, degraded, skymill):
+    """A third of its labels are wrong, so nothing can get more than about 0.72 of them right."""
     config = changed_config(
         folder,
         "insisting.yaml",
         ingest=_ingest(folder, degraded),
-        data_check={"drift_threshold": 1.0, "skew_threshold": 1.0, "severity": "error"},
+        data_check={"drift_threshold": 1.0, "skew_threshold": 1.0},
         train={"model": {"kind": "small_cnn"}, "epochs": 2},
+        evaluation={"thresholds": [{"metric": "accuracy", "at_least": 0.8}]},
     )
+    summary = blocked_by_metrics(skymill, config, folder)
+    assert "accuracy" in summary["reason"]
+    assert "0.8" in summary["reason"]
+
+
+def test_a_model_that_is_worse_than_the_served_one_is_stopped(first, folder, skymill):
+    config = changed_config(
+        folder,
+        "worse.yaml",
+        train={"model": {"kind": "small_cnn"}, "epochs": 1, "learning_rate": 1e-6},
+        evaluation={"thresholds": [{"metric": "accuracy", "change": {"at_least": -0.02}}]},
+    )
+    summary = blocked_by_metrics(skymill, config, folder)
+    [overall] = [s for s in summary["metrics"]["slices"] if s["slice"] == "overall"]
+    assert overall["candidate"]["accuracy"] < overall["baseline"]["accuracy"] - 0.02
+
+
+def blocked_by_metrics(skymill, config, folder):
     done = skymill("run", config, "--json")
     summary = json.loads(done.stdout)
     assert (done.returncode, summary["outcome"]) == (3, "blocked"), summary["reason"]
     assert summary["nodes"]["StopOnMetrics"] == "stopped"
-    assert "accuracy" in summary["reason"]
     assert summary["metrics"]["baseline_version"] == 1
+    assert "Push" not in summary["nodes"]
     versions = folder / "landcover-models" / "landcover"
     assert sorted(p.name for p in versions.iterdir() if p.name.isdigit()) == ["1"]
+    return summary
 
 
 def test_an_accepted_schema_judges_later_runs(first, folder, skymill):
