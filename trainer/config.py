@@ -44,7 +44,7 @@ class Backbone(Frozen):
         description="imagenet (downloaded), a local weights file without the top, or none.",
     )
     trainable: Literal["frozen", "all"] = "frozen"
-    dropout: float = Field(default=0.2, ge=0, lt=1)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
     augment: bool = Field(
         default=False,
         description="Random flips and quarter turns in training; without them a frozen backbone "
@@ -58,7 +58,7 @@ Model = Annotated[SmallCnn | Backbone, Field(discriminator="kind")]
 class EarlyStopping(Frozen):
     """Stop when the monitored value has not improved for a number of epochs."""
 
-    patience: int = Field(default=12, ge=1, description="Epochs without improvement.")
+    patience: int = Field(default=10, ge=1, description="Epochs without improvement.")
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
 
 
@@ -67,7 +67,7 @@ class TrainConfig(Frozen):
 
     model: Model = Field(default_factory=SmallCnn)
     batch_size: int = Field(default=32, ge=1, description="Global: over all replicas.")
-    epochs: int = Field(default=30, ge=1)
+    epochs: int = Field(default=25, ge=1)
     steps_per_epoch: int | None = Field(
         default=None, ge=1, description="None: as many whole batches as the train split has."
     )
@@ -75,7 +75,7 @@ class TrainConfig(Frozen):
     learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description="None: 0.002 for what starts from scratch, 0.01 for the head of a frozen "
+        description="None: 0.002 for what starts from scratch, 0.001 for the head of a frozen "
         "backbone, 0.0003 for fine-tuning all of one.",
     )
     schedule: Literal["cosine", "constant"] = Field(
@@ -101,4 +101,4 @@ class TrainConfig(Frozen):
             return self.learning_rate
         if isinstance(self.model, SmallCnn) or self.model.weights is None:
             return 2e-3
-        return 1e-2 if self.model.trainable == "frozen" else 3e-4
+        return 1e-3 if self.model.trainable == "frozen" else 3e-4

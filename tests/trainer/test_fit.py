@@ -108,7 +108,9 @@ def test_a_resumed_fit_ends_where_an_undisturbed_one_does(
     with pytest.raises(Killed):
         run(config, image_spec, tmp_path, on_epoch=kill)
     seen = []
-    resumed, history = run(config, image_spec, tmp_path, on_epoch=lambda row: seen.append(row.epoch))
+    resumed, history = run(
+        config, image_spec, tmp_path, on_epoch=lambda row: seen.append(row.epoch)
+    )
     assert seen == [3, 4, 5]
     assert history.resumed_after_epochs == 2
     for mine, theirs in zip(resumed.get_weights(), whole[0].get_weights(), strict=True):

@@ -26,7 +26,7 @@ def test_a_model_goes_from_pixels_to_one_logit_a_class():
     assert served(pixels()).shape == (4, 3)
 
 
-@pytest.mark.parametrize("height_px, width_px", [(33, 50), (8, 8)])
+@pytest.mark.parametrize(("height_px", "width_px"), [(33, 50), (8, 8)])
 def test_any_shape_will_do_for_the_small_cnn(height_px, width_px):
     spec = ImageSpec(height_px=height_px, width_px=width_px)
     trained = build_classifier(SmallCnn(), spec, 2).trained()
@@ -52,7 +52,7 @@ def test_what_is_trained_is_what_is_served():
 
 
 @pytest.mark.parametrize(
-    "name, arguments",
+    ("name", "arguments"),
     [("MobileNetV2", {"alpha": 0.35}), ("ResNet50", {}), ("EfficientNetB0", {})],
 )
 def test_a_backbone_scales_pixels_as_its_family_does(name, arguments):

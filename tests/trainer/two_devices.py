@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from components.raster.image import ImageSpec
 from serving.contract import Contract
-from trainer.config import Backbone, SmallCnn, StrategyName, TrainConfig
+from trainer.config import SmallCnn, StrategyName, TrainConfig
 from trainer.dataset import InMemory
 from trainer.export import export
 from trainer.fit import fit
@@ -41,14 +41,13 @@ def per_replica_batch(strategy: tf.distribute.Strategy, source: InMemory) -> lis
     return [len(part) for part in strategy.experimental_local_results(inputs)]
 
 
-def result(name: StrategyName, model: SmallCnn | Backbone = PLAIN) -> dict[str, object]:
+def result(strategy: tf.distribute.Strategy, model: SmallCnn = PLAIN) -> dict[str, object]:
     """One short fit: shares of the batch, losses, and the final weights."""
     keras.utils.set_random_seed(5)
-    strategy = make_strategy(name)
     with strategy.scope():
         classifier = build_classifier(model, SPEC, 2)
         trained = classifier.trained()
-    config = TrainConfig(model=model, batch_size=8, epochs=3, learning_rate=0.01, strategy=name)
+    config = TrainConfig(model=model, batch_size=8, epochs=3, learning_rate=0.01)
     source = toy()
     with tempfile.TemporaryDirectory() as folder:
         history = fit(trained, source, source, config, f"{folder}/logs", f"{folder}/checkpoints")
@@ -70,12 +69,13 @@ def main() -> None:
     """Prints the results of both strategies, and of the mirrored one with every random layer."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    mirrored = make_strategy(StrategyName.MIRRORED)
     report = {
         "devices": local_devices(),
         "auto": make_strategy(StrategyName.AUTO).num_replicas_in_sync,
-        "one_device": result(StrategyName.ONE_DEVICE),
-        "mirrored": result(StrategyName.MIRRORED),
-        "default_model": result(StrategyName.MIRRORED, SmallCnn(filters=(4, 8))),
+        "one_device": result(make_strategy(StrategyName.ONE_DEVICE)),
+        "mirrored": result(mirrored),
+        "default_model": result(mirrored, SmallCnn(filters=(4, 8))),
     }
     json.dump(report, sys.stdout)
 
