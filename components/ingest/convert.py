@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from components.ingest.config import IngestConfig
 from components.ingest.encode import example_bytes
@@ -14,8 +14,7 @@ from components.raster.features import image_features
 from components.raster.split import split_of
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(NamedTuple):
     """One example: where it belongs and its serialized tf.Example."""
 
     record: Record
@@ -52,8 +51,8 @@ class Converter:
             return Reject(record.key, record.uri, image.reason, image.detail)
         pixels = image.pixels if self._config.features else None
         features = None if pixels is None else image_features(pixels)
-        sha256 = hashlib.sha256(data)
-        content = sha256.hexdigest()
+        digest = hashlib.sha256(data).digest()
+        content = digest.hex()
         split = split_of(content, record.group, record.split, self._config.split)
         encoded = example_bytes(record, data, content, image, features, self._indices)
-        return Converted(record, split, sha256.digest(), encoded)
+        return Converted(record, split, digest, encoded)

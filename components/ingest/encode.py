@@ -29,28 +29,37 @@ def example_bytes(
     classes: dict[str, int],
 ) -> bytes:
     """A serialized tf.Example as `components.raster.example` specifies it."""
-    label = record.label
+    key = record.key.encode("utf-8", "surrogateescape")
     parts = [
-        _bytes_entry(example.ENCODED, data),
-        _bytes_entry(example.SHA256, sha256.encode()),
-        _bytes_entry(example.KEY, record.key.encode("utf-8", "surrogateescape")),
+        _bytes_head(example.ENCODED, len(data)),
+        data,
+        _bytes_head(example.SHA256, len(sha256)),
+        sha256.encode(),
+        _bytes_head(example.KEY, len(key)),
+        key,
         _size_entries(image.format, image.height, image.width, image.channels),
     ]
-    if label is not None:
-        parts.append(_label_entries(label, classes[label]))
+    if record.label is not None:
+        parts.append(_label_entries(record.label, classes[record.label]))
     if record.labels is not None:
         parts.append(_labels_entries(record.labels, tuple(classes[it] for it in record.labels)))
     if features is not None:
         parts.append(_float_entries(features))
     for name, value in record.slices.items():
         parts.append(_slice_entry(name, value))
-    return _message(1, b"".join(parts))
+    size = sum(map(len, parts))
+    return b"".join((_head(1, size), *parts))
 
 
 def record_bytes(payload: bytes) -> bytes:
     """One TFRecord: length, its masked checksum, payload, its masked checksum."""
-    length = len(payload).to_bytes(8, "little")
-    return b"".join((length, _masked_crc(length), payload, _masked_crc(payload)))
+    return b"".join((_record_head(len(payload)), payload, _masked_crc(payload)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _record_head(size: int) -> bytes:
+    length = size.to_bytes(8, "little")
+    return length + _masked_crc(length)
 
 
 def _masked_crc(data: bytes) -> bytes:
@@ -69,19 +78,30 @@ def _varint(value: int) -> bytes:
     return bytes(groups)
 
 
+@lru_cache(maxsize=1 << 16)
+def _head(field: int, size: int) -> bytes:
+    """What stands before the `size` bytes of a length-delimited field."""
+    return bytes((field << 3 | 2,)) + _varint(size)
+
+
 def _message(field: int, body: bytes) -> bytes:
     """A length-delimited field."""
-    return b"".join((bytes((field << 3 | 2,)), _varint(len(body)), body))
-
-
-@lru_cache(maxsize=1024)
-def _key(name: str) -> bytes:
-    return _message(1, name.encode())
+    return _head(field, len(body)) + body
 
 
 def _entry(name: str, feature: bytes) -> bytes:
     """One entry of the map in Features: the name and its Feature."""
-    return _message(1, _key(name) + _message(2, feature))
+    return _message(1, _message(1, name.encode()) + _message(2, feature))
+
+
+@lru_cache(maxsize=1 << 16)
+def _bytes_head(name: str, size: int) -> bytes:
+    """What stands before the `size` bytes of the only value of a bytes feature."""
+    value = _head(1, size)
+    values = _head(_BYTES, len(value) + size) + value
+    feature = _head(2, len(values) + size) + values
+    key = _message(1, name.encode())
+    return _head(1, len(key) + len(feature) + size) + key + feature
 
 
 def _bytes_entry(name: str, *values: bytes) -> bytes:

@@ -15,8 +15,9 @@ from components.ingest.config import IngestConfig
 from components.ingest.layout import Block
 from components.ingest.listing import list_source
 from components.ingest.record import Listing
+from components.ingest.shard import Places
 from components.ingest.summary import Summary, rejects_report, total
-from components.ingest.transforms import IngestShards, Places, reject_lines
+from components.ingest.transforms import IngestShards, reject_lines
 from components.raster.classes import CLASSES_FILE, classes_to_json
 from components.raster.example import SPLITS
 

@@ -42,14 +42,19 @@ def read_file(uri: str, max_bytes: int) -> bytes:
     Raises:
         ReadFailure: it is missing, unreadable, no regular file, or above `max_bytes`.
     """
-    return _read_remote(uri, max_bytes) if is_remote(uri) else _read_local(uri, max_bytes)
+    if is_remote(uri):
+        return _read_remote(uri, max_bytes)
+    return _read_local(local_path(uri), max_bytes)
 
 
 def read_files(uris: Sequence[str], max_bytes: int) -> Iterator[bytes | ReadFailure]:
     """The bytes of each file, or why there are none, in the order of `uris`."""
     if not any(map(is_remote, uris)):
         for uri in uris:
-            yield _outcome(uri, max_bytes)
+            try:
+                yield _read_local(uri, max_bytes)
+            except ReadFailure as failure:
+                yield failure
         return
     with ThreadPoolExecutor(_REMOTE_READERS) as pool:
         for first in range(0, len(uris), _REMOTE_AHEAD):
@@ -69,25 +74,20 @@ def _read_local(path: str, max_bytes: int) -> bytes:
         handle = os.open(path, _READ_FLAGS)
         try:
             status = os.fstat(handle)
+            size = status.st_size
             if not stat.S_ISREG(status.st_mode):
                 kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
                 raise ReadFailure(Reason.UNREADABLE, f"{kind}, not an image file")
-            _require_few(status.st_size, max_bytes)
-            return _read_all(handle, status.st_size)
+            if size > max_bytes:
+                raise _too_many(max_bytes)
+            data = os.read(handle, size)
+            while len(data) < size and (more := os.read(handle, size - len(data))):
+                data += more  # one read gives at most 2 GiB
+            return data
         finally:
             os.close(handle)
     except (OSError, ValueError) as error:
         raise _failure(error) from error
-
-
-def _read_all(handle: int, size: int) -> bytes:
-    data = os.read(handle, size)
-    while len(data) < size:  # one read gives at most 2 GiB
-        more = os.read(handle, size - len(data))
-        if not more:
-            break
-        data += more
-    return data
 
 
 def _read_remote(uri: str, max_bytes: int) -> bytes:
@@ -98,7 +98,8 @@ def _read_remote(uri: str, max_bytes: int) -> bytes:
             data: bytes = file.read(max_bytes + 1)
     except Exception as error:  # every store raises its own kind
         raise _failure(error) from error
-    _require_few(len(data), max_bytes)
+    if len(data) > max_bytes:
+        raise _too_many(max_bytes)
     return data
 
 
@@ -108,9 +109,8 @@ def _uncompressed() -> Any:
     return CompressionTypes.UNCOMPRESSED
 
 
-def _require_few(size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise ReadFailure(Reason.TOO_MANY_BYTES, f"more than the limit of {max_bytes} bytes")
+def _too_many(max_bytes: int) -> ReadFailure:
+    return ReadFailure(Reason.TOO_MANY_BYTES, f"more than the limit of {max_bytes} bytes")
 
 
 def _failure(error: Exception) -> ReadFailure:

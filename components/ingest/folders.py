@@ -16,6 +16,7 @@ IMAGE_SUFFIXES = (
     | {".avif", ".heic", ".heif", ".ico", ".tga", ".pcx", ".dds", ".raw", ".dng", ".img"}
     | {".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
+_TAKEN = IMAGE_SUFFIXES | {""}
 
 
 def list_folders(root: str) -> Contents:
@@ -31,11 +32,11 @@ def list_folders(root: str) -> Contents:
     found = Contents()
     paths = _walk_remote(root) if is_remote(root) else _walk_local(local_path(root), found)
     for key, uri in paths:
-        if _is_hidden(key) or _suffix(key) not in IMAGE_SUFFIXES | {""}:
-            found.ignored["(hidden)" if _is_hidden(key) else _suffix(key)] += 1
-            continue
+        suffix = "(hidden)" if _is_hidden(key) else _suffix(key)
         label, slash, _ = key.partition("/")
-        if slash:
+        if suffix not in _TAKEN:
+            found.ignored[suffix] += 1
+        elif slash:
             found.records.append(Record(key, uri, _printable(label)))
         else:
             detail = f"lies beside the class folders of {root}; move it into one"
@@ -49,11 +50,14 @@ def _is_hidden(key: str) -> bool:
 
 def _printable(name: str) -> str:
     """A class name that UTF-8 can write, whatever bytes the folder's name has."""
+    if name.isascii():
+        return name
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _suffix(key: str) -> str:
-    return os.path.splitext(key)[1].lower()
+    before, _, after = key.rpartition(".")
+    return "" if not before or "/" in after else f".{after.lower()}"
 
 
 def _walk_local(root: str, found: Contents) -> Iterator[tuple[str, str]]:

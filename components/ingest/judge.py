@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,13 +34,13 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette's co
 # smooths the blocks, and each of its versions does so in another way.
 _SEQUENTIAL = (0xC0, 0xC1)
 _SAMPLE_BITS = 8
-_NO_FRAMES = (0xC4, 0xC8, 0xCC)  # DHT, JPG, DAC
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # less DHT, JPG and DAC
+_FRAME_HEADER = struct.Struct(">BHHB")
 _WITHOUT_LENGTH = frozenset([0x00, 0x01, *range(0xD0, 0xD9), 0xFF])  # stuffing, TEM, RST, SOI, fill
-_PLAIN_COLORS = {"Gray": 1, "YCbCr": 3}
+_PLAIN_COLORS = ("Gray", "YCbCr")
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """An image that the served graph takes; `pixels` is uint8 [height, width, 3] or not decoded."""
 
     format: str
@@ -87,26 +87,28 @@ class Judge:
             return _refused(str(error))
         height, width, _ = pixels.shape
         is_png = data.startswith(PNG_MAGIC)
-        channels = _PNG_CHANNELS[data[25]] if is_png else _jpeg_frame(data)[2]
+        channels = _PNG_CHANNELS[data[25]] if is_png else _jpeg_frame(data)[-1]
         return Accepted("png" if is_png else "jpeg", height, width, channels, pixels)
 
     def _plain_jpeg(self, data: bytes) -> Accepted | None:
         """The verdict on an upright sequential grey or YCbCr JPEG without a flaw; else None."""
         if not data.startswith(JPEG_MAGIC) or _has_exif(data):
             return None
-        marker, precision, _ = _jpeg_frame(data)
-        if marker not in _SEQUENTIAL or precision != _SAMPLE_BITS:
+        marker, precision, height, width, channels = _jpeg_frame(data)
+        if marker not in _SEQUENTIAL or precision != _SAMPLE_BITS or channels not in (1, 3):
             return None
+        if not self._decode and data.endswith(_END_OF_IMAGE):
+            sound = JPEG_SCAN_MARKER in data and self._within_bounds(data, height * width)
+            return Accepted("jpeg", height, width, channels, None) if sound else None
         try:
+            # The bounds must hold for what libjpeg itself reads in the header.
             height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
             if colors not in _PLAIN_COLORS or not self._within_bounds(data, height * width):
                 return None
-            if not self._decode and data.endswith(_END_OF_IMAGE):
-                return Accepted("jpeg", height, width, _PLAIN_COLORS[colors], None)
             pixels = simplejpeg.decode_jpeg(data)
         except ValueError:  # also for what libjpeg merely warns about
             return None
-        return Accepted("jpeg", height, width, _PLAIN_COLORS[colors], pixels)
+        return Accepted("jpeg", height, width, channels, pixels)
 
     def _plain_png(self, data: bytes) -> Accepted | None:
         """The verdict on a PNG without a flaw; else None."""
@@ -171,7 +173,7 @@ def _png_pixels(data: bytes) -> Pixels | None:
 
 def _has_exif(data: bytes) -> bool:
     """Whether the file may say how to turn it, where `serving.decode` looks for that."""
-    return b"Exif\0\0" in data[:_EXIF_HEAD_BYTES]
+    return data.find(b"Exif\0\0", 0, _EXIF_HEAD_BYTES) >= 0
 
 
 def _refused(message: str) -> Refused:
@@ -188,21 +190,21 @@ def _one_line(message: str) -> str:
     return line.removeprefix("{{").rpartition("}} ")[2].strip(" '\"]")
 
 
-def _jpeg_frame(data: bytes) -> tuple[int, int, int]:
-    """Marker, sample precision and number of components of the frame header (ITU-T T.81, B.2.2).
+def _jpeg_frame(data: bytes) -> tuple[int, int, int, int, int]:
+    """Marker, precision, height, width and components of the frame header (ITU-T T.81, B.2.2).
 
-    Bytes between segments are skipped, as decoders do. Without any header it is (0, 0, 3).
+    Bytes between segments are skipped, as decoders do. Without any header it is (0, 0, 0, 0, 3).
     """
-    at = 2
-    while at + 10 <= len(data):
+    at, end = 2, len(data) - 10
+    while at <= end:
         marker = data[at + 1]
         if data[at] != 0xFF or marker in _WITHOUT_LENGTH:
             at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
-            return marker, data[at + 4], data[at + 9]
+        elif marker in _FRAMES:
+            return (marker, *_FRAME_HEADER.unpack_from(data, at + 4))
         else:
             at += 2 + (data[at + 2] << 8 | data[at + 3])
-    return 0, 0, 3
+    return 0, 0, 0, 0, 3
 
 
 def _sound_png(data: bytes) -> bool:

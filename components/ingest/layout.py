@@ -83,17 +83,13 @@ def records_of(line: bytes) -> list[Record]:
 
 
 def _to_row(record: Record) -> list[Any]:
-    return [
-        record.key,
-        record.uri,
-        record.label,
-        record.labels,
-        record.split,
-        record.group,
-        dict(record.slices),
-    ]
+    if any(record[3:]):
+        return [*record[:-1], dict(record.slices)]
+    return list(record[:3])
 
 
 def _from_row(row: list[Any]) -> Record:
+    if len(row) == 3:
+        return Record(*row)
     key, uri, label, labels, split, group, slices = row
     return Record(key, uri, label, None if labels is None else tuple(labels), split, group, slices)

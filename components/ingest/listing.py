@@ -1,6 +1,7 @@
 """From a source to its listing: one place that knows the kinds of source."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from components.ingest.config import FoldersSource, IngestConfig, SourceConfig
 from components.ingest.folders import list_folders
@@ -24,8 +25,8 @@ def list_source(config: IngestConfig) -> Listing:
             f"{len(found.rejects) + len(unknown)} rejects, {found.ignored.total()} other files"
         )
     return Listing(
-        records=tuple(sorted(records, key=_by_key)),
-        rejects=tuple(sorted(found.rejects + unknown, key=_by_key)),
+        records=tuple(sorted(records, key=attrgetter("key"))),
+        rejects=tuple(sorted(found.rejects + unknown, key=attrgetter("key"))),
         ignored=dict(sorted(found.ignored.items())),
         classes=config.classes or seen_classes(records),
     )
@@ -40,7 +41,9 @@ def contents_of(source: SourceConfig) -> Contents:
 
 def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:
     """The class names that records carry, sorted."""
-    return tuple(sorted({name for record in records for name in record.names}))
+    combinations = {(record.label, record.labels) for record in records}
+    names = {name for label, labels in combinations for name in (label, *(labels or ()))}
+    return tuple(sorted(name for name in names if name is not None))
 
 
 def _of_classes(
@@ -60,7 +63,3 @@ def _of_classes(
         if not known.issuperset(record.names)
     ]
     return [record for record in records if known.issuperset(record.names)], rejects
-
-
-def _by_key(item: Record | Reject) -> str:
-    return item.key

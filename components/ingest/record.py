@@ -3,15 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from components.ingest.reject import Reject
 
 SliceValue = str | int | float
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One image that a source names.
+class Record(NamedTuple):
+    """One image that a source names (a tuple, since there may be millions).
 
     Attributes:
         key: path below the source's root, `/` between parts; no two records share one.
@@ -29,11 +30,13 @@ class Record:
     labels: tuple[str, ...] | None = None
     split: str | None = None
     group: str | None = None
-    slices: Mapping[str, SliceValue] = field(default_factory=dict)
+    slices: Mapping[str, SliceValue] = MappingProxyType({})
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every class that the record names."""
+        if self.labels is None and self.label is not None:
+            return (self.label,)
         return (self.labels or ()) + ((self.label,) if self.label is not None else ())
 
 

@@ -1,46 +1,57 @@
-"""Writing files through Beam's FileSystems: whole or not at all, on disks and in stores."""
+"""Writing files whole or not at all, on local disks directly and in stores through Beam.
 
-from collections.abc import Sequence
+Beam is imported only for a remote uri, so that worker processes on local files start at once.
+"""
+
+import os
+import shutil
 from typing import IO, Any
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
-# Beam's FileSystems carries few types.
-_FILES: Any = FileSystems
+from components.ingest.files import is_remote, local_path
 
 
 def join(*parts: str) -> str:
     """A path or uri below another."""
-    path: str = _FILES.join(*parts)
-    return path
+    return (
+        "/".join((parts[0].rstrip("/"), *parts[1:]))
+        if is_remote(parts[0])
+        else os.path.join(local_path(parts[0]), *parts[1:])
+    )
 
 
 def make_folder(path: str) -> None:
-    """Makes a folder and those above it, unless it is there."""
-    if not _FILES.exists(path):
-        _FILES.mkdirs(path)
+    """Makes a folder and those above it; stores have no folders and need none."""
+    if not is_remote(path):
+        os.makedirs(local_path(path), exist_ok=True)
 
 
 def create(path: str) -> IO[bytes]:
     """A new file to write bytes into, never compressed by its name."""
-    file: IO[bytes] = _FILES.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    if not is_remote(path):
+        return open(local_path(path), "wb", buffering=1 << 20)
+    file: IO[bytes] = _stores().create(path, compression_type="uncompressed")
+    return file
+
+
+def open_file(path: str) -> IO[bytes]:
+    """A file to read bytes from, as they are."""
+    if not is_remote(path):
+        return open(local_path(path), "rb")
+    file: IO[bytes] = _stores().open(path, compression_type="uncompressed")
     return file
 
 
 def read(path: str) -> bytes:
     """All bytes of a file."""
-    with _FILES.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        data: bytes = file.read()
-    return data
+    with open_file(path) as file:
+        return file.read()
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
     """`length` bytes of a file from `offset` on."""
-    with _FILES.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with open_file(path) as file:
         file.seek(offset)
-        data: bytes = file.read(length)
-    return data
+        return file.read(length)
 
 
 def write(path: str, data: bytes) -> None:
@@ -54,18 +65,28 @@ def publish(source: str, target: str) -> None:
 
     A retried step finds its work already done, and leaves it.
     """
-    if _FILES.exists(source):
-        _FILES.rename([source], [target])
-    elif not _FILES.exists(target):
-        raise FileNotFoundError(f"neither {source} nor {target}")
+    if not _exists(source):
+        if not _exists(target):
+            raise FileNotFoundError(f"neither {source} nor {target}")
+    elif is_remote(target):
+        _stores().rename([source], [target])
+    else:
+        os.replace(local_path(source), local_path(target))
 
 
 def remove_folder(path: str) -> None:
     """Deletes a folder with all that it holds."""
-    if _FILES.exists(path):
-        _FILES.delete([path])
+    if not is_remote(path):
+        shutil.rmtree(local_path(path))
+    elif _exists(path):
+        _stores().delete([path])
 
 
-def matching(pattern: str) -> Sequence[str]:
-    """The files that match a pattern, sorted."""
-    return sorted(metadata.path for metadata in _FILES.match([pattern])[0].metadata_list)
+def _exists(path: str) -> bool:
+    return bool(_stores().exists(path)) if is_remote(path) else os.path.exists(local_path(path))
+
+
+def _stores() -> Any:
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems

@@ -1,100 +1,71 @@
 """Ingest on Beam: an element is a whole shard, so that Beam's cost by element does not count.
 
-    blocks -> WriteShard -> (surplus copies, once for all) -> FinishShard -> summary
+    blocks -> WriteShards -> (surplus copies, once for all) -> FinishShard -> summary
 
 A shard is written under a name of its own for each attempt and gets its final name when all
 shards are known, less the copies that leak between splits: a retried bundle leaves no second copy,
 and a reader never sees half a file.
 """
 
-import uuid
+from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import IO
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest import layout, storage
 from components.ingest.config import IngestConfig
-from components.ingest.convert import Converted, Converter
 from components.ingest.duplicates import Copy, DigestTable, surplus_copies
-from components.ingest.encode import record_bytes
 from components.ingest.layout import Block
-from components.ingest.record import Record
+from components.ingest.pool import write_shards
 from components.ingest.reject import Reject
+from components.ingest.shard import Places, ShardWriter, WrittenShard, read_records
 from components.ingest.summary import Summary, total
 from components.raster.example import SPLITS
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where the files of one run go."""
+class IngestOptions(PipelineOptions):
+    """`--ingest_processes=N`: how many processes each Beam worker shares its shards between."""
 
-    examples: str
-    rejects: str
-    partial: str
-    shards: int
-
-    @property
-    def listing(self) -> str:
-        return storage.join(self.partial, layout.LISTING_FILE)
-
-    def split_folder(self, split: str) -> str:
-        return storage.join(self.examples, f"Split-{split}")
+    @classmethod
+    def _add_argparse_args(cls, parser: ArgumentParser) -> None:
+        parser.add_argument("--ingest_processes", type=int, default=1)
 
 
-@dataclass(frozen=True)
-class WrittenShard:
-    """One shard before it has its final name: where it lies and what it holds, in its order."""
+class WriteShards(beam.DoFn):
+    """Block -> WrittenShard; with several processes, a bundle of them at a time."""
 
-    shard: int
-    folder: str
-    records: tuple[Record, ...]
-    splits: tuple[str, ...]
-    digests: bytes
-    rejects: tuple[Reject, ...]
-
-    def table(self) -> DigestTable:
-        keys = tuple(record.key for record in self.records)
-        labels = tuple(record.names for record in self.records)
-        return DigestTable(self.shard, self.digests, keys, self.splits, labels)
-
-
-class WriteShard(beam.DoFn):
-    """Block -> WrittenShard."""
-
-    def __init__(self, config_json: str, classes: tuple[str, ...], places: Places) -> None:
+    def __init__(
+        self, config_json: str, classes: tuple[str, ...], places: Places, processes: int
+    ) -> None:
         self._config_json = config_json
         self._classes = classes
         self._places = places
+        self._processes = processes
 
     def setup(self) -> None:
-        config = IngestConfig.model_validate_json(self._config_json)
-        self._converter = Converter(config, self._classes)
+        self._writer = ShardWriter(self._config_json, self._classes, self._places)
+
+    def start_bundle(self) -> None:
+        self._waiting: list[Block] = []
 
     def process(self, block: Block) -> Iterator[WrittenShard]:
-        line = storage.read_range(self._places.listing, block.offset, block.length)
-        folder = storage.join(self._places.partial, f"{block.shard:05d}-{uuid.uuid4().hex}")
-        records, splits, digests = [], [], []
-        rejects = []
-        with ExitStack() as stack:
-            files = {
-                split: stack.enter_context(storage.create(_partial(folder, split)))
-                for split in SPLITS
-            }
-            for outcome in self._converter.convert(layout.records_of(line)):
-                if isinstance(outcome, Converted):
-                    files[outcome.split].write(record_bytes(outcome.example))
-                    records.append(outcome.record)
-                    splits.append(outcome.split)
-                    digests.append(outcome.digest)
-                else:
-                    rejects.append(outcome)
-        yield WrittenShard(
-            block.shard, folder, tuple(records), tuple(splits), b"".join(digests), tuple(rejects)
-        )
+        if self._processes > 1:
+            self._waiting.append(block)
+        else:
+            yield self._writer.write(block)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        processes = min(self._processes, len(self._waiting))
+        if processes:
+            for written in write_shards(
+                self._waiting, processes, self._config_json, self._classes, self._places
+            ):
+                yield GlobalWindows.windowed_value(written)
 
 
 class SurplusCopies(beam.CombineFn):
@@ -122,24 +93,33 @@ class FinishShard(beam.DoFn):
     def process(
         self, written: WrittenShard, surplus: Mapping[int, tuple[Copy, ...]]
     ) -> Iterator[Summary]:
-        copies = {copy.position: copy for copy in surplus.get(written.shard, ())}
+        copies = {copy.position: copy for copy in surplus.get(written.table.shard, ())}
         for split in SPLITS:
-            own = [place for place, it in enumerate(written.splits) if it == split]
+            own = [place for place, it in enumerate(written.table.splits) if it == split]
             drop = {index for index, place in enumerate(own) if place in copies}
             self._publish(written, split, drop)
-        rejects = [*written.rejects, *_rejects(written, copies.values())]
+        rejects = [*written.rejects, *self._rejected_copies(written, copies)]
         self._write_rejects(written, rejects)
-        yield _summary(written, copies, rejects)
+        yield _summary(written.table, copies, rejects)
+
+    def _rejected_copies(
+        self, written: WrittenShard, copies: Mapping[int, Copy]
+    ) -> Iterator[Reject]:
+        if copies:
+            uris = {record.key: record.uri for record in read_records(self._places, written.block)}
+        for position, copy in copies.items():
+            key = written.table.keys[position]
+            yield Reject(key, uris[key], copy.reason, copy.detail)
 
     def _publish(self, written: WrittenShard, split: str, drop: set[int]) -> None:
-        source = _partial(written.folder, split)
-        name = layout.shard_name(written.shard, self._places.shards)
+        source = written.path(split)
+        name = layout.shard_name(written.block.shard, self._places.shards)
         if drop:
             source = _without(source, drop)
         storage.publish(source, storage.join(self._places.split_folder(split), name))
 
     def _write_rejects(self, written: WrittenShard, rejects: list[Reject]) -> None:
-        name = layout.rejects_name(written.shard, self._places.shards)
+        name = layout.rejects_name(written.block.shard, self._places.shards)
         source = storage.join(written.folder, name)
         storage.write(source, reject_lines(rejects))
         storage.publish(source, storage.join(self._places.rejects, name))
@@ -181,23 +161,26 @@ class IngestShards(beam.PTransform):
         self._places = places
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
-        written = blocks | beam.ParDo(WriteShard(self._config_json, self._classes, self._places))
-        surplus = written | beam.Map(WrittenShard.table) | beam.CombineGlobally(SurplusCopies())
+        processes = blocks.pipeline.options.view_as(IngestOptions).ingest_processes
+        written = blocks | beam.ParDo(
+            WriteShards(self._config_json, self._classes, self._places, processes)
+        )
+        surplus = (
+            written | beam.Map(_table) | beam.CombineGlobally(SurplusCopies()).without_defaults()
+        )
         finished = written | beam.ParDo(
             FinishShard(self._places), surplus=beam.pvalue.AsSingleton(surplus)
         )
         return (
-            finished | beam.CombineGlobally(TotalSummary()) | beam.ParDo(WriteSummary(self._places))
+            finished
+            | beam.CombineGlobally(TotalSummary()).without_defaults()
+            | beam.ParDo(WriteSummary(self._places))
         )
 
 
 def reject_lines(rejects: Iterable[Reject]) -> bytes:
     """The content of a file of rejects."""
     return b"".join(reject.to_json().encode() + b"\n" for reject in rejects)
-
-
-def _partial(folder: str, split: str) -> str:
-    return storage.join(folder, f"{split}.tfrecord")
 
 
 def _without(path: str, drop: set[int]) -> str:
@@ -218,20 +201,17 @@ def _copy_records(data: bytes, target: IO[bytes], drop: set[int]) -> None:
         position += 1
 
 
-def _rejects(written: WrittenShard, copies: Iterable[Copy]) -> Iterator[Reject]:
-    for copy in copies:
-        record = written.records[copy.position]
-        yield Reject(record.key, record.uri, copy.reason, copy.detail)
+def _table(written: WrittenShard) -> DigestTable:
+    return written.table
 
 
-def _summary(
-    written: WrittenShard, copies: Mapping[int, Copy], rejects: Iterable[Reject]
-) -> Summary:
+def _summary(table: DigestTable, copies: Mapping[int, Copy], rejects: Iterable[Reject]) -> Summary:
+    kept = Counter(zip(table.splits, table.labels, strict=True))
+    kept.subtract((table.splits[place], table.labels[place]) for place in copies)
     examples: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     images: Counter[str] = Counter()
-    for position, (record, split) in enumerate(zip(written.records, written.splits, strict=True)):
-        if position not in copies:
-            examples[split].update(set(record.names))
-            images[split] += 1
+    for (split, names), count in kept.items():
+        examples[split].update(dict.fromkeys(names, count))
+        images[split] += count
     reasons = Counter(reject.reason.value for reject in rejects)
     return Summary(examples, images, reasons)

@@ -55,8 +55,8 @@ def split_of(content_sha256: str, group: str | None, given: str | None, config: 
 
 def drawn_split(kind: str, value: str, config: SplitConfig) -> str:
     """A fair draw that `value` alone decides: 64 bits of a salted sha256 against the fractions."""
-    digest = hashlib.sha256("\0".join((config.salt, kind, value)).encode("utf-8", "surrogatepass"))
-    place = int.from_bytes(digest.digest()[:8], "big") / 2**64
+    salted = f"{config.salt}\0{kind}\0{value}".encode("utf-8", "surrogatepass")
+    place = int.from_bytes(hashlib.sha256(salted).digest()[:8], "big") / 2**64
     if place < config.train:
         return "train"
     return "eval" if place < config.train + config.eval else "test"

@@ -75,14 +75,24 @@ def test_nothing_but_finished_files_is_left(folders, ingest):
     }
 
 
-def test_workers_and_file_order_change_no_byte(folders, ingest, tmp_path):
+@pytest.mark.parametrize(
+    "workers",
+    [
+        ("--ingest_processes=2",),
+        ("--direct_num_workers=3", "--direct_running_mode=multi_threading"),
+        pytest.param(
+            ("--direct_num_workers=2", "--direct_running_mode=multi_processing"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_workers_and_file_order_change_no_byte(folders, ingest, tmp_path, workers):
     once = ingest(of_folders(folders, shards=5), "once")
     for path in sorted(folders.rglob("*.jpg"), reverse=True):
         target = tmp_path / "moved" / path.relative_to(folders)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    threads = ("--direct_num_workers=3", "--direct_running_mode=multi_threading")
-    again = ingest(of_folders(tmp_path / "moved", shards=5), "again", *threads)
+    again = ingest(of_folders(tmp_path / "moved", shards=5), "again", *workers)
     for split in SPLITS:
         assert again.shards(split) == once.shards(split)
 

@@ -1,0 +1,40 @@
+"""Shards on several processes of one machine.
+
+Beam's own worker processes import Beam and its cloud clients for many seconds before they take
+their first element; these import what turns images into examples, and nothing else.
+"""
+
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+
+from components.ingest.layout import Block
+from components.ingest.shard import Places, ShardWriter, WrittenShard
+
+
+def write_shards(
+    blocks: Iterable[Block],
+    processes: int,
+    config_json: str,
+    classes: tuple[str, ...],
+    places: Places,
+) -> Iterator[WrittenShard]:
+    """Every block's shard, in any order."""
+    # A fork of a process with TensorFlow's threads may hang; a fresh interpreter never does.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        tasks = [pool.submit(_write, block, config_json, classes, places) for block in blocks]
+        for task in tasks:
+            yield task.result()
+
+
+def _write(
+    block: Block, config_json: str, classes: tuple[str, ...], places: Places
+) -> WrittenShard:
+    return _writer(config_json, classes, places).write(block)
+
+
+@cache
+def _writer(config_json: str, classes: tuple[str, ...], places: Places) -> ShardWriter:
+    return ShardWriter(config_json, classes, places)
