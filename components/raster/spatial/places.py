@@ -1,0 +1,86 @@
+"""Where tiles lie on the earth: what a split may depend on, known before a pixel is read."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.raster.scene.grid import Floats
+from components.raster.tiles.key import TileKey
+from components.raster.tiles.view import View
+
+Indexes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Tiles and their footprints.
+
+    Attributes:
+        keys: N tiles.
+        centres: (N, 2) longitude and latitude in degrees; NaN for scenes without a CRS.
+        corners: (N, 4, 2) of the footprints: upper left, upper right, lower right, lower left.
+        acquired: ISO 8601 date or time of each tile's scene.
+        groups: what must stay together, where the user named it.
+    """
+
+    keys: tuple[TileKey, ...]
+    centres: Floats
+    corners: Floats
+    acquired: tuple[str | None, ...]
+    groups: tuple[str | None, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.keys)
+        if self.centres.shape != (count, 2) or self.corners.shape != (count, 4, 2):
+            raise ValueError(f"{count} tiles need {count} centres and {count} x 4 corners")
+        if len(self.acquired) != count or len(self.groups) != count:
+            raise ValueError(f"{count} tiles need as many dates and groups")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, which: Sequence[int] | Indexes) -> "Places":
+        """Some of the tiles, by index."""
+        chosen = np.asarray(which, dtype=np.int64)
+        return Places(
+            keys=tuple(self.keys[index] for index in chosen.tolist()),
+            centres=self.centres[chosen],
+            corners=self.corners[chosen],
+            acquired=tuple(self.acquired[index] for index in chosen.tolist()),
+            groups=tuple(self.groups[index] for index in chosen.tolist()),
+        )
+
+
+def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) -> Places:
+    """The places of some tiles of a view; corners and centres are projected together."""
+    tiles = tuple(keys)
+    edges = np.array(
+        [(k.window.row, k.window.col, k.window.bottom, k.window.right) for k in tiles], np.float64
+    ).reshape(-1, 4)
+    top, left, bottom, right = edges.T
+    rows = np.stack([top, top, bottom, bottom, (top + bottom) / 2], axis=1)
+    cols = np.stack([left, right, right, left, (left + right) / 2], axis=1)
+    lonlat = np.stack(view.grid.to_lonlat(rows, cols), axis=-1).reshape(-1, 5, 2)
+    return Places(
+        keys=tiles,
+        centres=lonlat[:, 4],
+        corners=lonlat[:, :4],
+        acquired=(view.scene.acquired,) * len(tiles),
+        groups=(group,) * len(tiles),
+    )
+
+
+def all_places(parts: Iterable[Places]) -> Places:
+    """The places of several scenes or parts, one after the other."""
+    found = list(parts)
+    if not found:
+        return Places((), np.empty((0, 2)), np.empty((0, 4, 2)), (), ())
+    return Places(
+        keys=tuple(key for part in found for key in part.keys),
+        centres=np.concatenate([part.centres for part in found]),
+        corners=np.concatenate([part.corners for part in found]),
+        acquired=tuple(date for part in found for date in part.acquired),
+        groups=tuple(group for part in found for group in part.groups),
+    )

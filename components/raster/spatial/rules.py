@@ -1,0 +1,238 @@
+"""Which split a tile belongs to, by the rule a user chose; each tile's answer is its own.
+
+No rule looks at other tiles, so a tile stays in its split when scenes are added. Tiles that a
+rule cannot give to one split are left out, with a reason.
+"""
+
+import datetime
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import shapely
+from pydantic import Field, model_validator
+
+from components.raster.errors import ConfigError, DataError
+from components.raster.frozen import Frozen
+from components.raster.labels.vectors import LabelSet
+from components.raster.scene.grid import LONLAT, reproject
+from components.raster.spatial.blocks import Block, blocks_of, blocks_under, extents
+from components.raster.spatial.places import Places
+from components.raster.split import SplitConfig, drawn_split, split_named
+
+
+class LeftOut(StrEnum):
+    """Why a tile is in no split."""
+
+    AT_BORDER = "at_border"
+    NO_PLACE = "no_place"
+    NO_DATE = "no_date"
+    NO_GROUP = "no_group"
+    OUTSIDE_AREAS = "outside_areas"
+
+
+class ByBlock(Frozen):
+    """Blocks of ground, drawn to the splits by their place alone."""
+
+    by: Literal["block"] = "block"
+    block_m: float = Field(ge=10, le=2_000_000, description="side of a block in metres")
+    buffer_m: float | None = Field(
+        default=0.0,
+        ge=0,
+        description="Tiles nearer than this to a block of another split are left out; at 0 those "
+        "that lie on such a border. null keeps every tile, by its centre: tiles of two splits "
+        "may then share ground.",
+    )
+
+
+class ByScene(Frozen):
+    """All tiles of a scene together."""
+
+    by: Literal["scene"] = "scene"
+
+
+class ByGroup(Frozen):
+    """All tiles of a group together; the source says what a tile's group is."""
+
+    by: Literal["group"] = "group"
+
+
+class ByDate(Frozen):
+    """The past to train on, what came later to evaluate and test."""
+
+    by: Literal["date"] = "date"
+    eval_from: datetime.date
+    test_from: datetime.date
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.eval_from > self.test_from:
+            raise ValueError("eval_from must not be later than test_from")
+        return self
+
+
+class ByArea(Frozen):
+    """Drawn areas; a tile belongs to a split when it lies wholly in that split's areas."""
+
+    by: Literal["area"] = "area"
+    path: str = Field(description="polygons (GeoJSON, GeoPackage) with a field for the split")
+    field: str = Field(default="split", description="holds train, eval or test")
+
+
+class ByTile(Frozen):
+    """Each tile on its own, at random but for ever. Neighbours leak into each other."""
+
+    by: Literal["tile"] = "tile"
+    insist: bool = Field(
+        default=False, description="accept that tiles of two splits share or touch ground"
+    )
+
+
+SplitRule = Annotated[
+    ByBlock | ByScene | ByGroup | ByDate | ByArea | ByTile, Field(discriminator="by")
+]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The split of every tile, or why it has none."""
+
+    splits: tuple[str | None, ...]
+    reasons: tuple[LeftOut | None, ...]
+
+    @property
+    def left_out(self) -> dict[LeftOut, int]:
+        """How many tiles are in no split, by reason."""
+        return dict(Counter(reason for reason in self.reasons if reason is not None))
+
+    def of(self, split: str) -> list[int]:
+        """The indexes of a split's tiles."""
+        return [index for index, found in enumerate(self.splits) if found == split]
+
+
+def assign(
+    places: Places, rule: SplitRule, shares: SplitConfig, *, areas: LabelSet | None = None
+) -> Assignment:
+    """Gives every tile its split.
+
+    Args:
+        places: the tiles.
+        rule: what decides.
+        shares: fractions and salt of what is drawn; `date` and `area` do not draw.
+        areas: for the rule `area`, read by `labels.vectors.read_labels` with the split's field as
+            `class_field`.
+
+    Raises:
+        ConfigError: the rule lacks what it decides by for every tile.
+        DataError: an area's split is none.
+    """
+    if isinstance(rule, ByBlock):
+        found = _by_block(places, rule, shares)
+    elif isinstance(rule, ByArea):
+        found = _by_area(places, areas)
+    else:
+        found = [_on_its_own(places, index, rule, shares) for index in range(len(places))]
+    if len(places) and all(isinstance(one, LeftOut) for one in found):
+        reasons = ", ".join(sorted({str(one) for one in found}))
+        raise ConfigError(
+            f"The split by {rule.by} leaves out every tile ({reasons}). "
+            "Choose another rule, or larger blocks."
+        )
+    return Assignment(
+        tuple(None if isinstance(one, LeftOut) else one for one in found),
+        tuple(one if isinstance(one, LeftOut) else None for one in found),
+    )
+
+
+def _on_its_own(
+    places: Places,
+    index: int,
+    rule: ByScene | ByGroup | ByDate | ByTile,
+    shares: SplitConfig,
+) -> str | LeftOut:
+    key, group, date = places.keys[index], places.groups[index], places.acquired[index]
+    if isinstance(rule, ByScene):
+        return drawn_split("scene", key.scene_id, shares)
+    if isinstance(rule, ByTile):
+        return drawn_split("tile", str(key), shares)
+    if isinstance(rule, ByGroup):
+        return LeftOut.NO_GROUP if group is None else drawn_split("group", group, shares)
+    if not date:
+        return LeftOut.NO_DATE
+    day = datetime.date.fromisoformat(date[:10])
+    if day < rule.eval_from:
+        return "train"
+    return "eval" if day < rule.test_from else "test"
+
+
+def _by_block(places: Places, rule: ByBlock, shares: SplitConfig) -> list[str | LeftOut]:
+    split_of_block = _block_splits(rule.block_m, shares)
+    found: list[str | LeftOut] = [LeftOut.NO_PLACE] * len(places)
+    known = np.flatnonzero(np.isfinite(places.corners).all(axis=(1, 2)))
+    lons, lats = places.centres[known].T
+    rows, cols = blocks_of(lons, lats, rule.block_m)
+    boxes = np.stack(extents(places.corners[known], rule.buffer_m or 0.0), axis=1)
+    for index, row, col, box in zip(
+        known.tolist(), rows.tolist(), cols.tolist(), boxes.tolist(), strict=True
+    ):
+        own = split_of_block((row, col))
+        found[index] = own
+        if rule.buffer_m is None:
+            continue
+        west, south, east, north = box
+        if any(
+            split_of_block(block) != own
+            for block in blocks_under(west, south, east, north, rule.block_m)
+        ):
+            found[index] = LeftOut.AT_BORDER
+    return found
+
+
+def _block_splits(block_m: float, shares: SplitConfig) -> Callable[[Block], str]:
+    """The draw of blocks, each made once."""
+    drawn: dict[Block, str] = {}
+
+    def split_of(block: Block) -> str:
+        if block not in drawn:
+            drawn[block] = drawn_split("block", f"{block_m:g}/{block[0]}/{block[1]}", shares)
+        return drawn[block]
+
+    return split_of
+
+
+def _by_area(places: Places, areas: LabelSet | None) -> list[str | LeftOut]:
+    if areas is None:
+        raise ConfigError("The split by area needs the areas.")
+    drawn = _areas_by_split(areas)
+    footprints = shapely.polygons(np.nan_to_num(places.corners))
+    known = np.asarray(np.isfinite(places.corners).all(axis=(1, 2)))
+    found: list[str | LeftOut] = [
+        LeftOut.OUTSIDE_AREAS if one else LeftOut.NO_PLACE for one in known.tolist()
+    ]
+    for split, area in drawn:
+        shapely.prepare(area)
+        meets = known & np.asarray(shapely.intersects(area, footprints))
+        for index in np.flatnonzero(meets).tolist():
+            if found[index] != LeftOut.OUTSIDE_AREAS:
+                found[index] = LeftOut.AT_BORDER
+            elif shapely.covers(area, footprints[index]):
+                found[index] = split
+            else:
+                found[index] = LeftOut.AT_BORDER
+    return found
+
+
+def _areas_by_split(areas: LabelSet) -> Sequence[tuple[str, shapely.Geometry]]:
+    """One area in degrees for each split that is drawn."""
+    in_degrees = shapely.transform(
+        areas.geometries,
+        lambda points: np.stack(reproject(areas.crs, LONLAT, points[:, 0], points[:, 1]), axis=1),
+    )
+    try:
+        splits = np.array([split_named(name) or "" for name in areas.classes.tolist()])
+    except ValueError as error:
+        raise DataError(f"Areas {areas.source}: {error}") from error
+    return [(split, shapely.union_all(in_degrees[splits == split])) for split in np.unique(splits)]
