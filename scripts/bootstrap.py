@@ -99,7 +99,10 @@ def install(uv: str, lock: Path, environment: Mapping[str, str]) -> None:
     # Packages that come as source are built, without a compiler, by what the lock pins as well.
     build = ["--build-constraints", str(LOCK), "--require-build-hashes"]
     options = ["--quiet", "--preview-features", "build-dependency-hashes", *target, *build]
-    run([uv, "pip", "sync", *options, "--require-hashes", str(lock)], environment)
+    # Compiled once here; where bytecode is not written (PYTHONDONTWRITEBYTECODE, a read-only
+    # file system) every start would otherwise compile TensorFlow anew, which takes longer than it.
+    sync = [uv, "pip", "sync", *options, "--compile-bytecode", "--require-hashes", str(lock)]
+    run(sync, environment)
     run([uv, "pip", "install", *options, "--no-deps", "--editable", str(REPOSITORY)], environment)
 
 
