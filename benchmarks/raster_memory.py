@@ -39,7 +39,9 @@ def own_peak_mb() -> float:
 def peak_mb(path: Path, tile_px: int) -> float:
     """Peak resident memory (MB) of a process that reads a scene."""
     command = [sys.executable, "-m", __spec__.name, "--read", str(path), "--tile", str(tile_px)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    root = Path(__file__).resolve().parent.parent
+    run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
+    return float(run.stdout)
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ BLOCK_CACHE_MB = 32
 
 _LOCAL_OPTIONS = {
     "GDAL_CACHEMAX": BLOCK_CACHE_MB,
-    "GDAL_PAM_ENABLED": True,
     "GDAL_VRT_ENABLE_PYTHON": "NO",
 }
 # One listing of a bucket, or a guess at each side file, costs more than the header of a scene.

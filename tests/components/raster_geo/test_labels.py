@@ -348,7 +348,7 @@ def test_a_mask_holds_at_each_centre_the_shape_on_top(
 def test_pixel_rules_differ_at_edges() -> None:
     shapes = placed((box(10, 20, 20, 22.25), 0))
     columns = {
-        rule: int((tile_mask(shapes, TILE, 2, rule=rule, background=1)[0] == 0).sum())  # type: ignore[arg-type]
+        rule: int((tile_mask(shapes, TILE, 2, rule=rule, background=1)[0] == 0).sum())
         for rule in ("centre", "any", "majority")
     }
     assert columns == {"centre": 2, "any": 3, "majority": 2}
@@ -372,8 +372,9 @@ def test_pixels_without_data_are_ignored() -> None:
 
 
 def test_many_classes_need_wider_masks() -> None:
-    assert (as_mask(np.array([[254, 255]]), 255).dtype, ignore_value(255)) == (np.uint8, 255)
-    assert (as_mask(np.array([[254, 65535]]), 256).dtype, ignore_value(256)) == (np.uint16, 65535)
+    assert as_mask(np.array([[254, 255]]), 255).dtype == "uint8"
+    assert as_mask(np.array([[254, 65535]]), 256).dtype == "uint16"
+    assert (ignore_value(255), ignore_value(256)) == (255, 65535)
 
 
 def test_a_class_or_several_from_a_mask() -> None:

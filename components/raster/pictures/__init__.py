@@ -1,0 +1,1 @@
+"""Pictures of scenes, tiles and splits, drawn with Pillow."""

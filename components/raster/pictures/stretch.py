@@ -1,0 +1,105 @@
+"""From measured values to a picture: a stretch that is written down.
+
+Each band is stretched on its own: the low percentile of its valid pixels becomes 0, the high one
+255, linearly between (percentiles as `numpy.percentile`'s linear method has them), values beyond
+are cut off. A band of one value becomes mid-grey. Pixels that are not valid get a colour of
+their own.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.raster.tiles.valid_mask import Mask, Pixels
+
+Picture = npt.NDArray[np.uint8]
+
+LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
+#: The colour of pixels without data: none that a stretched picture of land often has.
+NODATA_RGB = (255, 0, 255)
+_GREY = 128
+#: Percentiles of many tiles are taken from about so many pixels of each.
+_SAMPLE_PX = 4096
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Values that become 0 and 255, for each band of a picture."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+def stretch_of(
+    tiles: Iterable[tuple[Pixels, Mask]],
+    bands: tuple[int, ...],
+    *,
+    low_percent: float = LOW_PERCENT,
+    high_percent: float = HIGH_PERCENT,
+) -> Stretch:
+    """The stretch of several tiles together, so that their pictures can be compared.
+
+    Args:
+        tiles: pixels (H, W, C) and valid masks; evenly spaced pixels of each are looked at.
+        bands: indexes of the bands to show, from 0.
+        low_percent: 0 and 100 make it the least and largest value.
+        high_percent: see low_percent.
+    """
+    if not 0 <= low_percent < high_percent <= 100:
+        raise ValueError(f"percentiles {low_percent:g} and {high_percent:g} are not in order")
+    samples = []
+    for pixels, valid in tiles:
+        chosen = pixels[..., list(bands)][valid]
+        samples.append(chosen[:: max(len(chosen) // _SAMPLE_PX, 1)].astype(np.float64))
+    values = np.concatenate(samples) if samples else np.empty((0, len(bands)))
+    if not len(values):
+        return Stretch((0.0,) * len(bands), (1.0,) * len(bands))
+    low, high = np.percentile(values, [low_percent, high_percent], axis=0)
+    return Stretch(tuple(low.tolist()), tuple(high.tolist()))
+
+
+def picture_of(
+    pixels: Pixels,
+    valid: Mask,
+    bands: tuple[int, ...],
+    stretch: Stretch,
+    *,
+    nodata_rgb: tuple[int, int, int] = NODATA_RGB,
+) -> Picture:
+    """RGB uint8 (H, W, 3) of one (grey) or three bands under a stretch."""
+    if len(bands) not in (1, 3) or len(stretch.low) != len(bands):
+        raise ValueError("a picture shows one band or three, with a stretch for each")
+    low, high = np.array(stretch.low), np.array(stretch.high)
+    shown = pixels[..., list(bands)].astype(np.float64)
+    flat = high <= low
+    with np.errstate(invalid="ignore"):
+        scaled = (shown - low) / np.where(flat, 1.0, high - low) * 255
+    scaled = np.where(flat, _GREY, np.clip(np.nan_to_num(scaled), 0, 255))
+    picture: Picture = (
+        np.broadcast_to(np.rint(scaled).astype(np.uint8), (*valid.shape, 3)).copy()
+        if len(bands) == 1
+        else np.rint(scaled).astype(np.uint8)
+    )
+    picture[~valid] = nodata_rgb
+    return picture
+
+
+def choose_bands(names: tuple[str, ...], wanted: tuple[str | int, ...] = ()) -> tuple[int, ...]:
+    """Indexes (from 0) of the bands to show: those wanted, else the first three, or the only one.
+
+    Raises:
+        ValueError: there is no such band.
+    """
+    if not wanted:
+        return (0, 1, 2) if len(names) >= 3 else (0,)
+    found = []
+    for item in wanted:
+        if isinstance(item, int) and 1 <= item <= len(names):
+            found.append(item - 1)
+        elif isinstance(item, str) and item in names:
+            found.append(names.index(item))
+        else:
+            raise ValueError(f"no band {item!r}; there are {', '.join(names)}")
+    return tuple(found)

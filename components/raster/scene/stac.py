@@ -1,0 +1,274 @@
+"""Scenes from STAC: a file of items, a static catalogue or an API; metadata only.
+
+Assets are chosen by key, or by the common name of a band (`red`, `nir08`); see
+https://github.com/stac-extensions/eo for the names. Filters are applied here as well as by a
+server, since not every server takes all of them.
+"""
+
+import datetime
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pystac
+import shapely
+from pydantic import Field, model_validator
+from pystac_client import Client
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+
+from components.raster.errors import DataError
+from components.raster.frozen import Frozen
+from components.raster.location import Location, is_remote
+from components.raster.scene.gdal import REMOTE_SCHEMES
+from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scene import BandFile, SceneSource
+
+_TIMEOUT_S = 60.0
+#: Assets with these roles are pictures of a scene and not its data.
+_PICTURES = {"thumbnail", "overview", "visual", "preview"}
+_RASTER_TYPES = ("image/tiff", "image/jp2", "application/x-geotiff", "image/vnd.stac.geotiff")
+
+
+class StacQuery(Frozen):
+    """Which items of a STAC source become scenes."""
+
+    source: Location = Field(description="an API, a catalogue, a collection or a file of items")
+    collections: tuple[str, ...] = ()
+    assets: tuple[str, ...] = Field(default=(), description="keys of assets, in order")
+    bands: tuple[str, ...] = Field(
+        default=(), description="common names of bands, in order; instead of assets"
+    )
+    bbox: tuple[float, float, float, float] | None = Field(
+        default=None, description="west, south, east, north in degrees"
+    )
+    start: datetime.date | None = Field(default=None, description="first day")
+    end: datetime.date | None = Field(default=None, description="last day, included")
+    max_cloud_cover_percent: float | None = Field(
+        default=None, ge=0, le=100, description="items that do not tell theirs are left out"
+    )
+    max_items: int = Field(default=1000, ge=1)
+
+    @model_validator(mode="after")
+    def _is_one_choice(self) -> Self:
+        if self.assets and self.bands:
+            raise ValueError("choose assets by key or bands by common name, not both")
+        if self.start and self.end and self.start > self.end:
+            raise ValueError("start must not be later than end")
+        return self
+
+
+@dataclass(frozen=True)
+class StacScenes:
+    """What a query found: scenes, and items that could not become one."""
+
+    sources: tuple[SceneSource, ...]
+    rejects: tuple[SceneRejected, ...]
+
+
+def find_stac_scenes(query: StacQuery) -> StacScenes:
+    """Asks a STAC source for scenes, newest item of a server first.
+
+    Raises:
+        DataError: the source cannot be read or is not STAC.
+    """
+    try:
+        return _scenes(_matching(_items(query), query), query)
+    except (pystac.errors.STACError, APIError, OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"STAC source {query.source} cannot be used: {error}") from error
+
+
+def _scenes(items: Iterable[pystac.Item], query: StacQuery) -> StacScenes:
+    sources, rejects = [], []
+    for item in items:
+        try:
+            sources.append(scene_source(item, query))
+        except SceneRejected as error:
+            rejects.append(error)
+        if len(sources) + len(rejects) >= query.max_items:
+            break
+    return StacScenes(tuple(sources), tuple(rejects))
+
+
+def _items(query: StacQuery) -> Iterator[pystac.Item]:
+    """Every item that a source offers; a server already filters by what it is asked for."""
+    reader = StacApiIO(timeout=_TIMEOUT_S, max_retries=3)
+    content = json.loads(reader.read_text(query.source))
+    if not isinstance(content, dict):
+        raise ValueError("it holds no JSON object")
+    kind = content.get("type")
+    if kind == "FeatureCollection":
+        for feature in content["features"]:
+            item = pystac.Item.from_dict(feature, preserve_dict=False)
+            if not item.get_self_href():
+                item.set_self_href(query.source)
+            yield item
+    elif kind == "Feature":
+        yield pystac.Item.from_dict(content, href=query.source)
+    elif _is_api(content):
+        yield from _search(query)
+    else:
+        found = pystac.Catalog if kind == "Catalog" else pystac.Collection
+        yield from found.from_file(query.source, stac_io=reader).get_items(recursive=True)
+
+
+def _is_api(content: Mapping[str, Any]) -> bool:
+    return any(link.get("rel") == "search" for link in content.get("links", ()))
+
+
+def _search(query: StacQuery) -> Iterator[pystac.Item]:
+    client = Client.open(query.source, timeout=_TIMEOUT_S)
+    period = None
+    if query.start or query.end:
+        period = f"{query.start or '..'}/{query.end or '..'}"
+    search = client.search(
+        collections=list(query.collections) or None, bbox=query.bbox, datetime=period, limit=100
+    )
+    yield from search.items()
+
+
+def _matching(items: Iterable[pystac.Item], query: StacQuery) -> Iterator[pystac.Item]:
+    for item in items:
+        if query.collections and item.collection_id not in query.collections:
+            continue
+        if query.bbox is not None and not _meets(item, query.bbox):
+            continue
+        if not _in_period(item, query):
+            continue
+        cover = item.properties.get("eo:cloud_cover")
+        limit = query.max_cloud_cover_percent
+        if limit is not None and (cover is None or float(cover) > limit):
+            continue
+        yield item
+
+
+def _meets(item: pystac.Item, bbox: tuple[float, float, float, float]) -> bool:
+    if item.geometry is None:
+        return False
+    return bool(shapely.intersects(shapely.geometry.shape(item.geometry), shapely.box(*bbox)))
+
+
+def _in_period(item: pystac.Item, query: StacQuery) -> bool:
+    first, last = _moments(item)
+    if first is None or last is None:
+        return query.start is None and query.end is None
+    started = query.start is None or last.date() >= query.start
+    return started and (query.end is None or first.date() <= query.end)
+
+
+def _moments(item: pystac.Item) -> tuple[datetime.datetime | None, datetime.datetime | None]:
+    """First and last moment of an item's acquisition."""
+    if item.datetime is not None:
+        return item.datetime, item.datetime
+    return item.common_metadata.start_datetime, item.common_metadata.end_datetime
+
+
+def scene_source(item: pystac.Item, query: StacQuery) -> SceneSource:
+    """The scene of one item.
+
+    Raises:
+        SceneRejected: an asset is missing, a band could be in several, or a link leads to a place
+            that items must not name.
+    """
+    scene_id = f"{item.collection_id}/{item.id}" if item.collection_id else item.id
+    files = [
+        _band_file(scene_id, key, item.assets[key], query.source)
+        for key in _chosen(scene_id, item, query)
+    ]
+    first, _ = _moments(item)
+    sensor = "_".join([item.properties.get("platform") or "", *_instruments(item)]).strip("_")
+    return SceneSource(
+        scene_id=scene_id,
+        files=tuple(files),
+        acquired=None if first is None else first.isoformat(),
+        sensor=sensor or None,
+        cloud_cover_percent=item.properties.get("eo:cloud_cover"),
+    )
+
+
+def _instruments(item: pystac.Item) -> list[str]:
+    return [str(name) for name in item.properties.get("instruments") or ()]
+
+
+def _chosen(scene_id: str, item: pystac.Item, query: StacQuery) -> list[str]:
+    """Keys of the assets to read."""
+    have = f"It has {', '.join(item.assets)}."
+    if query.assets:
+        missing = [key for key in query.assets if key not in item.assets]
+        if missing:
+            raise SceneRejected(
+                scene_id, SceneRefusal.NO_ASSET, f"no asset {', '.join(missing)}. {have}"
+            )
+        return list(query.assets)
+    rasters = {key: asset for key, asset in item.assets.items() if _is_data(asset)}
+    if not query.bands:
+        if not rasters:
+            raise SceneRejected(scene_id, SceneRefusal.NO_ASSET, f"no raster of data. {have}")
+        return list(rasters)
+    keys = [_holder(scene_id, band, rasters) for band in query.bands]
+    return list(dict.fromkeys(keys))
+
+
+def _is_data(asset: pystac.Asset) -> bool:
+    if set(asset.roles or ()) & _PICTURES:
+        return False
+    kind = (asset.media_type or "").split(";")[0].strip().lower()
+    return kind in _RASTER_TYPES or (not kind and asset.href.lower().endswith((".tif", ".tiff")))
+
+
+def _holder(scene_id: str, band: str, assets: Mapping[str, pystac.Asset]) -> str:
+    """The asset that holds a common name; of several the GeoTIFF with the fewest bands."""
+    names = {key: _bands(key, asset)[1] for key, asset in assets.items()}
+    holders = [key for key in assets if band in names[key]]
+    if not holders:
+        known = ", ".join(sorted({name for found in names.values() for name in found if name}))
+        raise SceneRejected(
+            scene_id, SceneRefusal.NO_ASSET, f"no asset holds a band {band!r}; there are {known}."
+        )
+
+    def rank(key: str) -> tuple[bool, int]:
+        return "jp2" in (assets[key].media_type or ""), len(names[key])
+
+    best = min(rank(key) for key in holders)
+    equal = [key for key in holders if rank(key) == best]
+    if len(equal) > 1:
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.AMBIGUOUS_BAND,
+            f"{band!r} is in the assets {', '.join(equal)}. Choose assets by key.",
+        )
+    return equal[0]
+
+
+def _bands(key: str, asset: pystac.Asset) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(names, common names) of an asset's bands; an asset with one band is called by its key."""
+    fields = asset.extra_fields
+    listed = fields.get("bands") or fields.get("eo:bands") or ()
+    names = tuple(
+        str(band.get("name") or f"{key}_{place}") for place, band in enumerate(listed, start=1)
+    )
+    common = tuple(
+        str(band.get("eo:common_name") or band.get("common_name") or "") for band in listed
+    )
+    return ((key,) if len(listed) <= 1 else names), common
+
+
+def _band_file(scene_id: str, key: str, asset: pystac.Asset, source: str) -> BandFile:
+    href = asset.get_absolute_href()
+    local = not is_remote(source)
+    scheme = href.partition("://")[0] if href and "://" in href else ""
+    if href and scheme == "file" and local:
+        href, scheme = href.removeprefix("file://"), ""
+    # A catalogue from elsewhere must not make this machine open its own files.
+    if not href or (scheme not in REMOTE_SCHEMES and (scheme or not local)):
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.BAD_METADATA,
+            f"asset {key} leads to {href!r}; {', '.join(REMOTE_SCHEMES)} links are followed, and "
+            "paths only from catalogues on this machine.",
+        )
+    if href.startswith("/vsi"):
+        raise SceneRejected(scene_id, SceneRefusal.BAD_METADATA, f"asset {key} leads to {href!r}.")
+    names, common = _bands(key, asset)
+    return BandFile(href, names, common)
