@@ -5,8 +5,14 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx import v1 as tfx
+from tfx.components.trainer.component import Trainer
 from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2
+from tfx.types.standard_artifacts import Examples
 
 from components.raster.errors import DataError
 from serving.contract import read_contract
@@ -67,27 +73,27 @@ def test_examples_without_class_names_are_told(image_spec, tmp_path):
 
 @pytest.mark.slow
 def test_tfx_trains_by_the_dotted_path(examples_root, pattern, image_spec, tmp_path):
-    examples = tfx.dsl.Importer(
+    examples = Importer(
         source_uri=str(examples_root),
-        artifact_type=tfx.types.standard_artifacts.Examples,
+        artifact_type=Examples,
         properties={"split_names": json.dumps(["train", "eval", "test"])},
     ).with_id("examples")
-    trainer = tfx.components.Trainer(
+    trainer = Trainer(
         run_fn="trainer.run.run_fn",
         examples=examples.outputs["result"],
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config=custom_config(image_spec),
     )
-    pipeline = tfx.dsl.Pipeline(
+    pipeline = Pipeline(
         pipeline_name="toy",
         pipeline_root=str(tmp_path / "root"),
         components=[examples, trainer],
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+        metadata_connection_config=sqlite_metadata_connection_config(
             str(tmp_path / "metadata.sqlite")
         ),
     )
-    tfx.orchestration.LocalDagRunner().run(pipeline)
+    LocalDagRunner().run(pipeline)
     (model_dir,) = (tmp_path / "root").glob("Trainer/model/*/Format-Serving")
     assert accuracy(model_dir, pattern) == 1.0
     (run_dir,) = (tmp_path / "root").glob("Trainer/model_run/*")

@@ -1,0 +1,30 @@
+"""A training that goes on until somebody kills it: `python -m tests.trainer.endless FOLDER`.
+
+With a second argument it goes on where it was killed, and ends after that many epochs.
+"""
+
+import sys
+
+import keras
+
+from components.raster.image import ImageSpec
+from tests.trainer.two_devices import toy
+from trainer.config import SmallCnn, TrainConfig
+from trainer.fit import fit
+from trainer.models import build_classifier
+
+
+def train(folder: str, epochs: int) -> None:
+    """Fits a small model with dropout and augmentation in a folder."""
+    model = SmallCnn(filters=(4, 8))
+    # A constant rate, so that the number of epochs decides nothing but the end.
+    config = TrainConfig(
+        model=model, batch_size=8, epochs=epochs, schedule="constant", early_stopping=None
+    )
+    keras.utils.set_random_seed(5)
+    trained = build_classifier(model, ImageSpec(height_px=8, width_px=8), 2).trained()
+    fit(trained, toy(), toy(), config, f"{folder}/logs", f"{folder}/checkpoints")
+
+
+if __name__ == "__main__":
+    train(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
