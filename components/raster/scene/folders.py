@@ -1,6 +1,7 @@
 """Scenes below a local folder, one for each file, folder of bands or Landsat delivery."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,17 @@ def find_scenes(
             yield source
     if not found:
         raise DataError(f"There is no raster ({', '.join(SUFFIXES)}) in {root} or below it.")
+
+
+def check_ids(sources: Iterable[SceneSource]) -> None:
+    """Raises DataError when two scenes have one id: their tiles could not be told apart."""
+    count = Counter(source.scene_id for source in sources)
+    twice = sorted(scene_id for scene_id, times in count.items() if times > 1)
+    if twice:
+        raise DataError(
+            f"{len(twice)} scene ids are given to several scenes, such as {twice[0]!r}. "
+            "Put the scenes below one root, or rename them."
+        )
 
 
 def _scenes_of(

@@ -1,5 +1,6 @@
 """From the files of a scene to the scene: headers only, or a reject that says why not."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -164,7 +165,7 @@ def _header(file: BandFile, dataset: DatasetReader, nodata: float | None, alone:
     tags |= dataset.tags(ns="IMAGERY")
     return _Header(
         tuple(bands),
-        _first(tags.get(name) for name in _DATE_TAGS),
+        _first(_iso(tags.get(name)) for name in _DATE_TAGS),
         _first(tags.get(name) for name in _SENSOR_TAGS),
     )
 
@@ -215,6 +216,12 @@ def _check_names(scene_id: str, bands: Sequence[Band]) -> None:
             SceneRefusal.AMBIGUOUS_BAND,
             f"two bands are called {', '.join(twice)}. Name the bands in the configuration.",
         )
+
+
+def _iso(text: str | None) -> str | None:
+    """A tag's date in ISO 8601, which TIFF writes with colons; None for what is no date."""
+    match = re.match(r"(\d{4})[-:](\d\d)[-:](\d\d)(.*)$", text or "")
+    return f"{match[1]}-{match[2]}-{match[3]}{match[4]}" if match else None
 
 
 def _first(values: Iterable[str | None]) -> str | None:

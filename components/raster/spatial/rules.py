@@ -160,9 +160,10 @@ def _on_its_own(
         return drawn_split("tile", str(key), shares)
     if isinstance(rule, ByGroup):
         return LeftOut.NO_GROUP if group is None else drawn_split("group", group, shares)
-    if not date:
+    try:
+        day = datetime.date.fromisoformat((date or "")[:10])
+    except ValueError:
         return LeftOut.NO_DATE
-    day = datetime.date.fromisoformat(date[:10])
     if day < rule.eval_from:
         return "train"
     return "eval" if day < rule.test_from else "test"

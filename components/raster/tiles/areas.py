@@ -1,5 +1,6 @@
 """An area of interest, brought into the pixel coordinates of a grid."""
 
+import numpy as np
 import shapely
 
 from components.raster.errors import ConfigError
@@ -35,17 +36,23 @@ def area_in_pixels(
     """An area of interest in pixel coordinates, cut to the scene.
 
     Raises:
-        SceneRejected: the area and the scene share no ground.
+        SceneRejected: the area and the scene share no ground, or the scene has no CRS.
         ConfigError: the area is empty or not valid.
     """
     if area.is_empty or not shapely.is_valid(area):
         raise ConfigError(
             f"The area of interest is {shapely.is_valid_reason(area)}. Repair its geometry."
         )
+    if grid.crs is None:
+        raise SceneRejected(
+            scene_id, SceneRefusal.NO_CRS, "without one it cannot be compared with an area."
+        )
     scene = shapely.box(0, 0, grid.width_px, grid.height_px)
     # Long edges curve between two projections, so they are followed in small steps.
     fine = shapely.segmentize(area, max(_longest_side(area) / 64, 1e-9))
-    found = shapely.intersection(geometry_in_pixels(fine, crs, grid), scene)
+    moved = geometry_in_pixels(fine, crs, grid)
+    known = bool(np.isfinite(moved.bounds).all())
+    found = shapely.intersection(shapely.make_valid(moved), scene) if known else shapely.Polygon()
     if found.is_empty or not found.area:
         raise SceneRejected(
             scene_id, SceneRefusal.OUTSIDE_AREA, "it shares no ground with the area of interest."

@@ -25,6 +25,8 @@ from components.raster.tiles.view import WARPED_BLOCK_PX, View
 #: How far from its exact place a warped pixel may be taken, in source pixels. GDAL's usual eighth
 #: shows when scenes are compared; projecting every pixel exactly is 20 times slower.
 WARP_ERROR_PX = 0.01
+#: Resampling by a ratio this close to a whole number is done as by that number, as in GDAL itself.
+_NEARLY = 0.05
 #: The warper's buffers; more does not make windows of a few blocks faster.
 _WARP_MEMORY_MB = 64
 
@@ -170,8 +172,15 @@ def source_steps(source: Grid, target: Grid) -> tuple[float, float]:
     xs, ys = reproject(target.crs, source.crs, *target.to_map(rows, cols))
     found = np.stack(source.to_pixels(xs, ys))
     down, right = np.hypot(*(found[:, 1] - found[:, 0])), np.hypot(*(found[:, 2] - found[:, 0]))
-    steps = [float(step) if np.isfinite(step) and step > 0 else 1.0 for step in (down, right)]
-    return steps[0], steps[1]
+    return _simple(float(down)), _simple(float(right))
+
+
+def _simple(step: float) -> float:
+    """A step, as a whole number where it nearly is one: GDAL's filters are much faster then."""
+    if not np.isfinite(step) or step <= 0:
+        return 1.0
+    whole = max(round(step), 1)
+    return float(whole) if abs(step - whole) < _NEARLY else step
 
 
 def _rasterio(window: Window) -> RasterioWindow:

@@ -62,6 +62,18 @@ def read_tiles(
             yield from _read_columns(view, part, cols, decoder, min_valid_fraction)
 
 
+def read_chip(view: View) -> Tile | TileReject:
+    """A whole small raster as one tile, for collections whose files are the tiles."""
+    window = Window(0, 0, view.grid.height_px, view.grid.width_px)
+    key = TileKey(view.scene.scene_id, window)
+    try:
+        pixels, valid = read_window(view, window)
+    except READ_ERRORS as error:
+        return TileReject(key, TileRefusal.UNREADABLE_BLOCK, reason_of(error))
+    [lonlat] = _centres(view, [key])
+    return Tile(key, pixels, valid, view.grid.transform, view.grid.crs, lonlat)
+
+
 def read_window(view: View, window: Window) -> tuple[Pixels, Mask]:
     """Pixels (H, W, C) and valid mask (H, W) of any window; outside of the scene it is padding."""
     extent = Window(0, 0, view.grid.height_px, view.grid.width_px)

@@ -20,7 +20,7 @@ from components.raster.scene.scene import Scene
 from components.raster.tiles import reading
 from components.raster.tiles.key import Window
 from components.raster.tiles.parts import plan_parts, whole
-from components.raster.tiles.reading import read_tiles, read_window
+from components.raster.tiles.reading import read_chip, read_tiles, read_window
 from components.raster.tiles.tile import Tile, TileRefusal, TileReject, band_statistics
 from components.raster.tiles.tiling import Tiling, plan_tiles
 from components.raster.tiles.view import View, view_scene
@@ -303,3 +303,24 @@ def test_reading_may_be_given_up_halfway(stored: tuple[View, npt.NDArray[Any]]) 
     tiles = read_tiles(view, whole(plan_tiles("scene", view.grid, Tiling(size_px=8))))
     next(tiles)
     tiles.close()  # type: ignore[attr-defined]
+
+
+def test_chips_are_tiles_of_their_own(
+    shared_data: Callable[[str], Path], write_raster: Any, scene_at: Any
+) -> None:
+    root = shared_data("eurosat_ms_tif")
+    found = sorted(find_scenes(str(root)), key=lambda source: source.scene_id)
+    assert len(found) == 120
+    for source in found[::40]:
+        tile = read_chip(view_scene(open_scene(source)))
+        assert isinstance(tile, Tile)
+        with rasterio.open(root / f"{source.scene_id}.tif") as dataset:
+            np.testing.assert_array_equal(tile.pixels.transpose(2, 0, 1), dataset.read())
+            assert tile.transform == dataset.transform
+        assert tile.pixels.shape == (64, 64, 13)
+        assert -30 < tile.lonlat[0] < 45
+    view = view_scene(scene_at(write_raster(np.ones((8, 8, 1), "uint8"), "gone.tif")))
+    Path(view.files[0].path).unlink()
+    reject = read_chip(view)
+    assert isinstance(reject, TileReject)
+    assert reject.reason is TileRefusal.UNREADABLE_BLOCK

@@ -13,7 +13,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 
 from components.raster.errors import DataError
-from components.raster.scene.folders import find_scenes
+from components.raster.scene.folders import check_ids, find_scenes
 from components.raster.scene.grid import LONLAT, Grid, crs_text, reproject
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
@@ -194,6 +194,13 @@ def test_a_folder_without_rasters_is_an_error(tmp_path: Path) -> None:
         list(find_scenes(str(tmp_path)))
     with pytest.raises(DataError, match="neither a folder nor a file"):
         list(find_scenes(str(tmp_path / "missing")))
+
+
+def test_two_scenes_of_one_id_are_refused() -> None:
+    one, other = SceneSource("a", ()), SceneSource("b", ())
+    check_ids([one, other])
+    with pytest.raises(DataError, match="given to several scenes, such as 'a'"):
+        check_ids([one, other, one])
 
 
 def test_layouts_make_scenes_of_files_or_of_folders(

@@ -149,6 +149,9 @@ def test_an_area_elsewhere_rejects_the_scene() -> None:
     with pytest.raises(SceneRejected) as caught:
         area_in_pixels("s", GRID, shapely.box(20, 20, 21, 21))
     assert caught.value.reason is SceneRefusal.OUTSIDE_AREA
+    with pytest.raises(SceneRejected) as caught:
+        area_in_pixels("s", Grid(9, 9, Affine.identity(), None), shapely.box(0, 0, 5, 5))
+    assert caught.value.reason is SceneRefusal.NO_CRS
     bow = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
     with pytest.raises(ConfigError, match="Self-intersection"):
         area_in_pixels("s", GRID, bow)
