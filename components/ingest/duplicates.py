@@ -3,31 +3,72 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from components.ingest.reject import Reason
+from components.raster.example import SPLITS
 
 _DIGEST_BYTES = 32
 
 
+class DigestRow(NamedTuple):
+    """What tells one example from others."""
+
+    key: str
+    digest: bytes
+    split: str
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class DigestTable:
-    """What tells the examples of one shard apart, in their order.
+    """The rows of one shard, in their order, by columns that travel well between processes.
 
     Attributes:
         shard: the shard's number.
-        digests: the sha256 of each file, 32 bytes each, joined.
-        keys: the source key of each.
-        splits: the split of each.
-        labels: the class names of each.
+        keys: the source keys, with NUL between them.
+        digests: the sha256 of each file, 32 bytes each.
+        splits: the split of each, as an index into `SPLITS`.
+        labels: the class names of each, as an index into `combinations`.
+        combinations: the sets of class names that occur.
     """
 
     shard: int
+    keys: str
     digests: bytes
-    keys: tuple[str, ...]
-    splits: tuple[str, ...]
-    labels: tuple[tuple[str, ...], ...]
+    splits: bytes
+    labels: tuple[int, ...]
+    combinations: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, shard: int, rows: Sequence[DigestRow]) -> "DigestTable":
+        """The table of `rows`."""
+        combinations = {names: code for code, names in enumerate({row.names: None for row in rows})}
+        return cls(
+            shard,
+            "\0".join(row.key for row in rows),
+            b"".join(row.digest for row in rows),
+            bytes(SPLITS.index(row.split) for row in rows),
+            tuple(combinations[row.names] for row in rows),
+            tuple(combinations),
+        )
+
+    def __len__(self) -> int:
+        return len(self.splits)
+
+    def key(self, position: int) -> str:
+        """The source key of an example."""
+        return self.keys.split("\0")[position]
+
+    def split(self, position: int) -> str:
+        """The split of an example."""
+        return SPLITS[self.splits[position]]
+
+    def names(self, position: int) -> tuple[str, ...]:
+        """The class names of an example."""
+        return self.combinations[self.labels[position]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +108,9 @@ def surplus_copies(tables: Sequence[DigestTable]) -> dict[int, tuple[Copy, ...]]
 
 def _disagreement(tables: Sequence[DigestTable], first: _Place, other: _Place) -> Reason | None:
     one, two = tables[first.table], tables[other.table]
-    if one.splits[first.position] != two.splits[other.position]:
+    if one.split(first.position) != two.split(other.position):
         return Reason.DUPLICATE_ACROSS_SPLITS
-    if one.labels[first.position] != two.labels[other.position]:
+    if one.names(first.position) != two.names(other.position):
         return Reason.CONFLICTING_LABEL
     return None
 
@@ -85,11 +126,11 @@ def _same_content(tables: Sequence[DigestTable]) -> list[list[_Place]]:
     order = np.argsort(heads)
     same = heads[order[1:]] == heads[order[:-1]]
     candidates = np.union1d(order[1:][same], order[:-1][same])
-    starts = np.cumsum([0] + [len(table.keys) for table in tables])
+    starts = np.cumsum([0] + [len(table) for table in tables])
     groups = defaultdict(list)
     for index in map(int, candidates):
         table = int(np.searchsorted(starts, index, side="right")) - 1
         position = index - int(starts[table])
         digest = joined[index * _DIGEST_BYTES : (index + 1) * _DIGEST_BYTES]
-        groups[digest].append(_Place(tables[table].keys[position], table, position))
+        groups[digest].append(_Place(tables[table].key(position), table, position))
     return [group for group in groups.values() if len(group) > 1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from components.ingest import layout, storage
 from components.ingest.config import IngestConfig
 from components.ingest.convert import Converted, Converter
-from components.ingest.duplicates import DigestTable
+from components.ingest.duplicates import DigestRow, DigestTable
 from components.ingest.encode import record_bytes
 from components.ingest.layout import Block
 from components.ingest.record import Record
@@ -72,7 +72,8 @@ class ShardWriter:
         """Reads the block's records and images, and writes a file a split."""
         folder = storage.join(self._places.partial, f"{block.shard:05d}-{uuid.uuid4().hex}")
         storage.make_folder(folder)
-        keys, splits, labels, digests, rejects = [], [], [], [], []
+        rows: list[DigestRow] = []
+        rejects = []
         with ExitStack() as stack:
             files = {
                 split: stack.enter_context(storage.create(partial_path(folder, split)))
@@ -81,13 +82,8 @@ class ShardWriter:
             for outcome in self._converter.convert(read_records(self._places, block)):
                 if isinstance(outcome, Converted):
                     files[outcome.split].write(record_bytes(outcome.example))
-                    keys.append(outcome.record.key)
-                    splits.append(outcome.split)
-                    labels.append(outcome.record.names)
-                    digests.append(outcome.digest)
+                    record = outcome.record
+                    rows.append(DigestRow(record.key, outcome.digest, outcome.split, record.names))
                 else:
                     rejects.append(outcome)
-        table = DigestTable(
-            block.shard, b"".join(digests), tuple(keys), tuple(splits), tuple(labels)
-        )
-        return WrittenShard(block, folder, table, tuple(rejects))
+        return WrittenShard(block, folder, DigestTable.of(block.shard, rows), tuple(rejects))

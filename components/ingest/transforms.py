@@ -94,8 +94,8 @@ class FinishShard(beam.DoFn):
         self, written: WrittenShard, surplus: Mapping[int, tuple[Copy, ...]]
     ) -> Iterator[Summary]:
         copies = {copy.position: copy for copy in surplus.get(written.table.shard, ())}
-        for split in SPLITS:
-            own = [place for place, it in enumerate(written.table.splits) if it == split]
+        for code, split in enumerate(SPLITS):
+            own = [place for place, it in enumerate(written.table.splits) if it == code]
             drop = {index for index, place in enumerate(own) if place in copies}
             self._publish(written, split, drop)
         rejects = [*written.rejects, *self._rejected_copies(written, copies)]
@@ -108,7 +108,7 @@ class FinishShard(beam.DoFn):
         if copies:
             uris = {record.key: record.uri for record in read_records(self._places, written.block)}
         for position, copy in copies.items():
-            key = written.table.keys[position]
+            key = written.table.key(position)
             yield Reject(key, uris[key], copy.reason, copy.detail)
 
     def _publish(self, written: WrittenShard, split: str, drop: set[int]) -> None:
@@ -210,8 +210,8 @@ def _summary(table: DigestTable, copies: Mapping[int, Copy], rejects: Iterable[R
     kept.subtract((table.splits[place], table.labels[place]) for place in copies)
     examples: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     images: Counter[str] = Counter()
-    for (split, names), count in kept.items():
-        examples[split].update(dict.fromkeys(names, count))
-        images[split] += count
+    for (code, label), count in kept.items():
+        examples[SPLITS[code]].update(dict.fromkeys(table.combinations[label], count))
+        images[SPLITS[code]] += count
     reasons = Counter(reject.reason.value for reject in rejects)
     return Summary(examples, images, reasons)

@@ -1,24 +1,24 @@
 import hashlib
 import random
 
-from components.ingest.duplicates import DigestTable, surplus_copies
+from components.ingest.duplicates import DigestRow, DigestTable, surplus_copies
 from components.ingest.reject import Reason
 
 
 def table(shard, *rows):
     """Rows of (content, key, split, label)."""
-    return DigestTable(
+    return DigestTable.of(
         shard,
-        b"".join(hashlib.sha256(content.encode()).digest() for content, *_ in rows),
-        tuple(key for _, key, _, _ in rows),
-        tuple(split for _, _, split, _ in rows),
-        tuple((label,) for *_, label in rows),
+        [
+            DigestRow(key, hashlib.sha256(content.encode()).digest(), split, (label,))
+            for content, key, split, label in rows
+        ],
     )
 
 
 def rejected(*tables):
     return {
-        (tables[shard].keys[copy.position], copy.reason)
+        (tables[shard].key(copy.position), copy.reason)
         for shard, copies in surplus_copies(tables).items()
         for copy in copies
     }
