@@ -51,7 +51,7 @@ class Connection(Protocol):
 class RestConnection:
     """HTTP/1.1 with keep-alive."""
 
-    requests: Sequence[bytes]
+    requests: list[bytes]
     start: int
     _buffer: bytes = b""
 
@@ -82,7 +82,7 @@ class RestConnection:
 class GrpcConnection:
     """HTTP/2 with one stream at a time."""
 
-    requests: Sequence[bytes]
+    requests: list[bytes]
     start: int
     headers: bytes
     _buffer: bytearray = field(default_factory=bytearray)
@@ -209,10 +209,10 @@ def run(clients: Sequence[Connection], host: str, port: int, seconds: float) -> 
     """Keep all the clients asking for some seconds."""
     selector = selectors.DefaultSelector()
     sent_at: dict[int, float] = {}
-    for client in clients:
-        sock = socket.create_connection((host, port))
+    sockets = [socket.create_connection((host, port)) for _ in clients]
+    for client, sock in zip(clients, sockets, strict=True):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        selector.register(sock, selectors.EVENT_READ, client)
+        selector.register(sock, selectors.EVENT_READ, (sock, client))
         sock.sendall(client.opening() + client.request())
         sent_at[sock.fileno()] = time.perf_counter()
     latencies: list[float] = []
@@ -221,8 +221,7 @@ def run(clients: Sequence[Connection], host: str, port: int, seconds: float) -> 
     end = began + seconds
     while (now := time.perf_counter()) < end:
         for key, _ in selector.select(timeout=1.0):
-            sock, client = key.fileobj, key.data
-            assert isinstance(sock, socket.socket)
+            sock, client = key.data
             data = sock.recv(1 << 16)
             if not data:
                 raise ConnectionError("the server closed a connection")
@@ -236,9 +235,8 @@ def run(clients: Sequence[Connection], host: str, port: int, seconds: float) -> 
             if back:
                 sock.sendall(back)
     took, cpu_s = time.perf_counter() - began, _cpu_s() - cpu_began
-    for key in list(selector.get_map().values()):
-        assert isinstance(key.fileobj, socket.socket)
-        key.fileobj.close()
+    for sock in sockets:
+        sock.close()
     latencies.sort()
     return Load(
         requests=good,

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from serving.server.predictor import Predictor
 from serving.server.rest_api import rest_server
 
 logger = logging.getLogger(__name__)
+
+_SWITCH_INTERVAL_S = 0.0005
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,20 @@ def run_server(
     tf.config.threading.set_inter_op_parallelism_threads(config.inter_op_threads)
     gc.collect()
     gc.freeze()  # what the imports made lives for ever; later collections need not walk it
-    asyncio.run(_run(config, on_ready))
+    # The event loop, the model's thread and gRPC's own pass the interpreter lock between them at
+    # every batch; Python's 5 ms is an age for that.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    with asyncio.Runner(loop_factory=_fast_loop_factory()) as runner:
+        runner.run(_run(config, on_ready))
+
+
+def _fast_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed: a quarter less work for each gRPC request."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _run(config: ServerConfig, on_ready: Callable[[Addresses], None]) -> None:

@@ -155,8 +155,8 @@ async def rest_server(
 ) -> AsyncIterator[int]:
     """Serve for as long as the block runs; the value is the port."""
     api = RestApi(config, predictor, metrics)
-    server = web.Server(api.handle, request_factory=api.request)
-    runner = web.ServerRunner(server, access_log=None, shutdown_timeout=1.0)
+    server = web.Server(api.handle, request_factory=api.request, access_log=None)
+    runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, config.host, config.rest_port)
     await site.start()

@@ -212,7 +212,7 @@ def write_outputs(outputs: Arrays, form: Format) -> bytes:
         answer = values
     else:
         answer = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    return json.dumps({form.value: answer}, ensure_ascii=False).encode()
+    return json.dumps({form.value: answer}).encode()
 
 
 def _check_rows(outputs: Arrays) -> None:
@@ -233,9 +233,23 @@ def _json_values(name: str, array: Array) -> Any:
         encode = _base64_object if name.endswith("_bytes") else _text
         return _map_leaves(encode, array.tolist())
     if array.dtype.kind == "f" and array.dtype.itemsize < 8:
-        # By way of the shortest text, because 0.2 in single precision is not 0.2 in double.
-        return array.astype(str).astype(np.float64).tolist()
+        return np.array(_decimals(array), dtype=object).reshape(array.shape).tolist()
     return array.tolist()
+
+
+def _decimals(array: Array) -> list[float]:
+    """The short decimals that stand for single precision numbers, as doubles.
+
+    As TensorFlow Serving does it: six digits where they suffice to get the number back, nine
+    where not. Without it 0.2 would be written as 0.20000000298023224.
+    """
+    flat = array.ravel()
+    short = [float(f"{number:.6g}") for number in flat.tolist()]
+    enough = (np.array(short, dtype=array.dtype) == flat).tolist()
+    return [
+        text if is_enough else float(f"{number:.9g}")
+        for text, is_enough, number in zip(short, enough, flat.tolist(), strict=True)
+    ]
 
 
 def _map_leaves(encode: Any, value: Any) -> Any:

@@ -49,6 +49,7 @@ def test_an_exact_folder_is_served_over_both_protocols_and_the_process_ends(
     assert not is_alive(server.pid)
 
 
+@pytest.mark.slow
 def test_a_broken_model_is_refused_with_its_reason(colours: Path, tmp_path: Path) -> None:
     broken = tmp_path / "12"
     shutil.copytree(colours, broken)
@@ -84,6 +85,7 @@ def test_a_server_that_takes_too_long(tmp_path: Path) -> None:
         pytest.fail("there is nothing to serve")
 
 
+@pytest.mark.slow
 def test_sigterm_finishes_what_is_under_way(colours: Path, tmp_path: Path) -> None:
     """A request that was sent before the signal is answered after it; the exit code is 0."""
     base = tmp_path / "m"
