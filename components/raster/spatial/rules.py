@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from components.raster.errors import ConfigError, DataError
 from components.raster.frozen import Frozen
 from components.raster.labels.vectors import LabelSet
+from components.raster.location import Location
 from components.raster.scene.grid import LONLAT, reproject
 from components.raster.spatial.blocks import Block, blocks_of, blocks_under, extents
 from components.raster.spatial.places import Places
@@ -78,7 +79,7 @@ class ByArea(Frozen):
     """Drawn areas; a tile belongs to a split when it lies wholly in that split's areas."""
 
     by: Literal["area"] = "area"
-    path: str = Field(description="polygons (GeoJSON, GeoPackage) with a field for the split")
+    path: Location = Field(description="polygons (GeoJSON, GeoPackage) with a field for the split")
     field: str = Field(default="split", description="holds train, eval or test")
 
 
