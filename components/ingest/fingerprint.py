@@ -1,6 +1,8 @@
 """The fingerprint of a source, taken before a pipeline starts."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from components.ingest.config import SourceConfig
@@ -8,7 +10,7 @@ from components.ingest.files import is_remote
 from components.ingest.listing import contents_of
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 
-_REMOTE_BATCH = 1000
+_STORE_REQUESTS = 32  # at a time: a store answers each in tens of milliseconds
 
 
 def fingerprint_dataset(source: SourceConfig) -> str:
@@ -48,7 +50,8 @@ def _store_checksums(uris: Sequence[str]) -> dict[str, str]:
     from apache_beam.io.filesystems import FileSystems
 
     files: Any = FileSystems
-    return {uri: _store_checksum(files, uri) for uri in uris}
+    with ThreadPoolExecutor(_STORE_REQUESTS) as pool:
+        return dict(zip(uris, pool.map(partial(_store_checksum, files), uris), strict=True))
 
 
 def _store_checksum(files: Any, uri: str) -> str:

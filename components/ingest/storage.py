@@ -75,11 +75,14 @@ def publish(source: str, target: str) -> None:
 
 
 def remove_folder(path: str) -> None:
-    """Deletes a folder with all that it holds."""
+    """Deletes a folder with all that it holds; in a store, every object below it."""
     if not is_remote(path):
         shutil.rmtree(local_path(path))
-    elif _exists(path):
-        _stores().delete([path])
+        return
+    stores = _stores()
+    found = [metadata.path for metadata in stores.match([path + "/**"])[0].metadata_list]
+    if found:
+        stores.delete(found)
 
 
 def _exists(path: str) -> bool:

@@ -135,3 +135,29 @@ def test_the_bounds_are_the_specs():
         assert isinstance(verdict, Refused)
         assert verdict == narrow.by_reference(data)
         assert verdict.reason.value == f"too_many_{next(iter(bounds)).removeprefix('max_')}"
+
+
+@pytest.mark.slow
+def test_real_bombs_and_fuzz_findings_do_not_take_memory(shared_data):
+    code = """
+import resource, sys
+from pathlib import Path
+from components.ingest.judge import Judge, Refused
+from components.raster.image import ImageSpec
+from tests.varieties import VARIETIES
+judge = Judge(ImageSpec(), decode=True)
+judge.by_reference(VARIETIES["PNG, RGB"]().data)
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 2**29, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
+for path in sorted(Path(sys.argv[1]).rglob("*")):
+    if path.is_file():
+        verdict = judge(path.read_bytes())
+        if "bomb" in path.name or "oom" in path.name or "crash" in path.name:
+            assert isinstance(verdict, Refused), path
+"""
+    root = str(shared_data("odd_images"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, root], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,116 @@
+"""Sources in a store that Beam knows: here one of our own, which keeps its objects in a folder."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from apache_beam.io.filesystem import FileMetadata
+from apache_beam.io.localfilesystem import LocalFileSystem
+
+from components.gate.report import require_passed
+from components.ingest import storage
+from components.ingest.config import FoldersSource, IngestConfig, ManifestColumns, ManifestSource
+from components.ingest.fingerprint import fingerprint_dataset
+from components.ingest.reject import Reason
+from components.raster.errors import DataError
+
+SPLITS = ("train", "eval", "test")
+
+
+class FolderStore(LocalFileSystem):
+    """`shelf://<absolute path>`: whole objects with checksums, and no folders of their own."""
+
+    @classmethod
+    def scheme(cls):
+        return "shelf"
+
+    def _path(self, uri):
+        return uri.removeprefix("shelf://")
+
+    def _list(self, dir_or_prefix):
+        for metadata in super()._list(self._path(dir_or_prefix)):
+            yield FileMetadata(f"shelf://{metadata.path}", metadata.size_in_bytes)
+
+    def has_dirs(self):
+        return False
+
+    def open(self, path, *args, **options):
+        return super().open(self._path(path), *args, **options)
+
+    def create(self, path, *args, **options):
+        return super().create(self._path(path), *args, **options)
+
+    def exists(self, path):
+        return Path(self._path(path)).exists()
+
+    def rename(self, source_file_names, destination_file_names):
+        for source, target in zip(source_file_names, destination_file_names, strict=True):
+            place = Path(self._path(target))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Path(self._path(source)).rename(place)
+
+    def delete(self, paths):
+        for path in paths:
+            Path(self._path(path)).unlink()
+
+    def checksum(self, path):
+        return hashlib.md5(Path(self._path(path)).read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def shelf(folders):
+    """The class folders of the fixture, as a store sees them."""
+    return f"shelf://{folders}"
+
+
+def test_remote_and_local_folders_give_the_same_examples(folders, shelf, ingest):
+    (folders / "river" / "page.jpg").write_text("<html>404</html>")
+    (folders / "river" / "notes.txt").write_text("ignored")
+    local = ingest(IngestConfig(source=FoldersSource(uri=str(folders))), "local")
+    remote = ingest(IngestConfig(source=FoldersSource(uri=shelf)), "remote")
+    for split in SPLITS:
+        assert remote.shards(split) == local.shards(split)
+    assert remote.summary == local.summary
+    assert remote.rejects()["river/page.jpg"].uri == f"{shelf}/river/page.jpg"
+    require_passed(remote.report())
+
+
+def test_a_remote_manifest_finds_its_files_and_misses_one(folders, shelf, ingest):
+    (folders / "m.csv").write_text("uri,label\nriver/001.jpg,wet\nforest/000.jpg,dry\nno.jpg,dry\n")
+    source = ManifestSource(uri=f"{shelf}/m.csv", columns=ManifestColumns())
+    outcome = ingest(IngestConfig(source=source))
+    assert sorted(key for split in SPLITS for key in outcome.keys(split)) == [
+        "forest/000.jpg",
+        "river/001.jpg",
+    ]
+    assert outcome.rejects()["no.jpg"].reason is Reason.MISSING_FILE
+
+
+def test_the_stores_checksum_counts(folders, shelf):
+    before = fingerprint_dataset(FoldersSource(uri=shelf))
+    assert fingerprint_dataset(FoldersSource(uri=shelf + "/")) == before
+    (folders / "river" / "001.jpg").write_bytes(b"other")
+    assert fingerprint_dataset(FoldersSource(uri=shelf)) != before
+
+
+def test_an_empty_place_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="nothing lies below shelf://"):
+        fingerprint_dataset(FoldersSource(uri=f"shelf://{tmp_path}"))
+
+
+@pytest.mark.parametrize("scheme", ["", "shelf://"])
+def test_what_ingest_writes_can_lie_in_a_store(tmp_path, scheme):
+    root = f"{scheme}{tmp_path}"
+    partial, final = storage.join(root, "partial"), storage.join(root, "split", "data")
+    storage.make_folder(storage.join(root, "split"))
+    storage.make_folder(partial)
+    storage.write(storage.join(partial, "a.gz"), b"0123456789")
+    storage.write(storage.join(partial, "left over"), b"")
+    assert storage.read_range(storage.join(partial, "a.gz"), 3, 4) == b"3456"
+    for _ in range(2):  # a retried step does it again
+        storage.publish(storage.join(partial, "a.gz"), final)
+    assert storage.read(final) == b"0123456789"
+    storage.remove_folder(partial)
+    assert [path.name for path in sorted(tmp_path.rglob("*")) if path.is_file()] == ["data"]
+    with pytest.raises(FileNotFoundError, match="neither"):
+        storage.publish(storage.join(partial, "a.gz"), storage.join(root, "nowhere"))
