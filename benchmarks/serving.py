@@ -11,11 +11,13 @@ ratios, not the absolute numbers.
 import argparse
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,8 +36,8 @@ AIMS = {"gRPC": (0.5, 0.65), "REST": (0.65, 0.75)}
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model-dir", type=Path, help="a SavedModel of the served contract")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="skymill-benchmark-") as folder:
@@ -49,44 +51,72 @@ def main() -> None:
 
 
 def measure(model_dir: Path, images_file: Path, seconds: float, rounds: int) -> None:
-    """Rounds of ceiling, gRPC and REST, and their medians."""
-    rates: dict[str, list[float]] = {"ceiling": [], "gRPC": [], "REST": []}
-    print(f"{CLIENTS} clients, {seconds:g} s each, {rounds} rounds; loads in images/s")
-    print(f"{'':8} {'rate':>8} {'of ceiling':>10} {'p50':>9} {'p99':>9}  load generator's CPU")
-    for _ in range(rounds):
-        out = _child(
-            "benchmarks.serving_model",
-            *("ceiling", str(model_dir), str(images_file), str(BATCH_SIZE), str(seconds)),
-        )
-        rates["ceiling"].append(json.loads(out)["rate"])
-        print(f"{'ceiling':8} {rates['ceiling'][-1]:8.0f}")
-        with serve_model_in_subprocess(model_dir, model_name="m") as server:
-            for name, kind, address in (
-                ("gRPC", "grpc", server.grpc),
-                ("REST", "rest", server.rest),
-            ):
-                load_generator(kind, address, images_file, 2.0)  # not counted
-                load = load_generator(kind, address, images_file, seconds)
-                rates[name].append(load["requests"] / load["seconds"])
-                _print_load(name, rates[name][-1], rates["ceiling"][-1], load)
+    """Rounds of ceiling, gRPC and REST, one soon after the other, and the medians of the ratios."""
+    print(f"{CLIENTS} clients, {seconds:g} s each, {rounds} rounds")
+    print("         images/s  of ceiling       p50       p99  CPU/image: server  load generator")
+    ratios: dict[str, list[float]] = {name: [] for name in AIMS}
+    with (
+        ceiling_process(model_dir, images_file, seconds) as measure_ceiling,
+        serve_model_in_subprocess(model_dir, model_name="m") as server,
+    ):
+        addresses = {"gRPC": server.grpc, "REST": server.rest}
+        for name, address in addresses.items():
+            load_generator(name.lower(), address, images_file, 2.0)  # not counted
+        for _ in range(rounds):
+            ceiling = measure_ceiling()
+            print(f"ceiling  {ceiling['rate']:8.0f} {'':32} {ceiling['cpu_us']:14.0f} us")
+            for name, address in addresses.items():
+                cpu_began = _cpu_s(server.pid)
+                load = load_generator(name.lower(), address, images_file, seconds)
+                load["server_cpu_s"] = _cpu_s(server.pid) - cpu_began
+                ratios[name].append(load["requests"] / load["seconds"] / ceiling["rate"])
+                _print_load(name, ratios[name][-1], load)
     print()
     for name, (least, aim) in AIMS.items():
-        ratios = [
-            rate / ceiling for rate, ceiling in zip(rates[name], rates["ceiling"], strict=True)
-        ]
         print(
-            f"{name}: {statistics.median(ratios):.2f} of the ceiling, the median of {rounds} "
-            f"(at least {least:.2f}, aim {aim:.2f})"
+            f"{name}: {statistics.median(ratios[name]):.2f} of the ceiling, the median of "
+            f"{rounds} (at least {least:.2f}, aim {aim:.2f})"
         )
 
 
-def _print_load(name: str, rate: float, ceiling: float, load: dict[str, float]) -> None:
-    cpu = load["cpu_s"] / load["seconds"]
+def _print_load(name: str, ratio: float, load: dict[str, float]) -> None:
+    count = max(1, load["requests"])
     failures = f"  {load['failures']} FAILED" if load["failures"] else ""
     print(
-        f"{name:8} {rate:8.0f} {rate / ceiling:10.2f} {load['p50_ms']:6.1f} ms "
-        f"{load['p99_ms']:6.1f} ms  {cpu:.2f} of a core{failures}"
+        f"{name:8} {load['requests'] / load['seconds']:8.0f} {ratio:11.2f} "
+        f"{load['p50_ms']:6.1f} ms {load['p99_ms']:6.1f} ms "
+        f"{1e6 * load['server_cpu_s'] / count:14.0f} us {1e6 * load['cpu_s'] / count:12.0f} us"
+        f"{failures}"
     )
+
+
+@contextmanager
+def ceiling_process(
+    model_dir: Path, images_file: Path, seconds: float
+) -> Iterator[Callable[[], dict[str, float]]]:
+    """The model alone in a process; each call measures it for some seconds."""
+    command = [sys.executable, "-m", "benchmarks.serving_model", "ceiling"]
+    command += [str(model_dir), str(images_file), str(BATCH_SIZE), str(seconds)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        stdin, stdout = process.stdin, process.stdout
+
+        def measure_once() -> dict[str, float]:
+            stdin.write("\n")
+            measured: dict[str, float] = json.loads(stdout.readline())
+            return measured
+
+        yield measure_once
+        stdin.close()
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU time of a process so far, all threads; from Linux's /proc."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def load_generator(kind: str, address: str, images_file: Path, seconds: float) -> dict[str, float]:

@@ -57,8 +57,8 @@ def make(folder: str) -> None:
     tf.saved_model.save(model, folder, signatures={"serving_default": model.classify})
 
 
-def ceiling(folder: str, images_file: str, batch_size: int, seconds: float) -> float:
-    """Images a second when nothing but the model runs, with full batches ready in memory."""
+def serve_ceiling(folder: str, images_file: str, batch_size: int, seconds: float) -> None:
+    """Measure once for each line on standard input, and print the result as JSON."""
     function = tf.saved_model.load(folder).signatures["serving_default"]
     images = [bytes.fromhex(line) for line in Path(images_file).read_text().split()]
     batches = [
@@ -67,15 +67,24 @@ def ceiling(folder: str, images_file: str, batch_size: int, seconds: float) -> f
     ]
     for batch in batches * 10:
         function(image_bytes=batch)
+    for _ in sys.stdin:
+        print(json.dumps(_measure(function, batches, batch_size, seconds)), flush=True)
+
+
+def _measure(
+    function: Any, batches: Sequence[Any], batch_size: int, seconds: float
+) -> dict[str, float]:
+    """Images a second, and their CPU time, when nothing but the model runs on full batches."""
     done = 0
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
         for batch in batches:
             outputs = function(image_bytes=batch)
             for output in outputs.values():
                 output.numpy()
             done += batch_size
-    return done / (time.perf_counter() - began)
+    cpu_s = time.process_time() - cpu_began
+    return {"rate": done / (time.perf_counter() - began), "cpu_us": 1e6 * cpu_s / done}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -84,8 +93,7 @@ def main(arguments: Sequence[str]) -> None:
         make(arguments[1])
     else:
         folder, images_file, batch_size, seconds = arguments[1:]
-        rate = ceiling(folder, images_file, int(batch_size), float(seconds))
-        print(json.dumps({"rate": rate}))
+        serve_ceiling(folder, images_file, int(batch_size), float(seconds))
 
 
 if __name__ == "__main__":
