@@ -10,11 +10,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from components.raster.errors import SkymillError
 from serving.server.config import ServerConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; the exit code is 2 for a wrong configuration."""
+    """Serve until told to stop; exit code 2: wrong configuration, 1: cannot listen there."""
     options = _parser().parse_args(arguments)
     ready_file = options.ready_file
     given = {k: v for k, v in vars(options).items() if v is not None and k != "ready_file"}
@@ -36,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if ready_file is not None:
             _write_whole(ready_file, json.dumps(vars(addresses)))
 
-    run_server(config, announce)
+    try:
+        run_server(config, announce)
+    except SkymillError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -4,6 +4,8 @@ from enum import Enum
 
 import grpc
 
+from components.raster.errors import SkymillError
+
 
 class Code(Enum):
     """A canonical status: its number in error_codes.proto and TF Serving's HTTP status for it."""
@@ -48,6 +50,16 @@ _BY_NUMBER = {code.number: code for code in Code}
 def code_of_number(number: int) -> Code:
     """The canonical status for a number; UNKNOWN for one that is none."""
     return _BY_NUMBER.get(number, Code.UNKNOWN)
+
+
+class ListenError(SkymillError):
+    """The server cannot have the address that it was told to listen on."""
+
+    def __init__(self, protocol: str, host: str, port: int, reason: object) -> None:
+        super().__init__(
+            f"Cannot listen on {host}:{port} for {protocol} ({reason}). Is another server "
+            "running there? Choose another port; 0 takes any free one."
+        )
 
 
 class ServingError(Exception):

@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.server.config import ServerConfig
-from serving.server.errors import Code, ServingError
+from serving.server.errors import Code, ListenError, ServingError
 from serving.server.manager import VersionStatus
 from serving.server.metrics import Metrics
 from serving.server.model import Arrays, LoadedModel
@@ -162,7 +162,13 @@ async def grpc_server(
         ModelService(predictor, metrics, config.model_name), server
     )
     health_state.add_to(server)
-    port = server.add_insecure_port(f"{config.host}:{config.grpc_port}")
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    try:
+        port = server.add_insecure_port(f"{host}:{config.grpc_port}")
+    except RuntimeError as error:
+        raise ListenError(
+            "gRPC", config.host, config.grpc_port, "in use, or no such address"
+        ) from error
     await server.start()
     try:
         yield port

@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from serving.server.config import ServerConfig
-from serving.server.errors import Code, ServingError
+from serving.server.errors import Code, ListenError, ServingError
 from serving.server.grpc_api import SIGNATURE_DEF, metadata_response, status_response
 from serving.server.metrics import Metrics
 from serving.server.predictor import Predictor, Target, as_serving_error
@@ -159,7 +159,12 @@ async def rest_server(
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, config.host, config.rest_port)
-    await site.start()
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        reason = error.strerror or str(error)
+        raise ListenError("REST", config.host, config.rest_port, reason) from error
     try:
         yield runner.addresses[0][1]
     finally:

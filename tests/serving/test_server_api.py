@@ -1,7 +1,9 @@
 """The server's answers, compared with what TensorFlow Serving documents and says."""
 
+import asyncio
 import base64
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -25,6 +27,9 @@ from tensorflow_serving.apis import (
 )
 
 from serving.client import connect
+from serving.server.app import serving
+from serving.server.config import ServerConfig
+from serving.server.errors import ListenError
 from tests.serving.conftest import RunningServer, copy_version, wait_until
 from tests.serving.models import BLUE, CLASSES, GREEN, RED
 
@@ -356,6 +361,19 @@ def test_health_follows_the_model(
         wait_until(lambda: state("") == "SERVING")
         assert state(services[1]) == "SERVING"
         assert ask(server, "/v1/models/m")[0] == 200
+
+
+@pytest.mark.parametrize("port_name", ["grpc_port", "rest_port"])
+def test_a_port_that_is_taken(base: Path, port_name: str) -> None:
+    async def start(port: int) -> None:
+        ports = {"grpc_port": 0, "rest_port": 0, port_name: port}
+        async with serving(ServerConfig(model_base=base, **ports)):
+            pytest.fail("it must not start")
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{port} .*Choose another port"):
+            asyncio.run(start(port))
 
 
 def test_a_model_of_tensorflow_1(
