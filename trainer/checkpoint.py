@@ -22,7 +22,6 @@ class Checkpoints:
     """
 
     def __init__(self, model: keras.Model, folder: str) -> None:
-        self._folder = folder
         self._memory = _Memory()
         weights = [variable.value for variable in model.variables]
         slots = [variable.value for variable in model.optimizer.variables]
@@ -50,11 +49,6 @@ class Checkpoints:
     def restore_best(self) -> None:
         """Gives the model the weights of the best epoch."""
         self._weights.restore(self._memory.best).expect_partial()
-
-    def delete(self) -> None:
-        """Removes everything."""
-        if tf.io.gfile.exists(self._folder):
-            tf.io.gfile.rmtree(self._folder)
 
 
 class _Memory(tf.train.experimental.PythonState):

@@ -34,16 +34,19 @@ class Source(Protocol):
     def epochs(self, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
         """Endless (inputs [B, ...], int64 [B]); every epoch reshuffled, its remainder dropped."""
 
-    def once(self, batch_size: int) -> tf.data.Dataset:
-        """One pass in order, the last batch as small as it comes."""
+    def once(self, batch_size: int, multiple_of: int = 1) -> tf.data.Dataset:
+        """One pass in order, the last batch as small as it comes.
+
+        Examples beyond the last multiple of `multiple_of` are left out.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
     """Arrays, gathered a batch at a time."""
 
-    inputs: npt.NDArray[np.generic]
-    labels: npt.NDArray[np.int64]
+    inputs: tf.Tensor | npt.NDArray[np.generic]
+    labels: tf.Tensor | npt.NDArray[np.int64]
 
     @property
     def examples(self) -> int:
@@ -66,13 +69,12 @@ class InMemory:
 
         return _endless(one_epoch, first_epoch).map(gather).prefetch(tf.data.AUTOTUNE)
 
-    def once(self, batch_size: int) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(self._tensors()).batch(batch_size).prefetch(1)
+    def once(self, batch_size: int, multiple_of: int = 1) -> tf.data.Dataset:
+        slices = tf.data.Dataset.from_tensor_slices(self._tensors())
+        return slices.take(_whole(self.examples, multiple_of)).batch(batch_size).prefetch(1)
 
     def _tensors(self) -> tuple[tf.Tensor, tf.Tensor]:
-        # Left to itself, a dataset would copy the arrays into every replica's memory.
-        with tf.device("CPU:0"):
-            return tf.constant(self.inputs), tf.constant(self.labels)
+        return _on_host(self.inputs), _on_host(self.labels)
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,9 @@ class Streamed:
 
         return self._decoded(_endless(one_epoch, first_epoch))
 
-    def once(self, batch_size: int) -> tf.data.Dataset:
-        files = tf.data.Dataset.from_tensor_slices(list(self.files))
-        return self._decoded(_records(files).batch(batch_size))
+    def once(self, batch_size: int, multiple_of: int = 1) -> tf.data.Dataset:
+        records = _records(tf.data.Dataset.from_tensor_slices(list(self.files)))
+        return self._decoded(records.take(_whole(self.examples, multiple_of)).batch(batch_size))
 
     def _decoded(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
         return serialized.map(
@@ -189,7 +191,7 @@ def open_source(
     for pixels, label in streamed.once(_READ_BATCH):
         inputs[at : at + len(label)], labels[at : at + len(label)] = pixels, label
         at += len(label)
-    return InMemory(inputs, labels)
+    return InMemory(_on_host(inputs), _on_host(labels))
 
 
 def decode_batch(serialized: tf.Tensor, image: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
@@ -202,6 +204,16 @@ def decode_batch(serialized: tf.Tensor, image: ImageSpec) -> tuple[tf.Tensor, tf
         },
     )
     return decode_images(features[ENCODED], image), features[LABEL]
+
+
+def _whole(examples: int, multiple_of: int) -> int:
+    return examples - examples % multiple_of
+
+
+def _on_host(values: tf.Tensor | npt.NDArray[np.generic]) -> tf.Tensor:
+    """A tensor in the host's memory: a data set does not belong in that of a GPU."""
+    with tf.device("CPU:0"):
+        return tf.convert_to_tensor(values)
 
 
 def _endless(

@@ -60,7 +60,10 @@ def fit(
         DataError: there are too few examples for one step.
         ConfigError: the replicas cannot share the batch evenly.
     """
-    batch_size = _batch_size(config, train, model.distribute_strategy)
+    replicas: int = model.distribute_strategy.num_replicas_in_sync
+    check_batch(config.batch_size, model.distribute_strategy)
+    _check_examples(train, evaluation, replicas)
+    batch_size = min(config.batch_size, train.examples - train.examples % replicas)
     steps = config.steps_per_epoch or train.examples // batch_size
     with model.distribute_strategy.scope():
         _compile(model, config, steps)
@@ -70,11 +73,12 @@ def fit(
     done = len(progress.epochs)
     if done < config.epochs and not progress.exhausted(config.early_stopping):
         model.fit(
-            train.epochs(batch_size, config.seed, first_epoch=done),
+            _from_step(train, batch_size, config.seed, done * steps),
             initial_epoch=done,
             epochs=config.epochs,
             steps_per_epoch=steps,
-            validation_data=evaluation.once(batch_size),
+            # A replica that gets none of a last small batch would fail.
+            validation_data=evaluation.once(batch_size, multiple_of=replicas),
             callbacks=[keeper],
             shuffle=False,
             verbose=0,
@@ -88,7 +92,7 @@ def fit(
         resumed_after_epochs=done,
         steps_per_epoch=steps,
         batch_size=batch_size,
-        replicas=model.distribute_strategy.num_replicas_in_sync,
+        replicas=replicas,
     )
     with tf.io.gfile.GFile(f"{log_dir}/{HISTORY_FILE}", "w") as file:
         json.dump(asdict(history), file, indent=2)
@@ -99,17 +103,19 @@ def _monitor(config: TrainConfig) -> str:
     return config.early_stopping.monitor if config.early_stopping else "val_loss"
 
 
-def _batch_size(config: TrainConfig, train: Source, strategy: tf.distribute.Strategy) -> int:
-    """The configured global batch, or the largest that a smaller split can fill."""
-    check_batch(config.batch_size, strategy)
-    replicas: int = strategy.num_replicas_in_sync
-    batch_size = min(config.batch_size, train.examples - train.examples % replicas)
-    if batch_size < 1:
-        raise DataError(
-            f"The train split has {train.examples} examples for {replicas} replicas; "
-            "training needs at least one for each: add data or enlarge the split's share."
-        )
-    return batch_size
+def _check_examples(train: Source, evaluation: Source, replicas: int) -> None:
+    for split, source in (("train", train), ("eval", evaluation)):
+        if source.examples < replicas:
+            raise DataError(
+                f"The {split} split has {source.examples} examples for {replicas} replicas; "
+                "each needs at least one: add data or enlarge the split's share."
+            )
+
+
+def _from_step(source: Source, batch_size: int, seed: int, step: int) -> tf.data.Dataset:
+    """The endless batches from a step on, as they come in a fit that began at step 0."""
+    epoch, within = divmod(step, source.examples // batch_size)
+    return source.epochs(batch_size, seed, first_epoch=epoch).skip(within)
 
 
 def _compile(model: keras.Model, config: TrainConfig, steps_per_epoch: int) -> None:
@@ -159,15 +165,10 @@ class _Keeper(keras.callbacks.Callback):
         self._epoch_began_s = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        loss = float((logs or {})["loss"])
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss became {loss} in epoch {len(self.progress.epochs) + 1}, batch "
-                f"{batch + 1}; lower learning_rate (now {self._config.peak_learning_rate:g}) and "
-                "train again."
-            )
+        self._require_finite("loss", logs, f"batch {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._require_finite("val_loss", logs, "on the eval split")
         row = Epoch(
             epoch=epoch + 1,
             learning_rate=float(self.model.optimizer.learning_rate),
@@ -182,6 +183,14 @@ class _Keeper(keras.callbacks.Callback):
             self._on_epoch(row)
         if self.progress.exhausted(self._config.early_stopping):
             self.model.stop_training = True
+
+    def _require_finite(self, name: str, logs: dict[str, float] | None, where: str) -> None:
+        value = float((logs or {})[name])
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The {name} became {value} in epoch {len(self.progress.epochs) + 1}, {where}; "
+                f"lower learning_rate (now {self._config.peak_learning_rate:g}) and train again."
+            )
 
 
 _LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")

@@ -67,6 +67,7 @@ def test_shapes_and_types_are_static(source):
 
 def test_one_pass_keeps_the_small_last_batch(source):
     assert [len(labels) for _, labels in source.once(20)] == [20, 12]
+    assert [len(labels) for _, labels in source.once(20, multiple_of=5)] == [20, 10]
 
 
 def test_labels_are_counted_by_class(pattern):

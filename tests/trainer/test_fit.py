@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.raster.errors import DataError
 from trainer.config import EarlyStopping, SmallCnn, TrainConfig
 from trainer.dataset import InMemory
 from trainer.errors import TrainingError
@@ -170,6 +171,17 @@ def test_a_split_smaller_than_a_batch_is_one_batch(image_spec, tmp_path):
 
 
 def test_the_number_of_steps_may_be_given(image_spec, tmp_path):
-    config = CONFIG.model_copy(update={"steps_per_epoch": 2, "epochs": 1})
-    _, history = run(config, image_spec, tmp_path)
+    config = CONFIG.model_copy(update={"steps_per_epoch": 2, "schedule": "constant"})
+    whole, history = run(config, image_spec, tmp_path / "whole")
     assert history.steps_per_epoch == 2
+    # Two steps are no whole pass over five batches; what comes next must not be repeated.
+    run(config.model_copy(update={"epochs": 2}), image_spec, tmp_path / "parts")
+    parts, _ = run(config, image_spec, tmp_path / "parts")
+    for mine, theirs in zip(parts.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_an_empty_eval_split_is_told(image_spec, tmp_path):
+    model = model_of(CONFIG, image_spec)
+    with pytest.raises(DataError, match="The eval split has 0 examples for 1 replicas"):
+        fit(model, TRAIN, toy(0, 1), CONFIG, f"{tmp_path}/logs", f"{tmp_path}/checkpoints")

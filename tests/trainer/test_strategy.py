@@ -53,6 +53,12 @@ def test_a_mirrored_model_is_exported_for_one_device(report):
 
 
 @pytest.mark.slow
+def test_mirrored_trains_with_every_layer_and_a_last_batch_of_one(report):
+    losses = report["default_model"]["loss"]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.slow
 def test_auto_does_not_mirror_over_cpus(report):
     assert report["auto"] == 1
 
