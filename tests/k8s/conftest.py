@@ -52,7 +52,8 @@ class Manifests:
 
 
 @cache
-def _rendered(folder: Path) -> Manifests:
+def render_folder(folder: Path) -> Manifests:
+    """What `kubectl apply -k` of a folder would apply."""
     command = [str(KUBECTL), "kustomize", str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -63,7 +64,7 @@ def _rendered(folder: Path) -> Manifests:
 @pytest.fixture(scope="session")
 def render(repository: Path) -> Callable[[str], Manifests]:
     """Renders a folder below k8s/, once a session."""
-    return lambda name: _rendered(repository / "k8s" / name)
+    return lambda name: render_folder(repository / "k8s" / name)
 
 
 @pytest.fixture(params=ROOTS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.k8s.conftest import Manifests, Resource
+from tests.k8s.conftest import Manifests, Resource, render_folder
 
 RECOMMENDED = {"name", "instance", "component", "part-of", "managed-by", "version"}
 
@@ -207,3 +207,25 @@ def test_batching_is_a_component(repository: Path, render: Callable[[str], Manif
     )["patches"]
     added = [operation["value"] for operation in yaml.safe_load(patch["patch"])]
     assert added == ["--enable_batching=true", "--batching_parameters_file=/config/batching.config"]
+
+
+def test_the_documented_settings_of_ones_own(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "docs" / "kubernetes.md").read_text()
+    [example] = re.findall(r"```yaml\n(# own/kustomization.yaml\n.*?)```", text, re.DOTALL)
+    (tmp_path / "skymill").symlink_to(repository)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "kustomization.yaml").write_text(example)
+    (own / "models.config").write_text("roofs")
+    result = render_folder(own)
+    assert {container["image"] for container in result.containers()} == {
+        "tensorflow/serving@sha256:" + 64 * "0"
+    }
+    assert flags(result)["enable_batching"] == "true"
+    volumes = {volume["name"]: volume for volume in template(result)["spec"]["volumes"]}
+    name = volumes["config"]["configMap"]["name"]
+    [config] = [one for one in result.of("ConfigMap") if one["metadata"]["name"] == name]
+    assert config["data"]["models.config"] == "roofs"
+    assert "enable: true" in config["data"]["monitoring.config"]
+    probes = [value for key, value in result.server().items() if key.endswith("Probe")]
+    assert all("/roofs" in probe["httpGet"]["path"] for probe in probes)
