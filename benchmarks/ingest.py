@@ -1,6 +1,6 @@
 """Ingest of small JPEGs against loops written by hand, as ratios in one run.
 
-    python -m benchmarks.ingest [--images 24000] [--rounds 3] [--processes 2]
+    python -m benchmarks.ingest [--images 20000] [--rounds 5] [--processes 2]
 
 - plain loop: what everyone writes: PIL for the header, tf.train.Example, TFRecordWriter.
 - worked loop: one process, no framework, the same work as ingest with image features: the same
@@ -9,7 +9,8 @@
 
 Rounds interleave the sides and each counts with its best time, since other work on the machine
 only ever adds. Times are of the wall, and for sides of one process of its CPU as well: where the
-machine is shared, those say more. What a pipeline costs before its first image is shown on its own.
+machine is shared, those say more. What a side costs before its first image (a run on ten images, in
+the same process) is taken off and shown on its own, so that fewer images and more rounds will do.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +126,26 @@ SIDES: dict[str, Callable[..., None]] = {
 }
 
 
-def measure(side: str, root: Path, processes: int) -> tuple[float, float]:
-    """Seconds of the wall and of this process's CPU for one side, its imports not counted."""
+@dataclass(frozen=True)
+class Seconds:
+    """What one side took: start-up by the wall, then all images by the wall and by its own CPU."""
+
+    start: float
+    wall: float
+    cpu: float
+
+
+def measure(side: str, root: Path, processes: int) -> Seconds:
+    """Runs one side in this process; its imports do not count."""
     run = SIDES.get(side) or (lambda root, target: ingest(root, target, processes=processes))
-    with tempfile.TemporaryDirectory(dir=root.parent) as warm:
-        few = root.parent / "few"
-        run(few, Path(warm))
+    few = root.parent / "few"
+    _timed(run, few)
+    start_wall, start_cpu = min(_timed(run, few) for _ in range(2))
+    wall, cpu = _timed(run, root)
+    return Seconds(start_wall, wall - start_wall, cpu - start_cpu)
+
+
+def _timed(run: Callable[..., None], root: Path) -> tuple[float, float]:
     with tempfile.TemporaryDirectory(dir=root.parent) as target:
         wall, cpu = time.monotonic(), time.process_time()
         run(root, Path(target))
@@ -139,63 +155,61 @@ def measure(side: str, root: Path, processes: int) -> tuple[float, float]:
 def main() -> None:
     """Prints a table of rates and the ratios that count."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=24_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--side", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         name, folder = options.side
-        print(json.dumps(measure(name, Path(folder), options.processes)))
+        print(json.dumps(asdict(measure(name, Path(folder), options.processes))))
         return
     sides = [*SIDES, f"ingest, features on, {options.processes} processes"]
     with tempfile.TemporaryDirectory() as folder:
-        root, few = Path(folder) / "many", Path(folder) / "few"
+        root = Path(folder) / "many"
         make_images(root, options.images)
-        make_images(few, CLASSES)
+        make_images(Path(folder) / "few", CLASSES)
         print(
             f"{options.images} JPEGs of {SIDE_PX} px, best of {options.rounds} rounds", flush=True
         )
-        best = {side: (float("inf"), float("inf")) for side in sides}
-        for _ in range(options.rounds):
-            for side in sides:
-                times = _in_a_process(side, root, options.processes)
-                best[side] = (min(best[side][0], times[0]), min(best[side][1], times[1]))
-        start = _in_a_process(sides[2], few, 1)[0]
-        start_many = _in_a_process(sides[-1], few, options.processes)[0]
-    _print(options.images, best, start, start_many)
+        rounds = [
+            {side: _in_a_process(side, root, options.processes) for side in sides}
+            for _ in range(options.rounds)
+        ]
+    best = {side: _best([times[side] for times in rounds]) for side in sides}
+    _print(options.images, best)
 
 
-def _in_a_process(side: str, root: Path, processes: int) -> tuple[float, float]:
+def _best(rounds: list[Seconds]) -> Seconds:
+    return Seconds(*(min(column) for column in zip(*map(astuple, rounds), strict=True)))
+
+
+def _in_a_process(side: str, root: Path, processes: int) -> Seconds:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     argv = [sys.executable, "-m", "benchmarks.ingest", "--side", side, str(root)]
     done = subprocess.run(
-        [*argv, f"--processes={processes}"],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        timeout=900,
+        [*argv, f"--processes={processes}"], capture_output=True, env=environment, timeout=900
     )
-    wall, cpu = json.loads(done.stdout.splitlines()[-1])
-    return wall, cpu
+    if done.returncode:
+        sys.exit(f"{side} failed:\n{done.stderr.decode(errors='replace')[-3000:]}")
+    return Seconds(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _print(
-    images: int, best: dict[str, tuple[float, float]], start: float, start_many: float
-) -> None:
-    for side, (wall, cpu) in best.items():
-        print(f"{side:36} {images / wall:9,.0f} images/s   by its own CPU {images / cpu:9,.0f}")
+def _print(images: int, best: dict[str, Seconds]) -> None:
+    for side, it in best.items():
+        print(
+            f"{side:36} {images / it.wall:9,.0f} images/s, by its own CPU "
+            f"{images / it.cpu:9,.0f}, after {it.start:.1f} s"
+        )
     plain, worked, on, off, many = best.values()
-    print(f"before the first image: {start:.1f} s; with several processes {start_many:.1f} s")
-    ratios = (
-        ("features on / worked loop", worked, on, "at least 0.8", True),
-        ("several processes / worked loop", worked, many, "at least 1.7", False),
-        ("features off / plain loop", plain, off, "at least 3", True),
-    )
-    for name, base, ours, bound, one_process in ratios:
-        by_cpu = f", by CPU {base[1] / ours[1]:.2f}" if one_process else ""
-        print(f"{name}: {base[0] / ours[0]:.2f}{by_cpu} ({bound})")
+    print(_ratio("features on / worked loop", worked, on, "at least 0.8"))
+    print(f"several processes / worked loop: {worked.wall / many.wall:.2f} (at least 1.7)")
+    print(_ratio("features off / plain loop", plain, off, "at least 3"))
+
+
+def _ratio(name: str, base: Seconds, ours: Seconds, bound: str) -> str:
+    by_wall, by_cpu = base.wall / ours.wall, base.cpu / ours.cpu
+    return f"{name}: {by_wall:.2f}, by CPU {by_cpu:.2f} ({bound})"
 
 
 def _paths(root: Path) -> Iterator[Path]:
