@@ -120,16 +120,25 @@ def _convolution(
 
 def _backbone_body(model: Backbone, image: ImageSpec) -> keras.Model:
     network = _load_backbone(model, image)
-    network.trainable = model.trainable == "all"
     pixels = keras.Input(image.shape, dtype="uint8")
     x = keras.layers.Rescaling(1.0)(pixels)  # to float; the family's own scaling comes next
-    x = _preprocessing(model.name)(x)
-    # Batch norm keeps the statistics that pretrained weights were made with: those of a few small
-    # batches would ruin them, frozen or not.
-    x = network(x) if model.weights is None else network(x, training=False)
+    x = network(_preprocessing(model.name)(x))
     body = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x), name="backbone")
-    body.trainable = network.trainable
+    body.trainable = model.trainable == "all"
+    if model.weights is not None:
+        _fix_batch_norm(network)
     return body
+
+
+def _fix_batch_norm(network: keras.Model) -> None:
+    """Keeps the statistics of pretrained weights: those of a few small batches would ruin them.
+
+    Calling the network with `training=False` would not do: the training flag of the outer model
+    overrides it (Keras 3). Batch norm that is not trainable runs in inference mode in any case.
+    """
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
 
 
 def _load_backbone(model: Backbone, image: ImageSpec) -> keras.Model:

@@ -156,6 +156,7 @@ def test_nothing_random_is_served(exported):
     assert not [op for op in ops_of(folder) if "Random" in op]
 
 
+@pytest.mark.slow
 def test_it_loads_where_keras_cannot_be_imported(exported, images, tmp_path):
     model, folder = exported
     (tmp_path / "image").write_bytes(images[0])

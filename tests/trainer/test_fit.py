@@ -95,7 +95,7 @@ def test_cosine_ends_at_zero_and_constant_stays(undisturbed, image_spec, tmp_pat
     assert [row.learning_rate for row in constant.epochs] == pytest.approx([0.01, 0.01])
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_a_resumed_fit_ends_where_an_undisturbed_one_does(
     undisturbed, image_spec, tmp_path, optimizer
 ):
@@ -171,7 +171,7 @@ def test_a_split_smaller_than_a_batch_is_one_batch(image_spec, tmp_path):
 
 
 def test_the_number_of_steps_may_be_given(image_spec, tmp_path):
-    config = CONFIG.model_copy(update={"steps_per_epoch": 2, "schedule": "constant"})
+    config = CONFIG.model_copy(update={"steps_per_epoch": 2, "schedule": "constant", "epochs": 3})
     whole, history = run(config, image_spec, tmp_path / "whole")
     assert history.steps_per_epoch == 2
     # Two steps are no whole pass over five batches; what comes next must not be repeated.

@@ -78,19 +78,44 @@ def test_families_that_scale_within_the_network_are_left_alone():
     np.testing.assert_allclose(body(pixels(), training=False), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_a_frozen_body_keeps_weights_and_batch_norm_statistics(tmp_path):
-    weights = tmp_path / "body.weights.h5"
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file with weights for `SCRATCH`, as a pretrained network would have."""
+    path = tmp_path_factory.mktemp("weights") / "body.weights.h5"
     keras.applications.MobileNetV2(
         alpha=0.35, include_top=False, weights=None, input_shape=SPEC.shape
-    ).save_weights(weights)
-    classifier = build(SCRATCH.model_copy(update={"weights": str(weights), "augment": True}))
-    before = classifier.body.get_weights()
+    ).save_weights(path)
+    return str(path)
+
+
+def after_a_step(model):
+    """The classifier, its trained model, and the body's weights by name before and after a step."""
+    classifier = build(model)
     trained = classifier.trained()
+    before = {variable.path: variable.numpy() for variable in classifier.body.variables}
     trained.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     trained.fit(pixels(), np.array([0, 1, 2, 0]), verbose=0)
-    for old, new in zip(before, classifier.body.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    after = {variable.path: variable.numpy() for variable in classifier.body.variables}
+    changed = {path for path in before if not np.array_equal(before[path], after[path])}
+    return trained, changed
+
+
+def test_a_frozen_body_keeps_weights_and_batch_norm_statistics(weights):
+    trained, changed = after_a_step(SCRATCH.model_copy(update={"weights": weights}))
+    assert not changed
     assert len(trained.trainable_weights) == 2  # the kernel and bias of the logits
+
+
+def test_fine_tuning_keeps_the_batch_norm_statistics_of_the_weights(weights):
+    update = {"weights": weights, "trainable": "all"}
+    _, changed = after_a_step(SCRATCH.model_copy(update=update))
+    assert any(path.endswith("kernel") for path in changed)
+    assert not [path for path in changed if "moving" in path]
+
+
+def test_without_weights_a_backbone_learns_its_own_batch_norm_statistics():
+    _, changed = after_a_step(SCRATCH.model_copy(update={"trainable": "all"}))
+    assert any("moving" in path for path in changed)
 
 
 def test_only_a_frozen_body_without_augmentation_is_fixed():
