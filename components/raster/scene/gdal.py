@@ -36,10 +36,15 @@ _REMOTE_OPTIONS = {
 }
 
 
-def gdal_env(path: str) -> rasterio.Env:
-    """The settings under which a raster is opened and read; enter it in every thread that reads."""
+def gdal_env(path: str, threads: int = 1) -> rasterio.Env:
+    """The settings under which a raster is opened and read; enter it in every thread that reads.
+
+    Args:
+        path: remote ones have settings of their own.
+        threads: that GDAL may use to decode the blocks of one window.
+    """
     options = _LOCAL_OPTIONS | (_REMOTE_OPTIONS if is_remote(path) else {})
-    return rasterio.Env(**options)
+    return rasterio.Env(**options, GDAL_NUM_THREADS=threads)
 
 
 @contextmanager

@@ -37,10 +37,11 @@ class ViewReader:
     Use it as a context manager. Opening and reading raise RasterioError or OSError.
     """
 
-    def __init__(self, view: View) -> None:
-        self._view = view
+    def __init__(self, view: View, threads: int = 1) -> None:
+        """Opens the files; GDAL may decode the blocks of one window in so many threads."""
+        self._view, self._threads = view, threads
         self._stack = ExitStack()
-        with gdal_env(view.files[0].path):
+        with gdal_env(view.files[0].path, threads):
             try:
                 self._files = [_OpenFile(view, file, self._stack) for file in view.files]
             except BaseException:
@@ -69,7 +70,7 @@ class ViewReader:
         pixels = np.empty(shape, self._view.dtype)
         # Strides are honoured: GDAL writes (H, W, C) directly, and nothing is transposed later.
         planes = pixels.transpose(2, 0, 1)
-        with gdal_env(self._view.files[0].path):
+        with gdal_env(self._view.files[0].path, self._threads):
             for file in self._files:
                 file.read_into(planes, window)
             valid = valid_by_value(pixels, self._nodata, self._view.valid_when)

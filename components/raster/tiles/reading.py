@@ -1,14 +1,17 @@
 """Tiles from a plan: blocks are decoded once, ahead, on every core; tiles are cut out of them.
 
-What is alive at once are the blocks under one row of tiles and the next, over a bounded width, so
-memory depends on the size of tiles and blocks and not on the size of the scene. (A file stored in
-strips has blocks as wide as itself; there memory grows with its width, not with its height.)
+Tiles are cut out block by block. What is alive at once are a few blocks, and where tiles lie across
+rows of blocks, one or two rows of them over a bounded width; so memory depends on the size of
+tiles and blocks and not on that of the scene. (A file stored in strips has blocks as wide as
+itself; there memory grows with its width, not with its height.)
 """
 
 import os
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,8 +25,9 @@ from components.raster.tiles.view import View
 
 #: Decoded pixels that are kept at once, about.
 MEMORY_BYTES = 48 * 2**20
-#: The least that one call to GDAL reads: small blocks are read in groups.
-_UNIT_BYTES = 2**20
+#: The least that one call to GDAL reads. Several whole blocks at once it decodes side by side and
+#: past its own cache, which takes less work than block by block.
+_UNIT_BYTES = 2**22
 
 _Unit = tuple[int, int]
 _Block = tuple[Pixels, Mask]
@@ -39,8 +43,8 @@ def read_tiles(
 ) -> Iterator[Tile | TileReject]:
     """The tiles of a part of a plan, or why there is none, each once.
 
-    They come in a fixed order: by columns of blocks when the scene is wider than the memory
-    allows, then by rows. A block that cannot be read costs the tiles that need it and no others.
+    They come in a fixed order, block by block, in columns of blocks where the scene is wider than
+    the memory allows. A block that cannot be read costs the tiles that need it and no others.
 
     Args:
         view: bands and grid; the plan must have been made for its grid.
@@ -51,7 +55,6 @@ def read_tiles(
 
     Raises:
         ValueError: the plan is another grid's.
-        RasterioError, OSError: a file could be opened when it was probed and now cannot.
     """
     plan = part.plan
     if (plan.height_px, plan.width_px) != (view.grid.height_px, view.grid.width_px):
@@ -92,7 +95,7 @@ def unit_shape(view: View) -> tuple[int, int]:
     rows, cols = view.block_shape
     rows, cols = min(rows, view.grid.height_px), min(cols, view.grid.width_px)
     while rows * cols * view.pixel_bytes < _UNIT_BYTES:
-        if cols < rows and cols < view.grid.width_px:
+        if cols <= rows and cols < view.grid.width_px:
             cols *= 2
         elif rows < view.grid.height_px:
             rows *= 2
@@ -107,7 +110,9 @@ class _Decoder:
     """Decodes units in threads; each thread has its own handles."""
 
     def __init__(self, view: View, unit: tuple[int, int], threads: int) -> None:
-        self._view, self._unit = view, unit
+        self._view, self._unit, self._threads = view, unit, threads
+        #: Groups of tiles that are decoded before they are asked for.
+        self.ahead = threads + 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._own = threading.local()
         self._readers: list[ViewReader] = []
@@ -139,12 +144,16 @@ class _Decoder:
             for col in range(inside.col // cols, -(-inside.right // cols)):
                 yield row, col
 
+    def read(self, window: Window) -> _Block:
+        """A window within the grid, read for itself."""
+        return self._pool.submit(lambda: self._reader().read(window)).result()
+
     def _decode(self, unit: _Unit) -> _Block:
         return self._reader().read(self.window(unit))
 
     def _reader(self) -> ViewReader:
         if not hasattr(self._own, "reader"):
-            self._own.reader = ViewReader(self._view)
+            self._own.reader = ViewReader(self._view, self._threads)
             with self._lock:
                 self._readers.append(self._own.reader)
         reader: ViewReader = self._own.reader
@@ -173,38 +182,102 @@ def _chunks(
     yield range(start, part.cols.stop)
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Tiles that begin in one unit: they are cut out together, since they need the same pixels.
+
+    Attributes:
+        keys: the tiles.
+        lonlats: their centres.
+        left: of the first tile.
+        top: of the first tile; groups of one row share it.
+        next_top: where the next row of groups begins.
+    """
+
+    keys: list[TileKey]
+    lonlats: list[tuple[float, float]]
+    top: int
+    left: int
+    next_top: int
+
+
+def _groups(view: View, part: PlanPart, cols: range, unit: tuple[int, int]) -> Iterator[_Group]:
+    """The tiles of some columns, unit by unit, row by row."""
+    plan = part.plan
+    row_ranges = list(_by_unit(plan.rows, part.rows, unit[0]))
+    for number, rows in enumerate(row_ranges):
+        after = row_ranges[number + 1 :]
+        next_top = plan.rows[after[0].start] if after else plan.height_px
+        by_unit = []
+        for columns in _by_unit(plan.cols, cols, unit[1]):
+            keys = [key for row in rows for key in plan.keys_in_row(row, columns)]
+            if keys:
+                by_unit.append((plan.cols[columns.start], keys))
+        # One projection for the whole row: each call costs as much as thousands of places.
+        lonlats = iter(_centres(view, [key for _, keys in by_unit for key in keys]))
+        for left, keys in by_unit:
+            centres = [next(lonlats) for _ in keys]
+            yield _Group(keys, centres, plan.rows[rows.start], left, next_top)
+
+
+def _by_unit(starts: Sequence[int], numbers: range, unit_px: int) -> Iterator[range]:
+    """Ranges of tile numbers whose tiles begin in one unit."""
+    first = numbers.start
+    for number in numbers:
+        if starts[number] // unit_px != starts[first] // unit_px:
+            yield range(first, number)
+            first = number
+    if len(numbers):
+        yield range(first, numbers.stop)
+
+
 def _read_columns(
     view: View, part: PlanPart, cols: range, decoder: _Decoder, min_valid_fraction: float
 ) -> Iterator[Tile | TileReject]:
-    """All rows of tiles of some columns; the next row's blocks are decoded meanwhile."""
-    plan = part.plan
+    """The tiles of some columns; units are decoded a few groups ahead, and dropped when done."""
     alive: dict[_Unit, Future[_Block]] = {}
-    rows = (keys for number in part.rows if (keys := list(plan.keys_in_row(number, cols))))
-    current = next(rows, None)
-    while current:
-        following = next(rows, None)
-        for key in [*current, *(following or [])]:
+    ahead: deque[_Group] = deque()
+    for group in _groups(view, part, cols, unit_shape(view)):
+        for key in group.keys:
             for unit in decoder.units_of(key.window):
                 if unit not in alive:
                     alive[unit] = decoder.submit(unit)
-        yield from _cut_out(view, current, alive, decoder, min_valid_fraction)
-        top = following[0].window.row if following else plan.height_px
-        for unit in [unit for unit in alive if decoder.window(unit).bottom <= top]:
-            del alive[unit]
-        current = following
+        ahead.append(group)
+        if len(ahead) > decoder.ahead:
+            yield from _finish(view, ahead, alive, decoder, min_valid_fraction)
+    while ahead:
+        yield from _finish(view, ahead, alive, decoder, min_valid_fraction)
 
 
-def _cut_out(
+def _finish(
     view: View,
-    keys: list[TileKey],
+    ahead: deque[_Group],
     alive: dict[_Unit, "Future[_Block]"],
     decoder: _Decoder,
     min_valid_fraction: float,
 ) -> Iterator[Tile | TileReject]:
-    lonlats = _centres(view, keys)
-    for key, lonlat in zip(keys, lonlats, strict=True):
+    """The tiles of the first group; then forgets the units that no later group needs."""
+    group = ahead.popleft()
+    yield from _cut_out(view, group, alive, decoder, min_valid_fraction)
+    following = ahead[0] if ahead else None
+    same_row = following is not None and following.top == group.top
+    for unit in list(alive):
+        window = decoder.window(unit)
+        passed = following is not None and window.right <= following.left if same_row else True
+        if following is None or (passed and window.bottom <= group.next_top):
+            del alive[unit]
+
+
+def _cut_out(
+    view: View,
+    group: _Group,
+    alive: dict[_Unit, "Future[_Block]"],
+    decoder: _Decoder,
+    min_valid_fraction: float,
+) -> Iterator[Tile | TileReject]:
+    for key, lonlat in zip(group.keys, group.lonlats, strict=True):
         try:
-            pixels, valid = _assemble(view, key.window, alive, decoder)
+            pixels, valid = _assemble_or_read(view, key.window, alive, decoder)
         except READ_ERRORS as error:
             yield TileReject(key, TileRefusal.UNREADABLE_BLOCK, reason_of(error))
             continue
@@ -217,6 +290,20 @@ def _cut_out(
             yield TileReject(key, TileRefusal.TOO_LITTLE_VALID, found)
         else:
             yield tile
+
+
+def _assemble_or_read(
+    view: View, window: Window, alive: dict[_Unit, "Future[_Block]"], decoder: _Decoder
+) -> _Block:
+    """A tile from decoded units; where one is broken, from the tile's own blocks."""
+    try:
+        return _assemble(view, window, alive, decoder)
+    except READ_ERRORS:
+        pixels, valid = _padding(view, window)
+        inside = window.intersection(Window(0, 0, view.grid.height_px, view.grid.width_px))
+        where = inside.relative_to(window).slices
+        pixels[where], valid[where] = decoder.read(inside)
+        return pixels, valid
 
 
 def _assemble(

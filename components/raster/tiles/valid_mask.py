@@ -14,6 +14,14 @@ import numpy.typing as npt
 
 from components.raster.tiles.view import ValidWhen
 
+# Numbers as wide as the answers of so many bands.
+_WORDS: dict[int, type[np.unsignedinteger]] = {
+    1: np.uint8,
+    2: np.uint16,
+    4: np.uint32,
+    8: np.uint64,
+}
+
 Pixels = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
 
@@ -54,8 +62,15 @@ def valid_by_value(
     """
     if always_valid(nodata, str(pixels.dtype)):
         return np.ones(pixels.shape[:2], np.bool_)
-    measured = (_measured(pixels[..., band], value) for band, value in enumerate(nodata))
-    return combine(measured, valid_when)
+    missing = _missing(pixels, nodata)
+    word = _WORDS.get(pixels.shape[2])
+    if word is None:
+        return combine((~missing[..., band] for band in range(missing.shape[2])), valid_when)
+    # The bands' answers of a pixel, one byte each, are compared as one number: numpy's own
+    # reductions over so short an axis take ten times as long.
+    answers = missing.view(word)[..., 0]
+    valid: Mask = answers == 0 if valid_when == "all" else answers != _all_true(word)
+    return valid
 
 
 def combine(measured: Iterable[Mask], valid_when: ValidWhen) -> Mask:
@@ -70,10 +85,19 @@ def combine(measured: Iterable[Mask], valid_when: ValidWhen) -> Mask:
     return total
 
 
-def _measured(band: Pixels, nodata: np.generic | None) -> Mask:
-    if band.dtype.kind != "f":
-        return np.not_equal(band, nodata) if nodata is not None else np.ones(band.shape, np.bool_)
-    found = ~np.isnan(band)
-    if nodata is not None and not np.isnan(nodata):
-        found &= band != nodata
-    return found
+def _missing(pixels: Pixels, nodata: Sequence[np.generic | None]) -> Mask:
+    """Where each band (H, W, C) was not measured."""
+    missing = np.isnan(pixels) if pixels.dtype.kind == "f" else None
+    if len(set(nodata)) == 1 and nodata[0] is not None:
+        equal: Mask = np.equal(pixels, nodata[0])
+        return equal if missing is None else np.logical_or(missing, equal, out=missing)
+    if missing is None:
+        missing = np.zeros(pixels.shape, np.bool_)
+    for band, value in enumerate(nodata):
+        if value is not None:
+            missing[..., band] |= pixels[..., band] == value
+    return missing
+
+
+def _all_true(word: type[np.unsignedinteger]) -> np.unsignedinteger:
+    return np.ones(np.dtype(word).itemsize, np.bool_).view(word)[0]

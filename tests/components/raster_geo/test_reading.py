@@ -17,12 +17,12 @@ from rasterio.merge import merge
 from components.raster.scene.folders import find_scenes
 from components.raster.scene.probe import open_scene
 from components.raster.scene.scene import Scene
-from components.raster.tiles import reading
 from components.raster.tiles.key import Window
 from components.raster.tiles.parts import plan_parts, whole
 from components.raster.tiles.reading import read_chip, read_tiles, read_window
 from components.raster.tiles.tile import Tile, TileRefusal, TileReject, band_statistics
 from components.raster.tiles.tiling import Tiling, plan_tiles
+from components.raster.tiles.valid_mask import stored_nodata, valid_by_value
 from components.raster.tiles.view import View, view_scene
 
 LAYOUTS = {
@@ -254,12 +254,7 @@ def test_a_broken_block_costs_its_own_tiles_only(write_raster: Any, scene_at: An
         file.seek(offset)
         file.write(b"\xff" * 64)
     plan = plan_tiles("scene", view.grid, Tiling(size_px=16))
-    original = reading._UNIT_BYTES
-    reading._UNIT_BYTES = 1
-    try:
-        found = list(read_tiles(view, whole(plan)))
-    finally:
-        reading._UNIT_BYTES = original
+    found = list(read_tiles(view, whole(plan)))
     rejects = [item for item in found if isinstance(item, TileReject)]
     assert [(r.key.window, r.reason) for r in rejects] == [
         (Window(16, 32, 16, 16), TileRefusal.UNREADABLE_BLOCK)
@@ -324,3 +319,30 @@ def test_chips_are_tiles_of_their_own(
     reject = read_chip(view)
     assert isinstance(reject, TileReject)
     assert reject.reason is TileRefusal.UNREADABLE_BLOCK
+
+
+@settings(max_examples=60)
+@given(
+    bands=st.integers(1, 9),
+    dtype=st.sampled_from(["uint8", "uint16", "int32", "float32", "float64"]),
+    shared=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_masks_by_value_are_numpys_plain_ones(
+    bands: int, dtype: str, shared: bool, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 3, (5, 7, bands)).astype(dtype)
+    if pixels.dtype.kind == "f":
+        pixels[random.random(pixels.shape) < 0.2] = np.nan
+    values: list[float | None]
+    values = (
+        [1.0] * bands if shared else [[None, 0, 2, 900][n] for n in random.integers(0, 4, bands)]
+    )
+    measured = ~np.isnan(pixels.astype("float64"))
+    for band, value in enumerate(values):
+        if value is not None:
+            measured[..., band] &= pixels[..., band] != value
+    nodata = [stored_nodata(value, dtype) for value in values]
+    np.testing.assert_array_equal(valid_by_value(pixels, nodata, "all"), measured.all(axis=2))
+    np.testing.assert_array_equal(valid_by_value(pixels, nodata, "any"), measured.any(axis=2))
