@@ -52,7 +52,6 @@ def quiet_frameworks() -> None:
     """Lowers the frameworks' own verbosity; to be called by a main before it imports any."""
     for name, value in {
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_ENABLE_ONEDNN_OPTS": "0",
         "KERAS_BACKEND": "tensorflow",
         "PYTHONWARNINGS": "ignore",
     }.items():

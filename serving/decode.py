@@ -23,6 +23,8 @@ _EXIF_HEAD_BYTES = 1024
 _LEAST_BYTES = 24  # a PNG's signature and the sizes in its IHDR chunk
 
 
+# The graph is written out below; AutoGraph would only take seconds to find nothing to convert.
+@tf.autograph.experimental.do_not_convert
 def decode_images(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     """Decodes, orients and fits a batch: string [N] to uint8 [N, H, W, 3].
 
@@ -37,6 +39,7 @@ def decode_images(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     )
 
 
+@tf.autograph.experimental.do_not_convert
 def decode_image(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     """Decodes one file at its own size: string [] to uint8 [h, w, 3], oriented by its EXIF tag.
 

@@ -39,15 +39,19 @@ def signatures(
     the names of the probabilities, the same in each row.
     """
 
+    images = tf.TensorSpec([None], tf.string, BYTES_INPUT)
+
+    @tf.function(input_signature=[images], autograph=False)  # traced once for both signatures
     def from_bytes(image_bytes: tf.Tensor) -> Answer:
         return answer(model(decode_images(image_bytes, contract.image)), contract.classes)
 
     def from_examples(examples: tf.Tensor) -> Answer:
         spec = {ENCODED: tf.io.FixedLenFeature([], tf.string)}
-        return from_bytes(tf.io.parse_example(examples, spec)[ENCODED])
+        answers: Answer = from_bytes(tf.io.parse_example(examples, spec)[ENCODED])
+        return answers
 
     return (
-        Signature(BYTES_SIGNATURE, from_bytes, tf.TensorSpec([None], tf.string, BYTES_INPUT)),
+        Signature(BYTES_SIGNATURE, from_bytes, images),
         Signature(
             EXAMPLES_SIGNATURE, from_examples, tf.TensorSpec([None], tf.string, EXAMPLES_INPUT)
         ),
