@@ -20,6 +20,14 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from components.raster.errors import SkymillError
+from serving.names import (
+    BYTES_INPUT,
+    BYTES_SIGNATURE,
+    CLASS_OUTPUT,
+    CLASSES_OUTPUT,
+    INPUT_OF,
+    PROBABILITIES_OUTPUT,
+)
 from serving.transport import (
     ModelMetadata,
     ModelRef,
@@ -29,12 +37,6 @@ from serving.transport import (
     VersionStatus,
 )
 from serving.wire_tensors import Array, TensorError, enum_of, string_array
-
-DEFAULT_SIGNATURE = "serving_default"
-
-# The served contract: the input of each signature, and the outputs of both.
-_INPUT_OF = {"serving_default": "image_bytes", "serving_examples": "examples"}
-_CLASS, _PROBABILITIES, _CLASSES = "class", "probabilities", "classes"
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
@@ -141,7 +143,7 @@ class PredictClient:
         self,
         images: Sequence[bytes],
         *,
-        signature: str = DEFAULT_SIGNATURE,
+        signature: str = BYTES_SIGNATURE,
         version: int | None = None,
         label: str = "",
     ) -> list[Prediction]:
@@ -159,7 +161,7 @@ class PredictClient:
         """
         if not images:
             return []
-        name = _INPUT_OF.get(signature, _INPUT_OF[DEFAULT_SIGNATURE])
+        name = INPUT_OF.get(signature, BYTES_INPUT)
         try:
             answer = self.predict_raw(
                 {name: string_array(images)}, signature=signature, version=version, label=label
@@ -172,7 +174,7 @@ class PredictClient:
         self,
         inputs: Mapping[str, Array],
         *,
-        signature: str = DEFAULT_SIGNATURE,
+        signature: str = BYTES_SIGNATURE,
         version: int | None = None,
         label: str = "",
         output_filter: Sequence[str] = (),
@@ -333,9 +335,9 @@ class PredictClient:
 
 def _predictions(answer: RawAnswer, count: int) -> list[Prediction]:
     try:
-        chosen = answer.outputs[_CLASS].tolist()
-        probabilities = answer.outputs[_PROBABILITIES].tolist()
-        names = answer.outputs[_CLASSES].tolist()
+        chosen = answer.outputs[CLASS_OUTPUT].tolist()
+        probabilities = answer.outputs[PROBABILITIES_OUTPUT].tolist()
+        names = answer.outputs[CLASSES_OUTPUT].tolist()
     except KeyError as error:
         raise ClientError(
             f"The model gives {', '.join(sorted(answer.outputs))} and not {error}: it does not "

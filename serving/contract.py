@@ -8,18 +8,10 @@ from pydantic import Field, ValidationError
 from components.raster.errors import DataError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
+from serving.names import INPUT_OF, OUTPUTS
 
 #: Where the contract lies in a model's folder; TensorFlow Serving ignores it.
 CONTRACT_PATH = "assets.extra/contract.json"
-
-BYTES_SIGNATURE = "serving_default"
-BYTES_INPUT = "image_bytes"
-EXAMPLES_SIGNATURE = "serving_examples"
-EXAMPLES_INPUT = "examples"
-
-CLASS_OUTPUT = "class"
-PROBABILITIES_OUTPUT = "probabilities"
-CLASSES_OUTPUT = "classes"
 
 
 class Contract(Frozen):
@@ -34,13 +26,8 @@ class Contract(Frozen):
 
     image: ImageSpec
     classes: tuple[str, ...] = Field(min_length=1)
-    signatures: dict[str, str] = Field(
-        default_factory=lambda: {
-            BYTES_SIGNATURE: BYTES_INPUT,
-            EXAMPLES_SIGNATURE: EXAMPLES_INPUT,
-        }
-    )
-    outputs: tuple[str, ...] = (CLASS_OUTPUT, PROBABILITIES_OUTPUT, CLASSES_OUTPUT)
+    signatures: dict[str, str] = Field(default_factory=lambda: dict(INPUT_OF))
+    outputs: tuple[str, ...] = OUTPUTS
 
     def to_json(self) -> str:
         """The text of contract.json."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from components.raster.example import ENCODED
-from serving.contract import (
+from serving.contract import Contract
+from serving.decode import decode_images
+from serving.names import (
     BYTES_INPUT,
     BYTES_SIGNATURE,
     CLASS_OUTPUT,
@@ -14,9 +16,7 @@ from serving.contract import (
     EXAMPLES_INPUT,
     EXAMPLES_SIGNATURE,
     PROBABILITIES_OUTPUT,
-    Contract,
 )
-from serving.decode import decode_images
 
 Answer = dict[str, tf.Tensor]
 

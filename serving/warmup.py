@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from serving.contract import BYTES_INPUT, BYTES_SIGNATURE
+from serving.names import BYTES_INPUT, BYTES_SIGNATURE
 
 WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
 MAX_REQUESTS = 1000

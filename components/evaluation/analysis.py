@@ -23,6 +23,7 @@ from components.evaluation.metrics import CONFUSION, ClassificationScores
 from components.evaluation.result import UNKNOWN_CLASS, Evaluation, SliceMetrics
 from components.evaluation.scores import EXAMPLE_COUNT, class_metric
 from components.evaluation.slices import SliceKey
+from serving.names import EXAMPLES_SIGNATURE, PROBABILITIES_OUTPUT
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
@@ -85,8 +86,8 @@ def to_eval_config(
     specs = [
         config_pb2.ModelSpec(
             name=model.name,
-            signature_name="serving_examples",
-            prediction_key="probabilities",
+            signature_name=EXAMPLES_SIGNATURE,
+            prediction_key=PROBABILITIES_OUTPUT,
             label_key="label/text",
             is_baseline=model.name == BASELINE,
         )

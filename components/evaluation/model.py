@@ -7,8 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.raster.errors import DataError
-
-SIGNATURE = "serving_examples"
+from serving.names import CLASSES_OUTPUT, EXAMPLES_SIGNATURE, PROBABILITIES_OUTPUT
 
 
 class ServedModel:
@@ -22,29 +21,29 @@ class ServedModel:
         """Load the SavedModel in the folder `path`; raises DataError without the signature."""
         self._path = path
         self._loaded = tf.saved_model.load(path)  # the signature lives only as long as this
-        if SIGNATURE not in self._loaded.signatures:
+        if EXAMPLES_SIGNATURE not in self._loaded.signatures:
             raise DataError(
-                f"{path} has no signature {SIGNATURE!r} (it has "
+                f"{path} has no signature {EXAMPLES_SIGNATURE!r} (it has "
                 f"{sorted(self._loaded.signatures)}): export it with the trainer's export"
             )
-        self._call = self._loaded.signatures[SIGNATURE]
+        self._call = self._loaded.signatures[EXAMPLES_SIGNATURE]
 
     def classes(self, serialized: bytes) -> tuple[str, ...]:
         """The names of the K classes, asked with one example."""
-        names = self._outputs([serialized])["classes"].numpy()[0]
+        names = self._outputs([serialized])[CLASSES_OUTPUT].numpy()[0]
         return tuple(name.decode("utf-8") for name in names)
 
     def probabilities(self, serialized: Sequence[bytes]) -> npt.NDArray[np.float32]:
         """Probabilities [N, K] of N serialized tf.Examples."""
-        result: npt.NDArray[np.float32] = self._outputs(serialized)["probabilities"].numpy()
+        result: npt.NDArray[np.float32] = self._outputs(serialized)[PROBABILITIES_OUTPUT].numpy()
         return result
 
     def _outputs(self, serialized: Sequence[bytes]) -> dict[str, tf.Tensor]:
         outputs: dict[str, tf.Tensor] = self._call(examples=tf.constant(list(serialized)))
-        missing = {"probabilities", "classes"} - set(outputs)
+        missing = {PROBABILITIES_OUTPUT, CLASSES_OUTPUT} - set(outputs)
         if missing:
             raise DataError(
-                f"{self._path}: {SIGNATURE} answers {sorted(outputs)}, "
+                f"{self._path}: {EXAMPLES_SIGNATURE} answers {sorted(outputs)}, "
                 f"without {sorted(missing)}: export it with the trainer's export"
             )
         return outputs

@@ -8,17 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from components.raster.errors import DataError
-from serving.contract import (
-    BYTES_INPUT,
-    BYTES_SIGNATURE,
-    CLASS_OUTPUT,
-    CLASSES_OUTPUT,
-    EXAMPLES_INPUT,
-    EXAMPLES_SIGNATURE,
-    PROBABILITIES_OUTPUT,
-)
-
-INPUT_OF = {BYTES_SIGNATURE: BYTES_INPUT, EXAMPLES_SIGNATURE: EXAMPLES_INPUT}
+from serving.names import INPUT_OF, OUTPUTS
 
 _MOST_AT_ONCE = 8
 _MOST_BYTES_AT_ONCE = 2 << 20  # gRPC's own limit is 4 MiB a message
@@ -51,10 +41,7 @@ def _call(loaded: tf.Module, signature: str, items: Sequence[bytes]) -> list[Ans
     answers: list[Answer] = []
     for chunk in chunks(items):
         outputs = loaded.signatures[signature](**{INPUT_OF[signature]: tf.constant(chunk)})
-        chosen, probabilities, classes = (
-            outputs[name].numpy().tolist()
-            for name in (CLASS_OUTPUT, PROBABILITIES_OUTPUT, CLASSES_OUTPUT)
-        )
+        chosen, probabilities, classes = (outputs[name].numpy().tolist() for name in OUTPUTS)
         answers += [
             Answer(name.decode(), dict(zip([c.decode() for c in names], row, strict=True)))
             for name, row, names in zip(chosen, probabilities, classes, strict=True)

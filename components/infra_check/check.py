@@ -9,7 +9,7 @@ from components.infra_check.answers import Answer, answer_in_process, chunks, di
 from components.infra_check.config import InfraCheckConfig
 from components.raster.errors import DataError
 from serving.client import ClientError, connect
-from serving.contract import BYTES_SIGNATURE, EXAMPLES_SIGNATURE
+from serving.names import BYTES_SIGNATURE, EXAMPLES_SIGNATURE
 from serving.server.process import (
     ServerProcess,
     ServerProcessError,
