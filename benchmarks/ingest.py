@@ -1,37 +1,39 @@
 """Ingest of small JPEGs against loops written by hand, as ratios in one run.
 
-    python -m benchmarks.ingest [--images 20000] [--rounds 5] [--processes 2]
+    python -m benchmarks.ingest [--images 10000] [--rounds 9] [--processes 2]
 
 - plain loop: what everyone writes: PIL for the header, tf.train.Example, TFRecordWriter.
 - worked loop: one process, no framework, the same work as ingest with image features: the same
   reading, hash, decoding, features, split and encoding, straight into three files.
 - ingest: the component's own path, its Beam pipeline included.
 
-Rounds interleave the sides and each counts with its best time, since other work on the machine
-only ever adds. Times are of the wall, and for sides of one process of its CPU as well: where the
-machine is shared, those say more. What a side costs before its first image (a run on ten images, in
-the same process) is taken off and shown on its own, so that fewer images and more rounds will do.
+The sides take turns in one process, and a ratio is the median over the rounds of neighbours in
+time, since a shared machine is fast and slow by turns. What a side costs before its first image (a
+run on ten images) is taken off and shown on its own. Several processes can be no faster than the
+machine lets them: as many worked loops at once show how much that is.
 """
 
 import argparse
 import gc
 import hashlib
 import io
-import json
+import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 SIDE_PX = 64
 CLASSES = 10
 SPLIT_FILES = ("train", "eval", "test")
+ON, OFF = "ingest, features on", "ingest, features off"
+MANY, COPIES = "ingest, features on, processes", "worked loops at once"
 
 
 def make_images(root: Path, count: int) -> None:
@@ -119,99 +121,78 @@ def ingest(root: Path, target: Path, features: bool = True, processes: int = 1) 
     run_ingest(config, "", *places, lambda: beam.Pipeline(argv=argv))
 
 
-SIDES: dict[str, Callable[..., None]] = {
+SIDES: dict[str, Callable[[Path, Path], None]] = {
     "plain loop": plain_loop,
     "worked loop": worked_loop,
-    "ingest, features on": ingest,
-    "ingest, features off": lambda root, target: ingest(root, target, features=False),
+    ON: ingest,
+    OFF: lambda root, target: ingest(root, target, features=False),
 }
 
 
-@dataclass(frozen=True)
-class Seconds:
-    """What one side took: start-up by the wall, then all images by the wall and by its own CPU."""
+def main() -> None:
+    """Prints the rates of every side and the ratios that count."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    processes: int = options.processes
+    sides = {**SIDES, MANY: lambda root, target: ingest(root, target, processes=processes)}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool,
+    ):
+        sides[COPIES] = lambda root, target: _copies(pool, processes, root, target)
+        many, few = Path(folder) / "many", Path(folder) / "few"
+        make_images(many, options.images)
+        make_images(few, CLASSES)
+        for run in sides.values():
+            _seconds(run, few)
+        rounds = []
+        for number in range(options.rounds):
+            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+            rounds.append({name: _seconds(run, many, few) for name, run in sides.items()})
+        starts = {name: _seconds(run, few) for name, run in sides.items()}
+    print(f"{options.images} JPEGs of {SIDE_PX} px, {options.rounds} rounds, {processes} processes")
+    _print_rates(options.images, rounds, starts)
+    _print_ratios(rounds, processes)
 
-    start: float
-    wall: float
-    cpu: float
 
-
-def measure(side: str, root: Path, processes: int) -> Seconds:
-    """Runs one side in this process; its imports do not count."""
-    run = SIDES.get(side) or (lambda root, target: ingest(root, target, processes=processes))
-    few = root.parent / "few"
-    _timed(run, few)
-    start_wall, start_cpu = min(_timed(run, few) for _ in range(2))
-    wall, cpu = _timed(run, root)
-    return Seconds(start_wall, wall - start_wall, cpu - start_cpu)
-
-
-def _timed(run: Callable[..., None], root: Path) -> tuple[float, float]:
+def _seconds(run: Callable[[Path, Path], None], root: Path, few: Path | None = None) -> float:
+    """Seconds for the images in `root`, less those for the images in `few`."""
     gc.collect()  # else the garbage of imports is collected in somebody's time
     with tempfile.TemporaryDirectory(dir=root.parent) as target:
-        wall, cpu = time.monotonic(), time.process_time()
+        start = time.perf_counter()
         run(root, Path(target))
-        return time.monotonic() - wall, time.process_time() - cpu
+        seconds = time.perf_counter() - start
+    return seconds if few is None else seconds - _seconds(run, few)
 
 
-def main() -> None:
-    """Prints a table of rates and the ratios that count."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--side", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.side:
-        name, folder = options.side
-        print(json.dumps(asdict(measure(name, Path(folder), options.processes))))
-        return
-    sides = [*SIDES, f"ingest, features on, {options.processes} processes"]
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "many"
-        make_images(root, options.images)
-        make_images(Path(folder) / "few", CLASSES)
-        print(
-            f"{options.images} JPEGs of {SIDE_PX} px, best of {options.rounds} rounds", flush=True
-        )
-        rounds = [
-            {side: _in_a_process(side, root, options.processes) for side in sides}
-            for _ in range(options.rounds)
-        ]
-    best = {side: _best([times[side] for times in rounds]) for side in sides}
-    _print(options.images, best)
+def _copies(pool: ProcessPoolExecutor, processes: int, root: Path, target: Path) -> None:
+    """As many worked loops at once, each over all images."""
+    targets = [target / str(number) for number in range(processes)]
+    for path in targets:
+        path.mkdir()
+    list(pool.map(worked_loop, [root] * processes, targets))
 
 
-def _best(rounds: list[Seconds]) -> Seconds:
-    return Seconds(*(min(column) for column in zip(*map(astuple, rounds), strict=True)))
+def _print_rates(images: int, rounds: list[dict[str, float]], starts: dict[str, float]) -> None:
+    for name, start in starts.items():
+        seconds = median(times[name] for times in rounds)
+        if name != COPIES:
+            print(f"{name:34} {images / seconds:9,.0f} images/s after {start:.2f} s")
 
 
-def _in_a_process(side: str, root: Path, processes: int) -> Seconds:
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    argv = [sys.executable, "-m", "benchmarks.ingest", "--side", side, str(root)]
-    done = subprocess.run(
-        [*argv, f"--processes={processes}"], capture_output=True, env=environment, timeout=900
-    )
-    if done.returncode:
-        sys.exit(f"{side} failed:\n{done.stderr.decode(errors='replace')[-3000:]}")
-    return Seconds(**json.loads(done.stdout.splitlines()[-1]))
+def _print_ratios(rounds: list[dict[str, float]], processes: int) -> None:
+    def ratio(base: str, side: str) -> float:
+        return median(times[base] / times[side] for times in rounds)
 
-
-def _print(images: int, best: dict[str, Seconds]) -> None:
-    for side, it in best.items():
-        print(
-            f"{side:36} {images / it.wall:9,.0f} images/s, by its own CPU "
-            f"{images / it.cpu:9,.0f}, after {it.start:.1f} s"
-        )
-    plain, worked, on, off, many = best.values()
-    print(_ratio("features on / worked loop", worked, on, "at least 0.8"))
-    print(f"several processes / worked loop: {worked.wall / many.wall:.2f} (at least 1.7)")
-    print(_ratio("features off / plain loop", plain, off, "at least 3"))
-
-
-def _ratio(name: str, base: Seconds, ours: Seconds, bound: str) -> str:
-    by_wall, by_cpu = base.wall / ours.wall, base.cpu / ours.cpu
-    return f"{name}: {by_wall:.2f}, by CPU {by_cpu:.2f} ({bound})"
+    room = processes * ratio("worked loop", COPIES)
+    print(f"features on / worked loop: {ratio('worked loop', ON):.2f} (at least 0.8)")
+    print(f"features off / plain loop: {ratio('plain loop', OFF):.2f} (at least 3)")
+    print(f"{processes} processes / worked loop: {ratio('worked loop', MANY):.2f} (at least 1.7)")
+    print(f"{processes} worked loops at once / one: {room:.2f}, what the machine has room for")
 
 
 def _paths(root: Path) -> Iterator[Path]:
