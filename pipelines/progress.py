@@ -18,7 +18,7 @@ _MARKS = {
     "failed": "[red]failed[/]",
     "stopped": "[red]stop[/]  ",
 }
-_SCORES = ("loss", "accuracy", "val_loss", "val_accuracy")
+_SCORES = ("accuracy", "val_accuracy", "val_loss")
 
 
 class Progress:
