@@ -14,7 +14,7 @@ _DIGEST_BYTES = 32
 
 
 class DigestRow(NamedTuple):
-    """What tells one example from others."""
+    """What tells one example from others; `split` is one of `SPLITS`."""
 
     key: str
     digest: bytes
@@ -45,13 +45,14 @@ class DigestTable:
     @classmethod
     def of(cls, shard: int, rows: Sequence[DigestRow]) -> "DigestTable":
         """The table of `rows`."""
-        combinations = {names: code for code, names in enumerate({row.names: None for row in rows})}
+        keys, digests, splits, labels = zip(*rows, strict=True) if rows else ((), (), (), ())
+        combinations = {names: code for code, names in enumerate(dict.fromkeys(labels))}
         return cls(
             shard,
-            "\0".join(row.key for row in rows),
-            b"".join(row.digest for row in rows),
-            bytes(SPLITS.index(row.split) for row in rows),
-            tuple(combinations[row.names] for row in rows),
+            "\0".join(keys),
+            b"".join(digests),
+            bytes(map(SPLITS.index, splits)),
+            tuple(map(combinations.__getitem__, labels)),
             tuple(combinations),
         )
 
