@@ -26,7 +26,7 @@ from components.raster.image import (
 
 Pixels = npt.NDArray[np.uint8]
 
-_EXIF_HEAD_BYTES = 1024  # where `serving.decode` looks for an orientation
+_EXIF_STARTS = (4, 64)  # where `serving.decode` looks for the word before an orientation
 _LEAST_BYTES = 26
 _END_OF_IMAGE = b"\xff\xd9"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette's colours are RGB
@@ -69,6 +69,7 @@ class Judge:
 
     def __init__(self, spec: ImageSpec, decode: bool) -> None:
         self._spec = spec
+        self._bounds = (spec.max_bytes, spec.max_pixels, spec.max_scan_pixels)
         self._decode = decode
         self._reference: Callable[[bytes], Pixels] | None = None
 
@@ -124,13 +125,14 @@ class Judge:
         return None if pixels is None else Accepted("png", height, width, channels, pixels)
 
     def _within_bounds(self, data: bytes, pixels: int) -> bool:
-        spec = self._spec
-        if not _LEAST_BYTES <= len(data) <= spec.max_bytes or not 0 < pixels <= spec.max_pixels:
+        max_bytes, max_pixels, max_scan_pixels = self._bounds
+        size = len(data)
+        if not _LEAST_BYTES <= size <= max_bytes or not 0 < pixels <= max_pixels:
             return False
         # Half the bytes is more scans than there can be: small images need no count.
-        if pixels * (len(data) // 2) <= spec.max_scan_pixels:
+        if pixels * (size // 2) <= max_scan_pixels:
             return True
-        return pixels * data.count(JPEG_SCAN_MARKER) <= spec.max_scan_pixels
+        return pixels * data.count(JPEG_SCAN_MARKER) <= max_scan_pixels
 
 
 class _InvalidImage(Exception):
@@ -173,7 +175,8 @@ def _png_pixels(data: bytes) -> Pixels | None:
 
 def _has_exif(data: bytes) -> bool:
     """Whether the file may say how to turn it, where `serving.decode` looks for that."""
-    return data.find(b"Exif\0\0", 0, _EXIF_HEAD_BYTES) >= 0
+    first, last = _EXIF_STARTS
+    return data.find(b"Exif\0\0", first, last + 6) >= 0
 
 
 def _refused(message: str) -> Refused:
