@@ -54,7 +54,7 @@ class PipelineConfig(Frozen):
     @property
     def model_base(self) -> str:
         """The folder of this model's versions, which servers watch."""
-        return f"{self.push.model_dir.rstrip('/')}/{self.name}"
+        return self.push.model_base(self.name)
 
 
 def load_config(path: str) -> PipelineConfig:
