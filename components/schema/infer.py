@@ -21,13 +21,20 @@ _INTEGER_BOUNDS: dict[str, Bounds] = {
 _REAL_BOUNDS: dict[str, Bounds] = {
     example.BRIGHTNESS: (0, 255),
     example.SHARPNESS: (0, None),
-    "image/valid_fraction": (0, 1),
+    example.VALID_FRACTION: (0, 1),
 }
 _REAL_BOUNDS_BY_PREFIX: dict[str, Bounds] = {
     "image/mean_": (0, 255),
     "image/stddev_": (0, 127.5),  # half the samples at either end of [0, 255]
 }
+#: Tiles are in the sensor's units, of which nothing is known but this.
+_TILE_BOUNDS_BY_PREFIX: dict[str, Bounds] = {"image/stddev_": (0, None)}
 _FORMATS = ("jpeg", "png")
+_LABELS = (
+    (example.LABEL, example.LABEL_TEXT),
+    (example.LABELS, example.LABELS_TEXT),
+    (example.OBJECT_LABEL, example.OBJECT_LABEL_TEXT),
+)
 
 
 def infer(
@@ -36,23 +43,28 @@ def infer(
     """What later data must look like, judged from the statistics of the training split.
 
     The example spec's features are required, with one value each, within the bounds that pixels
-    have, and their numbers are never NaN. Labels are limited to `classes`, or, when that is empty,
+    have, and their numbers are never NaN. Tiles have any number of bands and any values. Labels are
+    limited to `classes`, or, when that is empty,
     to those seen. Slice features may take any value: places and dates are meant to change. Raises
     DataError when the statistics speak about no example.
     """
     if not statistics.datasets or not statistics.datasets[0].num_examples:
         raise DataError("no schema can be inferred: the training split has no examples")
     schema = tfdv.infer_schema(statistics)
+    are_tiles = _values(statistics, example.FORMAT) == [example.TILE_FORMAT]
     for feature in schema.feature:
         if feature.name.startswith(example.SLICE_PREFIX):
             _free_text(feature)
-        elif feature.name in (example.LABELS, example.LABELS_TEXT):
+        elif feature.name in example.SEVERAL:
+            _allow_several(feature)
+        elif feature.name in example.OPTIONAL:
+            _free_text(feature)
             _allow_several(feature)
         else:
             _require(feature)
-            _bound(feature)
-    _limit_text(schema, example.FORMAT, _FORMATS)
-    for index, text in ((example.LABEL, example.LABEL_TEXT), (example.LABELS, example.LABELS_TEXT)):
+            _bound(feature, are_tiles)
+    _limit_text(schema, example.FORMAT, (example.TILE_FORMAT,) if are_tiles else _FORMATS)
+    for index, text in _LABELS:
         known = sorted(classes) or _values(statistics, text)
         _limit_text(schema, text, known)
         _limit_index(schema, index, len(known))
@@ -80,14 +92,17 @@ def _require(feature: schema_pb2.Feature) -> None:
     feature.shape.dim.add(size=1)
 
 
-def _bound(feature: schema_pb2.Feature) -> None:
+def _bound(feature: schema_pb2.Feature, is_tile: bool) -> None:
     if feature.type == schema_pb2.FLOAT:
         feature.float_domain.disallow_nan = True
         feature.float_domain.disallow_inf = True
     if feature.name in _INTEGER_BOUNDS:
-        _set_bounds(feature.int_domain, _INTEGER_BOUNDS[feature.name])
+        low, high = _INTEGER_BOUNDS[feature.name]
+        most = None if is_tile and feature.name == example.CHANNELS else high
+        _set_bounds(feature.int_domain, (low, most))
     bounds = _REAL_BOUNDS.get(feature.name)
-    for prefix, shared in _REAL_BOUNDS_BY_PREFIX.items():
+    by_prefix = _TILE_BOUNDS_BY_PREFIX if is_tile else _REAL_BOUNDS_BY_PREFIX
+    for prefix, shared in by_prefix.items():
         bounds = shared if feature.name.startswith(prefix) else bounds
     if bounds:
         _set_bounds(feature.float_domain, bounds)

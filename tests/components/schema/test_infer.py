@@ -107,3 +107,30 @@ def test_several_labels_are_limited_in_kind_and_not_in_number(statistics_of: Sta
 def test_nothing_can_be_inferred_from_nothing(statistics_of: StatisticsOf) -> None:
     with pytest.raises(DataError, match="no examples"):
         infer(statistics_of([]))
+
+
+def tiles(count: int = 60) -> list[dict[str, Any]]:
+    random = np.random.default_rng(2)
+    return [
+        {
+            "image/format": "tile",
+            "image/channels": 13,
+            "image/mean_B08": float(random.uniform(2_000, 4_000)),
+            "image/stddev_B08": float(random.uniform(200, 900)),
+            "image/valid_fraction": 1.0,
+            "image/sensor": ["LANDSAT_8"] if index % 2 else [],
+            "object/label/text": CLASSES[index % 3],
+        }
+        for index in range(count)
+    ]
+
+
+def test_tiles_have_any_values_and_may_lack_a_sensor(statistics_of: StatisticsOf) -> None:
+    schema = infer(statistics_of(tiles()))
+    others = [row | {"image/mean_B08": -31_000.0, "image/sensor": "S2"} for row in tiles()]
+    for found in (tiles(), others):
+        anomalies = tfdv.validate_statistics(statistics_of(found), schema)
+        assert dict(anomalies.anomaly_info) == {}
+    bad = [row | {"image/valid_fraction": 1.5, "image/format": "png"} for row in tiles()]
+    anomalies = tfdv.validate_statistics(statistics_of(bad), schema)
+    assert set(anomalies.anomaly_info) == {"image/valid_fraction", "image/format"}
