@@ -22,6 +22,7 @@ class Refusal(StrEnum):
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_MUCH_WORK = "too_much_work"
     CORRUPT = "corrupt"
+    WRONG_BANDS = "wrong_bands"
 
 
 class ImageSpec(Frozen):

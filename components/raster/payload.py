@@ -1,0 +1,256 @@
+"""The payload of a tile: every band's samples, lossless, and what they are, in one string of bytes.
+
+A payload is a header, the names of the bands, and a PNG image:
+
+======  ======  =====================================================================
+offset  bytes   what (integers are little-endian and unsigned)
+======  ======  =====================================================================
+0       4       ``SKYT``
+4       1       version of this form: 1
+5       1       sample type: the position in `SAMPLE_TYPES`
+6       1       1 if there is a mask of valid pixels, else 0
+7       1       0
+8       4       height H in pixels
+12      4       width W in pixels
+16      4       number of bands C
+20      4       length of the names
+24      ...     the names of the bands, UTF-8, a newline between two of them
+then    ...     the PNG, to the end
+======  ======  =====================================================================
+
+The PNG is gray with 8 bits and as wide as the tile. Its rows are planes of H rows: the lowest byte
+of band 1's samples, of band 2's and so on, then the next byte of each band, to the highest; at the
+end, if there is one, the mask: 1 where a pixel is valid, 0 where it is not. Neighbouring bytes are
+then alike, and a PNG decoder never gives more than its header declares, whatever the bytes hold: a
+bare zlib stream has no such bound. Each row is filtered by "Up" (PNG 3rd edition, 9.2), which this
+module writes and asks for. `serving.decode_tiles` reads the same in a TensorFlow graph.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.raster.errors import SkymillError
+from components.raster.image import PNG_MAGIC, Refusal
+
+PAYLOAD_MAGIC = b"SKYT"
+VERSION = 1
+HEADER_BYTES = 24
+NAME_SEPARATOR = "\n"
+#: The types that samples may have. 64 bits are not among them: models count in 32.
+SAMPLE_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
+#: The IHDR chunk after height and width: 8 bits, gray, deflate, filters 0 to 4, not interlaced.
+PNG_FORM = bytes([8, 0, 0, 0, 0])
+#: More rows than this no PNG decoder takes (libpng, PNG_USER_HEIGHT_MAX).
+MAX_ROWS = 1_000_000
+MAX_SAMPLES = 2**26
+
+_HEADER = struct.Struct("<4sBBBBIIII")
+_CHUNK = struct.Struct(">I4s")
+_FILTER_UP = 2
+_LEVEL = 1
+_MEM_LEVEL = 9
+_MOST_EXPANSION = 1032  # of deflate (zlib's technical details)
+
+
+class PayloadError(SkymillError):
+    """Bytes that are no tile, or a tile that cannot be one; begins with a `Refusal`."""
+
+    def __init__(self, refusal: Refusal, detail: str) -> None:
+        super().__init__(f"{refusal}: {detail}")
+        self.refusal = refusal
+
+
+@dataclass(frozen=True)
+class PayloadHeader:
+    """What a payload says of itself before a sample is decoded; lengths in pixels and bytes."""
+
+    dtype: str
+    height: int
+    width: int
+    bands: tuple[str, ...]
+    has_mask: bool
+    data_offset: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of the PNG."""
+        planes = np.dtype(self.dtype).itemsize * len(self.bands) + self.has_mask
+        return planes * self.height
+
+    @property
+    def samples(self) -> int:
+        """Height times width times bands."""
+        return self.height * self.width * len(self.bands)
+
+
+@dataclass(frozen=True, eq=False)
+class Payload:
+    """A decoded tile: (H, W, C) in its own type, (H, W) True where valid, and the bands' names."""
+
+    pixels: npt.NDArray[np.generic]
+    valid: npt.NDArray[np.bool_]
+    bands: tuple[str, ...]
+
+
+def encode_payload(
+    pixels: npt.NDArray[np.generic],
+    bands: Sequence[str],
+    valid: npt.NDArray[np.bool_] | None = None,
+) -> bytes:
+    """The payload of (H, W, C) pixels; the same bytes for the same tile.
+
+    Args:
+        pixels: of one of `SAMPLE_TYPES`; any bit pattern comes back, NaN included.
+        bands: C different names, none empty.
+        valid: (H, W); None where every pixel is valid.
+
+    Raises:
+        PayloadError: another type of samples, or more rows than a PNG may have.
+        ValueError: shapes and names do not fit together.
+    """
+    if pixels.ndim != 3 or len(bands) != pixels.shape[2] or not pixels.size:
+        raise ValueError(f"pixels of shape {pixels.shape} with the bands {tuple(bands)}")
+    if valid is not None and (valid.shape != pixels.shape[:2] or valid.dtype != np.bool_):
+        raise ValueError(f"a mask of {valid.dtype} {valid.shape} for pixels {pixels.shape}")
+    if len(set(bands)) != len(bands) or any(not _is_name(band) for band in bands):
+        raise ValueError(f"{tuple(bands)} are not different names of one line each")
+    if pixels.dtype.name not in SAMPLE_TYPES:
+        raise PayloadError(
+            Refusal.UNSUPPORTED_FORMAT,
+            f"samples of type {pixels.dtype}; convert them to one of {', '.join(SAMPLE_TYPES)}",
+        )
+    if len(planes := _planes(pixels, valid)) > MAX_ROWS:
+        raise PayloadError(
+            Refusal.TOO_MANY_PIXELS,
+            f"{len(planes):,} rows in all planes, {MAX_ROWS:,} may be; make smaller tiles",
+        )
+    names = NAME_SEPARATOR.join(bands).encode()
+    header = _HEADER.pack(
+        *(PAYLOAD_MAGIC, VERSION, SAMPLE_TYPES.index(pixels.dtype.name), valid is not None, 0),
+        *(*pixels.shape, len(names)),
+    )
+    return header + names + _png(planes)
+
+
+def read_header(payload: bytes) -> PayloadHeader:
+    """What a payload says of itself.
+
+    Raises:
+        PayloadError: the bytes are none, or end within the header.
+    """
+    if payload[: len(PAYLOAD_MAGIC)] != PAYLOAD_MAGIC:
+        raise PayloadError(Refusal.UNSUPPORTED_FORMAT, "the bytes are no tile's payload")
+    if len(payload) < HEADER_BYTES:
+        raise PayloadError(Refusal.CORRUPT, "the payload ends within its header")
+    _, version, dtype, mask, zero, height, width, count, names_bytes = _HEADER.unpack_from(payload)
+    if version != VERSION:
+        raise PayloadError(Refusal.UNSUPPORTED_FORMAT, f"version {version} of the payload's form")
+    data_offset = HEADER_BYTES + names_bytes
+    bands = _names(payload[HEADER_BYTES:data_offset])
+    sound = dtype < len(SAMPLE_TYPES) and mask <= 1 and not zero and height and width
+    if not sound or data_offset >= len(payload) or len(bands) != count:
+        raise PayloadError(Refusal.CORRUPT, "the payload's header contradicts itself")
+    return PayloadHeader(SAMPLE_TYPES[dtype], height, width, bands, bool(mask), data_offset)
+
+
+def decode_payload(payload: bytes, max_samples: int = MAX_SAMPLES) -> Payload:
+    """The tile in a payload: the reference of what is served.
+
+    Raises:
+        PayloadError: the bytes are no sound payload, or declare more samples than allowed.
+    """
+    header = read_header(payload)
+    if header.samples > max_samples or header.rows > MAX_ROWS:
+        raise PayloadError(
+            Refusal.TOO_MANY_PIXELS,
+            f"{header.samples:,} samples in {header.rows:,} rows, over {max_samples:,} or "
+            f"{MAX_ROWS:,}",
+        )
+    planes = _unpng(payload[header.data_offset :], header.rows, header.width)
+    dtype, shape = np.dtype(header.dtype), (header.height, header.width, len(header.bands))
+    pixel_rows = dtype.itemsize * len(header.bands) * header.height
+    in_planes = planes[:pixel_rows].reshape(dtype.itemsize, shape[2], *shape[:2])
+    in_samples = np.ascontiguousarray(in_planes.transpose(2, 3, 1, 0))
+    pixels = in_samples.view(dtype.newbyteorder("<")).reshape(shape).astype(dtype, copy=False)
+    valid = planes[pixel_rows:].astype(bool) if header.has_mask else np.ones(shape[:2], bool)
+    return Payload(pixels, valid, header.bands)
+
+
+def _is_name(band: str) -> bool:
+    return bool(band) and NAME_SEPARATOR not in band
+
+
+def _names(encoded: bytes) -> tuple[str, ...]:
+    try:
+        bands = tuple(encoded.decode().split(NAME_SEPARATOR))
+    except UnicodeDecodeError as error:
+        raise PayloadError(Refusal.CORRUPT, "the names of the bands are no UTF-8") from error
+    if "" in bands or len(set(bands)) != len(bands):
+        raise PayloadError(Refusal.CORRUPT, "the names of the bands are not different names")
+    return bands
+
+
+def _planes(
+    pixels: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.uint8]:
+    """Bytes [rows, W] of the PNG."""
+    height, width, bands = pixels.shape
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    in_samples = little.view(np.uint8).reshape(height, width, bands, little.itemsize)
+    planes = in_samples.transpose(3, 2, 0, 1).reshape(-1, width)
+    return planes if valid is None else np.concatenate([planes, valid.view(np.uint8)])
+
+
+def _png(planes: npt.NDArray[np.uint8]) -> bytes:
+    rows, width = planes.shape
+    lines = np.empty((rows, width + 1), np.uint8)
+    lines[:, 0] = _FILTER_UP
+    lines[0, 1:] = planes[0]
+    np.subtract(planes[1:], planes[:-1], out=lines[1:, 1:])
+    # Runs and Huffman codes alone: as small as a search for repeats makes it, in less time.
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, _MEM_LEVEL, zlib.Z_RLE)
+    data = packer.compress(lines.data) + packer.flush()
+    head = struct.pack(">II", width, rows) + PNG_FORM
+    return PNG_MAGIC + _chunk(b"IHDR", head) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return _CHUNK.pack(len(data), kind) + data + struct.pack(">I", checksum)
+
+
+def _unpng(png: bytes, rows: int, width: int) -> npt.NDArray[np.uint8]:
+    """Bytes [rows, W] of a PNG that this module wrote."""
+    magic, (head, data, end) = png[: len(PNG_MAGIC)], _chunks(png)
+    wanted = (PNG_MAGIC, struct.pack(">II", width, rows) + PNG_FORM, b"")
+    size = rows * (width + 1)
+    if (magic, head, end) != wanted or size > len(data) * _MOST_EXPANSION:
+        raise PayloadError(Refusal.CORRUPT, "the PNG is not the one that the header declares")
+    try:
+        packed = zlib.decompressobj().decompress(data, size)
+    except zlib.error as error:
+        raise PayloadError(Refusal.CORRUPT, f"the samples cannot be unpacked: {error}") from error
+    if len(packed) != size:
+        raise PayloadError(Refusal.CORRUPT, f"the samples are {len(packed):,} bytes, not {size:,}")
+    lines = np.frombuffer(packed, np.uint8).reshape(rows, width + 1)
+    if (lines[:, 0] != _FILTER_UP).any():
+        raise PayloadError(Refusal.CORRUPT, "a row is not filtered by Up")
+    return np.add.accumulate(lines[:, 1:], axis=0, dtype=np.uint8)
+
+
+def _chunks(png: bytes) -> tuple[bytes, bytes, bytes]:
+    """The data of the chunks IHDR, IDAT and IEND, which must follow each other."""
+    found, at = [], len(PNG_MAGIC)
+    for wanted in (b"IHDR", b"IDAT", b"IEND"):
+        start = at + _CHUNK.size
+        length, kind = _CHUNK.unpack(png[at:start]) if start <= len(png) else (0, b"")
+        data, at = png[start : start + length], start + length + 4
+        if kind != wanted or png[start - 4 : at] != _chunk(kind, data)[4:]:
+            raise PayloadError(Refusal.CORRUPT, f"no sound chunk {wanted.decode()} in the PNG")
+        found.append(data)
+    return found[0], found[1], found[2]
