@@ -1,11 +1,13 @@
 """The embedded server under load, against the most that the model itself can do.
 
-    python -m benchmarks.serving [--seconds 5] [--rounds 3] [--model-dir SAVED_MODEL]
+    python -m benchmarks.serving [--seconds 5] [--rounds 3] [--processes 2]
+                                 [--model-dir SAVED_MODEL]
 
 In each round the same SavedModel, with the decoding of JPEG in its graph, is run over batches of
 32 in a process of its own (the ceiling), then asked by 32 concurrent clients over gRPC and over
-REST. Everything shares the machine's cores, the load generator too; its part is shown. Read the
-ratios, not the absolute numbers.
+REST. The server has as many processes as the machine has cores, unless told otherwise. Everything
+shares the cores, the load generator too; its part is shown. Read the ratios, not the absolute
+numbers.
 """
 
 import argparse
@@ -38,8 +40,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of the server")
     parser.add_argument("--model-dir", type=Path, help="a SavedModel of the served contract")
     options = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for the processes that this one starts
     with tempfile.TemporaryDirectory(prefix="skymill-benchmark-") as folder:
         images_file = Path(folder) / "images.txt"
         images_file.write_text("\n".join(image.hex() for image in jpegs(IMAGES)))
@@ -47,17 +51,21 @@ def main() -> None:
         if model_dir is None:
             model_dir = Path(folder) / "model"
             _child("benchmarks.serving_model", "make", str(model_dir))
-        measure(model_dir, images_file, options.seconds, options.rounds)
+        measure(model_dir, images_file, options.processes, options.seconds, options.rounds)
 
 
-def measure(model_dir: Path, images_file: Path, seconds: float, rounds: int) -> None:
+def measure(
+    model_dir: Path, images_file: Path, processes: int, seconds: float, rounds: int
+) -> None:
     """Rounds of ceiling, gRPC and REST, one soon after the other, and the medians of the ratios."""
-    print(f"{CLIENTS} clients, {seconds:g} s each, {rounds} rounds")
+    print(f"{CLIENTS} clients, {processes} server processes, {seconds:g} s each, {rounds} rounds")
     print("         images/s  of ceiling       p50       p99  CPU/image: server  load generator")
     ratios: dict[str, list[float]] = {name: [] for name in AIMS}
     with (
         ceiling_process(model_dir, images_file, seconds) as measure_ceiling,
-        serve_model_in_subprocess(model_dir, model_name="m") as server,
+        serve_model_in_subprocess(
+            model_dir, model_name="m", settings={"processes": processes}
+        ) as server,
     ):
         addresses = {"gRPC": server.grpc, "REST": server.rest}
         for name, address in addresses.items():
@@ -66,9 +74,9 @@ def measure(model_dir: Path, images_file: Path, seconds: float, rounds: int) -> 
             ceiling = measure_ceiling()
             print(f"ceiling  {ceiling['rate']:8.0f} {'':32} {ceiling['cpu_us']:14.0f} us")
             for name, address in addresses.items():
-                cpu_began = _cpu_s(server.pid)
+                cpu_began = _cpu_s_below(server.pid)
                 load = load_generator(name.lower(), address, images_file, seconds)
-                load["server_cpu_s"] = _cpu_s(server.pid) - cpu_began
+                load["server_cpu_s"] = _cpu_s_below(server.pid) - cpu_began
                 ratios[name].append(load["requests"] / load["seconds"] / ceiling["rate"])
                 _print_load(name, ratios[name][-1], load)
     print()
@@ -113,8 +121,13 @@ def ceiling_process(
         stdin.close()
 
 
+def _cpu_s_below(pid: int) -> float:
+    """CPU time so far of a process and of those that it started; from Linux's /proc."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(_cpu_s(each) for each in (pid, *map(int, children)))
+
+
 def _cpu_s(pid: int) -> float:
-    """CPU time of a process so far, all threads; from Linux's /proc."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

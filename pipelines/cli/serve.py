@@ -12,6 +12,13 @@ from pipelines.cli.options import config_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--grpc-port", default=8500, show_default=True, type=int)
 @click.option("--rest-port", default=8501, show_default=True, type=int)
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Server processes that share the ports; each holds the model.",
+)
 def command(
     config_path: str,
     model_base: str | None,
@@ -19,6 +26,7 @@ def command(
     host: str,
     grpc_port: int,
     rest_port: int,
+    processes: int,
 ) -> None:
     """Serve the pushed model over gRPC and REST until Ctrl-C, TensorFlow Serving's API.
 
@@ -31,7 +39,9 @@ def command(
     from components.raster.errors import ConfigError
     from pipelines.config import load_config
     from pipelines.console import quiet_frameworks
+    from serving.server.addresses import Addresses
     from serving.server.config import ServerConfig
+    from serving.server.run import serve
 
     if model_base is None:
         config = load_config(config_path)
@@ -47,12 +57,11 @@ def command(
         host=host,
         grpc_port=grpc_port,
         rest_port=rest_port,
+        processes=processes,
     )
     click.echo(f"Loading {model_base} ...", err=True)
-
-    from serving.server.app import Addresses, run_server
 
     def announce(addresses: Addresses) -> None:
         click.echo(f"{server_config.model_name}: {addresses.grpc}  {addresses.rest}", err=True)
 
-    run_server(server_config, announce)
+    serve(server_config, announce)

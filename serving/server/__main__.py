@@ -11,7 +11,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
+from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
+from serving.server.run import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,14 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
-    from serving.server.app import Addresses, run_server  # imports TensorFlow
-
     def announce(addresses: Addresses) -> None:
         if ready_file is not None:
             _write_whole(ready_file, json.dumps(vars(addresses)))
 
     try:
-        run_server(config, announce)
+        serve(config, announce)
     except SkymillError as error:
         print(error, file=sys.stderr)
         return 1

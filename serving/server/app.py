@@ -3,14 +3,13 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
-import tensorflow as tf
-
+from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
 from serving.server.grpc_api import Health, grpc_server
 from serving.server.manager import ModelManager
@@ -21,25 +20,7 @@ from serving.server.rest_api import rest_server
 logger = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL_S = 0.0005
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where a running server listens."""
-
-    host: str
-    grpc_port: int
-    rest_port: int
-
-    @property
-    def grpc(self) -> str:
-        """For a gRPC channel, and `serving.client.connect`."""
-        return f"grpc://{self.host}:{self.grpc_port}"
-
-    @property
-    def rest(self) -> str:
-        """The root of the REST API."""
-        return f"http://{self.host}:{self.rest_port}"
+_REFRESH_EVERY_S = 1.0
 
 
 def run_server(
@@ -49,8 +30,6 @@ def run_server(
 
     `on_ready` is called once both ports listen, which is before a model is loaded.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(config.intra_op_threads)
-    tf.config.threading.set_inter_op_parallelism_threads(config.inter_op_threads)
     gc.collect()
     gc.freeze()  # what the imports made lives for ever; later collections need not walk it
     # The event loop, the model's thread and gRPC's own pass the interpreter lock between them at
@@ -76,8 +55,17 @@ async def _run(config: ServerConfig, on_ready: Callable[[Addresses], None]) -> N
         loop.add_signal_handler(number, stop.set)
     async with serving(config) as addresses:
         on_ready(addresses)
+        orphaned = asyncio.create_task(_stop_without(config.supervisor_pid, stop))
         await stop.wait()
+        orphaned.cancel()
         logger.info("stopping: requests under way are finished first")
+
+
+async def _stop_without(supervisor_pid: int | None, stop: asyncio.Event) -> None:
+    """No process outlives its supervisor, however that one ended."""
+    while supervisor_pid is None or os.getppid() == supervisor_pid:
+        await asyncio.sleep(_REFRESH_EVERY_S)
+    stop.set()
 
 
 @asynccontextmanager
@@ -93,7 +81,10 @@ async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
         await stack.enter_async_context(manager.watching())
         grpc_port = await stack.enter_async_context(grpc_server(config, predictor, metrics, health))
         rest_port = await stack.enter_async_context(rest_server(config, predictor, metrics))
-        reporter = asyncio.create_task(_report_health(manager, health))
+        reporters = [
+            asyncio.create_task(_report_health(manager, health)),
+            asyncio.create_task(_refresh(metrics)),
+        ]
         addresses = Addresses(config.host, grpc_port, rest_port)
         logger.info(
             "model %s: gRPC on %s:%d, REST on %s",
@@ -105,7 +96,8 @@ async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
         try:
             yield addresses
         finally:
-            reporter.cancel()
+            for reporter in reporters:
+                reporter.cancel()
             await health.set(False)
 
 
@@ -114,3 +106,10 @@ async def _report_health(manager: ModelManager, health: Health) -> None:
         await manager.changed.wait()
         manager.changed.clear()
         await health.set(manager.available)
+
+
+async def _refresh(metrics: Metrics) -> None:
+    """Another process may be asked for this one's metrics."""
+    while True:
+        metrics.refresh()
+        await asyncio.sleep(_REFRESH_EVERY_S)

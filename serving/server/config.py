@@ -36,6 +36,13 @@ class ServerConfig(Frozen):
     intra_op_threads: int = Field(0, ge=0, description="threads within an op; 0 lets TF decide")
     inter_op_threads: int = Field(0, ge=0, description="ops at the same time; 0 lets TF decide")
 
+    processes: int = Field(
+        1, ge=1, le=64, description="processes that share the ports; each holds the model"
+    )
+    supervisor_pid: int | None = Field(
+        None, description="set in such a process: it shares the ports and ends with its supervisor"
+    )
+
     drain_timeout_s: float = Field(10.0, ge=0, description="how long requests may end at the stop")
 
     @model_validator(mode="after")

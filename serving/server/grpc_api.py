@@ -152,7 +152,8 @@ async def grpc_server(
         options=[
             ("grpc.max_receive_message_length", config.max_request_bytes),
             ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),  # two servers on one port would share its requests
+            # Two servers on one port share its connections: right for processes of one server only.
+            ("grpc.so_reuseport", int(config.supervisor_pid is not None)),
         ]
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(

@@ -1,7 +1,6 @@
 """Which versions are served: watching the folder, loading, swapping, letting go."""
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -15,7 +14,7 @@ from serving.server.batching import Batcher
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ServingError
 from serving.server.metrics import Metrics
-from serving.server.model import LoadedModel, load_model
+from serving.server.model import LoadedModel, Threads, load_model
 from serving.server.plan import plan_versions
 from serving.server.warmup import warm_up
 from serving.versions import list_versions
@@ -67,6 +66,7 @@ class ModelManager:
     def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
         self._config = config
         self._metrics = metrics
+        self._threads = Threads(config.intra_op_threads, config.inter_op_threads)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._workers = ThreadPoolExecutor(config.batch_workers, thread_name_prefix="batch")
         self._served: dict[int, Served] = {}
@@ -178,7 +178,9 @@ class ModelManager:
         loop = asyncio.get_running_loop()
         started = time.monotonic()
         try:
-            model, warmed = await loop.run_in_executor(self._loader, _load_warm, version, path)
+            model, warmed = await loop.run_in_executor(
+                self._loader, _load_warm, version, path, self._threads
+            )
         except ServingError as error:
             retry_at = time.monotonic() + self._config.retry_failed_s
             self._failures[version] = _Failure(fingerprint, retry_at)
@@ -216,9 +218,7 @@ class ModelManager:
         while served.users:
             served.idle.clear()
             await served.idle.wait()
-        del served
-        # A loaded model holds itself in reference cycles.
-        await asyncio.get_running_loop().run_in_executor(self._loader, gc.collect)
+        await asyncio.get_running_loop().run_in_executor(self._loader, served.model.close)
         self._set_status(VersionStatus(version, State.END))
         logger.info("version %d is no longer served", version)
 
@@ -231,9 +231,13 @@ class ModelManager:
         self.changed.set()
 
 
-def _load_warm(version: int, path: Path) -> tuple[LoadedModel, int]:
-    model = load_model(version, path)
-    return model, warm_up(model)
+def _load_warm(version: int, path: Path, threads: Threads) -> tuple[LoadedModel, int]:
+    model = load_model(version, path, threads)
+    try:
+        return model, warm_up(model)
+    except BaseException:
+        model.close()
+        raise
 
 
 def _fingerprint(path: Path) -> object:

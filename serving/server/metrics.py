@@ -1,14 +1,24 @@
-"""Counters and histograms of one server, for Prometheus."""
+"""Counters and histograms of one server, for Prometheus.
+
+Processes that share a server's ports share its metrics too: each writes to files in the folder that
+the environment names, as prometheus_client does it, and whichever is asked adds them up.
+"""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from serving.server.errors import Code, ServingError
+
+#: Names the folder; set before a process starts, since prometheus_client reads it once.
+MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -39,15 +49,23 @@ class Metrics:
             registry=self._registry,
         )
         self._queued_rows = Gauge(
-            "skymill_serving_queued_rows", "Rows that wait.", registry=self._registry
+            "skymill_serving_queued_rows",
+            "Rows that wait.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
         )
+        self._read_queue: Callable[[], int] = lambda: 0
         self._version = Gauge(
             "skymill_serving_model_version",
             "The newest version that is served; -1 when there is none.",
             registry=self._registry,
+            multiprocess_mode="livemax",
         )
         self._loaded = Gauge(
-            "skymill_serving_loaded_versions", "Versions in memory.", registry=self._registry
+            "skymill_serving_loaded_versions",
+            "Versions in memory.",
+            registry=self._registry,
+            multiprocess_mode="livemax",
         )
         self._failures = Counter(
             "skymill_serving_load_failures",
@@ -95,8 +113,22 @@ class Metrics:
 
     def watch_queue(self, queued_rows: Callable[[], int]) -> None:
         """Read the queue's depth whenever somebody looks."""
-        self._queued_rows.set_function(queued_rows)
+        self._read_queue = queued_rows
+
+    def refresh(self) -> None:
+        """Bring what is read and not counted up to date."""
+        self._queued_rows.set(self._read_queue())
 
     def page(self) -> bytes:
         """Everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+        self.refresh()
+        if MULTIPROCESS_DIR not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
+
+
+def forget_process(pid: int, folder: Path) -> None:
+    """Leave a dead process's gauges out; what it counted stays in the sums."""
+    mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

@@ -1,10 +1,8 @@
 """The server as a child process, for whoever wants to ask it over sockets and be done with it."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.raster.errors import SkymillError
+from serving.server.command import server_command, server_environment
 from serving.versions import is_complete
 
 _LOG_TAIL_CHARS = 4000
@@ -83,7 +82,11 @@ def serve_in_subprocess(
 
 @contextmanager
 def serve_model_in_subprocess(
-    model_dir: Path, *, model_name: str = "model", timeout_s: float = 120.0
+    model_dir: Path,
+    *,
+    model_name: str = "model",
+    timeout_s: float = 120.0,
+    settings: Mapping[str, object] | None = None,
 ) -> Iterator[ServerProcess]:
     """Serve exactly the SavedModel in `model_dir`, wherever it lies, while the block runs.
 
@@ -99,7 +102,7 @@ def serve_model_in_subprocess(
         version = model_dir.name if model_dir.name.isdigit() else "1"
         (Path(folder) / version).symlink_to(model_dir.resolve(), target_is_directory=True)
         with serve_in_subprocess(
-            Path(folder), model_name=model_name, timeout_s=timeout_s
+            Path(folder), model_name=model_name, timeout_s=timeout_s, settings=settings
         ) as server:
             yield server
 
@@ -107,21 +110,13 @@ def serve_model_in_subprocess(
 def _start(
     settings: Mapping[str, object], ready_file: Path, log_path: Path
 ) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "serving.server", "--ready-file", str(ready_file)]
-    for name, value in settings.items():
-        if name == "labels" and isinstance(value, Mapping):
-            command += [f"--label={label}={version}" for label, version in value.items()]
-        else:
-            command.append(f"--{name.replace('_', '-')}={value}")
-    root = Path(__file__).resolve().parents[2]
-    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     with log_path.open("wb") as log:
         return subprocess.Popen(
-            command,
+            server_command(settings, ready_file),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path},
+            env=server_environment(),
         )
 
 

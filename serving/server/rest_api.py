@@ -158,7 +158,12 @@ async def rest_server(
     server = web.Server(api.handle, request_factory=api.request, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, config.host, config.rest_port)
+    site = web.TCPSite(
+        runner,
+        config.host,
+        config.rest_port,
+        reuse_port=True if config.supervisor_pid is not None else None,
+    )
     try:
         await site.start()
     except OSError as error:
