@@ -13,6 +13,8 @@ from components.raster.image import (
     ImageSpec,
     Refusal,
 )
+from serving.fitting import resample
+from serving.refusing import require
 
 # The orientation tag (0x0112, one SHORT) of an IFD0 that follows its TIFF header at once, where
 # every camera and library puts it (Exif 2.32, 4.5 and 4.6.2). \C is one byte whatever its value.
@@ -52,7 +54,11 @@ def decode_image(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
 def fit_image(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     """Brings uint8 [h, w, 3] to the model's shape; an image that has it already stays bit-equal."""
     same = tf.reduce_all(tf.shape(image)[:2] == (spec.height_px, spec.width_px))
-    fitted = tf.cond(same, lambda: image, lambda: _resample(image, spec))
+    fitted = tf.cond(
+        same,
+        lambda: image,
+        lambda: tf.saturate_cast(tf.round(resample(image, spec)), tf.uint8),
+    )
     return tf.ensure_shape(fitted, spec.shape)
 
 
@@ -91,9 +97,9 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, ...]:
     short = (known & (length < _LEAST_BYTES)) | (length == 0)
     # A graph runs its checks in any order, so that no file may fail two of them.
     checks = [
-        _require(~short, Refusal.CORRUPT, "the file ends within its header"),
-        _require(~long, Refusal.TOO_MANY_BYTES, f"the limit is {spec.max_bytes}"),
-        _require(
+        require(~short, Refusal.CORRUPT, "the file ends within its header"),
+        require(~long, Refusal.TOO_MANY_BYTES, f"the limit is {spec.max_bytes}"),
+        require(
             known | short | long,
             Refusal.UNSUPPORTED_FORMAT,
             "the bytes are neither JPEG nor PNG",
@@ -113,7 +119,7 @@ def _decode(inspected: tuple[tf.Tensor, ...], spec: ImageSpec) -> tf.Tensor:
 
     def jpeg() -> tf.Tensor:
         pixels = _jpeg_pixels(encoded)
-        work = _require(
+        work = require(
             (pixels * scans <= spec.max_scan_pixels) | (pixels > spec.max_pixels),
             Refusal.TOO_MUCH_WORK,
             f"the limit on pixels times JPEG scans is {spec.max_scan_pixels}",
@@ -147,30 +153,9 @@ def _scans(encoded: tf.Tensor) -> tf.Tensor:
     return tf.strings.split(encoded, JPEG_SCAN_MARKER).row_lengths() - 1
 
 
-def _resample(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    target = (spec.height_px, spec.width_px)
-    if spec.fit == "pad":
-        fitted = tf.image.resize_with_pad(image, *target, antialias=True)
-    elif spec.fit == "crop":
-        size = tf.cast(tf.shape(image)[:2], tf.float32)
-        scaled = tf.maximum(
-            tf.cast(tf.round(size * tf.reduce_max(target / size)), tf.int32), target
-        )
-        fitted = tf.image.resize_with_crop_or_pad(
-            tf.image.resize(image, scaled, antialias=True), *target
-        )
-    else:
-        fitted = tf.image.resize(image, target, antialias=True)
-    return tf.saturate_cast(tf.round(fitted), tf.uint8)
-
-
 def _require_few(pixels: tf.Tensor, spec: ImageSpec) -> tf.Operation:
-    return _require(
+    return require(
         pixels <= spec.max_pixels,
         Refusal.TOO_MANY_PIXELS,
         f"the header declares more than the limit of {spec.max_pixels}",
     )
-
-
-def _require(condition: tf.Tensor, refusal: Refusal, detail: str) -> tf.Operation:
-    return tf.debugging.Assert(tf.reduce_all(condition), [f"{refusal}: {detail}"])

@@ -1,9 +1,9 @@
 """How an image of any shape meets the model: the image half of the served contract."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
 
@@ -35,16 +35,36 @@ class ImageSpec(Frozen):
 
     height_px: int = Field(default=64, ge=8, le=4096)
     width_px: int = Field(default=64, ge=8, le=4096)
+    bands: tuple[Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$")], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Rasters: the bands that the model sees, in its order; none: photographs, RGB.",
+    )
     fit: Fit = Field(
         default="stretch",
         description="stretch: to the shape, whatever the aspect; pad: whole image, zeros around; "
         "crop: fill the shape, cut what stands over at the centre.",
     )
     max_bytes: int = Field(default=64 * 2**20, ge=1024)
-    max_pixels: int = Field(default=2**26, ge=64, description="height times width, as decoded.")
+    max_pixels: int = Field(
+        default=2**26,
+        ge=64,
+        description="height times width, as decoded; of a tile, times its bands.",
+    )
     max_scan_pixels: int = Field(default=10 * 2**26, ge=64, description="pixels times JPEG scans.")
+
+    @model_validator(mode="after")
+    def _bands_differ(self) -> Self:
+        if self.bands is not None and len(set(self.bands)) < len(self.bands):
+            raise ValueError(f"bands names a band twice: {', '.join(self.bands)}")
+        return self
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(H, W, C) of what the model sees; C is always 3 (RGB)."""
-        return (self.height_px, self.width_px, 3)
+        """(H, W, C) of what the model sees; photographs are RGB."""
+        return (self.height_px, self.width_px, 3 if self.bands is None else len(self.bands))
+
+    @property
+    def pixel_type(self) -> Literal["uint8", "float32"]:
+        """Of what the model sees: photographs are uint8, tiles float32 with NaN for no data."""
+        return "uint8" if self.bands is None else "float32"

@@ -143,7 +143,7 @@ def read_header(payload: bytes) -> PayloadHeader:
     Raises:
         PayloadError: the bytes are none, or end within the header.
     """
-    if payload[: len(PAYLOAD_MAGIC)] != PAYLOAD_MAGIC:
+    if payload and payload[: len(PAYLOAD_MAGIC)] != PAYLOAD_MAGIC:
         raise PayloadError(Refusal.UNSUPPORTED_FORMAT, "the bytes are no tile's payload")
     if len(payload) < HEADER_BYTES:
         raise PayloadError(Refusal.CORRUPT, "the payload ends within its header")

@@ -109,7 +109,7 @@ def test_no_flipped_bit_passes_for_another_tile():
 @pytest.mark.parametrize(
     ("payload", "refusal"),
     [
-        (b"", Refusal.UNSUPPORTED_FORMAT),
+        (b"", Refusal.CORRUPT),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), Refusal.UNSUPPORTED_FORMAT),
         (b"SKYT\x02" + bytes(40), Refusal.UNSUPPORTED_FORMAT),
         (b"SKYT\x01", Refusal.CORRUPT),
