@@ -196,8 +196,11 @@ def _print_ratios(rounds: list[dict[str, float]], processes: int) -> None:
 
     room = processes * ratio("worked loop", COPIES)
     print(f"features on / worked loop: {ratio('worked loop', ON):.2f} (at least 0.8)")
-    print(f"features off / plain loop: {ratio('plain loop', OFF):.2f} (at least 3)")
-    print(f"features off, {processes} processes / plain loop: {ratio('plain loop', OFF_MANY):.2f}")
+    print(f"features off / plain loop: {ratio('plain loop', OFF):.2f}")
+    print(
+        f"features off, {processes} processes / plain loop: {ratio('plain loop', OFF_MANY):.2f} "
+        "(at least 3)"
+    )
     print(f"{processes} processes / worked loop: {ratio('worked loop', MANY):.2f} (at least 1.7)")
     print(f"{processes} worked loops at once / one: {room:.2f}, what the machine has room for")
 

@@ -24,7 +24,10 @@ from pipelines.workspace import Workspace
 _RUN_FN = "trainer.run.run_fn"
 
 #: Beam's own choice of a local runner may download a program; this one is in the package.
-IN_PROCESS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",)
+IN_PROCESS = (
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "--ingest_processes=0",
+)
 
 
 def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:

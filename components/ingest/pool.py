@@ -5,12 +5,20 @@ their first element; these import what turns images into examples, and nothing e
 """
 
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 from components.ingest.layout import Block
 from components.ingest.shard import Places, ShardWriter, WrittenShard
+
+_SHARDS_A_PROCESS = 4  # what a process does in the time that it takes to start
+
+
+def worthwhile(shards: int) -> int:
+    """How many processes so many shards are worth on this machine."""
+    return max(1, min(os.cpu_count() or 1, shards // _SHARDS_A_PROCESS))
 
 
 def write_shards(

@@ -21,7 +21,7 @@ from components.ingest import layout, storage
 from components.ingest.config import IngestConfig
 from components.ingest.duplicates import Copy, DigestTable, surplus_copies
 from components.ingest.layout import Block
-from components.ingest.pool import write_shards
+from components.ingest.pool import worthwhile, write_shards
 from components.ingest.reject import Reject
 from components.ingest.shard import Places, ShardWriter, WrittenShard, read_records
 from components.ingest.summary import Summary, total
@@ -29,7 +29,10 @@ from components.raster.example import SPLITS
 
 
 class IngestOptions(PipelineOptions):
-    """`--ingest_processes=N`: how many processes each Beam worker shares its shards between."""
+    """`--ingest_processes=N`: how many processes each Beam worker shares its shards between.
+
+    With 0 it is as many as the machine has cores and there is work for.
+    """
 
     @classmethod
     def _add_argparse_args(cls, parser: ArgumentParser) -> None:
@@ -54,18 +57,21 @@ class WriteShards(beam.DoFn):
         self._waiting: list[Block] = []
 
     def process(self, block: Block) -> Iterator[WrittenShard]:
-        if self._processes > 1:
-            self._waiting.append(block)
-        else:
+        if self._processes == 1:
             yield self._writer.write(block)
+        else:
+            self._waiting.append(block)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        processes = min(self._processes, len(self._waiting))
-        if processes:
-            for written in write_shards(
+        processes = min(self._processes or worthwhile(len(self._waiting)), len(self._waiting))
+        if processes > 1:
+            shards = write_shards(
                 self._waiting, processes, self._config_json, self._classes, self._places
-            ):
-                yield GlobalWindows.windowed_value(written)
+            )
+        else:
+            shards = map(self._writer.write, self._waiting)
+        for written in shards:
+            yield GlobalWindows.windowed_value(written)
 
 
 class SurplusCopies(beam.CombineFn):

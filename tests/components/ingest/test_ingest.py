@@ -11,6 +11,7 @@ import tensorflow as tf
 from components.gate.report import GateFailed, require_passed
 from components.ingest import layout
 from components.ingest.config import FoldersSource, IngestConfig, ManifestColumns, ManifestSource
+from components.ingest.pool import worthwhile
 from components.ingest.reject import Reason
 from components.raster.image import ImageSpec
 from components.raster.split import SplitConfig, split_of
@@ -79,6 +80,7 @@ def test_nothing_but_finished_files_is_left(folders, ingest):
     "workers",
     [
         ("--ingest_processes=2",),
+        ("--ingest_processes=0",),
         ("--direct_num_workers=3", "--direct_running_mode=multi_threading"),
         pytest.param(
             ("--direct_num_workers=2", "--direct_running_mode=multi_processing"),
@@ -95,6 +97,11 @@ def test_workers_and_file_order_change_no_byte(folders, ingest, tmp_path, worker
     again = ingest(of_folders(tmp_path / "moved", shards=5), "again", *workers)
     for split in SPLITS:
         assert again.shards(split) == once.shards(split)
+
+
+def test_processes_are_started_for_work_that_is_worth_their_start(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert [worthwhile(shards) for shards in (0, 1, 7, 8, 12, 100)] == [1, 1, 1, 2, 3, 8]
 
 
 def test_another_number_of_shards_moves_nothing_to_another_split(folders, ingest):
