@@ -28,6 +28,6 @@ def resolve(config: PipelineConfig) -> RunInputs:
         ConfigError: the accepted schema is damaged.
     """
     return RunInputs(
-        fingerprint=fingerprint_dataset(config.ingest.source),
+        fingerprint=fingerprint_dataset(config.ingest.source, config.ingest.split_by),
         schema_sha256=accepted_digest(config.schema_.home),
     )

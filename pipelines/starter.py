@@ -9,9 +9,10 @@ from statistics import median_low
 import yaml
 from PIL import Image
 
-from components.ingest.config import FoldersSource, ManifestColumns, ManifestSource, SourceConfig
+from components.ingest.config import FoldersSource, ManifestSource, SourceConfig
 from components.ingest.listing import contents_of
 from components.ingest.manifest import read_rows
+from components.ingest.manifest_config import ManifestColumns
 from components.raster.errors import DataError
 
 _TEMPLATE = """\

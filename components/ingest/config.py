@@ -4,9 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from components.ingest.manifest_config import ManifestColumns
+from components.ingest.raster_config import (
+    ChipsSource,
+    RasterOptions,
+    ScenesSource,
+    StacSource,
+)
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
 from components.raster.location import Location
+from components.raster.spatial.rules import SplitRule
 from components.raster.split import SplitConfig
 
 
@@ -15,28 +23,6 @@ class FoldersSource(Frozen):
 
     kind: Literal["folders"] = "folders"
     uri: Location = Field(min_length=1, description="path or uri of the folder of class folders")
-
-
-class ManifestColumns(Frozen):
-    """Which column of a manifest says what."""
-
-    uri: str = Field(
-        default="uri", description="absolute, remote, or relative to the manifest's own folder"
-    )
-    label: str | None = Field(default="label", description="the class of each image")
-    labels: str | None = Field(
-        default=None,
-        description="several classes of each image: a list, or text with | between them",
-    )
-    split: str | None = Field(default=None, description="train, eval or test; empty: drawn")
-    group: str | None = Field(default=None, description="what must share one split")
-    slices: tuple[str, ...] = Field(default=(), description="columns to slice statistics by")
-
-    @model_validator(mode="after")
-    def _one_meaning_each(self) -> Self:
-        if self.label is None and self.labels is None:
-            raise ValueError("columns.label or columns.labels must name the column of the classes")
-        return self
 
 
 class ManifestSource(Frozen):
@@ -48,7 +34,10 @@ class ManifestSource(Frozen):
 
 
 # Another kind of source joins here and in `listing.py`; whatever comes after is the same for all.
-SourceConfig = Annotated[FoldersSource | ManifestSource, Field(discriminator="kind")]
+SourceConfig = Annotated[
+    FoldersSource | ManifestSource | ChipsSource | ScenesSource | StacSource,
+    Field(discriminator="kind"),
+]
 
 
 class IngestConfig(Frozen):
@@ -57,6 +46,11 @@ class IngestConfig(Frozen):
     source: SourceConfig
     image: ImageSpec = ImageSpec()
     split: SplitConfig = SplitConfig()
+    split_by: SplitRule | None = Field(
+        default=None,
+        description="what decides the split of rasters: block, scene, group, date, area or tile; "
+        "default: the group where there is one, else each tile, if none touch",
+    )
     classes: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
@@ -78,4 +72,17 @@ class IngestConfig(Frozen):
     def _classes_differ(self) -> Self:
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes names a class twice: {', '.join(self.classes)}")
+        return self
+
+    @model_validator(mode="after")
+    def _bands_are_of_rasters(self) -> Self:
+        rasters = isinstance(self.source, RasterOptions)
+        if rasters and not self.image.bands:
+            raise ValueError(
+                f"image.bands must name the bands that the model sees, for {self.source.kind}"
+            )
+        if not rasters and self.image.bands:
+            raise ValueError(f"image.bands is for rasters; {self.source.kind} are photographs")
+        if not rasters and self.split_by is not None:
+            raise ValueError(f"split_by needs a place; {self.source.kind} are photographs")
         return self

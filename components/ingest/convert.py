@@ -23,6 +23,12 @@ class Converted(NamedTuple):
     example: bytes
 
 
+class Ignored(NamedTuple):
+    """An item that is left out as the configuration asks; `what` is the name to count by."""
+
+    what: str
+
+
 class Converter:
     """Reads, judges and encodes the images of records.
 

@@ -6,7 +6,7 @@ example.proto and feature.proto; the record in tensorflow/core/lib/io/record_wri
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import google_crc32c
@@ -26,7 +26,7 @@ def example_bytes(
     sha256: str,
     image: Accepted,
     features: ImageFeatures | None,
-    classes: dict[str, int],
+    classes: Mapping[str, int],
 ) -> bytes:
     """A serialized tf.Example as `components.raster.example` specifies it."""
     key = record.key.encode("utf-8", "surrogateescape")
@@ -39,16 +39,25 @@ def example_bytes(
         key,
         _size_entries(image.format, image.height, image.width, image.channels),
     ]
-    if record.label is not None:
-        parts.append(_label_entries(record.label, classes[record.label]))
-    if record.labels is not None:
-        parts.append(_labels_entries(record.labels, tuple(classes[it] for it in record.labels)))
+    parts += record_entries(record, classes)
     if features is not None:
         parts.append(_float_entries(features))
+    return features_message(parts)
+
+
+def record_entries(record: Record, classes: Mapping[str, int]) -> Iterator[bytes]:
+    """What the source says about an image: labels and slices."""
+    if record.label is not None:
+        yield _label_entries(record.label, classes[record.label])
+    if record.labels is not None:
+        yield _labels_entries(record.labels, tuple(classes[it] for it in record.labels))
     for name, value in record.slices.items():
-        parts.append(_slice_entry(name, value))
-    size = sum(map(len, parts))
-    return b"".join((_head(1, size), *parts))
+        yield _slice_entry(name, value)
+
+
+def features_message(entries: Sequence[bytes]) -> bytes:
+    """A serialized tf.Example of the entries of its features."""
+    return b"".join((_head(1, sum(map(len, entries))), *entries))
 
 
 def record_bytes(payload: bytes) -> bytes:
@@ -104,36 +113,39 @@ def _bytes_head(name: str, size: int) -> bytes:
     return _head(1, len(key) + len(feature) + size) + key + feature
 
 
-def _bytes_entry(name: str, *values: bytes) -> bytes:
+def bytes_entry(name: str, *values: bytes) -> bytes:
+    """A feature of strings of bytes."""
     return _entry(name, _message(_BYTES, b"".join(_message(1, value) for value in values)))
 
 
-def _int_entry(name: str, *values: int) -> bytes:
+def int_entry(name: str, *values: int) -> bytes:
+    """A feature of integers."""
     return _entry(name, _message(_INT64, _message(1, b"".join(map(_varint, values)))))
 
 
-def _float_entry(name: str, value: float) -> bytes:
-    return _entry(name, _message(_FLOAT, _message(1, struct.pack("<f", value))))
+def float_entry(name: str, *values: float) -> bytes:
+    """A feature of 32-bit floats."""
+    return _entry(name, _message(_FLOAT, _message(1, struct.pack(f"<{len(values)}f", *values))))
 
 
 @lru_cache(maxsize=4096)
 def _size_entries(kind: str, height: int, width: int, channels: int) -> bytes:
     return (
-        _bytes_entry(example.FORMAT, kind.encode())
-        + _int_entry(example.HEIGHT, height)
-        + _int_entry(example.WIDTH, width)
-        + _int_entry(example.CHANNELS, channels)
+        bytes_entry(example.FORMAT, kind.encode())
+        + int_entry(example.HEIGHT, height)
+        + int_entry(example.WIDTH, width)
+        + int_entry(example.CHANNELS, channels)
     )
 
 
 @lru_cache(maxsize=4096)
 def _label_entries(label: str, index: int) -> bytes:
-    return _int_entry(example.LABEL, index) + _bytes_entry(example.LABEL_TEXT, label.encode())
+    return int_entry(example.LABEL, index) + bytes_entry(example.LABEL_TEXT, label.encode())
 
 
 @lru_cache(maxsize=4096)
 def _labels_entries(labels: tuple[str, ...], indices: tuple[int, ...]) -> bytes:
-    return _int_entry(example.LABELS, *indices) + _bytes_entry(
+    return int_entry(example.LABELS, *indices) + bytes_entry(
         example.LABELS_TEXT, *(label.encode() for label in labels)
     )
 
@@ -142,13 +154,13 @@ def _labels_entries(labels: tuple[str, ...], indices: tuple[int, ...]) -> bytes:
 def _slice_entry(name: str, value: SliceValue) -> bytes:
     feature = example.slice_feature(name)
     if isinstance(value, str):
-        return _bytes_entry(feature, value.encode("utf-8", "surrogateescape"))
-    return _int_entry(feature, value) if isinstance(value, int) else _float_entry(feature, value)
+        return bytes_entry(feature, value.encode("utf-8", "surrogateescape"))
+    return int_entry(feature, value) if isinstance(value, int) else float_entry(feature, value)
 
 
 def _template(names: Sequence[str]) -> tuple[struct.Struct, list[bytes]]:
     """A packing of float entries, each `names` constant followed by its four bytes."""
-    heads = [_float_entry(name, 0.0)[:-4] for name in names]
+    heads = [float_entry(name, 0.0)[:-4] for name in names]
     return struct.Struct("<" + "".join(f"{len(head)}sf" for head in heads)), heads
 
 

@@ -15,6 +15,7 @@ from components.ingest.config import IngestConfig
 from components.ingest.layout import Block
 from components.ingest.listing import list_source
 from components.ingest.record import Listing
+from components.ingest.scene_part import part_lines
 from components.ingest.shard import Places
 from components.ingest.summary import Summary, rejects_report, total
 from components.ingest.transforms import IngestShards, reject_lines
@@ -65,10 +66,10 @@ def run_ingest(
         DataError: the source as a whole cannot be read.
     """
     listing = list_source(config)
-    shards = layout.shard_count(len(listing.records), config.shards)
+    lines = _lines(listing, layout.shard_count(listing.images, config.shards))
     partial = storage.join(examples_uri, _PARTIAL_FOLDER)
-    places = Places(examples_uri, rejects_uri, partial, shards)
-    blocks = _prepare(listing, places)
+    places = Places(examples_uri, rejects_uri, partial, len(lines))
+    blocks = _prepare(lines, places)
     with make_pipeline() as pipeline:
         _ = (
             pipeline
@@ -80,11 +81,17 @@ def run_ingest(
     return _conclude(config, listing, fingerprint, places)
 
 
-def _prepare(listing: Listing, places: Places) -> Sequence[Block]:
+def _lines(listing: Listing, shards: int) -> list[bytes]:
+    """The listing as workers read it: a line for each shard."""
+    if listing.parts:
+        return list(part_lines(listing.parts, min(shards, len(listing.parts))))
+    return list(layout.listing_lines(listing.records, shards))
+
+
+def _prepare(lines: Sequence[bytes], places: Places) -> Sequence[Block]:
     """Makes the folders and writes the listing that workers read their ranges of."""
     for folder in (places.rejects, places.partial, *map(places.split_folder, SPLITS)):
         storage.make_folder(folder)
-    lines = list(layout.listing_lines(listing.records, places.shards))
     storage.write(places.listing, b"".join(lines))
     return layout.blocks_of(lines)
 

@@ -1,33 +1,54 @@
 """The fingerprint of a source, taken before a pipeline starts."""
 
+import os
+import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 from components.ingest.config import SourceConfig
 from components.ingest.files import is_remote
+from components.ingest.label_codes import masks_of
 from components.ingest.listing import contents_of
+from components.ingest.raster_config import (
+    ClassRasterLabels,
+    MaskLabels,
+    ShapeLabels,
+    TiledSource,
+)
+from components.ingest.scenes import name_scenes
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
+from components.raster.spatial.rules import ByArea, SplitRule
 
+_WEB = ("http://", "https://")
+_WEB_TIMEOUT_S = 30.0
+_STATE_HEADERS = ("ETag", "Last-Modified", "Content-Length")
+_SIDES_OF_NAME = (".msk", ".aux.xml", ".ovr")
+_SIDES_OF_STEM = (".tfw", ".wld", ".jgw", ".pgw", ".dbf", ".shx", ".prj", ".cpg")
 _STORE_REQUESTS = 32  # at a time: a store answers each in tens of milliseconds
 
 
-def fingerprint_dataset(source: SourceConfig) -> str:
+def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None) -> str:
     """A sha256 in hex that changes when, and only when, what ingest would read changes.
 
     It covers each image's key, label, labels, split, group, slice features and content, and what
     could not be listed. Content is hashed for local files; a remote file counts by the store's own
     checksum, or generation, or size and time where the store has no more. No TensorFlow is loaded.
+    Of scenes it covers every file of every band and what the catalogue says of it, the files of
+    labels and the area of interest; of any source the areas that its split is drawn by.
 
     Raises:
         DataError: the source as a whole cannot be read.
     """
+    drawn = [split_by.path] if isinstance(split_by, ByArea) else []
+    if isinstance(source, TiledSource):
+        return fingerprint_of(_scene_entries(source, drawn))
     contents = contents_of(source)
     uris = [record.uri for record in contents.records]
-    local = [uri for uri in uris if not is_remote(uri)]
-    checksums = dict(zip(local, checksums_of_files(local), strict=True))
-    checksums |= _store_checksums([uri for uri in uris if is_remote(uri)])
+    checksums = _checksums([*uris, *drawn])
     entries: list[Sequence[object]] = [
         (
             record.key,
@@ -41,7 +62,68 @@ def fingerprint_dataset(source: SourceConfig) -> str:
         for record in contents.records
     ]
     entries += [("reject", reject.key, reject.reason.value) for reject in contents.rejects]
+    entries += [("split", checksums[path]) for path in drawn]
     return fingerprint_of(entries)
+
+
+def _scene_entries(source: TiledSource, drawn: Sequence[str]) -> list[Sequence[object]]:
+    """Each scene with the content of its files, then each other file by its name."""
+    scenes, rejects = name_scenes(source)
+    others = [*drawn, *_other_files(source)]
+    files = [side for scene in scenes for file in scene.files for side in _with_sides(file.path)]
+    checksums = _checksums([*others, *files])
+    entries: list[Sequence[object]] = []
+    for scene in scenes:
+        contents = [
+            (file.band_names, file.common_names, [checksums[it] for it in _with_sides(file.path)])
+            for file in scene.files
+        ]
+        entries.append(("scene", asdict(replace(scene, files=())), contents))
+    entries += [("other", PurePath(path).name, checksums[path]) for path in others]
+    entries += [("reject", reject.key, reject.reason.value) for reject in rejects]
+    return entries
+
+
+def _other_files(source: TiledSource) -> list[str]:
+    """The files of the labels and of the area of interest."""
+    labels, found = source.labels, [source.area] if source.area else []
+    if isinstance(labels, ShapeLabels | ClassRasterLabels):
+        found += _with_sides(labels.path)
+    elif isinstance(labels, MaskLabels):
+        found += [str(path) for path in masks_of(labels).values()]
+    return found
+
+
+def _with_sides(path: str) -> list[str]:
+    """A file and those beside it that GDAL reads with it: masks, statistics, places, attributes."""
+    if is_remote(path):
+        return [path]
+    stem = os.path.splitext(path)[0]
+    sides = [path + suffix for suffix in _SIDES_OF_NAME]
+    sides += [stem + suffix for suffix in _SIDES_OF_STEM]
+    return [path, *(side for side in sides if side != path and os.path.isfile(side))]
+
+
+def _checksums(uris: Sequence[str]) -> dict[str, str]:
+    local = [uri for uri in uris if not is_remote(uri)]
+    web = [uri for uri in uris if uri.startswith(_WEB)]
+    found = dict(zip(local, checksums_of_files(local), strict=True))
+    if web:
+        with ThreadPoolExecutor(_STORE_REQUESTS) as pool:
+            found |= dict(zip(web, pool.map(_web_checksum, web), strict=True))
+    stored = [uri for uri in uris if is_remote(uri) and not uri.startswith(_WEB)]
+    return found | _store_checksums(stored)
+
+
+def _web_checksum(url: str) -> str:
+    """What a web server says of a file's state, without its content."""
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=_WEB_TIMEOUT_S) as answer:
+            told = [answer.headers.get(name) for name in _STATE_HEADERS]
+    except (OSError, ValueError) as error:
+        return f"!{type(error).__name__}"
+    return "|".join(value or "" for value in told)
 
 
 def _store_checksums(uris: Sequence[str]) -> dict[str, str]:

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from components.ingest.config import FoldersSource, IngestConfig, SourceConfig
+from components.ingest.chips import name_chips, place_chips
+from components.ingest.config import FoldersSource, IngestConfig, ManifestSource, SourceConfig
 from components.ingest.folders import list_folders
 from components.ingest.manifest import list_manifest
+from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Contents, Listing, Record
 from components.ingest.reject import Reason, Reject
+from components.ingest.scenes import list_scenes
 from components.raster.errors import DataError
 
 
@@ -17,18 +20,25 @@ def list_source(config: IngestConfig) -> Listing:
     Raises:
         DataError: the source as a whole cannot be read, or names no image.
     """
-    found = contents_of(config.source)
-    records, unknown = _of_classes(found.records, config.classes)
-    if not records:
+    source = config.source
+    if isinstance(source, TiledSource):
+        return list_scenes(config, source)
+    found = contents_of(source)
+    found.records, unknown = _of_classes(found.records, config.classes)
+    found.rejects += unknown
+    if isinstance(source, ChipsSource):
+        found = place_chips(found, source, config)
+    if not found.records:
         raise DataError(
-            f"no image with a known class in {config.source.uri}: "
-            f"{len(found.rejects) + len(unknown)} rejects, {found.ignored.total()} other files"
+            f"no image with a known class in {source.uri}: "
+            f"{len(found.rejects)} rejects{_first_of(found.rejects)}, "
+            f"{found.ignored.total()} other files"
         )
     return Listing(
-        records=tuple(sorted(records, key=attrgetter("key"))),
-        rejects=tuple(sorted(found.rejects + unknown, key=attrgetter("key"))),
+        records=tuple(sorted(found.records, key=attrgetter("key"))),
+        rejects=tuple(sorted(found.rejects, key=attrgetter("key"))),
         ignored=dict(sorted(found.ignored.items())),
-        classes=config.classes or seen_classes(records),
+        classes=config.classes or seen_classes(found.records),
     )
 
 
@@ -36,7 +46,11 @@ def contents_of(source: SourceConfig) -> Contents:
     """What a source names, whatever its kind."""
     if isinstance(source, FoldersSource):
         return list_folders(source.uri)
-    return list_manifest(source)
+    if isinstance(source, ChipsSource):
+        return name_chips(source)
+    if isinstance(source, ManifestSource):
+        return list_manifest(source)
+    raise TypeError(f"a source of kind {source.kind} names scenes and no images")
 
 
 def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:
@@ -44,6 +58,11 @@ def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:
     combinations = {(record.label, record.labels) for record in records}
     names = {name for label, labels in combinations for name in (label, *(labels or ()))}
     return tuple(sorted(name for name in names if name is not None))
+
+
+def _first_of(rejects: Sequence[Reject]) -> str:
+    """The first reject, in words."""
+    return f" (such as {rejects[0].key}: {rejects[0].detail})" if rejects else ""
 
 
 def _of_classes(

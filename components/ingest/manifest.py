@@ -9,14 +9,16 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.ingest.config import ManifestColumns, ManifestSource
+from components.ingest.config import ManifestSource
 from components.ingest.files import ReadFailure, is_remote, local_path, read_file
+from components.ingest.manifest_config import ManifestColumns
 from components.ingest.record import Contents, Record, SliceValue
 from components.ingest.reject import Reason, Reject
 from components.raster.errors import DataError
 from components.raster.split import split_named
 
 LARGEST_BYTES = 4 * 2**30
+MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 Row = Mapping[str, Any]
 
 

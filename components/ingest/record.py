@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from components.ingest.reject import Reject
+from components.ingest.scene_part import ScenePart
 
 SliceValue = str | int | float
 
@@ -58,9 +59,16 @@ class Listing:
         rejects: what could not even be listed.
         ignored: files that are no images, by suffix, and how many of each.
         classes: class names in the order of their indices.
+        parts: of scenes, instead of records.
     """
 
     records: tuple[Record, ...]
     rejects: tuple[Reject, ...]
     ignored: Mapping[str, int]
     classes: tuple[str, ...]
+    parts: tuple[ScenePart, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """How many examples and rejects will follow."""
+        return len(self.records) + sum(part.tiles for part in self.parts)

@@ -10,13 +10,15 @@ _LONGEST_DETAIL = 400
 
 
 class Reason(StrEnum):
-    """Why an item became a reject. The first five are the decoder's own refusals."""
+    """Why an item became a reject: the decoder's own refusals, then those of files and rows, of
+    scenes, of tiles, and of labels."""
 
     UNSUPPORTED_FORMAT = Refusal.UNSUPPORTED_FORMAT.value
     TOO_MANY_BYTES = Refusal.TOO_MANY_BYTES.value
     TOO_MANY_PIXELS = Refusal.TOO_MANY_PIXELS.value
     TOO_MUCH_WORK = Refusal.TOO_MUCH_WORK.value
     CORRUPT = Refusal.CORRUPT.value
+    WRONG_BANDS = Refusal.WRONG_BANDS.value
     MISSING_FILE = "missing_file"
     UNREADABLE = "unreadable"
     NO_LABEL = "no_label"
@@ -26,6 +28,39 @@ class Reason(StrEnum):
     DUPLICATE_KEY = "duplicate_key"
     DUPLICATE_ACROSS_SPLITS = "duplicate_across_splits"
     CONFLICTING_LABEL = "conflicting_label"
+
+    TRUNCATED = "truncated"
+    NO_CRS = "no_crs"
+    NO_TRANSFORM = "no_transform"
+    ONLY_CONTROL_POINTS = "only_control_points"
+    NO_BANDS = "no_bands"
+    UNKNOWN_BAND = "unknown_band"
+    AMBIGUOUS_BAND = "ambiguous_band"
+    BANDS_DIFFER_IN_GRID = "bands_differ_in_grid"
+    BANDS_DIFFER_IN_DTYPE = "bands_differ_in_dtype"
+    UNSUPPORTED_DTYPE = "unsupported_dtype"
+    LOSSY_DTYPE = "lossy_dtype"
+    BLOCK_TOO_LARGE = "block_too_large"
+    SMALLER_THAN_TILE = "smaller_than_tile"
+    OUTSIDE_AREA = "outside_area"
+    NOT_METRIC = "not_metric"
+    CANNOT_WARP = "cannot_warp"
+    NO_ASSET = "no_asset"
+    BAD_METADATA = "bad_metadata"
+    NO_MASK = "no_mask"
+    MASK_DIFFERS = "mask_differs"
+
+    UNREADABLE_BLOCK = "unreadable_block"
+    TOO_LITTLE_VALID = "too_little_valid"
+
+    EMPTY_GEOMETRY = "empty_geometry"
+    UNSUPPORTED_GEOMETRY = "unsupported_geometry"
+    SELF_CROSSING = "self_crossing"
+    NO_CLASS = "no_class"
+    UNKNOWN_CLASS = "unknown_class"
+    NO_NUMBER = "no_number"
+    NOT_PROJECTABLE = "not_projectable"
+    OUTSIDE_SCENES = "outside_scenes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,24 @@
 """One shard from its records to its files: the unit of work of ingest, without any framework."""
 
 import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from components.ingest import layout, storage
+from components.ingest.chips import ChipConverter
 from components.ingest.config import IngestConfig
-from components.ingest.convert import Converted, Converter
+from components.ingest.convert import Converted, Converter, Ignored
 from components.ingest.duplicates import DigestRow, DigestTable
 from components.ingest.encode import record_bytes
 from components.ingest.layout import Block
-from components.ingest.record import Record
+from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.reject import Reject
+from components.ingest.scene_convert import SceneConverter
+from components.ingest.scene_part import parts_of
 from components.raster.example import SPLITS
+from components.raster.tiles.key import TileKey
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class WrittenShard:
     folder: str
     table: DigestTable
     rejects: tuple[Reject, ...]
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
     def path(self, split: str) -> str:
         return partial_path(self.folder, split)
@@ -50,9 +57,18 @@ def partial_path(folder: str, split: str) -> str:
     return storage.join(folder, f"{split}.tfrecord")
 
 
-def read_records(places: Places, block: Block) -> list[Record]:
-    """The records of a shard, from its range of the listing."""
-    return layout.records_of(storage.read_range(places.listing, block.offset, block.length))
+def read_line(places: Places, block: Block) -> bytes:
+    """What a shard is made of, from its range of the listing."""
+    return storage.read_range(places.listing, block.offset, block.length)
+
+
+def uri_of_keys(line: bytes, are_parts: bool) -> Callable[[str], str]:
+    """Where the image of a key lies, of those in a line."""
+    if are_parts:
+        scenes = {part.source.scene_id: part.uri for part in parts_of(line)}
+        return lambda key: scenes[TileKey.parse(key).scene_id]
+    uris = {record.key: record.uri for record in layout.records_of(line)}
+    return uris.__getitem__
 
 
 class ShardWriter:
@@ -66,7 +82,7 @@ class ShardWriter:
 
     def __init__(self, config_json: str, classes: tuple[str, ...], places: Places) -> None:
         self._places = places
-        self._converter = Converter(IngestConfig.model_validate_json(config_json), classes)
+        self._convert = _conversion(IngestConfig.model_validate_json(config_json), classes)
 
     def write(self, block: Block) -> WrittenShard:
         """Reads the block's records and images, and writes a file a split."""
@@ -74,16 +90,35 @@ class ShardWriter:
         storage.make_folder(folder)
         rows: list[DigestRow] = []
         rejects = []
+        ignored: Counter[str] = Counter()
         with ExitStack() as stack:
             files = {
                 split: stack.enter_context(storage.create(partial_path(folder, split)))
                 for split in SPLITS
             }
-            for outcome in self._converter.convert(read_records(self._places, block)):
+            for outcome in self._convert(read_line(self._places, block)):
                 if isinstance(outcome, Converted):
                     files[outcome.split].write(record_bytes(outcome.example))
                     record = outcome.record
                     rows.append(DigestRow(record.key, outcome.digest, outcome.split, record.names))
+                elif isinstance(outcome, Ignored):
+                    ignored[outcome.what] += 1
                 else:
                     rejects.append(outcome)
-        return WrittenShard(block, folder, DigestTable.of(block.shard, rows), tuple(rejects))
+        table = DigestTable.of(block.shard, rows)
+        return WrittenShard(block, folder, table, tuple(rejects), dict(ignored))
+
+
+def _conversion(
+    config: IngestConfig, classes: tuple[str, ...]
+) -> Callable[[bytes], Iterator[Converted | Reject | Ignored]]:
+    """From a line of the listing to its outcomes, as the kind of source asks for."""
+    source = config.source
+    if isinstance(source, TiledSource):
+        scenes = SceneConverter(config, source, classes)
+        return lambda line: scenes.convert(parts_of(line))
+    if isinstance(source, ChipsSource):
+        chips = ChipConverter(config, source, classes)
+        return lambda line: chips.convert(layout.records_of(line))
+    photographs = Converter(config, classes)
+    return lambda line: photographs.convert(layout.records_of(line))

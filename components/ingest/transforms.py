@@ -22,8 +22,9 @@ from components.ingest.config import IngestConfig
 from components.ingest.duplicates import Copy, DigestTable, surplus_copies
 from components.ingest.layout import Block
 from components.ingest.pool import worthwhile, write_shards
+from components.ingest.raster_config import TiledSource
 from components.ingest.reject import Reject
-from components.ingest.shard import Places, ShardWriter, WrittenShard, read_records
+from components.ingest.shard import Places, ShardWriter, WrittenShard, read_line, uri_of_keys
 from components.ingest.summary import Summary, total
 from components.raster.example import SPLITS
 
@@ -93,8 +94,9 @@ class SurplusCopies(beam.CombineFn):
 class FinishShard(beam.DoFn):
     """WrittenShard -> Summary, and the shard under its final name without its surplus copies."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, are_parts: bool) -> None:
         self._places = places
+        self._are_parts = are_parts
 
     def process(
         self, written: WrittenShard, surplus: Mapping[int, tuple[Copy, ...]]
@@ -106,16 +108,16 @@ class FinishShard(beam.DoFn):
             self._publish(written, split, drop)
         rejects = [*written.rejects, *self._rejected_copies(written, copies)]
         self._write_rejects(written, rejects)
-        yield _summary(written.table, copies, rejects)
+        yield _summary(written, copies, rejects)
 
     def _rejected_copies(
         self, written: WrittenShard, copies: Mapping[int, Copy]
     ) -> Iterator[Reject]:
         if copies:
-            uris = {record.key: record.uri for record in read_records(self._places, written.block)}
+            uri_of = uri_of_keys(read_line(self._places, written.block), self._are_parts)
         for position, copy in copies.items():
             key = written.table.key(position)
-            yield Reject(key, uris[key], copy.reason, copy.detail)
+            yield Reject(key, uri_of(key), copy.reason, copy.detail)
 
     def _publish(self, written: WrittenShard, split: str, drop: set[int]) -> None:
         source = written.path(split)
@@ -165,6 +167,7 @@ class IngestShards(beam.PTransform):
         self._config_json = config.model_dump_json()
         self._classes = classes
         self._places = places
+        self._are_parts = isinstance(config.source, TiledSource)
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
         processes = blocks.pipeline.options.view_as(IngestOptions).ingest_processes
@@ -175,7 +178,7 @@ class IngestShards(beam.PTransform):
             written | beam.Map(_table) | beam.CombineGlobally(SurplusCopies()).without_defaults()
         )
         finished = written | beam.ParDo(
-            FinishShard(self._places), surplus=beam.pvalue.AsSingleton(surplus)
+            FinishShard(self._places, self._are_parts), surplus=beam.pvalue.AsSingleton(surplus)
         )
         return (
             finished
@@ -211,7 +214,10 @@ def _table(written: WrittenShard) -> DigestTable:
     return written.table
 
 
-def _summary(table: DigestTable, copies: Mapping[int, Copy], rejects: Iterable[Reject]) -> Summary:
+def _summary(
+    written: WrittenShard, copies: Mapping[int, Copy], rejects: Iterable[Reject]
+) -> Summary:
+    table = written.table
     kept = Counter(zip(table.splits, table.labels, strict=True))
     kept.subtract((table.splits[place], table.labels[place]) for place in copies)
     examples: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
@@ -220,4 +226,4 @@ def _summary(table: DigestTable, copies: Mapping[int, Copy], rejects: Iterable[R
         examples[SPLITS[code]].update(dict.fromkeys(table.combinations[label], count))
         images[SPLITS[code]] += count
     reasons = Counter(reject.reason.value for reject in rejects)
-    return Summary(examples, images, reasons)
+    return Summary(examples, images, reasons, written.ignored)

@@ -15,7 +15,11 @@ Layout = Literal["file", "folder"]
 
 
 def find_scenes(
-    root: str, *, layout: Layout = "file", band_names: tuple[str, ...] = ()
+    root: str,
+    *,
+    layout: Layout = "file",
+    band_names: tuple[str, ...] = (),
+    suffixes: tuple[str, ...] = SUFFIXES,
 ) -> Iterator[SceneSource]:
     """Every scene at or below a path, in the order of their paths.
 
@@ -27,6 +31,7 @@ def find_scenes(
         layout: what makes a scene.
         band_names: names for the bands of each file, where the files do not name them (layout
             `file` only).
+        suffixes: of files that are scenes or bands, in lower case.
 
     Raises:
         DataError: the root does not exist, or there is no raster below it.
@@ -39,11 +44,11 @@ def find_scenes(
         raise DataError(f"{root} is neither a folder nor a file. Name where the scenes are.")
     found = False
     for folder in sorted([top, *(path for path in top.rglob("*") if path.is_dir())]):
-        for source in _scenes_of(folder, top, layout, band_names):
+        for source in _scenes_of(folder, top, layout, band_names, suffixes):
             found = True
             yield source
     if not found:
-        raise DataError(f"There is no raster ({', '.join(SUFFIXES)}) in {root} or below it.")
+        raise DataError(f"There is no raster ({', '.join(suffixes)}) in {root} or below it.")
 
 
 def check_ids(sources: Iterable[SceneSource]) -> None:
@@ -58,10 +63,14 @@ def check_ids(sources: Iterable[SceneSource]) -> None:
 
 
 def _scenes_of(
-    folder: Path, top: Path, layout: Layout, band_names: tuple[str, ...]
+    folder: Path,
+    top: Path,
+    layout: Layout,
+    band_names: tuple[str, ...],
+    suffixes: tuple[str, ...],
 ) -> Iterator[SceneSource]:
     rasters = sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()
+        path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file()
     )
     mtl = find_mtl(folder)
     if not rasters:

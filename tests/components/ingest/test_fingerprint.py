@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from components.ingest.config import FoldersSource, ManifestColumns, ManifestSource
+from components.ingest.config import FoldersSource, ManifestSource
 from components.ingest.fingerprint import fingerprint_dataset
+from components.ingest.manifest_config import ManifestColumns
 
 
 @pytest.fixture

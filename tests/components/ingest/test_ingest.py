@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from components.gate.report import GateFailed, require_passed
 from components.ingest import layout
-from components.ingest.config import FoldersSource, IngestConfig, ManifestColumns, ManifestSource
+from components.ingest.config import FoldersSource, IngestConfig, ManifestSource
+from components.ingest.manifest_config import ManifestColumns
 from components.ingest.pool import worthwhile
 from components.ingest.reject import Reason
 from components.raster.image import ImageSpec

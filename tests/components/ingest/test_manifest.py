@@ -4,9 +4,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from components.ingest.config import IngestConfig, ManifestColumns, ManifestSource
+from components.ingest.config import IngestConfig, ManifestSource
 from components.ingest.listing import list_source
 from components.ingest.manifest import typed_column
+from components.ingest.manifest_config import ManifestColumns
 from components.ingest.reject import Reason
 from components.raster.errors import DataError
 

@@ -9,8 +9,9 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 
 from components.gate.report import require_passed
 from components.ingest import storage
-from components.ingest.config import FoldersSource, IngestConfig, ManifestColumns, ManifestSource
+from components.ingest.config import FoldersSource, IngestConfig, ManifestSource
 from components.ingest.fingerprint import fingerprint_dataset
+from components.ingest.manifest_config import ManifestColumns
 from components.ingest.reject import Reason
 from components.raster.errors import DataError
 

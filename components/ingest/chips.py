@@ -1,0 +1,124 @@
+"""Chips: rasters that are the tiles."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from components.ingest.config import IngestConfig, ManifestSource
+from components.ingest.convert import Converted
+from components.ingest.folders import list_folders
+from components.ingest.manifest import MANIFEST_SUFFIXES, list_manifest
+from components.ingest.place_split import splits_of
+from components.ingest.raster_config import ChipsSource
+from components.ingest.record import Contents, Record
+from components.ingest.reject import Reason, Reject
+from components.ingest.tile_example import TileEncoder, TileTruth
+from components.ingest.views import chip_source, open_view, open_views, scene_reject
+from components.raster.scene.rejects import SceneRejected
+from components.raster.spatial.places import Places, all_places, places_of
+from components.raster.spatial.rules import LeftOut
+from components.raster.tiles.key import TileKey, Window
+from components.raster.tiles.reading import read_chip
+from components.raster.tiles.tile import Tile, TileRefusal, TileReject
+from components.raster.tiles.view import View
+
+
+def name_chips(source: ChipsSource) -> Contents:
+    """Every chip that a folder or a manifest names; no file is opened."""
+    if source.uri.lower().endswith(MANIFEST_SUFFIXES):
+        found = list_manifest(ManifestSource(uri=source.uri, columns=source.columns))
+    else:
+        found = list_folders(source.uri)
+    found.records = [
+        record._replace(group=record.group or source.group_of(record.key))
+        for record in found.records
+    ]
+    return found
+
+
+def place_chips(found: Contents, source: ChipsSource, config: IngestConfig) -> Contents:
+    """The chips with their splits, from their headers.
+
+    A chip that cannot be opened or lacks a band becomes a reject; one that its split's rule leaves
+    out is counted with what is ignored.
+
+    Raises:
+        DataError: the split would leak.
+        ConfigError: the split's rule cannot decide.
+    """
+    records, places, rejects = locate_chips(found.records, source, config)
+    splits = splits_of(places, [it.split for it in records], config, are_chips=True)
+    placed = Contents(rejects=found.rejects + rejects, ignored=Counter(found.ignored))
+    for record, split in zip(records, splits, strict=True):
+        if isinstance(split, LeftOut):
+            placed.ignored[f"({split})"] += 1
+        else:
+            placed.records.append(record._replace(split=split))
+    return placed
+
+
+def locate_chips(
+    records: Sequence[Record], source: ChipsSource, config: IngestConfig
+) -> tuple[list[Record], Places, list[Reject]]:
+    """The chips that can be opened, where they lie, and the rejects."""
+    kept, parts, rejects = [], [], []
+    sources = [chip_source(record.key, record.uri, source) for record in records]
+    for record, view in zip(
+        records, open_views(sources, source, config.image.bands or ()), strict=True
+    ):
+        if isinstance(view, SceneRejected):
+            rejects.append(scene_reject(view, record.uri))
+        else:
+            kept.append(record)
+            parts.append(places_of(view, [_whole(view)], group=record.group))
+    return kept, all_places(parts), rejects
+
+
+class ChipConverter:
+    """Reads and encodes chips.
+
+    Args:
+        config: of ingest, with a source of chips.
+        source: that source.
+        classes: class names in the order of their indices.
+    """
+
+    def __init__(self, config: IngestConfig, source: ChipsSource, classes: Sequence[str]) -> None:
+        self._source = source
+        self._bands = config.image.bands or ()
+        self._encode = TileEncoder(config.image, classes)
+
+    def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
+        """One outcome for each of `records`, in their order; no chip raises."""
+        for record, read in self.read(records):
+            if isinstance(read, Reject):
+                yield read
+            else:
+                view, tile = read
+                yield self._encode(record, tile, view, TileTruth(), scene=record.group)
+
+    def read(
+        self, records: Sequence[Record]
+    ) -> Iterator[tuple[Record, tuple[View, Tile] | Reject]]:
+        """Each record with its view and pixels, or why there are none."""
+        for record in records:
+            yield record, self._read(record)
+
+    def _read(self, record: Record) -> tuple[View, Tile] | Reject:
+        source = chip_source(record.key, record.uri, self._source)
+        try:
+            view = open_view(source, self._source, self._bands)
+        except SceneRejected as rejected:
+            return scene_reject(rejected, record.uri)
+        tile = read_chip(view)
+        if isinstance(tile, TileReject):
+            return Reject(record.key, record.uri, Reason(tile.reason.value), tile.detail)
+        least = self._source.min_valid_fraction
+        if tile.valid_fraction < least or not tile.valid_fraction:
+            detail = f"{tile.valid_fraction:.1%} of its pixels are valid"
+            reason = Reason(TileRefusal.TOO_LITTLE_VALID.value)
+            return Reject(record.key, record.uri, reason, detail)
+        return view, tile
+
+
+def _whole(view: View) -> TileKey:
+    return TileKey(view.scene.scene_id, Window(0, 0, view.grid.height_px, view.grid.width_px))

@@ -1,0 +1,171 @@
+"""Pixels of class rasters and masks on a scene's grid, and whether the legend knows them all."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from components.ingest.raster_config import ClassRasterLabels, MaskLabels
+from components.ingest.reject import Reason
+from components.raster.errors import DataError
+from components.raster.labels.class_raster import ClassLegend, colour_codes
+from components.raster.labels.palette import check_palette, read_colours
+from components.raster.scene.gdal import READ_ERRORS, opened, reason_of
+from components.raster.scene.probe import open_scene
+from components.raster.scene.rejects import SceneRejected
+from components.raster.scene.scene import BandFile, Scene, SceneSource
+from components.raster.tiles.key import Window
+from components.raster.tiles.reading import read_window
+from components.raster.tiles.valid_mask import Mask
+from components.raster.tiles.view import View, view_on
+
+Codes = npt.NDArray[np.integer]
+#: Pixel codes (H, W) of a window, and where there are any.
+CodesAt = Callable[[Window], tuple[Codes, Mask]]
+#: How to read the codes of a scene's tiles.
+CodesOf = Callable[[View], CodesAt]
+
+_MASKS_KEPT = 4
+
+
+class MaskRejected(DataError):
+    """A scene has no mask that could be laid on it."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
+    """How to read the pixel codes of any scene.
+
+    Raises:
+        DataError: the class raster or the folder of masks cannot be read.
+    """
+    if isinstance(labels, ClassRasterLabels):
+        scene = _raster(labels.path)
+        return lambda view: _by_value(scene, view, labels.band)
+    masks = masks_of(labels)
+
+    def of_scene(view: View) -> CodesAt:
+        mask = mask_of(masks, view)
+        if labels.legend.values:
+            return _by_value(_raster(str(mask)), view, 1)
+        return _by_colour(mask, view)
+
+    return of_scene
+
+
+def masks_of(labels: MaskLabels) -> Mapping[str, Path]:
+    """The masks of a folder, by name without suffix.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    folder = Path(labels.folder)
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}: source.labels.folder must hold a mask for each scene")
+    return {path.stem: path for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def mask_of(masks: Mapping[str, Path], view: View) -> Path:
+    """The mask with the name of a scene's first file. Raises MaskRejected when there is none."""
+    stem = Path(view.bands[0].file.path).stem
+    if stem not in masks:
+        raise MaskRejected(Reason.NO_MASK, f"no mask is called {stem}")
+    return masks[stem]
+
+
+def check_legend(
+    labels: ClassRasterLabels | MaskLabels, masks: Iterable[Path]
+) -> Mapping[str, int]:
+    """How many pixels each undeclared value or colour has; empty where undeclared ones may be.
+
+    Raises:
+        DataError: there are undeclared ones, and `labels.undeclared` says to stop.
+    """
+    if isinstance(labels, MaskLabels) and labels.legend.colours:
+        report = check_palette(masks, labels.legend)
+        if not report.passed and labels.undeclared == "stop":
+            raise DataError(f"{report.text()}\n{_HOW_TO_GO_ON}")
+        return {colour: report.pixels[colour] for colour in report.undeclared}
+    paths = [labels.path] if isinstance(labels, ClassRasterLabels) else map(str, masks)
+    band = labels.band if isinstance(labels, ClassRasterLabels) else 1
+    found = _undeclared_values(paths, band, labels.legend)
+    if found and labels.undeclared == "stop":
+        shown = ", ".join(f"{value} ({count} pixels)" for value, count in found.most_common(10))
+        raise DataError(f"The labels hold values that no class declares: {shown}. {_HOW_TO_GO_ON}")
+    return {str(value): count for value, count in found.items()}
+
+
+_HOW_TO_GO_ON = (
+    "Correct source.labels.legend, or set source.labels.undeclared: ignore to leave them out."
+)
+
+
+def _undeclared_values(paths: Iterable[str], band: int, legend: ClassLegend) -> Counter[int]:
+    counted: Counter[int] = Counter()
+    for path in paths:
+        try:
+            with opened(path) as dataset:
+                nodata = dataset.nodatavals[band - 1]
+                for _, window in dataset.block_windows(band):
+                    values, counts = np.unique(
+                        dataset.read(band, window=window), return_counts=True
+                    )
+                    counted.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        except (*READ_ERRORS, IndexError) as error:
+            raise DataError(f"labels {path} cannot be read: {reason_of(error)}") from error
+        if nodata is not None:
+            counted.pop(int(nodata), None)
+    return Counter({code: count for code, count in counted.items() if code not in legend.codes})
+
+
+def _raster(path: str) -> Scene:
+    try:
+        return open_scene(SceneSource(path, (BandFile(path),)), without_map=True)
+    except SceneRejected as rejected:
+        raise DataError(f"labels {path} cannot be used: {rejected.detail}") from rejected
+
+
+def _by_value(scene: Scene, view: View, band: int) -> CodesAt:
+    placed = view_on(scene, view.grid, band)
+
+    def at(window: Window) -> tuple[Codes, Mask]:
+        pixels, known = read_window(placed, window)
+        if pixels.dtype.kind == "f":
+            known &= np.isfinite(pixels[..., 0])
+            return np.nan_to_num(pixels[..., 0]).astype(np.int64), known
+        return pixels[..., 0].astype(np.int64), known
+
+    return at
+
+
+def _by_colour(mask: Path, view: View) -> CodesAt:
+    shape = (view.grid.height_px, view.grid.width_px)
+    try:
+        found = _colours(mask).shape
+    except DataError as error:
+        raise MaskRejected(Reason.UNREADABLE, str(error)) from error
+    if found != shape:
+        detail = f"{mask} is {found[0]} x {found[1]} pixels, its scene {shape[0]} x {shape[1]}"
+        raise MaskRejected(Reason.MASK_DIFFERS, detail)
+
+    def at(window: Window) -> tuple[Codes, Mask]:
+        inside = window.intersection(Window(0, 0, *shape))
+        codes = np.zeros((window.height, window.width), np.int64)
+        known = np.zeros(codes.shape, np.bool_)
+        where = inside.relative_to(window).slices
+        codes[where], known[where] = _colours(mask)[inside.slices], True
+        return codes, known
+
+    return at
+
+
+@lru_cache(_MASKS_KEPT)
+def _colours(mask: Path) -> Codes:
+    return colour_codes(read_colours(mask))

@@ -1,0 +1,203 @@
+"""The truth of tiles, from whatever labels the source names."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from components.ingest.label_codes import CodesOf, code_reader
+from components.ingest.raster_config import (
+    BoxesTarget,
+    ClassesTarget,
+    ClassTarget,
+    MaskTarget,
+    NumberTarget,
+    ShapeLabels,
+    Target,
+    TiledSource,
+)
+from components.ingest.tile_example import TileTruth
+from components.raster.errors import ConfigError
+from components.raster.labels.class_raster import ClassLegend, encode
+from components.raster.labels.from_shapes import (
+    tile_boxes,
+    tile_class,
+    tile_classes,
+    tile_mask,
+    tile_number,
+)
+from components.raster.labels.rejects import LabelReject
+from components.raster.labels.shapes import PlacedShapes, place_labels
+from components.raster.labels.targets import (
+    MaskPixels,
+    class_of_mask,
+    classes_of_mask,
+    ignore_value,
+)
+from components.raster.labels.vectors import LabelSet, read_labels
+from components.raster.tiles.key import Window
+from components.raster.tiles.valid_mask import Mask
+from components.raster.tiles.view import View
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The truth of one tile: its class, its classes, or what `truth` holds."""
+
+    label: str | None = None
+    labels: tuple[str, ...] | None = None
+    truth: TileTruth = field(default_factory=TileTruth)
+
+
+#: The truth of a tile by its window and its valid pixels; None where the labels tell nothing.
+Truth = Callable[[Window, Mask], Answer | None]
+
+
+@dataclass(frozen=True, eq=False)
+class SceneLabels:
+    """The labels of one scene: its tiles' truth, the shapes in it, and those of no use."""
+
+    truth: Truth
+    shapes: PlacedShapes | None = None
+    rejects: tuple[LabelReject, ...] = ()
+
+
+def read_shapes(source: TiledSource) -> LabelSet | None:
+    """The labels of a source that has shapes."""
+    return read_labels(source.labels) if isinstance(source.labels, ShapeLabels) else None
+
+
+def class_names(source: TiledSource, shapes: LabelSet | None) -> tuple[str, ...]:
+    """The classes that the labels name, sorted, and the background."""
+    found: tuple[str, ...] = ()
+    if shapes is not None:
+        found = shapes.class_names
+    elif source.labels is not None and not isinstance(source.labels, ShapeLabels):
+        found = source.labels.legend.class_names
+    if isinstance(source.target, NumberTarget):
+        return ()
+    background = getattr(source.target, "background", None)
+    return tuple(sorted({*found, *([background] if background else [])}))
+
+
+class Labeller:
+    """Finds the truth of the tiles of each scene.
+
+    Args:
+        source: labels and target.
+        classes: class names in the order of their indices.
+        shapes: from `read_shapes`.
+
+    Raises:
+        DataError: the labels cannot be read.
+        ConfigError: the background is none of the classes.
+    """
+
+    def __init__(
+        self, source: TiledSource, classes: Sequence[str], shapes: LabelSet | None
+    ) -> None:
+        self._labels, self._target, self._shapes = source.labels, source.target, shapes
+        self._classes = tuple(classes)
+        background = getattr(source.target, "background", None)
+        if background is not None and background not in self._classes:
+            raise ConfigError(
+                f"ingest.source.target.background: {background!r} is none of the classes "
+                f"{', '.join(self._classes)}"
+            )
+        labels = source.labels
+        self._codes: CodesOf | None = None
+        if labels is not None and not isinstance(labels, ShapeLabels):
+            self._codes = code_reader(labels)
+
+    def of_scene(self, view: View) -> SceneLabels:
+        """The labels of a view.
+
+        Raises:
+            SceneRejected: the labels cannot be laid on the scene.
+            MaskRejected: the scene's mask is missing, cannot be read, or has another size.
+        """
+        if self._shapes is not None:
+            known = self._classes or self._shapes.class_names
+            shapes, rejects = place_labels(self._shapes, view.grid, known)
+            truth = _ShapeTruth(shapes, self._target, self._classes)
+            return SceneLabels(truth, shapes, rejects)
+        if self._codes is None or self._labels is None or isinstance(self._labels, ShapeLabels):
+            return SceneLabels(lambda window, valid: Answer())
+        pixels = _mask_reader(self._codes, view, self._labels.legend, self._classes)
+        return SceneLabels(_MaskTruth(pixels, self._target, self._classes))
+
+
+def _mask_reader(
+    codes: CodesOf, view: View, legend: ClassLegend, classes: tuple[str, ...]
+) -> Callable[[Window, Mask], MaskPixels]:
+    of_window = codes(view)
+
+    def read(window: Window, valid: Mask) -> MaskPixels:
+        found, known = of_window(window)
+        return encode(found, legend, classes, valid=valid & known).pixels
+
+    return read
+
+
+@dataclass(frozen=True, eq=False)
+class _ShapeTruth:
+    shapes: PlacedShapes
+    target: Target
+    classes: tuple[str, ...]
+
+    def __call__(self, window: Window, valid: Mask) -> Answer | None:
+        target, shapes = self.target, self.shapes
+        if isinstance(target, ClassTarget):
+            return _one_class(tile_class(shapes, window, target.rule), target, self.classes)
+        if isinstance(target, ClassesTarget):
+            found = tile_classes(shapes, window, target.rule, target.min_fraction)
+            return Answer(labels=tuple(self.classes[index] for index in found))
+        if isinstance(target, NumberTarget):
+            number = tile_number(shapes, window, target.rule)
+            return None if number is None else Answer(truth=TileTruth(number=number))
+        if isinstance(target, BoxesTarget):
+            boxes = tile_boxes(
+                shapes,
+                window,
+                min_visible=target.min_visible,
+                point_size_px=target.point_size_px,
+            )
+            return Answer(truth=TileTruth(boxes=boxes))
+        background = None if target.background is None else self.classes.index(target.background)
+        mask = tile_mask(
+            shapes,
+            window,
+            len(self.classes),
+            rule=target.rule,
+            min_fraction=target.min_fraction,
+            background=background,
+            valid=valid,
+        )
+        return _mask(mask, self.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class _MaskTruth:
+    pixels: Callable[[Window, Mask], MaskPixels]
+    target: Target
+    classes: tuple[str, ...]
+
+    def __call__(self, window: Window, valid: Mask) -> Answer | None:
+        mask, target, count = self.pixels(window, valid), self.target, len(self.classes)
+        if isinstance(target, ClassTarget):
+            return _one_class(class_of_mask(mask, count, target.rule), target, self.classes)
+        if isinstance(target, ClassesTarget):
+            found = classes_of_mask(mask, count, target.rule, target.min_fraction)
+            return Answer(labels=tuple(self.classes[index] for index in found))
+        assert isinstance(target, MaskTarget)
+        return _mask(mask, self.classes)
+
+
+def _one_class(index: int | None, target: ClassTarget, classes: tuple[str, ...]) -> Answer | None:
+    label = target.background if index is None else classes[index]
+    return None if label is None else Answer(label=label)
+
+
+def _mask(mask: MaskPixels, classes: tuple[str, ...]) -> Answer | None:
+    """A mask as an answer; one without a single pixel of truth is none."""
+    if (mask == ignore_value(len(classes))).all():
+        return None
+    return Answer(truth=TileTruth(mask=mask))

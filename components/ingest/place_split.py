@@ -1,0 +1,83 @@
+"""The splits of tiles, decided by their places before a pixel is read."""
+
+from collections.abc import Sequence
+
+from components.ingest.config import IngestConfig
+from components.raster.errors import ConfigError
+from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
+from components.raster.spatial.distance import LeakError, refuse_leaks
+from components.raster.spatial.places import Places
+from components.raster.spatial.rules import (
+    Assignment,
+    ByArea,
+    ByGroup,
+    ByScene,
+    ByTile,
+    LeftOut,
+    SplitRule,
+    assign,
+)
+
+Split = str | LeftOut
+
+
+def splits_of(
+    places: Places, given: Sequence[str | None], config: IngestConfig, *, are_chips: bool
+) -> list[Split]:
+    """The split of every tile, or why it has none: the given one, else what the rule says.
+
+    Args:
+        places: the tiles.
+        given: for each, the split that the source gives.
+        config: rule and shares.
+        are_chips: each tile is a file, so that its scene is unknown.
+
+    Raises:
+        LeakError: single tiles would be drawn although some overlap or touch.
+        ConfigError: the rule cannot decide for this source, or leaves out every tile.
+    """
+    if are_chips and isinstance(config.split_by, ByScene):
+        raise ConfigError(
+            "ingest.split_by: a chip does not tell its scene. Split by block, or by group with "
+            "source.group_pattern or a manifest's column."
+        )
+    found: list[Split | None] = list(given)
+    free = [index for index, split in enumerate(given) if split is None]
+    for rule, members in _rules(places, free, config.split_by):
+        assignment = _assigned(places.take(members), rule, config)
+        for index, split, reason in zip(
+            members, assignment.splits, assignment.reasons, strict=True
+        ):
+            found[index] = split if reason is None else reason
+    return [split for split in found if split is not None]
+
+
+def _rules(
+    places: Places, free: Sequence[int], rule: SplitRule | None
+) -> list[tuple[SplitRule, list[int]]]:
+    """Which rule decides for which tiles; without one, groups do where there are any."""
+    if rule is not None:
+        chosen = [(rule, list(free))]
+    else:
+        grouped = [index for index in free if places.groups[index] is not None]
+        single = [index for index in free if places.groups[index] is None]
+        chosen = [(ByGroup(), grouped), (ByTile(), single)]
+    return [(one, members) for one, members in chosen if members]
+
+
+def _assigned(places: Places, rule: SplitRule, config: IngestConfig) -> Assignment:
+    if isinstance(rule, ByTile):
+        try:
+            refuse_leaks(places, insist=rule.insist)
+        except LeakError as error:
+            raise LeakError(
+                f"{error} That is ingest.split_by: {{by: block, block_m: 10000}}, or "
+                "{by: tile, insist: true}."
+            ) from error
+    return assign(places, rule, config.split, areas=_areas(rule))
+
+
+def _areas(rule: SplitRule) -> LabelSet | None:
+    if not isinstance(rule, ByArea):
+        return None
+    return read_labels(VectorLabels(path=rule.path, class_field=rule.field))

@@ -1,0 +1,210 @@
+"""Sources of rasters: chips, scenes and STAC items, what becomes of them and their labels."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from components.ingest.manifest_config import ManifestColumns
+from components.raster.frozen import Frozen
+from components.raster.labels.class_raster import ClassLegend
+from components.raster.labels.targets import Rule
+from components.raster.labels.vectors import VectorLabels
+from components.raster.location import Location
+from components.raster.scene.folders import Layout
+from components.raster.scene.stac import StacQuery
+from components.raster.tiles.tiling import Tiling
+from components.raster.tiles.view import ValidWhen, Warp
+
+Undeclared = Literal["stop", "ignore"]
+
+
+class RasterOptions(Frozen):
+    """How any raster is read. The bands are those of `image.bands`."""
+
+    band_names: tuple[str, ...] = Field(
+        default=(), description="of each file, in order, where the files do not name their bands"
+    )
+    nodata: float | None = Field(
+        default=None, description="stands for no measurement, whatever the files say"
+    )
+    valid_when: ValidWhen = Field(
+        default="all", description="a pixel is valid when all bands, or any band, were measured"
+    )
+    without_map: bool = Field(
+        default=False, description="take rasters without a CRS, in pixel coordinates"
+    )
+    dtype: str | None = Field(
+        default=None, description="of the tiles; bands of differing dtypes need a wider one"
+    )
+    group_pattern: str | None = Field(
+        default=None,
+        description="a regular expression; what its first group finds in a chip's key or a "
+        "scene's id must share one split",
+    )
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _has_a_group(cls, pattern: str | None) -> str | None:
+        if pattern is not None and re.compile(pattern).groups != 1:
+            raise ValueError("needs one group in parentheses")
+        return pattern
+
+    def group_of(self, name: str) -> str | None:
+        """The group of a chip or scene, by its key or id."""
+        found = re.search(self.group_pattern, name) if self.group_pattern else None
+        return found[1] if found else None
+
+
+class ChipsSource(RasterOptions):
+    """Rasters that are the tiles: in class folders, or named by a manifest."""
+
+    kind: Literal["chips"] = "chips"
+    uri: Location = Field(
+        min_length=1, description="folder of class folders, or a .csv, .jsonl or .parquet"
+    )
+    columns: ManifestColumns = Field(default=ManifestColumns(), description="of a manifest")
+    min_valid_fraction: float = Field(
+        default=0.0, ge=0, le=1, description="chips with fewer valid pixels are rejected"
+    )
+
+
+class ShapeLabels(VectorLabels):
+    """Labels as polygons, boxes or points."""
+
+    kind: Literal["shapes"] = "shapes"
+    outside: Literal["reject", "ignore"] = Field(
+        default="reject", description="labels that lie in none of the scenes"
+    )
+
+
+class ClassRasterLabels(Frozen):
+    """Labels as one raster of classes, on any grid."""
+
+    kind: Literal["class_raster"] = "class_raster"
+    path: Location
+    band: int = Field(default=1, ge=1)
+    legend: ClassLegend
+    undeclared: Undeclared = Field(
+        default="stop", description="what values do that the legend lacks"
+    )
+
+    @model_validator(mode="after")
+    def _has_values(self) -> Self:
+        if not self.legend.values:
+            raise ValueError("a class raster needs legend.values")
+        return self
+
+
+class MaskLabels(Frozen):
+    """Labels as an image of classes for each scene, of the same name."""
+
+    kind: Literal["masks"] = "masks"
+    folder: Location
+    legend: ClassLegend
+    undeclared: Undeclared = Field(
+        default="stop", description="what values or colours do that the legend lacks"
+    )
+
+
+Labels = Annotated[ShapeLabels | ClassRasterLabels | MaskLabels, Field(discriminator="kind")]
+
+
+class ClassTarget(Frozen):
+    """One class a tile."""
+
+    to: Literal["class"] = "class"
+    rule: Literal["majority", "centre"] = "majority"
+    background: str | None = Field(
+        default=None, description="class of tiles that have none; null leaves them out"
+    )
+
+
+class ClassesTarget(Frozen):
+    """Several classes a tile, or none."""
+
+    to: Literal["classes"] = "classes"
+    rule: Literal["any", "fraction"] = "any"
+    min_fraction: float = Field(default=0.05, gt=0, le=1, description="for the rule fraction")
+
+
+class NumberTarget(Frozen):
+    """A number a tile, from shapes."""
+
+    to: Literal["number"] = "number"
+    rule: Literal["mean", "centre", "count"] = "mean"
+
+
+class BoxesTarget(Frozen):
+    """Objects in a tile, from shapes."""
+
+    to: Literal["boxes"] = "boxes"
+    min_visible: float = Field(default=0.25, ge=0, le=1, description="share of an object's ground")
+    point_size_px: float | None = Field(default=None, gt=0, description="side of a point's box")
+
+
+class MaskTarget(Frozen):
+    """A class for every pixel of a tile."""
+
+    to: Literal["mask"] = "mask"
+    rule: Rule = Field(default="centre", description="which shape a pixel gets")
+    min_fraction: float = Field(default=0.5, gt=0, le=1, description="for the rule fraction")
+    background: str | None = Field(
+        default=None, description="class of ground that no shape covers; null: no truth there"
+    )
+
+
+Target = Annotated[
+    ClassTarget | ClassesTarget | NumberTarget | BoxesTarget | MaskTarget,
+    Field(discriminator="to"),
+]
+
+
+class TiledSource(RasterOptions):
+    """Scenes that are cut into tiles."""
+
+    tiling: Tiling = Tiling()
+    warp: Warp | None = Field(default=None, description="another grid; not set: the scene's own")
+    area: Location | None = Field(
+        default=None, description="polygons (GeoJSON, GeoPackage): tiles elsewhere are left out"
+    )
+    labels: Labels | None = Field(default=None, description="not set: tiles without truth")
+    target: Target = ClassTarget()
+
+    @model_validator(mode="after")
+    def _labels_tell_the_target(self) -> Self:
+        pixels = isinstance(self.labels, ClassRasterLabels | MaskLabels)
+        if pixels and isinstance(self.target, NumberTarget | BoxesTarget):
+            raise ValueError(f"target {self.target.to} needs labels of kind shapes")
+        reads = isinstance(self.target, NumberTarget) and self.target.rule != "count"
+        if reads and isinstance(self.labels, ShapeLabels) and self.labels.number_field is None:
+            raise ValueError("target number needs labels.number_field, or the rule count")
+        coloured = isinstance(self.labels, MaskLabels) and self.labels.legend.colours
+        if coloured and self.warp is not None:
+            raise ValueError("masks of colours cannot be warped; leave warp out")
+        return self
+
+
+class ScenesSource(TiledSource):
+    """Scenes in a folder, or one file."""
+
+    kind: Literal["scenes"] = "scenes"
+    uri: Location = Field(min_length=1, description="a folder of scenes, or one file")
+    layout: Layout = Field(
+        default="file", description="each file is a scene, or each folder with a file for a band"
+    )
+    suffixes: tuple[str, ...] = Field(
+        default=(".tif", ".tiff", ".jp2", ".img"), description="of the files that are scenes"
+    )
+
+
+class StacSource(TiledSource):
+    """Scenes that a STAC item collection, catalogue or API names."""
+
+    kind: Literal["stac"] = "stac"
+    query: StacQuery
+
+    @property
+    def uri(self) -> str:
+        """Where the items come from."""
+        return self.query.source

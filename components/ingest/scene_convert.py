@@ -1,0 +1,110 @@
+"""From parts of scenes to examples, in a worker."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from components.ingest.config import IngestConfig
+from components.ingest.convert import Converted, Ignored
+from components.ingest.label_codes import MaskRejected
+from components.ingest.labelling import Answer, Labeller, Truth, read_shapes
+from components.ingest.raster_config import TiledSource
+from components.ingest.record import Record
+from components.ingest.reject import Reason, Reject
+from components.ingest.scene_part import ScenePart
+from components.ingest.scenes import plan_of, read_area
+from components.ingest.tile_example import TileEncoder
+from components.ingest.views import open_view, scene_reject
+from components.raster.scene.rejects import SceneRejected
+from components.raster.scene.scene import SceneSource
+from components.raster.tiles.reading import read_tiles
+from components.raster.tiles.tile import Tile, TileReject
+from components.raster.tiles.tiling import TilePlan
+from components.raster.tiles.view import View
+
+_SCENES_KEPT = 8
+#: A tile without a single valid pixel is never an example.
+_LEAST_VALID = 1e-12
+#: Under which name tiles without truth are counted.
+NO_TRUTH = "(no_truth)"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTile:
+    """A tile with its truth."""
+
+    record: Record
+    tile: Tile
+    view: View
+    answer: Answer
+
+
+@dataclass(frozen=True, eq=False)
+class _Open:
+    view: View
+    plan: TilePlan
+    truth: Truth
+
+
+class SceneConverter:
+    """Reads, labels and encodes the tiles of parts of scenes.
+
+    Args:
+        config: of ingest, with a source of scenes.
+        source: that source.
+        classes: class names in the order of their indices.
+    """
+
+    def __init__(self, config: IngestConfig, source: TiledSource, classes: Sequence[str]) -> None:
+        self._source, self._bands = source, config.image.bands or ()
+        self._area = read_area(source)
+        self._labeller = Labeller(source, classes, read_shapes(source))
+        self._encode = TileEncoder(config.image, classes)
+        self._open = lru_cache(_SCENES_KEPT)(self._opened)
+
+    def convert(self, parts: Sequence[ScenePart]) -> Iterator[Converted | Reject | Ignored]:
+        """One outcome for each tile of the parts that has a split; no tile raises."""
+        for part in parts:
+            for item in self.read(part):
+                if isinstance(item, LabelledTile):
+                    scene = part.source.scene_id
+                    yield self._encode(item.record, item.tile, item.view, item.answer.truth, scene)
+                else:
+                    yield item
+
+    def read(self, part: ScenePart) -> Iterator[LabelledTile | Reject | Ignored]:
+        """The tiles of a part before they are encoded."""
+        try:
+            scene = self._open(part.source)
+        except SceneRejected as rejected:
+            yield scene_reject(rejected, part.uri)
+            return
+        except MaskRejected as rejected:
+            yield Reject(part.source.scene_id, part.uri, rejected.reason, rejected.detail)
+            return
+        splits = part.split_by_key(scene.plan)
+        least = max(self._source.tiling.min_valid_fraction, _LEAST_VALID)
+        for tile in read_tiles(scene.view, part.part_of(scene.plan), min_valid_fraction=least):
+            key = str(tile.key)
+            if key not in splits:
+                continue
+            if isinstance(tile, TileReject):
+                yield Reject(key, part.uri, Reason(tile.reason.value), tile.detail)
+            else:
+                yield self._labelled(tile, part, scene, splits[key])
+
+    def _labelled(
+        self, tile: Tile, part: ScenePart, scene: _Open, split: str
+    ) -> LabelledTile | Ignored:
+        answer = scene.truth(tile.key.window, tile.valid)
+        if answer is None:
+            return Ignored(NO_TRUTH)
+        group = self._source.group_of(part.source.scene_id)
+        record = Record(str(tile.key), part.uri, answer.label, answer.labels, split, group)
+        return LabelledTile(record, tile, scene.view, answer)
+
+    def _opened(self, named: SceneSource) -> _Open:
+        view = open_view(named, self._source, self._bands)
+        return _Open(
+            view, plan_of(view, self._source, self._area), self._labeller.of_scene(view).truth
+        )

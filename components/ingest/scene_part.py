@@ -1,0 +1,112 @@
+"""What a worker takes of a scene: a range of its blocks, written into the listing."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import Any
+
+from components.raster.example import SPLITS
+from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.tiles.parts import PlanPart
+from components.raster.tiles.tiling import TilePlan
+
+_LEFT_OUT = "-"
+_LETTERS = {split[0]: split for split in ("train", "eval")} | {"s": "test"}
+_LETTER_OF: Mapping[str | None, str] = {
+    **{split: letter for letter, split in _LETTERS.items()},
+    None: _LEFT_OUT,
+}
+
+
+@dataclass(frozen=True)
+class ScenePart:
+    """Half-open ranges of the rows and columns of a scene's tiles, and the split of each tile.
+
+    Attributes:
+        splits: a letter for each tile of the part, by rows; those left out have none to read.
+    """
+
+    source: SceneSource
+    rows: tuple[int, int]
+    cols: tuple[int, int]
+    splits: str
+
+    @classmethod
+    def of(cls, source: SceneSource, part: PlanPart, splits: Sequence[str | None]) -> "ScenePart":
+        """A part of a plan with its tiles' splits, None for those that are left out."""
+        return cls(
+            source,
+            (part.rows.start, part.rows.stop),
+            (part.cols.start, part.cols.stop),
+            "".join(_LETTER_OF[split] for split in splits),
+        )
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that will be examples or rejects."""
+        return len(self.splits) - self.splits.count(_LEFT_OUT)
+
+    @property
+    def uri(self) -> str:
+        """Where the scene lies: its first file."""
+        return self.source.files[0].path
+
+    def part_of(self, plan: TilePlan) -> PlanPart:
+        """The same part of the scene's plan."""
+        return PlanPart(plan, range(*self.rows), range(*self.cols))
+
+    def split_by_key(self, plan: TilePlan) -> dict[str, str]:
+        """The split of each tile that has one, by the text of its key."""
+        keys = self.part_of(plan).keys()
+        pairs = zip(keys, self.splits, strict=True)
+        return {str(key): _LETTERS[letter] for key, letter in pairs if letter != _LEFT_OUT}
+
+    def to_row(self) -> list[Any]:
+        """The part as JSON takes it."""
+        return [asdict(self.source), self.rows, self.cols, self.splits]
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> "ScenePart":
+        """The inverse of `to_row`."""
+        fields, rows, cols, splits = row
+        files = tuple(
+            BandFile(file["path"], tuple(file["band_names"]), tuple(file["common_names"]))
+            for file in fields["files"]
+        )
+        source = SceneSource(**{**fields, "files": files})
+        return cls(source, tuple(rows), tuple(cols), splits)
+
+
+def part_lines(parts: Sequence[ScenePart], shards: int) -> Iterator[bytes]:
+    """One line of JSON for each shard: parts of about as many tiles, of places far apart."""
+    mixed = sorted(parts, key=_mixed)
+    total = sum(part.tiles for part in mixed)
+    rows: list[list[Any]] = []
+    shard = taken = 0
+    for place, part in enumerate(mixed):
+        rows.append(part.to_row())
+        taken += part.tiles
+        others = len(mixed) - place - 1
+        full = taken * shards >= (shard + 1) * total or others == shards - shard - 1
+        if full and shard < shards - 1:
+            yield _line(rows)
+            rows, shard = [], shard + 1
+    yield _line(rows)
+
+
+def parts_of(line: bytes) -> list[ScenePart]:
+    """The inverse of `part_lines` for one shard."""
+    return [ScenePart.from_row(row) for row in json.loads(line)]
+
+
+def _line(rows: Sequence[Any]) -> bytes:
+    return json.dumps(rows, separators=(",", ":")).encode() + b"\n"
+
+
+def _mixed(part: ScenePart) -> bytes:
+    name = f"{part.source.scene_id}\0{part.rows}\0{part.cols}"
+    return blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+assert set(_LETTERS.values()) == set(SPLITS)

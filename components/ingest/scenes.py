@@ -1,0 +1,249 @@
+"""Scenes: found, opened and cut into tiles on paper, before a pixel is read."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import shapely
+
+from components.ingest.config import IngestConfig
+from components.ingest.label_codes import MaskRejected, check_legend, mask_of, masks_of
+from components.ingest.labelling import Labeller, SceneLabels, class_names, read_shapes
+from components.ingest.layout import shard_count
+from components.ingest.place_split import splits_of
+from components.ingest.raster_config import (
+    ClassRasterLabels,
+    MaskLabels,
+    ScenesSource,
+    ShapeLabels,
+    StacSource,
+    TiledSource,
+)
+from components.ingest.record import Listing
+from components.ingest.reject import Reason, Reject
+from components.ingest.scene_part import ScenePart
+from components.ingest.views import open_views, scene_reject
+from components.raster.errors import ConfigError, DataError
+from components.raster.labels.rejects import LabelReject
+from components.raster.labels.shapes import labels_nowhere
+from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
+from components.raster.location import is_remote
+from components.raster.scene.folders import check_ids, find_scenes
+from components.raster.scene.rejects import SceneRejected
+from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.scene.stac import find_stac_scenes
+from components.raster.spatial.places import Places, all_places, places_of
+from components.raster.spatial.rules import LeftOut
+from components.raster.tiles.areas import area_in_pixels
+from components.raster.tiles.key import TileKey
+from components.raster.tiles.parts import plan_parts
+from components.raster.tiles.tiling import TilePlan, plan_tiles
+from components.raster.tiles.view import View
+
+_TILES_A_PART = 512
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedScene:
+    """A scene that can be used: its view, its tiles and where they lie."""
+
+    source: SceneSource
+    view: View
+    plan: TilePlan
+    places: Places
+
+    @property
+    def uri(self) -> str:
+        """Where the scene lies: its first file."""
+        return self.source.files[0].path
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedScenes:
+    """All scenes of a source, their labels, and what could not be used."""
+
+    scenes: tuple[PlannedScene, ...]
+    labels: tuple[SceneLabels, ...]
+    rejects: tuple[Reject, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def places(self) -> Places:
+        """The places of all tiles, scene by scene."""
+        return all_places(scene.places for scene in self.scenes)
+
+
+def name_scenes(source: TiledSource) -> tuple[list[SceneSource], list[Reject]]:
+    """The scenes that a folder or a catalogue names; no raster is opened.
+
+    Raises:
+        DataError: the source cannot be read, or gives two scenes one id.
+    """
+    rejects: list[Reject] = []
+    if isinstance(source, StacSource):
+        found = find_stac_scenes(source.query)
+        sources = list(found.sources)
+        rejects = [scene_reject(rejected, source.uri) for rejected in found.rejects]
+    elif isinstance(source, ScenesSource) and is_remote(source.uri):
+        name = PurePosixPath(source.uri.partition("://")[2]).stem
+        sources = [SceneSource(name, (BandFile(source.uri, source.band_names),))]
+    else:
+        assert isinstance(source, ScenesSource)
+        sources = list(
+            find_scenes(
+                source.uri,
+                layout=source.layout,
+                band_names=source.band_names,
+                suffixes=source.suffixes,
+            )
+        )
+    check_ids(sources)
+    return sources, rejects
+
+
+def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:
+    """Opens the headers of all scenes, lays their labels on them and plans their tiles.
+
+    Raises:
+        DataError: the source or its labels cannot be read, or masks hold undeclared classes.
+        ConfigError: the area or the background cannot be used.
+    """
+    sources, rejects = name_scenes(source)
+    shapes = read_shapes(source)
+    classes = config.classes or class_names(source, shapes)
+    labeller, area = Labeller(source, classes, shapes), read_area(source)
+    scenes, labels = [], []
+    views = open_views(sources, source, config.image.bands or ())
+    for named, view in zip(sources, views, strict=True):
+        uri = named.files[0].path
+        try:
+            if isinstance(view, SceneRejected):
+                raise view
+            planned = _planned(named, view, source, area)
+            labels.append(labeller.of_scene(view))
+            scenes.append(planned)
+        except SceneRejected as rejected:
+            rejects.append(scene_reject(rejected, uri))
+        except MaskRejected as rejected:
+            rejects.append(Reject(named.scene_id, uri, rejected.reason, rejected.detail))
+    _check_legend(source, scenes)
+    rejects += _label_rejects(source, shapes, labels)
+    return PlannedScenes(tuple(scenes), tuple(labels), tuple(rejects), classes)
+
+
+def list_scenes(config: IngestConfig, source: TiledSource) -> Listing:
+    """The parts of all scenes that workers take, and the split of every tile.
+
+    Raises:
+        DataError: no scene can be used, or the split would leak.
+        ConfigError: something that the configuration names cannot be used.
+    """
+    planned = plan_scenes(config, source)
+    if not planned.scenes:
+        first = f" (such as {planned.rejects[0].detail})" if planned.rejects else ""
+        raise DataError(
+            f"no scene in {config.source.uri} can be used: {len(planned.rejects)} rejects{first}"
+        )
+    places = planned.places
+    splits = splits_of(places, [None] * len(places), config, are_chips=False)
+    ignored = Counter(f"({split})" for split in splits if isinstance(split, LeftOut))
+    return Listing(
+        records=(),
+        rejects=tuple(sorted(planned.rejects, key=lambda reject: reject.key)),
+        ignored=dict(sorted(ignored.items())),
+        classes=planned.classes,
+        parts=tuple(_parts(planned.scenes, splits, config.shards)),
+    )
+
+
+def read_area(source: TiledSource) -> tuple[shapely.Geometry, str] | None:
+    """The area of interest and its CRS.
+
+    Raises:
+        DataError: it cannot be read.
+        ConfigError: it holds no polygon.
+    """
+    if source.area is None:
+        return None
+    found = read_labels(VectorLabels(path=source.area))
+    area = shapely.union_all(found.geometries)
+    if not area.area:
+        raise ConfigError(f"ingest.source.area: {source.area} holds no polygon")
+    return area, found.crs
+
+
+def plan_of(view: View, source: TiledSource, area: tuple[shapely.Geometry, str] | None) -> TilePlan:
+    """The tiles of a view, the same in the listing and in every worker.
+
+    Raises:
+        SceneRejected: there are none.
+    """
+    scene_id, inside = view.scene.scene_id, None
+    if area is not None:
+        inside = area_in_pixels(scene_id, view.grid, area[0], area[1])
+    return plan_tiles(scene_id, view.grid, source.tiling, area=inside)
+
+
+def _planned(
+    named: SceneSource,
+    view: View,
+    source: TiledSource,
+    area: tuple[shapely.Geometry, str] | None,
+) -> PlannedScene:
+    plan = plan_of(view, source, area)
+    group = source.group_of(named.scene_id)
+    return PlannedScene(named, view, plan, places_of(view, plan.keys(), group=group))
+
+
+def _check_legend(source: TiledSource, scenes: Sequence[PlannedScene]) -> None:
+    if isinstance(source.labels, MaskLabels) and scenes:
+        masks = masks_of(source.labels)
+        check_legend(source.labels, [mask_of(masks, scene.view) for scene in scenes])
+    elif isinstance(source.labels, ClassRasterLabels):
+        check_legend(source.labels, [Path(source.labels.path)])
+
+
+def _label_rejects(
+    source: TiledSource, shapes: LabelSet | None, labels: Sequence[SceneLabels]
+) -> list[Reject]:
+    """Labels that were left out, each once whatever the number of scenes."""
+    if shapes is None:
+        return []
+    found = [*shapes.rejects, *(reject for scene in labels for reject in scene.rejects)]
+    if isinstance(source.labels, ShapeLabels) and source.labels.outside == "reject":
+        known = {reject.number for reject in found}
+        nowhere = labels_nowhere(shapes, (it.shapes for it in labels if it.shapes is not None))
+        found += [reject for reject in nowhere if reject.number not in known]
+    unique: dict[int, LabelReject] = {}
+    for reject in found:
+        unique.setdefault(reject.number, reject)
+    return [
+        Reject(
+            f"{PurePosixPath(reject.source).name}#{reject.number}",
+            reject.source,
+            Reason(reject.reason.value),
+            reject.detail,
+        )
+        for reject in unique.values()
+    ]
+
+
+def _parts(
+    scenes: Sequence[PlannedScene], splits: Sequence[str | LeftOut], shards: int | None
+) -> Iterable[ScenePart]:
+    """Ranges of blocks of each scene, more of them than shards."""
+    edges = np.cumsum([0] + [len(scene.places) for scene in scenes]).tolist()
+    total, wanted = edges[-1], shard_count(edges[-1], shards)
+    for scene, (first, last) in zip(scenes, pairwise(edges), strict=True):
+        own: dict[TileKey, str | None] = {
+            key: None if isinstance(split, LeftOut) else split
+            for key, split in zip(scene.places.keys, splits[first:last], strict=True)
+        }
+        count = max(-(-len(own) // _TILES_A_PART), -(-wanted * len(own) // total), 1)
+        for part in plan_parts(scene.plan, count, scene.view.block_shape):
+            letters = list(map(own.__getitem__, part.keys()))
+            if any(letters):
+                yield ScenePart.of(scene.source, part, letters)

@@ -1,0 +1,144 @@
+"""Tiles as tf.Examples: payload, geography, statistics and truth."""
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from components.ingest.convert import Converted
+from components.ingest.encode import (
+    bytes_entry,
+    features_message,
+    float_entry,
+    int_entry,
+    record_entries,
+)
+from components.ingest.record import Record
+from components.ingest.reject import Reason, Reject
+from components.raster import example
+from components.raster.image import ImageSpec
+from components.raster.labels.targets import Boxes, MaskPixels
+from components.raster.payload import encode_payload
+from components.raster.tiles.tile import Tile, band_statistics
+from components.raster.tiles.view import View
+
+
+@dataclass(frozen=True, eq=False)
+class TileTruth:
+    """What a model should answer for a tile, beside the classes that its record carries."""
+
+    number: float | None = None
+    mask: MaskPixels | None = None
+    boxes: Boxes | None = None
+
+
+class TileEncoder:
+    """Encodes tiles of the bands that a model sees.
+
+    Args:
+        image: the bounds that the served graph keeps, and the names of the bands: those under
+            which they were asked for, so that `red` is called so whatever the sensor calls it.
+        classes: class names in the order of their indices.
+    """
+
+    def __init__(self, image: ImageSpec, classes: Sequence[str]) -> None:
+        self._image = image
+        self._names = tuple(classes)
+        self._indices = {name: index for index, name in enumerate(classes)}
+
+    def __call__(
+        self, record: Record, tile: Tile, view: View, truth: TileTruth, scene: str | None
+    ) -> Converted | Reject:
+        """The example of a tile, or its reject where the served graph would refuse it.
+
+        Args:
+            record: key, classes, slices and the tile's split.
+            tile: pixels and place.
+            view: whose tile it is.
+            truth: beside the record's classes.
+            scene: the id to write, if any.
+        """
+        bands = self._image.bands or tuple(band.name for band in view.bands)
+        if tile.pixels.size > self._image.max_pixels:
+            detail = f"{tile.pixels.size:,} samples, over image.max_pixels"
+            return Reject(record.key, record.uri, Reason.TOO_MANY_PIXELS, detail)
+        payload = encode_payload(tile.pixels, bands, None if tile.valid.all() else tile.valid)
+        if len(payload) > self._image.max_bytes:
+            detail = f"a payload of {len(payload):,} bytes, over image.max_bytes"
+            return Reject(record.key, record.uri, Reason.TOO_MANY_BYTES, detail)
+        digest = hashlib.sha256(payload).digest()
+        entries = [
+            bytes_entry(example.ENCODED, payload),
+            bytes_entry(example.SHA256, digest.hex().encode()),
+            bytes_entry(example.KEY, _utf8(record.key)),
+            *_pixel_entries(tile, bands),
+            *_place_entries(tile),
+            *_scene_entries(view, scene),
+            *record_entries(record, self._indices),
+            *self._truth_entries(truth),
+        ]
+        assert record.split is not None
+        return Converted(record, record.split, digest, features_message(entries))
+
+    def _truth_entries(self, truth: TileTruth) -> Iterator[bytes]:
+        if truth.number is not None:
+            yield float_entry(example.NUMBER, truth.number)
+        if truth.mask is not None:
+            yield bytes_entry(example.MASK_ENCODED, mask_png(truth.mask))
+            yield bytes_entry(example.MASK_FORMAT, b"png")
+        if truth.boxes is not None:
+            for name, edges in zip(example.BOX_EDGES, truth.boxes.edges_px.T, strict=True):
+                yield float_entry(name, *edges.tolist())
+            indices = truth.boxes.classes.tolist()
+            yield int_entry(example.OBJECT_LABEL, *indices)
+            names = (self._names[index].encode() for index in indices)
+            yield bytes_entry(example.OBJECT_LABEL_TEXT, *names)
+
+
+def mask_png(mask: MaskPixels) -> bytes:
+    """A mask as a gray PNG of 8 or 16 bits."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(mask)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _pixel_entries(tile: Tile, bands: Sequence[str]) -> Iterator[bytes]:
+    height, width, channels = tile.pixels.shape
+    yield bytes_entry(example.FORMAT, example.TILE_FORMAT.encode())
+    yield int_entry(example.HEIGHT, height)
+    yield int_entry(example.WIDTH, width)
+    yield int_entry(example.CHANNELS, channels)
+    yield bytes_entry(example.BANDS, *(band.encode() for band in bands))
+    yield float_entry(example.VALID_FRACTION, tile.valid_fraction)
+    found = band_statistics(tile.pixels, tile.valid)
+    for band, mean, stddev in zip(bands, found.mean, found.stddev, strict=True):
+        yield float_entry(example.mean_of_band(band), mean)
+        yield float_entry(example.stddev_of_band(band), stddev)
+
+
+def _place_entries(tile: Tile) -> Iterator[bytes]:
+    transform = " ".join(repr(float(number)) for number in tile.transform[:6])
+    yield bytes_entry(example.TRANSFORM, transform.encode())
+    yield float_entry(example.BOUNDS, *tile.bounds)
+    if tile.crs is not None:
+        yield bytes_entry(example.CRS, tile.crs.encode())
+        yield float_entry(example.LONGITUDE, tile.lonlat[0])
+        yield float_entry(example.LATITUDE, tile.lonlat[1])
+    if tile.grid.is_metric:
+        yield float_entry(example.GSD_M, tile.grid.gsd[0])
+
+
+def _scene_entries(view: View, scene: str | None) -> Iterator[bytes]:
+    if scene is not None:
+        yield bytes_entry(example.SCENE, _utf8(scene))
+    if view.scene.acquired:
+        yield bytes_entry(example.DATE, view.scene.acquired[:10].encode())
+    if view.scene.sensor:
+        yield bytes_entry(example.SENSOR, view.scene.sensor.encode())
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,64 @@
+"""From the names of rasters to views of them, the same in the listing and in every worker."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from components.ingest.raster_config import RasterOptions, TiledSource
+from components.ingest.reject import Reason, Reject
+from components.raster.payload import SAMPLE_TYPES
+from components.raster.scene.probe import open_scene
+from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.tiles.view import View, view_scene
+
+_HEADER_READERS = 8
+
+
+def chip_source(key: str, uri: str, options: RasterOptions) -> SceneSource:
+    """A chip as a scene of one file."""
+    return SceneSource(key, (BandFile(uri, options.band_names),))
+
+
+def open_view(source: SceneSource, options: RasterOptions, bands: Sequence[str]) -> View:
+    """The wanted bands of a scene on the wanted grid; headers only.
+
+    Raises:
+        SceneRejected: the scene cannot be used.
+    """
+    wanted = tuple(bands)
+    scene = open_scene(
+        source, wanted=wanted, without_map=options.without_map, nodata=options.nodata
+    )
+    warp = options.warp if isinstance(options, TiledSource) else None
+    view = view_scene(scene, wanted, warp=warp, dtype=options.dtype, valid_when=options.valid_when)
+    if view.dtype not in SAMPLE_TYPES:
+        raise SceneRejected(
+            source.scene_id,
+            SceneRefusal.UNSUPPORTED_DTYPE,
+            f"tiles of {view.dtype} have no payload; {', '.join(SAMPLE_TYPES)} have. "
+            "Convert it first (gdal_translate -ot Float32).",
+        )
+    return view
+
+
+def open_views(
+    sources: Sequence[SceneSource], options: RasterOptions, bands: Sequence[str]
+) -> Iterator[View | SceneRejected]:
+    """The view of each source or why there is none, in their order; several at a time."""
+    with ThreadPoolExecutor(_HEADER_READERS) as pool:
+        yield from pool.map(partial(_outcome, options=options, bands=bands), sources)
+
+
+def scene_reject(rejected: SceneRejected, uri: str) -> Reject:
+    """A scene's refusal among the rejects."""
+    return Reject(rejected.scene_id, uri, Reason(rejected.reason.value), rejected.detail)
+
+
+def _outcome(
+    source: SceneSource, options: RasterOptions, bands: Sequence[str]
+) -> View | SceneRejected:
+    try:
+        return open_view(source, options, bands)
+    except SceneRejected as rejected:
+        return rejected
