@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from components.raster.example import ENCODED
 from serving.contract import Contract
-from serving.decode import decode_images
+from serving.inputs import model_input
 from serving.names import (
     BYTES_INPUT,
     BYTES_SIGNATURE,
@@ -33,7 +33,7 @@ class Signature:
 def signatures(
     model: Callable[[tf.Tensor], tf.Tensor], contract: Contract
 ) -> tuple[Signature, ...]:
-    """The two signatures over a model from uint8 [N, H, W, 3] to logits [N, K].
+    """The two signatures over a model from pixels [N, H, W, C] (`serving.inputs`) to logits [N, K].
 
     Both answer `class` string [N], `probabilities` float32 [N, K], and `classes` string [N, K],
     the names of the probabilities, the same in each row.
@@ -43,7 +43,7 @@ def signatures(
 
     @tf.function(input_signature=[images], autograph=False)  # traced once for both signatures
     def from_bytes(image_bytes: tf.Tensor) -> Answer:
-        return answer(model(decode_images(image_bytes, contract.image)), contract.classes)
+        return answer(model(model_input(image_bytes, contract.image)), contract.classes)
 
     def from_examples(examples: tf.Tensor) -> Answer:
         spec = {ENCODED: tf.io.FixedLenFeature([], tf.string)}

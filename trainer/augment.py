@@ -33,13 +33,14 @@ class RandomQuarterTurn(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
-def augmentation(shape: tuple[int, int, int]) -> Callable[[Any], Any]:
+def augmentation(shape: tuple[int, int, int], dtype: str) -> Callable[[Any], Any]:
     """Flips, and quarter turns where the image (H, W, C) is square; pixels [N, H, W, C] to same."""
+    # Keras' "horizontal_and_vertical" does both or neither; a layer for each decides for itself.
     layers: list[keras.layers.Layer] = [
-        keras.layers.RandomFlip("horizontal_and_vertical", dtype="uint8")
+        keras.layers.RandomFlip(axis, dtype=dtype) for axis in ("horizontal", "vertical")
     ]
     if shape[0] == shape[1]:
-        layers.append(RandomQuarterTurn(dtype="uint8"))
+        layers.append(RandomQuarterTurn(dtype=dtype))
 
     def apply(pixels: Any) -> Any:
         for layer in layers:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from components.raster.frozen import Frozen
+from components.raster.location import Location
 
 
 class StrategyName(StrEnum):
@@ -39,9 +40,14 @@ class Backbone(Frozen):
     arguments: dict[str, Any] = Field(
         default_factory=dict, description="Further arguments of the constructor, such as alpha."
     )
-    weights: str | None = Field(
+    weights: Literal["imagenet"] | Location | None = Field(
         default="imagenet",
         description="imagenet (downloaded), a local weights file without the top, or none.",
+    )
+    rgb: tuple[str, str, str] = Field(
+        default=("red", "green", "blue"),
+        description="Rasters: the bands that take the weights of red, green and blue, if they are "
+        "among image.bands; others take the mean of the three.",
     )
     trainable: Literal["frozen", "all"] = "frozen"
     dropout: float = Field(default=0.5, ge=0, lt=1)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from components.raster.errors import DataError
 from components.raster.example import ENCODED, LABEL
 from components.raster.image import ImageSpec
-from serving.decode import decode_images
+from serving.inputs import model_input
 
 CLASSES_FILE = "classes.json"
 _READ_BATCH = 256
@@ -98,8 +98,8 @@ class Streamed:
         return self._decoded(_endless(one_epoch, first_epoch))
 
     def once(self, batch_size: int, multiple_of: int = 1) -> tf.data.Dataset:
-        records = _records(tf.data.Dataset.from_tensor_slices(list(self.files)))
-        return self._decoded(records.take(_whole(self.examples, multiple_of)).batch(batch_size))
+        whole = records(self.files).take(_whole(self.examples, multiple_of))
+        return self._decoded(whole.batch(batch_size))
 
     def _decoded(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
         return serialized.map(
@@ -152,7 +152,7 @@ def count_labels(files: Sequence[str], classes: int) -> tuple[int, ...]:
     spec = {LABEL: tf.io.FixedLenFeature([], tf.int64)}
     counts = np.zeros(classes, np.int64)
     try:
-        for batch in _records(tf.data.Dataset.from_tensor_slices(list(files))).batch(_READ_BATCH):
+        for batch in records(files).batch(_READ_BATCH):
             labels = tf.io.parse_example(batch, spec)[LABEL].numpy()
             if labels.min() < 0 or labels.max() >= classes:
                 raise DataError(
@@ -182,10 +182,10 @@ def open_source(
 ) -> Source:
     """The examples in memory where the decoded images fit, else streamed; None sets no limit."""
     streamed = Streamed(files, examples, image, shuffle_buffer)
-    size = examples * int(np.prod(image.shape))
+    size = examples * int(np.prod(image.shape)) * np.dtype(image.pixel_type).itemsize
     if cache_limit_bytes is not None and size > cache_limit_bytes:
         return streamed
-    inputs = np.empty((examples, *image.shape), np.uint8)
+    inputs = np.empty((examples, *image.shape), image.pixel_type)
     labels = np.empty(examples, np.int64)
     at = 0
     for pixels, label in streamed.once(_READ_BATCH):
@@ -195,7 +195,7 @@ def open_source(
 
 
 def decode_batch(serialized: tf.Tensor, image: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
-    """Serialized examples [B] to (uint8 [B, H, W, 3], int64 [B])."""
+    """Serialized examples [B] to (pixels [B, H, W, C], int64 [B])."""
     features = tf.io.parse_example(
         serialized,
         {
@@ -203,7 +203,12 @@ def decode_batch(serialized: tf.Tensor, image: ImageSpec) -> tuple[tf.Tensor, tf
             LABEL: tf.io.FixedLenFeature([], tf.int64),
         },
     )
-    return decode_images(features[ENCODED], image), features[LABEL]
+    return model_input(features[ENCODED], image), features[LABEL]
+
+
+def records(files: Sequence[str]) -> tf.data.Dataset:
+    """The serialized examples of TFRecord files: string []."""
+    return _records(tf.data.Dataset.from_tensor_slices(list(files)))
 
 
 def _whole(examples: int, multiple_of: int) -> int:

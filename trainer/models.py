@@ -13,7 +13,10 @@ import keras
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from trainer.augment import augmentation
+from trainer.bands import BandScale
 from trainer.config import Backbone, Model, SmallCnn
+from trainer.standardise import Standardise
+from trainer.stem import for_bands
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +24,7 @@ class Classifier:
     """A model in two parts, so that a body that does not learn can be run once over the data.
 
     Attributes:
-        body: uint8 [N, H, W, 3] to float features [N, D]; normalises the pixels itself.
+        body: pixels [N, H, W, C] (`serving.inputs`) to float features [N, D]; scales them itself.
         head: features [N, D] to logits [N, K].
         augment: whether training shows flipped and turned images.
     """
@@ -41,24 +44,30 @@ class Classifier:
 
     def trained(self) -> keras.Model:
         """Pixels to logits with the augmentation in front; shares the weights of `served`."""
-        layers = augmentation(self.body.input_shape[1:]) if self.augment else lambda pixels: pixels
-        return self._chained(layers, "trained")
+        pixels = self.body.input
+        front = augmentation(pixels.shape[1:], pixels.dtype) if self.augment else lambda x: x
+        return self._chained(front, "trained")
 
     def _chained(self, front: Callable[[Any], Any], name: str) -> keras.Model:
-        pixels = keras.Input(self.body.input_shape[1:], dtype="uint8", name="pixels")
+        pixels = keras.Input(self.body.input.shape[1:], dtype=self.body.input.dtype, name="pixels")
         return keras.Model(pixels, self.head(self.body(front(pixels))), name=name)
 
 
-def build_classifier(model: Model, image: ImageSpec, classes: int) -> Classifier:
+def build_classifier(
+    model: Model, image: ImageSpec, classes: int, scale: BandScale | None = None
+) -> Classifier:
     """A fresh model for images of the spec's shape.
+
+    Args:
+        scale: of the bands; needed where the spec names bands.
 
     Raises:
         ConfigError: the backbone or its weights do not exist or do not fit.
     """
     if isinstance(model, Backbone):
-        body = _backbone_body(model, image)
+        body = _backbone_body(model, image, scale)
     else:
-        body = _small_cnn_body(model, image)
+        body = _small_cnn_body(model, image, scale)
     features = keras.Input(body.output_shape[1:], name="features")
     dropped = keras.layers.Dropout(model.dropout)(features)
     logits = keras.layers.Dense(classes, name="logits", dtype="float32")(dropped)
@@ -76,9 +85,12 @@ def backbone_names() -> tuple[str, ...]:
     )
 
 
-def _small_cnn_body(model: SmallCnn, image: ImageSpec) -> keras.Model:
-    pixels = keras.Input(image.shape, dtype="uint8")
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+def _small_cnn_body(model: SmallCnn, image: ImageSpec, scale: BandScale | None) -> keras.Model:
+    pixels = keras.Input(image.shape, dtype=image.pixel_type)
+    if image.bands is None:
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+    else:
+        x = _standardised(pixels, scale)
     x = _convolution(x, model.filters[0], model.batch_norm)
     x = keras.layers.MaxPooling2D(2, padding="same")(x)
     for filters in model.filters[1:]:
@@ -118,11 +130,23 @@ def _convolution(
     return keras.layers.Activation(activation)(x) if activation else x
 
 
-def _backbone_body(model: Backbone, image: ImageSpec) -> keras.Model:
+def _standardised(pixels: Any, scale: BandScale | None) -> Any:
+    if scale is None:
+        raise ValueError("a model of bands needs their scale")
+    return Standardise(scale.mean, scale.stddev)(pixels)
+
+
+def _backbone_body(model: Backbone, image: ImageSpec, scale: BandScale | None) -> keras.Model:
     network = _load_backbone(model, image)
-    pixels = keras.Input(image.shape, dtype="uint8")
-    x = keras.layers.Rescaling(1.0)(pixels)  # to float; the family's own scaling comes next
-    x = network(_preprocessing(model.name)(x))
+    pixels = keras.Input(image.shape, dtype=image.pixel_type)
+    preprocess = _preprocessing(model.name)
+    if image.bands is None:
+        x = keras.layers.Rescaling(1.0)(pixels)  # to float; the family's own scaling comes next
+        x = network(preprocess(x))
+    else:
+        pretrained = model.weights is not None
+        adapted = for_bands(network, preprocess, image.bands, model.rgb, pretrained)
+        x = adapted(_standardised(pixels, scale))
     body = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x), name="backbone")
     body.trainable = model.trainable == "all"
     if model.weights is not None:
@@ -156,7 +180,8 @@ def _load_backbone(model: Backbone, image: ImageSpec) -> keras.Model:
 
 def _construct(model: Backbone, image: ImageSpec, weights: str | None) -> keras.Model:
     constructor = getattr(keras.applications, model.name)
-    fixed = {"weights": weights, "include_top": False, "input_shape": image.shape}
+    shape = (image.height_px, image.width_px, 3)
+    fixed = {"weights": weights, "include_top": False, "input_shape": shape}
     try:
         return constructor(**{**model.arguments, **fixed})
     except (ValueError, TypeError) as error:

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from components.raster.image import ImageSpec
+from trainer.bands import band_scale
 from trainer.config import TrainConfig
 from trainer.dataset import InMemory, Source, count_labels, list_files, open_source
 from trainer.fit import History, OnEpoch, fit
@@ -35,7 +36,7 @@ def train(
     checkpoint_dir: str,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[keras.Model, History]:
-    """Trains a model from pixels (uint8 [N, H, W, 3]) to logits [N, K].
+    """Trains a model from pixels [N, H, W, C] (`serving.inputs`) to logits [N, K].
 
     Raises:
         SkymillError: as `build_classifier`, `open_source`, `make_strategy` and `fit` do.
@@ -44,8 +45,9 @@ def train(
     if config.deterministic_ops:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config.strategy)
+    scale = band_scale(list_files(splits.train), image.bands) if image.bands else None
     with strategy.scope():
-        classifier = build_classifier(config.model, image, len(splits.classes))
+        classifier = build_classifier(config.model, image, len(splits.classes), scale)
         trained = classifier.head if classifier.body_is_fixed else classifier.trained()
     learnt, judged = (
         _source(patterns, len(splits.classes), image, config)

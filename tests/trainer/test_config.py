@@ -29,3 +29,15 @@ def test_json_and_back():
 def test_what_is_not_in_the_config_is_refused(bad):
     with pytest.raises(ValidationError):
         TrainConfig.model_validate(bad)
+
+
+def test_weights_lie_beside_the_configuration():
+    tree = {"model": {"kind": "backbone", "weights": "weights/body.h5"}}
+    config = TrainConfig.model_validate(tree, context={"base_dir": "/project"})
+    assert config.model.weights == "/project/weights/body.h5"
+    again = TrainConfig.model_validate_json(config.model_dump_json())
+    assert again.model.weights == "/project/weights/body.h5"
+    for untouched in ("imagenet", None):
+        tree["model"]["weights"] = untouched
+        config = TrainConfig.model_validate(tree, context={"base_dir": "/project"})
+        assert config.model.weights == untouched

@@ -1,0 +1,155 @@
+"""Four-band tiles from examples to a served model, and to its answer about a payload."""
+
+import json
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.raster.payload import encode_payload
+from serving.contract import read_contract
+from serving.inputs import model_input
+from tests.serving.test_signatures import KNOWN_OPS, ops_of
+from tests.trainer.rasters import BANDS, CLASSES, SIDE_PX, SPEC, toy_example, write_tiles
+from trainer.augment import augmentation
+from trainer.bands import BandScale
+from trainer.config import Backbone, SmallCnn, TrainConfig
+from trainer.dataset import InMemory, Streamed, list_files, open_source
+from trainer.models import build_classifier
+from trainer.run import run_fn
+
+SCALE = BandScale((900.0, 800.0, 600.0, 2000.0), (90.0, 90.0, 90.0, 1200.0))
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tiles")
+    return root, write_tiles(root)
+
+
+@pytest.fixture(scope="module")
+def trained(tiles, tmp_path_factory):
+    """The model that the entry point exports from the tiles, and what it was trained on."""
+    root, written = tiles
+    folder = tmp_path_factory.mktemp("trained")
+    config = TrainConfig(
+        model=SmallCnn(filters=(8, 8), batch_norm=False, dropout=0),
+        batch_size=8,
+        epochs=12,
+        learning_rate=0.01,
+        early_stopping=None,
+    )
+    run_fn(
+        SimpleNamespace(
+            train_files=[f"{root}/Split-train/*"],
+            eval_files=[f"{root}/Split-eval/*"],
+            serving_model_dir=str(folder / "model"),
+            model_run_dir=str(folder / "run"),
+            custom_config={"train": config.model_dump_json(), "image": SPEC.model_dump_json()},
+        )
+    )
+    return folder / "model", written
+
+
+def test_a_model_sees_invalid_pixels_as_nan_in_every_band(tiles):
+    _, written = tiles
+    payloads = [encode_payload(pixels, BANDS, valid) for pixels, valid, _ in written["test"]]
+    for seen, (pixels, valid, _) in zip(
+        model_input(tf.constant(payloads), SPEC).numpy(), written["test"], strict=True
+    ):
+        assert np.isnan(seen[~valid]).all()
+        assert np.array_equal(seen[valid], pixels[valid].astype(np.float32))
+
+
+@pytest.mark.parametrize(("limit", "kind"), [(None, InMemory), (0, Streamed)])
+def test_both_sources_give_the_tiles(tiles, limit, kind):
+    root, written = tiles
+    source = open_source(list_files([f"{root}/Split-eval/*"]), 11, SPEC, limit, 16)
+    assert isinstance(source, kind)
+    pixels, labels = next(iter(source.once(11)))
+    assert (pixels.shape, pixels.dtype) == ((11, SIDE_PX, SIDE_PX, 4), tf.float32)
+    assert labels.numpy().tolist() == [label for _, _, label in written["eval"]]
+
+
+def test_the_limit_counts_four_bytes_a_sample(tiles):
+    root, _ = tiles
+    files, size = list_files([f"{root}/Split-eval/*"]), 11 * SIDE_PX * SIDE_PX * 4 * 4
+    assert isinstance(open_source(files, 11, SPEC, size, 16), InMemory)
+    assert isinstance(open_source(files, 11, SPEC, size - 1, 16), Streamed)
+
+
+def test_turned_and_flipped_tiles_keep_bands_and_invalid_pixels_together():
+    keras.utils.set_random_seed(0)
+    pixels = np.random.default_rng(0).normal(0, 1, (64, 8, 8, 5)).astype(np.float32)
+    pixels[:, :3, :2] = np.nan
+    source = keras.Input((8, 8, 5))
+    model = keras.Model(source, augmentation((8, 8, 5), "float32")(source))
+    turned = model(pixels, training=True).numpy()
+    views = set()
+    for before, after in zip(pixels, turned, strict=True):
+        symmetries = [
+            np.rot90(side, turns) for side in (before, before[::-1]) for turns in range(4)
+        ]
+        same = [np.array_equal(after, view, equal_nan=True) for view in symmetries]
+        assert sum(same) == 1
+        views.add(same.index(True))
+    assert len(views) == 8  # every symmetry of the square
+
+
+@pytest.mark.parametrize(
+    "model", [SmallCnn(filters=(4,)), Backbone(arguments={"alpha": 0.35}, weights=None)]
+)
+def test_values_of_invalid_pixels_do_not_matter(model):
+    """Only where they are does: to a model they are the mean of each band."""
+    spec = SPEC.model_copy(update={"height_px": 32, "width_px": 32})
+    served = build_classifier(model, spec, 2, SCALE).served()
+    pixels = np.random.default_rng(0).normal(SCALE.mean, SCALE.stddev, (1, 32, 32, 4))
+    as_mean, as_nan = pixels.astype(np.float32), pixels.astype(np.float32)
+    as_mean[:, 5:20, 3:9], as_nan[:, 5:20, 3:9] = SCALE.mean, np.nan
+    assert served.input.dtype == "float32"
+    np.testing.assert_allclose(served(as_nan), served(as_mean), atol=1e-6)
+
+
+def test_from_tiles_to_a_served_model(trained):
+    folder, written = trained
+    contract = read_contract(folder)
+    assert (contract.image, contract.classes) == (SPEC, CLASSES)
+    signatures = tf.saved_model.load(folder).signatures
+    tiles = written["test"]
+    examples = tf.constant([toy_example(*tile) for tile in tiles])
+    by_example = signatures["serving_examples"](examples=examples)
+    wanted = [CLASSES[label].encode() for _, _, label in tiles]
+    assert by_example["class"].numpy().tolist() == wanted
+    payloads = [encode_payload(pixels, BANDS, valid) for pixels, valid, _ in tiles]
+    by_payload = signatures["serving_default"](image_bytes=tf.constant(payloads))
+    for name in by_payload:
+        assert np.array_equal(by_payload[name], by_example[name]), name
+
+
+def test_the_order_of_a_tiles_bands_does_not_matter(trained):
+    folder, written = trained
+    ask = tf.saved_model.load(folder).signatures["serving_default"]
+    pixels, valid, _ = written["test"][0]
+    more = np.concatenate([pixels[..., ::-1], np.zeros_like(pixels[..., :1])], axis=-1)
+    answers = ask(
+        image_bytes=tf.constant(
+            [
+                encode_payload(pixels, BANDS, valid),
+                encode_payload(more, (*BANDS[::-1], "thermal"), valid),
+            ]
+        )
+    )["probabilities"].numpy()
+    assert np.array_equal(answers[0], answers[1])
+
+
+def test_a_training_on_tiles_is_named_by_their_bands(trained):
+    folder, _ = trained
+    text = json.loads((folder / "assets.extra" / "contract.json").read_text())
+    assert text["image"]["bands"] == list(BANDS)
+
+
+def test_every_op_is_one_that_stock_tensorflow_serving_has(trained):
+    folder, _ = trained
+    assert not ops_of(folder) - set(KNOWN_OPS.read_text().split())

@@ -1,0 +1,35 @@
+"""The first layer of a model of rasters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable("skymill")
+class Standardise(keras.layers.Layer):
+    """Brings each band to mean 0 and deviation 1; what is no finite number becomes 0, the mean.
+
+    Args:
+        mean: of each of the C bands, in the sensor's units.
+        stddev: likewise; a band that never changes (0) is only centred.
+    """
+
+    def __init__(self, mean: Sequence[float], stddev: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mean = tuple(mean)
+        self.stddev = tuple(stddev)
+
+    def call(self, pixels: Any) -> Any:
+        """float32 [N, H, W, C] to the same shape, without a NaN."""
+        deviations = [stddev if stddev > 0 else 1.0 for stddev in self.stddev]
+        scaled = (pixels - keras.ops.array(self.mean, self.compute_dtype)) / keras.ops.array(
+            deviations, self.compute_dtype
+        )
+        return keras.ops.where(keras.ops.isfinite(pixels), scaled, keras.ops.zeros_like(scaled))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "mean": list(self.mean), "stddev": list(self.stddev)}

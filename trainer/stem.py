@@ -1,0 +1,117 @@
+"""A network for RGB photographs, changed into one for any bands.
+
+Its first convolution, the stem, gets a kernel for each band. A band that is called red, green or
+blue takes that colour's kernel, any other the mean of the three; all of them are then multiplied
+by 3 / C, so that an image equally bright in all bands gets the response that a gray one gets from
+the RGB network. What a network does to its pixels before the stem is measured and put into the
+kernels: they take bands of mean 0 and deviation 1, as if these were the colours of ImageNet.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from components.raster.errors import ConfigError
+
+#: Mean and deviation of red, green and blue in ImageNet, 0 to 255 (keras.applications, "torch").
+IMAGENET_MEAN = 255 * np.array([0.485, 0.456, 0.406])
+IMAGENET_STDDEV = 255 * np.array([0.229, 0.224, 0.225])
+
+Array = npt.NDArray[np.float64]
+
+
+def for_bands(
+    network: keras.Model,
+    preprocess: Callable[[Any], Any],
+    bands: Sequence[str],
+    rgb: Sequence[str],
+    pretrained: bool,
+) -> Callable[[Any], Any]:
+    """The network as a function of standardised bands [N, H, W, C].
+
+    Args:
+        network: from RGB pixels [N, H, W, 3], after `preprocess`; it lends its layers.
+        preprocess: from RGB pixels, 0 to 255.
+        bands: names of the C bands, in order.
+        rgb: the names under which red, green and blue are among them, if they are.
+        pretrained: whether the stem takes over kernels; else it starts afresh.
+
+    Raises:
+        ConfigError: the network does not begin with one convolution of the pixels.
+    """
+    stem = _stem(network)
+    before = network.layers[: network.layers.index(stem)]
+    paddings = [layer for layer in before if isinstance(layer, keras.layers.ZeroPadding2D)]
+    own_stem = keras.layers.Conv2D.from_config(stem.get_config())
+    own_stem.build((*stem.input.shape[:-1], len(bands)))
+    response, offset = _measured(keras.Model(network.input, stem.input), preprocess)
+    shares = band_shares(bands, rgb)
+    if pretrained:
+        kernel, *bias = stem.get_weights()
+        own_stem.set_weights([band_kernels(kernel, response, shares), *bias])
+    shift = keras.layers.Rescaling(1.0, offset=list(band_offsets(response, offset, shares)))
+    rest = keras.Model(stem.output, network.output, name=network.name)
+
+    def apply(standardised: Any) -> Any:
+        x = shift(standardised)
+        for padding in paddings:
+            x = padding(x)
+        return rest(own_stem(x))
+
+    return apply
+
+
+def band_shares(bands: Sequence[str], rgb: Sequence[str]) -> Array:
+    """[C, 3]: of which colours each band takes the kernel, in rows that add up to 1."""
+    colours = [name.casefold() for name in rgb]
+    shares = np.full((len(bands), 3), 1 / 3)
+    for row, band in enumerate(bands):
+        if band.casefold() in colours:
+            shares[row] = np.eye(3)[colours.index(band.casefold())]
+    return shares
+
+
+def band_kernels(kernel: npt.NDArray[np.float32], response: Array, shares: Array) -> Array:
+    """Kernels of bands [h, w, C, F] from those of the stem [h, w, 3, F].
+
+    Args:
+        response: [3, 3]: by how much each of the stem's channels (columns) rises with a colour
+            (rows) that is brighter by one deviation.
+        shares: as `band_shares` gives them.
+    """
+    by_colour = np.einsum("rk,hwkf->hwrf", response, kernel)
+    return np.einsum("cr,hwrf->hwcf", shares, by_colour) * (3 / len(shares))
+
+
+def band_offsets(response: Array, offset: Array, shares: Array) -> Array:
+    """What to add to standardised bands [C]: the stem then sees their mean as it does ImageNet's.
+
+    Exactly where red, green and blue are among the bands, else as nearly as the kernels allow.
+    """
+    of_colours = np.linalg.solve(response.T, offset)
+    found: Array = np.linalg.lstsq(shares.T * (3 / len(shares)), of_colours, rcond=None)[0]
+    return found
+
+
+def _measured(before: keras.Model, preprocess: Callable[[Any], Any]) -> tuple[Array, Array]:
+    """The response as `band_kernels` takes it, and what the stem sees of ImageNet's mean: [3]."""
+    colours = IMAGENET_MEAN + np.concatenate([np.zeros((1, 3)), np.diag(IMAGENET_STDDEV)])
+    height, width = before.input.shape[1:3]
+    images = np.tile(colours[:, None, None].astype(np.float32), (1, height, width, 1))
+    seen = np.asarray(before(preprocess(images)), np.float64)
+    centre = seen[:, seen.shape[1] // 2, seen.shape[2] // 2]
+    return centre[1:] - centre[0], centre[0]
+
+
+def _stem(network: keras.Model) -> keras.layers.Conv2D:
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D) and layer.input.shape[-1] == 3:
+            return layer
+    raise ConfigError(
+        f"{network.name} does not begin with a plain convolution, so that it cannot be changed to "
+        "other bands; take another one (such as ResNet50, MobileNetV2, EfficientNetB0), "
+        "or small_cnn."
+    )
