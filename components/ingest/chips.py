@@ -12,13 +12,19 @@ from components.ingest.raster_config import ChipsSource
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
 from components.ingest.tile_example import TileEncoder, TileTruth
-from components.ingest.views import chip_source, open_view, open_views, scene_reject
+from components.ingest.views import (
+    chip_source,
+    open_view,
+    open_views,
+    scene_reject,
+    too_little_valid,
+)
 from components.raster.scene.rejects import SceneRejected
 from components.raster.spatial.places import Places, all_places, places_of
 from components.raster.spatial.rules import LeftOut
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.reading import read_chip
-from components.raster.tiles.tile import Tile, TileRefusal, TileReject
+from components.raster.tiles.tile import Tile, TileReject
 from components.raster.tiles.view import View
 
 
@@ -114,9 +120,7 @@ class ChipConverter:
             return Reject(record.key, record.uri, Reason(tile.reason.value), tile.detail)
         least = self._source.min_valid_fraction
         if tile.valid_fraction < least or not tile.valid_fraction:
-            detail = f"{tile.valid_fraction:.1%} of its pixels are valid"
-            reason = Reason(TileRefusal.TOO_LITTLE_VALID.value)
-            return Reject(record.key, record.uri, reason, detail)
+            return too_little_valid(record.key, record.uri, tile)
         return view, tile
 
 

@@ -15,12 +15,14 @@ from components.raster.split import split_of
 
 
 class Converted(NamedTuple):
-    """One example: where it belongs and its serialized tf.Example."""
+    """One example: where it belongs, its serialized tf.Example, and the classes to count it for:
+    those that the record names, or that its mask or boxes show."""
 
     record: Record
     split: str
     digest: bytes
     example: bytes
+    names: tuple[str, ...]
 
 
 class Ignored(NamedTuple):
@@ -61,4 +63,4 @@ class Converter:
         content = digest.hex()
         split = split_of(content, record.group, record.split, self._config.split)
         encoded = example_bytes(record, data, content, image, features, self._indices)
-        return Converted(record, split, digest, encoded)
+        return Converted(record, split, digest, encoded, record.names)

@@ -14,7 +14,7 @@ from components.ingest.reject import Reason, Reject
 from components.ingest.scene_part import ScenePart
 from components.ingest.scenes import plan_of, read_area
 from components.ingest.tile_example import TileEncoder
-from components.ingest.views import open_view, scene_reject
+from components.ingest.views import open_view, scene_reject, too_little_valid
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.tiles.reading import read_tiles
@@ -23,10 +23,9 @@ from components.raster.tiles.tiling import TilePlan
 from components.raster.tiles.view import View
 
 _SCENES_KEPT = 8
-#: A tile without a single valid pixel is never an example.
-_LEAST_VALID = 1e-12
-#: Under which name tiles without truth are counted.
-NO_TRUTH = "(no_truth)"
+#: Under which names tiles are counted that hold nothing: the collar of a scene, and ground of
+#: which the labels tell nothing.
+NO_DATA, NO_TRUTH = "(no_data)", "(no_truth)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +82,7 @@ class SceneConverter:
             yield Reject(part.source.scene_id, part.uri, rejected.reason, rejected.detail)
             return
         splits = part.split_by_key(scene.plan)
-        least = max(self._source.tiling.min_valid_fraction, _LEAST_VALID)
-        for tile in read_tiles(scene.view, part.part_of(scene.plan), min_valid_fraction=least):
+        for tile in read_tiles(scene.view, part.part_of(scene.plan)):
             key = str(tile.key)
             if key not in splits:
                 continue
@@ -95,7 +93,11 @@ class SceneConverter:
 
     def _labelled(
         self, tile: Tile, part: ScenePart, scene: _Open, split: str
-    ) -> LabelledTile | Ignored:
+    ) -> LabelledTile | Reject | Ignored:
+        if not tile.valid.any():
+            return Ignored(NO_DATA)
+        if tile.valid_fraction < self._source.tiling.min_valid_fraction:
+            return too_little_valid(str(tile.key), part.uri, tile)
         answer = scene.truth(tile.key.window, tile.valid)
         if answer is None:
             return Ignored(NO_TRUTH)

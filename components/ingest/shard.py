@@ -100,7 +100,7 @@ class ShardWriter:
                 if isinstance(outcome, Converted):
                     files[outcome.split].write(record_bytes(outcome.example))
                     record = outcome.record
-                    rows.append(DigestRow(record.key, outcome.digest, outcome.split, record.names))
+                    rows.append(DigestRow(record.key, outcome.digest, outcome.split, outcome.names))
                 elif isinstance(outcome, Ignored):
                     ignored[outcome.what] += 1
                 else:

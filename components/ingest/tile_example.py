@@ -20,7 +20,7 @@ from components.ingest.record import Record
 from components.ingest.reject import Reason, Reject
 from components.raster import example
 from components.raster.image import ImageSpec
-from components.raster.labels.targets import Boxes, MaskPixels
+from components.raster.labels.targets import Boxes, MaskPixels, ignore_value
 from components.raster.payload import encode_payload
 from components.raster.tiles.tile import Tile, band_statistics
 from components.raster.tiles.view import View
@@ -81,7 +81,17 @@ class TileEncoder:
             *self._truth_entries(truth),
         ]
         assert record.split is not None
-        return Converted(record, record.split, digest, features_message(entries))
+        names = record.names or self._shown(truth)
+        return Converted(record, record.split, digest, features_message(entries), names)
+
+    def _shown(self, truth: TileTruth) -> tuple[str, ...]:
+        """The classes in a mask or among boxes."""
+        indices: set[int] = set()
+        if truth.boxes is not None:
+            indices |= set(truth.boxes.classes.tolist())
+        if truth.mask is not None:
+            indices |= set(np.unique(truth.mask).tolist()) - {ignore_value(len(self._names))}
+        return tuple(self._names[index] for index in sorted(indices))
 
     def _truth_entries(self, truth: TileTruth) -> Iterator[bytes]:
         if truth.number is not None:

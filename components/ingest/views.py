@@ -1,8 +1,11 @@
 """From the names of rasters to views of them, the same in the listing and in every worker."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+
+from rasterio.errors import NotGeoreferencedWarning
 
 from components.ingest.raster_config import RasterOptions, TiledSource
 from components.ingest.reject import Reason, Reject
@@ -10,6 +13,7 @@ from components.raster.payload import SAMPLE_TYPES
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.tiles.tile import Tile
 from components.raster.tiles.view import View, view_scene
 
 _HEADER_READERS = 8
@@ -46,13 +50,21 @@ def open_views(
     sources: Sequence[SceneSource], options: RasterOptions, bands: Sequence[str]
 ) -> Iterator[View | SceneRejected]:
     """The view of each source or why there is none, in their order; several at a time."""
-    with ThreadPoolExecutor(_HEADER_READERS) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(_HEADER_READERS) as pool:
+        # Each thread's own filter for it would meet the others'.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield from pool.map(partial(_outcome, options=options, bands=bands), sources)
 
 
 def scene_reject(rejected: SceneRejected, uri: str) -> Reject:
     """A scene's refusal among the rejects."""
     return Reject(rejected.scene_id, uri, Reason(rejected.reason.value), rejected.detail)
+
+
+def too_little_valid(key: str, uri: str, tile: Tile) -> Reject:
+    """The reject of a tile with few valid pixels."""
+    detail = f"{tile.valid_fraction:.1%} of its pixels are valid"
+    return Reject(key, uri, Reason.TOO_LITTLE_VALID, detail)
 
 
 def _outcome(
