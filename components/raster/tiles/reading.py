@@ -165,8 +165,10 @@ def _chunks(
 ) -> Iterator[range]:
     """Ranges of tile columns whose blocks fit into memory while rows of tiles pass through."""
     plan = part.plan
-    step = plan.rows[1] - plan.rows[0] if len(plan.rows) > 1 else plan.size_px
-    alive_px = min((-(-(plan.size_px + step) // unit[0]) + 1) * unit[0], plan.height_px)
+    # Tiles that begin in one row of units reach into so many. The first of these rows is let go of
+    # as the last one comes, so together they are never alive as a whole.
+    reached = -(-(unit[0] - 1 + plan.size_px) // unit[0])
+    alive_px = min(max(reached - 1, 1) * unit[0], plan.height_px)
     width_px = max(memory_bytes // (alive_px * view.pixel_bytes), unit[1])
     start = part.cols.start
     for number in part.cols:
@@ -310,13 +312,13 @@ def _assemble(
     view: View, window: Window, alive: dict[_Unit, "Future[_Block]"], decoder: _Decoder
 ) -> _Block:
     """A tile from the blocks that it lies in: a view of one, or a copy from several."""
-    extent = Window(0, 0, view.grid.height_px, view.grid.width_px)
+    inside = window.intersection(Window(0, 0, view.grid.height_px, view.grid.width_px))
     units = list(decoder.units_of(window))
-    if len(units) == 1 and window.intersection(extent) == window:
+    if len(units) == 1 and window == inside:
         where = window.relative_to(decoder.window(units[0])).slices
         block_pixels, block_valid = alive[units[0]].result()
         return block_pixels[where], block_valid[where]
-    pixels, valid = _padding(view, window)
+    pixels, valid = _padding(view, window) if window != inside else _unfilled(view, window)
     for unit in units:
         there = decoder.window(unit)
         shared = there.intersection(window)
@@ -327,12 +329,21 @@ def _assemble(
     return pixels, valid
 
 
+def _unfilled(view: View, window: Window) -> _Block:
+    """A window whose every pixel will be written."""
+    shape = (window.height, window.width)
+    return np.empty((*shape, len(view.bands)), view.dtype), np.empty(shape, np.bool_)
+
+
 def _padding(view: View, window: Window) -> _Block:
     """A window of nothing: each band's nodata value, or 0, and no valid pixel."""
-    fill = [stored_nodata(band.nodata, view.dtype) for band in view.bands]
-    pixels = np.empty((window.height, window.width, len(fill)), view.dtype)
-    pixels[...] = np.array([0 if value is None else value for value in fill], view.dtype)
-    return pixels, np.zeros((window.height, window.width), np.bool_)
+    pixels, valid = _unfilled(view, window)
+    values = [stored_nodata(band.nodata, view.dtype) for band in view.bands]
+    fill = np.array([0 if value is None else value for value in values], view.dtype)
+    # One value for all bands is written ten times as fast as one for each.
+    pixels[...] = fill[0] if (fill == fill[0]).all() else fill
+    valid[...] = False
+    return pixels, valid
 
 
 def _centres(view: View, keys: list[TileKey]) -> list[tuple[float, float]]:
