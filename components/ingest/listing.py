@@ -24,7 +24,7 @@ def list_source(config: IngestConfig) -> Listing:
     if isinstance(source, TiledSource):
         return list_scenes(config, source)
     found = contents_of(source)
-    found.records, unknown = _of_classes(found.records, config.classes)
+    found.records, unknown = of_classes(found.records, config.classes)
     found.rejects += unknown
     if isinstance(source, ChipsSource):
         found = place_chips(found, source, config)
@@ -65,9 +65,10 @@ def _first_of(rejects: Sequence[Reject]) -> str:
     return f" (such as {rejects[0].key}: {rejects[0].detail})" if rejects else ""
 
 
-def _of_classes(
+def of_classes(
     records: list[Record], classes: Sequence[str] | None
 ) -> tuple[list[Record], list[Reject]]:
+    """The records whose classes are all among the configured ones, and rejects for the others."""
     if classes is None:
         return records, []
     known = set(classes)

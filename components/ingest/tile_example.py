@@ -34,6 +34,15 @@ class TileTruth:
     mask: MaskPixels | None = None
     boxes: Boxes | None = None
 
+    def names(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """The classes in the mask or among the boxes, of those of the run."""
+        indices: set[int] = set()
+        if self.boxes is not None:
+            indices |= set(self.boxes.classes.tolist())
+        if self.mask is not None:
+            indices |= set(np.unique(self.mask).tolist()) - {ignore_value(len(classes))}
+        return tuple(classes[index] for index in sorted(indices))
+
 
 class TileEncoder:
     """Encodes tiles of the bands that a model sees.
@@ -81,17 +90,8 @@ class TileEncoder:
             *self._truth_entries(truth),
         ]
         assert record.split is not None
-        names = record.names or self._shown(truth)
+        names = record.names or truth.names(self._names)
         return Converted(record, record.split, digest, features_message(entries), names)
-
-    def _shown(self, truth: TileTruth) -> tuple[str, ...]:
-        """The classes in a mask or among boxes."""
-        indices: set[int] = set()
-        if truth.boxes is not None:
-            indices |= set(truth.boxes.classes.tolist())
-        if truth.mask is not None:
-            indices |= set(np.unique(truth.mask).tolist()) - {ignore_value(len(self._names))}
-        return tuple(self._names[index] for index in sorted(indices))
 
     def _truth_entries(self, truth: TileTruth) -> Iterator[bytes]:
         if truth.number is not None:

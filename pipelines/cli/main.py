@@ -17,6 +17,8 @@ EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
 
 _COMMANDS = {
     "init": "Look at a folder of images and write a configuration that runs.",
+    "look": "Draw what a model will see: examples, truth, rejects, tiles.",
+    "splits": "Count the splits, and tell whether they leak.",
     "run": "Run the pipeline: from images to a pushed model.",
     "runs": "List past runs, or show one with its lineage.",
     "schema": "Show the data schema, or accept the one that a run inferred.",

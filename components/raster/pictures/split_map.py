@@ -7,12 +7,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from components.raster.errors import DataError
 from components.raster.example import SPLITS
+from components.raster.scene.grid import Floats
 from components.raster.spatial.places import Places
 
 SPLIT_COLOURS = {"train": (0, 114, 178), "eval": (230, 159, 0), "test": (0, 158, 115)}
 _LEFT_OUT = (190, 190, 190)
 _DEGREE_M = 111_195.0
 _LEGEND_PX = 28
+_LEAST_TILE_PX = 6
 _MARGIN_PX = 16
 #: Lengths that a scale bar may have, times a power of ten.
 _ROUND = (1, 2, 5)
@@ -42,9 +44,19 @@ def split_map(places: Places, splits: Sequence[str | None], *, side_px: int = 10
     draw = ImageDraw.Draw(image)
     for outline, index in zip(xy.tolist(), known.tolist(), strict=True):
         colour = SPLIT_COLOURS.get(splits[index] or "", _LEFT_OUT)
-        draw.polygon([tuple(corner) for corner in outline], fill=colour, outline="white")
+        _draw_tile(draw, np.array(outline), colour)
     _draw_legend(draw, image.size, splits, scale / _DEGREE_M)
     return image
+
+
+def _draw_tile(draw: ImageDraw.ImageDraw, outline: Floats, colour: tuple[int, int, int]) -> None:
+    """A footprint, or a dot where it would be too small to be seen."""
+    if np.ptp(outline, axis=0).max() >= _LEAST_TILE_PX:
+        draw.polygon([tuple(corner) for corner in outline.tolist()], fill=colour, outline="white")
+        return
+    x, y = outline.mean(axis=0).tolist()
+    radius = _LEAST_TILE_PX / 2
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
 
 
 def _draw_legend(

@@ -1,0 +1,40 @@
+"""`skymill look`: pictures of what a model will see."""
+
+import click
+
+from pipelines.cli.options import config_option
+
+
+@click.command()
+@config_option
+@click.option("-o", "--output", default="look.png", show_default=True, type=click.Path())
+@click.option("--count", default=32, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--bands", default="", help="One, or three for red, green and blue: B08,B04,B03.")
+@click.option("--side", "side_px", default=128, show_default=True, type=click.IntRange(16, 1024))
+@click.option("--tiles", is_flag=True, help="Draw the tiles over a scene instead.")
+@click.option("--scene", "scene_id", help="Which scene, with --tiles; default: the first.")
+def command(
+    config_path: str,
+    output: str,
+    count: int,
+    bands: str,
+    side_px: int,
+    tiles: bool,
+    scene_id: str | None,
+) -> None:
+    """Draw examples with their truth and their split, and rejects framed in red.
+
+    Bands of rasters are stretched from the 2nd to the 98th percentile of the valid pixels of all
+    examples shown; pixels without data are magenta, and the mask stands beside.
+    """
+    from components.ingest.look import look, look_at_tiles
+    from pipelines.config import load_config
+
+    config = load_config(config_path).ingest
+    names = tuple(filter(None, bands.split(",")))
+    if tiles:
+        picture = look_at_tiles(config, scene_id, names)
+    else:
+        picture = look(config, count=count, bands=names, side_px=side_px)
+    picture.save(output, "PNG")
+    click.echo(f"{output}: {picture.width} x {picture.height} pixels")

@@ -1,0 +1,59 @@
+"""`skymill splits`: what the splits come to, before anything runs."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli.options import config_option, json_option
+
+if TYPE_CHECKING:
+    from components.ingest.survey import Survey
+
+
+@click.command()
+@config_option
+@click.option(
+    "-o", "--output", type=click.Path(), help="Draw a map of the tiles of each split here (PNG)."
+)
+@json_option
+def command(config_path: str, output: str | None, as_json: bool) -> None:
+    """Count the images and classes of each split; of rasters tell how far train and test are apart.
+
+    No pixel of a raster is read. Pairs of tiles of different splits that share ground or touch
+    are leaks: a model would be tested on ground that it was trained on.
+    """
+    from components.ingest.survey import survey
+    from pipelines.config import load_config
+
+    found = survey(load_config(config_path).ingest)
+    if as_json:
+        click.echo(json.dumps(_facts(found), indent=1))
+    else:
+        click.echo(found.report.text() if len(found.places) else _counts(found))
+    if output:
+        from components.raster.pictures.split_map import split_map
+
+        split_map(found.places, found.splits).save(output, "PNG")
+        click.echo(f"map: {output}", err=True)
+
+
+def _counts(found: "Survey") -> str:
+    """The table alone: photographs have no place."""
+    return found.report.text().rpartition("\n")[0]
+
+
+def _facts(found: "Survey") -> dict[str, object]:
+    report = found.report
+    nearest = report.train_to_test
+    known = nearest.distance_m < float("inf")
+    return {
+        "images": report.counts,
+        "classes": report.classes,
+        "absent": [{"class": name, "split": split} for name, split in report.absent()],
+        "left_out": {str(reason): count for reason, count in report.left_out.items()},
+        "nearest_train_test_m": nearest.distance_m if known else None,
+        "nearest_train_test": [nearest.first, nearest.second] if known else None,
+        "overlapping_pairs": report.leaks.overlapping,
+        "touching_pairs": report.leaks.touching,
+    }
