@@ -20,6 +20,13 @@ CLIENT = [
     "protobuf>=5.29,<7",
 ]
 
+# Lets a client send GeoTIFFs.
+GEOTIFF = [
+    "affine>=2.4",
+    "rasterio>=1.4",
+    "shapely>=2",
+]
+
 # Loads a pushed model and answers TensorFlow Serving's API.
 SERVER = [
     *CLIENT,
@@ -36,7 +43,7 @@ SERVER = [
 # Everything from a folder of images to a pushed model.
 PIPELINE = [
     *SERVER,
-    "affine>=2.4",
+    *GEOTIFF,
     "apache-beam>=2.70,<3",
     "google-crc32c>=1.5",
     "kfp>=2.16,<2.17",
@@ -50,8 +57,6 @@ PIPELINE = [
     "pyproj>=3.6",
     "pystac>=1.11,<1.15",
     "pystac-client>=0.8,<1",
-    "rasterio>=1.4",
-    "shapely>=2",
     "tensorflow-data-validation>=1.21,<1.22",
     "tensorflow-metadata>=1.21,<1.22",
     "tensorflow-model-analysis>=0.52,<0.53",
@@ -73,6 +78,7 @@ setup(
     install_requires=BASE,
     extras_require={
         "client": CLIENT,
+        "geotiff": GEOTIFF,
         "server": SERVER,
         "pipeline": PIPELINE,
         "all": PIPELINE,

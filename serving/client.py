@@ -4,7 +4,8 @@
         [prediction] = client.predict([Path("tile.jpg").read_bytes()])
         print(prediction.class_name, prediction.probabilities)
 
-The same for the embedded server and for TensorFlow Serving. Nothing here imports TensorFlow.
+The same for the embedded server and for TensorFlow Serving. Nothing here imports TensorFlow, and
+rasterio is imported only once a GeoTIFF is read.
 """
 
 import random
@@ -28,6 +29,7 @@ from serving.names import (
     INPUT_OF,
     PROBABILITIES_OUTPUT,
 )
+from serving.raster_reading import RasterReading, is_tiff
 from serving.transport import (
     ModelMetadata,
     ModelRef,
@@ -40,6 +42,7 @@ from serving.wire_tensors import Array, TensorError, enum_of, string_array
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
+_WRONG_BANDS = "wrong_bands: "  # the decoder's refusal; its module would load pydantic
 
 T = TypeVar("T")
 
@@ -150,7 +153,8 @@ class PredictClient:
         """Classify images given as the bytes of their files, in one request.
 
         Args:
-            images: encoded images; for `serving_examples`, serialized tf.Examples.
+            images: encoded images, of rasters payloads (`read_image` makes them of GeoTIFFs); for
+                `serving_examples`, serialized tf.Examples.
             signature: one of the served contract's.
             version: a model version; the newest by default.
             label: a version's label, instead of a number.
@@ -205,17 +209,19 @@ class PredictClient:
         concurrency: int = 4,
         version: int | None = None,
         label: str = "",
+        rasters: RasterReading | None = None,
     ) -> Iterator[FileResult]:
         """Classify many files, in their order, with a bounded number of requests under way.
 
         A file that cannot be read, or that the model refuses, becomes a result with an error.
+        A GeoTIFF is sent as a payload of the bands that `rasters` names, or of all that it has.
 
         Raises:
             ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: the run cannot go on.
         """
 
         def predict_batch(batch: Sequence[Path]) -> list[FileResult]:
-            return self._predict_batch(batch, version, label)
+            return self._predict_batch(batch, version, label, rasters or RasterReading())
 
         batches = _batched(paths, batch_size)
         with ThreadPoolExecutor(concurrency, thread_name_prefix="predict") as pool:
@@ -232,9 +238,9 @@ class PredictClient:
                     future.cancel()
 
     def _predict_batch(
-        self, paths: Sequence[Path], version: int | None, label: str
+        self, paths: Sequence[Path], version: int | None, label: str, rasters: RasterReading
     ) -> list[FileResult]:
-        contents = [_read(path) for path in paths]
+        contents = [_read(path, rasters) for path in paths]
         images = [content for content in contents if isinstance(content, bytes)]
         predictions = iter(self._predict_each(images, version, label))
         results = []
@@ -243,7 +249,7 @@ class PredictClient:
             if isinstance(outcome, Prediction):
                 results.append(FileResult(path, outcome))
             else:
-                results.append(FileResult(path, None, str(outcome)))
+                results.append(FileResult(path, None, _explained(str(outcome))))
         return results
 
     def _predict_each(
@@ -363,8 +369,40 @@ def _batched(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
         yield batch
 
 
-def _read(path: Path) -> bytes | str:
+def read_image(path: Path, rasters: RasterReading | None = None) -> bytes:
+    """What a model is sent of a file: a GeoTIFF's payload, or any other file as it is.
+
+    Raises:
+        SkymillError: a GeoTIFF cannot be read as the bands that are wanted.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+        if not is_tiff(start):
+            return start + file.read()
     try:
-        return path.read_bytes()
+        from serving.geotiff import geotiff_payload
+    except ModuleNotFoundError as error:
+        raise ClientError(
+            f"a GeoTIFF needs {str(error.name).partition('.')[0]}, which is not installed: "
+            "pip install 'skymill[client,geotiff]'"
+        ) from error
+    return geotiff_payload(path, rasters or RasterReading())
+
+
+def _read(path: Path, rasters: RasterReading) -> bytes | str:
+    try:
+        return read_image(path, rasters)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    except SkymillError as error:
+        return str(error)
+
+
+def _explained(error: str) -> str:
+    if _WRONG_BANDS not in error:
+        return error
+    return (
+        f"{error} Say which bands of the file they are: RasterReading, or skymill predict "
+        "--bands and --band-names."
+    )

@@ -50,7 +50,7 @@ def needed(extra: str) -> set[str]:
     return seen
 
 
-@pytest.mark.parametrize("extra", ["", "client", "server", "pipeline", "all"])
+@pytest.mark.parametrize("extra", ["", "client", "geotiff", "server", "pipeline", "all"])
 def test_the_lock_satisfies_every_requirement(locked: dict[str, list[str]], extra: str) -> None:
     for requirement in requirements(extra):
         versions = locked.get(canonicalize_name(requirement.name), [])
@@ -94,7 +94,7 @@ def test_whatever_the_checks_import_is_locked(
     assert undeclared(repository / folder, {*locked, "skymill"}) == []
 
 
-@pytest.mark.parametrize("extra", ["", "client"])
+@pytest.mark.parametrize("extra", ["", "client", "geotiff"])
 def test_a_client_brings_no_framework(extra: str) -> None:
     assert needed(extra) & FRAMEWORKS == set()
 

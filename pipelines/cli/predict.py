@@ -3,15 +3,18 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.cli.options import DEFAULT_CONFIG, json_option
 
 if TYPE_CHECKING:
+    from pipelines.config import PipelineConfig
     from serving.client import FileResult
+    from serving.raster_reading import RasterReading
 
 
 @click.command()
@@ -24,6 +27,15 @@ if TYPE_CHECKING:
 )
 @click.option("--model", help=f"The model's name; by default that of {DEFAULT_CONFIG}.")
 @click.option("--model-version", type=int, help="A version; by default the newest.")
+@click.option(
+    "--bands",
+    help="GeoTIFFs: the bands to send, by name or common name as the model calls them, with "
+    f"commas; by default those of {DEFAULT_CONFIG}, else all.",
+)
+@click.option(
+    "--band-names", help="GeoTIFFs that name no bands: their names in order, with commas."
+)
+@click.option("--nodata", type=float, help="GeoTIFFs that do not say it: the value of no data.")
 @click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
 @click.option("--top", default=2, show_default=True, type=click.IntRange(1), help="Classes shown.")
 @json_option
@@ -34,19 +46,27 @@ def command(
     server: str,
     model: str | None,
     model_version: int | None,
+    bands: str | None,
+    band_names: str | None,
+    nodata: float | None,
     batch_size: int,
     top: int,
     as_json: bool,
 ) -> None:
     """Send files, or every image below folders, to a server and print its answers.
 
-    With --json a line for each file. The exit code is 1 if the server refused any of them.
+    Photographs are sent as they are, GeoTIFFs as one tile each, for a model of rasters. With --json
+    a line for each file. The exit code is 1 if the server refused any of them.
     """
     from serving.client import connect
 
     refused = 0
-    with connect(server, model=model or _configured_model()) as client:
-        results = client.predict_files(_files(paths), batch_size=batch_size, version=model_version)
+    config = None if model else _config()
+    rasters = _rasters(config, bands, band_names, nodata)
+    with connect(server, model=config.name if config else str(model)) as client:
+        results = client.predict_files(
+            _files(paths), batch_size=batch_size, version=model_version, rasters=rasters
+        )
         for result in results:
             refused += result.error is not None
             if as_json:
@@ -59,23 +79,53 @@ def command(
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
     """Files as given, and of each folder every file below it whose name is that of an image."""
     from components.ingest.folders import IMAGE_SUFFIXES
+    from serving.raster_reading import RASTER_SUFFIXES
 
+    suffixes = {*IMAGE_SUFFIXES, *RASTER_SUFFIXES}
     for path in paths:
         if not path.is_dir():
             yield path
             continue
         for folder, _, names in sorted(os.walk(path)):
             found = (Path(folder, name) for name in sorted(names))
-            yield from (file for file in found if file.suffix.lower() in IMAGE_SUFFIXES)
+            yield from (file for file in found if file.suffix.lower() in suffixes)
 
 
-def _configured_model() -> str:
+def _config() -> "PipelineConfig":
     from components.raster.errors import ConfigError
     from pipelines.config import load_config
 
     if not os.path.exists(DEFAULT_CONFIG):
         raise ConfigError(f"no {DEFAULT_CONFIG} here to take the model's name from: give --model")
-    return load_config(DEFAULT_CONFIG).name
+    return load_config(DEFAULT_CONFIG)
+
+
+def _rasters(
+    config: "PipelineConfig | None", bands: str | None, band_names: str | None, nodata: float | None
+) -> "RasterReading":
+    """How GeoTIFFs are read: as ingest reads them by the configuration, unless a flag differs."""
+    from serving.raster_reading import RasterReading
+
+    found = RasterReading()
+    if config and config.ingest.image.bands:
+        source: Any = config.ingest.source  # of rasters, or the configuration were refused
+        found = RasterReading(
+            bands=config.ingest.image.bands or (),
+            band_names=source.band_names,
+            nodata=source.nodata,
+            valid_when=source.valid_when,
+            dtype=source.dtype,
+        )
+    return replace(
+        found,
+        bands=_listed(bands) or found.bands,
+        band_names=_listed(band_names) or found.band_names,
+        nodata=found.nodata if nodata is None else nodata,
+    )
+
+
+def _listed(names: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",")) if names else ()
 
 
 def _as_text(result: "FileResult", top: int) -> str:

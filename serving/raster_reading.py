@@ -1,0 +1,32 @@
+"""How the client reads a raster file; nothing heavy is imported here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+RASTER_SUFFIXES = (".tif", ".tiff")
+
+_TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")  # the last two are BigTIFF
+
+
+@dataclass(frozen=True)
+class RasterReading:
+    """Which bands a model is sent, and which pixels were measured; as ingest was told it.
+
+    Attributes:
+        bands: by name or common name, as the model calls them; empty: all.
+        band_names: of each file, in order, where the files do not name their bands.
+        nodata: stands for no measurement, whatever the files say.
+        valid_when: whether all of the bands or any must be measured.
+        dtype: a wider one of the samples.
+    """
+
+    bands: tuple[str, ...] = ()
+    band_names: tuple[str, ...] = ()
+    nodata: float | None = None
+    valid_when: Literal["all", "any"] = "all"
+    dtype: str | None = None
+
+
+def is_tiff(start: bytes) -> bool:
+    """Whether a file that begins so is a TIFF, whatever its name."""
+    return start.startswith(_TIFF_MAGICS)
