@@ -12,7 +12,7 @@ from components.raster.labels.targets import Rule
 from components.raster.labels.vectors import VectorLabels
 from components.raster.location import Location
 from components.raster.scene.folders import Layout
-from components.raster.scene.stac import StacQuery
+from components.raster.scene.stac_query import StacQuery
 from components.raster.tiles.tiling import Tiling
 from components.raster.tiles.view import ValidWhen, Warp
 

@@ -34,7 +34,6 @@ from components.raster.location import is_remote
 from components.raster.scene.folders import check_ids, find_scenes
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, SceneSource
-from components.raster.scene.stac import find_stac_scenes
 from components.raster.spatial.places import Places, all_places, places_of
 from components.raster.spatial.rules import LeftOut
 from components.raster.tiles.areas import area_in_pixels
@@ -84,6 +83,8 @@ def name_scenes(source: TiledSource) -> tuple[list[SceneSource], list[Reject]]:
     """
     rejects: list[Reject] = []
     if isinstance(source, StacSource):
+        from components.raster.scene.stac import find_stac_scenes  # only these need its client
+
         found = find_stac_scenes(source.query)
         sources = list(found.sources)
         rejects = [scene_reject(rejected, source.uri) for rejected in found.rejects]

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from components.ingest import layout, storage
-from components.ingest.chips import ChipConverter
 from components.ingest.config import IngestConfig
 from components.ingest.convert import Converted, Converter, Ignored
 from components.ingest.duplicates import DigestRow, DigestTable
@@ -15,7 +14,6 @@ from components.ingest.encode import record_bytes
 from components.ingest.layout import Block
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.reject import Reject
-from components.ingest.scene_convert import SceneConverter
 from components.ingest.scene_part import parts_of
 from components.raster.example import SPLITS
 from components.raster.tiles.key import TileKey
@@ -112,12 +110,19 @@ class ShardWriter:
 def _conversion(
     config: IngestConfig, classes: tuple[str, ...]
 ) -> Callable[[bytes], Iterator[Converted | Reject | Ignored]]:
-    """From a line of the listing to its outcomes, as the kind of source asks for."""
+    """From a line of the listing to its outcomes, as the kind of source asks for.
+
+    Each kind loads what it needs, since worker processes start with this.
+    """
     source = config.source
     if isinstance(source, TiledSource):
+        from components.ingest.scene_convert import SceneConverter
+
         scenes = SceneConverter(config, source, classes)
         return lambda line: scenes.convert(parts_of(line))
     if isinstance(source, ChipsSource):
+        from components.ingest.chips import ChipConverter
+
         chips = ChipConverter(config, source, classes)
         return lambda line: chips.convert(layout.records_of(line))
     photographs = Converter(config, classes)

@@ -12,10 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyogrio
 import shapely
 from pydantic import Field
-from pyogrio.errors import DataSourceError
 
 from components.raster.errors import ConfigError, DataError
 from components.raster.frozen import Frozen
@@ -117,6 +115,10 @@ def _read(
         raise ConfigError(f"Labels {config.path!r} are none of {', '.join(SUFFIXES)}.")
     if not is_remote(config.path) and not os.path.isfile(config.path):
         raise DataError(f"Labels {config.path} do not exist.")
+    # It loads pandas, which takes longer than all else of a worker that has no shapes to read.
+    import pyogrio
+    from pyogrio.errors import DataSourceError
+
     wanted = [name for name in (config.class_field, config.number_field) if name]
     try:
         known = pyogrio.read_info(config.path, layer=config.layer)["fields"].tolist()

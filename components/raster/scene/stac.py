@@ -9,54 +9,25 @@ import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import pystac
 import shapely
-from pydantic import Field, model_validator
 from pystac_client import Client
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 
 from components.raster.errors import DataError
-from components.raster.frozen import Frozen
-from components.raster.location import Location, is_remote
+from components.raster.location import is_remote
 from components.raster.scene.gdal import REMOTE_SCHEMES
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.scene.stac_query import StacQuery
 
 _TIMEOUT_S = 60.0
 #: Assets with these roles are pictures of a scene and not its data.
 _PICTURES = {"thumbnail", "overview", "visual", "preview"}
 _RASTER_TYPES = ("image/tiff", "image/jp2", "application/x-geotiff", "image/vnd.stac.geotiff")
-
-
-class StacQuery(Frozen):
-    """Which items of a STAC source become scenes."""
-
-    source: Location = Field(description="an API, a catalogue, a collection or a file of items")
-    collections: tuple[str, ...] = ()
-    assets: tuple[str, ...] = Field(default=(), description="keys of assets, in order")
-    bands: tuple[str, ...] = Field(
-        default=(), description="common names of bands, in order; instead of assets"
-    )
-    bbox: tuple[float, float, float, float] | None = Field(
-        default=None, description="west, south, east, north in degrees"
-    )
-    start: datetime.date | None = Field(default=None, description="first day")
-    end: datetime.date | None = Field(default=None, description="last day, included")
-    max_cloud_cover_percent: float | None = Field(
-        default=None, ge=0, le=100, description="items that do not tell theirs are left out"
-    )
-    max_items: int = Field(default=1000, ge=1)
-
-    @model_validator(mode="after")
-    def _is_one_choice(self) -> Self:
-        if self.assets and self.bands:
-            raise ValueError("choose assets by key or bands by common name, not both")
-        if self.start and self.end and self.start > self.end:
-            raise ValueError("start must not be later than end")
-        return self
 
 
 @dataclass(frozen=True)

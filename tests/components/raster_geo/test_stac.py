@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from components.raster.errors import DataError
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.stac import StacQuery, find_stac_scenes
+from components.raster.scene.stac import find_stac_scenes
+from components.raster.scene.stac_query import StacQuery
 from components.raster.tiles.key import Window
 from components.raster.tiles.reading import read_window
 from components.raster.tiles.view import view_scene

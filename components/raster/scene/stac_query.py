@@ -1,0 +1,37 @@
+"""What is asked of a STAC source; loads nothing of STAC."""
+
+import datetime
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from components.raster.frozen import Frozen
+from components.raster.location import Location
+
+
+class StacQuery(Frozen):
+    """Which items of a STAC source become scenes."""
+
+    source: Location = Field(description="an API, a catalogue, a collection or a file of items")
+    collections: tuple[str, ...] = ()
+    assets: tuple[str, ...] = Field(default=(), description="keys of assets, in order")
+    bands: tuple[str, ...] = Field(
+        default=(), description="common names of bands, in order; instead of assets"
+    )
+    bbox: tuple[float, float, float, float] | None = Field(
+        default=None, description="west, south, east, north in degrees"
+    )
+    start: datetime.date | None = Field(default=None, description="first day")
+    end: datetime.date | None = Field(default=None, description="last day, included")
+    max_cloud_cover_percent: float | None = Field(
+        default=None, ge=0, le=100, description="items that do not tell theirs are left out"
+    )
+    max_items: int = Field(default=1000, ge=1)
+
+    @model_validator(mode="after")
+    def _is_one_choice(self) -> Self:
+        if self.assets and self.bands:
+            raise ValueError("choose assets by key or bands by common name, not both")
+        if self.start and self.end and self.start > self.end:
+            raise ValueError("start must not be later than end")
+        return self
