@@ -1,16 +1,25 @@
 """Four-band tiles from examples to a served model, and to its answer about a payload."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import rasterio
 import tensorflow as tf
+from rasterio.transform import from_origin
 
+from components.evaluation.model import ServedModel
+from components.infra_check.check import check_model
+from components.infra_check.config import InfraCheckConfig
 from components.raster.payload import encode_payload
+from serving.client import connect
 from serving.contract import read_contract
 from serving.inputs import model_input
+from serving.server.process import serve_model_in_subprocess
+from serving.warmup import write_warmup
 from tests.serving.test_signatures import KNOWN_OPS, ops_of
 from tests.trainer.rasters import BANDS, CLASSES, SIDE_PX, SPEC, toy_example, write_tiles
 from trainer.augment import augmentation
@@ -153,3 +162,57 @@ def test_a_training_on_tiles_is_named_by_their_bands(trained):
 def test_every_op_is_one_that_stock_tensorflow_serving_has(trained):
     folder, _ = trained
     assert not ops_of(folder) - set(KNOWN_OPS.read_text().split())
+
+
+@pytest.mark.slow
+def test_the_nodes_and_the_client_find_the_answers_that_the_model_gives(trained, tmp_path):
+    folder, written = trained
+    tiles = written["test"]
+    payloads = [encode_payload(pixels, BANDS, valid) for pixels, valid, _ in tiles]
+    examples = [toy_example(*tile) for tile in tiles]
+    report = check_model(folder, folder, payloads, examples, InfraCheckConfig())
+    assert [finding.detail for finding in report.findings if not finding.passed] == []
+    assert len(report.findings) == 5  # it is up; two protocols, two signatures
+
+    wanted = ServedModel(str(folder)).probabilities(examples)
+    paths = [tmp_path / f"{number}.tif" for number in range(len(tiles))]
+    for path, (pixels, valid, _) in zip(paths, tiles, strict=True):
+        write_geotiff(path, pixels, valid)
+    with serve_model_in_subprocess(folder) as server:
+        for address in (server.grpc, server.rest):
+            with connect(address, model=server.model_name) as client:
+                results = list(client.predict_files(paths))
+            given = [list(result.prediction.probabilities.values()) for result in results]
+            np.testing.assert_allclose(given, wanted, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_warm_up_requests_hold_payloads(trained, tmp_path):
+    folder, written = trained
+    copy = shutil.copytree(folder, tmp_path / "model")
+    payloads = [encode_payload(pixels, BANDS, valid) for pixels, valid, _ in written["test"]]
+    assert write_warmup(copy, payloads) == 8
+    report = check_model(
+        copy, folder, payloads[:1], [toy_example(*written["test"][0])], InfraCheckConfig()
+    )
+    assert all(finding.passed for finding in report.findings)
+
+
+def write_geotiff(path, pixels, valid):
+    """Bands by their descriptions, in an order of the file's own, and a mask of valid pixels."""
+    order = [2, 3, 0, 1]
+    height, width, count = pixels.shape
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=count,
+        dtype=pixels.dtype,
+        crs="EPSG:32632",
+        transform=from_origin(500_000, 5_300_000, 10, 10),
+    ) as dataset:
+        dataset.write(pixels[:, :, order].transpose(2, 0, 1))
+        dataset.descriptions = tuple(BANDS[index] for index in order)
+        dataset.write_mask(valid)
