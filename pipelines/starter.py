@@ -11,9 +11,11 @@ from PIL import Image
 
 from components.ingest.config import FoldersSource, ManifestSource, SourceConfig
 from components.ingest.listing import contents_of
-from components.ingest.manifest import read_rows
+from components.ingest.manifest import MANIFEST_SUFFIXES, read_rows
 from components.ingest.manifest_config import ManifestColumns
+from components.ingest.raster_config import ChipsSource
 from components.raster.errors import DataError
+from pipelines.starter_chips import ChipTraits, chip_traits
 
 _TEMPLATE = """\
 # Written by `skymill init`. Run it with: skymill run {path}
@@ -26,9 +28,9 @@ ingest:
   image:  # how an image of any shape meets the model
     height_px: {side}
     width_px: {side}
-    fit: stretch  # or pad, or crop
+    fit: stretch  # or pad, or crop{bands}
   classes: [{classes}]  # any other label is a reject
-  split: {{train: 0.7, eval: 0.15, test: 0.15}}  # by group where there is one, else by content
+  split: {{train: 0.7, eval: 0.15, test: 0.15}}  # {split}
   max_reject_fraction: 0.05  # more bad files than this stop the run
 
 schema:
@@ -79,16 +81,23 @@ class Proposal:
     classes: tuple[str, ...]
     rare: tuple[str, ...]
     side_px: int
+    chips: ChipTraits | None = None
 
     @property
     def slices(self) -> tuple[str, ...]:
         """The slice columns of a manifest; none for class folders."""
-        return self.source.columns.slices if isinstance(self.source, ManifestSource) else ()
+        is_manifest = self.source.uri.lower().endswith(MANIFEST_SUFFIXES)
+        if is_manifest and isinstance(self.source, ManifestSource | ChipsSource):
+            return self.source.columns.slices
+        return ()
 
     def __str__(self) -> str:
         names = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
         rare = f"; left out, too few images: {', '.join(self.rare)}" if self.rare else ""
-        return f"{self.images} images in {len(self.classes)} classes ({names}){rare}"
+        kind = "images"
+        if self.chips is not None:
+            kind = f"chips of {len(self.chips.bands)} bands"
+        return f"{self.images} {kind} in {len(self.classes)} classes ({names}){rare}"
 
 
 def look_at(folder: str) -> Proposal:
@@ -111,9 +120,17 @@ def look_at(folder: str) -> Proposal:
             f"of its own, or write a {_MANIFESTS[0]} with the columns uri and label."
         )
     step = max(1, len(records) // _SAMPLED)
-    side = _side([record.uri for record in records[::step]])
+    chips = chip_traits(records[::step])
+    side = _side([record.uri for record in records[::step]]) if chips is None else chips.side_px
     rare = tuple(sorted(counts.keys() - set(classes)))
-    return Proposal(source, len(records), classes, rare, side)
+    if chips is not None:
+        source = _as_chips(source, chips)
+    return Proposal(source, len(records), classes, rare, side, chips)
+
+
+def _as_chips(source: SourceConfig, chips: ChipTraits) -> ChipsSource:
+    columns = source.columns if isinstance(source, ManifestSource) else ManifestColumns()
+    return ChipsSource(uri=source.uri, columns=columns, without_map=chips.block_m is None)
 
 
 def _source_of(folder: str) -> SourceConfig:
@@ -156,7 +173,9 @@ def _side(paths: list[str]) -> int:
 
 def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60) -> str:
     """The text of a configuration; its paths are relative to the folder of ``output``."""
-    tree = proposal.source.model_dump(exclude_none=True, mode="json")
+    tree = {"kind": proposal.source.kind} | proposal.source.model_dump(
+        exclude_none=True, exclude_defaults=proposal.chips is not None, mode="json"
+    )
     tree["uri"] = os.path.relpath(proposal.source.uri, os.path.dirname(os.path.abspath(output)))
     source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
     return _TEMPLATE.format(
@@ -164,11 +183,27 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
         name=name,
         source="".join(f"\n    {line}" for line in source.splitlines()),
         side=proposal.side_px,
+        bands=_bands(proposal.chips),
+        split=_split(proposal.chips),
         epochs=epochs,
         classes=_flow(proposal.classes),
         slices=_flow(proposal.slices),
         floor=round(min(2 / len(proposal.classes), 0.9), 2),
     )
+
+
+def _bands(chips: ChipTraits | None) -> str:
+    return "" if chips is None else f"\n    bands: [{_flow(chips.bands)}]"
+
+
+def _split(chips: ChipTraits | None) -> str:
+    """What the shares are shares of, and the rule of rasters on a line of its own."""
+    if chips is None:
+        return "by group where there is one, else by content"
+    if chips.block_m is None:
+        return "each chip on its own: they have no place on a map"
+    rule = f"{{by: block, block_m: {chips.block_m}, buffer_m: null}}"
+    return f"of blocks of ground\n  split_by: {rule}  # see: skymill splits"
 
 
 def _flow(names: tuple[str, ...]) -> str:

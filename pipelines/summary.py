@@ -25,6 +25,7 @@ class Summary:
     Attributes:
         images: examples by split.
         rejects: refused items by reason.
+        left_out: tiles that are neither, by what the configuration says of them.
         gates: the reports of the checks that were reached, in order.
         evaluation: what was measured, or None where no model was.
         places: where everything lies, by what it is.
@@ -33,6 +34,7 @@ class Summary:
     record: RunRecord
     images: dict[str, int]
     rejects: dict[str, int]
+    left_out: dict[str, int]
     gates: tuple[GateReport, ...]
     evaluation: Evaluation | None
     places: dict[str, str]
@@ -46,6 +48,7 @@ def summarise(record: RunRecord, folder: str) -> Summary:
         record,
         dict(facts.get("images", {})),  # type: ignore[arg-type]
         dict(facts.get("rejects", {})),  # type: ignore[arg-type]
+        _left_out(facts.get("ignored", {})),
         tuple(reports.values()),
         _evaluation(record),
         _places(record, folder),
@@ -53,6 +56,13 @@ def summarise(record: RunRecord, folder: str) -> Summary:
     with open(os.path.join(folder, SUMMARY_FILE), "w", encoding="utf-8") as file:
         file.write(to_json(summary))
     return summary
+
+
+def _left_out(ignored: object) -> dict[str, int]:
+    """What ingest ignored less files that are no images: those are counted by suffix."""
+    counts = ignored if isinstance(ignored, dict) else {}
+    names = (name for name in counts if name.startswith("(") and name != "(hidden)")
+    return {name[1:-1]: counts[name] for name in names}
 
 
 def to_json(summary: Summary) -> str:
@@ -67,6 +77,7 @@ def to_json(summary: Summary) -> str:
         "fingerprint": summary.record.fingerprint,
         "images": summary.images,
         "rejects": summary.rejects,
+        "left_out": summary.left_out,
         "gates": [json.loads(gate.to_json()) for gate in summary.gates],
         "metrics": json.loads(summary.evaluation.to_json()) if summary.evaluation else None,
         "pushed_version": summary.record.pushed_version,
@@ -105,6 +116,8 @@ def _images_table(summary: Summary) -> Table:
         table.add_row(f"  {split}", str(count))
     for reason, count in summary.rejects.items():
         table.add_row(f"  rejected: {reason}", str(count))
+    for name, count in summary.left_out.items():
+        table.add_row(f"  left out: {name}", str(count))
     return table
 
 

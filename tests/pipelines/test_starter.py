@@ -4,8 +4,11 @@ import csv
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
+from rasterio.transform import from_origin
 
+from components.ingest.listing import list_source
 from components.raster.errors import DataError
 from pipelines.config import load_config
 from pipelines.starter import look_at, model_name, starter_config
@@ -88,3 +91,23 @@ def test_a_missing_folder_is_named(tmp_path):
 )
 def test_the_model_is_named_after_the_folder(folder, name):
     assert model_name(folder) == name
+
+
+def test_chips_are_seen_with_their_bands_and_split_by_place(tmp_path):
+    for number in range(12):
+        path = tmp_path / "data" / ("dry", "wet")[number % 2] / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = from_origin(500_000 + number * 20_000, 5_300_000, 10, 10)
+        profile = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32632", "transform": place}
+        with rasterio.open(path, "w", height=50, width=60, count=2, **profile) as dataset:
+            dataset.write(np.full((2, 50, 60), number + 1, np.uint16))
+            dataset.set_band_description(1, "red")
+            dataset.set_band_description(2, "nir")
+    proposal = look_at(str(tmp_path / "data"))
+    assert str(proposal) == "12 chips of 2 bands in 2 classes (dry, wet)"
+    ingest = written(tmp_path / "data", tmp_path).ingest
+    assert ingest.source.kind == "chips"
+    assert (ingest.image.bands, ingest.image.height_px) == (("red", "nir"), 50)
+    # The chips lie along 220 km; a fortieth of that, with one digit.
+    assert ingest.split_by.block_m == 5_000
+    assert len(list_source(ingest).records) == 12

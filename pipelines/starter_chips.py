@@ -1,0 +1,77 @@
+"""What a folder of GeoTIFF chips says for a first configuration."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median_low
+
+from components.ingest.raster_config import ChipsSource
+from components.ingest.record import Record
+from components.ingest.views import chip_source, open_views
+from components.raster.scene.grid import Floats
+from components.raster.scene.rejects import SceneRejected
+from components.raster.spatial.distance import great_circle_m
+from components.raster.spatial.places import Places, all_places, places_of
+from components.raster.tiles.key import TileKey, Window
+from components.raster.tiles.view import View
+
+_SUFFIXES = (".tif", ".tiff", ".jp2")
+#: So many blocks from one end of the data to the other, and so many chips along a block at least.
+_BLOCKS_ACROSS = 40
+_CHIPS_ALONG = 3
+_LEAST_BLOCK_M = 10
+
+
+@dataclass(frozen=True)
+class ChipTraits:
+    """What chips have in common.
+
+    Attributes:
+        bands: of most of them, by name.
+        side_px: the shorter side of the middle one, within what a model of tiles sees.
+        block_m: side of blocks to split by; None where they have no place on a map.
+    """
+
+    bands: tuple[str, ...]
+    side_px: int
+    block_m: int | None
+
+
+def chip_traits(records: Sequence[Record]) -> ChipTraits | None:
+    """What a sample of records says; None where they are photographs, or none can be opened."""
+    named = [record for record in records if record.uri.lower().endswith(_SUFFIXES)]
+    if 2 * len(named) <= len(records):
+        return None
+    options = ChipsSource(uri="chips", without_map=True)
+    sources = [chip_source(record.key, record.uri, options) for record in named]
+    views = [
+        view for view in open_views(sources, options, ()) if not isinstance(view, SceneRejected)
+    ]
+    if not views:
+        return None
+    bands = Counter(view.scene.band_names for view in views).most_common(1)[0][0]
+    sides = [min(view.grid.height_px, view.grid.width_px) for view in views]
+    with_map = [view for view in views if view.grid.crs is not None]
+    places = all_places(places_of(view, [_whole(view)]) for view in with_map)
+    block_m = _block_m(places) if 2 * len(with_map) > len(views) else None
+    return ChipTraits(bands, min(max(median_low(sides), 8), 256), block_m)
+
+
+def _whole(view: View) -> TileKey:
+    return TileKey(view.scene.scene_id, Window(0, 0, view.grid.height_px, view.grid.width_px))
+
+
+def _block_m(places: Places) -> int:
+    """A fraction of the way across the data, as a number with one digit."""
+    across = _metres(places.centres.min(axis=0), places.centres.max(axis=0))
+    chip = _metres(places.corners[0, 0], places.corners[0, 1])
+    wanted = max(across / _BLOCKS_ACROSS, _CHIPS_ALONG * chip, _LEAST_BLOCK_M)
+    power = 10 ** math.floor(math.log10(wanted))
+    return int(wanted // power * power)
+
+
+def _metres(one: Floats, other: Floats) -> float:
+    """From one place, longitude and latitude, to another."""
+    lon, lat = one.tolist()
+    return float(great_circle_m(lon, lat, other[:1], other[1:])[0])
