@@ -7,6 +7,7 @@ import pytest
 import rasterio
 import shapely
 import shapely.geometry
+import tensorflow_data_validation as tfdv
 from PIL import Image
 from pydantic import ValidationError
 from rasterio.transform import from_origin
@@ -16,11 +17,13 @@ from rasterio.windows import transform as window_transform
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.listing import list_source
+from components.ingest.look import look
 from components.raster.errors import DataError
 from components.raster.payload import decode_payload
 from components.raster.spatial.distance import LeakError
 from components.raster.tiles.key import TileKey
-from components.statistics.projection import decode
+from components.schema.infer import infer
+from components.statistics.compute import in_memory
 from tests.components.ingest_geo.conftest import SPLITS, by_key, floats, mask_of, strings
 
 RANDOM = {"by": "tile", "insist": True}
@@ -178,14 +181,33 @@ def test_numbers_masks_and_boxes_of_shapes(run, scene, shapes):
     assert strings(found, "object/label/text") == ["house", "house"]
 
 
-def test_no_target_is_lost_on_the_way_to_statistics(run, scene, shapes):
-    labels = {"kind": "shapes", "path": shapes([(0, 0, 60, 60)])}
-    source = {"labels": labels, "target": {"to": "boxes"}}
-    outcome = run(of_scenes(scene, ("red",), source=source))
-    records = [it.SerializeToString() for split in SPLITS for it in outcome.examples(split)]
-    columns = set(decode(records).schema.names)
-    assert {"object/label/text", "image/mean_red", "image/valid_fraction"} <= columns
-    assert not columns & {"image/encoded", "mask/encoded", "image/crs", "image/key"}
+@pytest.mark.parametrize(
+    ("target", "feature"),
+    [
+        ({"to": "class", "background": "ground"}, "label/text"),
+        ({"to": "classes"}, "labels/text"),
+        ({"to": "number", "rule": "count"}, "target/number"),
+        ({"to": "boxes"}, "object/label/text"),
+        ({"to": "mask", "background": "ground"}, "image/mean_red"),
+    ],
+)
+def test_every_target_goes_on_to_statistics_schema_and_look(run, scene, shapes, target, feature):
+    """Tiles that hold no object have no class and no box: that is no anomaly."""
+    labels = {"kind": "shapes", "path": shapes([(0, 0, 60, 60), (70, 3, 75, 8)])}
+    source = {"labels": labels, "target": target, "tiling": {"size_px": 16}}
+    tree = of_scenes(scene, ("red", "nir"), source=source)
+    outcome = run(tree)
+    statistics, later = (
+        in_memory([str(outcome.examples_dir / f"Split-{split}" / name) for name in files])
+        for split, files in ((it, outcome.shards(it)) for it in ("train", "test"))
+    )
+    counted = {it.path.step[0] for it in statistics.datasets[0].features}
+    assert {feature, "image/valid_fraction", "image/stddev_nir"} <= counted
+    assert not counted & {"image/encoded", "mask/encoded", "image/crs", "image/key"}
+    schema = infer(statistics, outcome.classes())
+    for found in (statistics, later):
+        assert dict(tfdv.validate_statistics(found, schema).anomaly_info) == {}
+    assert look(IngestConfig.model_validate(tree), count=9).width > 9 * 100
 
 
 def test_building_footprints_are_boxes_in_pixels(run, shared_data):
