@@ -9,6 +9,7 @@ rasterio is imported only once a GeoTIFF is read.
 """
 
 import random
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ from serving.wire_tensors import Array, TensorError, enum_of, string_array
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
+_ASSERTION = re.compile(r"assertion failed: \[(.*?)\]\s*(?:\[\[.*)?$", re.DOTALL)
 _WRONG_BANDS = "wrong_bands: "  # the decoder's refusal; its module would load pydantic
 
 T = TypeVar("T")
@@ -335,8 +337,13 @@ class PredictClient:
             case "INVALID_ARGUMENT" if message.startswith("Unrecognized servable version label"):
                 return ModelNotFound(f"{self._address}, model {self._model!r}: {message}")
             case "INVALID_ARGUMENT" | "FAILED_PRECONDITION":
-                return InvalidRequest(f"{self._address} refuses the request: {message}")
+                return InvalidRequest(f"{self._address} refuses the request: {_reason(message)}")
         return ClientError(f"{self._address} answered {error.code}: {message}")
+
+
+def _reason(message: str) -> str:
+    """What an assertion in the graph says, without TensorFlow's words around it."""
+    return _ASSERTION.sub(r"\1", message)
 
 
 def _predictions(answer: RawAnswer, count: int) -> list[Prediction]:
@@ -403,6 +410,6 @@ def _explained(error: str) -> str:
     if _WRONG_BANDS not in error:
         return error
     return (
-        f"{error} Say which bands of the file they are: RasterReading, or skymill predict "
+        f"{error}. Say which bands of the file they are: RasterReading, or skymill predict "
         "--bands and --band-names."
     )

@@ -101,10 +101,11 @@ def test_wrong_bands_are_named_and_cost_no_other_file(server, chips, protocol, t
     reading = RasterReading(band_names=("blue", "green", "red", "pan"))
     with connect(getattr(server, protocol), model="m") as client:
         [result] = client.predict_files([wrong], rasters=reading)
-        assert "wrong_bands: the model needs nir, the tile has blue, green, red, pan" in (
-            result.error
+        assert result.error == (
+            f"{getattr(server, protocol)} refuses the request: "
+            "wrong_bands: the model needs nir, the tile has blue, green, red, pan. Say which bands "
+            "of the file they are: RasterReading, or skymill predict --bands and --band-names."
         )
-        assert "--bands and --band-names" in result.error
         with pytest.raises(BadImage, match=r"takes payloads of tiles with the bands blue, green"):
             client.predict([b"\xff\xd8\xff a photograph, say, as a user has them"])
         (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff a photograph, say")
