@@ -75,13 +75,21 @@ def _scene_entries(source: TiledSource, drawn: Sequence[str]) -> list[Sequence[o
     entries: list[Sequence[object]] = []
     for scene in scenes:
         contents = [
-            (file.band_names, file.common_names, [checksums[it] for it in _with_sides(file.path)])
+            (
+                *(file.band_names, file.common_names, _address(file.path)),
+                [checksums[it] for it in _with_sides(file.path)],
+            )
             for file in scene.files
         ]
         entries.append(("scene", asdict(replace(scene, files=())), contents))
     entries += [("other", PurePath(path).name, checksums[path]) for path in others]
     entries += [("reject", reject.key, reject.reason.value) for reject in rejects]
     return entries
+
+
+def _address(path: str) -> str:
+    """Where a remote file lies, without the signature that an address may carry."""
+    return path.partition("?")[0] if is_remote(path) else ""
 
 
 def _other_files(source: TiledSource) -> list[str]:
