@@ -47,6 +47,13 @@ class Answer:
     truth: TileTruth = field(default_factory=TileTruth)
 
 
+def names_of(answer: Answer, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes that a tile's truth shows."""
+    if answer.label is not None:
+        return (answer.label,)
+    return answer.truth.names(classes) if answer.labels is None else answer.labels
+
+
 #: The truth of a tile by its window and its valid pixels; None where the labels tell nothing.
 Truth = Callable[[Window, Mask], Answer | None]
 

@@ -11,7 +11,7 @@ from components.ingest.chips import ChipConverter
 from components.ingest.config import IngestConfig
 from components.ingest.files import ReadFailure, read_files
 from components.ingest.judge import Judge, Refused
-from components.ingest.labelling import Answer
+from components.ingest.labelling import Answer, names_of
 from components.ingest.layout import in_writing_order
 from components.ingest.listing import list_source
 from components.ingest.raster_config import ChipsSource, TiledSource
@@ -177,7 +177,7 @@ def _cards(
             picture = seen.pixels.astype(np.uint8)
         else:
             picture = picture_of(seen.pixels, seen.valid, shown, stretch)
-        yield Card(_with_truth(picture, seen.answer, classes), _text(seen))
+        yield Card(_with_truth(picture, seen.answer, classes), _text(seen, classes))
         if seen.valid is not None and not seen.valid.all():
             yield Card(mask_picture(seen.valid), f"valid {seen.valid.mean():.0%}")
 
@@ -204,14 +204,15 @@ def _with_truth(picture: Picture, answer: Answer, classes: Sequence[str]) -> Pic
     return picture
 
 
-def _text(seen: Seen) -> str:
+def _text(seen: Seen, classes: Sequence[str]) -> str:
+    """Split and truth; what does not fit a card is cut off at its end."""
     answer = seen.answer
-    names = answer.label or ", ".join(answer.labels or ())
+    truth = ", ".join(names_of(answer, classes)) or seen.record.key
     if answer.truth.number is not None:
-        names = f"{answer.truth.number:g}"
+        truth = f"{answer.truth.number:g}"
     elif answer.truth.boxes is not None:
-        names = f"{len(answer.truth.boxes.classes)} objects"
-    return " ".join(filter(None, (names or seen.record.key, seen.record.split)))
+        truth = f"{len(answer.truth.boxes.classes)} objects"
+    return " ".join(filter(None, (seen.record.split, truth)))
 
 
 def _reject_card(reject: Reject) -> Card:

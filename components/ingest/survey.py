@@ -9,7 +9,7 @@ import numpy as np
 from components.ingest.chips import locate_chips
 from components.ingest.config import IngestConfig
 from components.ingest.files import is_remote
-from components.ingest.labelling import Answer
+from components.ingest.labelling import names_of
 from components.ingest.listing import contents_of, list_source, of_classes
 from components.ingest.place_split import splits_of
 from components.ingest.raster_config import ChipsSource, TiledSource
@@ -101,13 +101,6 @@ def _names_of_scenes(planned: PlannedScenes) -> Iterator[Names]:
             valid = np.ones((key.window.height, key.window.width), np.bool_)
             answer = labels.truth(key.window, valid)
             yield () if answer is None else names_of(answer, planned.classes)
-
-
-def names_of(answer: Answer, classes: Sequence[str]) -> Names:
-    """The classes that a tile's truth shows."""
-    if answer.label is not None:
-        return (answer.label,)
-    return answer.truth.names(classes) if answer.labels is None else answer.labels
 
 
 def _by_class(names: Sequence[Names], splits: Sequence[str | None]) -> dict[str, dict[str, int]]:
