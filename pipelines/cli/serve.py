@@ -34,11 +34,12 @@ def command(
     tensorflow/serving image; docker/serving/ has its configuration.
     """
     import logging
+    import tempfile
     from pathlib import Path
 
     from components.raster.errors import ConfigError
     from pipelines.config import load_config
-    from pipelines.console import quiet_frameworks
+    from pipelines.console import noise_to, quiet_frameworks
     from serving.server.addresses import Addresses
     from serving.server.config import ServerConfig
     from serving.server.run import serve
@@ -49,8 +50,6 @@ def command(
     if not Path(model_base).is_dir():
         raise ConfigError(f"{model_base}: no version has been pushed here. First: skymill run")
     quiet_frameworks()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("absl").setLevel(logging.WARNING)
     server_config = ServerConfig(
         model_base=Path(model_base),
         model_name=name or Path(model_base).name,
@@ -59,9 +58,15 @@ def command(
         rest_port=rest_port,
         processes=processes,
     )
-    click.echo(f"Loading {model_base} ...", err=True)
+    _, log_path = tempfile.mkstemp(prefix="skymill-serve-", suffix=".log")
+    click.echo(f"Loading {model_base}; the frameworks' own words go to {log_path}", err=True)
+    with noise_to(log_path) as terminal:
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(message)s", stream=terminal.err.file
+        )
+        logging.getLogger("absl").setLevel(logging.WARNING)
 
-    def announce(addresses: Addresses) -> None:
-        click.echo(f"{server_config.model_name}: {addresses.grpc}  {addresses.rest}", err=True)
+        def announce(addresses: Addresses) -> None:
+            terminal.err.print(f"{server_config.model_name}: {addresses.grpc}  {addresses.rest}")
 
-    serve(server_config, announce)
+        serve(server_config, announce)

@@ -30,6 +30,8 @@ def run_server(
 
     `on_ready` is called once both ports listen, which is before a model is loaded.
     """
+    # It tells of every restored model, and that sessions are of TensorFlow 1.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     gc.collect()
     gc.freeze()  # what the imports made lives for ever; later collections need not walk it
     # The event loop, the model's thread and gRPC's own pass the interpreter lock between them at
