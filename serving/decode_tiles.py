@@ -13,7 +13,7 @@ import tensorflow as tf
 from components.raster.image import PNG_MAGIC, ImageSpec, Refusal
 from components.raster.payload import (
     HEADER_BYTES,
-    MAX_ROWS,
+    MAX_SIDE_PX,
     NAME_SEPARATOR,
     PAYLOAD_MAGIC,
     PNG_FORM,
@@ -91,8 +91,9 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
     sample_bytes = tf.gather(_SAMPLE_BYTES, tf.minimum(dtype, len(SAMPLE_TYPES) - 1))
     # Four bytes each: the products of three leave 64 bits, and a double is exact enough.
     sides = [tf.cast(it, tf.float64) for it in (height, width, count)]
-    rows = sides[0] * (sides[2] * tf.cast(sample_bytes, tf.float64) + 1)
-    few = (sides[0] * sides[1] * sides[2] <= spec.max_pixels) & (rows <= MAX_ROWS)
+    planes = sides[2] * tf.cast(sample_bytes, tf.float64) + tf.cast(masked, tf.float64)
+    few = sides[0] * sides[1] * sides[2] <= spec.max_pixels
+    few &= (sides[0] * planes <= MAX_SIDE_PX) & (width <= MAX_SIDE_PX)
     checks = [
         require(~long, Refusal.TOO_MANY_BYTES, f"the limit is {spec.max_bytes}"),
         require(
@@ -110,8 +111,8 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
         require(
             ~known_form | ~sound | few,
             Refusal.TOO_MANY_PIXELS,
-            f"the header declares more than the limit of {spec.max_pixels} samples, or of "
-            f"{MAX_ROWS} rows",
+            f"the header declares more than {spec.max_pixels} samples, or more than "
+            f"{MAX_SIDE_PX} rows in all planes, or columns",
         ),
     ]
     with tf.control_dependencies(checks):

@@ -45,8 +45,8 @@ NAME_SEPARATOR = "\n"
 SAMPLE_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
 #: The IHDR chunk after height and width: 8 bits, gray, deflate, filters 0 to 4, not interlaced.
 PNG_FORM = bytes([8, 0, 0, 0, 0])
-#: More rows than this no PNG decoder takes (libpng, PNG_USER_HEIGHT_MAX).
-MAX_ROWS = 1_000_000
+#: A PNG with more rows or columns is taken by no decoder (libpng's PNG_USER_HEIGHT_MAX).
+MAX_SIDE_PX = 1_000_000
 MAX_SAMPLES = 2**26
 
 _HEADER = struct.Struct("<4sBBBBIIII")
@@ -124,10 +124,12 @@ def encode_payload(
             Refusal.UNSUPPORTED_FORMAT,
             f"samples of type {pixels.dtype}; convert them to one of {', '.join(SAMPLE_TYPES)}",
         )
-    if len(planes := _planes(pixels, valid)) > MAX_ROWS:
+    planes = _planes(pixels, valid)
+    if max(planes.shape) > MAX_SIDE_PX:
         raise PayloadError(
             Refusal.TOO_MANY_PIXELS,
-            f"{len(planes):,} rows in all planes, {MAX_ROWS:,} may be; make smaller tiles",
+            f"{len(planes):,} rows in all planes of {planes.shape[1]:,} columns; "
+            f"{MAX_SIDE_PX:,} may be: make smaller tiles",
         )
     names = NAME_SEPARATOR.join(bands).encode()
     header = _HEADER.pack(
@@ -165,11 +167,11 @@ def decode_payload(payload: bytes, max_samples: int = MAX_SAMPLES) -> Payload:
         PayloadError: the bytes are no sound payload, or declare more samples than allowed.
     """
     header = read_header(payload)
-    if header.samples > max_samples or header.rows > MAX_ROWS:
+    if header.samples > max_samples or max(header.rows, header.width) > MAX_SIDE_PX:
         raise PayloadError(
             Refusal.TOO_MANY_PIXELS,
-            f"{header.samples:,} samples in {header.rows:,} rows, over {max_samples:,} or "
-            f"{MAX_ROWS:,}",
+            f"{header.samples:,} samples in {header.rows:,} rows of {header.width:,}; the limits "
+            f"are {max_samples:,} and {MAX_SIDE_PX:,} each way",
         )
     planes = _unpng(payload[header.data_offset :], header.rows, header.width)
     dtype, shape = np.dtype(header.dtype), (header.height, header.width, len(header.bands))

@@ -123,6 +123,16 @@ def test_the_reference_and_the_graph_refuse_by_the_same_name(decode, name):
     assert named == [reference.value.refusal]
 
 
+def test_the_largest_pngs_are_read_and_no_larger_ones(decode):
+    for shape in [(500_000, 1, 2), (1, 1_000_000, 2)]:
+        payload = encode_payload(np.full(shape, 7, np.uint8), SPEC.bands)
+        assert decode([payload])[0].numpy() == pytest.approx(7, abs=1e-4)
+    payload = bytearray(encode_payload(np.full((1, 1_000_000, 2), 7, np.uint8), SPEC.bands))
+    struct.pack_into("<I", payload, 12, 1_000_001)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too_many_pixels: "):
+        decode([bytes(payload)])
+
+
 def test_a_payload_has_as_many_bytes_as_are_allowed():
     payload = encode_payload(np.zeros((40, 40, 2), np.uint8), SPEC.bands)
     payload += bytes(2000)
