@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from components.ingest.fingerprint import fingerprint_dataset
+from components.ingest.raster_config import ClassTarget, TiledSource
+from components.raster.errors import ConfigError
 from components.schema.home import accepted_digest
 from pipelines.config import PipelineConfig
 
@@ -25,9 +27,23 @@ def resolve(config: PipelineConfig) -> RunInputs:
 
     Raises:
         DataError: the source cannot be read.
-        ConfigError: the accepted schema is damaged.
+        ConfigError: the accepted schema is damaged, or the source tells no class to learn.
     """
+    _require_classes(config)
     return RunInputs(
         fingerprint=fingerprint_dataset(config.ingest.source, config.ingest.split_by),
         schema_sha256=accepted_digest(config.schema_.home),
     )
+
+
+def _require_classes(config: PipelineConfig) -> None:
+    """Other truths go through ingest, statistics and look; what is trained is one class a tile."""
+    source = config.ingest.source
+    if not isinstance(source, TiledSource):
+        return
+    if source.labels is None or not isinstance(source.target, ClassTarget):
+        found = "no labels" if source.labels is None else f"the target {source.target.to}"
+        raise ConfigError(
+            f"ingest.source: {found}; a run trains on one class a tile. Set labels, and target: "
+            "{to: class}."
+        )
