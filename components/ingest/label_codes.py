@@ -54,7 +54,12 @@ def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
     def of_scene(view: View) -> CodesAt:
         mask = mask_of(masks, view)
         if labels.legend.values:
-            return _by_value(_raster(str(mask)), view, 1)
+            try:
+                return _by_value(_raster(str(mask)), view, 1)
+            except SceneRejected as rejected:
+                raise MaskRejected(Reason.MASK_DIFFERS, rejected.detail) from rejected
+            except DataError as error:
+                raise MaskRejected(Reason.UNREADABLE, str(error)) from error
         return _by_colour(mask, view)
 
     return of_scene

@@ -1,7 +1,7 @@
 """What a worker takes of a scene: a range of its blocks, written into the listing."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any
@@ -12,11 +12,6 @@ from components.raster.tiles.parts import PlanPart
 from components.raster.tiles.tiling import TilePlan
 
 _LEFT_OUT = "-"
-_LETTERS = {split[0]: split for split in ("train", "eval")} | {"s": "test"}
-_LETTER_OF: Mapping[str | None, str] = {
-    **{split: letter for letter, split in _LETTERS.items()},
-    None: _LEFT_OUT,
-}
 
 
 @dataclass(frozen=True)
@@ -24,7 +19,8 @@ class ScenePart:
     """Half-open ranges of the rows and columns of a scene's tiles, and the split of each tile.
 
     Attributes:
-        splits: a letter for each tile of the part, by rows; those left out have none to read.
+        splits: a character for each tile of the part, by rows: the place of its split in `SPLITS`,
+            or a dash where it is left out.
     """
 
     source: SceneSource
@@ -39,7 +35,7 @@ class ScenePart:
             source,
             (part.rows.start, part.rows.stop),
             (part.cols.start, part.cols.stop),
-            "".join(_LETTER_OF[split] for split in splits),
+            "".join(_LEFT_OUT if it is None else str(SPLITS.index(it)) for it in splits),
         )
 
     @property
@@ -60,7 +56,7 @@ class ScenePart:
         """The split of each tile that has one, by the text of its key."""
         keys = self.part_of(plan).keys()
         pairs = zip(keys, self.splits, strict=True)
-        return {str(key): _LETTERS[letter] for key, letter in pairs if letter != _LEFT_OUT}
+        return {str(key): SPLITS[int(place)] for key, place in pairs if place != _LEFT_OUT}
 
     def to_row(self) -> list[Any]:
         """The part as JSON takes it."""
@@ -107,6 +103,3 @@ def _line(rows: Sequence[Any]) -> bytes:
 def _mixed(part: ScenePart) -> bytes:
     name = f"{part.source.scene_id}\0{part.rows}\0{part.cols}"
     return blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-
-
-assert set(_LETTERS.values()) == set(SPLITS)

@@ -245,6 +245,6 @@ def _parts(
         }
         count = max(-(-len(own) // _TILES_A_PART), -(-wanted * len(own) // total), 1)
         for part in plan_parts(scene.plan, count, scene.view.block_shape):
-            letters = list(map(own.__getitem__, part.keys()))
-            if any(letters):
-                yield ScenePart.of(scene.source, part, letters)
+            of_tiles = list(map(own.__getitem__, part.keys()))
+            if any(of_tiles):
+                yield ScenePart.of(scene.source, part, of_tiles)

@@ -11,8 +11,9 @@ from components.ingest.config import IngestConfig
 from components.ingest.files import is_remote
 from components.ingest.labelling import names_of
 from components.ingest.listing import contents_of, list_source, of_classes
-from components.ingest.place_split import splits_of
+from components.ingest.place_split import Split, splits_of
 from components.ingest.raster_config import ChipsSource, TiledSource
+from components.ingest.reject import Reject
 from components.ingest.scenes import PlannedScenes, plan_scenes
 from components.raster.errors import ConfigError, DataError
 from components.raster.fingerprint import checksums_of_files
@@ -33,11 +34,13 @@ class Survey:
         report: counts, classes, distances and leaks.
         places: of the tiles; none for photographs.
         splits: of each tile; None for those in no split.
+        rejects: what could not be listed.
     """
 
     report: SplitReport
     places: Places
     splits: tuple[str | None, ...]
+    rejects: tuple[Reject, ...]
 
 
 def survey(config: IngestConfig) -> Survey:
@@ -51,34 +54,41 @@ def survey(config: IngestConfig) -> Survey:
     if isinstance(source, TiledSource):
         planned = plan_scenes(config, source)
         names = list(_names_of_scenes(planned))
-        return _of_places(planned.places, [None] * len(names), config, names, are_chips=False)
+        _require_some(planned.places, config, planned.rejects)
+        found = splits_of(planned.places, [None] * len(names), config, are_chips=False)
+        return _of_places(planned.places, found, names, planned.rejects)
     if isinstance(source, ChipsSource):
-        records, _ = of_classes(contents_of(source).records, config.classes)
-        kept, places, _ = locate_chips(records, source, config)
-        given = [record.split for record in kept]
-        return _of_places(places, given, config, [it.names for it in kept], are_chips=True)
+        contents = contents_of(source)
+        records, unknown = of_classes(contents.records, config.classes)
+        kept, places, bad = locate_chips(records, source, config)
+        rejects = [*contents.rejects, *unknown, *bad]
+        _require_some(places, config, rejects)
+        found = splits_of(places, [it.split for it in kept], config, are_chips=True)
+        return _of_places(places, found, [it.names for it in kept], rejects)
     return _of_photographs(config)
 
 
-def _of_places(
-    places: Places,
-    given: Sequence[str | None],
-    config: IngestConfig,
-    names: Sequence[Names],
-    *,
-    are_chips: bool,
-) -> Survey:
+def _require_some(places: Places, config: IngestConfig, rejects: Sequence[Reject]) -> None:
     if not len(places):
-        raise DataError(f"no raster in {config.source.uri} can be used. See: skymill look")
-    found = splits_of(places, given, config, are_chips=are_chips)
+        first = f" (such as {rejects[0].key}: {rejects[0].detail})" if rejects else ""
+        raise DataError(
+            f"no raster in {config.source.uri} can be used: {len(rejects)} rejects{first}"
+        )
+
+
+def _of_places(
+    places: Places, found: Sequence[Split], names: Sequence[Names], rejects: Sequence[Reject]
+) -> Survey:
     splits = tuple(None if isinstance(it, LeftOut) else it for it in found)
     reasons = tuple(it if isinstance(it, LeftOut) else None for it in found)
     report = split_report(places, Assignment(splits, reasons))
-    return Survey(replace(report, classes=_by_class(names, splits)), places, splits)
+    report = replace(report, classes=_by_class(names, splits))
+    return Survey(report, places, splits, tuple(rejects))
 
 
 def _of_photographs(config: IngestConfig) -> Survey:
-    records = list_source(config).records
+    listing = list_source(config)
+    records = listing.records
     if any(is_remote(record.uri) for record in records):
         raise ConfigError(
             f"{config.source.uri}: photographs are split by their content, which is not fetched "
@@ -91,7 +101,7 @@ def _of_photographs(config: IngestConfig) -> Survey:
     )
     classes = _by_class([record.names for record in records], splits)
     report = SplitReport(dict(Counter(splits)), classes, {}, Nearest(float("inf")), Contacts())
-    return Survey(report, all_places(()), splits)
+    return Survey(report, all_places(()), splits, listing.rejects)
 
 
 def _names_of_scenes(planned: PlannedScenes) -> Iterator[Names]:

@@ -1,6 +1,7 @@
 """`skymill splits`: what the splits come to, before anything runs."""
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -31,6 +32,9 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
         click.echo(json.dumps(_facts(found), indent=1))
     else:
         click.echo(found.report.text() if len(found.places) else _counts(found))
+        if found.rejects:
+            first = found.rejects[0]
+            click.echo(f"{len(found.rejects)} rejects, such as {first.key}: {first.reason}")
     if output:
         from components.raster.pictures.split_map import split_map
 
@@ -51,6 +55,7 @@ def _facts(found: "Survey") -> dict[str, object]:
         "images": report.counts,
         "classes": report.classes,
         "absent": [{"class": name, "split": split} for name, split in report.absent()],
+        "rejects": dict(Counter(str(reject.reason) for reject in found.rejects)),
         "left_out": {str(reason): count for reason, count in report.left_out.items()},
         "nearest_train_test_m": nearest.distance_m if known else None,
         "nearest_train_test": [nearest.first, nearest.second] if known else None,

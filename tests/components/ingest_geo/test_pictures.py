@@ -119,7 +119,11 @@ def test_rejects_and_missing_data_are_seen(config_of, two_chips, tmp_path):
     (root / "land" / "bad.tif").write_text("this is no raster")
     tree = {**tree, "split_by": None}
     target = tmp_path / "look.png"
-    invoke("look", "-c", config_of(tree), "-o", str(target), "--side", "40")
+    path = config_of(tree)
+    facts = json.loads(invoke("splits", "-c", path, "--json").stdout)
+    assert facts["rejects"] == {"unreadable": 1}
+    assert "1 rejects, such as land/bad.tif: unreadable" in invoke("splits", "-c", path).stdout
+    invoke("look", "-c", path, "-o", str(target), "--side", "40")
     seen = np.asarray(Image.open(target))
     # Two chips, the mask of one, and a reject: four pictures in a row.
     assert seen.shape[1] == 4 * 46 + 6

@@ -423,3 +423,25 @@ def test_a_target_that_labels_cannot_tell_is_refused(tmp_path):
     source = {"labels": labels, "target": {"to": "boxes"}}
     with pytest.raises(ValidationError, match="target boxes needs labels of kind shapes"):
         IngestConfig.model_validate(of_scenes(tmp_path, source=source))
+
+
+def test_a_scene_without_a_fitting_mask_is_a_reject(run, write_raster, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    ones = np.ones((32, 32, 1), np.uint16)
+    for number in range(4):
+        place = from_origin(500_000 + 1_000 * number, 5_300_000, 10, 10)
+        write_raster(ones + number, str(tmp_path / "scenes" / f"{number}.tif"), transform=place)
+    Image.fromarray(np.ones((32, 32), np.uint8)).save(folder / "0.png")
+    Image.fromarray(np.ones((32, 31), np.uint8)).save(folder / "1.png")
+    (folder / "2.png").write_text("no image")
+    labels = {"kind": "masks", "folder": str(folder), "legend": {"values": {1: "land"}}}
+    source = {"labels": labels, "target": {"to": "mask"}}
+    outcome = run(of_scenes(tmp_path / "scenes", source=source, max_reject_fraction=1))
+    assert {key: str(it.reason) for key, it in outcome.rejects().items()} == {
+        "1": "mask_differs",
+        "2": "unreadable",
+        "3": "no_mask",
+    }
+    ((_, features),) = by_key(outcome).values()
+    assert not mask_of(features).any()
