@@ -14,7 +14,7 @@ from components.gate.report import REPORT_FILE, GateReport
 from pipelines.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
 
 SUMMARY_FILE = "summary.json"
-_REPORTS = ("SkymillGateReport", "SkymillRejects")
+_REPORTS = ("skymill.GateReport", "skymill.Rejects")
 _STYLES = {SUCCEEDED: "bold green", BLOCKED: "bold yellow"}
 
 

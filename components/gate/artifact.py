@@ -1,40 +1,75 @@
-"""Artifact types that checks publish and that stop nodes read."""
+"""Artifact types that checks publish and that stop nodes read.
+
+Their properties are custom properties of the artifact: TFX's compiler for Kubeflow refuses a type
+of its users that declares any.
+"""
 
 import os
 
-from tfx.types.artifact import Artifact, Property, PropertyType
+from tfx.types.artifact import Artifact
 
 from components.gate import report as reports
+from components.raster.errors import DataError
 
 
-class GateReport(Artifact):
+class _Properties(Artifact):
+    """Custom properties by name, where a missing one is an error and not TFX's zero."""
+
+    def _integer(self, name: str) -> int:
+        if not self.has_custom_property(name):
+            raise DataError(f"{self.uri}: the artifact has no property {name}: run its node again")
+        return int(self.get_int_custom_property(name))
+
+
+class GateReport(_Properties):
     """A folder with `report.json`; `passed` is 1 or 0 once a check has published it."""
 
-    TYPE_NAME = "SkymillGateReport"
-    PROPERTIES = {
-        "gate": Property(type=PropertyType.STRING),
-        "passed": Property(type=PropertyType.INT),
-    }
+    TYPE_NAME = "skymill.GateReport"
+
+    @property
+    def passed(self) -> int:
+        """1 or 0; raises DataError before a check has published."""
+        return self._integer("passed")
+
+    @passed.setter
+    def passed(self, passed: int) -> None:
+        self.set_int_custom_property("passed", passed)
 
 
-class Rejects(Artifact):
+class Rejects(_Properties):
     """Items that ingest refused, and `report.json`: the gate on their fraction."""
 
-    TYPE_NAME = "SkymillRejects"
-    PROPERTIES = {"count": Property(type=PropertyType.INT)}
+    TYPE_NAME = "skymill.Rejects"
+
+    @property
+    def count(self) -> int:
+        """How many items; raises DataError before ingest has ended."""
+        return self._integer("count")
+
+    @count.setter
+    def count(self, count: int) -> None:
+        self.set_int_custom_property("count", count)
 
 
-class Baseline(Artifact):
+class Baseline(_Properties):
     """The version being served: a folder `version/`, or the file `none.json` and -1."""
 
-    TYPE_NAME = "SkymillBaseline"
-    PROPERTIES = {"served_version": Property(type=PropertyType.INT)}
+    TYPE_NAME = "skymill.Baseline"
+
+    @property
+    def served_version(self) -> int:
+        """The version's number, or -1; raises DataError before the Baseline node has ended."""
+        return self._integer("served_version")
+
+    @served_version.setter
+    def served_version(self, version: int) -> None:
+        self.set_int_custom_property("served_version", version)
 
 
 def publish(report: reports.GateReport, artifact: Artifact) -> None:
     """Write `report` into `artifact` (a GateReport) and set its properties."""
     report.write(os.path.join(artifact.uri, reports.REPORT_FILE))
-    artifact.gate = report.gate
+    artifact.set_string_custom_property("gate", report.gate)
     artifact.passed = int(report.passed)
 
 

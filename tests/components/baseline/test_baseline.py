@@ -85,8 +85,10 @@ def test_a_cached_run_sees_the_version_that_was_pushed_in_between(
                 metadata_connection_config=connection,
             )
         )
-        found = MetadataStore(connection).get_artifacts_by_type("SkymillBaseline")
-        return [(a.properties["served_version"].int_value, baseline_dir(a.uri)) for a in found]
+        found = MetadataStore(connection).get_artifacts_by_type("skymill.Baseline")
+        return [
+            (a.custom_properties["served_version"].int_value, baseline_dir(a.uri)) for a in found
+        ]
 
     assert run() == [(-1, None)]
     push(model, base, None)
