@@ -1,5 +1,6 @@
 """Sources of rasters: chips, scenes and STAC items, what becomes of them and their labels."""
 
+import datetime
 import re
 from typing import Annotated, Literal, Self
 
@@ -43,7 +44,13 @@ class RasterOptions(Frozen):
         "scene's id must share one split",
     )
 
-    @field_validator("group_pattern")
+    date_pattern: str | None = Field(
+        default=None,
+        description="a regular expression; its first group finds the day of the acquisition there, "
+        "as 2021-07-09 or 20210709",
+    )
+
+    @field_validator("group_pattern", "date_pattern")
     @classmethod
     def _has_a_group(cls, pattern: str | None) -> str | None:
         if pattern is not None and re.compile(pattern).groups != 1:
@@ -52,8 +59,21 @@ class RasterOptions(Frozen):
 
     def group_of(self, name: str) -> str | None:
         """The group of a chip or scene, by its key or id."""
-        found = re.search(self.group_pattern, name) if self.group_pattern else None
-        return found[1] if found else None
+        return _found(self.group_pattern, name)
+
+    def date_of(self, name: str) -> str | None:
+        """The day of a chip or scene, ISO 8601, by its key or id; None where there is none."""
+        try:
+            day = datetime.date.fromisoformat(_found(self.date_pattern, name) or "")
+        except ValueError:
+            return None
+        return day.isoformat()
+
+
+def _found(pattern: str | None, name: str) -> str | None:
+    """What the group of a pattern finds in a name."""
+    found = re.search(pattern, name) if pattern else None
+    return found[1] if found else None
 
 
 class ChipsSource(RasterOptions):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
@@ -102,7 +102,11 @@ def name_scenes(source: TiledSource) -> tuple[list[SceneSource], list[Reject]]:
             )
         )
     check_ids(sources)
-    return sources, rejects
+    dated = [
+        scene if scene.acquired else replace(scene, acquired=source.date_of(scene.scene_id))
+        for scene in sources
+    ]
+    return dated, rejects
 
 
 def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:

@@ -21,7 +21,7 @@ _HEADER_READERS = 8
 
 def chip_source(key: str, uri: str, options: RasterOptions) -> SceneSource:
     """A chip as a scene of one file."""
-    return SceneSource(key, (BandFile(uri, options.band_names),))
+    return SceneSource(key, (BandFile(uri, options.band_names),), options.date_of(key))
 
 
 def open_view(source: SceneSource, options: RasterOptions, bands: Sequence[str]) -> View:

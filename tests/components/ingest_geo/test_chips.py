@@ -224,3 +224,18 @@ def test_the_fingerprint_follows_pixels_and_drawn_areas(chips, tmp_path):
 def test_every_refusal_of_rasters_has_a_reason():
     for refusal in (*SceneRefusal, *TileRefusal, *LabelRefusal):
         assert Reason(refusal.value)
+
+
+def test_the_past_trains_and_what_came_later_tests(run, chips):
+    root = chips(12)
+    for number, path in enumerate(sorted(root.rglob("*.tif"))):
+        path.rename(path.with_name(f"{path.stem}_20{18 + number // 3}0709.tif"))
+    rule = {"by": "date", "eval_from": "2020-01-01", "test_from": "2021-01-01"}
+    tree = of_chips(root, source={"date_pattern": r"_(\d{8})\."}, split_by=rule)
+    wanted = {"2018": "train", "2019": "train", "2020": "eval", "2021": "test"}
+    found = by_key(run(tree))
+    assert len(found) == 12
+    for key, (split, features) in found.items():
+        (day,) = strings(features, "image/date")
+        assert day == f"{key[-12:-8]}-07-09"
+        assert split == wanted[day[:4]]
