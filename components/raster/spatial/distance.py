@@ -190,18 +190,24 @@ _Pairs = tuple[Indexes, Indexes, npt.NDArray[np.bool_]]
 
 
 def _within_scenes(places: Places) -> Iterator[_Pairs]:
-    scenes = np.array([key.scene_id for key in places.keys])
     windows = np.array(
         [(k.window.col, k.window.row, k.window.right, k.window.bottom) for k in places.keys]
     ).reshape(-1, 4)
-    for scene in np.unique(scenes):
-        members = np.flatnonzero(scenes == scene)
+    for members in _by_scene(places):
         boxes = shapely.box(*windows[members].T)
         left, right = shapely.STRtree(boxes).query(boxes, predicate="intersects")
         left, right = members[left[left < right]], members[right[left < right]]
         first, second = windows[left], windows[right]
         shared = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
         yield left, right, (shared > 0).all(axis=1)
+
+
+def _by_scene(places: Places) -> Iterator[Indexes]:
+    """The tiles of every scene that has several; chips are as many scenes as tiles."""
+    found: dict[str, list[int]] = {}
+    for index, key in enumerate(places.keys):
+        found.setdefault(key.scene_id, []).append(index)
+    yield from (np.array(members) for members in found.values() if len(members) > 1)
 
 
 def _between_scenes(places: Places) -> Iterator[_Pairs]:
