@@ -132,9 +132,9 @@ def _decode(tile: _Tile, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
         planes = tf.io.decode_png(tile.png, channels=1)[:, :, 0]
     depth = tile.height * sizes * tile.count
     by_byte = tf.reshape(planes[:depth], (sizes, tile.count, tile.height, tile.width))
+    by_byte = tf.gather(by_byte, chosen, axis=1)
     pixels = tf.switch_case(
-        tf.cast(tile.dtype, tf.int32),
-        [_as_floats(name, tf.gather(by_byte, chosen, axis=1)) for name in SAMPLE_TYPES],
+        tf.cast(tile.dtype, tf.int32), [_as_floats(name, by_byte) for name in SAMPLE_TYPES]
     )
     valid = tf.reduce_all(tf.math.is_finite(pixels), axis=-1)
     valid &= tf.cond(tile.masked > 0, lambda: planes[depth:] > 0, lambda: tf.ones_like(valid))

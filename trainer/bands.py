@@ -14,9 +14,7 @@ from components.raster.example import (
     mean_of_band,
     stddev_of_band,
 )
-from trainer.dataset import records
-
-_READ_BATCH = 256
+from trainer.dataset import scalars
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ def band_scale(files: Sequence[str], bands: Sequence[str]) -> BandScale:
     It follows from each example's own mean and deviation, weighted by its valid pixels.
 
     Raises:
-        DataError: no example says what a band looks like.
+        DataError: no example says what a band looks like, or the files cannot be read.
     """
     spec = {
         **{mean_of_band(band): _scalar(np.nan) for band in bands},
@@ -42,10 +40,7 @@ def band_scale(files: Sequence[str], bands: Sequence[str]) -> BandScale:
         HEIGHT: tf.io.FixedLenFeature([], tf.int64, 1),
         WIDTH: tf.io.FixedLenFeature([], tf.int64, 1),
     }
-    batches = [
-        {name: column.numpy() for name, column in tf.io.parse_example(batch, spec).items()}
-        for batch in records(files).batch(_READ_BATCH)
-    ]
+    batches = list(scalars(files, spec))
     columns = {
         name: np.concatenate([batch[name] for batch in batches], dtype=np.float64) for name in spec
     }

@@ -6,7 +6,7 @@ the same batches as one that was never interrupted.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -98,8 +98,8 @@ class Streamed:
         return self._decoded(_endless(one_epoch, first_epoch))
 
     def once(self, batch_size: int, multiple_of: int = 1) -> tf.data.Dataset:
-        whole = records(self.files).take(_whole(self.examples, multiple_of))
-        return self._decoded(whole.batch(batch_size))
+        records = _records(tf.data.Dataset.from_tensor_slices(list(self.files)))
+        return self._decoded(records.take(_whole(self.examples, multiple_of)).batch(batch_size))
 
     def _decoded(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
         return serialized.map(
@@ -149,28 +149,41 @@ def count_labels(files: Sequence[str], classes: int) -> tuple[int, ...]:
     Raises:
         DataError: the files are empty, unreadable, or hold a label outside 0 to classes - 1.
     """
-    spec = {LABEL: tf.io.FixedLenFeature([], tf.int64)}
     counts = np.zeros(classes, np.int64)
+    for batch in scalars(files, {LABEL: tf.io.FixedLenFeature([], tf.int64)}):
+        labels = batch[LABEL]
+        if labels.min() < 0 or labels.max() >= classes:
+            raise DataError(
+                f"The labels reach from {labels.min()} to {labels.max()}, but {CLASSES_FILE} "
+                f"names {classes} classes; ingest the data again."
+            )
+        counts += np.bincount(labels, minlength=classes)
+    return tuple(int(count) for count in counts)
+
+
+def scalars(
+    files: Sequence[str], spec: Mapping[str, tf.io.FixedLenFeature]
+) -> Iterator[dict[str, npt.NDArray[np.generic]]]:
+    """Some features of all examples, a batch at a time; no image is decoded.
+
+    Raises:
+        DataError: the files are empty, or cannot be read.
+    """
+    empty = True
     try:
-        for batch in records(files).batch(_READ_BATCH):
-            labels = tf.io.parse_example(batch, spec)[LABEL].numpy()
-            if labels.min() < 0 or labels.max() >= classes:
-                raise DataError(
-                    f"The labels reach from {labels.min()} to {labels.max()}, but {CLASSES_FILE} "
-                    f"names {classes} classes; ingest the data again."
-                )
-            counts += np.bincount(labels, minlength=classes)
+        for batch in _records(tf.data.Dataset.from_tensor_slices(list(files))).batch(_READ_BATCH):
+            empty = False
+            yield {name: it.numpy() for name, it in tf.io.parse_example(batch, spec).items()}
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         raise DataError(
             f"The examples in {files[0]} and its neighbours cannot be read: {error.message}; "
             "ingest the data again."
         ) from error
-    if not counts.sum():
+    if empty:
         raise DataError(
             f"The {len(files)} example files at {files[0]} hold no example; "
             "give the split a larger share, or more data."
         )
-    return tuple(int(count) for count in counts)
 
 
 def open_source(
@@ -204,11 +217,6 @@ def decode_batch(serialized: tf.Tensor, image: ImageSpec) -> tuple[tf.Tensor, tf
         },
     )
     return model_input(features[ENCODED], image), features[LABEL]
-
-
-def records(files: Sequence[str]) -> tf.data.Dataset:
-    """The serialized examples of TFRecord files: string []."""
-    return _records(tf.data.Dataset.from_tensor_slices(list(files)))
 
 
 def _whole(examples: int, multiple_of: int) -> int:

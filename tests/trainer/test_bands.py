@@ -36,6 +36,11 @@ def test_a_band_that_was_not_ingested_is_told(tmp_path):
         band_scale([file], (*BANDS, "swir"))
 
 
+def test_files_without_examples_are_told(tmp_path):
+    with pytest.raises(DataError, match="hold no example"):
+        band_scale([write_records(tmp_path / "records", [])], BANDS)
+
+
 def test_bands_are_standardised_and_no_data_is_their_mean():
     pixels = np.array([[[[10.0, 7.0], [np.nan, np.nan], [16.0, 7.0]]]], np.float32)
     layer = Standardise(mean=(12.0, 7.0), stddev=(2.0, 0.0))
