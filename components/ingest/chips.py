@@ -19,6 +19,7 @@ from components.ingest.views import (
     scene_reject,
     too_little_valid,
 )
+from components.raster.scene.gdal import gdal_env
 from components.raster.scene.rejects import SceneRejected
 from components.raster.spatial.places import Places, all_places, places_of
 from components.raster.spatial.rules import LeftOut
@@ -68,14 +69,15 @@ def locate_chips(
     """The chips that can be opened, where they lie, and the rejects."""
     kept, parts, rejects = [], [], []
     sources = [chip_source(record.key, record.uri, source) for record in records]
-    for record, view in zip(
-        records, open_views(sources, source, config.image.bands or ()), strict=True
-    ):
-        if isinstance(view, SceneRejected):
-            rejects.append(scene_reject(view, record.uri))
-        else:
-            kept.append(record)
-            parts.append(places_of(view, [_whole(view)], group=record.group))
+    views = open_views(sources, source, config.image.bands or ())
+    # Setting GDAL up for every single projection takes longer than all else.
+    with gdal_env(source.uri):
+        for record, view in zip(records, views, strict=True):
+            if isinstance(view, SceneRejected):
+                rejects.append(scene_reject(view, record.uri))
+            else:
+                kept.append(record)
+                parts.append(places_of(view, [_whole(view)], group=record.group))
     return kept, all_places(parts), rejects
 
 
