@@ -3,7 +3,6 @@
 import time
 
 import pytest
-import yaml
 
 from pipelines.demo.collection import Collection, make_collection
 
@@ -41,16 +40,3 @@ def test_eurosat(repository, run_config, tmp_path, shared_data, example, least):
     assert summary["pushed_version"] == 1
     assert sum(summary["images"].values()) == 2000
     print(f"{example}: accuracy {accuracy_of(summary):.3f} in {time.monotonic() - began:.0f} s")
-
-
-def test_eurosat_with_all_bands_split_by_place(repository, run_config, tmp_path, shared_data):
-    folder = shared_data("eurosat_ms_tif")
-    example = repository / "examples" / "eurosat_ms.yaml"
-    tree = yaml.safe_load(example.read_text())["ingest"]
-    changes = {"ingest": {"source": {**tree["source"], "uri": str(folder)}}}
-    done, summary = run_config(example, tmp_path, **changes)
-    assert done.returncode == 0, summary["reason"]
-    assert sum(summary["images"].values()) == 120
-    assert summary["rejects"] == summary["left_out"] == {}
-    assert accuracy_of(summary) >= 0.2
-    assert summary["pushed_version"] == 1
