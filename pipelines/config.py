@@ -20,6 +20,7 @@ from components.raster.frozen import Frozen
 from components.raster.location import Location
 from components.schema.config import SchemaConfig
 from components.statistics.config import StatisticsConfig
+from pipelines.kubeflow.config import KubeflowConfig
 from trainer.config import TrainConfig
 
 
@@ -50,6 +51,7 @@ class PipelineConfig(Frozen):
     infra_check: InfraCheckConfig = InfraCheckConfig()
     push: PushConfig
     beam: BeamConfig = BeamConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
     @property
     def model_base(self) -> str:

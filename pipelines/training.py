@@ -41,14 +41,17 @@ def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=workspace.artifacts,
-        components=_nodes(config, inputs),
+        components=pipeline_nodes(config, inputs),
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(workspace.metadata),
         beam_pipeline_args=list(config.beam.args or IN_PROCESS),
     )
 
 
-def _nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
+def pipeline_nodes(
+    config: PipelineConfig, inputs: RunInputs, checkpoint_root: str | None = None
+) -> list[BaseNode]:
+    """The nodes in topological order; `checkpoint_root` is the workspace's by default."""
     ingest = Ingest(config.ingest, inputs.fingerprint)
     on_rejects = StopOnRejects(ingest.outputs["rejects"])
     examples = ingest.outputs["examples"]
@@ -68,7 +71,7 @@ def _nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
     )
     on_anomalies = Stop(data_check.outputs["report"]).with_id("StopOnAnomalies")
 
-    trainer = trainer_node(config, examples, schema.outputs["schema"])
+    trainer = trainer_node(config, examples, schema.outputs["schema"], checkpoint_root)
     trainer.add_upstream_node(on_anomalies)
     evaluation = Evaluation(
         examples, trainer.outputs["model"], config.evaluation, baseline.outputs["baseline"]
@@ -117,8 +120,18 @@ def _schema(config: PipelineConfig, statistics: BaseChannel, accepted_sha256: st
     return Schema(statistics, known, accepted_sha256)
 
 
-def trainer_node(config: PipelineConfig, examples: BaseChannel, schema: BaseChannel) -> Trainer:
-    """TFX's own Trainer with our `run_fn` by its dotted path."""
+def trainer_node(
+    config: PipelineConfig,
+    examples: BaseChannel,
+    schema: BaseChannel,
+    checkpoint_root: str | None = None,
+) -> Trainer:
+    """TFX's own Trainer with our `run_fn` by its dotted path.
+
+    An empty `checkpoint_root` leaves checkpoints to the Trainer's own output.
+    """
+    if checkpoint_root is None:
+        checkpoint_root = Workspace(config.workspace).checkpoints
     return Trainer(
         run_fn=_RUN_FN,
         examples=examples,
@@ -128,6 +141,6 @@ def trainer_node(config: PipelineConfig, examples: BaseChannel, schema: BaseChan
         custom_config={
             "train": config.train.model_dump_json(),
             "image": config.ingest.image.model_dump_json(),
-            "checkpoint_root": Workspace(config.workspace).checkpoints,
+            "checkpoint_root": checkpoint_root,
         },
     )

@@ -22,6 +22,7 @@ _COMMANDS = {
     "run": "Run the pipeline: from images to a pushed model.",
     "runs": "List past runs, or show one with its lineage.",
     "schema": "Show the data schema, or accept the one that a run inferred.",
+    "compile": "Write the package that Kubeflow Pipelines or Vertex AI runs.",
     "serve": "Serve the pushed model over gRPC and REST.",
     "predict": "Send images to a server and print its answers.",
     "config": "Check a configuration, or print its JSON schema.",

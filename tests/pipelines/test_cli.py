@@ -31,14 +31,15 @@ def test_help_names_every_command_and_loads_no_framework():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0
-    names = "init look splits run runs schema serve predict config demo"
+    names = "init look splits run runs schema compile serve predict config demo"
     for name in names.split():
         assert f"\n  {name} " in done.stdout
     assert done.stdout.endswith("[]\n")
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "look", "splits", "run", "runs", "schema", "serve", "predict", "demo"]
+    "command",
+    ["init", "look", "splits", "run", "runs", "schema", "compile", "serve", "predict", "demo"],
 )
 def test_every_command_explains_itself(command, skymill):
     done = skymill(command, "--help")

@@ -1,0 +1,37 @@
+"""`skymill compile`: the package for Kubeflow Pipelines or Vertex AI."""
+
+import click
+
+from pipelines.cli.options import config_option
+
+
+@click.command()
+@config_option
+@click.option(
+    "-o", "--output", default="package.yaml", show_default=True, type=click.Path(dir_okay=False)
+)
+@click.option("--vertex", is_flag=True, help="Write a PipelineJob (JSON) for Vertex AI instead.")
+def command(config_path: str, output: str, vertex: bool) -> None:
+    """Write the package that Kubeflow Pipelines 2.x runs.
+
+    Nothing is read of the data: what a run must know is looked up by its first step, Prepare.
+    """
+    import json
+    import os
+
+    from pipelines.config import load_config
+    from pipelines.console import noise_to, quiet_frameworks
+
+    quiet_frameworks()
+    config = load_config(config_path)
+    with noise_to(os.devnull):
+        from pipelines.kubeflow.package import compile_package, vertex_job
+
+        if vertex:
+            text = json.dumps(vertex_job(config), indent=2, sort_keys=True) + "\n"
+        else:
+            text = compile_package(config).to_yaml()
+    os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
+    with open(output, "w", encoding="utf-8") as file:
+        file.write(text)
+    click.echo(f"{output}: {'a job for Vertex AI' if vertex else 'a package for Kubeflow'}")

@@ -1,0 +1,1 @@
+"""The same pipeline on Kubeflow Pipelines 2.x: compiled, lowered, and run in containers."""

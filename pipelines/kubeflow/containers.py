@@ -1,0 +1,58 @@
+"""The executors of a package: our command, our arguments, and what a container may use."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from components.raster.errors import ConfigError
+from pipelines.kubeflow.signature import Signature
+
+_ENTRY_POINT = ("python", "-m", "pipelines.kubeflow.entrypoint")
+_PREPARE = ("python", "-m", "pipelines.kubeflow.prepare")
+_EXECUTOR_CLASS = "--executor_class_path"
+#: TFX's own flags, each with a value; what follows them belongs to Beam.
+_TFX_FLAGS = (
+    _EXECUTOR_CLASS,
+    "--json_serialized_invocation_args",
+    "--json_serialized_inputs_spec_args",
+)
+#: All arguments of a container together; Linux takes 128 KiB for one, and the launcher puts the
+#: executor input into another.
+_MOST_ARGUMENT_BYTES = 64 << 10
+
+
+def executor_class(args: Sequence[str]) -> str:
+    """The executor's dotted path in the arguments that TFX wrote."""
+    return args[list(args).index(_EXECUTOR_CLASS) + 1]
+
+
+def beam_args(args: Sequence[str]) -> list[str]:
+    """Beam's options in the arguments that TFX wrote."""
+    rest, waiting = [], iter(args)
+    for arg in waiting:
+        if arg in _TFX_FLAGS:
+            next(waiting)
+        else:
+            rest.append(arg)
+    return rest
+
+
+def node_container(signature: Signature, tfx_args: Sequence[str], node: str) -> dict[str, Any]:
+    """Command and arguments of a node. Beam's options stay behind `--`.
+
+    There is no `lifecycle`: the backend runs none.
+
+    Raises:
+        ConfigError: they are too long for a process's arguments.
+    """
+    text = signature.to_json()
+    options = beam_args(tfx_args)
+    args = ["--signature", text, "--executor-input", "{{$}}"]
+    args += ["--", *options] if options else []
+    if sum(len(arg.encode()) for arg in args) > _MOST_ARGUMENT_BYTES:
+        raise ConfigError(f"{node}: the arguments of its container are too long")
+    return {"command": list(_ENTRY_POINT), "args": args}
+
+
+def prepare_container() -> dict[str, Any]:
+    """Command and arguments of the first step."""
+    return {"command": list(_PREPARE), "args": ["--executor-input", "{{$}}"]}

@@ -1,0 +1,59 @@
+"""The pipeline's one definition as TFX's own compiler for Kubeflow writes it."""
+
+import os
+from typing import Any
+
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as dag_runner
+from tfx.orchestration.pipeline import Pipeline
+from tfx.utils import name_utils
+
+from pipelines.config import PipelineConfig
+from pipelines.kubeflow.mounts import is_mounted
+from pipelines.kubeflow.names import kebab
+from pipelines.kubeflow.signature import InputType, NodeTypes
+from pipelines.resolve import RunInputs
+from pipelines.training import IN_PROCESS, pipeline_nodes
+from pipelines.workspace import Workspace
+
+#: Every image is set by the lowering; TFX would otherwise name its own.
+_NO_IMAGE = "none"
+
+
+def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
+    """The nodes, with checkpoints on a mounted volume, or in the step's own output if none is."""
+    root = Workspace(config.workspace).checkpoints
+    mounted = is_mounted(root, config.kubeflow.step("Trainer").volumes)
+    return pipeline_nodes(config, inputs, checkpoint_root=root if mounted else "")
+
+
+def tfx_job(config: PipelineConfig) -> tuple[dict[str, Any], dict[str, NodeTypes]]:
+    """The PipelineJob (protojson) that TFX writes, and the types that its IR does not carry."""
+    nodes = cluster_nodes(config, RunInputs(fingerprint="", schema_sha256=""))
+    pipeline = Pipeline(
+        pipeline_name=kebab(config.name),
+        pipeline_root=config.kubeflow.pipeline_root or os.sep,
+        components=nodes,
+        enable_cache=True,
+        beam_pipeline_args=list(config.beam.args or IN_PROCESS),
+    )
+    options = dag_runner.KubeflowV2DagRunnerConfig(
+        default_image=_NO_IMAGE, use_pipeline_spec_2_1=True
+    )
+    job = dag_runner.KubeflowV2DagRunner(options).run(pipeline, write_out=False)
+    return job, {node.id: _types(node) for node in nodes if isinstance(node, BaseComponent)}
+
+
+def _types(node: BaseComponent) -> NodeTypes:
+    return NodeTypes(
+        inputs={
+            name: InputType(
+                name_utils.get_full_name(channel.type), bool(node.spec.INPUTS[name].optional)
+            )
+            for name, channel in node.inputs.items()
+        },
+        outputs={
+            name: name_utils.get_full_name(channel.type) for name, channel in node.outputs.items()
+        },
+    )

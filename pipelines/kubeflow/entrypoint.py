@@ -1,0 +1,166 @@
+"""The command of every step's container: runs a TFX executor under Kubeflow's launcher.
+
+    python -m pipelines.kubeflow.entrypoint --signature JSON --executor-input JSON [-- BEAM...]
+
+The launcher has downloaded the inputs to its mounts and will upload the outputs from there; what
+it does not do is in `Signature` and `artifacts`.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.raster.errors import SkymillError
+from pipelines.kubeflow.signature import Signature
+from pipelines.kubeflow.uris import Places, local_path
+
+#: The parameter that holds the run's id; no execution property.
+RUN_ID = "run_id"
+#: Where mounts hang, for places where the root folder cannot be written.
+MOUNT_ROOT_VARIABLE = "SKYMILL_MOUNT_ROOT"
+
+Tree = Mapping[str, Any]
+
+
+def run_step(
+    signature: Signature, given: Tree, beam_args: Sequence[str], mount_root: str = "/"
+) -> dict[str, Any]:
+    """Runs one executor and returns the executor output (protojson) for the launcher.
+
+    Args:
+        signature: the node's types.
+        given: the executor input, as the launcher puts it for `{{$}}`.
+        beam_args: Beam's pipeline options.
+        mount_root: the folder that holds `minio/`, `s3/` and `gcs/`.
+    """
+    from pipelines.kubeflow.artifacts import publish_artifact
+    from pipelines.kubeflow.native import make_view
+
+    inputs, outputs = _singles(given, "inputs"), _singles(given, "outputs")
+    places = Places.of([one["uri"] for one in [*inputs.values(), *outputs.values()]], mount_root)
+    input_dict = _inputs(signature, inputs, places)
+    output_dict = _outputs(signature, outputs, places)
+    values = given.get("inputs", {}).get("parameterValues", {})
+    executor = _executor(signature.executor, beam_args, str(values.get(RUN_ID, "")))
+    executor.Do(input_dict, output_dict, execution_properties(signature, values))
+
+    published = {
+        name: publish_artifact(artifact, outputs[name].get("name", ""), places)
+        for name, [artifact] in output_dict.items()
+    }
+    for view in signature.views:
+        uri = outputs[view.name]["uri"]
+        source = output_dict[view.source][0].uri
+        metadata = make_view(view, source, local_path(uri, mount_root))
+        published[view.name] = {**_named(outputs[view.name]), "uri": uri, "metadata": metadata}
+    return {"artifacts": {name: {"artifacts": [one]} for name, one in published.items()}}
+
+
+def execution_properties(signature: Signature, values: Tree) -> dict[str, Any]:
+    """The executor's properties: those that the node has, nulls dropped, integers made whole."""
+    return {
+        name: int(values[name]) if kind == "NUMBER_INTEGER" else values[name]
+        for name, kind in signature.parameters.items()
+        if values.get(name) is not None
+    }
+
+
+def write_output(given: Tree, output: Tree) -> None:
+    """Writes the executor output where the launcher looks for it: always a local file."""
+    path = given["outputs"]["outputFile"]
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(output, file, allow_nan=False)
+
+
+def leave(code: int) -> None:
+    """Ends the process without destructors: those of TensorFlow and MLMD can abort at exit."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def guarded(step: Any) -> int:
+    """Runs a step's main function; an error that a user can act on is shown without its trace."""
+    try:
+        step()
+    except SkymillError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _singles(given: Tree, side: str) -> dict[str, Tree]:
+    """The artifact of each input or output; every channel of ours holds one."""
+    lists = given.get(side, {}).get("artifacts", {})
+    return {name: found["artifacts"][0] for name, found in lists.items() if found.get("artifacts")}
+
+
+def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> dict[str, Any]:
+    from pipelines.kubeflow.artifacts import restore_artifact
+
+    found: dict[str, Any] = {}
+    for name, kind in signature.inputs.items():
+        if name not in given:
+            if kind.optional:
+                continue
+            raise SkymillError(f"the launcher handed over no input {name}")
+        path = places.to_path(given[name]["uri"])
+        if not os.path.exists(path):
+            if kind.optional:
+                continue
+            os.makedirs(path)  # a store holds files only: it was a folder with nothing in it
+        found[name] = [restore_artifact(given[name], kind.type, places)]
+    return found
+
+
+def _outputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> dict[str, Any]:
+    from pipelines.kubeflow.artifacts import restore_artifact
+
+    made: dict[str, Any] = {}
+    for name, type_path in signature.outputs.items():
+        made[name] = [restore_artifact(given[name], type_path, places)]
+        os.makedirs(made[name][0].uri, exist_ok=True)
+    return made
+
+
+def _executor(path: str, beam_args: Sequence[str], run_id: str) -> Any:
+    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+    from tfx.utils import import_utils
+
+    executor = import_utils.import_class_by_path(path)
+    where = {"tmp_dir": tempfile.mkdtemp(prefix="step-"), "unique_id": "1"}
+    where["pipeline_run_id"] = run_id
+    if issubclass(executor, BaseBeamExecutor):
+        return executor(executor.Context(beam_pipeline_args=list(beam_args), **where))
+    return executor(executor.Context(extra_flags=list(beam_args), **where))
+
+
+def _named(given: Tree) -> dict[str, Any]:
+    return {"name": given["name"]} if given.get("name") else {}
+
+
+def _main(argv: Sequence[str], mount_root: str) -> None:
+    split = list(argv).index("--") if "--" in argv else len(argv)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--signature", required=True)
+    parser.add_argument("--executor-input", required=True)
+    args = parser.parse_args(argv[:split])
+    logging.basicConfig(level=logging.INFO)
+    given = json.loads(args.executor_input)
+    signature = Signature.from_json(args.signature)
+    write_output(given, run_step(signature, given, argv[split + 1 :], mount_root))
+
+
+if __name__ == "__main__":
+    leave(guarded(lambda: _main(sys.argv[1:], os.environ.get(MOUNT_ROOT_VARIABLE, "/"))))

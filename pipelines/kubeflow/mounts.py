@@ -1,0 +1,68 @@
+"""Whether the paths of a configuration exist in the pods that read and write them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from components.raster.errors import ConfigError
+from components.raster.location import is_remote
+from pipelines.config import PipelineConfig
+from pipelines.kubeflow.config import Volume
+
+
+def is_mounted(path: str, volumes: Sequence[Volume] | None) -> bool:
+    """Whether a path lies on one of the volumes."""
+    places = [os.path.normpath(volume.path) for volume in volumes or ()]
+    return any(os.path.commonpath([path, place]) == place for place in places)
+
+
+def require_mounts(config: PipelineConfig, always: Sequence[Volume] = ()) -> None:
+    """Refuses what would only be there in the pod that wrote it, or nowhere.
+
+    Args:
+        config: the whole configuration.
+        always: what every pod has without being asked.
+
+    Raises:
+        ConfigError: lists every path that lies on no volume of a node which needs it.
+    """
+    findings = [
+        f"{what}: {path} is on no volume of {node}"
+        for what, path, nodes in _needs(config)
+        for node in nodes
+        if not is_mounted(path, [*always, *(config.kubeflow.step(node).volumes or ())])
+    ]
+    if is_remote(config.push.model_dir):
+        findings.append(
+            f"push.model_dir: {config.push.model_dir} is no path; Push writes to a mounted folder"
+        )
+    if findings:
+        raise ConfigError(
+            "on a cluster these paths would not be there:\n  "
+            + "\n  ".join(findings)
+            + "\nMount a claim in kubeflow.steps.volumes, and give the paths as they are there"
+        )
+
+
+def _needs(config: PipelineConfig) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Local paths, with the nodes that go there."""
+    for path in _paths(config.ingest.model_dump(mode="json")):
+        yield "ingest", path, ("Prepare", "Ingest")
+    for path in _paths(config.train.model_dump(mode="json")):
+        yield "train", path, ("Trainer",)
+    if not is_remote(config.schema_.home):
+        yield "schema.home", config.schema_.home, ("Prepare", "Schema")
+    if not is_remote(config.push.model_dir):
+        yield "push.model_dir", config.push.model_dir, ("Baseline", "Push")
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """Every absolute path among plain values; a configuration's relative ones are anchored."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _paths(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _paths(item)
+    elif isinstance(value, str) and value.startswith("/"):
+        yield value

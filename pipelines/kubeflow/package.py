@@ -1,0 +1,220 @@
+"""From a configuration to the package that is submitted: two YAML documents in one file."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from components.raster.errors import ConfigError
+from pipelines.config import PipelineConfig
+from pipelines.kubeflow import lowering
+from pipelines.kubeflow.config import StepConfig, Volume
+from pipelines.kubeflow.containers import prepare_container
+from pipelines.kubeflow.definition import tfx_job
+from pipelines.kubeflow.images import check_image, is_fixed
+from pipelines.kubeflow.mounts import require_mounts
+from pipelines.kubeflow.names import component_name, executor_label, kebab
+from pipelines.kubeflow.parameters import RunParameter, run_parameters
+from pipelines.kubeflow.platform import platform_config, platform_document
+from pipelines.kubeflow.prepare import CONFIG, PREPARED
+from pipelines.kubeflow.prepare import NODE as PREPARE
+from pipelines.kubeflow.resources import kubernetes_resources, vertex_resources
+from pipelines.kubeflow.strict import strict_platform, strict_spec
+
+Json = dict[str, Any]
+
+#: What looks outside of the pipeline: its answer from the last run may be wrong.
+_NEVER_CACHED = (PREPARE, "Baseline", "Push")
+_WITH_RUN_ID = ("Push",)
+#: Vertex AI mounts all buckets of Cloud Storage.
+_VERTEX_MOUNTS = (Volume(claim="gcs", path="/gcs"),)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A PipelineSpec and the platform document that belongs to it, both protojson."""
+
+    spec: Json
+    platform: Json
+
+    def to_yaml(self) -> str:
+        """Both documents, keys in order, with the parameters as a comment at the top."""
+        documents = [self.spec, self.platform] if self.platform else [self.spec]
+        dumped: str = yaml.dump_all(documents, Dumper=_Blocks, sort_keys=True, width=100)
+        return _comment(self.spec) + dumped
+
+
+class _Blocks(yaml.SafeDumper):
+    """Texts of several lines as they are, so that a change is a line of a diff."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Blocks.add_representer(str, _text)
+
+
+def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
+    """Compiles the pipeline's one definition.
+
+    Args:
+        config: the whole configuration.
+        vertex: write resources as Vertex AI names them, and no platform document.
+
+    Raises:
+        ConfigError: an image may change under its name, a path would not be there, or a node in
+            `kubeflow.nodes` does not exist.
+    """
+    job, types = tfx_job(config)
+    spec = lowering.unwrap(job)
+    signatures = lowering.lower_nodes(spec, types)
+    steps = _steps(config, [PREPARE, *signatures])
+    require_mounts(config, always=_VERTEX_MOUNTS if vertex else ())
+    tasks, components, executors = _prepare(config, steps[PREPARE])
+    for node, signature in signatures.items():
+        with_run_id = node in _WITH_RUN_ID
+        tasks[kebab(node)] = lowering.lower_task(
+            node,
+            spec["root"]["dag"]["tasks"][node],
+            cached=_is_cached(node, steps[node]),
+            retries=lowering.retries_of(signature, steps[node].retries),
+            with_run_id=with_run_id,
+        )
+        components[component_name(node)] = lowering.lower_component(node, signature, with_run_id)
+        executors[executor_label(node)] = lowering.lower_executor(node, spec, signature)
+    for node, step in steps.items():
+        executors[executor_label(node)] = _container(executors[executor_label(node)], step, vertex)
+    lowered = _spec(config, spec, tasks, components, executors)
+    pods = {executor_label(n): platform_config(step, config.kubeflow) for n, step in steps.items()}
+    platform = {} if vertex else platform_document(pods)
+    return Package(strict_spec(lowered), strict_platform(platform))
+
+
+def vertex_job(config: PipelineConfig) -> Json:
+    """The PipelineJob (protojson) for Vertex AI Pipelines.
+
+    Raises:
+        ConfigError: there is no gs:// pipeline root, or a step needs what only Kubernetes has.
+    """
+    root = config.kubeflow.pipeline_root or ""
+    if not root.startswith("gs://"):
+        raise ConfigError("Vertex AI needs kubeflow.pipeline_root as gs://bucket/folder")
+    for node in (PREPARE, *sorted(config.kubeflow.nodes)):
+        _refuse_kubernetes_only(node, config.kubeflow.step(node))
+    spec = compile_package(config, vertex=True).spec
+    return {
+        "displayName": config.name,
+        "pipelineSpec": spec,
+        "runtimeConfig": {"gcsOutputDirectory": root},
+    }
+
+
+def _steps(config: PipelineConfig, nodes: list[str]) -> dict[str, StepConfig]:
+    """What each node gets, its image checked."""
+    for name in config.kubeflow.nodes:
+        if name not in nodes:
+            near = difflib.get_close_matches(name, nodes, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(nodes)}."
+            raise ConfigError(f"kubeflow.nodes.{name}: the pipeline has no such node. {hint}")
+    steps = {node: config.kubeflow.step(node) for node in nodes}
+    for node, step in steps.items():
+        check_image(step.image, node, config.kubeflow.mutable_images)
+    return steps
+
+
+def _is_cached(node: str, step: StepConfig) -> bool:
+    """A cache key holds the image's name: behind one that moves it would be wrong."""
+    return node not in _NEVER_CACHED and step.cache is not False and is_fixed(step.image or "")
+
+
+def _container(container: Json, step: StepConfig, vertex: bool) -> Json:
+    resources = vertex_resources(step) if vertex else kubernetes_resources(step)
+    environment = [{"name": k, "value": v} for k, v in sorted((step.environment or {}).items())]
+    parts = {**container, "image": step.image, "resources": resources, "env": environment}
+    return {"container": {name: part for name, part in parts.items() if part}}
+
+
+def _prepare(config: PipelineConfig, step: StepConfig) -> tuple[Json, Json, Json]:
+    """Task, component and executor of the step that comes before all nodes."""
+    parameters = run_parameters(config)
+    text = json.dumps(config.model_dump(mode="json", by_alias=True), sort_keys=True, indent=1)
+    given: Json = {it.name: {"componentInputParameter": it.name} for it in parameters}
+    given[CONFIG] = {"runtimeValue": {"constant": text}}
+    task = lowering.lower_task(
+        PREPARE, {}, cached=False, retries=step.retries, with_run_id=False
+    ) | {"inputs": {"parameters": given}}
+    kinds = {it.name: {"parameterType": it.kind} for it in parameters}
+    kinds[CONFIG] = {"parameterType": "STRING"}
+    component = {
+        "executorLabel": executor_label(PREPARE),
+        "inputDefinitions": {"parameters": kinds},
+        "outputDefinitions": {
+            "parameters": {key: {"parameterType": "STRING"} for key in PREPARED.values()}
+        },
+    }
+    return (
+        {kebab(PREPARE): task},
+        {component_name(PREPARE): component},
+        {executor_label(PREPARE): prepare_container()},
+    )
+
+
+def _spec(
+    config: PipelineConfig, tfx: Json, tasks: Json, components: Json, executors: Json
+) -> Json:
+    root = config.kubeflow.pipeline_root
+    return {
+        "pipelineInfo": {
+            "name": kebab(config.name),
+            "description": f"{config.name}: from images to a served model",
+        },
+        "schemaVersion": lowering.SCHEMA_VERSION,
+        "sdkVersion": tfx["sdkVersion"],
+        "components": components,
+        "deploymentSpec": {"executors": executors},
+        "root": {
+            "dag": {"tasks": tasks},
+            "inputDefinitions": {"parameters": _definitions(run_parameters(config))},
+        },
+        **({"defaultPipelineRoot": root} if root else {}),
+    }
+
+
+def _definitions(parameters: tuple[RunParameter, ...]) -> Json:
+    """With their defaults, which TFX leaves out and the backend insists on."""
+    return {
+        it.name: {
+            "parameterType": it.kind,
+            "defaultValue": it.default,
+            "description": it.description,
+            "isOptional": True,
+        }
+        for it in parameters
+    }
+
+
+def _refuse_kubernetes_only(node: str, step: StepConfig) -> None:
+    used: Mapping[str, object] = {
+        "volumes": step.volumes,
+        "secret_variables": step.secret_variables,
+        "secret_volumes": step.secret_volumes,
+        "node_selector": step.node_selector,
+        "tolerations": step.tolerations,
+        "timeout_s": step.timeout_s,
+        "shared_memory": step.shared_memory,
+    }
+    if names := [name for name, value in used.items() if value]:
+        raise ConfigError(f"{node}: Vertex AI has no {', '.join(names)}; leave them out")
+
+
+def _comment(spec: Json) -> str:
+    lines = ["# PIPELINE DEFINITION", f"# Name: {spec['pipelineInfo']['name']}", "# Inputs:"]
+    for name, known in sorted(spec["root"]["inputDefinitions"]["parameters"].items()):
+        default = json.dumps(known["defaultValue"])
+        lines.append(f"#    {name}: {known['parameterType']} [Default: {default}]")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,64 @@
+"""What may be chosen for each run of a compiled pipeline, and what it does to the configuration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.config import PipelineConfig, parse_config
+
+STRING, INTEGER = "STRING", "NUMBER_INTEGER"
+
+
+@dataclass(frozen=True)
+class RunParameter:
+    """A parameter of a run, with the default that the configuration gave it."""
+
+    name: str
+    kind: str
+    default: str | int
+    description: str
+
+
+def run_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
+    """The parameters of a pipeline, in the order in which they are shown."""
+    return (
+        RunParameter("data_location", STRING, config.ingest.source.uri, "Where the source lies."),
+        RunParameter(
+            "data_fingerprint",
+            STRING,
+            "",
+            "The data that the run is for; it stops if the source holds another. Empty: whatever "
+            "the source holds when the run starts.",
+        ),
+        RunParameter(
+            "push_destination",
+            STRING,
+            config.push.model_dir,
+            "The folder of models, on a mounted volume.",
+        ),
+        RunParameter("epochs", INTEGER, config.train.epochs, "Training's epochs."),
+        RunParameter(
+            "steps_per_epoch",
+            INTEGER,
+            config.train.steps_per_epoch or 0,
+            "Training steps in an epoch; 0: as many whole batches as there are.",
+        ),
+    )
+
+
+def with_parameters(config: PipelineConfig, values: Mapping[str, Any]) -> PipelineConfig:
+    """The configuration with a run's parameters in it, checked like any other.
+
+    Raises:
+        ConfigError: a value cannot be.
+    """
+    tree = config.model_dump(mode="json", by_alias=True)
+    source = tree["ingest"]["source"]
+    if "query" in source:
+        source["query"]["source"] = values["data_location"]
+    else:
+        source["uri"] = values["data_location"]
+    tree["push"]["model_dir"] = values["push_destination"]
+    tree["train"]["epochs"] = int(values["epochs"])
+    tree["train"]["steps_per_epoch"] = int(values["steps_per_epoch"]) or None
+    return parse_config(tree, base_dir="/", source="the run's parameters")

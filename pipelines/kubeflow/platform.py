@@ -1,0 +1,49 @@
+"""The platform document: what a pod gets that the pipeline's IR has no words for.
+
+Only fields that backends since 2.5 know are written; secrets and claims by their plain names.
+"""
+
+from typing import Any
+
+from pipelines.kubeflow.config import KubeflowConfig, StepConfig
+
+Json = dict[str, Any]
+
+
+def platform_config(step: StepConfig, kubeflow: KubeflowConfig) -> Json:
+    """The KubernetesExecutorConfig (protojson) of one executor; empty where nothing is asked."""
+    parts: Json = {
+        "secretAsEnv": [
+            {
+                "secretName": it.secret,
+                "keyToEnv": [{"secretKey": it.key, "envVar": it.variable}],
+            }
+            for it in step.secret_variables or ()
+        ],
+        "secretAsVolume": [
+            {"secretName": it.secret, "mountPath": it.path} for it in step.secret_volumes or ()
+        ],
+        "pvcMount": [{"constant": it.claim, "mountPath": it.path} for it in step.volumes or ()],
+        "nodeSelector": {"labels": step.node_selector} if step.node_selector else {},
+        "tolerations": [
+            {name: value for name, value in it.model_dump().items() if value}
+            for it in step.tolerations or ()
+        ],
+        "imagePullSecret": [{"secretName": name} for name in kubeflow.image_pull_secrets],
+        "imagePullPolicy": kubeflow.image_pull_policy,
+        "activeDeadlineSeconds": str(step.timeout_s) if step.timeout_s else None,
+        "enabledSharedMemory": (
+            {"volumeName": "shared-memory", "size": step.shared_memory}
+            if step.shared_memory
+            else {}
+        ),
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def platform_document(executors: dict[str, Json]) -> Json:
+    """The document for all executors by label; empty where none asks for anything."""
+    asked = {label: config for label, config in executors.items() if config}
+    if not asked:
+        return {}
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": asked}}}}

@@ -1,0 +1,85 @@
+"""The first step of a run: what the nodes must know of the world as it is when the run starts.
+
+    python -m pipelines.kubeflow.prepare --executor-input JSON
+
+A fingerprint that was compiled in would be a cache hit for ever. So this step, which is never
+cached, looks at the source and at the schema's home, applies the run's parameters, and hands every
+node that depends on them its execution property.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.raster.errors import DataError
+from pipelines.config import PipelineConfig, parse_config
+from pipelines.kubeflow.entrypoint import guarded, leave, write_output
+from pipelines.kubeflow.parameters import with_parameters
+from pipelines.resolve import RunInputs, resolve
+
+NODE = "Prepare"
+CONFIG = "config"
+
+#: The execution properties (node, property) that are known when the run starts, and the output
+#: parameter of this step that holds each.
+PREPARED: Mapping[tuple[str, str], str] = {
+    ("Ingest", "config"): "ingest_config",
+    ("Ingest", "fingerprint"): "fingerprint",
+    ("Schema", "accepted_sha256"): "schema_sha256",
+    ("Trainer", "custom_config"): "trainer_config",
+    ("Baseline", "model_base"): "model_base",
+    ("Push", "config"): "push_config",
+    ("Push", "model_base"): "model_base",
+    ("Push", "fingerprint"): "fingerprint",
+}
+
+
+def prepare(config: PipelineConfig, values: Mapping[str, Any]) -> dict[str, str]:
+    """The output parameters of this step.
+
+    Args:
+        config: the configuration that was compiled.
+        values: the run's parameters by name.
+
+    Raises:
+        DataError: the source cannot be read, or is not the one that the run is for.
+        ConfigError: a parameter cannot be.
+    """
+    changed = with_parameters(config, values)
+    inputs = resolve(changed)
+    wanted = values.get("data_fingerprint")
+    if wanted and wanted != inputs.fingerprint:
+        raise DataError(
+            f"{changed.ingest.source.uri} holds data with the fingerprint {inputs.fingerprint}, "
+            f"and this run is for {wanted}: the data has changed since; start a run for the new"
+        )
+    return prepared_properties(changed, inputs)
+
+
+def prepared_properties(config: PipelineConfig, inputs: RunInputs) -> dict[str, str]:
+    """The properties of `PREPARED` as the pipeline's definition gives them to its nodes."""
+    from tfx.utils import json_utils
+
+    from pipelines.kubeflow.definition import cluster_nodes
+
+    nodes = {node.id: node for node in cluster_nodes(config, inputs)}
+    found: dict[str, str] = {}
+    for (node, name), key in PREPARED.items():
+        value = nodes[node].exec_properties[name]
+        found[key] = value if isinstance(value, str) else json_utils.dumps(value)
+    return found
+
+
+def _main(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--executor-input", required=True)
+    given = json.loads(parser.parse_args(argv).executor_input)
+    values = given["inputs"]["parameterValues"]
+    config = parse_config(json.loads(values[CONFIG]), base_dir="/", source="the compiled config")
+    write_output(given, {"parameterValues": prepare(config, values)})
+
+
+if __name__ == "__main__":
+    leave(guarded(lambda: _main(sys.argv[1:])))

@@ -1,0 +1,39 @@
+"""The outputs that only Kubeflow's pages read: metrics, a confusion matrix, HTML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+METRICS = "system.Metrics"
+CONFUSION = "system.ClassificationMetrics"
+HTML = "system.HTML"
+
+_EVALUATION, _REPORTS = (
+    "tfx.types.standard_artifacts.ModelEvaluation",
+    (
+        "components.gate.artifact.GateReport",
+        "components.gate.artifact.Rejects",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """An output named `name` of Kubeflow's type `schema`, made from the node's output `source`."""
+
+    name: str
+    schema: str
+    source: str
+
+
+def views_of(outputs: Mapping[str, str]) -> tuple[View, ...]:
+    """The views of a node, by the classes of its outputs."""
+    views: list[View] = []
+    for name, type_path in outputs.items():
+        if type_path == _EVALUATION:
+            views += [
+                View("metrics", METRICS, name),
+                View("confusion_matrix", CONFUSION, name),
+            ]
+        if type_path in _REPORTS:
+            views.append(View(f"{name}_html", HTML, name))
+    return tuple(views)

@@ -1,0 +1,213 @@
+"""What a package says: the golden one, and what is refused before there is any."""
+
+import copy
+import difflib
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp import components
+
+from components.raster.errors import ConfigError
+from pipelines.config import PipelineConfig, load_config, parse_config
+from pipelines.kubeflow.package import compile_package, vertex_job
+from pipelines.kubeflow.strict import strict_spec
+
+GOLDEN = Path("tests/golden")
+RENEW = (
+    "python -m pipelines.cli compile -c tests/golden/kubeflow.yaml "
+    "-o tests/golden/kubeflow_package.yaml"
+)
+
+
+@pytest.fixture(scope="module")
+def tree(repository: Path) -> dict:
+    return yaml.safe_load((repository / GOLDEN / "kubeflow.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def text(repository: Path) -> str:
+    return compile_package(load_config(str(repository / GOLDEN / "kubeflow.yaml"))).to_yaml()
+
+
+@pytest.fixture(scope="module")
+def spec(text: str) -> dict:
+    return next(iter(yaml.safe_load_all(text)))
+
+
+@pytest.fixture(scope="module")
+def pods(text: str) -> dict:
+    _, platform = yaml.safe_load_all(text)
+    return platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+def changed(tree: dict, **kubeflow: object) -> PipelineConfig:
+    tree = copy.deepcopy(tree)
+    tree["kubeflow"].update(kubeflow)
+    return parse_config(tree, "/")
+
+
+def test_the_package_is_the_golden_one(text: str, repository: Path) -> None:
+    wanted = (repository / GOLDEN / "kubeflow_package.yaml").read_text()
+    lines = difflib.unified_diff(
+        wanted.splitlines(), text.splitlines(), "golden", "compiled", lineterm="", n=2
+    )
+    assert text == wanted, "\n".join(["", *lines, "", f"If that is meant, renew it: {RENEW}"])
+
+
+def test_kubeflows_own_sdk_reads_it_with_its_parameters(text: str) -> None:
+    loaded = components.load_component_from_text(text)
+    inputs = loaded.component_spec.inputs
+    assert set(inputs) == {
+        "data_location",
+        "data_fingerprint",
+        "push_destination",
+        "epochs",
+        "steps_per_epoch",
+    }
+    assert inputs["data_location"].default == "s3://imagery/land-cover"
+    assert inputs["epochs"].default == 25
+
+
+def test_nothing_is_left_of_what_the_backend_rejects_or_ignores(text: str) -> None:
+    for word in ("pipelineSpec", "constantValue", "lifecycle", "instanceSchema", "resolver"):
+        assert f"{word}:" not in text
+    assert "tfx.orchestration" not in text
+
+
+def test_every_edge_of_an_input_is_a_dependency_and_every_name_fits(spec: dict) -> None:
+    tasks = spec["root"]["dag"]["tasks"]
+    assert len(tasks) == 15
+    for name, task in tasks.items():
+        assert task["taskInfo"]["name"] == name
+        assert task["componentRef"]["name"] == f"comp-{name}"
+        assert spec["components"][f"comp-{name}"]["executorLabel"] == f"exec-{name}"
+        edges = [
+            edge
+            for kind in task.get("inputs", {}).values()
+            for one in kind.values()
+            for edge in one.values()
+            if isinstance(edge, dict) and "producerTask" in edge
+        ]
+        assert {edge["producerTask"] for edge in edges} <= set(task.get("dependentTasks", []))
+        for edge in edges:
+            outputs = spec["components"][f"comp-{edge['producerTask']}"]["outputDefinitions"]
+            if "outputArtifactKey" in edge:
+                assert edge["outputArtifactKey"] in outputs["artifacts"]
+            else:
+                assert edge["outputParameterKey"] in outputs["parameters"]
+    assert set(tasks["ingest"]["dependentTasks"]) == {"prepare"}
+    assert "stop-on-rejects" in tasks["statistics"]["dependentTasks"]
+    assert "stop-on-answers" in tasks["push"]["dependentTasks"]
+
+
+def test_only_what_depends_on_its_inputs_alone_is_cached(spec: dict) -> None:
+    tasks = spec["root"]["dag"]["tasks"]
+    uncached = {name for name, task in tasks.items() if not task["cachingOptions"]}
+    assert uncached == {"prepare", "baseline", "push", "infra-check"}
+    fingerprint = tasks["ingest"]["inputs"]["parameters"]["fingerprint"]
+    assert fingerprint == {
+        "taskOutputParameter": {"producerTask": "prepare", "outputParameterKey": "fingerprint"}
+    }
+
+
+def test_a_step_gets_its_own_values_over_those_of_all(spec: dict, pods: dict) -> None:
+    containers = {k: v["container"] for k, v in spec["deploymentSpec"]["executors"].items()}
+    assert containers["exec-trainer"]["resources"] == {
+        "resourceCpuRequest": "500m",
+        "resourceCpuLimit": "2",
+        "resourceMemoryRequest": "2Gi",
+        "resourceMemoryLimit": "32Gi",
+        "accelerator": {"resourceType": "nvidia.com/gpu", "resourceCount": "1"},
+    }
+    assert "accelerator" not in containers["exec-ingest"]["resources"]
+    assert containers["exec-trainer"]["image"] == "registry.example/skymill/trainer:1.4.2"
+    assert pods["exec-trainer"]["activeDeadlineSeconds"] == "86400"
+    assert pods["exec-ingest"]["activeDeadlineSeconds"] == "7200"
+    assert "nodeSelector" not in pods["exec-ingest"]
+    tasks = spec["root"]["dag"]["tasks"]
+    assert tasks["ingest"]["retryPolicy"]["backoffDuration"] == "60s"
+    assert tasks["trainer"]["retryPolicy"]["backoffDuration"] == "30s"
+    assert not any("retryPolicy" in task for name, task in tasks.items() if "stop-on" in name)
+
+
+@pytest.mark.parametrize(
+    ("image", "fits"),
+    [
+        ("registry:5000/a/b:1.2.3", True),
+        ("a@sha256:" + "c" * 64, True),
+        ("registry:5000/a/b", False),
+        ("a:latest", False),
+        ("a:Nightly", False),
+        ("a@sha256:abc", False),
+        ("", False),
+    ],
+)
+def test_an_image_that_can_change_is_refused(tree: dict, image: str, fits: bool) -> None:
+    steps = {**tree["kubeflow"]["steps"], "image": image}
+    if fits:
+        compile_package(changed(tree, steps=steps))
+        return
+    with pytest.raises(ConfigError, match="image"):
+        compile_package(changed(tree, steps=steps))
+
+
+def test_a_mutable_image_that_is_insisted_on_is_never_cached(tree: dict) -> None:
+    steps = {**tree["kubeflow"]["steps"], "image": "a:latest"}
+    package = compile_package(changed(tree, steps=steps, mutable_images=["a:latest"]))
+    tasks = package.spec["root"]["dag"]["tasks"]
+    assert {name for name, task in tasks.items() if task["cachingOptions"]} == {"trainer"}
+
+
+def test_a_path_that_is_on_no_volume_is_refused_by_name(tree: dict) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compile_package(changed(tree, steps={"image": tree["kubeflow"]["steps"]["image"]}))
+    text = str(caught.value)
+    assert "push.model_dir: /mnt/skymill/models is on no volume of Push" in text
+    assert "schema.home: /mnt/skymill/schema.pbtxt is on no volume of Prepare" in text
+    assert "s3://" not in text
+
+
+def test_a_node_that_is_not_there_is_refused_with_the_nearest(tree: dict) -> None:
+    with pytest.raises(ConfigError, match="Did you mean Trainer"):
+        compile_package(changed(tree, nodes={"Trianer": {"cpu_limit": "1"}}))
+
+
+def test_an_unknown_field_does_not_pass_the_round_trip(spec: dict) -> None:
+    wrong = copy.deepcopy(spec)
+    wrong["components"]["comp-ingest"]["lifecycle"] = {}
+    with pytest.raises(ValueError, match="lifecycle"):
+        strict_spec(wrong)
+
+
+def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
+    only_kubernetes = {"volumes", "secret_variables", "timeout_s"}
+    steps = {k: v for k, v in tree["kubeflow"]["steps"].items() if k not in only_kubernetes}
+    trainer = {"accelerator": tree["kubeflow"]["nodes"]["Trainer"]["accelerator"]}
+    config = parse_config(
+        {
+            **tree,
+            "schema": {"home": "gs://bucket/schema.pbtxt"},
+            "push": {"model_dir": "/gcs/bucket/models"},
+            "kubeflow": {
+                "pipeline_root": "gs://bucket/runs",
+                "steps": steps,
+                "nodes": {"Trainer": trainer},
+            },
+        },
+        "/",
+    )
+    job = json.loads(json.dumps(vertex_job(config)))
+    assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/runs"
+    executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
+    assert len(executors) == 15
+    assert executors["exec-trainer"]["container"]["resources"] == {
+        "cpuRequest": 0.5,
+        "cpuLimit": 2.0,
+        "memoryRequest": pytest.approx(2.147483648),
+        "memoryLimit": pytest.approx(4.294967296),
+        "accelerator": {"type": "NVIDIA_L4", "count": "1"},
+    }
+    with pytest.raises(ConfigError, match="volumes"):
+        vertex_job(changed(tree, pipeline_root="gs://bucket/runs"))
