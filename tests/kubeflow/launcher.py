@@ -39,6 +39,7 @@ class Task:
 
     state: str
     log: str = ""
+    attempts: int = 0
     inputs: Json = field(default_factory=dict)
     parameters: Json = field(default_factory=dict)
     artifacts: dict[str, Json] = field(default_factory=dict)
@@ -132,7 +133,12 @@ class Backend:
             )
         if hook:
             hook(name, given)
-        result = self._launch(container, given, component, f"{run_id}-{name}")
+        attempts = 1 + task.get("retryPolicy", {}).get("maxRetryCount", 0)
+        for attempt in range(1, attempts + 1):
+            result = self._launch(container, given, component, f"{run_id}-{name}-{attempt}")
+            result.attempts = attempt
+            if result.state == SUCCEEDED:
+                break
         if result.state == SUCCEEDED:
             self._cache[key] = result
         return result

@@ -1,6 +1,7 @@
 """The compiled package of a tiny configuration, run whole by an imitation of the backend."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,11 @@ def package(volume: Path, **changes: dict) -> str:
         "evaluation": {"allow": ["missing_baseline"]},
         "push": {"model_dir": str(volume / "models")},
         "kubeflow": {
-            "steps": {"image": IMAGE, "volumes": [{"claim": "data", "path": str(volume)}]}
+            "steps": {
+                "image": IMAGE,
+                "volumes": [{"claim": "data", "path": str(volume)}],
+                "retries": {"count": 1, "backoff_s": 1},
+            }
         },
     }
     for part, values in changes.items():
@@ -49,102 +54,157 @@ def package(volume: Path, **changes: dict) -> str:
     return compile_package(parse_config(tree, "/")).to_yaml()
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A backend with a volume, and the first run of the tiny pipeline."""
+
+    backend: Backend
+    volume: Path
+    first: Run
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    folder = tmp_path_factory.mktemp("cluster")
+    volume = folder / "volume"
+    make_images(volume / "images")
+    backend = Backend(folder, "minio://mlpipeline/v2", "SKYMILL_MOUNT_ROOT")
+    return Cluster(backend, volume, backend.run(package(volume)))
+
+
 def states(run: Run) -> dict[str, str]:
     return {name: task.state for name, task in run.items()}
 
 
-def test_a_package_runs_as_it_does_here_and_its_gates_hold(tmp_path: Path) -> None:
-    volume = tmp_path / "volume"
-    make_images(volume / "images")
-    backend = Backend(tmp_path / "cluster", "minio://mlpipeline/v2", "SKYMILL_MOUNT_ROOT")
+def failures(run: Run) -> str:
+    failed = [(name, task) for name, task in run.items() if task.state == FAILED]
+    return "\n".join(f"== {name}\n{task.log[-3000:]}" for name, task in failed)
 
-    first = backend.run(package(volume))
-    logs = "\n".join(f"== {k}\n{t.log[-3000:]}" for k, t in first.items() if t.state == FAILED)
-    assert set(states(first).values()) == {SUCCEEDED}, logs
-    assert len(first) == 15
-    assert (volume / "models" / "land_cover" / "1" / "saved_model.pb").is_file()
 
-    # What a page of Kubeflow shows is what the evaluation says.
-    evaluation = first["evaluation"].artifacts
+def versions(cluster: Cluster) -> list[str]:
+    folder = cluster.volume / "models" / "land_cover"
+    return sorted(path.name for path in folder.iterdir() if path.name.isdigit())
+
+
+def properties(run: Run, task: str, output: str) -> dict:
+    return run[task].artifacts[output]["metadata"]
+
+
+def test_the_package_runs_whole_and_pushes(cluster: Cluster) -> None:
+    assert set(states(cluster.first).values()) == {SUCCEEDED}, failures(cluster.first)
+    assert len(cluster.first) == 15
+    assert versions(cluster) == ["1"]
+    assert (cluster.volume / "models/land_cover/1/saved_model.pb").is_file()
+    pushed = properties(cluster.first, "push", "pushed")
+    assert (pushed["pushed"], pushed["pushed_version"]) == (1.0, 1.0)
+    assert pushed["pushed_destination"] == str(cluster.volume / "models/land_cover/1")
+    lineage = json.loads(
+        (cluster.volume / "models/land_cover/1/provenance/provenance.json").read_text()
+    )
+    assert lineage["run_id"] == "run-1"
+    fingerprint = cluster.first["prepare"].parameters["fingerprint"]
+    assert lineage["data_fingerprint"] == fingerprint
+
+
+def test_kubeflows_pages_show_what_was_measured(cluster: Cluster) -> None:
+    evaluation = cluster.first["evaluation"].artifacts
     metrics = evaluation["metrics"]["metadata"]
-    known = json.loads(backend.read(f"{evaluation['evaluation']['uri']}/metrics.json"))
+    known = json.loads(cluster.backend.read(f"{evaluation['evaluation']['uri']}/metrics.json"))
     assert metrics["accuracy"] == known["slices"][0]["candidate"]["accuracy"]
     matrix = evaluation["confusion_matrix"]["metadata"]["confusionMatrix"]["struct"]
     names = [one["displayName"] for one in matrix["annotationSpecs"]]
     assert names == [*sorted(COLOURS), "(unknown)"]
     assert sum(sum(row["row"]) for row in matrix["rows"]) == metrics["example_count"]
-    assert b"<h1>evaluation: passed" in backend.read(evaluation["report_html"]["uri"])
-    pushed = first["push"].artifacts["pushed"]["metadata"]
-    assert pushed["pushed"] == 1.0
-    assert pushed["pushed_version"] == 1.0
-    assert pushed["pushed_destination"] == str(volume / "models" / "land_cover" / "1")
+    assert b"<h1>evaluation: passed" in cluster.backend.read(evaluation["report_html"]["uri"])
 
-    # The same data again: nothing is computed but what looks outside, and nothing is pushed.
-    second = backend.run(package(volume))
+
+def test_the_same_data_is_not_computed_again_but_the_baseline_is(cluster: Cluster) -> None:
+    second = cluster.backend.run(package(cluster.volume))
     assert second["ingest"].state == second["trainer"].state == CACHED
     assert second["prepare"].state == second["baseline"].state == SUCCEEDED
-    assert second["push"].state == SUCCEEDED, second["push"].log[-3000:]
-    assert second["push"].artifacts["pushed"]["metadata"]["pushed"] == 0.0
-    assert (
-        second["evaluation"].inputs["inputs"]["artifacts"]["baseline"]["artifacts"][0]["metadata"][
-            "served_version"
-        ]
-        == 1.0
-    )
+    assert second["push"].state == SUCCEEDED, failures(second)
+    assert properties(second, "baseline", "baseline")["served_version"] == 1.0
+    assert properties(second, "push", "pushed")["pushed"] == 0.0
+    assert versions(cluster) == ["1"]
 
-    # The other branch of a gate: it stops, its evidence stays, and what is behind it never runs.
+
+def test_thresholds_stop_a_run_and_leave_their_evidence(cluster: Cluster) -> None:
     def without_baseline(name: str, given: dict) -> None:
         if name == "evaluation":
-            backend.remove(given["inputs"]["artifacts"]["baseline"]["artifacts"][0]["uri"])
+            found = given["inputs"]["artifacts"]["baseline"]["artifacts"][0]
+            cluster.backend.remove(found["uri"])
 
-    strict = {"thresholds": [{"metric": "accuracy", "at_least": 1.01}]}
-    third = backend.run(
-        package(volume, evaluation={"allow": ["missing_baseline"], **strict}),
-        hook=without_baseline,
+    thresholds = [{"metric": "accuracy", "at_least": 1.01}]
+    run = cluster.backend.run(
+        package(cluster.volume, evaluation={"thresholds": thresholds}), hook=without_baseline
     )
-    assert third["evaluation"].state == SUCCEEDED, third["evaluation"].log[-3000:]
-    assert third["stop-on-metrics"].state == FAILED
-    assert "blocked the run" in third["stop-on-metrics"].log
-    assert third["infra-check"].state == third["push"].state == SKIPPED
-    assert b"<h1>evaluation: failed" in backend.read(
-        third["evaluation"].artifacts["report_html"]["uri"]
-    )
-    uri = third["evaluation"].artifacts["evaluation"]["uri"]
-    assert json.loads(backend.read(f"{uri}/metrics.json"))["baseline_version"] is None
-    assert [
-        path.name for path in (volume / "models" / "land_cover").iterdir() if path.name.isdigit()
-    ] == ["1"]
+    assert run["evaluation"].state == SUCCEEDED, failures(run)
+    assert run["stop-on-metrics"].state == FAILED
+    assert run["stop-on-metrics"].attempts == 1
+    assert "blocked the run" in run["stop-on-metrics"].log
+    assert "Traceback" not in run["stop-on-metrics"].log
+    assert run["infra-check"].state == run["push"].state == SKIPPED
+    artifacts = run["evaluation"].artifacts
+    assert b"<h1>evaluation: failed" in cluster.backend.read(artifacts["report_html"]["uri"])
+    metrics = cluster.backend.read(f"{artifacts['evaluation']['uri']}/metrics.json")
+    assert json.loads(metrics)["baseline_version"] is None, "an optional input that was missing"
+    assert versions(cluster) == ["1"]
 
 
-def test_what_goes_wrong_is_told_by_the_step_that_sees_it(tmp_path: Path) -> None:
-    volume = tmp_path / "volume"
-    make_images(volume / "images")
-    backend = Backend(tmp_path / "cluster", "minio://mlpipeline/v2", "SKYMILL_MOUNT_ROOT")
-    compiled = package(volume)
+def test_a_server_that_cannot_be_tried_stops_a_run(cluster: Cluster) -> None:
+    run = cluster.backend.run(package(cluster.volume, infra_check={"split": "nowhere"}))
+    assert run["infra-check"].state == SUCCEEDED, failures(run)
+    assert run["stop-on-answers"].state == FAILED
+    assert "nowhere split has no example" in run["stop-on-answers"].log
+    assert run["push"].state == SKIPPED
 
-    missing = backend.run(compiled, {"data_location": str(volume / "nowhere")})
+
+def test_skewed_data_stops_a_run_before_training(cluster: Cluster) -> None:
+    strict = {"skew_threshold": 1e-9, "min_examples": 1}
+    run = cluster.backend.run(package(cluster.volume, data_check=strict))
+    assert run["data-check"].state == SUCCEEDED, failures(run)
+    assert run["stop-on-anomalies"].state == FAILED
+    assert run["trainer"].state == run["push"].state == SKIPPED
+
+
+def test_broken_images_stop_a_run_before_statistics(cluster: Cluster) -> None:
+    broken = cluster.volume / "broken"
+    make_images(broken)
+    for number in range(IMAGES // 2):
+        (broken / "roof" / f"{number}.png").write_bytes(b"no image")
+    run = cluster.backend.run(package(cluster.volume), {"data_location": str(broken)})
+    assert run["ingest"].state == SUCCEEDED, failures(run)
+    assert properties(run, "ingest", "rejects")["count"] == IMAGES // 2
+    assert run["stop-on-rejects"].state == FAILED
+    assert run["statistics"].state == run["trainer"].state == SKIPPED
+
+
+def test_a_source_that_is_not_there_or_not_the_expected_one_is_told(cluster: Cluster) -> None:
+    compiled = package(cluster.volume)
+    nowhere = str(cluster.volume / "nowhere")
+    missing = cluster.backend.run(compiled, {"data_location": nowhere})
     assert missing["prepare"].state == FAILED
-    assert str(volume / "nowhere") in missing["prepare"].log
+    assert missing["prepare"].attempts == 2
+    assert nowhere in missing["prepare"].log
     assert set(states(missing).values()) == {FAILED, SKIPPED}
 
-    other = backend.run(compiled, {"data_fingerprint": "f" * 64})
+    other = cluster.backend.run(compiled, {"data_fingerprint": "f" * 64})
     assert other["prepare"].state == FAILED
     assert "the data has changed since" in other["prepare"].log
 
+
+def test_spoilt_metadata_is_told_and_new_data_is_ingested(cluster: Cluster) -> None:
     def spoil(name: str, given: dict) -> None:
         if name == "statistics":
             given["inputs"]["artifacts"]["examples"]["artifacts"][0]["metadata"]["span"] = "today"
 
-    spoilt = backend.run(compiled, hook=spoil)
-    assert spoilt["ingest"].state == SUCCEEDED, spoilt["ingest"].log[-3000:]
-    assert spoilt["statistics"].state == FAILED
-    assert "the property span came back as 'today', not as int" in spoilt["statistics"].log
-    assert spoilt["trainer"].state == spoilt["push"].state == SKIPPED
-    assert not (volume / "models").exists()
-
-    # One more image is other data: ingest runs again.
-    image = Image.fromarray(np.full((16, 16, 3), 90, np.uint8))
-    image.save(volume / "images" / "roof" / "new.png")
-    again = backend.run(compiled, hook=spoil)
-    assert again["ingest"].state == SUCCEEDED
-    assert again["prepare"].parameters["fingerprint"] != spoilt["prepare"].parameters["fingerprint"]
+    more = cluster.volume / "more"
+    make_images(more)
+    Image.fromarray(np.full((16, 16, 3), 90, np.uint8)).save(more / "roof" / "new.png")
+    run = cluster.backend.run(package(cluster.volume), {"data_location": str(more)}, hook=spoil)
+    assert run["ingest"].state == SUCCEEDED, failures(run)
+    known = cluster.first["prepare"].parameters["fingerprint"]
+    assert run["prepare"].parameters["fingerprint"] != known
+    assert run["statistics"].state == FAILED
+    assert "the property span came back as 'today', not as int" in run["statistics"].log
+    assert run["trainer"].state == run["push"].state == SKIPPED

@@ -1,0 +1,35 @@
+"""An executor that tells what it was given, for tests of the entry point."""
+
+import json
+import os
+from typing import Any
+
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import Artifact
+
+
+class Executor(BaseExecutor):
+    """Writes a file into its output, sets properties of every kind, and records its inputs."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        [output] = output_dict["made"]
+        told = {
+            "inputs": {name: found[0].uri for name, found in input_dict.items()},
+            "properties": exec_properties,
+            "run_id": self._context.pipeline_run_id,
+            "folder_was_made": os.path.isdir(output.uri),
+        }
+        with open(os.path.join(output.uri, "told.json"), "w", encoding="utf-8") as file:
+            json.dump(told, file)
+        output.split_names = '["train"]'
+        output.span = 3
+        output.set_int_custom_property("count", 7)
+        output.set_float_custom_property("share", 0.5)
+        output.set_json_value_custom_property("list", [1, None, 2])
+        output.set_string_custom_property("best", os.path.join(output.uri, "told.json"))
+        output.set_string_custom_property("data", "s3://imagery/somebody's")

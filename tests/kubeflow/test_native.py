@@ -1,0 +1,73 @@
+"""What Kubeflow's pages are given to show."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+from components.evaluation.result import METRICS_FILE, Evaluation, SliceMetrics
+from components.gate.report import Finding, GateReport
+from pipelines.kubeflow.native import confusion_of, make_view, metrics_of, report_page
+from pipelines.kubeflow.views import CONFUSION, HTML, METRICS, View, views_of
+
+EVALUATION = Evaluation(
+    split="test",
+    classes=("field", "roof"),
+    baseline_classes=None,
+    baseline_version=None,
+    slices=(SliceMetrics((), {"accuracy": 0.75, "log_loss": float("nan")}),),
+    confusion_classes=("field", "roof"),
+    confusion=((2, 1), (0, 1)),
+)
+
+
+def test_metrics_that_are_no_numbers_are_left_out() -> None:
+    assert metrics_of(EVALUATION) == {"accuracy": 0.75}
+
+
+def test_the_confusion_matrix_has_a_row_for_each_true_class() -> None:
+    assert confusion_of(EVALUATION) == {
+        "confusionMatrix": {
+            "annotationSpecs": [{"displayName": "field"}, {"displayName": "roof"}],
+            "rows": [{"row": [2, 1]}, {"row": [0, 1]}],
+        }
+    }
+
+
+def test_a_report_is_a_page_that_loads_nothing_and_trusts_no_text(tmp_path: Path) -> None:
+    bad = Finding("data", "no <script>", False, "image/format", 'is "bmp" & not jpeg')
+    good = Finding("data", "enough", True, "train", "120 images")
+    report = GateReport("data", (good, bad), {"images": 120})
+    page = report_page(report)
+    seen: list[str] = []
+    tags: set[str] = set()
+    parser = HTMLParser()
+    parser.handle_data = seen.append  # type: ignore[method-assign]
+    parser.handle_starttag = lambda tag, attrs: tags.add(tag)  # type: ignore[method-assign]
+    parser.feed(page)
+    assert "script" not in tags
+    assert "http" not in page
+    assert seen.index("no <script>") < seen.index("enough"), "what failed comes first"
+    assert "data: failed" in seen
+
+    (tmp_path / "source").mkdir()
+    report.write(tmp_path / "source" / "report.json")
+    target = tmp_path / "views" / "report_html"
+    assert (
+        make_view(View("report_html", HTML, "report"), str(tmp_path / "source"), str(target)) == {}
+    )
+    assert target.read_text() == page
+
+
+def test_views_follow_the_types_of_the_outputs(tmp_path: Path) -> None:
+    outputs = {
+        "evaluation": "tfx.types.standard_artifacts.ModelEvaluation",
+        "report": "components.gate.artifact.GateReport",
+        "model": "tfx.types.standard_artifacts.Model",
+    }
+    views = views_of(outputs)
+    assert [(view.name, view.schema) for view in views] == [
+        ("metrics", METRICS),
+        ("confusion_matrix", CONFUSION),
+        ("report_html", HTML),
+    ]
+    (tmp_path / METRICS_FILE).write_text(EVALUATION.to_json())
+    assert make_view(views[0], str(tmp_path), "") == {"accuracy": 0.75}

@@ -1,0 +1,84 @@
+"""What a run is told when it starts, in place of when it was compiled."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from components.raster.errors import ConfigError, DataError
+from pipelines.config import parse_config
+from pipelines.kubeflow.config import StepConfig
+from pipelines.kubeflow.parameters import run_parameters
+from pipelines.kubeflow.prepare import prepare
+from pipelines.kubeflow.resources import cores, gigabytes
+from pipelines.resolve import resolve
+
+
+@pytest.fixture
+def config(tmp_path: Path):
+    for place in ("one", "two"):
+        for name in ("field", "roof"):
+            folder = tmp_path / place / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (8, 8), "red" if place == "one" else "blue").save(folder / "a.png")
+    tree = {
+        "name": "roofs",
+        "ingest": {"source": {"kind": "folders", "uri": "one"}},
+        "push": {"model_dir": "models"},
+    }
+    return parse_config(tree, str(tmp_path))
+
+
+def defaults(config) -> dict:
+    return {it.name: it.default for it in run_parameters(config)}
+
+
+def test_the_nodes_get_what_a_local_run_gives_them(config) -> None:
+    found = prepare(config, defaults(config))
+    inputs = resolve(config)
+    assert found["fingerprint"] == inputs.fingerprint
+    assert found["schema_sha256"] == ""
+    assert json.loads(found["ingest_config"]) == config.ingest.model_dump(mode="json")
+    assert found["model_base"] == config.model_base
+    trainer = json.loads(found["trainer_config"])
+    assert json.loads(trainer["train"]) == config.train.model_dump(mode="json")
+    assert trainer["checkpoint_root"] == "", "nothing is mounted for the Trainer"
+
+
+def test_parameters_reach_the_nodes_and_the_cache_key(config, tmp_path: Path) -> None:
+    values = defaults(config) | {
+        "data_location": str(tmp_path / "two"),
+        "push_destination": "/mnt/models",
+        "epochs": 3.0,
+        "steps_per_epoch": 5.0,
+    }
+    found = prepare(config, values)
+    assert found["fingerprint"] != prepare(config, defaults(config))["fingerprint"]
+    assert json.loads(found["ingest_config"])["source"]["uri"] == str(tmp_path / "two")
+    assert found["model_base"] == "/mnt/models/roofs"
+    train = json.loads(json.loads(found["trainer_config"])["train"])
+    assert (train["epochs"], train["steps_per_epoch"]) == (3, 5)
+
+
+def test_a_run_for_other_data_and_a_value_that_cannot_be_are_refused(config) -> None:
+    with pytest.raises(DataError, match="the data has changed since"):
+        prepare(config, defaults(config) | {"data_fingerprint": "0" * 64})
+    with pytest.raises(ConfigError, match=r"train\.epochs"):
+        prepare(config, defaults(config) | {"epochs": 0})
+
+
+def test_retries_are_there_unless_they_are_given_as_none(config) -> None:
+    assert config.kubeflow.step("Ingest").retries.count == 2
+    nodes = {"Ingest": StepConfig.model_validate({"retries": {"count": 0}})}
+    changed = config.kubeflow.model_copy(update={"nodes": nodes})
+    assert changed.step("Ingest").retries.count == 0
+    assert changed.step("Trainer").retries.count == 2
+
+
+@pytest.mark.parametrize(
+    ("quantity", "amount"), [("1Gi", 1.073741824), ("500M", 0.5), ("2G", 2.0), ("1000000000", 1.0)]
+)
+def test_memory_in_gigabytes(quantity: str, amount: float) -> None:
+    assert gigabytes(quantity) == pytest.approx(amount)
+    assert cores("250m") == 0.25
