@@ -2,6 +2,7 @@
 
 import os
 import urllib.request
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -36,7 +37,8 @@ def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None)
 
     It covers each image's key, label, labels, split, group, slice features and content, and what
     could not be listed. Content is hashed for local files; a remote file counts by the store's own
-    checksum, or generation, or size and time where the store has no more. No TensorFlow is loaded.
+    checksum, or generation, or size and time where the store has no more; where nothing can be told
+    of it, the fingerprint is another one each time. No TensorFlow is loaded.
     Of scenes it covers every file of every band and what the catalogue says of it, the files of
     labels and the area of interest; of any source the areas that its split is drawn by.
 
@@ -129,9 +131,9 @@ def _web_checksum(url: str) -> str:
     try:
         with urllib.request.urlopen(request, timeout=_WEB_TIMEOUT_S) as answer:
             told = [answer.headers.get(name) for name in _STATE_HEADERS]
-    except (OSError, ValueError) as error:
-        return f"!{type(error).__name__}"
-    return "|".join(value or "" for value in told)
+    except (OSError, ValueError):
+        return _unknown_state()
+    return "|".join(value or "" for value in told) if any(told) else _unknown_state()
 
 
 def _store_checksums(uris: Sequence[str]) -> dict[str, str]:
@@ -147,5 +149,10 @@ def _store_checksums(uris: Sequence[str]) -> dict[str, str]:
 def _store_checksum(files: Any, uri: str) -> str:
     try:
         return str(files.checksum(uri))
-    except Exception as error:  # every store raises its own kind, and ingest will reject the file
-        return f"!{type(error).__name__}"
+    except Exception:  # every store raises its own kind
+        return _unknown_state()
+
+
+def _unknown_state() -> str:
+    """Stands for content of which nothing can be told: another each time, so never a cache hit."""
+    return f"?{uuid.uuid4().hex}"

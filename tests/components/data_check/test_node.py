@@ -32,7 +32,7 @@ def nodes(folder: Path) -> list[BaseComponent]:
     baseline = tfx.dsl.Importer(
         source_uri=str(folder / "baseline"),
         artifact_type=Baseline,
-        properties={"served_version": 7},
+        custom_properties={"served_version": 7},
     ).with_id("Baseline")
     statistics = Statistics(examples.outputs["result"], StatisticsConfig())
     counted = statistics.outputs["statistics"]

@@ -82,3 +82,11 @@ def test_a_manifest_counts_by_what_it_says(root):
     assert of_rows("a/0.jpg,x,test,1", "b/1.jpg,y,,1") != base
     assert of_rows("a/0.jpg,z,train,1", "b/1.jpg,y,,1") != base
     assert of_rows("a/0.jpg,x,train,1", "b/1.jpg,y,,1", "missing.jpg,y,,1") != base
+
+
+def test_content_of_which_nothing_can_be_told_is_never_taken_for_the_same(tmp_path):
+    """A store of a kind that nobody here knows: a cached run might show what is long gone."""
+    table = tmp_path / "table.csv"
+    table.write_text("uri,label\nnowhere://bucket/1.jpg,a\n")
+    source = ManifestSource(uri=str(table))
+    assert fingerprint_dataset(source) != fingerprint_dataset(source)
