@@ -72,8 +72,11 @@ def execution_properties(signature: Signature, values: Tree) -> dict[str, Any]:
 
 
 def write_output(given: Tree, output: Tree) -> None:
-    """Writes the executor output where the launcher looks for it: always a local file."""
-    path = given["outputs"]["outputFile"]
+    """Writes the executor output where the launcher looks for it.
+
+    Kubeflow names a local file; Vertex AI may name one in its bucket, which is mounted.
+    """
+    path = local_path(given["outputs"]["outputFile"])
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(output, file, allow_nan=False)

@@ -169,10 +169,7 @@ def _spec(
 ) -> Json:
     root = config.kubeflow.pipeline_root
     return {
-        "pipelineInfo": {
-            "name": kebab(config.name),
-            "description": f"{config.name}: from images to a served model",
-        },
+        "pipelineInfo": {"name": kebab(config.name)},
         "schemaVersion": lowering.SCHEMA_VERSION,
         "sdkVersion": tfx["sdkVersion"],
         "components": components,

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from kfp import components
 
 from components.raster.errors import ConfigError
+from pipelines.cli.compile import command
 from pipelines.config import PipelineConfig, load_config, parse_config
 from pipelines.kubeflow.package import compile_package, vertex_job
 from pipelines.kubeflow.strict import strict_spec
@@ -211,3 +213,20 @@ def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
     }
     with pytest.raises(ConfigError, match="volumes"):
         vertex_job(changed(tree, pipeline_root="gs://bucket/runs"))
+
+
+def test_the_command_writes_the_package_or_says_what_is_missing(
+    repository: Path, tmp_path: Path, text: str
+) -> None:
+    golden, target = str(repository / GOLDEN / "kubeflow.yaml"), tmp_path / "new" / "package.yaml"
+    done = CliRunner().invoke(command, ["-c", golden, "-o", str(target)])
+    assert done.exit_code == 0, done.output
+    assert target.read_text() == text
+    bare = tmp_path / "skymill.yaml"
+    bare.write_text(
+        "name: roofs\ningest: {source: {kind: folders, uri: roofs}}\npush: {model_dir: models}\n"
+    )
+    done = CliRunner().invoke(command, ["-c", str(bare), "-o", str(tmp_path / "none.yaml")])
+    assert isinstance(done.exception, ConfigError)
+    assert "kubeflow.steps.image" in str(done.exception)
+    assert not (tmp_path / "none.yaml").exists()

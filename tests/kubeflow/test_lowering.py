@@ -1,0 +1,109 @@
+"""What the lowering refuses, and the names that it gives."""
+
+import pytest
+
+from components.raster.errors import ConfigError
+from pipelines.kubeflow.config import Retries
+from pipelines.kubeflow.containers import beam_args, executor_class, node_container
+from pipelines.kubeflow.images import is_fixed
+from pipelines.kubeflow.lowering import lower_task, unwrap
+from pipelines.kubeflow.names import component_name, executor_label, kebab
+from pipelines.kubeflow.signature import InputType, Signature
+
+
+def job(version: str = "2.1.0", **executor: dict) -> dict:
+    return {
+        "displayName": "roofs",
+        "pipelineSpec": {
+            "schemaVersion": version,
+            "deploymentSpec": {"executors": {"A_executor": executor}},
+        },
+    }
+
+
+def test_only_containers_of_schema_2_1_0_are_lowered() -> None:
+    assert unwrap(job(container={}))["schemaVersion"] == "2.1.0"
+    with pytest.raises(ConfigError, match=r"not 2\.0\.0"):
+        unwrap(job("2.0.0", container={}))
+    with pytest.raises(ConfigError, match="A_executor: Kubeflow runs containers only"):
+        unwrap(job(resolver={}))
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("StopOnRejects", "stop-on-rejects"),
+        ("Trainer", "trainer"),
+        ("land_cover", "land-cover"),
+        ("TFXNode2Go", "tfx-node2-go"),
+    ],
+)
+def test_names_are_in_kebab_case(name: str, wanted: str) -> None:
+    assert kebab(name) == wanted
+    assert component_name(name) == f"comp-{wanted}"
+    assert executor_label(name) == f"exec-{wanted}"
+
+
+def test_a_task_waits_for_what_it_reads_and_for_what_it_was_told_to() -> None:
+    edge = {"producerTask": "InfraCheck", "outputArtifactKey": "checked"}
+    task = {
+        "taskInfo": {"name": "Push"},
+        "dependentTasks": ["StopOnAnswers"],
+        "inputs": {
+            "artifacts": {"model": {"taskOutputArtifact": edge}},
+            "parameters": {
+                "fingerprint": {"runtimeValue": {"constant": "compiled in"}},
+                "endpoint": {"runtimeValue": {"constant": ""}},
+                "nonce": {"componentInputParameter": "pipeline-run-id"},
+            },
+        },
+    }
+    retries = Retries(count=1, backoff_s=5, factor=2, max_backoff_s=60)
+    lowered = lower_task("Push", task, cached=False, retries=retries, with_run_id=True)
+    assert lowered["dependentTasks"] == ["infra-check", "prepare", "stop-on-answers"]
+    parameters = lowered["inputs"]["parameters"]
+    assert parameters["fingerprint"]["taskOutputParameter"]["outputParameterKey"] == "fingerprint"
+    assert parameters["endpoint"] == {"runtimeValue": {"constant": ""}}
+    assert parameters["nonce"] == parameters["run_id"]
+    assert parameters["run_id"] == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
+    assert lowered["retryPolicy"]["maxRetryCount"] == 1
+    assert lowered["retryPolicy"]["backoffDuration"] == "5s"
+    assert task["dependentTasks"] == ["StopOnAnswers"], "what went in stays as it was"
+
+
+def test_a_parameter_that_only_vertex_can_give_is_refused() -> None:
+    task = {"inputs": {"parameters": {"when": {"taskFinalStatus": {"producerTask": "a"}}}}}
+    with pytest.raises(ConfigError, match=r"Push\.when"):
+        lower_task("Push", task, cached=True, retries=None, with_run_id=False)
+
+
+TFX_ARGS = [
+    "--executor_class_path",
+    "a.B",
+    "--json_serialized_invocation_args",
+    "{{$}}",
+    "--json_serialized_inputs_spec_args",
+    "{}",
+    "--runner=FlinkRunner",
+    "--parallelism",
+    "4",
+]
+
+
+def test_beams_options_stay_behind_two_dashes() -> None:
+    assert executor_class(TFX_ARGS) == "a.B"
+    assert beam_args(TFX_ARGS) == ["--runner=FlinkRunner", "--parallelism", "4"]
+    args = node_container(Signature("a.B"), TFX_ARGS, "Ingest")["args"]
+    assert args[2:] == ["--executor-input", "{{$}}", "--", *beam_args(TFX_ARGS)]
+    assert "--" not in node_container(Signature("a.B"), TFX_ARGS[:6], "Ingest")["args"]
+
+
+def test_arguments_that_no_process_takes_are_refused() -> None:
+    inputs = {f"input_{number}": InputType("a" * 1000) for number in range(100)}
+    with pytest.raises(ConfigError, match="too long"):
+        node_container(Signature("a.B", inputs), TFX_ARGS, "Ingest")
+
+
+def test_a_registrys_port_is_no_tag() -> None:
+    assert not is_fixed("registry:5000/skymill")
+    assert is_fixed("registry:5000/skymill:2026-11-23")
