@@ -11,6 +11,16 @@ from tfx.types.artifact import Artifact
 from components.gate import report as reports
 from components.raster.errors import DataError
 
+#: The custom property of an input that lies elsewhere than where this step reads it.
+STORE_URI = "store_uri"
+
+
+def lasting_uri(artifact: Artifact) -> str:
+    """Where an artifact lies for good: in a container its own URI is that of a mount."""
+    if artifact.has_custom_property(STORE_URI):
+        return str(artifact.get_string_custom_property(STORE_URI))
+    return str(artifact.uri)
+
 
 class _Properties(Artifact):
     """Custom properties by name, where a missing one is an error and not TFX's zero."""

@@ -10,7 +10,7 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
-from components.gate.artifact import read_report
+from components.gate.artifact import lasting_uri, read_report
 from components.gate.report import GateReport, require_passed
 from components.push.config import PushConfig
 from components.push.provenance import Lineage, provenance_files
@@ -49,7 +49,7 @@ class Executor(BaseExecutor):
             data_fingerprint=exec_properties["fingerprint"],
             baseline_version=_baseline_version(given["baseline"]),
             model_sha256=model_digest(model_dir),
-            artifacts={name: artifact.uri for name, artifact in given.items()},
+            artifacts={name: lasting_uri(artifact) for name, artifact in given.items()},
         )
         model_base = exec_properties["model_base"]
         pushed = push_candidate(

@@ -53,6 +53,8 @@ def node_container(signature: Signature, tfx_args: Sequence[str], node: str) -> 
     return {"command": list(_ENTRY_POINT), "args": args}
 
 
-def prepare_container() -> dict[str, Any]:
-    """Command and arguments of the first step."""
-    return {"command": list(_PREPARE), "args": ["--executor-input", "{{$}}"]}
+def prepare_container(mounted: Sequence[str]) -> dict[str, Any]:
+    """Command and arguments of the first step; `mounted` are paths that every pod has."""
+    args = ["--executor-input", "{{$}}"]
+    args += [word for path in mounted for word in ("--mounted", path)]
+    return {"command": list(_PREPARE), "args": args}

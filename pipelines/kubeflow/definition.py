@@ -24,7 +24,7 @@ _NO_IMAGE = "none"
 def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
     """The nodes, with checkpoints on a mounted volume, or in the step's own output if none is."""
     root = Workspace(config.workspace).checkpoints
-    mounted = is_mounted(root, config.kubeflow.step("Trainer").volumes)
+    mounted = is_mounted(config, "Trainer", root)
     return pipeline_nodes(config, inputs, checkpoint_root=root if mounted else "")
 
 

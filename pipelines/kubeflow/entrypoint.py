@@ -110,6 +110,7 @@ def _singles(given: Tree, side: str) -> dict[str, Tree]:
 
 
 def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> dict[str, Any]:
+    from components.gate.artifact import STORE_URI
     from pipelines.kubeflow.artifacts import restore_artifact
 
     found: dict[str, Any] = {}
@@ -123,7 +124,9 @@ def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> 
             if kind.optional:
                 continue
             os.makedirs(path)  # a store holds files only: it was a folder with nothing in it
-        found[name] = [restore_artifact(given[name], kind.type, places)]
+        artifact = restore_artifact(given[name], kind.type, places)
+        artifact.set_string_custom_property(STORE_URI, given[name]["uri"])
+        found[name] = [artifact]
     return found
 
 

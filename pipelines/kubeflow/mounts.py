@@ -7,21 +7,23 @@ from typing import Any
 from components.raster.errors import ConfigError
 from components.raster.location import is_remote
 from pipelines.config import PipelineConfig
-from pipelines.kubeflow.config import Volume
 
 
-def is_mounted(path: str, volumes: Sequence[Volume] | None) -> bool:
-    """Whether a path lies on one of the volumes."""
-    places = [os.path.normpath(volume.path) for volume in volumes or ()]
+def is_mounted(config: PipelineConfig, node: str, path: str, always: Sequence[str] = ()) -> bool:
+    """Whether a path lies on a volume of a node, or below a path that is always there."""
+    if is_remote(path):
+        return False
+    volumes = config.kubeflow.step(node).volumes or ()
+    places = [os.path.normpath(place) for place in (*always, *(it.path for it in volumes))]
     return any(os.path.commonpath([path, place]) == place for place in places)
 
 
-def require_mounts(config: PipelineConfig, always: Sequence[Volume] = ()) -> None:
+def require_mounts(config: PipelineConfig, always: Sequence[str] = ()) -> None:
     """Refuses what would only be there in the pod that wrote it, or nowhere.
 
     Args:
         config: the whole configuration.
-        always: what every pod has without being asked.
+        always: paths that every pod has without being asked.
 
     Raises:
         ConfigError: lists every path that lies on no volume of a node which needs it.
@@ -30,7 +32,7 @@ def require_mounts(config: PipelineConfig, always: Sequence[Volume] = ()) -> Non
         f"{what}: {path} is on no volume of {node}"
         for what, path, nodes in _needs(config)
         for node in nodes
-        if not is_mounted(path, [*always, *(config.kubeflow.step(node).volumes or ())])
+        if not is_mounted(config, node, path, always)
     ]
     if is_remote(config.push.model_dir):
         findings.append(

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from components.raster.errors import ConfigError
 from pipelines.config import PipelineConfig
 from pipelines.kubeflow import lowering
-from pipelines.kubeflow.config import StepConfig, Volume
+from pipelines.kubeflow.config import StepConfig
 from pipelines.kubeflow.containers import prepare_container
 from pipelines.kubeflow.definition import tfx_job
 from pipelines.kubeflow.images import check_image, is_fixed
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 _NEVER_CACHED = (PREPARE, "Baseline", "Push")
 _WITH_RUN_ID = ("Push",)
 #: Vertex AI mounts all buckets of Cloud Storage.
-_VERTEX_MOUNTS = (Volume(claim="gcs", path="/gcs"),)
+_VERTEX_MOUNTS = ("/gcs",)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
     spec = lowering.unwrap(job)
     signatures = lowering.lower_nodes(spec, types)
     steps = _steps(config, [PREPARE, *signatures])
-    require_mounts(config, always=_VERTEX_MOUNTS if vertex else ())
-    tasks, components, executors = _prepare(config, steps[PREPARE])
+    mounted = _VERTEX_MOUNTS if vertex else ()
+    require_mounts(config, mounted)
+    tasks, components, executors = _prepare(config, steps[PREPARE], mounted)
     for node, signature in signatures.items():
         with_run_id = node in _WITH_RUN_ID
         tasks[kebab(node)] = lowering.lower_task(
@@ -139,7 +140,9 @@ def _container(container: Json, step: StepConfig, vertex: bool) -> Json:
     return {"container": {name: part for name, part in parts.items() if part}}
 
 
-def _prepare(config: PipelineConfig, step: StepConfig) -> tuple[Json, Json, Json]:
+def _prepare(
+    config: PipelineConfig, step: StepConfig, mounted: Sequence[str]
+) -> tuple[Json, Json, Json]:
     """Task, component and executor of the step that comes before all nodes."""
     parameters = run_parameters(config)
     text = json.dumps(config.model_dump(mode="json", by_alias=True), sort_keys=True, indent=1)
@@ -160,7 +163,7 @@ def _prepare(config: PipelineConfig, step: StepConfig) -> tuple[Json, Json, Json
     return (
         {kebab(PREPARE): task},
         {component_name(PREPARE): component},
-        {executor_label(PREPARE): prepare_container()},
+        {executor_label(PREPARE): prepare_container(mounted)},
     )
 
 

@@ -1,6 +1,6 @@
 """The first step of a run: what the nodes must know of the world as it is when the run starts.
 
-    python -m pipelines.kubeflow.prepare --executor-input JSON
+    python -m pipelines.kubeflow.prepare --executor-input JSON [--mounted PATH]...
 
 A fingerprint that was compiled in would be a cache hit for ever. So this step, which is never
 cached, looks at the source and at the schema's home, applies the run's parameters, and hands every
@@ -16,6 +16,7 @@ from typing import Any
 from components.raster.errors import DataError
 from pipelines.config import PipelineConfig, parse_config
 from pipelines.kubeflow.entrypoint import guarded, leave, write_output
+from pipelines.kubeflow.mounts import require_mounts
 from pipelines.kubeflow.parameters import with_parameters
 from pipelines.resolve import RunInputs, resolve
 
@@ -36,18 +37,22 @@ PREPARED: Mapping[tuple[str, str], str] = {
 }
 
 
-def prepare(config: PipelineConfig, values: Mapping[str, Any]) -> dict[str, str]:
+def prepare(
+    config: PipelineConfig, values: Mapping[str, Any], mounted: Sequence[str] = ()
+) -> dict[str, str]:
     """The output parameters of this step.
 
     Args:
         config: the configuration that was compiled.
         values: the run's parameters by name.
+        mounted: paths that every pod has without a volume.
 
     Raises:
         DataError: the source cannot be read, or is not the one that the run is for.
-        ConfigError: a parameter cannot be.
+        ConfigError: a parameter cannot be, or names a path that is not on a volume.
     """
     changed = with_parameters(config, values)
+    require_mounts(changed, mounted)
     inputs = resolve(changed)
     wanted = values.get("data_fingerprint")
     if wanted and wanted != inputs.fingerprint:
@@ -75,10 +80,12 @@ def prepared_properties(config: PipelineConfig, inputs: RunInputs) -> dict[str, 
 def _main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executor-input", required=True)
-    given = json.loads(parser.parse_args(argv).executor_input)
+    parser.add_argument("--mounted", action="append", default=[])
+    args = parser.parse_args(argv)
+    given = json.loads(args.executor_input)
     values = given["inputs"]["parameterValues"]
     config = parse_config(json.loads(values[CONFIG]), base_dir="/", source="the compiled config")
-    write_output(given, {"parameterValues": prepare(config, values)})
+    write_output(given, {"parameterValues": prepare(config, values, args.mounted)})
 
 
 if __name__ == "__main__":

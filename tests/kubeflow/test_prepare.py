@@ -22,10 +22,13 @@ def config(tmp_path: Path):
             folder = tmp_path / place / name
             folder.mkdir(parents=True)
             Image.new("RGB", (8, 8), "red" if place == "one" else "blue").save(folder / "a.png")
+    volume = {"volumes": [{"claim": "data", "path": str(tmp_path)}]}
+    volumes = dict.fromkeys(("Prepare", "Ingest", "Schema", "Baseline", "Push"), volume)
     tree = {
         "name": "roofs",
         "ingest": {"source": {"kind": "folders", "uri": "one"}},
         "push": {"model_dir": "models"},
+        "kubeflow": {"nodes": volumes},
     }
     return parse_config(tree, str(tmp_path))
 
@@ -49,14 +52,14 @@ def test_the_nodes_get_what_a_local_run_gives_them(config) -> None:
 def test_parameters_reach_the_nodes_and_the_cache_key(config, tmp_path: Path) -> None:
     values = defaults(config) | {
         "data_location": str(tmp_path / "two"),
-        "push_destination": "/mnt/models",
+        "push_destination": str(tmp_path / "other"),
         "epochs": 3.0,
         "steps_per_epoch": 5.0,
     }
     found = prepare(config, values)
     assert found["fingerprint"] != prepare(config, defaults(config))["fingerprint"]
     assert json.loads(found["ingest_config"])["source"]["uri"] == str(tmp_path / "two")
-    assert found["model_base"] == "/mnt/models/roofs"
+    assert found["model_base"] == str(tmp_path / "other" / "roofs")
     train = json.loads(json.loads(found["trainer_config"])["train"])
     assert (train["epochs"], train["steps_per_epoch"]) == (3, 5)
 
@@ -66,6 +69,12 @@ def test_a_run_for_other_data_and_a_value_that_cannot_be_are_refused(config) -> 
         prepare(config, defaults(config) | {"data_fingerprint": "0" * 64})
     with pytest.raises(ConfigError, match=r"train\.epochs"):
         prepare(config, defaults(config) | {"epochs": 0})
+
+
+@pytest.mark.parametrize("place", ["/elsewhere/models", "gs://bucket/models"])
+def test_a_destination_that_would_go_with_its_pod_is_refused(config, place: str) -> None:
+    with pytest.raises(ConfigError, match=r"push\.model_dir: .*models is"):
+        prepare(config, defaults(config) | {"push_destination": place})
 
 
 def test_retries_are_there_unless_they_are_given_as_none(config) -> None:

@@ -104,6 +104,7 @@ def test_the_package_runs_whole_and_pushes(cluster: Cluster) -> None:
     assert lineage["run_id"] == "run-1"
     fingerprint = cluster.first["prepare"].parameters["fingerprint"]
     assert lineage["data_fingerprint"] == fingerprint
+    assert lineage["artifacts"]["model"].startswith("minio://mlpipeline/v2/land-cover/run-1/")
 
 
 def test_kubeflows_pages_show_what_was_measured(cluster: Cluster) -> None:
