@@ -5,14 +5,17 @@ DATA ?=
 PYTEST_ARGS ?=
 BENCH ?= ingest pipeline raster_memory raster_reading serving statistics
 
+FLINK ?= 1.20
+
 BIN := .venv/bin
+BEAM_VERSION = $(BIN)/python -c 'from importlib.metadata import version as v; print(v("apache-beam"))'
 READY := .venv/.ready
 PACKAGES := components pipelines serving trainer scripts
 # Our own layers keep their own quiet; this is for the C++ below them.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow bench lock clean
+.PHONY: help setup demo test check lint slow bench flink prism lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -37,6 +40,16 @@ slow: $(READY) ## the tests that take longer
 bench: $(READY) ## the figures in benchmarks/; BENCH=serving runs one of them
 	@set -e; for name in $(BENCH); do \
 		echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
+
+# Engines for Beam's steps; no other target needs them. Maven and Go find them by their own settings.
+flink: $(READY) ## Beam's job server with Flink inside, for tests/engines; needs Maven and Java
+	@mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+		-Dartifact=org.apache.beam:beam-runners-flink-$(FLINK)-job-server:$$($(BEAM_VERSION)) \
+		-DoutputDirectory=.tools/beam
+
+prism: $(READY) ## Beam's own portable runner, for tests/engines; needs Go
+	@GOBIN="$(CURDIR)/.tools/beam" \
+		go install "github.com/apache/beam/sdks/v2/go/cmd/prism@v$$($(BEAM_VERSION))"
 
 setup: $(READY) ## only the set-up, in .venv; PYTHON=python3.12 chooses the Python
 

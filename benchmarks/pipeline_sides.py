@@ -40,9 +40,10 @@ def ours(folder: str, number: str) -> None:
     from components.push.component import Push
     from components.schema.component import Schema
     from components.statistics.component import Statistics
+    from pipelines.beam import IN_PROCESS
     from pipelines.resolve import resolve
     from pipelines.run_local import run_local
-    from pipelines.training import IN_PROCESS, trainer_node
+    from pipelines.training import trainer_node
 
     config = _config(folder)
     inputs = resolve(config)

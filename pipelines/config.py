@@ -20,18 +20,9 @@ from components.raster.frozen import Frozen
 from components.raster.location import Location
 from components.schema.config import SchemaConfig
 from components.statistics.config import StatisticsConfig
+from pipelines.beam import BeamConfig
 from pipelines.kubeflow.config import KubeflowConfig
 from trainer.config import TrainConfig
-
-
-class BeamConfig(Frozen):
-    """Where the Beam steps run."""
-
-    args: tuple[str, ...] = Field(
-        default=(),
-        description="Beam's own pipeline options, such as --runner=FlinkRunner; the default runs "
-        "in this process.",
-    )
 
 
 class PipelineConfig(Frozen):

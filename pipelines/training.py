@@ -23,12 +23,6 @@ from pipelines.workspace import Workspace
 
 _RUN_FN = "trainer.run.run_fn"
 
-#: Beam's own choice of a local runner may download a program; this one is in the package.
-IN_PROCESS = (
-    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    "--ingest_processes=0",
-)
-
 
 def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:
     """Builds the TFX pipeline; nothing is read and nothing runs yet.
@@ -44,7 +38,7 @@ def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:
         components=pipeline_nodes(config, inputs),
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(workspace.metadata),
-        beam_pipeline_args=list(config.beam.args or IN_PROCESS),
+        beam_pipeline_args=list(config.beam.options),
     )
 
 

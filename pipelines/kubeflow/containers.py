@@ -36,7 +36,9 @@ def beam_args(args: Sequence[str]) -> list[str]:
     return rest
 
 
-def node_container(signature: Signature, tfx_args: Sequence[str], node: str) -> dict[str, Any]:
+def node_container(
+    signature: Signature, tfx_args: Sequence[str], node: str, exchange: str | None = None
+) -> dict[str, Any]:
     """Command and arguments of a node. Beam's options stay behind `--`.
 
     There is no `lifecycle`: the backend runs none.
@@ -47,6 +49,7 @@ def node_container(signature: Signature, tfx_args: Sequence[str], node: str) -> 
     text = signature.to_json()
     options = beam_args(tfx_args)
     args = ["--signature", text, "--executor-input", "{{$}}"]
+    args += ["--exchange", exchange] if exchange else []
     args += ["--", *options] if options else []
     if sum(len(arg.encode()) for arg in args) > _MOST_ARGUMENT_BYTES:
         raise ConfigError(f"{node}: the arguments of its container are too long")

@@ -14,7 +14,7 @@ from pipelines.kubeflow.mounts import is_mounted
 from pipelines.kubeflow.names import kebab
 from pipelines.kubeflow.signature import InputType, NodeTypes
 from pipelines.resolve import RunInputs
-from pipelines.training import IN_PROCESS, pipeline_nodes
+from pipelines.training import pipeline_nodes
 from pipelines.workspace import Workspace
 
 #: Every image is set by the lowering; TFX would otherwise name its own.
@@ -36,7 +36,7 @@ def tfx_job(config: PipelineConfig) -> tuple[dict[str, Any], dict[str, NodeTypes
         pipeline_root=config.kubeflow.pipeline_root or os.sep,
         components=nodes,
         enable_cache=True,
-        beam_pipeline_args=list(config.beam.args or IN_PROCESS),
+        beam_pipeline_args=list(config.beam.options),
     )
     options = dag_runner.KubeflowV2DagRunnerConfig(
         default_image=_NO_IMAGE, use_pipeline_spec_2_1=True

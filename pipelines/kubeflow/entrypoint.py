@@ -1,6 +1,7 @@
 """The command of every step's container: runs a TFX executor under Kubeflow's launcher.
 
-    python -m pipelines.kubeflow.entrypoint --signature JSON --executor-input JSON [-- BEAM...]
+    python -m pipelines.kubeflow.entrypoint --signature JSON --executor-input JSON
+        [--exchange FOLDER] [-- BEAM...]
 
 The launcher has downloaded the inputs to its mounts and will upload the outputs from there; what
 it does not do is in `Signature` and `artifacts`.
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from components.raster.errors import SkymillError
@@ -29,7 +31,11 @@ Tree = Mapping[str, Any]
 
 
 def run_step(
-    signature: Signature, given: Tree, beam_args: Sequence[str], mount_root: str = "/"
+    signature: Signature,
+    given: Tree,
+    beam_args: Sequence[str],
+    mount_root: str = "/",
+    exchange: str | None = None,
 ) -> dict[str, Any]:
     """Runs one executor and returns the executor output (protojson) for the launcher.
 
@@ -38,25 +44,27 @@ def run_step(
         given: the executor input, as the launcher puts it for `{{$}}`.
         beam_args: Beam's pipeline options.
         mount_root: the folder that holds `minio/`, `s3/` and `gcs/`.
+        exchange: a folder that Beam's workers see too, where a Beam step's files are meanwhile.
     """
     from pipelines.kubeflow.artifacts import publish_artifact
     from pipelines.kubeflow.native import make_view
 
     inputs, outputs = _singles(given, "inputs"), _singles(given, "outputs")
     places = Places.of([one["uri"] for one in [*inputs.values(), *outputs.values()]], mount_root)
-    input_dict = _inputs(signature, inputs, places)
-    output_dict = _outputs(signature, outputs, places)
     values = given.get("inputs", {}).get("parameterValues", {})
     executor = _executor(signature.executor, beam_args, str(values.get(RUN_ID, "")))
-    executor.Do(input_dict, output_dict, execution_properties(signature, values))
+    with _seen_by(executor, places, signature, inputs, outputs, exchange) as seen:
+        input_dict = _inputs(signature, inputs, seen)
+        output_dict = _outputs(signature, outputs, seen)
+        executor.Do(input_dict, output_dict, execution_properties(signature, values))
 
     published = {
-        name: publish_artifact(artifact, outputs[name].get("name", ""), places)
+        name: publish_artifact(artifact, outputs[name].get("name", ""), seen)
         for name, [artifact] in output_dict.items()
     }
     for view in signature.views:
         uri = outputs[view.name]["uri"]
-        source = output_dict[view.source][0].uri
+        source = places.to_path(outputs[view.source]["uri"])
         metadata = make_view(view, source, local_path(uri, mount_root))
         published[view.name] = {**_named(outputs[view.name]), "uri": uri, "metadata": metadata}
     return {"artifacts": {name: {"artifacts": [one]} for name, one in published.items()}}
@@ -109,7 +117,29 @@ def _singles(given: Tree, side: str) -> dict[str, Tree]:
     return {name: found["artifacts"][0] for name, found in lists.items() if found.get("artifacts")}
 
 
+def _seen_by(
+    executor: Any,
+    places: Places,
+    signature: Signature,
+    inputs: Mapping[str, Tree],
+    outputs: Mapping[str, Tree],
+    exchange: str | None,
+) -> AbstractContextManager[Places]:
+    """The places as the executor is to see them: elsewhere only for a Beam step."""
+    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+
+    from pipelines.kubeflow.exchange import exchanged
+
+    if exchange is None or not isinstance(executor, BaseBeamExecutor):
+        return nullcontext(places)
+    read = [one["uri"] for name, one in inputs.items() if name in signature.inputs]
+    written = [outputs[name]["uri"] for name in signature.outputs]
+    return exchanged(places, read, written, exchange)
+
+
 def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> dict[str, Any]:
+    from tfx.dsl.io import fileio
+
     from components.gate.artifact import STORE_URI
     from pipelines.kubeflow.artifacts import restore_artifact
 
@@ -120,10 +150,10 @@ def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> 
                 continue
             raise SkymillError(f"the launcher handed over no input {name}")
         path = places.to_path(given[name]["uri"])
-        if not os.path.exists(path):
+        if not fileio.exists(path):
             if kind.optional:
                 continue
-            os.makedirs(path)  # a store holds files only: it was a folder with nothing in it
+            fileio.makedirs(path)  # a store holds files only: it was a folder with nothing in it
         artifact = restore_artifact(given[name], kind.type, places)
         artifact.set_string_custom_property(STORE_URI, given[name]["uri"])
         found[name] = [artifact]
@@ -131,12 +161,14 @@ def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> 
 
 
 def _outputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> dict[str, Any]:
+    from tfx.dsl.io import fileio
+
     from pipelines.kubeflow.artifacts import restore_artifact
 
     made: dict[str, Any] = {}
     for name, type_path in signature.outputs.items():
         made[name] = [restore_artifact(given[name], type_path, places)]
-        os.makedirs(made[name][0].uri, exist_ok=True)
+        fileio.makedirs(made[name][0].uri)
     return made
 
 
@@ -161,11 +193,13 @@ def _main(argv: Sequence[str], mount_root: str) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--signature", required=True)
     parser.add_argument("--executor-input", required=True)
+    parser.add_argument("--exchange")
     args = parser.parse_args(argv[:split])
     logging.basicConfig(level=logging.INFO)
     given = json.loads(args.executor_input)
     signature = Signature.from_json(args.signature)
-    write_output(given, run_step(signature, given, argv[split + 1 :], mount_root))
+    output = run_step(signature, given, argv[split + 1 :], mount_root, args.exchange)
+    write_output(given, output)
 
 
 if __name__ == "__main__":

@@ -84,11 +84,13 @@ def lower_component(node: str, signature: Signature, with_run_id: bool) -> Json:
     )
 
 
-def lower_executor(node: str, spec: Json, signature: Signature) -> Json:
+def lower_executor(
+    node: str, spec: Json, signature: Signature, exchange: str | None = None
+) -> Json:
     """Our entry point in place of TFX's, without a lifecycle."""
     label = spec["components"][node]["executorLabel"]
     args = spec["deploymentSpec"]["executors"][label]["container"]["args"]
-    return node_container(signature, args, node)
+    return node_container(signature, args, node, exchange)
 
 
 def lower_task(

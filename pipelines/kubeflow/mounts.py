@@ -6,6 +6,7 @@ from typing import Any
 
 from components.raster.errors import ConfigError
 from components.raster.location import is_remote
+from pipelines.beam import BEAM_NODES, workers_elsewhere
 from pipelines.config import PipelineConfig
 
 
@@ -38,6 +39,10 @@ def require_mounts(config: PipelineConfig, always: Sequence[str] = ()) -> None:
         findings.append(
             f"push.model_dir: {config.push.model_dir} is no path; Push writes to a mounted folder"
         )
+    if workers_elsewhere(config.beam.options) and not config.beam.exchange:
+        findings.append(
+            "beam.exchange: is missing; Beam's workers do not see the files of a step's own pod"
+        )
     if findings:
         raise ConfigError(
             "on a cluster these paths would not be there:\n  "
@@ -56,6 +61,8 @@ def _needs(config: PipelineConfig) -> Iterator[tuple[str, str, tuple[str, ...]]]
         yield "schema.home", config.schema_.home, ("Prepare", "Schema")
     if not is_remote(config.push.model_dir):
         yield "push.model_dir", config.push.model_dir, ("Baseline", "Push")
+    if config.beam.exchange and not is_remote(config.beam.exchange):
+        yield "beam.exchange", config.beam.exchange, BEAM_NODES
 
 
 def _paths(value: Any) -> Iterator[str]:

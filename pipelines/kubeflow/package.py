@@ -87,7 +87,9 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
             with_run_id=with_run_id,
         )
         components[component_name(node)] = lowering.lower_component(node, signature, with_run_id)
-        executors[executor_label(node)] = lowering.lower_executor(node, spec, signature)
+        executors[executor_label(node)] = lowering.lower_executor(
+            node, spec, signature, config.beam.exchange
+        )
     for node, step in steps.items():
         executors[executor_label(node)] = _container(executors[executor_label(node)], step, vertex)
     lowered = _spec(config, spec, tasks, components, executors)

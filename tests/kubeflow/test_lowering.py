@@ -95,6 +95,8 @@ def test_beams_options_stay_behind_two_dashes() -> None:
     assert beam_args(TFX_ARGS) == ["--runner=FlinkRunner", "--parallelism", "4"]
     args = node_container(Signature("a.B"), TFX_ARGS, "Ingest")["args"]
     assert args[2:] == ["--executor-input", "{{$}}", "--", *beam_args(TFX_ARGS)]
+    args = node_container(Signature("a.B"), TFX_ARGS, "Ingest", "/shared")["args"]
+    assert args[4:] == ["--exchange", "/shared", "--", *beam_args(TFX_ARGS)]
     assert "--" not in node_container(Signature("a.B"), TFX_ARGS[:6], "Ingest")["args"]
 
 

@@ -171,6 +171,22 @@ def test_a_path_that_is_on_no_volume_is_refused_by_name(tree: dict) -> None:
     assert "s3://" not in text
 
 
+FLINK = ["--runner=FlinkRunner", "--environment_type=EXTERNAL"]
+
+
+def test_workers_elsewhere_need_a_folder_that_both_see(tree: dict) -> None:
+    with pytest.raises(ConfigError, match=r"beam\.exchange: is missing"):
+        compile_package(parse_config({**tree, "beam": {"args": FLINK}}, "/"))
+    with pytest.raises(ConfigError, match="/else/where is on no volume of Ingest"):
+        compile_package(
+            parse_config({**tree, "beam": {"args": FLINK, "exchange": "/else/where"}}, "/")
+        )
+    beam = {"args": FLINK, "exchange": "/mnt/skymill/beam"}
+    spec = compile_package(parse_config({**tree, "beam": beam}, "/")).spec
+    args = spec["deploymentSpec"]["executors"]["exec-ingest"]["container"]["args"]
+    assert args[-5:] == ["--exchange", "/mnt/skymill/beam", "--", *FLINK]
+
+
 def test_a_node_that_is_not_there_is_refused_with_the_nearest(tree: dict) -> None:
     with pytest.raises(ConfigError, match="Did you mean Trainer"):
         compile_package(changed(tree, nodes={"Trianer": {"cpu_limit": "1"}}))
