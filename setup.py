@@ -40,10 +40,14 @@ SERVER = [
     "uvloop>=0.19",
 ]
 
+# Brings versions from a bucket into the folder that a server watches.
+SYNC = ["pyarrow>=14"]
+
 # Everything from a folder of images to a pushed model.
 PIPELINE = [
     *SERVER,
     *GEOTIFF,
+    *SYNC,
     "apache-beam>=2.70,<3",
     "google-crc32c>=1.5",
     "kfp>=2.16,<2.17",
@@ -52,7 +56,6 @@ PIPELINE = [
     "kfp-server-api<2.17",
     "keras-tuner>=1.4.8,<2",
     "ml-metadata>=1.21,<1.22",
-    "pyarrow>=14",
     "pyogrio>=0.9",
     "pyproj>=3.6",
     "pystac>=1.11,<1.15",
@@ -80,6 +83,7 @@ setup(
         "client": CLIENT,
         "geotiff": GEOTIFF,
         "server": SERVER,
+        "sync": SYNC,
         "pipeline": PIPELINE,
         "all": PIPELINE,
     },

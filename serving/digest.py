@@ -1,7 +1,8 @@
 """The content of a model's folder as one value."""
 
 import hashlib
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 from serving.versions import PROVENANCE_DIR
 
@@ -12,10 +13,19 @@ def model_digest(model_dir: Path) -> str:
     Two folders have the same digest if and only if they hold the same files by relative name and
     content; what lies in `provenance/` does not count, because no server reads it.
     """
+    return digest_of_files(
+        {
+            path.relative_to(model_dir).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in model_dir.rglob("*")
+            if path.is_file() and path.relative_to(model_dir).parts[0] != PROVENANCE_DIR
+        }
+    )
+
+
+def digest_of_files(sha256: Mapping[str, str]) -> str:
+    """`model_digest` from the SHA-256, in hex, of each file by its relative name."""
     digest = hashlib.sha256()
-    for path in sorted(model_dir.rglob("*")):
-        name = path.relative_to(model_dir)
-        if path.is_file() and name.parts[0] != PROVENANCE_DIR:
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            digest.update(f"{content}  {name.as_posix()}\n".encode())
+    for name in sorted(map(PurePosixPath, sha256)):
+        if name.parts[0] != PROVENANCE_DIR:
+            digest.update(f"{sha256[name.as_posix()]}  {name}\n".encode())
     return digest.hexdigest()

@@ -1,10 +1,11 @@
 """Which version is being served: asked of the server, or read off the version folder."""
 
+import posixpath
 from dataclasses import dataclass
-from pathlib import Path
 
 from serving.client import ClientError, connect
-from serving.versions import PushError, Version, list_versions, newest_version
+from serving.version_store import version_store
+from serving.versions import PushError
 
 
 class ServedVersionError(PushError):
@@ -15,13 +16,8 @@ class ServedVersionError(PushError):
 class Served:
     """The version being served, None when there is none, and those that a server gave up on."""
 
-    version: Version | None
+    number: int | None
     refused: frozenset[int] = frozenset()
-
-    @property
-    def number(self) -> int | None:
-        """The version's number."""
-        return self.version.number if self.version else None
 
 
 def served_version(model_base: str, endpoint: str | None, timeout_s: float = 10.0) -> Served:
@@ -37,32 +33,30 @@ def served_version(model_base: str, endpoint: str | None, timeout_s: float = 10.
         ServedVersionError: the server does not answer, or serves a version which is not in
             `model_base`.
     """
-    base = Path(model_base)
+    name = posixpath.basename(model_base.rstrip("/"))
     if endpoint is None:
-        return Served(newest_version(base))
+        return Served(max(version_store(model_base).numbers(), default=None))
     try:
-        with connect(endpoint, model=base.name, timeout_s=timeout_s) as client:
+        with connect(endpoint, model=name, timeout_s=timeout_s) as client:
             number = client.served_version()
             statuses = client.status() if number is not None else ()
     except ClientError as error:
         raise ServedVersionError(
-            f"{endpoint} was to say which version of {base.name} is being served: {error} "
+            f"{endpoint} was to say which version of {name} is being served: {error} "
             "Start that server, correct baseline.endpoint, or leave it out so that the version "
-            f"folder {base} decides."
+            f"folder {model_base} decides."
         ) from error
     refused = frozenset(s.model_version for s in statuses if s.state == "END" and s.error_message)
-    if number is None:
-        return Served(None, refused)
-    return Served(_in_folder(base, number, endpoint), refused)
+    if number is not None:
+        _require(model_base, number, endpoint)
+    return Served(number, refused)
 
 
-def _in_folder(base: Path, number: int, endpoint: str) -> Version:
-    versions = list_versions(base)
-    for version in versions:
-        if version.number == number:
-            return version
-    raise ServedVersionError(
-        f"{endpoint} serves version {number} of {base.name}, but {base} holds "
-        f"{[version.number for version in versions]}: both must speak of the same folder. "
-        "Correct push.model_dir or baseline.endpoint."
-    )
+def _require(model_base: str, number: int, endpoint: str) -> None:
+    numbers = version_store(model_base).numbers()
+    if number not in numbers:
+        raise ServedVersionError(
+            f"{endpoint} serves version {number} of {posixpath.basename(model_base)}, but "
+            f"{model_base} holds {list(numbers)}: both must speak of the same folder. "
+            "Correct push.model_dir or baseline.endpoint."
+        )

@@ -3,14 +3,14 @@
 A version is complete when its `saved_model.pb` is there, which is why that file is written last.
 A push copies into a hidden folder beside the versions and renames it into place, so a watcher
 sees all of a version or nothing. Local (or locally mounted) file systems only: the atomic rename
-is what everything rests on.
+is what everything rests on. What object stores have instead is in `serving.object_store`.
 """
 
 import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -99,7 +99,7 @@ def push_version(
         PushError: `src_dir` is no SavedModel, or an argument is out of range.
         StaleBaselineError: another version became the newest or the served one meanwhile.
     """
-    files = _checked_provenance(provenance or {})
+    files = checked_provenance(provenance or {})
     if not is_complete(src_dir):
         raise PushError(f"{src_dir} holds no {MODEL_FILE}: give the folder of a SavedModel.")
     if keep < 0:
@@ -107,13 +107,14 @@ def push_version(
     model_base.mkdir(parents=True, exist_ok=True)
 
     def check_baseline() -> None:
-        _refuse_stale_baseline(model_base, expected_baseline, served, not_served)
+        numbers = [version.number for version in list_versions(model_base)]
+        refuse_stale_baseline(numbers, str(model_base), expected_baseline, served, not_served)
 
     check_baseline()  # before the copy, which may be long, and again when it counts
-    with _staging(model_base) as staging:
+    with staging_folder(model_base) as staging:
         candidate = staging / "version"
         _copy_model(src_dir, candidate, files)
-        with _locked(model_base):
+        with locked(model_base):
             check_baseline()
             number = _claim(candidate, model_base)
             protected = {number, served, expected_baseline}
@@ -127,11 +128,18 @@ def _numbered(model_base: Path) -> list[Path]:
     return [e for e in model_base.iterdir() if e.name.isascii() and e.name.isdigit()]
 
 
-def _refuse_stale_baseline(
-    model_base: Path, expected: int | None, served: int | None, not_served: Collection[int]
+def refuse_stale_baseline(
+    numbers: Sequence[int],
+    model_base: str,
+    expected: int | None,
+    served: int | None,
+    not_served: Collection[int],
 ) -> None:
-    numbers = [v.number for v in list_versions(model_base) if v.number not in not_served]
-    newest = numbers[-1] if numbers else None
+    """Raises StaleBaselineError unless `expected` is the newest of the complete versions.
+
+    The other arguments are those of `push_version`.
+    """
+    newest = max((number for number in numbers if number not in not_served), default=None)
     if served is not None and served != expected:
         found = f"version {served} is being served"
     elif newest != expected:
@@ -145,7 +153,8 @@ def _refuse_stale_baseline(
     )
 
 
-def _checked_provenance(files: Mapping[str, bytes | Path]) -> Mapping[PurePosixPath, bytes | Path]:
+def checked_provenance(files: Mapping[str, bytes | Path]) -> Mapping[PurePosixPath, bytes | Path]:
+    """The files by their paths; raises PushError for a name that leads out of the folder."""
     checked: dict[PurePosixPath, bytes | Path] = {}
     for name, content in files.items():
         path = PurePosixPath(name)
@@ -167,19 +176,22 @@ def _copy_model(
         if src.is_dir():
             dst.mkdir(exist_ok=True)
         elif src != src_dir / MODEL_FILE:
-            _write_durably(dst, src)
+            write_durably(dst, src)
     for name, content in provenance.items():
-        _write_durably(dst_dir / PROVENANCE_DIR / name, content)
-    _write_durably(dst_dir / MODEL_FILE, src_dir / MODEL_FILE)
+        write_durably(dst_dir / PROVENANCE_DIR / name, content)
+    write_durably(dst_dir / MODEL_FILE, src_dir / MODEL_FILE)
     for folder in [d for d in dst_dir.rglob("*") if d.is_dir()] + [dst_dir]:
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
-def _write_durably(dst: Path, content: bytes | Path) -> None:
+def write_durably(dst: Path, content: bytes | Path | Iterable[bytes]) -> None:
+    """Writes a file, with the folders above it, so that it outlives a loss of power."""
     dst.parent.mkdir(parents=True, exist_ok=True)
     with dst.open("wb") as out:
         if isinstance(content, bytes):
             out.write(content)
+        elif not isinstance(content, Path):
+            out.writelines(content)
         else:
             with content.open("rb") as source:
                 shutil.copyfileobj(source, out, 1 << 20)
@@ -187,7 +199,8 @@ def _write_durably(dst: Path, content: bytes | Path) -> None:
         os.fsync(out.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder outlive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -204,7 +217,7 @@ def _claim(candidate: Path, model_base: Path) -> int:
     number = next_version(model_base)
     while (model_base / str(number)).exists() or not _renamed(candidate, model_base / str(number)):
         number += 1
-    _sync_folder(model_base)
+    sync_folder(model_base)
     (model_base / _LOCK_FILE).write_text(f"{number}\n")
     return number
 
@@ -230,14 +243,19 @@ def _last_pushed(model_base: Path) -> int:
 def _retire(model_base: Path, staging: Path, *, keep: int, protected: set[int | None]) -> None:
     """Move old versions out of sight, at once each; the staging folder's end deletes them."""
     versions = list_versions(model_base)
-    newest_kept = {version.number for version in versions[-(keep + 1) :]}
+    old = to_retire([version.number for version in versions], keep, protected)
     for version in versions:
-        if version.number not in newest_kept | protected:
+        if version.number in old:
             version.path.rename(staging / f"old-{version.path.name}")
 
 
+def to_retire(numbers: Sequence[int], keep: int, protected: Collection[int | None]) -> set[int]:
+    """The versions that go when `keep` stay beside the newest, and the protected ones always."""
+    return set(sorted(numbers)[: -(keep + 1)]) - set(protected)
+
+
 @contextmanager
-def _locked(model_base: Path) -> Iterator[None]:
+def locked(model_base: Path) -> Iterator[None]:
     """Keep other pushes to `model_base` out, in this process and in others."""
     with (model_base / _LOCK_FILE).open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -245,14 +263,14 @@ def _locked(model_base: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _staging(model_base: Path) -> Iterator[Path]:
+def staging_folder(model_base: Path) -> Iterator[Path]:
     """A hidden folder of this push's own, on the versions' file system, gone afterwards.
 
     It is locked for as long as the push lives, so that the next push can tell what a crashed one
     left behind from what is being written.
     """
     staging = model_base / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
-    with _locked(model_base):
+    with locked(model_base):
         _remove_leftovers(model_base)
         staging.mkdir()
         alive = (staging / _STAGING_LOCK).open("w")

@@ -50,7 +50,7 @@ def needed(extra: str) -> set[str]:
     return seen
 
 
-@pytest.mark.parametrize("extra", ["", "client", "geotiff", "server", "pipeline", "all"])
+@pytest.mark.parametrize("extra", ["", "client", "geotiff", "server", "sync", "pipeline", "all"])
 def test_the_lock_satisfies_every_requirement(locked: dict[str, list[str]], extra: str) -> None:
     for requirement in requirements(extra):
         versions = locked.get(canonicalize_name(requirement.name), [])
@@ -59,7 +59,12 @@ def test_the_lock_satisfies_every_requirement(locked: dict[str, list[str]], extr
 
 
 # What each part of the repository may import from others: the extra that it is installed with.
-EXTRAS = {"components": "all", "pipelines": "all", "serving": "server", "trainer": "all"}
+EXTRAS = {
+    "components": ("all",),
+    "pipelines": ("all",),
+    "serving": ("server", "sync"),
+    "trainer": ("all",),
+}
 
 
 def undeclared(folder: Path, declared: set[str]) -> list[str]:
@@ -82,7 +87,9 @@ def undeclared(folder: Path, declared: set[str]) -> list[str]:
 @pytest.mark.parametrize("package", sorted(EXTRAS))
 def test_whatever_is_imported_is_declared(repository: Path, package: str) -> None:
     declared = {
-        canonicalize_name(requirement.name) for requirement in requirements(EXTRAS[package])
+        canonicalize_name(requirement.name)
+        for extra in EXTRAS[package]
+        for requirement in requirements(extra)
     }
     assert undeclared(repository / package, declared | {"skymill"}) == []
 
@@ -97,6 +104,10 @@ def test_whatever_the_checks_import_is_locked(
 @pytest.mark.parametrize("extra", ["", "client", "geotiff"])
 def test_a_client_brings_no_framework(extra: str) -> None:
     assert needed(extra) & FRAMEWORKS == set()
+
+
+def test_the_sidecar_brings_no_framework_but_its_file_systems() -> None:
+    assert needed("sync") & FRAMEWORKS == {"pyarrow"}
 
 
 def test_the_server_brings_no_pipeline() -> None:

@@ -2,16 +2,17 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.dsl.io import fileio
 from tfx.types import Artifact, artifact_utils
-from tfx.utils import io_utils
 
 from components.baseline.config import BaselineConfig
 from components.gate.baseline import NONE_FILE, VERSION_DIR
 from serving.served import served_version
+from serving.version_store import version_store
 
 #: The artifact's `served_version` when nothing is served.
 NO_VERSION = -1
@@ -37,11 +38,10 @@ class Executor(BaseExecutor):
         artifact = artifact_utils.get_single_instance(output_dict["baseline"])
         served = served_version(model_base, config.endpoint, config.timeout_s)
         fileio.makedirs(artifact.uri)
-        if served.version is None:
+        if served.number is None:
             artifact.served_version = NO_VERSION
             with fileio.open(os.path.join(artifact.uri, NONE_FILE), "w") as file:
                 file.write(json.dumps({"model_base": model_base, "served_version": None}) + "\n")
         else:
-            artifact.served_version = served.version.number
-            target = os.path.join(artifact.uri, VERSION_DIR)
-            io_utils.copy_dir(str(served.version.path), target)
+            artifact.served_version = served.number
+            version_store(model_base).fetch(served.number, Path(artifact.uri, VERSION_DIR))

@@ -9,10 +9,11 @@ from components.raster.location import Location
 
 
 class PushConfig(Frozen):
-    """The folder that servers watch, and its retention."""
+    """The folder that servers watch, or a bucket that they copy from, and its retention."""
 
     model_dir: Location = Field(
-        description="The folder of models; versions lie in <model_dir>/<name>/<integer>/."
+        description="The folder of models, or its address at s3:// or gs://; versions lie in "
+        "<model_dir>/<name>/<integer>/."
     )
     keep: int = Field(
         default=3,

@@ -54,7 +54,7 @@ class Executor(BaseExecutor):
         model_base = exec_properties["model_base"]
         pushed = push_candidate(
             model_dir,
-            Path(model_base),
+            model_base,
             baseline_version=lineage.baseline_version,
             provenance=_files(given, model_dir, lineage, reports),
             keep=config.keep,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from serving.digest import model_digest
 from serving.served import served_version
-from serving.versions import StaleBaselineError, push_version
+from serving.version_store import version_store
+from serving.versions import StaleBaselineError
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Pushed:
 
 def push_candidate(
     model_dir: Path,
-    model_base: Path,
+    model_base: str,
     *,
     baseline_version: int | None,
     provenance: Mapping[str, bytes],
@@ -34,7 +35,7 @@ def push_candidate(
 
     Args:
         model_dir: the SavedModel that was checked.
-        model_base: `<model_dir>/<name>`.
+        model_base: `<model_dir>/<name>`: a folder, or a URI of a store.
         baseline_version: what the candidate was compared with; None for nothing.
         provenance: files for the version's `provenance/`, by relative name.
         keep: how many older versions stay.
@@ -44,18 +45,17 @@ def push_candidate(
         StaleBaselineError: another version is being served by now.
         PushError: it cannot be found out what is served, or `model_dir` is no SavedModel.
     """
-    served = served_version(str(model_base), endpoint)
+    served, store = served_version(model_base, endpoint), version_store(model_base)
     if served.number != baseline_version:
         raise StaleBaselineError(
             f"The candidate was compared with {_name(baseline_version)}, but "
             f"{_name(served.number)} of {model_base} is being served by now. Run the pipeline "
             "again: all that does not depend on the baseline comes from the cache."
         )
-    if served.version and model_digest(served.version.path) == model_digest(model_dir):
-        return Pushed(served.version.number, is_new=False)
-    number = push_version(
+    if served.number is not None and store.digest(served.number) == model_digest(model_dir):
+        return Pushed(served.number, is_new=False)
+    number = store.push(
         model_dir,
-        model_base,
         expected_baseline=baseline_version,
         provenance=dict(provenance),
         keep=keep,

@@ -38,6 +38,7 @@ def command(
     from pathlib import Path
 
     from components.raster.errors import ConfigError
+    from components.raster.location import is_remote
     from pipelines.config import load_config
     from pipelines.console import noise_to, quiet_frameworks
     from serving.server.addresses import Addresses
@@ -47,6 +48,12 @@ def command(
     if model_base is None:
         config = load_config(config_path)
         model_base, name = config.model_base, config.name
+    if is_remote(model_base):
+        raise ConfigError(
+            f"{model_base}: a server watches a folder. Copy it first:\n"
+            f"  python -m serving.sync {model_base} FOLDER --once\n"
+            "  skymill serve --model-base FOLDER"
+        )
     if not Path(model_base).is_dir():
         raise ConfigError(f"{model_base}: no version has been pushed here. First: skymill run")
     quiet_frameworks()

@@ -8,6 +8,7 @@ from components.raster.errors import ConfigError
 from components.raster.location import is_remote
 from pipelines.beam import BEAM_NODES, workers_elsewhere
 from pipelines.config import PipelineConfig
+from serving.object_store import SCHEMES
 
 
 def is_mounted(config: PipelineConfig, node: str, path: str, always: Sequence[str] = ()) -> bool:
@@ -35,9 +36,9 @@ def require_mounts(config: PipelineConfig, always: Sequence[str] = ()) -> None:
         for node in nodes
         if not is_mounted(config, node, path, always)
     ]
-    if is_remote(config.push.model_dir):
+    if is_remote(config.push.model_dir) and not config.push.model_dir.startswith(SCHEMES):
         findings.append(
-            f"push.model_dir: {config.push.model_dir} is no path; Push writes to a mounted folder"
+            f"push.model_dir: {config.push.model_dir} is neither a path nor {' or '.join(SCHEMES)}"
         )
     if workers_elsewhere(config.beam.options) and not config.beam.exchange:
         findings.append(

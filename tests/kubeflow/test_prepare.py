@@ -71,10 +71,16 @@ def test_a_run_for_other_data_and_a_value_that_cannot_be_are_refused(config) -> 
         prepare(config, defaults(config) | {"epochs": 0})
 
 
-@pytest.mark.parametrize("place", ["/elsewhere/models", "gs://bucket/models"])
+@pytest.mark.parametrize("place", ["/elsewhere/models", "minio://bucket/models"])
 def test_a_destination_that_would_go_with_its_pod_is_refused(config, place: str) -> None:
     with pytest.raises(ConfigError, match=r"push\.model_dir: .*models is"):
         prepare(config, defaults(config) | {"push_destination": place})
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/models", "gs://bucket/models"])
+def test_a_bucket_of_models_needs_no_volume(config, place: str) -> None:
+    found = prepare(config, defaults(config) | {"push_destination": place})
+    assert found["model_base"] == f"{place}/roofs"
 
 
 def test_retries_are_there_unless_they_are_given_as_none(config) -> None:

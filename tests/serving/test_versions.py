@@ -182,7 +182,7 @@ def test_what_a_crashed_push_left_is_removed_but_not_what_a_live_one_writes(
     (crashed / "lock").touch()
     early = base / ".push-crashed-before-its-lock"
     early.mkdir()
-    with versions._staging(base) as alive:
+    with versions.staging_folder(base) as alive:
         (alive / "version").mkdir()
         push_version(src, base, expected_baseline=None)
         assert (alive / "version").is_dir()

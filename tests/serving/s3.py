@@ -1,0 +1,175 @@
+"""As much of S3's protocol as its clients use for whole objects, on loopback and in memory."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from hashlib import md5
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+
+class Bucket:
+    """The objects of one bucket by key, the requests that changed it, and what to refuse."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.changed: dict[str, datetime] = {}
+        self.writes: list[str] = []
+        self.uploads: dict[str, dict[int, bytes]] = {}
+        self.forbidden = False
+
+    def put(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+        self.changed[key] = datetime.now(UTC)
+        self.writes.append(key)
+
+
+@contextmanager
+def s3_server(name: str) -> Iterator[tuple[str, Bucket]]:
+    """The address of a server with one bucket, and the bucket."""
+    bucket = Bucket()
+
+    class Handler(_Handler):
+        held, bucket_name = bucket, name
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", bucket
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    held: Bucket
+    bucket_name: str
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        key, query = self._asked()
+        if self.held.forbidden:
+            self._error(403, "AccessDenied")
+        elif not key and "list-type" in query:
+            self._list(query)
+        elif not key:
+            self._answer(b"")
+        elif key not in self.held.objects:
+            self._error(404, "NoSuchKey")
+        else:
+            self._object(key)
+
+    def do_PUT(self) -> None:
+        key, query = self._asked()
+        data = self._body()
+        if "uploadId" in query:
+            self.held.uploads[query["uploadId"]][int(query["partNumber"])] = data
+            self._answer(b"", ETag=f'"{md5(data).hexdigest()}"')
+        elif source := self.headers.get("x-amz-copy-source"):
+            found = self.held.objects.get(unquote(source).lstrip("/").partition("/")[2])
+            if found is None:
+                self._error(404, "NoSuchKey")
+                return
+            self.held.put(key, found)
+            self._answer(b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>')
+        else:
+            self.held.put(key, data)
+            self._answer(b"", ETag=f'"{md5(data).hexdigest()}"')
+
+    def do_POST(self) -> None:
+        key, query = self._asked()
+        body = self._body()
+        if "uploads" in query:
+            number = f"upload-{len(self.held.uploads)}"
+            self.held.uploads[number] = {}
+            self._answer(
+                "<InitiateMultipartUploadResult><UploadId>"
+                f"{number}</UploadId></InitiateMultipartUploadResult>".encode()
+            )
+        elif "uploadId" in query:
+            parts = self.held.uploads.pop(query["uploadId"])
+            self.held.put(key, b"".join(parts[part] for part in sorted(parts)))
+            self._answer(
+                b'<CompleteMultipartUploadResult><ETag>"0"</ETag></CompleteMultipartUploadResult>'
+            )
+        else:  # ?delete
+            for found in ElementTree.fromstring(body).iter():
+                if found.tag.endswith("Key"):
+                    self.held.objects.pop(found.text or "", None)
+            self._answer(b"<DeleteResult/>")
+
+    def do_DELETE(self) -> None:
+        key, query = self._asked()
+        if "uploadId" in query:
+            self.held.uploads.pop(query["uploadId"], None)
+        else:
+            self.held.objects.pop(key, None)
+        self._answer(b"", status=204)
+
+    def _asked(self) -> tuple[str, dict[str, str]]:
+        parts = urlsplit(self.path)
+        query = {name: found[0] for name, found in parse_qs(parts.query, True).items()}
+        bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
+        assert bucket == self.bucket_name, self.path
+        return key, query
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _list(self, query: dict[str, str]) -> None:
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+        shown, folders = [], set()
+        for key in sorted(self.held.objects):
+            rest = key.removeprefix(prefix)
+            if not key.startswith(prefix):
+                continue
+            if delimiter and delimiter in rest:
+                folders.add(prefix + rest.split(delimiter)[0] + delimiter)
+            else:
+                at = self.held.changed[key].strftime("%Y-%m-%dT%H:%M:%S.000Z")
+                shown.append(
+                    f"<Contents><Key>{escape(key)}</Key><LastModified>{at}</LastModified>"
+                    f"<Size>{len(self.held.objects[key])}</Size></Contents>"
+                )
+        shown += [f"<CommonPrefixes><Prefix>{f}</Prefix></CommonPrefixes>" for f in sorted(folders)]
+        count = f"<KeyCount>{len(shown)}</KeyCount><IsTruncated>false</IsTruncated>"
+        self._answer(f"<ListBucketResult>{count}{''.join(shown)}</ListBucketResult>".encode())
+
+    def _object(self, key: str) -> None:
+        data = self.held.objects[key]
+        headers = {
+            "ETag": f'"{md5(data).hexdigest()}"',
+            "Last-Modified": format_datetime(self.held.changed[key], usegmt=True),
+        }
+        if span := self.headers.get("Range"):
+            first, _, last = span.removeprefix("bytes=").partition("-")
+            part = data[int(first) : int(last) + 1 if last else None]
+            headers["Content-Range"] = f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}"
+            self._answer(part, status=206, **headers)
+        else:
+            self._answer(data, **headers)
+
+    def _error(self, status: int, code: str) -> None:
+        self._answer(f"<Error><Code>{code}</Code></Error>".encode(), status=status)
+
+    def _answer(self, data: bytes, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Type", "application/xml")
+        self.end_headers()
+        if self.command != "HEAD" and status != 204:
+            self.wfile.write(data)
