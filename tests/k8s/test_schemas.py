@@ -8,8 +8,11 @@ from tests.k8s.conftest import Manifests
 
 OLDEST, NEWEST = "1.31", "1.37"
 
-# Types that the Prometheus operator defines; no schema of Kubernetes' own knows them.
-CUSTOM = {"monitoring.coreos.com/v1": {"PrometheusRule", "ServiceMonitor"}}
+# Types that operators define; no schema of Kubernetes' own knows them.
+CUSTOM = {
+    "flink.apache.org/v1beta1": {"FlinkDeployment"},
+    "monitoring.coreos.com/v1": {"PrometheusRule", "ServiceMonitor"},
+}
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
