@@ -65,9 +65,7 @@ class ObjectStore:
 
     def manifest(self, number: int) -> Manifest:
         """What a version is made of; raises StoreError without a sound manifest."""
-        path = f"{self._root}/{number}/{MANIFEST_FILE}"
-        with self._reached() as files, files.open_input_stream(path, compression=None) as stream:
-            data = stream.read()
+        data = b"".join(self._chunks(f"{number}/{MANIFEST_FILE}"))
         try:
             manifest = Manifest.from_json(data, f"{self._uri}/{number}/{MANIFEST_FILE}")
         except DataError as error:
@@ -89,10 +87,7 @@ class ObjectStore:
         manifest = self.manifest(number)
         target.mkdir(parents=True)
         for name in sorted(manifest.files, key=_writing_order):
-            with self._reached() as files:
-                path = f"{self._root}/{number}/{name}"
-                with files.open_input_stream(path, compression=None) as stream:
-                    write_durably(target / name, iter(lambda: stream.read(_CHUNK_BYTES), b""))
+            write_durably(target / name, self._chunks(f"{number}/{name}"))
             if StoredFile.of(target / name) != manifest.files[name]:
                 raise StoreError(
                     f"{self._uri}/{number}/{name} is not the file that was pushed: size or digest "
@@ -143,6 +138,13 @@ class ObjectStore:
             self._publish(room, number, sorted(contents, key=_writing_order))
             self._retire(keep, {number, served, expected_baseline})
         return number
+
+    def _chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of an object; only what the store does is the store's error."""
+        path = f"{self._root}/{name}"
+        with self._reached() as files, files.open_input_stream(path, compression=None) as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                yield chunk
 
     def _publish(self, room: str, number: int, names: list[str]) -> None:
         with self._reached() as files:

@@ -1,5 +1,6 @@
 """Versions in a bucket: the order of writes, refusals, and the sidecar of a server."""
 
+import errno
 import json
 import os
 import signal
@@ -260,6 +261,22 @@ def test_a_name_that_leads_out_of_the_version_is_refused(
     synced = sync_versions(store, tmp_path / "watched")
     assert "contradicts itself" in synced.failed[0]
     assert not (tmp_path / "watched" / "up").exists()
+
+
+def test_a_full_disk_is_not_the_stores_fault_and_no_older_version_comes_for_it(
+    store: ObjectStore, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(store, model, None)
+    push(store, model, 1)
+
+    def full(path: Path, content: object) -> None:
+        next(iter(content), b"")  # type: ignore[call-overload]
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("serving.object_store.write_durably", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        sync_versions(store, tmp_path / "watched")
+    assert {path.name for path in (tmp_path / "watched").iterdir()} == {".push.lock"}
 
 
 class Killed(BaseException):
