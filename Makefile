@@ -5,7 +5,8 @@ DATA ?=
 PYTEST_ARGS ?=
 BENCH ?= ingest pipeline raster_memory raster_reading serving statistics
 
-FLINK ?= 1.20
+FLINK ?= 1.19
+FLINK_RUNNER ?= 2.62.0
 
 BIN := .venv/bin
 BEAM_VERSION = $(BIN)/python -c 'from importlib.metadata import version as v; print(v("apache-beam"))'
@@ -42,10 +43,10 @@ bench: $(READY) ## the figures in benchmarks/; BENCH=serving runs one of them
 		echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
 
 # Engines for Beam's steps; no other target needs them. Maven and Go find them by their own settings.
-flink: $(READY) ## Beam's job server with Flink inside, for tests/engines; needs Maven and Java
-	@mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
-		-Dartifact=org.apache.beam:beam-runners-flink-$(FLINK)-job-server:$$($(BEAM_VERSION)) \
-		-DoutputDirectory=.tools/beam
+flink: ## Beam's job server with Flink inside, for tests/engines; needs Maven and Java
+	@mvn -q -B -f tests/engines/flink.xml -Dflink=$(FLINK) -Drunner=$(FLINK_RUNNER) \
+		org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory="$(CURDIR)/.tools/beam/flink"
 
 prism: $(READY) ## Beam's own portable runner, for tests/engines; needs Go
 	@GOBIN="$(CURDIR)/.tools/beam" \

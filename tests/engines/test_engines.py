@@ -1,12 +1,14 @@
 """Beam steps on engines of their own, with workers in a process of their own, give the same bytes.
 
 `make flink` brings Beam's job server with Flink inside, `make prism` Beam's own portable runner.
-Beam starts the engine on loopback and ends it; what is not there is skipped.
+What is not there is skipped.
 """
 
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from tests.components.ingest.conftest import folders, ingest  # noqa: F401
 pytestmark = pytest.mark.slow
 
 SPLITS = ("train", "eval", "test")
+# What Flink's serialisation looks into, which Java 17 keeps closed.
+OPENED = ("java.lang", "java.net", "java.nio", "java.time", "java.util", "sun.nio.ch")
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +41,70 @@ def workers(repository: Path) -> Iterator[str]:
             pool.terminate()
 
 
-@pytest.fixture(params=["flink", "prism"])
-def engine(request: pytest.FixtureRequest, repository: Path, workers: str) -> list[str]:
-    """Beam's options for one engine and the worker pool."""
-    tools = repository / ".tools" / "beam"
-    pool = ["--environment_type=EXTERNAL", f"--environment_config={workers}"]
-    if request.param == "prism":
-        program = tools / "prism"
-        if not program.exists():
-            pytest.skip("needs Beam's Prism: make prism")
-        return ["--runner=PrismRunner", f"--prism_location={program}", *pool]
-    jars = sorted(tools.glob("beam-runners-flink-*-job-server-*.jar"))
-    if not jars:
+@pytest.fixture
+def prism(repository: Path) -> list[str]:
+    """Beam's options for its own portable runner, which Beam starts and ends itself."""
+    program = repository / ".tools" / "beam" / "prism"
+    if not program.exists():
+        pytest.skip("needs Beam's Prism: make prism")
+    return ["--runner=PrismRunner", f"--prism_location={program}"]
+
+
+@pytest.fixture
+def flink(repository: Path, tmp_path: Path) -> Iterator[list[str]]:
+    """Beam's options for a job server on loopback with a cluster of Flink's inside."""
+    jars = repository / ".tools" / "beam" / "flink"
+    if not jars.exists():
         pytest.skip("needs Beam's job server for Flink: make flink")
     if shutil.which("java") is None:
-        pytest.skip("needs Java")
-    flink = [f"--flink_job_server_jar={jars[-1]}", "--flink_master=[local]", "--parallelism=2"]
-    return ["--runner=FlinkRunner", *flink, *pool]
+        pytest.skip("needs Java 11 or 17")
+    jobs, artifacts = free_port(), free_port()
+    command = ["java", "-Xmx1g", *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED)]
+    command += ["-cp", f"{jars}/*", "org.apache.beam.runners.flink.FlinkJobServerDriver"]
+    command += ["--flink-master=[local]", "--job-host=localhost", "--expansion-port=-1"]
+    command += [f"--job-port={jobs}", f"--artifact-port={artifacts}"]
+    log = tmp_path / "flink.log"
+    with (
+        log.open("w") as told,
+        subprocess.Popen(
+            [*command, f"--artifacts-dir={tmp_path / 'artifacts'}"], stdout=told, stderr=told
+        ) as server,
+    ):
+        try:
+            wait_for(jobs, server, log)
+            yield [
+                "--runner=PortableRunner",
+                f"--job_endpoint=localhost:{jobs}",
+                f"--artifact_endpoint=localhost:{artifacts}",
+                "--parallelism=2",
+            ]
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(params=["flink", "prism"])
+def engine(request: pytest.FixtureRequest, workers: str) -> list[str]:
+    """Beam's options for one engine and the worker pool."""
+    options: list[str] = request.getfixturevalue(request.param)
+    return [*options, "--environment_type=EXTERNAL", f"--environment_config={workers}"]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Until a server listens; fails with its log when it ends, or after a minute."""
+    for _ in range(600):
+        assert server.poll() is None, log.read_text()[-2000:]
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(log.read_text()[-2000:])
 
 
 def test_ingest_and_statistics_are_those_of_a_local_run(
