@@ -15,10 +15,14 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
+from components.evaluation.analysis import evaluate
+from components.evaluation.config import EvaluationConfig
+from components.evaluation.executor import split_files
 from components.ingest.config import FoldersSource, IngestConfig
 from components.statistics.compute import Split, compute_statistics
 from components.statistics.config import StatisticsConfig
 from tests.components.ingest.conftest import folders, ingest  # noqa: F401
+from tests.components.models import example, save_model, write_split
 
 pytestmark = pytest.mark.slow
 
@@ -136,3 +140,34 @@ def test_ingest_and_statistics_are_those_of_a_local_run(
         )
         assert places == {"train": "beam"}
     assert files["there"].read_bytes() == files["here"].read_bytes()
+
+
+def test_evaluation_is_that_of_a_local_run(engine: list[str], tmp_path: Path) -> None:
+    for name, shift in (("candidate", 0.0), ("baseline", 0.3)):
+        save_model(tmp_path / name, ("dark", "light"), shift=shift)
+    rows = [
+        example(0.1 + 0.8 * (number % 2), ("dark", "light")[number % 3 % 2], {"half": half})
+        for number, half in enumerate(12 * ["one"] + 12 * ["two"])
+    ]
+    write_split(tmp_path / "examples", "test", rows)
+    config = EvaluationConfig(slices=(("half",),))
+    here, there = (
+        evaluate(
+            config,
+            split_files(str(tmp_path / "examples"), "test"),
+            str(tmp_path / "candidate"),
+            str(tmp_path / "baseline"),
+            str(tmp_path / name),
+            lambda options=options: beam.Pipeline(argv=options),
+            baseline_version=1,
+        )
+        for name, options in (("here", ["--runner=FnApiRunner"]), ("there", engine))
+    )
+    assert there.confusion == here.confusion
+    assert [one.key for one in there.slices] == [one.key for one in here.slices]
+    assert len(here.slices) == 3
+    for ours, theirs in zip(here.slices, there.slices, strict=True):  # sums in another order
+        assert theirs.candidate == pytest.approx(ours.candidate, rel=1e-9, nan_ok=True)
+        assert theirs.baseline == pytest.approx(ours.baseline, rel=1e-9, nan_ok=True)
+    assert here.overall is not None
+    assert here.overall.candidate["example_count"] == 24
