@@ -16,7 +16,7 @@ PACKAGES := components pipelines serving trainer scripts
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow bench flink prism lock clean
+.PHONY: help setup demo test check lint slow bench audit flink prism lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -41,6 +41,9 @@ slow: $(READY) ## the tests that take longer
 bench: $(READY) ## the figures in benchmarks/; BENCH=serving runs one of them
 	@set -e; for name in $(BENCH); do \
 		echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
+
+audit: $(READY) ## checkov on the manifests
+	@sh scripts/audit.sh
 
 # Engines for Beam's steps; no other target needs them. Maven and Go find them by their own settings.
 flink: ## Beam's job server with Flink inside, for tests/engines; needs Maven and Java

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Resolves the requirements of setup.py and requirements/*.in into the two locks.
+# Resolves the requirements of setup.py and requirements/*.in into the locks.
 set -eu
 cd "$(dirname "$0")/.."
 resolve() {
@@ -7,5 +7,6 @@ resolve() {
         --generate-hashes --no-emit-index-url --custom-compile-command "make lock" "$@" >/dev/null
 }
 resolve "$@" requirements/tools.in --output-file requirements/tools.txt
+resolve "$@" requirements/audit.in --output-file requirements/audit.txt
 resolve "$@" setup.py requirements/dev.in --extra all --overrides requirements/overrides.in \
     --python .venv/bin/python --output-file requirements/lock.txt
