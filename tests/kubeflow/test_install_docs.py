@@ -1,9 +1,12 @@
 """The configuration of the guide compiles, and names what the manifests make."""
 
+import ast
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import kfp
 import yaml
 
 from pipelines.config import parse_config
@@ -39,3 +42,21 @@ def test_the_guides_configuration_compiles_and_names_what_there_is(
     assert f'service_account="{account}"' in text
     for name in ("pipeline", "overlays/bucket"):
         assert f"kubectl apply -k k8s/{name}" in text
+
+
+def test_the_guides_calls_are_those_of_kubeflows_client(repository: Path) -> None:
+    text = (repository / "docs" / "install-kubeflow.md").read_text()
+    program = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    called = {}
+    for node in ast.walk(ast.parse(program)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("client."):
+            method = inspect.signature(getattr(kfp.Client, ast.unparse(node.func)[7:]))
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            assert set(given) <= set(method.parameters)
+            called[ast.unparse(node.func)] = given
+    recurring = called["client.create_recurring_run"]
+    assert len(ast.literal_eval(recurring["cron_expression"]).split()) == 6
+    assert recurring["no_catchup"] == "True"
+    for one in (recurring, called["client.create_run_from_pipeline_package"]):
+        assert one["service_account"] == "'skymill-steps'"
+        assert one["enable_caching"] == "None"
