@@ -21,8 +21,11 @@ from components.evaluation.executor import split_files
 from components.ingest.config import FoldersSource, IngestConfig
 from components.statistics.compute import Split, compute_statistics
 from components.statistics.config import StatisticsConfig
+from pipelines.beam import IN_PROCESS
+from pipelines.kubeflow.entrypoint import run_step
 from tests.components.ingest.conftest import folders, ingest  # noqa: F401
 from tests.components.models import example, save_model, write_split
+from tests.kubeflow.test_exchange import INGEST, handed_over
 
 pytestmark = pytest.mark.slow
 
@@ -140,6 +143,25 @@ def test_ingest_and_statistics_are_those_of_a_local_run(
         )
         assert places == {"train": "beam"}
     assert files["there"].read_bytes() == files["here"].read_bytes()
+
+
+def test_a_step_of_a_package_works_in_the_folder_that_workers_see(
+    folders: Path,  # noqa: F811
+    engine: list[str],
+    tmp_path: Path,
+) -> None:
+    config = IngestConfig(source=FoldersSource(uri=str(folders))).model_dump_json()
+    values = {"config": config, "fingerprint": "f"}
+    given = handed_over(values, {}, ("examples", "rejects"))
+    made = []
+    for name, options in (("here", list(IN_PROCESS)), ("there", engine)):
+        exchange = str(tmp_path / "exchange") if name == "there" else None
+        run_step(INGEST, given, options, str(tmp_path / name), exchange)
+        root = tmp_path / name / "minio" / "bucket"
+        made.append({str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*.*")})
+    assert made[0] == made[1]
+    assert "examples/classes.json" in made[0]
+    assert list((tmp_path / "exchange").iterdir()) == []
 
 
 def test_evaluation_is_that_of_a_local_run(engine: list[str], tmp_path: Path) -> None:
