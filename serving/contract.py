@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from components.raster.errors import DataError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
+from components.raster.task import SINGLE_LABEL, Task
 from serving.names import INPUT_OF, OUTPUTS
 
 #: Where the contract lies in a model's folder; TensorFlow Serving ignores it.
@@ -18,16 +20,24 @@ class Contract(Frozen):
     """How to ask a model and how to read its answer.
 
     Attributes:
+        task: what the model answers; a contract that does not say is of one class an image.
         image: how an image of any shape meets the model.
-        classes: the names, in the order of the probabilities.
+        classes: the names, in the order of the probabilities; none of a model of numbers.
         signatures: the name of the one input, by signature.
         outputs: what every signature answers with.
     """
 
+    task: Task = SINGLE_LABEL
     image: ImageSpec
-    classes: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[str, ...]
     signatures: dict[str, str] = Field(default_factory=lambda: dict(INPUT_OF))
     outputs: tuple[str, ...] = OUTPUTS
+
+    @model_validator(mode="after")
+    def _classes_go_with_the_task(self) -> Self:
+        if not self.classes and self.task != "regression":
+            raise ValueError(f"classes is empty: a model of {self.task} answers with one or more")
+        return self
 
     def to_json(self) -> str:
         """The text of contract.json."""

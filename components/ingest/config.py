@@ -10,12 +10,14 @@ from components.ingest.raster_config import (
     RasterOptions,
     ScenesSource,
     StacSource,
+    TiledSource,
 )
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
 from components.raster.location import Location
 from components.raster.spatial.rules import SplitRule
 from components.raster.split import SplitConfig
+from components.raster.task import Task
 
 
 class FoldersSource(Frozen):
@@ -38,6 +40,15 @@ SourceConfig = Annotated[
     FoldersSource | ManifestSource | ChipsSource | ScenesSource | StacSource,
     Field(discriminator="kind"),
 ]
+
+
+_TASK_OF_TARGET: dict[str, Task] = {
+    "class": "single_label",
+    "classes": "multi_label",
+    "number": "regression",
+    "mask": "segmentation",
+    "boxes": "detection",
+}
 
 
 class IngestConfig(Frozen):
@@ -67,6 +78,15 @@ class IngestConfig(Frozen):
     shards: int | None = Field(
         default=None, ge=1, le=10_000, description="files a split; default: by the number of images"
     )
+
+    @property
+    def task(self) -> Task:
+        """What the truth that ingest reads lets a model learn."""
+        if isinstance(self.source, TiledSource):
+            return _TASK_OF_TARGET[self.source.target.to]
+        if isinstance(self.source, ManifestSource | ChipsSource):
+            return "multi_label" if self.source.columns.labels else "single_label"
+        return "single_label"
 
     @model_validator(mode="after")
     def _classes_differ(self) -> Self:

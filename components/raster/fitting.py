@@ -1,0 +1,97 @@
+"""How masks and boxes follow an image of another shape into the model's, in numpy.
+
+The geometry is that of `serving.fitting`, which resizes the image itself in a graph, down to how
+sizes are rounded. Masks are taken to the nearest pixel, so that no class is invented.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.raster.image import ImageSpec
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image comes to lie in the model's: resized, then moved, then cut or padded.
+
+    Attributes:
+        size_px: (height, width) of the image as it came.
+        resized_px: (height, width) to which all of it is resized.
+        offset_px: (row, column) of its corner in the model's image; below 0 where it is cut.
+        frame_px: (height, width) of the model's image.
+    """
+
+    size_px: tuple[int, int]
+    resized_px: tuple[int, int]
+    offset_px: tuple[int, int]
+    frame_px: tuple[int, int]
+
+
+def place(height_px: int, width_px: int, spec: ImageSpec) -> Placement:
+    """Where `spec.fit` puts an image of that shape."""
+    size = np.array([height_px, width_px], np.float32)
+    frame = np.array([spec.height_px, spec.width_px], np.float32)
+    if spec.fit == "pad":
+        resized = size / np.max(size / frame)
+        offset = np.maximum(np.floor((frame - resized) / 2), 0)
+        resized = np.floor(resized)
+    elif spec.fit == "crop":
+        resized = np.maximum(np.round(size * np.max(frame / size)), frame)
+        offset = -((resized - frame) // 2)
+    else:
+        resized, offset = frame, np.zeros(2)
+    return Placement((height_px, width_px), _pair(resized), _pair(offset), _pair(frame))
+
+
+def fit_mask(mask: npt.NDArray[np.integer], spec: ImageSpec, fill: int) -> npt.NDArray[np.integer]:
+    """A mask [h, w] on the pixels [H, W] of the model's image, by nearest pixel.
+
+    Pixels that the image does not reach are `fill`: give the mask's ignore value.
+    """
+    placement = place(mask.shape[0], mask.shape[1], spec)
+    rows, columns = (_source_indices(placement, axis) for axis in (0, 1))
+    fitted = mask[np.ix_(np.maximum(rows, 0), np.maximum(columns, 0))]
+    fitted[rows < 0] = fill
+    fitted[:, columns < 0] = fill
+    return fitted
+
+
+def fit_boxes(
+    edges_px: npt.NDArray[np.floating], size_px: tuple[int, int], spec: ImageSpec
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Boxes of an image of `size_px` (height, width) in pixels of the model's image.
+
+    Args:
+        edges_px: (N, 4): top, left, bottom, right in pixels of the image as it came.
+
+    Returns: edges (N, 4), cut at the frame, and (N,) which share of each box is left, 0 to 1.
+    """
+    placement = place(*size_px, spec)
+    scale = np.divide(placement.resized_px, placement.size_px)
+    moved = np.asarray(edges_px, np.float64).reshape(-1, 4) * np.tile(scale, 2)
+    moved += np.tile(placement.offset_px, 2)
+    cut = np.clip(moved, 0, np.tile(placement.frame_px, 2))
+    whole, left = _areas(moved), _areas(cut)
+    share = np.divide(left, whole, out=np.zeros_like(left), where=whole > 0)
+    return cut.astype(np.float32), share.astype(np.float32)
+
+
+def _source_indices(placement: Placement, axis: int) -> npt.NDArray[np.int64]:
+    """For each pixel of the frame the pixel of the image; -1 where the image does not reach."""
+    size, resized = placement.size_px[axis], placement.resized_px[axis]
+    at = np.arange(placement.frame_px[axis]) - placement.offset_px[axis]
+    scale = np.float32(size) / np.float32(resized)
+    nearest = np.floor((at.astype(np.float32) + np.float32(0.5)) * scale).astype(np.int64)
+    inside = (at >= 0) & (at < resized)
+    return np.where(inside, np.minimum(nearest, size - 1), -1)
+
+
+def _areas(edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    height, width = edges[:, 2] - edges[:, 0], edges[:, 3] - edges[:, 1]
+    return np.maximum(height, 0) * np.maximum(width, 0)
+
+
+def _pair(values: npt.NDArray[np.floating]) -> tuple[int, int]:
+    return int(values[0]), int(values[1])

@@ -1,0 +1,9 @@
+"""What a model is asked for: the kinds of task, from ingest's truth to the served answer."""
+
+from typing import Literal, get_args
+
+#: One class an image; several or none; a number; a class for each pixel; boxes with classes.
+Task = Literal["single_label", "multi_label", "regression", "segmentation", "detection"]
+
+TASKS: tuple[Task, ...] = get_args(Task)
+SINGLE_LABEL: Task = "single_label"
