@@ -1,0 +1,134 @@
+"""What a server of Kubeflow Pipelines or the way to it says no to, in words."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from components.raster.errors import SkymillError
+
+_EXCERPT = 600
+#: Answers that another attempt may change; a proxy on the way gives most of them.
+_TRANSIENT_STATUS = {408, 429, 502, 503, 504}
+
+#: Words of the server, and what to do about them.
+_NEXT = (
+    (
+        "unknown template format",
+        "The server finds no pipeline in the package. It is a PipelineJob (compiled with "
+        "--vertex), or has a field or a value that this version of Kubeflow does not know. "
+        "`skymill compile` writes what Kubeflow 2.5 and newer take",
+    ),
+    ("schema version", "Compile the package again, with `skymill compile`"),
+    (
+        "non-container and non-importer",
+        "Kubeflow runs containers only: a resolver has to become a step, as Baseline is one",
+    ),
+    ("neither default value", "Give the parameter a value: --set NAME=VALUE"),
+    (
+        "are not required by pipeline",
+        "Leave out the parameter, or look at the names in the package",
+    ),
+    ("requires type", "Give the parameter a value of that type"),
+    ("schedule cron", "Six fields, seconds first: '0 0 2 * * *' is every night at two"),
+    ("empty namespace", "The installation has several users: say whose with --namespace"),
+    ("experiment id can not be empty", "The installation has several users: give --namespace"),
+)
+
+
+class KubeflowError(SkymillError):
+    """The server refused, or could not be asked.
+
+    Attributes:
+        transient: whether the same request may be taken later, so that trying again makes sense.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+class Conflict(KubeflowError):
+    """The server has one of that name already."""
+
+
+class NotFound(KubeflowError):
+    """The server has none of that name."""
+
+
+@contextmanager
+def in_words(what: str, endpoint: str) -> Iterator[None]:
+    """Turns what the client raises into a `KubeflowError`.
+
+    Args:
+        what: what is being done, as in `cannot {what}`.
+        endpoint: the server's address.
+    """
+    import urllib3
+    from kfp_server_api import ApiException
+
+    try:
+        yield
+    except ApiException as error:
+        raise explained(what, endpoint, error.status or 0, error.body) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise KubeflowError(
+            f"cannot {what}: {endpoint} cannot be reached ({_cause(error)}). Is the address "
+            "right, and the port-forward or the proxy to the cluster running?",
+            transient=not isinstance(error, urllib3.exceptions.LocationValueError),
+        ) from error
+
+
+def explained(what: str, endpoint: str, status: int, body: Any) -> KubeflowError:
+    """The error of an answer, by its HTTP status and its body."""
+    said = _message(body)
+    told = f"cannot {what}: {endpoint} answered {status}: {said}"
+    if status == 401:
+        return KubeflowError(
+            f"{told}. It does not know who asks: give a token, a session or the client's id "
+            "(docs/submit.md), or a fresh one"
+        )
+    if status == 403:
+        return KubeflowError(
+            f"{told}. Whoever asks may not do this: docs/submit.md lists the rights that are needed"
+        )
+    if status == 404:
+        return NotFound(told)
+    if status == 409:
+        return Conflict(told)
+    known = next((hint for words, hint in _NEXT if words in said.lower()), "")
+    return KubeflowError(f"{told}. {known}".rstrip(". ") + ".", transient=_is_transient(status))
+
+
+def web_page(what: str, endpoint: str) -> KubeflowError:
+    """The error of an answer that is a page for people: a login, in most cases."""
+    return KubeflowError(
+        f"cannot {what}: {endpoint} answered with a web page and not as Kubeflow's API does. "
+        "Behind a login it means that the session or the token is missing or has expired; "
+        "otherwise the address is that of something else"
+    )
+
+
+def _is_transient(status: int) -> bool:
+    return status in _TRANSIENT_STATUS
+
+
+def _message(body: Any) -> str:
+    """The server's own words: gRPC's gateway has `message`, uploads have `error_message`."""
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
+    try:
+        tree = json.loads(text)
+    except ValueError:
+        tree = None
+    if isinstance(tree, dict):
+        text = str(tree.get("message") or tree.get("error_message") or tree.get("error") or text)
+    elif text.lstrip().startswith("<"):
+        text = "a web page"
+    text = " ".join(text.split()).rstrip(".")
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}..."
+
+
+def _cause(error: Any) -> str:
+    inner = getattr(error, "reason", None) or error
+    text = str(inner).rpartition(": ")[2] or str(inner)
+    return text.strip("()'\"")
