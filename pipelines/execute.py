@@ -78,15 +78,16 @@ class _Run:
 
     def _launch(self) -> None:
         self._progress.say("looking at the source")
-        from pipelines.resolve import resolve
+        from pipelines.resolve import at_span, resolve
 
-        inputs = resolve(self._config)
-        self._keep(replace(self._record, fingerprint=inputs.fingerprint))
+        config = at_span(self._config)
+        inputs = resolve(config)
+        self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))
         self._progress.say("loading TensorFlow and TFX")
         from pipelines.run_local import run_local
         from pipelines.training import create_pipeline
 
-        pipeline = create_pipeline(self._config, inputs)
+        pipeline = create_pipeline(config, inputs)
         run_local(pipeline, self._record.run_id, self._observe)
 
     def _observe(self, node: NodeRecord) -> None:

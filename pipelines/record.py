@@ -54,6 +54,7 @@ class RunRecord:
     ended: str = ""
     reason: str = ""
     fingerprint: str = ""
+    span: str = ""
     process_id: int = 0
     nodes: tuple[NodeRecord, ...] = ()
 

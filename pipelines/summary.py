@@ -75,6 +75,7 @@ def to_json(summary: Summary) -> str:
         "started": summary.record.started,
         "ended": summary.record.ended,
         "fingerprint": summary.record.fingerprint,
+        "span": summary.record.span,
         "images": summary.images,
         "rejects": summary.rejects,
         "left_out": summary.left_out,
@@ -101,7 +102,8 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
         console.print(_gates_table(summary.gates), "")
     _print_places(summary.places, console)
     console.print()
-    verdict = f"{record.name}: {record.outcome}"
+    of_span = f" on span {record.span}" if record.span else ""
+    verdict = f"{record.name}: {record.outcome}{of_span}"
     if record.pushed_version is not None:
         verdict += f", version {record.pushed_version}"
         verdict += " pushed" if record.is_new_version else ", the same model, was there already"

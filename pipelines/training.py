@@ -83,6 +83,7 @@ def pipeline_nodes(
         config=config.push,
         model_base=config.model_base,
         fingerprint=inputs.fingerprint,
+        span=inputs.span,
         endpoint=config.baseline.endpoint,
         data_report=data_check.outputs["report"],
         evaluation_report=evaluation.outputs["report"],

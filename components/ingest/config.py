@@ -1,5 +1,6 @@
 """What ingest reads and how: the part of the configuration that is declared beside its code."""
 
+import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,6 +13,8 @@ from components.ingest.raster_config import (
     StacSource,
     TiledSource,
 )
+from components.ingest.span import require_sound
+from components.raster.errors import ConfigError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
 from components.raster.location import Location
@@ -55,6 +58,11 @@ class IngestConfig(Frozen):
     """From a source to examples and rejects."""
 
     source: SourceConfig
+    span: Annotated[int, Field(ge=0)] | datetime.date | None = Field(
+        default=None,
+        description="which span to read where the source's place has a pattern, {SPAN} or "
+        "{YYYY}-{MM}-{DD}: a number or a day; default: the newest",
+    )
     image: ImageSpec = ImageSpec()
     split: SplitConfig = SplitConfig()
     split_by: SplitRule | None = Field(
@@ -92,6 +100,14 @@ class IngestConfig(Frozen):
     def _classes_differ(self) -> Self:
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes names a class twice: {', '.join(self.classes)}")
+        return self
+
+    @model_validator(mode="after")
+    def _spans_are_named(self) -> Self:
+        try:
+            require_sound(self.source.uri)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return self
 
     @model_validator(mode="after")

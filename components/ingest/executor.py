@@ -17,6 +17,7 @@ from components.ingest.listing import list_source
 from components.ingest.record import Listing
 from components.ingest.scene_part import part_lines
 from components.ingest.shard import Places
+from components.ingest.span import span_number
 from components.ingest.summary import Summary, rejects_report, total
 from components.ingest.transforms import IngestShards, reject_lines
 from components.raster.classes import CLASSES_FILE, classes_to_json
@@ -47,7 +48,7 @@ class Executor(BaseBeamExecutor):
             self._make_beam_pipeline,
         )
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
-        examples.span = 0
+        examples.span = span_number(config.span or 0)
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, "tfrecords")
         rejects.count = summary.total_rejects

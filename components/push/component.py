@@ -25,6 +25,7 @@ class PushSpec(ComponentSpec):
         "model_base": ExecutionParameter(type=str),
         "endpoint": ExecutionParameter(type=str),
         "fingerprint": ExecutionParameter(type=str),
+        "span": ExecutionParameter(type=str),
     }
     INPUTS = {
         "model": ChannelParameter(type=Model),
@@ -60,6 +61,7 @@ class Push(BaseComponent):
         config: PushConfig,
         model_base: str,
         fingerprint: str,
+        span: str = "",
         endpoint: str | None = None,
         data_report: BaseChannel[Any] | None = None,
         evaluation_report: BaseChannel[Any] | None = None,
@@ -72,6 +74,7 @@ class Push(BaseComponent):
                 model_base=model_base,
                 endpoint=endpoint or "",
                 fingerprint=fingerprint,
+                span=span,
                 model=model,
                 evaluation=evaluation,
                 statistics=statistics,

@@ -47,6 +47,7 @@ class Executor(BaseExecutor):
         lineage = Lineage(
             run_id=(self._context and self._context.pipeline_run_id) or "",
             data_fingerprint=exec_properties["fingerprint"],
+            span=exec_properties.get("span", ""),
             baseline_version=_baseline_version(given["baseline"]),
             model_sha256=model_digest(model_dir),
             artifacts={name: lasting_uri(artifact) for name, artifact in given.items()},

@@ -39,6 +39,7 @@ class Lineage:
     Attributes:
         run_id: the pipeline run that pushes it.
         data_fingerprint: of the source that its examples were made from.
+        span: the span of that source; empty where it has none.
         baseline_version: the version that it was compared with; None for the first one.
         model_sha256: `serving.digest.model_digest` of what was pushed.
         artifacts: places of the run's artifacts, by what they hold.
@@ -49,6 +50,7 @@ class Lineage:
     baseline_version: int | None
     model_sha256: str
     artifacts: Mapping[str, str]
+    span: str = ""
 
 
 def provenance_files(

@@ -28,9 +28,10 @@ def command(
     examples shown; pixels without data are magenta, and the mask stands beside.
     """
     from components.ingest.look import look, look_at_tiles
+    from components.ingest.span_choice import choose_span
     from pipelines.config import load_config
 
-    config = load_config(config_path).ingest
+    config = choose_span(load_config(config_path).ingest)
     names = tuple(filter(None, bands.split(",")))
     if tiles:
         picture = look_at_tiles(config, scene_id, names)

@@ -24,10 +24,11 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
     No pixel of a raster is read. Pairs of tiles of different splits that share ground or touch
     are leaks: a model would be tested on ground that it was trained on.
     """
+    from components.ingest.span_choice import choose_span
     from components.ingest.survey import survey
     from pipelines.config import load_config
 
-    found = survey(load_config(config_path).ingest)
+    found = survey(choose_span(load_config(config_path).ingest))
     if as_json:
         click.echo(json.dumps(_facts(found), indent=1))
     else:

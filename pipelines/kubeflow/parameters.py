@@ -24,6 +24,13 @@ def run_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
     return (
         RunParameter("data_location", STRING, config.ingest.source.uri, "Where the source lies."),
         RunParameter(
+            "span",
+            STRING,
+            "" if config.ingest.span is None else str(config.ingest.span),
+            "The span to read, a number or a day, where the location has a pattern. Empty: the "
+            "newest when the run starts.",
+        ),
+        RunParameter(
             "data_fingerprint",
             STRING,
             "",
@@ -58,7 +65,13 @@ def with_parameters(config: PipelineConfig, values: Mapping[str, Any]) -> Pipeli
         source["query"]["source"] = values["data_location"]
     else:
         source["uri"] = values["data_location"]
+    tree["ingest"]["span"] = _span(str(values["span"]))
     tree["push"]["model_dir"] = values["push_destination"]
     tree["train"]["epochs"] = int(values["epochs"])
     tree["train"]["steps_per_epoch"] = int(values["steps_per_epoch"]) or None
     return parse_config(tree, base_dir="/", source="the run's parameters")
+
+
+def _span(name: str) -> int | str | None:
+    """As the configuration has it, where a number is no text."""
+    return int(name) if name.isdecimal() else name or None

@@ -18,7 +18,7 @@ from pipelines.config import PipelineConfig, parse_config
 from pipelines.kubeflow.entrypoint import guarded, leave, write_output
 from pipelines.kubeflow.mounts import require_mounts
 from pipelines.kubeflow.parameters import with_parameters
-from pipelines.resolve import RunInputs, resolve
+from pipelines.resolve import RunInputs, at_span, resolve
 
 NODE = "Prepare"
 CONFIG = "config"
@@ -34,6 +34,7 @@ PREPARED: Mapping[tuple[str, str], str] = {
     ("Push", "config"): "push_config",
     ("Push", "model_base"): "model_base",
     ("Push", "fingerprint"): "fingerprint",
+    ("Push", "span"): "span",
 }
 
 
@@ -53,6 +54,7 @@ def prepare(
     """
     changed = with_parameters(config, values)
     require_mounts(changed, mounted)
+    changed = at_span(changed)
     inputs = resolve(changed)
     wanted = values.get("data_fingerprint")
     if wanted and wanted != inputs.fingerprint:

@@ -64,6 +64,7 @@ def test_kubeflows_own_sdk_reads_it_with_its_parameters(text: str) -> None:
     assert set(inputs) == {
         "data_location",
         "data_fingerprint",
+        "span",
         "push_destination",
         "epochs",
         "steps_per_epoch",

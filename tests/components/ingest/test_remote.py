@@ -13,6 +13,8 @@ from components.ingest.config import FoldersSource, IngestConfig, ManifestSource
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.reject import Reason
+from components.ingest.span import find_span
+from components.ingest.span_choice import choose_span
 from components.raster.errors import DataError
 
 SPLITS = ("train", "eval", "test")
@@ -115,3 +117,14 @@ def test_what_ingest_writes_can_lie_in_a_store(tmp_path, scheme):
     assert [path.name for path in sorted(tmp_path.rglob("*")) if path.is_file()] == ["data"]
     with pytest.raises(FileNotFoundError, match="neither"):
         storage.publish(storage.join(partial, "a.gz"), storage.join(root, "nowhere"))
+
+
+def test_spans_in_a_store(folders, shelf):
+    for span in ("span-9", "span-10"):
+        (folders.parent / "spans" / span).mkdir(parents=True)
+        (folders.parent / "spans" / span / "a.csv").write_text("uri,label\n")
+    place = f"shelf://{folders.parent}/spans/span-{{SPAN}}"
+    found = choose_span(IngestConfig(source=FoldersSource(uri=place)))
+    assert found.source.uri == place.replace("{SPAN}", "10")
+    manifest = find_span(place + "/a.csv", 9)
+    assert manifest.number == 9

@@ -1,0 +1,30 @@
+"""The one span of a configured source that a run reads."""
+
+from components.ingest.config import IngestConfig
+from components.ingest.span import filled, find_span, has_pattern, name_of
+from components.raster.errors import ConfigError
+
+
+def choose_span(config: IngestConfig) -> IngestConfig:
+    """The configuration with the span's own paths in place of patterns, and its name in `span`.
+
+    Every place of the source follows, those of labels too. A source without a pattern stays as it
+    is. Call it once, where a run begins: what is newest may change.
+
+    Raises:
+        DataError: no such span is there.
+        ConfigError: a span is asked for and the source has no pattern.
+    """
+    place = config.source.uri
+    if not has_pattern(place):
+        if config.span is not None:
+            raise ConfigError(
+                f"ingest.span is {config.span}, but {place} has no pattern of spans: write "
+                "{SPAN} or {YYYY}-{MM}-{DD} where the span's name stands, or leave ingest.span out"
+            )
+        return config
+    span = find_span(place, config.span)
+    source = filled(config.source.model_dump(mode="json"), span)
+    return IngestConfig.model_validate(
+        {**config.model_dump(), "source": source, "span": name_of(place, span)}
+    )
