@@ -51,6 +51,12 @@ def decode_image(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     return _decode(tuple(column[0] for column in _inspect(encoded[tf.newaxis], spec)), spec)
 
 
+def decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """The pixels of one JPEG as they lie in the file: string [] to uint8 [h, w, 3]."""
+    # The accurate transform is what other decoders use, so that they agree to the bit.
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
 def fit_image(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     """Brings uint8 [h, w, 3] to the model's shape; an image that has it already stays bit-equal."""
     same = tf.reduce_all(tf.shape(image)[:2] == (spec.height_px, spec.width_px))
@@ -125,8 +131,7 @@ def _decode(inspected: tuple[tf.Tensor, ...], spec: ImageSpec) -> tf.Tensor:
             f"the limit on pixels times JPEG scans is {spec.max_scan_pixels}",
         )
         with tf.control_dependencies([_require_few(pixels, spec), work]):
-            # The accurate transform is what other decoders use, so that they agree to the bit.
-            return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+            return decode_jpeg(encoded)
 
     return orient(tf.cond(is_png, png, jpeg), orientation)
 

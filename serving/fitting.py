@@ -6,12 +6,15 @@ from components.raster.image import ImageSpec
 
 
 def resample(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    """Brings [h, w, C] to float32 [H, W, C] as `spec.fit` says; bilinear with antialiasing."""
+    """Brings [h, w, C] to float32 [H, W, C] as `spec.fit` says; bilinear with antialiasing.
+
+    A batch [N, h, w, C] becomes [N, H, W, C].
+    """
     target = (spec.height_px, spec.width_px)
     if spec.fit == "pad":
         return tf.image.resize_with_pad(image, *target, antialias=True)
     if spec.fit == "crop":
-        size = tf.cast(tf.shape(image)[:2], tf.float32)
+        size = tf.cast(tf.shape(image)[-3:-1], tf.float32)
         scaled = tf.maximum(
             tf.cast(tf.round(size * tf.reduce_max(target / size)), tf.int32), target
         )

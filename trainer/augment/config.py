@@ -1,0 +1,139 @@
+"""Which random views training shows, declared beside the layers that make them."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.raster.frozen import Frozen
+
+
+class Chance(Frozen):
+    """Something that happens to some images of a batch."""
+
+    probability: float = Field(default=0.5, gt=0, le=1, description="For each image on its own.")
+
+
+class Zoom(Chance):
+    """The whole image larger or smaller about its centre."""
+
+    least: float = Field(default=0.8, gt=0.1, le=10, description="Below 1: smaller, with a rim.")
+    most: float = Field(default=1.25, gt=0.1, le=10)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.least > self.most:
+            raise ValueError(f"least is {self.least:g}, which is above most, {self.most:g}")
+        return self
+
+
+class Crop(Chance):
+    """A part of the image, anywhere in it, enlarged to its size."""
+
+    least_area: float = Field(default=0.5, gt=0.01, lt=1, description="Share of the image.")
+
+
+class Shift(Chance):
+    """The image moved along both axes; what comes in from outside is unknown."""
+
+    most: float = Field(default=0.1, gt=0, lt=1, description="Share of height and width.")
+
+
+class Brightness(Chance):
+    """One factor for all pixels of a band group, between 1 - most and 1 + most."""
+
+    most: float = Field(default=0.2, gt=0, lt=1)
+
+
+class Contrast(Chance):
+    """Distance from the image's mean, by one factor for a band group."""
+
+    most: float = Field(default=0.2, gt=0, lt=1)
+
+
+class Colour(Chance):
+    """A factor for each band on its own, between 1 - most and 1 + most."""
+
+    most: float = Field(default=0.1, gt=0, lt=1)
+
+
+class Noise(Chance):
+    """Normal noise on each value."""
+
+    most: float = Field(
+        default=0.1, gt=0, le=1, description="Deviation, as a share of the image's own by band."
+    )
+
+
+class Cutout(Chance):
+    """A rectangle becomes unknown (DeVries and Taylor 2017)."""
+
+    most: float = Field(default=0.4, gt=0, le=1, description="Its sides, as a share of the image.")
+
+
+class Cloud(Chance):
+    """Bright, soft patches over a part of the image."""
+
+    cover: float = Field(default=0.5, gt=0, lt=1, description="Share of the image, at most.")
+    opacity: float = Field(default=0.9, gt=0, le=1, description="At the middle of a patch.")
+
+
+class MissingBand(Chance):
+    """One band becomes unknown, as when a sensor's channel fails."""
+
+    probability: float = Field(default=0.1, gt=0, le=1)
+
+
+class Mixup(Chance):
+    """A weighted mean of two images and of their targets (Zhang et al. 2018)."""
+
+    alpha: float = Field(default=0.2, gt=0, description="Weights come from Beta(alpha, alpha).")
+
+
+class Cutmix(Chance):
+    """A rectangle of another image; targets in shares of the area (Yun et al. 2019)."""
+
+    alpha: float = Field(default=1.0, gt=0, description="The area comes from Beta(alpha, alpha).")
+
+
+class Augment(Frozen):
+    """The random views, applied in the order of the fields; what is not named does not happen.
+
+    Pixels that become unknown are NaN in rasters and 0 in photographs; masks get their ignore
+    value there, and boxes are cut off at the edge or dropped.
+    """
+
+    flip: tuple[Literal["horizontal", "vertical"], ...] = Field(
+        default=("horizontal", "vertical"), description="Axes, each with even chances."
+    )
+    quarter_turns: bool = Field(default=True, description="Where images are square.")
+    zoom: Zoom | None = None
+    crop: Crop | None = None
+    shift: Shift | None = None
+    band_groups: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None = Field(
+        default=None,
+        description="Bands that brighten together; bands of no group are one more. None: all.",
+    )
+    brightness: Brightness | None = None
+    contrast: Contrast | None = None
+    colour: Colour | None = None
+    noise: Noise | None = None
+    cloud: Cloud | None = None
+    missing_band: MissingBand | None = None
+    cutout: Cutout | None = None
+    mixup: Mixup | None = None
+    cutmix: Cutmix | None = None
+    least_visible: float = Field(
+        default=0.3, ge=0, le=1, description="Boxes of which less remains in sight are dropped."
+    )
+
+    @property
+    def mixes(self) -> bool:
+        """Whether an image may come to have a share of another one's truth."""
+        return self.mixup is not None or self.cutmix is not None
+
+
+def chosen_views(augment: bool | Augment) -> Augment | None:
+    """What `augment` of a model's configuration stands for; True is flips and quarter turns."""
+    if isinstance(augment, Augment):
+        return augment
+    return Augment() if augment else None

@@ -1,0 +1,154 @@
+"""Views in which something cannot be seen: a rectangle, the ground below a cloud, a band."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.augment.batch import (
+    Batch,
+    BatchLayer,
+    areas,
+    chance,
+    count_of,
+    hide,
+    keep_boxes,
+    seeds,
+    sides_of,
+    uniform,
+    unknown,
+)
+from trainer.augment.config import Cloud, Cutout, MissingBand
+from trainer.augment.light import as_type, moments
+
+#: Cells and weights of the coarse fields from which a cloud is made: large lumps, small ones.
+_LUMPS = ((2, 1.0), (4, 0.5), (8, 0.25))
+#: A cloud over rasters is this many deviations brighter than the image; photographs turn white.
+_BRIGHTER = 3.0
+#: How far a cloud's rim reaches, in deviations of its field.
+_RIM = 1.0
+
+
+class RandomCutout(BatchLayer):
+    """A rectangle becomes unknown; boxes that lie below it for the most part are dropped."""
+
+    def __init__(
+        self, cutout: Cutout, ignore: int = 255, least_visible: float = 0.3, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cutout, self.ignore, self.least_visible = cutout, ignore, least_visible
+
+    def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
+        count, sides = count_of(batch), sides_of(batch)
+        for_some, for_size, for_place = seeds(seed, 3)
+        some = chance(for_some, count, self.cutout.probability)
+        size = uniform(for_size, (count, 2), 0.0, self.cutout.most)
+        size = tf.where(some[:, None], size, 0.0)
+        rectangle = rectangles(uniform(for_place, (count, 2)), size, sides)
+        changed = hide(batch, within(rectangle, sides), self.ignore)
+        if "boxes" in batch:
+            boxes, over = batch["boxes"], tf.cast(rectangle, tf.float32)[:, None]
+            common = tf.concat(
+                [
+                    tf.maximum(boxes[..., :2], over[..., :2]),
+                    tf.minimum(boxes[..., 2:], over[..., 2:]),
+                ],
+                axis=-1,
+            )
+            visible = areas(boxes) - areas(common) >= self.least_visible * areas(boxes)
+            changed = keep_boxes(changed, visible & (batch["classes"] >= 0))
+        return changed
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"cutout": self.cutout.model_dump(), "ignore": self.ignore}
+        return {**super().get_config(), **own, "least_visible": self.least_visible}
+
+
+class RandomCloud(BatchLayer):
+    """Soft bright patches; below the denser half of them a mask's truth is ignored."""
+
+    def __init__(self, cloud: Cloud, ignore: int = 255, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cloud, self.ignore = cloud, ignore
+
+    def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
+        images, count = batch["images"], count_of(batch)
+        for_some, for_cover, for_field = seeds(seed, 3)
+        some = chance(for_some, count, self.cloud.probability)
+        cover = uniform(for_cover, (count,), 0.01, self.cloud.cover)
+        # Of a field that is about normal, this much lies above the level.
+        level = -tf.math.ndtri(cover)
+        density = (_field(for_field, count, sides_of(batch)) - level[:, None, None]) / _RIM + 0.5
+        density = tf.clip_by_value(density, 0.0, 1.0) * self.cloud.opacity
+        density = tf.where(some[:, None, None], density, 0.0)
+        seen = tf.cast(images, tf.float32) * (1 - density[..., None])
+        changed: Batch = {
+            **batch,
+            "images": as_type(seen + density[..., None] * _cloud_value(images), images),
+        }
+        if "masks" in batch:
+            masks = batch["masks"]
+            hidden = tf.constant(self.ignore, masks.dtype)
+            changed["masks"] = tf.where(density > self.cloud.opacity / 2, hidden, masks)
+        return changed
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "cloud": self.cloud.model_dump(), "ignore": self.ignore}
+
+
+class RandomMissingBand(BatchLayer):
+    """One band of an image becomes unknown."""
+
+    def __init__(self, missing_band: MissingBand, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.missing_band = missing_band
+
+    def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
+        images, count = batch["images"], count_of(batch)
+        bands = images.shape[-1]
+        for_some, for_which = seeds(seed, 2)
+        some = chance(for_some, count, self.missing_band.probability)
+        which = tf.random.stateless_uniform((count,), for_which, 0, bands, tf.int32)
+        gone = tf.one_hot(tf.where(some, which, -1), bands, True, False)
+        return {**batch, "images": tf.where(gone[:, None, None], unknown(images), images)}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "missing_band": self.missing_band.model_dump()}
+
+
+def rectangles(place: tf.Tensor, size: tf.Tensor, sides: tuple[int, int]) -> tf.Tensor:
+    """int32 [N, 4]: top, left, bottom, right in pixels; wholly inside, and empty for a size of 0.
+
+    Args:
+        place: float32 [N, 2], from 0 (top, left) to 1.
+        size: float32 [N, 2], shares of height and width.
+    """
+    span = tf.cast(tf.round(size * tf.cast(sides, tf.float32)), tf.int32)
+    room = tf.cast(tf.constant(sides) - span + 1, tf.float32)
+    start = tf.minimum(tf.cast(place * room, tf.int32), sides - span)
+    return tf.concat([start, start + span], axis=1)
+
+
+def within(rectangle: tf.Tensor, sides: tuple[int, int]) -> tf.Tensor:
+    """bool [N, H, W]: the pixels of rectangles int32 [N, 4]."""
+    top, left, bottom, right = tf.unstack(rectangle[:, :, None], axis=1)
+    rows, cols = tf.range(sides[0]), tf.range(sides[1])
+    row, col = (rows >= top) & (rows < bottom), (cols >= left) & (cols < right)
+    return row[:, :, None] & col[:, None, :]
+
+
+def _field(seed: tf.Tensor, count: tf.Tensor, sides: tuple[int, int]) -> tf.Tensor:
+    """A lumpy field of mean 0 and deviation 1 over each image, float32 [N, H, W]."""
+    total = 0.0
+    for (cells, weight), own in zip(_LUMPS, seeds(seed, len(_LUMPS)), strict=True):
+        coarse = tf.random.stateless_normal((count, cells, cells, 1), own)
+        total += weight * tf.image.resize(coarse, sides, "bicubic")[..., 0]
+    mean, variance = tf.nn.moments(total, (1, 2), keepdims=True)
+    return (total - mean) * tf.math.rsqrt(variance + 1e-6)
+
+
+def _cloud_value(images: tf.Tensor) -> tf.Tensor:
+    """How bright a dense cloud is in each band, float32 [N, 1, 1, C]."""
+    if not images.dtype.is_floating:
+        return tf.constant(float(images.dtype.max))
+    mean, deviation = moments(images)
+    return (mean + _BRIGHTER * deviation)[:, None, None]

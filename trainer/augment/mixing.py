@@ -1,0 +1,84 @@
+"""Views that put two images of a batch together, and their truth with them."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.augment.batch import Batch, BatchLayer, chance, count_of, seeds, sides_of, uniform
+from trainer.augment.config import Cutmix, Mixup
+from trainer.augment.cover import rectangles, within
+from trainer.augment.light import as_type
+
+
+class RandomMixup(BatchLayer):
+    """A weighted mean of an image and another; known only where both are."""
+
+    def __init__(self, mixup: Mixup, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mixup = mixup
+
+    def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
+        images, count = batch["images"], count_of(batch)
+        for_some, for_share, for_partner = seeds(seed, 3)
+        some = chance(for_some, count, self.mixup.probability)
+        share = tf.where(some, _beta(for_share, count, self.mixup.alpha), 1.0)
+        partner = _partners(for_partner, count)
+        values = tf.cast(images, tf.float32)
+        other = tf.gather(values, partner)
+        weight = share[:, None, None, None]
+        # 0 times NaN is NaN: what is not mixed must not see its partner at all.
+        mixed = tf.where(weight < 1, weight * values + (1 - weight) * other, values)
+        return {**_mixed_targets(batch, share, partner), "images": as_type(mixed, images)}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "mixup": self.mixup.model_dump()}
+
+
+class RandomCutmix(BatchLayer):
+    """A rectangle of another image in place of one's own; masks follow pixel by pixel."""
+
+    def __init__(self, cutmix: Cutmix, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cutmix = cutmix
+
+    def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
+        count, sides = count_of(batch), sides_of(batch)
+        for_some, for_share, for_partner, for_place = seeds(seed, 4)
+        some = chance(for_some, count, self.cutmix.probability)
+        side = tf.sqrt(1 - _beta(for_share, count, self.cutmix.alpha))
+        size = tf.tile(tf.where(some, side, 0.0)[:, None], (1, 2))
+        rectangle = rectangles(uniform(for_place, (count, 2)), size, sides)
+        inside, partner = within(rectangle, sides), _partners(for_partner, count)
+        # Whole pixels: the share is that of the rectangle as it came to lie.
+        share = 1 - tf.reduce_mean(tf.cast(inside, tf.float32), (1, 2))
+        images = batch["images"]
+        changed = _mixed_targets(batch, share, partner)
+        changed["images"] = tf.where(inside[..., None], tf.gather(images, partner), images)
+        if "masks" in batch:
+            changed["masks"] = tf.where(inside, tf.gather(batch["masks"], partner), batch["masks"])
+        return changed
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "cutmix": self.cutmix.model_dump()}
+
+
+def _beta(seed: tf.Tensor, count: tf.Tensor, alpha: float) -> tf.Tensor:
+    """float32 [N] from Beta(alpha, alpha), as a ratio of gamma variates."""
+    one, other = (tf.random.stateless_gamma((count,), own, alpha) for own in seeds(seed, 2))
+    # Both can be 0 in float32 where alpha is small.
+    return tf.where(one + other > 0, tf.math.divide_no_nan(one, one + other), 0.5)
+
+
+def _partners(seed: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Another image for each, int32 [N]: all are moved on by one and the same distance."""
+    by = tf.random.stateless_uniform((), seed, 1, tf.maximum(count, 2), tf.int32)
+    return (tf.range(count) + by) % count
+
+
+def _mixed_targets(batch: Batch, share: tf.Tensor, partner: tf.Tensor) -> Batch:
+    changed: Batch = {**batch}
+    if "targets" in batch:
+        targets = batch["targets"]
+        weight = tf.reshape(share, tf.concat([[-1], tf.ones_like(tf.shape(targets)[1:])], 0))
+        changed["targets"] = weight * targets + (1 - weight) * tf.gather(targets, partner)
+    return changed

@@ -1,0 +1,1 @@
+"""What is done about classes that are rare: weights, sampling, and the loss."""
