@@ -1,1 +1,5 @@
-"""The same pipeline on Kubeflow Pipelines 2.x: compiled, lowered, and run in containers."""
+"""The same pipeline on Kubeflow Pipelines 2.x: compiled, lowered, submitted, run in containers."""
+
+from pipelines.kubeflow.session import Run, Session, connect
+
+__all__ = ["Run", "Session", "connect"]

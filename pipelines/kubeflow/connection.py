@@ -4,6 +4,7 @@ A secret is never text of a configuration or a flag: it comes from the environme
 """
 
 import ipaddress
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from components.raster.errors import ConfigError
 #: Where a pod finds the token that Kubeflow's documentation has projected into it.
 IN_CLUSTER_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"
 VARIABLES = "SKYMILL_KFP_"
+#: The ways to tell who asks.
+_WAYS = ("token", "token_file", "cookie", "cookie_file", "iap")
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,8 @@ def connection_from(environment: Mapping[str, str], **given: Any) -> Connection:
 
     Args:
         environment: a process's, read by its main.
-        given: `endpoint`, `namespace`, `metadata`, `ca_file`, `token_file`, `cookie_file` or
-            `plain_http`; None is not given.
+        given: `endpoint`, `namespace`, `metadata`, `ca_file`, `token`, `token_file`, `cookie`,
+            `cookie_file` or `plain_http`; None is not given.
 
     Raises:
         ConfigError: there is no endpoint, or more than one way to tell who asks.
@@ -117,8 +120,11 @@ def connection_from(environment: Mapping[str, str], **given: Any) -> Connection:
         "iap": "IAP_CLIENT_ID",
     }
     values = {key: environment.get(VARIABLES + name) or None for key, name in variables.items()}
-    values |= {key: value for key, value in given.items() if value is not None}
-    in_cluster = _exists(IN_CLUSTER_TOKEN)
+    given = {key: value for key, value in given.items() if value is not None}
+    if set(given) & set(_WAYS):
+        values |= dict.fromkeys(_WAYS)
+    values |= given
+    in_cluster = os.path.exists(IN_CLUSTER_TOKEN)
     endpoint = values["endpoint"] or _cluster_endpoint(in_cluster)
     if not endpoint:
         raise ConfigError(
@@ -194,7 +200,7 @@ def _login(credentials: Credentials) -> dict[str, Any]:
 def _credentials(
     values: Mapping[str, Any], environment: Mapping[str, str], in_cluster: bool
 ) -> Credentials:
-    ways = [key for key in ("token", "token_file", "cookie", "cookie_file", "iap") if values[key]]
+    ways = [key for key in _WAYS if values[key]]
     if len(ways) > 1:
         raise ConfigError(f"who asks is told in {len(ways)} ways ({', '.join(ways)}): choose one")
     way = ways[0] if ways else ""
@@ -217,12 +223,6 @@ def _credentials(
 
 def _cluster_endpoint(in_cluster: bool) -> str:
     return "http://ml-pipeline.kubeflow.svc.cluster.local:8888" if in_cluster else ""
-
-
-def _exists(path: str) -> bool:
-    import os
-
-    return os.path.exists(path)
 
 
 def _read(path: str, what: str) -> str:

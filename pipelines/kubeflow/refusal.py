@@ -129,6 +129,10 @@ def _message(body: Any) -> str:
 
 
 def _cause(error: Any) -> str:
+    """The innermost reason: the client wraps it several times over."""
     inner = getattr(error, "reason", None) or error
-    text = str(inner).rpartition(": ")[2] or str(inner)
-    return text.strip("()'\"")
+    if not isinstance(inner, BaseException):
+        return str(inner)
+    if len(inner.args) == 2 and isinstance(inner.args[1], BaseException):
+        inner = inner.args[1]
+    return str(inner).rpartition(": ")[2] or type(inner).__name__

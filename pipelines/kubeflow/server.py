@@ -12,10 +12,9 @@ from components.raster.errors import ConfigError
 from pipelines.kubeflow.connection import Connection, api_client
 from pipelines.kubeflow.refusal import Conflict, in_words, web_page
 from pipelines.kubeflow.run_state import RunState, run_state_of
-from pipelines.kubeflow.submission import Submission, Value
+from pipelines.kubeflow.schedules import Schedule, Scheduled, Schedules
+from pipelines.kubeflow.submission import SERVICE_ACCOUNT, Submission, Value
 
-#: The account of `k8s/pipeline`, which may do what a step needs and nothing else.
-SERVICE_ACCOUNT = "skymill-steps"
 #: Seconds to connect, and to answer.
 _TIMEOUT_S = (10, 60)
 _PAGE = 100
@@ -49,11 +48,14 @@ class KubeflowServer:
             package: what to run; it becomes a version of its pipeline, once for each content.
             parameters: those that differ from the package's defaults.
             run_name: how it is shown; default: the pipeline's name and the time.
-            key: what the run is for, such as the data's fingerprint; `find_run` finds it by that.
+            key: what the run is for, such as the data's fingerprint. A run that was submitted with
+                the same key is not started again: its id is returned.
             experiment: a name to group runs by; default: the pipeline's.
             service_account: of the steps' pods; empty leaves it to the cluster.
         """
         values = package.parameters(parameters or {})
+        if key and (found := self.find_run(key)):
+            return found
         body = {
             "display_name": run_name or f"{package.name} {_now():%Y-%m-%d %H:%M:%S}",
             "description": _marked(key) if key else None,
@@ -87,6 +89,10 @@ class KubeflowServer:
         """What has become of a run."""
         run = self.call("look at a run", self._client.runs.run_service_get_run, run_id=run_id)
         return run_state_of(run)
+
+    def schedule(self, package: Submission, schedule: Schedule, **given: Any) -> Scheduled:
+        """Makes a recurring run what is asked for; see `Schedules.put`."""
+        return Schedules(self).put(package, schedule, **given)
 
     def active_runs(self, recurring_run_id: str) -> list[RunState]:
         """The runs of a schedule that have not ended."""

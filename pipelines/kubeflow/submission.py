@@ -7,7 +7,7 @@ that a ready package is submitted from anywhere.
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from components.raster.errors import ConfigError
 
 Json = dict[str, Any]
 Value = str | int | float | bool
+
+#: The account of `k8s/pipeline`, which may do what a step needs and nothing else.
+SERVICE_ACCOUNT = "skymill-steps"
 
 _SCHEMA_VERSION = "2.1.0"
 _KINDS: Mapping[str, type] = {
@@ -116,7 +119,27 @@ def _check_spec(spec: Json, source: str) -> None:
         raise ConfigError(f"{source}: has no name or no root: it is no pipeline")
     for label, executor in spec.get("deploymentSpec", {}).get("executors", {}).items():
         if not {"container", "importer"} & set(executor):
-            raise ConfigError(f"{source}: {label}: Kubeflow runs containers, not {set(executor)}")
+            raise ConfigError(
+                f"{source}: {label}: Kubeflow runs containers only, not a {', '.join(executor)}"
+            )
+    for place in _outdated(spec):
+        raise ConfigError(
+            f"{source}: {place} is of an older schema, and no step of Kubeflow's reads it. Compile "
+            "it again with: skymill compile"
+        )
+
+
+def _outdated(tree: Any, path: str = "") -> Iterator[str]:
+    """Where the package has what the protobufs know and the backend does not honour."""
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            place = f"{path}.{name}".lstrip(".")
+            if name == "constantValue":
+                yield place
+            if name == "parameters" and isinstance(value, dict):
+                old = (key for key, one in value.items() if isinstance(one, dict) and "type" in one)
+                yield from (f"{place}.{key}.type" for key in old)
+            yield from _outdated(value, place)
 
 
 def _check_protobufs(spec: Json, platform: list[Json], source: str) -> None:

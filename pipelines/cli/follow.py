@@ -1,0 +1,56 @@
+"""`skymill follow`: waits for a run on Kubeflow Pipelines."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli.kubeflow_options import (
+    connection_options,
+    exit_code_of,
+    metadata_option,
+    print_end,
+    print_step,
+)
+from pipelines.cli.options import json_option
+
+if TYPE_CHECKING:
+    from pipelines.kubeflow.connection import Connection
+    from pipelines.kubeflow.server import KubeflowServer
+
+
+@click.command()
+@click.argument("run_id")
+@click.option("--timeout", "timeout_s", type=float, help="Seconds until it is given up.")
+@metadata_option
+@connection_options
+@json_option
+def command(connection: "Connection", run_id: str, timeout_s: float | None, as_json: bool) -> None:
+    """Wait for the run RUN_ID on Kubeflow Pipelines, and tell how it ended.
+
+    With the metadata store's address its metrics are shown as well. Exit code 3 says that a gate
+    blocked the run.
+    """
+    from pipelines.kubeflow.server import KubeflowServer
+
+    follow_and_tell(KubeflowServer(connection), run_id, timeout_s, as_json)
+
+
+def follow_and_tell(
+    server: "KubeflowServer", run_id: str, timeout_s: float | None, as_json: bool
+) -> None:
+    """Follows a run, prints its end, and leaves with its exit code."""
+    from pipelines.kubeflow.follow import follow
+    from pipelines.kubeflow.lineage import run_metrics
+
+    quiet = (lambda step, state: None) if as_json else print_step
+    state = follow(server, run_id, quiet, timeout_s=timeout_s)
+    address = server.connection.metadata
+    metrics = run_metrics(address, run_id) if address else None
+    if as_json:
+        click.echo(json.dumps({**state.to_dict(), "metrics": metrics}, indent=1))
+    else:
+        print_end(state, server.connection)
+        for name, value in (metrics or {}).items():
+            click.echo(f"  {name:<24} {value:.4g}")
+    click.get_current_context().exit(exit_code_of(state))

@@ -1,0 +1,154 @@
+"""Options of the commands that ask a server of Kubeflow Pipelines, and what they print of a run."""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli.options import DEFAULT_CONFIG
+
+if TYPE_CHECKING:
+    from pipelines.kubeflow.connection import Connection
+    from pipelines.kubeflow.run_state import RunState
+    from pipelines.kubeflow.submission import Submission
+
+Command = Callable[..., None]
+
+_CONNECTION = (
+    click.option("--endpoint", help="The server, http:// or https://; $SKYMILL_KFP_ENDPOINT."),
+    click.option(
+        "--namespace",
+        help="Whose runs, if the installation has several users; $SKYMILL_KFP_NAMESPACE.",
+    ),
+    click.option(
+        "--token-file",
+        type=click.Path(),
+        help="A bearer token, read before each request; $SKYMILL_KFP_TOKEN_FILE. The token itself: "
+        "$SKYMILL_KFP_TOKEN. Google's proxy: $SKYMILL_KFP_IAP_CLIENT_ID.",
+    ),
+    click.option(
+        "--cookie-file",
+        type=click.Path(),
+        help="A session with Dex, as name=value; $SKYMILL_KFP_COOKIE_FILE or $SKYMILL_KFP_COOKIE.",
+    ),
+    click.option("--ca-file", type=click.Path(), help="Certificates to trust; $SKYMILL_KFP_CA."),
+    click.option(
+        "--plain-http",
+        is_flag=True,
+        default=None,
+        help="Let a token travel over http all the same.",
+    ),
+)
+
+
+def connection_options(command: Command) -> Command:
+    """Adds the options and hands the command one argument `connection` in their place."""
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        from pipelines.kubeflow.connection import connection_from
+
+        names = ("endpoint", "namespace", "token_file", "cookie_file", "ca_file", "plain_http")
+        own = {name: given.pop(name) for name in names}
+        if "metadata" in given:
+            own["metadata"] = given.pop("metadata")
+        command(connection=connection_from(os.environ, **own), **given)
+
+    for option in reversed(_CONNECTION):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+metadata_option = click.option(
+    "--metadata",
+    help="HOST:PORT of the metadata store, for a run's metrics; $SKYMILL_KFP_METADATA.",
+)
+package_options = (
+    click.option(
+        "-c", "--config", "config_path", type=click.Path(), help="A configuration to compile."
+    ),
+    click.option(
+        "-p", "--package", "package_path", type=click.Path(), help="A package that was compiled."
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A parameter of the run; may be given several times.",
+    ),
+    click.option("--experiment", help="A name to group runs by; default: the pipeline's."),
+    click.option(
+        "--service-account",
+        default="skymill-steps",
+        show_default=True,
+        help="Of the steps' pods; empty leaves it to the cluster.",
+    ),
+)
+
+
+def with_package_options(command: Any) -> Any:
+    """Adds the options that name a package and its parameters."""
+    for option in reversed(package_options):
+        command = option(command)
+    return command
+
+
+def chosen_package(config_path: str | None, package_path: str | None) -> "Submission":
+    """The package that the options name; without any, that of the usual configuration."""
+    from pipelines.console import noise_to, quiet_frameworks
+    from pipelines.kubeflow.sources import submission_of
+    from pipelines.kubeflow.submission import read_submission
+
+    if config_path and package_path:
+        raise click.UsageError("give a configuration or a package, not both")
+    if package_path:
+        return read_submission(package_path)
+    quiet_frameworks()
+    with noise_to(os.devnull):
+        return submission_of(config_path or DEFAULT_CONFIG)
+
+
+def settings_of(settings: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=VALUE` of each."""
+    found: dict[str, str] = {}
+    for one in settings:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--set {one}: is not NAME=VALUE")
+        if name in found:
+            raise click.UsageError(f"--set {name}: stands there twice")
+        found[name] = value
+    return found
+
+
+def print_step(step: str, state: str) -> None:
+    """One line a step, as `skymill run` has it."""
+    words = {"SUCCEEDED": "done", "SKIPPED": "cached"}
+    click.echo(f"  {words.get(state, state.lower()):>9}  {step}")
+
+
+def print_end(state: "RunState", connection: "Connection") -> None:
+    """How a run ended, and where to look if it failed."""
+    click.echo(f"{state.name}: {state.state.lower()} (run {state.run_id})")
+    for one in state.failed:
+        click.echo(f"  failed: {one.step}" + (f": {one.reason}" if one.reason else ""))
+    if not state.succeeded:
+        namespace = connection.namespace or "kubeflow"
+        click.echo(
+            "What the steps said:\n"
+            f"  kubectl -n {namespace} logs --all-containers --prefix --tail=40 "
+            f"-l pipeline/runid={state.run_id}"
+        )
+
+
+def exit_code_of(state: "RunState") -> int:
+    """0, or 1 for a failed run, or 3 if a gate has stopped it."""
+    from pipelines.cli.main import EXIT_BLOCKED, EXIT_FAILED
+
+    if state.succeeded:
+        return 0
+    gate = bool(state.failed) and all(one.step.startswith("stop-on-") for one in state.failed)
+    return EXIT_BLOCKED if gate else EXIT_FAILED

@@ -1,0 +1,69 @@
+"""`skymill submit`: starts a run on Kubeflow Pipelines."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli.follow import follow_and_tell
+from pipelines.cli.kubeflow_options import (
+    chosen_package,
+    connection_options,
+    metadata_option,
+    settings_of,
+    with_package_options,
+)
+from pipelines.cli.options import json_option
+
+if TYPE_CHECKING:
+    from pipelines.kubeflow.connection import Connection
+
+
+@click.command()
+@with_package_options
+@click.option("--run-name", help="How the run is shown; default: the pipeline's name and the time.")
+@click.option("--key", help="What the run is for: with the same key no second run is started.")
+@click.option("--follow", "wait", is_flag=True, help="Wait for its end and tell how it was.")
+@click.option("--timeout", "timeout_s", type=float, help="Seconds until --follow gives up.")
+@metadata_option
+@connection_options
+@json_option
+def command(
+    connection: "Connection",
+    config_path: str | None,
+    package_path: str | None,
+    settings: tuple[str, ...],
+    experiment: str | None,
+    service_account: str,
+    run_name: str | None,
+    key: str | None,
+    wait: bool,
+    timeout_s: float | None,
+    as_json: bool,
+) -> None:
+    """Start a run on Kubeflow Pipelines 2.x.
+
+    The package becomes a version of its pipeline there, once for each content. A ready package is
+    submitted without TensorFlow; a configuration is compiled first. With --follow exit code 3 says
+    that a gate blocked the run.
+    """
+    from pipelines.kubeflow.server import KubeflowServer
+
+    package = chosen_package(config_path, package_path)
+    server = KubeflowServer(connection)
+    run_id = server.submit(
+        package,
+        settings_of(settings),
+        run_name=run_name,
+        key=key,
+        experiment=experiment,
+        service_account=service_account,
+    )
+    if wait:
+        if not as_json:
+            click.echo(f"{package.name}: run {run_id}")
+        follow_and_tell(server, run_id, timeout_s, as_json)
+    elif as_json:
+        click.echo(json.dumps({"run_id": run_id, "pipeline": package.name}))
+    else:
+        click.echo(f"{package.name}: run {run_id}\nFollow it with: skymill follow {run_id}")

@@ -1,0 +1,89 @@
+"""Cron expressions as Kubeflow's controller reads them: six fields, seconds first.
+
+Its library also takes five, and then reads the first as seconds all the same: what is every night
+at two in a crontab would run at two minutes past every hour. So five are refused here.
+Source of the syntax: github.com/robfig/cron, version 1.2.
+"""
+
+import re
+from dataclasses import dataclass
+
+from components.raster.errors import ConfigError
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_SHORT = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+    first: int
+    last: int
+    words: tuple[str, ...] = ()
+
+
+_FIELDS = (
+    _Field("second", 0, 59),
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of the month", 1, 31),
+    _Field("month", 1, 12, _MONTHS),
+    _Field("day of the week", 0, 6, _DAYS),
+)
+
+
+def checked_cron(expression: str) -> str:
+    """The expression with single spaces.
+
+    Raises:
+        ConfigError: it does not have six fields, or a field has a value that cannot be.
+    """
+    fields = expression.split()
+    text = " ".join(fields)
+    if text in _SHORT:
+        return text
+    if len(fields) == 5:
+        raise ConfigError(
+            f"the schedule {text!r} has five fields, and Kubeflow reads the seconds first: it "
+            f"would take {fields[0]!r} for the second and {fields[1]!r} for the minute. Put the "
+            f"second before it: '0 {text}'"
+        )
+    if len(fields) != len(_FIELDS):
+        raise ConfigError(
+            f"the schedule {text!r} has {len(fields)} fields and needs six: second, minute, hour, "
+            "day of the month, month, day of the week. Every night at two is '0 0 2 * * *'"
+        )
+    for field, value in zip(_FIELDS, fields, strict=True):
+        _check_field(field, value, text)
+    if fields[0] in ("*", "?"):
+        raise ConfigError(
+            f"the schedule {text!r} has {fields[0]!r} for the second: it would start a run every "
+            "second. Put 0 there"
+        )
+    return text
+
+
+def _check_field(field: _Field, value: str, text: str) -> None:
+    for part in value.split(","):
+        bounds, slash, step = part.partition("/")
+        if slash and not (step.isdigit() and int(step)):
+            raise _wrong(field, part, text, "the step after / is no positive number")
+        if bounds in ("*", "?"):
+            continue
+        ends = [_number(field, one, text) for one in bounds.split("-")]
+        if len(ends) > 2 or ends != sorted(ends):
+            raise _wrong(field, part, text, "the range runs backwards")
+
+
+def _number(field: _Field, text: str, schedule: str) -> int:
+    if text.lower() in field.words:
+        return field.words.index(text.lower()) + field.first
+    if not re.fullmatch(r"[0-9]+", text) or not field.first <= int(text) <= field.last:
+        names = f" or {'-'.join((field.words[0], field.words[-1]))}" if field.words else ""
+        raise _wrong(field, text, schedule, f"it goes from {field.first} to {field.last}{names}")
+    return int(text)
+
+
+def _wrong(field: _Field, value: str, schedule: str, why: str) -> ConfigError:
+    return ConfigError(f"the schedule {schedule!r} has {value!r} for the {field.name}: {why}")

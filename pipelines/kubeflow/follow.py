@@ -1,0 +1,67 @@
+"""Following a run until it ends."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from pipelines.kubeflow.refusal import KubeflowError
+from pipelines.kubeflow.run_state import RunState
+
+_POLL_S = 5.0
+#: How long a server may be away before following gives up; the run itself goes on.
+_PATIENCE_S = 300.0
+
+Changed = Callable[[str, str], None]
+
+
+class Server(Protocol):
+    """What following asks."""
+
+    def run_state(self, run_id: str) -> RunState:
+        """What has become of a run."""
+
+
+def follow(
+    server: Server,
+    run_id: str,
+    changed: Changed = lambda step, state: None,
+    *,
+    timeout_s: float | None = None,
+    poll_s: float = _POLL_S,
+    patience_s: float = _PATIENCE_S,
+) -> RunState:
+    """Asks again and again until the run has ended, and returns its last state.
+
+    Args:
+        server: who is asked.
+        run_id: the run.
+        changed: is told each step's new state, once.
+        timeout_s: give up after so long; None is never.
+        poll_s: the time between two questions.
+        patience_s: how long a server that cannot be reached is asked again.
+
+    Raises:
+        KubeflowError: the server refuses or stays away, or the time is over; the run goes on.
+    """
+    known: dict[str, str] = {}
+    began = answered = time.monotonic()
+    while True:
+        try:
+            state = server.run_state(run_id)
+            answered = time.monotonic()
+        except KubeflowError as error:
+            if not error.transient or time.monotonic() - answered > patience_s:
+                raise
+        else:
+            for step, now in state.steps.items():
+                if known.get(step) != now:
+                    changed(step, now)
+            known = state.steps
+            if state.ended:
+                return state
+        if timeout_s is not None and time.monotonic() - began > timeout_s:
+            raise KubeflowError(
+                f"the run {run_id} has not ended after {timeout_s:.0f} s; it goes on",
+                transient=True,
+            )
+        time.sleep(poll_s)

@@ -1,0 +1,86 @@
+"""What a run has measured, from Kubeflow's metadata store.
+
+The API server tells the state of steps and nothing of what they made: metrics are properties of
+artifacts in ML Metadata, which the cluster offers over gRPC (`metadata-grpc-service`, port 8080).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from components.raster.errors import ConfigError
+from pipelines.kubeflow.refusal import KubeflowError
+
+#: The backend's types of a run and of metrics.
+_RUN, _METRICS = "system.PipelineRun", "system.Metrics"
+#: What the backend adds to the metadata of an artifact.
+_INTERNAL = ("display_name", "store_session_info")
+_TIMEOUT_S = 30.0
+
+
+def run_metrics(address: str, run_id: str) -> dict[str, float]:
+    """The metrics of a run, those of several steps together.
+
+    Args:
+        address: `host:port` of the metadata store.
+        run_id: the run.
+
+    Raises:
+        ConfigError: there is no address.
+        KubeflowError: the store cannot be reached, or knows no such run.
+    """
+    from ml_metadata import errors
+
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        raise ConfigError(
+            f"the metadata store's address is {address!r}: metrics need HOST:PORT, for instance "
+            "127.0.0.1:8080 behind\n"
+            "  kubectl -n kubeflow port-forward service/metadata-grpc-service 8080:8080"
+        )
+    try:
+        store = _store(host, int(port))
+        context = store.get_context_by_type_and_name(_RUN, run_id)
+        if context is None:
+            raise KubeflowError(f"{address}: the metadata store knows no run {run_id}")
+        found: dict[str, float] = {}
+        for artifact in _outputs(store, context.id):
+            if artifact.type == _METRICS:
+                found |= _numbers(artifact)
+        return found
+    except errors.StatusError as error:
+        raise KubeflowError(
+            f"cannot read metrics: the metadata store at {address} answered: {error}",
+            transient=isinstance(error, errors.UnavailableError),
+        ) from error
+
+
+def _store(host: str, port: int) -> Any:
+    from ml_metadata import MetadataStore
+    from ml_metadata.proto import metadata_store_pb2
+
+    return MetadataStore(
+        metadata_store_pb2.MetadataStoreClientConfig(
+            host=host, port=port, client_timeout_sec=_TIMEOUT_S
+        )
+    )
+
+
+def _outputs(store: Any, context_id: int) -> Iterator[Any]:
+    """The artifacts that the run's steps gave out, those from the cache too."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    executions = [one.id for one in store.get_executions_by_context(context_id)]
+    events = store.get_events_by_execution_ids(executions) if executions else []
+    given_out = {
+        event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT
+    }
+    yield from store.get_artifacts_by_id(sorted(given_out)) if given_out else []
+
+
+def _numbers(artifact: Any) -> dict[str, float]:
+    values = {
+        name: value.double_value if value.HasField("double_value") else value.int_value
+        for name, value in artifact.custom_properties.items()
+        if name not in _INTERNAL and value.WhichOneof("value") in ("double_value", "int_value")
+    }
+    return {name: float(value) for name, value in sorted(values.items())}

@@ -1,0 +1,291 @@
+"""Recurring runs: one at a time, none made up for, each on the data of its own day."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from components.raster.errors import ConfigError
+from pipelines.kubeflow.cron import checked_cron
+from pipelines.kubeflow.refusal import KubeflowError, NotFound
+from pipelines.kubeflow.submission import SERVICE_ACCOUNT, Submission, Value
+
+if TYPE_CHECKING:
+    from pipelines.kubeflow.server import KubeflowServer
+
+_FINGERPRINT = "data_fingerprint"
+_LEAST_INTERVAL_S = 60
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a package runs.
+
+    A run that has not ended when the next is due delays it, and of several that were missed
+    only the last is made up for: those two are not for choice.
+
+    Attributes:
+        name: of the recurring run; a server has one of a name.
+        cron: six fields, seconds first, in the time zone of the cluster's controller (UTC, unless
+            it was set otherwise).
+        interval_s: instead of `cron`, the seconds from one run to the next.
+        parameters: those that differ from the package's defaults.
+        service_account: of the steps' pods; empty leaves it to the cluster.
+
+    Raises:
+        ConfigError: there is no time or more than one, or the data's fingerprint is frozen.
+    """
+
+    name: str
+    cron: str | None = None
+    interval_s: int | None = None
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    service_account: str = SERVICE_ACCOUNT
+
+    def __post_init__(self) -> None:
+        if (self.cron is None) == (self.interval_s is None):
+            raise ConfigError("a schedule has a cron expression or an interval: give one of them")
+        if self.cron is not None:
+            object.__setattr__(self, "cron", checked_cron(self.cron))
+        elif (self.interval_s or 0) < _LEAST_INTERVAL_S:
+            raise ConfigError(
+                f"an interval of {self.interval_s} s: {_LEAST_INTERVAL_S} s are the least"
+            )
+        _refuse_frozen(self.parameters.get(_FINGERPRINT), "--set")
+
+    def trigger(self) -> dict[str, Any]:
+        """The trigger as the API takes it."""
+        if self.cron is not None:
+            return {"cron_schedule": {"cron": self.cron}}
+        return {"periodic_schedule": {"interval_second": str(self.interval_s)}}
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A recurring run that a server has.
+
+    Attributes:
+        when: its cron expression, or `every N s`.
+        version_id: the pipeline's version that runs.
+        change: what a call has done about it: created, replaced, enabled, unchanged; else empty.
+    """
+
+    recurring_run_id: str
+    name: str
+    when: str
+    enabled: bool
+    version_id: str
+    parameters: dict[str, Any]
+    service_account: str
+    max_concurrency: int
+    no_catchup: bool
+    change: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+class Schedules:
+    """The recurring runs of a server."""
+
+    def __init__(self, server: "KubeflowServer") -> None:
+        self._server = server
+        self._api = server.client.recurring_runs
+
+    def put(
+        self, package: Submission, schedule: Schedule, *, experiment: str | None = None
+    ) -> Scheduled:
+        """Makes the schedule what is asked for; the same call again changes nothing.
+
+        Kubeflow cannot change a recurring run, so another one takes its place. The old one is
+        switched off before the new one is made, so that never two of them start runs.
+
+        Raises:
+            ConfigError: a parameter cannot be, or the package has a frozen fingerprint.
+            KubeflowError: the server refuses, or a run of the old one has not ended: Kubeflow
+                would end it together with its schedule.
+        """
+        wanted = self._body(package, schedule, experiment)
+        old = self._named(schedule.name)
+        if len(old) == 1 and _is_same(old[0], wanted):
+            return self._kept(old[0])
+        for one in old:
+            self._set_mode(one, enabled=False)
+        try:
+            self._refuse_while_running(old, "replace")
+            made = self._server.call(
+                f"schedule {schedule.name}",
+                self._api.recurring_run_service_create_recurring_run,
+                recurring_run=wanted,
+            )
+        except KubeflowError:
+            for one in old:
+                self._set_mode(one, enabled=_is_enabled(one))
+            raise
+        for one in old:
+            self._remove(one)
+        return _scheduled(made, "replaced" if old else "created")
+
+    def listed(self) -> list[Scheduled]:
+        """All recurring runs, by name."""
+        return sorted((_scheduled(one) for one in self._all()), key=lambda one: one.name)
+
+    def set_enabled(self, name: str, enabled: bool) -> Scheduled:
+        """Switches a schedule on or off; a run that is going on goes on."""
+        one = self._one(name)
+        self._set_mode(one, enabled=enabled)
+        return _scheduled(self._get(one), "enabled" if enabled else "disabled")
+
+    def delete(self, name: str) -> Scheduled:
+        """Deletes a schedule.
+
+        Raises:
+            KubeflowError: a run of it has not ended: Kubeflow would end it as well.
+        """
+        one = self._one(name)
+        self._refuse_while_running([one], "delete")
+        self._remove(one)
+        return _scheduled(one, "deleted")
+
+    def _body(
+        self, package: Submission, schedule: Schedule, experiment: str | None
+    ) -> dict[str, Any]:
+        _refuse_frozen(_default(package, _FINGERPRINT), package.source)
+        values = package.parameters(schedule.parameters)
+        body = {
+            "display_name": schedule.name,
+            "experiment_id": self._server.experiment(experiment or package.name),
+            "pipeline_version_reference": self._server.version(package),
+            "runtime_config": {"parameters": values},
+            "trigger": schedule.trigger(),
+            "mode": "ENABLE",
+            "max_concurrency": "1",
+            "no_catchup": True,
+        }
+        if schedule.service_account:
+            body["service_account"] = schedule.service_account
+        return body
+
+    def _kept(self, one: Any) -> Scheduled:
+        if _is_enabled(one):
+            return _scheduled(one, "unchanged")
+        self._set_mode(one, enabled=True)
+        return _scheduled(self._get(one), "enabled")
+
+    def _refuse_while_running(self, schedules: list[Any], verb: str) -> None:
+        for one in schedules:
+            for run in self._server.active_runs(one.recurring_run_id):
+                raise KubeflowError(
+                    f"cannot {verb} the schedule {one.display_name}: its run {run.run_id} "
+                    f"({run.state.lower()}) has not ended, and Kubeflow would end it together with "
+                    "its schedule. Wait for it, or terminate it in Kubeflow's pages",
+                    transient=True,
+                )
+
+    def _set_mode(self, one: Any, *, enabled: bool) -> None:
+        api = self._api
+        change = (
+            api.recurring_run_service_enable_recurring_run
+            if enabled
+            else api.recurring_run_service_disable_recurring_run
+        )
+        verb = "switch on" if enabled else "switch off"
+        what = f"{verb} the schedule {one.display_name}"
+        self._server.call(what, change, recurring_run_id=one.recurring_run_id)
+
+    def _remove(self, one: Any) -> None:
+        self._server.call(
+            f"delete the schedule {one.display_name}",
+            self._api.recurring_run_service_delete_recurring_run,
+            recurring_run_id=one.recurring_run_id,
+        )
+
+    def _get(self, one: Any) -> Any:
+        return self._server.call(
+            "look at a schedule",
+            self._api.recurring_run_service_get_recurring_run,
+            recurring_run_id=one.recurring_run_id,
+        )
+
+    def _one(self, name: str) -> Any:
+        found = self._named(name)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise KubeflowError(
+                f"there are {len(found)} schedules named {name}: delete all but one in Kubeflow's "
+                "pages"
+            )
+        known = ", ".join(one.name for one in self.listed()) or "none at all"
+        raise NotFound(f"there is no schedule named {name}; there is: {known}")
+
+    def _named(self, name: str) -> list[Any]:
+        from pipelines.kubeflow.server import predicate
+
+        return list(self._all(filter=predicate("display_name", name, "EQUALS")))
+
+    def _all(self, **given: str) -> Any:
+        return self._server.listed(
+            "list schedules",
+            self._api.recurring_run_service_list_recurring_runs,
+            "recurring_runs",
+            **self._server.scope(),
+            **given,
+        )
+
+
+def _refuse_frozen(value: Any, where: str) -> None:
+    if value:
+        raise ConfigError(
+            f"{where}: {_FINGERPRINT} is {value!r}. In a schedule it would hold every run to the "
+            "data of one day: each later run would stop. Leave it empty; Prepare takes the "
+            "fingerprint when a run starts"
+        )
+
+
+def _default(package: Submission, name: str) -> Any:
+    known = package.spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    return known.get(name, {}).get("defaultValue")
+
+
+def _is_enabled(one: Any) -> bool:
+    return bool(one.status == "ENABLED" or (one.status is None and one.mode == "ENABLE"))
+
+
+def _is_same(one: Any, wanted: Mapping[str, Any]) -> bool:
+    """Whether a recurring run is what is asked for, apart from being switched on."""
+    has = _scheduled(one)
+    account = wanted.get("service_account")
+    return (
+        has.when == _when(wanted["trigger"])
+        and has.version_id == wanted["pipeline_version_reference"]["pipeline_version_id"]
+        and has.parameters == wanted["runtime_config"]["parameters"]
+        and (account is None or has.service_account == account)
+        and has.max_concurrency == int(wanted["max_concurrency"])
+        and has.no_catchup == wanted["no_catchup"]
+        and one.experiment_id == wanted["experiment_id"]
+    )
+
+
+def _when(trigger: Mapping[str, Any]) -> str:
+    if cron := trigger.get("cron_schedule"):
+        return str(cron["cron"])
+    periodic = trigger.get("periodic_schedule") or {}
+    return f"every {periodic.get('interval_second')} s"
+
+
+def _scheduled(one: Any, change: str = "") -> Scheduled:
+    version = one.pipeline_version_reference
+    config = one.runtime_config
+    return Scheduled(
+        recurring_run_id=str(one.recurring_run_id),
+        name=one.display_name or "",
+        when=_when(one.trigger.to_dict()) if one.trigger else "",
+        enabled=_is_enabled(one),
+        version_id=(version.pipeline_version_id or "") if version else "",
+        parameters=dict(config.parameters or {}) if config else {},
+        service_account=one.service_account or "",
+        max_concurrency=int(one.max_concurrency or 0),
+        no_catchup=bool(one.no_catchup),
+        change=change,
+    )

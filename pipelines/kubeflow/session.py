@@ -1,0 +1,81 @@
+"""Three lines for a notebook: connect, start, follow."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipelines.kubeflow.connection import connection_from
+from pipelines.kubeflow.follow import Changed, follow
+from pipelines.kubeflow.run_state import RunState
+from pipelines.kubeflow.submission import Submission, Value
+
+if TYPE_CHECKING:
+    from pipelines.config import PipelineConfig
+    from pipelines.kubeflow.server import KubeflowServer
+
+
+class Run:
+    """A run that was started.
+
+    Attributes:
+        run_id: the server's id of it.
+    """
+
+    def __init__(self, server: "KubeflowServer", run_id: str) -> None:
+        self._server = server
+        self.run_id = run_id
+
+    def __repr__(self) -> str:
+        return f"Run({self.run_id!r})"
+
+    def state(self) -> RunState:
+        """What has become of it so far."""
+        return self._server.run_state(self.run_id)
+
+    def follow(self, changed: Changed | None = None, **given: Any) -> RunState:
+        """Waits for its end; steps are printed unless `changed` is given. See `follow.follow`."""
+        return follow(self._server, self.run_id, changed or _print_step, **given)
+
+    def metrics(self) -> dict[str, float]:
+        """What it has measured, from the metadata store of the connection."""
+        from pipelines.kubeflow.lineage import run_metrics
+
+        return run_metrics(self._server.connection.metadata, self.run_id)
+
+
+class Session:
+    """A server and what notebooks do there.
+
+    Attributes:
+        server: the server, for everything else.
+    """
+
+    def __init__(self, server: "KubeflowServer") -> None:
+        self.server = server
+
+    def submit(
+        self,
+        source: "str | PipelineConfig | Submission",
+        parameters: Mapping[str, Value] | None = None,
+        **given: Any,
+    ) -> Run:
+        """Starts a run of a configuration or a package; see `KubeflowServer.submit`."""
+        from pipelines.kubeflow.sources import submission_of
+
+        return Run(self.server, self.server.submit(submission_of(source), parameters, **given))
+
+
+def connect(endpoint: str | None = None, **given: Any) -> Session:
+    """A session with the server at an address, or with the one that the environment names.
+
+    Args:
+        endpoint: http:// or https://.
+        given: as for `connection_from`.
+    """
+    from pipelines.kubeflow.server import KubeflowServer
+
+    return Session(KubeflowServer(connection_from(os.environ, endpoint=endpoint, **given)))
+
+
+def _print_step(step: str, state: str) -> None:
+    print(f"{state.lower():>10} {step}", flush=True)

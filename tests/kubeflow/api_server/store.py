@@ -1,0 +1,296 @@
+"""The API server's own things, and its controller of schedules."""
+
+import datetime
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+from tests.kubeflow.api_server import models
+from tests.kubeflow.api_server.cron import Cron
+from tests.kubeflow.api_server.refusals import Refusal, exists, invalid, not_found
+from tests.kubeflow.api_server.template import check_parameters, check_runnable, read_template
+
+Json = dict[str, Any]
+
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+
+
+class Store:
+    """Pipelines, versions, experiments, runs and recurring runs, in memory.
+
+    Attributes:
+        multi_user: whether everything belongs to a namespace.
+        old: whether it is a server that knows no fields newer than 2.5.
+        clock: the time in seconds since 1970; tests put their own.
+        execute: is told the run, the package and all parameters of each run that is made.
+    """
+
+    def __init__(
+        self,
+        *,
+        multi_user: bool = False,
+        old: bool = False,
+        clock: Callable[[], float] = time.time,
+        execute: Callable[[Json, str, Json], None] | None = None,
+    ) -> None:
+        self.multi_user, self.old, self.clock, self.execute = multi_user, old, clock, execute
+        self.pipelines: dict[str, Json] = {}
+        self.versions: dict[str, Json] = {}
+        self.texts: dict[str, str] = {}
+        self.experiments: dict[str, Json] = {}
+        self.runs: dict[str, Json] = {}
+        self.recurring: dict[str, Json] = {}
+        self._last: dict[str, float] = {}
+        self._order = itertools.count()
+        self._lock = threading.RLock()
+
+    def create_experiment(self, body: Json) -> Json:
+        name, namespace = body.get("display_name", ""), self._namespace(body)
+        if not name:
+            raise invalid("Experiment must have a non-empty name")
+        if any(
+            (one["display_name"], one["namespace"]) == (name, namespace)
+            for one in self.experiments.values()
+        ):
+            raise exists(f"The name {name} already exists. Please specify a new name")
+        return self._put(
+            self.experiments, "experiment_id", {"display_name": name, "namespace": namespace}
+        )
+
+    def create_pipeline(self, body: Json) -> Json:
+        name = body.get("name") or body.get("display_name", "")
+        if not name:
+            raise invalid("pipeline's name cannot be empty")
+        if any(one["name"] == name for one in self.pipelines.values()):
+            raise exists(f"The pipeline name {name} exists. Please specify a new name")
+        made = {"name": name, "display_name": name, "namespace": self._namespace(body)}
+        return self._put(self.pipelines, "pipeline_id", made)
+
+    def upload_version(self, pipeline_id: str, name: str, text: str) -> Json:
+        """Uploads answer with less: the outermost reason, or only that it failed."""
+        if pipeline_id not in self.pipelines:
+            raise Refusal(3, "Failed to create a pipeline version")
+        try:
+            read_template(text, old=self.old)
+        except Refusal as error:
+            said = error.message.removeprefix("InvalidInputError: ")
+            raise Refusal(3, said.removesuffix(": pipeline spec is invalid")) from error
+        if any(
+            (one["pipeline_id"], one["name"]) == (pipeline_id, name)
+            for one in self.versions.values()
+        ):
+            raise Refusal(6, "Failed to create a pipeline version")
+        made = {"pipeline_id": pipeline_id, "name": name, "display_name": name}
+        version = self._put(self.versions, "pipeline_version_id", made)
+        self.texts[version["pipeline_version_id"]] = text
+        return version
+
+    def create_run(self, body: Json) -> Json:
+        try:
+            return self._create_run(body)
+        except Refusal as error:
+            raise error.within("Failed to create a new run") from error
+
+    def _create_run(self, body: Json) -> Json:
+        if not body.get("display_name"):
+            raise invalid("The run name is empty. Please specify a valid name")
+        self._check_experiment(body)
+        text = self._text(body, "Failed to create a run due to error fetching manifest")
+        spec, platform = read_template(text, old=self.old)
+        parameters = (body.get("runtime_config") or {}).get("parameters") or {}
+        check_parameters(spec, parameters)
+        check_runnable(spec, platform, old=self.old)
+        known = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        values = {name: one.get("defaultValue") for name, one in known.items()} | parameters
+        run = self._put(
+            self.runs,
+            "run_id",
+            {
+                **body,
+                "state": "PENDING",
+                "storage_state": "AVAILABLE",
+                "scheduled_at": self._now(),
+                "finished_at": "1970-01-01T00:00:00Z",
+                "service_account": body.get("service_account") or "pipeline-runner",
+            },
+        )
+        if self.execute:
+            self.execute(run, text, values)
+        return run
+
+    def create_recurring(self, body: Json) -> Json:
+        if not body.get("display_name"):
+            raise invalid("Recurring run's name cannot be empty")
+        most = int(body.get("max_concurrency") or 0)
+        if not 1 <= most <= 10:
+            raise invalid(
+                "Max concurrency of a recurring run must be at least 1 and at most 10. Received "
+                f"{most}"
+            )
+        trigger = body.get("trigger") or {}
+        if cron := trigger.get("cron_schedule"):
+            Cron.parse(cron.get("cron", ""))
+        elif int((trigger.get("periodic_schedule") or {}).get("interval_second") or 0) < 1:
+            raise invalid(
+                "Found invalid period schedule interval. Set at interval to least 1 second"
+            )
+        if body.get("mode") not in ("ENABLE", "DISABLE"):
+            raise invalid("Recurring run's mode is invalid")
+        self._check_experiment(body)
+        text = self._text(
+            body, "Failed to create a recurring run with an invalid pipeline spec manifest"
+        )
+        spec, platform = read_template(text, old=self.old)
+        check_parameters(spec, (body.get("runtime_config") or {}).get("parameters") or {})
+        check_runnable(spec, platform, old=self.old)
+        status = "ENABLED" if body["mode"] == "ENABLE" else "DISABLED"
+        account = body.get("service_account") or "pipeline-runner"
+        made = {**body, "status": status, "service_account": account}
+        made["updated_at"] = self._now()
+        return self._put(self.recurring, "recurring_run_id", made)
+
+    def set_mode(self, recurring_run_id: str, mode: str) -> Json:
+        one = self.get(self.recurring, recurring_run_id, "Job")
+        one.update(mode=mode, status=f"{mode}D", updated_at=self._now())
+        return {}
+
+    def delete_recurring(self, recurring_run_id: str) -> Json:
+        """The workflows of a schedule belong to it, so those that run end with it."""
+        self.get(self.recurring, recurring_run_id, "Job")
+        del self.recurring[recurring_run_id]
+        for run in self.active(recurring_run_id):
+            run["state"] = "CANCELED"
+        return {}
+
+    def get(self, where: dict[str, Json], key: str, noun: str) -> Json:
+        if key not in where:
+            raise not_found(f"{noun} {key} not found")
+        return where[key]
+
+    def active(self, recurring_run_id: str) -> list[Json]:
+        """The runs of a schedule that have not ended."""
+        return [
+            run
+            for run in self.runs.values()
+            if run.get("recurring_run_id") == recurring_run_id and run["state"] not in ENDED
+        ]
+
+    def set_state(self, run_id: str, state: str, steps: dict[str, str] | None = None) -> None:
+        """What the agent of the cluster reports of a run."""
+        run = self.runs[run_id]
+        run["state"] = state
+        if steps is not None:
+            nodes = {"root": state, "root-driver": "SUCCEEDED"} | steps
+            run["run_details"] = {
+                "task_details": [
+                    models.response(
+                        "V2beta1PipelineTaskDetail",
+                        run_id=run_id,
+                        task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, run_id + name)),
+                        display_name=name,
+                        state=now,
+                    )
+                    for name, now in nodes.items()
+                ]
+            }
+        if state in ENDED:
+            run["finished_at"] = self._now()
+
+    def tick(self) -> list[Json]:
+        """One round of the controller of schedules at the clock's time; the runs that it made."""
+        return [run for key in list(self.recurring) if (run := self._due(key))]
+
+    def _due(self, key: str) -> Json | None:
+        one, now = self.recurring[key], self.clock()
+        last = self._last.get(key, _seconds(one["created_at"]))
+        when = _next(one["trigger"], last, now, bool(one.get("no_catchup")))
+        busy = len(self.active(key)) >= int(one["max_concurrency"])
+        if one["status"] != "ENABLED" or busy or when > now:
+            return None
+        self._last[key] = when
+        kept = ("experiment_id", "runtime_config", "service_account", "pipeline_spec")
+        body = {name: one[name] for name in kept if one.get(name)}
+        reference = one.get("pipeline_version_reference")
+        return self._create_run(
+            {
+                **body,
+                **({"pipeline_version_reference": reference} if reference else {}),
+                "recurring_run_id": key,
+                "display_name": f"{one['display_name']}-{int(when)}",
+            }
+        )
+
+    def _text(self, body: Json, wrong: str) -> str:
+        """The package of a run: a version, the newest one of a pipeline, or one in the request."""
+        reference = body.get("pipeline_version_reference") or {}
+        version = reference.get("pipeline_version_id", "")
+        try:
+            if version:
+                if version not in self.versions:
+                    raise not_found(f"PipelineVersion {version} not found")
+                belongs = self.versions[version]["pipeline_id"]
+                if reference.get("pipeline_id", belongs) != belongs:
+                    raise invalid(f"Pipeline version {version} belongs to pipeline {belongs}")
+                return self.texts[version]
+            if pipeline := reference.get("pipeline_id"):
+                own = [v for v in self.versions.values() if v["pipeline_id"] == pipeline]
+                if not own:
+                    raise not_found(f"PipelineVersion for pipeline {pipeline} not found")
+                return self.texts[own[-1]["pipeline_version_id"]]
+            tree = body.get("pipeline_spec")
+            if not tree:
+                raise invalid("Failed to fetch a template with an empty pipeline spec manifest")
+            documents = [tree]
+            if "pipeline_spec" in tree:
+                documents = [tree["pipeline_spec"], tree.get("platform_spec") or {}]
+            text = yaml.safe_dump_all(documents)
+            read_template(text, old=self.old)
+            return text
+        except Refusal as error:
+            inner = "Failed to fetch a template with an invalid pipeline spec manifest"
+            raise error.within(inner).as_internal(wrong) from error
+
+    def _check_experiment(self, body: Json) -> None:
+        experiment = body.get("experiment_id")
+        if experiment and experiment not in self.experiments:
+            raise not_found(f"Experiment {experiment} not found")
+        if self.multi_user and not experiment:
+            raise invalid("Experiment id can not be empty in multi-user mode")
+
+    def _namespace(self, body: Json) -> str:
+        namespace = str(body.get("namespace") or "")
+        if self.multi_user and not namespace:
+            raise invalid("Resource cannot have an empty namespace in multi-user mode")
+        return namespace if self.multi_user else ""
+
+    def _put(self, where: dict[str, Json], key: str, body: Json) -> Json:
+        with self._lock:
+            made = {**body, key: str(uuid.uuid4()), "created_at": self._now(next(self._order))}
+            where[made[key]] = made
+            return made
+
+    def _now(self, order: int = 0) -> str:
+        moment = datetime.datetime.fromtimestamp(self.clock(), datetime.UTC)
+        return moment.replace(microsecond=order % 1_000_000).isoformat()
+
+
+def _seconds(text: str) -> float:
+    return float(int(datetime.datetime.fromisoformat(text).timestamp()))
+
+
+def _next(trigger: Json, last: float, now: float, no_catchup: bool) -> float:
+    """When a schedule is due next, as the controller of schedules decides it."""
+    if cron := trigger.get("cron_schedule"):
+        schedule = Cron.parse(cron["cron"])
+        when = schedule.next(last)
+        while no_catchup and (following := schedule.next(when)) <= now:
+            when = following
+        return when
+    interval = int(trigger["periodic_schedule"]["interval_second"])
+    when = last + interval
+    return now if no_catchup and now >= when + interval else when
