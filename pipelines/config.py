@@ -4,14 +4,15 @@ import difflib
 import json
 import os
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from components.baseline.config import BaselineConfig
 from components.data_check.config import DataCheckConfig
 from components.evaluation.config import EvaluationConfig
+from components.evaluation.tasks.registry import family_of
 from components.infra_check.config import InfraCheckConfig
 from components.ingest.config import IngestConfig
 from components.push.config import PushConfig
@@ -43,6 +44,17 @@ class PipelineConfig(Frozen):
     push: PushConfig
     beam: BeamConfig = BeamConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
+
+    @model_validator(mode="after")
+    def _metrics_fit_the_task(self) -> Self:
+        task = self.ingest.task
+        wrong = self.evaluation.wrong_metrics(task)
+        if wrong:
+            raise ValueError(
+                f"evaluation.thresholds speaks of {', '.join(wrong)}, and the truth that ingest "
+                f"reads is of the task {task}: use {family_of(task).vocabulary()}"
+            )
+        return self
 
     @property
     def model_base(self) -> str:
@@ -101,6 +113,8 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _explain(finding: Any) -> str:
+    if not finding["loc"] and finding["type"] == "value_error":
+        return f"{finding['ctx']['error']}."  # of several parts at once: it names them itself
     key = ".".join(str(part) for part in finding["loc"]) or "(the whole file)"
     if finding["type"] == "extra_forbidden":
         return f"{key}: unknown key.{_nearest(finding['loc'])}"

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.evaluation.result import METRICS_FILE, Evaluation
+from components.evaluation.tasks.registry import family_of
 from components.gate.report import REPORT_FILE, GateReport
 from pipelines.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
 
@@ -124,22 +125,29 @@ def _images_table(summary: Summary) -> Table:
 
 
 def _metrics_table(evaluation: Evaluation) -> Table:
-    """Overall and by slice; the baseline's accuracy beside the candidate's."""
-    columns = ("examples", "accuracy", "95 %", "served", "macro F1", "log loss")
+    """Overall and by slice; the baseline's headline metric beside the candidate's."""
+    family = family_of(evaluation.task)
+    title = family.headline.replace("_", " ")
+    columns = ("examples", title, "95 %", "served", *family.columns)
     table = _table(f"metrics on {evaluation.split}", *columns)
     for item in evaluation.slices:
-        low, high = item.accuracy_interval
-        served = "" if item.baseline is None else _number(item.baseline.get("accuracy"))
+        served = "" if item.baseline is None else _number(item.baseline.get(family.headline))
         table.add_row(
             item.name,
             str(item.examples),
-            _number(item.candidate.get("accuracy")),
-            f"{low:.2f} to {high:.2f}",
+            _number(item.candidate.get(family.headline)),
+            _interval(item.interval),
             served,
-            _number(item.candidate.get("macro_f1")),
-            _number(item.candidate.get("log_loss")),
+            *(_number(item.candidate.get(metric)) for metric in family.columns.values()),
         )
     return table
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    if bounds is None:
+        return "-"
+    digits = 2 if max(map(abs, bounds)) < 10 else 1
+    return " to ".join(f"{bound:.{digits}f}" for bound in bounds)
 
 
 def _number(value: float | None) -> str:

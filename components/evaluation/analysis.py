@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -10,6 +11,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.utils.shared import Shared
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.evaluation.asking import BASELINE, CANDIDATE, Asked, ask
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.extracts import (
     LoadedModels,
@@ -19,14 +21,13 @@ from components.evaluation.extracts import (
     load,
     read_batches,
 )
-from components.evaluation.metrics import CONFUSION, ClassificationScores
-from components.evaluation.result import UNKNOWN_CLASS, Evaluation, SliceMetrics
-from components.evaluation.scores import EXAMPLE_COUNT, class_metric
+from components.evaluation.metrics import CONFUSION, TaskScores
+from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import SliceKey
-from serving.names import EXAMPLES_SIGNATURE, PROBABILITIES_OUTPUT
-
-CANDIDATE = "candidate"
-BASELINE = "baseline"
+from components.evaluation.tasks.measures import EXAMPLE_COUNT, class_metric
+from components.evaluation.tasks.registry import family_of
+from components.raster.task import SINGLE_LABEL, Task
+from serving.names import EXAMPLES_SIGNATURE
 
 
 def evaluate(
@@ -48,8 +49,9 @@ def evaluate(
         make_pipeline: a Beam pipeline to run on.
         baseline_version: only recorded.
 
-    Without an example nothing is written and the result has no slice. Raises DataError for a
-    model without the served signature.
+    Without an example, or with a candidate that cannot be loaded and asked, nothing is written and
+    the result has no slice. A baseline that cannot, or that answers another task, is left out.
+    What was wrong is in the result's `failures`.
     """
     paths = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline else {})
     first = _first_example(files)
@@ -57,46 +59,62 @@ def evaluate(
         return Evaluation(config.split, (), None, baseline_version, ())
     shared = Shared()
     loaded: LoadedModels = shared.acquire(lambda: load(tuple(paths.values())))
-    models = [
-        Model(name, path, loaded.by_path[path].classes(first)) for name, path in paths.items()
-    ]
-    reading = Reading(_space(models), config.slice_features, dict(config.bins), config.batch_size)
-    eval_config = to_eval_config(config, models, len(reading.space))
+    asked = ask(paths, loaded, first, config.score_threshold)
+    found = Evaluation(
+        split=config.split,
+        classes=(),
+        baseline_classes=None,
+        baseline_version=baseline_version,
+        slices=(),
+        task=asked.task,
+        baseline_task=asked.baseline_task,
+        failures=asked.failures,
+    )
+    if CANDIDATE in asked.failures:
+        return found
+    reading = Reading(
+        asked.frames, config.slice_features, dict(config.bins), config.batch_size, asked.task
+    )
+    eval_config = to_eval_config(config, asked.models, len(asked.space), asked.task)
     with make_pipeline() as pipeline:
         extracts = (
             pipeline
             | "Files" >> beam.Create(list(files))
-            | "Predict" >> beam.ParDo(PredictFn(models, reading, shared))
+            | "Predict" >> beam.ParDo(PredictFn(asked.models, reading, shared))
         )
         _ = extracts | "Analyse" >> tfma.ExtractEvaluateAndWriteResults(
             eval_config=eval_config,
             extractors=[tfma.extractors.SliceKeyExtractor(eval_config=eval_config)],
             writers=_writers(eval_config, paths, files, output_dir),
         )
-    return _load(config, models, reading.space, output_dir, baseline_version)
+    return _load(found, asked, output_dir)
 
 
 def to_eval_config(
-    config: EvaluationConfig, models: Sequence[Model], class_count: int
+    config: EvaluationConfig,
+    models: Sequence[Model],
+    class_count: int,
+    task: Task = SINGLE_LABEL,
 ) -> config_pb2.EvalConfig:
     """TFMA's form of what is measured: the models, the metrics and the slices.
 
     Thresholds stay out of it: TFMA passes a change threshold that has no baseline.
     """
+    family = family_of(task)
     specs = [
         config_pb2.ModelSpec(
             name=model.name,
             signature_name=EXAMPLES_SIGNATURE,
-            prediction_key=PROBABILITIES_OUTPUT,
-            label_key="label/text",
+            prediction_key=family.outputs[0],
+            label_key=family.truth[0],
             is_baseline=model.name == BASELINE,
         )
         for model in models
     ]
     scores = config_pb2.MetricConfig(
-        class_name=ClassificationScores.__name__,
-        module=ClassificationScores.__module__,
-        config=json.dumps({"class_count": class_count}),
+        class_name=TaskScores.__name__,
+        module=TaskScores.__module__,
+        config=json.dumps({"class_count": class_count, "task": task}),
     )
     return config_pb2.EvalConfig(
         model_specs=specs,
@@ -142,43 +160,36 @@ def _first_example(files: Sequence[str]) -> bytes | None:
     return None
 
 
-def _space(models: Sequence[Model]) -> tuple[str, ...]:
-    """Every class of every model, the candidate's first, then one for all other labels."""
-    names = dict.fromkeys(name for model in models for name in model.classes)
-    return (*names, UNKNOWN_CLASS)
-
-
-def _load(
-    config: EvaluationConfig,
-    models: Sequence[Model],
-    space: Sequence[str],
-    output_dir: str,
-    baseline_version: int | None,
-) -> Evaluation:
+def _load(found: Evaluation, asked: Asked, output_dir: str) -> Evaluation:
     """TFMA's files as plain values."""
     by_model = {
         model.name: {
             _key(key): values[""]
             for key, values in tfma.load_eval_result(
-                output_dir, model_name=model.name if len(models) > 1 else None
+                output_dir, model_name=model.name if len(asked.models) > 1 else None
             ).slicing_metrics
         }
-        for model in models
+        for model in asked.models
     }
     before = by_model.get(BASELINE)
     slices = [
-        SliceMetrics(key, _flat(values, space), _flat(before[key], space) if before else None)
+        SliceMetrics(
+            key,
+            _flat(values, asked.space),
+            _flat(before[key], asked.space) if before else None,
+            asked.task,
+        )
         for key, values in by_model[CANDIDATE].items()
     ]
-    classes = {model.name: model.classes for model in models}
-    return Evaluation(
-        split=config.split,
+    classes = {model.name: model.classes for model in asked.models}
+    confusion = _confusion(by_model[CANDIDATE][()], len(asked.space))
+    return replace(
+        found,
         classes=classes[CANDIDATE],
         baseline_classes=classes.get(BASELINE),
-        baseline_version=baseline_version,
         slices=tuple(sorted(slices, key=lambda item: (len(item.key), item.key))),
-        confusion_classes=tuple(space),
-        confusion=_confusion(by_model[CANDIDATE][()], len(space)),
+        confusion_classes=asked.space if confusion else (),
+        confusion=confusion,
     )
 
 
@@ -205,7 +216,12 @@ def _flat(values: Mapping[str, Mapping[str, Any]], space: Sequence[str]) -> dict
 def _confusion(
     values: Mapping[str, Mapping[str, Any]], class_count: int
 ) -> tuple[tuple[int, ...], ...]:
-    """TFMA's confusion matrix as counts [true][predicted]; no prediction counts as unknown."""
+    """TFMA's confusion matrix as counts [true][predicted]; no prediction counts as unknown.
+
+    Empty where the task has none.
+    """
+    if CONFUSION not in values[""]:
+        return ()
     counts = [[0] * class_count for _ in range(class_count)]
     stored = values[""][CONFUSION]["multiClassConfusionMatrixAtThresholds"]["matrices"][0]
     for entry in stored.get("entries", ()):

@@ -6,13 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
 
-from components.evaluation.scores import CLASS_METRICS, EXAMPLE_COUNT, OVERALL_METRICS
 from components.evaluation.slices import OVERALL, parse_selector
+from components.evaluation.tasks.registry import FAMILIES, family_of, tasks_with
 from components.raster.frozen import Frozen
+from components.raster.task import Task
 
 #: What `allow` may name; the text behind the colon says which one.
 _ALLOWANCES = {
     "missing_baseline": r"",
+    "unusable_baseline": r"",
+    "task_changed": r"",
     "classes_changed": r"",
     "unknown_labels": r"",
     "missing_slice": r":.+",
@@ -36,9 +39,9 @@ class Change(Frozen):
 class Threshold(Frozen):
     """One demand on one metric.
 
-    `metric` is one of accuracy, balanced_accuracy, macro_precision, macro_recall, macro_f1,
-    log_loss, brier_score, calibration_error and example_count, or a class's own precision,
-    recall or f1, written `recall/Forest`, or `recall/*` for that of every class.
+    `metric` is one that the task has: of one class an image accuracy, macro_f1, log_loss and so on
+    (see `docs/gates.md` for those of each task), or a class's own, written `recall/Forest`, or
+    `recall/*` for that of every class.
 
     `slice` is `overall`, one slice (`region=north`) or every value of a feature (`region`);
     crossed features are joined by commas. Slices, and classes, with fewer than `min_examples`
@@ -55,11 +58,10 @@ class Threshold(Frozen):
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
-        kind, slash, name = metric.partition("/")
-        if (kind in CLASS_METRICS and name) if slash else metric in METRICS:
+        if tasks_with(metric):
             return metric
-        per_class = ", ".join(f"{kind}/<class>" for kind in CLASS_METRICS)
-        raise ValueError(f"unknown metric {metric!r}: use {', '.join(METRICS)}, {per_class}")
+        known = "; ".join(f"for {task}: {it.vocabulary()}" for task, it in FAMILIES.items())
+        raise ValueError(f"unknown metric {metric!r}: use {known}")
 
     @field_validator("slice")
     @classmethod
@@ -75,8 +77,15 @@ class Threshold(Frozen):
             _require_bounds(self.at_least, self.at_most)
         return self
 
+    @property
+    def kind(self) -> str:
+        """The metric without the class."""
+        return self.metric.partition("/")[0]
 
-METRICS = (*OVERALL_METRICS, EXAMPLE_COUNT)
+    @property
+    def class_name(self) -> str | None:
+        """The class whose metric is meant, `*` for every one; None for a metric of all."""
+        return self.metric.partition("/")[2] or None
 
 
 def _require_bounds(at_least: float | None, at_most: float | None) -> None:
@@ -101,9 +110,9 @@ class EvaluationConfig(Frozen):
     any feature of the examples (`label/text`), or a list of them to cross. Numeric features may
     be cut into intervals by `bins` (feature: ascending edges).
 
-    `allow` names what is let through: `missing_baseline`, `classes_changed`, `unknown_labels`,
-    `missing_slice:region=north`, `nan:log_loss` or `nan:log_loss@region=north`. Whatever is not
-    named there blocks.
+    `allow` names what is let through: `missing_baseline`, `unusable_baseline`, `task_changed`,
+    `classes_changed`, `unknown_labels`, `missing_slice:region=north`, `nan:log_loss` or
+    `nan:log_loss@region=north`. Whatever is not named there blocks.
     """
 
     split: str = Field(default="test", min_length=1)
@@ -112,6 +121,9 @@ class EvaluationConfig(Frozen):
     thresholds: tuple[Threshold, ...] = ()
     allow: tuple[str, ...] = ()
     batch_size: int = Field(default=32, ge=1, le=4096)
+    score_threshold: float = Field(
+        default=0.5, ge=0, le=1, description="of detections, for precision, recall and F1"
+    )
 
     @field_validator("slices")
     @classmethod
@@ -138,8 +150,9 @@ class EvaluationConfig(Frozen):
             kind, colon, rest = entry.partition(":")
             if not re.fullmatch(_ALLOWANCES.get(kind, r"(?!)"), colon + rest):
                 raise ValueError(
-                    f"{entry!r} cannot be allowed: name missing_baseline, classes_changed, "
-                    "unknown_labels, missing_slice:<slice>, nan:<metric> or nan:<metric>@<slice>"
+                    f"{entry!r} cannot be allowed: name missing_baseline, unusable_baseline, "
+                    "task_changed, classes_changed, unknown_labels, missing_slice:<slice>, "
+                    "nan:<metric> or nan:<metric>@<slice>"
                 )
         return allow
 
@@ -161,3 +174,9 @@ class EvaluationConfig(Frozen):
     def slice_features(self) -> tuple[str, ...]:
         """Every feature by which something is sliced, once."""
         return tuple(dict.fromkeys(name for features in self.slices for name in features))
+
+    def wrong_metrics(self, task: Task) -> tuple[str, ...]:
+        """The thresholds' metrics that a task does not have, each once."""
+        family = family_of(task)
+        metrics = (threshold.metric for threshold in self.thresholds)
+        return tuple(dict.fromkeys(name for name in metrics if not family.measures(name)))

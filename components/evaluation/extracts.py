@@ -1,7 +1,8 @@
 """Test examples with the models' answers, in the form from which TFMA computes metrics.
 
 Examples are read, and the models called, in batches of a fixed size: the memory that an
-evaluation needs is that of one batch of images. The images go no further than this step.
+evaluation needs is that of one batch of images. Neither images nor rasters of classes go further
+than this step: of each example only what it adds to the tally.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +15,15 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.utils.shared import Shared
 
-from components.evaluation.model import ServedModel, align
+from components.evaluation.model import ServedModel
 from components.evaluation.slices import feature_of, slice_values
-from components.raster.example import LABEL_TEXT
+from components.evaluation.tasks.bootstrap import seed_of
+from components.evaluation.tasks.family import Answer, Frame, Observation
+from components.evaluation.tasks.registry import family_of
+from components.raster.image import ImageSpec
+from components.raster.task import SINGLE_LABEL, Task
+
+_ANY_IMAGE = ImageSpec()
 
 
 @dataclass(frozen=True)
@@ -26,28 +33,40 @@ class Model:
     name: str
     path: str
     classes: tuple[str, ...]
+    image: ImageSpec = _ANY_IMAGE
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How examples become extracts; `space` holds every class, the unknown one last."""
+    """How examples become extracts; `frames` says by model where truth and answers meet."""
 
-    space: tuple[str, ...]
+    frames: Mapping[str, Frame]
     slice_features: tuple[str, ...]
     bins: Mapping[str, tuple[float, ...]]
     batch_size: int
+    task: Task = SINGLE_LABEL
 
 
 @dataclass(frozen=True)
 class LoadedModels:
-    """The models by path. One object so that a process can hold them once (see `Shared`)."""
+    """The models by path, and why others could not be loaded.
+
+    One object so that a process can hold them once (see `Shared`).
+    """
 
     by_path: Mapping[str, ServedModel]
+    failures: Mapping[str, str]
 
 
 def load(paths: Sequence[str]) -> LoadedModels:
     """Load each SavedModel once."""
-    return LoadedModels({path: ServedModel(path) for path in paths})
+    models, failures = {}, {}
+    for path in paths:
+        try:
+            models[path] = ServedModel(path)
+        except Exception as error:  # a broken model is a finding, whatever breaks in TensorFlow
+            failures[path] = f"{type(error).__name__}: {error}"
+    return LoadedModels(models, failures)
 
 
 @beam.typehints.with_input_types(str)
@@ -69,15 +88,14 @@ class PredictFn(beam.DoFn):
         assert self._loaded is not None
         for batch in read_batches(path, self._reading.batch_size):
             answers = {
-                model.name: align(
-                    self._loaded.by_path[model.path].probabilities(batch),
-                    model.classes,
-                    self._reading.space,
-                )
+                model.name: self._loaded.by_path[model.path].answers(batch)
                 for model in self._models
             }
             for index, serialized in enumerate(batch):
-                rows = {name: rows[index] for name, rows in answers.items()}
+                rows = {
+                    name: {output: values[index] for output, values in outputs.items()}
+                    for name, outputs in answers.items()
+                }
                 yield extract(serialized, rows, self._reading)
 
 
@@ -88,20 +106,20 @@ def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
         yield list(batch.numpy())
 
 
-def extract(
-    serialized: bytes, answers: Mapping[str, np.ndarray], reading: Reading
-) -> dict[str, Any]:
-    """One example as TFMA's extract: label, predictions by model and slice features, no image."""
-    features = _features(serialized, (LABEL_TEXT, *map(feature_of, reading.slice_features)))
-    (text,) = features.get(LABEL_TEXT) or (b"",)
-    unknown = len(reading.space) - 1
-    name = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-    label = reading.space.index(name) if name in reading.space else unknown
+def extract(serialized: bytes, answers: Mapping[str, Answer], reading: Reading) -> dict[str, Any]:
+    """One example as TFMA's extract: what it adds to each model's tally, and slice features."""
+    family = family_of(reading.task)
+    features = _features(serialized, (*family.truth, *map(feature_of, reading.slice_features)))
+    seed = seed_of(serialized)
+    observed: dict[str, Observation] = {
+        name: family.observe(features, answer, reading.frames[name], seed)
+        for name, answer in answers.items()
+    }
     values = slice_values(features, reading.slice_features, reading.bins)
     return {
         tfma.INPUT_KEY: b"",
-        tfma.LABELS_KEY: _by_model(dict.fromkeys(answers, np.array([label]))),
-        tfma.PREDICTIONS_KEY: _by_model(dict(answers)),
+        tfma.LABELS_KEY: _by_model({name: labels for name, (labels, _) in observed.items()}),
+        tfma.PREDICTIONS_KEY: _by_model({name: found for name, (_, found) in observed.items()}),
         tfma.FEATURES_KEY: {
             feature: np.array([value.encode() for value in found], dtype=object)
             for feature, found in values.items()

@@ -1,24 +1,33 @@
-"""A served model as the evaluation sees it: serialized examples in, named probabilities out."""
+"""A served model as the evaluation sees it: serialized examples in, arrays by name out."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.evaluation.tasks.registry import family_of
 from components.raster.errors import DataError
-from serving.names import CLASSES_OUTPUT, EXAMPLES_SIGNATURE, PROBABILITIES_OUTPUT
+from components.raster.image import ImageSpec
+from components.raster.task import SINGLE_LABEL
+from serving.contract import CONTRACT_PATH, read_contract
+from serving.names import CLASSES_OUTPUT, EXAMPLES_SIGNATURE
 
 
 class ServedModel:
     """A SavedModel called through its `serving_examples` signature.
 
-    Of its outputs only `probabilities` [N, K] and `classes` [N, K] are read; every row of
-    `classes` names the same K classes.
+    Of its outputs only those are read that its task is measured by, and `classes` [N, K], of which
+    every row names the same K classes. A model without a contract answers one class an image.
     """
 
     def __init__(self, path: str) -> None:
         """Load the SavedModel in the folder `path`; raises DataError without the signature."""
+        contract = read_contract(Path(path)) if (Path(path) / CONTRACT_PATH).is_file() else None
+        self.task = contract.task if contract else SINGLE_LABEL
+        self.image = contract.image if contract else ImageSpec()
         self._path = path
         self._loaded = tf.saved_model.load(path)  # the signature lives only as long as this
         if EXAMPLES_SIGNATURE not in self._loaded.signatures:
@@ -27,35 +36,21 @@ class ServedModel:
                 f"{sorted(self._loaded.signatures)}): export it with the trainer's export"
             )
         self._call = self._loaded.signatures[EXAMPLES_SIGNATURE]
+        family = family_of(self.task)
+        self._outputs = (*family.outputs, *([CLASSES_OUTPUT] if family.named else []))
 
     def classes(self, serialized: bytes) -> tuple[str, ...]:
-        """The names of the K classes, asked with one example."""
-        names = self._outputs([serialized])[CLASSES_OUTPUT].numpy()[0]
+        """The names of the K classes, asked with one example; none of a model of numbers."""
+        names = self.answers([serialized]).get(CLASSES_OUTPUT, np.zeros((1, 0)))[0]
         return tuple(name.decode("utf-8") for name in names)
 
-    def probabilities(self, serialized: Sequence[bytes]) -> npt.NDArray[np.float32]:
-        """Probabilities [N, K] of N serialized tf.Examples."""
-        result: npt.NDArray[np.float32] = self._outputs(serialized)[PROBABILITIES_OUTPUT].numpy()
-        return result
-
-    def _outputs(self, serialized: Sequence[bytes]) -> dict[str, tf.Tensor]:
+    def answers(self, serialized: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
+        """The outputs for N serialized tf.Examples, each with N rows."""
         outputs: dict[str, tf.Tensor] = self._call(examples=tf.constant(list(serialized)))
-        missing = {PROBABILITIES_OUTPUT, CLASSES_OUTPUT} - set(outputs)
+        missing = set(self._outputs) - set(outputs)
         if missing:
             raise DataError(
                 f"{self._path}: {EXAMPLES_SIGNATURE} answers {sorted(outputs)}, "
                 f"without {sorted(missing)}: export it with the trainer's export"
             )
-        return outputs
-
-
-def align(
-    probabilities: npt.NDArray[np.float32], classes: Sequence[str], space: Sequence[str]
-) -> npt.NDArray[np.float32]:
-    """Probabilities [N, K] over `classes` as [N, S] over `space`, which contains them all.
-
-    A class that the model does not know gets probability 0.
-    """
-    aligned = np.zeros((len(probabilities), len(space)), np.float32)
-    aligned[:, [space.index(name) for name in classes]] = probabilities
-    return aligned
+        return {name: outputs[name].numpy() for name in self._outputs}

@@ -3,12 +3,14 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from components.evaluation.scores import EXAMPLE_COUNT, SUPPORT, class_metric, wilson_interval
 from components.evaluation.slices import SliceKey, slice_name
+from components.evaluation.tasks.measures import EXAMPLE_COUNT, SUPPORT, class_metric
+from components.evaluation.tasks.registry import family_of
 from components.gate.report import JSON
 from components.raster.errors import DataError
+from components.raster.task import SINGLE_LABEL, Task
 
 METRICS_FILE = "metrics.json"
 
@@ -23,6 +25,7 @@ class SliceMetrics:
     key: SliceKey
     candidate: Mapping[str, float]
     baseline: Mapping[str, float] | None = None
+    task: Task = SINGLE_LABEL
 
     @property
     def name(self) -> str:
@@ -37,12 +40,16 @@ class SliceMetrics:
         return int(self.candidate.get(class_metric(SUPPORT, class_name), 0))
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the candidate's headline metric, where there is a sound one."""
+        return family_of(self.task).interval(self.candidate)
+
+    @property
     def accuracy_interval(self) -> tuple[float, float]:
         """The 95 % Wilson interval of the candidate's accuracy."""
-        accuracy = self.candidate.get("accuracy", math.nan)
-        known = not math.isnan(accuracy)
-        n = self.examples if known else 0
-        return wilson_interval(accuracy * n if known else 0.0, n)
+        found = family_of(SINGLE_LABEL).interval(self.candidate)
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,8 @@ class Evaluation:
 
     `classes` and `baseline_classes` are those that the models name; `confusion` counts the
     candidate's predictions over all examples, true class and predicted class by index into
-    `confusion_classes`.
+    `confusion_classes`; pixels where the task is segmentation. `failures` says by model (candidate,
+    baseline) why it could not be asked.
     """
 
     split: str
@@ -61,6 +69,9 @@ class Evaluation:
     slices: tuple[SliceMetrics, ...]
     confusion_classes: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+    task: Task = SINGLE_LABEL
+    baseline_task: Task | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def overall(self) -> SliceMetrics | None:
@@ -74,6 +85,9 @@ class Evaluation:
     def _document(self) -> dict[str, JSON]:
         return {
             "split": self.split,
+            "task": self.task,
+            "baseline_task": self.baseline_task,
+            "failures": dict(self.failures),
             "classes": list(self.classes),
             "baseline_version": self.baseline_version,
             "baseline_classes": None
@@ -92,25 +106,31 @@ class Evaluation:
         try:
             document = json.loads(text)
             baseline_classes = document["baseline_classes"]
+            task = document.get("task", SINGLE_LABEL)
             return cls(
                 split=document["split"],
                 classes=tuple(document["classes"]),
                 baseline_classes=None if baseline_classes is None else tuple(baseline_classes),
                 baseline_version=document["baseline_version"],
-                slices=tuple(_slice_from(item) for item in document["slices"]),
+                slices=tuple(_slice_from(item, task) for item in document["slices"]),
                 confusion_classes=tuple(document["confusion"]["classes"]),
                 confusion=tuple(tuple(row) for row in document["confusion"]["counts"]),
+                task=task,
+                baseline_task=document.get("baseline_task"),
+                failures=document.get("failures", {}),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"not a metrics file ({error!r}): {text[:120]!r}") from error
 
 
 def _slice_document(item: SliceMetrics) -> dict[str, JSON]:
+    interval: JSON = None if item.interval is None else list(item.interval)
+    headline = family_of(item.task).headline
     return {
         "slice": item.name,
         "features": dict(item.key),
         "examples": item.examples,
-        "accuracy_interval": list(item.accuracy_interval),
+        f"{headline}_interval": interval,
         "candidate": _finite(item.candidate),
         "baseline": None if item.baseline is None else _finite(item.baseline),
     }
@@ -120,7 +140,7 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, JSON]:
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
-def _slice_from(document: Mapping[str, JSON]) -> SliceMetrics:
+def _slice_from(document: Mapping[str, JSON], task: Task) -> SliceMetrics:
     features, candidate, baseline = (
         document[name] for name in ("features", "candidate", "baseline")
     )
@@ -129,6 +149,7 @@ def _slice_from(document: Mapping[str, JSON]) -> SliceMetrics:
         key=tuple((name, str(value)) for name, value in features.items()),
         candidate=_with_nan(candidate),
         baseline=None if baseline is None else _with_nan(baseline),
+        task=task,
     )
 
 

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 
 from components.evaluation.config import Change, EvaluationConfig, Threshold
 from components.evaluation.result import Evaluation, SliceMetrics
-from components.evaluation.scores import CLASS_METRICS, NON_FINITE, SUPPORT, class_metric
 from components.evaluation.slices import OVERALL, parse_selector
+from components.evaluation.tasks.measures import (
+    NON_FINITE,
+    SUPPORT,
+    WITHOUT_TRUTH,
+    class_metric,
+)
+from components.evaluation.tasks.registry import family_of
 from components.gate.report import JSON, Finding, GateReport
 
 GATE = "evaluation"
@@ -17,14 +23,18 @@ def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
     """The report of the evaluation gate.
 
     Every threshold gives one finding for each slice and class that it speaks of and each of its
-    bounds. A missing baseline, a missing slice, a metric that is not a number, labels that the
-    candidate does not know and a changed set of classes are findings of their own; each fails
-    unless `config.allow` names it.
+    bounds. A missing baseline, or one that cannot be asked or answers another task, a missing
+    slice, a metric that is not a number, labels that the candidate does not know and a changed set
+    of classes are findings of their own; each fails unless `config.allow` names it. A candidate
+    that cannot be asked, no example, no truth, and a threshold on a metric of another task always
+    fail.
     """
     findings = [*_contract(config, evaluation)]
     if evaluation.overall is not None:
+        wrong = config.wrong_metrics(evaluation.task)
         for threshold in config.thresholds:
-            findings += _threshold(config, evaluation, threshold)
+            if threshold.metric not in wrong:
+                findings += _threshold(config, evaluation, threshold)
     return GateReport(GATE, tuple(findings), _facts(evaluation))
 
 
@@ -41,6 +51,16 @@ def _facts(evaluation: Evaluation) -> dict[str, JSON]:
 def _contract(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
     """What must hold before any threshold makes sense."""
     overall = evaluation.overall
+    if "candidate" in evaluation.failures:
+        yield Finding(
+            GATE,
+            "a candidate that answers",
+            False,
+            "candidate",
+            f"it could not be loaded and asked: {evaluation.failures['candidate']}; "
+            "look at the export, and run the training again",
+        )
+        return
     if overall is None:
         yield Finding(
             GATE,
@@ -51,16 +71,64 @@ def _contract(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
             "or name another in evaluation.split",
         )
         return
+    yield from _metrics(config, evaluation)
+    yield from _truth(evaluation, overall)
     yield from _baseline(config, evaluation)
     yield from _slices(config, evaluation)
     yield from _classes(config, evaluation)
     yield from _labels(config, evaluation, overall)
-    yield from _finite_predictions(config, overall)
+    yield from _finite_predictions(config, evaluation, overall)
+
+
+def _metrics(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+    for metric in config.wrong_metrics(evaluation.task):
+        yield Finding(
+            GATE,
+            "metrics of the task",
+            False,
+            metric,
+            f"a threshold speaks of {metric}, and the candidate's task {evaluation.task} has no "
+            f"such metric: use {family_of(evaluation.task).vocabulary()}",
+        )
+
+
+def _truth(evaluation: Evaluation, overall: SliceMetrics) -> Iterator[Finding]:
+    without = int(overall.candidate.get(WITHOUT_TRUTH, 0))
+    if without and without == overall.examples:
+        feature = family_of(evaluation.task).truth[0]
+        yield Finding(
+            GATE,
+            "examples with truth",
+            False,
+            feature,
+            f"none of {overall.examples} examples has what the task {evaluation.task} is measured "
+            f"by ({feature}): look at the labels that ingest reads",
+        )
 
 
 def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+    """One finding for each reason why there is nothing to compare with; the first one holds."""
+    before, now = evaluation.baseline_task, evaluation.task
     compared = any(threshold.change for threshold in config.thresholds)
-    if compared and evaluation.baseline_classes is None:
+    if "baseline" in evaluation.failures:
+        yield _unless_allowed(
+            config,
+            "unusable_baseline",
+            rule="a baseline that answers",
+            subject="baseline",
+            detail=f"version {evaluation.baseline_version} is being served, and it could not be "
+            f"loaded and asked: {evaluation.failures['baseline']}",
+        )
+    elif before is not None and before != now:
+        yield _unless_allowed(
+            config,
+            "task_changed",
+            rule="the task that the baseline answers",
+            subject="task",
+            detail=f"the candidate answers {now} and version {evaluation.baseline_version}, which "
+            f"is being served, {before}: clients see another contract, and nothing can be compared",
+        )
+    elif compared and evaluation.baseline_classes is None:
         yield _unless_allowed(
             config,
             "missing_baseline",
@@ -120,21 +188,24 @@ def _labels(
             config,
             "unknown_labels",
             rule="labels that the candidate knows",
-            subject="label/text",
+            subject=family_of(evaluation.task).truth[0],
             detail=f"{sum(strange.values())} of {overall.examples} examples carry labels "
             f"that are no class of the candidate {strange}: each counts as wrong",
         )
 
 
-def _finite_predictions(config: EvaluationConfig, overall: SliceMetrics) -> Iterator[Finding]:
+def _finite_predictions(
+    config: EvaluationConfig, evaluation: Evaluation, overall: SliceMetrics
+) -> Iterator[Finding]:
     count = int(overall.candidate.get(NON_FINITE, 0))
     if count:
+        noun = family_of(evaluation.task).answer_noun
         yield _unless_allowed(
             config,
             "nan:predictions",
             rule="finite predictions",
             subject="predictions",
-            detail=f"{count} of {overall.examples} examples got a NaN or infinite probability: "
+            detail=f"{count} of {overall.examples} examples got a NaN or infinite {noun}: "
             "look at the training loss and at these images",
         )
 
@@ -183,18 +254,18 @@ def _threshold(
 def _targets(
     config: EvaluationConfig, evaluation: Evaluation, threshold: Threshold, item: SliceMetrics
 ) -> Iterator[_Target]:
-    kind, _, class_name = threshold.metric.partition("/")
-    if kind not in CLASS_METRICS:
+    class_name = threshold.class_name
+    if class_name is None:
         yield _Target(config, threshold, item, threshold.metric, item.examples)
         return
     for name in evaluation.classes if class_name == "*" else (class_name,):
-        metric = class_metric(kind, name)
+        metric = class_metric(threshold.kind, name)
         yield _Target(config, threshold, item, metric, item.support(name))
 
 
 def _missing_slice(config: EvaluationConfig, threshold: Threshold, most: int) -> Finding:
-    kind, _, class_name = threshold.metric.partition("/")
-    of_class = f" of class {class_name}" if kind in CLASS_METRICS and class_name != "*" else ""
+    class_name = threshold.class_name
+    of_class = f" of class {class_name}" if class_name not in (None, "*") else ""
     found = f"at most {most} examples" if most else "no example"
     return _unless_allowed(
         config,
@@ -212,7 +283,7 @@ def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:
     if threshold.at_least is not None or threshold.at_most is not None:
         yield _bounded(target, value, threshold.at_least, threshold.at_most, "")
     if threshold.change is None or evaluation.baseline_classes is None:
-        return  # the missing baseline is a finding already
+        return  # why there is none is a finding already
     before = (item.baseline or {}).get(target.metric, math.nan)
     change = _change(value, before, threshold.change)
     yield _bounded(

@@ -98,7 +98,7 @@ def overall_metrics(metrics_json: bytes) -> dict[str, object]:
         (overall,) = (item for item in slices if not item["features"])
         return {
             "examples": overall["examples"],
-            "accuracy_interval": overall["accuracy_interval"],
+            **{name: overall[name] for name in overall if name.endswith("_interval")},
             **overall["candidate"],
         }
     except (ValueError, KeyError, TypeError) as error:

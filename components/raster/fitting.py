@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from components.raster.image import ImageSpec
 
+#: Of an object that the model's image cuts, the least share of its box that must be left.
+LEAST_BOX_SHARE = 0.25
+
 
 @dataclass(frozen=True)
 class Placement:

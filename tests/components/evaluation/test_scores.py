@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from components.evaluation.scores import (
+from components.evaluation.tasks.measures import wilson_interval
+from components.evaluation.tasks.single_label import (
     Tally,
     class_scores,
     named_class_scores,
     overall_scores,
-    wilson_interval,
 )
 
 # Truth in rows, prediction in columns; the last class never occurs.

@@ -1,4 +1,4 @@
-"""Classification metrics as one mergeable tally, in numpy.
+"""One class an image: classification metrics as one mergeable tally.
 
 Definitions, with C the confusion counts (true class in rows, predicted class in columns):
 
@@ -15,38 +15,35 @@ Definitions, with C the confusion counts (true class in rows, predicted class in
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-
-CALIBRATION_BINS = 15
-SMALLEST_PROBABILITY = 1e-7
-
-EXAMPLE_COUNT = "example_count"
-#: Metrics with one value a slice.
-OVERALL_METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_precision",
-    "macro_recall",
-    "macro_f1",
-    "log_loss",
-    "brier_score",
-    "calibration_error",
+from components.evaluation.tasks.family import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.measures import (
+    CALIBRATION_BINS,
+    EXAMPLE_COUNT,
+    NON_FINITE,
+    SMALLEST_PROBABILITY,
+    SUPPORT,
+    Additive,
+    Floats,
+    calibration_error,
+    class_metric,
+    mean_known,
+    precision_recall_f1,
+    ratio,
+    wilson_interval,
 )
-#: Metrics with one value a class and slice, written `recall/Forest`.
-CLASS_METRICS = ("precision", "recall", "f1")
-#: Counts that go with them: true examples of a class, and predictions with a NaN or infinity.
-SUPPORT = "support"
-NON_FINITE = "non_finite_count"
+from components.raster.example import LABEL_TEXT
+from serving.names import PROBABILITIES_OUTPUT
 
 
 @dataclass
-class Tally:
+class Tally(Additive):
     """What is counted of one model on one slice, for K classes."""
 
     confusion: Floats  # [K, K]: true class, predicted class
@@ -79,16 +76,6 @@ class Tally:
         self.log_loss -= math.log(max(truth, SMALLEST_PROBABILITY))
         self.brier += float(probabilities @ probabilities) - 2.0 * truth + 1.0
 
-    def merge(self, others: Iterable["Tally"]) -> "Tally":
-        """Take in what others have counted, and return self."""
-        for other in others:
-            self.confusion += other.confusion
-            self.bins += other.bins
-            self.log_loss += other.log_loss
-            self.brier += other.brier
-            self.non_finite += other.non_finite
-        return self
-
     @property
     def examples(self) -> int:
         """How many examples were counted."""
@@ -99,51 +86,26 @@ def overall_scores(tally: Tally) -> dict[str, float]:
     """The metrics with one value a slice; NaN where nothing defines them."""
     per_class = class_scores(tally)
     n = tally.confusion.sum()
-    recall = _mean(per_class["recall"])
+    recall = mean_known(per_class["recall"])
     return {
-        "accuracy": _ratio(np.trace(tally.confusion), n),
+        "accuracy": ratio(np.trace(tally.confusion), n),
         "balanced_accuracy": recall,
-        "macro_precision": _mean(per_class["precision"]),
+        "macro_precision": mean_known(per_class["precision"]),
         "macro_recall": recall,
-        "macro_f1": _mean(per_class["f1"]),
-        "log_loss": _ratio(tally.log_loss, n),
-        "brier_score": _ratio(tally.brier, n),
-        "calibration_error": _calibration_error(tally),
+        "macro_f1": mean_known(per_class["f1"]),
+        "log_loss": ratio(tally.log_loss, n),
+        "brier_score": ratio(tally.brier, n),
+        "calibration_error": math.nan if tally.non_finite else calibration_error(tally.bins),
         NON_FINITE: tally.non_finite,
     }
 
 
 def class_scores(tally: Tally) -> dict[str, Floats]:
     """Support, precision, recall and F1, each [K]; NaN for a class without a true example."""
-    right = np.diag(tally.confusion)
     support = tally.confusion.sum(axis=1)
     predicted = tally.confusion.sum(axis=0)
-    known = np.where(support > 0, 1.0, np.nan)
-    return {
-        SUPPORT: support,
-        "precision": right / np.maximum(predicted, 1) * known,
-        "recall": right / np.maximum(support, 1) * known,
-        "f1": 2 * right / np.maximum(support + predicted, 1) * known,
-    }
-
-
-def wilson_interval(successes: float, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of a proportion (Wilson, 1927), at 95 % by default.
-
-    Without an observation it is (0, 1): nothing is known.
-    """
-    if n == 0:
-        return 0.0, 1.0
-    p = successes / n
-    scale = 1.0 + z * z / n
-    centre = (p + z * z / (2 * n)) / scale
-    half = z / scale * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def class_metric(metric: str, class_name: str) -> str:
-    """The name of a class's own metric, such as `recall/Forest`."""
-    return f"{metric}/{class_name}"
+    scores = precision_recall_f1(np.diag(tally.confusion), predicted, support)
+    return {SUPPORT: support, **scores}
 
 
 def named_class_scores(tally: Tally, classes: Sequence[str]) -> dict[str, float]:
@@ -155,17 +117,54 @@ def named_class_scores(tally: Tally, classes: Sequence[str]) -> dict[str, float]
     }
 
 
-def _calibration_error(tally: Tally) -> float:
-    count, confidence, right = tally.bins
-    if tally.non_finite:
-        return math.nan
-    return _ratio(float(np.abs(confidence - right).sum()), float(count.sum()))
+class SingleLabel(Family[Tally]):
+    """One class an image."""
 
+    task = "single_label"
+    outputs = (PROBABILITIES_OUTPUT,)
+    truth = (LABEL_TEXT,)
+    overall_metrics = (
+        "accuracy",
+        "balanced_accuracy",
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+        "log_loss",
+        "brier_score",
+        "calibration_error",
+    )
+    class_metrics = ("precision", "recall", "f1")
+    headline = "accuracy"
+    columns = {"macro F1": "macro_f1", "log loss": "log_loss"}
 
-def _mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else math.nan
+    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
+        """The label's place in the space, and the probabilities there.
 
+        An example without a label has the unknown one; a class that the model does not know has
+        probability 0.
+        """
+        (label,) = frame.indices(features.get(LABEL_TEXT) or (b"",))
+        probabilities = np.zeros(len(frame.space), np.float32)
+        probabilities[frame.of_model()] = answer[PROBABILITIES_OUTPUT]
+        return np.array([label]), probabilities
 
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else math.nan
+    def empty(self, class_count: int) -> Tally:
+        return Tally.empty(class_count)
+
+    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
+        tally.add(int(labels.item()), predictions)
+
+    def overall(self, tally: Tally) -> dict[str, float]:
+        return overall_scores(tally)
+
+    def per_class(self, tally: Tally) -> dict[str, Floats]:
+        return class_scores(tally)
+
+    def confusion(self, tally: Tally) -> Floats:
+        return tally.confusion
+
+    def interval(self, metrics: Mapping[str, float]) -> tuple[float, float]:
+        """Wilson's, of the accuracy."""
+        accuracy = metrics.get(self.headline, math.nan)
+        n = 0 if math.isnan(accuracy) else int(metrics.get(EXAMPLE_COUNT, 0))
+        return wilson_interval(accuracy * n if n else 0.0, n)

@@ -1,0 +1,74 @@
+"""Whether the compared models can be asked at all, and where their answers and the truth meet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from components.evaluation.extracts import LoadedModels, Model, Reading, extract
+from components.evaluation.model import ServedModel
+from components.evaluation.result import UNKNOWN_CLASS
+from components.evaluation.tasks.family import Frame
+from components.raster.task import SINGLE_LABEL, Task
+
+CANDIDATE = "candidate"
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of asking each model about one example.
+
+    Attributes:
+        models: those that answered, and that answer the candidate's task.
+        space: every class of these models, the candidate's first, then one for all other labels.
+        frames: by model, where its answers and the truth meet.
+        failures: by model, why it cannot be asked.
+    """
+
+    task: Task
+    baseline_task: Task | None
+    models: tuple[Model, ...]
+    space: tuple[str, ...]
+    frames: Mapping[str, Frame]
+    failures: Mapping[str, str]
+
+
+def ask(
+    paths: Mapping[str, str], loaded: LoadedModels, example: bytes, score_threshold: float
+) -> Asked:
+    """Ask every model that could be loaded about one example; what goes wrong is a failure.
+
+    Args:
+        paths: the folder of each model, by its name.
+    """
+    served = {name: loaded.by_path[path] for name, path in paths.items() if path in loaded.by_path}
+    failures = {name: loaded.failures[path] for name, path in paths.items() if name not in served}
+    tasks = {name: model.task for name, model in served.items()}
+    task = tasks.get(CANDIDATE, SINGLE_LABEL)
+    models = []
+    for name, model in served.items():
+        if model.task == task:
+            try:
+                models.append(_answering(name, paths[name], model, example))
+            except Exception as error:  # as in `load`: whatever a graph may raise
+                failures[name] = f"{type(error).__name__}: {error}"
+    frames = frames_of(models, score_threshold)
+    space = frames[CANDIDATE].space if CANDIDATE in frames else ()
+    return Asked(task, tasks.get(BASELINE), tuple(models), space, frames, failures)
+
+
+def frames_of(models: Sequence[Model], score_threshold: float = 0.0) -> dict[str, Frame]:
+    """Where truth and answers meet, by model; the first of them is the candidate."""
+    names = dict.fromkeys(name for model in models for name in model.classes)
+    space = (*names, UNKNOWN_CLASS)
+    return {
+        model.name: Frame(space, model.classes, models[0].classes, model.image, score_threshold)
+        for model in models
+    }
+
+
+def _answering(name: str, path: str, served: ServedModel, example: bytes) -> Model:
+    """The model, once it has answered about an example in the shape that its task asks for."""
+    model = Model(name, path, served.classes(example), served.image)
+    answer = {output: rows[0] for output, rows in served.answers([example]).items()}
+    extract(example, {name: answer}, Reading(frames_of([model]), (), {}, 1, served.task))
+    return model

@@ -1,0 +1,270 @@
+"""Objects as boxes with classes.
+
+Definitions, after COCO (see `matching`), over all images of a slice:
+
+- average_precision_50, average_precision of a class: at an overlap (IoU) of 0.5, and the mean over
+  0.50, 0.55, ... 0.95. mean_average_precision_50, mean_average_precision: the means over the
+  classes that have an object in the slice.
+- recall_at_100: the share of objects found by the best 100 detections of each class and image, mean
+  over the same overlaps and classes.
+- precision, recall, f1 of a class: of the detections with at least `evaluation.score_threshold`, at
+  an overlap of 0.5; macro_* is their mean over the classes that have an object, micro_* counts all
+  detections together.
+
+Every detection keeps a row until the slice is complete: 17 bytes for each, up to 100 for each class
+and image. The interval of mean_average_precision is that of a bootstrap over images; beyond
+MOST_REPLICATED detections in a slice it would cost too much, and there is none.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluation.tasks import bootstrap
+from components.evaluation.tasks.family import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.matching import (
+    IOU_THRESHOLDS,
+    MAX_DETECTIONS,
+    average_precision,
+    match,
+)
+from components.evaluation.tasks.measures import (
+    NON_FINITE,
+    SUPPORT,
+    WITHOUT_TRUTH,
+    Floats,
+    averaged,
+    mean_known,
+    precision_recall_f1,
+)
+from components.raster.example import BOX_EDGES, HEIGHT, OBJECT_LABEL_TEXT, WIDTH
+from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes
+
+BOXES_OUTPUT = "boxes"
+BOX_LABELS_OUTPUT = "box_labels"
+BOX_SCORES_OUTPUT = "box_scores"
+
+
+MOST_REPLICATED = 50_000
+
+_DETECTION = np.dtype(
+    [
+        ("label", np.uint16),
+        ("score", np.float32),
+        ("sure", bool),  # whether the score reaches the configured threshold
+        ("right", bool, (len(IOU_THRESHOLDS),)),
+    ]
+)
+Rows = npt.NDArray[Any]
+
+
+@dataclass
+class Tally:
+    """What is kept for K classes: an entry in each list for each image that has truth."""
+
+    class_count: int
+    detections: list[Rows] = field(default_factory=list)  # of _DETECTION, each [N]
+    objects: list[Floats] = field(default_factory=list)  # each [K]
+    seeds: list[int] = field(default_factory=list)
+    examples: int = 0
+    non_finite: float = 0.0
+
+    def merge(self, others: Iterable["Tally"]) -> "Tally":
+        """Take in what others have counted, and return self."""
+        for other in others:
+            self.detections += other.detections
+            self.objects += other.objects
+            self.seeds += other.seeds
+            self.examples += other.examples
+            self.non_finite += other.non_finite
+        return self
+
+    def ranked(self) -> tuple[Rows, npt.NDArray[np.int64]]:
+        """All detections in falling order of score, and the image of each.
+
+        Equal scores are ordered by the images' seeds, so that the order of merging does not matter.
+        """
+        images = np.repeat(np.arange(len(self.seeds)), [len(rows) for rows in self.detections])
+        rows = np.concatenate([np.zeros(0, _DETECTION), *self.detections])
+        order = np.lexsort((np.array(self.seeds, np.int64)[images], -rows["score"]))
+        return rows[order], images[order]
+
+    def objects_by_image(self) -> Floats:
+        """[images, K]."""
+        return np.array(self.objects).reshape(-1, self.class_count)
+
+
+def class_precisions(tally: Tally) -> tuple[Floats, Floats]:
+    """Average precision and the share of objects found, each [K, T]; NaN without an object."""
+    rows, _ = tally.ranked()
+    counts = tally.objects_by_image().sum(axis=0)
+    precisions = np.full((tally.class_count, len(IOU_THRESHOLDS)), np.nan)
+    recalls = precisions.copy()
+    for label in np.flatnonzero(counts):
+        right = rows["right"][rows["label"] == label]
+        precisions[label] = average_precision(right, counts[label])
+        recalls[label] = right.sum(axis=0) / counts[label]
+    return precisions, recalls
+
+
+def replicated_precision(tally: Tally) -> Floats:
+    """[REPLICATES]: mean_average_precision, each image as often as its weight says."""
+    rows, images = tally.ranked()
+    weights = np.array([bootstrap.weights(seed) for seed in tally.seeds])
+    objects = tally.objects_by_image().T @ weights
+    members = [np.flatnonzero(rows["label"] == label) for label in range(tally.class_count)]
+    means = np.full(bootstrap.REPLICATES, np.nan)
+    for replicate in range(bootstrap.REPLICATES):
+        often = weights[images, replicate]
+        values = [
+            average_precision(rows["right"][of], count, often[of]).mean()
+            for of, count in zip(members, objects[:, replicate], strict=True)
+            if count > 0
+        ]
+        means[replicate] = np.mean(values) if values else np.nan
+    return means
+
+
+class Detection(Family[Tally]):
+    """Objects as boxes with classes."""
+
+    task = "detection"
+    outputs = (BOXES_OUTPUT, BOX_LABELS_OUTPUT, BOX_SCORES_OUTPUT)
+    truth = (OBJECT_LABEL_TEXT, *BOX_EDGES, HEIGHT, WIDTH)
+    overall_metrics = (
+        "mean_average_precision",
+        "mean_average_precision_50",
+        "recall_at_100",
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+        "micro_precision",
+        "micro_recall",
+        "micro_f1",
+        "object_count",
+        WITHOUT_TRUTH,
+    )
+    class_metrics = (
+        "average_precision",
+        "average_precision_50",
+        "precision",
+        "recall",
+        "f1",
+    )
+    headline = "mean_average_precision"
+    columns = {"at 0.5": "mean_average_precision_50", "macro F1": "macro_f1"}
+    answer_noun = "box or score"
+
+    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
+        """Seed, whether all is finite, and the objects of each class; and rows of detections."""
+        found = answer[BOX_LABELS_OUTPUT] >= 0
+        edges, scores = answer[BOXES_OUTPUT][found], answer[BOX_SCORES_OUTPUT][found]
+        finite = np.isfinite(edges).all(axis=1) & np.isfinite(scores)
+        labels = _in_space(answer[BOX_LABELS_OUTPUT][found], frame)
+        head = [float(seed), float(not finite.all())]
+        if OBJECT_LABEL_TEXT not in features:
+            return np.array(head), np.zeros(0, _DETECTION)
+        boxes, classes = true_boxes(features, frame)
+        rows = detect(
+            labels[finite], edges[finite].astype(np.float64), scores[finite], boxes, classes
+        )
+        rows["sure"] = rows["score"] >= frame.score_threshold
+        objects = np.bincount(classes, minlength=len(frame.space))
+        return np.concatenate([head, objects]), rows
+
+    def empty(self, class_count: int) -> Tally:
+        return Tally(class_count)
+
+    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
+        (seed, non_finite), objects = labels[:2], labels[2:]
+        tally.examples += 1
+        tally.non_finite += non_finite
+        if objects.size:
+            tally.objects.append(objects)
+            tally.detections.append(predictions)
+            tally.seeds.append(int(seed))
+
+    def overall(self, tally: Tally) -> dict[str, float]:
+        precisions, recalls = class_precisions(tally)
+        low, high = bootstrap.bounds_of(self.headline)
+        bounds = _interval(tally)
+        return {
+            "mean_average_precision": mean_known(precisions),
+            low: bounds[0],
+            high: bounds[1],
+            "mean_average_precision_50": mean_known(precisions[:, 0]),
+            "recall_at_100": mean_known(recalls),
+            **averaged(*_right_found_true(tally)),
+            "object_count": float(tally.objects_by_image().sum()),
+            NON_FINITE: tally.non_finite,
+            WITHOUT_TRUTH: tally.examples - len(tally.objects),
+        }
+
+    def per_class(self, tally: Tally) -> dict[str, Floats]:
+        precisions, _ = class_precisions(tally)
+        return {
+            SUPPORT: (tally.objects_by_image() > 0).sum(axis=0).astype(np.float64),
+            "average_precision": precisions.mean(axis=1),
+            "average_precision_50": precisions[:, 0],
+            **precision_recall_f1(*_right_found_true(tally)),
+        }
+
+
+def true_boxes(features: Features, frame: Frame) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The objects on the model's image: boxes (M, 4) in its pixels, and places in the space (M,).
+
+    What is cut away but for LEAST_BOX_SHARE is no object there.
+    """
+    edges = np.array([features.get(name, ()) for name in BOX_EDGES], np.float64).T.reshape(-1, 4)
+    height, width = (int(features[name][0]) for name in (HEIGHT, WIDTH))
+    fitted, share = fit_boxes(edges, (height, width), frame.image)
+    kept = share >= LEAST_BOX_SHARE
+    return fitted[kept].astype(np.float64), frame.indices(features[OBJECT_LABEL_TEXT])[kept]
+
+
+def detect(
+    labels: npt.NDArray[np.int64],
+    edges: Floats,
+    scores: npt.NDArray[np.floating],
+    boxes: Floats,
+    classes: npt.NDArray[np.int64],
+) -> Rows:
+    """One image's detections (N,), (N, 4), (N,) as rows, judged by its objects (M, 4), (M,)."""
+    kept = []
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels == label)
+        mine = mine[np.argsort(-scores[mine], kind="stable")][:MAX_DETECTIONS]
+        rows = np.zeros(len(mine), _DETECTION)
+        rows["label"], rows["score"] = label, scores[mine]
+        rows["right"] = match(edges[mine], boxes[classes == label])
+        kept.append(rows)
+    return np.concatenate([np.zeros(0, _DETECTION), *kept])
+
+
+def _in_space(labels: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.int64]:
+    """Places in the space of the model's class indices; of one beyond its classes the unknown."""
+    places = np.append(frame.of_model(), len(frame.space) - 1)
+    return places[np.minimum(labels, len(frame.classes))]
+
+
+def _right_found_true(tally: Tally) -> tuple[Floats, Floats, Floats]:
+    """Counts [K] of the detections at the score threshold, right at the first overlap."""
+    rows, _ = tally.ranked()
+    sure = rows[rows["sure"]]
+    found, right = (
+        np.bincount(of["label"], minlength=tally.class_count).astype(np.float64)
+        for of in (sure, sure[sure["right"][:, 0]])
+    )
+    return right, found, tally.objects_by_image().sum(axis=0)
+
+
+def _interval(tally: Tally) -> tuple[float, float]:
+    if len(tally.seeds) < bootstrap.FEWEST_EXAMPLES:
+        return math.nan, math.nan
+    if sum(len(rows) for rows in tally.detections) > MOST_REPLICATED:
+        return math.nan, math.nan
+    return bootstrap.interval(replicated_precision(tally), len(tally.seeds))

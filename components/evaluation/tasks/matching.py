@@ -1,0 +1,80 @@
+"""Detections against objects as COCO matches and averages them, in numpy.
+
+The rules are those of the COCO evaluation (Lin et al., 2014, arXiv 1405.0312, and pycocotools) for
+all sizes of objects and without crowds: of one class and image, detections in falling order of
+score, at most MAX_DETECTIONS of them, each take the free object that they overlap most, if by at
+least the threshold. Precision at 101 recalls, made monotonic, is averaged.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluation.tasks.measures import Floats
+
+IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
+MAX_DETECTIONS = 100
+_RECALLS = np.linspace(0.0, 1.0, 101)
+
+Bools = npt.NDArray[np.bool_]
+
+
+def box_ious(found: Floats, true: Floats) -> Floats:
+    """Intersection over union [N, M] of boxes (N, 4) and (M, 4): top, left, bottom, right."""
+    near = np.maximum(found[:, np.newaxis, :2], true[np.newaxis, :, :2])
+    far = np.minimum(found[:, np.newaxis, 2:], true[np.newaxis, :, 2:])
+    common = np.prod(np.maximum(far - near, 0), axis=2)
+    areas = [np.prod(np.maximum(it[:, 2:] - it[:, :2], 0), axis=1) for it in (found, true)]
+    union = areas[0][:, np.newaxis] + areas[1][np.newaxis] - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+
+
+def match(found: Floats, true: Floats) -> Bools:
+    """Which of the N detections of one class and image are right, at each of the T thresholds.
+
+    Args:
+        found: boxes (N, 4) in falling order of score.
+        true: boxes (M, 4) of the objects.
+
+    Returns: [N, T].
+    """
+    overlaps = box_ious(found, true)
+    free = np.ones((len(IOU_THRESHOLDS), len(true)), bool)
+    right = np.zeros((len(found), len(IOU_THRESHOLDS)), bool)
+    if not len(true):
+        return right
+    rows = np.arange(len(IOU_THRESHOLDS))
+    for index, overlap in enumerate(overlaps):
+        possible = np.where(free & (overlap >= IOU_THRESHOLDS[:, np.newaxis]), overlap, -1.0)
+        best = possible.argmax(axis=1)
+        right[index] = possible[rows, best] >= 0
+        free[rows[right[index]], best[right[index]]] = False
+    return right
+
+
+def average_precision(
+    right: Bools, objects: float, weights: npt.NDArray[Any] | None = None
+) -> Floats:
+    """Average precision [T] from detections [N, T] of one class in falling order of score.
+
+    `weights` [N] says how often each counts (by default once), `objects` how many there are to be
+    found. NaN without an object.
+    """
+    if objects <= 0:
+        return np.full(right.shape[1], np.nan)
+    counted = np.ones(len(right)) if weights is None else weights
+    hits = np.cumsum(right * counted[:, np.newaxis], axis=0)
+    recall = hits / objects
+    found = np.cumsum(counted)[:, np.newaxis]
+    precision = np.divide(hits, found, out=np.zeros_like(hits), where=found > 0)
+    envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    return np.array(
+        [_at_recalls(recall[:, column], envelope[:, column]) for column in range(right.shape[1])]
+    )
+
+
+def _at_recalls(recall: Floats, envelope: Floats) -> float:
+    """The mean of the precision at the first detection that reaches each recall; 0 where none."""
+    reached = np.searchsorted(recall, _RECALLS, side="left")
+    return float(np.append(envelope, 0.0)[np.minimum(reached, len(recall))].mean())

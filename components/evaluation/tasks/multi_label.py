@@ -1,0 +1,191 @@
+"""Several classes an image, or none.
+
+Definitions, over n examples and K classes, where a decision is one class of one example:
+
+- exact_match: share of examples whose classes are all found and no other.
+- hamming_loss: share of the n K decisions that are wrong.
+- precision, recall, f1 of a class from its decisions; macro_* is their mean over the classes that
+  have a true example, micro_* counts all decisions together.
+- average_precision of a class: the sum over falling thresholds of precision times the gain in
+  recall, as scikit-learn defines it; scores are counted in bins of 0.02 of their logit, so scores
+  in one bin count as equal. mean_average_precision: its mean over the classes that have a true
+  example.
+- log_loss: the mean over decisions of the binary cross-entropy; p is cut off 1e-7 from 0 and 1.
+- calibration_error: the expected calibration error of the classes' probabilities, all decisions
+  together, over 15 equal bins.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluation.tasks.family import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.measures import (
+    CALIBRATION_BINS,
+    EXAMPLE_COUNT,
+    NON_FINITE,
+    SMALLEST_PROBABILITY,
+    SUPPORT,
+    WITHOUT_TRUTH,
+    Additive,
+    Floats,
+    averaged,
+    calibration_error,
+    calibration_row,
+    mean_known,
+    precision_recall_f1,
+    ratio,
+    wilson_interval,
+)
+from components.raster.example import LABELS_TEXT
+from serving.names import PROBABILITIES_OUTPUT
+
+PRESENT_OUTPUT = "present"
+
+_BIN_LOGITS = 0.02
+_LARGEST_LOGIT = 16.2  # that of SMALLEST_PROBABILITY is -16.12
+_BINS = round(2 * _LARGEST_LOGIT / _BIN_LOGITS)
+
+
+@dataclass
+class Tally(Additive):
+    """What is counted for K classes; the last class is the unknown one."""
+
+    decisions: Floats  # [3, K]: rightly found, found, true
+    scores: Floats  # [2, K, _BINS]: examples without and with the class, by the logit of its score
+    bins: Floats  # [3, CALIBRATION_BINS]: decisions, their summed probability, the true ones
+    examples: int = 0
+    judged: float = 0.0
+    exact: float = 0.0
+    log_loss: float = 0.0
+    non_finite: float = 0.0
+
+    @classmethod
+    def empty(cls, class_count: int) -> "Tally":
+        """Nothing counted yet."""
+        return cls(
+            np.zeros((3, class_count)),
+            np.zeros((2, class_count, _BINS), np.float64),
+            np.zeros((3, CALIBRATION_BINS)),
+        )
+
+    def add(
+        self,
+        true: npt.NDArray[np.bool_],
+        found: npt.NDArray[np.bool_],
+        probabilities: Floats,
+    ) -> None:
+        """Count one example: which of K classes it has, which were found, their probabilities.
+
+        Where a probability is not finite nothing counts as found, and the losses are NaN.
+        """
+        self.examples += 1
+        self.judged += 1
+        if not np.isfinite(probabilities).all():
+            self.non_finite += 1
+            self.log_loss = math.nan
+            self.decisions[2] += true
+            return
+        self.decisions += (true & found, found, true)
+        self.exact += bool((true == found).all())
+        clipped = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+        logits = np.log(clipped) - np.log1p(-clipped)
+        index = ((logits + _LARGEST_LOGIT) / _BIN_LOGITS).astype(int)
+        self.scores[true.astype(int), np.arange(len(true)), index] += 1
+        self.bins += calibration_row(probabilities[:-1], true[:-1])
+        self.log_loss -= float(np.log(np.where(true, clipped, 1 - clipped))[:-1].sum())
+        if true[-1]:
+            self.log_loss -= math.log(SMALLEST_PROBABILITY)
+
+
+def average_precisions(tally: Tally) -> Floats:
+    """[K]; NaN for a class without a true example, and for all where a score was not finite."""
+    without, with_class = np.cumsum(tally.scores[:, :, ::-1], axis=2)
+    gain = np.diff(with_class, axis=1, prepend=0.0)
+    precision = with_class / np.maximum(with_class + without, 1)
+    true = with_class[:, -1]
+    values = (precision * gain).sum(axis=1) / np.maximum(true, 1)
+    return np.where((true > 0) & (tally.non_finite == 0), values, np.nan)
+
+
+class MultiLabel(Family[Tally]):
+    """Several classes an image, or none."""
+
+    task = "multi_label"
+    outputs = (PROBABILITIES_OUTPUT, PRESENT_OUTPUT)
+    truth = (LABELS_TEXT,)
+    overall_metrics = (
+        "exact_match",
+        "hamming_loss",
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+        "micro_precision",
+        "micro_recall",
+        "micro_f1",
+        "mean_average_precision",
+        "log_loss",
+        "calibration_error",
+        WITHOUT_TRUTH,
+    )
+    class_metrics = ("precision", "recall", "f1", "average_precision")
+    headline = "exact_match"
+    columns = {
+        "macro F1": "macro_f1",
+        "mean AP": "mean_average_precision",
+        "log loss": "log_loss",
+    }
+
+    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
+        """Which classes of the space the example has, and [2, K] probabilities and findings."""
+        predictions = np.zeros((2, len(frame.space)))
+        predictions[0, frame.of_model()] = answer[PROBABILITIES_OUTPUT]
+        predictions[1, frame.of_model()] = answer[PRESENT_OUTPUT]
+        if LABELS_TEXT not in features:
+            return np.zeros(0, bool), predictions
+        true = np.zeros(len(frame.space), bool)
+        true[frame.indices(features[LABELS_TEXT])] = True
+        return true, predictions
+
+    def empty(self, class_count: int) -> Tally:
+        return Tally.empty(class_count)
+
+    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
+        if labels.size:
+            tally.add(labels, predictions[1] > 0, predictions[0])
+        else:
+            tally.examples += 1
+
+    def overall(self, tally: Tally) -> dict[str, float]:
+        right, found, true = tally.decisions
+        n, classes = tally.judged, len(true) - 1
+        wrong = float((found + true - 2 * right).sum())
+        return {
+            "exact_match": ratio(tally.exact, n),
+            "hamming_loss": ratio(wrong, n * classes),
+            **averaged(right, found, true),
+            "mean_average_precision": mean_known(average_precisions(tally)),
+            "log_loss": ratio(tally.log_loss, n * classes),
+            "calibration_error": math.nan if tally.non_finite else calibration_error(tally.bins),
+            NON_FINITE: tally.non_finite,
+            WITHOUT_TRUTH: tally.examples - tally.judged,
+        }
+
+    def per_class(self, tally: Tally) -> dict[str, Floats]:
+        right, found, true = tally.decisions
+        return {
+            SUPPORT: true,
+            **precision_recall_f1(right, found, true),
+            "average_precision": average_precisions(tally),
+        }
+
+    def interval(self, metrics: Mapping[str, float]) -> tuple[float, float]:
+        """Wilson's, of the exact match."""
+        share = metrics.get(self.headline, math.nan)
+        judged = metrics.get(EXAMPLE_COUNT, 0) - metrics.get(WITHOUT_TRUTH, 0)
+        n = 0 if math.isnan(share) else int(judged)
+        return wilson_interval(share * n if n else 0.0, n)

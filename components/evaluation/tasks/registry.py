@@ -1,0 +1,26 @@
+"""The tasks that can be evaluated."""
+
+from typing import Any
+
+from components.evaluation.tasks.detection import Detection
+from components.evaluation.tasks.family import Family
+from components.evaluation.tasks.multi_label import MultiLabel
+from components.evaluation.tasks.regression import Regression
+from components.evaluation.tasks.segmentation import Segmentation
+from components.evaluation.tasks.single_label import SingleLabel
+from components.raster.task import Task
+
+FAMILIES: dict[Task, Family[Any]] = {
+    family.task: family
+    for family in (SingleLabel(), MultiLabel(), Regression(), Segmentation(), Detection())
+}
+
+
+def family_of(task: Task) -> Family[Any]:
+    """What is measured of a task."""
+    return FAMILIES[task]
+
+
+def tasks_with(metric: str) -> tuple[Task, ...]:
+    """The tasks that have a metric, by the name that thresholds use."""
+    return tuple(task for task, family in FAMILIES.items() if family.measures(metric))

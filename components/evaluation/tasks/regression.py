@@ -1,0 +1,132 @@
+"""A number an image.
+
+Definitions, with e the answer minus the truth y over n examples:
+
+- mae, bias: the means of |e| and of e. rmse: the square root of the mean of e squared.
+- r2: 1 - sum of e squared over the sum of squared distances of y from its mean; NaN where all
+  truths are equal.
+- median_absolute_error: from |e| counted in bins of 1 % width, so right to within 0.5 %; below
+  1e-12 it is 0, and from 1e12 on infinite.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluation.tasks import bootstrap
+from components.evaluation.tasks.family import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.measures import (
+    NON_FINITE,
+    WITHOUT_TRUTH,
+    Additive,
+    Floats,
+    ratio,
+)
+from components.raster.example import NUMBER
+
+VALUE_OUTPUT = "value"
+
+_SMALLEST, _LARGEST, _STEP = 1e-12, 1e12, math.log(1.01)
+_BINS = math.ceil(math.log(_LARGEST / _SMALLEST) / _STEP)
+
+
+@dataclass
+class Tally(Additive):
+    """Sums over the examples that have a truth."""
+
+    sums: Floats  # [6]: 1, |e|, e, e squared, y, y squared
+    errors: Floats  # [_BINS + 2]: examples by |e|; the first and last bin are open
+    replicates: Floats  # [REPLICATES, 2]: 1 and |e|, weighted
+    examples: int = 0
+    non_finite: float = 0.0
+
+    @classmethod
+    def empty(cls) -> "Tally":
+        """Nothing counted yet."""
+        return cls(np.zeros(6), np.zeros(_BINS + 2), np.zeros((bootstrap.REPLICATES, 2)))
+
+    def add(self, truth: float, value: float, seed: int) -> None:
+        """Count one example; a value that is not finite makes all but the median NaN."""
+        self.examples += 1
+        error = value - truth if math.isfinite(value) else math.nan
+        size = abs(error)
+        self.non_finite += not math.isfinite(value)
+        self.sums += (1.0, size, error, error * error, truth, truth * truth)
+        self.errors[_bin(size)] += 1
+        self.replicates += bootstrap.weights(seed)[:, np.newaxis] * (1.0, size)
+
+
+def _bin(size: float) -> int:
+    if size < _SMALLEST:
+        return 0
+    if not size < _LARGEST:
+        return _BINS + 1
+    return 1 + min(int(math.log(size / _SMALLEST) / _STEP), _BINS - 1)
+
+
+def median_error(tally: Tally) -> float:
+    """The median of |e|, from the bins."""
+    n = int(tally.errors.sum())
+    if n == 0:
+        return math.nan
+    reached = np.cumsum(tally.errors)
+    middle = [int(np.searchsorted(reached, order, "right")) for order in ((n - 1) // 2, n // 2)]
+    return sum(map(_size, middle)) / 2
+
+
+def _size(index: int) -> float:
+    """The geometric middle of a bin."""
+    if index == 0:
+        return 0.0
+    return _SMALLEST * math.exp((index - 0.5) * _STEP) if index <= _BINS else math.inf
+
+
+class Regression(Family[Tally]):
+    """A number an image."""
+
+    task = "regression"
+    outputs = (VALUE_OUTPUT,)
+    named = False
+    truth = (NUMBER,)
+    overall_metrics = ("mae", "rmse", "bias", "r2", "median_absolute_error", WITHOUT_TRUTH)
+    headline = "mae"
+    columns = {"RMSE": "rmse", "bias": "bias", "R2": "r2"}
+    answer_noun = "value"
+
+    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
+        """The truth, or nothing; the value and the seed."""
+        truth = np.array([float(value) for value in features.get(NUMBER, ())[:1]])
+        value = np.asarray(answer[VALUE_OUTPUT], np.float64).reshape(1)
+        return truth, np.array([value[0], float(seed)])
+
+    def empty(self, class_count: int) -> Tally:
+        return Tally.empty()
+
+    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
+        if labels.size:
+            tally.add(float(labels[0]), float(predictions[0]), int(predictions[1]))
+        else:
+            tally.examples += 1
+
+    def overall(self, tally: Tally) -> dict[str, float]:
+        n, size, error, squared, y, y_squared = tally.sums
+        spread = y_squared - ratio(y * y, n)
+        constant = not spread > 1e-12 * y_squared  # what is left of equal truths is rounding
+        low, high = bootstrap.bounds_of(self.headline)
+        count, sizes = tally.replicates.T
+        means = np.divide(sizes, count, out=np.full_like(sizes, np.nan), where=count > 0)
+        bounds = bootstrap.interval(means, n)
+        return {
+            "mae": ratio(size, n),
+            "rmse": math.sqrt(ratio(squared, n)),
+            "bias": ratio(error, n),
+            "r2": math.nan if constant else 1.0 - squared / spread,
+            "median_absolute_error": median_error(tally),
+            low: bounds[0],
+            high: bounds[1],
+            NON_FINITE: tally.non_finite,
+            WITHOUT_TRUTH: tally.examples - n,
+        }

@@ -1,0 +1,241 @@
+"""A class for each pixel of an image.
+
+Definitions, with C the confusion counts of pixels (true class in rows, predicted in columns). A
+pixel counts where the truth has a class and the model has answered; neither the ignore value of the
+truth nor pixels without data take part.
+
+- pixel_accuracy: trace(C) over its sum. iou of a class: C[k,k] over row plus column less C[k,k].
+- precision, recall, f1 (the Dice coefficient) of a class: as of images, counted in pixels.
+- mean_iou, macro_*: the mean over the classes that have a true pixel in the slice.
+- calibration_error: the expected calibration error of the pixels' confidence, 15 equal bins.
+- unanswered_fraction: share of the pixels with a true class where the model saw no data.
+
+The interval of mean_iou is that of a bootstrap over examples: pixels of one image are no
+independent observations.
+"""
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from components.evaluation.tasks import bootstrap
+from components.evaluation.tasks.family import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.measures import (
+    CALIBRATION_BINS,
+    NON_FINITE,
+    SUPPORT,
+    WITHOUT_TRUTH,
+    Additive,
+    Floats,
+    calibration_error,
+    calibration_row,
+    mean_known,
+    precision_recall_f1,
+    ratio,
+)
+from components.raster.errors import DataError
+from components.raster.example import MASK_ENCODED
+from components.raster.fitting import fit_mask
+
+CLASS_RASTER_OUTPUT = "class_raster"
+CONFIDENCE_OUTPUT = "confidence"
+#: What the class raster holds where the model saw no data.
+NO_ANSWER = 255
+
+
+@dataclass
+class Tally(Additive):
+    """What is counted in pixels for K classes; the last class is the unknown one."""
+
+    confusion: Floats  # [K, K]: true class, predicted class
+    bins: Floats  # [3, CALIBRATION_BINS]: pixels, their summed confidence, the right ones
+    support: Floats  # [K]: examples with a true pixel of the class
+    replicates: Floats  # [REPLICATES, 3, K]: right, true and predicted pixels, weighted
+    examples: int = 0
+    with_truth: float = 0.0
+    unanswered: float = 0.0
+    non_finite: float = 0.0
+
+    @classmethod
+    def empty(cls, class_count: int) -> "Tally":
+        """Nothing counted yet."""
+        return cls(
+            np.zeros((class_count, class_count)),
+            np.zeros((3, CALIBRATION_BINS)),
+            np.zeros(class_count),
+            np.zeros((bootstrap.REPLICATES, 3, class_count)),
+        )
+
+    def add(self, image: "ImageCounts", seed: int) -> None:
+        """Count one image."""
+        self.examples += 1
+        true = image.confusion.sum(axis=1) + image.unanswered
+        self.with_truth += bool(true.any())
+        self.support += true > 0
+        self.confusion += image.confusion
+        self.bins += image.bins
+        self.unanswered += float(image.unanswered.sum())
+        self.non_finite += image.non_finite
+        sums = np.stack(_right_true_predicted(image.confusion))
+        self.replicates += bootstrap.weights(seed)[:, np.newaxis, np.newaxis] * sums
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """What one image adds: all that is kept of its pixels."""
+
+    confusion: Floats  # [K, K]
+    unanswered: Floats  # [K]: true pixels without an answer
+    bins: Floats  # [3, CALIBRATION_BINS]
+    non_finite: float = 0.0
+
+    def packed(self) -> Floats:
+        """All of it in one row."""
+        parts = (self.confusion.ravel(), self.unanswered, self.bins.ravel(), [self.non_finite])
+        return np.concatenate(parts)
+
+    @classmethod
+    def unpacked(cls, row: Floats, class_count: int) -> "ImageCounts":
+        """The inverse of `packed`."""
+        ends = np.cumsum([class_count**2, class_count, 3 * CALIBRATION_BINS])
+        confusion, unanswered, bins, non_finite = np.split(row, ends)
+        square = (class_count, class_count)
+        return cls(confusion.reshape(square), unanswered, bins.reshape(3, -1), float(non_finite[0]))
+
+
+def count_pixels(
+    true: npt.NDArray[np.integer],
+    predicted: npt.NDArray[np.integer],
+    confidence: npt.NDArray[np.floating],
+    class_count: int,
+) -> ImageCounts:
+    """Counts of one image from classes [H, W] by index; -1 is no truth, or no answer."""
+    known, answered = true >= 0, predicted >= 0
+    both = known & answered
+    pairs = true[both].astype(np.int64) * class_count + predicted[both]
+    counts = np.bincount(pairs, minlength=class_count**2).astype(np.float64)
+    missed = np.bincount(true[known & ~answered], minlength=class_count).astype(np.float64)
+    sure = confidence[both].astype(np.float64)
+    finite = np.isfinite(sure)
+    return ImageCounts(
+        counts.reshape(class_count, class_count),
+        missed,
+        calibration_row(sure[finite], (true == predicted)[both][finite]),
+        float(not finite.all()),
+    )
+
+
+def decode_mask(png: bytes, class_count: int, unknown: int) -> npt.NDArray[np.int64]:
+    """The truth [h, w] by class index; -1 where there is none, `unknown` for indices beyond.
+
+    Raises DataError for bytes that are no gray image.
+    """
+    try:
+        mask = np.asarray(Image.open(io.BytesIO(png)))
+    except OSError as error:
+        raise DataError(f"{MASK_ENCODED} of an example is no image: {error}") from error
+    if mask.ndim != 2:
+        raise DataError(f"{MASK_ENCODED} of an example has shape {mask.shape}: it must be gray")
+    ignore = 0xFF if mask.dtype == np.uint8 else 0xFFFF
+    indices = mask.astype(np.int64)
+    return np.where(indices == ignore, -1, np.where(indices < class_count, indices, unknown))
+
+
+def ious(right: Floats, true: Floats, predicted: Floats) -> Floats:
+    """Intersection over union by class, on the last axis; NaN for a class that is nowhere true."""
+    union = true + predicted - right
+    return np.divide(right, union, out=np.full(union.shape, np.nan), where=true > 0)
+
+
+def _right_true_predicted(confusion: Floats) -> tuple[Floats, Floats, Floats]:
+    return np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+
+
+class Segmentation(Family[Tally]):
+    """A class for each pixel."""
+
+    task = "segmentation"
+    outputs = (CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT)
+    truth = (MASK_ENCODED,)
+    overall_metrics = (
+        "mean_iou",
+        "pixel_accuracy",
+        "macro_precision",
+        "macro_recall",
+        "macro_f1",
+        "calibration_error",
+        "unanswered_fraction",
+        "pixel_count",
+        WITHOUT_TRUTH,
+    )
+    class_metrics = ("iou", "precision", "recall", "f1")
+    headline = "mean_iou"
+    columns = {"pixel accuracy": "pixel_accuracy", "macro F1": "macro_f1"}
+    answer_noun = "confidence"
+
+    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
+        """The seed, and one image's counts."""
+        raster = answer[CLASS_RASTER_OUTPUT]
+        if raster.shape != frame.image.shape[:2]:
+            raise DataError(
+                f"the model answers rasters of {raster.shape}, and its contract says "
+                f"{frame.image.shape[:2]}: export it with the trainer's export"
+            )
+        true = np.full(raster.shape, -1)
+        for png in features.get(MASK_ENCODED, ()):
+            assert isinstance(png, bytes)
+            mask = decode_mask(png, len(frame.truth_classes), len(frame.space) - 1)
+            true = fit_mask(mask, frame.image, fill=-1)
+        places = np.full(256, len(frame.space) - 1)
+        places[: len(frame.classes)] = frame.of_model()
+        places[NO_ANSWER] = -1
+        counts = count_pixels(true, places[raster], answer[CONFIDENCE_OUTPUT], len(frame.space))
+        return np.array([float(seed)]), counts.packed()
+
+    def empty(self, class_count: int) -> Tally:
+        return Tally.empty(class_count)
+
+    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
+        counts = ImageCounts.unpacked(predictions, len(tally.support))
+        tally.add(counts, int(labels.item()))
+
+    def overall(self, tally: Tally) -> dict[str, float]:
+        right, true, predicted = _right_true_predicted(tally.confusion)
+        scores = precision_recall_f1(right, predicted, true)
+        pixels = float(true.sum())
+        low, high = bootstrap.bounds_of(self.headline)
+        bounds = bootstrap.interval(_replicated_mean_iou(tally), tally.with_truth)
+        return {
+            "mean_iou": mean_known(ious(right, true, predicted)),
+            low: bounds[0],
+            high: bounds[1],
+            "pixel_accuracy": ratio(float(right.sum()), pixels),
+            **{f"macro_{name}": mean_known(values) for name, values in scores.items()},
+            "calibration_error": math.nan if tally.non_finite else calibration_error(tally.bins),
+            "unanswered_fraction": ratio(tally.unanswered, pixels + tally.unanswered),
+            "pixel_count": pixels,
+            NON_FINITE: tally.non_finite,
+            WITHOUT_TRUTH: tally.examples - tally.with_truth,
+        }
+
+    def per_class(self, tally: Tally) -> dict[str, Floats]:
+        right, true, predicted = _right_true_predicted(tally.confusion)
+        return {
+            SUPPORT: tally.support,
+            "iou": ious(right, true, predicted),
+            **precision_recall_f1(right, predicted, true),
+        }
+
+    def confusion(self, tally: Tally) -> Floats:
+        return tally.confusion
+
+
+def _replicated_mean_iou(tally: Tally) -> Floats:
+    """[REPLICATES]; a class without a true pixel in a replicate takes no part in its mean."""
+    values = ious(*np.moveaxis(tally.replicates, 1, 0))
+    return np.array([mean_known(row) for row in values])
