@@ -51,6 +51,7 @@ PIPELINE = [
     "apache-beam>=2.70,<3",
     "cloudevents>=1.11,<2",
     "google-crc32c>=1.5",
+    "jinja2>=3.1",
     "kfp>=2.16,<2.17",
     "kfp-kubernetes>=2.16,<2.17",
     "kfp-pipeline-spec<2.17",
@@ -81,7 +82,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=[*PACKAGES, *(f"{name}.*" for name in PACKAGES)]),
-    package_data={"": ["*.json", "*.proto", "*.yaml", "py.typed"]},
+    package_data={"": ["*.html", "*.json", "*.proto", "*.yaml", "py.typed"]},
     install_requires=BASE,
     extras_require={
         "client": CLIENT,

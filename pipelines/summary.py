@@ -3,18 +3,21 @@
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.evaluation.result import METRICS_FILE, Evaluation
+from components.evaluation.result import Evaluation
 from components.evaluation.tasks.registry import family_of
 from components.gate.report import REPORT_FILE, GateReport
+from pipelines.page.content import PAGE_FILE, Content, counts_of, read_curve, read_evaluation
+from pipelines.page.curves import write_curve_png
+from pipelines.page.render import run_page
 from pipelines.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
 
-SUMMARY_FILE = "summary.json"
+SUMMARY_FILE, CURVE_FILE = "summary.json", "learning_curve.png"
 _REPORTS = ("skymill.GateReport", "skymill.Rejects")
 _STYLES = {SUCCEEDED: "bold green", BLOCKED: "bold yellow"}
 
@@ -42,28 +45,19 @@ class Summary:
 
 
 def summarise(record: RunRecord, folder: str) -> Summary:
-    """Reads the evidence of a run and writes ``summary.json`` into its folder."""
+    """Reads the evidence of a run; writes ``summary.json`` and ``page.html`` into its folder."""
     reports = {node_id: _report(artifact) for node_id, artifact in _artifacts(record, _REPORTS)}
-    facts = reports["Ingest"].facts if "Ingest" in reports else {}
     summary = Summary(
         record,
-        dict(facts.get("images", {})),  # type: ignore[arg-type]
-        dict(facts.get("rejects", {})),  # type: ignore[arg-type]
-        _left_out(facts.get("ignored", {})),
-        tuple(reports.values()),
-        _evaluation(record),
-        _places(record, folder),
+        **counts_of(reports.get("Ingest", GateReport("rejects"))),
+        gates=tuple(reports.values()),
+        evaluation=_evaluation(record),
+        places=_places(record, folder),
     )
+    summary = replace(summary, places=summary.places | _write_page(summary, folder))
     with open(os.path.join(folder, SUMMARY_FILE), "w", encoding="utf-8") as file:
         file.write(to_json(summary))
     return summary
-
-
-def _left_out(ignored: object) -> dict[str, int]:
-    """What ingest ignored less files that are no images: those are counted by suffix."""
-    counts = ignored if isinstance(ignored, dict) else {}
-    names = (name for name in counts if name.startswith("(") and name != "(hidden)")
-    return {name[1:-1]: counts[name] for name in names}
 
 
 def to_json(summary: Summary) -> str:
@@ -209,7 +203,42 @@ def _report(artifact: Artifact) -> GateReport:
 
 def _evaluation(record: RunRecord) -> Evaluation | None:
     node = record.node("Evaluation")
-    if node is None:
-        return None
-    with open(os.path.join(node.uri("evaluation"), METRICS_FILE), encoding="utf-8") as file:
-        return Evaluation.from_json(file.read())
+    return read_evaluation(node.uri("evaluation")) if node else None
+
+
+def _write_page(summary: Summary, folder: str) -> dict[str, str]:
+    """The page of the run and its learning curve; where they lie, by what they are."""
+    record = summary.record
+    trainer = record.node("Trainer")
+    curve = read_curve(trainer.uri("model_run")) if trainer else ()
+    places = {"page": os.path.join(folder, PAGE_FILE)}
+    if curve:
+        places["learning curve"] = os.path.join(folder, CURVE_FILE)
+        write_curve_png(curve, places["learning curve"])
+    content = Content(
+        title=f"{record.name}: {record.outcome}",
+        facts=_facts(record),
+        images=summary.images,
+        rejects=summary.rejects,
+        left_out=summary.left_out,
+        curve=curve,
+        gates=summary.gates,
+        evaluation=summary.evaluation,
+    )
+    with open(places["page"], "w", encoding="utf-8") as file:
+        file.write(run_page(content))
+    return places
+
+
+def _facts(record: RunRecord) -> dict[str, str]:
+    version = record.pushed_version
+    known = {
+        "run": record.run_id,
+        "began": record.started,
+        "ended": record.ended,
+        "data": record.fingerprint,
+        "span": record.span,
+        "version": "" if version is None else str(version),
+        "reason": record.reason,
+    }
+    return {name: text for name, text in known.items() if text}

@@ -18,6 +18,7 @@ from components.push.component import Push
 from components.schema.component import Schema
 from components.statistics.component import Statistics
 from pipelines.config import PipelineConfig
+from pipelines.page.component import RunPage
 from pipelines.resolve import RunInputs
 from pipelines.workspace import Workspace
 
@@ -70,7 +71,17 @@ def pipeline_nodes(
     evaluation = Evaluation(
         examples, trainer.outputs["model"], config.evaluation, baseline.outputs["baseline"]
     )
+    page = RunPage(
+        title=config.name,
+        fingerprint=inputs.fingerprint,
+        rejects=ingest.outputs["rejects"],
+        data_report=data_check.outputs["report"],
+        model_run=trainer.outputs["model_run"],
+        evaluation=evaluation.outputs["evaluation"],
+        evaluation_report=evaluation.outputs["report"],
+    )
     on_metrics = Stop(evaluation.outputs["report"]).with_id("StopOnMetrics")
+    on_metrics.add_upstream_node(page)
     infra_check = InfraCheck(trainer.outputs["model"], examples, config.infra_check)
     infra_check.add_upstream_node(on_metrics)
     on_answers = Stop(infra_check.outputs["report"]).with_id("StopOnAnswers")
@@ -101,6 +112,7 @@ def pipeline_nodes(
         on_anomalies,
         trainer,
         evaluation,
+        page,
         on_metrics,
         infra_check,
         on_answers,

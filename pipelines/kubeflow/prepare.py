@@ -35,6 +35,7 @@ PREPARED: Mapping[tuple[str, str], str] = {
     ("Push", "model_base"): "model_base",
     ("Push", "fingerprint"): "fingerprint",
     ("Push", "span"): "span",
+    ("RunPage", "fingerprint"): "fingerprint",
 }
 
 

@@ -7,12 +7,11 @@ METRICS = "system.Metrics"
 CONFUSION = "system.ClassificationMetrics"
 HTML = "system.HTML"
 
-_EVALUATION, _REPORTS = (
-    "tfx.types.standard_artifacts.ModelEvaluation",
-    (
-        "components.gate.artifact.GateReport",
-        "components.gate.artifact.Rejects",
-    ),
+_EVALUATION = "tfx.types.standard_artifacts.ModelEvaluation"
+_PAGES = (
+    "components.gate.artifact.GateReport",
+    "components.gate.artifact.Rejects",
+    "pipelines.page.component.Page",
 )
 
 
@@ -34,6 +33,6 @@ def views_of(outputs: Mapping[str, str]) -> tuple[View, ...]:
                 View("metrics", METRICS, name),
                 View("confusion_matrix", CONFUSION, name),
             ]
-        if type_path in _REPORTS:
+        if type_path in _PAGES:
             views.append(View(f"{name}_html", HTML, name))
     return tuple(views)

@@ -81,7 +81,7 @@ def test_nothing_is_left_of_what_the_backend_rejects_or_ignores(text: str) -> No
 
 def test_every_edge_of_an_input_is_a_dependency_and_every_name_fits(spec: dict) -> None:
     tasks = spec["root"]["dag"]["tasks"]
-    assert len(tasks) == 15
+    assert len(tasks) == 16
     for name, task in tasks.items():
         assert task["taskInfo"]["name"] == name
         assert task["componentRef"]["name"] == f"comp-{name}"
@@ -220,7 +220,7 @@ def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
     job = json.loads(json.dumps(vertex_job(config)))
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/runs"
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
-    assert len(executors) == 15
+    assert len(executors) == 16
     assert executors["exec-trainer"]["container"]["resources"] == {
         "cpuRequest": 0.5,
         "cpuLimit": 2.0,

@@ -92,7 +92,7 @@ def properties(run: Run, task: str, output: str) -> dict:
 
 def test_the_package_runs_whole_and_pushes(cluster: Cluster) -> None:
     assert set(states(cluster.first).values()) == {SUCCEEDED}, failures(cluster.first)
-    assert len(cluster.first) == 15
+    assert len(cluster.first) == 16
     assert versions(cluster) == ["1"]
     assert (cluster.volume / "models/land_cover/1/saved_model.pb").is_file()
     pushed = properties(cluster.first, "push", "pushed")
@@ -117,6 +117,10 @@ def test_kubeflows_pages_show_what_was_measured(cluster: Cluster) -> None:
     assert names == [*sorted(COLOURS), "(unknown)"]
     assert sum(sum(row["row"]) for row in matrix["rows"]) == metrics["example_count"]
     assert b"<h1>evaluation: passed" in cluster.backend.read(evaluation["report_html"]["uri"])
+    page = cluster.backend.read(cluster.first["run-page"].artifacts["page_html"]["uri"]).decode()
+    assert "<h1>land_cover</h1>" in page
+    assert page.count("<svg") == 1, "the learning curve"
+    assert "Gate evaluation: passed" in page
 
 
 def test_the_same_data_is_not_computed_again_but_the_baseline_is(cluster: Cluster) -> None:
@@ -145,6 +149,8 @@ def test_thresholds_stop_a_run_and_leave_their_evidence(cluster: Cluster) -> Non
     assert "blocked the run" in run["stop-on-metrics"].log
     assert "Traceback" not in run["stop-on-metrics"].log
     assert run["infra-check"].state == run["push"].state == SKIPPED
+    page = cluster.backend.read(run["run-page"].artifacts["page_html"]["uri"])
+    assert b"Gate evaluation: failed" in page, "the page is there before the run stops"
     artifacts = run["evaluation"].artifacts
     assert b"<h1>evaluation: failed" in cluster.backend.read(artifacts["report_html"]["uri"])
     metrics = cluster.backend.read(f"{artifacts['evaluation']['uri']}/metrics.json")

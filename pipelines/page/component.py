@@ -1,0 +1,64 @@
+"""The RunPage node: it stands with the pipeline, since it reads what all of its nodes found."""
+
+from typing import Any
+
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.types import BaseChannel, Channel
+from tfx.types.artifact import Artifact
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.standard_artifacts import ModelEvaluation, ModelRun
+
+from components.gate.artifact import GateReport, Rejects
+from pipelines.page.executor import Executor
+
+
+class Page(Artifact):
+    """A folder with `page.html`."""
+
+    TYPE_NAME = "skymill.Page"
+
+
+class RunPageSpec(ComponentSpec):
+    PARAMETERS = {
+        "title": ExecutionParameter(type=str),
+        "fingerprint": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "rejects": ChannelParameter(type=Rejects),
+        "data_report": ChannelParameter(type=GateReport),
+        "model_run": ChannelParameter(type=ModelRun),
+        "evaluation": ChannelParameter(type=ModelEvaluation),
+        "evaluation_report": ChannelParameter(type=GateReport),
+    }
+    OUTPUTS = {"page": ChannelParameter(type=Page)}
+
+
+class RunPage(BaseComponent):
+    """Sums a run up for a person, once its model is evaluated and before a gate can stop it."""
+
+    SPEC_CLASS = RunPageSpec
+    EXECUTOR_SPEC = ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        title: str,
+        fingerprint: str,
+        rejects: BaseChannel[Any],
+        data_report: BaseChannel[Any],
+        model_run: BaseChannel[Any],
+        evaluation: BaseChannel[Any],
+        evaluation_report: BaseChannel[Any],
+    ) -> None:
+        super().__init__(
+            RunPageSpec(
+                title=title,
+                fingerprint=fingerprint,
+                rejects=rejects,
+                data_report=data_report,
+                model_run=model_run,
+                evaluation=evaluation,
+                evaluation_report=evaluation_report,
+                page=Channel(type=Page),
+            )
+        )

@@ -1,0 +1,86 @@
+"""What the page of a run says, from the evidence that its nodes published."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.evaluation.result import METRICS_FILE, Evaluation
+from components.gate.report import GateReport
+
+PAGE_FILE = "page.html"
+HISTORY_FILE = os.path.join("logs", "history.json")
+
+#: One row of a learning curve: numbers by name, an epoch's metrics among them.
+CurveRow = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Content:
+    """A run as far as it got.
+
+    Attributes:
+        title: the pipeline's name.
+        facts: short texts by what they are, shown at the top.
+        images: examples by split.
+        rejects: refused items by reason.
+        left_out: tiles that are neither, by why.
+        curve: a row for each epoch.
+        gates: the reports of the checks that were reached, in order.
+        evaluation: what was measured, or None where no model was.
+    """
+
+    title: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    curve: Sequence[CurveRow] = ()
+    gates: Sequence[GateReport] = ()
+    evaluation: Evaluation | None = None
+
+
+def counts_of(ingest: GateReport) -> dict[str, dict[str, int]]:
+    """Images, rejects and what was left out, from ingest's report."""
+    return {
+        "images": _counts(ingest.facts.get("images")),
+        "rejects": _counts(ingest.facts.get("rejects")),
+        "left_out": _left_out(_counts(ingest.facts.get("ignored"))),
+    }
+
+
+def read_curve(model_run: str) -> tuple[CurveRow, ...]:
+    """The learning curve in a ModelRun artifact's folder; empty where training left none."""
+    path = os.path.join(model_run, HISTORY_FILE)
+    if not os.path.exists(path):
+        return ()
+    with open(path, encoding="utf-8") as file:
+        return tuple(_numbers(row) for row in json.load(file)["epochs"])
+
+
+def read_evaluation(folder: str) -> Evaluation:
+    """What was measured, from an evaluation's folder."""
+    with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:
+        return Evaluation.from_json(file.read())
+
+
+def _counts(value: Any) -> dict[str, int]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _left_out(ignored: Mapping[str, int]) -> dict[str, int]:
+    """What ingest ignored less files that are no images: those are counted by suffix."""
+    names = (name for name in ignored if name.startswith("(") and name != "(hidden)")
+    return {name[1:-1]: ignored[name] for name in names}
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    """A row with the metrics of an inner mapping beside the other numbers."""
+    found: dict[str, float] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            found |= _numbers(value)
+        elif isinstance(value, int | float):
+            found[name] = float(value)
+    return found

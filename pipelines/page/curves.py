@@ -1,0 +1,55 @@
+"""The learning curve as a picture: each measure on the train and the eval split, epoch by epoch."""
+
+import io
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipelines.page.content import CurveRow
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PANEL_INCHES = (4.2, 3.0)
+_RATE = "learning_rate"
+
+
+def curve_svg(curve: Sequence[CurveRow]) -> str:
+    """The picture as an element to put into a page."""
+    text = io.StringIO()
+    _figure(curve).savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def write_curve_png(curve: Sequence[CurveRow], path: str) -> None:
+    """The picture as a file."""
+    _figure(curve).savefig(path, format="png", dpi=110)
+
+
+def panels_of(curve: Sequence[CurveRow]) -> tuple[str, ...]:
+    """What is drawn: every measure that both splits have, then the learning rate."""
+    names = {name: None for row in curve for name in row}
+    both = tuple(name for name in names if f"val_{name}" in names)
+    return (*both, _RATE) if _RATE in names else both
+
+
+def _figure(curve: Sequence[CurveRow]) -> "Figure":
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # tells of its cache of fonts
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    panels = panels_of(curve)
+    width, height = _PANEL_INCHES
+    figure = Figure(figsize=(width * len(panels), height), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for series, label in ((name, "train"), (f"val_{name}", "eval")):
+            points = [(row["epoch"], row[series]) for row in curve if series in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker=".", label=label)
+        axes.set_title(name.replace("_", " "))
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        if name != _RATE:
+            axes.legend()
+    return figure

@@ -1,0 +1,59 @@
+"""Pages that load nothing from elsewhere and trust no text."""
+
+import functools
+import math
+from typing import Any
+
+from components.evaluation.result import Evaluation
+from components.gate.report import GateReport
+from pipelines.page.content import Content
+from pipelines.page.curves import curve_svg, panels_of
+
+
+def run_page(content: Content) -> str:
+    """The page of a run as HTML."""
+    drawn = content.curve and panels_of(content.curve)
+    return _render(
+        "run.html",
+        run=content,
+        curve=curve_svg(content.curve) if drawn else "",
+        metrics=_metrics(content.evaluation),
+    )
+
+
+def report_page(report: GateReport) -> str:
+    """A gate's report as HTML; failed findings first."""
+    return _render("report.html", report=report)
+
+
+def _render(template: str, **values: Any) -> str:
+    text: str = _templates().get_template(template).render(**values)
+    return text
+
+
+@functools.cache
+def _templates() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pipelines.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    return environment
+
+
+def _number(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.3f}"
+
+
+def _metrics(evaluation: Evaluation | None) -> tuple[str, ...]:
+    """The columns of the table of slices: the metrics that have one value a slice."""
+    overall = evaluation.overall if evaluation else None
+    names = overall.candidate if overall else ()
+    return tuple(name for name in names if "/" not in name and not name.endswith("_count"))

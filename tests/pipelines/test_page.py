@@ -1,0 +1,119 @@
+"""The page of a run: what it shows, and what it never does."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+from PIL import Image
+
+from components.evaluation.result import Evaluation, SliceMetrics
+from components.gate.report import Finding, GateReport
+from pipelines.page.content import Content, counts_of, read_curve
+from pipelines.page.curves import panels_of, write_curve_png
+from pipelines.page.render import run_page
+
+CURVE = (
+    {"epoch": 1, "loss": 1.5, "val_loss": 1.4, "accuracy": 0.4, "learning_rate": 0.1},
+    {"epoch": 2, "loss": 0.5, "val_loss": 0.7, "accuracy": 0.8, "learning_rate": 0.05},
+)
+EVALUATION = Evaluation(
+    split="test",
+    classes=("field", "<b>roof"),
+    baseline_classes=("field", "<b>roof"),
+    baseline_version=7,
+    slices=(
+        SliceMetrics((), {"accuracy": 0.75, "recall/field": 1.0}, {"accuracy": 0.5}),
+        SliceMetrics((("region", "north"),), {"accuracy": float("nan")}),
+    ),
+    confusion_classes=("field", "<b>roof"),
+    confusion=((30, 10), (0, 4000)),
+)
+
+
+class Page(HTMLParser):
+    """A page's texts and tags, as a browser would see them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [
+            value for name, value in attrs if name in ("src", "href") and value[0] != "#"
+        ]
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+
+def content(**changes) -> Content:
+    bad = Finding("evaluation", "accuracy >= 0.9", False, "overall", "accuracy is 0.75")
+    known = {
+        "title": "land <script>cover",
+        "facts": {"data": "abc"},
+        "images": {"train": 120, "test": 30},
+        "rejects": {"corrupt": 2},
+        "curve": CURVE,
+        "gates": (GateReport("evaluation", (bad,), {}),),
+        "evaluation": EVALUATION,
+    }
+    return Content(**(known | changes))
+
+
+def test_a_page_says_what_went_in_and_what_came_out() -> None:
+    page = Page(run_page(content()))
+    for text in ("120", "rejected: corrupt", "0.750", "(0.500)", "region=north", "–", "4000"):
+        assert text in page.texts, text
+    assert "accuracy is 0.75" in page.texts
+    assert "recall/field" not in page.texts, "the table of slices has what every slice has"
+    assert page.tags.count("svg") == 1
+
+
+def test_it_trusts_no_text_and_loads_nothing() -> None:
+    page = Page(run_page(content()))
+    assert not {"script", "b", "link", "img", "iframe"} & set(page.tags)
+    assert "<b>roof" in page.texts
+    assert page.sources == []
+
+
+def test_a_run_that_ended_early_has_a_page_too() -> None:
+    page = Page(run_page(content(curve=(), evaluation=None, gates=(), images={}, rejects={})))
+    assert "svg" not in page.tags
+    assert "Images" in page.texts
+
+
+def test_what_is_drawn_is_what_both_splits_have() -> None:
+    assert panels_of(CURVE) == ("loss", "learning_rate")
+
+
+def test_the_curve_is_a_picture(tmp_path: Path) -> None:
+    write_curve_png(CURVE, str(tmp_path / "curve.png"))
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 2 * picture.height, "two panels side by side"
+        assert len(picture.convert("L").getcolors(256)) > 20, "not one colour"
+
+
+def test_a_history_is_read_whatever_its_metrics(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    rows = [{"epoch": 1, "loss": 2.0, "metrics": {"val_mean_iou": 0.25}, "note": "text"}]
+    (tmp_path / "logs" / "history.json").write_text(json.dumps({"epochs": rows}))
+    assert read_curve(str(tmp_path)) == ({"epoch": 1.0, "loss": 2.0, "val_mean_iou": 0.25},)
+    assert read_curve(str(tmp_path / "elsewhere")) == ()
+
+
+def test_what_ingest_left_out_is_counted_without_other_files() -> None:
+    facts = {
+        "images": {"train": 3},
+        "rejects": {},
+        "ignored": {"(at_border)": 4, ".txt": 9, "(hidden)": 1},
+    }
+    assert counts_of(GateReport("rejects", (), facts)) == {
+        "images": {"train": 3},
+        "rejects": {},
+        "left_out": {"at_border": 4},
+    }
