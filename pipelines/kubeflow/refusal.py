@@ -27,7 +27,7 @@ _NEXT = (
     ("neither default value", "Give the parameter a value: --set NAME=VALUE"),
     (
         "are not required by pipeline",
-        "Leave out the parameter, or look at the names in the package",
+        "Leave out the parameter: the pipeline has none of that name",
     ),
     ("requires type", "Give the parameter a value of that type"),
     ("schedule cron", "Six fields, seconds first: '0 0 2 * * *' is every night at two"),

@@ -25,7 +25,6 @@ _NEWER_THAN_OLD = {
     "literals",
     "customPath",
     "downloadToWorkspace",
-    "workspace",
     "securityContext",
     "subPath",
     "nodeAffinityJson",
@@ -51,7 +50,7 @@ def read_template(text: str, *, old: bool = False) -> tuple[Json, Json]:
     except yaml.YAMLError as error:
         raise _unreadable(f"failed to parse pipeline spec YAML: {error}") from error
     specs = [one for one in documents if _is_spec(one, old)]
-    platforms = [one for one in documents if not _is_spec(one, old) and _is_platform(one)]
+    platforms = [one for one in documents if not _is_spec(one, old) and _is_platform(one, old)]
     if not specs:
         raise _unreadable("unknown template format")
     if len(specs) > 1:
@@ -138,7 +137,11 @@ def _is_spec(tree: Json, old: bool) -> bool:
     return bool(message.pipeline_info.name) and message.HasField("root")
 
 
-def _is_platform(tree: Json) -> bool:
+def _is_platform(tree: Json, old: bool) -> bool:
+    """Any other document is passed over without a word."""
+    kubernetes = tree.get("platforms", {}).get("kubernetes", {})
+    if old and set(kubernetes) - {"deploymentSpec"}:
+        return False
     try:
         message = json_format.ParseDict(tree, pipeline_spec_pb2.PlatformSpec())
     except json_format.ParseError:
