@@ -27,16 +27,15 @@ class Metadata:
     def record(self, run_id: str, run: Run, spec: dict[str, Any]) -> None:
         """What driver and launcher record of a run: its context, executions and artifacts."""
         context_type = self.store.put_context_type(_typed("ContextType", "system.PipelineRun"))
-        [context] = self.store.put_contexts(
-            [metadata_store_pb2.Context(type_id=context_type, name=run_id)]
-        )
+        context = metadata_store_pb2.Context(type_id=context_type, name=run_id)
+        [context.id] = self.store.put_contexts([context])
         kind = self.store.put_execution_type(_typed("ExecutionType", "system.ContainerExecution"))
         for name, task in run.items():
             if task.state in (SUCCEEDED, CACHED):
                 outputs = spec["components"][f"comp-{name}"].get("outputDefinitions", {})
                 self._put(name, kind, context, task, outputs.get("artifacts", {}))
 
-    def _put(self, name: str, kind: int, context: int, task: Task, outputs: dict) -> None:
+    def _put(self, name: str, kind: int, context: Any, task: Task, outputs: dict) -> None:
         execution = metadata_store_pb2.Execution(type_id=kind)
         execution.custom_properties["display_name"].string_value = name
         pairs = []
@@ -52,7 +51,7 @@ class Metadata:
             event = metadata_store_pb2.Event(type=metadata_store_pb2.Event.OUTPUT)
             event.path.steps.add().key = key
             pairs.append((artifact, event))
-        self.store.put_execution(execution, pairs, [metadata_store_pb2.Context(id=context)])
+        self.store.put_execution(execution, pairs, [context])
 
 
 @contextmanager

@@ -1,0 +1,159 @@
+"""Who asks, in each way there is, against a server that checks it."""
+
+import json
+from pathlib import Path
+
+import kfp
+import pytest
+from kfp.client import auth
+
+from components.raster.errors import ConfigError
+from pipelines.kubeflow import connection as module
+from pipelines.kubeflow.connection import (
+    Bearer,
+    Connection,
+    IdentityAwareProxy,
+    NoCredentials,
+    Session,
+    TokenFile,
+    connection_from,
+)
+from pipelines.kubeflow.refusal import KubeflowError
+from pipelines.kubeflow.server import KubeflowServer
+from tests.kubeflow.api_server.server import Api, bearer, dex, iap
+from tests.kubeflow.tiny import submission
+
+
+@pytest.fixture(autouse=True)
+def away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The client's own files in the home folder are not those of whoever runs the tests."""
+    monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
+    monkeypatch.setattr(auth, "LOCAL_KFP_CREDENTIAL", str(tmp_path / "credentials.json"))
+    monkeypatch.setattr(module, "IN_CLUSTER_TOKEN", str(tmp_path / "in-cluster-token"))
+    return tmp_path
+
+
+def submit(connection: Connection) -> str:
+    return KubeflowServer(connection).submit(submission())
+
+
+def test_a_bearer_token(api: Api) -> None:
+    api.guard = bearer({"right"})
+    assert submit(Connection(api.url, credentials=Bearer("right"))) in api.store.runs
+    for credentials in (Bearer("wrong"), NoCredentials()):
+        with pytest.raises(KubeflowError, match="answered 401: .*does not know who asks"):
+            submit(Connection(api.url, credentials=credentials))
+    assert len(api.store.runs) == 1
+
+
+def test_the_clusters_token_is_read_again_when_it_is_renewed(
+    api: Api, away_from_home: Path
+) -> None:
+    path = away_from_home / "in-cluster-token"
+    path.write_text("first\n")
+    api.guard = bearer({"first"})
+    connection = connection_from({"SKYMILL_KFP_ENDPOINT": api.url})
+    assert isinstance(connection.credentials, TokenFile)
+    server = KubeflowServer(Connection(api.url, credentials=TokenFile(str(path))))
+    server.submit(submission())
+    api.guard = bearer({"second"})
+    path.write_text("second\n")
+    server.submit(submission())
+    assert api.headers["Authorization"] == "Bearer second"
+    assert connection_from({}).endpoint == "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+
+
+def test_a_session_with_dex(api: Api) -> None:
+    api.guard = dex({"s3ss10n"})
+    good = Connection(api.url, credentials=Session("authservice_session=s3ss10n"))
+    assert submit(good) in api.store.runs
+    stale = Connection(api.url, credentials=Session("authservice_session=old"))
+    with pytest.raises(KubeflowError, match="web page .* the session or the token is missing or"):
+        submit(stale)
+    assert len(api.store.runs) == 1
+
+
+def test_googles_proxy(api: Api, away_from_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person has logged in before; the stored refresh token becomes one for the proxy."""
+    monkeypatch.setattr(auth, "OAUTH_TOKEN_URI", f"{api.url}/token")
+    stored = {"other_client_id": "desk", "other_client_secret": "s", "refresh_token": "refresh"}
+    (away_from_home / "credentials.json").write_text(json.dumps({"proxy": stored}))
+    api.id_tokens = {"refresh@proxy": "id-token"}
+    api.guard = iap({"id-token"})
+    connection = connection_from(
+        {"SKYMILL_KFP_ENDPOINT": api.url, "SKYMILL_KFP_IAP_CLIENT_ID": "proxy"}
+    )
+    assert connection.credentials == IdentityAwareProxy("proxy")
+    assert submit(connection) in api.store.runs
+    with pytest.raises(KubeflowError, match="answered 401: a web page.*does not know who asks"):
+        submit(Connection(api.url))
+
+
+def test_a_login_that_fails_is_told(api: Api, away_from_home: Path) -> None:
+    (away_from_home / "credentials.json").write_text("{")
+    with pytest.raises(ConfigError, match="cannot log in at http"):
+        submit(Connection(api.url, credentials=IdentityAwareProxy("proxy")))
+    with pytest.raises(ConfigError, match=r"nowhere: the token cannot be read \(No such file"):
+        submit(Connection(api.url, credentials=TokenFile("nowhere")))
+
+
+def test_a_cookie_that_the_client_has_stored_goes_nowhere_unasked(
+    api: Api, away_from_home: Path
+) -> None:
+    stored = {"namespace": "", "client_authentication_cookie": "session=of another server"}
+    (away_from_home / "context.json").write_text(json.dumps(stored))
+    submit(Connection(api.url))
+    assert api.headers["Cookie"] is None
+    assert json.loads((away_from_home / "context.json").read_text()) == stored
+
+
+@pytest.mark.parametrize(
+    ("variables", "given", "credentials"),
+    [
+        ({}, {}, NoCredentials()),
+        ({"TOKEN": "t"}, {}, Bearer("t")),
+        ({"TOKEN_FILE": "a"}, {}, TokenFile("a")),
+        ({"COOKIE": "a=b"}, {}, Session("a=b")),
+        ({"TOKEN": "t"}, {"token_file": "b"}, TokenFile("b")),
+        (
+            {"IAP_CLIENT_ID": "c", "IAP_OTHER_CLIENT_ID": "d", "IAP_OTHER_CLIENT_SECRET": "e"},
+            {},
+            IdentityAwareProxy("c", "d", "e"),
+        ),
+    ],
+)
+def test_the_environment_tells_who_asks(variables: dict, given: dict, credentials: object) -> None:
+    environment = {f"SKYMILL_KFP_{name}": value for name, value in variables.items()}
+    connection = connection_from(environment, endpoint="https://kfp.example/", **given)
+    assert connection == Connection("https://kfp.example", credentials=credentials)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "no server of Kubeflow Pipelines: give --endpoint"),
+        ({"ENDPOINT": "kfp.example"}, "'kfp.example' is no address"),
+        ({"ENDPOINT": "https://k", "TOKEN": "t", "COOKIE": "a=b"}, r"in 2 ways \(token, cookie\)"),
+        ({"ENDPOINT": "http://kfp.example", "TOKEN": "t"}, "in the clear.*--plain-http"),
+        ({"ENDPOINT": "https://k", "COOKIE_FILE": "nowhere"}, "the session cannot be read"),
+    ],
+)
+def test_a_connection_that_cannot_be(environment: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        connection_from({f"SKYMILL_KFP_{key}": value for key, value in environment.items()})
+
+
+def test_a_token_may_go_over_http_where_nobody_listens_or_on_demand() -> None:
+    for host in ("127.0.0.1:1", "localhost:1", "[::1]:1", "ml-pipeline.kubeflow.svc:8888"):
+        Connection(f"http://{host}", credentials=Bearer("t"))
+    Connection("http://kfp.example", credentials=Bearer("t"), plain_http=True)
+    Connection("http://kfp.example")
+
+
+def test_secrets_are_not_shown() -> None:
+    for credentials in (
+        Bearer("s3cret"),
+        Session("a=s3cret"),
+        IdentityAwareProxy("c", "d", "s3cret"),
+    ):
+        assert "s3cret" not in repr(Connection("https://k", credentials=credentials))

@@ -1,0 +1,296 @@
+"""Recurring runs: kept as asked for, one at a time, none in a burst, on their own day's data."""
+
+import datetime
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from components.raster.errors import ConfigError
+from pipelines.cli.main import cli
+from pipelines.kubeflow.connection import Connection
+from pipelines.kubeflow.cron import checked_cron
+from pipelines.kubeflow.refusal import KubeflowError, NotFound
+from pipelines.kubeflow.schedules import Schedule, Schedules
+from pipelines.kubeflow.server import KubeflowServer
+from tests.kubeflow.api_server.cron import Cron
+from tests.kubeflow.api_server.server import Api, api_server
+from tests.kubeflow.api_server.store import Store
+from tests.kubeflow.tiny import submission, tiny_spec
+
+MONDAY = datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.UTC)
+HOUR, DAY = 3600, 86400
+
+
+class Clock:
+    """A time that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = MONDAY.timestamp()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def api(clock: Clock) -> Iterator[Api]:
+    with api_server(Store(clock=clock)) as running:
+        yield running
+
+
+@pytest.fixture
+def schedules(api: Api) -> Schedules:
+    return Schedules(KubeflowServer(Connection(api.url)))
+
+
+def nightly(**changes: Any) -> Schedule:
+    return Schedule(**{"name": "nightly", "cron": "0 0 2 * * *"} | changes)
+
+
+def test_a_schedule_is_what_was_asked_for(schedules: Schedules, api: Api) -> None:
+    made = schedules.put(submission(), nightly(parameters={"count": "5"}))
+    assert made.change == "created"
+    [one] = api.store.recurring.values()
+    assert one["trigger"] == {"cron_schedule": {"cron": "0 0 2 * * *"}}
+    assert (one["no_catchup"], one["max_concurrency"], one["mode"]) == (True, "1", "ENABLE")
+    assert one["service_account"] == "skymill-steps"
+    assert one["runtime_config"] == {"parameters": {"count": 5}}
+    assert set(one["pipeline_version_reference"]) == {"pipeline_id", "pipeline_version_id"}
+    assert "pipeline_spec" not in one
+
+
+def test_the_same_call_again_changes_nothing(schedules: Schedules, api: Api) -> None:
+    first = schedules.put(submission(), nightly())
+    again = schedules.put(submission(), nightly())
+    assert (again.change, again.recurring_run_id) == ("unchanged", first.recurring_run_id)
+    schedules.set_enabled("nightly", False)
+    assert not schedules.listed()[0].enabled
+    assert schedules.put(submission(), nightly()).change == "enabled"
+    assert schedules.listed()[0].enabled
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cron": "0 30 2 * * *"},
+        {"cron": None, "interval_s": HOUR},
+        {"parameters": {"count": 9}},
+        {"service_account": "other"},
+    ],
+)
+def test_what_has_changed_takes_the_old_ones_place(
+    schedules: Schedules, api: Api, changes: dict
+) -> None:
+    old = schedules.put(submission(), nightly())
+    new = schedules.put(submission(), nightly(**changes))
+    assert new.change == "replaced"
+    assert [one.recurring_run_id for one in schedules.listed()] == [new.recurring_run_id]
+    assert new.recurring_run_id != old.recurring_run_id
+    order = [line.split("/")[0] + line.rpartition(":")[2][:8] for line in api.requests]
+    creates = [
+        i for i, line in enumerate(api.requests) if line == "POST /apis/v2beta1/recurringruns"
+    ]
+    assert "POST disable" in order[creates[0] : creates[1]], "never two that are switched on"
+
+
+def test_a_new_package_takes_the_old_ones_place(schedules: Schedules, api: Api) -> None:
+    schedules.put(submission(), nightly())
+    tree = tiny_spec()
+    tree["deploymentSpec"]["executors"]["exec-first"]["container"]["image"] = "a:2"
+    assert schedules.put(submission(tree), nightly()).change == "replaced"
+
+
+def test_a_refusal_leaves_the_old_one_at_work(schedules: Schedules, api: Api) -> None:
+    schedules.put(submission(), nightly())
+    bad = tiny_spec()
+    bad["deploymentSpec"]["executors"]["exec-first"] = {"resolver": {}}
+    with pytest.raises(KubeflowError, match="non-container"):
+        schedules.put(submission(bad), nightly())
+    [one] = schedules.listed()
+    assert one.enabled
+
+
+def test_a_run_that_is_going_on_is_not_ended(schedules: Schedules, api: Api, clock: Clock) -> None:
+    schedules.put(submission(), nightly())
+    clock.now += DAY
+    [run] = api.store.tick()
+    for change in (
+        lambda: schedules.put(submission(), nightly(cron="0 0 3 * * *")),
+        lambda: schedules.delete("nightly"),
+    ):
+        with pytest.raises(KubeflowError, match=f"its run {run['run_id']} .* has not ended"):
+            change()
+        [one] = schedules.listed()
+        assert (one.enabled, one.when) == (True, "0 0 2 * * *")
+        assert run["state"] == "PENDING"
+    api.store.set_state(run["run_id"], "SUCCEEDED")
+    schedules.delete("nightly")
+    assert schedules.listed() == []
+
+
+def test_runs_never_overlap(schedules: Schedules, api: Api, clock: Clock) -> None:
+    schedules.put(submission(), nightly(cron="0 0 * * * *"))
+    clock.now += HOUR
+    [first] = api.store.tick()
+    for _ in range(5):
+        clock.now += HOUR
+        assert api.store.tick() == []
+    api.store.set_state(first["run_id"], "FAILED")
+    [second] = api.store.tick()
+    assert second["display_name"] == f"nightly-{int(clock.now)}", "the last that was missed"
+    api.store.set_state(second["run_id"], "SUCCEEDED")
+    assert api.store.tick() == [], "and none of the others"
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_week_of_downtime_gives_one_run(
+    schedules: Schedules, api: Api, clock: Clock, ours: bool
+) -> None:
+    made = schedules.put(submission(), nightly())
+    if not ours:  # what Kubeflow does unless it is told otherwise
+        api.store.recurring[made.recurring_run_id]["no_catchup"] = False
+    clock.now += 7 * DAY
+    count = 0
+    while found := api.store.tick():
+        for run in found:
+            api.store.set_state(run["run_id"], "SUCCEEDED")
+            count += 1
+    assert count == (1 if ours else 7)
+
+
+def test_the_fingerprint_is_not_frozen(schedules: Schedules, api: Api, clock: Clock) -> None:
+    with pytest.raises(ConfigError, match="data_fingerprint is 'abc'.* the data of one day"):
+        nightly(parameters={"data_fingerprint": "abc"})
+    frozen = tiny_spec()
+    parameters = frozen["root"]["inputDefinitions"]["parameters"]
+    parameters["data_fingerprint"]["defaultValue"] = "abc"
+    with pytest.raises(ConfigError, match="data_fingerprint is 'abc'"):
+        schedules.put(submission(frozen), nightly())
+    assert not api.store.recurring
+
+    values: list[dict] = []
+    api.store.execute = lambda run, text, given: values.append(given)
+    schedules.put(submission(), nightly())
+    clock.now += DAY
+    api.store.tick()
+    assert values == [{"count": 3, "data_fingerprint": ""}], "Prepare takes it when the run starts"
+
+
+@pytest.mark.parametrize(
+    ("cron", "words"),
+    [
+        ("0 2 * * *", "five fields.*Put the second before it: '0 0 2 \\* \\* \\*'"),
+        ("0 2 * *", "has 4 fields and needs six"),
+        ("0 0 2 * * * 2026", "has 7 fields and needs six"),
+        ("0 0 24 * * *", "'24' for the hour: it goes from 0 to 23"),
+        ("0 0 2 0 * *", "'0' for the day of the month: it goes from 1 to 31"),
+        ("0 0 2 * * 7", "'7' for the day of the week: it goes from 0 to 6 or sun-sat"),
+        ("0 0 2 * * fri-mon", "the range runs backwards"),
+        ("0 */0 2 * * *", "the step after / is no positive number"),
+        ("0 0 two * * *", "'two' for the hour"),
+        ("* 0 2 * * *", "would start a run every second"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_explained(cron: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        checked_cron(cron)
+
+
+@pytest.mark.parametrize(
+    "cron",
+    ["0 0 2 * * *", "0 */15 6-18 * * mon-fri", "0 0 9 ? jan,jul 2-6", "30 5/20 0 1 * ?", "@daily"],
+)
+def test_a_schedule_that_we_take_the_server_takes_too(cron: str) -> None:
+    assert checked_cron(cron) == cron
+    Cron.parse(cron)
+
+
+def test_five_fields_would_be_taken_and_misread() -> None:
+    """Why they are refused here: the server has no objection."""
+    meant, read = Cron.parse("0 0 2 * * *"), Cron.parse("0 2 * * *")
+    at, hours = MONDAY.timestamp(), []
+    for _ in range(3):
+        at = read.next(at)
+        hours.append(datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%H:%M:%S"))
+    assert hours == ["12:02:00", "13:02:00", "14:02:00"]
+    assert datetime.datetime.fromtimestamp(meant.next(at), datetime.UTC).hour == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"trigger": {"cron_schedule": {"cron": "61 0 2 * * *"}}}, "Six fields, seconds first"),
+        ({"trigger": {"cron_schedule": {"cron": "0 2 * *"}}}, "Expected 5 to 6 fields, found 4"),
+        ({"trigger": {"periodic_schedule": {"interval_second": "0"}}}, "at interval to least 1"),
+        ({"max_concurrency": "0"}, "at least 1 and at most 10"),
+        ({"max_concurrency": "11"}, "at least 1 and at most 10"),
+        ({"display_name": ""}, "name cannot be empty"),
+        ({"mode": "ON"}, "mode"),
+    ],
+)
+def test_the_server_refuses_a_schedule_in_words(
+    schedules: Schedules, api: Api, changes: dict, words: str
+) -> None:
+    server = KubeflowServer(Connection(api.url))
+    body = {
+        "display_name": "raw",
+        "experiment_id": server.experiment("raw"),
+        "pipeline_version_reference": server.version(submission()),
+        "trigger": {"cron_schedule": {"cron": "0 0 2 * * *"}},
+        "mode": "ENABLE",
+        "max_concurrency": "1",
+    }
+    create = server.client.recurring_runs.recurring_run_service_create_recurring_run
+    with pytest.raises(KubeflowError, match=words):
+        server.call("schedule raw", create, recurring_run=body | changes)
+    assert server.call("schedule raw", create, recurring_run=body).recurring_run_id
+
+
+def test_kubeflows_client_wants_pipeline_and_version_together(api: Api) -> None:
+    server = KubeflowServer(Connection(api.url))
+    both = server.version(submission())
+    given = {"experiment_id": server.experiment("x"), "cron_expression": "0 0 2 * * *"}
+    for one in ({"pipeline_id": both["pipeline_id"]}, {"version_id": both["pipeline_version_id"]}):
+        with pytest.raises(ValueError, match="both `pipeline_id` and `version_id`"):
+            server.client.create_recurring_run(job_name="x", **given, **one)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"cron": None}, "give one of them"),
+        ({"interval_s": HOUR}, "give one of them"),
+        ({"cron": None, "interval_s": 5}, "60 s are the least"),
+    ],
+)
+def test_a_schedule_has_one_time(given: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        nightly(**given)
+
+
+def test_the_commands(api: Api, tmp_path: Any, repository: Any) -> None:
+    package = str(repository / "tests/golden/kubeflow_package.yaml")
+
+    def skymill(*words: str) -> Any:
+        return CliRunner().invoke(cli, ["schedule", *words, "--endpoint", api.url])
+
+    assert "No schedules" in skymill("list").output
+    done = skymill("create", "nightly", "-p", package, "--cron", "0 0 2 * * *")
+    assert (done.exit_code, done.output) == (0, "nightly: created (0 0 2 * * *)\n")
+    done = skymill("disable", "nightly")
+    assert done.output == "nightly: disabled (0 0 2 * * *)\n"
+    assert skymill("list").output.split()[:2] == ["nightly", "off"]
+    assert skymill("enable", "nightly").output == "nightly: enabled (0 0 2 * * *)\n"
+    [one] = json.loads(skymill("list", "--json").output)
+    assert (one["enabled"], one["max_concurrency"], one["no_catchup"]) == (True, 1, True)
+    assert skymill("delete", "nightly").output == "nightly: deleted (0 0 2 * * *)\n"
+    gone = skymill("delete", "nightly")
+    assert isinstance(gone.exception, NotFound)
+    assert "there is: none at all" in str(gone.exception)

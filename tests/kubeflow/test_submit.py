@@ -1,0 +1,274 @@
+"""Runs on a server: started, found again, followed, measured; and what stands in the way."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from components.raster.errors import ConfigError
+from pipelines.cli.main import cli
+from pipelines.kubeflow import connect
+from pipelines.kubeflow.connection import Connection
+from pipelines.kubeflow.follow import follow
+from pipelines.kubeflow.lineage import run_metrics
+from pipelines.kubeflow.refusal import KubeflowError, NotFound
+from pipelines.kubeflow.run_state import FailedStep, RunState
+from pipelines.kubeflow.server import KubeflowServer
+from tests.kubeflow.api_server.metadata import metadata_server
+from tests.kubeflow.api_server.server import Api, api_server
+from tests.kubeflow.api_server.store import Store
+from tests.kubeflow.launcher import CACHED, SUCCEEDED, Backend, Task
+from tests.kubeflow.tiny import submission, tiny_spec
+
+
+@pytest.fixture
+def package_path(tmp_path: Path) -> str:
+    path = tmp_path / "package.yaml"
+    path.write_text(yaml.safe_dump(tiny_spec()))
+    return str(path)
+
+
+def skymill(api: Api, *words: str) -> Result:
+    return CliRunner().invoke(cli, [*words, "--endpoint", api.url])
+
+
+def test_a_run_is_what_was_asked_for(server: KubeflowServer, api: Api) -> None:
+    run_id = server.submit(submission(), {"count": "5"}, run_name="mine", experiment="trials")
+    run = api.store.runs[run_id]
+    assert run["display_name"] == "mine"
+    assert run["runtime_config"] == {"parameters": {"count": 5}}
+    assert run["service_account"] == "skymill-steps"
+    assert api.store.experiments[run["experiment_id"]]["display_name"] == "trials"
+    version = api.store.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
+    assert version["name"].startswith("sha256-")
+    state = server.run_state(run_id)
+    assert (state.name, state.state, state.ended) == ("mine", "PENDING", False)
+
+
+def test_the_same_content_is_one_version_and_other_content_another(
+    server: KubeflowServer, api: Api
+) -> None:
+    server.submit(submission())
+    server.submit(submission())
+    changed = tiny_spec()
+    changed["deploymentSpec"]["executors"]["exec-first"]["container"]["image"] = "a:2"
+    server.submit(submission(changed))
+    assert len(api.store.runs) == 3
+    assert len(api.store.pipelines) == 1
+    assert len(api.store.versions) == 2
+
+
+def test_a_key_is_one_run_and_finds_it_again(server: KubeflowServer, api: Api) -> None:
+    key = "land_cover".replace("_", "-") + ":" + "a" * 64
+    assert server.find_run(key) is None
+    first = server.submit(submission(), key=key)
+    assert server.submit(submission(), {"count": 9}, key=key) == first
+    assert server.find_run(key) == first
+    assert server.find_run(key[:-1]) is None, "part of a key is another key"
+    for number in range(130):
+        api.store.create_run({**api.store.runs[first], "description": f"other {number}"})
+    assert KubeflowServer(Connection(api.url)).find_run(key) == first
+    with pytest.raises(ConfigError, match="no key of a run"):
+        server.find_run("50%")
+
+
+def test_somebody_else_may_be_faster(
+    server: KubeflowServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the question and the answer another makes pipeline, experiment and version."""
+    KubeflowServer(Connection(api.url)).submit(submission())
+    for name in ("_find_experiment", "_find_pipeline", "_find_version"):
+        find, asked = getattr(server, name), list[str]()
+
+        def late(*given: str, find: Any = find, asked: list[str] = asked) -> str | None:
+            asked.append(given[-1])
+            return find(*given) if len(asked) > 1 else None
+
+        monkeypatch.setattr(server, name, late)
+    server.submit(submission())
+    assert len(api.store.pipelines) == len(api.store.experiments) == len(api.store.versions) == 1
+    assert len(api.store.runs) == 2
+
+
+def test_followed_to_its_end(server: KubeflowServer, api: Api) -> None:
+    run_id = server.submit(submission())
+    told: list[tuple[str, str]] = []
+    script = [
+        ("RUNNING", {"first": "RUNNING"}),
+        ("RUNNING", {"first": "SUCCEEDED", "second": "RUNNING"}),
+        ("FAILED", {"first": "SUCCEEDED", "second": "FAILED", "executor": "FAILED"}),
+    ]
+
+    def changed(step: str, state: str) -> None:
+        told.append((step, state))
+
+    class Scripted:
+        def run_state(self, run_id: str) -> RunState:
+            if script:
+                state, steps = script.pop(0)
+                api.store.set_state(run_id, state, steps)
+            return server.run_state(run_id)
+
+    state = follow(Scripted(), run_id, changed, poll_s=0.01)
+    assert told == [
+        ("first", "RUNNING"),
+        ("first", "SUCCEEDED"),
+        ("second", "RUNNING"),
+        ("second", "FAILED"),
+    ]
+    assert (state.state, state.failed) == ("FAILED", (FailedStep("second"),))
+    assert state.finished
+
+
+def test_following_outlasts_a_server_that_is_away_for_a_while(
+    server: KubeflowServer, api: Api
+) -> None:
+    run_id = server.submit(submission())
+    api.store.set_state(run_id, "CANCELED", {})
+    api.broken = 3
+    assert follow(server, run_id, poll_s=0.01).state == "CANCELED"
+    api.broken = 1000
+    with pytest.raises(KubeflowError, match="answered 503: a web page") as caught:
+        follow(server, run_id, poll_s=0.01, patience_s=0.05)
+    assert caught.value.transient
+    api.broken = 0
+    api.store.set_state(run_id, "RUNNING", {})
+    with pytest.raises(KubeflowError, match="has not ended after 0 s; it goes on"):
+        follow(server, run_id, poll_s=0.01, timeout_s=0.05)
+    with pytest.raises(NotFound, match="not found"):
+        follow(server, "nothing")
+
+
+def test_metrics_are_those_of_the_metadata_store() -> None:
+    evaluation = {
+        "uri": "s3://bucket/metrics",
+        "metadata": {"accuracy": 0.75, "log_loss": 0.5, "display_name": "metrics"},
+    }
+    model = {"uri": "s3://bucket/model", "metadata": {"epoch": 3.0}}
+    spec = {
+        "components": {
+            "comp-evaluation": {
+                "outputDefinitions": {
+                    "artifacts": {"metrics": {"artifactType": {"schemaTitle": "system.Metrics"}}}
+                }
+            },
+            "comp-trainer": {
+                "outputDefinitions": {
+                    "artifacts": {"model": {"artifactType": {"schemaTitle": "system.Model"}}}
+                }
+            },
+        }
+    }
+    run = {
+        "trainer": Task(SUCCEEDED, artifacts={"model": model}),
+        "evaluation": Task(CACHED, artifacts={"metrics": evaluation}),
+    }
+    with metadata_server() as metadata:
+        metadata.record("run-7", run, spec)
+        assert run_metrics(metadata.address, "run-7") == {"accuracy": 0.75, "log_loss": 0.5}
+        with pytest.raises(KubeflowError, match="knows no run run-8"):
+            run_metrics(metadata.address, "run-8")
+        address = metadata.address
+    with pytest.raises(KubeflowError, match="cannot read metrics") as caught:
+        run_metrics(address, "run-7")
+    assert caught.value.transient
+    with pytest.raises(ConfigError, match="port-forward service/metadata-grpc-service"):
+        run_metrics("", "run-7")
+
+
+def test_three_lines_in_a_notebook(
+    api: Api, package_path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = Backend(tmp_path / "cluster", "s3://bucket/root", "MOUNTS")
+
+    def execute(run: dict, text: str, values: dict) -> None:
+        done = backend.run(text, values)
+        steps = {name: task.state for name, task in done.items()}
+        api.store.set_state(run["run_id"], "SUCCEEDED", steps)
+
+    api.store.execute = execute
+    session = connect(api.url)
+    run = session.submit(package_path, {"count": 2})
+    state = run.follow()
+    assert state.succeeded
+    assert state.steps == {"first": "SUCCEEDED", "second": "SUCCEEDED"}
+    assert capsys.readouterr().out.split() == ["succeeded", "first", "succeeded", "second"]
+
+
+def test_the_command_submits_and_follows(api: Api, package_path: str) -> None:
+    done = skymill(api, "submit", "-p", package_path, "--set", "count=4", "--json")
+    assert done.exit_code == 0, done.output
+    run_id = json.loads(done.output)["run_id"]
+    assert api.store.runs[run_id]["runtime_config"]["parameters"] == {"count": 4}
+    api.store.set_state(run_id, "SUCCEEDED", {"first": "SUCCEEDED", "second": "SUCCEEDED"})
+    done = skymill(api, "follow", run_id, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.output)["state"] == "SUCCEEDED"
+
+    for steps, code in (({"stop-on-metrics": "FAILED"}, 3), ({"trainer": "FAILED"}, 1)):
+        api.store.set_state(run_id, "FAILED", steps)
+        done = skymill(api, "follow", run_id)
+        assert done.exit_code == code
+        assert f"failed: {next(iter(steps))}" in done.output
+        assert f"-l pipeline/runid={run_id}" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "count"], "is not NAME=VALUE"),
+        (["--set", "count=1", "--set", "count=2"], "stands there twice"),
+        (["-c", "skymill.yaml"], "not both"),
+    ],
+)
+def test_a_wrong_call_is_told(api: Api, package_path: str, words: list, message: str) -> None:
+    done = skymill(api, "submit", "-p", package_path, *words)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert not api.store.runs
+
+
+def test_a_ready_package_is_submitted_without_tensorflow(api: Api, package_path: str) -> None:
+    program = (
+        "import sys\n"
+        "from pipelines.cli.main import cli\n"
+        f"cli(['submit', '-p', {package_path!r}, '--endpoint', {api.url!r}], "
+        "standalone_mode=False)\n"
+        "heavy = {'tensorflow', 'tfx', 'apache_beam', 'keras'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "tiny: run " in done.stdout
+    assert len(api.store.runs) == 1
+
+
+def test_a_configuration_is_compiled_first(api: Api, repository: Path) -> None:
+    done = skymill(api, "submit", "-c", str(repository / "tests/golden/kubeflow.yaml"))
+    assert done.exit_code == 0, done.output
+    [text] = api.store.texts.values()
+    assert text == (repository / "tests/golden/kubeflow_package.yaml").read_text()
+
+
+def test_who_has_several_users_asks_for_a_namespace(package_path: str) -> None:
+    with api_server(Store(multi_user=True)) as api:
+        done = skymill(api, "submit", "-p", package_path)
+        assert isinstance(done.exception, KubeflowError)
+        assert "--namespace" in str(done.exception)
+        done = skymill(api, "submit", "-p", package_path, "--namespace", "anna")
+        assert done.exit_code == 0, done.output
+        [experiment] = api.store.experiments.values()
+        assert experiment["namespace"] == "anna"
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    with api_server() as api:
+        url = api.url
+    with pytest.raises(KubeflowError, match=r"cannot be reached \(.*refused\)") as caught:
+        connect(url).submit(submission())
+    assert caught.value.transient
