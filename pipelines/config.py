@@ -23,6 +23,7 @@ from components.schema.config import SchemaConfig
 from components.statistics.config import StatisticsConfig
 from pipelines.beam import BeamConfig
 from pipelines.kubeflow.config import KubeflowConfig
+from pipelines.watch.config import WatchConfig
 from trainer.config import TrainConfig
 
 
@@ -44,6 +45,7 @@ class PipelineConfig(Frozen):
     push: PushConfig
     beam: BeamConfig = BeamConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
+    watch: WatchConfig = WatchConfig()
 
     @model_validator(mode="after")
     def _metrics_fit_the_task(self) -> Self:

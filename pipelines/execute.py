@@ -16,6 +16,7 @@ from pipelines.record import (
     SUCCEEDED,
     NodeRecord,
     RunRecord,
+    find_record,
     new_run_id,
     utc_now,
     write_record,
@@ -27,22 +28,28 @@ LOG_FILE, CONFIG_FILE = "framework.log", "config.yaml"
 _EPOCHS = "Trainer/model_run/*/logs/progress.jsonl"
 
 
-def execute(config: PipelineConfig, config_path: str, as_json: bool = False) -> RunRecord:
+def execute(
+    config: PipelineConfig, config_path: str, as_json: bool = False, key: str = ""
+) -> RunRecord:
     """Runs the pipeline on this machine; prints progress and, at the end, a summary.
 
     A run that fails or is blocked returns its record as well; only what keeps it from starting
-    is raised.
+    is raised. Of a `key` there is one run: a second one gets the record of the first.
 
     Raises:
         WorkspaceBusyError: another run is going on in the same workspace.
     """
     workspace = Workspace(config.workspace)
-    record = RunRecord(new_run_id(), config.name, utc_now(), process_id=os.getpid())
-    folder = workspace.run_dir(record.run_id)
-    with workspace.locked(), noise_to(os.path.join(folder, LOG_FILE)) as terminal:
-        shutil.copyfile(config_path, os.path.join(folder, CONFIG_FILE))
-        record = _Run(config, workspace, record, terminal).go()
-        print_summary(summarise(record, folder), terminal.out, as_json)
+    with workspace.locked():
+        # Under the lock, so that of two processes with one key the later one finds the run.
+        if key and (found := find_record(workspace.runs, key)):
+            return found
+        record = RunRecord(new_run_id(), config.name, utc_now(), process_id=os.getpid(), key=key)
+        folder = workspace.run_dir(record.run_id)
+        with noise_to(os.path.join(folder, LOG_FILE)) as terminal:
+            shutil.copyfile(config_path, os.path.join(folder, CONFIG_FILE))
+            record = _Run(config, workspace, record, terminal).go()
+            print_summary(summarise(record, folder), terminal.out, as_json)
     return record
 
 

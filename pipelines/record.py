@@ -45,7 +45,11 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run so far, or a finished one. Times are ISO 8601 in UTC."""
+    """A run so far, or a finished one. Times are ISO 8601 in UTC.
+
+    Attributes:
+        key: what the run was started for, if a name was given to that: there is one of each.
+    """
 
     run_id: str
     name: str
@@ -56,6 +60,7 @@ class RunRecord:
     fingerprint: str = ""
     span: str = ""
     process_id: int = 0
+    key: str = ""
     nodes: tuple[NodeRecord, ...] = ()
 
     @property
@@ -133,6 +138,11 @@ def list_records(runs_dir: str) -> list[RunRecord]:
     names = sorted(os.listdir(runs_dir), reverse=True)
     folders = (os.path.join(runs_dir, name) for name in names)
     return [read_record(f) for f in folders if os.path.exists(os.path.join(f, RECORD_FILE))]
+
+
+def find_record(runs_dir: str, key: str) -> RunRecord | None:
+    """The run that was started under a key; None where there is none."""
+    return next((record for record in list_records(runs_dir) if record.key == key), None)
 
 
 def _node(tree: dict[str, Any]) -> NodeRecord:

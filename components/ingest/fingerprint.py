@@ -3,7 +3,7 @@
 import os
 import urllib.request
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -24,7 +24,10 @@ from components.ingest.scenes import name_scenes
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.spatial.rules import ByArea, SplitRule
 
-_WEB = ("http://", "https://")
+#: What stands for the content of each of some files.
+Checksums = Callable[[Sequence[str]], dict[str, str]]
+
+WEB = ("http://", "https://")
 _WEB_TIMEOUT_S = 30.0
 _STATE_HEADERS = ("ETag", "Last-Modified", "Content-Length")
 _SIDES_OF_NAME = (".msk", ".aux.xml", ".ovr")
@@ -45,12 +48,19 @@ def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None)
     Raises:
         DataError: the source as a whole cannot be read.
     """
+    return fingerprint_by(_checksums, source, split_by)
+
+
+def fingerprint_by(
+    checksums_of: Checksums, source: SourceConfig, split_by: SplitRule | None = None
+) -> str:
+    """`fingerprint_dataset` with another idea of what stands for a file's content."""
     drawn = [split_by.path] if isinstance(split_by, ByArea) else []
     if isinstance(source, TiledSource):
-        return fingerprint_of(_scene_entries(source, drawn))
+        return fingerprint_of(_scene_entries(checksums_of, source, drawn))
     contents = contents_of(source)
     uris = [record.uri for record in contents.records]
-    checksums = _checksums([*uris, *drawn])
+    checksums = checksums_of([*uris, *drawn])
     entries: list[Sequence[object]] = [
         (
             record.key,
@@ -68,12 +78,14 @@ def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None)
     return fingerprint_of(entries)
 
 
-def _scene_entries(source: TiledSource, drawn: Sequence[str]) -> list[Sequence[object]]:
+def _scene_entries(
+    checksums_of: Checksums, source: TiledSource, drawn: Sequence[str]
+) -> list[Sequence[object]]:
     """Each scene with the content of its files, then each other file by its name."""
     scenes, rejects = name_scenes(source)
     others = [*drawn, *_other_files(source)]
     files = [side for scene in scenes for file in scene.files for side in _with_sides(file.path)]
-    checksums = _checksums([*others, *files])
+    checksums = checksums_of([*others, *files])
     entries: list[Sequence[object]] = []
     for scene in scenes:
         contents = [
@@ -116,12 +128,12 @@ def _with_sides(path: str) -> list[str]:
 
 def _checksums(uris: Sequence[str]) -> dict[str, str]:
     local = [uri for uri in uris if not is_remote(uri)]
-    web = [uri for uri in uris if uri.startswith(_WEB)]
+    web = [uri for uri in uris if uri.startswith(WEB)]
     found = dict(zip(local, checksums_of_files(local), strict=True))
     if web:
         with ThreadPoolExecutor(_STORE_REQUESTS) as pool:
             found |= dict(zip(web, pool.map(_web_checksum, web), strict=True))
-    stored = [uri for uri in uris if is_remote(uri) and not uri.startswith(_WEB)]
+    stored = [uri for uri in uris if is_remote(uri) and not uri.startswith(WEB)]
     return found | _store_checksums(stored)
 
 

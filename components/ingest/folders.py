@@ -24,7 +24,7 @@ def list_folders(root: str) -> Contents:
 
     Hidden files and folders, and files whose suffix is of no image, are ignored and counted; a
     file without any suffix is taken, since its content decides. An image beside the class folders
-    has no class and is a reject.
+    has no class and is a reject; a file like `_SUCCESS` there says that an upload is complete.
 
     Raises:
         DataError: there is no such folder.
@@ -33,6 +33,7 @@ def list_folders(root: str) -> Contents:
     paths = _walk_remote(root) if is_remote(root) else _walk_local(local_path(root), found)
     for key, uri in paths:
         suffix = "(hidden)" if _is_hidden(key) else _suffix(key)
+        suffix = "(marker)" if not suffix and _is_marker(key) else suffix
         label, slash, _ = key.partition("/")
         if suffix not in _TAKEN:
             found.ignored[suffix] += 1
@@ -46,6 +47,10 @@ def list_folders(root: str) -> Contents:
 
 def _is_hidden(key: str) -> bool:
     return key.startswith(".") or "/." in key
+
+
+def _is_marker(key: str) -> bool:
+    return key.startswith("_") and "/" not in key
 
 
 def _printable(name: str) -> str:

@@ -21,6 +21,7 @@ _COMMANDS = {
     "splits": "Count the splits, and tell whether they leak.",
     "run": "Run the pipeline: from images to a pushed model.",
     "runs": "List past runs, or show one with its lineage.",
+    "watch": "Start a run whenever there is new data.",
     "schema": "Show the data schema, or accept the one that a run inferred.",
     "compile": "Write the package that Kubeflow Pipelines or Vertex AI runs.",
     "submit": "Start a run on Kubeflow Pipelines.",

@@ -8,8 +8,11 @@ from pipelines.cli.options import config_argument, json_option
 @click.command()
 @config_argument
 @json_option
+@click.option(
+    "--key", default="", help="A name for what the run is for; it is never run for a second time."
+)
 @click.pass_context
-def command(ctx: click.Context, config_path: str, as_json: bool) -> None:
+def command(ctx: click.Context, config_path: str, as_json: bool, key: str) -> None:
     """Run the pipeline of CONFIG (default: skymill.yaml).
 
     Nodes whose inputs have not changed are taken from the last run. Exit code 3 says that a gate
@@ -20,7 +23,7 @@ def command(ctx: click.Context, config_path: str, as_json: bool) -> None:
     from pipelines.execute import execute
 
     quiet_frameworks()
-    record = execute(load_config(config_path), config_path, as_json=as_json)
+    record = execute(load_config(config_path), config_path, as_json=as_json, key=key)
     ctx.exit(exit_code(record.outcome))
 
 

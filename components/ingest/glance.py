@@ -1,0 +1,126 @@
+"""A glance at a source: whether it may hold other data than before, without reading any of it.
+
+It covers the very files that the fingerprint covers; a file counts by its size and times, of a
+local one also by its inode. Data with the same glance have the same fingerprint, unless somebody
+sets the clock back; not the other way round: a file that is touched only looks new.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.ingest.config import SourceConfig
+from components.ingest.files import is_remote, local_path
+from components.ingest.fingerprint import WEB, fingerprint_by
+from components.ingest.raster_config import StacSource
+from components.raster.errors import ConfigError, DataError
+from components.raster.spatial.rules import SplitRule
+
+_MISSING = "!missing"
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What was seen of a source.
+
+    Attributes:
+        token: another one whenever the data may be other.
+        files: how many there are.
+        newest: the time of the last change of any of them, in seconds since 1970.
+    """
+
+    token: str
+    files: int
+    newest: float
+
+
+@dataclass(frozen=True)
+class _Seen:
+    state: str
+    changed: float
+
+
+def glance_at(source: SourceConfig, split_by: SplitRule | None = None) -> Glance:
+    """Lists a source.
+
+    What web servers hold is not asked for: there the catalogue or manifest tells what is new.
+
+    Raises:
+        DataError: the source as a whole cannot be read.
+    """
+    seen: dict[str, _Seen] = {}
+
+    def states(uris: Sequence[str]) -> dict[str, str]:
+        seen.update(_look(uris))
+        return {uri: seen[uri].state for uri in uris}
+
+    token = fingerprint_by(states, source, split_by)
+    return Glance(token, len(seen), max((one.changed for one in seen.values()), default=0.0))
+
+
+def marker_path(source: SourceConfig, name: str) -> str:
+    """Where a marker lies that says that an upload is complete: in the source's own folder.
+
+    Raises:
+        ConfigError: the source is no folder and no file in one.
+    """
+    if isinstance(source, StacSource):
+        raise ConfigError("a marker lies in a folder, and a STAC source has none: leave it out")
+    uri = source.uri if is_remote(source.uri) else local_path(source.uri)
+    if os.path.splitext(uri)[1] and not os.path.isdir(uri):
+        uri = os.path.dirname(uri)
+    return f"{uri.rstrip('/')}/{name}"
+
+
+def changed_at(uri: str) -> float | None:
+    """When a file was last changed, in seconds since 1970; None where there is none."""
+    found = _look([uri])[uri]
+    return None if found.state == _MISSING else found.changed
+
+
+def _look(uris: Sequence[str]) -> dict[str, _Seen]:
+    found = {uri: _local(uri) for uri in uris if not is_remote(uri)}
+    found |= {uri: _Seen("", 0.0) for uri in uris if uri.startswith(WEB)}
+    return found | _stored([uri for uri in uris if uri not in found])
+
+
+def _local(path: str) -> _Seen:
+    try:
+        status = os.stat(local_path(path))
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        return _Seen(_MISSING if missing else f"!{type(error).__name__}", 0.0)
+    # The time of the inode tells of content that was replaced with its old time kept.
+    state = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return _Seen("|".join(map(str, state)), status.st_mtime)
+
+
+def _stored(uris: Sequence[str]) -> dict[str, _Seen]:
+    """Objects in stores, by one listing of each bucket's part that holds them all."""
+    buckets: dict[str, list[str]] = {}
+    for uri in uris:
+        buckets.setdefault("/".join(uri.split("/", 3)[:3]), []).append(uri)
+    found: dict[str, _Seen] = {}
+    for held in buckets.values():
+        found |= _listed(held)
+    return {uri: found.get(uri, _Seen(_MISSING, 0.0)) for uri in uris}
+
+
+def _listed(uris: Sequence[str]) -> dict[str, _Seen]:
+    from apache_beam.io.filesystems import FileSystems
+
+    files: Any = FileSystems
+    scheme = uris[0].partition("://")[0]
+    shared = os.path.commonpath([os.path.dirname(uri.partition("://")[2]) for uri in uris])
+    pattern = uris[0] if len(uris) == 1 else f"{scheme}://{shared}/**"
+    try:
+        [matched] = files.match([pattern])
+    except Exception as error:  # every store raises its own kind
+        raise DataError(f"{pattern}: cannot be listed ({type(error).__name__}: {error})") from error
+    return {
+        it.path: _Seen(
+            f"{it.size_in_bytes}|{it.last_updated_in_seconds}", it.last_updated_in_seconds or 0.0
+        )
+        for it in matched.metadata_list
+    }

@@ -1,0 +1,143 @@
+"""`skymill watch`: a run whenever there is new data."""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli.options import config_argument, json_option
+
+if TYPE_CHECKING:
+    from pipelines.config import PipelineConfig
+    from pipelines.watch.metrics import Gauges
+    from pipelines.watch.report import Report
+    from pipelines.watch.watcher import Watcher
+
+
+@click.command()
+@config_argument
+@click.option("--once", is_flag=True, help="Do what is due now and end, for a CronJob.")
+@click.option("--status", is_flag=True, help="Print what the watch knows, and do nothing.")
+@click.option("--again", is_flag=True, help="Ask for another run for the data that are there.")
+@click.option("--skip", is_flag=True, help="Ask for no run for the data that are there.")
+@click.option(
+    "--log",
+    "log_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How events are written, on standard error.",
+)
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    config_path: str,
+    once: bool,
+    status: bool,
+    again: bool,
+    skip: bool,
+    log_format: str,
+    as_json: bool,
+) -> None:
+    """Start a run of CONFIG (default: skymill.yaml) whenever there is new data.
+
+    One run for each state of the data, however many watchers there are. Ends on SIGTERM with 0.
+    --once ends with 0 when all that was due is done (also: nothing was), and with 1 when the
+    source, the state or the target could not be reached; the next call goes on from there.
+    """
+    from pipelines.config import load_config
+    from pipelines.console import quiet_frameworks
+
+    if sum((once, status, again, skip)) > 1:
+        raise click.UsageError("choose one of --once, --status, --again and --skip")
+    quiet_frameworks()
+    config = load_config(config_path)
+    if status or again or skip:
+        _state(config, again, skip, as_json)
+        return
+    from pipelines.watch.metrics import Gauges
+
+    gauges = Gauges()
+    watcher = _watcher(config, config_path, _report(log_format, gauges))
+    if once:
+        state = watcher.step()
+        ctx.exit(1 if state.active and state.active.error else 0)
+    _follow(config, watcher, gauges)
+
+
+def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> None:
+    """What is there, or what a person decides about it."""
+    import time
+
+    from pipelines.watch import machine
+    from pipelines.watch.places import open_store
+    from pipelines.watch.status import print_status
+    from pipelines.watch.store import load, update
+
+    store = open_store(config)
+    state = load(store)
+    if (again or skip) and state.current is None:
+        raise click.UsageError("the source has not settled yet, so no data are known to ask for")
+    if (again or skip) and state.active:
+        raise click.UsageError("a run is being started or under way; see --status")
+    if again:
+        state = update(store, machine.asked_again)
+    if skip:
+        state = update(store, lambda old: machine.skipped(old, time.time()))
+    print_status(state, config.name, store.place, as_json)
+
+
+def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "Watcher":
+    from pipelines.watch.machine import Rules
+    from pipelines.watch.places import open_store, open_target
+    from pipelines.watch.source import Source
+    from pipelines.watch.watcher import Watcher
+
+    watch = config.watch
+    return Watcher(
+        name=config.name,
+        source=Source(config.ingest, watch.marker),
+        store=open_store(config),
+        target=open_target(config, config_path, os.environ),
+        rules=Rules(watch.settle_s, watch.lease_s),
+        retry=watch.retry,
+        report=report,
+    )
+
+
+def _report(log_format: str, gauges: "Gauges") -> "Report":
+    import time
+
+    from pipelines.watch.report import Both, Lines, json_line, text_line
+
+    lines = Lines({"text": text_line, "json": json_line}[log_format], time.time)
+    return Both(lines, gauges)
+
+
+def _follow(config: "PipelineConfig", watcher: "Watcher", gauges: "Gauges") -> None:
+    import contextlib
+    import signal
+
+    from pipelines.watch.endpoint import Door, served
+    from pipelines.watch.events import secret_of
+    from pipelines.watch.loop import Bell, Loop
+
+    bell = Bell()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: bell.stop())
+    with contextlib.ExitStack() as stack:
+        endpoint = config.watch.endpoint
+        if endpoint:
+            door = Door(
+                ring=bell.ring,
+                uri=config.ingest.source.uri,
+                secret=secret_of(endpoint, os.environ),
+                check=endpoint.check,
+                max_bytes=endpoint.max_bytes,
+            )
+            port = stack.enter_context(served(door, gauges, endpoint.host, endpoint.port))
+            watcher.report.say("listening", address=f"http://{endpoint.host}:{port}")
+        watcher.report.say("watching", source=config.ingest.source.uri, state=watcher.store.place)
+        Loop(watcher, config.watch.poll_s, config.watch.run_poll_s, bell).run()
+    watcher.report.say("stopped")

@@ -1,0 +1,1 @@
+"""A run whenever there is new data: looking, settling, claiming, submitting, each once."""

@@ -1,0 +1,104 @@
+"""When a watch looks, what it waits for, what it starts and where it remembers."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.raster.frozen import Frozen
+from components.raster.location import Location
+from pipelines.watch.backoff import RetryConfig
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class SqliteState(Frozen):
+    """A file on a disk of this machine."""
+
+    kind: Literal["sqlite"] = "sqlite"
+    path: Location | None = Field(default=None, description="default: <workspace>/watch.sqlite")
+
+
+class ConfigMapState(Frozen):
+    """A ConfigMap that exists (`k8s/trigger`)."""
+
+    kind: Literal["configmap"] = "configmap"
+    name: str = Field(default="skymill-watch", pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    namespace: str | None = Field(
+        default=None, description="default: the pod's own, or that of kubectl's current context"
+    )
+
+
+class ObjectState(Frozen):
+    """An object in a bucket, written under the condition that nobody else has meanwhile."""
+
+    kind: Literal["object"] = "object"
+    uri: str = Field(pattern=r"^(gs|s3)://[^/]+/.+")
+
+
+StateConfig = Annotated[SqliteState | ConfigMapState | ObjectState, Field(discriminator="kind")]
+
+
+class EndpointConfig(Frozen):
+    """HTTP: events that wake the watch (POST /events), /healthz, /readyz and /metrics."""
+
+    host: str = Field(default="127.0.0.1", description="beyond loopback events need a secret")
+    port: int = Field(default=8090, ge=0, le=65535, description="0: any that is free")
+    check: Literal["bearer", "hmac"] = Field(
+        default="bearer",
+        description="how an event shows the secret: in `Authorization: Bearer`, or by the SHA-256 "
+        "HMAC of its body in `X-Hub-Signature-256`",
+    )
+    secret_file: Location | None = Field(default=None, description="a file that holds the secret")
+    secret_variable: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="an environment variable that holds it",
+    )
+    max_bytes: int = Field(default=1 << 20, ge=1, le=64 << 20, description="of an event")
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> Self:
+        if self.secret_file and self.secret_variable:
+            raise ValueError("name secret_file or secret_variable, not both")
+        if self.host not in LOOPBACK and not (self.secret_file or self.secret_variable):
+            raise ValueError(
+                f"host {self.host} is not loopback, so events need a secret: name secret_file or "
+                "secret_variable"
+            )
+        return self
+
+
+class WatchConfig(Frozen):
+    """How `skymill watch` waits for new data and starts runs."""
+
+    target: Literal["local", "kubeflow"] = Field(
+        default="local", description="where runs are started"
+    )
+    package: Location | None = Field(
+        default=None,
+        description="for kubeflow: a compiled package; default: this configuration is compiled "
+        "whenever a run is started",
+    )
+    poll_s: float = Field(default=300.0, gt=0, description="seconds between looks at the source")
+    settle_s: float = Field(
+        default=120.0,
+        ge=0,
+        description="seconds without any change before data count as complete",
+    )
+    marker: str | None = Field(
+        default=None,
+        pattern=r"^[^/]+$",
+        description="a file in the source's folder, such as _SUCCESS, that is written after the "
+        "data; without it, or while it is older than the data, nothing is started",
+    )
+    lease_s: float = Field(
+        default=300.0,
+        ge=1,
+        description="seconds that one watcher has to start a run before another may",
+    )
+    run_poll_s: float = Field(
+        default=30.0, gt=0, description="seconds between questions whether a run has ended"
+    )
+    retry: RetryConfig = RetryConfig()
+    state: StateConfig = SqliteState()
+    endpoint: EndpointConfig | None = None

@@ -1,0 +1,89 @@
+"""A watch's state in a ConfigMap, for watchers in a cluster."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pipelines.watch.state import WatchError
+from pipelines.watch.store import Kept
+
+_KEY = "state"
+_CONFLICT, _NOT_FOUND, _TIMEOUT_S = 409, 404, 30.0
+
+
+class ConfigMapStore:
+    """One key of a ConfigMap that exists already.
+
+    The API server refuses a replacement whose resourceVersion is not the newest, which is the
+    whole of the locking. The ConfigMap is not made here: a Role cannot allow that for one name.
+    """
+
+    def __init__(self, api: Any, namespace: str, name: str) -> None:
+        """Args: `api` is the cluster's core API (`kubernetes.client.CoreV1Api`)."""
+        self._api, self._namespace, self._name = api, namespace, name
+
+    @property
+    def place(self) -> str:
+        return f"ConfigMap {self._namespace}/{self._name}"
+
+    def read(self) -> Kept:
+        found = self._called(self._api.read_namespaced_config_map)
+        return Kept((found.data or {}).get(_KEY), found.metadata.resource_version)
+
+    def write(self, text: str, version: str) -> bool:
+        from kubernetes.client import ApiException
+
+        # Labels and whatever else there is stay as they are.
+        found = self._called(self._api.read_namespaced_config_map)
+        if found.metadata.resource_version != version:
+            return False
+        found.data = {**(found.data or {}), _KEY: text}
+        try:
+            self._called(self._api.replace_namespaced_config_map, found)
+        except WatchError as error:
+            cause = error.__cause__
+            if isinstance(cause, ApiException) and cause.status == _CONFLICT:
+                return False
+            raise
+        return True
+
+    def _called(self, method: Callable[..., Any], *body: Any) -> Any:
+        from kubernetes.client import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return method(self._name, self._namespace, *body, _request_timeout=_TIMEOUT_S)
+        except ApiException as error:
+            hint = (
+                " Make it first: kubectl apply -k k8s/trigger/base."
+                if (error.status == _NOT_FOUND)
+                else " Its account needs get and update on that one name."
+            )
+            raise WatchError(f"{self.place}: {error.status} {error.reason}.{hint}") from error
+        except HTTPError as error:
+            raise WatchError(f"{self.place}: the cluster cannot be reached ({error}).") from error
+
+
+def cluster_api() -> tuple[Any, str]:
+    """The core API of the cluster that this process runs in, or of kubectl's current context.
+
+    Returns:
+        The API, and the namespace that is meant when none is named.
+
+    Raises:
+        WatchError: there is neither.
+    """
+    from kubernetes import client, config
+    from kubernetes.config.incluster_config import SERVICE_TOKEN_FILENAME
+
+    try:
+        config.load_incluster_config()
+        with open(SERVICE_TOKEN_FILENAME.replace("token", "namespace"), encoding="ascii") as file:
+            return client.CoreV1Api(), file.read().strip()
+    except (config.ConfigException, OSError):
+        pass
+    try:
+        config.load_kube_config()
+        _, active = config.list_kube_config_contexts()
+    except config.ConfigException as error:
+        raise WatchError(f"no cluster for the state of the watch: {error}") from error
+    return client.CoreV1Api(), active["context"].get("namespace", "default")

@@ -1,0 +1,139 @@
+"""Events from outside: who may send them, and whether they are about the source at all.
+
+An event only wakes a look. Nothing in it is believed: what is new, the source itself says.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from cloudevents.exceptions import GenericException
+from cloudevents.http import from_http
+
+from components.raster.errors import ConfigError
+from pipelines.watch.config import EndpointConfig
+
+_FEWEST_CHARACTERS = 16
+_STORAGE = "//storage.googleapis.com/projects/_/buckets/"
+
+
+class BadEvent(ValueError):
+    """A request that is no event of a kind that is known here."""
+
+
+def secret_of(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str | None:
+    """The secret that events have to show.
+
+    Raises:
+        ConfigError: it is not where the configuration says, or is too short to be one.
+    """
+    if endpoint.secret_file:
+        place = endpoint.secret_file
+        try:
+            found = Path(place).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"watch.endpoint.secret_file: {place}: {error}") from error
+    elif endpoint.secret_variable:
+        place = f"${endpoint.secret_variable}"
+        found = environment.get(endpoint.secret_variable, "").strip()
+    else:
+        return None
+    if len(found) < _FEWEST_CHARACTERS:
+        raise ConfigError(
+            f"watch.endpoint: the secret in {place} has {len(found)} characters and needs at least "
+            f"{_FEWEST_CHARACTERS}; make one with: openssl rand -hex 32"
+        )
+    return found
+
+
+def is_allowed(
+    headers: Mapping[str, str], body: bytes, secret: str | None, check: Literal["bearer", "hmac"]
+) -> bool:
+    """Whether a request shows the secret, compared in a time that tells nothing of it."""
+    if secret is None:
+        return True
+    if check == "bearer":
+        kind, _, shown = headers.get("Authorization", "").partition(" ")
+        return kind.lower() == "bearer" and _equal(shown.strip(), secret)
+    right = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return _equal(headers.get("X-Hub-Signature-256", "").lower(), f"sha256={right}")
+
+
+def _equal(shown: str, right: str) -> bool:
+    return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), right.encode())
+
+
+def buckets_of(headers: Mapping[str, str], body: bytes) -> frozenset[str]:
+    """The buckets that an event is about; empty where it does not say.
+
+    Known are CloudEvents (binary and structured), Pub/Sub's push, and the notifications of S3
+    and MinIO.
+
+    Raises:
+        BadEvent: it is none of these.
+    """
+    tree = _json(body)
+    if isinstance(tree, dict) and isinstance(tree.get("message"), dict) and "subscription" in tree:
+        return frozenset(_of_message(tree["message"]))
+    if isinstance(tree, dict) and isinstance(tree.get("Records"), list):
+        return frozenset(_of_records(tree["Records"]))
+    return frozenset(_of_cloud_event(headers, body))
+
+
+def concerns(buckets: frozenset[str], uri: str) -> bool:
+    """Whether an event may be about a source; of another bucket it is not."""
+    scheme, place = urlsplit(uri).scheme, urlsplit(uri).netloc
+    return not buckets or scheme in ("", "file", "http", "https") or place in buckets
+
+
+def _of_cloud_event(headers: Mapping[str, str], body: bytes) -> Iterator[str]:
+    try:
+        event = from_http(dict(headers), body)
+        source, data = str(event["source"]), event.get_data()
+    except (GenericException, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadEvent(
+            "neither a CloudEvent, nor a push of Pub/Sub, nor a notification of S3"
+        ) from error
+    if source.startswith(_STORAGE):
+        yield source.removeprefix(_STORAGE).partition("/")[0]
+    if isinstance(data, dict):
+        if isinstance(data.get("bucket"), str):
+            yield data["bucket"]
+        if isinstance(data.get("message"), dict):
+            yield from _of_message(data["message"])
+        if isinstance(data.get("Records"), list):
+            yield from _of_records(data["Records"])
+
+
+def _of_message(message: Mapping[str, Any]) -> Iterator[str]:
+    """A message of Pub/Sub: Cloud Storage names the bucket in its attributes."""
+    attributes = message.get("attributes")
+    if isinstance(attributes, dict) and isinstance(attributes.get("bucketId"), str):
+        yield attributes["bucketId"]
+        return
+    try:
+        data = _json(base64.b64decode(message.get("data") or b"", validate=True))
+    except (ValueError, TypeError) as error:
+        raise BadEvent("the message's data are not base64") from error
+    if isinstance(data, dict) and isinstance(data.get("bucket"), str):
+        yield data["bucket"]
+
+
+def _of_records(records: list[Any]) -> Iterator[str]:
+    for record in records:
+        try:
+            yield str(record["s3"]["bucket"]["name"])
+        except (KeyError, TypeError) as error:
+            raise BadEvent("a record that names no bucket") from error
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,67 @@
+"""Runs on Kubeflow Pipelines."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pipelines.kubeflow.refusal import NotFound
+from pipelines.kubeflow.server import KubeflowServer
+from pipelines.kubeflow.submission import Submission, parse_submission, read_submission
+from pipelines.watch.target import Ended, StartError
+
+_COMPILE_S = 240.0
+_SHOWN = 2000
+
+
+class KubeflowTarget:
+    """Submits the package of a configuration; a run's description holds its key.
+
+    Nothing is told to a run of the data that it is for: its first step takes those that are there
+    when it starts. A run that insisted on others would fail whenever the source had moved on.
+    """
+
+    def __init__(self, server: KubeflowServer, config_path: str, package: str | None) -> None:
+        """Args: `package` is a compiled one; without it the configuration is compiled each time."""
+        self._server = server
+        self._config_path = os.path.abspath(config_path)
+        self._package = package
+
+    def find(self, key: str) -> str | None:
+        return self._server.find_run(key)
+
+    def start(self, key: str) -> str:
+        return self._server.submit(self._submission(), key=key, run_name=key)
+
+    def ended(self, run_id: str) -> Ended | None:
+        try:
+            state = self._server.run_state(run_id)
+        except NotFound:  # somebody has deleted it
+            return Ended("gone")
+        return Ended(state.state.lower()) if state.ended else None
+
+    def _submission(self) -> Submission:
+        if self._package:
+            return read_submission(self._package)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "package.yaml")
+            compile_apart(self._config_path, path)
+            return parse_submission(path.read_text(encoding="utf-8"), self._config_path)
+
+
+def compile_apart(config_path: str, path: Path) -> None:
+    """Compiles in a process of its own, so that a watch never holds TFX in its memory.
+
+    Raises:
+        StartError: the configuration does not compile.
+    """
+    command = [sys.executable, "-m", "pipelines.cli", "compile", "-c", config_path, "-o", str(path)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_COMPILE_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StartError(f"skymill compile took more than {_COMPILE_S:.0f} s") from error
+    if done.returncode:
+        raise StartError(f"skymill compile: {done.stderr.strip()[-_SHOWN:]}")

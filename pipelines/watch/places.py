@@ -1,0 +1,59 @@
+"""From the configuration to the store and the target that it names."""
+
+import os
+from collections.abc import Mapping
+
+from pipelines.config import PipelineConfig
+from pipelines.watch.config import ConfigMapState, ObjectState
+from pipelines.watch.store import StateStore
+from pipelines.watch.target import Target
+
+
+def open_store(config: PipelineConfig) -> StateStore:
+    """The state's store; what its kind does not need is not imported.
+
+    Raises:
+        WatchError: there is no cluster to keep a ConfigMap in, or no key for a bucket.
+    """
+    state = config.watch.state
+    if isinstance(state, ConfigMapState):
+        from pipelines.watch.configmap_store import ConfigMapStore, cluster_api
+
+        api, namespace = cluster_api()
+        return ConfigMapStore(api, state.namespace or namespace, state.name)
+    if isinstance(state, ObjectState):
+        return _object_store(state.uri)
+    from pipelines.watch.sqlite_store import SqliteStore
+
+    path = state.path or os.path.join(config.workspace, "watch.sqlite")
+    return SqliteStore(path, config.name)
+
+
+def _object_store(uri: str) -> StateStore:
+    if uri.startswith("s3://"):
+        from pipelines.watch.s3_store import S3Store
+
+        return S3Store(uri)
+    from pipelines.watch.gcs_store import GcsStore
+
+    return GcsStore(uri)
+
+
+def open_target(
+    config: PipelineConfig, config_path: str, environment: Mapping[str, str]
+) -> Target:
+    """Where runs are started.
+
+    Raises:
+        ConfigError: the environment names no server of Kubeflow Pipelines.
+    """
+    if config.watch.target == "kubeflow":
+        from pipelines.kubeflow.connection import connection_from
+        from pipelines.kubeflow.server import KubeflowServer
+        from pipelines.watch.kubeflow_target import KubeflowTarget
+
+        server = KubeflowServer(connection_from(environment))
+        return KubeflowTarget(server, config_path, config.watch.package)
+    from pipelines.watch.local_target import LocalTarget
+
+    return LocalTarget(config_path, config.workspace)

@@ -1,0 +1,67 @@
+"""What a watch tells: one line for each thing that happens, for people or for machines."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.watch.source import Look
+from pipelines.watch.state import State
+
+_BAD = {"start failed", "failed"}
+
+
+def utc(moment: float) -> str:
+    """A moment in UTC, to the second."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def text_line(moment: float, event: str, facts: dict[str, Any]) -> str:
+    """`2026-03-01 06:00:00 started  run=... key=...`"""
+    told = "  ".join(f"{name}={value}" for name, value in facts.items())
+    return f"{utc(moment)}  {event:<12}  {told}".rstrip()
+
+
+def json_line(moment: float, event: str, facts: dict[str, Any]) -> str:
+    """An object with `time` (ISO 8601), `level`, `event` and the facts."""
+    level = "error" if event in _BAD else "info"
+    at = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": at, "level": level, "event": event, **facts})
+
+
+class Report:
+    """Tells nobody; the base of those that do."""
+
+    def say(self, event: str, **facts: Any) -> None:
+        """Something happened."""
+
+    def looked(self, state: State, seen: Look) -> None:
+        """A look succeeded."""
+
+
+class Lines(Report):
+    """Lines on a stream."""
+
+    def __init__(
+        self, line: Callable[[float, str, dict[str, Any]], str], clock: Callable[[], float]
+    ) -> None:
+        self._line, self._clock = line, clock
+
+    def say(self, event: str, **facts: Any) -> None:
+        print(self._line(self._clock(), event, facts), file=sys.stderr, flush=True)
+
+
+class Both(Report):
+    """Tells two."""
+
+    def __init__(self, first: Report, second: Report) -> None:
+        self._reports = (first, second)
+
+    def say(self, event: str, **facts: Any) -> None:
+        for report in self._reports:
+            report.say(event, **facts)
+
+    def looked(self, state: State, seen: Look) -> None:
+        for report in self._reports:
+            report.looked(state, seen)

@@ -1,0 +1,1 @@
+"""A watch's state as an object in S3 (or MinIO), written under a precondition."""

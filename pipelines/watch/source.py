@@ -1,0 +1,67 @@
+"""What a watch looks at: the very source, with the very fingerprint, that runs take."""
+
+from dataclasses import dataclass
+
+from components.ingest.config import IngestConfig
+from components.ingest.fingerprint import fingerprint_dataset
+from components.ingest.glance import changed_at, glance_at, marker_path
+from components.raster.errors import SkymillError
+from pipelines.watch.state import WatchError
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at a source.
+
+    Attributes:
+        token: another one whenever the data may be other.
+        ready: the marker, if one is asked for, says that the upload is complete.
+        files: how many there are.
+    """
+
+    token: str
+    ready: bool
+    files: int
+
+
+class Source:
+    """The source of a pipeline."""
+
+    def __init__(self, ingest: IngestConfig, marker: str | None = None) -> None:
+        """Raises ConfigError when there is no place for a marker."""
+        self._ingest = ingest
+        self._marker = marker_path(ingest.source, marker) if marker else None
+
+    @property
+    def uri(self) -> str:
+        """Where it lies."""
+        return self._ingest.source.uri
+
+    def look(self) -> Look:
+        """Raises WatchError when the source cannot be looked at."""
+        try:
+            seen = glance_at(self._ingest.source, self._ingest.split_by)
+            return Look(seen.token, self._is_complete(seen.newest), seen.files)
+        except Exception as error:
+            raise _unreadable(self.uri, error) from error
+
+    def fingerprint(self) -> str:
+        """As `pipelines.resolve` takes it; raises WatchError when the source cannot be read."""
+        try:
+            return fingerprint_dataset(self._ingest.source, self._ingest.split_by)
+        except Exception as error:
+            raise _unreadable(self.uri, error) from error
+
+    def _is_complete(self, newest: float) -> bool:
+        """A marker that is older than the data is of the upload before."""
+        if self._marker is None:
+            return True
+        written = changed_at(self._marker)
+        return written is not None and written >= newest
+
+
+def _unreadable(uri: str, error: Exception) -> WatchError:
+    """Stores and servers raise kinds of their own; none of them may end a watch."""
+    if isinstance(error, SkymillError):
+        return WatchError(str(error))
+    return WatchError(f"{uri}: cannot be looked at ({type(error).__name__}: {error})")

@@ -1,0 +1,56 @@
+"""A watch's state in SQLite: the default, for watchers on one machine."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from pipelines.watch.state import WatchError
+from pipelines.watch.store import Kept
+
+_TABLE = "CREATE TABLE IF NOT EXISTS watch (name TEXT PRIMARY KEY, version INTEGER, state TEXT)"
+_READ = "SELECT state, version FROM watch WHERE name = ?"
+_FIRST = "INSERT INTO watch VALUES (?, 1, ?) ON CONFLICT DO NOTHING"
+_NEXT = "UPDATE watch SET state = ?, version = version + 1 WHERE name = ? AND version = ?"
+_WAIT_S = 30.0  # for another process's transaction, which takes milliseconds
+
+
+class SqliteStore:
+    """The row of one pipeline. Each call is a transaction of its own."""
+
+    def __init__(self, path: str, name: str) -> None:
+        self._path, self._name = path, name
+
+    @property
+    def place(self) -> str:
+        return self._path
+
+    def read(self) -> Kept:
+        if not os.path.exists(self._path):  # looking at a state makes none
+            return Kept(None, "0")
+        with self._opened() as rows:
+            found = rows.execute(_READ, (self._name,)).fetchone()
+        return Kept(found[0], str(found[1])) if found else Kept(None, "0")
+
+    def write(self, text: str, version: str) -> bool:
+        with self._opened() as rows:
+            if version == "0":
+                return rows.execute(_FIRST, (self._name, text)).rowcount == 1
+            return rows.execute(_NEXT, (text, self._name, int(version))).rowcount == 1
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is on the disk when it ends, or has not been."""
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=_WAIT_S)) as rows:
+                rows.execute("PRAGMA journal_mode=WAL")
+                rows.execute("PRAGMA synchronous=FULL")
+                with rows:
+                    rows.execute(_TABLE)
+                    yield rows
+        except (sqlite3.Error, OSError) as error:
+            raise WatchError(
+                f"{self._path}: the state of the watch cannot be read or written ({error}). It has "
+                "to lie on a disk of this machine, in a folder that you may write."
+            ) from error

@@ -1,0 +1,127 @@
+"""What a watch remembers between looks: one small document, whatever store it lies in."""
+
+from collections.abc import Iterator
+
+from pydantic import Field, ValidationError
+
+from components.raster.errors import SkymillError
+from components.raster.frozen import Frozen
+
+FORMAT = 1
+#: Past data to remember. What is forgotten is still found at the target, by its key.
+MOST_DONE = 200
+
+
+class WatchError(SkymillError):
+    """A watch cannot look, remember or start."""
+
+
+class Sighting(Frozen):
+    """What the source looked like at the last look, and since when (seconds since 1970)."""
+
+    token: str
+    since: float
+
+
+class Known(Frozen):
+    """The fingerprint of a source that had settled while it looked like `token`."""
+
+    token: str
+    fingerprint: str
+
+
+class Lease(Frozen):
+    """One attempt to start a run: nobody else may, until the time is up."""
+
+    ticket: str
+    until: float
+
+
+class Active(Frozen):
+    """The one piece of data that is being started, or whose run is under way.
+
+    Attributes:
+        turn: 1, or more where the same data were asked for again.
+        run_id: the target's name of the run; empty until the start is on record.
+        attempts: starts that failed; `not_before` and `error` are of the last one.
+        moved: the source held other data, settled, while the run was under way.
+    """
+
+    fingerprint: str
+    turn: int
+    since: float
+    lease: Lease | None = None
+    run_id: str = ""
+    attempts: int = 0
+    not_before: float = 0.0
+    error: str = ""
+    moved: bool = False
+
+
+class Done(Frozen):
+    """Data for which a run was started and has ended.
+
+    Attributes:
+        counts: whether these data need no other run.
+    """
+
+    fingerprint: str
+    turn: int
+    run_id: str
+    outcome: str
+    ended: float
+    counts: bool = True
+
+
+class State(Frozen):
+    """The whole memory of one watch."""
+
+    format: int = FORMAT
+    sighting: Sighting | None = None
+    known: Known | None = None
+    active: Active | None = None
+    done: tuple[Done, ...] = Field(default=(), max_length=MOST_DONE)
+
+    @property
+    def current(self) -> str | None:
+        """The fingerprint of the source as it was at the last look; None while it is unsettled."""
+        if self.known and self.sighting and self.known.token == self.sighting.token:
+            return self.known.fingerprint
+        return None
+
+    @property
+    def wanted(self) -> str | None:
+        """The data that no run has been started for yet."""
+        found = self.current
+        if found is None or any(one.counts for one in self.done_with(found)):
+            return None
+        return None if self.active and self.active.fingerprint == found else found
+
+    def done_with(self, fingerprint: str) -> Iterator[Done]:
+        """The past runs for some data."""
+        return (one for one in self.done if one.fingerprint == fingerprint)
+
+
+def to_text(state: State) -> str:
+    """The document that stores keep."""
+    return state.model_dump_json(exclude_defaults=True)
+
+
+def from_text(text: str | None, place: str) -> State:
+    """A document read back; a store without one has seen nothing yet.
+
+    Raises:
+        WatchError: it is no such document.
+    """
+    if not text:
+        return State()
+    try:
+        state = State.model_validate_json(text)
+    except ValidationError as error:
+        raise WatchError(
+            f"{place}: holds no state of a watch ({error.error_count()} findings, the first: "
+            f"{error.errors()[0]['msg']}). Name another place in `watch.state`."
+        ) from error
+    if state.format != FORMAT:
+        raise WatchError(f"{place}: was written by another release (format {state.format}).")
+    return state

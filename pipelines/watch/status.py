@@ -1,0 +1,66 @@
+"""What a watch knows, as a table or as JSON."""
+
+import json
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.watch.machine import key_of
+from pipelines.watch.report import utc
+from pipelines.watch.state import Active, Done, State
+
+_SHOWN = 10
+
+
+def print_status(state: State, name: str, place: str, as_json: bool) -> None:
+    """Prints it on standard output."""
+    if as_json:
+        known = state.model_dump(mode="json")
+        json.dump({"name": name, "place": place, "now": now_of(state), **known}, sys.stdout)
+        print()
+        return
+    print(f"{name}: {now_of(state)}  ({place})")
+    if not state.active and not state.done:
+        return
+    table = Table("key", "run", "state", "since or at (UTC)", "", box=None)
+    if state.active:
+        table.add_row(*_active_row(name, state.active))
+    for done in reversed(state.done[-_SHOWN:]):
+        table.add_row(*_done_row(name, done))
+    Console().print(table)
+
+
+def now_of(state: State) -> str:
+    """In one line, what the watch is waiting for."""
+    if state.sighting is None:
+        return "nothing has been looked at yet"
+    if state.active and not state.active.run_id:
+        return "a run is being started" if not state.active.error else "a start failed"
+    waits = "new data wait for the end of a run" if state.wanted else "a run is under way"
+    if state.active:
+        return waits
+    if state.current is None:
+        return f"the data have changed, last at {utc(state.sighting.since)}, and not settled"
+    return "new data, a run is due" if state.wanted else "no new data"
+
+
+def _active_row(name: str, active: Active) -> tuple[str, ...]:
+    key = key_of(name, active.fingerprint, active.turn)
+    if active.run_id:
+        return key, active.run_id, "under way", utc(active.since), ""
+    if not active.error:
+        return key, "", "being started", utc(active.since), ""
+    again = f"again at {utc(active.not_before)}: {active.error}"
+    return key, "", f"failed {active.attempts} times", utc(active.since), again
+
+
+def _done_row(name: str, done: Done) -> tuple[str, ...]:
+    note = "" if done.counts else "asked for again"
+    return (
+        key_of(name, done.fingerprint, done.turn),
+        done.run_id,
+        done.outcome,
+        utc(done.ended),
+        note,
+    )

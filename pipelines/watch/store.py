@@ -1,0 +1,54 @@
+"""Where a watch keeps its state: one document, written only over the version that was read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipelines.watch.state import State, WatchError, from_text, to_text
+
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A document and its version; without a document the version says so too."""
+
+    text: str | None
+    version: str
+
+
+class StateStore(Protocol):
+    """A place that replaces a document atomically; what cannot be reached is a WatchError."""
+
+    @property
+    def place(self) -> str:
+        """Where it lies, in words."""
+        ...
+
+    def read(self) -> Kept:
+        """The document as it is now."""
+        ...
+
+    def write(self, text: str, version: str) -> bool:
+        """Replaces the document of that version; False when it has another one by now."""
+        ...
+
+
+def load(store: StateStore) -> State:
+    """The state as it is now."""
+    return from_text(store.read().text, store.place)
+
+
+def update(store: StateStore, change: Callable[[State], State]) -> State:
+    """Applies a pure change, to the newest state there is; gives back the result.
+
+    Raises:
+        WatchError: the store cannot be reached, or others change it all the time.
+    """
+    for _ in range(_ATTEMPTS):
+        kept = store.read()
+        before = from_text(kept.text, store.place)
+        after = change(before)
+        if after == before or store.write(to_text(after), kept.version):
+            return after
+    raise WatchError(f"{store.place}: changed by others at each of {_ATTEMPTS} attempts")

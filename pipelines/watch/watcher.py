@@ -1,0 +1,135 @@
+"""One step of a watch: ask about the run, look, settle, claim, start; its memory is the store."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import random
+from typing import Protocol
+
+from components.raster.errors import SkymillError
+from pipelines.watch import machine
+from pipelines.watch.backoff import RetryConfig, delay
+from pipelines.watch.machine import Rules, key_of
+from pipelines.watch.report import Report
+from pipelines.watch.source import Look
+from pipelines.watch.state import Active, State
+from pipelines.watch.store import StateStore, load, update
+from pipelines.watch.target import StartError, Target
+
+
+class Watched(Protocol):
+    """A source, as far as a watch knows it."""
+
+    def look(self) -> Look: ...
+
+    def fingerprint(self) -> str: ...
+
+
+@dataclass
+class Watcher:
+    """Any number of them may watch one source for one target through one store.
+
+    Attributes:
+        name: of the pipeline; part of the keys of its runs.
+        clock: seconds since 1970, about the same for all watchers.
+        draw: a random number from 0 to 1.
+    """
+
+    name: str
+    source: Watched
+    store: StateStore
+    target: Target
+    rules: Rules
+    retry: RetryConfig = field(default_factory=RetryConfig)
+    report: Report = field(default_factory=Report)
+    clock: Callable[[], float] = time.time
+    draw: Callable[[], float] = random
+
+    def step(self, look: bool = True) -> State:
+        """Does whatever is due; without `look`, a look only before a run is started.
+
+        Raises:
+            WatchError: the source, the store or the target cannot be reached. Nothing is lost:
+                the next step goes on from the store.
+        """
+        state = self._ask_about_run(load(self.store))
+        if look or machine.can_claim(state, self.clock()):
+            state = self._look()
+        if machine.can_claim(state, self.clock()):
+            state = self._claim()
+        return state
+
+    def _ask_about_run(self, state: State) -> State:
+        active = state.active
+        if active is None or not active.run_id:
+            return state
+        end = self.target.ended(active.run_id)
+        if end is None:
+            return state
+        state = update(
+            self.store,
+            lambda old: machine.ended(old, active.run_id, end.outcome, end.took, self.clock()),
+        )
+        self.report.say("ended", run=active.run_id, outcome=end.outcome)
+        return state
+
+    def _look(self) -> State:
+        seen = self.source.look()
+        before = load(self.store)
+        state = update(self.store, lambda old: machine.observed(old, seen.token, self.clock()))
+        if before.sighting is None or before.sighting.token != seen.token:
+            self.report.say("changed", files=seen.files)
+        self.report.looked(state, seen)
+        settled = seen.ready and machine.has_settled(state, self.clock(), self.rules)
+        return self._settle(seen) if settled and state.current is None else state
+
+    def _settle(self, seen: Look) -> State:
+        """Reads the data, and makes sure that they stayed as they are while they were read."""
+        fingerprint = self.source.fingerprint()
+        after = self.source.look()
+        if after.token != seen.token or not after.ready:
+            return update(self.store, lambda old: machine.observed(old, after.token, self.clock()))
+        state = update(self.store, lambda old: machine.settled(old, seen.token, fingerprint))
+        self.report.say("settled", fingerprint=fingerprint, new=state.wanted == fingerprint)
+        return state
+
+    def _claim(self) -> State:
+        ticket = uuid.uuid4().hex
+        state = update(
+            self.store, lambda old: machine.claimed(old, ticket, self.clock(), self.rules)
+        )
+        if not machine.holds(state, ticket) or state.active is None:
+            return state  # another watcher was first
+        return self._start(state, state.active, ticket)
+
+    def _start(self, state: State, active: Active, ticket: str) -> State:
+        key = key_of(self.name, active.fingerprint, active.turn)
+        try:
+            run_id = self.target.find(key)
+            if run_id is None:
+                if machine.is_outdated(state):
+                    return update(self.store, lambda old: machine.dropped(old, ticket))
+                self._insist_on_lease(active)
+                run_id = self.target.start(key)
+        except Exception as error:  # whatever it is, these data must get their run
+            return self._failed(active, ticket, error)
+        state = update(
+            self.store,
+            lambda old: machine.submitted(old, active.fingerprint, active.turn, run_id),
+        )
+        self.report.say("started", run=run_id, key=key, fingerprint=active.fingerprint)
+        return state
+
+    def _insist_on_lease(self, active: Active) -> None:
+        """A watcher that slept through its lease has lost its right to start."""
+        if active.lease is None or self.clock() >= active.lease.until:
+            raise StartError("the claim ran out before the run was started")
+
+    def _failed(self, active: Active, ticket: str, error: Exception) -> State:
+        wait = delay(self.retry, active.attempts + 1, self.draw)
+        known = isinstance(error, SkymillError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        self.report.say("start failed", error=reason, again_in_s=round(wait))
+        until = self.clock() + wait
+        return update(self.store, lambda old: machine.failed(old, ticket, reason[:1000], until))
