@@ -75,7 +75,7 @@ def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> 
     from pipelines.watch.status import print_status
     from pipelines.watch.store import load, update
 
-    store = open_store(config)
+    store = open_store(config, os.environ)
     state = load(store)
     if (again or skip) and state.current is None:
         raise click.UsageError("the source has not settled yet, so no data are known to ask for")
@@ -98,7 +98,7 @@ def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "W
     return Watcher(
         name=config.name,
         source=Source(config.ingest, watch.marker),
-        store=open_store(config),
+        store=open_store(config, os.environ),
         target=open_target(config, config_path, os.environ),
         rules=Rules(watch.settle_s, watch.lease_s),
         retry=watch.retry,

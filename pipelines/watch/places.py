@@ -9,7 +9,7 @@ from pipelines.watch.store import StateStore
 from pipelines.watch.target import Target
 
 
-def open_store(config: PipelineConfig) -> StateStore:
+def open_store(config: PipelineConfig, environment: Mapping[str, str]) -> StateStore:
     """The state's store; what its kind does not need is not imported.
 
     Raises:
@@ -22,26 +22,24 @@ def open_store(config: PipelineConfig) -> StateStore:
         api, namespace = cluster_api()
         return ConfigMapStore(api, state.namespace or namespace, state.name)
     if isinstance(state, ObjectState):
-        return _object_store(state.uri)
+        return _object_store(state.uri, environment)
     from pipelines.watch.sqlite_store import SqliteStore
 
     path = state.path or os.path.join(config.workspace, "watch.sqlite")
     return SqliteStore(path, config.name)
 
 
-def _object_store(uri: str) -> StateStore:
+def _object_store(uri: str, environment: Mapping[str, str]) -> StateStore:
     if uri.startswith("s3://"):
         from pipelines.watch.s3_store import S3Store
 
-        return S3Store(uri)
+        return S3Store(uri, environment)
     from pipelines.watch.gcs_store import GcsStore
 
     return GcsStore(uri)
 
 
-def open_target(
-    config: PipelineConfig, config_path: str, environment: Mapping[str, str]
-) -> Target:
+def open_target(config: PipelineConfig, config_path: str, environment: Mapping[str, str]) -> Target:
     """Where runs are started.
 
     Raises:
