@@ -26,6 +26,8 @@ from pipelines.kubeflow.config import KubeflowConfig
 from pipelines.watch.config import WatchConfig
 from trainer.config import TrainConfig
 
+_DISCRIMINATORS = ("kind", "to", "name")
+
 
 class PipelineConfig(Frozen):
     """Everything a run depends on. Relative paths are taken from the configuration's folder."""
@@ -55,6 +57,16 @@ class PipelineConfig(Frozen):
             raise ValueError(
                 f"evaluation.thresholds speaks of {', '.join(wrong)}, and the truth that ingest "
                 f"reads is of the task {task}: use {family_of(task).vocabulary()}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_of_the_task(self) -> Self:
+        chosen, task = self.train.task, self.ingest.task
+        if chosen is not None and chosen.name != task:
+            raise ValueError(
+                f"train.task.name is {chosen.name}, but ingest.source gives {task} examples: leave "
+                "train.task out, or change the source's target or columns"
             )
         return self
 
@@ -122,6 +134,8 @@ def _explain(finding: Any) -> str:
         return f"{key}: unknown key.{_nearest(finding['loc'])}"
     if finding["type"] == "missing":
         return f"{key}: is required and missing."
+    if isinstance(finding["input"], dict):  # several keys that do not go together
+        return f"{key}: {finding['msg']}."
     return f"{key}: {finding['input']!r} is not accepted: {finding['msg']}."
 
 
@@ -148,7 +162,8 @@ def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
 
 
 def _kind(model: type[BaseModel]) -> object:
-    return model.model_fields["kind"].default if "kind" in model.model_fields else None
+    found = (model.model_fields[name] for name in _DISCRIMINATORS if name in model.model_fields)
+    return next((field.default for field in found), None)
 
 
 def _models_in(annotation: Any) -> Iterator[Any]:

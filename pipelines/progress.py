@@ -18,7 +18,7 @@ _MARKS = {
     "failed": "[red]failed[/]",
     "stopped": "[red]stop[/]  ",
 }
-_SCORES = ("accuracy", "val_accuracy", "val_loss")
+_NO_METRICS = {"epoch", "epochs", "loss", "val_loss", "learning_rate", "duration_s"}
 
 
 class Progress:
@@ -87,5 +87,8 @@ def _last_epoch(pattern: str, since: float) -> str:
     if not lines:
         return ""
     epoch = json.loads(lines[-1])
-    scores = "  ".join(f"{name} {epoch[name]:.3f}" for name in _SCORES if name in epoch)
+    # The task's first metric is the one by which people know it.
+    metric = next((name for name in epoch if name not in _NO_METRICS), "")
+    shown = (name for name in (metric, f"val_{metric}", "val_loss") if name in epoch)
+    scores = "  ".join(f"{name} {epoch[name]:.3f}" for name in shown)
     return f"epoch {epoch['epoch']}/{epoch['epochs']}  {scores}  {epoch['duration_s']:.0f} s"

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.raster_config import ClassTarget, TiledSource
+from components.ingest.raster_config import TiledSource
 from components.ingest.span_choice import choose_span
 from components.raster.errors import ConfigError
 from components.schema.home import accepted_digest
 from pipelines.config import PipelineConfig
+from trainer.tasks.config import default_options
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def resolve(config: PipelineConfig) -> RunInputs:
 
     Raises:
         DataError: the source cannot be read.
-        ConfigError: the accepted schema is damaged, or the source tells no class to learn.
+        ConfigError: the accepted schema is damaged, or the source tells nothing to learn.
     """
-    _require_classes(config)
+    _require_truth(config)
     return RunInputs(
         fingerprint=fingerprint_dataset(config.ingest.source, config.ingest.split_by),
         schema_sha256=accepted_digest(config.schema_.home),
@@ -50,14 +51,13 @@ def resolve(config: PipelineConfig) -> RunInputs:
     )
 
 
-def _require_classes(config: PipelineConfig) -> None:
-    """Other truths go through ingest, statistics and look; what is trained is one class a tile."""
+def _require_truth(config: PipelineConfig) -> None:
+    """Tiles without truth go through ingest, statistics and look; nothing can be learnt of them."""
     source = config.ingest.source
-    if not isinstance(source, TiledSource):
-        return
-    if source.labels is None or not isinstance(source.target, ClassTarget):
-        found = "no labels" if source.labels is None else f"the target {source.target.to}"
+    if isinstance(source, TiledSource) and source.labels is None:
+        raise ConfigError("ingest.source: no labels; a run needs truth to learn. Set labels.")
+    if default_options(config.ingest.task) is None:
         raise ConfigError(
-            f"ingest.source: {found}; a run trains on one class a tile. Set labels, and target: "
-            "{to: class}."
+            f"ingest.source: the target gives {config.ingest.task} examples; there is no training "
+            "for these yet. Set another target, such as {to: class}."
         )

@@ -148,6 +148,7 @@ def trainer_node(
         custom_config={
             "train": config.train.model_dump_json(),
             "image": config.ingest.image.model_dump_json(),
+            "task": config.ingest.task,
             "checkpoint_root": checkpoint_root,
         },
     )

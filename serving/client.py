@@ -1,9 +1,10 @@
-"""Ask a prediction server, from a program: images in, classes out, over gRPC or REST.
+"""Ask a prediction server, from a program: images in, answers out, over gRPC or REST.
 
     with connect("grpc://127.0.0.1:8500", model="landcover") as client:
         [prediction] = client.predict([Path("tile.jpg").read_bytes()])
         print(prediction.class_name, prediction.probabilities)
 
+Models of other tasks than one class an image answer with the other types of `serving.predictions`.
 The same for the embedded server and for TensorFlow Serving. Nothing here imports TensorFlow, and
 rasterio is imported only once a GeoTIFF is read.
 """
@@ -22,14 +23,9 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from components.raster.errors import SkymillError
-from serving.names import (
-    BYTES_INPUT,
-    BYTES_SIGNATURE,
-    CLASS_OUTPUT,
-    CLASSES_OUTPUT,
-    INPUT_OF,
-    PROBABILITIES_OUTPUT,
-)
+from serving.names import BYTES_INPUT, BYTES_SIGNATURE, INPUT_OF
+from serving.predictions import AnswerError, AnyPrediction, read_predictions
+from serving.predictions import Prediction as Prediction
 from serving.raster_reading import RasterReading, is_tiff
 from serving.transport import (
     ModelMetadata,
@@ -74,21 +70,11 @@ class BadImage(InvalidRequest):
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """The model's answer to one image."""
-
-    class_name: str
-    probabilities: Mapping[str, float]
-    model_version: int | None
-    """None where the server does not tell: TensorFlow Serving over REST, unless one was asked."""
-
-
-@dataclass(frozen=True)
 class FileResult:
-    """A file with its prediction, or with the reason why it has none."""
+    """A file with its prediction (the type is the task's), or with the reason why it has none."""
 
     path: Path
-    prediction: Prediction | None
+    prediction: AnyPrediction | None
     error: str | None = None
 
 
@@ -151,8 +137,8 @@ class PredictClient:
         signature: str = BYTES_SIGNATURE,
         version: int | None = None,
         label: str = "",
-    ) -> list[Prediction]:
-        """Classify images given as the bytes of their files, in one request.
+    ) -> list[AnyPrediction]:
+        """The answers about images given as the bytes of their files, in one request.
 
         Args:
             images: encoded images, of rasters payloads (`read_image` makes them of GeoTIFFs); for
@@ -213,7 +199,7 @@ class PredictClient:
         label: str = "",
         rasters: RasterReading | None = None,
     ) -> Iterator[FileResult]:
-        """Classify many files, in their order, with a bounded number of requests under way.
+        """The answers about many files, in their order; a bounded number of requests is under way.
 
         A file that cannot be read, or that the model refuses, becomes a result with an error.
         A GeoTIFF is sent as a payload of the bands that `rasters` names, or of all that it has.
@@ -248,15 +234,15 @@ class PredictClient:
         results = []
         for path, content in zip(paths, contents, strict=True):
             outcome = next(predictions) if isinstance(content, bytes) else content
-            if isinstance(outcome, Prediction):
-                results.append(FileResult(path, outcome))
-            else:
+            if isinstance(outcome, BadImage | str):
                 results.append(FileResult(path, None, _explained(str(outcome))))
+            else:
+                results.append(FileResult(path, outcome))
         return results
 
     def _predict_each(
         self, images: Sequence[bytes], version: int | None, label: str
-    ) -> Sequence[Prediction | BadImage]:
+    ) -> Sequence[AnyPrediction | BadImage]:
         """All at once, or when that fails one by one, to find the one to blame."""
         try:
             return self.predict(images, version=version, label=label)
@@ -346,28 +332,11 @@ def _reason(message: str) -> str:
     return _ASSERTION.sub(r"\1", message)
 
 
-def _predictions(answer: RawAnswer, count: int) -> list[Prediction]:
+def _predictions(answer: RawAnswer, count: int) -> list[AnyPrediction]:
     try:
-        chosen = answer.outputs[CLASS_OUTPUT].tolist()
-        probabilities = answer.outputs[PROBABILITIES_OUTPUT].tolist()
-        names = answer.outputs[CLASSES_OUTPUT].tolist()
-    except KeyError as error:
-        raise ClientError(
-            f"The model gives {', '.join(sorted(answer.outputs))} and not {error}: it does not "
-            "follow the served contract. Use predict_raw for it."
-        ) from error
-    if not len(chosen) == len(probabilities) == len(names) == count:
-        raise ClientError(f"The model gave {len(chosen)} answers for {count} images.")
-    return [
-        Prediction(
-            class_name=chosen[i].decode(),
-            probabilities={
-                name.decode(): p for name, p in zip(names[i], probabilities[i], strict=True)
-            },
-            model_version=answer.model_version,
-        )
-        for i in range(count)
-    ]
+        return read_predictions(answer.outputs, count, answer.model_version)
+    except AnswerError as error:
+        raise ClientError(str(error)) from error
 
 
 def _batched(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:

@@ -10,7 +10,7 @@ from components.raster.errors import DataError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, Task
-from serving.names import INPUT_OF, OUTPUTS
+from serving.names import INPUT_OF, OUTPUTS_OF
 
 #: Where the contract lies in a model's folder; TensorFlow Serving ignores it.
 CONTRACT_PATH = "assets.extra/contract.json"
@@ -22,16 +22,18 @@ class Contract(Frozen):
     Attributes:
         task: what the model answers; a contract that does not say is of one class an image.
         image: how an image of any shape meets the model.
-        classes: the names, in the order of the probabilities; none of a model of numbers.
+        classes: the names, in the order of their indices; none of a model of numbers.
+        threshold: of multi-label models: the probability from which a class counts as present.
         signatures: the name of the one input, by signature.
-        outputs: what every signature answers with.
+        outputs: what every signature answers with; by default what the task's models do.
     """
 
     task: Task = SINGLE_LABEL
     image: ImageSpec
     classes: tuple[str, ...]
+    threshold: float = Field(default=0.5, gt=0, lt=1)
     signatures: dict[str, str] = Field(default_factory=lambda: dict(INPUT_OF))
-    outputs: tuple[str, ...] = OUTPUTS
+    outputs: tuple[str, ...] = Field(default_factory=lambda data: OUTPUTS_OF[data["task"]])
 
     @model_validator(mode="after")
     def _classes_go_with_the_task(self) -> Self:

@@ -14,7 +14,7 @@ from components.raster.example import (
     mean_of_band,
     stddev_of_band,
 )
-from trainer.dataset import scalars
+from trainer.examples import scalars
 
 
 @dataclass(frozen=True)

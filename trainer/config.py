@@ -1,12 +1,15 @@
 """The part of the configuration that training reads."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from components.raster.frozen import Frozen
-from components.raster.location import Location
+from trainer.models.config import Backbone as Backbone
+from trainer.models.config import Model
+from trainer.models.config import SmallCnn as SmallCnn
+from trainer.tasks.config import TaskOptions
 
 
 class StrategyName(StrEnum):
@@ -17,60 +20,26 @@ class StrategyName(StrEnum):
     MIRRORED = "mirrored"
 
 
-class SmallCnn(Frozen):
-    """A residual network that learns from scratch on a few thousand small images."""
-
-    kind: Literal["small_cnn"] = "small_cnn"
-    filters: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(16, 32, 64, 128),
-        min_length=1,
-        max_length=8,
-        description="Channels of each stage; each of them halves height and width.",
-    )
-    batch_norm: bool = Field(default=True, description="Batch normalisation after convolutions.")
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    augment: bool = Field(default=True, description="Random flips and quarter turns in training.")
-
-
-class Backbone(Frozen):
-    """A network of keras.applications below a new classification layer."""
-
-    kind: Literal["backbone"] = "backbone"
-    name: str = Field(default="MobileNetV2", description="As keras.applications spells it.")
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, description="Further arguments of the constructor, such as alpha."
-    )
-    weights: Literal["imagenet"] | Location | None = Field(
-        default="imagenet",
-        description="imagenet (downloaded), a local weights file without the top, or none.",
-    )
-    rgb: tuple[str, str, str] = Field(
-        default=("red", "green", "blue"),
-        description="Rasters: the bands that take the weights of red, green and blue, if they are "
-        "among image.bands; others take the mean of the three.",
-    )
-    trainable: Literal["frozen", "all"] = "frozen"
-    dropout: float = Field(default=0.5, ge=0, lt=1)
-    augment: bool = Field(
-        default=False,
-        description="Random flips and quarter turns in training; without them a frozen backbone "
-        "is run only once over the data.",
-    )
-
-
-Model = Annotated[SmallCnn | Backbone, Field(discriminator="kind")]
-
-
 class EarlyStopping(Frozen):
     """Stop when the monitored value has not improved for a number of epochs."""
 
     patience: int = Field(default=10, ge=1, description="Epochs without improvement.")
-    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    monitor: str = Field(
+        default="val_loss",
+        pattern="^val_",
+        description="val_loss, or val_ and the name of one of the task's metrics, such as "
+        "val_accuracy.",
+    )
 
 
 class TrainConfig(Frozen):
-    """How a model is trained. The classes come from the data, the image's shape from its spec."""
+    """How a model is trained. Task and classes come from the data, the shape from its spec."""
 
+    task: TaskOptions | None = Field(
+        default=None,
+        description="Options of the task. Which task it is, the source's labels say, and its name "
+        "here must be the same; default: its defaults.",
+    )
     model: Model = Field(default_factory=SmallCnn)
     batch_size: int = Field(default=32, ge=1, description="Global: over all replicas.")
     epochs: int = Field(default=25, ge=1)

@@ -11,7 +11,8 @@ def export(model: keras.Model, contract: Contract, folder: str) -> None:
     """Writes the SavedModel with the signatures of the contract, and the contract in it.
 
     Args:
-        model: pixels [N, H, W, C] (`serving.inputs`) to logits [N, K].
+        model: pixels [N, H, W, C] (`serving.inputs`) to what the contract's task asks for
+            (`serving.answers`).
         contract: what the signatures take and answer.
         folder: where saved_model.pb will lie; local or remote.
     """

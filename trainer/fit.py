@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.raster.errors import DataError
+from components.raster.errors import ConfigError, DataError
 from trainer.checkpoint import Checkpoints
 from trainer.config import TrainConfig
 from trainer.dataset import Source
@@ -18,6 +18,7 @@ from trainer.errors import TrainingError
 from trainer.progress import Epoch, Progress
 from trainer.scalars import ScalarLog
 from trainer.strategy import check_batch
+from trainer.tasks.objective import Objective
 
 HISTORY_FILE = "history.json"
 PROGRESS_FILE = "progress.jsonl"
@@ -38,9 +39,18 @@ class History:
     batch_size: int
     replicas: int
 
+    def to_json(self) -> dict[str, Any]:
+        """A plain value for history.json."""
+        return {
+            **asdict(self),
+            "epochs": [row.to_json() for row in self.epochs],
+            "best": self.best and self.best.to_json(),
+        }
+
 
 def fit(
     model: keras.Model,
+    objective: Objective,
     train: Source,
     evaluation: Source,
     config: TrainConfig,
@@ -48,7 +58,7 @@ def fit(
     checkpoint_dir: str,
     on_epoch: OnEpoch | None = None,
 ) -> History:
-    """Fits the model (inputs to logits) and leaves it with the weights of its best epoch.
+    """Fits the model (inputs to outputs) and leaves it with the weights of its best epoch.
 
     Where `checkpoint_dir` holds the state of an interrupted fit of the same model, data and
     configuration, the fit goes on after its last whole epoch. `log_dir` receives `progress.jsonl`
@@ -58,15 +68,17 @@ def fit(
     Raises:
         TrainingError: the loss is no longer a number.
         DataError: there are too few examples for one step.
-        ConfigError: the replicas cannot share the batch evenly.
+        ConfigError: the replicas cannot share the batch evenly, or the task has no metric of the
+            name that early stopping monitors.
     """
+    _check_monitor(config, objective)
     replicas: int = model.distribute_strategy.num_replicas_in_sync
     check_batch(config.batch_size, model.distribute_strategy)
     _check_examples(train, evaluation, replicas)
     batch_size = min(config.batch_size, train.examples - train.examples % replicas)
     steps = config.steps_per_epoch or train.examples // batch_size
     with model.distribute_strategy.scope():
-        _compile(model, config, steps)
+        _compile(model, objective, config, steps)
         checkpoints = Checkpoints(model, checkpoint_dir)
         progress = checkpoints.restore() or Progress(_monitor(config))
     keeper = _Keeper(progress, checkpoints, config, log_dir, on_epoch)
@@ -95,12 +107,21 @@ def fit(
         replicas=replicas,
     )
     with tf.io.gfile.GFile(f"{log_dir}/{HISTORY_FILE}", "w") as file:
-        json.dump(asdict(history), file, indent=2)
+        json.dump(history.to_json(), file, indent=2)
     return history
 
 
 def _monitor(config: TrainConfig) -> str:
     return config.early_stopping.monitor if config.early_stopping else "val_loss"
+
+
+def _check_monitor(config: TrainConfig, objective: Objective) -> None:
+    known = [f"val_{name}" for name in ("loss", *objective.monitors)]
+    if _monitor(config) not in known:
+        raise ConfigError(
+            f"train.early_stopping.monitor is {_monitor(config)}, but a {objective.task} training "
+            f"has {', '.join(known)}."
+        )
 
 
 def _check_examples(train: Source, evaluation: Source, replicas: int) -> None:
@@ -118,11 +139,13 @@ def _from_step(source: Source, batch_size: int, seed: int, step: int) -> tf.data
     return source.epochs(batch_size, seed, first_epoch=epoch).skip(within)
 
 
-def _compile(model: keras.Model, config: TrainConfig, steps_per_epoch: int) -> None:
+def _compile(
+    model: keras.Model, objective: Objective, config: TrainConfig, steps_per_epoch: int
+) -> None:
     model.compile(
         optimizer=_optimizer(config, steps_per_epoch * config.epochs),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        loss=objective.loss(),
+        metrics=objective.metrics(),
         jit_compile=False,
     )
     # Restored slots need variables to go to, and those exist only once the optimizer is built.
@@ -169,11 +192,14 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._require_finite("val_loss", logs, "on the eval split")
+        values = {name: float(value) for name, value in (logs or {}).items()}
         row = Epoch(
             epoch=epoch + 1,
+            loss=values.pop("loss"),
+            val_loss=values.pop("val_loss"),
+            metrics=values,
             learning_rate=float(self.model.optimizer.learning_rate),
             duration_s=round(time.monotonic() - self._epoch_began_s, 3),
-            **{name: float((logs or {})[name]) for name in _LOGGED},
         )
         self.progress = self.progress.after(row)
         self._checkpoints.save(self.progress)
@@ -193,12 +219,9 @@ class _Keeper(keras.callbacks.Callback):
             )
 
 
-_LOGGED = ("loss", "accuracy", "val_loss", "val_accuracy")
-
-
 def _write_rows(path: str, progress: Progress, epochs: int) -> None:
     """All rows anew: remote filesystems cannot append, and a resumed fit must not repeat one."""
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.gfile.GFile(path, "w") as file:
         for row in progress.epochs:
-            file.write(json.dumps({**asdict(row), "epochs": epochs}) + "\n")
+            file.write(json.dumps({**row.to_json(), "epochs": epochs}) + "\n")

@@ -1,27 +1,52 @@
 """What is known of a training after each epoch: the curve, the best epoch, and when to stop."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from trainer.config import EarlyStopping
 
+#: Metrics of which less is better end so.
+_FALLING = ("loss", "mae", "rmse")
+
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the learning curve; epochs count from 1."""
+    """One row of the learning curve; epochs count from 1.
+
+    Attributes:
+        metrics: the task's, by name; those of the eval split begin with `val_`.
+    """
 
     epoch: int
     loss: float
-    accuracy: float
     val_loss: float
-    val_accuracy: float
+    metrics: Mapping[str, float]
     learning_rate: float
     duration_s: float
 
+    def value(self, name: str) -> float:
+        """A loss or a metric by its name."""
+        losses = {"loss": self.loss, "val_loss": self.val_loss}
+        return losses[name] if name in losses else self.metrics[name]
+
     def score(self, monitor: str) -> float:
         """The monitored value, turned so that more is better."""
-        value = float(getattr(self, monitor))
-        return -value if monitor.endswith("loss") else value
+        value = self.value(monitor)
+        return -value if monitor.endswith(_FALLING) else value
+
+    def to_json(self) -> dict[str, Any]:
+        """A flat row that `from_json` takes back."""
+        row = asdict(self)
+        metrics = row.pop("metrics")
+        return {**row, **metrics}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Epoch":
+        """The epoch that `to_json` wrote."""
+        own = {field.name for field in fields(cls)}
+        metrics = {name: value for name, value in row.items() if name not in own}
+        return cls(**{name: row[name] for name in own & row.keys()}, metrics=metrics)
 
 
 @dataclass(frozen=True)
@@ -48,9 +73,9 @@ class Progress:
 
     def to_json(self) -> dict[str, Any]:
         """A plain value that `from_json` takes back."""
-        return {"monitor": self.monitor, "epochs": [asdict(row) for row in self.epochs]}
+        return {"monitor": self.monitor, "epochs": [row.to_json() for row in self.epochs]}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Progress":
         """The progress that `to_json` wrote."""
-        return cls(value["monitor"], tuple(Epoch(**row) for row in value["epochs"]))
+        return cls(value["monitor"], tuple(Epoch.from_json(row) for row in value["epochs"]))

@@ -1,5 +1,8 @@
 """The learning curve as event files that TensorBoard reads, without needing TensorBoard."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 
 from trainer.progress import Epoch
@@ -18,15 +21,18 @@ class ScalarLog:
 
     def write(self, row: Epoch) -> None:
         """Writes one epoch, at once."""
-        with self._train.as_default(step=row.epoch):
-            _scalar("epoch_loss", row.loss)
-            _scalar("epoch_accuracy", row.accuracy)
-            _scalar("epoch_learning_rate", row.learning_rate)
-            self._train.flush()
-        with self._validation.as_default(step=row.epoch):
-            _scalar("epoch_loss", row.val_loss)
-            _scalar("epoch_accuracy", row.val_accuracy)
-            self._validation.flush()
+        validation = {name[4:]: it for name, it in row.metrics.items() if name.startswith("val_")}
+        train = {name: it for name, it in row.metrics.items() if not name.startswith("val_")}
+        rate = {"learning_rate": row.learning_rate}
+        _write(self._train, row.epoch, {"loss": row.loss, **train, **rate})
+        _write(self._validation, row.epoch, {"loss": row.val_loss, **validation})
+
+
+def _write(writer: Any, epoch: int, values: Mapping[str, float]) -> None:
+    with writer.as_default(step=epoch):
+        for name, value in values.items():
+            _scalar(f"epoch_{name}", value)
+        writer.flush()
 
 
 def _scalar(name: str, value: float) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from trainer.bands import BandScale
+
 
 @keras.saving.register_keras_serializable("skymill")
 class Standardise(keras.layers.Layer):
@@ -33,3 +35,10 @@ class Standardise(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mean": list(self.mean), "stddev": list(self.stddev)}
+
+
+def standardised(pixels: Any, scale: BandScale | None) -> Any:
+    """The pixels of bands behind the layer that their scale asks for."""
+    if scale is None:
+        raise ValueError("a model of bands needs their scale")
+    return Standardise(scale.mean, scale.stddev)(pixels)

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from components.gate.report import Finding, GateReport
-from components.infra_check.answers import Answer, answer_in_process, chunks, disagreement
+from components.infra_check.agreement import disagreement
+from components.infra_check.answers import answer_in_process, chunks
 from components.infra_check.config import InfraCheckConfig
 from components.raster.errors import DataError
 from serving.client import ClientError, connect
 from serving.names import BYTES_SIGNATURE, EXAMPLES_SIGNATURE
+from serving.predictions import AnyPrediction
 from serving.server.process import (
     ServerProcess,
     ServerProcessError,
@@ -53,7 +55,7 @@ def check_model(
 
 def _in_process(
     reference_dir: Path, inputs: Inputs
-) -> tuple[Mapping[str, Sequence[Answer]], list[Finding]]:
+) -> tuple[Mapping[str, Sequence[AnyPrediction]], list[Finding]]:
     """The answers to compare with; without them a finding that says why."""
     try:
         return answer_in_process(reference_dir, inputs), []
@@ -77,7 +79,7 @@ def _no_examples(config: InfraCheckConfig) -> Finding:
 def _serve(
     served_dir: Path,
     inputs: Inputs,
-    wanted: Mapping[str, Sequence[Answer]],
+    wanted: Mapping[str, Sequence[AnyPrediction]],
     config: InfraCheckConfig,
 ) -> list[Finding]:
     """Findings of the server; with nothing wanted only whether it comes up."""
@@ -95,7 +97,7 @@ def _serve(
 def _ask(
     server: ServerProcess,
     inputs: Inputs,
-    wanted: Mapping[str, Sequence[Answer]],
+    wanted: Mapping[str, Sequence[AnyPrediction]],
     config: InfraCheckConfig,
 ) -> Iterator[Finding]:
     for protocol, address in (("gRPC", server.grpc), ("REST", server.rest)):
@@ -115,7 +117,7 @@ def _wrong(
     address: str,
     signature: str,
     items: Sequence[bytes],
-    wanted: Sequence[Answer],
+    wanted: Sequence[AnyPrediction],
     config: InfraCheckConfig,
 ) -> str:
     """What is wrong with the answers of one signature over one protocol; empty when nothing."""
@@ -123,7 +125,7 @@ def _wrong(
     try:
         with connect(address, model=server.model_name, timeout_s=timeout_s, retries=0) as client:
             given = [
-                Answer(prediction.class_name, prediction.probabilities)
+                prediction
                 for chunk in chunks(items)
                 for prediction in client.predict(chunk, signature=signature)
             ]

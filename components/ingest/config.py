@@ -11,7 +11,6 @@ from components.ingest.raster_config import (
     RasterOptions,
     ScenesSource,
     StacSource,
-    TiledSource,
 )
 from components.ingest.span import require_sound
 from components.raster.errors import ConfigError
@@ -29,6 +28,11 @@ class FoldersSource(Frozen):
     kind: Literal["folders"] = "folders"
     uri: Location = Field(min_length=1, description="path or uri of the folder of class folders")
 
+    @property
+    def task(self) -> Task:
+        """A folder is one class."""
+        return "single_label"
+
 
 class ManifestSource(Frozen):
     """A table with a row an image: CSV with a header, JSON Lines, or Parquet, by its suffix."""
@@ -37,21 +41,17 @@ class ManifestSource(Frozen):
     uri: Location = Field(min_length=1, description="path or uri of a .csv, .jsonl or .parquet")
     columns: ManifestColumns = ManifestColumns()
 
+    @property
+    def task(self) -> Task:
+        """What the columns say of each image."""
+        return self.columns.task
+
 
 # Another kind of source joins here and in `listing.py`; whatever comes after is the same for all.
 SourceConfig = Annotated[
     FoldersSource | ManifestSource | ChipsSource | ScenesSource | StacSource,
     Field(discriminator="kind"),
 ]
-
-
-_TASK_OF_TARGET: dict[str, Task] = {
-    "class": "single_label",
-    "classes": "multi_label",
-    "number": "regression",
-    "mask": "segmentation",
-    "boxes": "detection",
-}
 
 
 class IngestConfig(Frozen):
@@ -89,12 +89,8 @@ class IngestConfig(Frozen):
 
     @property
     def task(self) -> Task:
-        """What the truth that ingest reads lets a model learn."""
-        if isinstance(self.source, TiledSource):
-            return _TASK_OF_TARGET[self.source.target.to]
-        if isinstance(self.source, ManifestSource | ChipsSource):
-            return "multi_label" if self.source.columns.labels else "single_label"
-        return "single_label"
+        """What the examples ask of a model: the source's truth decides."""
+        return self.source.task
 
     @model_validator(mode="after")
     def _classes_differ(self) -> Self:

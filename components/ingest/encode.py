@@ -46,11 +46,13 @@ def example_bytes(
 
 
 def record_entries(record: Record, classes: Mapping[str, int]) -> Iterator[bytes]:
-    """What the source says about an image: labels and slices."""
+    """What the source says about an image: its truth and its slices."""
     if record.label is not None:
         yield _label_entries(record.label, classes[record.label])
     if record.labels is not None:
         yield _labels_entries(record.labels, tuple(classes[it] for it in record.labels))
+    if record.number is not None:
+        yield float_entry(example.NUMBER, record.number)
     for name, value in record.slices.items():
         yield _slice_entry(name, value)
 

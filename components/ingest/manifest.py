@@ -19,6 +19,7 @@ from components.raster.split import split_named
 
 LARGEST_BYTES = 4 * 2**30
 MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
+_LARGEST_FLOAT = 3.4e38
 Row = Mapping[str, Any]
 
 
@@ -90,7 +91,8 @@ def _parquet_rows(data: bytes) -> list[Row]:
 
 
 def _require_columns(rows: Sequence[Row], columns: ManifestColumns, uri: str) -> None:
-    named = (columns.uri, columns.label, columns.labels, columns.split, columns.group)
+    truth = (columns.label, columns.labels, columns.number)
+    named = (columns.uri, *truth, columns.split, columns.group)
     wanted = [name for name in (*named, *columns.slices) if name is not None]
     present = {name for row in rows for name in row if isinstance(name, str)}
     missing = [name for name in wanted if name not in present]
@@ -116,14 +118,19 @@ def _record(
     key, uri = _place(given, folder)
     label = _text(row.get(columns.label)) if columns.label else None
     labels = _several(row.get(columns.labels)) if columns.labels else None
-    if label is None and not labels:
+    value = _finite(row.get(columns.number)) if columns.number else None
+    if columns.number and value is None:
+        given = row.get(columns.number)
+        detail = f"row {number + 1}: {columns.number} is {given!r}, no finite number"
+        return Reject(key, uri, Reason.NO_LABEL, detail)
+    if not columns.number and label is None and not labels:
         return Reject(key, uri, Reason.NO_LABEL, f"row {number + 1} names no class")
     try:
         split = split_named(_text(row.get(columns.split)) or "") if columns.split else None
     except ValueError as error:
         return Reject(key, uri, Reason.UNKNOWN_SPLIT, f"row {number + 1}: {error}")
     group = _text(row.get(columns.group)) if columns.group else None
-    return Record(key, uri, label, labels, split, group, slices)
+    return Record(key, uri, label, labels, split, group, slices, value)
 
 
 def _place(given: str, folder: str) -> tuple[str, str]:
@@ -145,6 +152,15 @@ def _text(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() or None
+
+
+def _finite(value: Any) -> float | None:
+    """A cell as a number that 32 bits can hold; None where it is none."""
+    try:
+        number = float(_text(value) or "")
+    except ValueError:
+        return None
+    return number if abs(number) <= _LARGEST_FLOAT else None
 
 
 def _several(value: Any) -> tuple[str, ...] | None:

@@ -1,10 +1,11 @@
 """What the columns of a manifest mean."""
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
+from components.raster.task import Task
 
 
 class ManifestColumns(Frozen):
@@ -13,17 +14,43 @@ class ManifestColumns(Frozen):
     uri: str = Field(
         default="uri", description="absolute, remote, or relative to the manifest's own folder"
     )
-    label: str | None = Field(default="label", description="the class of each image")
+    label: str | None = Field(
+        default="label",
+        description="the class of each image; where labels or number is given, null by default",
+    )
     labels: str | None = Field(
         default=None,
         description="several classes of each image: a list, or text with | between them",
+    )
+    number: str | None = Field(
+        default=None, description="a number about each image, instead of classes"
     )
     split: str | None = Field(default=None, description="train, eval or test; empty: drawn")
     group: str | None = Field(default=None, description="what must share one split")
     slices: tuple[str, ...] = Field(default=(), description="columns to slice statistics by")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _label_gives_way(cls, columns: Any) -> Any:
+        """Whoever names a column of another truth means that one."""
+        if not isinstance(columns, dict) or "label" in columns:
+            return columns
+        others = any(columns.get(name) is not None for name in ("labels", "number"))
+        return {**columns, "label": None} if others else columns
+
     @model_validator(mode="after")
     def _one_meaning_each(self) -> Self:
-        if self.label is None and self.labels is None:
-            raise ValueError("columns.label or columns.labels must name the column of the classes")
+        if self.number is not None and (self.label is not None or self.labels is not None):
+            raise ValueError("columns.number is there instead of columns.label and columns.labels")
+        if self.label is None and self.labels is None and self.number is None:
+            raise ValueError(
+                "columns.label, columns.labels or columns.number must name the column of the truth"
+            )
         return self
+
+    @property
+    def task(self) -> Task:
+        """What the columns say of each image; one class where they say that as well as several."""
+        if self.number is not None:
+            return "regression"
+        return "single_label" if self.label is not None else "multi_label"

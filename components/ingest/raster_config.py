@@ -14,6 +14,7 @@ from components.raster.labels.vectors import VectorLabels
 from components.raster.location import Location
 from components.raster.scene.folders import Layout
 from components.raster.scene.stac_query import StacQuery
+from components.raster.task import Task
 from components.raster.tiles.tiling import Tiling
 from components.raster.tiles.view import ValidWhen, Warp
 
@@ -87,6 +88,11 @@ class ChipsSource(RasterOptions):
     min_valid_fraction: float = Field(
         default=0.0, ge=0, le=1, description="chips with fewer valid pixels are rejected"
     )
+
+    @property
+    def task(self) -> Task:
+        """One class a chip in class folders; of a manifest what its columns say."""
+        return self.columns.task
 
 
 class ShapeLabels(VectorLabels):
@@ -174,6 +180,15 @@ class MaskTarget(Frozen):
     )
 
 
+#: The task of each target.
+_TASKS: dict[str, Task] = {
+    "class": "single_label",
+    "classes": "multi_label",
+    "number": "regression",
+    "boxes": "detection",
+    "mask": "segmentation",
+}
+
 Target = Annotated[
     ClassTarget | ClassesTarget | NumberTarget | BoxesTarget | MaskTarget,
     Field(discriminator="to"),
@@ -190,6 +205,11 @@ class TiledSource(RasterOptions):
     )
     labels: Labels | None = Field(default=None, description="not set: tiles without truth")
     target: Target = ClassTarget()
+
+    @property
+    def task(self) -> Task:
+        """What the target makes of the labels."""
+        return _TASKS[self.target.to]
 
     @model_validator(mode="after")
     def _labels_tell_the_target(self) -> Self:

@@ -23,6 +23,7 @@ class Record(NamedTuple):
         split: the given split (`train`, `eval`, `test`), or None.
         group: what must share one split, or None.
         slices: slice features by name.
+        number: what a model should answer where that is a number, or None.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Record(NamedTuple):
     split: str | None = None
     group: str | None = None
     slices: Mapping[str, SliceValue] = MappingProxyType({})
+    number: float | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -129,19 +129,17 @@ def _listed(names: str | None) -> tuple[str, ...]:
 
 
 def _as_text(result: "FileResult", top: int) -> str:
+    from pipelines.answers import as_text
+
     if result.prediction is None:
         return f"refused: {result.error}"
-    ranked = sorted(result.prediction.probabilities.items(), key=lambda item: -item[1])
-    return "  ".join(f"{name} {probability:.3f}" for name, probability in ranked[:top])
+    return as_text(result.prediction, top)
 
 
 def _as_json(result: "FileResult") -> str:
-    prediction = result.prediction
+    from pipelines.answers import as_json
+
     answer: dict[str, object] = {"path": str(result.path), "error": result.error}
-    if prediction is not None:
-        answer |= {
-            "class": prediction.class_name,
-            "probabilities": dict(prediction.probabilities),
-            "model_version": prediction.model_version,
-        }
+    if result.prediction is not None:
+        answer |= as_json(result.prediction)
     return json.dumps(answer)

@@ -13,6 +13,7 @@ from components.raster import example as spec
 from pipelines.config import PipelineConfig
 from pipelines.record import RunRecord
 from serving.client import FileResult, connect
+from serving.predictions import Prediction
 from serving.server.process import serve_in_subprocess
 
 _OF_EACH_CLASS = 2
@@ -71,5 +72,6 @@ def _table(
 def _words(result: FileResult) -> str:
     if result.prediction is None:
         return f"refused: {result.error}"
+    assert isinstance(result.prediction, Prediction), "the demo's images have one class each"
     name = result.prediction.class_name
     return f"{name} {result.prediction.probabilities[name]:.2f}"

@@ -10,14 +10,14 @@ from pipelines.resolve import resolve
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({}, "no labels; a run trains on one class a tile"),
+        ({}, "no labels; a run needs truth to learn"),
         (
             {"labels": {"kind": "shapes", "path": "x.gpkg"}, "target": {"to": "boxes"}},
-            "the target boxes; a run trains on one class a tile",
+            "the target gives detection examples; there is no training for these",
         ),
     ],
 )
-def test_a_source_without_a_class_to_learn_is_told_at_once(source, message, tmp_path):
+def test_a_source_with_nothing_to_learn_is_told_at_once(source, message, tmp_path):
     tree = {
         "name": "tiles",
         "ingest": {

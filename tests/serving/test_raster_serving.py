@@ -20,7 +20,8 @@ from tests.serving.conftest import copy_version, wait_until
 from trainer.bands import BandScale
 from trainer.config import SmallCnn
 from trainer.export import export
-from trainer.models import build_classifier
+from trainer.models.network import build_network
+from trainer.tasks.single_label import SingleLabel
 
 BANDS = ("blue", "green", "red", "nir")
 SPEC = ImageSpec(height_px=16, width_px=16, bands=BANDS)
@@ -32,7 +33,7 @@ def model(tmp_path_factory):
     """A SavedModel whose answers differ from tile to tile."""
     keras.utils.set_random_seed(2)
     scale = BandScale((1000.0,) * 4, (300.0,) * 4)
-    served = build_classifier(SmallCnn(filters=(8,)), SPEC, len(CLASSES), scale).served()
+    served = build_network(SmallCnn(filters=(8,)), SPEC, SingleLabel(CLASSES), scale).served()
     folder = tmp_path_factory.mktemp("raster") / "model"
     export(served, Contract(image=SPEC, classes=CLASSES), str(folder))
     return folder

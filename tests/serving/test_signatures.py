@@ -19,7 +19,8 @@ from serving.contract import Contract, read_contract
 from serving.decode import decode_images
 from trainer.config import Backbone, SmallCnn
 from trainer.export import export
-from trainer.models import build_classifier
+from trainer.models.network import build_network
+from trainer.tasks.single_label import SingleLabel
 
 CLASSES = ("sea", "forest", "crop")
 SPEC = ImageSpec(height_px=32, width_px=32, fit="crop")
@@ -35,7 +36,7 @@ MODELS = {
 def exported(request, tmp_path_factory):
     """A model (pixels to logits) and the folder that it was exported to."""
     keras.utils.set_random_seed(2)
-    model = build_classifier(MODELS[request.param], SPEC, len(CLASSES)).served()
+    model = build_network(MODELS[request.param], SPEC, SingleLabel(CLASSES)).served()
     gain = 3 if request.param == "backbone" else 1  # fresh, it would answer the same to any image
     for variable in model.variables:
         if variable.path.endswith("gamma"):

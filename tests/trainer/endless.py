@@ -8,10 +8,11 @@ import sys
 import keras
 
 from components.raster.image import ImageSpec
+from tests.trainer.objectives import of_classes
 from tests.trainer.two_devices import toy
 from trainer.config import SmallCnn, TrainConfig
 from trainer.fit import fit
-from trainer.models import build_classifier
+from trainer.models.network import build_network
 
 
 def train(folder: str, epochs: int) -> None:
@@ -22,8 +23,9 @@ def train(folder: str, epochs: int) -> None:
         model=model, batch_size=8, epochs=epochs, schedule="constant", early_stopping=None
     )
     keras.utils.set_random_seed(5)
-    trained = build_classifier(model, ImageSpec(height_px=8, width_px=8), 2).trained()
-    fit(trained, toy(), toy(), config, f"{folder}/logs", f"{folder}/checkpoints")
+    objective = of_classes(2)
+    trained = build_network(model, ImageSpec(height_px=8, width_px=8), objective).trained()
+    fit(trained, objective, toy(), toy(), config, f"{folder}/logs", f"{folder}/checkpoints")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,9 @@ import tensorflow as tf
 
 from components.raster.errors import DataError
 from tests.trainer.conftest import CLASSES, COUNTS, SIDE_PX, write_examples
-from trainer.dataset import (
-    InMemory,
-    Streamed,
-    class_names,
-    count_labels,
-    list_files,
-    open_source,
-)
+from tests.trainer.objectives import of_classes
+from trainer.dataset import InMemory, Streamed, open_source
+from trainer.examples import class_names, count_labels, list_files
 
 BATCH = 8
 STEPS = COUNTS["train"] // BATCH
@@ -22,7 +17,9 @@ STEPS = COUNTS["train"] // BATCH
 @pytest.fixture(params=["memory", "streamed"])
 def source(request, pattern, image_spec):
     limit = {"memory": None, "streamed": 0}[request.param]
-    return open_source(list_files([pattern("train")]), COUNTS["train"], image_spec, limit, 16)
+    return open_source(
+        list_files([pattern("train")]), COUNTS["train"], image_spec, of_classes(2), limit, 16
+    )
 
 
 def epoch(source, seed=0, number=0, first_epoch=0):
@@ -34,8 +31,12 @@ def epoch(source, seed=0, number=0, first_epoch=0):
 def test_the_limit_decides_between_memory_and_stream(pattern, image_spec):
     files = list_files([pattern("train")])
     size = COUNTS["train"] * SIDE_PX * SIDE_PX * 3
-    assert isinstance(open_source(files, COUNTS["train"], image_spec, size, 16), InMemory)
-    assert isinstance(open_source(files, COUNTS["train"], image_spec, size - 1, 16), Streamed)
+    assert isinstance(
+        open_source(files, COUNTS["train"], image_spec, of_classes(2), size, 16), InMemory
+    )
+    assert isinstance(
+        open_source(files, COUNTS["train"], image_spec, of_classes(2), size - 1, 16), Streamed
+    )
 
 
 def test_an_epoch_holds_every_example_once_in_an_order_of_its_own(source):

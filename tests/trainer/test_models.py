@@ -4,8 +4,10 @@ import pytest
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
+from tests.trainer.objectives import of_classes
 from trainer.config import Backbone, SmallCnn
-from trainer.models import backbone_names, build_classifier
+from trainer.models.backbone import backbone_names
+from trainer.models.network import build_network
 
 SPEC = ImageSpec(height_px=32, width_px=32)
 SCRATCH = Backbone(name="MobileNetV2", arguments={"alpha": 0.35}, weights=None)
@@ -17,7 +19,7 @@ def pixels(count=4, seed=0):
 
 def build(model, classes=3):
     keras.utils.set_random_seed(1)
-    return build_classifier(model, SPEC, classes)
+    return build_network(model, SPEC, of_classes(classes))
 
 
 def test_a_model_goes_from_pixels_to_one_logit_a_class():
@@ -29,7 +31,7 @@ def test_a_model_goes_from_pixels_to_one_logit_a_class():
 @pytest.mark.parametrize(("height_px", "width_px"), [(33, 50), (8, 8)])
 def test_any_shape_will_do_for_the_small_cnn(height_px, width_px):
     spec = ImageSpec(height_px=height_px, width_px=width_px)
-    trained = build_classifier(SmallCnn(), spec, 2).trained()
+    trained = build_network(SmallCnn(), spec, of_classes(2)).trained()
     batch = np.zeros((2, *spec.shape), np.uint8)
     assert trained(batch, training=True).shape == (2, 2)
 

@@ -4,7 +4,10 @@ from trainer.progress import Epoch, Progress
 
 def progress(monitor, *values):
     """A progress whose epochs have the given value of both monitored metrics."""
-    rows = (Epoch(at, 1.0, 0.5, value, value, 0.1, 2.0) for at, value in enumerate(values, 1))
+    rows = (
+        Epoch(at, 1.0, value, {"accuracy": 0.5, "val_accuracy": value}, 0.1, 2.0)
+        for at, value in enumerate(values, 1)
+    )
     return Progress(monitor, tuple(rows))
 
 

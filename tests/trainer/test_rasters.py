@@ -21,12 +21,14 @@ from serving.inputs import model_input
 from serving.server.process import serve_model_in_subprocess
 from serving.warmup import write_warmup
 from tests.serving.test_signatures import KNOWN_OPS, ops_of
+from tests.trainer.objectives import of_classes
 from tests.trainer.rasters import BANDS, CLASSES, SIDE_PX, SPEC, toy_example, write_tiles
 from trainer.augment import augmentation
 from trainer.bands import BandScale
 from trainer.config import Backbone, SmallCnn, TrainConfig
-from trainer.dataset import InMemory, Streamed, list_files, open_source
-from trainer.models import build_classifier
+from trainer.dataset import InMemory, Streamed, open_source
+from trainer.examples import list_files
+from trainer.models.network import build_network
 from trainer.run import run_fn
 
 SCALE = BandScale((900.0, 800.0, 600.0, 2000.0), (90.0, 90.0, 90.0, 1200.0))
@@ -75,7 +77,7 @@ def test_a_model_sees_invalid_pixels_as_nan_in_every_band(tiles):
 @pytest.mark.parametrize(("limit", "kind"), [(None, InMemory), (0, Streamed)])
 def test_both_sources_give_the_tiles(tiles, limit, kind):
     root, written = tiles
-    source = open_source(list_files([f"{root}/Split-eval/*"]), 11, SPEC, limit, 16)
+    source = open_source(list_files([f"{root}/Split-eval/*"]), 11, SPEC, of_classes(2), limit, 16)
     assert isinstance(source, kind)
     pixels, labels = next(iter(source.once(11)))
     assert (pixels.shape, pixels.dtype) == ((11, SIDE_PX, SIDE_PX, 4), tf.float32)
@@ -85,8 +87,8 @@ def test_both_sources_give_the_tiles(tiles, limit, kind):
 def test_the_limit_counts_four_bytes_a_sample(tiles):
     root, _ = tiles
     files, size = list_files([f"{root}/Split-eval/*"]), 11 * SIDE_PX * SIDE_PX * 4 * 4
-    assert isinstance(open_source(files, 11, SPEC, size, 16), InMemory)
-    assert isinstance(open_source(files, 11, SPEC, size - 1, 16), Streamed)
+    assert isinstance(open_source(files, 11, SPEC, of_classes(2), size, 16), InMemory)
+    assert isinstance(open_source(files, 11, SPEC, of_classes(2), size - 1, 16), Streamed)
 
 
 def test_turned_and_flipped_tiles_keep_bands_and_invalid_pixels_together():
@@ -113,7 +115,7 @@ def test_turned_and_flipped_tiles_keep_bands_and_invalid_pixels_together():
 def test_values_of_invalid_pixels_do_not_matter(model):
     """Only where they are does: to a model they are the mean of each band."""
     spec = SPEC.model_copy(update={"height_px": 32, "width_px": 32})
-    served = build_classifier(model, spec, 2, SCALE).served()
+    served = build_network(model, spec, of_classes(2), SCALE).served()
     pixels = np.random.default_rng(0).normal(SCALE.mean, SCALE.stddev, (1, 32, 32, 4))
     as_mean, as_nan = pixels.astype(np.float32), pixels.astype(np.float32)
     as_mean[:, 5:20, 3:9], as_nan[:, 5:20, 3:9] = SCALE.mean, np.nan

@@ -6,9 +6,10 @@ import pytest
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
+from tests.trainer.objectives import of_classes
 from trainer.bands import BandScale
 from trainer.config import Backbone
-from trainer.models import build_classifier
+from trainer.models.network import build_network
 from trainer.stem import band_kernels, band_shares
 
 SIDE_PX = 64
@@ -39,7 +40,7 @@ def pretrained(request, tmp_path_factory):
 
 def body(model, bands, mean, stddev):
     spec = ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX, bands=bands)
-    return build_classifier(model, spec, 2, BandScale(mean, stddev)).body
+    return build_network(model, spec, of_classes(2), BandScale(mean, stddev)).body
 
 
 def colours(seed=0):

@@ -12,15 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from components.raster.image import ImageSpec
-from serving.contract import Contract
+from tests.trainer.objectives import of_classes
 from trainer.config import SmallCnn, StrategyName, TrainConfig
 from trainer.dataset import InMemory
 from trainer.export import export
 from trainer.fit import fit
-from trainer.models import build_classifier
+from trainer.models.network import build_network
 from trainer.strategy import local_devices, make_strategy
 
 SPEC = ImageSpec(height_px=8, width_px=8)
+OBJECTIVE = of_classes(2)
 # Batch normalisation takes its statistics from a replica's share, so it would tell them apart;
 # so would dropout and augmentation, whose random numbers are drawn for each replica.
 PLAIN = SmallCnn(filters=(4, 8), batch_norm=False, dropout=0, augment=False)
@@ -47,16 +48,16 @@ def result(
     """One short fit: shares of the batch, losses, and the final weights."""
     keras.utils.set_random_seed(5)
     with strategy.scope():
-        classifier = build_classifier(model, SPEC, 2)
-        trained = classifier.trained()
+        network = build_network(model, SPEC, OBJECTIVE)
+        trained = network.trained()
     config = TrainConfig(model=model, batch_size=8, epochs=3, learning_rate=0.01)
     source = toy()
     with tempfile.TemporaryDirectory() as folder:
         logs, checkpoints = f"{folder}/logs", f"{folder}/checkpoints"
-        history = fit(trained, source, toy(evaluation), config, logs, checkpoints)
+        history = fit(trained, OBJECTIVE, source, toy(evaluation), config, logs, checkpoints)
         exported = f"{folder}/model"
-        export(classifier.served(), Contract(image=SPEC, classes=("a", "b")), exported)
-        png = tf.io.encode_png(source.inputs[0])[tf.newaxis]
+        export(network.served(), OBJECTIVE.contract(SPEC), exported)
+        png = tf.io.encode_png(source.columns[0][0])[tf.newaxis]
         served = tf.saved_model.load(exported).signatures["serving_default"](image_bytes=png)
     return {
         "replicas": history.replicas,

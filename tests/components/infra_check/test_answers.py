@@ -4,31 +4,33 @@ import math
 
 import pytest
 
-from components.infra_check.answers import Answer, chunks, disagreement
+from components.infra_check.agreement import disagreement
+from components.infra_check.answers import chunks
+from serving.predictions import Prediction
 
-WANTED = [Answer("a", {"a": 0.7, "b": 0.3})]
+WANTED = [Prediction("a", {"a": 0.7, "b": 0.3}, None)]
 
 
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ([Answer("a", {"a": 0.70005, "b": 0.29995})], ""),
+        ([Prediction("a", {"a": 0.70005, "b": 0.29995}, None)], ""),
         ([], "0 answers to 1 images"),
-        ([Answer("a", {"a": 0.69, "b": 0.31})], "differs by 0.01"),
-        ([Answer("a", {"a": math.nan, "b": 0.3})], "differs by nan"),
-        ([Answer("a", {"b": 0.7, "a": 0.3})], "classes"),
-        ([Answer("b", {"a": 0.7, "b": 0.3})], "'b' is not the most probable"),
-        ([Answer("c", {"a": 0.7, "b": 0.3})], "'c' is not the most probable"),
+        ([Prediction("a", {"a": 0.69, "b": 0.31}, None)], "differs by 0.01"),
+        ([Prediction("a", {"a": math.nan, "b": 0.3}, None)], "differs by nan"),
+        ([Prediction("a", {"b": 0.7, "a": 0.3}, None)], "classes"),
+        ([Prediction("b", {"a": 0.7, "b": 0.3}, None)], "'b' is not the most probable"),
+        ([Prediction("c", {"a": 0.7, "b": 0.3}, None)], "'c' is not the most probable"),
     ],
 )
-def test_disagreement(given: list[Answer], reason: str) -> None:
+def test_disagreement(given: list[Prediction], reason: str) -> None:
     found = disagreement(WANTED, given, tolerance=1e-4)
     assert found == "" if not reason else reason in found
 
 
 def test_classes_with_nearly_equal_probabilities_may_change_places() -> None:
-    wanted = [Answer("a", {"a": 0.50001, "b": 0.49999})]
-    assert not disagreement(wanted, [Answer("b", {"a": 0.49999, "b": 0.50001})], 1e-4)
+    wanted = [Prediction("a", {"a": 0.50001, "b": 0.49999}, None)]
+    assert not disagreement(wanted, [Prediction("b", {"a": 0.49999, "b": 0.50001}, None)], 1e-4)
 
 
 def test_requests_are_small_in_number_and_in_bytes() -> None:

@@ -1,10 +1,9 @@
-"""The models: from pixels as they were decoded to one logit a class."""
+"""A network of keras.applications as a body."""
 
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,66 +11,11 @@ import keras
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
-from trainer.augment import augmentation
 from trainer.bands import BandScale
-from trainer.config import Backbone, Model, SmallCnn
-from trainer.standardise import Standardise
+from trainer.models.config import Backbone
+from trainer.models.features import pyramid_of
+from trainer.standardise import standardised
 from trainer.stem import for_bands
-
-
-@dataclass(frozen=True, eq=False)
-class Classifier:
-    """A model in two parts, so that a body that does not learn can be run once over the data.
-
-    Attributes:
-        body: pixels [N, H, W, C] (`serving.inputs`) to float features [N, D]; scales them itself.
-        head: features [N, D] to logits [N, K].
-        augment: whether training shows flipped and turned images.
-    """
-
-    body: keras.Model
-    head: keras.Model
-    augment: bool
-
-    @property
-    def body_is_fixed(self) -> bool:
-        """Whether the features of an image are the same in every epoch."""
-        return not self.augment and not self.body.trainable
-
-    def served(self) -> keras.Model:
-        """Pixels to logits, as inference runs it."""
-        return self._chained(lambda pixels: pixels, "served")
-
-    def trained(self) -> keras.Model:
-        """Pixels to logits with the augmentation in front; shares the weights of `served`."""
-        pixels = self.body.input
-        front = augmentation(pixels.shape[1:], pixels.dtype) if self.augment else lambda x: x
-        return self._chained(front, "trained")
-
-    def _chained(self, front: Callable[[Any], Any], name: str) -> keras.Model:
-        pixels = keras.Input(self.body.input.shape[1:], dtype=self.body.input.dtype, name="pixels")
-        return keras.Model(pixels, self.head(self.body(front(pixels))), name=name)
-
-
-def build_classifier(
-    model: Model, image: ImageSpec, classes: int, scale: BandScale | None = None
-) -> Classifier:
-    """A fresh model for images of the spec's shape.
-
-    Args:
-        scale: of the bands; needed where the spec names bands.
-
-    Raises:
-        ConfigError: the backbone or its weights do not exist or do not fit.
-    """
-    if isinstance(model, Backbone):
-        body = _backbone_body(model, image, scale)
-    else:
-        body = _small_cnn_body(model, image, scale)
-    features = keras.Input(body.output_shape[1:], name="features")
-    dropped = keras.layers.Dropout(model.dropout)(features)
-    logits = keras.layers.Dense(classes, name="logits", dtype="float32")(dropped)
-    return Classifier(body, keras.Model(features, logits, name="head"), model.augment)
 
 
 def backbone_names() -> tuple[str, ...]:
@@ -85,59 +29,19 @@ def backbone_names() -> tuple[str, ...]:
     )
 
 
-def _small_cnn_body(model: SmallCnn, image: ImageSpec, scale: BandScale | None) -> keras.Model:
-    pixels = keras.Input(image.shape, dtype=image.pixel_type)
-    if image.bands is None:
-        x = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
-    else:
-        x = _standardised(pixels, scale)
-    x = _convolution(x, model.filters[0], model.batch_norm)
-    x = keras.layers.MaxPooling2D(2, padding="same")(x)
-    for filters in model.filters[1:]:
-        x = _residual_block(x, filters, model.batch_norm)
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(pixels, x, name="small_cnn")
+def backbone_body(
+    model: Backbone, image: ImageSpec, scale: BandScale | None, pooled: bool
+) -> keras.Model:
+    """Pixels [N, H, W, C] to one vector an image, or to feature maps from fine to coarse.
 
-
-def _residual_block(x: Any, filters: int, batch_norm: bool) -> Any:
-    """Halves the sides: a pre-pooled shortcut beside two convolutions (He et al. 2015, type B)."""
-    y = _convolution(x, filters, batch_norm, strides=2)
-    y = _convolution(y, filters, batch_norm, activation=None)
-    shortcut = keras.layers.AveragePooling2D(2, padding="same")(x)
-    shortcut = _convolution(shortcut, filters, batch_norm, activation=None, kernel=1)
-    return keras.layers.ReLU()(keras.layers.Add()([y, shortcut]))
-
-
-def _convolution(
-    x: Any,
-    filters: int,
-    batch_norm: bool,
-    *,
-    kernel: int = 3,
-    strides: int = 1,
-    activation: str | None = "relu",
-) -> Any:
-    x = keras.layers.Conv2D(
-        filters,
-        kernel,
-        strides,
-        padding="same",
-        use_bias=not batch_norm,
-        kernel_initializer="he_normal",
-    )(x)
-    if batch_norm:
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
-    return keras.layers.Activation(activation)(x) if activation else x
-
-
-def _standardised(pixels: Any, scale: BandScale | None) -> Any:
-    if scale is None:
-        raise ValueError("a model of bands needs their scale")
-    return Standardise(scale.mean, scale.stddev)(pixels)
-
-
-def _backbone_body(model: Backbone, image: ImageSpec, scale: BandScale | None) -> keras.Model:
+    Raises:
+        ConfigError: the network or its weights do not exist or do not fit.
+    """
     network = _load_backbone(model, image)
+    if not pooled:
+        outputs = [(layer, layer.output) for layer in network.layers]
+        pyramid = pyramid_of(outputs, image.height_px, image.width_px)
+        network = keras.Model(network.input, pyramid, name=network.name)
     pixels = keras.Input(image.shape, dtype=image.pixel_type)
     preprocess = _preprocessing(model.name)
     if image.bands is None:
@@ -146,8 +50,9 @@ def _backbone_body(model: Backbone, image: ImageSpec, scale: BandScale | None) -
     else:
         pretrained = model.weights is not None
         adapted = for_bands(network, preprocess, image.bands, model.rgb, pretrained)
-        x = adapted(_standardised(pixels, scale))
-    body = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x), name="backbone")
+        x = adapted(standardised(pixels, scale))
+    features = keras.layers.GlobalAveragePooling2D()(x) if pooled else x
+    body = keras.Model(pixels, features, name="backbone")
     body.trainable = model.trainable == "all"
     if model.weights is not None:
         _fix_batch_norm(network)

@@ -1,0 +1,172 @@
+"""What example files hold beside their images: class names, counts, and the numbers to learn."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.raster.errors import DataError
+from components.raster.example import LABEL
+
+CLASSES_FILE = "classes.json"
+_READ_BATCH = 256
+_PARALLEL_FILES = 4
+
+
+def class_names(roots: Sequence[str], may_be_none: bool = False) -> tuple[str, ...]:
+    """The class names, in the order of their labels, as ingest left them beside the examples.
+
+    Args:
+        roots: the uris of the Examples artifacts; all must name the same classes.
+        may_be_none: whether examples without classes will do.
+
+    Raises:
+        DataError: a file is missing or no list of names, or the artifacts disagree.
+    """
+    found = {root: _read_class_names(root, may_be_none) for root in roots}
+    names = next(iter(found.values()))
+    for root, others in found.items():
+        if others != names:
+            raise DataError(
+                f"{root} has the classes {', '.join(others)}, but {roots[0]} has "
+                f"{', '.join(names)}; train on examples of one and the same set of classes."
+            )
+    return names
+
+
+def list_files(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The files of the patterns, sorted.
+
+    Raises:
+        DataError: there is none.
+    """
+    files = sorted({file for pattern in patterns for file in tf.io.gfile.glob(pattern)})
+    if not files:
+        raise DataError(
+            f"No example files match {', '.join(patterns)}; was ingest run with this split?"
+        )
+    return tuple(files)
+
+
+def count_labels(files: Sequence[str], classes: int) -> tuple[int, ...]:
+    """How many examples each class has, from one pass that decodes no image.
+
+    Raises:
+        DataError: the files are empty, unreadable, or hold a label outside 0 to classes - 1.
+    """
+    counts = np.zeros(classes, np.int64)
+    for batch in scalars(files, {LABEL: tf.io.FixedLenFeature([], tf.int64)}):
+        labels = batch[LABEL]
+        if labels.min() < 0 or labels.max() >= classes:
+            raise DataError(
+                f"The labels reach from {labels.min()} to {labels.max()}, but {CLASSES_FILE} "
+                f"names {classes} classes; ingest the data again."
+            )
+        counts += np.bincount(labels, minlength=classes)
+    return tuple(int(count) for count in counts)
+
+
+def count_several(files: Sequence[str], feature: str, classes: int) -> int:
+    """How many examples there are, each with any number of class indices in a feature.
+
+    Raises:
+        DataError: the files are empty, unreadable, or hold an index outside 0 to classes - 1.
+    """
+    examples = 0
+    for batch in _parsed(files, {feature: tf.io.RaggedFeature(tf.int64)}):
+        examples += int(batch[feature].nrows())
+        indices = batch[feature].values.numpy()
+        if indices.size and (indices.min() < 0 or indices.max() >= classes):
+            raise DataError(
+                f"{feature} reach from {indices.min()} to {indices.max()}, but {CLASSES_FILE} "
+                f"names {classes} classes; ingest the data again."
+            )
+    return examples
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the numbers of a split are spread."""
+
+    examples: int
+    mean: float
+    stddev: float
+
+    @property
+    def unit(self) -> float:
+        """The deviation; 1 where all numbers are the same."""
+        return self.stddev if self.stddev > 0 else 1.0
+
+
+def spread_of(files: Sequence[str], feature: str) -> Spread:
+    """The spread of a feature with one number an example.
+
+    Raises:
+        DataError: the files are empty, unreadable, or an example lacks a finite number.
+    """
+    spec = {feature: tf.io.FixedLenFeature([], tf.float32)}
+    numbers = np.concatenate([batch[feature] for batch in scalars(files, spec)], dtype=np.float64)
+    wrong = int((~np.isfinite(numbers)).sum())
+    if wrong:
+        raise DataError(
+            f"{wrong} of {len(numbers)} examples at {files[0]} and its neighbours have a {feature} "
+            "that is no finite number; correct the source and ingest the data again."
+        )
+    return Spread(len(numbers), float(numbers.mean()), float(numbers.std()))
+
+
+def scalars(
+    files: Sequence[str], spec: Mapping[str, tf.io.FixedLenFeature]
+) -> Iterator[dict[str, npt.NDArray[np.generic]]]:
+    """Some features of all examples, a batch at a time; no image is decoded.
+
+    Raises:
+        DataError: the files are empty, or cannot be read.
+    """
+    for batch in _parsed(files, spec):
+        yield {name: tensor.numpy() for name, tensor in batch.items()}
+
+
+def _parsed(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    empty = True
+    try:
+        for batch in records(tf.data.Dataset.from_tensor_slices(list(files))).batch(_READ_BATCH):
+            empty = False
+            yield tf.io.parse_example(batch, spec)
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise DataError(
+            f"The examples in {files[0]} and its neighbours cannot be read: {error.message}; "
+            "ingest the data again."
+        ) from error
+    if empty:
+        raise DataError(
+            f"The {len(files)} example files at {files[0]} hold no example; "
+            "give the split a larger share, or more data."
+        )
+
+
+def records(files: tf.data.Dataset) -> tf.data.Dataset:
+    """The serialized examples of a dataset of files; in an order that is always the same."""
+    return files.interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=_PARALLEL_FILES,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def _read_class_names(root: str, may_be_none: bool) -> tuple[str, ...]:
+    path = f"{root.rstrip('/')}/{CLASSES_FILE}"
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            names = json.load(file)
+    except (tf.errors.NotFoundError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); ingest the data again.") from error
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not listed or not (names or may_be_none):
+        raise DataError(f"{path} is not a list of class names; ingest the data again.")
+    return tuple(names)

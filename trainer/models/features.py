@@ -1,0 +1,41 @@
+"""What a body gives to a head."""
+
+import math
+from typing import Any, TypeAlias
+
+import keras
+
+#: Of a batch: one vector an image [N, D]; or feature maps [N, h, w, D], from fine to coarse, each
+#: at half the resolution of the one before it.
+Features: TypeAlias = Any
+
+#: Layers whose outputs are no features: they only prepare the next convolution.
+_MOST_LOST = 0.35  # of a halving
+_PADDINGS = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
+
+
+def pyramid_of(outputs: list[tuple[keras.layers.Layer, Any]], height: int, width: int) -> list[Any]:
+    """The deepest feature map at each stride of a network, from fine to coarse.
+
+    Args:
+        outputs: layers and their outputs, in the order of the network.
+        height: of the network's input, in pixels.
+        width: likewise.
+    """
+    found: dict[int, Any] = {}
+    for layer, output in outputs:
+        if len(output.shape) != 4 or isinstance(layer, _PADDINGS):
+            continue
+        halvings = _halvings(height, output.shape[1])
+        if halvings is not None and halvings == _halvings(width, output.shape[2]):
+            found[halvings] = output
+    return [found[halvings] for halvings in sorted(found) if halvings > 0]
+
+
+def _halvings(whole: int, part: int) -> int | None:
+    """How often a side was halved; None where it was not by a power of two.
+
+    Convolutions without padding lose some pixels of every side as well.
+    """
+    exact = math.log2(whole / part)
+    return round(exact) if abs(exact - round(exact)) < _MOST_LOST else None

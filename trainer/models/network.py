@@ -1,0 +1,78 @@
+"""A body and a head as one network, and what is trained and served of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from components.raster.image import ImageSpec
+from trainer.augment import augmentation
+from trainer.bands import BandScale
+from trainer.models.backbone import backbone_body
+from trainer.models.config import Backbone, Model
+from trainer.models.small_cnn import small_cnn_body
+from trainer.tasks.objective import Objective
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A model in two parts, so that a body that does not learn can be run once over the data.
+
+    Attributes:
+        body: pixels [N, H, W, C] (`serving.inputs`) to features; scales the pixels itself.
+        head: features to the objective's outputs.
+        decode: from outputs to what is served of them, as layers.
+        augment: whether training shows flipped and turned images.
+        pooled: whether the features are one vector an image.
+    """
+
+    body: keras.Model
+    head: keras.Model
+    decode: Callable[[Any], Any]
+    augment: bool
+    pooled: bool
+
+    @property
+    def body_is_fixed(self) -> bool:
+        """Whether an image has the same one vector of features in every epoch."""
+        return self.pooled and not self.augment and not self.body.trainable
+
+    def served(self) -> keras.Model:
+        """Pixels to what is served, as inference runs it."""
+        return self._chained(lambda pixels: pixels, self.decode, "served")
+
+    def trained(self) -> keras.Model:
+        """Pixels to outputs with the augmentation in front; shares the weights of `served`."""
+        pixels = self.body.input
+        front = augmentation(pixels.shape[1:], pixels.dtype) if self.augment else lambda x: x
+        return self._chained(front, lambda outputs: outputs, "trained")
+
+    def _chained(
+        self, front: Callable[[Any], Any], back: Callable[[Any], Any], name: str
+    ) -> keras.Model:
+        pixels = keras.Input(self.body.input.shape[1:], dtype=self.body.input.dtype, name="pixels")
+        return keras.Model(pixels, back(self.head(self.body(front(pixels)))), name=name)
+
+
+def build_network(
+    model: Model, image: ImageSpec, objective: Objective, scale: BandScale | None = None
+) -> Network:
+    """A fresh model for images of the spec's shape.
+
+    Args:
+        scale: of the bands; needed where the spec names bands.
+
+    Raises:
+        ConfigError: the backbone or its weights do not exist or do not fit.
+    """
+    if isinstance(model, Backbone):
+        body = backbone_body(model, image, scale, objective.pooled)
+    else:
+        body = small_cnn_body(model, image, scale, objective.pooled)
+    features = keras.tree.map_structure(
+        lambda output: keras.Input(output.shape[1:], dtype=output.dtype), body.output
+    )
+    outputs = objective.head(features, image, model.dropout)
+    head = keras.Model(features, outputs, name="head")
+    return Network(body, head, objective.decode, model.augment, objective.pooled)

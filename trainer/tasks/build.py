@@ -1,0 +1,51 @@
+"""From a task's name and its options to what is learnt."""
+
+from collections.abc import Sequence
+
+from components.raster.errors import ConfigError
+from components.raster.example import NUMBER
+from components.raster.task import Task
+from trainer.examples import spread_of
+from trainer.tasks.config import (
+    MultiLabelOptions,
+    RegressionOptions,
+    SingleLabelOptions,
+    TaskOptions,
+    default_options,
+)
+from trainer.tasks.multi_label import MultiLabel
+from trainer.tasks.objective import Objective
+from trainer.tasks.regression import Regression
+from trainer.tasks.single_label import SingleLabel
+
+
+def make_objective(
+    task: Task, options: TaskOptions | None, classes: tuple[str, ...], train_files: Sequence[str]
+) -> Objective:
+    """What is learnt of the examples of a task.
+
+    Args:
+        task: of the examples.
+        options: of the same task; None takes its defaults.
+        classes: names, in the order of their indices; empty for regression.
+        train_files: of the train split, for what must be known of the targets beforehand.
+
+    Raises:
+        ConfigError: the options are those of another task, or the task cannot be trained.
+        DataError: the files cannot be read, or hold no target of the task.
+    """
+    chosen = options or default_options(task)
+    if chosen is None:
+        raise ConfigError(f"The source gives {task} examples, for which there is no training yet.")
+    if chosen.name != task:
+        raise ConfigError(
+            f"train.task.name is {chosen.name}, but the source gives {task} examples: leave "
+            "train.task out, or change the source's target or columns."
+        )
+    match chosen:
+        case SingleLabelOptions():
+            return SingleLabel(classes)
+        case MultiLabelOptions():
+            return MultiLabel(classes, chosen.threshold)
+        case RegressionOptions():
+            return Regression(spread_of(train_files, NUMBER), chosen.loss)

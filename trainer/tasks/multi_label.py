@@ -1,0 +1,75 @@
+"""Several classes an image, or none: a sigmoid for each class."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from components.raster.example import LABELS
+from components.raster.image import ImageSpec
+from components.raster.task import Task
+from serving.contract import Contract
+from trainer.examples import count_several
+from trainer.models.features import Features
+from trainer.models.heads import dense
+from trainer.tasks.exact_match import ExactMatch
+from trainer.tasks.objective import Parsing
+
+
+@dataclass(frozen=True)
+class MultiLabel:
+    """Targets float32 [N, K] of 0 and 1, outputs one logit a class [N, K].
+
+    `accuracy` is the share of the N K decisions that are right, `exact_match` that of the images
+    of which all are, and `macro_auc` the mean over classes of the area under the ROC curve.
+    """
+
+    classes: tuple[str, ...]
+    threshold: float
+    task: ClassVar[Task] = "multi_label"
+    pooled: ClassVar[bool] = True
+    monitors: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "macro_auc")
+
+    @property
+    def parsing(self) -> Mapping[str, Parsing]:
+        return {LABELS: tf.io.RaggedFeature(tf.int64)}
+
+    def count(self, files: Sequence[str]) -> int:
+        return count_several(files, LABELS, len(self.classes))
+
+    def targets(self, parsed: Mapping[str, Any], image: ImageSpec) -> Any:
+        several = parsed[LABELS]
+        rows = tf.stack([several.value_rowids(), several.values], axis=1)
+        # An index that stands twice in a row would count twice in a sum.
+        return tf.tensor_scatter_nd_max(
+            tf.zeros((several.nrows(), len(self.classes))), rows, tf.ones(tf.shape(rows)[0])
+        )
+
+    def head(self, features: Features, image: ImageSpec, dropout: float) -> Any:
+        return dense(features, len(self.classes), dropout, "logits")
+
+    def decode(self, outputs: Any) -> Any:
+        return outputs
+
+    def loss(self) -> keras.losses.Loss:
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        # Outputs are logits, and the threshold is one of probabilities.
+        return [
+            keras.metrics.BinaryAccuracy("accuracy", threshold=self._threshold_logit),
+            ExactMatch(self._threshold_logit, name="exact_match"),
+            keras.metrics.AUC(
+                name="macro_auc", multi_label=True, num_labels=len(self.classes), from_logits=True
+            ),
+        ]
+
+    def contract(self, image: ImageSpec) -> Contract:
+        return Contract(image=image, task=self.task, classes=self.classes, threshold=self.threshold)
+
+    @property
+    def _threshold_logit(self) -> float:
+        return math.log(self.threshold / (1 - self.threshold))

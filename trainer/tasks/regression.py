@@ -1,0 +1,80 @@
+"""A number an image. The network answers in deviations of the train split, the model in units."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import keras
+import tensorflow as tf
+
+from components.raster.example import NUMBER
+from components.raster.image import ImageSpec
+from components.raster.task import Task
+from serving.contract import Contract
+from trainer.examples import Spread, spread_of
+from trainer.models.features import Features
+from trainer.models.heads import dense
+from trainer.tasks.objective import Parsing
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Targets and outputs float32 [N, 1], both in the user's units.
+
+    The head's last layer undoes a standardisation by the train split's mean and deviation, and the
+    loss is one of errors in deviations: the optimizer sees numbers of size 1 whatever the units,
+    while metrics and the served model speak in the units.
+
+    Attributes:
+        spread: mean and deviation of the train split's numbers.
+        kind: `mse`, or `huber` (Huber, 1964), whose delta is one deviation.
+    """
+
+    spread: Spread
+    kind: Literal["huber", "mse"]
+    task: ClassVar[Task] = "regression"
+    pooled: ClassVar[bool] = True
+    monitors: ClassVar[tuple[str, ...]] = ("mae", "rmse")
+
+    @property
+    def parsing(self) -> Mapping[str, Parsing]:
+        return {NUMBER: tf.io.FixedLenFeature([], tf.float32)}
+
+    def count(self, files: Sequence[str]) -> int:
+        return spread_of(files, NUMBER).examples
+
+    def targets(self, parsed: Mapping[str, Any], image: ImageSpec) -> Any:
+        return parsed[NUMBER][:, tf.newaxis]
+
+    def head(self, features: Features, image: ImageSpec, dropout: float) -> Any:
+        standardised = dense(features, 1, dropout, "standardised")
+        scale, offset = self.spread.unit, self.spread.mean
+        return keras.layers.Rescaling(scale, offset, name="value", dtype="float32")(standardised)
+
+    def decode(self, outputs: Any) -> Any:
+        return outputs
+
+    def loss(self) -> keras.losses.Loss:
+        inner = keras.losses.Huber() if self.kind == "huber" else keras.losses.MeanSquaredError()
+        return InUnits(inner, self.spread.unit)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [
+            keras.metrics.MeanAbsoluteError("mae"),
+            keras.metrics.RootMeanSquaredError("rmse"),
+        ]
+
+    def contract(self, image: ImageSpec) -> Contract:
+        return Contract(image=image, task=self.task, classes=())
+
+
+class InUnits(keras.losses.Loss):
+    """A loss of values that are divided by a unit first."""
+
+    def __init__(self, inner: keras.losses.Loss, unit: float) -> None:
+        super().__init__(name=inner.name)
+        self._inner, self._unit = inner, unit
+
+    def call(self, truth: Any, outputs: Any) -> Any:
+        """One loss an image, [N]."""
+        return self._inner.call(truth / self._unit, outputs / self._unit)

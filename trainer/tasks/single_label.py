@@ -1,0 +1,52 @@
+"""One class an image: a softmax over the classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from components.raster.example import LABEL
+from components.raster.image import ImageSpec
+from components.raster.task import Task
+from serving.contract import Contract
+from trainer.examples import count_labels
+from trainer.models.features import Features
+from trainer.models.heads import dense
+from trainer.tasks.objective import Parsing
+
+
+@dataclass(frozen=True)
+class SingleLabel:
+    """Targets int64 [N], outputs one logit a class [N, K]."""
+
+    classes: tuple[str, ...]
+    task: ClassVar[Task] = "single_label"
+    pooled: ClassVar[bool] = True
+    monitors: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    @property
+    def parsing(self) -> Mapping[str, Parsing]:
+        return {LABEL: tf.io.FixedLenFeature([], tf.int64)}
+
+    def count(self, files: Sequence[str]) -> int:
+        return sum(count_labels(files, len(self.classes)))
+
+    def targets(self, parsed: Mapping[str, Any], image: ImageSpec) -> Any:
+        return parsed[LABEL]
+
+    def head(self, features: Features, image: ImageSpec, dropout: float) -> Any:
+        return dense(features, len(self.classes), dropout, "logits")
+
+    def decode(self, outputs: Any) -> Any:
+        return outputs
+
+    def loss(self) -> keras.losses.Loss:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+    def contract(self, image: ImageSpec) -> Contract:
+        return Contract(image=image, task=self.task, classes=self.classes)
