@@ -121,8 +121,7 @@ def _images_table(summary: Summary) -> Table:
 def _metrics_table(evaluation: Evaluation) -> Table:
     """Overall and by slice; the baseline's headline metric beside the candidate's."""
     family = family_of(evaluation.task)
-    title = family.headline.replace("_", " ")
-    columns = ("examples", title, "95 %", "served", *family.columns)
+    columns = ("examples", family.title, "95 %", "served", *family.columns)
     table = _table(f"metrics on {evaluation.split}", *columns)
     for item in evaluation.slices:
         served = "" if item.baseline is None else _number(item.baseline.get(family.headline))

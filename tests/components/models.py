@@ -8,6 +8,7 @@ known without it.
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -76,11 +77,15 @@ def save_model(
             "serving_examples": model.from_examples,
         },
     )
+    write_contract(path, Contract(image=ImageSpec(height_px=8, width_px=8), classes=tuple(classes)))
+    return path
+
+
+def write_contract(path: Path, contract: Contract) -> None:
+    """Put a contract beside the SavedModel in `path`."""
     extra = path / "assets.extra"
     extra.mkdir(exist_ok=True)
-    contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=tuple(classes))
     (extra / "contract.json").write_text(contract.to_json())
-    return path
 
 
 def image_bytes(brightness: float, size_px: int = 8) -> bytes:
@@ -95,17 +100,27 @@ def example(
     brightness: float, label: str, slices: Mapping[str, str | float] | None = None
 ) -> bytes:
     """A serialized tf.Example of the project's spec, as far as the nodes here read it."""
-    encoded = image_bytes(brightness)
     features = {
-        "image/encoded": _bytes(encoded),
-        "image/format": _bytes(b"png"),
-        "image/brightness": _float(brightness * 255),
-        "label/text": _bytes(label.encode()),
+        "image/encoded": image_bytes(brightness),
+        "image/format": b"png",
+        "image/brightness": brightness * 255,
+        "label/text": label.encode(),
     }
-    for name, value in (slices or {}).items():
-        made = _bytes(value.encode()) if isinstance(value, str) else _float(value)
-        features[f"slice/{name}"] = made
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    return serialized(features | slice_features(slices or {}))
+
+
+def slice_features(slices: Mapping[str, str | float]) -> dict[str, bytes | float]:
+    """The features that carry slices."""
+    return {
+        f"slice/{name}": value.encode() if isinstance(value, str) else value
+        for name, value in slices.items()
+    }
+
+
+def serialized(features: Mapping[str, bytes | float | int | list[Any]]) -> bytes:
+    """A tf.Example of features by name: bytes, numbers, or lists of one of them."""
+    made = {name: _feature(value) for name, value in features.items()}
+    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
 
 
 def write_split(examples_dir: Path, split: str, examples: Sequence[bytes], shards: int = 2) -> None:
@@ -119,9 +134,10 @@ def write_split(examples_dir: Path, split: str, examples: Sequence[bytes], shard
                 writer.write(item)
 
 
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _float(value: float) -> tf.train.Feature:
-    return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+def _feature(value: bytes | float | int | list[Any]) -> tf.train.Feature:
+    values = value if isinstance(value, list) else [value]
+    if all(isinstance(it, bytes) for it in values):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    if all(isinstance(it, int) for it in values):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))

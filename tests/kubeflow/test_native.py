@@ -1,5 +1,6 @@
 """What Kubeflow's pages are given to show."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def test_the_confusion_matrix_has_a_row_for_each_true_class() -> None:
             "rows": [{"row": [2, 1]}, {"row": [0, 1]}],
         }
     }
+
+
+def test_segmentation_has_its_pixels_as_the_matrix_and_detection_has_none() -> None:
+    pixels = replace(EVALUATION, task="segmentation", confusion=((900, 100), (50, 450)))
+    rows = confusion_of(pixels)["confusionMatrix"]["rows"]
+    assert rows == [{"row": [900, 100]}, {"row": [50, 450]}]
+    boxes = SliceMetrics((), {"mean_average_precision": 0.5}, None, "detection")
+    none = replace(EVALUATION, task="detection", slices=(boxes,), confusion=())
+    assert confusion_of(none) == {}
+    assert metrics_of(none) == {"mean_average_precision": 0.5}
 
 
 def test_a_report_is_a_page_that_loads_nothing_and_trusts_no_text(tmp_path: Path) -> None:

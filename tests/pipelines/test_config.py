@@ -104,3 +104,23 @@ def test_every_example_configuration_is_accepted(repository):
     for path in paths:
         config = load_config(str(path))
         assert config.name == yaml.safe_load(path.read_text())["name"]
+
+
+def test_a_threshold_must_speak_of_a_metric_of_the_task_that_ingest_reads_truth_of():
+    thresholds = {"thresholds": [{"metric": "mean_iou", "at_least": 0.5}]}
+    text = refusal(evaluation=thresholds)
+    assert "evaluation.thresholds speaks of mean_iou" in text
+    assert "of the task single_label: use accuracy, balanced_accuracy" in text
+    masks = {
+        "kind": "scenes",
+        "uri": "scenes",
+        "labels": {
+            "kind": "masks",
+            "folder": "masks",
+            "legend": {"values": {1: "roof", 2: "water"}},
+        },
+        "target": {"to": "mask"},
+    }
+    ingest = {"source": masks, "image": {"bands": ["red"]}}
+    config = parse_config({**LEAST, "ingest": ingest, "evaluation": thresholds}, "/data")
+    assert config.ingest.task == "segmentation"

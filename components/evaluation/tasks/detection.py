@@ -43,11 +43,7 @@ from components.evaluation.tasks.measures import (
 )
 from components.raster.example import BOX_EDGES, HEIGHT, OBJECT_LABEL_TEXT, WIDTH
 from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes
-
-BOXES_OUTPUT = "boxes"
-BOX_LABELS_OUTPUT = "box_labels"
-BOX_SCORES_OUTPUT = "box_scores"
-
+from serving.names import BOX_LABELS_OUTPUT, BOX_SCORES_OUTPUT, BOXES_OUTPUT
 
 MOST_REPLICATED = 50_000
 
@@ -155,6 +151,7 @@ class Detection(Family[Tally]):
         "recall",
         "f1",
     )
+    title = "mAP"
     headline = "mean_average_precision"
     columns = {"at 0.5": "mean_average_precision_50", "macro F1": "macro_f1"}
     answer_noun = "box or score"

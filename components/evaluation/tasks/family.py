@@ -77,7 +77,7 @@ class Family(ABC, Generic[T]):
         truth: the features of an example that carry the truth; the first stands for it in words.
         overall_metrics: metrics with one value a slice.
         class_metrics: metrics with one value a class and slice, written `recall/Forest`.
-        headline: the metric that speaks for a model, with an interval.
+        headline: the metric that speaks for a model, with an interval; `title` in words.
         columns: the other metrics of the summary's table, by their titles.
         answer_noun: what is not finite, where an answer is not.
     """
@@ -88,6 +88,7 @@ class Family(ABC, Generic[T]):
     truth: ClassVar[tuple[str, ...]]
     overall_metrics: ClassVar[tuple[str, ...]]
     class_metrics: ClassVar[tuple[str, ...]] = ()
+    title: ClassVar[str]
     headline: ClassVar[str]
     columns: ClassVar[Mapping[str, str]]
     answer_noun: ClassVar[str] = "probability"

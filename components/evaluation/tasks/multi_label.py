@@ -42,9 +42,7 @@ from components.evaluation.tasks.measures import (
     wilson_interval,
 )
 from components.raster.example import LABELS_TEXT
-from serving.names import PROBABILITIES_OUTPUT
-
-PRESENT_OUTPUT = "present"
+from serving.names import PRESENT_OUTPUT, PROBABILITIES_OUTPUT
 
 _BIN_LOGITS = 0.02
 _LARGEST_LOGIT = 16.2  # that of SMALLEST_PROBABILITY is -16.12
@@ -133,6 +131,7 @@ class MultiLabel(Family[Tally]):
         WITHOUT_TRUTH,
     )
     class_metrics = ("precision", "recall", "f1", "average_precision")
+    title = "exact match"
     headline = "exact_match"
     columns = {
         "macro F1": "macro_f1",

@@ -26,8 +26,7 @@ from components.evaluation.tasks.measures import (
     ratio,
 )
 from components.raster.example import NUMBER
-
-VALUE_OUTPUT = "value"
+from serving.names import VALUE_OUTPUT
 
 _SMALLEST, _LARGEST, _STEP = 1e-12, 1e12, math.log(1.01)
 _BINS = math.ceil(math.log(_LARGEST / _SMALLEST) / _STEP)
@@ -92,6 +91,7 @@ class Regression(Family[Tally]):
     named = False
     truth = (NUMBER,)
     overall_metrics = ("mae", "rmse", "bias", "r2", "median_absolute_error", WITHOUT_TRUTH)
+    title = "MAE"
     headline = "mae"
     columns = {"RMSE": "rmse", "bias": "bias", "R2": "r2"}
     answer_noun = "value"

@@ -41,11 +41,8 @@ from components.evaluation.tasks.measures import (
 from components.raster.errors import DataError
 from components.raster.example import MASK_ENCODED
 from components.raster.fitting import fit_mask
-
-CLASS_RASTER_OUTPUT = "class_raster"
-CONFIDENCE_OUTPUT = "confidence"
-#: What the class raster holds where the model saw no data.
-NO_ANSWER = 255
+from components.raster.labels.targets import ignore_value
+from serving.names import CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT
 
 
 @dataclass
@@ -146,6 +143,15 @@ def decode_mask(png: bytes, class_count: int, unknown: int) -> npt.NDArray[np.in
     return np.where(indices == ignore, -1, np.where(indices < class_count, indices, unknown))
 
 
+def in_space(raster: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.int64]:
+    """A model's raster [H, W] by place in the space; -1 where the model saw no data."""
+    ignore = ignore_value(len(frame.classes))
+    places = np.full(ignore + 2, len(frame.space) - 1)
+    places[: len(frame.classes)] = frame.of_model()
+    places[ignore] = -1
+    return places[np.clip(raster.astype(np.int64), 0, ignore + 1)]
+
+
 def ious(right: Floats, true: Floats, predicted: Floats) -> Floats:
     """Intersection over union by class, on the last axis; NaN for a class that is nowhere true."""
     union = true + predicted - right
@@ -174,6 +180,7 @@ class Segmentation(Family[Tally]):
         WITHOUT_TRUTH,
     )
     class_metrics = ("iou", "precision", "recall", "f1")
+    title = "mean IoU"
     headline = "mean_iou"
     columns = {"pixel accuracy": "pixel_accuracy", "macro F1": "macro_f1"}
     answer_noun = "confidence"
@@ -191,10 +198,8 @@ class Segmentation(Family[Tally]):
             assert isinstance(png, bytes)
             mask = decode_mask(png, len(frame.truth_classes), len(frame.space) - 1)
             true = fit_mask(mask, frame.image, fill=-1)
-        places = np.full(256, len(frame.space) - 1)
-        places[: len(frame.classes)] = frame.of_model()
-        places[NO_ANSWER] = -1
-        counts = count_pixels(true, places[raster], answer[CONFIDENCE_OUTPUT], len(frame.space))
+        found = in_space(raster, frame)
+        counts = count_pixels(true, found, answer[CONFIDENCE_OUTPUT], len(frame.space))
         return np.array([float(seed)]), counts.packed()
 
     def empty(self, class_count: int) -> Tally:

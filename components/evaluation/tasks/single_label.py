@@ -134,6 +134,7 @@ class SingleLabel(Family[Tally]):
         "calibration_error",
     )
     class_metrics = ("precision", "recall", "f1")
+    title = "accuracy"
     headline = "accuracy"
     columns = {"macro F1": "macro_f1", "log loss": "log_loss"}
 

@@ -31,6 +31,8 @@ def test_a_configuration_as_users_write_it() -> None:
     [
         ({"thresholds": [{"metric": "acuracy", "at_least": 1}]}, "unknown metric 'acuracy'"),
         ({"thresholds": [{"metric": "recall/", "at_least": 1}]}, "unknown metric"),
+        ({"thresholds": [{"metric": "miou", "at_least": 1}]}, "for segmentation: mean_iou"),
+        ({"score_threshold": 1.5}, "less than or equal to 1"),
         ({"thresholds": [{"metric": "accuracy"}]}, "at_least, at_most or both"),
         (
             {"thresholds": [{"metric": "accuracy", "at_least": 0.9, "at_most": 0.1}]},
@@ -55,3 +57,18 @@ def test_a_configuration_as_users_write_it() -> None:
 def test_what_cannot_be_is_refused(tree: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         EvaluationConfig.model_validate(tree)
+
+
+def test_the_metrics_that_a_task_does_not_have_are_told() -> None:
+    names = ("recall/roof", "mean_iou", "accuracy", "iou/*", "mean_iou", "example_count")
+    config = EvaluationConfig.model_validate(
+        {"thresholds": [{"metric": name, "at_least": 0.1} for name in names]}
+    )
+    assert config.wrong_metrics("segmentation") == ("accuracy",)
+    assert config.wrong_metrics("single_label") == ("mean_iou", "iou/*")
+    assert config.wrong_metrics("regression") == (
+        "recall/roof",
+        "mean_iou",
+        "accuracy",
+        "iou/*",
+    )

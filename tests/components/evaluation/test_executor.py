@@ -7,69 +7,15 @@ wrong is known without them.
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
-from tfx.types import standard_artifacts
 
-from components.evaluation.config import EvaluationConfig
-from components.evaluation.executor import Executor
-from components.evaluation.result import Evaluation
-from components.gate.artifact import Baseline, GateReport, read_report
-from components.gate.report import GateReport as Report
-from tests.components.models import example, save_model, write_split
+from tests.components.evaluation.node import Node
+from tests.components.models import example, save_model
 
 CLASSES = ("dark", "middle", "light")
 CENTRES = {"dark": 1 / 6, "middle": 3 / 6, "light": 5 / 6}
-
-
-def artifact(kind: Any, folder: Path) -> Any:
-    folder.mkdir(parents=True, exist_ok=True)
-    made = kind()
-    made.uri = str(folder)
-    return made
-
-
-def make_pipeline() -> beam.Pipeline:
-    return beam.Pipeline(runner="FnApiRunner")
-
-
-class Node:
-    """The executor with artifacts in a folder."""
-
-    def __init__(self, folder: Path, examples: list[bytes]) -> None:
-        self.folder = folder
-        write_split(folder / "examples", "test", examples)
-        write_split(folder / "examples", "train", [b"never read"])
-        self.baseline: Path | None = None
-
-    def run(self, model: Path, **config: Any) -> tuple[Evaluation, Report, str]:
-        inputs = {
-            "examples": [artifact(standard_artifacts.Examples, self.folder / "examples")],
-            "model": [artifact(standard_artifacts.Model, model)],
-            "baseline": [self._baseline_artifact()],
-        }
-        outputs = {
-            "evaluation": [artifact(standard_artifacts.ModelEvaluation, self.folder / "eval")],
-            "report": [artifact(GateReport, self.folder / "report")],
-        }
-        properties = {"config": EvaluationConfig.model_validate(config).model_dump_json()}
-        context = Executor.Context(make_beam_pipeline_fn=make_pipeline)
-        Executor(context).Do(inputs, outputs, properties)
-        metrics = (self.folder / "eval" / "metrics.json").read_text()
-        report = read_report(outputs["report"][0])
-        assert outputs["report"][0].passed == int(report.passed)
-        return Evaluation.from_json(metrics), report, str(self.folder / "eval")
-
-    def _baseline_artifact(self) -> Baseline:
-        made = artifact(Baseline, self.folder / "baseline")
-        made.served_version = 7 if self.baseline else -1
-        if self.baseline:
-            (self.folder / "baseline" / "version").symlink_to(self.baseline)
-        else:
-            (self.folder / "baseline" / "none.json").write_text("{}")
-        return made
 
 
 def model(folder: Path, classes: tuple[str, ...] = CLASSES, **options: Any) -> Path:

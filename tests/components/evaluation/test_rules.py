@@ -1,5 +1,6 @@
 """Every rule of the gate, passing and blocking, on plain metrics."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from components.evaluation.config import EvaluationConfig
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.rules import judge
 from components.gate.report import GateReport
+from components.raster.task import Task
 
 NORTH, SOUTH = (("region", "north"),), (("region", "south"),)
 
@@ -223,3 +225,70 @@ def test_metrics_survive_their_file() -> None:
     assert again.baseline_version == 3
     assert math.isnan(again.slices[0].candidate["log_loss"])
     assert again.to_json() == evaluation.to_json()
+
+
+def of_task(task: Task, candidate: Mapping[str, float], **found: Any) -> Evaluation:
+    """An evaluation of ten examples of another task than one class an image."""
+    overall = SliceMetrics((), {"example_count": 10.0, **candidate}, None, task)
+    return Evaluation("test", (), None, None, (overall,), task=task, **found)
+
+
+def test_a_threshold_on_a_metric_of_another_task_blocks_and_cannot_be_allowed() -> None:
+    evaluation = of_task("regression", {"mae": 1.0})
+    report = verdict(evaluation, "nan:accuracy", metric="accuracy", at_least=0.5)
+    assert [(f.rule, f.subject) for f in report.failed] == [("metrics of the task", "accuracy")]
+    assert "use mae, rmse, bias, r2" in report.failed[0].detail
+    assert verdict(evaluation, metric="mae", at_most=1).passed
+
+
+def test_examples_that_all_lack_the_truth_of_the_task_block() -> None:
+    some, none = ({"examples_without_truth": count} for count in (9, 10))
+    assert verdict(of_task("segmentation", some)).passed
+    (finding,) = verdict(of_task("segmentation", none)).failed
+    assert (finding.rule, finding.subject) == ("examples with truth", "mask/encoded")
+
+
+def test_a_candidate_that_could_not_be_asked_blocks_and_cannot_be_allowed() -> None:
+    evaluation = Evaluation("test", (), None, 4, (), failures={"candidate": "OSError: no graph"})
+    (finding,) = verdict(evaluation, metric="accuracy", at_least=0.5).failed
+    assert finding.subject == "candidate"
+    assert "OSError: no graph" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("found", "token", "told"),
+    [
+        ({"failures": {"baseline": "OSError: no graph"}}, "unusable_baseline", "no graph"),
+        ({"baseline_task": "single_label"}, "task_changed", "answers regression"),
+    ],
+)
+def test_a_baseline_that_cannot_be_compared_blocks_unless_allowed(
+    found: dict[str, Any], token: str, told: str
+) -> None:
+    evaluation = of_task("regression", {"mae": 1.0}, **found)
+    threshold: dict[str, Any] = {"metric": "mae", "at_most": 2, "change": {"at_most": 0}}
+    (finding,) = verdict(evaluation, "missing_baseline", **threshold).failed
+    assert told in finding.detail
+    assert f"{token!r} into evaluation.allow" in finding.detail
+    assert verdict(evaluation, token, **threshold).passed
+
+
+def test_an_evaluation_of_another_task_survives_its_file() -> None:
+    evaluation = of_task(
+        "segmentation",
+        {"mean_iou": 0.5, "mean_iou_low": 0.4, "mean_iou_high": 0.6},
+        baseline_task="single_label",
+        failures={"baseline": "gone"},
+    )
+    again = Evaluation.from_json(evaluation.to_json())
+    assert again == evaluation
+    assert again.slices[0].interval == (0.4, 0.6)
+
+
+def test_a_metrics_file_from_before_there_were_tasks_is_of_one_class_an_image() -> None:
+    document = json.loads(measured({"accuracy": 0.9}).to_json())
+    for name in ("task", "baseline_task", "failures"):
+        del document[name]
+    again = Evaluation.from_json(json.dumps(document))
+    assert again.task == "single_label"
+    assert again.slices[0].candidate["accuracy"] == 0.9

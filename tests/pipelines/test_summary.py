@@ -1,0 +1,99 @@
+"""What a run's summary says of a model, for each kind of task."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from components.evaluation.result import Evaluation, SliceMetrics
+from components.raster.task import Task
+from pipelines.record import RunRecord
+from pipelines.summary import Summary, print_summary, to_json
+
+NORTH = (("region", "north"),)
+
+
+def summary_of(task: Task, candidate: dict[str, float], **baseline: float) -> Summary:
+    metrics = {"example_count": 40.0, **candidate}
+    slices = tuple(SliceMetrics(key, metrics, baseline or None, task) for key in ((), NORTH))
+    evaluation = Evaluation("test", ("a",), None, None, slices, task=task)
+    record = RunRecord("1", "roofs", "2026-01-01")
+    return Summary(record, {"test": 40}, {}, {}, (), evaluation, {})
+
+
+def printed(summary: Summary) -> list[list[str]]:
+    """The rows of the table of metrics, by two or more spaces."""
+    console = Console(file=io.StringIO(), width=160)
+    print_summary(summary, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = text[text.index("metrics on test") :].splitlines()[:3]
+    return [[cell for cell in line.split("  ") if cell.strip()] for line in lines]
+
+
+def cells(rows: list[list[str]]) -> list[list[str]]:
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("task", "candidate", "baseline", "titles", "values"),
+    [
+        (
+            "single_label",
+            {"accuracy": 0.9, "macro_f1": 0.85, "log_loss": 0.3},
+            {"accuracy": 0.8},
+            ["accuracy", "95 %", "served", "macro F1", "log loss"],
+            ["0.900", "0.77 to 0.96", "0.800", "0.850", "0.300"],
+        ),
+        (
+            "multi_label",
+            {"exact_match": 0.5, "macro_f1": 0.8, "mean_average_precision": 0.7, "log_loss": 0.2},
+            {},
+            ["exact match", "95 %", "served", "macro F1", "mean AP", "log loss"],
+            ["0.500", "0.35 to 0.65", "0.800", "0.700", "0.200"],
+        ),
+        (
+            "regression",
+            {"mae": 12.5, "mae_low": 11.04, "mae_high": 14.06, "rmse": 15, "bias": -1, "r2": 0.4},
+            {"mae": 20.0},
+            ["MAE", "95 %", "served", "RMSE", "bias", "R2"],
+            ["12.500", "11.0 to 14.1", "20.000", "15.000", "-1.000", "0.400"],
+        ),
+        (
+            "segmentation",
+            {
+                "mean_iou": 0.6,
+                "mean_iou_low": 0.55,
+                "mean_iou_high": 0.65,
+                "pixel_accuracy": 0.8,
+                "macro_f1": 0.7,
+            },
+            {"mean_iou": 0.5},
+            ["mean IoU", "95 %", "served", "pixel accuracy", "macro F1"],
+            ["0.600", "0.55 to 0.65", "0.500", "0.800", "0.700"],
+        ),
+        (
+            "detection",
+            {"mean_average_precision": 0.3, "mean_average_precision_50": 0.5, "macro_f1": 0.6},
+            {"mean_average_precision": 0.2},
+            ["mAP", "95 %", "served", "at 0.5", "macro F1"],
+            ["0.300", "-", "0.200", "0.500", "0.600"],
+        ),
+    ],
+)
+def test_the_table_shows_what_fits_the_task(
+    task: Task,
+    candidate: dict[str, float],
+    baseline: dict[str, float],
+    titles: list[str],
+    values: list[str],
+) -> None:
+    summary = summary_of(task, candidate, **baseline)
+    head, overall, north = cells(printed(summary))
+    assert head == ["metrics on test", "examples", *titles]
+    assert overall == ["overall", "40", *values]
+    assert north == ["region=north", "40", *values]
+    document: Any = json.loads(to_json(summary))["metrics"]
+    assert document["task"] == task
+    assert document["slices"][0]["candidate"]["example_count"] == 40
