@@ -12,7 +12,8 @@ from pipelines.kubeflow.submission import SERVICE_ACCOUNT, Submission, Value
 if TYPE_CHECKING:
     from pipelines.kubeflow.server import KubeflowServer
 
-_FINGERPRINT = "data_fingerprint"
+#: What says which data a run reads.
+_DATA = ("data_fingerprint", "span")
 _LEAST_INTERVAL_S = 60
 
 
@@ -32,7 +33,7 @@ class Schedule:
         service_account: of the steps' pods; empty leaves it to the cluster.
 
     Raises:
-        ConfigError: there is no time or more than one, or the data's fingerprint is frozen.
+        ConfigError: there is no time or more than one, or the data are those of one day.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Schedule:
             raise ConfigError(
                 f"an interval of {self.interval_s} s: {_LEAST_INTERVAL_S} s are the least"
             )
-        _refuse_frozen(self.parameters.get(_FINGERPRINT), "--set")
+        _refuse_frozen(self.parameters, "--set")
 
     def trigger(self) -> dict[str, Any]:
         """The trigger as the API takes it."""
@@ -101,7 +102,7 @@ class Schedules:
         switched off before the new one is made, so that never two of them start runs.
 
         Raises:
-            ConfigError: a parameter cannot be, or the package has a frozen fingerprint.
+            ConfigError: a parameter cannot be, or the package is for the data of one day.
             KubeflowError: the server refuses, or a run of the old one has not ended: Kubeflow
                 would end it together with its schedule.
         """
@@ -150,7 +151,7 @@ class Schedules:
     def _body(
         self, package: Submission, schedule: Schedule, experiment: str | None
     ) -> dict[str, Any]:
-        _refuse_frozen(_default(package, _FINGERPRINT), package.source)
+        _refuse_frozen(_defaults(package), package.source)
         values = package.parameters(schedule.parameters)
         body = {
             "display_name": schedule.name,
@@ -234,18 +235,18 @@ class Schedules:
         )
 
 
-def _refuse_frozen(value: Any, where: str) -> None:
-    if value:
-        raise ConfigError(
-            f"{where}: {_FINGERPRINT} is {value!r}. In a schedule it would hold every run to the "
-            "data of one day: each later run would stop. Leave it empty; Prepare takes the "
-            "fingerprint when a run starts"
-        )
+def _refuse_frozen(values: Mapping[str, Any], where: str) -> None:
+    for name in _DATA:
+        if value := values.get(name):
+            raise ConfigError(
+                f"{where}: {name} is {value!r}. In a schedule it would hold every run to the data "
+                "of one day. Leave it empty; the data are looked at when a run starts"
+            )
 
 
-def _default(package: Submission, name: str) -> Any:
+def _defaults(package: Submission) -> dict[str, Any]:
     known = package.spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    return known.get(name, {}).get("defaultValue")
+    return {name: one.get("defaultValue") for name, one in known.items()}
 
 
 def _is_enabled(one: Any) -> bool:

@@ -4,54 +4,20 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbclient
+import nbformat
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
-from pipelines.config import parse_config
-from pipelines.kubeflow.package import compile_package
+from tests.kubeflow.api_server.execution import Execution
+from tests.kubeflow.api_server.metadata import metadata_server
+from tests.kubeflow.api_server.server import api_server
+from tests.kubeflow.land_cover import COLOURS, IMAGES, make_images, package, tree
 from tests.kubeflow.launcher import CACHED, FAILED, SKIPPED, SUCCEEDED, Backend, Run
 
 pytestmark = pytest.mark.slow
-
-IMAGE = "registry.example/skymill@sha256:" + "0" * 64
-COLOURS = {"field": (40, 160, 60), "roof": (170, 60, 50)}
-IMAGES = 30
-
-
-def make_images(folder: Path) -> None:
-    rng = np.random.default_rng(5)
-    for name, colour in COLOURS.items():
-        (folder / name).mkdir(parents=True)
-        for number in range(IMAGES):
-            pixels = np.clip(np.array(colour) + rng.normal(0, 12, (16, 16, 3)), 0, 255)
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
-
-
-def package(volume: Path, **changes: dict) -> str:
-    tree = {
-        "name": "land_cover",
-        "workspace": str(volume / "work"),
-        "ingest": {
-            "source": {"kind": "folders", "uri": str(volume / "images")},
-            "image": {"height_px": 16, "width_px": 16},
-        },
-        "schema": {"home": str(volume / "schema.pbtxt")},
-        "data_check": {"skew_threshold": 1.0, "drift_threshold": 1.0},
-        "train": {"model": {"kind": "small_cnn", "filters": [8]}, "epochs": 2, "batch_size": 8},
-        "evaluation": {"allow": ["missing_baseline"]},
-        "push": {"model_dir": str(volume / "models")},
-        "kubeflow": {
-            "steps": {
-                "image": IMAGE,
-                "volumes": [{"claim": "data", "path": str(volume)}],
-                "retries": {"count": 1, "backoff_s": 1},
-            }
-        },
-    }
-    for part, values in changes.items():
-        tree[part] = {**tree.get(part, {}), **values}
-    return compile_package(parse_config(tree, "/")).to_yaml()
 
 
 @dataclass(frozen=True)
@@ -215,3 +181,30 @@ def test_spoilt_metadata_is_told_and_new_data_is_ingested(cluster: Cluster) -> N
     assert run["statistics"].state == FAILED
     assert "the property span came back as 'today', not as int" in run["statistics"].log
     assert run["trainer"].state == run["push"].state == SKIPPED
+
+
+def test_the_notebook_shows_data_and_the_metrics_of_its_run(
+    cluster: Cluster, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every cell, in a kernel of its own, against the API and the metadata store of the cluster."""
+    (tmp_path / "skymill.yaml").write_text(yaml.safe_dump(tree(cluster.volume)))
+    notebook = nbformat.read(repository / "notebooks" / "kubeflow.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    with api_server() as api, metadata_server() as metadata:
+        execution = Execution(cluster.backend, api.store, metadata)
+        monkeypatch.setenv("SKYMILL_KFP_ENDPOINT", api.url)
+        monkeypatch.setenv("SKYMILL_KFP_METADATA", metadata.address)
+        monkeypatch.setenv("PYTHONPATH", str(repository))
+        kernel = {"metadata": {"path": str(tmp_path)}}
+        nbclient.NotebookClient(notebook, timeout=900, resources=kernel).execute()
+        execution.join()
+    [run] = execution.runs.values()
+    assert set(states(run).values()) <= {SUCCEEDED, CACHED}, failures(run)
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in shown), "a picture of the data"
+    said = "".join(output.get("text", "") for output in shown)
+    assert "succeeded trainer" in said
+    last = shown[-1]["data"]["text/plain"]
+    metrics = properties(run, "evaluation", "metrics")
+    assert f"{metrics['accuracy']:.3f}" in last
+    assert "accuracy" in last

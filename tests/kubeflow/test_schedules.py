@@ -165,9 +165,12 @@ def test_a_week_of_downtime_gives_one_run(
     assert count == (1 if ours else 7)
 
 
-def test_the_fingerprint_is_not_frozen(schedules: Schedules, api: Api, clock: Clock) -> None:
-    with pytest.raises(ConfigError, match="data_fingerprint is 'abc'.* the data of one day"):
-        nightly(parameters={"data_fingerprint": "abc"})
+def test_a_run_is_not_held_to_the_data_of_one_day(
+    schedules: Schedules, api: Api, clock: Clock
+) -> None:
+    for name in ("data_fingerprint", "span"):
+        with pytest.raises(ConfigError, match=f"{name} is '7'.* the data of one day"):
+            nightly(parameters={name: "7"})
     frozen = tiny_spec()
     parameters = frozen["root"]["inputDefinitions"]["parameters"]
     parameters["data_fingerprint"]["defaultValue"] = "abc"
