@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from typing import Any, Self, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from components.baseline.config import BaselineConfig
 from components.data_check.config import DataCheckConfig
@@ -25,6 +33,8 @@ from pipelines.beam import BeamConfig
 from pipelines.kubeflow.config import KubeflowConfig
 from pipelines.watch.config import WatchConfig
 from trainer.config import TrainConfig
+from trainer.tune.config import TuneConfig
+from trainer.tune.space import anchored, check
 
 _DISCRIMINATORS = ("kind", "to", "name")
 
@@ -41,6 +51,9 @@ class PipelineConfig(Frozen):
     schema_: SchemaConfig = Field(default=SchemaConfig(), alias="schema")
     data_check: DataCheckConfig = DataCheckConfig()
     train: TrainConfig = TrainConfig()
+    tune: TuneConfig | None = Field(
+        default=None, description="A search over fields of train before the training."
+    )
     baseline: BaselineConfig = BaselineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     infra_check: InfraCheckConfig = InfraCheckConfig()
@@ -69,6 +82,26 @@ class PipelineConfig(Frozen):
                 "train.task out, or change the source's target or columns"
             )
         return self
+
+    @field_validator("tune")
+    @classmethod
+    def _fits_train(cls, tune: TuneConfig | None, info: ValidationInfo) -> TuneConfig | None:
+        train = info.data.get("train")
+        if tune is None or train is None:
+            return tune
+        base_dir = (info.context or {}).get("base_dir", "")
+        findings = check(tune, train, base_dir)
+        if findings:
+            details = [
+                InitErrorDetails(
+                    type=PydanticCustomError("tune_space", "{why}", {"why": it.message}),
+                    loc=("space", it.path),
+                    input=it.value,
+                )
+                for it in findings
+            ]
+            raise ValidationError.from_exception_data("tune", details)
+        return anchored(tune, train, base_dir)
 
     @property
     def model_base(self) -> str:

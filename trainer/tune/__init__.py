@@ -1,0 +1,1 @@
+"""The search for good values of the trainer's configuration."""

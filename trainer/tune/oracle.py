@@ -1,0 +1,126 @@
+"""KerasTuner's oracles on our search space, their state safe against a kill at any moment."""
+
+import json
+import os
+from typing import Any
+
+import keras_tuner as kt
+from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
+
+from trainer.config import TrainConfig
+from trainer.tune.brackets import hyperband_trials
+from trainer.tune.config import DEFAULT_TRIALS, Dimension, TuneConfig
+from trainer.tune.objective import Objective
+from trainer.tune.space import encode, is_whole
+
+#: A failed trial says nothing of the next. KerasTuner would stop after a few in a row, and its
+#: oracle keeps its lock when it raises, so that everybody waits for ever.
+_NEVER = -1
+
+
+def make_oracle(tune: TuneConfig, train: TrainConfig, objective: Objective) -> kt.Oracle:
+    """The oracle of the configured algorithm.
+
+    Args:
+        objective: what a trial is judged by.
+    """
+    common: dict[str, Any] = {
+        "objective": kt.Objective(objective.name, objective.direction),
+        "hyperparameters": hyperparameters(tune, train),
+        # KerasTuner takes 0 for no seed at all.
+        "seed": tune.seed + 1,
+        "max_consecutive_failed_trials": _NEVER,
+    }
+    if tune.algorithm == "hyperband":
+        epochs = tune.epochs or train.epochs
+        oracle = _Hyperband(
+            max_epochs=epochs, factor=tune.factor, hyperband_iterations=tune.iterations, **common
+        )
+        # TFX asks for that many of the best trials.
+        oracle.max_trials = hyperband_trials(epochs, tune.factor) * tune.iterations
+        return oracle
+    trials = tune.trials or DEFAULT_TRIALS
+    if tune.algorithm == "random":
+        return _Random(max_trials=trials, **common)
+    # Half of the trials at most are spent before the model of the objective is asked.
+    initial = min(3 * len(tune.space), max(3, trials // 2))
+    return _Bayesian(max_trials=trials, num_initial_points=initial, **common)
+
+
+def hyperparameters(tune: TuneConfig, train: TrainConfig) -> kt.HyperParameters:
+    """The search space in KerasTuner's types, each dimension by its path."""
+    space = kt.HyperParameters()
+    for path, dimension in tune.space.items():
+        _register(space, path, dimension, train)
+    return space
+
+
+def _register(
+    space: kt.HyperParameters, path: str, dimension: Dimension, train: TrainConfig
+) -> None:
+    if dimension.values is None:
+        register = space.Int if is_whole(path, dimension, train) else space.Float
+        low, high, step = dimension.min, dimension.max, dimension.step
+        register(path, low, high, step=step, sampling=dimension.sampling)
+        return
+    values = encode(dimension.values)
+    if len(values) == 1:
+        space.Fixed(path, values[0])
+    elif isinstance(values[0], bool):
+        space.Boolean(path)
+    else:
+        space.Choice(path, values)
+
+
+class _Durable(kt.Oracle):
+    """What KerasTuner's oracles lack to be killed at any moment, and to be asked from elsewhere.
+
+    Their files are put in place whole; a trial that was written down but never begun is forgotten;
+    and what a worker sends back of the values is ignored, since on its way every number became a
+    float of 32 bits, which is no member of a list of 64.
+    """
+
+    def save(self) -> None:
+        _write_whole(self._get_oracle_fname(), self)
+
+    def _save_trial(self, trial: Trial) -> None:
+        _write_whole(os.path.join(self._get_trial_dir(trial.trial_id), "trial.json"), trial)
+
+    def reload(self) -> None:
+        super().reload()
+        known = {*self.start_order, *self._retry_queue}
+        self.trials = {name: trial for name, trial in sorted(self.trials.items()) if name in known}
+
+    def drop(self, trial: Trial, message: str) -> None:
+        """Ends a trial that keeps killing who runs it."""
+        trial.status, trial.message = TrialStatus.FAILED, message
+        self.end_trial(trial)
+
+    def end_trial(self, trial: Trial) -> None:
+        trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
+        super().end_trial(trial)
+
+
+class _Random(_Durable, RandomSearchOracle):
+    pass
+
+
+class _Hyperband(_Durable, HyperbandOracle):
+    pass
+
+
+class _Bayesian(_Durable, BayesianOptimizationOracle):
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """As KerasTuner, but what has been tried already gives way to a random trial."""
+        found: dict[str, Any] = super().populate_space(trial_id)
+        if found["values"] and self._duplicate(found["values"]):
+            return self._random_populate_space()
+        return found
+
+
+def _write_whole(path: str, state: Any) -> None:
+    partial = f"{path}.partial"
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(state.get_state(), file)
+    os.replace(partial, path)

@@ -1,0 +1,145 @@
+"""The workers of this machine: a process each, which ends with us whatever happens."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import tensorflow as tf
+
+from components.raster.errors import SkymillError
+from trainer.tune.search import Places
+
+_GRACE_S = 10
+_LOG_TAIL = 2000
+
+
+class WorkerDiedError(SkymillError):
+    """A worker ended before it could ask for a trial."""
+
+
+class LocalWorkers:
+    """Processes that run trials; to be used as a context, which ends them.
+
+    Args:
+        count: how many at a time.
+        socket: the path of the chief's socket.
+        places: where the search lies.
+    """
+
+    def __init__(self, count: int, socket: str, places: Places) -> None:
+        self._socket, self._places = socket, places
+        self._shares = device_shares(count, _cores(), _gpus())
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._asked_before: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        for number in range(len(self._shares)):
+            self._start(number, asked=0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._running.values():
+            process.terminate()
+        for process in self._running.values():
+            try:
+                process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def tend(self, asked: Mapping[str, int]) -> None:
+        """Puts a new process in the place of one that died; its trial is given out again.
+
+        Args:
+            asked: how often each worker has asked for a trial.
+
+        Raises:
+            WorkerDiedError: one died without ever asking, so the next would as well.
+        """
+        for number, (name, process) in enumerate(list(self._running.items())):
+            if process.poll() in (None, 0):
+                continue
+            if asked.get(name, 0) == self._asked_before[name]:
+                raise WorkerDiedError(self._last_words(name, process.returncode))
+            self._start(number, asked.get(name, 0))
+
+    def _start(self, number: int, asked: int) -> None:
+        name = f"worker-{number}"
+        path = self._places.worker_log(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        command = [sys.executable, "-m", "trainer.tune.worker", self._places.search]
+        with open(path, "ab") as log:
+            self._running[name] = subprocess.Popen(
+                [*command, "--end-with-stdin"],
+                env={**os.environ, **self._shares[number], **_protocol(name, self._socket)},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+            )
+        self._asked_before[name] = asked
+
+    def _last_words(self, name: str, code: int) -> str:
+        path = self._places.worker_log(name)
+        with open(path, encoding="utf-8", errors="replace") as file:
+            tail = file.read()[-_LOG_TAIL:]
+        return f"{name} ended with code {code} before its first trial; its log, {path}:\n{tail}"
+
+
+def device_shares(count: int, cores: int, gpus: tuple[str, ...]) -> tuple[dict[str, str], ...]:
+    """What each of some processes is told to use, as environment variables.
+
+    CPU threads are divided; so are GPUs where there is one for each, and else all share them and
+    take memory as they need it. What the user has set stays.
+
+    Args:
+        count: of processes.
+        cores: that we may run on.
+        gpus: the indices of the GPUs that we may use.
+    """
+    threads = str(max(1, cores // count))
+    common = {
+        name: os.environ.get(name, threads)
+        for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+        if count > 1 or name in os.environ
+    }
+    if not gpus:
+        return (common,) * count
+    if len(gpus) < count:
+        alone = {"CUDA_VISIBLE_DEVICES": "", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+        return tuple(
+            {**common, **alone, "CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}
+            for number in range(count)
+        )
+    each = len(gpus) // count
+    return tuple(
+        {**common, "CUDA_VISIBLE_DEVICES": ",".join(gpus[i * each : (i + 1) * each])}
+        for i in range(count)
+    )
+
+
+def _protocol(name: str, socket: str) -> dict[str, str]:
+    """KerasTuner's variables; it puts a colon between the first two, which names a socket."""
+    return {
+        "KERASTUNER_TUNER_ID": name,
+        "KERASTUNER_ORACLE_IP": "unix",
+        "KERASTUNER_ORACLE_PORT": socket,
+    }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _gpus() -> tuple[str, ...]:
+    """The GPUs that we may use, as CUDA_VISIBLE_DEVICES names them."""
+    found = tf.config.list_physical_devices("GPU")
+    named = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
+    return tuple(named[: len(found)]) or tuple(str(number) for number in range(len(found)))

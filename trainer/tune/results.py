@@ -1,0 +1,120 @@
+"""The trials of a search as rows, ranked, and the files that hold them."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+JSON_FILE = "trials.json"
+CSV_FILE = "trials.csv"
+PICTURE_FILE = "trials.png"
+
+_COMPLETED, _FAILED = "completed", "failed"
+_COLUMNS = ("rank", "trial", "status", "objective", "epochs", "best_epoch", "seconds", "message")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial.
+
+    Attributes:
+        status: `completed`, `failed`, or `running` where the search was ended before it.
+        objective: of its best epoch; None where it has none.
+        values: what it was trained with, by dotted path.
+        epochs, seconds: of this trial; a trial of Hyperband that goes on counts from there.
+        rank: from 1; None where there is no objective.
+    """
+
+    trial: str
+    status: str
+    objective: float | None
+    values: dict[str, Any]
+    epochs: int = 0
+    best_epoch: int = 0
+    seconds: float = 0.0
+    message: str = ""
+    rank: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is anything more to come."""
+        return self.status in (_COMPLETED, _FAILED)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain value."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All trials of a search, the best first, those without an objective last."""
+
+    algorithm: str
+    objective: str
+    direction: str
+    rows: tuple[Row, ...] = field(default=())
+
+    @property
+    def completed(self) -> tuple[Row, ...]:
+        """The trials that have a rank."""
+        return tuple(row for row in self.rows if row.rank is not None)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The fields that were searched."""
+        return tuple(dict.fromkeys(path for row in self.rows for path in row.values))
+
+    def to_json(self) -> str:
+        """A text that `from_json` takes back."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        """The results that `to_json` wrote."""
+        tree = json.loads(text)
+        return cls(**{**tree, "rows": tuple(Row(**row) for row in tree["rows"])})
+
+
+def ranked(rows: Iterable[Row], direction: str) -> tuple[Row, ...]:
+    """The rows in order, with their ranks; equally good ones as they were begun."""
+    rows = list(rows)
+    good = [row for row in rows if row.status == _COMPLETED and row.objective is not None]
+    sign = -1 if direction == "max" else 1
+    good.sort(key=lambda row: sign * (row.objective or 0.0))
+    others = [replace(row, rank=None) for row in rows if row not in good]
+    return (*(replace(row, rank=rank) for rank, row in enumerate(good, start=1)), *others)
+
+
+def write_results(results: Results, folder: str) -> None:
+    """Writes the trials as JSON and as CSV, with a column for each field that was searched."""
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, JSON_FILE), "w", encoding="utf-8") as file:
+        file.write(results.to_json())
+    with open(os.path.join(folder, CSV_FILE), "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*_COLUMNS[:-1], *results.paths, _COLUMNS[-1]])
+        for row in results.rows:
+            own = [_cell(getattr(row, name)) for name in _COLUMNS]
+            values = [_cell(row.values.get(path)) for path in results.paths]
+            writer.writerow([*own[:-1], *values, own[-1]])
+
+
+def read_results(folder: str) -> Results:
+    """The results in a folder of `write_results`."""
+    with open(os.path.join(folder, JSON_FILE), encoding="utf-8") as file:
+        return Results.from_json(file.read())
+
+
+def shown(value: Any) -> str:
+    """A value as a table shows it: numbers to four digits, lists and mappings as JSON."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _cell(value: Any) -> Any:
+    plain = value is None or isinstance(value, int | float | str) and not isinstance(value, bool)
+    return value if plain else json.dumps(value)
+

@@ -1,0 +1,77 @@
+"""The entry points that TFX's Tuner calls, by their dotted paths."""
+
+from typing import Any
+
+from tfx import types
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.components.tuner import executor as stock
+from tfx.components.tuner.component import Tuner as StockTuner
+from tfx.components.tuner.component import TunerFnResult
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.types import artifact_utils
+from tfx.types.standard_component_specs import TUNER_RESULTS_KEY
+
+from components.raster.image import ImageSpec
+from trainer.config import TrainConfig
+from trainer.tune.config import TuneConfig
+from trainer.tune.search import Search
+from trainer.tune.tuner import ChiefTuner
+from trainer.train import Splits
+from trainer.dataset import class_names
+import posixpath
+
+#: Keys of the Tuner's custom_config beside those of the Trainer.
+TUNE_KEY = "tune"
+TUNING_ROOT_KEY = "tuning_root"
+
+
+class Executor(stock.Executor):
+    """TFX's own, which also publishes the table, the picture and the curves of all trials."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Searches, writes TFX's two outputs, and then what a person wants to see."""
+        working_dir = self._get_tmp_dir()
+        tuner = stock.search(input_dict, exec_properties, working_dir, print_tuning_summary=False)
+        stock.write_best_hyperparameters(tuner, output_dict)
+        tuner.publish(artifact_utils.get_single_uri(output_dict[TUNER_RESULTS_KEY]))
+        tuner.forget()
+
+
+class Tuner(StockTuner):
+    """TFX's Tuner with the executor above; `tuner_fn` is its user code."""
+
+    EXECUTOR_SPEC = ExecutorClassSpec(Executor)
+
+
+def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
+    """The chief of the search that `custom_config` describes, on the examples of the Tuner.
+
+    `custom_config` holds, as JSON, the `TrainConfig` under "train", the `ImageSpec` under "image"
+    and the `TuneConfig` under "tune". Where it names a folder under "tuning_root", the search lies
+    there, and one that was killed is taken up by the next run with the same configuration and
+    examples.
+
+    Raises:
+        SkymillError: the examples do not name their classes.
+    """
+    custom = fn_args.custom_config or {}
+    train_files, eval_files = tuple(fn_args.train_files), tuple(fn_args.eval_files)
+    search = Search(
+        splits=Splits(train_files, eval_files, class_names(_roots(train_files + eval_files))),
+        image=ImageSpec.model_validate_json(custom["image"]),
+        train=TrainConfig.model_validate_json(custom["train"]),
+        tune=TuneConfig.model_validate_json(custom[TUNE_KEY]),
+    )
+    root = custom.get(TUNING_ROOT_KEY) or fn_args.working_dir
+    return TunerFnResult(tuner=ChiefTuner(search, root), fit_kwargs={})
+
+
+def _roots(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """The uris of the Examples artifacts: `<uri>/Split-<name>/*` names them."""
+    parents = (posixpath.dirname(posixpath.dirname(pattern)) for pattern in patterns)
+    return tuple(dict.fromkeys(parents))

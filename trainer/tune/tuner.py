@@ -1,0 +1,198 @@
+"""KerasTuner's tuner in two roles: workers that run trials, and the chief that gives them out."""
+
+import json
+import os
+import shutil
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from keras_tuner.engine.base_tuner import BaseTuner
+from keras_tuner.engine.trial import Trial
+from keras_tuner.errors import FailedTrialError, FatalError
+
+from components.raster.errors import ConfigError, SkymillError
+from trainer.errors import TrainingError
+from trainer.tune import chief
+from trainer.tune.oracle import make_oracle
+from trainer.tune.picture import parallel_coordinates
+from trainer.tune.results import Results, Row, ranked, write_results
+from trainer.tune.search import Places, Search
+from trainer.tune.space import decode
+from trainer.tune.trial import Outcome, Rounds, TrialFailed, forget, run_trial
+
+_IDLE_S = 0.5
+_LOGS = "logs"
+
+
+class TuningError(SkymillError):
+    """A search ended without a trial whose values could be taken."""
+
+
+class WorkerTuner(BaseTuner):
+    """Runs the trials that the chief gives it; the KERASTUNER_ variables say where that is.
+
+    Args:
+        search: what is searched.
+        places: where it is kept, the same for the chief and all workers.
+    """
+
+    def __init__(self, search: Search, places: Places) -> None:
+        self._search, self._places = search, places
+        self._asked_in_vain = False
+        oracle = make_oracle(search.tune, search.train, search.objective)
+        super().__init__(oracle, directory=places.root, project_name=places.name)
+
+    def pre_create_trial(self) -> None:
+        """Waits where the last answer was that others must finish first; KerasTuner would not."""
+        if self._asked_in_vain:
+            time.sleep(_IDLE_S)
+        self._asked_in_vain = True
+
+    def on_trial_begin(self, trial: Trial) -> None:
+        self._asked_in_vain = False
+        super().on_trial_begin(trial)
+
+    def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> float:
+        """Trains with the trial's values, leaves an outcome and returns the objective."""
+        places, name = self._places, trial.trial_id
+        known = _outcome(places, trial)
+        if known.objective is not None:
+            return known.objective  # killed after it ended and before the chief knew
+        drawn = _drawn(places, name)
+        first = self._first_of(name)
+        end = drawn.get("tuner/epochs")
+        rounds = Rounds(drawn.get("tuner/initial_epoch", 0), end)
+        try:
+            checkpoints = places.checkpoints(first)
+            found = run_trial(
+                self._search, decode(drawn), places.logs(first), checkpoints, rounds
+            )
+        except (TrialFailed, TrainingError, ConfigError) as error:
+            Outcome(None, message=str(error)).write(places.outcome(name))
+            raise FailedTrialError(str(error)) from error
+        except SkymillError as error:
+            Path(places.fatal).write_text(str(error), encoding="utf-8")
+            raise FatalError(str(error)) from error
+        except Exception as error:
+            traceback.print_exc()
+            message = f"{type(error).__name__}: {error}"
+            Outcome(None, message=message).write(places.outcome(name))
+            raise FailedTrialError(message) from error
+        found.write(places.outcome(name))
+        if end is None:
+            forget(checkpoints)
+        assert found.objective is not None
+        return found.objective
+
+    def _first_of(self, trial_id: str) -> str:
+        """The trial with which it began: Hyperband lets one go on under a new id."""
+        while before := _drawn(self._places, trial_id).get("tuner/trial_id"):
+            trial_id = before
+        return trial_id
+
+
+class ChiefTuner(BaseTuner):
+    """Owns the oracle, has workers run the trials, and tells what they found.
+
+    It takes up a search of the same digest where a kill left it: trials that had ended count,
+    those that were under way go on from their checkpoints.
+
+    Args:
+        search: what is searched.
+        root: the folder of all searches; a folder that the workers see too.
+    """
+
+    def __init__(self, search: Search, root: str) -> None:
+        self._search = search
+        self._places = Places(root, search.digest)
+        os.makedirs(self._places.folder, exist_ok=True)
+        oracle = make_oracle(search.tune, search.train, search.objective)
+        super().__init__(oracle, directory=root, project_name=search.digest)
+        self.oracle.verbose = 0
+
+    def search(self, *args: Any, **kwargs: Any) -> None:
+        """Runs all trials that have not ended yet.
+
+        Raises:
+            TuningError: no trial came to an end that can be used, or no worker can run any.
+        """
+        places = self._places
+        Path(places.fatal).unlink(missing_ok=True)
+        Path(places.search).write_text(self._search.to_json(), encoding="utf-8")
+        self.save()
+        chief.conduct(self.oracle, self._search.tune, places, self._note)
+        self._note()
+        if not self.results().completed:
+            raise TuningError(self._nothing_found())
+
+    def results(self) -> Results:
+        """All trials so far, the best first."""
+        objective = self._search.objective
+        rows = [self._row(trial) for trial in list(self.oracle.trials.values())]
+        return Results(
+            algorithm=self._search.tune.algorithm,
+            objective=objective.name,
+            direction=objective.direction,
+            rows=ranked(rows, objective.direction),
+        )
+
+    def publish(self, folder: str) -> None:
+        """Writes table, picture and learning curves of all trials into a folder."""
+        results = self.results()
+        write_results(results, folder)
+        parallel_coordinates(results, self._search.tune.space, folder)
+        logs = os.path.join(self._places.folder, _LOGS)
+        if os.path.isdir(logs):
+            shutil.copytree(logs, os.path.join(folder, _LOGS), dirs_exist_ok=True)
+
+    def forget(self) -> None:
+        """Deletes what a killed search would have gone on from."""
+        shutil.rmtree(self._places.folder, ignore_errors=True)
+
+    def _note(self) -> None:
+        """Writes down the trials that have ended, for whoever follows."""
+        results = self.results()
+        ended = [row for row in results.rows if row.ended]
+        total = self.oracle.max_trials
+        partial = Path(f"{self._places.finished}.partial")
+        lines = (json.dumps({**row.to_json(), "trials": total}) + "\n" for row in ended)
+        partial.write_text("".join(lines), encoding="utf-8")
+        partial.replace(self._places.finished)
+
+    def _row(self, trial: Trial) -> Row:
+        outcome = _outcome(self._places, trial)
+        return Row(
+            trial=trial.trial_id,
+            status=str(trial.status).lower(),
+            objective=outcome.objective,
+            values=decode(trial.hyperparameters.values),
+            epochs=outcome.epochs,
+            best_epoch=outcome.best_epoch,
+            seconds=outcome.seconds,
+            message=outcome.message,
+        )
+
+    def _nothing_found(self) -> str:
+        messages = [row.message for row in self.results().rows if row.message]
+        first = messages[0] if messages else "none was run"
+        return (
+            f"All {len(self.oracle.trials)} trials failed, so there are no values to train with. "
+            f"The first: {first}"
+        )
+
+
+def _drawn(places: Places, trial_id: str) -> dict[str, Any]:
+    with open(places.values(trial_id), encoding="utf-8") as file:
+        values: dict[str, Any] = json.load(file)["hyperparameters"]["values"]
+    return values
+
+
+def _outcome(places: Places, trial: Trial) -> Outcome:
+    try:
+        with open(places.outcome(trial.trial_id), encoding="utf-8") as file:
+            found = Outcome(**json.load(file))
+    except (OSError, ValueError):
+        found = Outcome(None)
+    return found if found.message or not trial.message else Outcome(None, message=trial.message)
