@@ -26,6 +26,7 @@ from pipelines.workspace import Workspace
 
 LOG_FILE, CONFIG_FILE = "framework.log", "config.yaml"
 _EPOCHS = "Trainer/model_run/*/logs/progress.jsonl"
+_TRIALS = "*/trials.jsonl"
 
 
 def execute(
@@ -61,7 +62,11 @@ class _Run:
     ) -> None:
         self._config = config
         self._folder = workspace.run_dir(record.run_id)
-        self._progress = Progress(terminal.err, os.path.join(workspace.artifacts, _EPOCHS))
+        self._progress = Progress(
+            terminal.err,
+            os.path.join(workspace.artifacts, _EPOCHS),
+            os.path.join(workspace.tuning, _TRIALS),
+        )
         self._record = record
 
     def go(self) -> RunRecord:

@@ -5,6 +5,8 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,12 +28,13 @@ class Progress:
 
     Args:
         console: where to print; anything but a terminal gets whole lines only.
-        epochs: a glob of the files to which training adds a JSON line an epoch.
+        followed: globs of the files to which training adds a JSON line an epoch, and a search
+            one a trial.
     """
 
-    def __init__(self, console: Console, epochs: str) -> None:
+    def __init__(self, console: Console, *followed: str) -> None:
         self._console = console
-        self._epochs = epochs
+        self._followed = followed
         self._status: Status | None = None
         self._ended = threading.Event()
 
@@ -69,17 +72,18 @@ class Progress:
     ) -> None:
         shown = ""
         while not ended.wait(0.5):
-            epoch = _last_epoch(self._epochs, since=began)
+            line = _last_line(self._followed, since=began)
             if status:
-                status.update(f"{escape(text)} {time.time() - began:.0f} s  {escape(epoch)}")
-            elif epoch != shown:
-                self._console.print(f"         {escape(epoch)}")
-            shown = epoch
+                status.update(f"{escape(text)} {time.time() - began:.0f} s  {escape(line)}")
+            elif line != shown:
+                self._console.print(f"         {escape(line)}")
+            shown = line
 
 
-def _last_epoch(pattern: str, since: float) -> str:
-    """The newest epoch that training has written down since a moment, as a person reads it."""
-    files = [path for path in glob.glob(pattern, recursive=True) if os.path.getmtime(path) >= since]
+def _last_line(patterns: Iterable[str], since: float) -> str:
+    """The newest epoch or trial that was written down since a moment, as a person reads it."""
+    found = (path for pattern in patterns for path in glob.glob(pattern, recursive=True))
+    files = [path for path in found if os.path.getmtime(path) >= since]
     if not files:
         return ""
     with open(max(files, key=os.path.getmtime), encoding="utf-8") as file:
@@ -87,8 +91,17 @@ def _last_epoch(pattern: str, since: float) -> str:
     if not lines:
         return ""
     epoch = json.loads(lines[-1])
+    if "trial" in epoch:
+        return _trial(epoch, len(lines))
     # The task's first metric is the one by which people know it.
     metric = next((name for name in epoch if name not in _NO_METRICS), "")
     shown = (name for name in (metric, f"val_{metric}", "val_loss") if name in epoch)
     scores = "  ".join(f"{name} {epoch[name]:.3f}" for name in shown)
     return f"epoch {epoch['epoch']}/{epoch['epochs']}  {scores}  {epoch['duration_s']:.0f} s"
+
+
+def _trial(row: Mapping[str, Any], ended: int) -> str:
+    if row["objective"] is None:
+        return f"trial {ended}/{row['trials']}  failed"
+    scores = f"{row['name']} {row['objective']:.4f}  best {row['best']:.4f}"
+    return f"trial {ended}/{row['trials']}  {scores}  {row['seconds']:.0f} s"

@@ -16,6 +16,8 @@ from pipelines.page.content import PAGE_FILE, Content, counts_of, read_curve, re
 from pipelines.page.curves import write_curve_png
 from pipelines.page.render import run_page
 from pipelines.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
+from pipelines.tuning import keep_tuning, tuning_of, tuning_table
+from trainer.tune.results import Results
 
 SUMMARY_FILE, CURVE_FILE = "summary.json", "learning_curve.png"
 _REPORTS = ("skymill.GateReport", "skymill.Rejects")
@@ -32,6 +34,7 @@ class Summary:
         left_out: tiles that are neither, by what the configuration says of them.
         gates: the reports of the checks that were reached, in order.
         evaluation: what was measured, or None where no model was.
+        tuning: the trials of a search, or None where there was none.
         places: where everything lies, by what it is.
     """
 
@@ -41,6 +44,7 @@ class Summary:
     left_out: dict[str, int]
     gates: tuple[GateReport, ...]
     evaluation: Evaluation | None
+    tuning: Results | None
     places: dict[str, str]
 
 
@@ -52,9 +56,11 @@ def summarise(record: RunRecord, folder: str) -> Summary:
         **counts_of(reports.get("Ingest", GateReport("rejects"))),
         gates=tuple(reports.values()),
         evaluation=_evaluation(record),
+        tuning=tuning_of(record),
         places=_places(record, folder),
     )
     summary = replace(summary, places=summary.places | _write_page(summary, folder))
+    keep_tuning(record, folder)
     with open(os.path.join(folder, SUMMARY_FILE), "w", encoding="utf-8") as file:
         file.write(to_json(summary))
     return summary
@@ -76,6 +82,7 @@ def to_json(summary: Summary) -> str:
         "left_out": summary.left_out,
         "gates": [json.loads(gate.to_json()) for gate in summary.gates],
         "metrics": json.loads(summary.evaluation.to_json()) if summary.evaluation else None,
+        "tuning": json.loads(summary.tuning.to_json()) if summary.tuning else None,
         "pushed_version": summary.record.pushed_version,
         "nodes": {node.node_id: node.state for node in summary.record.nodes},
         "places": summary.places,
@@ -91,6 +98,8 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
     record = summary.record
     console.print()
     console.print(_images_table(summary), "")
+    if summary.tuning:
+        console.print(tuning_table(summary.tuning), "")
     if summary.evaluation:
         console.print(_metrics_table(summary.evaluation), "")
     if summary.gates:
@@ -176,6 +185,7 @@ def _places(record: RunRecord, folder: str) -> dict[str, str]:
         "rejects": ("Ingest", "rejects"),
         "statistics": ("Statistics", "statistics"),
         "anomalies": ("ExampleValidator", "anomalies"),
+        "trials": ("Tuner", "tuner_results"),
         "model": ("Trainer", "model"),
         "training logs": ("Trainer", "model_run"),
         "evaluation": ("Evaluation", "evaluation"),

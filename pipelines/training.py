@@ -21,8 +21,10 @@ from pipelines.config import PipelineConfig
 from pipelines.page.component import RunPage
 from pipelines.resolve import RunInputs
 from pipelines.workspace import Workspace
+from trainer.tune.run import Tuner
 
 _RUN_FN = "trainer.run.run_fn"
+_TUNER_FN = "trainer.tune.run.tuner_fn"
 
 
 def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:
@@ -44,9 +46,12 @@ def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:
 
 
 def pipeline_nodes(
-    config: PipelineConfig, inputs: RunInputs, checkpoint_root: str | None = None
+    config: PipelineConfig,
+    inputs: RunInputs,
+    checkpoint_root: str | None = None,
+    tuning_root: str | None = None,
 ) -> list[BaseNode]:
-    """The nodes in topological order; `checkpoint_root` is the workspace's by default."""
+    """The nodes in topological order; the two roots are the workspace's by default."""
     ingest = Ingest(config.ingest, inputs.fingerprint)
     on_rejects = StopOnRejects(ingest.outputs["rejects"])
     examples = ingest.outputs["examples"]
@@ -66,8 +71,11 @@ def pipeline_nodes(
     )
     on_anomalies = Stop(data_check.outputs["report"]).with_id("StopOnAnomalies")
 
-    trainer = trainer_node(config, examples, schema.outputs["schema"], checkpoint_root)
-    trainer.add_upstream_node(on_anomalies)
+    tuner = tuner_node(config, examples, schema.outputs["schema"], tuning_root)
+    best = tuner.outputs["best_hyperparameters"] if tuner else None
+    trainer = trainer_node(config, examples, schema.outputs["schema"], checkpoint_root, best)
+    for node in filter(None, (tuner, trainer)):
+        node.add_upstream_node(on_anomalies)
     evaluation = Evaluation(
         examples, trainer.outputs["model"], config.evaluation, baseline.outputs["baseline"]
     )
@@ -110,6 +118,7 @@ def pipeline_nodes(
         baseline,
         data_check,
         on_anomalies,
+        *([tuner] if tuner else []),
         trainer,
         evaluation,
         page,
@@ -132,6 +141,7 @@ def trainer_node(
     examples: BaseChannel,
     schema: BaseChannel,
     checkpoint_root: str | None = None,
+    hyperparameters: BaseChannel | None = None,
 ) -> Trainer:
     """TFX's own Trainer with our `run_fn` by its dotted path.
 
@@ -143,6 +153,7 @@ def trainer_node(
         run_fn=_RUN_FN,
         examples=examples,
         schema=schema,
+        hyperparameters=hyperparameters,
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config={
@@ -150,5 +161,35 @@ def trainer_node(
             "image": config.ingest.image.model_dump_json(),
             "task": config.ingest.task,
             "checkpoint_root": checkpoint_root,
+        },
+    )
+
+
+def tuner_node(
+    config: PipelineConfig,
+    examples: BaseChannel,
+    schema: BaseChannel,
+    tuning_root: str | None = None,
+) -> Tuner | None:
+    """TFX's Tuner with our `tuner_fn` by its dotted path; None where nothing is to be tuned.
+
+    An empty `tuning_root` leaves the search to the step's own temporary folder.
+    """
+    if config.tune is None:
+        return None
+    if tuning_root is None:
+        tuning_root = Workspace(config.workspace).tuning
+    return Tuner(
+        tuner_fn=_TUNER_FN,
+        examples=examples,
+        schema=schema,
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+        custom_config={
+            "train": config.train.model_dump_json(),
+            "image": config.ingest.image.model_dump_json(),
+            "task": config.ingest.task,
+            "tune": config.tune.model_dump_json(),
+            "tuning_root": tuning_root,
         },
     )

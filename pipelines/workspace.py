@@ -39,6 +39,11 @@ class Workspace:
         """Where a training that was killed leaves what the next run goes on from."""
         return os.path.join(self.root, "checkpoints")
 
+    @property
+    def tuning(self) -> str:
+        """Where a search that was killed leaves what the next run goes on from."""
+        return os.path.join(self.root, "tuning")
+
     def run_dir(self, run_id: str) -> str:
         """The folder of one run."""
         return os.path.join(self.runs, run_id)

@@ -14,6 +14,8 @@ from serving.names import INPUT_OF, OUTPUTS_OF
 
 #: Where the contract lies in a model's folder; TensorFlow Serving ignores it.
 CONTRACT_PATH = "assets.extra/contract.json"
+#: Beside it, where the model was tuned: the values that were trained with, by their paths.
+TUNED_PATH = "assets.extra/tuned.json"
 
 
 class Contract(Frozen):

@@ -13,7 +13,7 @@ import pytest
 PACKAGES = ("components", "pipelines", "serving", "trainer")
 # Folders of components/ whose pure parts other nodes may use.
 SHARED_NODES = ("components.gate",)
-TFX_MODULES = ("trainer.run", "trainer.tune")
+TFX_MODULES = ("trainer.run", "trainer.tune.run")
 HEAVY = ("tensorflow", "tf_keras", "keras", "tfx", "apache_beam", "tensorflow_serving")
 
 

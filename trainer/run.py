@@ -1,16 +1,21 @@
 """The entry point that TFX's Trainer calls, by its dotted path `trainer.run.run_fn`."""
 
+import json
 import posixpath
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, Task
+from serving.contract import TUNED_PATH
 from trainer.config import TrainConfig
 from trainer.examples import class_names
 from trainer.export import export
 from trainer.train import Splits, fingerprint, train
+from trainer.tune.space import apply, decode
 
 #: Keys of the Trainer's custom_config; the first two hold JSON, the third a task's name.
 TRAIN_KEY = "train"
@@ -31,22 +36,42 @@ def run_fn(fn_args: FnArgs) -> None:
     ModelRun artifact, which TFX gives every attempt anew. The ModelRun artifact keeps `logs/`:
     history.json, progress.jsonl, and TensorBoard's event files.
 
+    The `hyperparameters` of a Tuner, where there are any, take the place of the configuration's
+    values at their paths; which ones is told in the log, and beside the model.
+
     Raises:
         SkymillError: the configuration or the examples do not allow to train.
     """
     custom = fn_args.custom_config or {}
-    config = TrainConfig.model_validate_json(custom.get(TRAIN_KEY, "{}"))
+    tuned = decode((fn_args.hyperparameters or {}).get("values", {}))
+    config = apply(TrainConfig.model_validate_json(custom.get(TRAIN_KEY, "{}")), tuned)
     image = ImageSpec.model_validate_json(custom.get(IMAGE_KEY, "{}"))
-    train_files, eval_files = tuple(fn_args.train_files), tuple(fn_args.eval_files)
-    task: Task = custom.get(TASK_KEY, SINGLE_LABEL)
-    of_numbers = task == "regression"
-    classes = class_names(_roots(train_files + eval_files), may_be_none=of_numbers)
-    splits = Splits(train_files, eval_files, classes, task)
+    splits = splits_of(fn_args)
     checkpoint_root = custom.get(CHECKPOINT_ROOT_KEY) or f"{fn_args.model_run_dir}/checkpoints"
     checkpoint_dir = f"{checkpoint_root}/{fingerprint(splits, image, config)}"
     trained = train(splits, image, config, f"{fn_args.model_run_dir}/{LOG_DIR}", checkpoint_dir)
     export(trained.model, trained.contract, fn_args.serving_model_dir)
+    if tuned:
+        _write_json(f"{fn_args.serving_model_dir}/{TUNED_PATH}", tuned)
     tf.io.gfile.rmtree(checkpoint_dir)
+
+
+def splits_of(fn_args: FnArgs) -> Splits:
+    """The splits that TFX hands over, to train on and to judge by.
+
+    Raises:
+        DataError: the examples do not name their classes.
+    """
+    train_files, eval_files = tuple(fn_args.train_files), tuple(fn_args.eval_files)
+    task: Task = (fn_args.custom_config or {}).get(TASK_KEY, SINGLE_LABEL)
+    of_numbers = task == "regression"
+    classes = class_names(_roots(train_files + eval_files), may_be_none=of_numbers)
+    return Splits(train_files, eval_files, classes, task)
+
+
+def _write_json(path: str, value: Mapping[str, Any]) -> None:
+    with tf.io.gfile.GFile(path, "w") as file:
+        json.dump(value, file, indent=2)
 
 
 def _roots(patterns: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,10 +22,14 @@ _NO_IMAGE = "none"
 
 
 def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
-    """The nodes, with checkpoints on a mounted volume, or in the step's own output if none is."""
-    root = Workspace(config.workspace).checkpoints
-    mounted = is_mounted(config, "Trainer", root)
-    return pipeline_nodes(config, inputs, checkpoint_root=root if mounted else "")
+    """The nodes, with checkpoints on a mounted volume, or in the step's own folders if none is."""
+    workspace = Workspace(config.workspace)
+    return pipeline_nodes(
+        config,
+        inputs,
+        checkpoint_root=_lasting(config, "Trainer", workspace.checkpoints),
+        tuning_root=_lasting(config, "Tuner", workspace.tuning),
+    )
 
 
 def tfx_job(config: PipelineConfig) -> tuple[dict[str, Any], dict[str, NodeTypes]]:
@@ -43,6 +47,10 @@ def tfx_job(config: PipelineConfig) -> tuple[dict[str, Any], dict[str, NodeTypes
     )
     job = dag_runner.KubeflowV2DagRunner(options).run(pipeline, write_out=False)
     return job, {node.id: _types(node) for node in nodes if isinstance(node, BaseComponent)}
+
+
+def _lasting(config: PipelineConfig, node: str, root: str) -> str:
+    return root if is_mounted(config, node, root) else ""
 
 
 def _types(node: BaseComponent) -> NodeTypes:

@@ -56,8 +56,14 @@ def _needs(config: PipelineConfig) -> Iterator[tuple[str, str, tuple[str, ...]]]
     """Local paths, with the nodes that go there."""
     for path in _paths(config.ingest.model_dump(mode="json")):
         yield "ingest", path, ("Prepare", "Ingest")
+    trains = ("Trainer", "Tuner") if config.tune else ("Trainer",)
     for path in _paths(config.train.model_dump(mode="json")):
-        yield "train", path, ("Trainer",)
+        yield "train", path, trains
+    if config.tune:
+        for path in _paths({name: it.values for name, it in config.tune.space.items()}):
+            yield "tune.space", path, trains
+        if config.tune.workers:
+            yield "tune.workers.exchange", config.tune.workers.exchange, ("Tuner",)
     if not is_remote(config.schema_.home):
         yield "schema.home", config.schema_.home, ("Prepare", "Schema")
     if not is_remote(config.push.model_dir):
@@ -71,7 +77,7 @@ def _paths(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for item in value.values():
             yield from _paths(item)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for item in value:
             yield from _paths(item)
     elif isinstance(value, str) and value.startswith("/"):

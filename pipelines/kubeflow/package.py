@@ -19,7 +19,7 @@ from pipelines.kubeflow.mounts import require_mounts
 from pipelines.kubeflow.names import component_name, executor_label, kebab
 from pipelines.kubeflow.parameters import RunParameter, run_parameters
 from pipelines.kubeflow.platform import platform_config, platform_document
-from pipelines.kubeflow.prepare import CONFIG, PREPARED
+from pipelines.kubeflow.prepare import CONFIG, prepared
 from pipelines.kubeflow.prepare import NODE as PREPARE
 from pipelines.kubeflow.resources import kubernetes_resources, vertex_resources
 from pipelines.kubeflow.strict import strict_platform, strict_spec
@@ -159,7 +159,7 @@ def _prepare(
         "executorLabel": executor_label(PREPARE),
         "inputDefinitions": {"parameters": kinds},
         "outputDefinitions": {
-            "parameters": {key: {"parameterType": "STRING"} for key in PREPARED.values()}
+            "parameters": {key: {"parameterType": "STRING"} for key in prepared(config).values()}
         },
     }
     return (

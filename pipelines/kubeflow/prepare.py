@@ -30,6 +30,7 @@ PREPARED: Mapping[tuple[str, str], str] = {
     ("Ingest", "fingerprint"): "fingerprint",
     ("Schema", "accepted_sha256"): "schema_sha256",
     ("Trainer", "custom_config"): "trainer_config",
+    ("Tuner", "custom_config"): "tuner_config",
     ("Baseline", "model_base"): "model_base",
     ("Push", "config"): "push_config",
     ("Push", "model_base"): "model_base",
@@ -37,6 +38,15 @@ PREPARED: Mapping[tuple[str, str], str] = {
     ("Push", "span"): "span",
     ("RunPage", "fingerprint"): "fingerprint",
 }
+
+
+def prepared(config: PipelineConfig) -> dict[tuple[str, str], str]:
+    """Those of `PREPARED` whose nodes the pipeline has: there may be nothing to tune."""
+    return {
+        (node, name): key
+        for (node, name), key in PREPARED.items()
+        if node != "Tuner" or config.tune is not None
+    }
 
 
 def prepare(
@@ -74,7 +84,7 @@ def prepared_properties(config: PipelineConfig, inputs: RunInputs) -> dict[str, 
 
     nodes = {node.id: node for node in cluster_nodes(config, inputs)}
     found: dict[str, str] = {}
-    for (node, name), key in PREPARED.items():
+    for (node, name), key in prepared(config).items():
         value = nodes[node].exec_properties[name]
         found[key] = value if isinstance(value, str) else json_utils.dumps(value)
     return found

@@ -31,9 +31,7 @@ class SearchStoppedError(SkymillError):
     """A search cannot go on; what it has found is kept, and the next run takes it up."""
 
 
-def conduct(
-    oracle: kt.Oracle, tune: TuneConfig, places: Places, note: Callable[[], None]
-) -> None:
+def conduct(oracle: kt.Oracle, tune: TuneConfig, places: Places, note: Callable[[], None]) -> None:
     """Gives out trials until there is none left and the last has ended.
 
     Args:
@@ -44,20 +42,21 @@ def conduct(
     Raises:
         SearchStoppedError: no worker can go on.
     """
-    if tune.workers is not None:
-        address = f"0.0.0.0:{tune.workers.port}"
-        with _served(oracle, address) as desk:
-            _wait(desk, places, note, lambda: _require_sign(desk, places, tune.workers.patience_s))
+    elsewhere = tune.workers
+    if elsewhere is not None:
+        with _served(oracle, f"0.0.0.0:{elsewhere.port}") as desk:
+            _wait(desk, places, note, lambda: _require_sign(desk, places, elsewhere.patience_s))
         return
     # A socket in a folder of ours: no port is open, and nobody else on this machine gets in.
-    with tempfile.TemporaryDirectory(prefix="skymill-") as folder:
-        socket = os.path.join(folder, "chief")
-        with _served(oracle, f"unix:{socket}") as desk:
-            with LocalWorkers(tune.parallel, socket, places) as workers:
-                _wait(desk, places, note, lambda: workers.tend(desk.asked))
+    with (
+        tempfile.TemporaryDirectory(prefix="skymill-") as folder,
+        _served(oracle, f"unix:{folder}/chief") as desk,
+        LocalWorkers(tune.parallel, f"{folder}/chief", places) as workers,
+    ):
+        _wait(desk, places, note, lambda: workers.tend(desk.asked))
 
 
-class Desk(OracleServicer):  # type: ignore[misc]
+class Desk(OracleServicer):
     """KerasTuner's service, which remembers who asked for what, and what went wrong."""
 
     def __init__(self, oracle: kt.Oracle) -> None:
@@ -74,7 +73,7 @@ class Desk(OracleServicer):  # type: ignore[misc]
         """Whether there is nothing left to give out and nothing under way."""
         return self.stop_triggered and not self.oracle.ongoing_trials
 
-    def CreateTrial(self, request: Any, context: Any) -> Any:  # noqa: N802 (gRPC's name)
+    def CreateTrial(self, request: Any, context: Any) -> Any:
         """A trial for a worker: the one that it was given before, if it did not end that."""
         with self._answering():
             self.asked[request.tuner_id] += 1
@@ -90,7 +89,7 @@ class Desk(OracleServicer):  # type: ignore[misc]
                 self.oracle.drop(mine, "its process died each time, as for want of memory")
                 self.ended += 1
 
-    def EndTrial(self, request: Any, context: Any) -> Any:  # noqa: N802 (gRPC's name)
+    def EndTrial(self, request: Any, context: Any) -> Any:
         """Takes what came of a trial."""
         with self._answering():
             answer = super().EndTrial(request, context)

@@ -81,6 +81,8 @@ class _Durable(kt.Oracle):
     float of 32 bits, which is no member of a list of 64.
     """
 
+    trials: dict[str, Trial]
+
     def save(self) -> None:
         _write_whole(self._get_oracle_fname(), self)
 

@@ -11,7 +11,7 @@ JSON_FILE = "trials.json"
 CSV_FILE = "trials.csv"
 PICTURE_FILE = "trials.png"
 
-_COMPLETED, _FAILED = "completed", "failed"
+_COMPLETED = "completed"
 _COLUMNS = ("rank", "trial", "status", "objective", "epochs", "best_epoch", "seconds", "message")
 
 
@@ -36,11 +36,6 @@ class Row:
     seconds: float = 0.0
     message: str = ""
     rank: int | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is anything more to come."""
-        return self.status in (_COMPLETED, _FAILED)
 
     def to_json(self) -> dict[str, Any]:
         """A plain value."""
@@ -115,6 +110,5 @@ def shown(value: Any) -> str:
 
 
 def _cell(value: Any) -> Any:
-    plain = value is None or isinstance(value, int | float | str) and not isinstance(value, bool)
+    plain = value is None or (isinstance(value, int | float | str) and not isinstance(value, bool))
     return value if plain else json.dumps(value)
-

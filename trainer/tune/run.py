@@ -13,12 +13,10 @@ from tfx.types.standard_component_specs import TUNER_RESULTS_KEY
 
 from components.raster.image import ImageSpec
 from trainer.config import TrainConfig
+from trainer.run import IMAGE_KEY, TRAIN_KEY, splits_of
 from trainer.tune.config import TuneConfig
 from trainer.tune.search import Search
 from trainer.tune.tuner import ChiefTuner
-from trainer.train import Splits
-from trainer.dataset import class_names
-import posixpath
 
 #: Keys of the Tuner's custom_config beside those of the Trainer.
 TUNE_KEY = "tune"
@@ -28,7 +26,7 @@ TUNING_ROOT_KEY = "tuning_root"
 class Executor(stock.Executor):
     """TFX's own, which also publishes the table, the picture and the curves of all trials."""
 
-    def Do(  # noqa: N802 (TFX's name)
+    def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],
         output_dict: dict[str, list[types.Artifact]],
@@ -60,18 +58,11 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         SkymillError: the examples do not name their classes.
     """
     custom = fn_args.custom_config or {}
-    train_files, eval_files = tuple(fn_args.train_files), tuple(fn_args.eval_files)
     search = Search(
-        splits=Splits(train_files, eval_files, class_names(_roots(train_files + eval_files))),
-        image=ImageSpec.model_validate_json(custom["image"]),
-        train=TrainConfig.model_validate_json(custom["train"]),
+        splits=splits_of(fn_args),
+        image=ImageSpec.model_validate_json(custom[IMAGE_KEY]),
+        train=TrainConfig.model_validate_json(custom[TRAIN_KEY]),
         tune=TuneConfig.model_validate_json(custom[TUNE_KEY]),
     )
     root = custom.get(TUNING_ROOT_KEY) or fn_args.working_dir
     return TunerFnResult(tuner=ChiefTuner(search, root), fit_kwargs={})
-
-
-def _roots(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """The uris of the Examples artifacts: `<uri>/Split-<name>/*` names them."""
-    parents = (posixpath.dirname(posixpath.dirname(pattern)) for pattern in patterns)
-    return tuple(dict.fromkeys(parents))

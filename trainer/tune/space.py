@@ -178,4 +178,3 @@ def _dot(path: str) -> str:
 def _reason(error: ValidationError) -> str:
     """The messages of a refused value, each once."""
     return "; ".join(dict.fromkeys(finding["msg"] for finding in error.errors()))
-

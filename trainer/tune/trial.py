@@ -140,7 +140,7 @@ def forget(checkpoint_dir: str) -> None:
     shutil.rmtree(checkpoint_dir, ignore_errors=True)
 
 
-class _Enough(Exception):  # noqa: N818 (it is no error)
+class _Enough(Exception):
     """A trial has been trained for as long as it is to be."""
 
 

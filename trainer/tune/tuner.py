@@ -66,9 +66,7 @@ class WorkerTuner(BaseTuner):
         rounds = Rounds(drawn.get("tuner/initial_epoch", 0), end)
         try:
             checkpoints = places.checkpoints(first)
-            found = run_trial(
-                self._search, decode(drawn), places.logs(first), checkpoints, rounds
-            )
+            found = run_trial(self._search, decode(drawn), places.logs(first), checkpoints, rounds)
         except (TrialFailed, TrainingError, ConfigError) as error:
             Outcome(None, message=str(error)).write(places.outcome(name))
             raise FailedTrialError(str(error)) from error
@@ -154,11 +152,12 @@ class ChiefTuner(BaseTuner):
     def _note(self) -> None:
         """Writes down the trials that have ended, for whoever follows."""
         results = self.results()
-        ended = [row for row in results.rows if row.ended]
-        total = self.oracle.max_trials
+        rows = {row.trial: row.to_json() for row in results.rows}
+        best = results.completed[0].objective if results.completed else None
+        more = {"trials": self.oracle.max_trials, "name": results.objective, "best": best}
         partial = Path(f"{self._places.finished}.partial")
-        lines = (json.dumps({**row.to_json(), "trials": total}) + "\n" for row in ended)
-        partial.write_text("".join(lines), encoding="utf-8")
+        ended = (json.dumps({**rows[name], **more}) for name in list(self.oracle.end_order))
+        partial.write_text("".join(f"{line}\n" for line in ended), encoding="utf-8")
         partial.replace(self._places.finished)
 
     def _row(self, trial: Trial) -> Row:
