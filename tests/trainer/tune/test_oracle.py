@@ -32,7 +32,7 @@ def oracle_of(folder, **tune):
 
 
 def ask(oracle, judge=height, most=1000) -> list[Trial]:
-    """Runs trials until there is none left, as a worker on the far side of KerasTuner's protocol."""
+    """Runs trials until there is none left, as a worker beyond KerasTuner's protocol does."""
     done = []
     while len(done) < most:
         trial = oracle.create_trial("worker-0")
@@ -88,7 +88,7 @@ def test_a_seed_decides_all_values_and_zero_is_one(tmp_path):
     assert draws[0] == draws[1] != draws[2]
 
 
-@pytest.mark.parametrize("epochs, factor, rounds", [
+@pytest.mark.parametrize(("epochs", "factor", "rounds"), [
     (9, 3, [(2, 9, 1), (2, 3, 3), (2, 1, 9), (1, 5, 3), (1, 2, 9), (0, 3, 9)]),
     (4, 2, [(2, 4, 1), (2, 2, 2), (2, 1, 4), (1, 3, 2), (1, 2, 4), (0, 3, 4)]),
     (1, 3, [(0, 1, 1)]),

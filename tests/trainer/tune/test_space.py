@@ -1,4 +1,4 @@
-"""Search spaces in the configuration: what is told when it is read, and what reaches the trainer."""
+"""Search spaces: what is told when a configuration is read, and what reaches the trainer."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def parsed(tune: dict, train: dict | None = None) -> PipelineConfig:
         ),
         (
             {"optimizer": {"values": ["adam", "lion"]}},
-            "tune.space.optimizer: 'lion' is not accepted: Input should be 'adamw', 'adam' or 'sgd'",
+            "tune.space.optimizer: 'lion' is not accepted: Input should be 'adamw'",
         ),
         (
             {"batch_size": {"min": 8, "max": 64, "step": 4.5}},
