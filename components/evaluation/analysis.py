@@ -53,13 +53,13 @@ def evaluate(
     the result has no slice. A baseline that cannot, or that answers another task, is left out.
     What was wrong is in the result's `failures`.
     """
-    paths = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline else {})
+    folders = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline else {})
     first = _first_example(files)
     if first is None:
         return Evaluation(config.split, (), None, baseline_version, ())
     shared = Shared()
-    loaded: LoadedModels = shared.acquire(lambda: load(tuple(paths.values())))
-    asked = ask(paths, loaded, first, config.score_threshold)
+    loaded: LoadedModels = shared.acquire(lambda: load(tuple(folders.values())))
+    asked = ask(folders, loaded, first, config.score_threshold)
     found = Evaluation(
         split=config.split,
         classes=(),
@@ -85,7 +85,7 @@ def evaluate(
         _ = extracts | "Analyse" >> tfma.ExtractEvaluateAndWriteResults(
             eval_config=eval_config,
             extractors=[tfma.extractors.SliceKeyExtractor(eval_config=eval_config)],
-            writers=_writers(eval_config, paths, files, output_dir),
+            writers=_writers(eval_config, asked.models, files, output_dir),
         )
     return _load(found, asked, output_dir)
 
@@ -133,7 +133,7 @@ def to_eval_config(
 
 def _writers(
     eval_config: config_pb2.EvalConfig,
-    paths: Mapping[str, str],
+    models: Sequence[Model],
     files: Sequence[str],
     output_dir: str,
 ) -> list[Any]:
@@ -143,7 +143,7 @@ def _writers(
         eval_config=eval_config,
         data_location=os.path.dirname(files[0]),
         data_file_format="tfrecords",
-        model_locations=dict(paths),
+        model_locations={model.name: model.path for model in models},
     )
     metrics_writer = tfma.writers.MetricsPlotsAndValidationsWriter(
         output_paths={tfma.METRICS_KEY: os.path.join(output_dir, tfma.METRICS_KEY)},

@@ -19,6 +19,9 @@ _FEWEST_SHARDS = 4  # so that readers have something to interleave and workers t
 _FEWEST_IMAGES = 64
 _MOST_SHARDS = 1000
 
+#: What a record of a class folder says beyond key, place and label.
+_NO_MORE = Record("", "")[3:]
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -83,13 +86,11 @@ def records_of(line: bytes) -> list[Record]:
 
 
 def _to_row(record: Record) -> list[Any]:
-    if any(record[3:]):
-        return [*record[:-1], dict(record.slices)]
-    return list(record[:3])
+    if record[3:] == _NO_MORE:
+        return list(record[:3])
+    return list(record._replace(slices=dict(record.slices)))
 
 
 def _from_row(row: list[Any]) -> Record:
-    if len(row) == 3:
-        return Record(*row)
-    key, uri, label, labels, split, group, slices = row
-    return Record(key, uri, label, None if labels is None else tuple(labels), split, group, slices)
+    record = Record(*row)
+    return record if record.labels is None else record._replace(labels=tuple(record.labels))

@@ -47,7 +47,7 @@ def _templates() -> Any:
 
 
 def _number(value: float | None) -> str:
-    if value is None or math.isnan(value):
+    if value is None or not math.isfinite(value):
         return "–"
     return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.3f}"
 

@@ -244,7 +244,7 @@ def detect(
 
 def _in_space(labels: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.int64]:
     """Places in the space of the model's class indices; of one beyond its classes the unknown."""
-    places = np.append(frame.of_model(), len(frame.space) - 1)
+    places = np.append(frame.of_model, frame.unknown)
     return places[np.minimum(labels, len(frame.classes))]
 
 

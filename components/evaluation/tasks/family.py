@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -41,17 +42,24 @@ class Frame:
     image: ImageSpec
     score_threshold: float
 
-    def index(self, name: str) -> int:
-        """The place of a class in the space; that of the unknown class for all other names."""
-        return self.space.index(name) if name in self.space else len(self.space) - 1
+    @property
+    def unknown(self) -> int:
+        """The place of the unknown class."""
+        return len(self.space) - 1
 
     def indices(self, names: Iterable[bytes | float]) -> npt.NDArray[np.int64]:
-        """The places of names as an example carries them."""
-        return np.array([self.index(_text(name)) for name in names], np.int64)
+        """The places in the space of names as an example carries them."""
+        found = (self._places.get(_text(name), self.unknown) for name in names)
+        return np.fromiter(found, np.int64)
 
+    @cached_property
     def of_model(self) -> npt.NDArray[np.int64]:
         """The place in the space of each class of the model."""
-        return np.array([self.space.index(name) for name in self.classes], np.int64)
+        return np.array([self._places[name] for name in self.classes], np.int64)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.space)}
 
 
 class Mergeable(Protocol):

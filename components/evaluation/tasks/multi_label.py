@@ -142,8 +142,8 @@ class MultiLabel(Family[Tally]):
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
         """Which classes of the space the example has, and [2, K] probabilities and findings."""
         predictions = np.zeros((2, len(frame.space)))
-        predictions[0, frame.of_model()] = answer[PROBABILITIES_OUTPUT]
-        predictions[1, frame.of_model()] = answer[PRESENT_OUTPUT]
+        predictions[0, frame.of_model] = answer[PROBABILITIES_OUTPUT]
+        predictions[1, frame.of_model] = answer[PRESENT_OUTPUT]
         if LABELS_TEXT not in features:
             return np.zeros(0, bool), predictions
         true = np.zeros(len(frame.space), bool)

@@ -146,8 +146,8 @@ def decode_mask(png: bytes, class_count: int, unknown: int) -> npt.NDArray[np.in
 def in_space(raster: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.int64]:
     """A model's raster [H, W] by place in the space; -1 where the model saw no data."""
     ignore = ignore_value(len(frame.classes))
-    places = np.full(ignore + 2, len(frame.space) - 1)
-    places[: len(frame.classes)] = frame.of_model()
+    places = np.full(ignore + 2, frame.unknown)
+    places[: len(frame.classes)] = frame.of_model
     places[ignore] = -1
     return places[np.clip(raster.astype(np.int64), 0, ignore + 1)]
 
@@ -196,7 +196,7 @@ class Segmentation(Family[Tally]):
         true = np.full(raster.shape, -1)
         for png in features.get(MASK_ENCODED, ()):
             assert isinstance(png, bytes)
-            mask = decode_mask(png, len(frame.truth_classes), len(frame.space) - 1)
+            mask = decode_mask(png, len(frame.truth_classes), frame.unknown)
             true = fit_mask(mask, frame.image, fill=-1)
         found = in_space(raster, frame)
         counts = count_pixels(true, found, answer[CONFIDENCE_OUTPUT], len(frame.space))

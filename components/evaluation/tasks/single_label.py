@@ -146,7 +146,7 @@ class SingleLabel(Family[Tally]):
         """
         (label,) = frame.indices(features.get(LABEL_TEXT) or (b"",))
         probabilities = np.zeros(len(frame.space), np.float32)
-        probabilities[frame.of_model()] = answer[PROBABILITIES_OUTPUT]
+        probabilities[frame.of_model] = answer[PROBABILITIES_OUTPUT]
         return np.array([label]), probabilities
 
     def empty(self, class_count: int) -> Tally:

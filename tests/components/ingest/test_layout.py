@@ -1,0 +1,22 @@
+"""The listing, through which records reach the workers."""
+
+import pytest
+
+from components.ingest.layout import listing_lines, records_of
+from components.ingest.record import Record
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record("a.png", "/data/a.png", "roof"),
+        Record("a.png", "/data/a.png", labels=("field", "roof")),
+        Record("a.png", "/data/a.png", labels=()),
+        Record("a.png", "/data/a.png", number=0.0),
+        Record("a.png", "/data/a.png", number=2.5, slices={"region": "north", "year": 2020}),
+        Record("a.png", "/data/a.png", "roof", None, "train", "town", {"region": "north"}),
+    ],
+)
+def test_a_record_is_the_same_on_the_other_side(record: Record) -> None:
+    (line,) = listing_lines([record], 1)
+    assert records_of(line) == [record]
