@@ -41,12 +41,10 @@ def follow_and_tell(
 ) -> None:
     """Follows a run, prints its end, and leaves with its exit code."""
     from pipelines.kubeflow.follow import follow
-    from pipelines.kubeflow.lineage import run_metrics
 
     quiet = (lambda step, state: None) if as_json else print_step
     state = follow(server, run_id, quiet, timeout_s=timeout_s)
-    address = server.connection.metadata
-    metrics = run_metrics(address, run_id) if address else None
+    metrics = _metrics(server.connection.metadata, run_id)
     if as_json:
         click.echo(json.dumps({**state.to_dict(), "metrics": metrics}, indent=1))
     else:
@@ -54,3 +52,17 @@ def follow_and_tell(
         for name, value in (metrics or {}).items():
             click.echo(f"  {name:<24} {value:.4g}")
     click.get_current_context().exit(exit_code_of(state))
+
+
+def _metrics(address: str, run_id: str) -> dict[str, float] | None:
+    """Those of the metadata store, if it is known; how the run ended is told in any case."""
+    from pipelines.kubeflow.lineage import run_metrics
+    from pipelines.kubeflow.refusal import KubeflowError
+
+    if not address:
+        return None
+    try:
+        return run_metrics(address, run_id)
+    except KubeflowError as error:
+        click.echo(f"skymill: {error}", err=True)
+        return None

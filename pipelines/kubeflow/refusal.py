@@ -11,6 +11,9 @@ _EXCERPT = 600
 #: Answers that another attempt may change; a proxy on the way gives most of them.
 _TRANSIENT_STATUS = {408, 429, 502, 503, 504}
 
+#: What makes an internal error one of the request all the same: asking again gives it again.
+_LASTING = ("invalidinput", "invalid input", "failed to compile job", "failed to parse")
+
 #: Words of the server, and what to do about them.
 _NEXT = (
     (
@@ -48,6 +51,10 @@ class KubeflowError(SkymillError):
         self.transient = transient
 
 
+class Unauthenticated(KubeflowError):
+    """The server does not know who asks."""
+
+
 class Conflict(KubeflowError):
     """The server has one of that name already."""
 
@@ -70,13 +77,22 @@ def in_words(what: str, endpoint: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise explained(what, endpoint, error.status or 0, error.body) from error
+        if error.status:
+            raise explained(what, endpoint, error.status, error.body) from error
+        raise unreachable(what, endpoint, str(error.reason)) from error
     except urllib3.exceptions.HTTPError as error:
-        raise KubeflowError(
-            f"cannot {what}: {endpoint} cannot be reached ({_cause(error)}). Is the address "
-            "right, and the port-forward or the proxy to the cluster running?",
-            transient=not isinstance(error, urllib3.exceptions.LocationValueError),
-        ) from error
+        raise unreachable(what, endpoint, _cause(error)) from error
+
+
+def unreachable(what: str, endpoint: str, cause: str) -> KubeflowError:
+    """The error of a server that gives no answer."""
+    told = f"cannot {what}: {endpoint} cannot be reached ({cause})"
+    if "certificate" in cause.lower():
+        return KubeflowError(f"{told}. A certificate of your own is trusted with --ca-file")
+    return KubeflowError(
+        f"{told}. Is the address right, and the port-forward or the proxy to the cluster running?",
+        transient=True,
+    )
 
 
 def explained(what: str, endpoint: str, status: int, body: Any) -> KubeflowError:
@@ -84,7 +100,7 @@ def explained(what: str, endpoint: str, status: int, body: Any) -> KubeflowError
     said = _message(body)
     told = f"cannot {what}: {endpoint} answered {status}: {said}"
     if status == 401:
-        return KubeflowError(
+        return Unauthenticated(
             f"{told}. It does not know who asks: give a token, a session or the client's id "
             "(docs/submit.md), or a fresh one"
         )
@@ -97,7 +113,8 @@ def explained(what: str, endpoint: str, status: int, body: Any) -> KubeflowError
     if status == 409:
         return Conflict(told)
     known = next((hint for words, hint in _NEXT if words in said.lower()), "")
-    return KubeflowError(f"{told}. {known}".rstrip(". ") + ".", transient=_is_transient(status))
+    transient = status in _TRANSIENT_STATUS or (status == 500 and not _is_lasting(said))
+    return KubeflowError(f"{told}. {known}".rstrip(". ") + ".", transient=transient)
 
 
 def web_page(what: str, endpoint: str) -> KubeflowError:
@@ -109,8 +126,9 @@ def web_page(what: str, endpoint: str) -> KubeflowError:
     )
 
 
-def _is_transient(status: int) -> bool:
-    return status in _TRANSIENT_STATUS
+def _is_lasting(said: str) -> bool:
+    """A package that it cannot read is to the server an internal error, as a lost database is."""
+    return any(words in said.lower() for words in _LASTING)
 
 
 def _message(body: Any) -> str:

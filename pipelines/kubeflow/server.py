@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from components.raster.errors import ConfigError
-from pipelines.kubeflow.connection import Connection, api_client
-from pipelines.kubeflow.refusal import Conflict, in_words, web_page
+from pipelines.kubeflow.connection import Connection, IdentityAwareProxy, api_client
+from pipelines.kubeflow.refusal import Conflict, Unauthenticated, in_words, web_page
 from pipelines.kubeflow.run_state import RunState, run_state_of
 from pipelines.kubeflow.schedules import Schedule, Scheduled, Schedules
 from pipelines.kubeflow.submission import SERVICE_ACCOUNT, Submission, Value
@@ -155,10 +155,22 @@ class KubeflowServer:
 
     def call(self, what: str, method: Callable[..., Any], *args: Any, **given: Any) -> Any:
         """Calls the API; `what` names it in messages."""
+        api: Any = method.__self__.api_client  # type: ignore[attr-defined]
+        try:
+            return self._once(what, api, method, *args, **given)
+        except Unauthenticated:
+            if not isinstance(self.connection.credentials, IdentityAwareProxy):
+                raise
+            # Its tokens last an hour, and a run may take longer to follow.
+            api.configuration.api_key = _configuration(api_client(self.connection)).api_key
+            return self._once(what, api, method, *args, **given)
+
+    def _once(
+        self, what: str, api: Any, method: Callable[..., Any], *args: Any, **given: Any
+    ) -> Any:
         with in_words(what, self.connection.endpoint):
             answer = method(*args, **given, _request_timeout=_TIMEOUT_S)
-            response = method.__self__.api_client.last_response  # type: ignore[attr-defined]
-        if "json" not in (response.getheader("content-type") or ""):
+        if "json" not in (api.last_response.getheader("content-type") or ""):
             raise web_page(what, self.connection.endpoint)
         return answer
 
@@ -229,6 +241,10 @@ def predicate(key: str, value: str, operation: str) -> str:
     """A filter as the API takes it."""
     one = {"operation": operation, "key": key, "stringValue": value}
     return json.dumps({"predicates": [one]})
+
+
+def _configuration(client: Any) -> Any:
+    return client.runs.run_service_get_run.__self__.api_client.configuration
 
 
 def _marked(key: str) -> str:

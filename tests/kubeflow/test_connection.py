@@ -84,7 +84,11 @@ def test_googles_proxy(api: Api, away_from_home: Path, monkeypatch: pytest.Monke
         {"SKYMILL_KFP_ENDPOINT": api.url, "SKYMILL_KFP_IAP_CLIENT_ID": "proxy"}
     )
     assert connection.credentials == IdentityAwareProxy("proxy")
-    assert submit(connection) in api.store.runs
+    server = KubeflowServer(connection)
+    assert server.submit(submission()) in api.store.runs
+    api.id_tokens["refresh@proxy"] = "next"  # an hour later
+    api.guard = iap({"next"})
+    assert server.submit(submission()) in api.store.runs
     with pytest.raises(KubeflowError, match="answered 401: a web page.*does not know who asks"):
         submit(Connection(api.url))
 

@@ -16,7 +16,7 @@ from pipelines.kubeflow import connect
 from pipelines.kubeflow.connection import Connection
 from pipelines.kubeflow.follow import follow
 from pipelines.kubeflow.lineage import run_metrics
-from pipelines.kubeflow.refusal import KubeflowError, NotFound
+from pipelines.kubeflow.refusal import KubeflowError, NotFound, explained
 from pipelines.kubeflow.run_state import FailedStep, RunState
 from pipelines.kubeflow.server import KubeflowServer
 from tests.kubeflow.api_server.metadata import metadata_server
@@ -217,6 +217,11 @@ def test_the_command_submits_and_follows(api: Api, package_path: str) -> None:
         assert f"failed: {next(iter(steps))}" in done.output
         assert f"-l pipeline/runid={run_id}" in done.output
 
+    done = skymill(api, "follow", run_id, "--metadata", "127.0.0.1:9")
+    assert done.exit_code == 1
+    assert "cannot read metrics" in done.stderr
+    assert "failed: trainer" in done.stdout
+
 
 @pytest.mark.parametrize(
     ("words", "message"),
@@ -264,6 +269,25 @@ def test_who_has_several_users_asks_for_a_namespace(package_path: str) -> None:
         assert done.exit_code == 0, done.output
         [experiment] = api.store.experiments.values()
         assert experiment["namespace"] == "anna"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "transient"),
+    [
+        (500, "InternalServerError: Failed to create a workflow: timeout", True),
+        (500, "InternalServerError: Failed: InvalidInputError: unknown template format", False),
+        (500, "Failed to compile job: error processing component", False),
+        (503, "Service unavailable", True),
+        (400, "Invalid input error: x", False),
+        (403, "PermissionDenied: User 'anna' is not authorized", False),
+    ],
+)
+def test_what_may_pass_is_told_from_what_will_not(
+    status: int, message: str, transient: bool
+) -> None:
+    error = explained("start a run", "http://k", status, json.dumps({"message": message}))
+    assert error.transient is transient
+    assert message in str(error)
 
 
 def test_a_server_that_is_not_there_is_told() -> None:
