@@ -1,6 +1,7 @@
 """What became of a run, in words."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
@@ -11,7 +12,7 @@ _OWN_NODES = ("root", "executor")
 
 @dataclass(frozen=True)
 class FailedStep:
-    """A step that ended a run, and what the server says of it (it may say nothing)."""
+    """A step that ended a run, and what it said last, if that can be had."""
 
     step: str
     reason: str = ""
@@ -47,6 +48,13 @@ class RunState:
     def succeeded(self) -> bool:
         """Whether all of it went well."""
         return self.state == SUCCEEDED
+
+    def with_reasons(self, reason_of: Callable[[str], str]) -> "RunState":
+        """The same, with a reason for each failed step that has none."""
+        known = (
+            one if one.reason else replace(one, reason=reason_of(one.step)) for one in self.failed
+        )
+        return replace(self, failed=tuple(known))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

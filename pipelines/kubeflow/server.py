@@ -13,6 +13,7 @@ from pipelines.kubeflow.connection import Connection, IdentityAwareProxy, api_cl
 from pipelines.kubeflow.refusal import Conflict, Unauthenticated, in_words, web_page
 from pipelines.kubeflow.run_state import RunState, run_state_of
 from pipelines.kubeflow.schedules import Schedule, Scheduled, Schedules
+from pipelines.kubeflow.step_log import reason_of
 from pipelines.kubeflow.submission import SERVICE_ACCOUNT, Submission, Value
 
 #: Seconds to connect, and to answer.
@@ -86,9 +87,15 @@ class KubeflowServer:
         return next((str(run.run_id) for run in exact), None)
 
     def run_state(self, run_id: str) -> RunState:
-        """What has become of a run."""
-        run = self.call("look at a run", self._client.runs.run_service_get_run, run_id=run_id)
-        return run_state_of(run)
+        """What has become of a run; of one that failed also what its failed steps said last."""
+        get = self._client.runs.run_service_get_run
+        run = self.call("look at a run", get, run_id=run_id)
+        state = run_state_of(run)
+        if not state.failed or not state.ended:
+            return state
+        tasks = run.run_details.task_details
+        api: Any = get.__self__.api_client
+        return state.with_reasons(lambda step: reason_of(api, run_id, step, tasks))
 
     def schedule(self, package: Submission, schedule: Schedule, **given: Any) -> Scheduled:
         """Makes a recurring run what is asked for; see `Schedules.put`."""

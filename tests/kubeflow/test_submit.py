@@ -19,6 +19,7 @@ from pipelines.kubeflow.lineage import run_metrics
 from pipelines.kubeflow.refusal import KubeflowError, NotFound, explained
 from pipelines.kubeflow.run_state import FailedStep, RunState
 from pipelines.kubeflow.server import KubeflowServer
+from pipelines.kubeflow.step_log import last_reason
 from tests.kubeflow.api_server.metadata import metadata_server
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
@@ -101,7 +102,7 @@ def test_followed_to_its_end(server: KubeflowServer, api: Api) -> None:
     script = [
         ("RUNNING", {"first": "RUNNING"}),
         ("RUNNING", {"first": "SUCCEEDED", "second": "RUNNING"}),
-        ("FAILED", {"first": "SUCCEEDED", "second": "FAILED", "executor": "FAILED"}),
+        ("FAILED", {"first": "SUCCEEDED", "second": "FAILED"}),
     ]
 
     def changed(step: str, state: str) -> None:
@@ -123,6 +124,32 @@ def test_followed_to_its_end(server: KubeflowServer, api: Api) -> None:
     ]
     assert (state.state, state.failed) == ("FAILED", (FailedStep("second"),))
     assert state.finished
+
+
+LOG = """INFO:root:reading
+Traceback (most recent call last):
+ValueError: an inner one
+GateFailed: gate 'evaluation' blocked the run: 1 of 3 failed
+F0101 main.go:49] failed to execute component: exit status 1
+"""
+
+
+def test_a_failed_step_says_why(server: KubeflowServer, api: Api, package_path: str) -> None:
+    run_id = server.submit(submission())
+    steps = {"first": "SUCCEEDED", "second": "FAILED"}
+    api.store.set_state(run_id, "FAILED", steps, {"first": "fine", "second": LOG})
+    [failed] = server.run_state(run_id).failed
+    why = "GateFailed: gate 'evaluation' blocked the run: 1 of 3 failed"
+    assert failed == FailedStep("second", why)
+    assert f"failed: second: {why}" in skymill(api, "follow", run_id).output
+    api.store.logs.clear()
+    assert server.run_state(run_id).failed == (FailedStep("second"),)
+
+
+def test_without_an_exception_the_last_line_is_the_reason() -> None:
+    assert last_reason("one\ntwo  \n\n") == "two"
+    assert last_reason("tensorflow.errors.OpError: x\n  at\n") == "tensorflow.errors.OpError: x"
+    assert last_reason("") == ""
 
 
 def test_following_outlasts_a_server_that_is_away_for_a_while(

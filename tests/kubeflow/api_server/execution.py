@@ -48,4 +48,6 @@ class Execution:
         steps = {
             name: {CACHED: SUCCEEDED}.get(task.state, task.state) for name, task in done.items()
         }
-        self._store.set_state(run_id, FAILED if FAILED in steps.values() else SUCCEEDED, steps)
+        state = FAILED if FAILED in steps.values() else SUCCEEDED
+        logs = {name: task.log for name, task in done.items() if task.log}
+        self._store.set_state(run_id, state, steps, logs)

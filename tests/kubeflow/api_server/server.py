@@ -25,6 +25,7 @@ _LISTS = {
     "experiments": ("experiments", "V2beta1ListExperimentsResponse"),
     "pipelines": ("pipelines", "V2beta1ListPipelinesResponse"),
 }
+_LOG = re.compile("/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
 _MODELS = {
     "runs": "V2beta1Run",
     "recurringruns": "V2beta1RecurringRun",
@@ -152,6 +153,11 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
                 if api.guard and (stopped := api.guard(self.headers)):
                     raise stopped
                 query = dict(parse_qsl(url.query))
+                if log := _LOG.fullmatch(url.path):
+                    gone = json.dumps({"error_message": "pod not found", "error_details": ""})
+                    text = api.store.logs.get((log[1], log[2]), gone)
+                    self._send(200, "text/plain", text.encode())
+                    return
                 path = url.path.removeprefix("/apis/v2beta1/")
                 if path == "pipelines/upload_version":
                     self._json(200, _upload(api.store, query, self.headers, body))

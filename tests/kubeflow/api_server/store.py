@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import yaml
@@ -45,6 +45,7 @@ class Store:
         self.experiments: dict[str, Json] = {}
         self.runs: dict[str, Json] = {}
         self.recurring: dict[str, Json] = {}
+        self.logs: dict[tuple[str, str], str] = {}
         self._last: dict[str, float] = {}
         self._order = itertools.count()
         self._lock = threading.RLock()
@@ -180,26 +181,36 @@ class Store:
             if run.get("recurring_run_id") == recurring_run_id and run["state"] not in ENDED
         ]
 
-    def set_state(self, run_id: str, state: str, steps: dict[str, str] | None = None) -> None:
-        """What the agent of the cluster reports of a run."""
+    def set_state(
+        self,
+        run_id: str,
+        state: str,
+        steps: dict[str, str] | None = None,
+        logs: dict[str, str] | None = None,
+    ) -> None:
+        """What the agent of the cluster reports of a run; `logs` are those of steps' pods."""
         run = self.runs[run_id]
         run["state"] = state
         if steps is not None:
-            nodes = {"root": state, "root-driver": "SUCCEEDED"} | steps
-            run["run_details"] = {
-                "task_details": [
-                    models.response(
-                        "V2beta1PipelineTaskDetail",
-                        run_id=run_id,
-                        task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, run_id + name)),
-                        display_name=name,
-                        state=now,
-                    )
-                    for name, now in nodes.items()
-                ]
-            }
+            run["run_details"] = {"task_details": self._details(run_id, state, steps, logs or {})}
         if state in ENDED:
             run["finished_at"] = self._now()
+
+    def _details(
+        self, run_id: str, state: str, steps: dict[str, str], logs: dict[str, str]
+    ) -> list[Json]:
+        """The nodes of the workflow: drivers, steps, and below each step its executor."""
+        found = [_node(run_id, "root", state), _node(run_id, "root-driver", "SUCCEEDED")]
+        for number, (name, now) in enumerate(steps.items(), 1):
+            executor = f"tiny-x7k2p-{number:04}"
+            found += [
+                _node(run_id, f"{name}-driver", "SUCCEEDED"),
+                _node(run_id, name, now, [f"tiny-x7k2p-{number + 500:04}", executor]),
+                _node(run_id, "executor", now),
+            ]
+            if name in logs:
+                self.logs[run_id, f"tiny-x7k2p-system-container-impl-{number:04}"] = logs[name]
+        return found
 
     def tick(self) -> list[Json]:
         """One round of the controller of schedules at the clock's time; the runs that it made."""
@@ -277,6 +288,18 @@ class Store:
     def _now(self, order: int = 0) -> str:
         moment = datetime.datetime.fromtimestamp(self.clock(), datetime.UTC)
         return moment.replace(microsecond=order % 1_000_000).isoformat()
+
+
+def _node(run_id: str, name: str, state: str, children: Sequence[str] = ()) -> Json:
+    return models.response(
+        "V2beta1PipelineTaskDetail",
+        run_id=run_id,
+        task_id=str(uuid.uuid4()),
+        display_name=name,
+        state=state,
+        child_tasks=[models.response("PipelineTaskDetailChildTask", pod_name=it) for it in children]
+        or None,
+    )
 
 
 def _seconds(text: str) -> float:

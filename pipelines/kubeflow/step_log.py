@@ -1,0 +1,81 @@
+"""Why a step failed, from the log of its pod.
+
+The API tells a step's state and the nodes below it, but neither their pods' names nor a reason. A
+pod is named by the workflow, the template and the node's number, and the template by the backend:
+those of 2.5 to 2.17 are tried. A log that is gone, with its pod, is no reason.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_TEMPLATES = (
+    "system-container-impl",
+    "retry-system-container-impl",
+    "{step}-system-container-impl",
+)
+_EXECUTOR = "executor"
+#: An exception's own line, as Python and our entry point print it.
+_REASON = re.compile(r"^(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Failed|Exit|Interrupt)\b.*")
+_MOST_PODS = 12
+_LONGEST = 300
+_TIMEOUT_S = (5, 15)
+
+
+def reason_of(api_client: Any, run_id: str, step: str, tasks: list[Any]) -> str:
+    """What a failed step said last; empty where its log cannot be had.
+
+    Args:
+        api_client: of the server that ran it.
+        run_id: the run.
+        step: the step's name.
+        tasks: the run's task details, as the API tells them.
+    """
+    for pod in list(_pods(step, tasks))[:_MOST_PODS]:
+        if reason := last_reason(_log(api_client, run_id, pod)):
+            return reason
+    return ""
+
+
+def last_reason(log: str) -> str:
+    """The last exception in a log, or else its last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    found = [line for line in lines if _REASON.match(line)] or lines
+    return found[-1][:_LONGEST] if found else ""
+
+
+def _pods(step: str, tasks: list[Any]) -> Iterator[str]:
+    """Names that the pods of a step may have, the likeliest first."""
+    failed = [task for task in tasks if task.state == "FAILED"]
+    own = [task for task in failed if task.display_name == step]
+    tries = [task for task in failed if task.display_name == _EXECUTOR]
+    for task in [*own, *tries]:
+        for child in reversed(task.child_tasks or []):
+            workflow, _, number = (child.pod_name or "").rpartition("-")
+            if workflow:
+                names = (template.format(step=step) for template in _TEMPLATES)
+                yield from (f"{workflow}-{name}-{number}" for name in names)
+
+
+def _log(api_client: Any, run_id: str, pod: str) -> str:
+    """The log of a pod; the server answers 200 and an error's JSON where there is none."""
+    import urllib3
+    from kfp_server_api import ApiException
+
+    try:
+        answer = api_client.call_api(
+            "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log",
+            "GET",
+            path_params={"run_id": run_id, "node_id": pod},
+            header_params={"Accept": "text/plain"},
+            auth_settings=["Bearer"],
+            _preload_content=False,
+            _return_http_data_only=True,
+            _request_timeout=_TIMEOUT_S,
+        )
+        text = answer.data.decode("utf-8", "replace")
+    except (ApiException, urllib3.exceptions.HTTPError):
+        return ""
+    kind = answer.headers.get("content-type", "")
+    is_log = "html" not in kind and "error_message" not in text[:40] and text[:1] != "<"
+    return text if is_log else ""
