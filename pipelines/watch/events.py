@@ -95,7 +95,14 @@ def _of_cloud_event(headers: Mapping[str, str], body: bytes) -> Iterator[str]:
     try:
         event = from_http(dict(headers), body)
         source, data = str(event["source"]), event.get_data()
-    except (GenericException, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        GenericException,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise BadEvent(
             "neither a CloudEvent, nor a push of Pub/Sub, nor a notification of S3"
         ) from error

@@ -104,7 +104,7 @@ class State(Frozen):
 
 def to_text(state: State) -> str:
     """The document that stores keep."""
-    return state.model_dump_json(exclude_defaults=True)
+    return state.model_dump_json()
 
 
 def from_text(text: str | None, place: str) -> State:

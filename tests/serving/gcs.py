@@ -60,6 +60,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         parts, query = self._asked()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with self.held.lock:
+            self._post(parts, query, body)
+
+    def _post(self, parts: list[str], query: dict[str, str], body: bytes) -> None:
         if "rewriteTo" in parts:
             source, target = self._key(parts), unquote(parts[-1])
             self.held.put(target, self.held.objects[source or ""])
@@ -78,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
             metadata, data = body.split(b"--" + boundary)[1:3]
             named = metadata.partition(b"\r\n\r\n")[2]
             name = query.get("name") or json.loads(named)["name"]
+            if query.get("ifGenerationMatch", self._generation(name)) != self._generation(name):
+                self._answer({"error": {"code": 412, "message": "conditionNotMet"}}, status=412)
+                return
             self.held.put(name, data.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n"))
             self._answer(self._metadata(name))
 
@@ -115,7 +122,12 @@ class _Handler(BaseHTTPRequestHandler):
         size = str(len(self.held.objects[key]))
         times = {"timeCreated": at, "updated": at}
         known = {"kind": "storage#object", "name": key, "bucket": self.bucket_name}
-        return {**known, "size": size, "generation": "1", "metageneration": "1", **times}
+        versions = {"generation": self._generation(key), "metageneration": "1"}
+        return {**known, "size": size, **versions, **times}
+
+    def _generation(self, key: str) -> str:
+        """How often it was written; 0 where there is none."""
+        return str(self.held.writes.count(key) if key in self.held.objects else 0)
 
     def _media(self, key: str | None) -> None:
         data = self.held.objects.get(unquote(key or ""))
@@ -123,7 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._missing()
             return
         first = int((self.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
-        self._answer(data[first:], status=206 if first else 200)
+        generation = {"X-Goog-Generation": self._generation(unquote(key or ""))}
+        self._answer(data[first:], 206 if first else 200, **generation)
 
     def _missing(self) -> None:
         self._answer({"error": {"code": 404, "message": "Not Found"}}, status=404)

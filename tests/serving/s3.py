@@ -19,6 +19,7 @@ class Bucket:
         self.objects: dict[str, bytes] = {}
         self.changed: dict[str, datetime] = {}
         self.writes: list[str] = []
+        self.lock = threading.Lock()
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.forbidden = False
 
@@ -73,6 +74,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         key, query = self._asked()
         data = self._body()
+        with self.held.lock:
+            self._put(key, query, data)
+
+    def _put(self, key: str, query: dict[str, str], data: bytes) -> None:
         if "uploadId" in query:
             self.held.uploads[query["uploadId"]][int(query["partNumber"])] = data
             self._answer(b"", ETag=f'"{md5(data).hexdigest()}"')
@@ -83,9 +88,22 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self.held.put(key, found)
             self._answer(b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>')
+        elif refused := self._precondition(key):
+            self._error(*refused)
         else:
             self.held.put(key, data)
             self._answer(b"", ETag=f'"{md5(data).hexdigest()}"')
+
+    def _precondition(self, key: str) -> tuple[int, str] | None:
+        found = self.held.objects.get(key)
+        if self.headers.get("If-None-Match") == "*" and found is not None:
+            return 412, "PreconditionFailed"
+        wanted = self.headers.get("If-Match")
+        if wanted and found is None:
+            return 404, "NoSuchKey"
+        if wanted and wanted != f'"{md5(found or b"").hexdigest()}"':
+            return 412, "PreconditionFailed"
+        return None
 
     def do_POST(self) -> None:
         key, query = self._asked()

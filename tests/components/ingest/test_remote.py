@@ -37,6 +37,10 @@ class FolderStore(LocalFileSystem):
     def has_dirs(self):
         return False
 
+    def metadata(self, path):
+        found = super().metadata(self._path(path))
+        return FileMetadata(path, found.size_in_bytes, found.last_updated_in_seconds)
+
     def open(self, path, *args, **options):
         return super().open(self._path(path), *args, **options)
 

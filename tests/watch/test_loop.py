@@ -1,0 +1,128 @@
+"""When a watch looks: in time, when woken, and later after failures."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.watch import machine
+from pipelines.watch.loop import PAUSE_S, Bell, Loop
+from pipelines.watch.machine import Rules
+from pipelines.watch.metrics import Gauges
+from pipelines.watch.report import Both, Lines, Report, json_line, text_line
+from pipelines.watch.source import Look
+from pipelines.watch.state import Active, Lease, State
+from pipelines.watch.watcher import Watcher
+from tests.watch.world import Clock, Data, MemoryStore, Runs
+
+POLL_S, RUN_POLL_S = 300.0, 30.0
+
+
+@dataclass
+class Night(Bell):
+    """A bell in a world without time: each wait passes at once, until there were enough.
+
+    Attributes:
+        rings: the numbers of the waits that end at once because of an event.
+    """
+
+    clock: Clock = field(default_factory=Clock)
+    most: int = 10
+    rings: tuple[int, ...] = ()
+    waits: list[float] = field(default_factory=list)
+    stopping: bool = False
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        woken = len(self.waits) in self.rings
+        self.clock.now += 0 if woken else seconds
+        self.stopping = len(self.waits) >= self.most
+        return woken
+
+
+@dataclass
+class Counted(Data):
+    looks: int = 0
+
+    def look(self) -> Look:
+        self.looks += 1
+        return super().look()
+
+
+def run(night: Night, data: Data, runs: Runs, report: Report | None = None) -> Watcher:
+    rules = Rules(settle_s=120, lease_s=300)
+    watcher = Watcher("land", data, MemoryStore(), runs, rules, clock=night.clock)
+    watcher.draw, watcher.report = (lambda: 1.0), report or Report()
+    Loop(watcher, POLL_S, RUN_POLL_S, night, monotonic=night.clock).run()
+    return watcher
+
+
+def test_it_waits_for_the_settling_then_asks_about_the_run_and_looks_in_time() -> None:
+    night, data, runs = Night(most=24), Counted(), Runs()
+    run(night, data, runs)
+    assert runs.keys == ["land-a"]
+    assert night.waits[0] == 120
+    assert set(night.waits[1:]) == {RUN_POLL_S}
+    # At 0, at 120 (before the read, after it, before the start: once each), 420 and 720.
+    assert night.clock.now - 1_000_000 == 120 + 23 * 30
+    assert data.looks == 5
+
+
+def test_with_nothing_to_do_it_waits_for_the_next_look() -> None:
+    night, data, runs = Night(most=6), Counted(), Runs(tells=False)
+    runs.start = lambda key: [runs.keys.append(key), runs.finish(), "run-0"][-1]  # type: ignore[method-assign,func-returns-value]
+    run(night, data, runs)
+    assert night.waits == [120, 30, 270, 300, 300, 300]
+
+
+def test_an_event_wakes_a_look_and_many_wake_few() -> None:
+    night, data = Night(most=6, rings=(1, 2, 3)), Counted()
+    run(night, data, Runs())
+    assert data.looks >= 4
+    assert min(night.waits) >= PAUSE_S
+
+
+def test_failures_are_told_and_tried_again_later_and_later() -> None:
+    night, data, told = Night(most=12), Data(broken=True), Told()
+    run(night, data, Runs(), told)
+    assert night.waits == [5, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300, 300]
+    assert told.events == ["failed"] * 12
+
+
+@dataclass
+class Told(Report):
+    events: list[str] = field(default_factory=list)
+
+    def say(self, event: str, **facts: Any) -> None:
+        self.events.append(event)
+
+
+def test_when_something_is_due() -> None:
+    rules, active = Rules(120, 300), Active(fingerprint="f", turn=1, since=0)
+    assert machine.seconds_to_act(State(), 0, 30) is None
+    started = active.model_copy(update={"run_id": "r"})
+    assert machine.seconds_to_act(State(active=started), 0, 30) == 30
+    failed = active.model_copy(update={"not_before": 70})
+    assert machine.seconds_to_act(State(active=failed), 10, 30) == 60
+    assert machine.seconds_to_act(State(active=failed), 100, 30) == 0
+    leased = active.model_copy(update={"lease": Lease(ticket="t", until=50)})
+    assert machine.seconds_to_act(State(active=leased), 10, 30) == 40
+    seen = machine.observed(State(), "t", 100)
+    assert machine.seconds_to_settle(State(), 0, rules) is None
+    assert machine.seconds_to_settle(seen, 130, rules) == 90
+    assert machine.seconds_to_settle(seen, 220, rules) is None
+
+
+def test_lines_for_people_and_for_machines(capsys) -> None:
+    moment = 1_772_323_200.0
+    assert text_line(moment, "started", {"run": "r"}) == "2026-03-01 00:00:00  started       run=r"
+    tree = json.loads(json_line(moment, "failed", {"error": "away"}))
+    assert tree == {
+        "time": "2026-03-01T00:00:00.000+00:00",
+        "level": "error",
+        "event": "failed",
+        "error": "away",
+    }
+    gauges = Gauges()
+    Both(Lines(json_line, lambda: moment), gauges).say("settled", new=True)
+    assert json.loads(capsys.readouterr().err)["new"] is True
+    assert b"skymill_watch_fingerprints_total 1.0" in gauges.text()

@@ -1,0 +1,200 @@
+"""Every store keeps one document, and nobody overwrites what they have not read."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from kubernetes import client
+
+from pipelines.watch.configmap_store import ConfigMapStore
+from pipelines.watch.gcs_store import GcsStore
+from pipelines.watch.s3_store import S3Store
+from pipelines.watch.sigv4 import Keys, signed_headers
+from pipelines.watch.sqlite_store import SqliteStore
+from pipelines.watch.state import Active, State, WatchError, from_text, to_text
+from pipelines.watch.store import StateStore, load, update
+from tests.serving.gcs import gcs_server
+from tests.serving.s3 import Bucket, s3_server
+from tests.watch.kubernetes_api import TOKEN, Cluster, kubernetes_api
+
+AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+@dataclass
+class Place:
+    """Opens the same store as often as one likes, as several watchers would."""
+
+    open: Callable[[], StateStore]
+    cluster: Cluster | None = None
+    bucket: Bucket | None = None
+
+
+def cluster_store(url: str, token: str = TOKEN) -> ConfigMapStore:
+    settings = client.Configuration(host=url)
+    settings.api_key["authorization"] = f"Bearer {token}"
+    settings.retries = False
+    api = client.CoreV1Api(client.ApiClient(settings))
+    return ConfigMapStore(api, "kubeflow", "skymill-watch")
+
+
+def google(url: str) -> GcsStore:
+    anyone = storage.Client(
+        project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url}
+    )
+    return GcsStore("gs://bucket/watch/land.json", anyone)
+
+
+@pytest.fixture(params=["sqlite", "configmap", "gcs", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            yield Place(lambda: SqliteStore(str(tmp_path / "new" / "watch.sqlite"), "land"))
+        elif request.param == "configmap":
+            cluster = stack.enter_context(kubernetes_api())
+            kept = {"metadata": {"labels": {"app": "skymill"}}, "data": {"note": "by hand"}}
+            cluster.put("kubeflow", "skymill-watch", kept)
+            yield Place(lambda: cluster_store(cluster.url), cluster)
+        elif request.param == "gcs":
+            url, bucket = stack.enter_context(gcs_server("bucket"))
+            yield Place(lambda: google(url), bucket=bucket)
+        else:
+            url, bucket = stack.enter_context(s3_server("bucket"))
+            environment = {**AWS, "AWS_ENDPOINT_URL": url}
+            yield Place(lambda: S3Store("s3://bucket/watch/ä 1.json", environment), bucket=bucket)
+
+
+def test_the_second_to_write_over_one_version_is_told(place: Place) -> None:
+    one, other = place.open(), place.open()
+    first = one.read()
+    assert first.text is None
+    assert other.read() == first
+    assert one.write('{"a": 1}', first.version)
+    assert not other.write('{"a": 2}', first.version)
+    second = other.read()
+    assert second.text == '{"a": 1}'
+    assert other.write('{"a": 3}', second.version)
+    assert not one.write('{"a": 4}', second.version)
+    assert one.read().text == '{"a": 3}'
+
+
+def test_no_change_is_lost_to_another(place: Place) -> None:
+    update(place.open(), lambda _: State(active=Active(fingerprint="f", turn=1, since=0)))
+
+    def count(old: State) -> State:
+        assert old.active is not None
+        more = old.active.model_copy(update={"attempts": old.active.attempts + 1})
+        return old.model_copy(update={"active": more})
+
+    def work() -> None:
+        store = place.open()
+        for _ in range(5):
+            update(store, count)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = load(place.open()).active
+    assert found is not None
+    assert found.attempts == 15
+
+
+def test_what_does_not_change_is_not_written(place: Place) -> None:
+    store = place.open()
+    update(store, lambda _: State(active=Active(fingerprint="f", turn=1, since=0)))
+    before = store.read()
+    update(store, lambda old: old)
+    assert store.read() == before
+
+
+def test_a_store_that_cannot_be_reached_says_where(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    away = "http://127.0.0.1:9"
+    for store, words in (
+        (SqliteStore(str(tmp_path / "file" / "watch.sqlite"), "land"), "watch.sqlite"),
+        (cluster_store(away), "ConfigMap kubeflow/skymill-watch"),
+        (S3Store("s3://bucket/x", {**AWS, "AWS_ENDPOINT_URL": away}), "s3://bucket/x"),
+    ):
+        with pytest.raises(WatchError, match=words):
+            store.write("{}", "0")
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "watch.sqlite").write_text("no database at all, but long enough to be read as one")
+    with pytest.raises(WatchError, match="cannot be read or written"):
+        SqliteStore(str(tmp_path / "watch.sqlite"), "land").read()
+
+
+def test_one_file_holds_several_pipelines_and_survives_a_crash(tmp_path: Path) -> None:
+    path = str(tmp_path / "watch.sqlite")
+    assert SqliteStore(path, "land").write("1", "0")
+    assert SqliteStore(path, "sea").write("2", "0")
+    assert SqliteStore(path, "land").read().text == "1"
+    with sqlite3.connect(path) as rows:
+        assert rows.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_the_rest_of_a_configmap_stays() -> None:
+    with kubernetes_api() as cluster:
+        kept = {"metadata": {"labels": {"app": "skymill"}}, "data": {"note": "by hand"}}
+        cluster.put("kubeflow", "skymill-watch", kept)
+        store = cluster_store(cluster.url)
+        assert store.write("{}", store.read().version)
+        found = cluster.maps["kubeflow", "skymill-watch"]
+        assert found["data"] == {"note": "by hand", "state": "{}"}
+        assert found["metadata"]["labels"] == {"app": "skymill"}
+        assert {verb for verb, _ in cluster.asked} == {"get", "update"}
+        assert {name for _, name in cluster.asked} == {"skymill-watch"}
+
+
+def test_what_a_cluster_refuses_is_said_in_words() -> None:
+    with kubernetes_api() as cluster:
+        with pytest.raises(WatchError, match=r"404.*kubectl apply -k k8s/trigger/base"):
+            cluster_store(cluster.url).read()
+        cluster.put("kubeflow", "skymill-watch", {})
+        with pytest.raises(WatchError, match="401"):
+            cluster_store(cluster.url, "wrong").read()
+        cluster.allowed.discard("update")
+        store = cluster_store(cluster.url)
+        with pytest.raises(WatchError, match=r"403.*needs get and update"):
+            store.write("{}", store.read().version)
+
+
+def test_s3_without_keys_or_rights() -> None:
+    with pytest.raises(WatchError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        S3Store("s3://bucket/x", {})
+    with s3_server("bucket") as (url, bucket):
+        bucket.forbidden = True
+        with pytest.raises(WatchError, match="answered 403"):
+            S3Store("s3://bucket/x", {**AWS, "AWS_ENDPOINT_URL": url}).read()
+
+
+def test_amazons_own_example_of_a_signature() -> None:
+    """GET Object of the documentation of signature version 4."""
+    keys = Keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")
+    moment = datetime(2013, 5, 24, tzinfo=UTC)
+    host = "examplebucket.s3.amazonaws.com"
+    found = signed_headers("GET", host, "/test.txt", {"Range": "bytes=0-9"}, b"", keys, moment)
+    assert found["authorization"].endswith(
+        "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,"
+        "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
+    )
+
+
+def test_a_state_comes_back_as_it_was_and_nothing_else_passes_for_one() -> None:
+    state = State(active=Active(fingerprint="f", turn=2, since=1.5, error="why"))
+    assert from_text(to_text(state), "here") == state
+    assert from_text(None, "here") == State()
+    for text in ("[]", '{"seen": 1}', "half a docu"):
+        with pytest.raises(WatchError, match="here: holds no state"):
+            from_text(text, "here")
+    with pytest.raises(WatchError, match="another release"):
+        from_text('{"format": 2}', "here")
