@@ -70,15 +70,24 @@ def count_labels(files: Sequence[str], classes: int) -> tuple[int, ...]:
     return tuple(int(count) for count in counts)
 
 
-def count_several(files: Sequence[str], feature: str, classes: int) -> int:
+def count_several(
+    files: Sequence[str], feature: str, classes: int, at_most: int | None = None
+) -> int:
     """How many examples there are, each with any number of class indices in a feature.
 
     Raises:
-        DataError: the files are empty, unreadable, or hold an index outside 0 to classes - 1.
+        DataError: the files are empty, unreadable, hold an index outside 0 to classes - 1, or more
+            than `at_most` in one example.
     """
     examples = 0
     for batch in _parsed(files, {feature: tf.io.RaggedFeature(tf.int64)}):
         examples += int(batch[feature].nrows())
+        most = int(tf.reduce_max(batch[feature].row_lengths()))
+        if at_most is not None and most > at_most:
+            raise DataError(
+                f"An example at {files[0]} and its neighbours has {most} objects, and "
+                f"train.task.max_objects is {at_most}: raise it, or cut smaller tiles."
+            )
         indices = batch[feature].values.numpy()
         if indices.size and (indices.min() < 0 or indices.max() >= classes):
             raise DataError(

@@ -62,7 +62,7 @@ def train(
     strategy = make_strategy(config.strategy)
     train_files = list_files(splits.train)
     scale = band_scale(train_files, image.bands) if image.bands else None
-    objective = make_objective(splits.task, config.task, splits.classes, train_files)
+    objective = make_objective(splits.task, config.task, splits.classes, image, train_files)
     with strategy.scope():
         network = build_network(config.model, image, objective, scale)
         trained = network.head if network.body_is_fixed else network.trained()

@@ -4,15 +4,18 @@ from collections.abc import Sequence
 
 from components.raster.errors import ConfigError
 from components.raster.example import NUMBER
+from components.raster.image import ImageSpec
 from components.raster.task import Task
 from trainer.examples import spread_of
 from trainer.tasks.config import (
+    DetectionOptions,
     MultiLabelOptions,
     RegressionOptions,
     SingleLabelOptions,
     TaskOptions,
     default_options,
 )
+from trainer.tasks.detection import Detection
 from trainer.tasks.multi_label import MultiLabel
 from trainer.tasks.objective import Objective
 from trainer.tasks.regression import Regression
@@ -20,7 +23,11 @@ from trainer.tasks.single_label import SingleLabel
 
 
 def make_objective(
-    task: Task, options: TaskOptions | None, classes: tuple[str, ...], train_files: Sequence[str]
+    task: Task,
+    options: TaskOptions | None,
+    classes: tuple[str, ...],
+    image: ImageSpec,
+    train_files: Sequence[str],
 ) -> Objective:
     """What is learnt of the examples of a task.
 
@@ -28,6 +35,7 @@ def make_objective(
         task: of the examples.
         options: of the same task; None takes its defaults.
         classes: names, in the order of their indices; empty for regression.
+        image: what the model sees.
         train_files: of the train split, for what must be known of the targets beforehand.
 
     Raises:
@@ -49,3 +57,5 @@ def make_objective(
             return MultiLabel(classes, chosen.threshold)
         case RegressionOptions():
             return Regression(spread_of(train_files, NUMBER), chosen.loss)
+        case DetectionOptions():
+            return Detection(classes, chosen, image)

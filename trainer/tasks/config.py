@@ -1,5 +1,6 @@
 """What may be chosen of each task; which task it is, the source's labels say."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -34,14 +35,48 @@ class RegressionOptions(Frozen):
     )
 
 
+class DetectionOptions(Frozen):
+    """Objects in an image, by a RetinaNet-like detector."""
+
+    name: Literal["detection"] = "detection"
+    max_objects: int = Field(
+        default=100, ge=1, le=1000, description="The most that an image has, in truth and answer."
+    )
+    finest_stride_px: Literal[2, 4, 8, 16, 32] = Field(
+        default=8, description="Distance of the places where the smallest objects are looked for."
+    )
+    levels: int = Field(
+        default=4,
+        ge=1,
+        le=6,
+        description="Each looks for objects twice as large as the one before.",
+    )
+    smallest_px: float | None = Field(
+        default=None,
+        gt=0,
+        description="Side of the smallest boxes that are tried; default: twice the finest stride.",
+    )
+    filters: int = Field(default=128, ge=8, description="Channels of the pyramid and the heads.")
+    depth: int = Field(default=2, ge=0, le=8, description="Convolutions of each head.")
+    min_score: float = Field(default=0.05, ge=0, lt=1, description="What scores less is no object.")
+    max_overlap: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Of two boxes of a class that share more, the better one stays.",
+    )
+
+
 TaskOptions = Annotated[
-    SingleLabelOptions | MultiLabelOptions | RegressionOptions, Field(discriminator="name")
+    SingleLabelOptions | MultiLabelOptions | RegressionOptions | DetectionOptions,
+    Field(discriminator="name"),
 ]
 
-_DEFAULTS: dict[Task, type[SingleLabelOptions | MultiLabelOptions | RegressionOptions]] = {
+_DEFAULTS: dict[Task, Callable[[], TaskOptions]] = {
     "single_label": SingleLabelOptions,
     "multi_label": MultiLabelOptions,
     "regression": RegressionOptions,
+    "detection": DetectionOptions,
 }
 
 
