@@ -2,6 +2,7 @@
 
 PYTHON ?=
 DATA ?=
+DOCKER ?=
 PYTEST_ARGS ?=
 BENCH ?= ingest pipeline raster_memory raster_reading serving statistics
 
@@ -16,7 +17,7 @@ PACKAGES := components pipelines serving trainer scripts
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow bench audit flink prism lock clean
+.PHONY: help setup demo test check lint slow containers bench audit flink prism lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -26,7 +27,7 @@ demo: $(READY) ## from images to predictions of a served model; DATA=folder take
 	@$(BIN)/python -m pipelines.cli demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY) ## the tests that take minutes
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not containers" $(PYTEST_ARGS)
 
 check: lint test ## lint, types and tests: all that a change must pass
 
@@ -37,6 +38,11 @@ lint: $(READY) ## ruff and strict typing
 
 slow: $(READY) ## the tests that take longer
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+containers: $(READY) ## build the images and run the package in them; root on Debian, or DOCKER=address
+	@SKYMILL_DOCKER_HOST="$(DOCKER)" sh scripts/containers.sh
+	@SKYMILL_DOCKER_HOST="$(DOCKER)" $(BIN)/python -m pytest -m containers --durations=0 \
+		tests/containers $(PYTEST_ARGS)
 
 bench: $(READY) ## the figures in benchmarks/; BENCH=serving runs one of them
 	@set -e; for name in $(BENCH); do \

@@ -1,0 +1,135 @@
+"""A Docker engine from the distribution's packages, for as long as the tests need it."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import docker
+from docker.models.containers import Container
+from docker.models.images import Image
+
+#: An engine that is there already, for instance unix:///var/run/docker.sock.
+HOST_VARIABLE = "SKYMILL_DOCKER_HOST"
+#: What every container of the tests is denied; a cluster should deny it as well.
+CONFINED: Mapping[str, Any] = {
+    "network_mode": "none",
+    "read_only": True,
+    "tmpfs": {"/tmp": "mode=1777"},
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+}
+PROGRAMS = ("dockerd", "containerd", "runc", "mmdebstrap")
+
+
+def missing() -> str | None:
+    """Why no engine can be started here, or None."""
+    if os.geteuid() != 0:
+        return f"starting a Docker engine needs root; name one that is there in {HOST_VARIABLE}"
+    absent = [name for name in PROGRAMS if shutil.which(name) is None]
+    return f"needs {', '.join(absent)}: make containers installs them on Debian" if absent else None
+
+
+class Engine(NamedTuple):
+    """An engine's client, and the address for other clients."""
+
+    client: docker.DockerClient
+    address: str
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Engine]:
+    """An engine that is there."""
+    client = docker.DockerClient(base_url=address, timeout=600)
+    try:
+        yield Engine(client, address)
+    finally:
+        client.close()
+
+
+@contextmanager
+def started() -> Iterator[Engine]:
+    """An engine on a socket in a folder of its own, with neither bridges nor firewall rules.
+
+    It is ended by its own id, and all that it made goes with it.
+    """
+    # Not below pytest's folders: a socket's path has at most 108 characters.
+    home = Path(tempfile.mkdtemp(prefix="skymill-docker-"))
+    options = ["--storage-driver", "overlay2", "--iptables=false", "--bridge=none"]
+    options += ["--ip-forward=false", "-H", f"unix://{home}/socket", "-p", f"{home}/pid"]
+    options += ["--data-root", f"{home}/data", "--exec-root", f"{home}/exec"]
+    with (home / "log").open("w") as log:
+        engine = subprocess.Popen(
+            ["dockerd", *options], stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        with connected(f"unix://{home}/socket") as made:
+            _wait_for(made.client, engine, home / "log")
+            yield made
+    finally:
+        engine.terminate()
+        engine.wait(60)
+        _unmount(home)
+        shutil.rmtree(home)
+
+
+def _wait_for(client: docker.DockerClient, engine: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        assert engine.poll() is None, log.read_text()[-3000:]
+        try:
+            client.ping()
+            return
+        except (docker.errors.DockerException, OSError):
+            time.sleep(0.2)
+    raise AssertionError(f"the engine does not answer: {log.read_text()[-3000:]}")
+
+
+def _unmount(home: Path) -> None:
+    """What an engine that was killed may have left mounted; deepest first."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for path in sorted((one for one in mounted if one.startswith(f"{home}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", path], check=False)
+
+
+def build(
+    client: docker.DockerClient, folder: Path, dockerfile: str, tag: str, target: str | None = None
+) -> Image:
+    """Builds an image from a Dockerfile as it stands, on the machine's own network."""
+    told = []
+    for line in client.api.build(
+        path=str(folder),
+        dockerfile=dockerfile,
+        tag=tag,
+        target=target,
+        network_mode="host",
+        rm=True,
+        forcerm=True,
+        decode=True,
+    ):
+        told.append(line.get("stream") or line.get("error") or "")
+        assert "error" not in line, "".join(told[-60:])
+    return client.images.get(tag)
+
+
+@contextmanager
+def container(engine: Engine, image: str, **options: Any) -> Iterator[Container]:
+    """A container, confined, that is removed in the end whatever it does."""
+    made = engine.client.containers.run(image, detach=True, **{**CONFINED, **options})
+    try:
+        yield made
+    finally:
+        made.remove(force=True)
+
+
+def output(engine: Engine, image: str, command: Sequence[str] | None = None, **options: Any) -> str:
+    """What a command in a container prints; its failure is the test's."""
+    with container(engine, image, command=command, **options) as made:
+        code = made.wait(timeout=300)["StatusCode"]
+        told: str = made.logs().decode(errors="replace")
+    assert code == 0, told[-5000:]
+    return told

@@ -1,0 +1,149 @@
+"""What is in the images, and what runs in them without network, root or a file system to write."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from docker.models.images import Image
+from docker.types import Mount
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from tests.containers.engine import Engine, container, output
+from tests.kubeflow.test_exchange import INGEST, handed_over
+from tests.kubeflow.test_run import COLOURS, make_images
+
+pytestmark = pytest.mark.containers
+
+#: The user of the images; and one of a cluster's choosing, who has no name.
+USER, SOMEBODY = 65532, 40123
+BUILD_TOOLS = "cc gcc g++ c++ cpp clang tcc ld as ar make cmake go rustc git curl wget pip pip3 uv"
+COUNTS = """
+import os, pathlib, sys
+import tensorflow_data_validation, tensorflow_model_analysis as tfma, tfx
+import components, pipelines, serving, trainer
+from ml_metadata import proto
+assert hasattr(tfma, "run_model_analysis")
+assert os.getuid() == 40123
+try:
+    pathlib.Path(sys.prefix, "written").touch()
+except OSError as error:
+    print("read-only:", error.strerror)
+pathlib.Path.home().joinpath("written").touch()
+import tensorflow as tf
+print("sum", int(tf.reduce_sum(tf.range(5))), "of", tf.__version__)
+"""
+JOB = ["python", "-m", "pipelines.kubeflow.entrypoint"]
+#: Beam's own job server within the step, and the pool beside it.
+POOL = (
+    "--runner=PortableRunner",
+    "--job_endpoint=embed",
+    "--environment_type=EXTERNAL",
+    "--environment_config=localhost:50000",
+)
+
+
+@pytest.fixture(params=["pipeline", "beam", "serving"])
+def image(request: pytest.FixtureRequest) -> Image:
+    found: Image = request.getfixturevalue(f"{request.param}_image")
+    return found
+
+
+def test_an_image_says_what_it_is_and_starts_without_root(image: Image) -> None:
+    config = image.attrs["Config"]
+    assert config["User"].split(":")[0] not in ("", "0", "root")
+    assert not config["Entrypoint"]
+    assert config["Cmd"]
+    labels = config["Labels"]
+    name, version = image.tags[0].split(":")
+    assert labels["org.opencontainers.image.title"] == name
+    assert labels["org.opencontainers.image.version"] == version
+    assert labels["org.opencontainers.image.base.name"]
+
+
+def test_the_pipeline_image_has_everything_and_no_build_tools(
+    engine: Engine, pipeline_image: Image
+) -> None:
+    name = pipeline_image.tags[0]
+    search = f"for name in {BUILD_TOOLS}; do command -v $name; done; id -u; ls /build /opt"
+    told = output(engine, name, ["sh", "-c", f"({search}) 2>&1; true"]).split("\n")
+    assert told[0] == str(USER), told
+    assert (
+        {"skymill", "venv"} <= set(told) <= {str(USER), "skymill", "venv", "/opt:", *told[1:2], ""}
+    )
+    told = output(engine, name, ["python", "-W", "ignore", "-c", COUNTS], user=str(SOMEBODY))
+    assert "read-only: Read-only file system" in told
+    assert "sum 10 of 2." in told
+
+
+def test_the_default_command_is_the_command_line(engine: Engine, pipeline_image: Image) -> None:
+    told = output(engine, pipeline_image.tags[0], user=str(SOMEBODY))
+    assert "compile" in told
+    assert "Usage: skymill" in told
+
+
+def test_the_serving_image_carries_the_configuration(
+    engine: Engine, serving_image: Image, repository: Path
+) -> None:
+    told = output(engine, serving_image.tags[0], ["cat", "/config/models.config"])
+    config = text_format.Parse(told, model_server_config_pb2.ModelServerConfig())
+    [model] = config.model_config_list.config
+    assert model.base_path == f"/models/{model.name}"
+    files = sorted((repository / "docker" / "serving").glob("*.config"))
+    paths = [f"/config/{path.name}" for path in files]
+    assert output(engine, serving_image.tags[0], ["cat", *paths]) == "".join(
+        path.read_text() for path in files
+    )
+
+
+def test_a_step_writes_the_same_bytes_with_workers_in_a_pool(
+    engine: Engine, pipeline_image: Image, beam_image: Image, tmp_path: Path
+) -> None:
+    make_images(tmp_path / "images")
+    tmp_path.chmod(0o755)
+    written = {}
+    for name in ("alone", "pool"):
+        folder = tmp_path / name
+        folder.mkdir()
+        folder.chmod(0o777)
+    shared = {"mounts": [Mount(str(tmp_path), str(tmp_path), type="bind")]}
+    alone = step(tmp_path, "alone")
+    output(engine, pipeline_image.tags[0], alone, **shared)
+    with container(engine, beam_image.tags[0], **shared) as pool:
+        wait_for(pool, "Started worker pool")
+        beside = f"container:{pool.id}"
+        job = [*step(tmp_path, "pool"), "--", *POOL]
+        output(engine, pipeline_image.tags[0], job, **shared, network_mode=beside)
+        log = pool.logs().decode()
+    assert log.count("Starting worker with command") >= 1
+    for name in ("alone", "pool"):
+        root = tmp_path / name
+        written[name] = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*.*")}
+        told = json.loads(written[name].pop("output.json"))
+        summary = told["artifacts"]["examples"]["artifacts"][0]["metadata"]
+        assert summary
+    assert written["pool"] == written["alone"]
+    assert json.loads(written["pool"]["examples/classes.json"]) == sorted(COLOURS)
+
+
+def step(folder: Path, name: str) -> list[str]:
+    """The command of ingest, which reads `images` and writes into the folder `name`."""
+    config = {"source": {"kind": "folders", "uri": str(folder / "images")}}
+    given = handed_over({"config": json.dumps(config), "fingerprint": "f"}, {}, ())
+    given["outputs"]["artifacts"] = {
+        output: {"artifacts": [{"name": output, "uri": str(folder / name / output)}]}
+        for output in INGEST.outputs
+    }
+    given["outputs"]["outputFile"] = str(folder / name / "output.json")
+    return [*JOB, "--signature", INGEST.to_json(), "--executor-input", json.dumps(given)]
+
+
+def wait_for(pool, words: str) -> None:
+    for _ in range(600):
+        if words in pool.logs().decode():
+            return
+        pool.reload()
+        assert pool.status != "exited", pool.logs().decode()
+        time.sleep(0.2)
+    raise AssertionError(pool.logs().decode())
