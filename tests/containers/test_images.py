@@ -1,10 +1,12 @@
 """What is in the images, and what runs in them without network, root or a file system to write."""
 
 import json
+import os
 import time
 from pathlib import Path
 
 import pytest
+from docker.models.containers import Container
 from docker.models.images import Image
 from docker.types import Mount
 from google.protobuf import text_format
@@ -102,21 +104,20 @@ def test_a_step_writes_the_same_bytes_with_workers_in_a_pool(
 ) -> None:
     make_images(tmp_path / "images")
     tmp_path.chmod(0o755)
-    written = {}
     for name in ("alone", "pool"):
-        folder = tmp_path / name
-        folder.mkdir()
-        folder.chmod(0o777)
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, USER, USER)
     shared = {"mounts": [Mount(str(tmp_path), str(tmp_path), type="bind")]}
-    alone = step(tmp_path, "alone")
-    output(engine, pipeline_image.tags[0], alone, **shared)
-    with container(engine, beam_image.tags[0], **shared) as pool:
-        wait_for(pool, "Started worker pool")
+    output(engine, pipeline_image.tags[0], step(tmp_path, "alone"), **shared)
+    # Beam's job server tells workers its host's name, which means nothing without a network.
+    with container(engine, beam_image.tags[0], hostname="localhost", **shared) as pool:
+        wait_for(pool, 50000)
         beside = f"container:{pool.id}"
         job = [*step(tmp_path, "pool"), "--", *POOL]
         output(engine, pipeline_image.tags[0], job, **shared, network_mode=beside)
         log = pool.logs().decode()
     assert log.count("Starting worker with command") >= 1
+    written = {}
     for name in ("alone", "pool"):
         root = tmp_path / name
         written[name] = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*.*")}
@@ -139,11 +140,13 @@ def step(folder: Path, name: str) -> list[str]:
     return [*JOB, "--signature", INGEST.to_json(), "--executor-input", json.dumps(given)]
 
 
-def wait_for(pool, words: str) -> None:
-    for _ in range(600):
-        if words in pool.logs().decode():
+def wait_for(pool: Container, port: int) -> None:
+    """Until a container listens."""
+    ask = f"import socket; socket.create_connection(('localhost', {port})).close()"
+    for _ in range(100):
+        if pool.exec_run(["python", "-c", ask]).exit_code == 0:
             return
         pool.reload()
-        assert pool.status != "exited", pool.logs().decode()
-        time.sleep(0.2)
-    raise AssertionError(pool.logs().decode())
+        assert pool.status == "running", pool.logs().decode()
+        time.sleep(0.5)
+    raise AssertionError(f"nothing listens on {port}: {pool.logs().decode()}")
