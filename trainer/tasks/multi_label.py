@@ -35,7 +35,7 @@ class MultiLabel:
 
     @property
     def parsing(self) -> Mapping[str, Parsing]:
-        return {LABELS: tf.io.RaggedFeature(tf.int64)}
+        return {LABELS: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)}
 
     def count(self, files: Sequence[str]) -> int:
         return count_several(files, LABELS, len(self.classes))
