@@ -136,7 +136,6 @@ class MultiLabel(Family[Tally]):
     columns = {
         "macro F1": "macro_f1",
         "mean AP": "mean_average_precision",
-        "log loss": "log_loss",
     }
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:

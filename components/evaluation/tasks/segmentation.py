@@ -182,7 +182,7 @@ class Segmentation(Family[Tally]):
     class_metrics = ("iou", "precision", "recall", "f1")
     title = "mean IoU"
     headline = "mean_iou"
-    columns = {"pixel accuracy": "pixel_accuracy", "macro F1": "macro_f1"}
+    columns = {"accuracy": "pixel_accuracy", "macro F1": "macro_f1"}
     answer_noun = "confidence"
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
