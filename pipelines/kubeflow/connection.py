@@ -40,7 +40,7 @@ class TokenFile:
 
 
 @dataclass(frozen=True)
-class Session:
+class DexSession:
     """The cookie of a session with Dex, as `name=value`."""
 
     cookie: str = field(repr=False)
@@ -55,7 +55,7 @@ class IdentityAwareProxy:
     other_client_secret: str | None = field(default=None, repr=False)
 
 
-Credentials = NoCredentials | Bearer | TokenFile | Session | IdentityAwareProxy
+Credentials = NoCredentials | Bearer | TokenFile | DexSession | IdentityAwareProxy
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _login(credentials: Credentials) -> dict[str, Any]:
             "credentials": ServiceAccountTokenVolumeCredentials(credentials.path),
             "cookies": "",
         }
-    if isinstance(credentials, Session):
+    if isinstance(credentials, DexSession):
         return {"cookies": credentials.cookie}
     if isinstance(credentials, IdentityAwareProxy):
         return {
@@ -209,9 +209,9 @@ def _credentials(
     if way == "token_file":
         return TokenFile(values["token_file"])
     if way == "cookie":
-        return Session(values["cookie"])
+        return DexSession(values["cookie"])
     if way == "cookie_file":
-        return Session(_read(values["cookie_file"], "session"))
+        return DexSession(_read(values["cookie_file"], "session"))
     if way == "iap":
         return IdentityAwareProxy(
             values["iap"],

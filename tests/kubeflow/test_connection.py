@@ -12,9 +12,9 @@ from pipelines.kubeflow import connection as module
 from pipelines.kubeflow.connection import (
     Bearer,
     Connection,
+    DexSession,
     IdentityAwareProxy,
     NoCredentials,
-    Session,
     TokenFile,
     connection_from,
 )
@@ -65,9 +65,9 @@ def test_the_clusters_token_is_read_again_when_it_is_renewed(
 
 def test_a_session_with_dex(api: Api) -> None:
     api.guard = dex({"s3ss10n"})
-    good = Connection(api.url, credentials=Session("authservice_session=s3ss10n"))
+    good = Connection(api.url, credentials=DexSession("authservice_session=s3ss10n"))
     assert submit(good) in api.store.runs
-    stale = Connection(api.url, credentials=Session("authservice_session=old"))
+    stale = Connection(api.url, credentials=DexSession("authservice_session=old"))
     with pytest.raises(KubeflowError, match="web page .* the session or the token is missing or"):
         submit(stale)
     assert len(api.store.runs) == 1
@@ -117,7 +117,7 @@ def test_a_cookie_that_the_client_has_stored_goes_nowhere_unasked(
         ({}, {}, NoCredentials()),
         ({"TOKEN": "t"}, {}, Bearer("t")),
         ({"TOKEN_FILE": "a"}, {}, TokenFile("a")),
-        ({"COOKIE": "a=b"}, {}, Session("a=b")),
+        ({"COOKIE": "a=b"}, {}, DexSession("a=b")),
         ({"TOKEN": "t"}, {"token_file": "b"}, TokenFile("b")),
         (
             {"IAP_CLIENT_ID": "c", "IAP_OTHER_CLIENT_ID": "d", "IAP_OTHER_CLIENT_SECRET": "e"},
@@ -157,7 +157,7 @@ def test_a_token_may_go_over_http_where_nobody_listens_or_on_demand() -> None:
 def test_secrets_are_not_shown() -> None:
     for credentials in (
         Bearer("s3cret"),
-        Session("a=s3cret"),
+        DexSession("a=s3cret"),
         IdentityAwareProxy("c", "d", "s3cret"),
     ):
         assert "s3cret" not in repr(Connection("https://k", credentials=credentials))
