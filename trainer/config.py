@@ -3,13 +3,15 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
 from trainer.models.config import Backbone as Backbone
 from trainer.models.config import Model
 from trainer.models.config import SmallCnn as SmallCnn
 from trainer.tasks.config import TaskOptions
+
+ScheduleName = Literal["cosine", "linear", "exponential", "constant"]
 
 
 class StrategyName(StrEnum):
@@ -18,6 +20,8 @@ class StrategyName(StrEnum):
     AUTO = "auto"
     ONE_DEVICE = "one_device"
     MIRRORED = "mirrored"
+    MULTI_WORKER = "multi_worker"
+    TPU = "tpu"
 
 
 class EarlyStopping(Frozen):
@@ -30,6 +34,54 @@ class EarlyStopping(Frozen):
         description="val_loss, or val_ and the name of one of the task's metrics, such as "
         "val_accuracy.",
     )
+
+
+class Stage(Frozen):
+    """One part of a training: what learns of the network, for how long, and how fast."""
+
+    train: Literal["head", "top", "all"] = Field(
+        description="head: the body stays as it is. top: also its last blocks. all: everything; "
+        "batch normalisation of pretrained weights stays as it was made in any case."
+    )
+    epochs: int = Field(ge=1)
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="None: 0.001 for the head, 0.0003 for top and all; 0.002 from scratch.",
+    )
+    blocks: int | None = Field(
+        default=None, ge=1, description="top: how many blocks, counted from the output."
+    )
+    share: float | None = Field(
+        default=None, gt=0, le=1, description="top: which share of the blocks instead."
+    )
+    layer_decay: float | None = Field(
+        default=None, gt=0, le=1, description="None: that of the training."
+    )
+    warmup_epochs: float | None = Field(
+        default=None, ge=0, description="None: that of the training."
+    )
+
+    @model_validator(mode="after")
+    def _top_says_how_much(self) -> "Stage":
+        given = (self.blocks is not None) + (self.share is not None)
+        if self.train == "top" and given != 1:
+            raise ValueError("a stage of train: top needs either blocks or share")
+        if self.train != "top" and given:
+            raise ValueError(f"blocks and share are for train: top, not for {self.train}")
+        return self
+
+
+class CheckpointPolicy(Frozen):
+    """When the state of a training is saved, beside the end of every epoch."""
+
+    every_seconds: float | None = Field(
+        default=60.0,
+        gt=0,
+        description="At least as long apart, and never so often that saving takes more than a "
+        "twentieth of the time; None: not by time.",
+    )
+    every_steps: int | None = Field(default=None, ge=1)
 
 
 class TrainConfig(Frozen):
@@ -53,10 +105,61 @@ class TrainConfig(Frozen):
         description="None: 0.002 for what starts from scratch, 0.001 for the head of a frozen "
         "backbone, 0.0003 for fine-tuning all of one.",
     )
-    schedule: Literal["cosine", "constant"] = Field(
-        default="cosine", description="cosine: falls from learning_rate to 0 over all epochs."
+    schedule: ScheduleName = Field(
+        default="cosine",
+        description="How the rate falls from learning_rate over the epochs of a stage.",
     )
-    weight_decay: float = Field(default=0.01, ge=0, description="adamw only.")
+    final_rate: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="The rate at a stage's end as a share of its learning_rate.",
+    )
+    warmup_epochs: float = Field(
+        default=0.0, ge=0, description="Over which the rate rises at the begin of a stage."
+    )
+    layer_decay: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Factor of the learning rate from each block of the body to the one before; "
+        "the head has the full rate, the body's last block this share of it.",
+    )
+    stages: tuple[Stage, ...] = Field(
+        default=(),
+        description="Fine-tuning in stages, in place of epochs, learning_rate and model.trainable. "
+        "Each begins with the best weights so far, and a fresh optimizer and schedule.",
+    )
+    weight_decay: float = Field(
+        default=0.01, ge=0, description="adamw only; of kernels, not of biases and norms."
+    )
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="Longest gradient, over all variables together."
+    )
+    ema: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Momentum of a moving average of the weights, such as 0.99; the average is "
+        "what is evaluated and exported.",
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of the truth that is spread over all classes."
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"] = Field(
+        default="float32",
+        description="What layers compute in; weights stay float32, and the model is served in it. "
+        "auto: float16 on GPUs and bfloat16 on TPUs and CPUs that have units for it.",
+    )
+    xla: Literal["auto", "on", "off"] = Field(
+        default="off", description="Compile the step with XLA; auto: on a single GPU."
+    )
+    steps_per_execution: int | None = Field(
+        default=None,
+        ge=1,
+        description="Steps that run without returning to Python. None: 1; on a TPU up to 32.",
+    )
+    checkpoints: CheckpointPolicy = Field(default_factory=CheckpointPolicy)
     early_stopping: EarlyStopping | None = Field(default_factory=EarlyStopping)
     seed: int = Field(default=0, ge=0, lt=2**31)
     deterministic_ops: bool = Field(default=False, description="Same result to the bit; slower.")
@@ -77,3 +180,33 @@ class TrainConfig(Frozen):
         if isinstance(self.model, SmallCnn) or self.model.weights is None:
             return 2e-3
         return 1e-3 if self.model.trainable == "frozen" else 3e-4
+
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages, or the one that epochs, learning_rate and model.trainable make."""
+        frozen = isinstance(self.model, Backbone) and self.model.trainable == "frozen"
+        whole = Stage(
+            train="head" if frozen else "all",
+            epochs=self.epochs,
+            learning_rate=self.peak_learning_rate,
+        )
+        return self.stages or (whole,)
+
+    def peak_of(self, stage: Stage) -> float:
+        """The highest learning rate of a stage."""
+        if stage.learning_rate is not None:
+            return stage.learning_rate
+        if not self.pretrained:
+            return 2e-3
+        return 1e-3 if stage.train == "head" else 3e-4
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the body comes with weights."""
+        return isinstance(self.model, Backbone) and self.model.weights is not None
+
+    @model_validator(mode="after")
+    def _exponential_needs_an_end(self) -> "TrainConfig":
+        if self.schedule == "exponential" and self.final_rate == 0:
+            raise ValueError("schedule: exponential never reaches 0; give final_rate, such as 0.01")
+        return self

@@ -16,7 +16,8 @@ import tensorflow as tf
 from components.raster.example import ENCODED
 from components.raster.image import ImageSpec
 from serving.inputs import model_input
-from trainer.examples import records
+from trainer.examples import keys_of, read_keys, records
+from trainer.share import WHOLE, Share
 from trainer.tasks.objective import Objective
 
 _READ_BATCH = 256
@@ -33,14 +34,24 @@ class Source(Protocol):
     def examples(self) -> int:
         """How many there are."""
 
-    def epochs(self, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
-        """Endless batches of `batch_size`; every epoch reshuffled, its remainder dropped."""
+    def epochs(
+        self, batch_size: int, seed: int, first_epoch: int = 0, skip: int = 0, share: Share = WHOLE
+    ) -> tf.data.Dataset:
+        """Endless batches of `batch_size`; every epoch reshuffled, its remainder dropped.
 
-    def once(self, batch_size: int, multiple_of: int = 1) -> tf.data.Dataset:
+        Args:
+            skip: so many batches are left out, at no cost of decoding them.
+            share: which part of each batch to give.
+        """
+
+    def once(self, batch_size: int, multiple_of: int = 1, share: Share = WHOLE) -> tf.data.Dataset:
         """One pass in order, the last batch as small as it comes.
 
         Examples beyond the last multiple of `multiple_of` are left out.
         """
+
+    def keys(self, batch_size: int, seed: int, step: int) -> tuple[str, ...]:
+        """Which examples are in the batch that `epochs` gives after so many others."""
 
 
 class InMemory:
@@ -48,10 +59,12 @@ class InMemory:
 
     Args:
         *columns: inputs, targets and perhaps sample weights, each a nest of arrays of N rows.
+        files: where the rows were read, in order, with their keys.
     """
 
-    def __init__(self, *columns: Any) -> None:
+    def __init__(self, *columns: Any, files: tuple[str, ...] = ()) -> None:
         self._columns: Batch = tf.nest.map_structure(_on_host, columns)
+        self.files = files
 
     @property
     def columns(self) -> Batch:
@@ -62,9 +75,24 @@ class InMemory:
     def examples(self) -> int:
         return len(tf.nest.flatten(self._columns)[0])
 
-    def epochs(self, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+    def epochs(
+        self, batch_size: int, seed: int, first_epoch: int = 0, skip: int = 0, share: Share = WHOLE
+    ) -> tf.data.Dataset:
+        rows = self._rows(batch_size, seed, first_epoch).skip(skip)
+        return self._gathered(share.of(rows)).prefetch(tf.data.AUTOTUNE)
+
+    def once(self, batch_size: int, multiple_of: int = 1, share: Share = WHOLE) -> tf.data.Dataset:
+        rows = tf.data.Dataset.range(_whole(self.examples, multiple_of)).batch(batch_size)
+        return self._gathered(share.of(rows)).prefetch(1)
+
+    def keys(self, batch_size: int, seed: int, step: int) -> tuple[str, ...]:
+        rows = next(iter(self._rows(batch_size, seed, 0).skip(step))).numpy()
+        known = read_keys(self.files) if self.files else [f"example {n}" for n in rows]
+        return tuple(known[row] for row in rows) if self.files else tuple(known)
+
+    def _rows(self, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
+        """Endless batches of row numbers."""
         steps = self.examples // batch_size
-        columns = self._columns
 
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             rows = tf.range(self.examples, dtype=tf.int64)
@@ -74,15 +102,16 @@ class InMemory:
                 tf.reshape(order[: steps * batch_size], shape)
             )
 
-        def gather(rows: tf.Tensor) -> Batch:
-            gathered: Batch = tf.nest.map_structure(lambda each: tf.gather(each, rows), columns)
+        return _endless(one_epoch, first_epoch)
+
+    def _gathered(self, rows: tf.data.Dataset) -> tf.data.Dataset:
+        columns = self._columns
+
+        def gather(some: tf.Tensor) -> Batch:
+            gathered: Batch = tf.nest.map_structure(lambda each: tf.gather(each, some), columns)
             return gathered
 
-        return _endless(one_epoch, first_epoch).map(gather).prefetch(tf.data.AUTOTUNE)
-
-    def once(self, batch_size: int, multiple_of: int = 1) -> tf.data.Dataset:
-        slices = tf.data.Dataset.from_tensor_slices(self._columns)
-        return slices.take(_whole(self.examples, multiple_of)).batch(batch_size).prefetch(1)
+        return rows.map(gather)
 
 
 @dataclass(frozen=True)
@@ -95,7 +124,22 @@ class Streamed:
     objective: Objective
     shuffle_buffer: int
 
-    def epochs(self, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+    def epochs(
+        self, batch_size: int, seed: int, first_epoch: int = 0, skip: int = 0, share: Share = WHOLE
+    ) -> tf.data.Dataset:
+        return self._decoded(share.of(self._batches(batch_size, seed, first_epoch).skip(skip)))
+
+    def once(self, batch_size: int, multiple_of: int = 1, share: Share = WHOLE) -> tf.data.Dataset:
+        every = records(tf.data.Dataset.from_tensor_slices(list(self.files)))
+        batches = every.take(_whole(self.examples, multiple_of)).batch(batch_size)
+        return self._decoded(share.of(batches))
+
+    def keys(self, batch_size: int, seed: int, step: int) -> tuple[str, ...]:
+        return keys_of(next(iter(self._batches(batch_size, seed, 0).skip(step))))
+
+    def _batches(self, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
+        """Endless batches of serialized examples."""
+
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             files = tf.random.experimental.stateless_shuffle(self.files, (seed, epoch))
             return (
@@ -104,11 +148,7 @@ class Streamed:
                 .batch(batch_size, drop_remainder=True)
             )
 
-        return self._decoded(_endless(one_epoch, first_epoch))
-
-    def once(self, batch_size: int, multiple_of: int = 1) -> tf.data.Dataset:
-        every = records(tf.data.Dataset.from_tensor_slices(list(self.files)))
-        return self._decoded(every.take(_whole(self.examples, multiple_of)).batch(batch_size))
+        return _endless(one_epoch, first_epoch)
 
     def _decoded(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
         return serialized.map(
@@ -139,7 +179,7 @@ def open_source(
         for column, part in zip(tf.nest.flatten(columns), tf.nest.flatten(batch), strict=True):
             column[rows] = part
         at = rows.stop
-    return InMemory(*columns)
+    return InMemory(*columns, files=files)
 
 
 def decode_batch(serialized: tf.Tensor, image: ImageSpec, objective: Objective) -> Batch:

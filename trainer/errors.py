@@ -5,3 +5,7 @@ from components.raster.errors import SkymillError
 
 class TrainingError(SkymillError):
     """Training stopped without a model that can be used."""
+
+
+class OutOfMemory(TrainingError):
+    """The memory does not hold a training step; another batch size may do."""

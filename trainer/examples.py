@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.raster.errors import DataError
-from components.raster.example import LABEL
+from components.raster.example import KEY, LABEL
 
 CLASSES_FILE = "classes.json"
 _READ_BATCH = 256
@@ -138,6 +138,19 @@ def scalars(
     """
     for batch in _parsed(files, spec):
         yield {name: tensor.numpy() for name, tensor in batch.items()}
+
+
+def read_keys(files: Sequence[str]) -> list[str]:
+    """The keys of all examples, in the order of the files."""
+    spec = {KEY: tf.io.FixedLenFeature([], tf.string, "")}
+    return [key.decode() for batch in scalars(files, spec) for key in batch[KEY]]
+
+
+def keys_of(serialized: tf.Tensor) -> tuple[str, ...]:
+    """The keys of serialized examples [N]."""
+    spec = {KEY: tf.io.FixedLenFeature([], tf.string, "")}
+    keys = tf.io.parse_example(serialized, spec)[KEY].numpy()
+    return tuple(key.decode() for key in keys)
 
 
 def _parsed(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

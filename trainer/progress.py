@@ -1,10 +1,10 @@
 """What is known of a training after each epoch: the curve, the best epoch, and when to stop."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from trainer.config import EarlyStopping
+from trainer.config import EarlyStopping, Stage
 
 #: Metrics of which less is better end so.
 _FALLING = ("loss", "mae", "rmse")
@@ -16,6 +16,7 @@ class Epoch:
 
     Attributes:
         metrics: the task's, by name; those of the eval split begin with `val_`.
+        stage: of the training, counted from 1.
     """
 
     epoch: int
@@ -24,6 +25,7 @@ class Epoch:
     metrics: Mapping[str, float]
     learning_rate: float
     duration_s: float
+    stage: int = 1
 
     def value(self, name: str) -> float:
         """A loss or a metric by its name."""
@@ -65,11 +67,32 @@ class Progress:
         """The progress with one more epoch."""
         return Progress(self.monitor, (*self.epochs, row))
 
-    def exhausted(self, stopping: EarlyStopping | None) -> bool:
-        """Whether the patience with the monitored value has run out."""
-        if stopping is None or self.best is None:
+    def of_stage(self, number: int) -> tuple[Epoch, ...]:
+        """The epochs of a stage, counted from 1."""
+        return tuple(row for row in self.epochs if row.stage == number)
+
+    def exhausted(self, stopping: EarlyStopping | None, number: int = 1) -> bool:
+        """Whether a stage's patience with the monitored value ran out.
+
+        The best of all epochs so far counts, but a stage is given time from its own begin.
+        """
+        own = self.of_stage(number)
+        if stopping is None or not own:
             return False
-        return len(self.epochs) - self.best.epoch >= stopping.patience
+        best = Progress(self.monitor, self.epochs[: own[-1].epoch]).best
+        since = max(best.epoch if best else 0, own[0].epoch - 1)
+        return own[-1].epoch - since >= stopping.patience
+
+    def is_under_way(self, number: int, stage: Stage, stopping: EarlyStopping | None) -> bool:
+        """Whether a stage has epochs left and patience."""
+        return len(self.of_stage(number)) < stage.epochs and not self.exhausted(stopping, number)
+
+    def stage_under_way(
+        self, stages: Sequence[Stage], stopping: EarlyStopping | None
+    ) -> int | None:
+        """The number of the first stage that is not over; None if all are."""
+        numbered = enumerate(stages, start=1)
+        return next((n for n, stage in numbered if self.is_under_way(n, stage, stopping)), None)
 
     def to_json(self) -> dict[str, Any]:
         """A plain value that `from_json` takes back."""

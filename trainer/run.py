@@ -1,20 +1,18 @@
 """The entry point that TFX's Trainer calls, by its dotted path `trainer.run.run_fn`."""
 
-import json
+import os
 import posixpath
-from collections.abc import Mapping
-from typing import Any
 
-import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, Task
 from serving.contract import TUNED_PATH
+from trainer.cluster import Surroundings
 from trainer.config import TrainConfig
 from trainer.examples import class_names
-from trainer.export import export
-from trainer.train import Splits, fingerprint, train
+from trainer.job import Job, run_job
+from trainer.train import Splits
 from trainer.tune.space import apply, decode
 
 #: Keys of the Trainer's custom_config; the first two hold JSON, the third a task's name.
@@ -34,26 +32,30 @@ def run_fn(fn_args: FnArgs) -> None:
     folder under "checkpoint_root", the checkpoints lie there, and a training that was killed is
     resumed by the next run with the same configuration and examples; otherwise they lie in the
     ModelRun artifact, which TFX gives every attempt anew. The ModelRun artifact keeps `logs/`:
-    history.json, progress.jsonl, and TensorBoard's event files.
+    history.json, progress.jsonl, and TensorBoard's event files. Workers and a TPU are taken from
+    TF_CONFIG and TPU_NAME of the environment.
 
     The `hyperparameters` of a Tuner, where there are any, take the place of the configuration's
     values at their paths; which ones is told in the log, and beside the model.
 
     Raises:
+        TrainingInterrupted: the process got SIGTERM; another attempt goes on from what was saved.
         SkymillError: the configuration or the examples do not allow to train.
     """
     custom = fn_args.custom_config or {}
     tuned = decode((fn_args.hyperparameters or {}).get("values", {}))
     config = apply(TrainConfig.model_validate_json(custom.get(TRAIN_KEY, "{}")), tuned)
     image = ImageSpec.model_validate_json(custom.get(IMAGE_KEY, "{}"))
-    splits = splits_of(fn_args)
-    checkpoint_root = custom.get(CHECKPOINT_ROOT_KEY) or f"{fn_args.model_run_dir}/checkpoints"
-    checkpoint_dir = f"{checkpoint_root}/{fingerprint(splits, image, config)}"
-    trained = train(splits, image, config, f"{fn_args.model_run_dir}/{LOG_DIR}", checkpoint_dir)
-    export(trained.model, trained.contract, fn_args.serving_model_dir)
-    if tuned:
-        _write_json(f"{fn_args.serving_model_dir}/{TUNED_PATH}", tuned)
-    tf.io.gfile.rmtree(checkpoint_dir)
+    job = Job(
+        splits=splits_of(fn_args),
+        image=image,
+        config=config,
+        model_dir=fn_args.serving_model_dir,
+        log_dir=f"{fn_args.model_run_dir}/{LOG_DIR}",
+        checkpoint_root=custom.get(CHECKPOINT_ROOT_KEY) or f"{fn_args.model_run_dir}/checkpoints",
+        beside={TUNED_PATH: tuned} if tuned else {},
+    )
+    run_job(job, Surroundings.of(os.environ))
 
 
 def splits_of(fn_args: FnArgs) -> Splits:
@@ -67,11 +69,6 @@ def splits_of(fn_args: FnArgs) -> Splits:
     of_numbers = task == "regression"
     classes = class_names(_roots(train_files + eval_files), may_be_none=of_numbers)
     return Splits(train_files, eval_files, classes, task)
-
-
-def _write_json(path: str, value: Mapping[str, Any]) -> None:
-    with tf.io.gfile.GFile(path, "w") as file:
-        json.dump(value, file, indent=2)
 
 
 def _roots(patterns: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,11 +1,18 @@
 """Where the replicas of a training step run."""
 
+import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from glob import glob
 
 import tensorflow as tf
 
 from components.raster.errors import ConfigError
+from trainer.cluster import Cluster, Surroundings
 from trainer.config import StrategyName
+
+_TPU_DEVICE_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
+_CONNECT_TIMEOUT_S = 5.0
 
 
 def local_devices() -> tuple[str, ...]:
@@ -15,17 +22,21 @@ def local_devices() -> tuple[str, ...]:
 
 
 def make_strategy(
-    name: StrategyName, devices: Sequence[str] | None = None
+    name: StrategyName,
+    devices: Sequence[str] | None = None,
+    surroundings: Surroundings | None = None,
 ) -> tf.distribute.Strategy:
     """The strategy of that name over the devices (default: `local_devices()`).
 
-    `auto` mirrors over several GPUs and otherwise takes the first device.
+    `auto` takes the workers of a cluster, else a TPU, else mirrors over several GPUs, and
+    otherwise takes the first device. `multi_worker` waits until all workers are there, and must
+    be the first use of TensorFlow's devices in the process.
 
     Raises:
-        ConfigError: mirrored was asked for and there is but one device.
+        ConfigError: what the strategy needs is not there.
     """
-    chosen = tuple(devices) if devices is not None else local_devices()
-    return _BUILDERS[name](chosen)
+    places = _Places(surroundings or Surroundings(), devices)
+    return _BUILDERS[name](places)
 
 
 def check_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
@@ -42,16 +53,39 @@ def check_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
         )
 
 
-def _auto(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+def is_tpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether replicas are TPU cores, whose programs need every shape to be known."""
+    return isinstance(strategy, tf.distribute.TPUStrategy)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where replicas may run; devices are looked up when asked for, because that starts them."""
+
+    surroundings: Surroundings
+    given: Sequence[str] | None
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return tuple(self.given) if self.given is not None else local_devices()
+
+
+def _auto(places: _Places) -> tf.distribute.Strategy:
+    if places.surroundings.cluster is not None:
+        return _multi_worker(places)
+    if places.given is None and (places.surroundings.tpu or _tpus_here()):
+        return _tpu(places)
+    devices = places.devices
     several_gpus = len(devices) > 1 and all("GPU" in device.upper() for device in devices)
-    return _mirrored(devices) if several_gpus else _one_device(devices)
+    return _mirrored(places) if several_gpus else _one_device(places)
 
 
-def _one_device(devices: tuple[str, ...]) -> tf.distribute.Strategy:
-    return tf.distribute.OneDeviceStrategy(devices[0])
+def _one_device(places: _Places) -> tf.distribute.Strategy:
+    return tf.distribute.OneDeviceStrategy(places.devices[0])
 
 
-def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+def _mirrored(places: _Places) -> tf.distribute.Strategy:
+    devices = places.devices
     if len(devices) < 2:
         raise ConfigError(
             f"strategy is mirrored, but this machine has only {', '.join(devices)}; "
@@ -60,9 +94,88 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-# Strategies that span machines (multi-worker, TPU) join here, each with its own builder.
-_BUILDERS: dict[StrategyName, Callable[[tuple[str, ...]], tf.distribute.Strategy]] = {
+def _multi_worker(places: _Places) -> tf.distribute.Strategy:
+    cluster = places.surroundings.cluster
+    if cluster is None:
+        raise ConfigError(
+            "strategy is multi_worker, but TF_CONFIG names no workers: start "
+            "`python -m trainer.worker` once for each of them, with TF_CONFIG set "
+            "(docs/training.md shows how), or use strategy: auto."
+        )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.workers)}),
+        task_type="worker",
+        task_id=cluster.index,
+        rpc_layer="grpc",
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except (RuntimeError, tf.errors.OpError) as error:
+        raise ConfigError(
+            f"Worker {cluster.index} of {', '.join(cluster.workers)} cannot join the others: "
+            f"{_first_line(error)} Is each of them started, reachable, and its port free? A worker "
+            "needs a process that has not used TensorFlow yet: `python -m trainer.worker`."
+        ) from error
+
+
+def _tpu(places: _Places) -> tf.distribute.Strategy:
+    name = places.surroundings.tpu or "local"
+    if name == "local":
+        _require_local_tpu()
+    else:
+        _require_listening(name)
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu=name)
+    except (RuntimeError, ValueError, tf.errors.OpError) as error:
+        raise ConfigError(f"The TPU {name} cannot be used: {_first_line(error)}") from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _tpus_here() -> bool:
+    return bool(tf.config.list_physical_devices("TPU"))
+
+
+def _require_local_tpu() -> None:
+    if not _tpus_here() and not any(glob(pattern) for pattern in _TPU_DEVICE_FILES):
+        raise ConfigError(
+            "strategy is tpu, but this machine has none: there is neither a TPU device "
+            f"({', '.join(_TPU_DEVICE_FILES)}) nor a TPU_NAME. It needs a TPU VM with the package "
+            "tensorflow-tpu in place of tensorflow, or TPU_NAME=grpc://host:8470 of a TPU "
+            "elsewhere. Without a TPU use strategy: auto."
+        )
+
+
+def _require_listening(name: str) -> None:
+    """Asks the TPU's port first: TensorFlow itself would wait for minutes."""
+    host, _, port = name.removeprefix("grpc://").rpartition(":")
+    if not name.startswith("grpc://") or not host or not port.isdecimal():
+        raise ConfigError(f"TPU_NAME is {name!r}; it should be local or grpc://host:8470.")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise ConfigError(
+            f"strategy is tpu, but nothing answers at {name} of TPU_NAME ({error}); start the TPU, "
+            "or use strategy: auto."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line if line.endswith(".") else f"{line}."
+
+
+_BUILDERS: dict[StrategyName, Callable[[_Places], tf.distribute.Strategy]] = {
     StrategyName.AUTO: _auto,
     StrategyName.ONE_DEVICE: _one_device,
     StrategyName.MIRRORED: _mirrored,
+    StrategyName.MULTI_WORKER: _multi_worker,
+    StrategyName.TPU: _tpu,
 }
+
+
+def cluster_of(strategy: tf.distribute.Strategy) -> Cluster | None:
+    """The workers that a strategy spans; None where it stays in this process."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return None
+    resolver = strategy.cluster_resolver
+    return Cluster(tuple(resolver.cluster_spec().as_dict()["worker"]), int(resolver.task_id))

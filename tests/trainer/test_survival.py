@@ -1,13 +1,17 @@
 """A training that is killed, and one that is not."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
+from tests.trainer import doomed
 from tests.trainer.endless import train
+from trainer.config import StrategyName
+from trainer.strategy import make_strategy
 
 FIRST_EPOCHS = 3
 
@@ -43,3 +47,46 @@ def test_a_training_killed_without_warning_goes_on_from_its_last_epoch(repositor
     assert resumed == pytest.approx(undisturbed, rel=1e-3)
     history = json.loads((killed / "logs/history.json").read_text())
     assert history["resumed_after_epochs"] >= FIRST_EPOCHS
+
+
+def die(repository, folder, strategy, *steps):
+    """The exit code of a training in a process of its own."""
+    command = [sys.executable, "-m", "tests.trainer.doomed", str(folder), strategy, *steps]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=240)
+    return done.returncode, done.stderr
+
+
+def curve(folder):
+    """All that a row tells but how long it took."""
+    return [{**row, "duration_s": 0.0} for row in rows(folder)]
+
+
+def assert_same_curves(mine, theirs):
+    assert len(mine) == len(theirs)
+    for one, other in zip(mine, theirs, strict=True):
+        assert one == pytest.approx(other, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_killed_within_epochs_it_ends_as_if_nothing_had_been(repository, tmp_path):
+    for steps in ("4", "9"):
+        code, _ = die(repository, tmp_path, "one_device", steps)
+        assert code == -signal.SIGKILL
+    # Steps 2, 4, 6 of an epoch are saved: 4 steps, then 9 more are one epoch of 7 and 6 steps.
+    history = doomed.train(f"{tmp_path}/0", make_strategy(StrategyName.ONE_DEVICE))
+    assert (history.resumed_after_epochs, history.resumed_after_steps) == (1, 6)
+    whole = doomed.train(f"{tmp_path}/whole", make_strategy(StrategyName.ONE_DEVICE))
+    assert_same_curves(curve(tmp_path / "0"), curve(tmp_path / "whole"))
+    assert (history.best.epoch, history.stopped_early) == (whole.best.epoch, whole.stopped_early)
+
+
+@pytest.mark.slow
+def test_mirrored_is_taken_up_within_an_epoch_as_well(repository, tmp_path):
+    code, _ = die(repository, tmp_path, "mirrored", "5")
+    assert code == -signal.SIGKILL
+    code, errors = die(repository, tmp_path, "mirrored", "0", "0")
+    assert code == 0, errors[-3000:]
+    history = json.loads((tmp_path / "0/logs/history.json").read_text())
+    assert (history["resumed_after_epochs"], history["resumed_after_steps"]) == (0, 4)
+    assert history["replicas"] == 2
+    assert_same_curves(curve(tmp_path / "0"), curve(tmp_path / "1"))

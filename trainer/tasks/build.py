@@ -28,6 +28,7 @@ def make_objective(
     classes: tuple[str, ...],
     image: ImageSpec,
     train_files: Sequence[str],
+    smoothing: float = 0.0,
 ) -> Objective:
     """What is learnt of the examples of a task.
 
@@ -37,6 +38,7 @@ def make_objective(
         classes: names, in the order of their indices; empty for regression.
         image: what the model sees.
         train_files: of the train split, for what must be known of the targets beforehand.
+        smoothing: share of the truth that is spread over all classes.
 
     Raises:
         ConfigError: the options are those of another task, or the task cannot be trained.
@@ -50,11 +52,16 @@ def make_objective(
             f"train.task.name is {chosen.name}, but the source gives {task} examples: leave "
             "train.task out, or change the source's target or columns."
         )
+    if smoothing and task not in ("single_label", "multi_label"):
+        raise ConfigError(
+            f"train.label_smoothing is {smoothing}, but it is for the classes of whole images, and "
+            f"the source gives {task} examples; leave it out."
+        )
     match chosen:
         case SingleLabelOptions():
-            return SingleLabel(classes)
+            return SingleLabel(classes, smoothing)
         case MultiLabelOptions():
-            return MultiLabel(classes, chosen.threshold)
+            return MultiLabel(classes, chosen.threshold, smoothing)
         case RegressionOptions():
             return Regression(spread_of(train_files, NUMBER), chosen.loss)
         case DetectionOptions():

@@ -29,6 +29,7 @@ class MultiLabel:
 
     classes: tuple[str, ...]
     threshold: float
+    smoothing: float = 0.0
     task: ClassVar[Task] = "multi_label"
     pooled: ClassVar[bool] = True
     monitors: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "macro_auc")
@@ -55,7 +56,7 @@ class MultiLabel:
         return outputs
 
     def loss(self) -> keras.losses.Loss:
-        return keras.losses.BinaryCrossentropy(from_logits=True)
+        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=self.smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:
         # Outputs are logits, and the threshold is one of probabilities.

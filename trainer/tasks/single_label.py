@@ -15,6 +15,7 @@ from trainer.examples import count_labels
 from trainer.models.features import Features
 from trainer.models.heads import dense
 from trainer.tasks.objective import Parsing
+from trainer.tasks.smoothing import SmoothedCrossentropy
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class SingleLabel:
     """Targets int64 [N], outputs one logit a class [N, K]."""
 
     classes: tuple[str, ...]
+    smoothing: float = 0.0
     task: ClassVar[Task] = "single_label"
     pooled: ClassVar[bool] = True
     monitors: ClassVar[tuple[str, ...]] = ("accuracy",)
@@ -43,6 +45,8 @@ class SingleLabel:
         return outputs
 
     def loss(self) -> keras.losses.Loss:
+        if self.smoothing:
+            return SmoothedCrossentropy(self.smoothing)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def metrics(self) -> list[keras.metrics.Metric]:

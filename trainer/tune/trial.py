@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
 from trainer.config import TrainConfig
+from trainer.errors import OutOfMemory
 from trainer.fit import PROGRESS_FILE
 from trainer.progress import Epoch
 from trainer.train import train
@@ -80,7 +81,7 @@ def run_trial(
         train(search.splits, search.image, config, log_dir, checkpoint_dir, _Until(rounds.end))
     except _Enough:
         pass
-    except tf.errors.ResourceExhaustedError as error:
+    except (OutOfMemory, tf.errors.ResourceExhaustedError) as error:
         raise TrialFailed(f"out of memory: {_first_line(error)}") from error
     finally:
         # A process runs many trials: the next one must find the memory that this one had.

@@ -1,0 +1,92 @@
+"""A training as two real processes that talk over loopback."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+MODULE = "tests.trainer.worker_result"
+
+
+def free_ports(count):
+    """Ports that nobody listens on right now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def tf_config(ports, index):
+    workers = [f"127.0.0.1:{port}" for port in ports]
+    return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+
+
+def start(arguments, repository, log, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=repository,
+        env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1", **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=log.open("w"),
+    )
+
+
+@pytest.fixture(scope="module")
+def results(repository, tmp_path_factory):
+    """What both workers, and the same training alone, came to; and the workers' folder."""
+    together, alone = (tmp_path_factory.mktemp(name) for name in ("together", "alone"))
+    ports = free_ports(2)
+    processes = {
+        together / f"log{index}": start(
+            [MODULE, str(together)],
+            repository,
+            together / f"log{index}",
+            TF_CONFIG=tf_config(ports, index),
+        )
+        for index in range(2)
+    }
+    processes[alone / "log"] = start([MODULE, str(alone)], repository, alone / "log")
+    try:
+        for log, process in processes.items():
+            assert process.wait(240) == 0, log.read_text()[-3000:]
+    finally:
+        for process in processes.values():
+            process.kill()
+    read = [json.loads((together / f"{index}.json").read_text()) for index in range(2)]
+    return [*read, json.loads((alone / "0.json").read_text())], together
+
+
+@pytest.mark.slow
+def test_two_workers_come_to_what_one_device_does(results):
+    (first, second, alone), _ = results
+    assert (first["replicas"], second["replicas"], alone["replicas"]) == (2, 2, 1)
+    for name in ("loss", "val_loss", "accuracy"):
+        assert first[name] == pytest.approx(alone[name], rel=1e-4)
+        assert second[name] == pytest.approx(first[name], rel=1e-6)
+    np.testing.assert_allclose(first["weights"], alone["weights"], rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(first["weights"], second["weights"])
+
+
+@pytest.mark.slow
+def test_workers_share_each_batch_and_no_example_comes_twice(results):
+    (first, second, alone), _ = results
+    for mine, theirs, whole in zip(first["rows"], second["rows"], alone["rows"], strict=True):
+        assert (len(mine), len(theirs)) == (4, 4)
+        assert [*mine, *theirs] == whole
+    epoch = [row for rows in (*first["rows"], *second["rows"]) for row in rows]
+    assert len(epoch) == len(set(epoch)) == 16
+
+
+@pytest.mark.slow
+def test_the_chief_alone_writes(results):
+    _, folder = results
+    rows = (folder / "training/logs/progress.jsonl").read_text().splitlines()
+    assert [json.loads(row)["epoch"] for row in rows] == [1, 2, 3]
+    states = {path.name for path in (folder / "training/checkpoints/last").glob("*.index")}
+    assert states == {"ckpt-2.index", "ckpt-3.index"}
+    assert not list((folder / "training/checkpoints").rglob("*temp*"))

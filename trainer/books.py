@@ -1,0 +1,52 @@
+"""What a training tells while it goes on: the curve's rows, event files, and whoever listens."""
+
+import json
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from trainer.progress import Epoch, Progress
+from trainer.scalars import ScalarLog
+
+PROGRESS_FILE = "progress.jsonl"
+
+OnEpoch = Callable[[Epoch], None]
+
+
+class Books:
+    """Keeps `progress.jsonl` and TensorBoard's event files in a folder.
+
+    Args:
+        log_dir: local or remote; need not exist.
+        epochs: how many there will be at most.
+        writes: of several workers one alone tells what goes on.
+    """
+
+    def __init__(
+        self, log_dir: str, epochs: int, on_epoch: OnEpoch | None, writes: bool = True
+    ) -> None:
+        self._path = f"{log_dir}/{PROGRESS_FILE}"
+        self._epochs = epochs
+        self._on_epoch = on_epoch
+        self._scalars = ScalarLog(log_dir) if writes else None
+
+    def begin(self, progress: Progress) -> None:
+        """Writes what was known before."""
+        if self._scalars is not None:
+            tf.io.gfile.makedirs(self._path.rpartition("/")[0])
+            self._write(progress)
+
+    def enter(self, progress: Progress) -> None:
+        """Tells of the last epoch."""
+        if self._scalars is None:
+            return
+        self._write(progress)
+        self._scalars.write(progress.epochs[-1])
+        if self._on_epoch is not None:
+            self._on_epoch(progress.epochs[-1])
+
+    def _write(self, progress: Progress) -> None:
+        """All rows anew: remote filesystems cannot append, and no row may come twice."""
+        with tf.io.gfile.GFile(self._path, "w") as file:
+            for row in progress.epochs:
+                file.write(json.dumps({**row.to_json(), "epochs": self._epochs}) + "\n")

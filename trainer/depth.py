@@ -1,0 +1,90 @@
+"""How deep in a network a layer lies: its blocks, counted from the output."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import keras
+
+#: How the networks of keras.applications and KerasHub name the layers of one block.
+_BLOCK = re.compile(
+    r"^(?:.*block_?\d+[a-z]?(?=_|/|$)|expanded_conv(?:_\d+)?(?=_)|conv_(?:dw|pw)_(?P<pair>\d+))"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Layers that are trained, or not, together."""
+
+    name: str
+    layers: tuple[keras.layers.Layer, ...]
+
+
+def blocks_of(body: keras.Model) -> tuple[Block, ...]:
+    """The blocks of a network from input to output; all layers with weights are in one.
+
+    Layers whose names tell a block are together. Of others, each that has a kernel begins a block,
+    which the layers without one (normalisations) after it join.
+    """
+    found: list[tuple[str, list[keras.layers.Layer]]] = []
+    for layer in _leaves(body):
+        name = block_name(layer.name)
+        if found and (name == found[-1][0] or (name is None and not _has_kernel(layer))):
+            found[-1][1].append(layer)
+        else:
+            found.append((name or layer.name, [layer]))
+    return tuple(Block(name, tuple(layers)) for name, layers in found)
+
+
+def block_name(layer_name: str) -> str | None:
+    """The part of a layer's name that names its block, where there is one."""
+    match = _BLOCK.match(layer_name)
+    if match is None:
+        return None
+    return f"conv_{match['pair']}" if match["pair"] else match[0]
+
+
+def learn_top(body: keras.Model, blocks: int, keep_norms: bool) -> None:
+    """Lets the last blocks of a body learn, and no others.
+
+    Args:
+        blocks: how many; of 0 the whole body stays as it is.
+        keep_norms: whether batch normalisation stays as it was pretrained, everywhere.
+    """
+    of_body = blocks_of(body)
+    body.trainable = blocks > 0  # goes down to every layer, so each is set anew below
+    if blocks <= 0:
+        return
+    for number, block in enumerate(reversed(of_body)):
+        for layer in block.layers:
+            kept = keep_norms and isinstance(layer, keras.layers.BatchNormalization)
+            layer.trainable = number < blocks and not kept
+
+
+def rate_factors(
+    body: keras.Model, variables: Sequence[keras.Variable], decay: float
+) -> tuple[float, ...]:
+    """The factor of the learning rate for each variable: `decay` to the power of its depth.
+
+    The head has depth 0, the last block of the body 1, the block before it 2.
+    """
+    depths = {
+        id(variable): depth
+        for depth, block in enumerate(reversed(blocks_of(body)), start=1)
+        for layer in block.layers
+        for variable in layer.variables
+    }
+    return tuple(decay ** depths.get(id(variable), 0) for variable in variables)
+
+
+def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """The layers with weights, those of nested networks among them, in order."""
+    for inner in layer.layers:
+        if isinstance(inner, keras.Model):
+            yield from _leaves(inner)
+        elif inner.weights:
+            yield inner
+
+
+def _has_kernel(layer: keras.layers.Layer) -> bool:
+    return any(len(weight.shape) > 1 for weight in layer.weights)

@@ -1,0 +1,96 @@
+"""What went wrong in a training, told with what to do about it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.dataset import Batch
+from trainer.errors import OutOfMemory, TrainingError
+
+BAD_BATCH_FILE = "bad_batch.json"
+_KEYS_TOLD = 8
+
+
+@contextmanager
+def told(batch_size: int, replicas: int, precision: str) -> Iterator[None]:
+    """Failures within of memory, and of other workers, become errors that say what helps."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise OutOfMemory(out_of_memory(batch_size, replicas, precision, _line(error))) from error
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
+        if "ollective" not in str(error):
+            raise
+        raise TrainingError(
+            f"Another worker is gone: {_line(error)} Start all workers again; the training goes "
+            "on from its last checkpoint."
+        ) from error
+
+
+def out_of_memory(batch_size: int, replicas: int, precision: str, detail: str) -> str:
+    """The message, with a batch size that is half as large and divides by the replicas."""
+    half = max(batch_size // 2 // replicas, 1) * replicas
+    remedies = []
+    if half < batch_size:
+        remedies.append(f"batch_size: {half} (and learning_rate in proportion)")
+    if precision == "float32":
+        remedies.append("precision: auto, which halves what layers keep where it pays")
+    remedies.append("a smaller image or model")
+    return (
+        f"Out of memory with batch_size {batch_size} on {replicas} "
+        f"{'replica' if replicas == 1 else 'replicas'}. Try {', or '.join(remedies)}. ({detail})"
+    )
+
+
+def not_finite_rows(batch: Batch) -> tuple[int, ...]:
+    """The rows of a batch that hold a number which is none, in inputs, targets or weights."""
+    parts = [np.asarray(part) for part in tf.nest.flatten(batch)]
+    bad = np.zeros(len(parts[0]), bool)
+    for part in parts:
+        if np.issubdtype(part.dtype, np.floating):
+            bad |= ~np.isfinite(part).reshape(len(part), -1).all(axis=1)
+    return tuple(int(row) for row in np.flatnonzero(bad))
+
+
+def bad_loss(
+    value: float, epoch: int, step: int, rate: float, keys: Sequence[str], culprits: Sequence[str]
+) -> str:
+    """The message about a loss that is no number.
+
+    Args:
+        step: of the epoch, counted from 1.
+        keys: of the examples of that step's batch.
+        culprits: those of them whose own numbers are none.
+    """
+    where = f"The loss became {value} in epoch {epoch}, batch {step}"
+    if culprits:
+        return (
+            f"{where}; {_listed(culprits)} of it holds numbers that are none (NaN or infinite): "
+            f"correct it or leave it out. All keys of the batch are in {BAD_BATCH_FILE}."
+        )
+    return (
+        f"{where}; lower learning_rate (now {rate:g}) and train again. The batch that caused it "
+        f"holds {_listed(keys)}; all its keys are in {BAD_BATCH_FILE}."
+    )
+
+
+def write_bad_batch(log_dir: str, epoch: int, step: int, keys: Sequence[str]) -> None:
+    """Leaves the keys of the batch beside the curve."""
+    tf.io.gfile.makedirs(log_dir)
+    with tf.io.gfile.GFile(f"{log_dir}/{BAD_BATCH_FILE}", "w") as file:
+        json.dump({"epoch": epoch, "batch": step, "keys": list(keys)}, file, indent=2)
+
+
+def _listed(keys: Sequence[str]) -> str:
+    told_keys = ", ".join(keys[:_KEYS_TOLD]) or "examples without keys"
+    more = len(keys) - _KEYS_TOLD
+    return f"{told_keys} and {more} more" if more > 0 else told_keys
+
+
+def _line(error: Exception) -> str:
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    return line if line.endswith(".") else f"{line}."

@@ -1,0 +1,57 @@
+"""A training from examples to an exported model, for whoever starts one."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from components.raster.image import ImageSpec
+from trainer.cluster import Surroundings
+from trainer.config import TrainConfig
+from trainer.export import export
+from trainer.train import Splits, fingerprint, train
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train on, how, and where to put what comes out; local or remote folders.
+
+    Attributes:
+        checkpoint_root: below it each training has a folder of its own, named by all that decides
+            its result, and gone once the model has been exported.
+        beside: values to leave in the model's folder as JSON, by their paths there.
+    """
+
+    splits: Splits
+    image: ImageSpec
+    config: TrainConfig
+    model_dir: str
+    log_dir: str
+    checkpoint_root: str
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_job(job: Job, surroundings: Surroundings) -> None:
+    """Trains and exports. Of several workers each runs the same job, and the chief exports.
+
+    Raises:
+        TrainingInterrupted: the process got SIGTERM; the same job goes on from what was saved.
+        SkymillError: the configuration or the examples do not allow to train.
+    """
+    checkpoint_dir = f"{job.checkpoint_root}/{fingerprint(job.splits, job.image, job.config)}"
+    trained = train(
+        job.splits,
+        job.image,
+        job.config,
+        job.log_dir,
+        checkpoint_dir,
+        surroundings=surroundings,
+    )
+    if surroundings.cluster is None or surroundings.cluster.is_chief:
+        export(trained.model, trained.contract, job.model_dir)
+        for path, value in job.beside.items():
+            with tf.io.gfile.GFile(f"{job.model_dir}/{path}", "w") as file:
+                json.dump(value, file, indent=2)
+        tf.io.gfile.rmtree(checkpoint_dir)

@@ -1,0 +1,71 @@
+"""The steps of a compiled Keras model under its strategy.
+
+Keras' own `fit` does not run under MultiWorkerMirroredStrategy, and cannot begin in the middle of
+an epoch; these steps are its `train_step` and `test_step`, called in a loop of ours.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Loop:
+    """Runs steps of a model, whose metrics hold what they came to.
+
+    Args:
+        model: compiled under its strategy, the optimizer built.
+        steps: how many run without returning to Python.
+        xla: whether each step is compiled with XLA.
+    """
+
+    def __init__(self, model: keras.Model, steps: int = 1, xla: bool = False) -> None:
+        self.steps = steps
+        self._model = model
+        self._strategy: tf.distribute.Strategy = model.distribute_strategy
+        self._learn = tf.function(model.train_step, jit_compile=True) if xla else model.train_step
+        self._train = tf.function(self._train_steps)
+        self._test = tf.function(self._test_step)
+
+    def build_metrics(self, batch: Any) -> None:
+        """Makes the variables of loss and metrics, which steps of several replicas cannot."""
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        with self._strategy.scope():
+            outputs = self._model(inputs, training=False)
+            self._model.compute_loss(inputs, targets, outputs, weights)
+            self._model.compute_metrics(inputs, targets, outputs, weights)
+        self._model.reset_metrics()
+
+    def train(self, batches: Iterator[Any]) -> tf.Tensor:
+        """Learns from `steps` batches.
+
+        Returns: int32 []: the first of these steps after which the epoch's mean loss is no number;
+            -1 if it is one throughout.
+        """
+        return self._train(batches)
+
+    def evaluate(self, batches: tf.data.Dataset, count: int) -> dict[str, float]:
+        """Loss and metrics over `count` batches."""
+        self._model.reset_metrics()
+        iterator = iter(batches)
+        for _ in range(count):
+            self._test(iterator)
+        return self.metrics()
+
+    def metrics(self) -> dict[str, float]:
+        """Loss and metrics of the steps since they were last reset."""
+        results = self._model.get_metrics_result()
+        return {name: float(tf.convert_to_tensor(value)) for name, value in results.items()}
+
+    def _train_steps(self, batches: Iterator[Any]) -> tf.Tensor:
+        bad = tf.constant(-1)
+        for step in tf.range(self.steps):
+            results = self._strategy.run(self._learn, args=(next(batches),))
+            loss = self._strategy.experimental_local_results(results["loss"])[0]
+            found = tf.logical_and(bad < 0, tf.logical_not(tf.math.is_finite(loss)))
+            bad = tf.where(found, step, bad)
+        return bad
+
+    def _test_step(self, batches: Iterator[Any]) -> None:
+        self._strategy.run(self._model.test_step, args=(next(batches),))

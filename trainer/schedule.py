@@ -1,0 +1,66 @@
+"""How the learning rate goes over the steps of a stage."""
+
+from typing import Any
+
+import keras
+
+from trainer.config import ScheduleName
+
+
+class Constant(keras.optimizers.schedules.LearningRateSchedule):
+    """The same rate at every step."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def __call__(self, step: Any) -> Any:
+        return keras.ops.convert_to_tensor(self.rate, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {"rate": self.rate}
+
+
+class WarmedUp(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises evenly to `peak` over the first `steps`, then follows a schedule from its begin.
+
+    The first step has peak / steps, the last one of the warm-up the peak itself.
+    """
+
+    def __init__(
+        self, peak: float, steps: int, then: keras.optimizers.schedules.LearningRateSchedule
+    ) -> None:
+        self.peak, self.steps, self.then = peak, steps, then
+
+    def __call__(self, step: Any) -> Any:
+        at = keras.ops.cast(step, "float32")
+        rising = self.peak * (at + 1) / self.steps
+        later = self.then(keras.ops.maximum(at - self.steps, 0))
+        return keras.ops.where(at < self.steps, rising, later)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "steps": self.steps, "then": self.then}
+
+
+def make_schedule(
+    name: ScheduleName, peak: float, total_steps: int, warmup_steps: int = 0, final: float = 0.0
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """From a warm-up to the last step.
+
+    Args:
+        peak: the highest rate.
+        total_steps: of the whole stage, the warm-up among them.
+        final: the rate at the end, as a share of the peak; `constant` stays.
+    """
+    falling = max(total_steps - warmup_steps, 1)
+    schedules = keras.optimizers.schedules
+    then: keras.optimizers.schedules.LearningRateSchedule
+    match name:
+        case "cosine":
+            then = schedules.CosineDecay(peak, falling, alpha=final)
+        case "linear":
+            then = schedules.PolynomialDecay(peak, falling, end_learning_rate=peak * final)
+        case "exponential":
+            then = schedules.ExponentialDecay(peak, falling, decay_rate=final)
+        case "constant":
+            then = Constant(peak)
+    return WarmedUp(peak, warmup_steps, then) if warmup_steps else then

@@ -1,0 +1,50 @@
+"""Which rows of every batch a worker gets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from trainer.strategy import cluster_of
+
+
+@dataclass(frozen=True)
+class Share:
+    """Part `index` of `count` equal ones of each batch, cut into `pieces`, one for each replica.
+
+    The parts of all indices make up the batch, each row in one of them.
+    """
+
+    index: int = 0
+    count: int = 1
+    pieces: int = 1
+
+    def of(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """From vectors [B], of rows or serialized examples, to vectors [B / (count pieces)].
+
+        B must divide by count times pieces. Of a whole (count 1) nothing is cut: the strategy
+        itself shares it among the devices of one process.
+        """
+        if self.count == 1:
+            return batches
+        return batches.flat_map(lambda batch: tf.data.Dataset.from_tensor_slices(self._mine(batch)))
+
+    def _mine(self, batch: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(batch, (self.count, self.pieces, -1))[self.index]
+
+
+#: A process that trains alone gets everything.
+WHOLE = Share()
+
+
+def distributed(
+    strategy: tf.distribute.Strategy, batches: Callable[[Share], tf.data.Dataset]
+) -> tf.data.Dataset:
+    """The batches of a data set as its replicas get them: consecutive parts of each batch."""
+    cluster = cluster_of(strategy)
+    if cluster is None:
+        return strategy.experimental_distribute_dataset(batches(WHOLE))
+    workers = len(cluster.workers)
+    share = Share(cluster.index, workers, strategy.num_replicas_in_sync // workers)
+    # Sharding by TensorFlow would give workers different batches, in place of parts of one.
+    return strategy.distribute_datasets_from_function(lambda _: batches(share))

@@ -1,0 +1,257 @@
+"""One stage of a training: its optimizer, its steps, its epochs."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer.books import Books
+from trainer.checkpoint import Checkpoints, Position
+from trainer.config import TrainConfig
+from trainer.errors import TrainingError
+from trainer.failures import bad_loss, not_finite_rows, told, write_bad_batch
+from trainer.interrupt import StopRequest, TrainingInterrupted
+from trainer.loop import Loop
+from trainer.optimizer import make_optimizer
+from trainer.precision import choose_xla
+from trainer.progress import Epoch
+from trainer.saving import SavingPlan
+from trainer.schedule import make_schedule
+from trainer.share import distributed
+from trainer.stages import Phase, Sources
+from trainer.strategy import is_tpu
+from trainer.tasks.objective import Objective
+from trainer.workers import Agreement
+
+#: So many calls later a step's loss is looked at: by then it is there, and nobody waits for it.
+_LOOK_BACK = 8
+_MOST_STEPS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What all stages of a training share."""
+
+    objective: Objective
+    config: TrainConfig
+    sources: Sources
+    log_dir: str
+    checkpoints: Checkpoints
+    books: Books
+    agreement: Agreement
+    plan: SavingPlan
+    request: StopRequest
+
+    @cached_property
+    def replicas(self) -> int:
+        return int(self.agreement.strategy.num_replicas_in_sync)
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Global; no larger than there are examples."""
+        examples = self.sources[0].examples
+        return min(self.config.batch_size, examples - examples % self.replicas)
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        return self.config.steps_per_epoch or self.sources[0].examples // self.batch_size
+
+
+class StageRun:
+    """Runs a stage from where a training stands.
+
+    Args:
+        phase: the stage on its model.
+        number: of the stage, counted from 1.
+        position: where the training stands: within the stage, or right before it.
+    """
+
+    def __init__(self, work: Work, phase: Phase, number: int, position: Position) -> None:
+        self._work, self._phase, self._number = work, phase, number
+        self._strategy = work.agreement.strategy
+        self._model = phase.model
+        within = position.step > 0 or bool(position.progress.of_stage(number))
+        if position.best and not within:
+            work.checkpoints.restore_best(position)
+        phase.begin()
+        self._sources = phase.sources()
+        self._at_once = steps_at_once(
+            work.config.steps_per_execution, work.steps_per_epoch, is_tpu(self._strategy)
+        )
+        with self._strategy.scope():
+            self._compile()
+        xla = choose_xla(work.config, self._strategy)
+        self._loop = Loop(self._model, self._at_once, xla)
+        self._loop.build_metrics(next(iter(self._sources[1].once(1))))
+        work.checkpoints.attend(self._model.optimizer, self._model.metrics_variables)
+        if within:
+            work.checkpoints.restore()
+
+    def run(self, position: Position) -> Position:
+        """The epochs of the stage that are still to come."""
+        work, stage = self._work, self._phase.stage
+        batches = self._batches_from(position)
+        with told(work.batch_size, work.replicas, work.config.precision):
+            while position.progress.is_under_way(self._number, stage, work.config.early_stopping):
+                position = self._learn(position, batches)
+                position = self._judge(position)
+        return position
+
+    def _compile(self) -> None:
+        work, stage, variables = self._work, self._phase.stage, self._model.trainable_variables
+        config, steps = work.config, work.steps_per_epoch
+        warmup = config.warmup_epochs if stage.warmup_epochs is None else stage.warmup_epochs
+        rate = make_schedule(
+            config.schedule,
+            config.peak_of(stage),
+            stage.epochs * steps,
+            round(warmup * steps),
+            config.final_rate,
+        )
+        half = self._model.dtype_policy.compute_dtype == "float16"
+        self._model.compile(
+            optimizer=make_optimizer(
+                config, rate, variables, self._phase.factors(variables), loss_scaled=half
+            ),
+            loss=work.objective.loss(),
+            metrics=work.objective.metrics(),
+            jit_compile=False,
+            auto_scale_loss=False,
+        )
+
+    def _batches_from(self, position: Position) -> Iterator[Any]:
+        """The endless batches from a position on, as they come in a fit that nothing disturbed."""
+        work, source = self._work, self._sources[0]
+        done = len(position.progress.epochs) * work.steps_per_epoch + position.step
+        epoch, skip = divmod(done, source.examples // work.batch_size)
+        size, seed = work.batch_size, work.config.seed
+        return iter(
+            distributed(self._strategy, lambda share: source.epochs(size, seed, epoch, skip, share))
+        )
+
+    def _learn(self, position: Position, batches: Iterator[Any]) -> Position:
+        """The steps that the epoch still has."""
+        work = self._work
+        if position.step == 0:
+            self._model.reset_metrics()
+        began_s = time.monotonic() - position.elapsed_s
+        pending = deque[tuple[int, tf.Tensor]]()
+        for step in range(position.step, work.steps_per_epoch, self._at_once):
+            pending.append((step, self._loop.train(batches)))
+            if len(pending) > _LOOK_BACK:
+                self._require_finite(position, *pending.popleft())
+            position = replace(
+                position, step=step + self._at_once, elapsed_s=time.monotonic() - began_s
+            )
+            due = work.agreement.is_chief and work.plan.after(self._at_once)
+            stop, due = work.agreement.any(work.request.made, due)
+            if stop or due:
+                self._require_all_finite(position, pending)
+                self._save(position)
+            if stop:
+                raise self._interrupted(position)
+        self._require_all_finite(position, pending)
+        return position
+
+    def _judge(self, position: Position) -> Position:
+        """The epoch's row, its checkpoint, and its weights where they are the best so far."""
+        work, began_s = self._work, time.monotonic()
+        learnt = self._loop.metrics()
+        with self._averaged():
+            judged = self._evaluate(position)
+            row = Epoch(
+                epoch=len(position.progress.epochs) + 1,
+                loss=learnt.pop("loss"),
+                val_loss=judged.pop("loss"),
+                metrics={**learnt, **{f"val_{name}": each for name, each in judged.items()}},
+                learning_rate=float(tf.convert_to_tensor(self._model.optimizer.learning_rate)),
+                duration_s=round(position.elapsed_s + time.monotonic() - began_s, 3),
+                stage=self._number,
+            )
+            position = Position(position.progress.after(row), best=position.best)
+            if position.progress.best is row:
+                position = work.checkpoints.save_best(position)
+        self._save(position)
+        work.books.enter(position.progress)
+        return position
+
+    def _evaluate(self, position: Position) -> dict[str, float]:
+        """Loss and metrics on the eval split."""
+        work, source = self._work, self._sources[1]
+        # A replica that gets none of a last small batch would fail; a TPU wants all batches alike.
+        multiple = work.batch_size if is_tpu(self._strategy) else work.replicas
+        batch_size = min(work.batch_size, source.examples - source.examples % work.replicas)
+        batches = distributed(
+            self._strategy, lambda share: source.once(batch_size, multiple, share)
+        )
+        count = math.ceil((source.examples - source.examples % multiple) / batch_size)
+        judged = self._loop.evaluate(batches, count)
+        if not math.isfinite(judged["loss"]):
+            raise TrainingError(
+                f"The val_loss became {judged['loss']} in epoch "
+                f"{len(position.progress.epochs) + 1}, on the eval split; lower learning_rate "
+                f"(now {self._peak:g}) and train again."
+            )
+        return judged
+
+    @property
+    def _peak(self) -> float:
+        return self._work.config.peak_of(self._phase.stage)
+
+    def _save(self, position: Position) -> None:
+        self._work.plan.save(lambda: self._work.checkpoints.save(position))
+
+    def _interrupted(self, position: Position) -> TrainingInterrupted:
+        return TrainingInterrupted(
+            f"Training was asked to stop (SIGTERM) in epoch {len(position.progress.epochs) + 1}, "
+            f"after {position.step} of its {self._work.steps_per_epoch} steps. Its state is saved: "
+            "run it again, and it goes on from there."
+        )
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within, the model has the moving averages of its weights, where there are any."""
+        if self._work.config.ema is None:
+            yield
+            return
+        swap = keras.callbacks.SwapEMAWeights()
+        swap.set_model(self._model)
+        swap.on_test_begin()
+        try:
+            yield
+        finally:
+            swap.on_test_end()
+
+    def _require_all_finite(
+        self, position: Position, pending: deque[tuple[int, tf.Tensor]]
+    ) -> None:
+        while pending:
+            self._require_finite(position, *pending.popleft())
+
+    def _require_finite(self, position: Position, step: int, first_bad: tf.Tensor) -> None:
+        """Raises about the first of the steps after which the loss was no number."""
+        offset = int(first_bad)
+        if offset < 0:
+            return
+        work, step, epoch = self._work, step + offset, len(position.progress.epochs) + 1
+        source, at = work.sources[0], (epoch - 1) * work.steps_per_epoch + step
+        keys = source.keys(work.batch_size, work.config.seed, at)
+        batch = next(iter(source.epochs(work.batch_size, work.config.seed, skip=at)))
+        culprits = [keys[row] for row in not_finite_rows(batch)]
+        if work.agreement.is_chief:
+            write_bad_batch(work.log_dir, epoch, step + 1, keys)
+        value = self._loop.metrics()["loss"]
+        raise TrainingError(bad_loss(value, epoch, step + 1, self._peak, keys, culprits))
+
+
+def steps_at_once(asked: int | None, steps_per_epoch: int, tpu: bool) -> int:
+    """How many steps to run without returning to Python; it divides the steps of an epoch."""
+    most = asked or (_MOST_STEPS_AT_ONCE if tpu else 1)
+    return next(n for n in range(min(most, steps_per_epoch), 0, -1) if steps_per_epoch % n == 0)

@@ -1,0 +1,90 @@
+"""The stages of a training, made concrete on one network."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+
+from components.raster.errors import ConfigError
+from trainer.config import Stage
+from trainer.dataset import Source
+from trainer.depth import blocks_of, learn_top, rate_factors
+
+#: What is learnt from, and what is judged by.
+Sources = tuple[Source, Source]
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """One stage: what to do before it, and what is fitted in it.
+
+    Attributes:
+        stage: as configured.
+        model: what is fitted; its inputs are those of the sources.
+        begin: lets the right layers learn.
+        sources: train and eval; asked for only when the stage is run.
+        factors: of the learning rate, for each of some variables.
+    """
+
+    stage: Stage
+    model: keras.Model
+    begin: Callable[[], None]
+    sources: Callable[[], Sources]
+    factors: Callable[[Sequence[keras.Variable]], Sequence[float]]
+
+
+def blocks_to_learn(stage: Stage, body: keras.Model) -> int:
+    """How many of a body's blocks, counted from the output, learn in a stage.
+
+    Raises:
+        ConfigError: the body has fewer blocks than the stage names.
+    """
+    if stage.train == "head":
+        return 0
+    blocks = blocks_of(body)
+    if stage.train == "all":
+        return len(blocks)
+    if stage.share is not None:
+        return math.ceil(stage.share * len(blocks))
+    wanted = stage.blocks or 0
+    if wanted > len(blocks):
+        raise ConfigError(
+            f"A stage of train.stages wants to learn the top {wanted} blocks, but the body has "
+            f"{len(blocks)}: {', '.join(block.name for block in blocks)}. Use fewer, or train: all."
+        )
+    return wanted
+
+
+def phase_of(
+    stage: Stage,
+    model: keras.Model,
+    body: keras.Model,
+    sources: Callable[[], Sources],
+    keep_norms: bool,
+    layer_decay: float,
+) -> Phase:
+    """A stage on a network with a body.
+
+    Args:
+        model: from the sources' inputs to outputs.
+        keep_norms: whether the body's batch normalisation stays as it was pretrained.
+        layer_decay: where the stage has none of its own.
+
+    Raises:
+        ConfigError: the body has fewer blocks than the stage names.
+    """
+    blocks = blocks_to_learn(stage, body)
+    decay = layer_decay if stage.layer_decay is None else stage.layer_decay
+    return Phase(
+        stage=stage,
+        model=model,
+        begin=lambda: learn_top(body, blocks, keep_norms),
+        sources=sources,
+        factors=lambda variables: rate_factors(body, variables, decay),
+    )
+
+
+def whole_phase(stage: Stage, model: keras.Model, sources: Sources) -> Phase:
+    """A stage in which a model learns as it is, all of it at one rate."""
+    return Phase(stage, model, lambda: None, lambda: sources, lambda each: [1.0] * len(each))
