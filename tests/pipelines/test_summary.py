@@ -20,7 +20,16 @@ def summary_of(task: Task, candidate: dict[str, float], **baseline: float) -> Su
     slices = tuple(SliceMetrics(key, metrics, baseline or None, task) for key in ((), NORTH))
     evaluation = Evaluation("test", ("a",), None, None, slices, task=task)
     record = RunRecord("1", "roofs", "2026-01-01")
-    return Summary(record, {"test": 40}, {}, {}, (), evaluation, {})
+    return Summary(
+        record,
+        images={"test": 40},
+        rejects={},
+        left_out={},
+        gates=(),
+        evaluation=evaluation,
+        tuning=None,
+        places={},
+    )
 
 
 def printed(summary: Summary) -> list[list[str]]:
