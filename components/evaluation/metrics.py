@@ -25,7 +25,7 @@ class TaskScores(tfma.metrics.Metric):
     Metrics of a slice stand under their names, those of a class also under its class id. The
     example count and the confusion matrix have the names and types of TFMA's own metrics and the
     same values; computing those beside this one takes more than twice the time. TFMA's COCO metrics
-    would be ten computations for each class, each over 10,000 thresholds, and only near COCO's.
+    would be ten computations for each class, each over 10,000 thresholds.
     """
 
     def __init__(
