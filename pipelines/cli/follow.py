@@ -44,11 +44,11 @@ def follow_and_tell(
 
     quiet = (lambda step, state: None) if as_json else print_step
     state = follow(server, run_id, quiet, timeout_s=timeout_s)
-    metrics = _metrics(server.connection.metadata, run_id)
+    metrics = _metrics(server.api.connection.metadata, run_id)
     if as_json:
         click.echo(json.dumps({**state.to_dict(), "metrics": metrics}, indent=1))
     else:
-        print_end(state, server.connection)
+        print_end(state, server.api.connection)
         for name, value in (metrics or {}).items():
             click.echo(f"  {name:<24} {value:.4g}")
     click.get_current_context().exit(exit_code_of(state))

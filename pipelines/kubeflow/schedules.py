@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from components.raster.errors import ConfigError
+from pipelines.kubeflow.api import predicate
 from pipelines.kubeflow.cron import checked_cron
 from pipelines.kubeflow.refusal import KubeflowError, NotFound
 from pipelines.kubeflow.submission import SERVICE_ACCOUNT, Submission, Value
@@ -91,7 +92,7 @@ class Schedules:
 
     def __init__(self, server: "KubeflowServer") -> None:
         self._server = server
-        self._api = server.client.recurring_runs
+        self._service = server.api.client.recurring_runs
 
     def put(
         self, package: Submission, schedule: Schedule, *, experiment: str | None = None
@@ -114,9 +115,9 @@ class Schedules:
             self._set_mode(one, enabled=False)
         try:
             self._refuse_while_running(old, "replace")
-            made = self._server.call(
+            made = self._server.api.call(
                 f"schedule {schedule.name}",
-                self._api.recurring_run_service_create_recurring_run,
+                self._service.recurring_run_service_create_recurring_run,
                 recurring_run=wanted,
             )
         except KubeflowError:
@@ -155,8 +156,8 @@ class Schedules:
         values = package.parameters(schedule.parameters)
         body = {
             "display_name": schedule.name,
-            "experiment_id": self._server.experiment(experiment or package.name),
-            "pipeline_version_reference": self._server.version(package),
+            "experiment_id": self._server.catalogue.experiment(experiment or package.name),
+            "pipeline_version_reference": self._server.catalogue.version(package),
             "runtime_config": {"parameters": values},
             "trigger": schedule.trigger(),
             "mode": "ENABLE",
@@ -184,7 +185,7 @@ class Schedules:
                 )
 
     def _set_mode(self, one: Any, *, enabled: bool) -> None:
-        api = self._api
+        api = self._service
         change = (
             api.recurring_run_service_enable_recurring_run
             if enabled
@@ -192,19 +193,19 @@ class Schedules:
         )
         verb = "switch on" if enabled else "switch off"
         what = f"{verb} the schedule {one.display_name}"
-        self._server.call(what, change, recurring_run_id=one.recurring_run_id)
+        self._server.api.call(what, change, recurring_run_id=one.recurring_run_id)
 
     def _remove(self, one: Any) -> None:
-        self._server.call(
+        self._server.api.call(
             f"delete the schedule {one.display_name}",
-            self._api.recurring_run_service_delete_recurring_run,
+            self._service.recurring_run_service_delete_recurring_run,
             recurring_run_id=one.recurring_run_id,
         )
 
     def _get(self, one: Any) -> Any:
-        return self._server.call(
+        return self._server.api.call(
             "look at a schedule",
-            self._api.recurring_run_service_get_recurring_run,
+            self._service.recurring_run_service_get_recurring_run,
             recurring_run_id=one.recurring_run_id,
         )
 
@@ -221,16 +222,14 @@ class Schedules:
         raise NotFound(f"there is no schedule named {name}; there is: {known}")
 
     def _named(self, name: str) -> list[Any]:
-        from pipelines.kubeflow.server import predicate
-
-        return list(self._all(filter=predicate("display_name", name, "EQUALS")))
+        return list(self._all(filter=predicate("display_name", name)))
 
     def _all(self, **given: str) -> Any:
-        return self._server.listed(
+        return self._server.api.listed(
             "list schedules",
-            self._api.recurring_run_service_list_recurring_runs,
+            self._service.recurring_run_service_list_recurring_runs,
             "recurring_runs",
-            **self._server.scope(),
+            **self._server.api.scope(),
             **given,
         )
 

@@ -40,7 +40,7 @@ class Run:
         """What it has measured, from the metadata store of the connection."""
         from pipelines.kubeflow.lineage import run_metrics
 
-        return run_metrics(self._server.connection.metadata, self.run_id)
+        return run_metrics(self._server.api.connection.metadata, self.run_id)
 
 
 class Session:

@@ -100,9 +100,9 @@ REFUSED: dict[str, tuple[Spoil, str, str]] = {
 
 def send(server: KubeflowServer, text: str, parameters: Tree | None = None) -> str:
     """Uploads a package as it is and starts a run of it."""
-    client = server.client
+    client = server.api.client
     made = client.pipelines.pipeline_service_create_pipeline(pipeline={"display_name": "sent"})
-    version = server.upload(made.pipeline_id, "one", text)
+    version = server.catalogue.upload(made.pipeline_id, "one", text)
     body = {
         "display_name": "sent",
         "pipeline_version_reference": {
@@ -111,7 +111,7 @@ def send(server: KubeflowServer, text: str, parameters: Tree | None = None) -> s
         },
         "runtime_config": {"parameters": parameters or {}},
     }
-    run = server.call("start a run", client.runs.run_service_create_run, run=body)
+    run = server.api.call("start a run", client.runs.run_service_create_run, run=body)
     return str(run.run_id)
 
 
@@ -216,9 +216,9 @@ def test_our_golden_package_is_taken_by_old_and_new_servers(repository: Any) -> 
 
 
 def test_a_request_with_a_field_that_the_api_lacks_is_refused(server: KubeflowServer) -> None:
-    api = server.client.runs
+    api = server.api.client.runs
     with pytest.raises(KubeflowError, match='unknown field "name"'):
-        server.call("start a run", api.run_service_create_run, run={"name": "old"})
+        server.api.call("start a run", api.run_service_create_run, run={"name": "old"})
     inline = {"display_name": "inline", "pipeline_spec": in_a_job(copy.deepcopy(tiny_spec()))}
     with pytest.raises(KubeflowError, match="answered 500: .*error fetching manifest"):
-        server.call("start a run", api.run_service_create_run, run=inline)
+        server.api.call("start a run", api.run_service_create_run, run=inline)

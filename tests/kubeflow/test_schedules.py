@@ -244,25 +244,25 @@ def test_the_server_refuses_a_schedule_in_words(
     server = KubeflowServer(Connection(api.url))
     body = {
         "display_name": "raw",
-        "experiment_id": server.experiment("raw"),
-        "pipeline_version_reference": server.version(submission()),
+        "experiment_id": server.catalogue.experiment("raw"),
+        "pipeline_version_reference": server.catalogue.version(submission()),
         "trigger": {"cron_schedule": {"cron": "0 0 2 * * *"}},
         "mode": "ENABLE",
         "max_concurrency": "1",
     }
-    create = server.client.recurring_runs.recurring_run_service_create_recurring_run
+    create = server.api.client.recurring_runs.recurring_run_service_create_recurring_run
     with pytest.raises(KubeflowError, match=words):
-        server.call("schedule raw", create, recurring_run=body | changes)
-    assert server.call("schedule raw", create, recurring_run=body).recurring_run_id
+        server.api.call("schedule raw", create, recurring_run=body | changes)
+    assert server.api.call("schedule raw", create, recurring_run=body).recurring_run_id
 
 
 def test_kubeflows_client_wants_pipeline_and_version_together(api: Api) -> None:
     server = KubeflowServer(Connection(api.url))
-    both = server.version(submission())
-    given = {"experiment_id": server.experiment("x"), "cron_expression": "0 0 2 * * *"}
+    both = server.catalogue.version(submission())
+    given = {"experiment_id": server.catalogue.experiment("x"), "cron_expression": "0 0 2 * * *"}
     for one in ({"pipeline_id": both["pipeline_id"]}, {"version_id": both["pipeline_version_id"]}):
         with pytest.raises(ValueError, match="both `pipeline_id` and `version_id`"):
-            server.client.create_recurring_run(job_name="x", **given, **one)
+            server.api.client.create_recurring_run(job_name="x", **given, **one)
 
 
 @pytest.mark.parametrize(

@@ -84,13 +84,13 @@ def test_somebody_else_may_be_faster(
     """Between the question and the answer another makes pipeline, experiment and version."""
     KubeflowServer(Connection(api.url)).submit(submission())
     for name in ("_find_experiment", "_find_pipeline", "_find_version"):
-        find, asked = getattr(server, name), list[str]()
+        find, asked = getattr(server.catalogue, name), list[str]()
 
         def late(*given: str, find: Any = find, asked: list[str] = asked) -> str | None:
             asked.append(given[-1])
             return find(*given) if len(asked) > 1 else None
 
-        monkeypatch.setattr(server, name, late)
+        monkeypatch.setattr(server.catalogue, name, late)
     server.submit(submission())
     assert len(api.store.pipelines) == len(api.store.experiments) == len(api.store.versions) == 1
     assert len(api.store.runs) == 2

@@ -1,0 +1,79 @@
+"""Calls of Kubeflow's API with one manner: bounded in time, page by page, errors in words."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pipelines.kubeflow.connection import Connection, IdentityAwareProxy, api_client
+from pipelines.kubeflow.refusal import Unauthenticated, in_words, web_page
+
+#: Seconds to connect, and to answer.
+_TIMEOUT_S = (10, 60)
+_PAGE = 100
+
+EQUALS, IS_SUBSTRING = "EQUALS", "IS_SUBSTRING"
+
+
+class Api:
+    """Kubeflow's own client and how it is used.
+
+    Attributes:
+        connection: where the server is, and who asks.
+        client: Kubeflow's client (`kfp.Client`).
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.client = api_client(connection)
+
+    def call(self, what: str, method: Callable[..., Any], *args: Any, **given: Any) -> Any:
+        """Calls a method of the client's services.
+
+        Raises:
+            KubeflowError: the server refuses or cannot be reached; `what` says in its message what
+                was tried.
+        """
+        api: Any = method.__self__.api_client  # type: ignore[attr-defined]
+        try:
+            return self._once(what, api, method, *args, **given)
+        except Unauthenticated:
+            if not isinstance(self.connection.credentials, IdentityAwareProxy):
+                raise
+            # Its tokens last an hour, and a run may take longer to follow.
+            api.configuration.api_key = _configuration(api_client(self.connection)).api_key
+            return self._once(what, api, method, *args, **given)
+
+    def listed(
+        self, what: str, method: Callable[..., Any], part: str, **given: Any
+    ) -> Iterator[Any]:
+        """All that a listing has in its `part`, page by page; raises as `call` does."""
+        token = ""
+        while True:
+            page = self.call(what, method, page_token=token, page_size=_PAGE, **given)
+            yield from getattr(page, part) or []
+            token = page.next_page_token or ""
+            if not token:
+                return
+
+    def scope(self) -> dict[str, str]:
+        """The namespace, for calls that list."""
+        return {"namespace": self.connection.namespace} if self.connection.namespace else {}
+
+    def _once(
+        self, what: str, api: Any, method: Callable[..., Any], *args: Any, **given: Any
+    ) -> Any:
+        with in_words(what, self.connection.endpoint):
+            answer = method(*args, **given, _request_timeout=_TIMEOUT_S)
+        if "json" not in (api.last_response.getheader("content-type") or ""):
+            raise web_page(what, self.connection.endpoint)
+        return answer
+
+
+def predicate(key: str, value: str, operation: str = EQUALS) -> str:
+    """A filter of a listing as the API takes it."""
+    one = {"operation": operation, "key": key, "stringValue": value}
+    return json.dumps({"predicates": [one]})
+
+
+def _configuration(client: Any) -> Any:
+    return client.runs.run_service_get_run.__self__.api_client.configuration

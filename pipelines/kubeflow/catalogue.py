@@ -1,0 +1,104 @@
+"""What a server keeps beside runs: experiments, pipelines and their versions, each made once."""
+
+import os
+import tempfile
+from collections.abc import Callable
+
+from pipelines.kubeflow.api import Api, predicate
+from pipelines.kubeflow.refusal import Conflict
+from pipelines.kubeflow.submission import Submission
+
+
+class Catalogue:
+    """Finds what is there and makes what is not; raises `KubeflowError` as the API's calls do."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of that name."""
+        return _once(lambda: self._find_experiment(name), lambda: self._make_experiment(name))
+
+    def version(self, package: Submission) -> dict[str, str]:
+        """The package as a version of its pipeline, uploaded unless that content is there."""
+        name = package.name
+        pipeline = _once(lambda: self._find_pipeline(name), lambda: self._make_pipeline(name))
+        version = _once(
+            lambda: self._find_version(pipeline, package.version),
+            lambda: self.upload(pipeline, package.version, package.text),
+        )
+        return {"pipeline_id": pipeline, "pipeline_version_id": version}
+
+    def upload(self, pipeline_id: str, name: str, text: str) -> str:
+        """Uploads a package as it is and returns the version's id."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "package.yaml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            made = self._api.call(
+                "upload the package",
+                self._api.client.pipeline_uploads.upload_pipeline_version,
+                path,
+                name=name,
+                pipelineid=pipeline_id,
+            )
+        return str(made.pipeline_version_id)
+
+    def _find_experiment(self, name: str) -> str | None:
+        found = self._api.listed(
+            "look for an experiment",
+            self._api.client.experiments.experiment_service_list_experiments,
+            "experiments",
+            **self._api.scope(),
+            filter=predicate("display_name", name),
+        )
+        return next((str(one.experiment_id) for one in found), None)
+
+    def _make_experiment(self, name: str) -> str:
+        made = self._api.call(
+            f"make the experiment {name}",
+            self._api.client.experiments.experiment_service_create_experiment,
+            experiment={"display_name": name, **self._api.scope()},
+        )
+        return str(made.experiment_id)
+
+    def _find_pipeline(self, name: str) -> str | None:
+        found = self._api.listed(
+            "look for a pipeline",
+            self._api.client.pipelines.pipeline_service_list_pipelines,
+            "pipelines",
+            **self._api.scope(),
+            filter=predicate("display_name", name),
+        )
+        return next((str(one.pipeline_id) for one in found), None)
+
+    def _make_pipeline(self, name: str) -> str:
+        """Without a version: an upload would give its first one the pipeline's name."""
+        made = self._api.call(
+            f"make the pipeline {name}",
+            self._api.client.pipelines.pipeline_service_create_pipeline,
+            pipeline={"display_name": name, **self._api.scope()},
+        )
+        return str(made.pipeline_id)
+
+    def _find_version(self, pipeline_id: str, name: str) -> str | None:
+        found = self._api.listed(
+            "look for a version of the pipeline",
+            self._api.client.pipelines.pipeline_service_list_pipeline_versions,
+            "pipeline_versions",
+            pipeline_id=pipeline_id,
+            filter=predicate("display_name", name),
+        )
+        return next((str(one.pipeline_version_id) for one in found), None)
+
+
+def _once(find: Callable[[], str | None], make: Callable[[], str]) -> str:
+    """What is found, or else made; if somebody else was faster meanwhile, what they made."""
+    if found := find():
+        return found
+    try:
+        return make()
+    except Conflict:
+        if found := find():
+            return found
+        raise
