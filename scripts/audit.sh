@@ -11,7 +11,8 @@ if [ ! "$home/.ready" -nt requirements/audit.txt ]; then
 fi
 rendered=$(mktemp -d)
 trap 'rm -rf "$rendered"' EXIT
-for folder in volume pipeline beam-flink overlays/local overlays/production overlays/bucket; do
+for folder in volume pipeline beam-flink overlays/local overlays/production overlays/bucket \
+    trigger/deployment trigger/cronjob; do
     .venv/bin/kubectl kustomize "k8s/$folder" >"$rendered/$(basename "$folder").yaml"
 done
 "$home/bin/checkov" --config-file k8s/checkov.yaml --directory "$rendered"

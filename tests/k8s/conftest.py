@@ -17,7 +17,8 @@ Resource = dict[str, Any]
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 
 OVERLAYS = ("overlays/local", "overlays/production")
-ROOTS = ("volume", *OVERLAYS, "overlays/bucket", "pipeline", "beam-flink")
+TRIGGERS = ("trigger/deployment", "trigger/cronjob")
+ROOTS = ("volume", *OVERLAYS, "overlays/bucket", "pipeline", "beam-flink", *TRIGGERS)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Manifests:
     def pod_specs(self) -> list[Resource]:
         """The specs of all pods that come to be, in templates or by themselves."""
         templates = [deployment["spec"]["template"] for deployment in self.of("Deployment")]
+        jobs = [cron_job["spec"]["jobTemplate"] for cron_job in self.of("CronJob")]
+        templates += [job["spec"]["template"] for job in jobs]
         specs: list[Resource] = [pod["spec"] for pod in [*templates, *self.of("Pod")]]
         return specs
 

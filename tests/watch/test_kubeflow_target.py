@@ -109,6 +109,7 @@ def test_a_server_that_is_down_is_tried_again(cluster: Cluster) -> None:
     assert len(cluster.api.store.runs) == 2
 
 
+@pytest.mark.slow
 def test_a_configuration_that_does_not_compile_is_a_start_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path
 ) -> None:

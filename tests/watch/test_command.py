@@ -1,0 +1,168 @@
+"""`skymill watch` as a user calls it, in processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from PIL import Image
+
+from pipelines.cli.watch import command
+from pipelines.record import list_records
+from tests.pipelines.conftest import call_skymill
+
+
+def configure(folder: Path, **watch: object) -> Path:
+    """A configuration of a few small images."""
+    draw = np.random.default_rng(0)
+    for name in ("river", "wood"):
+        (folder / "images" / name).mkdir(parents=True, exist_ok=True)
+        for number in range(12):
+            pixels = draw.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "images" / name / f"{number}.png")
+    tree = {
+        "name": "land",
+        "workspace": "work",
+        "ingest": {"source": {"kind": "folders", "uri": "images"}},
+        "train": {"epochs": 1},
+        "push": {"model_dir": "models"},
+        "watch": {"settle_s": 0, **watch},
+    }
+    path = folder / "skymill.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+@contextmanager
+def following(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A running watch that writes JSON lines; ended at the end by its own id."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", "watch", "--log", "json"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def read_until(process: "subprocess.Popen[str]", event: str) -> dict:
+    assert process.stderr is not None
+    for line in process.stderr:
+        told = json.loads(line)
+        if told["event"] == event:
+            return dict(told)
+    raise AssertionError(f"the watch ended without {event!r}")
+
+
+def status(folder: Path) -> dict:
+    done = call_skymill("watch", "--status", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def wait_for(look: Callable[[], bool], seconds: float = 600) -> None:
+    until = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.2)
+
+
+def test_status_makes_nothing_and_says_that_nothing_is_known(tmp_path: Path) -> None:
+    configure(tmp_path)
+    done = call_skymill("watch", "--status", cwd=tmp_path)
+    assert "land: nothing has been looked at yet" in done.stdout
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--again"], "has not settled yet"),
+        (["--skip"], "has not settled yet"),
+        (["--once", "--status"], "choose one of"),
+    ],
+)
+def test_what_cannot_be_asked_for(tmp_path: Path, flags: list[str], words: str) -> None:
+    done = CliRunner().invoke(command, [str(configure(tmp_path)), *flags])
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+def test_once_with_a_source_that_is_away_fails(tmp_path: Path) -> None:
+    path = configure(tmp_path)
+    tree = yaml.safe_load(path.read_text())
+    tree["ingest"]["source"]["uri"] = "away"
+    path.write_text(yaml.safe_dump(tree))
+    done = call_skymill("watch", "--once", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no folder" in done.stderr
+
+
+def test_it_listens_and_an_event_wakes_it_and_sigterm_ends_it(tmp_path: Path) -> None:
+    configure(tmp_path, poll_s=3600, settle_s=3600, endpoint={"port": 0})
+    with following(tmp_path) as process:
+        address = read_until(process, "listening")["address"]
+        assert read_until(process, "changed")["files"] == 24
+        with urllib.request.urlopen(f"{address}/readyz", timeout=10) as answer:
+            assert answer.status == 200
+        (tmp_path / "images" / "wood" / "new.png").touch()
+        body = json.dumps({"Records": []}).encode()
+        request = urllib.request.Request(f"{address}/events", body)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 204
+        assert read_until(process, "changed")["files"] == 25
+        process.send_signal(signal.SIGTERM)
+        read_until(process, "stopped")
+        assert process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_images_become_a_model_and_again_when_there_are_more(tmp_path: Path) -> None:
+    configure(tmp_path, poll_s=1, run_poll_s=1)
+    runs = str(tmp_path / "work" / "runs")
+    with following(tmp_path) as process:
+        first = read_until(process, "started")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    [record] = list_records(runs)
+    assert (record.run_id, record.key) == (first["run"], first["key"])
+    assert status(tmp_path)["now"] == "a run is under way"
+    wait_for(lambda: list_records(runs)[0].outcome != "running")
+    assert list_records(runs)[0].outcome == "succeeded", "what ends the watch does not end the run"
+    assert (tmp_path / "models" / "land" / "1").is_dir()
+
+    assert call_skymill("watch", "--once", cwd=tmp_path).returncode == 0
+    assert len(list_records(runs)) == 1
+    found = status(tmp_path)
+    assert found["now"] == "no new data"
+    assert found["done"][0]["fingerprint"] == list_records(runs)[0].fingerprint
+
+    Image.new("RGB", (16, 16)).save(tmp_path / "images" / "wood" / "new.png")
+    assert call_skymill("watch", "--once", cwd=tmp_path).returncode == 0
+    assert len(list_records(runs)) == 2
+    done = call_skymill("watch", "--again", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "under way" in done.stderr
+    os.kill(list_records(runs)[0].process_id, signal.SIGKILL)
+    wait_for(lambda: list_records(runs)[0].outcome == "failed")
+    assert call_skymill("watch", "--once", cwd=tmp_path).returncode == 0
+    assert len(list_records(runs)) == 2, "a run that fails is not repeated by itself"
+    assert call_skymill("watch", "--again", cwd=tmp_path).returncode == 0
+    assert status(tmp_path)["now"] == "new data, a run is due"
+    assert call_skymill("watch", "--skip", cwd=tmp_path).returncode == 0
+    assert status(tmp_path)["now"] == "no new data"
