@@ -1,5 +1,6 @@
 """The watch in a cluster: what it may do, whom it reaches, and that its parts fit one another."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from pipelines.cli.watch import command
 from pipelines.config import PipelineConfig, parse_config
 from pipelines.kubeflow.connection import IN_CLUSTER_TOKEN
 from pipelines.watch.config import ConfigMapState
-from tests.k8s.conftest import TRIGGERS, Manifests
+from tests.k8s.conftest import TRIGGERS, Manifests, render_folder
+
+PAGES = ("watch.md", "install-kubeflow.md")
 
 
 @pytest.fixture(params=TRIGGERS)
@@ -209,3 +212,30 @@ def test_looks_never_overlap_and_a_missed_one_is_not_made_up_for(
     assert job["concurrencyPolicy"] == "Forbid"
     assert job["jobTemplate"]["spec"]["backoffLimit"] == 0
     assert spec(render("trigger/cronjob"))["restartPolicy"] == "Never"
+
+
+def test_the_documented_settings_of_ones_own(repository: Path, tmp_path: Path) -> None:
+    pages = {name: (repository / "docs" / name).read_text() for name in PAGES}
+    [example] = re.findall(
+        r"```yaml\n(# own/kustomization.yaml\n.*?)```", pages["watch.md"], re.DOTALL
+    )
+    [parts] = re.findall(
+        r"```yaml\n(# skymill.yaml\n.*?)```", pages["install-kubeflow.md"], re.DOTALL
+    )
+    [watch] = re.findall(r"```yaml\n(watch:\n.*?)```", pages["install-kubeflow.md"], re.DOTALL)
+    (tmp_path / "skymill").symlink_to(repository)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "kustomization.yaml").write_text(example)
+    (own / "skymill.yaml").write_text(parts + watch)
+    result = render_folder(own)
+    assert container(result)["image"] == "registry.example/skymill/pipeline@sha256:" + 64 * "0"
+    config = configuration(result)
+    assert config.watch.target == "kubeflow"
+    endpoint = config.watch.endpoint
+    assert endpoint is not None
+    assert endpoint.port == container(result)["ports"][0]["containerPort"]
+    assert endpoint.secret_file == f"{mounts(result)['events']['mountPath']}/secret"
+    secret = volumes(result)["events"]["secret"]["secretName"]
+    for page in pages.values():
+        assert f"create secret generic {secret} " in page
