@@ -97,6 +97,16 @@ def count_several(
     return examples
 
 
+def count_with(files: Sequence[str], feature: str) -> int:
+    """How many examples there are, each of which must have one string in a feature.
+
+    Raises:
+        DataError: the files are empty, unreadable, or an example lacks the feature.
+    """
+    spec = {feature: tf.io.FixedLenFeature([], tf.string)}
+    return sum(len(batch[feature]) for batch in _parsed(files, spec))
+
+
 @dataclass(frozen=True)
 class Spread:
     """How the numbers of a split are spread."""

@@ -11,7 +11,8 @@ from components.ingest.place_split import splits_of
 from components.ingest.raster_config import ChipsSource
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
-from components.ingest.tile_example import TileEncoder, TileTruth
+from components.ingest.tile_example import TileEncoder
+from components.ingest.truth import TileTruth
 from components.ingest.views import (
     chip_source,
     open_view,

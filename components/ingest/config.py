@@ -3,7 +3,7 @@
 import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.raster_config import (
@@ -11,11 +11,14 @@ from components.ingest.raster_config import (
     RasterOptions,
     ScenesSource,
     StacSource,
+    found_by,
+    with_one_group,
 )
 from components.ingest.span import require_sound
 from components.raster.errors import ConfigError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
+from components.raster.labels.class_raster import ClassLegend
 from components.raster.location import Location
 from components.raster.spatial.rules import SplitRule
 from components.raster.split import SplitConfig
@@ -34,12 +37,31 @@ class FoldersSource(Frozen):
         return "single_label"
 
 
-class ManifestSource(Frozen):
+class MaskLegend(Frozen):
+    """What the pixels of masks mean."""
+
+    legend: ClassLegend | None = Field(
+        default=None, description="of masks: what their values or colours mean"
+    )
+    undeclared: Literal["reject", "ignore"] = Field(
+        default="reject",
+        description="what becomes of an image whose mask holds values or colours that the legend "
+        "lacks: a reject, or these pixels have no truth",
+    )
+
+
+class ManifestSource(MaskLegend):
     """A table with a row an image: CSV with a header, JSON Lines, or Parquet, by its suffix."""
 
     kind: Literal["manifest"] = "manifest"
     uri: Location = Field(min_length=1, description="path or uri of a .csv, .jsonl or .parquet")
     columns: ManifestColumns = ManifestColumns()
+
+    @model_validator(mode="after")
+    def _masks_have_a_legend(self) -> Self:
+        if (self.columns.mask is None) != (self.legend is None):
+            raise ValueError("columns.mask and legend go together: give both, or neither")
+        return self
 
     @property
     def task(self) -> Task:
@@ -47,9 +69,45 @@ class ManifestSource(Frozen):
         return self.columns.task
 
 
+class MaskedSource(MaskLegend):
+    """Photographs in one folder, and in another an image of classes for each, of the same name."""
+
+    kind: Literal["masked"] = "masked"
+    uri: Location = Field(min_length=1, description="path or uri of the folder of images")
+    masks: Location = Field(
+        min_length=1,
+        description="path or uri of the folder of masks: the same paths below it, whatever suffix",
+    )
+    group_pattern: str | None = Field(
+        default=None,
+        description="a regular expression; what its first group finds in an image's path must "
+        "share one split",
+    )
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _has_a_group(cls, pattern: str | None) -> str | None:
+        return with_one_group(pattern)
+
+    @model_validator(mode="after")
+    def _has_a_legend(self) -> Self:
+        if self.legend is None:
+            raise ValueError("masks need a legend: what their values or colours mean")
+        return self
+
+    @property
+    def task(self) -> Task:
+        """A mask is a class for each pixel."""
+        return "segmentation"
+
+    def group_of(self, key: str) -> str | None:
+        """The group of an image, by its path."""
+        return found_by(self.group_pattern, key)
+
+
 # Another kind of source joins here and in `listing.py`; whatever comes after is the same for all.
 SourceConfig = Annotated[
-    FoldersSource | ManifestSource | ChipsSource | ScenesSource | StacSource,
+    FoldersSource | ManifestSource | MaskedSource | ChipsSource | ScenesSource | StacSource,
     Field(discriminator="kind"),
 ]
 

@@ -8,8 +8,10 @@ from components.ingest.config import IngestConfig
 from components.ingest.encode import example_bytes
 from components.ingest.files import ReadFailure, read_files
 from components.ingest.judge import Judge, Refused
+from components.ingest.masked import mask_reader
 from components.ingest.record import Record
 from components.ingest.reject import Reject
+from components.ingest.truth import TileTruth, mask_entries
 from components.raster.features import image_features
 from components.raster.split import split_of
 
@@ -43,24 +45,46 @@ class Converter:
         self._config = config
         self._indices = {name: index for index, name in enumerate(classes)}
         self._judge = Judge(config.image, decode=config.features)
+        self._classes = tuple(classes)
+        self._read_mask = mask_reader(config, classes)
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
         """One outcome for each of `records`, in their order; no image raises."""
-        contents = read_files([record.uri for record in records], self._config.image.max_bytes)
+        most = self._config.image.max_bytes
+        contents = read_files([record.uri for record in records], most)
+        masks = read_files([record.mask_uri for record in records if record.mask_uri], most)
         for record, content in zip(records, contents, strict=True):
+            mask = next(masks) if record.mask_uri else None
             if isinstance(content, ReadFailure):
                 yield Reject(record.key, record.uri, content.reason, content.detail)
+            elif isinstance(mask, ReadFailure):
+                yield Reject(record.key, record.uri, mask.reason, f"the mask: {mask.detail}")
             else:
-                yield self._convert(record, content)
+                yield self._convert(record, content, mask)
 
-    def _convert(self, record: Record, data: bytes) -> Converted | Reject:
+    def _convert(self, record: Record, data: bytes, mask: bytes | None) -> Converted | Reject:
         image = self._judge(data)
         if isinstance(image, Refused):
             return Reject(record.key, record.uri, image.reason, image.detail)
+        truth = TileTruth()
+        if mask is not None and self._read_mask is not None:
+            read = self._read_mask(record, mask, image.height, image.width)
+            if isinstance(read, Reject):
+                return read
+            truth = TileTruth(mask=read)
         pixels = image.pixels if self._config.features else None
         features = None if pixels is None else image_features(pixels)
         digest = hashlib.sha256(data).digest()
         content = digest.hex()
         split = split_of(content, record.group, record.split, self._config.split)
-        encoded = example_bytes(record, data, content, image, features, self._indices)
-        return Converted(record, split, digest, encoded, record.names)
+        encoded = example_bytes(
+            record,
+            data,
+            content,
+            image,
+            features,
+            self._indices,
+            () if truth.mask is None else tuple(mask_entries(truth.mask)),
+        )
+        names = record.names or truth.names(self._classes)
+        return Converted(record, split, digest, encoded, names)

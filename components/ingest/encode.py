@@ -27,8 +27,9 @@ def example_bytes(
     image: Accepted,
     features: ImageFeatures | None,
     classes: Mapping[str, int],
+    more: Sequence[bytes] = (),
 ) -> bytes:
-    """A serialized tf.Example as `components.raster.example` specifies it."""
+    """A serialized tf.Example as `components.raster.example` specifies it; `more` are entries."""
     key = record.key.encode("utf-8", "surrogateescape")
     parts = [
         _bytes_head(example.ENCODED, len(data)),
@@ -40,6 +41,7 @@ def example_bytes(
         _size_entries(image.format, image.height, image.width, image.channels),
     ]
     parts += record_entries(record, classes)
+    parts += more
     if features is not None:
         parts.append(_float_entries(features))
     return features_message(parts)

@@ -3,7 +3,7 @@
 import os
 import urllib.request
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -20,6 +20,7 @@ from components.ingest.raster_config import (
     ShapeLabels,
     TiledSource,
 )
+from components.ingest.record import Record
 from components.ingest.scenes import name_scenes
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.spatial.rules import ByArea, SplitRule
@@ -38,7 +39,7 @@ _STORE_REQUESTS = 32  # at a time: a store answers each in tens of milliseconds
 def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None) -> str:
     """A sha256 in hex that changes when, and only when, what ingest would read changes.
 
-    It covers each image's key, label, labels, split, group, slice features and content, and what
+    It covers each image's key, label, labels, number, mask, split, group, slice features and content, and what
     could not be listed. Content is hashed for local files; a remote file counts by the store's own
     checksum, or generation, or size and time where the store has no more; where nothing can be told
     of it, the fingerprint is another one each time. No TensorFlow is loaded.
@@ -60,7 +61,8 @@ def fingerprint_by(
         return fingerprint_of(_scene_entries(checksums_of, source, drawn))
     contents = contents_of(source)
     uris = [record.uri for record in contents.records]
-    checksums = checksums_of([*uris, *drawn])
+    masks = [record.mask_uri for record in contents.records if record.mask_uri is not None]
+    checksums = checksums_of([*uris, *masks, *drawn])
     entries: list[Sequence[object]] = [
         (
             record.key,
@@ -70,12 +72,21 @@ def fingerprint_by(
             record.group,
             sorted(record.slices.items()),
             checksums[record.uri],
+            *_other_truth(record, checksums),
         )
         for record in contents.records
     ]
     entries += [("reject", reject.key, reject.reason.value) for reject in contents.rejects]
     entries += [("split", checksums[path]) for path in drawn]
     return fingerprint_of(entries)
+
+
+def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[object]:
+    """What a record says beside classes."""
+    if record.number is not None:
+        yield record.number
+    if record.mask_uri is not None:
+        yield checksums[record.mask_uri]
 
 
 def _scene_entries(

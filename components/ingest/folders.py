@@ -45,6 +45,23 @@ def list_folders(root: str) -> Contents:
     return found
 
 
+def list_files(root: str) -> Contents:
+    """Every image below a folder, whatever the folders in it are called; of no class.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    found = Contents()
+    paths = _walk_remote(root) if is_remote(root) else _walk_local(local_path(root), found)
+    for key, uri in paths:
+        suffix = "(hidden)" if _is_hidden(key) else _suffix(key)
+        if suffix in _TAKEN:
+            found.records.append(Record(key, uri))
+        else:
+            found.ignored[suffix] += 1
+    return found
+
+
 def _is_hidden(key: str) -> bool:
     return key.startswith(".") or "/." in key
 

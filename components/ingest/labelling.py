@@ -14,7 +14,7 @@ from components.ingest.raster_config import (
     Target,
     TiledSource,
 )
-from components.ingest.tile_example import TileTruth
+from components.ingest.truth import TileTruth
 from components.raster.errors import ConfigError
 from components.raster.labels.class_raster import ClassLegend, encode
 from components.raster.labels.from_shapes import (

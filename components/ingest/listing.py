@@ -4,9 +4,17 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from components.ingest.chips import name_chips, place_chips
-from components.ingest.config import FoldersSource, IngestConfig, ManifestSource, SourceConfig
+from components.ingest.config import (
+    FoldersSource,
+    IngestConfig,
+    ManifestSource,
+    MaskedSource,
+    MaskLegend,
+    SourceConfig,
+)
 from components.ingest.folders import list_folders
 from components.ingest.manifest import list_manifest
+from components.ingest.masked import list_masked
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Contents, Listing, Record
 from components.ingest.reject import Reason, Reject
@@ -38,7 +46,7 @@ def list_source(config: IngestConfig) -> Listing:
         records=tuple(sorted(found.records, key=attrgetter("key"))),
         rejects=tuple(sorted(found.rejects, key=attrgetter("key"))),
         ignored=dict(sorted(found.ignored.items())),
-        classes=config.classes or seen_classes(found.records),
+        classes=config.classes or _legend_classes(source) or seen_classes(found.records),
     )
 
 
@@ -50,7 +58,15 @@ def contents_of(source: SourceConfig) -> Contents:
         return name_chips(source)
     if isinstance(source, ManifestSource):
         return list_manifest(source)
+    if isinstance(source, MaskedSource):
+        return list_masked(source)
     raise TypeError(f"a source of kind {source.kind} names scenes and no images")
+
+
+def _legend_classes(source: SourceConfig) -> tuple[str, ...]:
+    """The classes that a legend of masks names."""
+    legend = source.legend if isinstance(source, MaskLegend) else None
+    return () if legend is None else legend.class_names
 
 
 def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:

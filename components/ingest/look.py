@@ -9,20 +9,22 @@ from PIL import Image
 
 from components.ingest.chips import ChipConverter
 from components.ingest.config import IngestConfig
-from components.ingest.files import ReadFailure, read_files
-from components.ingest.judge import Judge, Refused
+from components.ingest.files import ReadFailure, read_file, read_files
+from components.ingest.judge import Accepted, Judge, Refused
 from components.ingest.labelling import Answer, names_of
 from components.ingest.layout import in_writing_order
 from components.ingest.listing import list_source
+from components.ingest.masked import MaskReader, mask_reader
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Listing, Record
 from components.ingest.reject import Reject
 from components.ingest.scene_convert import LabelledTile, SceneConverter
 from components.ingest.scene_part import ScenePart
 from components.ingest.scenes import plan_of, read_area
+from components.ingest.truth import TileTruth
 from components.ingest.views import open_view
 from components.raster.errors import ConfigError, DataError
-from components.raster.labels.targets import ignore_value
+from components.raster.labels.targets import MaskPixels, ignore_value
 from components.raster.pictures.overview import scene_picture, with_tiles
 from components.raster.pictures.sheet import (
     Card,
@@ -131,7 +133,7 @@ def _outcomes(config: IngestConfig, listing: Listing, count: int) -> Iterator[Se
             else:
                 yield Seen(record, read[1].pixels, read[1].valid, _answer(record))
     else:
-        yield from _of_photographs(config, records)
+        yield from _of_photographs(config, records, listing.classes)
 
 
 def _of_scenes(
@@ -147,8 +149,11 @@ def _of_scenes(
                 yield Seen(item.record, item.tile.pixels, item.tile.valid, item.answer)
 
 
-def _of_photographs(config: IngestConfig, records: Sequence[Record]) -> Iterator[Seen | Reject]:
+def _of_photographs(
+    config: IngestConfig, records: Sequence[Record], classes: Sequence[str]
+) -> Iterator[Seen | Reject]:
     judge = Judge(config.image, decode=True)
+    reader = mask_reader(config, classes)
     contents = read_files([record.uri for record in records], config.image.max_bytes)
     for record, content in zip(records, contents, strict=True):
         if isinstance(content, ReadFailure):
@@ -158,11 +163,28 @@ def _of_photographs(config: IngestConfig, records: Sequence[Record]) -> Iterator
         if isinstance(image, Refused):
             yield Reject(record.key, record.uri, image.reason, image.detail)
         elif image.pixels is not None:
-            yield Seen(record, image.pixels, None, _answer(record))
+            answer = _answer(record)
+            if reader is not None and record.mask_uri is not None:
+                read = _mask(reader, record, image, config.image.max_bytes)
+                if isinstance(read, Reject):
+                    yield read
+                    continue
+                answer = Answer(truth=TileTruth(mask=read))
+            yield Seen(record, image.pixels, None, answer)
+
+
+def _mask(
+    reader: MaskReader, record: Record, image: Accepted, max_bytes: int
+) -> MaskPixels | Reject:
+    try:
+        data = read_file(record.mask_uri or "", max_bytes)
+    except ReadFailure as failure:
+        return Reject(record.key, record.uri, failure.reason, f"the mask: {failure.detail}")
+    return reader(record, data, image.height, image.width)
 
 
 def _answer(record: Record) -> Answer:
-    return Answer(record.label, record.labels)
+    return Answer(record.label, record.labels, TileTruth(number=record.number))
 
 
 def _cards(

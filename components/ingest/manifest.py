@@ -91,7 +91,7 @@ def _parquet_rows(data: bytes) -> list[Row]:
 
 
 def _require_columns(rows: Sequence[Row], columns: ManifestColumns, uri: str) -> None:
-    truth = (columns.label, columns.labels, columns.number)
+    truth = (columns.label, columns.labels, columns.number, columns.mask)
     named = (columns.uri, *truth, columns.split, columns.group)
     wanted = [name for name in (*named, *columns.slices) if name is not None]
     present = {name for row in rows for name in row if isinstance(name, str)}
@@ -123,14 +123,19 @@ def _record(
         given = row.get(columns.number)
         detail = f"row {number + 1}: {columns.number} is {given!r}, no finite number"
         return Reject(key, uri, Reason.NO_LABEL, detail)
-    if not columns.number and label is None and not labels:
+    mask = _text(row.get(columns.mask)) if columns.mask else None
+    if columns.mask and mask is None:
+        return Reject(key, uri, Reason.NO_MASK, f"row {number + 1} names no mask")
+    of_classes = not columns.number and not columns.mask
+    if of_classes and label is None and not labels:
         return Reject(key, uri, Reason.NO_LABEL, f"row {number + 1} names no class")
     try:
         split = split_named(_text(row.get(columns.split)) or "") if columns.split else None
     except ValueError as error:
         return Reject(key, uri, Reason.UNKNOWN_SPLIT, f"row {number + 1}: {error}")
     group = _text(row.get(columns.group)) if columns.group else None
-    return Record(key, uri, label, labels, split, group, slices, value)
+    mask_uri = _place(mask, folder)[1] if mask else None
+    return Record(key, uri, label, labels, split, group, slices, value, mask_uri)
 
 
 def _place(given: str, folder: str) -> tuple[str, str]:

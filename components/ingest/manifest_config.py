@@ -16,7 +16,7 @@ class ManifestColumns(Frozen):
     )
     label: str | None = Field(
         default="label",
-        description="the class of each image; where labels or number is given, null by default",
+        description="the class of each image; where another truth is given, null by default",
     )
     labels: str | None = Field(
         default=None,
@@ -24,6 +24,10 @@ class ManifestColumns(Frozen):
     )
     number: str | None = Field(
         default=None, description="a number about each image, instead of classes"
+    )
+    mask: str | None = Field(
+        default=None,
+        description="an image of classes for each image, instead of classes; its path as in uri",
     )
     split: str | None = Field(default=None, description="train, eval or test; empty: drawn")
     group: str | None = Field(default=None, description="what must share one split")
@@ -35,22 +39,29 @@ class ManifestColumns(Frozen):
         """Whoever names a column of another truth means that one."""
         if not isinstance(columns, dict) or "label" in columns:
             return columns
-        others = any(columns.get(name) is not None for name in ("labels", "number"))
+        others = any(columns.get(name) is not None for name in ("labels", "number", "mask"))
         return {**columns, "label": None} if others else columns
 
     @model_validator(mode="after")
     def _one_meaning_each(self) -> Self:
-        if self.number is not None and (self.label is not None or self.labels is not None):
-            raise ValueError("columns.number is there instead of columns.label and columns.labels")
-        if self.label is None and self.labels is None and self.number is None:
+        classes = self.label is not None or self.labels is not None
+        truths = (classes, self.number is not None, self.mask is not None)
+        if sum(truths) > 1:
             raise ValueError(
-                "columns.label, columns.labels or columns.number must name the column of the truth"
+                "columns.number and columns.mask each stand instead of all other truth: name one "
+                "of them, or columns.label and columns.labels"
+            )
+        if not any(truths):
+            raise ValueError(
+                "columns.label, labels, number or mask must name the column of the truth"
             )
         return self
 
     @property
     def task(self) -> Task:
         """What the columns say of each image; one class where they say that as well as several."""
+        if self.mask is not None:
+            return "segmentation"
         if self.number is not None:
             return "regression"
         return "single_label" if self.label is not None else "multi_label"

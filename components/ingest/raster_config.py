@@ -54,24 +54,29 @@ class RasterOptions(Frozen):
     @field_validator("group_pattern", "date_pattern")
     @classmethod
     def _has_a_group(cls, pattern: str | None) -> str | None:
-        if pattern is not None and re.compile(pattern).groups != 1:
-            raise ValueError("needs one group in parentheses")
-        return pattern
+        return with_one_group(pattern)
 
     def group_of(self, name: str) -> str | None:
         """The group of a chip or scene, by its key or id."""
-        return _found(self.group_pattern, name)
+        return found_by(self.group_pattern, name)
 
     def date_of(self, name: str) -> str | None:
         """The day of a chip or scene, ISO 8601, by its key or id; None where there is none."""
         try:
-            day = datetime.date.fromisoformat(_found(self.date_pattern, name) or "")
+            day = datetime.date.fromisoformat(found_by(self.date_pattern, name) or "")
         except ValueError:
             return None
         return day.isoformat()
 
 
-def _found(pattern: str | None, name: str) -> str | None:
+def with_one_group(pattern: str | None) -> str | None:
+    """The pattern, if it is one; raises ValueError where it has not one group in parentheses."""
+    if pattern is not None and re.compile(pattern).groups != 1:
+        raise ValueError("needs one group in parentheses")
+    return pattern
+
+
+def found_by(pattern: str | None, name: str) -> str | None:
     """What the group of a pattern finds in a name."""
     found = re.search(pattern, name) if pattern else None
     return found[1] if found else None
@@ -88,6 +93,12 @@ class ChipsSource(RasterOptions):
     min_valid_fraction: float = Field(
         default=0.0, ge=0, le=1, description="chips with fewer valid pixels are rejected"
     )
+
+    @model_validator(mode="after")
+    def _has_no_masks(self) -> Self:
+        if self.columns.mask is not None:
+            raise ValueError("columns.mask is for photographs; masks of rasters go with scenes")
+        return self
 
     @property
     def task(self) -> Task:

@@ -24,6 +24,7 @@ class Record(NamedTuple):
         group: what must share one split, or None.
         slices: slice features by name.
         number: what a model should answer where that is a number, or None.
+        mask_uri: where the image's mask lies, or None.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Record(NamedTuple):
     group: str | None = None
     slices: Mapping[str, SliceValue] = MappingProxyType({})
     number: float | None = None
+    mask_uri: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,12 +1,7 @@
 """Tiles as tf.Examples: payload, geography, statistics and truth."""
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from PIL import Image
 
 from components.ingest.convert import Converted
 from components.ingest.encode import (
@@ -18,30 +13,12 @@ from components.ingest.encode import (
 )
 from components.ingest.record import Record
 from components.ingest.reject import Reason, Reject
+from components.ingest.truth import TileTruth, mask_entries
 from components.raster import example
 from components.raster.image import ImageSpec
-from components.raster.labels.targets import Boxes, MaskPixels, ignore_value
 from components.raster.payload import encode_payload
 from components.raster.tiles.tile import Tile, band_statistics
 from components.raster.tiles.view import View
-
-
-@dataclass(frozen=True, eq=False)
-class TileTruth:
-    """What a model should answer for a tile, beside the classes that its record carries."""
-
-    number: float | None = None
-    mask: MaskPixels | None = None
-    boxes: Boxes | None = None
-
-    def names(self, classes: Sequence[str]) -> tuple[str, ...]:
-        """The classes in the mask or among the boxes, of those of the run."""
-        indices: set[int] = set()
-        if self.boxes is not None:
-            indices |= set(self.boxes.classes.tolist())
-        if self.mask is not None:
-            indices |= set(np.unique(self.mask).tolist()) - {ignore_value(len(classes))}
-        return tuple(classes[index] for index in sorted(indices))
 
 
 class TileEncoder:
@@ -97,8 +74,7 @@ class TileEncoder:
         if truth.number is not None:
             yield float_entry(example.NUMBER, truth.number)
         if truth.mask is not None:
-            yield bytes_entry(example.MASK_ENCODED, mask_png(truth.mask))
-            yield bytes_entry(example.MASK_FORMAT, b"png")
+            yield from mask_entries(truth.mask)
         if truth.boxes is not None:
             for name, edges in zip(example.BOX_EDGES, truth.boxes.edges_px.T, strict=True):
                 yield float_entry(name, *edges.tolist())
@@ -106,13 +82,6 @@ class TileEncoder:
             yield int_entry(example.OBJECT_LABEL, *indices)
             names = (self._names[index].encode() for index in indices)
             yield bytes_entry(example.OBJECT_LABEL_TEXT, *names)
-
-
-def mask_png(mask: MaskPixels) -> bytes:
-    """A mask as a gray PNG of 8 or 16 bits."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(mask)).save(file, "PNG")
-    return file.getvalue()
 
 
 def _pixel_entries(tile: Tile, bands: Sequence[str]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import keras
 
 from components.raster.image import ImageSpec
 from trainer.bands import BandScale
+from trainer.models.blocks import convolution
 from trainer.models.config import SmallCnn
 from trainer.standardise import standardised
 
@@ -19,7 +20,7 @@ def small_cnn_body(
         x = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     else:
         x = standardised(pixels, scale)
-    maps = [_convolution(x, model.filters[0], model.batch_norm)]
+    maps = [convolution(x, model.filters[0], model.batch_norm)]
     maps.append(keras.layers.MaxPooling2D(2, padding="same")(maps[-1]))
     for filters in model.filters[1:]:
         maps.append(_residual_block(maps[-1], filters, model.batch_norm))
@@ -29,30 +30,8 @@ def small_cnn_body(
 
 def _residual_block(x: Any, filters: int, batch_norm: bool) -> Any:
     """Halves the sides: a pre-pooled shortcut beside two convolutions (He et al. 2015, type B)."""
-    y = _convolution(x, filters, batch_norm, strides=2)
-    y = _convolution(y, filters, batch_norm, activation=None)
+    y = convolution(x, filters, batch_norm, strides=2)
+    y = convolution(y, filters, batch_norm, activation=None)
     shortcut = keras.layers.AveragePooling2D(2, padding="same")(x)
-    shortcut = _convolution(shortcut, filters, batch_norm, activation=None, kernel=1)
+    shortcut = convolution(shortcut, filters, batch_norm, activation=None, kernel=1)
     return keras.layers.ReLU()(keras.layers.Add()([y, shortcut]))
-
-
-def _convolution(
-    x: Any,
-    filters: int,
-    batch_norm: bool,
-    *,
-    kernel: int = 3,
-    strides: int = 1,
-    activation: str | None = "relu",
-) -> Any:
-    x = keras.layers.Conv2D(
-        filters,
-        kernel,
-        strides,
-        padding="same",
-        use_bias=not batch_norm,
-        kernel_initializer="he_normal",
-    )(x)
-    if batch_norm:
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
-    return keras.layers.Activation(activation)(x) if activation else x

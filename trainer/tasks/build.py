@@ -11,6 +11,7 @@ from trainer.tasks.config import (
     DetectionOptions,
     MultiLabelOptions,
     RegressionOptions,
+    SegmentationOptions,
     SingleLabelOptions,
     TaskOptions,
     default_options,
@@ -19,6 +20,7 @@ from trainer.tasks.detection import Detection
 from trainer.tasks.multi_label import MultiLabel
 from trainer.tasks.objective import Objective
 from trainer.tasks.regression import Regression
+from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.single_label import SingleLabel
 
 
@@ -64,5 +66,7 @@ def make_objective(
             return MultiLabel(classes, chosen.threshold, smoothing)
         case RegressionOptions():
             return Regression(spread_of(train_files, NUMBER), chosen.loss)
+        case SegmentationOptions():
+            return Segmentation(classes, chosen)
         case DetectionOptions():
             return Detection(classes, chosen, image)

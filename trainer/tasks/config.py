@@ -1,12 +1,13 @@
 """What may be chosen of each task; which task it is, the source's labels say."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
 from components.raster.task import Task
+from trainer.models.decoder_config import Decoder, UNet
 
 
 class SingleLabelOptions(Frozen):
@@ -33,6 +34,26 @@ class RegressionOptions(Frozen):
         description="Of errors in deviations of the train split: huber is linear above one, so "
         "that outliers weigh less; mse is their square.",
     )
+
+
+class SegmentationOptions(Frozen):
+    """A class for each pixel."""
+
+    name: Literal["segmentation"] = "segmentation"
+    decoder: Decoder = Field(default_factory=UNet)
+    cross_entropy: float = Field(default=1.0, ge=0, description="Weight of that part of the loss.")
+    dice: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the Dice loss, which counts each class of an image alike however "
+        "few its pixels are.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_loss(self) -> Self:
+        if not self.cross_entropy and not self.dice:
+            raise ValueError("cross_entropy and dice are both 0: nothing would be learnt")
+        return self
 
 
 class DetectionOptions(Frozen):
@@ -68,7 +89,11 @@ class DetectionOptions(Frozen):
 
 
 TaskOptions = Annotated[
-    SingleLabelOptions | MultiLabelOptions | RegressionOptions | DetectionOptions,
+    SingleLabelOptions
+    | MultiLabelOptions
+    | RegressionOptions
+    | SegmentationOptions
+    | DetectionOptions,
     Field(discriminator="name"),
 ]
 
@@ -76,6 +101,7 @@ _DEFAULTS: dict[Task, Callable[[], TaskOptions]] = {
     "single_label": SingleLabelOptions,
     "multi_label": MultiLabelOptions,
     "regression": RegressionOptions,
+    "segmentation": SegmentationOptions,
     "detection": DetectionOptions,
 }
 

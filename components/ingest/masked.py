@@ -1,0 +1,118 @@
+"""Photographs with masks: which mask is whose, and what its pixels say."""
+
+import io
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from components.ingest.config import IngestConfig, MaskedSource, MaskLegend
+from components.ingest.folders import list_files
+from components.ingest.record import Contents, Record
+from components.ingest.reject import Reason, Reject
+from components.raster.labels.class_raster import (
+    ClassLegend,
+    colour_codes,
+    colour_text,
+    encode,
+)
+from components.raster.labels.targets import MaskPixels, ignore_value
+
+#: Modes of images whose samples are values and no colours.
+_VALUE_MODES = {"1", "L", "P", "I", "I;16", "I;16B"}
+_SHOWN = 5
+
+
+def list_masked(source: MaskedSource) -> Contents:
+    """A record for each image that has a mask, and a reject for each that has none.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    found, masks = list_files(source.uri), list_files(source.masks)
+    by_path = {_without_suffix(record.key): record.uri for record in masks.records}
+    named, rejects = [], []
+    for record in found.records:
+        mask_uri = by_path.get(_without_suffix(record.key))
+        if mask_uri is None:
+            detail = f"no mask {_without_suffix(record.key)} in {source.masks}"
+            rejects.append(Reject(record.key, record.uri, Reason.NO_MASK, detail))
+        else:
+            named.append(record._replace(mask_uri=mask_uri, group=source.group_of(record.key)))
+    found.records = named
+    found.rejects += [*rejects, *masks.rejects]
+    return found
+
+
+class MaskReader:
+    """Reads masks as class indices.
+
+    Args:
+        source: with a legend.
+        classes: class names in the order of their indices.
+
+    Raises:
+        ConfigError: the legend has a class that is none of these.
+    """
+
+    def __init__(self, source: MaskLegend, classes: Sequence[str]) -> None:
+        assert source.legend is not None
+        self._legend, self._undeclared = source.legend, source.undeclared
+        self._classes = tuple(classes)
+        encode(np.zeros((1, 1), np.uint8), self._legend, self._classes)  # the legend's classes
+
+    def __call__(self, record: Record, data: bytes, height: int, width: int) -> MaskPixels | Reject:
+        """The mask of an image of that shape, or why the image cannot be learnt from."""
+        outcome = self._pixels(data, height, width)
+        if isinstance(outcome, tuple):
+            return Reject(record.key, record.uri, *outcome)
+        return outcome
+
+    def _pixels(self, data: bytes, height: int, width: int) -> MaskPixels | tuple[Reason, str]:
+        try:
+            # The header alone is read before the size is known to be that of an image within bounds.
+            with Image.open(io.BytesIO(data)) as image:
+                if image.size != (width, height):
+                    shape = f"{image.height} x {image.width}"
+                    return Reason.MASK_DIFFERS, f"mask of {shape}, image {height} x {width} px"
+                codes = _codes(image, self._legend)
+        except Exception as error:  # Pillow raises anything about a broken file
+            return Reason.UNREADABLE, f"the mask: {type(error).__name__}: {error}"
+        if codes is None:
+            return Reason.MASK_DIFFERS, "the legend has values, but the mask has colours"
+        found = encode(codes, self._legend, self._classes)
+        if found.undeclared and self._undeclared == "reject":
+            return Reason.UNKNOWN_CLASS, _undeclared(found.undeclared, self._legend)
+        if (found.pixels == ignore_value(len(self._classes))).all():
+            return Reason.NO_CLASS, "no pixel of the mask has a class"
+        return found.pixels
+
+
+def mask_reader(config: IngestConfig, classes: Sequence[str]) -> MaskReader | None:
+    """The reader of the masks that a configuration's source has; None where it has none."""
+    source = config.source
+    if not isinstance(source, MaskLegend) or source.legend is None:
+        return None
+    return MaskReader(source, classes)
+
+
+def _codes(image: Image.Image, legend: ClassLegend) -> npt.NDArray[np.integer] | None:
+    """Values or codes of colours (H, W); None where values are asked of an image of colours."""
+    if legend.colours:
+        return colour_codes(np.asarray(image.convert("RGB")))
+    return np.asarray(image).astype(np.int64) if image.mode in _VALUE_MODES else None
+
+
+def _undeclared(found: dict[int, int], legend: ClassLegend) -> str:
+    ranked = sorted(found.items(), key=lambda item: -item[1])[:_SHOWN]
+    named = (f"{colour_text(code) if legend.colours else code} ({n} pixels)" for code, n in ranked)
+    return (
+        f"the legend lacks {', '.join(named)}: declare them in source.legend, or set "
+        "source.undeclared: ignore"
+    )
+
+
+def _without_suffix(key: str) -> str:
+    return str(PurePosixPath(key).with_suffix(""))

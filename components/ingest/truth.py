@@ -1,0 +1,43 @@
+"""What an example tells a model to answer, beside the classes that its record carries."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from components.ingest.encode import bytes_entry
+from components.raster import example
+from components.raster.labels.targets import Boxes, MaskPixels, ignore_value
+
+
+@dataclass(frozen=True, eq=False)
+class TileTruth:
+    """What a model should answer for a tile, beside the classes that its record carries."""
+
+    number: float | None = None
+    mask: MaskPixels | None = None
+    boxes: Boxes | None = None
+
+    def names(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """The classes in the mask or among the boxes, of those of the run."""
+        indices: set[int] = set()
+        if self.boxes is not None:
+            indices |= set(self.boxes.classes.tolist())
+        if self.mask is not None:
+            indices |= set(np.unique(self.mask).tolist()) - {ignore_value(len(classes))}
+        return tuple(classes[index] for index in sorted(indices))
+
+
+def mask_entries(mask: MaskPixels) -> Iterator[bytes]:
+    """The features of an example that hold a mask."""
+    yield bytes_entry(example.MASK_ENCODED, mask_png(mask))
+    yield bytes_entry(example.MASK_FORMAT, b"png")
+
+
+def mask_png(mask: MaskPixels) -> bytes:
+    """A mask as a gray PNG of 8 or 16 bits."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(mask)).save(file, "PNG")
+    return file.getvalue()

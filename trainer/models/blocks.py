@@ -1,0 +1,41 @@
+"""Layers that several networks are made of."""
+
+from typing import Any
+
+import keras
+
+
+def convolution(
+    x: Any,
+    filters: int,
+    batch_norm: bool = True,
+    *,
+    kernel: int = 3,
+    strides: int = 1,
+    rate: int = 1,
+    activation: str | None = "relu",
+) -> Any:
+    """A convolution [N, h, w, D] to [N, h / strides, w / strides, filters], normalised.
+
+    Args:
+        rate: dilation of the kernel.
+    """
+    x = keras.layers.Conv2D(
+        filters,
+        kernel,
+        strides,
+        padding="same",
+        dilation_rate=rate,
+        use_bias=not batch_norm,
+        kernel_initializer="he_normal",
+    )(x)
+    if batch_norm:
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+    return keras.layers.Activation(activation)(x) if activation else x
+
+
+def resized(x: Any, height: int, width: int) -> Any:
+    """[N, h, w, D] to [N, height, width, D], bilinear."""
+    if tuple(x.shape[1:3]) == (height, width):
+        return x
+    return keras.layers.Resizing(height, width, interpolation="bilinear")(x)

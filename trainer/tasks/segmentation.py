@@ -1,0 +1,80 @@
+"""A class for each pixel: feature maps, a decoder, a softmax at every pixel."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from components.raster.example import MASK_ENCODED
+from components.raster.image import ImageSpec
+from components.raster.labels.targets import ignore_value
+from components.raster.task import Task
+from serving.contract import Contract
+from trainer.examples import count_with
+from trainer.models.blocks import resized
+from trainer.models.decoder_config import UNet
+from trainer.models.deeplab import deeplab
+from trainer.models.features import Features
+from trainer.models.unet import unet
+from trainer.tasks.config import SegmentationOptions
+from trainer.tasks.masks import target_masks
+from trainer.tasks.objective import Parsing
+from trainer.tasks.pixel_loss import PixelLoss
+from trainer.tasks.pixel_metrics import MeanIou, PixelAccuracy
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Targets are class indices and ignore values [N, H, W], outputs logits [N, H, W, K].
+
+    Neither loss nor metrics look at a pixel that is ignored: outside of the labels, without a
+    measurement in the image (ingest writes both into the mask), or beyond a padded image.
+    """
+
+    classes: tuple[str, ...]
+    options: SegmentationOptions
+    task: ClassVar[Task] = "segmentation"
+    pooled: ClassVar[bool] = False
+    monitors: ClassVar[tuple[str, ...]] = ("mean_iou", "pixel_accuracy")
+
+    @property
+    def ignore(self) -> int:
+        """What masks hold where there is no truth."""
+        return ignore_value(len(self.classes))
+
+    @property
+    def parsing(self) -> Mapping[str, Parsing]:
+        return {MASK_ENCODED: tf.io.FixedLenFeature([], tf.string)}
+
+    def count(self, files: Sequence[str]) -> int:
+        return count_with(files, MASK_ENCODED)
+
+    def targets(self, parsed: Mapping[str, Any], image: ImageSpec) -> Any:
+        return target_masks(parsed[MASK_ENCODED], image, len(self.classes))
+
+    def head(self, features: Features, image: ImageSpec, dropout: float) -> Any:
+        decoder = self.options.decoder
+        if isinstance(decoder, UNet):
+            x = unet(features, decoder, dropout)
+        else:
+            x = deeplab(features, image.height_px, decoder, dropout)
+        logits = keras.layers.Conv2D(len(self.classes), 1, name="logits", dtype="float32")(x)
+        return resized(logits, image.height_px, image.width_px)
+
+    def decode(self, outputs: Any) -> Any:
+        return outputs
+
+    def loss(self) -> keras.losses.Loss:
+        return PixelLoss(self.ignore, self.options.cross_entropy, self.options.dice)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        count = len(self.classes)
+        return [
+            MeanIou(count, self.ignore, "mean_iou"),
+            PixelAccuracy(count, self.ignore, "pixel_accuracy"),
+        ]
+
+    def contract(self, image: ImageSpec) -> Contract:
+        return Contract(image=image, task=self.task, classes=self.classes)
