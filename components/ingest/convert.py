@@ -77,14 +77,7 @@ class Converter:
         digest = hashlib.sha256(data).digest()
         content = digest.hex()
         split = split_of(content, record.group, record.split, self._config.split)
-        encoded = example_bytes(
-            record,
-            data,
-            content,
-            image,
-            features,
-            self._indices,
-            () if truth.mask is None else tuple(mask_entries(truth.mask)),
-        )
+        entries = mask_entries(truth.mask)
+        encoded = example_bytes(record, data, content, image, features, self._indices, entries)
         names = record.names or truth.names(self._classes)
         return Converted(record, split, digest, encoded, names)

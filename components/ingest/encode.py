@@ -6,7 +6,7 @@ example.proto and feature.proto; the record in tensorflow/core/lib/io/record_wri
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import google_crc32c
@@ -27,7 +27,7 @@ def example_bytes(
     image: Accepted,
     features: ImageFeatures | None,
     classes: Mapping[str, int],
-    more: Sequence[bytes] = (),
+    more: Iterable[bytes] = (),
 ) -> bytes:
     """A serialized tf.Example as `components.raster.example` specifies it; `more` are entries."""
     key = record.key.encode("utf-8", "surrogateescape")

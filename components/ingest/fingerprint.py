@@ -39,10 +39,10 @@ _STORE_REQUESTS = 32  # at a time: a store answers each in tens of milliseconds
 def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None) -> str:
     """A sha256 in hex that changes when, and only when, what ingest would read changes.
 
-    It covers each image's key, label, labels, number, mask, split, group, slice features and content, and what
-    could not be listed. Content is hashed for local files; a remote file counts by the store's own
-    checksum, or generation, or size and time where the store has no more; where nothing can be told
-    of it, the fingerprint is another one each time. No TensorFlow is loaded.
+    It covers each image's key, truth, split, group, slice features and content, and what could not
+    be listed. Content is hashed for local files; a remote file counts by the store's own checksum,
+    or generation, or size and time where the store has no more; where nothing can be told of it,
+    the fingerprint is another one each time. No TensorFlow is loaded.
     Of scenes it covers every file of every band and what the catalogue says of it, the files of
     labels and the area of interest; of any source the areas that its split is drawn by.
 

@@ -1,7 +1,7 @@
 """Photographs with masks: which mask is whose, and what its pixels say."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -72,7 +72,7 @@ class MaskReader:
 
     def _pixels(self, data: bytes, height: int, width: int) -> MaskPixels | tuple[Reason, str]:
         try:
-            # The header alone is read before the size is known to be that of an image within bounds.
+            # Opening reads the header alone; the image's own size was within bounds.
             with Image.open(io.BytesIO(data)) as image:
                 if image.size != (width, height):
                     shape = f"{image.height} x {image.width}"
@@ -105,7 +105,7 @@ def _codes(image: Image.Image, legend: ClassLegend) -> npt.NDArray[np.integer] |
     return np.asarray(image).astype(np.int64) if image.mode in _VALUE_MODES else None
 
 
-def _undeclared(found: dict[int, int], legend: ClassLegend) -> str:
+def _undeclared(found: Mapping[int, int], legend: ClassLegend) -> str:
     ranked = sorted(found.items(), key=lambda item: -item[1])[:_SHOWN]
     named = (f"{colour_text(code) if legend.colours else code} ({n} pixels)" for code, n in ranked)
     return (

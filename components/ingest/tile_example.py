@@ -73,8 +73,7 @@ class TileEncoder:
     def _truth_entries(self, truth: TileTruth) -> Iterator[bytes]:
         if truth.number is not None:
             yield float_entry(example.NUMBER, truth.number)
-        if truth.mask is not None:
-            yield from mask_entries(truth.mask)
+        yield from mask_entries(truth.mask)
         if truth.boxes is not None:
             for name, edges in zip(example.BOX_EDGES, truth.boxes.edges_px.T, strict=True):
                 yield float_entry(name, *edges.tolist())

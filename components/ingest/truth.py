@@ -30,10 +30,11 @@ class TileTruth:
         return tuple(classes[index] for index in sorted(indices))
 
 
-def mask_entries(mask: MaskPixels) -> Iterator[bytes]:
-    """The features of an example that hold a mask."""
-    yield bytes_entry(example.MASK_ENCODED, mask_png(mask))
-    yield bytes_entry(example.MASK_FORMAT, b"png")
+def mask_entries(mask: MaskPixels | None) -> Iterator[bytes]:
+    """The features of an example that hold a mask, if there is one."""
+    if mask is not None:
+        yield bytes_entry(example.MASK_ENCODED, mask_png(mask))
+        yield bytes_entry(example.MASK_FORMAT, b"png")
 
 
 def mask_png(mask: MaskPixels) -> bytes:

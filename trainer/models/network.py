@@ -45,7 +45,9 @@ class Network:
     def trained(self) -> keras.Model:
         """Pixels to outputs with the augmentation in front; shares the weights of `served`."""
         pixels = self.body.input
-        front = augmentation(pixels.shape[1:], pixels.dtype) if self.augment else lambda x: x
+        # What moves pixels alone would leave masks and boxes behind.
+        moves = self.augment and self.pooled
+        front = augmentation(pixels.shape[1:], pixels.dtype) if moves else lambda x: x
         return self._chained(front, lambda outputs: outputs, "trained")
 
     def _chained(

@@ -1,0 +1,93 @@
+"""A tiny collection of pictures with every kind of truth, and its examples as ingest writes them."""
+
+import csv
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components.ingest.config import IngestConfig
+from components.ingest.convert import Converted, Converter
+from components.ingest.listing import list_source
+
+SIDE_PX = 32
+COUNT = 30
+SPLITS = ("train", "train", "train", "eval", "test")
+LEGEND = {"values": {0: "soil", 1: "field", 2: "water"}}
+#: Columns of the manifest that tell each task's truth.
+COLUMNS = {
+    "single_label": {"label": "kind"},
+    "multi_label": {"labels": "covers"},
+    "regression": {"number": "wetness"},
+    "segmentation": {"mask": "mask"},
+}
+_COLOURS = np.array([(150, 110, 80), (60, 160, 60), (40, 60, 180)])
+
+
+def write_pictures(folder: Path) -> Path:
+    """Pictures of soil with a field, a lake or both, their masks and a manifest; gives its path."""
+    random = np.random.default_rng(4)
+    rows = []
+    for number in range(COUNT):
+        mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+        field, lake = number % 3 != 0, number % 3 != 1
+        if field:
+            mask[: random.integers(8, 17)] = 1
+        if lake:
+            mask[:, : random.integers(8, 17)] = 2
+        pixels = _COLOURS[mask] + random.normal(0, 12, (SIDE_PX, SIDE_PX, 3))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number:02d}.png")
+        mask[:2, -2:] = 9  # which the legend does not know
+        Image.fromarray(mask).save(folder / f"{number:02d}_mask.png")
+        covers = [name for name, there in (("field", field), ("water", lake)) if there]
+        rows.append(
+            {
+                "uri": f"{number:02d}.png",
+                "kind": "wet" if lake else "dry",
+                "covers": "|".join(covers),
+                "wetness": 100 * float((mask == 2).mean()),
+                "mask": f"{number:02d}_mask.png",
+                "split": SPLITS[number % len(SPLITS)],
+            }
+        )
+    with (folder / "images.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "images.csv"
+
+
+def ingest_config(manifest: Path, task: str) -> IngestConfig:
+    """The configuration that reads the truth of a task."""
+    masks = {"legend": LEGEND, "undeclared": "ignore"} if task == "segmentation" else {}
+    return IngestConfig.model_validate(
+        {
+            "source": {
+                "kind": "manifest",
+                "uri": str(manifest),
+                "columns": {"split": "split", **COLUMNS[task]},
+                **masks,
+            },
+            "image": {"height_px": SIDE_PX, "width_px": SIDE_PX},
+        }
+    )
+
+
+def write_examples(config: IngestConfig, root: Path) -> tuple[str, ...]:
+    """An Examples artifact's folder; gives the class names."""
+    listing = list_source(config)
+    by_split = defaultdict(list)
+    for outcome in Converter(config, listing.classes).convert(listing.records):
+        assert isinstance(outcome, Converted), outcome
+        by_split[outcome.split].append(outcome.example)
+    for split, examples in by_split.items():
+        folder = root / f"Split-{split}"
+        folder.mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / "data-00000-of-00001.tfrecord")) as writer:
+            for example in examples:
+                writer.write(example)
+    (root / "classes.json").write_text(json.dumps(listing.classes))
+    return listing.classes
