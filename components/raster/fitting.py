@@ -61,6 +61,33 @@ def fit_mask(mask: npt.NDArray[np.integer], spec: ImageSpec, fill: int) -> npt.N
     return fitted
 
 
+def unfit_mask(
+    raster: npt.NDArray[np.integer], size_px: tuple[int, int], spec: ImageSpec, fill: int
+) -> npt.NDArray[np.integer]:
+    """A raster [H, W] in the model's shape, back on the pixels of an image of `size_px`.
+
+    The way back of `fit_mask`, by nearest pixel; pixels that the model did not see are `fill`.
+    """
+    placement = place(*size_px, spec)
+    rows, columns = (_frame_indices(placement, axis) for axis in (0, 1))
+    found = raster[np.ix_(np.maximum(rows, 0), np.maximum(columns, 0))]
+    found[rows < 0] = fill
+    found[:, columns < 0] = fill
+    return found
+
+
+def unfit_boxes(
+    edges_px: npt.NDArray[np.floating], size_px: tuple[int, int], spec: ImageSpec
+) -> npt.NDArray[np.float64]:
+    """Boxes in the model's image, back in pixels of an image of `size_px`; the way back of
+    `fit_boxes`, cut at the image's edges.
+    """
+    placement = place(*size_px, spec)
+    moved = np.asarray(edges_px, np.float64).reshape(-1, 4) - np.tile(placement.offset_px, 2)
+    scale = np.divide(placement.size_px, placement.resized_px)
+    return np.clip(moved * np.tile(scale, 2), 0, np.tile(size_px, 2))
+
+
 def fit_boxes(
     edges_px: npt.NDArray[np.floating], size_px: tuple[int, int], spec: ImageSpec
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -89,6 +116,14 @@ def _source_indices(placement: Placement, axis: int) -> npt.NDArray[np.int64]:
     nearest = np.floor((at.astype(np.float32) + np.float32(0.5)) * scale).astype(np.int64)
     inside = (at >= 0) & (at < resized)
     return np.where(inside, np.minimum(nearest, size - 1), -1)
+
+
+def _frame_indices(placement: Placement, axis: int) -> npt.NDArray[np.int64]:
+    """For each pixel of the image the pixel of the frame; -1 where the frame does not show it."""
+    size, resized = placement.size_px[axis], placement.resized_px[axis]
+    at = np.floor((np.arange(size) + 0.5) * (resized / size)).astype(np.int64)
+    at = np.minimum(at, resized - 1) + placement.offset_px[axis]
+    return np.where((at >= 0) & (at < placement.frame_px[axis]), at, -1)
 
 
 def _areas(edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

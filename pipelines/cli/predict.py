@@ -12,6 +12,7 @@ import click
 from pipelines.cli.options import DEFAULT_CONFIG, json_option
 
 if TYPE_CHECKING:
+    from components.raster.image import Fit
     from pipelines.config import PipelineConfig
     from serving.client import FileResult
     from serving.raster_reading import RasterReading
@@ -36,6 +37,17 @@ if TYPE_CHECKING:
     "--band-names", help="GeoTIFFs that name no bands: their names in order, with commas."
 )
 @click.option("--nodata", type=float, help="GeoTIFFs that do not say it: the value of no data.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for what a line cannot hold: class rasters as PNG or GeoTIFF, objects as JSON or "
+    "GeoJSON, each on the grid of its image.",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(["stretch", "pad", "crop"]),
+    help=f"How images meet the model; by default as {DEFAULT_CONFIG} says, else stretch.",
+)
 @click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
 @click.option("--top", default=2, show_default=True, type=click.IntRange(1), help="Classes shown.")
 @json_option
@@ -49,46 +61,67 @@ def command(
     bands: str | None,
     band_names: str | None,
     nodata: float | None,
+    output: Path | None,
+    fit: "Fit | None",
     batch_size: int,
     top: int,
     as_json: bool,
 ) -> None:
     """Send files, or every image below folders, to a server and print its answers.
 
-    Photographs are sent as they are, GeoTIFFs as one tile each, for a model of rasters. With --json
-    a line for each file. The exit code is 1 if the server refused any of them.
+    Photographs are sent as they are, GeoTIFFs as one tile each, for a model of rasters. An answer
+    is the classes with their probabilities, a number, the share of each class among the pixels, or
+    the objects, as the model's task is. With --json a line for each file. The exit code is 1 if the
+    server refused any of them.
     """
+    from pipelines.answer_files import write_answer
     from serving.client import connect
 
     refused = 0
+    anchors: dict[Path, Path] = {}
     config = None if model else _config()
     rasters = _rasters(config, bands, band_names, nodata)
     with connect(server, model=config.name if config else str(model)) as client:
         results = client.predict_files(
-            _files(paths), batch_size=batch_size, version=model_version, rasters=rasters
+            _files(paths, anchors), batch_size=batch_size, version=model_version, rasters=rasters
         )
         for result in results:
             refused += result.error is not None
+            written = None
+            if output is not None and result.prediction is not None:
+                image = config.ingest.image if config else None
+                target = output / anchors.pop(result.path).with_suffix("")
+                chosen = fit or (image.fit if image else "stretch")
+                written = write_answer(result.prediction, result.path, target, chosen, image)
             if as_json:
-                click.echo(_as_json(result))
+                click.echo(_as_json(result, written))
             else:
-                click.echo(f"{result.path}  {_as_text(result, top)}", err=result.error is not None)
+                text = "  ".join([_as_text(result, top), *([str(written)] if written else [])])
+                click.echo(f"{result.path}  {text}", err=result.error is not None)
     ctx.exit(1 if refused else 0)
 
 
-def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
-    """Files as given, and of each folder every file below it whose name is that of an image."""
+def _files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[Path]:
+    """Files as given, and of each folder every file below it whose name is that of an image.
+
+    Args:
+        anchors: takes up where each lies below the folder that was given, or its name.
+    """
     from components.ingest.folders import IMAGE_SUFFIXES
     from serving.raster_reading import RASTER_SUFFIXES
 
     suffixes = {*IMAGE_SUFFIXES, *RASTER_SUFFIXES}
     for path in paths:
         if not path.is_dir():
+            anchors[path] = Path(path.name)
             yield path
             continue
         for folder, _, names in sorted(os.walk(path)):
             found = (Path(folder, name) for name in sorted(names))
-            yield from (file for file in found if file.suffix.lower() in suffixes)
+            for file in found:
+                if file.suffix.lower() in suffixes:
+                    anchors[file] = file.relative_to(path)
+                    yield file
 
 
 def _config() -> "PipelineConfig":
@@ -136,10 +169,12 @@ def _as_text(result: "FileResult", top: int) -> str:
     return as_text(result.prediction, top)
 
 
-def _as_json(result: "FileResult") -> str:
+def _as_json(result: "FileResult", written: Path | None) -> str:
     from pipelines.answers import as_json
 
     answer: dict[str, object] = {"path": str(result.path), "error": result.error}
     if result.prediction is not None:
         answer |= as_json(result.prediction)
+    if written is not None:
+        answer["file"] = str(written)
     return json.dumps(answer)

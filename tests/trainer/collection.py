@@ -1,4 +1,4 @@
-"""A tiny collection of pictures with every kind of truth, and its examples as ingest writes them."""
+"""Pictures with every kind of truth, and their examples as ingest writes them."""
 
 import csv
 import json

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.raster.fitting import fit_boxes, fit_mask, place
+from components.raster.fitting import fit_boxes, fit_mask, place, unfit_boxes, unfit_mask
 from components.raster.image import ImageSpec
 from serving.fitting import resample
 
@@ -68,3 +68,26 @@ def test_padding_has_no_truth() -> None:
     assert (fitted[:4] == 255).all()
     assert (fitted[4:12] == 0).all()
     assert (fitted[12:] == 255).all()
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+def test_what_was_fitted_goes_back_to_where_it_was(fit):
+    """A half of an image stays that half, to the pixels on which it ends, and so do boxes."""
+    spec = ImageSpec(height_px=48, width_px=64, fit=fit)
+    for size in ((48, 64), (200, 100), (60, 300), (31, 17)):
+        mask = np.zeros(size, np.uint8)
+        mask[: size[0] // 2] = 1
+        found = unfit_mask(fit_mask(mask, spec, 255), size, spec, 255)
+        assert found.shape == size
+        seen = found != 255
+        assert seen.all() or fit == "crop"
+        step = (
+            -(-max(size[0] / 48, size[1] / 64) // 1) + 1
+        )  # pixels of the image in one of the model
+        rows = np.abs(np.arange(size[0]) + 0.5 - size[0] / 2) > step
+        assert np.array_equal(found[rows][seen[rows]], mask[rows][seen[rows]])
+        box = np.array([[size[0] / 4, size[1] / 4, size[0] / 2, size[1] * 0.75]])
+        fitted, share = fit_boxes(box, size, spec)
+        back = unfit_boxes(fitted, size, spec)
+        if share[0] == 1:
+            np.testing.assert_allclose(back, box, atol=1e-3)

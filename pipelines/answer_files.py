@@ -1,0 +1,165 @@
+"""Answers about pixels and objects as files on the grid of the image that was asked about."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from components.raster.errors import ConfigError
+from components.raster.fitting import unfit_boxes, unfit_mask
+from components.raster.image import Fit, ImageSpec
+from components.raster.pictures.sheet import COLOURS
+from serving.predictions import AnyPrediction, ClassRasterPrediction, ObjectsPrediction
+from serving.raster_reading import is_tiff
+
+_WGS84 = "EPSG:4326"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image's pixels lie: its size, and of a raster with a map its CRS and transform."""
+
+    size_px: tuple[int, int]
+    is_raster: bool
+    crs: Any = None
+    transform: Any = None
+
+
+def write_answer(
+    prediction: AnyPrediction, path: Path, target: Path, fit: Fit, image: ImageSpec | None
+) -> Path | None:
+    """Writes what a line of text cannot hold; gives the file, or None where there is no need.
+
+    A class raster becomes a GeoTIFF for a raster, else a PNG, whose values are the classes'
+    indices; objects become GeoJSON for a raster with a map, else JSON with pixels of the image.
+
+    Args:
+        path: the image that was asked about.
+        target: of the file, without a suffix.
+        fit: how the image met the model.
+        image: the model's; needed for objects alone.
+
+    Raises:
+        ConfigError: objects, and no shape of the model's image.
+    """
+    if not isinstance(prediction, ClassRasterPrediction | ObjectsPrediction):
+        return None
+    place = place_of(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(prediction, ClassRasterPrediction):
+        return _write_raster(prediction, place, target, fit)
+    if image is None:
+        raise ConfigError(
+            f"{path}: the boxes are in pixels of the model's image, whose size is not known here: "
+            "call this where the skymill.yaml of the model lies, without --model"
+        )
+    return _write_objects(prediction, place, target, image)
+
+
+def place_of(path: Path) -> Place:
+    """The size of an image as the model sees it, upright, and its place on a map."""
+    with path.open("rb") as file:
+        raster = is_tiff(file.read(4))
+    if not raster:
+        with Image.open(path) as image:
+            width, height = ImageOps.exif_transpose(image).size
+        return Place((height, width), is_raster=False)
+    import rasterio
+
+    with rasterio.open(path) as dataset:
+        return Place(dataset.shape, True, dataset.crs, dataset.transform)
+
+
+def _write_raster(prediction: ClassRasterPrediction, place: Place, target: Path, fit: Fit) -> Path:
+    height, width = prediction.class_raster.shape
+    spec = ImageSpec(height_px=height, width_px=width, fit=fit)
+    raster = unfit_mask(prediction.class_raster, place.size_px, spec, prediction.ignore)
+    dtype = np.uint8 if prediction.ignore <= np.iinfo(np.uint8).max else np.uint16
+    if place.is_raster:
+        file = target.with_name(f"{target.name}_classes.tif")
+        _write_geotiff(raster.astype(dtype), prediction, place, file)
+    else:
+        file = target.with_name(f"{target.name}_classes.png")
+        _picture(raster.astype(dtype)).save(file)
+    return file
+
+
+def _write_geotiff(
+    raster: npt.NDArray[np.integer], prediction: ClassRasterPrediction, place: Place, file: Path
+) -> None:
+    import rasterio
+
+    profile = {
+        "driver": "GTiff",
+        "dtype": raster.dtype.name,
+        "count": 1,
+        "height": raster.shape[0],
+        "width": raster.shape[1],
+        "crs": place.crs,
+        "transform": place.transform,
+        "nodata": prediction.ignore,
+        "compress": "deflate",
+    }
+    with rasterio.open(file, "w", **profile) as dataset:
+        dataset.write(raster, 1)
+        dataset.update_tags(
+            1, **{f"class_{it}": name for it, name in enumerate(prediction.classes)}
+        )
+        if raster.dtype == np.uint8:
+            dataset.write_colormap(1, dict(enumerate(_colours())))
+
+
+def _picture(raster: npt.NDArray[np.integer]) -> Image.Image:
+    """A PNG whose values are indices, with colours where 8 bits allow a palette."""
+    picture = Image.fromarray(raster)
+    if raster.dtype == np.uint8:
+        picture = picture.convert("L")
+        picture.putpalette([level for colour in _colours() for level in colour])
+    return picture
+
+
+def _colours() -> list[tuple[int, int, int]]:
+    """A colour for each of 256 values; the last, which is no class, is black."""
+    return [*(COLOURS[value % len(COLOURS)] for value in range(255)), (0, 0, 0)]
+
+
+def _write_objects(
+    prediction: ObjectsPrediction, place: Place, target: Path, image: ImageSpec
+) -> Path:
+    edges = np.array(
+        [[it.ymin, it.xmin, it.ymax, it.xmax] for it in prediction.objects], np.float64
+    )
+    boxes = unfit_boxes(edges, place.size_px, image).tolist()
+    named = [
+        {"class": found.class_name, "score": found.score, "box_px": box}
+        for found, box in zip(prediction.objects, boxes, strict=True)
+    ]
+    if place.crs is None:
+        file = target.with_name(f"{target.name}_objects.json")
+        file.write_text(json.dumps({"objects": named}, indent=1) + "\n")
+        return file
+    file = target.with_name(f"{target.name}_objects.geojson")
+    features = [
+        {"type": "Feature", "properties": item, "geometry": _polygon(item["box_px"], place)}
+        for item in named
+    ]
+    collection = {"type": "FeatureCollection", "features": features}
+    file.write_text(json.dumps(collection, indent=1) + "\n")
+    return file
+
+
+def _polygon(box_px: Any, place: Place) -> dict[str, Any]:
+    """The outline of a box, top, left, bottom, right, in longitude and latitude (RFC 7946)."""
+    from rasterio.warp import transform_geom
+
+    top, left, bottom, right = box_px
+    corners = [(left, top), (left, bottom), (right, bottom), (right, top), (left, top)]
+    ring = [place.transform * corner for corner in corners]
+    polygon: dict[str, Any] = transform_geom(
+        place.crs, _WGS84, {"type": "Polygon", "coordinates": [ring]}
+    )
+    return polygon
