@@ -76,6 +76,7 @@ class StepConfig(Frozen):
     accelerator: Accelerator | None = None
     environment: dict[EnvironmentName, str] | None = None
     node_selector: dict[str, str] | None = None
+    labels: dict[str, str] | None = Field(default=None, description="Of the step's pod.")
     tolerations: tuple[Toleration, ...] | None = None
     secret_variables: tuple[SecretVariable, ...] | None = None
     secret_volumes: tuple[SecretVolume, ...] | None = None

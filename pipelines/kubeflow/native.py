@@ -9,7 +9,9 @@ from components.evaluation.result import METRICS_FILE, Evaluation
 from components.gate.report import REPORT_FILE, GateReport
 from pipelines.kubeflow.views import CONFUSION, METRICS, View
 from pipelines.page.content import PAGE_FILE
-from pipelines.page.render import report_page
+from pipelines.page.render import report_page, trials_page
+from trainer.tune.results import JSON_FILE as TRIALS_FILE
+from trainer.tune.results import PICTURE_FILE, read_results
 
 
 def make_view(view: View, source: str, target: str) -> dict[str, Any]:
@@ -30,8 +32,15 @@ def make_view(view: View, source: str, target: str) -> dict[str, Any]:
         shutil.copyfile(made, target)
         return {}
     with open(target, "w", encoding="utf-8") as file:
-        file.write(report_page(GateReport.read(os.path.join(source, REPORT_FILE))))
+        file.write(_page(source))
     return {}
+
+
+def _page(source: str) -> str:
+    if not os.path.exists(os.path.join(source, TRIALS_FILE)):
+        return report_page(GateReport.read(os.path.join(source, REPORT_FILE)))
+    with open(os.path.join(source, PICTURE_FILE), "rb") as file:
+        return trials_page(read_results(source), file.read())
 
 
 def metrics_of(evaluation: Evaluation) -> dict[str, Any]:

@@ -28,6 +28,8 @@ Json = dict[str, Any]
 
 #: What looks outside of the pipeline: its answer from the last run may be wrong.
 _NEVER_CACHED = (PREPARE, "Baseline", "Push")
+#: The label by which the Service of k8s/tuner finds the step that workers ask.
+_CHIEF = {"skymill/tuner": "chief"}
 _WITH_RUN_ID = ("Push",)
 #: Vertex AI mounts all buckets of Cloud Storage.
 _VERTEX_MOUNTS = ("/gcs",)
@@ -124,10 +126,17 @@ def _steps(config: PipelineConfig, nodes: list[str]) -> dict[str, StepConfig]:
             near = difflib.get_close_matches(name, nodes, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(nodes)}."
             raise ConfigError(f"kubeflow.nodes.{name}: the pipeline has no such node. {hint}")
-    steps = {node: config.kubeflow.step(node) for node in nodes}
+    steps = {node: _step(config, node) for node in nodes}
     for node, step in steps.items():
         check_image(step.image, node, config.kubeflow.mutable_images)
     return steps
+
+
+def _step(config: PipelineConfig, node: str) -> StepConfig:
+    step = config.kubeflow.step(node)
+    if node != "Tuner" or config.tune is None or config.tune.workers is None:
+        return step
+    return step.model_copy(update={"labels": {**(step.labels or {}), **_CHIEF}})
 
 
 def _is_cached(node: str, step: StepConfig) -> bool:
@@ -206,6 +215,7 @@ def _refuse_kubernetes_only(node: str, step: StepConfig) -> None:
         "secret_variables": step.secret_variables,
         "secret_volumes": step.secret_volumes,
         "node_selector": step.node_selector,
+        "labels": step.labels,
         "tolerations": step.tolerations,
         "timeout_s": step.timeout_s,
         "shared_memory": step.shared_memory,

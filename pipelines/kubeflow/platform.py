@@ -25,6 +25,7 @@ def platform_config(step: StepConfig, kubeflow: KubeflowConfig) -> Json:
         ],
         "pvcMount": [{"constant": it.claim, "mountPath": it.path} for it in step.volumes or ()],
         "nodeSelector": {"labels": step.node_selector} if step.node_selector else {},
+        "podMetadata": {"labels": step.labels} if step.labels else {},
         "tolerations": [
             {name: value for name, value in it.model_dump().items() if value}
             for it in step.tolerations or ()

@@ -12,6 +12,7 @@ _PAGES = (
     "components.gate.artifact.GateReport",
     "components.gate.artifact.Rejects",
     "pipelines.page.component.Page",
+    "tfx.types.standard_artifacts.TunerResults",
 )
 
 

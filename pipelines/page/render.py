@@ -1,5 +1,6 @@
 """Pages that load nothing from elsewhere and trust no text."""
 
+import base64
 import functools
 import math
 from typing import Any
@@ -8,6 +9,7 @@ from components.evaluation.result import Evaluation
 from components.gate.report import GateReport
 from pipelines.page.content import Content
 from pipelines.page.curves import curve_svg, panels_of
+from trainer.tune.results import Results, shown
 
 
 def run_page(content: Content) -> str:
@@ -24,6 +26,12 @@ def run_page(content: Content) -> str:
 def report_page(report: GateReport) -> str:
     """A gate's report as HTML; failed findings first."""
     return _render("report.html", report=report)
+
+
+def trials_page(results: Results, picture: bytes) -> str:
+    """The trials of a search as HTML, with their picture (PNG) in it."""
+    data = base64.b64encode(picture).decode("ascii")
+    return _render("trials.html", results=results, picture=data, shown=shown)
 
 
 def _render(template: str, **values: Any) -> str:

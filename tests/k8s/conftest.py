@@ -18,7 +18,7 @@ KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 
 OVERLAYS = ("overlays/local", "overlays/production")
 TRIGGERS = ("trigger/deployment", "trigger/cronjob")
-ROOTS = ("volume", *OVERLAYS, "overlays/bucket", "pipeline", "beam-flink", *TRIGGERS)
+ROOTS = ("volume", *OVERLAYS, "overlays/bucket", "pipeline", "beam-flink", *TRIGGERS, "tuner")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from trainer.tune.processes import LocalWorkers
 from trainer.tune.search import Places
 
 _POLL_S = 0.2
+#: How long the chief waits for workers that have not heard that all is done, or are no more.
+_FAREWELL_S = 20
 #: A trial that has cost so many workers their lives gets no other.
 _MOST_HANDOUTS = 2
 
@@ -44,7 +46,7 @@ def conduct(oracle: kt.Oracle, tune: TuneConfig, places: Places, note: Callable[
     """
     elsewhere = tune.workers
     if elsewhere is not None:
-        with _served(oracle, f"0.0.0.0:{elsewhere.port}") as desk:
+        with _served(oracle, f"{elsewhere.host}:{elsewhere.port}") as desk:
             _wait(desk, places, note, lambda: _require_sign(desk, places, elsewhere.patience_s))
         return
     # A socket in a folder of ours: no port is open, and nobody else on this machine gets in.
@@ -68,10 +70,11 @@ class Desk(OracleServicer):
         self._handouts: collections.Counter[str] = collections.Counter()
         self._lock = threading.Lock()
 
-    @property
     def closed(self) -> bool:
-        """Whether there is nothing left to give out and nothing under way."""
-        return self.stop_triggered and not self.oracle.ongoing_trials
+        """Whether nothing is left to give out or under way, and every worker alive knows."""
+        if not self.stop_triggered or self.oracle.ongoing_trials:
+            return False
+        return not self.oracle.tuner_ids or time.monotonic() - self.heard_s > _FAREWELL_S
 
     def CreateTrial(self, request: Any, context: Any) -> Any:
         """A trial for a worker: the one that it was given before, if it did not end that."""
@@ -126,7 +129,7 @@ def _served(oracle: kt.Oracle, address: str) -> Iterator[Desk]:
 
 def _wait(desk: Desk, places: Places, note: Callable[[], None], watch: Callable[[], None]) -> None:
     noted = 0
-    while not desk.closed:
+    while not desk.closed():
         time.sleep(_POLL_S)
         if desk.ended != noted:
             noted = desk.ended

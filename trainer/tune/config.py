@@ -66,8 +66,9 @@ class Dimension(Frozen):
 class Workers(Frozen):
     """Workers on other machines: KerasTuner's, started by whoever runs the cluster."""
 
+    host: str = Field(default="0.0.0.0", description="The address at which the chief listens.")
     port: int = Field(
-        default=8000, ge=1024, le=65535, description="Where the chief listens; it asks nobody who."
+        default=8000, ge=1024, le=65535, description="Its port; KerasTuner's chief asks nobody who."
     )
     exchange: Location = Field(
         description="A folder that the chief and all workers see under this path. The search and "

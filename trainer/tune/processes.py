@@ -75,10 +75,10 @@ class LocalWorkers:
         name = f"worker-{number}"
         path = self._places.worker_log(name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        command = [sys.executable, "-m", "trainer.tune.worker", self._places.search]
+        command = [sys.executable, "-m", "trainer.tune.worker"]
         with open(path, "ab") as log:
             self._running[name] = subprocess.Popen(
-                [*command, "--end-with-stdin"],
+                [*command, self._places.root, self._places.name, "--end-with-stdin"],
                 env={**os.environ, **self._shares[number], **_protocol(name, self._socket)},
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -64,5 +64,6 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         train=TrainConfig.model_validate_json(custom[TRAIN_KEY]),
         tune=TuneConfig.model_validate_json(custom[TUNE_KEY]),
     )
-    root = custom.get(TUNING_ROOT_KEY) or fn_args.working_dir
+    workers = search.tune.workers
+    root = workers.exchange if workers else custom.get(TUNING_ROOT_KEY) or fn_args.working_dir
     return TunerFnResult(tuner=ChiefTuner(search, root), fit_kwargs={})

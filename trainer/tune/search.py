@@ -82,6 +82,11 @@ class Places:
         return os.path.join(self.root, self.name)
 
     @property
+    def current(self) -> str:
+        """Which of the searches below the root is under way, for workers on other machines."""
+        return os.path.join(self.root, "current")
+
+    @property
     def search(self) -> str:
         """What a worker reads."""
         return os.path.join(self.folder, _SEARCH_FILE)

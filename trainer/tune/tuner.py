@@ -15,6 +15,7 @@ from keras_tuner.errors import FailedTrialError, FatalError
 from components.raster.errors import ConfigError, SkymillError
 from trainer.errors import TrainingError
 from trainer.tune import chief
+from trainer.tune.exchange import announce, shared
 from trainer.tune.oracle import make_oracle
 from trainer.tune.picture import parallel_coordinates
 from trainer.tune.results import Results, Row, ranked, write_results
@@ -118,7 +119,11 @@ class ChiefTuner(BaseTuner):
         """
         places = self._places
         Path(places.fatal).unlink(missing_ok=True)
-        Path(places.search).write_text(self._search.to_json(), encoding="utf-8")
+        elsewhere = self._search.tune.workers is not None
+        search = shared(self._search, places) if elsewhere else self._search
+        Path(places.search).write_text(search.to_json(), encoding="utf-8")
+        if elsewhere:
+            announce(places)
         self.save()
         chief.conduct(self.oracle, self._search.tune, places, self._note)
         self._note()

@@ -1,4 +1,7 @@
-"""A worker of a search: `python -m trainer.tune.worker SEARCH.json`.
+"""A worker of a search: `python -m trainer.tune.worker FOLDER [NAME]`.
+
+FOLDER is where the chief keeps its searches, and NAME the one to work for; without it, the one
+that the chief announced there.
 
 KerasTuner's variables say where the chief is and who this worker is: KERASTUNER_ORACLE_IP,
 KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID. A worker that starts again under its name is given
@@ -17,7 +20,8 @@ _PATIENCE_S = 3600
 def main() -> None:
     """Waits for the chief, then runs trials until it has none left."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("search", help="The search's file, which the chief writes.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("name", nargs="?")
     parser.add_argument(
         "--end-with-stdin", action="store_true", help="End at once when standard input closes."
     )
@@ -29,13 +33,13 @@ def main() -> None:
 
     from keras_tuner.errors import FatalError
 
+    from trainer.tune.exchange import announced
     from trainer.tune.search import Places, Search
     from trainer.tune.tuner import WorkerTuner
 
-    # Only now: the chief writes the file before it answers.
-    path = Path(args.search).resolve()
-    search = Search.from_json(path.read_text(encoding="utf-8"))
-    places = Places(str(path.parent.parent), path.parent.name)
+    # Only now: the chief writes its files before it answers.
+    places = Places(str(args.folder), args.name) if args.name else announced(args.folder)
+    search = Search.from_json(Path(places.search).read_text(encoding="utf-8"))
     try:
         WorkerTuner(search, places).search()
     except FatalError as error:
