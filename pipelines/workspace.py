@@ -44,6 +44,11 @@ class Workspace:
         """Where a search that was killed leaves what the next run goes on from."""
         return os.path.join(self.root, "tuning")
 
+    @property
+    def searches(self) -> str:
+        """One folder for what each search outside of a run has found."""
+        return os.path.join(self.root, "searches")
+
     def run_dir(self, run_id: str) -> str:
         """The folder of one run."""
         return os.path.join(self.runs, run_id)

@@ -64,8 +64,16 @@ def splits_of(fn_args: FnArgs) -> Splits:
     Raises:
         DataError: the examples do not name their classes.
     """
-    train_files, eval_files = tuple(fn_args.train_files), tuple(fn_args.eval_files)
     task: Task = (fn_args.custom_config or {}).get(TASK_KEY, SINGLE_LABEL)
+    return make_splits(tuple(fn_args.train_files), tuple(fn_args.eval_files), task)
+
+
+def make_splits(train_files: tuple[str, ...], eval_files: tuple[str, ...], task: Task) -> Splits:
+    """The splits of these file patterns, with the class names that ingest left beside them.
+
+    Raises:
+        DataError: the examples do not name their classes.
+    """
     of_numbers = task == "regression"
     classes = class_names(_roots(train_files + eval_files), may_be_none=of_numbers)
     return Splits(train_files, eval_files, classes, task)

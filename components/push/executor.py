@@ -15,7 +15,7 @@ from components.gate.report import GateReport, require_passed
 from components.push.config import PushConfig
 from components.push.provenance import Lineage, provenance_files
 from components.push.push import Pushed, push_candidate
-from serving.contract import CONTRACT_PATH
+from serving.contract import CONTRACT_PATH, TUNED_PATH
 from serving.digest import model_digest
 
 PUSHED_FILE = "pushed.json"
@@ -51,6 +51,7 @@ class Executor(BaseExecutor):
             baseline_version=_baseline_version(given["baseline"]),
             model_sha256=model_digest(model_dir),
             artifacts={name: lasting_uri(artifact) for name, artifact in given.items()},
+            tuned=_tuned(model_dir),
         )
         model_base = exec_properties["model_base"]
         pushed = push_candidate(
@@ -85,6 +86,11 @@ def _files(
         statistics={os.path.relpath(path, statistics): _read(path) for path in paths},
         reports=reports,
     )
+
+
+def _tuned(model_dir: Path) -> dict[str, object]:
+    path = model_dir / TUNED_PATH
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def _read(path: str) -> bytes:

@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,6 +43,7 @@ class Lineage:
         baseline_version: the version that it was compared with; None for the first one.
         model_sha256: `serving.digest.model_digest` of what was pushed.
         artifacts: places of the run's artifacts, by what they hold.
+        tuned: the values that a search found and the model was trained with, by their paths.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class Lineage:
     model_sha256: str
     artifacts: Mapping[str, str]
     span: str = ""
+    tuned: Mapping[str, object] = field(default_factory=dict)
 
 
 def provenance_files(

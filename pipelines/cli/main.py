@@ -20,6 +20,7 @@ _COMMANDS = {
     "look": "Draw what a model will see: examples, truth, rejects, tiles.",
     "splits": "Count the splits, and tell whether they leak.",
     "run": "Run the pipeline: from images to a pushed model.",
+    "tune": "Search good values for the trainer on the last run's examples.",
     "runs": "List past runs, or show one with its lineage.",
     "watch": "Start a run whenever there is new data.",
     "schema": "Show the data schema, or accept the one that a run inferred.",

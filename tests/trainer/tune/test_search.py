@@ -100,8 +100,8 @@ def test_two_processes_search_and_a_trial_that_fails_is_recorded(place, tmp_path
     assert table[0]["optimizer"] == best.values["optimizer"]
     with Image.open(tmp_path / "out" / "trials.png") as picture:
         assert min(picture.size) > 400
-    curves = list((tmp_path / "out" / "logs").glob("*/progress.jsonl"))
-    assert len(curves) == 4
+    curves = (tmp_path / "out" / "logs").glob("*/progress.jsonl")
+    assert sum(bool(path.read_text()) for path in curves) == 2
     tuner.forget()
     assert not list((tmp_path / "tuning").iterdir())
 

@@ -1,0 +1,40 @@
+"""`skymill tune`: the search alone, on the examples of the last run."""
+
+import click
+
+from pipelines.cli.options import config_option, json_option
+
+
+@click.command()
+@config_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False),
+    help="Where table, picture and best values go; default: a new folder in the workspace.",
+)
+@json_option
+def command(config_path: str, output: str | None, as_json: bool) -> None:
+    """Search good values for the fields that `tune.space` names, on the last run's examples.
+
+    Nothing is trained with what is found until it stands in `train`; a run with `tune` searches by
+    itself before it trains.
+    """
+    from pipelines.config import load_config
+    from pipelines.console import quiet_frameworks
+    from pipelines.search_alone import search_alone
+
+    quiet_frameworks()
+    found = search_alone(load_config(config_path), output)
+    if as_json:
+        click.echo(found.results.to_json(), nl=False)
+        return
+
+    from rich.console import Console
+
+    from pipelines.tuning import tuning_table
+
+    console = Console(highlight=False)
+    console.print(tuning_table(found.results), "")
+    click.echo(f"the best values, for your configuration:\n\n{found.best_yaml}")
+    click.echo(f"table, picture and curves: {found.folder}")

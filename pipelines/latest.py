@@ -1,0 +1,25 @@
+"""What the last run left that can be worked on without running anything before it again."""
+
+import glob
+import os
+
+from components.raster.errors import DataError
+from pipelines.record import list_records
+
+
+def latest_examples(runs_dir: str) -> str:
+    """The folder of the examples of the newest run that made, or took up, any that are there.
+
+    Raises:
+        DataError: there is none.
+    """
+    for record in list_records(runs_dir):
+        node = record.node("Ingest")
+        if node is not None and glob.glob(os.path.join(node.uri("examples"), "Split-*", "*")):
+            return node.uri("examples")
+    raise DataError(f"{runs_dir}: no run has made examples yet. First: skymill run")
+
+
+def split_pattern(examples: str, split: str) -> str:
+    """The pattern of a split's files, as TFX gives it to the trainer."""
+    return os.path.join(examples, f"Split-{split}", "*")

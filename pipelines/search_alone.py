@@ -1,0 +1,94 @@
+"""A search on examples that are there already, without a pipeline around it."""
+
+import os
+from dataclasses import dataclass
+
+import yaml
+
+from components.raster.errors import ConfigError
+from pipelines.config import PipelineConfig
+from pipelines.console import noise_to
+from pipelines.latest import latest_examples, split_pattern
+from pipelines.progress import Progress
+from pipelines.record import new_run_id
+from pipelines.workspace import Workspace
+from trainer.tune.results import Results
+
+LOG_FILE = "framework.log"
+BEST_FILE = "best.yaml"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found, and the folder that tells of it."""
+
+    results: Results
+    folder: str
+
+    @property
+    def best_yaml(self) -> str:
+        """The best values as they stand in a configuration."""
+        return best_yaml(self.results)
+
+
+def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
+    """Searches on the examples of the last run and writes what a Tuner node would.
+
+    Raises:
+        ConfigError: the configuration has no `tune`.
+        DataError: no run has made examples.
+        SkymillError: no trial came to an end that can be used.
+        WorkspaceBusyError: a run is going on in the workspace.
+    """
+    if config.tune is None:
+        raise ConfigError("tune: is missing; say there what to search (docs/tuning.md)")
+    workspace = Workspace(config.workspace)
+    examples = latest_examples(workspace.runs)
+    folder = output or os.path.join(workspace.searches, new_run_id())
+    os.makedirs(folder, exist_ok=True)
+    with workspace.locked(), noise_to(os.path.join(folder, LOG_FILE)) as terminal:
+        progress = Progress(terminal.err, os.path.join(workspace.tuning, "*", "trials.jsonl"))
+        progress.say("searching")
+        try:
+            results = _search(config, examples, folder)
+        finally:
+            progress.close()
+    with open(os.path.join(folder, BEST_FILE), "w", encoding="utf-8") as file:
+        file.write(best_yaml(results))
+    return Found(results, folder)
+
+
+def best_yaml(results: Results) -> str:
+    """The best trial's values as the part `train` of a configuration."""
+    tree: dict[str, object] = {}
+    for path, value in results.completed[0].values.items():
+        *parents, name = path.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})  # type: ignore[assignment]
+        node[name] = value
+    text: str = yaml.safe_dump({"train": tree}, sort_keys=False)
+    return text
+
+
+def _search(config: PipelineConfig, examples: str, folder: str) -> Results:
+    from trainer.run import make_splits
+    from trainer.tune.search import Search
+    from trainer.tune.tuner import ChiefTuner
+
+    assert config.tune is not None
+    train, evaluation = (split_pattern(examples, name) for name in ("train", "eval"))
+    search = Search(
+        splits=make_splits((train,), (evaluation,), config.ingest.task),
+        image=config.ingest.image,
+        train=config.train,
+        tune=config.tune,
+    )
+    workers = config.tune.workers
+    root = workers.exchange if workers else Workspace(config.workspace).tuning
+    tuner = ChiefTuner(search, root)
+    tuner.search()
+    tuner.publish(folder)
+    results = tuner.results()
+    tuner.forget()
+    return results
