@@ -168,7 +168,7 @@ def test_killed_workers_are_replaced_and_a_killed_search_is_taken_up(place, repo
     assert {name: after[name] for name in before} == before, "what had ended is not run again"
     rows = tuner.results().rows
     assert [row.status for row in rows] == ["completed"] * 4
-    assert all(len(read_curve(places.logs(row.trial))) == 60 for row in rows)
+    assert all(len(read_curve(places.logs(row.trial))) == 25 for row in rows)
 
 
 @pytest.mark.slow
