@@ -34,7 +34,7 @@ from pipelines.kubeflow.config import KubeflowConfig
 from pipelines.watch.config import WatchConfig
 from trainer.config import TrainConfig
 from trainer.tune.config import TuneConfig
-from trainer.tune.space import anchored, check
+from trainer.tune.space import anchored, check, require_trials
 
 _DISCRIMINATORS = ("kind", "to", "name")
 
@@ -90,6 +90,7 @@ class PipelineConfig(Frozen):
         if tune is None or train is None:
             return tune
         base_dir = (info.context or {}).get("base_dir", "")
+        require_trials(tune, train)
         findings = check(tune, train, base_dir)
         if findings:
             details = [

@@ -33,7 +33,7 @@ def make_oracle(tune: TuneConfig, train: TrainConfig, objective: Objective) -> k
         "max_consecutive_failed_trials": _NEVER,
     }
     if tune.algorithm == "hyperband":
-        epochs = tune.epochs or train.epochs
+        epochs = epochs_of_a_trial(tune, train)
         oracle = _Hyperband(
             max_epochs=epochs, factor=tune.factor, hyperband_iterations=tune.iterations, **common
         )
@@ -46,6 +46,13 @@ def make_oracle(tune: TuneConfig, train: TrainConfig, objective: Objective) -> k
     # Half of the trials at most are spent before the model of the objective is asked.
     initial = min(3 * len(tune.space), max(3, trials // 2))
     return _Bayesian(max_trials=trials, num_initial_points=initial, **common)
+
+
+def epochs_of_a_trial(tune: TuneConfig, train: TrainConfig) -> int:
+    """How long a whole training of the search is, over all of its stages."""
+    if train.stages:
+        return sum(stage.epochs for stage in train.stages)
+    return tune.epochs or train.epochs
 
 
 def hyperparameters(tune: TuneConfig, train: TrainConfig) -> kt.HyperParameters:

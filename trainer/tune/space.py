@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from trainer.config import TrainConfig
+from trainer.config import StrategyName, TrainConfig
 from trainer.tune.config import Dimension, TuneConfig
 
 #: What marks a value that KerasTuner has no type for: lists, mappings and null travel as JSON.
@@ -102,6 +102,23 @@ def anchored(tune: TuneConfig, train: TrainConfig, base_dir: str) -> TuneConfig:
         for path, dimension in tune.space.items()
     }
     return tune.model_copy(update={"space": space})
+
+
+def require_trials(tune: TuneConfig, train: TrainConfig) -> None:
+    """Refuses what no trial could be: one of several processes, or of two lengths.
+
+    Raises:
+        ValueError: says what to change.
+    """
+    if train.strategy in (StrategyName.MULTI_WORKER, StrategyName.TPU):
+        raise ValueError(
+            f"a trial is one process on its own devices, so train.strategy cannot be "
+            f"{train.strategy}: search with auto, and train with {train.strategy} afterwards"
+        )
+    if train.stages and (tune.epochs is not None or "epochs" in tune.space):
+        raise ValueError("train.stages say how long a training is: leave tune.epochs out")
+    if train.stages and tune.algorithm == "hyperband" and "stages" in tune.space:
+        raise ValueError("hyperband needs trainings of one length: take stages out of space")
 
 
 def is_whole(path: str, dimension: Dimension, train: TrainConfig) -> bool:

@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
-import tensorflow as tf
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
 from trainer.config import TrainConfig
-from trainer.errors import OutOfMemory
 from trainer.fit import PROGRESS_FILE
 from trainer.progress import Epoch
 from trainer.train import train
@@ -81,8 +79,6 @@ def run_trial(
         train(search.splits, search.image, config, log_dir, checkpoint_dir, _Until(rounds.end))
     except _Enough:
         pass
-    except (OutOfMemory, tf.errors.ResourceExhaustedError) as error:
-        raise TrialFailed(f"out of memory: {_first_line(error)}") from error
     finally:
         # A process runs many trials: the next one must find the memory that this one had.
         keras.utils.clear_session(free_memory=True)
@@ -154,7 +150,3 @@ class _Until:
     def __call__(self, row: Epoch) -> None:
         if self._epochs is not None and row.epoch >= self._epochs:
             raise _Enough
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,6 +14,7 @@ from keras_tuner.errors import FailedTrialError, FatalError
 
 from components.raster.errors import ConfigError, SkymillError
 from trainer.errors import TrainingError
+from trainer.interrupt import TrainingInterrupted
 from trainer.tune import chief
 from trainer.tune.exchange import announce, shared
 from trainer.tune.oracle import make_oracle
@@ -68,6 +69,9 @@ class WorkerTuner(BaseTuner):
         try:
             checkpoints = places.checkpoints(first)
             found = run_trial(self._search, decode(drawn), places.logs(first), checkpoints, rounds)
+        except TrainingInterrupted as error:
+            # No failure of these values: who takes this process's place goes on with them.
+            raise SystemExit(str(error)) from error
         except (TrialFailed, TrainingError, ConfigError) as error:
             Outcome(None, message=str(error)).write(places.outcome(name))
             raise FailedTrialError(str(error)) from error

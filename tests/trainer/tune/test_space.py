@@ -82,6 +82,19 @@ def test_what_an_algorithm_has_no_use_for_is_refused(tune, told):
         parsed(epochs)
 
 
+@pytest.mark.parametrize(
+    ("train", "tune", "told"),
+    [
+        ({"strategy": "multi_worker"}, {}, "train.strategy cannot be multi_worker"),
+        ({"stages": [{"train": "all", "epochs": 2}]}, {"epochs": 3}, "leave tune.epochs out"),
+    ],
+)
+def test_what_no_trial_could_be_is_refused(train, tune, told):
+    with pytest.raises(ConfigError) as caught:
+        parsed({"space": {"batch_size": {"values": [8, 16]}}, **tune}, train)
+    assert told in str(caught.value)
+
+
 def test_every_finding_is_told_at_once():
     with pytest.raises(ConfigError, match="3 things to correct"):
         parsed({"space": {"seeed": "bool", "model.dropout": {"min": -1, "max": 2}}})
