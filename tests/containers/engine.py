@@ -68,8 +68,9 @@ def started() -> Iterator[Engine]:
             ["dockerd", *options], stdout=log, stderr=log, start_new_session=True
         )
     try:
-        with connected(f"unix://{home}/socket") as made:
-            _wait_for(made.client, engine, home / "log")
+        address = f"unix://{home}/socket"
+        _wait_for(address, engine, home / "log")
+        with connected(address) as made:
             yield made
     finally:
         engine.terminate()
@@ -78,13 +79,13 @@ def started() -> Iterator[Engine]:
         shutil.rmtree(home)
 
 
-def _wait_for(client: docker.DockerClient, engine: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(address: str, engine: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(300):
         assert engine.poll() is None, log.read_text()[-3000:]
         try:
-            client.ping()
+            docker.DockerClient(base_url=address).close()  # which asks for its version
             return
-        except (docker.errors.DockerException, OSError):
+        except docker.errors.DockerException:
             time.sleep(0.2)
     raise AssertionError(f"the engine does not answer: {log.read_text()[-3000:]}")
 
