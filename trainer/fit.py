@@ -15,7 +15,7 @@ from trainer.books import OnEpoch as OnEpoch
 from trainer.checkpoint import Checkpoints, Position
 from trainer.config import TrainConfig
 from trainer.dataset import Source
-from trainer.interrupt import stop_on_sigterm
+from trainer.interrupt import TrainingInterrupted, stop_on_sigterm
 from trainer.progress import Epoch, Progress
 from trainer.saving import SavingPlan
 from trainer.stage_run import StageRun, Work
@@ -120,6 +120,11 @@ def fit_phases(
         work.books.begin(position.progress)
         while (at := position.progress.stage_under_way(stages, config.early_stopping)) is not None:
             position = StageRun(work, phases[at - 1], at, position).run(position)
+        if any(agreement.any(request.made)):
+            raise TrainingInterrupted(
+                "Training was asked to stop (SIGTERM) after its last epoch. Its state is saved: "
+                "run it again, and the model is exported at once."
+            )
     work.checkpoints.restore_best(position)
     # Others may still read what the chief is about to delete.
     agreement.wait()

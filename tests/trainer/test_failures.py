@@ -1,0 +1,166 @@
+"""How a training ends that cannot go on, and what it says."""
+
+import json
+import os
+import signal
+import socket
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.raster.errors import ConfigError
+from tests.trainer.objectives import of_classes
+from trainer.cluster import Surroundings
+from trainer.config import CheckpointPolicy, StrategyName, TrainConfig
+from trainer.dataset import InMemory
+from trainer.errors import OutOfMemory, TrainingError
+from trainer.failures import out_of_memory
+from trainer.fit import fit
+from trainer.interrupt import TrainingInterrupted, stop_on_sigterm
+from trainer.saving import SavingPlan
+from trainer.strategy import make_strategy
+
+CONFIG = TrainConfig(batch_size=4, epochs=3, learning_rate=0.05, early_stopping=None, ema=0.5)
+ROWS = 16
+
+
+def numbers(seed):
+    """Float inputs [16, 2] whose first column tells the class."""
+    inputs = np.random.default_rng(seed).normal(size=(ROWS, 2)).astype(np.float32)
+    return inputs, (inputs[:, 0] > 0).astype(np.int64)
+
+
+def model():
+    keras.utils.set_random_seed(1)
+    features = keras.Input((2,))
+    return keras.Model(features, keras.layers.Dense(2)(features))
+
+
+def run(folder, inputs, labels, fitted=None, config=CONFIG, on_epoch=None):
+    fitted = fitted or model()
+    train, evaluation = InMemory(inputs, labels), InMemory(*numbers(2))
+    places = f"{folder}/logs", f"{folder}/checkpoints"
+    return fitted, fit(fitted, of_classes(2), train, evaluation, config, *places, on_epoch)
+
+
+def test_a_number_that_is_none_is_found_with_its_example(tmp_path):
+    inputs, labels = numbers(1)
+    inputs[11, 1] = np.nan
+    with pytest.raises(TrainingError, match="example 11 of it holds numbers that are none") as told:
+        run(tmp_path, inputs, labels)
+    assert "learning_rate" not in str(told.value)
+    batch = json.loads((tmp_path / "logs/bad_batch.json").read_text())
+    order = tf.random.experimental.stateless_shuffle(tf.range(ROWS, dtype=tf.int64), (0, 0)).numpy()
+    first = 4 * (batch["batch"] - 1)
+    assert batch["keys"] == [f"example {row}" for row in order[first : first + 4]]
+    assert "example 11" in batch["keys"]
+
+
+class Greedy(keras.layers.Layer):
+    """Asks for more memory than there is, in training."""
+
+    def call(self, inputs, training=False):
+        return inputs + (tf.reduce_sum(tf.fill((2**22, 2**24), inputs[0, 0])) if training else 0)
+
+
+def test_out_of_memory_suggests_a_batch_size(tmp_path):
+    features = keras.Input((2,))
+    greedy = keras.Model(features, keras.layers.Dense(2)(Greedy()(features)))
+    with pytest.raises(OutOfMemory, match="batch_size 4 on 1 replica. Try batch_size: 2 "):
+        run(tmp_path, *numbers(1), fitted=greedy)
+
+
+def test_the_suggested_batch_size_divides_by_the_replicas():
+    assert "batch_size: 12 " in out_of_memory(24, 4, "float32", "")
+    assert "batch_size: 4 " in out_of_memory(8, 4, "float32", "")
+    least = out_of_memory(4, 4, "mixed_bfloat16", "")
+    assert "batch_size:" not in least
+    assert "precision" not in least
+
+
+def test_sigterm_saves_first_and_the_next_attempt_ends_as_an_undisturbed_one(tmp_path):
+    whole, history = run(tmp_path / "whole", *numbers(1))
+    before = signal.getsignal(signal.SIGTERM)
+
+    def preempt(row):
+        if row.epoch == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TrainingInterrupted, match="epoch 3, after 1 of its 4 steps"):
+        run(tmp_path / "parts", *numbers(1), on_epoch=preempt)
+    assert signal.getsignal(signal.SIGTERM) is before
+    resumed, after = run(tmp_path / "parts", *numbers(1))
+    assert (after.resumed_after_epochs, after.resumed_after_steps) == (2, 1)
+    assert [row.loss for row in after.epochs] == pytest.approx([row.loss for row in history.epochs])
+    for mine, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_request_at_the_very_end_is_not_lost(tmp_path):
+    def preempt(row):
+        if row.epoch == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TrainingInterrupted, match="after its last epoch"):
+        run(tmp_path, *numbers(1), on_epoch=preempt)
+    _, history = run(tmp_path, *numbers(1), on_epoch=lambda row: pytest.fail("trained again"))
+    assert len(history.epochs) == 3
+
+
+def test_a_second_sigterm_does_what_it_did_before():
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        with stop_on_sigterm() as request:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (request.made, seen) == (True, [])
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert seen == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_saving_keeps_to_its_share_of_the_time():
+    now = [0.0]
+
+    def cost(seconds):
+        now[0] += seconds
+
+    plan = SavingPlan(CheckpointPolicy(every_seconds=10), lambda: now[0])
+    cost(9.9)
+    assert not plan.after(1)
+    cost(0.2)
+    assert plan.after(1)
+    plan.save(lambda: cost(3))
+    cost(59)
+    assert not plan.after(1)
+    cost(2)
+    assert plan.after(1)
+
+
+def test_saving_by_steps_needs_no_clock():
+    plan = SavingPlan(CheckpointPolicy(every_seconds=None, every_steps=3), lambda: 0.0)
+    assert [plan.after(1) for _ in range(3)] == [False, False, True]
+    plan.save(lambda: None)
+    assert not plan.after(2)
+
+
+def test_without_a_tpu_the_error_comes_at_once():
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=r"this machine has none.*TPU_NAME=grpc://host:8470"):
+        make_strategy(StrategyName.TPU)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"grpc://127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(ConfigError, match=f"nothing answers at {closed}"):
+        make_strategy(StrategyName.TPU, surroundings=Surroundings(tpu=closed))
+    with pytest.raises(ConfigError, match="should be local or grpc"):
+        make_strategy(StrategyName.TPU, surroundings=Surroundings(tpu="my-tpu"))
+    assert time.monotonic() - began < 20
+
+
+def test_workers_without_tf_config_are_told_how_to_start():
+    with pytest.raises(ConfigError, match=r"TF_CONFIG names no workers.*trainer\.worker"):
+        make_strategy(StrategyName.MULTI_WORKER)
