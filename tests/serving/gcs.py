@@ -2,11 +2,14 @@
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import google_crc32c
 
 from tests.serving.s3 import Bucket
 
@@ -122,7 +125,12 @@ class _Handler(BaseHTTPRequestHandler):
         size = str(len(self.held.objects[key]))
         times = {"timeCreated": at, "updated": at}
         known = {"kind": "storage#object", "name": key, "bucket": self.bucket_name}
-        versions = {"generation": self._generation(key), "metageneration": "1"}
+        checksum = google_crc32c.Checksum(self.held.objects[key]).digest()
+        versions = {
+            "generation": self._generation(key),
+            "metageneration": "1",
+            "crc32c": b64encode(checksum).decode(),
+        }
         return {**known, "size": size, **versions, **times}
 
     def _generation(self, key: str) -> str:
