@@ -126,8 +126,8 @@ def settings_of(settings: tuple[str, ...]) -> dict[str, str]:
 
 def print_step(step: str, state: str) -> None:
     """One line a step, as `skymill run` has it."""
-    words = {"SUCCEEDED": "done", "SKIPPED": "cached"}
-    click.echo(f"  {words.get(state, state.lower()):>9}  {step}")
+    word = "done" if state == "SUCCEEDED" else state.lower()
+    click.echo(f"  {word:>9}  {step}")
 
 
 def print_end(state: "RunState", connection: "Connection") -> None:

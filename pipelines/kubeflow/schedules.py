@@ -68,7 +68,7 @@ class Scheduled:
     Attributes:
         when: its cron expression, or `every N s`.
         version_id: the pipeline's version that runs.
-        change: what a call has done about it: created, replaced, enabled, unchanged; else empty.
+        change: what a call has done: created, replaced, enabled, disabled, deleted or unchanged.
     """
 
     recurring_run_id: str
