@@ -323,3 +323,9 @@ def test_a_server_that_is_not_there_is_told() -> None:
     with pytest.raises(KubeflowError, match=r"cannot be reached \(.*refused\)") as caught:
         connect(url).submit(submission())
     assert caught.value.transient
+    program = "from pipelines.cli.main import main; main()"
+    words = [sys.executable, "-c", program, "schedule", "list", "--endpoint", url]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("skymill: cannot list schedules")
+    assert done.stderr.count("\n") == 1

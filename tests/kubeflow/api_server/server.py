@@ -3,6 +3,7 @@
 import email
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,12 +103,16 @@ def iap(tokens: set[str]) -> Guard:
 
 
 @contextmanager
-def api_server(store: Store | None = None, guard: Guard | None = None) -> Iterator[Api]:
+def api_server(
+    store: Store | None = None, guard: Guard | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Api]:
     """Runs a stand-in on a free port of loopback."""
     api = Api(store or Store(), guard=guard)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
     server.daemon_threads = True
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    api.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
