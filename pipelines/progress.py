@@ -20,7 +20,6 @@ _MARKS = {
     "failed": "[red]failed[/]",
     "stopped": "[red]stop[/]  ",
 }
-_NO_METRICS = {"epoch", "epochs", "loss", "val_loss", "learning_rate", "duration_s"}
 
 
 class Progress:
@@ -94,7 +93,8 @@ def _last_line(patterns: Iterable[str], since: float) -> str:
     if "trial" in epoch:
         return _trial(epoch, len(lines))
     # The task's first metric is the one by which people know it.
-    metric = next((name for name in epoch if name not in _NO_METRICS), "")
+    both = (name for name in epoch if f"val_{name}" in epoch and name != "loss")
+    metric = next(both, "")
     shown = (name for name in (metric, f"val_{metric}", "val_loss") if name in epoch)
     scores = "  ".join(f"{name} {epoch[name]:.3f}" for name in shown)
     return f"epoch {epoch['epoch']}/{epoch['epochs']}  {scores}  {epoch['duration_s']:.0f} s"

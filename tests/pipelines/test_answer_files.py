@@ -1,0 +1,104 @@
+"""Answers about pixels and objects, written where the image's own pixels lie."""
+
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from rasterio.transform import from_origin
+
+from components.raster.errors import ConfigError
+from components.raster.image import ImageSpec
+from pipelines.answer_files import write_answer
+from serving.predictions import (
+    ClassRasterPrediction,
+    FoundObject,
+    NumberPrediction,
+    ObjectsPrediction,
+)
+
+SPEC = ImageSpec(height_px=32, width_px=32, fit="pad")
+
+
+def halves():
+    """A model's answer about a wide image, padded above and below: the left half is class 1."""
+    raster = np.zeros((32, 32), np.uint8)
+    raster[:, :16] = 1
+    return ClassRasterPrediction(raster, np.ones((32, 32), np.float32), ("soil", "lake"), 255, 3)
+
+
+def one_object():
+    """In the model's pixels; an image of 100 x 200 fills rows 8 to 24 of them."""
+    return ObjectsPrediction((FoundObject("car", 0.75, 8, 0, 16, 16),), 3)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (200, 100)).save(path)
+    return path
+
+
+@pytest.fixture
+def geotiff(tmp_path):
+    path = tmp_path / "scene.tif"
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "height": 100, "width": 200}
+    place = {"crs": "EPSG:32633", "transform": from_origin(500_000, 5_300_000, 10, 10)}
+    with rasterio.open(path, "w", **profile, **place) as dataset:
+        dataset.write(np.ones((100, 200), np.uint16), 1)
+    return path
+
+
+def test_a_class_raster_of_a_photograph_is_a_png_of_its_size(photo, tmp_path):
+    file = write_answer(halves(), photo, tmp_path / "out" / "photo", "pad", None)
+    assert file == tmp_path / "out" / "photo_classes.png"
+    picture = Image.open(file)
+    assert picture.mode == "P"
+    wanted = np.repeat([[1, 0]], 100, axis=1).repeat(100, axis=0)
+    np.testing.assert_array_equal(np.asarray(picture), wanted)
+
+
+def test_a_photograph_that_lies_on_its_side_is_written_upright(photo, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (100, 200)).save(photo, exif=exif)
+    file = write_answer(halves(), photo, tmp_path / "photo", "pad", None)
+    assert Image.open(file).size == (200, 100)
+
+
+def test_a_class_raster_of_a_geotiff_lies_where_it_does(geotiff, tmp_path):
+    file = write_answer(halves(), geotiff, tmp_path / "scene", "pad", None)
+    with rasterio.open(file) as found, rasterio.open(geotiff) as asked:
+        assert (found.crs, found.transform, found.shape) == (
+            asked.crs,
+            asked.transform,
+            asked.shape,
+        )
+        assert found.nodata == 255
+        assert found.tags(1) == {"class_0": "soil", "class_1": "lake"}
+        assert (found.read(1)[:, :100] == 1).all()
+
+
+def test_objects_of_a_photograph_are_in_its_pixels(photo, tmp_path):
+    file = write_answer(one_object(), photo, tmp_path / "photo", "pad", SPEC)
+    (found,) = json.loads(file.read_text())["objects"]
+    assert (found["class"], found["score"]) == ("car", 0.75)
+    assert found["box_px"] == pytest.approx([0, 0, 50, 100])
+    with pytest.raises(ConfigError, match="whose size is not known here"):
+        write_answer(one_object(), photo, tmp_path / "photo", "pad", None)
+
+
+def test_objects_of_a_geotiff_are_on_the_map(geotiff, tmp_path):
+    file = write_answer(one_object(), geotiff, tmp_path / "scene", "pad", SPEC)
+    (feature,) = json.loads(file.read_text())["features"]
+    assert feature["properties"]["class"] == "car"
+    lonlat = np.array(feature["geometry"]["coordinates"][0])
+    # The central meridian of zone 33 is 15 degrees east, and the box begins on it.
+    assert lonlat[:, 0].min() == pytest.approx(15, abs=1e-6)
+    metres_east = (lonlat[:, 0].max() - 15) * 111_320 * np.cos(np.radians(lonlat[0, 1]))
+    assert metres_east == pytest.approx(1000, rel=0.005)
+
+
+def test_other_answers_need_no_file(photo, tmp_path):
+    assert write_answer(NumberPrediction(1.0, 3), photo, tmp_path / "x", "pad", None) is None
