@@ -90,3 +90,34 @@ def test_the_chief_alone_writes(results):
     states = {path.name for path in (folder / "training/checkpoints/last").glob("*.index")}
     assert states == {"ckpt-2.index", "ckpt-3.index"}
     assert not list((folder / "training/checkpoints").rglob("*temp*"))
+
+
+@pytest.mark.slow
+def test_two_workers_leave_one_model(repository, examples_root, image_spec, tmp_path):
+    config = {
+        "ingest": {"image": image_spec.model_dump(mode="json")},
+        "train": {
+            "model": {"kind": "small_cnn", "filters": [4, 8]},
+            "batch_size": 8,
+            "epochs": 2,
+            "strategy": "multi_worker",
+        },
+    }
+    (tmp_path / "skymill.yaml").write_text(json.dumps(config))
+    arguments = ["trainer.worker", str(tmp_path / "skymill.yaml"), "--examples", str(examples_root)]
+    arguments += ["--output", str(tmp_path / "out")]
+    ports = free_ports(2)
+    logs = [tmp_path / f"log{index}" for index in range(2)]
+    processes = [
+        start(arguments, repository, logs[index], TF_CONFIG=tf_config(ports, index))
+        for index in range(2)
+    ]
+    try:
+        codes = [process.wait(300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert codes == [0, 0], [log.read_text()[-2000:] for log in logs]
+    assert (tmp_path / "out/model/saved_model.pb").is_file()
+    assert len((tmp_path / "out/logs/progress.jsonl").read_text().splitlines()) == 2
+    assert not list((tmp_path / "out/checkpoints").iterdir())

@@ -58,6 +58,7 @@ def trained(tiles, tmp_path_factory):
             eval_files=[f"{root}/Split-eval/*"],
             serving_model_dir=str(folder / "model"),
             model_run_dir=str(folder / "run"),
+            hyperparameters=None,
             custom_config={"train": config.model_dump_json(), "image": SPEC.model_dump_json()},
         )
     )
