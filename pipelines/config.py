@@ -32,6 +32,7 @@ from components.statistics.config import StatisticsConfig
 from pipelines.beam import BeamConfig
 from pipelines.kubeflow.config import KubeflowConfig
 from pipelines.watch.config import WatchConfig
+from trainer.augment.config import wrong_views
 from trainer.config import TrainConfig
 from trainer.tune.config import TuneConfig
 from trainer.tune.space import anchored, check, require_trials
@@ -103,6 +104,14 @@ class PipelineConfig(Frozen):
             ]
             raise ValidationError.from_exception_data("tune", details)
         return anchored(tune, train, base_dir)
+
+    @model_validator(mode="after")
+    def _training_suits_the_task(self) -> Self:
+        task = self.ingest.task
+        wrong = wrong_views(self.train.model.augment, task) or self.train.imbalance.wrong_for(task)
+        if wrong:
+            raise ValueError(wrong)
+        return self
 
     @property
     def model_base(self) -> str:

@@ -63,13 +63,32 @@ def decode_tiles(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Ten
     """
     height, width, bands = spec.shape
     return tf.map_fn(
-        lambda tile: _fit(*_decode(_Tile(*tile), spec), spec),
+        lambda tile: fit_tile(*_decode(_Tile(*tile), spec), spec),
         tuple(_inspect(encoded, spec)),
         fn_output_signature=(
             tf.TensorSpec((height, width, bands), tf.float32),
             tf.TensorSpec((height, width), tf.bool),
         ),
     )
+
+
+def fit_tile(pixels: tf.Tensor, valid: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
+    """Brings a tile to the model's shape; what is not valid lends no pixel its value.
+
+    float32 [h, w, C] and bool [h, w] to [H, W, C] and [H, W], as `decode_tiles` gives them.
+    """
+
+    def resampled() -> tuple[tf.Tensor, tf.Tensor]:
+        weight = tf.cast(valid, tf.float32)[:, :, tf.newaxis]
+        both = resample(tf.concat([pixels, weight], axis=-1), spec)
+        weight = both[:, :, -1]
+        enough = weight >= 0.5
+        safe = tf.where(enough, weight, 1.0)[:, :, tf.newaxis]
+        return tf.where(enough[:, :, tf.newaxis], both[:, :, :-1] / safe, 0.0), enough
+
+    same = tf.reduce_all(tf.shape(pixels)[:2] == (spec.height_px, spec.width_px))
+    fitted, enough = tf.cond(same, lambda: (pixels, valid), resampled)
+    return tf.ensure_shape(fitted, spec.shape), tf.ensure_shape(enough, spec.shape[:2])
 
 
 def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
@@ -192,22 +211,6 @@ def _as_floats(name: str, by_byte: tf.Tensor) -> Callable[[], tf.Tensor]:
         return tf.transpose(tf.cast(samples, tf.float32), (1, 2, 0))
 
     return convert
-
-
-def _fit(pixels: tf.Tensor, valid: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
-    """Brings a tile to the model's shape; what is not valid lends no pixel its value."""
-
-    def resampled() -> tuple[tf.Tensor, tf.Tensor]:
-        weight = tf.cast(valid, tf.float32)[:, :, tf.newaxis]
-        both = resample(tf.concat([pixels, weight], axis=-1), spec)
-        weight = both[:, :, -1]
-        enough = weight >= 0.5
-        safe = tf.where(enough, weight, 1.0)[:, :, tf.newaxis]
-        return tf.where(enough[:, :, tf.newaxis], both[:, :, :-1] / safe, 0.0), enough
-
-    same = tf.reduce_all(tf.shape(pixels)[:2] == (spec.height_px, spec.width_px))
-    fitted, enough = tf.cond(same, lambda: (pixels, valid), resampled)
-    return tf.ensure_shape(fitted, spec.shape), tf.ensure_shape(enough, spec.shape[:2])
 
 
 def _integers(parts: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
+from trainer.imbalance.config import Imbalance
 from trainer.models.config import Backbone as Backbone
 from trainer.models.config import Model
 from trainer.models.config import SmallCnn as SmallCnn
@@ -93,6 +94,7 @@ class TrainConfig(Frozen):
         "here must be the same; default: its defaults.",
     )
     model: Model = Field(default_factory=SmallCnn)
+    imbalance: Imbalance = Imbalance()
     batch_size: int = Field(default=32, ge=1, description="Global: over all replicas.")
     epochs: int = Field(default=25, ge=1)
     steps_per_epoch: int | None = Field(

@@ -13,14 +13,21 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.raster.example import ENCODED
+from components.raster.example import ENCODED, HEIGHT, WIDTH
 from components.raster.image import ImageSpec
-from serving.inputs import model_input
 from trainer.examples import keys_of, read_keys, records
+from trainer.imbalance.sampling import Balancing, balanced_records
+from trainer.pixels import batch_pixels
 from trainer.share import WHOLE, Share
 from trainer.tasks.objective import Objective
 
-_READ_BATCH = 256
+_READ_BATCH = 64
+_GRAPH_SEED = 1
+_IMAGE = {
+    ENCODED: tf.io.FixedLenFeature([], tf.string),
+    HEIGHT: tf.io.FixedLenFeature([], tf.int64, -1),
+    WIDTH: tf.io.FixedLenFeature([], tf.int64, -1),
+}
 
 #: What Keras fits to: (inputs, targets), or (inputs, targets, sample weights); each may be a nest
 #: of tensors, all with the same number of rows.
@@ -33,6 +40,10 @@ class Source(Protocol):
     @property
     def examples(self) -> int:
         """How many there are."""
+
+    @property
+    def balance(self) -> tuple[int, ...] | None:
+        """Counts of the classes, if they come equally often in `epochs`."""
 
     def epochs(
         self, batch_size: int, seed: int, first_epoch: int = 0, skip: int = 0, share: Share = WHOLE
@@ -60,11 +71,19 @@ class InMemory:
     Args:
         *columns: inputs, targets and perhaps sample weights, each a nest of arrays of N rows.
         files: where the rows were read, in order, with their keys.
+        balance: counts of the classes, if they are to come equally often; targets are then
+            indices [N] or shares [N, K].
     """
 
-    def __init__(self, *columns: Any, files: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        *columns: Any,
+        files: tuple[str, ...] = (),
+        balance: tuple[int, ...] | None = None,
+    ) -> None:
         self._columns: Batch = tf.nest.map_structure(_on_host, columns)
         self.files = files
+        self.balance = balance
 
     @property
     def columns(self) -> Batch:
@@ -97,12 +116,24 @@ class InMemory:
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             rows = tf.range(self.examples, dtype=tf.int64)
             order = tf.random.experimental.stateless_shuffle(rows, (seed, epoch))
+            if self.balance is not None:
+                order = self._balanced(order, self.balance, tf.stack([seed, epoch]))
             shape = (steps, batch_size)
             return tf.data.Dataset.from_tensor_slices(
                 tf.reshape(order[: steps * batch_size], shape)
             )
 
         return _endless(one_epoch, first_epoch)
+
+    def _balanced(self, order: tf.Tensor, counts: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
+        """As many rows, each class equally often, in another order of theirs."""
+        targets = self._columns[1]
+        labels = tf.argmax(targets, axis=1) if targets.dtype.is_floating else targets
+        balancing = Balancing(counts, seed)
+        many, _ = balancing.copies(tf.gather(labels, order), balancing.nothing_before())
+        chosen = tf.random.experimental.stateless_shuffle(tf.repeat(order, many), seed)
+        # Rounding may leave an epoch a few rows short.
+        return tf.tile(chosen, [2])[: self.examples]
 
     def _gathered(self, rows: tf.data.Dataset) -> tf.data.Dataset:
         columns = self._columns
@@ -123,16 +154,18 @@ class Streamed:
     image: ImageSpec
     objective: Objective
     shuffle_buffer: int
+    balance: tuple[int, ...] | None = None
 
     def epochs(
         self, batch_size: int, seed: int, first_epoch: int = 0, skip: int = 0, share: Share = WHOLE
     ) -> tf.data.Dataset:
-        return self._decoded(share.of(self._batches(batch_size, seed, first_epoch).skip(skip)))
+        batches = share.of(self._batches(batch_size, seed, first_epoch).skip(skip))
+        return self._decoded(batches, share.part(batch_size))
 
     def once(self, batch_size: int, multiple_of: int = 1, share: Share = WHOLE) -> tf.data.Dataset:
         every = records(tf.data.Dataset.from_tensor_slices(list(self.files)))
         batches = every.take(_whole(self.examples, multiple_of)).batch(batch_size)
-        return self._decoded(share.of(batches))
+        return self._decoded(share.of(batches), share.part(batch_size))
 
     def keys(self, batch_size: int, seed: int, step: int) -> tuple[str, ...]:
         return keys_of(next(iter(self._batches(batch_size, seed, 0).skip(step))))
@@ -142,17 +175,24 @@ class Streamed:
 
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             files = tf.random.experimental.stateless_shuffle(self.files, (seed, epoch))
-            return (
-                records(tf.data.Dataset.from_tensor_slices(files))
-                .shuffle(self.shuffle_buffer, seed=seed + epoch, reshuffle_each_iteration=False)
-                .batch(batch_size, drop_remainder=True)
+            every = records(tf.data.Dataset.from_tensor_slices(files))
+            if self.balance is not None:
+                every = balanced_records(every, Balancing(self.balance, tf.stack([seed, epoch])))
+            # Of this graph: next to a global seed of 0 no tensor can be a seed, and the order
+            # is to follow from ours alone.
+            tf.compat.v1.set_random_seed(_GRAPH_SEED)
+            every = every.shuffle(
+                self.shuffle_buffer, seed=seed + epoch, reshuffle_each_iteration=False
             )
+            if self.balance is not None:  # rounding may leave an epoch a few examples short
+                every = every.repeat(2).take(self.examples)
+            return every.batch(batch_size, drop_remainder=True)
 
         return _endless(one_epoch, first_epoch)
 
-    def _decoded(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
+    def _decoded(self, serialized: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
         return serialized.map(
-            lambda batch: decode_batch(batch, self.image, self.objective),
+            lambda batch: decode_batch(batch, self.image, self.objective, batch_size),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         ).prefetch(tf.data.AUTOTUNE)
@@ -165,9 +205,13 @@ def open_source(
     objective: Objective,
     cache_limit_bytes: int | None,
     shuffle_buffer: int,
+    balance: tuple[int, ...] | None = None,
 ) -> Source:
-    """The examples in memory where the decoded images fit, else streamed; None sets no limit."""
-    streamed = Streamed(files, examples, image, objective, shuffle_buffer)
+    """The examples in memory where the decoded images fit, else streamed; None sets no limit.
+
+    With `balance`, the counts of the classes, these come equally often in an epoch.
+    """
+    streamed = Streamed(files, examples, image, objective, shuffle_buffer, balance)
     size = examples * int(np.prod(image.shape)) * np.dtype(image.pixel_type).itemsize
     if cache_limit_bytes is not None and size > cache_limit_bytes:
         return streamed
@@ -179,14 +223,21 @@ def open_source(
         for column, part in zip(tf.nest.flatten(columns), tf.nest.flatten(batch), strict=True):
             column[rows] = part
         at = rows.stop
-    return InMemory(*columns, files=files)
+    return InMemory(*columns, files=files, balance=balance)
 
 
-def decode_batch(serialized: tf.Tensor, image: ImageSpec, objective: Objective) -> Batch:
-    """Serialized examples [B] to (pixels [B, H, W, C], the objective's targets)."""
-    spec = {ENCODED: tf.io.FixedLenFeature([], tf.string), **objective.parsing}
-    parsed = tf.io.parse_example(serialized, spec)
-    return model_input(parsed[ENCODED], image), objective.targets(parsed, image)
+def decode_batch(
+    serialized: tf.Tensor, image: ImageSpec, objective: Objective, batch_size: int
+) -> Batch:
+    """Serialized examples [B] to (pixels [B, H, W, C], the objective's targets).
+
+    Args:
+        batch_size: B at most.
+    """
+    parsed = tf.io.parse_example(serialized, {**_IMAGE, **objective.parsing})
+    encoded, height, width = (parsed[name] for name in _IMAGE)
+    pixels = batch_pixels(encoded, height, width, image, batch_size)
+    return pixels, objective.targets(parsed, image)
 
 
 def _empty(examples: int, spec: tf.TensorSpec) -> npt.NDArray[Any]:

@@ -80,7 +80,7 @@ def count_several(
             than `at_most` in one example.
     """
     examples = 0
-    for batch in _parsed(files, {feature: tf.io.RaggedFeature(tf.int64)}):
+    for batch in parsed(files, {feature: tf.io.RaggedFeature(tf.int64)}):
         examples += int(batch[feature].nrows())
         most = int(tf.reduce_max(batch[feature].row_lengths()))
         if at_most is not None and most > at_most:
@@ -146,7 +146,7 @@ def scalars(
     Raises:
         DataError: the files are empty, or cannot be read.
     """
-    for batch in _parsed(files, spec):
+    for batch in parsed(files, spec):
         yield {name: tensor.numpy() for name, tensor in batch.items()}
 
 
@@ -163,7 +163,12 @@ def keys_of(serialized: tf.Tensor) -> tuple[str, ...]:
     return tuple(key.decode() for key in keys)
 
 
-def _parsed(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def parsed(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Some features of all examples as `tf.io.parse_example` gives them, a batch at a time.
+
+    Raises:
+        DataError: the files are empty, or cannot be read.
+    """
     empty = True
     try:
         for batch in records(tf.data.Dataset.from_tensor_slices(list(files))).batch(_READ_BATCH):

@@ -18,6 +18,8 @@ from serving.inputs import model_input
 _JFIF, _JFIF_AT = b"\xff\xd8\xff\xe0\x00\x10", 0
 _TABLES, _TABLES_AT = b"\xff\xdb", 20
 _HEAD_BYTES = _TABLES_AT + len(_TABLES)
+#: Files of a batch for which the graph has an operation each; larger batches come in parts.
+_AT_ONCE = 64
 #: Images of another size than the model's are resized together up to so many pixels a batch.
 _MOST_PIXELS = 2**23
 
@@ -68,10 +70,20 @@ def _all_plain(
 
 def _side_by_side(encoded: tf.Tensor, image: ImageSpec, batch_size: int) -> tf.Tensor:
     """An operation for each file, which run beside one another; a loop would pay for each turn."""
-    count = tf.shape(encoded)[0]
-    filled = tf.concat([encoded, tf.repeat(encoded[:1], batch_size - count)], axis=0)
-    files = tf.unstack(tf.ensure_shape(filled, (batch_size,)))
-    pixels = tf.stack([decode_jpeg(file) for file in files])[:count]
+    count, rows = tf.shape(encoded)[0], min(batch_size, _AT_ONCE)
+    parts = -(-batch_size // rows)
+    filled = tf.concat([encoded, tf.repeat(encoded[:1], parts * rows - count)], axis=0)
+
+    def decoded(files: tf.Tensor) -> tf.Tensor:
+        return tf.stack([decode_jpeg(file) for file in tf.unstack(files)])
+
+    spec = tf.TensorSpec((rows, None, None, 3), tf.uint8)
+    pixels = (
+        decoded(tf.ensure_shape(filled, (rows,)))
+        if parts == 1
+        else tf.map_fn(decoded, tf.reshape(filled, (parts, rows)), fn_output_signature=spec)
+    )
+    pixels = tf.reshape(pixels, tf.concat([[-1], tf.shape(pixels)[-3:]], axis=0))[:count]
     same = tf.reduce_all(tf.shape(pixels)[1:3] == image.shape[:2])
     return tf.cond(
         same,

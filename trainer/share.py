@@ -29,6 +29,10 @@ class Share:
             return batches
         return batches.flat_map(lambda batch: tf.data.Dataset.from_tensor_slices(self._mine(batch)))
 
+    def part(self, batch_size: int) -> int:
+        """The rows of what `of` gives for a batch of so many."""
+        return batch_size // (self.count * self.pieces) if self.count > 1 else batch_size
+
     def _mine(self, batch: tf.Tensor) -> tf.Tensor:
         return tf.reshape(batch, (self.count, self.pieces, -1))[self.index]
 

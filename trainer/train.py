@@ -10,15 +10,25 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
+from components.raster.labels.targets import ignore_value
 from components.raster.task import SINGLE_LABEL, Task
 from serving.contract import Contract
+from trainer.augment.augmentation import RGB, Augmentation
+from trainer.augment.config import chosen_views, wrong_views
+from trainer.augment.follow import following
 from trainer.bands import band_scale
+from trainer.changed import Changed
 from trainer.cluster import Surroundings
 from trainer.config import TrainConfig
 from trainer.dataset import InMemory, Source, open_source
 from trainer.examples import list_files
 from trainer.fit import History, OnEpoch, fit_phases
+from trainer.imbalance.counts import ClassCounts, count_classes
+from trainer.imbalance.emphasis import Emphasis, emphasis_of
+from trainer.imbalance.report import IMBALANCE_FILE, imbalance_report
+from trainer.imbalance.weighing import weighing
 from trainer.models.network import Network, build_network
 from trainer.precision import choose_policy, computing_in
 from trainer.stages import Phase, Sources, phase_of
@@ -70,18 +80,31 @@ def train(
         tf.config.experimental.enable_op_determinism()
     train_files = list_files(splits.train)
     scale = band_scale(train_files, image.bands) if image.bands else None
+    _check_task(config, splits.task)
+    views = chosen_views(config.model.augment)
+    seen = _counts(splits, train_files)
+    emphasis = emphasis_of(splits.task, seen, config.imbalance, soft=bool(views and views.mixes))
     objective = make_objective(
-        splits.task, config.task, splits.classes, image, train_files, config.label_smoothing
+        splits.task,
+        config.task,
+        splits.classes,
+        image,
+        train_files,
+        config.label_smoothing,
+        emphasis,
     )
     policy = choose_policy(config, strategy)
     with strategy.scope(), computing_in(policy):
         network = build_network(config.model, image, objective, scale)
         trained = network.trained()
-    sources = (
-        _source(splits.train, objective, image, config),
-        _source(splits.evaluation, objective, image, config),
-    )
-    phases, whole = _phases(network, trained, sources, config)
+    learnt = _source(splits.train, objective, image, config, emphasis.balance)
+    if views is not None:
+        augmentation = Augmentation(views, image.bands or RGB, ignore_value(len(splits.classes)))
+        learnt = Changed(learnt, following(augmentation, splits.task))
+    sources = learnt, _source(splits.evaluation, objective, image, config)
+    phases, whole = _phases(network, trained, sources, config, emphasis)
+    if seen is not None:
+        _write_report(log_dir, imbalance_report(seen, config.imbalance, emphasis))
     history = fit_phases(
         whole, phases, sources, objective, config, log_dir, checkpoint_dir, on_epoch
     )
@@ -104,18 +127,45 @@ def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _check_task(config: TrainConfig, task: Task) -> None:
+    """A pipeline's configuration has been checked by now; a training by itself has not."""
+    wrong = wrong_views(config.model.augment, task) or config.imbalance.wrong_for(task)
+    if wrong:
+        raise ConfigError(f"{wrong}.")
+
+
+def _counts(splits: Splits, train_files: Sequence[str]) -> ClassCounts | None:
+    if splits.task == "regression":
+        return None
+    return count_classes(splits.task, train_files, splits.classes)
+
+
+def _write_report(log_dir: str, report: dict[str, Any]) -> None:
+    tf.io.gfile.makedirs(log_dir)
+    with tf.io.gfile.GFile(f"{log_dir}/{IMBALANCE_FILE}", "w") as file:
+        json.dump(report, file, indent=2)
+
+
 def _source(
-    patterns: Sequence[str], objective: Objective, image: ImageSpec, config: TrainConfig
+    patterns: Sequence[str],
+    objective: Objective,
+    image: ImageSpec,
+    config: TrainConfig,
+    balance: tuple[int, ...] | None = None,
 ) -> Source:
     files = list_files(patterns)
     limits = {"auto": config.cache_limit_mb * _MEGABYTE, "memory": None, "none": 0}
     limit = limits[config.cache]
     examples = objective.count(files)
-    return open_source(files, examples, image, objective, limit, config.shuffle_buffer)
+    return open_source(files, examples, image, objective, limit, config.shuffle_buffer, balance)
 
 
 def _phases(
-    network: Network, trained: keras.Model, sources: Sources, config: TrainConfig
+    network: Network,
+    trained: keras.Model,
+    sources: Sources,
+    config: TrainConfig,
+    emphasis: Emphasis,
 ) -> tuple[list[Phase], keras.Model]:
     """The stages on a network, and the model that has all weights which any of them changes.
 
@@ -128,7 +178,9 @@ def _phases(
     @cache
     def features() -> Sources:
         train, evaluation = (_features(network, each, config.batch_size) for each in sources)
-        return train, evaluation
+        return _weighted(train, emphasis), evaluation
+
+    images = _weighted(sources[0], emphasis), sources[1]
 
     phases = []
     for number, stage in enumerate(stages):
@@ -138,7 +190,7 @@ def _phases(
                 stage,
                 network.head if of_features else trained,
                 network.body,
-                features if of_features else lambda: sources,
+                features if of_features else lambda: images,
                 keep_norms=config.pretrained,
                 layer_decay=config.layer_decay,
             )
@@ -155,7 +207,12 @@ def _features(network: Network, source: Source, batch_size: int) -> Source:
         return network.body(pixels, training=False)
 
     batches = [(features(batch[0]), *batch[1:]) for batch in source.once(batch_size)]
-    return InMemory(*tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *batches))
+    columns = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *batches)
+    return InMemory(*columns, balance=source.balance)
+
+
+def _weighted(source: Source, emphasis: Emphasis) -> Source:
+    return Changed(source, weighing(emphasis.weights)) if emphasis.weights else source
 
 
 def _with_weights_of(model: keras.Model, other: keras.Model) -> keras.Model:

@@ -85,6 +85,29 @@ def look(
     return contact_sheet(cards, side_px=side_px)
 
 
+def some_examples(config: IngestConfig, count: int) -> tuple[list[Seen], tuple[str, ...]]:
+    """The first examples as `look` mixes them, and the names of all classes; no rejects.
+
+    Raises:
+        DataError: the source cannot be read, its split would leak, or there is no example.
+    """
+    listing = list_source(config)
+    outcomes = _outcomes(config, listing, count)
+    found = list(islice((one for one in outcomes if isinstance(one, Seen)), count))
+    if not found:
+        raise DataError(f"{config.source.uri}: there is nothing to look at")
+    return found, tuple(listing.classes)
+
+
+def bands_to_show(config: IngestConfig, bands: Sequence[str]) -> tuple[int, ...]:
+    """Indexes of the bands of a picture, as `look` takes and chooses them.
+
+    Raises:
+        ConfigError: there is no such band.
+    """
+    return _shown(config, bands) if config.image.bands else (0, 1, 2)
+
+
 def look_at_tiles(
     config: IngestConfig, scene_id: str | None = None, bands: Sequence[str] = ()
 ) -> Image.Image:

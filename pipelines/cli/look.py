@@ -12,6 +12,7 @@ from pipelines.cli.options import config_option
 @click.option("--bands", default="", help="One, or three for red, green and blue: B08,B04,B03.")
 @click.option("--side", "side_px", default=128, show_default=True, type=click.IntRange(16, 1024))
 @click.option("--tiles", is_flag=True, help="Draw the tiles over a scene instead.")
+@click.option("--augmented", is_flag=True, help="Draw them as training sees them, again and again.")
 @click.option("--scene", "scene_id", help="Which scene, with --tiles; default: the first.")
 def command(
     config_path: str,
@@ -20,6 +21,7 @@ def command(
     bands: str,
     side_px: int,
     tiles: bool,
+    augmented: bool,
     scene_id: str | None,
 ) -> None:
     """Draw examples with their truth and their split, and rejects framed in red.

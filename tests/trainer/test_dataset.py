@@ -1,14 +1,16 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from components.raster.errors import DataError
-from tests.trainer.conftest import CLASSES, COUNTS, SIDE_PX, write_examples
+from tests.trainer.conftest import CLASSES, COUNTS, SIDE_PX, toy_example, write_examples
 from tests.trainer.objectives import of_classes
 from trainer.dataset import InMemory, Streamed, open_source
 from trainer.examples import class_names, count_labels, list_files
+from trainer.tasks.single_label import SingleLabel
 
 BATCH = 8
 STEPS = COUNTS["train"] // BATCH
@@ -52,6 +54,14 @@ def test_the_order_depends_on_the_seed_and_the_epoch_alone(source):
     assert np.array_equal(third, epoch(source, seed=7, number=2))
     assert np.array_equal(third, epoch(source, seed=7, first_epoch=2))
     assert not np.array_equal(third, epoch(source, seed=8, number=2))
+
+
+def test_the_order_is_the_same_under_any_global_seed(source):
+    """A training sets it to its own seed, which may be 0."""
+    keras.utils.set_random_seed(0)
+    first = epoch(source, seed=0)
+    keras.utils.set_random_seed(5)
+    assert np.array_equal(first, epoch(source, seed=0))
 
 
 def test_labels_stay_with_their_images(source):
@@ -112,3 +122,50 @@ def test_a_missing_or_odd_list_of_classes_is_an_error(tmp_path, content):
         (tmp_path / "classes.json").write_text(content)
     with pytest.raises(DataError, match=r"classes\.json"):
         class_names([str(tmp_path)])
+
+
+RARE = {0: 26, 1: 6}  # how many of the toy's examples get which label
+
+
+@pytest.fixture
+def skewed(tmp_path):
+    """Examples of which one class has few, each image full of its own number."""
+    path = tmp_path / "data-00000-of-00001.tfrecord"
+    labels = np.random.default_rng(0).permutation(np.repeat(list(RARE), list(RARE.values())))
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for number, label in enumerate(labels):
+            image = np.full((SIDE_PX, SIDE_PX, 3), number, np.uint8)
+            encoded = bytes(tf.io.encode_png(image).numpy())
+            writer.write(toy_example(encoded, int(label), CLASSES[label]).SerializeToString())
+    return (str(path),)
+
+
+@pytest.mark.parametrize("limit", [None, 0], ids=["memory", "streamed"])
+@pytest.mark.parametrize("soft", [False, True], ids=["indices", "shares"])
+def test_balanced_epochs_hold_each_class_equally_often(skewed, image_spec, limit, soft):
+    objective = SingleLabel(CLASSES, soft=soft)
+    counts = tuple(RARE.values())
+    source = open_source(skewed, 32, image_spec, objective, limit, 64, balance=counts)
+
+    def numbers_and_labels(first_epoch):
+        batches = list(source.epochs(BATCH, 5, first_epoch).take(STEPS))
+        numbers = np.concatenate([inputs[:, 0, 0, 0] for inputs, _ in batches])
+        targets = np.concatenate([targets for _, targets in batches])
+        return numbers, targets.argmax(axis=1) if soft else targets
+
+    seen = [numbers_and_labels(number) for number in range(3)]
+    for numbers, labels in seen:
+        assert abs(np.bincount(labels, minlength=2) - 16).max() <= 2
+        often = np.bincount(numbers[labels == 0], minlength=32)
+        assert often.max() == 1  # 16 of 26: nobody twice before all have had a turn
+        assert set(np.bincount(numbers[labels == 1], minlength=32)) <= {0, 1, 2, 3, 4}
+    assert not np.array_equal(seen[0][0], seen[1][0])
+    assert np.array_equal(seen[2][0], numbers_and_labels(2)[0])
+
+
+def test_a_large_batch_is_decoded_in_parts(pattern, image_spec):
+    many = list_files([pattern("train")]) * 12
+    source = Streamed(many, 12 * COUNTS["train"], image_spec, of_classes(2), 16)
+    (inputs, labels), *_ = source.epochs(192, 0).take(1)
+    assert (inputs.shape, labels.shape) == ((192, SIDE_PX, SIDE_PX, 3), (192,))
+    assert [len(labels) for _, labels in source.once(256)] == [256, 128]

@@ -5,7 +5,12 @@ import pytest
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from tests.trainer.objectives import of_classes
+from trainer.augment.augmentation import Augmentation
+from trainer.augment.config import Augment
+from trainer.augment.follow import following
+from trainer.changed import Changed
 from trainer.config import Backbone, SmallCnn
+from trainer.dataset import InMemory
 from trainer.models.backbone import backbone_names
 from trainer.models.network import build_network
 
@@ -43,7 +48,12 @@ def test_augmentation_is_in_training_only_and_absent_from_what_is_served():
     assert not any(name.startswith("Random") for name in names)
     expected = served(pixels()).numpy()
     np.testing.assert_allclose(trained(pixels(), training=False), expected, atol=1e-6)
-    assert not np.allclose(trained(pixels(), training=True), expected, atol=1e-4)
+    views = following(Augmentation(Augment()), "single_label")
+    shown = Changed(InMemory(pixels(), np.zeros(4, np.int64)), views)
+    (seen, _), *_ = shown.epochs(4, 0).take(1)
+    assert not np.allclose(trained(seen, training=True), expected, atol=1e-4)
+    (plain, _), *_ = shown.once(4)
+    np.testing.assert_allclose(trained(plain), expected, atol=1e-6)
 
 
 def test_what_is_trained_is_what_is_served():

@@ -97,3 +97,11 @@ def test_sizes_that_are_not_told_or_not_true_change_nothing(graphs):
     trained, served = graphs[SPEC]
     for sizes in ((np.array([-1, -1]), np.array([-1, -1])), (np.array([5, 5]), np.array([5, 5]))):
         assert np.array_equal(trained(encoded, *sizes), served(encoded))
+
+
+def test_a_batch_that_comes_in_parts_has_the_served_pixels():
+    kinds = ["JPEG, YCbCr 4:2:0", "JPEG, grayscale", "JPEG, YCbCr 4:4:4"]
+    names = [kinds[number % 3] for number in range(70)]
+    encoded = tf.constant([VARIETIES[name]().data for name in names])
+    seen = batch_pixels(encoded, *sizes_of(names), SPEC, 100)
+    assert np.array_equal(seen, model_input(encoded, SPEC))

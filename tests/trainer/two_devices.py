@@ -23,7 +23,7 @@ from trainer.strategy import local_devices, make_strategy
 SPEC = ImageSpec(height_px=8, width_px=8)
 OBJECTIVE = of_classes(2)
 # Batch normalisation takes its statistics from a replica's share, so it would tell them apart;
-# so would dropout and augmentation, whose random numbers are drawn for each replica.
+# so would dropout, whose random numbers are drawn for each replica.
 PLAIN = SmallCnn(filters=(4, 8), batch_norm=False, dropout=0, augment=False)
 
 

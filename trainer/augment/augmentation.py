@@ -81,7 +81,7 @@ def _views(augment: Augment, bands: Sequence[str], ignore: int) -> list[BatchLay
     if augment.noise:
         views.append(RandomNoise(augment.noise))
     if augment.cloud:
-        views.append(RandomCloud(augment.cloud, ignore))
+        views.append(RandomCloud(augment.cloud, ignore, shown))
     if augment.missing_band:
         views.append(RandomMissingBand(augment.missing_band))
     if augment.cutout:

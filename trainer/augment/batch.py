@@ -99,6 +99,26 @@ def keep_boxes(batch: Batch, kept: tf.Tensor) -> Batch:
     }
 
 
+def drop_hidden(batch: Batch, hidden: tf.Tensor, least_visible: float) -> Batch:
+    """Drops boxes of whose pixels less can be seen; hidden is bool [N, H, W]."""
+    if "boxes" not in batch:
+        return batch
+    height, width = sides_of(batch)
+    # What lies above and to the left of each corner: four of these make a rectangle's sum.
+    sums = tf.cumsum(tf.cumsum(tf.cast(hidden, tf.float32), axis=1), axis=2)
+    sums = tf.pad(sums, ((0, 0), (1, 0), (1, 0)))
+    edges = tf.clip_by_value(tf.cast(tf.round(batch["boxes"]), tf.int32), 0, (height, width) * 2)
+    top, left, bottom, right = tf.unstack(edges, axis=2)
+
+    def before(row: tf.Tensor, col: tf.Tensor) -> tf.Tensor:
+        return tf.gather_nd(sums, tf.stack([row, col], axis=-1), batch_dims=1)
+
+    lost = before(bottom, right) - before(top, right) - before(bottom, left) + before(top, left)
+    whole = areas(tf.cast(edges, tf.float32))
+    kept = (batch["classes"] >= 0) & (whole - lost >= least_visible * whole)
+    return keep_boxes(batch, kept)
+
+
 def areas(boxes: tf.Tensor) -> tf.Tensor:
     """float32 [..., 4] to square pixels [...]; none is negative."""
     sides = tf.maximum(boxes[..., 2:] - boxes[..., :2], 0.0)

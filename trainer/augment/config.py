@@ -5,6 +5,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
+from components.raster.task import Task
+
+#: Where a mean of two images has a mean of their truths, and where parts of them have parts.
+_MIXUP: tuple[Task, ...] = ("single_label", "multi_label", "regression")
+_CUTMIX: tuple[Task, ...] = ("single_label", "multi_label", "segmentation")
 
 
 class Chance(Frozen):
@@ -137,3 +142,15 @@ def chosen_views(augment: bool | Augment) -> Augment | None:
     if isinstance(augment, Augment):
         return augment
     return Augment() if augment else None
+
+
+def wrong_views(augment: bool | Augment, task: Task) -> str | None:
+    """What of the views leaves a truth that cannot be told in the task, in words; None: nothing."""
+    views = chosen_views(augment)
+    for name, tasks in (("mixup", _MIXUP), ("cutmix", _CUTMIX)):
+        if views is not None and getattr(views, name) is not None and task not in tasks:
+            return (
+                f"train.model.augment.{name} makes no sense for {task}, where the truths of two "
+                f"images cannot be put together: leave it out; it is for {', '.join(tasks)}"
+            )
+    return None

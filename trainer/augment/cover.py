@@ -7,11 +7,10 @@ import tensorflow as tf
 from trainer.augment.batch import (
     Batch,
     BatchLayer,
-    areas,
     chance,
     count_of,
+    drop_hidden,
     hide,
-    keep_boxes,
     seeds,
     sides_of,
     uniform,
@@ -22,7 +21,7 @@ from trainer.augment.light import as_type, moments
 
 #: Cells and weights of the coarse fields from which a cloud is made: large lumps, small ones.
 _LUMPS = ((2, 1.0), (4, 0.5), (8, 0.25))
-#: A cloud over rasters is this many deviations brighter than the image; photographs turn white.
+#: A cloud over rasters is so many deviations of the batch above its mean; photographs turn white.
 _BRIGHTER = 3.0
 #: How far a cloud's rim reaches, in deviations of its field.
 _RIM = 1.0
@@ -44,19 +43,8 @@ class RandomCutout(BatchLayer):
         size = uniform(for_size, (count, 2), 0.0, self.cutout.most)
         size = tf.where(some[:, None], size, 0.0)
         rectangle = rectangles(uniform(for_place, (count, 2)), size, sides)
-        changed = hide(batch, within(rectangle, sides), self.ignore)
-        if "boxes" in batch:
-            boxes, over = batch["boxes"], tf.cast(rectangle, tf.float32)[:, None]
-            common = tf.concat(
-                [
-                    tf.maximum(boxes[..., :2], over[..., :2]),
-                    tf.minimum(boxes[..., 2:], over[..., 2:]),
-                ],
-                axis=-1,
-            )
-            visible = areas(boxes) - areas(common) >= self.least_visible * areas(boxes)
-            changed = keep_boxes(changed, visible & (batch["classes"] >= 0))
-        return changed
+        hidden = within(rectangle, sides)
+        return drop_hidden(hide(batch, hidden, self.ignore), hidden, self.least_visible)
 
     def get_config(self) -> dict[str, Any]:
         own = {"cutout": self.cutout.model_dump(), "ignore": self.ignore}
@@ -64,11 +52,13 @@ class RandomCutout(BatchLayer):
 
 
 class RandomCloud(BatchLayer):
-    """Soft bright patches; below the denser half of them a mask's truth is ignored."""
+    """Soft bright patches; what lies below their denser half is hidden from the truth as well."""
 
-    def __init__(self, cloud: Cloud, ignore: int = 255, **kwargs: Any) -> None:
+    def __init__(
+        self, cloud: Cloud, ignore: int = 255, least_visible: float = 0.3, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.cloud, self.ignore = cloud, ignore
+        self.cloud, self.ignore, self.least_visible = cloud, ignore, least_visible
 
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
         images, count = batch["images"], count_of(batch)
@@ -85,14 +75,15 @@ class RandomCloud(BatchLayer):
             **batch,
             "images": as_type(seen + density[..., None] * _cloud_value(images), images),
         }
+        hidden = density > self.cloud.opacity / 2
         if "masks" in batch:
             masks = batch["masks"]
-            hidden = tf.constant(self.ignore, masks.dtype)
-            changed["masks"] = tf.where(density > self.cloud.opacity / 2, hidden, masks)
-        return changed
+            changed["masks"] = tf.where(hidden, tf.constant(self.ignore, masks.dtype), masks)
+        return drop_hidden(changed, hidden, self.least_visible)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "cloud": self.cloud.model_dump(), "ignore": self.ignore}
+        own = {"cloud": self.cloud.model_dump(), "ignore": self.ignore}
+        return {**super().get_config(), **own, "least_visible": self.least_visible}
 
 
 class RandomMissingBand(BatchLayer):
@@ -147,8 +138,9 @@ def _field(seed: tf.Tensor, count: tf.Tensor, sides: tuple[int, int]) -> tf.Tens
 
 
 def _cloud_value(images: tf.Tensor) -> tf.Tensor:
-    """How bright a dense cloud is in each band, float32 [N, 1, 1, C]."""
+    """How bright a dense cloud is in each band, float32 [C] or []: the same over all images."""
     if not images.dtype.is_floating:
         return tf.constant(float(images.dtype.max))
-    mean, deviation = moments(images)
-    return (mean + _BRIGHTER * deviation)[:, None, None]
+    _, width, bands = images.shape[1:]
+    mean, deviation = moments(tf.reshape(images, (1, -1, width, bands)))
+    return (mean + _BRIGHTER * deviation)[0]

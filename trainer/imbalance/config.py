@@ -5,6 +5,9 @@ from typing import Literal
 from pydantic import Field
 
 from components.raster.frozen import Frozen
+from components.raster.task import Task
+
+_WEIGHTED: tuple[Task, ...] = ("single_label", "multi_label", "segmentation")
 
 
 class Imbalance(Frozen):
@@ -35,3 +38,18 @@ class Imbalance(Frozen):
         le=5,
         description="Focal loss (Lin et al. 2017): what is known already counts less; often 2.",
     )
+
+    def wrong_for(self, task: Task) -> str | None:
+        """What of it cannot be done in a task, in words; None: nothing."""
+        if self.sampling == "balanced" and task != "single_label":
+            return (
+                f"train.imbalance.sampling is balanced, but an image of {task} has not one class "
+                "of its own: leave it natural"
+            )
+        for name, is_set in (
+            ("class_weights", self.class_weights != "none"),
+            ("focal_gamma", self.focal_gamma is not None),
+        ):
+            if is_set and task not in _WEIGHTED:
+                return f"train.imbalance.{name} is for {', '.join(_WEIGHTED)}, not for {task}"
+        return None

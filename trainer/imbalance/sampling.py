@@ -1,38 +1,62 @@
 """Balanced sampling: which examples come how often in an epoch."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
+from components.raster.example import LABEL
 
-def shares(counts: tuple[int, ...]) -> tf.Tensor:
-    """How often an example of each class is to come in an epoch of as many examples: float64 [K].
-
-    Classes that have no example take no part.
-    """
-    seen = tf.constant(counts, tf.float64)
-    present = tf.reduce_sum(tf.cast(seen > 0, tf.float64))
-    return tf.math.divide_no_nan(tf.reduce_sum(seen) / present, seen)
+_READ_BATCH = 256
+_SALT = 0x6A09E667  # so that offsets are not what the order is drawn from
 
 
-def copies(
-    labels: tf.Tensor, before: tf.Tensor, share: tf.Tensor, offset: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """How often each of some examples comes, given how many of its class came before.
+class Balancing:
+    """How often each example comes in one epoch, so that every class comes equally often.
 
     Along the examples of a class, a step is taken each time that the running sum of its share
     passes an integer (systematic sampling): n examples of share s give s n copies, to within one,
-    as evenly as they can.
+    as evenly as they can. An epoch has about as many examples as before; who of a frequent class
+    takes part changes from epoch to epoch. Classes that have no example take no part.
 
     Args:
-        labels: int64 [N].
-        before: int64 [K], examples of each class so far.
-        share: float64 [K], as `shares` gives it.
-        offset: float64 [K] from 0 to 1: whose turn it is first.
-
-    Returns:
-        int32 [N], and `before` with these examples counted.
+        counts: of the K classes.
+        seed: int32 or int64 [2], of the epoch.
     """
-    hot = tf.one_hot(labels, tf.size(share), dtype=tf.int64)
-    place = tf.gather(before, labels) + tf.reduce_sum((tf.cumsum(hot) - 1) * hot, axis=1)
-    rate, first = tf.gather(share, labels), tf.gather(offset, labels)
-    steps = [tf.floor(tf.cast(place + one, tf.float64) * rate + first) for one in (0, 1)]
-    return tf.cast(steps[1] - steps[0], tf.int32), before + tf.reduce_sum(hot, axis=0)
+
+    def __init__(self, counts: Sequence[int], seed: tf.Tensor) -> None:
+        seen = tf.constant(counts, tf.float64)
+        present = tf.reduce_sum(tf.cast(seen > 0, tf.float64))
+        self._share = tf.math.divide_no_nan(tf.reduce_sum(seen) / present, seen)
+        own = tf.random.fold_in(seed, _SALT)
+        self._offset = tf.random.stateless_uniform(tf.shape(seen), own, dtype=tf.float64)
+
+    def nothing_before(self) -> tf.Tensor:
+        """The examples of each class before the first one: int64 [K]."""
+        return tf.zeros(tf.shape(self._share), tf.int64)
+
+    def copies(self, labels: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How often each of some examples comes, given how many of its class came before.
+
+        Args:
+            labels: int64 [N].
+            before: int64 [K], examples of each class so far.
+
+        Returns:
+            int32 [N], and `before` with these examples counted.
+        """
+        hot = tf.one_hot(labels, tf.size(self._share), dtype=tf.int64)
+        place = tf.gather(before, labels) + tf.reduce_sum((tf.cumsum(hot) - 1) * hot, axis=1)
+        rate, first = tf.gather(self._share, labels), tf.gather(self._offset, labels)
+        steps = [tf.floor(tf.cast(place + one, tf.float64) * rate + first) for one in (0, 1)]
+        return tf.cast(steps[1] - steps[0], tf.int32), before + tf.reduce_sum(hot, axis=0)
+
+
+def balanced_records(records: tf.data.Dataset, balancing: Balancing) -> tf.data.Dataset:
+    """Serialized examples with a class each, as often as they come in a balanced epoch."""
+
+    def repeated(before: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        spec = {LABEL: tf.io.FixedLenFeature([], tf.int64)}
+        many, after = balancing.copies(tf.io.parse_example(batch, spec)[LABEL], before)
+        return after, tf.repeat(batch, many)
+
+    return records.batch(_READ_BATCH).scan(balancing.nothing_before(), repeated).unbatch()

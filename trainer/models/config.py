@@ -6,6 +6,7 @@ from pydantic import Field
 
 from components.raster.frozen import Frozen
 from components.raster.location import Location
+from trainer.augment.config import Augment
 
 
 class SmallCnn(Frozen):
@@ -20,7 +21,10 @@ class SmallCnn(Frozen):
     )
     batch_norm: bool = Field(default=True, description="Batch normalisation after convolutions.")
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    augment: bool = Field(default=True, description="Random flips and quarter turns in training.")
+    augment: bool | Augment = Field(
+        default=True,
+        description="Random views in training; true: flips and quarter turns.",
+    )
 
 
 class Backbone(Frozen):
@@ -42,10 +46,10 @@ class Backbone(Frozen):
     )
     trainable: Literal["frozen", "all"] = "frozen"
     dropout: float = Field(default=0.5, ge=0, lt=1)
-    augment: bool = Field(
+    augment: bool | Augment = Field(
         default=False,
-        description="Random flips and quarter turns in training; without them a frozen backbone "
-        "is run only once over the data.",
+        description="Random views in training; true: flips and quarter turns. Without any a frozen "
+        "backbone is run only once over the data.",
     )
 
 

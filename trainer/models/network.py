@@ -7,7 +7,6 @@ from typing import Any
 import keras
 
 from components.raster.image import ImageSpec
-from trainer.augment import augmentation
 from trainer.bands import BandScale
 from trainer.models.backbone import backbone_body
 from trainer.models.config import Backbone, Model
@@ -23,7 +22,7 @@ class Network:
         body: pixels [N, H, W, C] (`serving.inputs`) to features; scales the pixels itself.
         head: features to the objective's outputs.
         decode: from outputs to what is served of them, as layers.
-        augment: whether training shows flipped and turned images.
+        augment: whether training shows random views of the images.
         pooled: whether the features are one vector an image.
     """
 
@@ -40,21 +39,15 @@ class Network:
 
     def served(self) -> keras.Model:
         """Pixels to what is served, as inference runs it."""
-        return self._chained(lambda pixels: pixels, self.decode, "served")
+        return self._chained(self.decode, "served")
 
     def trained(self) -> keras.Model:
-        """Pixels to outputs with the augmentation in front; shares the weights of `served`."""
-        pixels = self.body.input
-        # What moves pixels alone would leave masks and boxes behind.
-        moves = self.augment and self.pooled
-        front = augmentation(pixels.shape[1:], pixels.dtype) if moves else lambda x: x
-        return self._chained(front, lambda outputs: outputs, "trained")
+        """Pixels to outputs; shares the weights of `served`. Views come with the batches."""
+        return self._chained(lambda outputs: outputs, "trained")
 
-    def _chained(
-        self, front: Callable[[Any], Any], back: Callable[[Any], Any], name: str
-    ) -> keras.Model:
+    def _chained(self, back: Callable[[Any], Any], name: str) -> keras.Model:
         pixels = keras.Input(self.body.input.shape[1:], dtype=self.body.input.dtype, name="pixels")
-        return keras.Model(pixels, back(self.head(self.body(front(pixels)))), name=name)
+        return keras.Model(pixels, back(self.head(self.body(pixels))), name=name)
 
 
 def build_network(
@@ -77,4 +70,4 @@ def build_network(
     )
     outputs = objective.head(features, image, model.dropout)
     head = keras.Model(features, outputs, name="head")
-    return Network(body, head, objective.decode, model.augment, objective.pooled)
+    return Network(body, head, objective.decode, bool(model.augment), objective.pooled)

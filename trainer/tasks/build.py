@@ -7,6 +7,7 @@ from components.raster.example import NUMBER
 from components.raster.image import ImageSpec
 from components.raster.task import Task
 from trainer.examples import spread_of
+from trainer.imbalance.emphasis import Emphasis
 from trainer.tasks.config import (
     DetectionOptions,
     MultiLabelOptions,
@@ -31,6 +32,7 @@ def make_objective(
     image: ImageSpec,
     train_files: Sequence[str],
     smoothing: float = 0.0,
+    emphasis: Emphasis | None = None,
 ) -> Objective:
     """What is learnt of the examples of a task.
 
@@ -41,12 +43,13 @@ def make_objective(
         image: what the model sees.
         train_files: of the train split, for what must be known of the targets beforehand.
         smoothing: share of the truth that is spread over all classes.
+        emphasis: on rare and difficult classes; None: none.
 
     Raises:
         ConfigError: the options are those of another task, or the task cannot be trained.
         DataError: the files cannot be read, or hold no target of the task.
     """
-    chosen = options or default_options(task)
+    chosen, emphasis = options or default_options(task), emphasis or Emphasis()
     if chosen is None:
         raise ConfigError(f"The source gives {task} examples, for which there is no training yet.")
     if chosen.name != task:
@@ -61,9 +64,11 @@ def make_objective(
         )
     match chosen:
         case SingleLabelOptions():
-            return SingleLabel(classes, smoothing)
+            return SingleLabel(classes, smoothing, emphasis.soft, emphasis.gamma)
         case MultiLabelOptions():
-            return MultiLabel(classes, chosen.threshold, smoothing)
+            return MultiLabel(
+                classes, chosen.threshold, smoothing, emphasis.positive, emphasis.gamma
+            )
         case RegressionOptions():
             return Regression(spread_of(train_files, NUMBER), chosen.loss)
         case SegmentationOptions():

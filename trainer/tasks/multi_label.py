@@ -13,6 +13,7 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
 from trainer.examples import count_several
+from trainer.imbalance.losses import WeightedBinary
 from trainer.models.features import Features
 from trainer.models.heads import dense
 from trainer.tasks.exact_match import ExactMatch
@@ -25,11 +26,18 @@ class MultiLabel:
 
     `accuracy` is the share of the N K decisions that are right, `exact_match` that of the images
     of which all are, and `macro_auc` the mean over classes of the area under the ROC curve.
+
+    Attributes:
+        smoothing: share of the truth that is spread over presence and absence.
+        positive: how much the presence of each class counts; None: as much as its absence.
+        gamma: of the focal loss; None: cross-entropy.
     """
 
     classes: tuple[str, ...]
     threshold: float
     smoothing: float = 0.0
+    positive: tuple[float, ...] | None = None
+    gamma: float | None = None
     task: ClassVar[Task] = "multi_label"
     pooled: ClassVar[bool] = True
     monitors: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "macro_auc")
@@ -56,6 +64,8 @@ class MultiLabel:
         return outputs
 
     def loss(self) -> keras.losses.Loss:
+        if self.positive is not None or self.gamma is not None:
+            return WeightedBinary(self.positive, self.gamma or 0.0, self.smoothing)
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=self.smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:

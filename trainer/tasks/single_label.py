@@ -12,6 +12,7 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
 from trainer.examples import count_labels
+from trainer.imbalance.losses import FocalCategorical
 from trainer.models.features import Features
 from trainer.models.heads import dense
 from trainer.tasks.objective import Parsing
@@ -20,10 +21,18 @@ from trainer.tasks.smoothing import SmoothedCrossentropy
 
 @dataclass(frozen=True)
 class SingleLabel:
-    """Targets int64 [N], outputs one logit a class [N, K]."""
+    """Targets int64 [N] or, if soft, shares float32 [N, K]; outputs one logit a class [N, K].
+
+    Attributes:
+        smoothing: share of the truth that is spread over all classes.
+        soft: whether an image may have a share of several classes, as where images are mixed.
+        gamma: of the focal loss; None: cross-entropy.
+    """
 
     classes: tuple[str, ...]
     smoothing: float = 0.0
+    soft: bool = False
+    gamma: float | None = None
     task: ClassVar[Task] = "single_label"
     pooled: ClassVar[bool] = True
     monitors: ClassVar[tuple[str, ...]] = ("accuracy",)
@@ -36,7 +45,7 @@ class SingleLabel:
         return sum(count_labels(files, len(self.classes)))
 
     def targets(self, parsed: Mapping[str, Any], image: ImageSpec) -> Any:
-        return parsed[LABEL]
+        return tf.one_hot(parsed[LABEL], len(self.classes)) if self.soft else parsed[LABEL]
 
     def head(self, features: Features, image: ImageSpec, dropout: float) -> Any:
         return dense(features, len(self.classes), dropout, "logits")
@@ -45,11 +54,15 @@ class SingleLabel:
         return outputs
 
     def loss(self) -> keras.losses.Loss:
+        if self.gamma is not None or self.soft:
+            return FocalCategorical(self.gamma or 0.0, self.smoothing)
         if self.smoothing:
             return SmoothedCrossentropy(self.smoothing)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def metrics(self) -> list[keras.metrics.Metric]:
+        if self.soft:
+            return [keras.metrics.CategoricalAccuracy(name="accuracy")]
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def contract(self, image: ImageSpec) -> Contract:

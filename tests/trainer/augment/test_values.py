@@ -111,6 +111,20 @@ def test_a_cloud_brightens_a_soft_part_and_hides_the_truth_below_its_middle():
     assert (np.nan_to_num(rasters - tiles()) > 50).any()
 
 
+def test_a_box_below_a_cloud_is_dropped_when_too_little_is_seen():
+    count = 200
+    batch = {
+        "images": np.full((count, 32, 32, 3), 60, np.uint8),
+        "boxes": np.tile(np.array([[4, 8, 12, 20]], np.float32), (count, 1, 1)),
+        "classes": np.zeros((count, 1), np.int64),
+    }
+    seen = view({"cloud": {**ALWAYS, "cover": 0.8}, "least_visible": 0.4}, batch)
+    clear = (seen["images"][:, 4:12, 8:20, 0] < 60 + 0.45 * 195).mean(axis=(1, 2))
+    sure = abs(clear - 0.4) > 0.05
+    assert np.array_equal((seen["classes"][:, 0] == 0)[sure], (clear > 0.4)[sure])
+    assert 0 < (clear < 0.4).sum() < count
+
+
 def test_one_band_at_most_goes_missing():
     images = np.full((400, 4, 4, 5), 3.0, np.float32)
     seen = view({"missing_band": {"probability": 0.3}}, {"images": images})["images"]

@@ -1,0 +1,93 @@
+"""What training sees of a source: examples, and the random views of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components.ingest.look import Seen, bands_to_show, some_examples
+from components.raster.errors import ConfigError
+from components.raster.fitting import fit_boxes, fit_mask
+from components.raster.image import ImageSpec
+from components.raster.labels.targets import ignore_value
+from pipelines.config import PipelineConfig
+from serving.decode import fit_image
+from serving.decode_tiles import fit_tile
+from trainer.augment.augmentation import RGB, Augmentation
+from trainer.augment.config import chosen_views
+from trainer.augment.sheet import Arrays, augmented_sheet
+
+_VIEWS = 7
+
+
+def look_augmented(
+    config: PipelineConfig, *, count: int = 32, bands: Sequence[str] = (), side_px: int = 128
+) -> Image.Image:
+    """A sheet with a row for each example: as it is in the model's shape, and its views.
+
+    Args:
+        config: whose `train.model.augment` is shown.
+        count: examples at most.
+        bands: to show, as in `components.ingest.look.look`.
+        side_px: of each picture.
+
+    Raises:
+        ConfigError: nothing is augmented, or there is no such band.
+        DataError: the source cannot be read, or has no example.
+    """
+    views = chosen_views(config.train.model.augment)
+    if views is None:
+        raise ConfigError("train.model.augment is false: training sees the images as they are.")
+    image = config.ingest.image
+    found, classes = some_examples(config.ingest, count)
+    ignore = ignore_value(len(classes))
+    augmentation = Augmentation(views, image.bands or RGB, ignore)
+    batch = as_batch(found, classes, image)
+    shown = bands_to_show(config.ingest, bands)
+    return augmented_sheet(batch, augmentation, classes, views=_VIEWS, shown=shown, side_px=side_px)
+
+
+def as_batch(found: Sequence[Seen], classes: Sequence[str], image: ImageSpec) -> Arrays:
+    """Examples of one source in the model's shape, with whatever truth they have."""
+    batch: dict[str, Any] = {"images": np.stack([_pixels(seen, image) for seen in found])}
+    truths = [seen.answer.truth for seen in found]
+    sizes = [seen.pixels.shape[:2] for seen in found]
+    if all(truth.mask is not None for truth in truths):
+        ignore = ignore_value(len(classes))
+        masks = [fit_mask(truth.mask, image, ignore) for truth in truths if truth.mask is not None]
+        batch["masks"] = np.stack(masks)
+    elif all(truth.boxes is not None for truth in truths):
+        boxes = [truth.boxes for truth in truths if truth.boxes is not None]
+        most = max(1, *(len(each.classes) for each in boxes))
+        batch["boxes"] = np.zeros((len(found), most, 4), np.float32)
+        batch["classes"] = np.full((len(found), most), -1, np.int64)
+        for row, (each, size) in enumerate(zip(boxes, sizes, strict=True)):
+            batch["boxes"][row, : len(each.classes)] = fit_boxes(each.edges_px, size, image)[0]
+            batch["classes"][row, : len(each.classes)] = each.classes
+    elif all(truth.number is not None for truth in truths):
+        batch["targets"] = np.array([truth.number for truth in truths], np.float32)
+    else:
+        batch["targets"] = _label_targets(found, classes)
+    return batch
+
+
+def _label_targets(found: Sequence[Seen], classes: Sequence[str]) -> np.ndarray:
+    index = {name: place for place, name in enumerate(classes)}
+    targets = np.zeros((len(found), len(classes)), np.float32)
+    for row, seen in enumerate(found):
+        names = seen.answer.labels or (seen.answer.label,)
+        for name in names:
+            if name in index:
+                targets[row, index[name]] = 1
+    return targets
+
+
+def _pixels(seen: Seen, image: ImageSpec) -> np.ndarray:
+    if seen.valid is None:
+        fitted: np.ndarray = fit_image(tf.constant(seen.pixels.astype(np.uint8)), image).numpy()
+        return fitted
+    known = np.where(seen.valid[..., None], seen.pixels, 0).astype(np.float32)
+    pixels, valid = fit_tile(tf.constant(known), tf.constant(seen.valid), image)
+    return np.where(valid.numpy()[..., None], pixels.numpy(), np.float32(np.nan))

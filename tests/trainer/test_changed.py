@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.raster.errors import ConfigError
+from trainer.augment.augmentation import Augmentation
+from trainer.augment.config import Augment, wrong_views
+from trainer.augment.follow import following
+from trainer.changed import Changed
+from trainer.dataset import InMemory
+from trainer.imbalance.weighing import weighing
+from trainer.share import Share
+
+BATCH, EXAMPLES, SIDE = 4, 10, 8
+STEPS = EXAMPLES // BATCH
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(1, 256, (EXAMPLES, SIDE, SIDE, 3)).astype(np.uint8)
+LABELS = np.arange(EXAMPLES) % 3
+VIEWS = {"cutout": {}, "brightness": {}}
+
+
+def shown(views=VIEWS, targets=LABELS, task="single_label"):
+    augmentation = Augmentation(Augment.model_validate(views), ignore=255)
+    return Changed(InMemory(IMAGES, targets), following(augmentation, task))
+
+
+def images(source, seed=1, first_epoch=0, skip=0, steps=STEPS):
+    batches = source.epochs(BATCH, seed, first_epoch, skip).take(steps)
+    return np.stack([inputs for inputs, _ in batches])
+
+
+def test_the_same_seed_gives_the_same_views_and_another_others():
+    assert np.array_equal(images(shown()), images(shown()))
+    assert not np.array_equal(images(shown()), images(shown(), seed=2))
+
+
+def test_an_image_is_seen_anew_in_every_epoch():
+    whole = InMemory(IMAGES[:1].repeat(BATCH, axis=0), LABELS[:BATCH])
+    source = Changed(whole, shown().change)
+    first, second, *_ = images(source, steps=3)
+    assert not np.array_equal(first, second)
+    assert len({image.tobytes() for image in first}) > 1
+
+
+def test_a_resumed_training_sees_what_it_would_have_seen():
+    undisturbed = images(shown(), steps=4 * STEPS)
+    assert np.array_equal(images(shown(), first_epoch=3), undisturbed[3 * STEPS :])
+    assert np.array_equal(
+        images(shown(), first_epoch=1, skip=1, steps=1)[0], undisturbed[STEPS + 1]
+    )
+
+
+def test_workers_draw_for_their_own_parts():
+    """Four parts of a batch of copies: each is another view, and all are the same once more."""
+    copies = InMemory(IMAGES[:1].repeat(EXAMPLES, axis=0), LABELS)
+    source = Changed(copies, shown({"brightness": {"probability": 1}}).change)
+
+    def parts():
+        shares = [Share(index, 2, 2) for index in range(2)]
+        batches = [source.epochs(BATCH, 1, share=share).take(2) for share in shares]
+        return [inputs.numpy() for each in batches for inputs, _ in each]
+
+    assert [part.shape[0] for part in parts()] == [1] * 4
+    assert len({part.tobytes() for part in parts()}) == 4
+    assert np.array_equal(parts(), parts())
+
+
+def test_what_is_evaluated_is_seen_as_it_is():
+    seen = np.concatenate([inputs for inputs, _ in shown().once(3)])
+    assert np.array_equal(seen, IMAGES)
+
+
+def test_replicas_share_the_views_of_one_device():
+    """On two logical devices of one process the strategy cuts each batch after it was changed."""
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    batches = strategy.experimental_distribute_dataset(shown().epochs(BATCH, 1))
+    inputs, _ = next(iter(batches))
+    assert np.array_equal(inputs, images(shown(), steps=1)[0])
+
+
+def test_hard_labels_stay_and_masks_boxes_and_shares_follow():
+    inputs, labels = next(iter(shown().epochs(BATCH, 0)))
+    assert labels.dtype == tf.int64
+    masks = (IMAGES[..., 0] > 100).astype(np.uint8)
+    turned = shown({}, masks, "segmentation")
+    for inputs, targets in turned.epochs(BATCH, 0).take(STEPS):
+        assert np.array_equal(targets, inputs.numpy()[..., 0] > 100)
+    boxes = {
+        "boxes": np.tile(np.array([[0, 0, 2, 8]], np.float32), (EXAMPLES, 1, 1)),
+        "labels": np.ones((EXAMPLES, 1), np.int64),
+    }
+    for _, targets in shown({}, boxes, "detection").epochs(BATCH, 0).take(STEPS):
+        edges = targets["boxes"].numpy()
+        areas = np.prod(edges[..., 2:] - edges[..., :2], axis=-1)
+        assert (areas == 16).all()
+        assert (targets["labels"].numpy() == 1).all()
+    shares = np.eye(3, dtype=np.float32)[LABELS]
+    mixed = next(iter(shown({"mixup": {"probability": 1}}, shares).epochs(BATCH, 0)))[1]
+    np.testing.assert_allclose(mixed.numpy().sum(axis=1), 1, rtol=1e-5)
+    assert (mixed.numpy() < 1).any()
+
+
+def test_classes_weigh_their_examples_and_pixels():
+    change, seed = weighing((0.5, 2.0, 3.0)), tf.constant([0, 0])
+    weights = change((IMAGES, tf.constant(LABELS)), seed)[2]
+    np.testing.assert_allclose(weights, np.array([0.5, 2, 3])[LABELS])
+    shares = tf.constant([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(change((IMAGES[:2], shares), seed)[2], [1.25, 3])
+    masks = tf.constant([[[0, 1], [255, 2]]], tf.uint8)
+    np.testing.assert_allclose(change((IMAGES[:1], masks), seed)[2], [[[0.5, 2], [0, 3]]])
+    twice = change((IMAGES[:1], masks, tf.constant([[[2.0, 0.0], [1.0, 1.0]]])), seed)[2]
+    np.testing.assert_allclose(twice, [[[1, 0], [0, 3]]])
+
+
+@pytest.mark.parametrize(
+    ("view", "task", "right"),
+    [
+        ("mixup", "segmentation", False),
+        ("mixup", "regression", True),
+        ("cutmix", "regression", False),
+        ("cutmix", "segmentation", True),
+        ("cutmix", "detection", False),
+        ("mixup", "multi_label", True),
+    ],
+)
+def test_images_are_mixed_where_their_truth_can_be(view, task, right):
+    wrong = wrong_views(Augment.model_validate({view: {}}), task)
+    assert (wrong is None) == right
+    assert right or f"augment.{view} makes no sense for {task}" in wrong
+    assert wrong_views(True, task) is None
+
+
+def test_a_training_by_itself_refuses_what_a_pipeline_would(tmp_path, pattern, image_spec):
+    from trainer.config import TrainConfig
+    from trainer.train import Splits, train
+
+    splits = Splits((pattern("train"),), (pattern("eval"),), ("water", "forest"), "multi_label")
+    config = TrainConfig.model_validate({"imbalance": {"sampling": "balanced"}})
+    with pytest.raises(ConfigError, match="sampling is balanced, but an image of multi_label"):
+        train(splits, image_spec, config, str(tmp_path), str(tmp_path))

@@ -1,0 +1,39 @@
+"""From what Keras fits to, to the batch that the views change, and back: by task."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from components.raster.task import Task
+from trainer.augment.augmentation import Augmentation
+from trainer.augment.batch import Batch
+from trainer.changed import Change
+
+
+def following(augmentation: Augmentation, task: Task) -> Change:
+    """The change that shows a batch's inputs anew, its targets following."""
+
+    def change(batch: tuple[Any, ...], seed: tf.Tensor) -> tuple[Any, ...]:
+        images, targets, *weights = batch
+        seen = augmentation(_with_truth(images, targets, task), seed=seed)
+        return (seen["images"], _truth_of(seen, targets, task), *weights)
+
+    return change
+
+
+def _with_truth(images: tf.Tensor, targets: Any, task: Task) -> Batch:
+    if task == "segmentation":
+        return {"images": images, "masks": targets}
+    if task == "detection":
+        return {"images": images, "boxes": targets["boxes"], "classes": targets["labels"]}
+    if not targets.dtype.is_floating:
+        return {"images": images}  # class indices, which nothing mixes
+    return {"images": images, "targets": targets}
+
+
+def _truth_of(seen: Batch, targets: Any, task: Task) -> Any:
+    if task == "segmentation":
+        return seen["masks"]
+    if task == "detection":
+        return {**targets, "boxes": seen["boxes"], "labels": seen["classes"]}
+    return seen.get("targets", targets)

@@ -1,0 +1,92 @@
+"""A sheet of what training sees: examples, and beside each some of its random views."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from PIL import Image
+
+from components.raster.pictures.sheet import Card, contact_sheet, with_boxes, with_mask
+from components.raster.pictures.stretch import Picture, Stretch, picture_of, stretch_of
+from trainer.augment.augmentation import Augmentation
+
+#: A batch as `trainer.augment.batch.Batch`, in numpy.
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+_NAMES_SHOWN = 2
+
+
+def augmented_sheet(
+    batch: Arrays,
+    augmentation: Augmentation,
+    classes: Sequence[str],
+    *,
+    views: int = 5,
+    seed: int = 0,
+    shown: Sequence[int] = (0, 1, 2),
+    side_px: int = 128,
+) -> Image.Image:
+    """A row for each example: as it is, then its views, with their labels, masks and boxes.
+
+    Args:
+        batch: N examples; targets [N, K] are soft labels, [N] or [N, 1] numbers.
+        augmentation: what makes the views.
+        classes: names of the K classes.
+        views: of each example.
+        seed: of the first view; the others count on.
+        shown: one band or three.
+        side_px: of each picture.
+    """
+    tensors = {name: tf.constant(values) for name, values in batch.items()}
+    sheets: list[Arrays] = [batch]
+    for view in range(views):
+        seen = augmentation(tensors, seed=tf.constant([seed, view]))
+        sheets.append({name: values.numpy() for name, values in seen.items()})
+    known = [(image, np.isfinite(image).all(axis=-1)) for image in batch["images"]]
+    stretch = None if batch["images"].dtype == np.uint8 else stretch_of(known, tuple(shown))
+    cards = [
+        _card({name: values[row] for name, values in each.items()}, augmentation, classes, draw)
+        for draw in [_Drawer(tuple(shown), stretch)]
+        for row in range(len(batch["images"]))
+        for each in sheets
+    ]
+    return contact_sheet(cards, columns=views + 1, side_px=side_px)
+
+
+class _Drawer:
+    """From pixels to a picture, in the same way for all."""
+
+    def __init__(self, shown: tuple[int, ...], stretch: Stretch | None) -> None:
+        self._shown, self._stretch = shown, stretch
+
+    def __call__(self, image: npt.NDArray[Any]) -> Picture:
+        if self._stretch is None:
+            return np.asarray(image, np.uint8)
+        # A band that is missing alone is black, so that the others are still seen.
+        known = np.isfinite(image[..., list(self._shown)]).any(axis=-1)
+        return picture_of(image, known, self._shown, self._stretch)
+
+
+def _card(one: Arrays, augmentation: Augmentation, classes: Sequence[str], draw: _Drawer) -> Card:
+    picture = draw(one["images"])
+    if "masks" in one:
+        picture = with_mask(picture, one["masks"], augmentation.ignore)
+    if "boxes" in one:
+        there = one["classes"] >= 0
+        picture = with_boxes(picture, one["boxes"][there], one["classes"][there].tolist())
+    return Card(picture, _text(one, classes))
+
+
+def _text(one: Arrays, classes: Sequence[str]) -> str:
+    if "boxes" in one:
+        return f"{int((one['classes'] >= 0).sum())} objects"
+    if "targets" not in one:
+        return ""
+    targets = np.atleast_1d(one["targets"])
+    if len(targets) != len(classes):
+        return f"{float(targets[0]):.4g}"
+    largest = np.argsort(-targets, kind="stable")[:_NAMES_SHOWN]
+    shares = [(classes[index], float(targets[index])) for index in largest if targets[index] > 0]
+    return ", ".join(name if share > 0.995 else f"{name} {share:.2f}" for name, share in shares)

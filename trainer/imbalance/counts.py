@@ -1,0 +1,62 @@
+"""How often each class is seen in the examples of a split."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.raster.example import LABEL, LABELS, MASK_ENCODED, OBJECT_LABEL
+from components.raster.task import Task
+from trainer.examples import parsed
+
+#: Where the classes of an example are, and what is counted.
+_SEVERAL = {"single_label": LABEL, "multi_label": LABELS, "detection": OBJECT_LABEL}
+_UNITS = {"segmentation": "pixels", "detection": "objects"}
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """How often classes are seen.
+
+    Attributes:
+        classes: names.
+        counts: of each class.
+        examples: all of them, also those without a class.
+        unit: what is counted: images, pixels or objects.
+    """
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    examples: int
+    unit: str = "images"
+
+
+def count_classes(task: Task, files: Sequence[str], classes: Sequence[str]) -> ClassCounts:
+    """Counts in one pass. No image is decoded; of segmentation the masks are.
+
+    Raises:
+        DataError: the files are empty, or cannot be read.
+    """
+    counts, examples = np.zeros(len(classes), np.int64), 0
+    batches = _masks(files) if task == "segmentation" else _indices(files, _SEVERAL[task])
+    for rows, indices in batches:
+        examples += rows
+        # What stands for no truth lies beyond the classes.
+        known = indices[(indices >= 0) & (indices < len(classes))]
+        counts += np.bincount(known, minlength=len(classes))
+    unit = _UNITS.get(task, "images")
+    return ClassCounts(tuple(classes), tuple(int(it) for it in counts), examples, unit)
+
+
+def _indices(files: Sequence[str], feature: str) -> Iterator[tuple[int, Any]]:
+    for batch in parsed(files, {feature: tf.io.RaggedFeature(tf.int64)}):
+        yield int(batch[feature].nrows()), batch[feature].values.numpy()
+
+
+def _masks(files: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    for batch in parsed(files, {MASK_ENCODED: tf.io.FixedLenFeature([], tf.string)}):
+        masks = [tf.io.decode_png(one, dtype=tf.uint16) for one in batch[MASK_ENCODED]]
+        flat = np.concatenate([mask.numpy().ravel() for mask in masks])
+        yield len(masks), flat.astype(np.int64)

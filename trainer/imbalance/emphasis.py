@@ -1,0 +1,43 @@
+"""From the configuration and the counts to what a training does about rare classes."""
+
+from dataclasses import dataclass
+
+from components.raster.task import Task
+from trainer.imbalance.config import Imbalance
+from trainer.imbalance.counts import ClassCounts
+from trainer.imbalance.weights import class_weights, positive_weights
+
+
+@dataclass(frozen=True)
+class Emphasis:
+    """What counts how much.
+
+    Attributes:
+        soft: whether targets are shares of classes.
+        gamma: of the focal loss; None: cross-entropy.
+        positive: of several labels, how much the presence of each class counts.
+        weights: of the classes of examples or pixels.
+        balance: counts of the classes, if they are to come equally often.
+    """
+
+    soft: bool = False
+    gamma: float | None = None
+    positive: tuple[float, ...] | None = None
+    weights: tuple[float, ...] | None = None
+    balance: tuple[int, ...] | None = None
+
+
+def emphasis_of(
+    task: Task, seen: ClassCounts | None, config: Imbalance, soft: bool = False
+) -> Emphasis:
+    """What the configuration asks for, given what is seen in the train split (None: no classes)."""
+    if seen is None:
+        return Emphasis(soft)
+    several = task == "multi_label"
+    return Emphasis(
+        soft,
+        config.focal_gamma,
+        positive_weights(seen.counts, seen.examples, config) if several else None,
+        None if several else class_weights(seen.counts, config),
+        seen.counts if config.sampling == "balanced" else None,
+    )

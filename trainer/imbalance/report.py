@@ -1,0 +1,43 @@
+"""What a training knows of its rare classes, and what it does about them (pure)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from trainer.imbalance.config import Imbalance
+from trainer.imbalance.counts import ClassCounts
+from trainer.imbalance.emphasis import Emphasis
+
+#: Beside a training's logs.
+IMBALANCE_FILE = "imbalance.json"
+_RAREST = 3
+
+
+def imbalance_report(seen: ClassCounts, config: Imbalance, emphasis: Emphasis) -> dict[str, Any]:
+    """A plain value: counts, the rarest classes first, and what is done, in words.
+
+    Args:
+        seen: in the train split.
+        config: what was asked for.
+        emphasis: what came of it.
+    """
+    weights = emphasis.weights or emphasis.positive
+    order = sorted(range(len(seen.counts)), key=lambda index: seen.counts[index])
+    return {
+        "unit": seen.unit,
+        "counts": dict(zip(seen.classes, seen.counts, strict=True)),
+        "rarest": [seen.classes[index] for index in order[:_RAREST]],
+        "done": _done(config, weights),
+        "weights": weights and dict(zip(seen.classes, weights, strict=True)),
+    }
+
+
+def _done(config: Imbalance, weights: Sequence[float] | None) -> list[str]:
+    done = []
+    if weights:
+        span = f"{min(weights):.3g} to {max(weights):.3g}"
+        done.append(f"class weights, {config.class_weights}: {span}")
+    if config.sampling == "balanced":
+        done.append("balanced sampling")
+    if config.focal_gamma is not None:
+        done.append(f"focal loss, gamma {config.focal_gamma:g}")
+    return done

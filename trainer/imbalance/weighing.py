@@ -1,0 +1,32 @@
+"""The weights of classes as weights of examples, or of pixels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.changed import Change
+
+
+def weighing(weights: Sequence[float]) -> Change:
+    """The change that gives each target its class's weight, times the weight it has already.
+
+    Targets are class indices of any shape, [N] or [N, H, W], where an index of no class weighs
+    nothing; or shares [N, K], which weigh in proportion.
+    """
+    table = tf.constant([*weights, 0.0])
+
+    def change(batch: tuple[Any, ...], seed: tf.Tensor) -> tuple[Any, ...]:
+        inputs, targets, *before = batch
+        if targets.dtype.is_floating:
+            found = tf.linalg.matvec(targets, table[:-1])
+        else:
+            index = tf.cast(targets, tf.int64)
+            none = tf.constant(len(weights), tf.int64)
+            known = (index >= 0) & (index < none)
+            found = tf.gather(table, tf.where(known, index, none))
+        for weight in before:
+            found = found * tf.cast(weight, found.dtype)
+        return inputs, targets, found
+
+    return change
