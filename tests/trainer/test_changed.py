@@ -85,15 +85,12 @@ def test_hard_labels_stay_and_masks_boxes_and_shares_follow():
     turned = shown({}, masks, "segmentation")
     for inputs, targets in turned.epochs(BATCH, 0).take(STEPS):
         assert np.array_equal(targets, inputs.numpy()[..., 0] > 100)
-    boxes = {
-        "boxes": np.tile(np.array([[0, 0, 2, 8]], np.float32), (EXAMPLES, 1, 1)),
-        "labels": np.ones((EXAMPLES, 1), np.int64),
-    }
+    boxes = np.tile(np.array([[0, 0, 2, 8, 1], [0, 0, 0, 0, -1]], np.float32), (EXAMPLES, 1, 1))
     for _, targets in shown({}, boxes, "detection").epochs(BATCH, 0).take(STEPS):
-        edges = targets["boxes"].numpy()
+        edges = targets.numpy()[:, 0, :4]
         areas = np.prod(edges[..., 2:] - edges[..., :2], axis=-1)
         assert (areas == 16).all()
-        assert (targets["labels"].numpy() == 1).all()
+        assert (targets.numpy()[..., 4] == (1, -1)).all()
     shares = np.eye(3, dtype=np.float32)[LABELS]
     mixed = next(iter(shown({"mixup": {"probability": 1}}, shares).epochs(BATCH, 0)))[1]
     np.testing.assert_allclose(mixed.numpy().sum(axis=1), 1, rtol=1e-5)

@@ -25,7 +25,9 @@ def _with_truth(images: tf.Tensor, targets: Any, task: Task) -> Batch:
     if task == "segmentation":
         return {"images": images, "masks": targets}
     if task == "detection":
-        return {"images": images, "boxes": targets["boxes"], "classes": targets["labels"]}
+        # As `trainer.tasks.detection` has them: the edges, and a class or -1, in one tensor.
+        labels = tf.cast(targets[..., 4], tf.int32)
+        return {"images": images, "boxes": targets[..., :4], "classes": labels}
     if not targets.dtype.is_floating:
         return {"images": images}  # class indices, which nothing mixes
     return {"images": images, "targets": targets}
@@ -35,5 +37,6 @@ def _truth_of(seen: Batch, targets: Any, task: Task) -> Any:
     if task == "segmentation":
         return seen["masks"]
     if task == "detection":
-        return {**targets, "boxes": seen["boxes"], "labels": seen["classes"]}
+        labels = tf.cast(seen["classes"], tf.float32)
+        return tf.concat([seen["boxes"], labels[..., tf.newaxis]], axis=-1)
     return seen.get("targets", targets)
