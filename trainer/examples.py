@@ -104,7 +104,7 @@ def count_with(files: Sequence[str], feature: str) -> int:
         DataError: the files are empty, unreadable, or an example lacks the feature.
     """
     spec = {feature: tf.io.FixedLenFeature([], tf.string)}
-    return sum(len(batch[feature]) for batch in _parsed(files, spec))
+    return sum(len(batch[feature]) for batch in parsed(files, spec))
 
 
 @dataclass(frozen=True)
