@@ -92,7 +92,7 @@ class WatchConfig(Frozen):
         "data; without it, or while it is older than the data, nothing is started",
     )
     lease_s: float = Field(
-        default=300.0,
+        default=600.0,
         ge=1,
         description="seconds that one watcher has to start a run before another may",
     )

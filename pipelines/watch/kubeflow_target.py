@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.kubeflow.refusal import NotFound
@@ -31,8 +32,10 @@ class KubeflowTarget:
     def find(self, key: str) -> str | None:
         return self._server.find_run(key)
 
-    def start(self, key: str) -> str:
-        return self._server.submit(self._submission(), key=key, run_name=key)
+    def start(self, key: str, insist: Callable[[], None]) -> str:
+        submission = self._submission()
+        insist()
+        return self._server.submit(submission, key=key, run_name=key)
 
     def ended(self, run_id: str) -> Ended | None:
         try:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -38,7 +39,8 @@ class LocalTarget:
             raise StartError(str(error)) from error
         return record.run_id if record else None
 
-    def start(self, key: str) -> str:
+    def start(self, key: str, insist: Callable[[], None]) -> str:
+        insist()
         os.makedirs(self._workspace.root, exist_ok=True)
         with open(os.path.join(self._workspace.root, _LOG), "ab") as log:
             begin = log.tell()

@@ -1,13 +1,14 @@
 """Steps, one after another, until told to stop; woken by time or by an event."""
 
-import threading
+import os
+import select
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
-from components.raster.errors import SkymillError
 from pipelines.watch import machine
 from pipelines.watch.backoff import RetryConfig, delay
-from pipelines.watch.state import State
+from pipelines.watch.state import State, told
 from pipelines.watch.watcher import Watcher
 
 #: However many events come, looks are this far apart.
@@ -15,25 +16,36 @@ PAUSE_S = 1.0
 
 
 class Bell:
-    """Wakes a loop: because something may be new, or because it is to stop."""
+    """Wakes a loop: because something may be new, or because it is to stop.
 
-    def __init__(self) -> None:
-        self._awake = threading.Event()
+    A pipe and no `threading.Event`, whose lock a signal's handler could wait for in vain.
+    """
+
+    def __init__(self, pause_s: float = PAUSE_S) -> None:
+        self._hears, self._rings = os.pipe()
+        os.set_blocking(self._hears, False)
+        os.set_blocking(self._rings, False)
+        self._pause_s = pause_s
         self.stopping = False
 
     def ring(self) -> None:
-        """Something may be new."""
-        self._awake.set()
+        """Something may be new; called from any thread, or from a signal's handler."""
+        with suppress(BlockingIOError):  # it has rung often enough
+            os.write(self._rings, b"!")
 
     def stop(self) -> None:
         """The loop ends after the step that it is in."""
         self.stopping = True
-        self._awake.set()
+        self.ring()
 
     def wait(self, seconds: float) -> bool:
-        """Waits; whether it was woken before the time was up."""
-        woken = self._awake.wait(seconds)
-        self._awake.clear()
+        """Waits; whether it was woken before the time was up. Many rings in a row are one."""
+        woken = bool(select.select([self._hears], [], [], seconds)[0])
+        if woken and not self.stopping:
+            time.sleep(self._pause_s)
+        with suppress(BlockingIOError):
+            while os.read(self._hears, 4096):
+                pass
         return woken
 
 
@@ -67,8 +79,8 @@ class Loop:
         due = self._monotonic() >= self._look_at
         try:
             state = self._watcher.step(look=due)
-        except SkymillError as error:
-            return self._failed(error)
+        except Exception as error:  # whatever it is, another step may go well
+            return self._failed(told(error))
         self._failures = 0
         now = self._watcher.clock()
         if due:
@@ -81,10 +93,10 @@ class Loop:
         settle = machine.seconds_to_settle(state, now, self._watcher.rules)
         return self._poll_s if settle is None else min(self._poll_s, settle)
 
-    def _failed(self, error: SkymillError) -> float:
+    def _failed(self, reason: str) -> float:
         self._failures += 1
         retry = RetryConfig(first_s=min(5.0, self._poll_s), max_s=self._poll_s)
         wait = delay(retry, self._failures, self._watcher.draw)
-        self._watcher.report.say("failed", error=str(error), again_in_s=round(wait))
+        self._watcher.report.say("failed", error=reason, again_in_s=round(wait))
         self._look_at = self._monotonic() + wait
         return wait

@@ -7,7 +7,6 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from pipelines.watch.report import Report
-from pipelines.watch.source import Look
 from pipelines.watch.state import State
 
 #: Events that are counted, and the counter of each.
@@ -42,9 +41,11 @@ class Gauges(Report):
         if event == "failed":
             self.ready = False
 
-    def looked(self, state: State, seen: Look) -> None:
+    def looked(self) -> None:
         self.ready = True
         self._looked_at.set(self._clock())
+
+    def stands(self, state: State) -> None:
         self._waiting.set(state.wanted is not None)
         self._running.set(state.active is not None)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.watch.source import Look
 from pipelines.watch.state import State
 
 _BAD = {"start failed", "failed"}
@@ -36,8 +35,11 @@ class Report:
     def say(self, event: str, **facts: Any) -> None:
         """Something happened."""
 
-    def looked(self, state: State, seen: Look) -> None:
+    def looked(self) -> None:
         """A look succeeded."""
+
+    def stands(self, state: State) -> None:
+        """A step is over, and this is what the watch knows."""
 
 
 class Lines(Report):
@@ -62,6 +64,10 @@ class Both(Report):
         for report in self._reports:
             report.say(event, **facts)
 
-    def looked(self, state: State, seen: Look) -> None:
+    def looked(self) -> None:
         for report in self._reports:
-            report.looked(state, seen)
+            report.looked()
+
+    def stands(self, state: State) -> None:
+        for report in self._reports:
+            report.stands(state)

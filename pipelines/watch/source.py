@@ -6,7 +6,7 @@ from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.glance import changed_at, glance_at, marker_path
 from components.raster.errors import SkymillError
-from pipelines.watch.state import WatchError
+from pipelines.watch.state import WatchError, told
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,5 @@ class Source:
 
 def _unreadable(uri: str, error: Exception) -> WatchError:
     """Stores and servers raise kinds of their own; none of them may end a watch."""
-    if isinstance(error, SkymillError):
-        return WatchError(str(error))
-    return WatchError(f"{uri}: cannot be looked at ({type(error).__name__}: {error})")
+    ours = isinstance(error, SkymillError)
+    return WatchError(str(error) if ours else f"{uri}: cannot be looked at ({told(error)})")

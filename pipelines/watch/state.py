@@ -16,6 +16,12 @@ class WatchError(SkymillError):
     """A watch cannot look, remember or start."""
 
 
+def told(error: Exception) -> str:
+    """An error in words; of one that is not ours, its kind as well."""
+    ours = isinstance(error, SkymillError)
+    return str(error) if ours else f"{type(error).__name__}: {error}"
+
+
 class Sighting(Frozen):
     """What the source looked like at the last look, and since when (seconds since 1970)."""
 

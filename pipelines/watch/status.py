@@ -23,7 +23,9 @@ def print_status(state: State, name: str, place: str, as_json: bool) -> None:
     print(f"{name}: {now_of(state)}  ({place})")
     if not state.active and not state.done:
         return
-    table = Table("key", "run", "state", "since or at (UTC)", "", box=None)
+    table = Table(box=None)
+    for column in ("key", "run", "state", "since or at (UTC)", ""):
+        table.add_column(column, overflow="fold")  # names are there to be copied
     if state.active:
         table.add_row(*_active_row(name, state.active))
     for done in reversed(state.done[-_SHOWN:]):
@@ -56,7 +58,7 @@ def _active_row(name: str, active: Active) -> tuple[str, ...]:
 
 
 def _done_row(name: str, done: Done) -> tuple[str, ...]:
-    note = "" if done.counts else "asked for again"
+    note = "" if done.counts else "these data may have another run"
     return (
         key_of(name, done.fingerprint, done.turn),
         done.run_id,

@@ -1,5 +1,6 @@
 """Where runs are started: what a watch asks of Kubeflow Pipelines or of this machine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,8 +31,12 @@ class Target(Protocol):
         """The id of the run that was started under a key; raises StartError if none can tell."""
         ...
 
-    def start(self, key: str) -> str:
+    def start(self, key: str, insist: Callable[[], None]) -> str:
         """Starts a run under a key, takes note of the key with it, and gives its id.
+
+        Args:
+            insist: to be called when all is ready and only the request is left; raises StartError
+                if the right to start has run out.
 
         Raises:
             StartError: it was not started, or it is unknown whether it was.

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from random import random
 from typing import Protocol
 
-from components.raster.errors import SkymillError
 from pipelines.watch import machine
 from pipelines.watch.backoff import RetryConfig, delay
 from pipelines.watch.machine import Rules, key_of
 from pipelines.watch.report import Report
 from pipelines.watch.source import Look
-from pipelines.watch.state import Active, State
+from pipelines.watch.state import Active, State, told
 from pipelines.watch.store import StateStore, load, update
 from pipelines.watch.target import StartError, Target
+
+_OF_LEASE_FOR_REQUEST = 1 / 3
 
 
 class Watched(Protocol):
@@ -58,6 +59,7 @@ class Watcher:
             state = self._look()
         if machine.can_claim(state, self.clock()):
             state = self._claim()
+        self.report.stands(state)
         return state
 
     def _ask_about_run(self, state: State) -> State:
@@ -80,7 +82,7 @@ class Watcher:
         state = update(self.store, lambda old: machine.observed(old, seen.token, self.clock()))
         if before.sighting is None or before.sighting.token != seen.token:
             self.report.say("changed", files=seen.files)
-        self.report.looked(state, seen)
+        self.report.looked()
         settled = seen.ready and machine.has_settled(state, self.clock(), self.rules)
         return self._settle(seen) if settled and state.current is None else state
 
@@ -110,8 +112,7 @@ class Watcher:
             if run_id is None:
                 if machine.is_outdated(state):
                     return update(self.store, lambda old: machine.dropped(old, ticket))
-                self._insist_on_lease(active)
-                run_id = self.target.start(key)
+                run_id = self.target.start(key, lambda: self._insist_on_lease(active))
         except Exception as error:  # whatever it is, these data must get their run
             return self._failed(active, ticket, error)
         state = update(
@@ -122,14 +123,16 @@ class Watcher:
         return state
 
     def _insist_on_lease(self, active: Active) -> None:
-        """A watcher that slept through its lease has lost its right to start."""
-        if active.lease is None or self.clock() >= active.lease.until:
-            raise StartError("the claim ran out before the run was started")
+        """What is left of the lease is for the request; who slept through it starts nothing."""
+        needed = self.rules.lease_s * _OF_LEASE_FOR_REQUEST
+        if active.lease is None or self.clock() > active.lease.until - needed:
+            raise StartError(
+                f"getting ready took most of the {self.rules.lease_s:g} s of watch.lease_s"
+            )
 
     def _failed(self, active: Active, ticket: str, error: Exception) -> State:
         wait = delay(self.retry, active.attempts + 1, self.draw)
-        known = isinstance(error, SkymillError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = told(error)
         self.report.say("start failed", error=reason, again_in_s=round(wait))
         until = self.clock() + wait
         return update(self.store, lambda old: machine.failed(old, ticket, reason[:1000], until))

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -76,7 +77,8 @@ class FileRuns:
         time.sleep(random.random() * 0.01)
         return key if key in runs else None
 
-    def start(self, key: str) -> str:
+    def start(self, key: str, insist: Callable[[], None]) -> str:
+        insist()
         with open(self.root / "runs", "a") as file:
             file.write(key + "\n")
         return key

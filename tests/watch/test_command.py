@@ -83,9 +83,8 @@ def wait_for(look: Callable[[], bool], seconds: float = 600) -> None:
 
 
 def test_status_makes_nothing_and_says_that_nothing_is_known(tmp_path: Path) -> None:
-    configure(tmp_path)
-    done = call_skymill("watch", "--status", cwd=tmp_path)
-    assert "land: nothing has been looked at yet" in done.stdout
+    done = CliRunner().invoke(command, [str(configure(tmp_path)), "--status"])
+    assert "land: nothing has been looked at yet" in done.output
     assert not (tmp_path / "work").exists()
 
 

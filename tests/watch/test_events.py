@@ -23,7 +23,6 @@ from pipelines.watch.config import EndpointConfig
 from pipelines.watch.endpoint import Door, served
 from pipelines.watch.events import BadEvent, buckets_of, concerns, secret_of
 from pipelines.watch.metrics import Gauges
-from pipelines.watch.source import Look
 from pipelines.watch.state import State, WatchError
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -185,7 +184,8 @@ def test_health_and_metrics() -> None:
     with watch(SECRET) as it:
         assert it.get("/healthz") == 200
         assert it.get("/readyz") == 503, "there was no look yet"
-        it.gauges.looked(State(), Look("token", True, 3))
+        it.gauges.looked()
+        it.gauges.stands(State())
         it.gauges.say("started", run="r")
         assert it.get("/readyz") == 200
         with urllib.request.urlopen(f"{it.url}/metrics") as answer:

@@ -37,7 +37,7 @@ def cluster(repository: Path) -> Iterator[Cluster]:
 def test_a_run_is_found_by_its_key_and_seen_to_end(cluster: Cluster) -> None:
     target, runs = cluster.target, cluster.api.store.runs
     assert target.find("land-1") is None
-    run_id = target.start("land-1")
+    run_id = target.start("land-1", print)
     assert target.find("land-1") == run_id
     assert target.find("land-12") is None
     assert target.ended(run_id) is None
@@ -48,7 +48,7 @@ def test_a_run_is_found_by_its_key_and_seen_to_end(cluster: Cluster) -> None:
 
 
 def test_the_data_are_left_to_the_runs_first_step(cluster: Cluster) -> None:
-    run_id = cluster.target.start("land-1")
+    run_id = cluster.target.start("land-1", print)
     run = cluster.api.store.runs[run_id]
     assert "data_fingerprint" not in run.get("runtime_config", {}).get("parameters", {})
     assert run["service_account"] == "skymill-steps"
@@ -125,7 +125,7 @@ def test_a_configuration_is_compiled_in_a_process_of_its_own(
     monkeypatch.setenv("PYTHONPATH", str(repository))
     config = str(repository / GOLDEN / "kubeflow.yaml")
     server = KubeflowServer(Connection(cluster.api.url))
-    run_id = KubeflowTarget(server, config, None).start("land-1")
+    run_id = KubeflowTarget(server, config, None).start("land-1", print)
     assert run_id in cluster.api.store.runs
     with pytest.raises(SkymillError):
-        KubeflowTarget(server, config, str(repository / "none.yaml")).start("land-2")
+        KubeflowTarget(server, config, str(repository / "none.yaml")).start("land-2", print)

@@ -53,7 +53,7 @@ def records(folder: Path) -> list[RunRecord]:
 def test_a_run_is_started_found_by_its_key_and_seen_to_end(folder: Path) -> None:
     target = target_in(folder)
     assert target.find("land-1") is None
-    run_id = target.start("land-1")
+    run_id = target.start("land-1", print)
     assert target.find("land-1") == run_id
     assert wait_for(lambda: target.ended(run_id)) == Ended("failed")
     [record] = records(folder)
@@ -69,9 +69,18 @@ def test_two_starts_of_one_key_at_once_are_one_run(folder: Path) -> None:
         process.communicate()
     assert len(records(folder)) == 1
     again = target_in(folder)
-    assert again.start("land-1") == records(folder)[0].run_id
+    assert again.start("land-1", print) == records(folder)[0].run_id
     wait_for(lambda: all(child.poll() is not None for child in again._children))
     assert len(records(folder)) == 1
+
+
+def test_a_claim_that_ran_out_starts_nothing(folder: Path) -> None:
+    def refuse() -> None:
+        raise StartError("too late")
+
+    with pytest.raises(StartError, match="too late"):
+        target_in(folder).start("land-1", refuse)
+    assert not (folder / "work").exists()
 
 
 def test_a_busy_workspace_is_a_start_that_failed(folder: Path) -> None:
@@ -79,13 +88,13 @@ def test_a_busy_workspace_is_a_start_that_failed(folder: Path) -> None:
         Workspace(str(folder / "work")).locked(),
         pytest.raises(StartError, match="another run is going on here"),
     ):
-        target_in(folder).start("land-1")
+        target_in(folder).start("land-1", print)
 
 
 def test_a_configuration_that_broke_meanwhile_says_so(folder: Path) -> None:
     (folder / "skymill.yaml").write_text("name: [")
     with pytest.raises(StartError, match="ended with 2.*is not valid YAML"):
-        target_in(folder).start("land-1")
+        target_in(folder).start("land-1", print)
 
 
 def test_a_run_that_was_killed_has_ended(folder: Path) -> None:

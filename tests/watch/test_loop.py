@@ -1,6 +1,7 @@
 """When a watch looks: in time, when woken, and later after failures."""
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_it_waits_for_the_settling_then_asks_about_the_run_and_looks_in_time() -
 
 def test_with_nothing_to_do_it_waits_for_the_next_look() -> None:
     night, data, runs = Night(most=6), Counted(), Runs(tells=False)
-    runs.start = lambda key: [runs.keys.append(key), runs.finish(), "run-0"][-1]  # type: ignore[method-assign,func-returns-value]
+    runs.start = lambda key, _: [runs.keys.append(key), runs.finish(), "run-0"][-1]  # type: ignore[method-assign,func-returns-value]
     run(night, data, runs)
     assert night.waits == [120, 30, 270, 300, 300, 300]
 
@@ -79,6 +80,29 @@ def test_an_event_wakes_a_look_and_many_wake_few() -> None:
     run(night, data, Runs())
     assert data.looks >= 4
     assert min(night.waits) >= PAUSE_S
+
+
+def test_many_rings_in_a_row_are_one_and_the_bell_says_stop_at_once() -> None:
+    bell = Bell(pause_s=0.2)
+    for _ in range(100_000):  # more than a pipe holds
+        bell.ring()
+    assert bell.wait(60)
+    assert not bell.wait(0)
+    begin = time.monotonic()
+    bell.stop()
+    assert bell.wait(60)
+    assert bell.stopping
+    assert time.monotonic() - begin < 0.2
+
+
+def test_a_step_that_breaks_ends_no_watch() -> None:
+    class Broken(Counted):
+        def look(self) -> Look:
+            raise ZeroDivisionError("a mistake of ours")
+
+    night, told = Night(most=3), Told()
+    run(night, Broken(), Runs(), told)
+    assert told.errors == ["ZeroDivisionError: a mistake of ours"] * 3
 
 
 def test_failures_are_told_and_tried_again_later_and_later() -> None:
@@ -91,9 +115,11 @@ def test_failures_are_told_and_tried_again_later_and_later() -> None:
 @dataclass
 class Told(Report):
     events: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def say(self, event: str, **facts: Any) -> None:
         self.events.append(event)
+        self.errors.append(facts.get("error", ""))
 
 
 def test_when_something_is_due() -> None:

@@ -78,7 +78,8 @@ class Runs:
     def find(self, key: str) -> str | None:
         return f"run-{self.keys.index(key)}" if key in self.keys else None
 
-    def start(self, key: str) -> str:
+    def start(self, key: str, insist: Callable[[], None] = lambda: None) -> str:
+        insist()
         if self.refuses:
             raise StartError("no room")
         self.keys.append(key)
