@@ -1,0 +1,65 @@
+"""Which class is taken for which, counted and drawn."""
+
+import io
+import logging
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from serving.contract import Contract
+from trainer.board.asking import Asked
+
+Counts = npt.NDArray[np.int64]
+
+_MOST_CLASSES = 40
+
+
+def confusion(asked: Iterable[Asked], contract: Contract) -> Counts | None:
+    """[K, K], true class in rows: of images, or of pixels; None for tasks without one."""
+    count = len(contract.classes)
+    if contract.task == "single_label":
+        pairs = (
+            (each.truth.labels[0], int(each.answer["probabilities"].argmax())) for each in asked
+        )
+        found = np.zeros((count, count), np.int64)
+        for true, answered in pairs:
+            found[true, answered] += 1
+        return found
+    if contract.task == "segmentation":
+        return sum((_of_pixels(each, count) for each in asked), np.zeros((count, count), np.int64))
+    return None
+
+
+def _of_pixels(asked: Asked, count: int) -> Counts:
+    true, answered = asked.truth.mask, asked.answer["class_raster"]
+    assert true is not None
+    told = (true < count) & (answered < count)
+    flat = true[told].astype(np.int64) * count + answered[told]
+    return np.bincount(flat, minlength=count * count).reshape(count, count)
+
+
+def draw_confusion(counts: Counts, classes: Sequence[str]) -> Image.Image:
+    """Shares of each true class as a picture; counts are written where they can be read."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # tells of its cache of fonts
+    from matplotlib.figure import Figure
+
+    side = min(4.0 + 0.45 * len(classes), 16.0)
+    figure = Figure(figsize=(side, side * 0.9), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    if len(classes) <= _MOST_CLASSES:
+        axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
+        axes.set_yticks(range(len(classes)), classes)
+        for (row, column), share in np.ndenumerate(shares):
+            if counts[row, column]:
+                ink = "white" if share > 0.5 else "black"
+                text = f"{share:.2f}" if counts.max() > 9999 else str(counts[row, column])
+                axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=100)
+    return Image.open(drawn).convert("RGB")

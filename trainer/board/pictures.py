@@ -1,0 +1,59 @@
+"""The pictures of a training, as files and for TensorBoard."""
+
+import io
+import itertools
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components.raster.pictures.sheet import contact_sheet
+from serving.contract import Contract
+from trainer.board.asking import ask
+from trainer.board.cards import cards_of, per_example
+from trainer.board.confusion import confusion, draw_confusion
+
+PREDICTIONS_FILE, CONFUSION_FILE = "predictions.png", "confusion.png"
+_EXAMPLES = 32
+_COLUMNS = 8
+
+
+def write_pictures(
+    model: keras.Model,
+    contract: Contract,
+    files: Sequence[str],
+    log_dir: str,
+    step: int,
+    batch_size: int = 32,
+) -> None:
+    """Draws what the model answers to the eval split, and what it confuses.
+
+    Args:
+        model: with the weights that are exported.
+        files: of the eval split.
+        log_dir: gets predictions.png and, where the task has classes of images or pixels,
+            confusion.png; and the same in `validation/` for TensorBoard.
+        step: under which TensorBoard shows them: the epoch of the weights.
+    """
+    asked = ask(model, contract, files, batch_size)
+    first = list(itertools.islice(asked, _EXAMPLES))
+    counts = confusion(itertools.chain(first, asked), contract)
+    columns = _COLUMNS // per_example(contract) * per_example(contract)
+    pictures = {PREDICTIONS_FILE: contact_sheet(cards_of(first, contract), columns=columns)}
+    if counts is not None:
+        pictures[CONFUSION_FILE] = draw_confusion(counts, contract.classes)
+    writer = tf.summary.create_file_writer(f"{log_dir}/validation")
+    with writer.as_default(step=step):
+        for name, picture in pictures.items():
+            _write(f"{log_dir}/{name}", picture)
+            tf.summary.image(name.removesuffix(".png"), np.asarray(picture)[np.newaxis])
+    writer.close()
+
+
+def _write(path: str, picture: Image.Image) -> None:
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(data.getvalue())
