@@ -7,17 +7,21 @@ from components.raster.errors import DataError
 from pipelines.record import list_records
 
 
-def latest_examples(runs_dir: str) -> str:
+def latest_examples(runs_dir: str, run_id: str | None = None) -> str:
     """The folder of the examples of the newest run that made, or took up, any that are there.
+
+    Args:
+        run_id: of this run instead.
 
     Raises:
         DataError: there is none.
     """
     for record in list_records(runs_dir):
-        node = record.node("Ingest")
+        node = record.node("Ingest") if run_id in (None, record.run_id) else None
         if node is not None and glob.glob(os.path.join(node.uri("examples"), "Split-*", "*")):
             return node.uri("examples")
-    raise DataError(f"{runs_dir}: no run has made examples yet. First: skymill run")
+    told = f"run {run_id} has left no examples" if run_id else "no run has made examples yet"
+    raise DataError(f"{runs_dir}: {told}. First: skymill run")
 
 
 def split_pattern(examples: str, split: str) -> str:

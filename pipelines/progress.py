@@ -94,8 +94,8 @@ def _last_line(patterns: Iterable[str], since: float) -> str:
         return _trial(epoch, len(lines))
     # The task's first metric is the one by which people know it.
     both = (name for name in epoch if f"val_{name}" in epoch and name != "loss")
-    metric = next(both, "")
-    shown = (name for name in (metric, f"val_{metric}", "val_loss") if name in epoch)
+    metric = next(both, "loss")
+    shown = dict.fromkeys((metric, f"val_{metric}", "val_loss"))
     scores = "  ".join(f"{name} {epoch[name]:.3f}" for name in shown)
     return f"epoch {epoch['epoch']}/{epoch['epochs']}  {scores}  {epoch['duration_s']:.0f} s"
 

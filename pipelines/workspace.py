@@ -49,6 +49,11 @@ class Workspace:
         """One folder for what each search outside of a run has found."""
         return os.path.join(self.root, "searches")
 
+    @property
+    def trainings(self) -> str:
+        """One folder for each training by itself: model, logs, pictures."""
+        return os.path.join(self.root, "trainings")
+
     def run_dir(self, run_id: str) -> str:
         """The folder of one run."""
         return os.path.join(self.runs, run_id)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.raster.frozen import Frozen
 from trainer.imbalance.config import Imbalance
@@ -161,6 +161,10 @@ class TrainConfig(Frozen):
         ge=1,
         description="Steps that run without returning to Python. None: 1; on a TPU up to 32.",
     )
+    profile: tuple[int, int] | None = Field(
+        default=None,
+        description="The first and the last step, counted from 1, to profile for TensorBoard.",
+    )
     checkpoints: CheckpointPolicy = Field(default_factory=CheckpointPolicy)
     early_stopping: EarlyStopping | None = Field(default_factory=EarlyStopping)
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -173,6 +177,13 @@ class TrainConfig(Frozen):
     shuffle_buffer: int = Field(
         default=4096, ge=1, description="Examples; only where images do not stay in memory."
     )
+
+    @field_validator("profile")
+    @classmethod
+    def _steps_in_order(cls, steps: tuple[int, int] | None) -> tuple[int, int] | None:
+        if steps is not None and not 1 <= steps[0] <= steps[1]:
+            raise ValueError("give the first and the last step, counted from 1")
+        return steps
 
     @property
     def peak_learning_rate(self) -> float:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from trainer.checkpoint import Checkpoints, Position
 from trainer.config import TrainConfig
 from trainer.dataset import Source
 from trainer.interrupt import TrainingInterrupted, stop_on_sigterm
+from trainer.profiling import Profile
 from trainer.progress import Epoch, Progress
 from trainer.saving import SavingPlan
 from trainer.stage_run import StageRun, Work
@@ -104,7 +106,8 @@ def fit_phases(
     _check_examples(sources, strategy.num_replicas_in_sync)
     agreement = Agreement(strategy)
     stages = [phase.stage for phase in phases]
-    with stop_on_sigterm() as request:
+    profile = Profile(log_dir, config.profile if agreement.is_chief else None)
+    with stop_on_sigterm() as request, closing(profile):
         work = Work(
             objective=objective,
             config=config,
@@ -115,6 +118,7 @@ def fit_phases(
             agreement=agreement,
             plan=SavingPlan(config.checkpoints),
             request=request,
+            profile=profile,
         )
         began = position = work.checkpoints.look() or Position(Progress(_monitor(config)))
         work.books.begin(position.progress)

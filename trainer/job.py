@@ -8,8 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from components.raster.image import ImageSpec
+from trainer.board.pictures import write_pictures
 from trainer.cluster import Surroundings
 from trainer.config import TrainConfig
+from trainer.examples import list_files
 from trainer.export import export
 from trainer.train import Splits, fingerprint, train
 
@@ -50,6 +52,12 @@ def run_job(job: Job, surroundings: Surroundings) -> None:
         surroundings=surroundings,
     )
     if surroundings.cluster is None or surroundings.cluster.is_chief:
+        best = trained.history.best
+        write_pictures(
+            *(trained.model, trained.contract, list_files(job.splits.evaluation), job.log_dir),
+            step=best.epoch if best else 0,
+            batch_size=trained.history.batch_size,
+        )
         export(trained.model, trained.contract, job.model_dir)
         for path, value in job.beside.items():
             with tf.io.gfile.GFile(f"{job.model_dir}/{path}", "w") as file:

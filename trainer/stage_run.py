@@ -21,6 +21,7 @@ from trainer.interrupt import StopRequest, TrainingInterrupted
 from trainer.loop import Loop
 from trainer.optimizer import make_optimizer
 from trainer.precision import choose_xla
+from trainer.profiling import Profile
 from trainer.progress import Epoch
 from trainer.saving import SavingPlan
 from trainer.schedule import make_schedule
@@ -48,6 +49,7 @@ class Work:
     agreement: Agreement
     plan: SavingPlan
     request: StopRequest
+    profile: Profile
 
     @cached_property
     def replicas(self) -> int:
@@ -144,6 +146,7 @@ class StageRun:
         began_s = time.monotonic() - position.elapsed_s
         pending = deque[tuple[int, tf.Tensor]]()
         for step in range(position.step, work.steps_per_epoch, self._at_once):
+            work.profile.before(self._at_once)
             pending.append((step, self._loop.train(batches)))
             if len(pending) > _LOOK_BACK:
                 self._require_finite(position, *pending.popleft())

@@ -122,7 +122,7 @@ def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:
         "task": splits.task,
         "classes": splits.classes,
         "image": image.model_dump(mode="json"),
-        "train": config.model_dump(mode="json", exclude={"checkpoints"}),
+        "train": config.model_dump(mode="json", exclude={"checkpoints", "profile"}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 

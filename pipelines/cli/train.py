@@ -1,0 +1,52 @@
+"""`skymill train`: the trainer alone, for one idea after another."""
+
+import json
+import os
+
+import click
+
+from pipelines.cli.options import config_argument, json_option
+
+
+@click.command()
+@config_argument
+@click.option("--run", "run_id", help="Take the examples of this run; default: the last one.")
+@click.option(
+    "--profile",
+    is_flag=False,
+    flag_value="10-20",
+    metavar="[FIRST-LAST]",
+    help="Profile these steps for TensorBoard; without a value 10-20.",
+)
+@json_option
+def command(config_path: str, run_id: str | None, profile: str | None, as_json: bool) -> None:
+    """Train by CONFIG (default: skymill.yaml) on examples that a run has made.
+
+    Nothing is evaluated on the test split and nothing is pushed: `skymill run` does that, and takes
+    what has not changed from the last run. What comes out lies in a folder of the workspace:
+    model, logs (`tensorboard --logdir`), learning curve, answers to the eval split.
+    """
+    from pipelines.config import load_config
+    from pipelines.console import quiet_frameworks
+    from pipelines.train_alone import train_alone
+
+    quiet_frameworks()
+    config = load_config(config_path)
+    if profile is not None:
+        train = config.train.model_copy(update={"profile": _steps(profile)})
+        config = config.model_copy(update={"train": train})
+    done = train_alone(config, config_path, os.environ, run_id)
+    best = min(done.curve, key=lambda row: row["val_loss"])
+    if as_json:
+        click.echo(json.dumps({"folder": done.folder, "epochs": done.curve}, indent=1))
+        return
+    shown = (f"{name} {value:.4f}" for name, value in best.items() if name.startswith("val_"))
+    click.echo(f"epoch {best['epoch']:.0f} of {len(done.curve)}: {', '.join(shown)}")
+    click.echo(f"  model     {done.model}\n  logs      {done.logs}\n  pictures  {done.folder}")
+
+
+def _steps(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise click.UsageError(f"--profile {text!r}: write the first and the last step, as 10-20")
+    return int(first), int(last)

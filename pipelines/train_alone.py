@@ -1,0 +1,89 @@
+"""A training by itself: nothing is ingested, judged or pushed."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipelines.config import PipelineConfig
+from pipelines.console import noise_to
+from pipelines.latest import latest_examples, split_pattern
+from pipelines.page.content import CurveRow, read_curve
+from pipelines.page.curves import write_curve_png
+from pipelines.progress import Progress
+from pipelines.record import new_run_id
+from pipelines.workspace import Workspace
+
+LOG_DIR, MODEL_DIR, CURVE_FILE = "logs", "model", "learning_curve.png"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Where a training's model, logs and pictures lie, and its learning curve."""
+
+    folder: str
+    curve: tuple[CurveRow, ...]
+
+    @property
+    def model(self) -> str:
+        return os.path.join(self.folder, MODEL_DIR)
+
+    @property
+    def logs(self) -> str:
+        return os.path.join(self.folder, LOG_DIR)
+
+
+def train_alone(
+    config: PipelineConfig,
+    config_path: str,
+    environment: Mapping[str, str],
+    run_id: str | None = None,
+) -> Training:
+    """Trains on the examples of the last run, or of the one named; tells of each epoch.
+
+    Args:
+        environment: names other workers or a TPU, as TensorFlow defines it.
+        run_id: default: the last one.
+
+    Called again with the same configuration and examples after it was stopped, it goes on.
+
+    Raises:
+        SkymillError: there are no examples, or the training fails.
+    """
+    workspace = Workspace(config.workspace)
+    examples = latest_examples(workspace.runs, run_id)
+    folder = os.path.join(workspace.trainings, new_run_id())
+    os.makedirs(folder)
+    shutil.copyfile(config_path, os.path.join(folder, "config.yaml"))
+    with noise_to(os.path.join(folder, "framework.log")) as terminal:
+        progress = Progress(terminal.err, os.path.join(folder, LOG_DIR, "progress.jsonl"))
+        progress.say("training")
+        try:
+            _run(config, examples, folder, environment)
+        finally:
+            progress.close()
+    curve = read_curve(folder)
+    write_curve_png(curve, os.path.join(folder, CURVE_FILE))
+    return Training(folder, curve)
+
+
+def _run(
+    config: PipelineConfig, examples: str, folder: str, environment: Mapping[str, str]
+) -> None:
+    from trainer.cluster import Surroundings
+    from trainer.examples import class_names
+    from trainer.job import Job, run_job
+    from trainer.train import Splits
+
+    task = config.ingest.task
+    patterns = [(split_pattern(examples, split),) for split in ("train", "eval")]
+    classes = class_names([examples], may_be_none=task == "regression")
+    job = Job(
+        splits=Splits(patterns[0], patterns[1], classes, task),
+        image=config.ingest.image,
+        config=config.train,
+        model_dir=os.path.join(folder, MODEL_DIR),
+        log_dir=os.path.join(folder, LOG_DIR),
+        checkpoint_root=Workspace(config.workspace).checkpoints,
+    )
+    run_job(job, Surroundings.of(environment))
