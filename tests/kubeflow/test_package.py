@@ -175,6 +175,34 @@ def test_a_path_that_is_on_no_volume_is_refused_by_name(tree: dict) -> None:
 FLINK = ["--runner=FlinkRunner", "--environment_type=EXTERNAL"]
 
 
+def test_a_search_is_a_step_that_feeds_the_trainer(tree: dict) -> None:
+    tune = {"space": {"learning_rate": {"min": 1e-4, "max": 1e-2}}}
+    package = compile_package(parse_config({**tree, "tune": tune}, "/"))
+    tasks = package.spec["root"]["dag"]["tasks"]
+    assert set(tasks) - {"tuner"} == set(
+        compile_package(parse_config(tree, "/")).spec["root"]["dag"]["tasks"]
+    )
+    edge = {"producerTask": "tuner", "outputArtifactKey": "best_hyperparameters"}
+    given = tasks["trainer"]["inputs"]["artifacts"]["hyperparameters"]
+    assert given == {"taskOutputArtifact": edge}
+    assert {"ingest", "schema", "prepare", "stop-on-anomalies"} <= set(
+        tasks["tuner"]["dependentTasks"]
+    )
+    # What the search depends on is known when the run starts, as for the Trainer.
+    parameters = tasks["tuner"]["inputs"]["parameters"]
+    assert parameters["custom_config"] == {
+        "taskOutputParameter": {"producerTask": "prepare", "outputParameterKey": "tuner_config"}
+    }
+    assert tasks["tuner"]["cachingOptions"] == tasks["trainer"]["cachingOptions"]
+
+
+def test_paths_of_a_search_have_to_be_mounted(tree: dict) -> None:
+    space = {"learning_rate": {"min": 1e-4, "max": 1e-2}}
+    tune = {"space": space, "workers": {"exchange": "/else/where"}}
+    with pytest.raises(ConfigError, match=r"tune\.workers\.exchange: /else/where is on no volume"):
+        compile_package(parse_config({**tree, "tune": tune}, "/"))
+
+
 def test_workers_elsewhere_need_a_folder_that_both_see(tree: dict) -> None:
     with pytest.raises(ConfigError, match=r"beam\.exchange: is missing"):
         compile_package(parse_config({**tree, "beam": {"args": FLINK}}, "/"))

@@ -208,3 +208,26 @@ def test_the_notebook_shows_data_and_the_metrics_of_its_run(
     metrics = properties(run, "evaluation", "metrics")
     assert f"{metrics['accuracy']:.3f}" in last
     assert "accuracy" in last
+
+
+def test_a_search_comes_before_the_training_and_is_cached_like_it(cluster: Cluster) -> None:
+    tune = {"trials": 2, "epochs": 1, "space": {"learning_rate": {"values": [0.003, 0.01]}}}
+    compiled = package(cluster.volume, tune=tune)
+    run = cluster.backend.run(compiled)
+    assert run["data-check"].state == CACHED
+    assert run["tuner"].state == SUCCEEDED, failures(run)
+    assert run["trainer"].state == run["push"].state == SUCCEEDED, failures(run)
+    results = run["tuner"].artifacts["tuner_results"]["uri"]
+    trials = json.loads(cluster.backend.read(f"{results}/trials.json"))["rows"]
+    assert [row["rank"] for row in trials] == [1, 2]
+    page = cluster.backend.read(run["tuner"].artifacts["tuner_results_html"]["uri"])
+    assert b"random search: 2 of 2 trials" in page
+    assert b"data:image/png;base64,iVBOR" in page
+    assert not list((cluster.volume / "work" / "tuning").iterdir()), "nothing left to go on from"
+    version = cluster.volume / "models/land_cover" / versions(cluster)[-1]
+    told = json.loads((version / "provenance/provenance.json").read_text())
+    assert told["tuned"] == trials[0]["values"]
+    again = cluster.backend.run(compiled)
+    assert again["tuner"].state == again["trainer"].state == CACHED
+    other = cluster.backend.run(compiled, {"epochs": 1})
+    assert other["tuner"].state == SUCCEEDED, "its trials are trainings of that configuration"
