@@ -34,7 +34,7 @@ def long_search(folder: Path) -> Search:
     """Two workers, trials of many short epochs."""
     space = {"learning_rate": {"min": 1e-3, "max": 1e-2}}
     stopping = {"patience": 1000}
-    return search_of(folder, space=space, trials=4, epochs=25, parallel=2, early_stopping=stopping)
+    return search_of(folder, space=space, trials=4, epochs=15, parallel=2, early_stopping=stopping)
 
 
 if __name__ == "__main__":

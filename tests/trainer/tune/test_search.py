@@ -75,7 +75,7 @@ def test_two_processes_search_and_a_trial_that_fails_is_recorded(place, tmp_path
         "learning_rate": {"values": [0.02, NO_NUMBER]},
         "optimizer": {"values": ["adam", "sgd"]},
     }
-    search = search_of(place, space=space, trials=10, parallel=2, epochs=2)
+    search = search_of(place, space=space, trials=10, parallel=2, epochs=1)
     tuner = ChiefTuner(search, str(tmp_path / "tuning"))
     tuner.search()
     tuner.publish(str(tmp_path / "out"))
@@ -88,7 +88,7 @@ def test_two_processes_search_and_a_trial_that_fails_is_recorded(place, tmp_path
         (None, "failed"),
     ]
     best = rows[0]
-    wanted = undisturbed(search, {**best.values, "epochs": 2}, tmp_path)
+    wanted = undisturbed(search, {**best.values, "epochs": 1}, tmp_path)
     assert best.objective == pytest.approx(min(losses(wanted)), rel=1e-4)
     assert best.objective < rows[1].objective
     assert {row.values["learning_rate"] for row in rows[2:]} == {NO_NUMBER}
@@ -168,7 +168,7 @@ def test_killed_workers_are_replaced_and_a_killed_search_is_taken_up(place, repo
     assert {name: after[name] for name in before} == before, "what had ended is not run again"
     rows = tuner.results().rows
     assert [row.status for row in rows] == ["completed"] * 4
-    assert all(len(read_curve(places.logs(row.trial))) == 25 for row in rows)
+    assert all(len(read_curve(places.logs(row.trial))) == 15 for row in rows)
 
 
 @pytest.mark.slow
