@@ -19,7 +19,9 @@ from PIL import Image
 
 from pipelines.cli.watch import command
 from pipelines.record import list_records
+from tests.kubeflow.api_server.server import api_server
 from tests.pipelines.conftest import call_skymill
+from tests.watch.kubernetes_api import TOKEN, kubernetes_api
 
 
 def configure(folder: Path, **watch: object) -> Path:
@@ -165,3 +167,37 @@ def test_images_become_a_model_and_again_when_there_are_more(tmp_path: Path) -> 
     assert status(tmp_path)["now"] == "new data, a run is due"
     assert call_skymill("watch", "--skip", cwd=tmp_path).returncode == 0
     assert status(tmp_path)["now"] == "no new data"
+
+
+@pytest.mark.slow
+def test_on_kubeflow_with_a_configmap_by_the_environment_alone(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two calls of --once, as a CronJob makes them: one sees, the other one starts."""
+    package = str(repository / "tests" / "golden" / "kubeflow_package.yaml")
+    configure(tmp_path, target="kubeflow", package=package, state={"kind": "configmap"})
+    with api_server() as api, kubernetes_api() as cluster:
+        cluster.put("kubeflow", "skymill-watch", {})
+        context = {"cluster": "c", "user": "u", "namespace": "kubeflow"}
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "here",
+            "clusters": [{"name": "c", "cluster": {"server": cluster.url}}],
+            "users": [{"name": "u", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "here", "context": context}],
+        }
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        monkeypatch.setenv("SKYMILL_KFP_ENDPOINT", api.url)
+        for _ in range(2):
+            done = call_skymill("watch", "--once", "--log", "json", cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        [run] = api.store.runs.values()
+        state = json.loads(cluster.maps["kubeflow", "skymill-watch"]["data"]["state"])
+        assert state["active"]["run_id"] == run["run_id"]
+        api.broken = 100
+        done = call_skymill("watch", "--once", "--log", "json", cwd=tmp_path)
+        assert done.returncode == 1
+        assert "answered 503" in done.stderr
+    assert len(api.store.runs) == 1
