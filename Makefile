@@ -4,6 +4,9 @@ PYTHON ?=
 DATA ?=
 DOCKER ?=
 PYTEST_ARGS ?=
+# How many processes share the tests; the tests of one file stay together.
+JOBS ?= 2
+SHARED = -n $(JOBS) --dist loadfile
 BENCH ?= ingest pipeline raster_memory raster_reading serving statistics
 
 FLINK ?= 1.19
@@ -27,7 +30,7 @@ demo: $(READY) ## from images to predictions of a served model; DATA=folder take
 	@$(BIN)/python -m pipelines.cli demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY) ## the tests that take minutes
-	@$(BIN)/python -m pytest -m "not slow and not containers" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(SHARED) -m "not slow and not containers" $(PYTEST_ARGS)
 
 check: lint test ## lint, types and tests: all that a change must pass
 
@@ -37,7 +40,7 @@ lint: $(READY) ## ruff and strict typing
 	@$(BIN)/python -m mypy $(PACKAGES)
 
 slow: $(READY) ## the tests that take longer
-	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(SHARED) -m slow --durations=25 $(PYTEST_ARGS)
 
 containers: $(READY) ## build the images and run the package in them; root on Debian, or DOCKER=address
 	@SKYMILL_DOCKER_HOST="$(DOCKER)" sh scripts/containers.sh
