@@ -72,19 +72,27 @@ def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> 
 
     from pipelines.watch import machine
     from pipelines.watch.places import open_store
+    from pipelines.watch.source import Source
     from pipelines.watch.status import print_status
     from pipelines.watch.store import load, update
 
     store = open_store(config, os.environ)
     state = load(store)
-    if (again or skip) and state.current is None:
-        raise click.UsageError("the source has not settled yet, so no data are known to ask for")
     if (again or skip) and state.active:
         raise click.UsageError("a run is being started or under way; see --status")
+    if again and state.current is None:
+        raise click.UsageError("the source has not settled yet, so no data are known to ask for")
     if again:
         state = update(store, machine.asked_again)
     if skip:
-        state = update(store, lambda old: machine.skipped(old, time.time()))
+        source = Source(config.ingest, config.watch.marker)
+        token, fingerprint = source.look().token, source.fingerprint()
+        for change in (
+            lambda old: machine.observed(old, token, time.time()),
+            lambda old: machine.settled(old, token, fingerprint),
+            lambda old: machine.skipped(old, time.time()),
+        ):
+            state = update(store, change)
     print_status(state, config.name, store.place, as_json)
 
 

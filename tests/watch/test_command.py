@@ -94,7 +94,6 @@ def test_status_makes_nothing_and_says_that_nothing_is_known(tmp_path: Path) -> 
     ("flags", "words"),
     [
         (["--again"], "has not settled yet"),
-        (["--skip"], "has not settled yet"),
         (["--once", "--status"], "choose one of"),
     ],
 )
@@ -102,6 +101,15 @@ def test_what_cannot_be_asked_for(tmp_path: Path, flags: list[str], words: str) 
     done = CliRunner().invoke(command, [str(configure(tmp_path)), *flags])
     assert done.exit_code == 2
     assert words in done.output
+
+
+def test_data_that_were_run_by_hand_can_be_skipped_from_the_start(tmp_path: Path) -> None:
+    path = str(configure(tmp_path))
+    done = CliRunner().invoke(command, [path, "--skip"])
+    assert "land: no new data" in done.output, done.output
+    assert CliRunner().invoke(command, [path, "--once"]).exit_code == 0
+    assert not (tmp_path / "work" / "runs").exists()
+    assert "skipped" in CliRunner().invoke(command, [path, "--status"]).output
 
 
 def test_once_with_a_source_that_is_away_fails(tmp_path: Path) -> None:
