@@ -74,7 +74,7 @@ def started() -> Iterator[Engine]:
             yield made
     finally:
         engine.terminate()
-        engine.wait(60)
+        engine.wait(120)
         _unmount(home)
         shutil.rmtree(home)
 

@@ -15,7 +15,7 @@ from kfp.components import load_component_from_text
 
 from components.gate.report import GateReport
 from tests.containers.engine import CONFINED, Engine
-from tests.kubeflow.test_run import COLOURS, IMAGES, make_images, package
+from tests.kubeflow.land_cover import COLOURS, IMAGES, make_images, package
 
 pytestmark = pytest.mark.containers
 
