@@ -82,7 +82,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=[*PACKAGES, *(f"{name}.*" for name in PACKAGES)]),
-    package_data={"": ["*.html", "*.json", "*.proto", "*.yaml", "py.typed"]},
+    package_data={"": ["*.json", "*.proto", "*.yaml", "py.typed", "templates/*.html"]},
     install_requires=BASE,
     extras_require={
         "client": CLIENT,

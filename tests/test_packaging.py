@@ -84,6 +84,20 @@ def undeclared(folder: Path, declared: set[str]) -> list[str]:
     return found
 
 
+def test_whatever_lies_beside_the_code_is_installed_with_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    build = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(build, cwd=repository, check=True, capture_output=True)
+
+    def files(root: Path) -> set[str]:
+        found = (path for package in EXTRAS for path in (root / package).rglob("*.*"))
+        return {str(path.relative_to(root)) for path in found if path.suffix != ".pyc"}
+
+    assert "pipelines/page/templates/report.html" in files(tmp_path)
+    assert files(tmp_path) == files(repository)
+
+
 @pytest.mark.parametrize("package", sorted(EXTRAS))
 def test_whatever_is_imported_is_declared(repository: Path, package: str) -> None:
     declared = {

@@ -76,7 +76,8 @@ def started() -> Iterator[Engine]:
         engine.terminate()
         engine.wait(120)
         _unmount(home)
-        shutil.rmtree(home)
+        # Half a million files: Python's own would take minutes.
+        subprocess.run(["rm", "-rf", "--one-file-system", str(home)], check=True)
 
 
 def _wait_for(address: str, engine: subprocess.Popen[bytes], log: Path) -> None:

@@ -13,8 +13,8 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from tests.containers.engine import Engine, container, output
-from tests.kubeflow.test_exchange import INGEST, handed_over
 from tests.kubeflow.land_cover import COLOURS, make_images
+from tests.kubeflow.test_exchange import INGEST, handed_over
 
 pytestmark = pytest.mark.containers
 
