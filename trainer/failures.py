@@ -1,6 +1,7 @@
 """What went wrong in a training, told with what to do about it."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,6 +13,8 @@ from trainer.errors import OutOfMemory, TrainingError
 
 BAD_BATCH_FILE = "bad_batch.json"
 _KEYS_TOLD = 8
+#: How TensorFlow marks the nodes of a graph in its messages.
+_NODES = re.compile(r"\{\{[^}]*\}\}\s*")
 
 
 @contextmanager
@@ -92,5 +95,6 @@ def _listed(keys: Sequence[str]) -> str:
 
 def _line(error: Exception) -> str:
     text = getattr(error, "message", None) or str(error) or type(error).__name__
+    text = _NODES.sub("", text)
     line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return line if line.endswith(".") else f"{line}."

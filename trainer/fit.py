@@ -16,6 +16,7 @@ from trainer.books import OnEpoch as OnEpoch
 from trainer.checkpoint import Checkpoints, Position
 from trainer.config import TrainConfig
 from trainer.dataset import Source
+from trainer.failures import told
 from trainer.interrupt import TrainingInterrupted, stop_on_sigterm
 from trainer.profiling import Profile
 from trainer.progress import Epoch, Progress
@@ -105,7 +106,7 @@ def fit_phases(
     check_batch(config.batch_size, strategy)
     _check_examples(sources, strategy.num_replicas_in_sync)
     agreement = Agreement(strategy)
-    stages = [phase.stage for phase in phases]
+    stages, stopping = [phase.stage for phase in phases], config.early_stopping
     profile = Profile(log_dir, config.profile if agreement.is_chief else None)
     with stop_on_sigterm() as request, closing(profile):
         work = Work(
@@ -122,8 +123,9 @@ def fit_phases(
         )
         began = position = work.checkpoints.look() or Position(Progress(_monitor(config)))
         work.books.begin(position.progress)
-        while (at := position.progress.stage_under_way(stages, config.early_stopping)) is not None:
-            position = StageRun(work, phases[at - 1], at, position).run(position)
+        with told(work.batch_size, work.replicas, config.precision):
+            while (at := position.progress.stage_under_way(stages, stopping)) is not None:
+                position = StageRun(work, phases[at - 1], at, position).run(position)
         if any(agreement.any(request.made)):
             raise TrainingInterrupted(
                 "Training was asked to stop (SIGTERM) after its last epoch. Its state is saved: "

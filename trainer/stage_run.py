@@ -16,7 +16,7 @@ from trainer.books import Books
 from trainer.checkpoint import Checkpoints, Position
 from trainer.config import TrainConfig
 from trainer.errors import TrainingError
-from trainer.failures import bad_loss, not_finite_rows, told, write_bad_batch
+from trainer.failures import bad_loss, not_finite_rows, write_bad_batch
 from trainer.interrupt import StopRequest, TrainingInterrupted
 from trainer.loop import Loop
 from trainer.optimizer import make_optimizer
@@ -100,10 +100,9 @@ class StageRun:
         """The epochs of the stage that are still to come."""
         work, stage = self._work, self._phase.stage
         batches = self._batches_from(position)
-        with told(work.batch_size, work.replicas, work.config.precision):
-            while position.progress.is_under_way(self._number, stage, work.config.early_stopping):
-                position = self._learn(position, batches)
-                position = self._judge(position)
+        while position.progress.is_under_way(self._number, stage, work.config.early_stopping):
+            position = self._learn(position, batches)
+            position = self._judge(position)
         return position
 
     def _compile(self) -> None:

@@ -131,3 +131,14 @@ def test_steps_at_once_divide_an_epoch():
     assert steps_at_once(None, 50, tpu=True) == 25
     assert steps_at_once(8, 50, tpu=False) == 5
     assert steps_at_once(8, 7, tpu=False) == 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{"xla": "on"}, {"precision": "mixed_float16", "ema": 0.5}])
+def test_it_learns_however_it_computes(pattern, image_spec, tmp_path, changes):
+    config = CONFIG.model_copy(
+        update={"stages": (), "epochs": 8, "learning_rate": 0.03, "warmup_epochs": 1.0, **changes}
+    )
+    trained = run(pattern, image_spec, tmp_path, config)
+    assert trained.history.best.metrics["val_accuracy"] == 1.0
+    assert trained.history.best.val_loss < 0.2

@@ -45,7 +45,9 @@ def backbone_body(
     pixels = keras.Input(image.shape, dtype=image.pixel_type)
     preprocess = _preprocessing(model.name)
     if image.bands is None:
-        x = keras.layers.Rescaling(1.0)(pixels)  # to float; the family's own scaling comes next
+        x = keras.layers.Rescaling(1.0, dtype="float32")(
+            pixels
+        )  # to float; the family's own scaling comes next
         x = network(preprocess(x))
     else:
         pretrained = model.weights is not None

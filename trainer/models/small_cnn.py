@@ -17,7 +17,7 @@ def small_cnn_body(
     """Pixels [N, H, W, C] to one vector an image, or to feature maps from fine to coarse."""
     pixels = keras.Input(image.shape, dtype=image.pixel_type)
     if image.bands is None:
-        x = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1, dtype="float32")(pixels)
     else:
         x = standardised(pixels, scale)
     maps = [convolution(x, model.filters[0], model.batch_norm)]
