@@ -18,7 +18,7 @@ class Standardise(keras.layers.Layer):
     """
 
     def __init__(self, mean: Sequence[float], stddev: Sequence[float], **kwargs: Any) -> None:
-        # The sensor's numbers are large beside their deviations: half a float would round them away.
+        # Numbers of sensors are large beside their deviations: half a float would round those away.
         super().__init__(**{"dtype": "float32", **kwargs})
         self.mean = tuple(mean)
         self.stddev = tuple(stddev)
