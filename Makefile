@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 # How many processes share the tests; the tests of one file stay together.
 JOBS ?= 2
 SHARED = -n $(JOBS) --dist loadfile
-BENCH ?= ingest pipeline raster_memory raster_reading serving statistics
+BENCH ?= ingest input_pipeline pipeline raster_memory raster_reading serving statistics
 
 FLINK ?= 1.19
 FLINK_RUNNER ?= 2.62.0

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +21,8 @@ from pipelines.tuning import keep_tuning, tuning_of, tuning_table
 from trainer.tune.results import Results
 
 SUMMARY_FILE, CURVE_FILE = "summary.json", "learning_curve.png"
+#: What a training writes below its output: `trainer.imbalance.report`.
+_RARE_FILE = os.path.join("logs", "imbalance.json")
 _REPORTS = ("skymill.GateReport", "skymill.Rejects")
 _STYLES = {SUCCEEDED: "bold green", BLOCKED: "bold yellow"}
 
@@ -35,6 +38,7 @@ class Summary:
         gates: the reports of the checks that were reached, in order.
         evaluation: what was measured, or None where no model was.
         tuning: the trials of a search, or None where there was none.
+        rare: what the training knew of rare classes and did about them, or None without classes.
         places: where everything lies, by what it is.
     """
 
@@ -46,6 +50,7 @@ class Summary:
     evaluation: Evaluation | None
     tuning: Results | None
     places: dict[str, str]
+    rare: dict[str, Any] | None = None
 
 
 def summarise(record: RunRecord, folder: str) -> Summary:
@@ -57,6 +62,7 @@ def summarise(record: RunRecord, folder: str) -> Summary:
         gates=tuple(reports.values()),
         evaluation=_evaluation(record),
         tuning=tuning_of(record),
+        rare=_rare(record),
         places=_places(record, folder),
     )
     summary = replace(summary, places=summary.places | _write_page(summary, folder))
@@ -83,6 +89,7 @@ def to_json(summary: Summary) -> str:
         "gates": [json.loads(gate.to_json()) for gate in summary.gates],
         "metrics": json.loads(summary.evaluation.to_json()) if summary.evaluation else None,
         "tuning": json.loads(summary.tuning.to_json()) if summary.tuning else None,
+        "rare_classes": summary.rare,
         "pushed_version": summary.record.pushed_version,
         "nodes": {node.node_id: node.state for node in summary.record.nodes},
         "places": summary.places,
@@ -98,6 +105,8 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
     record = summary.record
     console.print()
     console.print(_images_table(summary), "")
+    if summary.rare:
+        console.print(rare_classes(summary.rare), "", markup=False, highlight=False)
     if summary.tuning:
         console.print(tuning_table(summary.tuning), "")
     if summary.evaluation:
@@ -125,6 +134,24 @@ def _images_table(summary: Summary) -> Table:
     for name, count in summary.left_out.items():
         table.add_row(f"  left out: {name}", str(count))
     return table
+
+
+def rare_classes(rare: dict[str, Any]) -> str:
+    """One line: the rarest classes of the train split, and what was done about them."""
+    counts, unit = rare["counts"], rare["unit"]
+    named = ", ".join(f"{name} ({counts[name]:,} {unit})" for name in rare["rarest"])
+    done = "; ".join(rare["done"]) or "nothing was done about it"
+    return f"rarest classes in train: {named}; {done}"
+
+
+def _rare(record: RunRecord) -> dict[str, Any] | None:
+    trainer = record.node("Trainer")
+    path = os.path.join(trainer.uri("model_run"), _RARE_FILE) if trainer else ""
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        found: dict[str, Any] = json.load(file)
+    return found
 
 
 def _metrics_table(evaluation: Evaluation) -> Table:

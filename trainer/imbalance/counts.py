@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.raster.example import LABEL, LABELS, MASK_ENCODED, OBJECT_LABEL
+from components.raster.labels.targets import mask_dtype
 from components.raster.task import Task
 from trainer.examples import parsed
 
@@ -40,7 +41,10 @@ def count_classes(task: Task, files: Sequence[str], classes: Sequence[str]) -> C
         DataError: the files are empty, or cannot be read.
     """
     counts, examples = np.zeros(len(classes), np.int64), 0
-    batches = _masks(files) if task == "segmentation" else _indices(files, _SEVERAL[task])
+    if task == "segmentation":
+        batches = _masks(files, len(classes))
+    else:
+        batches = _indices(files, _SEVERAL[task])
     for rows, indices in batches:
         examples += rows
         # What stands for no truth lies beyond the classes.
@@ -55,8 +59,10 @@ def _indices(files: Sequence[str], feature: str) -> Iterator[tuple[int, Any]]:
         yield int(batch[feature].nrows()), batch[feature].values.numpy()
 
 
-def _masks(files: Sequence[str]) -> Iterator[tuple[int, Any]]:
+def _masks(files: Sequence[str], classes: int) -> Iterator[tuple[int, Any]]:
+    # More bits than a PNG has would stretch its values.
+    dtype = tf.as_dtype(mask_dtype(classes))
     for batch in parsed(files, {MASK_ENCODED: tf.io.FixedLenFeature([], tf.string)}):
-        masks = [tf.io.decode_png(one, dtype=tf.uint16) for one in batch[MASK_ENCODED]]
+        masks = [tf.io.decode_png(one, dtype=dtype) for one in batch[MASK_ENCODED]]
         flat = np.concatenate([mask.numpy().ravel() for mask in masks])
         yield len(masks), flat.astype(np.int64)

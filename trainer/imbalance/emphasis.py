@@ -1,6 +1,6 @@
 """From the configuration and the counts to what a training does about rare classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from components.raster.task import Task
 from trainer.imbalance.config import Imbalance
@@ -16,7 +16,8 @@ class Emphasis:
         soft: whether targets are shares of classes.
         gamma: of the focal loss; None: cross-entropy.
         positive: of several labels, how much the presence of each class counts.
-        weights: of the classes of examples or pixels.
+        weights: of the classes, where each example has one.
+        pixels: of the classes of pixels.
         balance: counts of the classes, if they are to come equally often.
     """
 
@@ -24,6 +25,7 @@ class Emphasis:
     gamma: float | None = None
     positive: tuple[float, ...] | None = None
     weights: tuple[float, ...] | None = None
+    pixels: tuple[float, ...] | None = None
     balance: tuple[int, ...] | None = None
 
 
@@ -33,11 +35,15 @@ def emphasis_of(
     """What the configuration asks for, given what is seen in the train split (None: no classes)."""
     if seen is None:
         return Emphasis(soft)
-    several = task == "multi_label"
-    return Emphasis(
-        soft,
-        config.focal_gamma,
-        positive_weights(seen.counts, seen.examples, config) if several else None,
-        None if several else class_weights(seen.counts, config),
-        seen.counts if config.sampling == "balanced" else None,
+    emphasis = Emphasis(
+        soft=soft,
+        gamma=config.focal_gamma,
+        balance=seen.counts if config.sampling == "balanced" else None,
     )
+    if task == "multi_label":
+        found = positive_weights(seen.counts, seen.examples, config)
+        return replace(emphasis, positive=found)
+    weights = class_weights(seen.counts, config)
+    if task == "segmentation":
+        return replace(emphasis, pixels=weights)
+    return replace(emphasis, weights=weights)

@@ -20,7 +20,7 @@ def imbalance_report(seen: ClassCounts, config: Imbalance, emphasis: Emphasis) -
         config: what was asked for.
         emphasis: what came of it.
     """
-    weights = emphasis.weights or emphasis.positive
+    weights = emphasis.weights or emphasis.pixels or emphasis.positive
     order = sorted(range(len(seen.counts)), key=lambda index: seen.counts[index])
     return {
         "unit": seen.unit,

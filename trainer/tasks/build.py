@@ -72,6 +72,6 @@ def make_objective(
         case RegressionOptions():
             return Regression(spread_of(train_files, NUMBER), chosen.loss)
         case SegmentationOptions():
-            return Segmentation(classes, chosen)
+            return Segmentation(classes, chosen, emphasis.pixels, emphasis.gamma)
         case DetectionOptions():
             return Detection(classes, chosen, image)

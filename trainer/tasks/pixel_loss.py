@@ -60,7 +60,9 @@ class PixelLoss(keras.losses.Loss):
     def _entropy(self, hot: Any, log_p: Any) -> Any:
         parts = hot * log_p
         if self.gamma:
-            parts *= _ops.power(1 - _ops.exp(log_p), self.gamma)
+            # 0 to a power below 1 has no finite slope, so p stays a little below 1.
+            rest = _ops.maximum(1 - _ops.exp(log_p), keras.config.epsilon())
+            parts *= _ops.power(rest, self.gamma)
         if self.class_weights is not None:
             parts *= _ops.convert_to_tensor(self.class_weights, log_p.dtype)
         return -_ops.mean(_ops.sum(parts, axis=-1), axis=(1, 2))

@@ -31,10 +31,16 @@ class Segmentation:
 
     Neither loss nor metrics look at a pixel that is ignored: outside of the labels, without a
     measurement in the image (ingest writes both into the mask), or beyond a padded image.
+
+    Attributes:
+        weights: of the classes in the cross-entropy; None: all alike.
+        gamma: of the focal loss; None: cross-entropy.
     """
 
     classes: tuple[str, ...]
     options: SegmentationOptions
+    weights: tuple[float, ...] | None = None
+    gamma: float | None = None
     task: ClassVar[Task] = "segmentation"
     pooled: ClassVar[bool] = False
     monitors: ClassVar[tuple[str, ...]] = ("mean_iou", "pixel_accuracy")
@@ -67,7 +73,8 @@ class Segmentation:
         return outputs
 
     def loss(self) -> keras.losses.Loss:
-        return PixelLoss(self.ignore, self.options.cross_entropy, self.options.dice)
+        parts = self.options.cross_entropy, self.options.dice
+        return PixelLoss(self.ignore, *parts, self.weights, self.gamma or 0.0)
 
     def metrics(self) -> list[keras.metrics.Metric]:
         count = len(self.classes)

@@ -1,0 +1,80 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.summary import rare_classes
+from tests.trainer.rasters import serialized, write_records
+from trainer.imbalance.config import Imbalance
+from trainer.imbalance.counts import ClassCounts, count_classes
+from trainer.imbalance.emphasis import emphasis_of
+from trainer.imbalance.report import imbalance_report
+
+CLASSES = ("a", "b", "c")
+SEEN = ClassCounts(CLASSES, (80, 5, 15), 100)
+
+
+def png(mask):
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_classes_are_counted_as_the_task_has_them(tmp_path):
+    path = write_records(
+        tmp_path / "one.tfrecord",
+        [
+            serialized({"label": [2], "labels": [0, 2], "object/label": [1, 1, 0]}),
+            serialized({"label": [0], "image/key": [b"x"]}),
+        ],
+    )
+    for task, counts, unit in (
+        ("single_label", (1, 0, 1), "images"),
+        ("multi_label", (1, 0, 1), "images"),
+        ("detection", (1, 2, 0), "objects"),
+    ):
+        assert count_classes(task, [path], CLASSES) == ClassCounts(CLASSES, counts, 2, unit)
+
+
+def test_pixels_of_masks_are_counted_without_the_ignored(tmp_path):
+    masks = [np.array([[0, 1], [1, 255]], np.uint8), np.array([[2, 2, 2]], np.uint8)]
+    records = [serialized({"mask/encoded": [png(mask)]}) for mask in masks]
+    path = write_records(tmp_path / "one.tfrecord", records)
+    found = count_classes("segmentation", [path], CLASSES)
+    assert found == ClassCounts(CLASSES, (1, 2, 3), 2, "pixels")
+
+
+@pytest.mark.parametrize("task", ["single_label", "multi_label", "segmentation"])
+def test_weights_go_where_the_task_needs_them(task):
+    emphasis = emphasis_of(task, SEEN, Imbalance(class_weights="inverse", focal_gamma=2.0))
+    where = {"single_label": "weights", "multi_label": "positive", "segmentation": "pixels"}
+    given = {name for name in where.values() if getattr(emphasis, name) is not None}
+    assert given == {where[task]}
+    assert emphasis.gamma == 2.0
+
+
+def test_a_summary_names_the_rarest_classes_and_what_was_done():
+    config = Imbalance(class_weights="inverse", sampling="balanced", focal_gamma=2.0)
+    report = imbalance_report(SEEN, config, emphasis_of("single_label", SEEN, config))
+    assert rare_classes(report) == (
+        "rarest classes in train: b (5 images), c (15 images), a (80 images); "
+        "class weights, inverse: 0.417 to 6.67; balanced sampling; focal loss, gamma 2"
+    )
+    nothing = imbalance_report(SEEN, Imbalance(), emphasis_of("single_label", SEEN, Imbalance()))
+    assert rare_classes(nothing).endswith("nothing was done about it")
+
+
+@pytest.mark.parametrize(
+    ("change", "task", "wrong"),
+    [
+        ({"sampling": "balanced"}, "multi_label", "sampling is balanced"),
+        ({"class_weights": "inverse"}, "regression", "class_weights is for single_label"),
+        ({"focal_gamma": 2}, "detection", "focal_gamma is for single_label"),
+        ({"class_weights": "inverse", "focal_gamma": 2}, "segmentation", None),
+        ({}, "detection", None),
+    ],
+)
+def test_what_a_task_cannot_have_is_told(change, task, wrong):
+    found = Imbalance.model_validate(change).wrong_for(task)
+    assert (found is None) if wrong is None else (wrong in found)
