@@ -57,6 +57,7 @@ PIPELINE = [
     "kfp-pipeline-spec<2.17",
     "kfp-server-api<2.17",
     "keras-hub>=0.32,<1",
+    "kubernetes>=23",
     "keras-tuner>=1.4.8,<2",
     "matplotlib>=3.8",
     "ml-metadata>=1.21,<1.22",
@@ -70,6 +71,7 @@ PIPELINE = [
     "tensorflow-model-analysis>=0.52,<0.53",
     "tfx>=1.21,<1.22",
     "tfx-bsl>=1.21,<1.22",
+    "urllib3>=2",
 ]
 
 PACKAGES = ["components", "pipelines", "serving", "trainer"]

@@ -55,13 +55,12 @@ class GcsStore:
         from google.api_core.exceptions import GoogleAPIError
         from google.auth.exceptions import GoogleAuthError
         from google.cloud import storage
-        from requests import RequestException
 
         try:
             self._client = self._client or storage.Client()
             bucket, _, name = self._uri.removeprefix("gs://").partition("/")
             yield self._client.bucket(bucket).blob(name)
-        except (GoogleAPIError, GoogleAuthError, RequestException, OSError) as error:
+        except (GoogleAPIError, GoogleAuthError, OSError) as error:
             raise WatchError(
                 f"{self._uri}: the state of the watch cannot be read or written ({error}). Look at "
                 "the address, the credentials and what they may do."
