@@ -11,7 +11,9 @@ from PIL import Image
 
 from components.ingest.config import IngestConfig
 from components.ingest.convert import Converted, Converter
+from components.ingest.encode import bytes_entry, features_message, float_entry, int_entry
 from components.ingest.listing import list_source
+from components.raster import example as spec
 
 SIDE_PX = 32
 COUNT = 30
@@ -83,11 +85,42 @@ def write_examples(config: IngestConfig, root: Path) -> tuple[str, ...]:
     for outcome in Converter(config, listing.classes).convert(listing.records):
         assert isinstance(outcome, Converted), outcome
         by_split[outcome.split].append(outcome.example)
+    _write_splits(by_split, listing.classes, root)
+    return listing.classes
+
+
+def write_boxes(root: Path) -> tuple[str, ...]:
+    """The same of pictures with a house or two, as ingest of scenes writes their boxes."""
+    random, by_split = np.random.default_rng(6), defaultdict(list)
+    for number in range(COUNT):
+        pixels = random.normal(_COLOURS[1], 12, (SIDE_PX, SIDE_PX, 3))
+        boxes = []
+        for left in (2, 18)[: 1 + number % 2]:
+            top = int(random.integers(2, 18))
+            pixels[top : top + 12, left : left + 12] = (220, 60, 40)
+            boxes.append((top, left, top + 12, left + 12))
+        png = tf.io.encode_png(pixels.clip(0, 255).astype(np.uint8)).numpy()
+        entries = [
+            bytes_entry(spec.ENCODED, png),
+            int_entry(spec.HEIGHT, SIDE_PX),
+            int_entry(spec.WIDTH, SIDE_PX),
+            int_entry(spec.OBJECT_LABEL, *[0] * len(boxes)),
+            bytes_entry(spec.OBJECT_LABEL_TEXT, *[b"house"] * len(boxes)),
+            *(
+                float_entry(name, *edges)
+                for name, edges in zip(spec.BOX_EDGES, zip(*boxes, strict=True), strict=True)
+            ),
+        ]
+        by_split[SPLITS[number % len(SPLITS)]].append(features_message(entries))
+    _write_splits(by_split, ("house",), root)
+    return ("house",)
+
+
+def _write_splits(by_split: dict[str, list[bytes]], classes: tuple[str, ...], root: Path) -> None:
     for split, examples in by_split.items():
         folder = root / f"Split-{split}"
         folder.mkdir(parents=True)
         with tf.io.TFRecordWriter(str(folder / "data-00000-of-00001.tfrecord")) as writer:
             for example in examples:
                 writer.write(example)
-    (root / "classes.json").write_text(json.dumps(listing.classes))
-    return listing.classes
+    (root / "classes.json").write_text(json.dumps(classes))

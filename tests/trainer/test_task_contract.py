@@ -16,7 +16,7 @@ from components.evaluation.analysis import evaluate
 from components.evaluation.config import EvaluationConfig
 from components.infra_check.agreement import disagreement
 from components.infra_check.answers import answer_in_process
-from components.ingest.config import IngestConfig
+from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
 from pipelines.cli.predict import command as predict
 from serving.client import connect
@@ -26,19 +26,31 @@ from serving.predictions import (
     ClassRasterPrediction,
     LabelsPrediction,
     NumberPrediction,
+    ObjectsPrediction,
     Prediction,
 )
 from serving.server.process import serve_model_in_subprocess
 from tests.serving.test_signatures import KNOWN_OPS, ops_of
-from tests.trainer.collection import COLUMNS, SIDE_PX, ingest_config, write_examples, write_pictures
+from tests.trainer.collection import (
+    COLUMNS,
+    SIDE_PX,
+    ingest_config,
+    write_boxes,
+    write_examples,
+    write_pictures,
+)
 from trainer.config import SmallCnn, TrainConfig
 from trainer.examples import list_files
 from trainer.export import export
+from trainer.tasks.config import DetectionOptions
 from trainer.train import Splits, Trained, train
 
 pytestmark = pytest.mark.slow
 
 EPOCHS = 3
+IMAGE = ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX)
+TASKS = (*sorted(COLUMNS), "detection")
+OPTIONS = {"detection": DetectionOptions(filters=8, depth=1, finest_stride_px=4, levels=2)}
 #: Of each answer's type, its independent scores, and the evaluation's metric of that name.
 METRIC = {
     "single_label": "accuracy",
@@ -56,7 +68,7 @@ class Killed(Exception):
 class Case:
     """A task's examples, its trained model, and where the model was exported to."""
 
-    config: IngestConfig
+    task: str
     examples: Path
     classes: tuple[str, ...]
     trained: Trained
@@ -64,23 +76,24 @@ class Case:
 
     @property
     def splits(self) -> Splits:
-        return splits_of(self.examples, self.classes, self.config)
+        return splits_of(self.examples, self.classes, self.task)
 
 
-def splits_of(root: Path, classes: tuple[str, ...], config: IngestConfig) -> Splits:
+def splits_of(root: Path, classes: tuple[str, ...], task: str) -> Splits:
     train_files, eval_files = ((f"{root}/Split-{name}/*",) for name in ("train", "eval"))
-    return Splits(train_files, eval_files, classes, config.task)
+    return Splits(train_files, eval_files, classes, task)
 
 
-def fitted(splits, config, folder, on_epoch=None):
+def fitted(splits, folder, on_epoch=None):
     training = TrainConfig(
+        task=OPTIONS.get(splits.task),
         model=SmallCnn(filters=(4, 8), dropout=0, augment=False),
         batch_size=6,
         epochs=EPOCHS,
         early_stopping=None,
     )
     logs, checkpoints = f"{folder}/logs", f"{folder}/checkpoints"
-    return train(splits, config.image, training, logs, checkpoints, on_epoch)
+    return train(splits, IMAGE, training, logs, checkpoints, on_epoch)
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +101,18 @@ def manifest(tmp_path_factory):
     return write_pictures(tmp_path_factory.mktemp("pictures"))
 
 
-@pytest.fixture(scope="module", params=sorted(COLUMNS))
+@pytest.fixture(scope="module", params=TASKS)
 def case(request, manifest, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    config = ingest_config(manifest, request.param)
-    assert config.task == request.param
-    classes = write_examples(config, folder / "examples")
-    trained = fitted(splits_of(folder / "examples", classes, config), config, folder)
+    task, folder = request.param, tmp_path_factory.mktemp(request.param)
+    if task == "detection":
+        classes = write_boxes(folder / "examples")
+    else:
+        config = ingest_config(manifest, task)
+        assert (config.task, config.image) == (task, IMAGE)
+        classes = write_examples(config, folder / "examples")
+    trained = fitted(splits_of(folder / "examples", classes, task), folder)
     export(trained.model, trained.contract, str(folder / "model"))
-    return Case(config, folder / "examples", classes, trained, folder / "model")
+    return Case(task, folder / "examples", classes, trained, folder / "model")
 
 
 def records(case):
@@ -120,8 +136,8 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(case, tmp_path
             raise Killed
 
     with pytest.raises(Killed):
-        fitted(case.splits, case.config, tmp_path, kill)
-    resumed = fitted(case.splits, case.config, tmp_path)
+        fitted(case.splits, tmp_path, kill)
+    resumed = fitted(case.splits, tmp_path)
     assert resumed.history.resumed_after_epochs == 1
     for mine, theirs in zip(
         resumed.model.get_weights(), case.trained.model.get_weights(), strict=True
@@ -134,12 +150,12 @@ def test_it_learns_and_tells_the_metrics_of_its_task(case):
     assert rows[-1].loss < rows[0].loss
     names = {name for name in rows[0].metrics if not name.startswith("val_")}
     assert {f"val_{name}" for name in names} == set(rows[0].metrics) - names
-    assert names
+    assert names or case.task == "detection"
 
 
 def test_the_contract_says_what_it_answers(case):
     contract = read_contract(case.model)
-    assert contract.task == case.config.task
+    assert contract.task == case.task
     assert contract.classes == case.classes
     signatures = tf.saved_model.load(str(case.model)).signatures
     for name in contract.signatures:
@@ -153,7 +169,10 @@ def test_every_op_is_one_that_stock_tensorflow_serving_has(case):
 
 def test_the_answer_is_what_the_model_gives_for_the_pixels(case):
     pixels = np.stack([np.asarray(Image.open(io.BytesIO(item))) for item in images(case)])
-    outputs = np.asarray(case.trained.model(pixels, training=False), np.float64)
+    outputs = case.trained.model(pixels, training=False)
+    if case.task == "detection":
+        return the_objects_are_those_of(outputs, answers(case))
+    outputs = np.asarray(outputs, np.float64)
     for row, found in zip(outputs, answers(case), strict=True):
         match found:
             case Prediction():
@@ -171,6 +190,17 @@ def test_the_answer_is_what_the_model_gives_for_the_pixels(case):
                 assert np.array_equal(found.class_raster, row.argmax(axis=-1))
                 wanted = (np.exp(row) / np.exp(row).sum(axis=-1, keepdims=True)).max(axis=-1)
                 np.testing.assert_allclose(found.confidence, wanted, atol=1e-5)
+
+
+def the_objects_are_those_of(outputs, given):
+    boxes, labels, scores = (outputs[name].numpy() for name in ("boxes", "labels", "scores"))
+    for index, found in enumerate(given):
+        there = labels[index] >= 0
+        order = np.argsort(-scores[index][there], kind="stable")
+        wanted = np.column_stack([scores[index], boxes[index]])[there][order]
+        got = [(it.score, it.ymin, it.xmin, it.ymax, it.xmax) for it in found.objects]
+        np.testing.assert_allclose(np.reshape(got, (-1, 5)), wanted, atol=1e-3)
+        assert all(it.class_name == "house" for it in found.objects)
 
 
 def test_a_server_answers_as_the_model_does_and_so_does_the_command_line(case, tmp_path):
@@ -202,6 +232,9 @@ def test_a_server_answers_as_the_model_does_and_so_does_the_command_line(case, t
                 assert line["value"] == pytest.approx(found.value, rel=1e-5)
             case ClassRasterPrediction():
                 assert line["shares"] == pytest.approx(found.shares, abs=1e-3)
+            case ObjectsPrediction():
+                told_scores = [it["score"] for it in line["objects"]]
+                assert told_scores == pytest.approx([it.score for it in found.objects], abs=1e-5)
 
 
 def test_the_evaluation_measures_these_answers(case, tmp_path):
@@ -213,8 +246,13 @@ def test_the_evaluation_measures_these_answers(case, tmp_path):
         str(tmp_path / "eval"),
         lambda: beam.Pipeline(runner="FnApiRunner"),
     )
+    assert not found.failures
     (overall,) = found.slices
-    metric = METRIC[case.config.task]
+    if case.task == "detection":  # its metrics are held to pycocotools elsewhere
+        assert overall.candidate["example_count"] == len(records(case))
+        assert 0 <= overall.candidate["map_50"] <= 1
+        return
+    metric = METRIC[case.task]
     assert overall.candidate[metric] == pytest.approx(by_hand(case), abs=1e-6)
 
 
