@@ -250,7 +250,7 @@ def test_the_evaluation_measures_these_answers(case, tmp_path):
     (overall,) = found.slices
     if case.task == "detection":  # its metrics are held to pycocotools elsewhere
         assert overall.candidate["example_count"] == len(records(case))
-        assert 0 <= overall.candidate["map_50"] <= 1
+        assert 0 <= overall.candidate["mean_average_precision_50"] <= 1
         return
     metric = METRIC[case.task]
     assert overall.candidate[metric] == pytest.approx(by_hand(case), abs=1e-6)
