@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -92,32 +94,56 @@ def test_the_chief_alone_writes(results):
     assert not list((folder / "training/checkpoints").rglob("*temp*"))
 
 
+def start_workers(repository, examples_root, image_spec, folder, epochs):
+    """Both workers of a training in a folder, and their logs."""
+    train = {
+        "model": {"kind": "small_cnn", "filters": [4, 8]},
+        "batch_size": 8,
+        "epochs": epochs,
+        "early_stopping": None,
+        "strategy": "multi_worker",
+    }
+    config = {"ingest": {"image": image_spec.model_dump(mode="json")}, "train": train}
+    (folder / "skymill.yaml").write_text(json.dumps(config))
+    arguments = ["trainer.worker", str(folder / "skymill.yaml"), "--examples", str(examples_root)]
+    arguments += ["--output", str(folder / "out")]
+    ports, logs = free_ports(2), [folder / f"log{index}" for index in range(2)]
+    return logs, [
+        start(arguments, repository, log, TF_CONFIG=tf_config(ports, index))
+        for index, log in enumerate(logs)
+    ]
+
+
+def codes(processes, logs):
+    """The exit codes; no process is left behind."""
+    try:
+        return [process.wait(300) for process in processes]
+    finally:
+        for process, log in zip(processes, logs, strict=True):
+            process.kill()
+            print(log.read_text()[-2000:])
+
+
 @pytest.mark.slow
 def test_two_workers_leave_one_model(repository, examples_root, image_spec, tmp_path):
-    config = {
-        "ingest": {"image": image_spec.model_dump(mode="json")},
-        "train": {
-            "model": {"kind": "small_cnn", "filters": [4, 8]},
-            "batch_size": 8,
-            "epochs": 2,
-            "strategy": "multi_worker",
-        },
-    }
-    (tmp_path / "skymill.yaml").write_text(json.dumps(config))
-    arguments = ["trainer.worker", str(tmp_path / "skymill.yaml"), "--examples", str(examples_root)]
-    arguments += ["--output", str(tmp_path / "out")]
-    ports = free_ports(2)
-    logs = [tmp_path / f"log{index}" for index in range(2)]
-    processes = [
-        start(arguments, repository, logs[index], TF_CONFIG=tf_config(ports, index))
-        for index in range(2)
-    ]
-    try:
-        codes = [process.wait(300) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert codes == [0, 0], [log.read_text()[-2000:] for log in logs]
+    logs, processes = start_workers(repository, examples_root, image_spec, tmp_path, epochs=2)
+    assert codes(processes, logs) == [0, 0]
     assert (tmp_path / "out/model/saved_model.pb").is_file()
     assert len((tmp_path / "out/logs/progress.jsonl").read_text().splitlines()) == 2
     assert not list((tmp_path / "out/checkpoints").iterdir())
+
+
+@pytest.mark.slow
+def test_a_preempted_worker_saves_and_takes_the_other_along(
+    repository, examples_root, image_spec, tmp_path
+):
+    logs, processes = start_workers(repository, examples_root, image_spec, tmp_path, epochs=10**5)
+    curve = tmp_path / "out/logs/progress.jsonl"
+    deadline = time.monotonic() + 240
+    while not (curve.exists() and curve.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    processes[1].send_signal(signal.SIGTERM)
+    assert codes(processes, logs) == [143, 143]
+    for log in logs:
+        assert "Its state is saved" in log.read_text()
+    assert list((tmp_path / "out/checkpoints").glob("*/last/*.index"))
