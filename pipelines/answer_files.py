@@ -1,6 +1,7 @@
 """Answers about pixels and objects as files on the grid of the image that was asked about."""
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,9 @@ def place_of(path: Path) -> Place:
         with Image.open(path) as image:
             width, height = ImageOps.exif_transpose(image).size
         return Place((height, width), is_raster=False)
-    import rasterio
+    from components.raster.scene.gdal import opened
 
-    with rasterio.open(path) as dataset:
+    with opened(str(path)) as dataset:
         return Place(dataset.shape, True, dataset.crs, dataset.transform)
 
 
@@ -92,6 +93,7 @@ def _write_geotiff(
     raster: npt.NDArray[np.integer], prediction: ClassRasterPrediction, place: Place, file: Path
 ) -> None:
     import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
 
     profile = {
         "driver": "GTiff",
@@ -104,13 +106,16 @@ def _write_geotiff(
         "nodata": prediction.ignore,
         "compress": "deflate",
     }
-    with rasterio.open(file, "w", **profile) as dataset:
-        dataset.write(raster, 1)
-        dataset.update_tags(
-            1, **{f"class_{it}": name for it, name in enumerate(prediction.classes)}
-        )
-        if raster.dtype == np.uint8:
-            dataset.write_colormap(1, dict(enumerate(_colours())))
+    with warnings.catch_warnings():
+        # A raster without a place on a map gives one without.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(file, "w", **profile) as dataset:
+            dataset.write(raster, 1)
+            dataset.update_tags(
+                1, **{f"class_{it}": name for it, name in enumerate(prediction.classes)}
+            )
+            if raster.dtype == np.uint8:
+                dataset.write_colormap(1, dict(enumerate(_colours())))
 
 
 def _picture(raster: npt.NDArray[np.integer]) -> Image.Image:
