@@ -1,16 +1,17 @@
 """What a search found, for the summary of a run and for `skymill tune`."""
 
 import os
+import re
 import shutil
 
 from rich.markup import escape
 from rich.table import Table
 
 from pipelines.record import RunRecord
-from trainer.tune.results import CSV_FILE, PICTURE_FILE, Results, Row, read_results, shown
+from trainer.tune.results import CSV_FILE, PICTURE_FILE, Results, read_results, shown
 
 _MOST_ROWS = 10
-_LONGEST_MESSAGE = 60
+_LONGEST_NAME = 10
 
 
 def tuning_of(record: RunRecord) -> Results | None:
@@ -29,16 +30,14 @@ def keep_tuning(record: RunRecord, folder: str) -> None:
 def tuning_table(results: Results) -> Table:
     """The best trials and how each ended; the first one's values are those of the training."""
     rows = results.rows[:_MOST_ROWS]
-    title = f"{results.algorithm} search" + (
-        f", {len(rows)} of {len(results.rows)} trials" if len(results.rows) > len(rows) else ""
-    )
-    table = Table(box=None, title_justify="left", pad_edge=False)
-    for header in (title, results.objective, *results.paths, "epochs", "seconds"):
+    names = (results.objective, *results.paths)
+    table = Table(box=None, pad_edge=False, caption=_caption(results), caption_justify="left")
+    for header in (f"{results.algorithm} search", *map(_folded, names), "epochs", "seconds"):
         table.add_column(escape(header), overflow="fold")
     for row in rows:
         cells = (
             f"  {row.rank or row.status}",
-            f"{row.objective:.4f}" if row.rank is not None else _reason(row),
+            "" if row.rank is None else f"{row.objective:.4f}",
             *(shown(row.values.get(path)) for path in results.paths),
             str(row.epochs),
             f"{row.seconds:.1f}",
@@ -47,12 +46,22 @@ def tuning_table(results: Results) -> Table:
     return table
 
 
+def _folded(name: str) -> str:
+    """A long name over several lines, so that many fit side by side."""
+    return re.sub(r"(?<=[._])", "\n", name) if len(name) > _LONGEST_NAME else name
+
+
+def _caption(results: Results) -> str | None:
+    """How many trials the table leaves out, and why the first of those that failed did."""
+    failed = [row for row in results.rows if row.message]
+    parts = []
+    if len(results.rows) > _MOST_ROWS:
+        parts.append(f"of {len(results.rows)} trials")
+    if failed:
+        parts.append(f"{len(failed)} failed; the first: {failed[0].message.splitlines()[0]}")
+    return escape("  " + ", ".join(parts)) if parts else None
+
+
 def _folder(record: RunRecord) -> str | None:
     node = record.node("Tuner")
     return node.uri("tuner_results") if node else None
-
-
-def _reason(row: Row) -> str:
-    message = row.message.splitlines()[0] if row.message else ""
-    cut = len(message) > _LONGEST_MESSAGE
-    return f"{message[: _LONGEST_MESSAGE - 1]}…" if cut else message

@@ -36,7 +36,7 @@ def run_fn(fn_args: FnArgs) -> None:
     TF_CONFIG and TPU_NAME of the environment.
 
     The `hyperparameters` of a Tuner, where there are any, take the place of the configuration's
-    values at their paths; which ones is told in the log, and beside the model.
+    values at their paths, and lie beside the model.
 
     Raises:
         TrainingInterrupted: the process got SIGTERM; another attempt goes on from what was saved.
