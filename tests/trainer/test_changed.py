@@ -70,14 +70,6 @@ def test_what_is_evaluated_is_seen_as_it_is():
     assert np.array_equal(seen, IMAGES)
 
 
-def test_replicas_share_the_views_of_one_device():
-    """On two logical devices of one process the strategy cuts each batch after it was changed."""
-    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
-    batches = strategy.experimental_distribute_dataset(shown().epochs(BATCH, 1))
-    inputs, _ = next(iter(batches))
-    assert np.array_equal(inputs, images(shown(), steps=1)[0])
-
-
 def test_hard_labels_stay_and_masks_boxes_and_shares_follow():
     inputs, labels = next(iter(shown().epochs(BATCH, 0)))
     assert labels.dtype == tf.int64

@@ -59,6 +59,11 @@ def test_mirrored_trains_with_every_layer_and_a_last_batch_of_one(report):
 
 
 @pytest.mark.slow
+def test_mirrored_replicas_see_the_views_of_one_device(report):
+    assert report["views_are_alike"]
+
+
+@pytest.mark.slow
 def test_auto_does_not_mirror_over_cpus(report):
     assert report["auto"] == 1
 

@@ -13,6 +13,10 @@ import tensorflow as tf
 
 from components.raster.image import ImageSpec
 from tests.trainer.objectives import of_classes
+from trainer.augment.augmentation import Augmentation
+from trainer.augment.config import Augment, Brightness
+from trainer.augment.follow import following
+from trainer.changed import Changed
 from trainer.config import SmallCnn, StrategyName, TrainConfig
 from trainer.dataset import InMemory
 from trainer.export import export
@@ -40,6 +44,15 @@ def per_replica_batch(strategy: tf.distribute.Strategy, source: InMemory) -> lis
     batches = strategy.experimental_distribute_dataset(source.epochs(8, 0))
     inputs, _ = next(iter(batches))
     return [len(part) for part in strategy.experimental_local_results(inputs)]
+
+
+def views_are_alike(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the replicas together get the views that one device would get."""
+    views = Augment(brightness=Brightness(probability=1))
+    source = Changed(toy(), following(Augmentation(views), "single_label"))
+    shared = next(iter(strategy.experimental_distribute_dataset(source.epochs(8, 0))))[0]
+    parts = tf.concat(strategy.experimental_local_results(shared), axis=0)
+    return bool(tf.reduce_all(parts == next(iter(source.epochs(8, 0)))[0]))
 
 
 def result(
@@ -79,6 +92,7 @@ def main() -> None:
         "auto": make_strategy(StrategyName.AUTO).num_replicas_in_sync,
         "one_device": result(make_strategy(StrategyName.ONE_DEVICE)),
         "mirrored": result(mirrored),
+        "views_are_alike": views_are_alike(mirrored),
         "default_model": result(mirrored, SmallCnn(filters=(4, 8)), evaluation=17),
     }
     json.dump(report, sys.stdout)
