@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from docker.models.images import Image
 from docker.types import Mount
 from kfp import local
@@ -23,7 +24,7 @@ USER = 65532  # the images' own
 GATES = {
     "rejects": "ingest/rejects",
     "data": "data-check/report",
-    "evaluation": "evaluation/evaluation",
+    "evaluation": "evaluation/report",
     "infra_check": "infra-check/report",
 }
 
@@ -48,7 +49,7 @@ class Cluster:
         if stopped_by is None:
             run(**parameters)
         else:
-            with pytest.raises(RuntimeError, match=f"'{stopped_by}'.*FAILURE"):
+            with pytest.raises(RuntimeError, match=f"FAILURE.*'{stopped_by}'"):
                 run(**parameters)
         [made] = set(self.root.iterdir()) - before
         return made
@@ -94,8 +95,9 @@ def published(run: Path, task: str, output: str) -> dict[str, Any]:
     return metadata
 
 
-def test_every_step_leaves_its_outputs_as_the_images_user(first: Path) -> None:
-    assert len(tasks(first)) == 15
+def test_every_step_leaves_its_outputs_as_the_images_user(first: Path, cluster: Cluster) -> None:
+    spec = next(yaml.safe_load_all(cluster.package()))
+    assert tasks(first) == spec["root"]["dag"]["tasks"].keys()
     for task in tasks(first):
         told = json.loads((first / task / "executor_output.json").read_text())
         for output, found in told.get("artifacts", {}).items():
@@ -137,7 +139,7 @@ def test_the_version_is_pushed_with_its_lineage(first: Path, cluster: Cluster) -
     lineage = json.loads((version / "provenance/provenance.json").read_text())
     prepared = json.loads((first / "prepare/executor_output.json").read_text())
     assert lineage["data_fingerprint"] == prepared["parameterValues"]["fingerprint"]
-    assert lineage["artifacts"]["model"] == str(first / "trainer/model")
+    assert lineage["artifacts"]["model"].startswith(f"{first}/")
     assert lineage["run_id"]
     assert "{{" not in lineage["run_id"]
 
