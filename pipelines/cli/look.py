@@ -28,14 +28,21 @@ def command(
 
     Bands of rasters are stretched from the 2nd to the 98th percentile of the valid pixels of all
     examples shown; pixels without data are magenta, and the mask stands beside.
+    With --augmented a row is one example: as it is, and as the configured views show it.
     """
     from components.ingest.look import look, look_at_tiles
     from components.ingest.span_choice import choose_span
     from pipelines.config import load_config
 
-    config = choose_span(load_config(config_path).ingest)
+    whole = load_config(config_path)
+    config = choose_span(whole.ingest)
     names = tuple(filter(None, bands.split(",")))
-    if tiles:
+    if augmented:
+        from pipelines.augmented import look_augmented
+
+        whole = whole.model_copy(update={"ingest": config})
+        picture = look_augmented(whole, count=count, bands=names, side_px=side_px)
+    elif tiles:
         picture = look_at_tiles(config, scene_id, names)
     else:
         picture = look(config, count=count, bands=names, side_px=side_px)

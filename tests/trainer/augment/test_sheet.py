@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+import yaml
+from click.testing import CliRunner
 
 from components.raster.errors import ConfigError
 from pipelines.augmented import look_augmented
+from pipelines.cli.look import command
 from pipelines.config import parse_config
 from tests.trainer.augment.batches import tiles
 from trainer.augment.augmentation import Augmentation
@@ -64,3 +67,12 @@ def test_without_views_there_is_nothing_to_draw(tree, tmp_path):
 def test_what_cannot_be_is_told_with_its_key(tree, tmp_path, train, why):
     with pytest.raises(ConfigError, match=why):
         parse_config({**tree, "train": train}, str(tmp_path))
+
+
+def test_the_command_draws_views_and_not_only_examples(tree, tmp_path):
+    (tmp_path / "skymill.yaml").write_text(yaml.safe_dump(tree))
+    picture = tmp_path / "look.png"
+    arguments = ["-c", str(tmp_path / "skymill.yaml"), "-o", str(picture), "--side", "64"]
+    told = CliRunner().invoke(command, [*arguments, "--augmented"], catch_exceptions=False)
+    assert f"{8 * 70 + 6} x " in told.output
+    assert f"{2 * 70 + 6} x " in CliRunner().invoke(command, arguments).output
