@@ -4,7 +4,6 @@ import collections
 import glob
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +67,6 @@ class Desk(OracleServicer):
         self.error: Exception | None = None
         self.heard_s = time.monotonic()
         self._handouts: collections.Counter[str] = collections.Counter()
-        self._lock = threading.Lock()
 
     def closed(self) -> bool:
         """Whether nothing is left to give out or under way, and every worker alive knows."""
