@@ -90,11 +90,19 @@ def _read_local(path: str, max_bytes: int) -> bytes:
         raise _failure(error) from error
 
 
-def _read_remote(uri: str, max_bytes: int) -> bytes:
+def stores() -> Any:
+    """Beam's FileSystems, also outside of its workers: S3 wants to be given options there."""
     from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
 
+    if FileSystems._pipeline_options is None:
+        FileSystems.set_options(PipelineOptions([]))
+    return FileSystems
+
+
+def _read_remote(uri: str, max_bytes: int) -> bytes:
     try:
-        with FileSystems.open(uri, compression_type=_uncompressed()) as file:
+        with stores().open(uri, compression_type=_uncompressed()) as file:
             data: bytes = file.read(max_bytes + 1)
     except Exception as error:  # every store raises its own kind
         raise _failure(error) from error

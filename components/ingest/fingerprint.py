@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from components.ingest.config import SourceConfig
-from components.ingest.files import is_remote
+from components.ingest.files import is_remote, stores
 from components.ingest.label_codes import masks_of
 from components.ingest.listing import contents_of
 from components.ingest.raster_config import (
@@ -162,11 +162,8 @@ def _web_checksum(url: str) -> str:
 def _store_checksums(uris: Sequence[str]) -> dict[str, str]:
     if not uris:
         return {}
-    from apache_beam.io.filesystems import FileSystems
-
-    files: Any = FileSystems
     with ThreadPoolExecutor(_STORE_REQUESTS) as pool:
-        return dict(zip(uris, pool.map(partial(_store_checksum, files), uris), strict=True))
+        return dict(zip(uris, pool.map(partial(_store_checksum, stores()), uris), strict=True))
 
 
 def _store_checksum(files: Any, uri: str) -> str:

@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
-from components.ingest.files import is_remote, local_path
+from components.ingest.files import is_remote, local_path, stores
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
 from components.raster.errors import DataError
@@ -118,10 +117,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _walk_remote(root: str) -> Iterator[tuple[str, str]]:
-    from apache_beam.io.filesystems import FileSystems
-
     prefix = root.rstrip("/") + "/"
-    match: Any = FileSystems.match([prefix + "**"])[0]
+    match = stores().match([prefix + "**"])[0]
     if not match.metadata_list:
         raise DataError(
             f"nothing lies below {root}: source.uri must name a folder of class folders"

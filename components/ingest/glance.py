@@ -8,10 +8,9 @@ sets the clock back; not the other way round: a file that is touched only looks 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from components.ingest.config import SourceConfig
-from components.ingest.files import is_remote, local_path
+from components.ingest.files import is_remote, local_path, stores
 from components.ingest.fingerprint import WEB, fingerprint_by
 from components.ingest.raster_config import StacSource
 from components.raster.errors import ConfigError, DataError
@@ -108,14 +107,11 @@ def _stored(uris: Sequence[str]) -> dict[str, _Seen]:
 
 
 def _listed(uris: Sequence[str]) -> dict[str, _Seen]:
-    from apache_beam.io.filesystems import FileSystems
-
-    files: Any = FileSystems
     scheme = uris[0].partition("://")[0]
     shared = os.path.commonpath([os.path.dirname(uri.partition("://")[2]) for uri in uris])
     pattern = uris[0] if len(uris) == 1 else f"{scheme}://{shared}/**"
     try:
-        [matched] = files.match([pattern])
+        [matched] = stores().match([pattern])
     except Exception as error:  # every store raises its own kind
         raise DataError(f"{pattern}: cannot be listed ({type(error).__name__}: {error})") from error
     return {

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from components.ingest.files import is_remote, local_path
+from components.ingest.files import is_remote, local_path, stores
 from components.raster.errors import ConfigError, DataError
 
 _EPOCH = datetime.date(1970, 1, 1)
@@ -111,11 +111,8 @@ def _names(place: str) -> Iterable[str]:
     if not is_remote(place):
         literal = _PLACEHOLDER.split(local_path(place).rstrip("/"))[::2]
         return glob.iglob("*".join(map(glob.escape, literal)))
-    from apache_beam.io.filesystems import FileSystems
-
-    stores: Any = FileSystems
     folder = _PLACEHOLDER.split(place)[0].rpartition("/")[0]
-    match = stores.match([f"{folder}/**"])[0]
+    match = stores().match([f"{folder}/**"])[0]
     return (metadata.path for metadata in match.metadata_list)
 
 

@@ -5,9 +5,9 @@ Beam is imported only for a remote uri, so that worker processes on local files 
 
 import os
 import shutil
-from typing import IO, Any
+from typing import IO
 
-from components.ingest.files import is_remote, local_path
+from components.ingest.files import is_remote, local_path, stores
 
 
 def join(*parts: str) -> str:
@@ -29,7 +29,7 @@ def create(path: str) -> IO[bytes]:
     """A new file to write bytes into, never compressed by its name."""
     if not is_remote(path):
         return open(local_path(path), "wb", buffering=1 << 20)
-    file: IO[bytes] = _stores().create(path, compression_type="uncompressed")
+    file: IO[bytes] = stores().create(path, compression_type="uncompressed")
     return file
 
 
@@ -37,7 +37,7 @@ def open_file(path: str) -> IO[bytes]:
     """A file to read bytes from, as they are."""
     if not is_remote(path):
         return open(local_path(path), "rb")
-    file: IO[bytes] = _stores().open(path, compression_type="uncompressed")
+    file: IO[bytes] = stores().open(path, compression_type="uncompressed")
     return file
 
 
@@ -69,7 +69,7 @@ def publish(source: str, target: str) -> None:
         if not _exists(target):
             raise FileNotFoundError(f"neither {source} nor {target}")
     elif is_remote(target):
-        _stores().rename([source], [target])
+        stores().rename([source], [target])
     else:
         os.replace(local_path(source), local_path(target))
 
@@ -79,17 +79,10 @@ def remove_folder(path: str) -> None:
     if not is_remote(path):
         shutil.rmtree(local_path(path))
         return
-    stores = _stores()
-    found = [metadata.path for metadata in stores.match([path + "/**"])[0].metadata_list]
+    found = [metadata.path for metadata in stores().match([path + "/**"])[0].metadata_list]
     if found:
-        stores.delete(found)
+        stores().delete(found)
 
 
 def _exists(path: str) -> bool:
-    return bool(_stores().exists(path)) if is_remote(path) else os.path.exists(local_path(path))
-
-
-def _stores() -> Any:
-    from apache_beam.io.filesystems import FileSystems
-
-    return FileSystems
+    return bool(stores().exists(path)) if is_remote(path) else os.path.exists(local_path(path))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.glance import changed_at, glance_at, marker_path
+from components.ingest.span_choice import choose_span
 from components.raster.errors import SkymillError
 from pipelines.watch.state import WatchError, told
 
@@ -25,12 +26,14 @@ class Look:
 
 
 class Source:
-    """The source of a pipeline."""
+    """The source of a pipeline; of one that comes in spans, whatever span a run would read now."""
 
     def __init__(self, ingest: IngestConfig, marker: str | None = None) -> None:
         """Raises ConfigError when there is no place for a marker."""
         self._ingest = ingest
-        self._marker = marker_path(ingest.source, marker) if marker else None
+        self._marker = marker
+        if marker:
+            marker_path(ingest.source, marker)
 
     @property
     def uri(self) -> str:
@@ -40,23 +43,25 @@ class Source:
     def look(self) -> Look:
         """Raises WatchError when the source cannot be looked at."""
         try:
-            seen = glance_at(self._ingest.source, self._ingest.split_by)
-            return Look(seen.token, self._is_complete(seen.newest), seen.files)
+            now = choose_span(self._ingest)
+            seen = glance_at(now.source, now.split_by)
+            return Look(seen.token, self._is_complete(now, seen.newest), seen.files)
         except Exception as error:
             raise _unreadable(self.uri, error) from error
 
     def fingerprint(self) -> str:
         """As `pipelines.resolve` takes it; raises WatchError when the source cannot be read."""
         try:
-            return fingerprint_dataset(self._ingest.source, self._ingest.split_by)
+            now = choose_span(self._ingest)
+            return fingerprint_dataset(now.source, now.split_by)
         except Exception as error:
             raise _unreadable(self.uri, error) from error
 
-    def _is_complete(self, newest: float) -> bool:
+    def _is_complete(self, now: IngestConfig, newest: float) -> bool:
         """A marker that is older than the data is of the upload before."""
         if self._marker is None:
             return True
-        written = changed_at(self._marker)
+        written = changed_at(marker_path(now.source, self._marker))
         return written is not None and written >= newest
 
 

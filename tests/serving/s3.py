@@ -158,6 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
                 at = self.held.changed[key].strftime("%Y-%m-%dT%H:%M:%S.000Z")
                 shown.append(
                     f"<Contents><Key>{escape(key)}</Key><LastModified>{at}</LastModified>"
+                    f"<ETag>&quot;{md5(self.held.objects[key]).hexdigest()}&quot;</ETag>"
                     f"<Size>{len(self.held.objects[key])}</Size></Contents>"
                 )
         shown += [f"<CommonPrefixes><Prefix>{f}</Prefix></CommonPrefixes>" for f in sorted(folders)]

@@ -108,3 +108,19 @@ def test_watching_a_folder_loads_no_framework(images: Path, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert "changed" in done.stderr
+
+
+def test_of_a_source_in_spans_the_newest_is_watched(tmp_path: Path) -> None:
+    source = Source(IngestConfig(source=FoldersSource(uri=str(tmp_path / "{SPAN}"))), "_SUCCESS")
+    with pytest.raises(WatchError, match="no span at"):
+        source.look()
+    seen = []
+    for span in (9, 10):
+        (tmp_path / str(span) / "river").mkdir(parents=True)
+        (tmp_path / str(span) / "river" / "1.png").write_bytes(b"%d" % span)
+        assert not source.look().ready, "the marker of the span before says nothing"
+        (tmp_path / str(span) / "_SUCCESS").touch()
+        assert source.look().ready
+        seen.append((source.look().token, source.fingerprint()))
+    assert seen[0][0] != seen[1][0]
+    assert seen[0][1] != seen[1][1]

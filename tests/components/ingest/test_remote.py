@@ -16,6 +16,7 @@ from components.ingest.reject import Reason
 from components.ingest.span import find_span
 from components.ingest.span_choice import choose_span
 from components.raster.errors import DataError
+from tests.serving.s3 import s3_server
 
 SPLITS = ("train", "eval", "test")
 
@@ -132,3 +133,28 @@ def test_spans_in_a_store(folders, shelf):
     assert found.source.uri == place.replace("{SPAN}", "10")
     manifest = find_span(place + "/a.csv", 9)
     assert manifest.number == 9
+
+
+@pytest.mark.slow
+def test_images_in_s3_are_read_by_their_own_protocol(folders, ingest, monkeypatch):
+    with s3_server("imagery") as (address, bucket):
+        for path in sorted(folders.rglob("*.jpg"))[12:]:
+            path.unlink()
+        for path in sorted(folders.rglob("*.jpg")):
+            bucket.put(f"land/{path.relative_to(folders)}", path.read_bytes())
+        for name, value in {
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        config = IngestConfig(source=FoldersSource(uri="s3://imagery/land"))
+        before = fingerprint_dataset(config.source)
+        stored = ingest(config, "stored")
+        assert fingerprint_dataset(config.source) == before
+        bucket.put(sorted(bucket.objects)[0], b"other")
+        assert fingerprint_dataset(config.source) != before
+    local = ingest(IngestConfig(source=FoldersSource(uri=str(folders))), "local")
+    for split in SPLITS:
+        assert stored.shards(split) == local.shards(split)
