@@ -25,6 +25,11 @@ from trainer.tune.run import Tuner
 
 _RUN_FN = "trainer.run.run_fn"
 _TUNER_FN = "trainer.tune.run.tuner_fn"
+#: What is learnt from, and what it is judged by; the test split is the evaluation's alone.
+_SPLITS = {
+    "train_args": trainer_pb2.TrainArgs(splits=["train"]),
+    "eval_args": trainer_pb2.EvalArgs(splits=["eval"]),
+}
 
 
 def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:
@@ -154,14 +159,8 @@ def trainer_node(
         examples=examples,
         schema=schema,
         hyperparameters=hyperparameters,
-        train_args=trainer_pb2.TrainArgs(splits=["train"]),
-        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
-        custom_config={
-            "train": config.train.model_dump_json(),
-            "image": config.ingest.image.model_dump_json(),
-            "task": config.ingest.task,
-            "checkpoint_root": checkpoint_root,
-        },
+        **_SPLITS,
+        custom_config={**_learning(config), "checkpoint_root": checkpoint_root},
     )
 
 
@@ -183,13 +182,19 @@ def tuner_node(
         tuner_fn=_TUNER_FN,
         examples=examples,
         schema=schema,
-        train_args=trainer_pb2.TrainArgs(splits=["train"]),
-        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+        **_SPLITS,
         custom_config={
-            "train": config.train.model_dump_json(),
-            "image": config.ingest.image.model_dump_json(),
-            "task": config.ingest.task,
+            **_learning(config),
             "tune": config.tune.model_dump_json(),
             "tuning_root": tuning_root,
         },
     )
+
+
+def _learning(config: PipelineConfig) -> dict[str, str]:
+    """What is learnt and how, as `trainer.run` and `trainer.tune.run` read it."""
+    return {
+        "train": config.train.model_dump_json(),
+        "image": config.ingest.image.model_dump_json(),
+        "task": config.ingest.task,
+    }

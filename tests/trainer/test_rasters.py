@@ -175,7 +175,7 @@ def test_the_nodes_and_the_client_find_the_answers_that_the_model_gives(trained,
     assert [finding.detail for finding in report.findings if not finding.passed] == []
     assert len(report.findings) == 5  # it is up; two protocols, two signatures
 
-    wanted = ServedModel(str(folder)).probabilities(examples)
+    wanted = ServedModel(str(folder)).answers(examples)["probabilities"]
     paths = [tmp_path / f"{number}.tif" for number in range(len(tiles))]
     for path, (pixels, valid, _) in zip(paths, tiles, strict=True):
         write_geotiff(path, pixels, valid)

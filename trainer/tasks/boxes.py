@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from components.raster.fitting import LEAST_BOX_SHARE
 from components.raster.image import ImageSpec
+from trainer.tasks.placement import placed
 
 #: The label of a row that holds no object.
 NO_OBJECT = -1
@@ -22,7 +23,9 @@ def objects_in_frame(
     Returns: float32 [N, M, 5]: the edges, cut at the frame, and the label. Of an object that the
         frame cuts, `LEAST_BOX_SHARE` must be left.
     """
-    scale, offset = _placement(tf.cast(sizes_px, tf.float32), spec)
+    sizes = tf.cast(sizes_px, tf.float32)
+    resized, offset = placed(sizes, spec)
+    scale = resized / sizes
     moved = edges * tf.tile(scale, (1, 2))[:, tf.newaxis] + tf.tile(offset, (1, 2))[:, tf.newaxis]
     frame = tf.constant([spec.height_px, spec.width_px] * 2, tf.float32)
     cut = tf.clip_by_value(moved, 0.0, frame)
@@ -31,20 +34,6 @@ def objects_in_frame(
     shown = tf.where(kept[..., tf.newaxis], cut, 0.0)
     named = tf.cast(tf.where(kept, labels, NO_OBJECT), tf.float32)
     return tf.concat([shown, named[..., tf.newaxis]], axis=-1)
-
-
-def _placement(sizes: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
-    """By how much each image is scaled, and then moved: both [N, 2] of (row, column)."""
-    frame = tf.constant([spec.height_px, spec.width_px], tf.float32)
-    if spec.fit == "pad":
-        exact = sizes / tf.reduce_max(sizes / frame, axis=1, keepdims=True)
-        offset = tf.maximum(tf.floor((frame - exact) / 2), 0.0)
-        return tf.floor(exact) / sizes, offset
-    if spec.fit == "crop":
-        exact = tf.round(sizes * tf.reduce_max(frame / sizes, axis=1, keepdims=True))
-        resized = tf.maximum(exact, frame)
-        return resized / sizes, -tf.math.floordiv(resized - frame, 2.0)
-    return frame / sizes, tf.zeros_like(sizes)
 
 
 def _areas(edges: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value, mask_dtype
+from trainer.tasks.placement import placed
 
 
 def target_masks(encoded: tf.Tensor, image: ImageSpec, classes: int) -> tf.Tensor:
@@ -35,18 +36,9 @@ def target_masks(encoded: tf.Tensor, image: ImageSpec, classes: int) -> tf.Tenso
 
 
 def _fitted(mask: tf.Tensor, image: ImageSpec, fill: int) -> tf.Tensor:
-    """int32 [h, w] to [H, W], with the arithmetic of `components.raster.fitting`."""
+    """int32 [h, w] to [H, W]."""
     size = tf.cast(tf.shape(mask), tf.float32)
-    frame = tf.constant([image.height_px, image.width_px], tf.float32)
-    if image.fit == "pad":
-        exact = size / tf.reduce_max(size / frame)
-        offset = tf.maximum(tf.floor((frame - exact) / 2), 0)
-        sides = tf.floor(exact)
-    elif image.fit == "crop":
-        sides = tf.maximum(tf.round(size * tf.reduce_max(frame / size)), frame)
-        offset = -tf.floor((sides - frame) / 2)
-    else:
-        sides, offset = frame, tf.zeros(2)
+    sides, offset = (each[0] for each in placed(size[tf.newaxis], image))
     rows, columns = (
         _source_indices(frame_px, size[axis], sides[axis], offset[axis])
         for axis, frame_px in enumerate((image.height_px, image.width_px))
