@@ -10,6 +10,7 @@ BASE = [
     "numpy>=1.26",
     "pillow>=10",
     "pydantic>=2.7",
+    "pydantic-core",
     "pyyaml>=6",
     "rich>=13",
 ]

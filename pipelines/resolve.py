@@ -8,7 +8,6 @@ from components.ingest.span_choice import choose_span
 from components.raster.errors import ConfigError
 from components.schema.home import accepted_digest
 from pipelines.config import PipelineConfig
-from trainer.tasks.config import default_options
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,3 @@ def _require_truth(config: PipelineConfig) -> None:
     source = config.ingest.source
     if isinstance(source, TiledSource) and source.labels is None:
         raise ConfigError("ingest.source: no labels; a run needs truth to learn. Set labels.")
-    if default_options(config.ingest.task) is None:
-        raise ConfigError(
-            f"ingest.source: the target gives {config.ingest.task} examples; there is no training "
-            "for these yet. Set another target, such as {to: class}."
-        )

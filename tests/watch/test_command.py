@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -122,13 +123,26 @@ def test_once_with_a_source_that_is_away_fails(tmp_path: Path) -> None:
     assert "no folder" in done.stderr
 
 
+def wait_until_ready(address: str) -> None:
+    """What a look has found is told a moment before the look is over."""
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=10) as answer:
+                assert answer.status == 200
+                return
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            time.sleep(0.1)
+    raise AssertionError("it never was ready")
+
+
 def test_it_listens_and_an_event_wakes_it_and_sigterm_ends_it(tmp_path: Path) -> None:
     configure(tmp_path, poll_s=3600, settle_s=3600, endpoint={"port": 0})
     with following(tmp_path) as process:
         address = read_until(process, "listening")["address"]
         assert read_until(process, "changed")["files"] == 24
-        with urllib.request.urlopen(f"{address}/readyz", timeout=10) as answer:
-            assert answer.status == 200
+        wait_until_ready(address)
         (tmp_path / "images" / "wood" / "new.png").touch()
         body = json.dumps({"Records": []}).encode()
         request = urllib.request.Request(f"{address}/events", body)

@@ -46,12 +46,10 @@ def make_objective(
         emphasis: on rare and difficult classes; None: none.
 
     Raises:
-        ConfigError: the options are those of another task, or the task cannot be trained.
+        ConfigError: the options are those of another task.
         DataError: the files cannot be read, or hold no target of the task.
     """
     chosen, emphasis = options or default_options(task), emphasis or Emphasis()
-    if chosen is None:
-        raise ConfigError(f"The source gives {task} examples, for which there is no training yet.")
     if chosen.name != task:
         raise ConfigError(
             f"train.task.name is {chosen.name}, but the source gives {task} examples: leave "

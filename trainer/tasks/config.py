@@ -106,6 +106,6 @@ _DEFAULTS: dict[Task, Callable[[], TaskOptions]] = {
 }
 
 
-def default_options(task: Task) -> TaskOptions | None:
-    """The options of a task as they are without a word; None where it cannot be trained."""
-    return _DEFAULTS[task]() if task in _DEFAULTS else None
+def default_options(task: Task) -> TaskOptions:
+    """The options of a task as they are without a word."""
+    return _DEFAULTS[task]()
