@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pipelines.config import PipelineConfig
     from pipelines.watch.metrics import Gauges
     from pipelines.watch.report import Report
+    from pipelines.watch.state import State
+    from pipelines.watch.store import StateStore
     from pipelines.watch.watcher import Watcher
 
 
@@ -68,11 +70,8 @@ def command(
 
 def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> None:
     """What is there, or what a person decides about it."""
-    import time
-
     from pipelines.watch import machine
     from pipelines.watch.places import open_store
-    from pipelines.watch.source import Source
     from pipelines.watch.status import print_status
     from pipelines.watch.store import load, update
 
@@ -85,15 +84,30 @@ def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> 
     if again:
         state = update(store, machine.asked_again)
     if skip:
-        source = Source(config.ingest, config.watch.marker)
-        token, fingerprint = source.look().token, source.fingerprint()
-        for change in (
-            lambda old: machine.observed(old, token, time.time()),
-            lambda old: machine.settled(old, token, fingerprint),
-            lambda old: machine.skipped(old, time.time()),
-        ):
-            state = update(store, change)
+        state = _skip(config, store)
     print_status(state, config.name, store.place, as_json)
+
+
+def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
+    """Counts as done what the source holds, if it held that all the while it was read."""
+    import time
+
+    from pipelines.watch import machine
+    from pipelines.watch.source import Source
+    from pipelines.watch.state import WatchError
+    from pipelines.watch.store import update
+
+    source = Source(config.ingest, config.watch.marker)
+    token, fingerprint = source.look().token, source.fingerprint()
+    if source.look().token != token:
+        raise WatchError(f"{source.uri}: the source changed while it was read; try again")
+
+    def change(old: "State") -> "State":
+        now = time.time()
+        seen = machine.settled(machine.observed(old, token, now), token, fingerprint)
+        return machine.skipped(seen, now)
+
+    return update(store, change)
 
 
 def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "Watcher":

@@ -20,6 +20,8 @@ from PIL import Image
 
 from pipelines.cli.watch import command
 from pipelines.record import list_records
+from pipelines.watch.source import Source
+from pipelines.watch.state import WatchError
 from tests.kubeflow.api_server.server import api_server
 from tests.pipelines.conftest import call_skymill
 from tests.watch.kubernetes_api import TOKEN, kubernetes_api
@@ -111,6 +113,24 @@ def test_data_that_were_run_by_hand_can_be_skipped_from_the_start(tmp_path: Path
     assert CliRunner().invoke(command, [path, "--once"]).exit_code == 0
     assert not (tmp_path / "work" / "runs").exists()
     assert "skipped" in CliRunner().invoke(command, [path, "--status"]).output
+
+
+def test_what_comes_while_data_are_read_to_be_skipped_is_not_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(configure(tmp_path))
+    read = Source.fingerprint
+
+    def uploaded_meanwhile(source: Source) -> str:
+        Image.new("RGB", (16, 16)).save(tmp_path / "images" / "wood" / "new.png")
+        return read(source)
+
+    monkeypatch.setattr(Source, "fingerprint", uploaded_meanwhile)
+    done = CliRunner().invoke(command, [path, "--skip"])
+    assert isinstance(done.exception, WatchError)
+    assert "the source changed while it was read; try again" in str(done.exception)
+    said = CliRunner().invoke(command, [path, "--status"]).output
+    assert "nothing has been looked at yet" in said
 
 
 def test_once_with_a_source_that_is_away_fails(tmp_path: Path) -> None:
