@@ -85,6 +85,33 @@ def test_steps_workers_and_job_server_share_one_claim_at_one_path(
     assert flags(flink)["artifacts-dir"].startswith("/mnt/skymill/")
 
 
+def test_whoever_writes_on_the_claim_is_the_images_user(
+    render: Callable[[str], Manifests], flink: Manifests, repository: Path
+) -> None:
+    """A step makes its folder in the exchange for itself alone to write in."""
+    dockerfile = (repository / "docker" / "Dockerfile").read_text()
+    [user] = re.findall(r"^USER (\d+:\d+)$", dockerfile, re.MULTILINE)
+    both, task = pods(flink)["both"], pods(flink)["task"]
+    merged = {**both, **task, "containers": both["containers"] + task["containers"]}
+    tuner = render("tuner")
+    specs = [
+        merged,
+        flink.one("Deployment")["spec"]["template"]["spec"],
+        *(job["spec"]["template"]["spec"] for job in tuner.of("Job")),
+    ]
+    writers = []
+    for spec in specs:
+        for container in spec["containers"]:
+            mounts = {mount["name"]: mount for mount in container.get("volumeMounts", ())}
+            if "skymill" not in mounts or mounts["skymill"].get("readOnly"):
+                continue
+            context = {**spec["securityContext"], **container["securityContext"]}
+            assert f"{context['runAsUser']}:{context['runAsGroup']}" == user, container["name"]
+            assert f"{context['fsGroup']}" == user.partition(":")[2], container["name"]
+            writers.append(container["name"])
+    assert {"python", "job-server", "worker"} <= set(writers)
+
+
 def test_versions_are_those_of_one_another_and_of_the_lock(
     flink: Manifests, repository: Path
 ) -> None:
