@@ -98,7 +98,8 @@ def connection_from(environment: Mapping[str, str], **given: Any) -> Connection:
 
     Variables: SKYMILL_KFP_ENDPOINT, _NAMESPACE, _METADATA, _CA; and one way to tell who asks:
     _TOKEN, _TOKEN_FILE, _COOKIE, _COOKIE_FILE or _IAP_CLIENT_ID (with _IAP_OTHER_CLIENT_ID and
-    _IAP_OTHER_CLIENT_SECRET). Without any, a pod with Kubeflow's projected token uses that.
+    _IAP_OTHER_CLIENT_SECRET). Without any, a pod with Kubeflow's projected token shows that
+    to servers in its cluster, and to nobody else.
 
     Args:
         environment: a process's, read by its main.
@@ -135,7 +136,7 @@ def connection_from(environment: Mapping[str, str], **given: Any) -> Connection:
     return Connection(
         endpoint=str(endpoint).rstrip("/"),
         namespace=str(values["namespace"] or ""),
-        credentials=_credentials(values, environment, in_cluster),
+        credentials=_credentials(values, environment, in_cluster and _is_near(_host(endpoint))),
         ca_file=values["ca_file"],
         plain_http=bool(values.get("plain_http")),
         metadata=str(values["metadata"] or ""),
@@ -198,7 +199,7 @@ def _login(credentials: Credentials) -> dict[str, Any]:
 
 
 def _credentials(
-    values: Mapping[str, Any], environment: Mapping[str, str], in_cluster: bool
+    values: Mapping[str, Any], environment: Mapping[str, str], in_its_cluster: bool
 ) -> Credentials:
     ways = [key for key in _WAYS if values[key]]
     if len(ways) > 1:
@@ -218,7 +219,7 @@ def _credentials(
             environment.get(f"{VARIABLES}IAP_OTHER_CLIENT_ID"),
             environment.get(f"{VARIABLES}IAP_OTHER_CLIENT_SECRET"),
         )
-    return TokenFile() if in_cluster else NoCredentials()
+    return TokenFile() if in_its_cluster else NoCredentials()
 
 
 def _cluster_endpoint(in_cluster: bool) -> str:
@@ -234,6 +235,10 @@ def _read(path: str, what: str) -> str:
     if not text:
         raise ConfigError(f"{path}: the file of the {what} is empty")
     return text
+
+
+def _host(endpoint: str) -> str:
+    return urlsplit(endpoint).hostname or ""
 
 
 def _is_near(host: str) -> bool:

@@ -17,6 +17,7 @@ def is_mounted(config: PipelineConfig, node: str, path: str, always: Sequence[st
         return False
     volumes = config.kubeflow.step(node).volumes or ()
     places = [os.path.normpath(place) for place in (*always, *(it.path for it in volumes))]
+    path = os.path.normpath(path)
     return any(os.path.commonpath([path, place]) == place for place in places)
 
 

@@ -220,6 +220,11 @@ def _refuse_kubernetes_only(node: str, step: StepConfig) -> None:
         "timeout_s": step.timeout_s,
         "shared_memory": step.shared_memory,
     }
+    if step.accelerator and not step.accelerator.vertex_type:
+        raise ConfigError(
+            f"{node}: Vertex AI needs accelerator.vertex_type, such as NVIDIA_L4, beside the name "
+            f"that Kubernetes has for {step.accelerator.resource}"
+        )
     if names := [name for name, value in used.items() if value]:
         raise ConfigError(f"{node}: Vertex AI has no {', '.join(names)}; leave them out")
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from pipelines.kubeflow.config import StepConfig
 
-_BINARY = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
-_BINARY |= {f"{letter}i": 1 << (10 * power) for power, letter in enumerate("KMGTP", start=1)}
+#: Bytes in a unit, as Kubernetes spells them.
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+_UNITS |= {f"{letter}i": 1 << (10 * power) for power, letter in enumerate("KMGTP", start=1)}
 
 
 def kubernetes_resources(step: StepConfig) -> dict[str, Any]:
@@ -51,4 +52,4 @@ def cores(quantity: str) -> float:
 def gigabytes(quantity: str) -> float:
     """`1Gi` is 1.073741824."""
     number, unit = re.fullmatch(r"([0-9.]+)(.*)", quantity).groups()  # type: ignore[union-attr]
-    return float(number) * _BINARY[unit] / 1e9
+    return float(number) * _UNITS[unit] / 1e9

@@ -1,6 +1,7 @@
 """Recurring runs: one at a time, none made up for, each on the data of its own day."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -111,18 +112,19 @@ class Schedules:
         old = self._named(schedule.name)
         if len(old) == 1 and _is_same(old[0], wanted):
             return self._kept(old[0])
-        for one in old:
-            self._set_mode(one, enabled=False)
         try:
+            for one in old:
+                self._set_mode(one, enabled=False)
             self._refuse_while_running(old, "replace")
             made = self._server.api.call(
                 f"schedule {schedule.name}",
                 self._service.recurring_run_service_create_recurring_run,
                 recurring_run=wanted,
             )
-        except KubeflowError:
+        except BaseException:  # an interrupt too: no schedule may stay off for it
             for one in old:
-                self._set_mode(one, enabled=_is_enabled(one))
+                with suppress(KubeflowError):
+                    self._set_mode(one, enabled=_is_enabled(one))
             raise
         for one in old:
             self._remove(one)

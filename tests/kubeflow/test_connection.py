@@ -70,6 +70,14 @@ def test_the_clusters_token_is_read_again_when_it_is_renewed(
     assert connection_from({}).endpoint == "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 
 
+def test_the_clusters_token_is_for_servers_in_it(away_from_home: Path) -> None:
+    (away_from_home / "in-cluster-token").write_text("secret")
+    away = connection_from({"SKYMILL_KFP_ENDPOINT": "https://pipelines.example.com"})
+    assert isinstance(away.credentials, NoCredentials)
+    near = connection_from({"SKYMILL_KFP_ENDPOINT": "http://ml-pipeline.kubeflow.svc:8888"})
+    assert isinstance(near.credentials, TokenFile)
+
+
 def test_a_session_with_dex(api: Api) -> None:
     api.guard = dex({"s3ss10n"})
     good = Connection(api.url, credentials=DexSession("authservice_session=s3ss10n"))

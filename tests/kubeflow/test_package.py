@@ -3,6 +3,7 @@
 import copy
 import difflib
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,24 @@ def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
     }
     with pytest.raises(ConfigError, match="volumes"):
         vertex_job(changed(tree, pipeline_root="gs://bucket/runs"))
+
+
+def test_an_accelerator_that_vertex_has_no_name_for_is_not_left_out(tree: dict) -> None:
+    image = tree["kubeflow"]["steps"]["image"]
+    config = changed(
+        {**tree, "kubeflow": {}},
+        pipeline_root="gs://bucket/runs",
+        steps={"image": image},
+        nodes={"Trainer": {"accelerator": {"count": 1}}},
+    )
+    with pytest.raises(ConfigError, match=r"Trainer: Vertex AI needs accelerator.vertex_type"):
+        vertex_job(config)
+
+
+@pytest.mark.parametrize(("quantity", "sound"), [("500k", True), ("500Ki", True), ("500K", False)])
+def test_memory_is_spelled_as_kubernetes_does(tree: dict, quantity: str, sound: bool) -> None:
+    with nullcontext() if sound else pytest.raises(ConfigError, match="memory_limit"):
+        changed(tree, nodes={"Ingest": {"memory_limit": quantity}})
 
 
 def test_the_command_writes_the_package_or_says_what_is_missing(

@@ -130,6 +130,9 @@ def test_a_server_that_cannot_be_tried_stops_a_run(cluster: Cluster) -> None:
     assert run["stop-on-answers"].state == FAILED
     assert "nowhere split has no example" in run["stop-on-answers"].log
     assert run["push"].state == SKIPPED
+    folder = run["infra-check"].artifacts["report"]["uri"]
+    assert json.loads(cluster.backend.read(f"{folder}/report.json"))["passed"] is False
+    assert versions(cluster) == ["1"]
 
 
 def test_skewed_data_stops_a_run_before_training(cluster: Cluster) -> None:
@@ -138,6 +141,9 @@ def test_skewed_data_stops_a_run_before_training(cluster: Cluster) -> None:
     assert run["data-check"].state == SUCCEEDED, failures(run)
     assert run["stop-on-anomalies"].state == FAILED
     assert run["trainer"].state == run["push"].state == SKIPPED
+    folder = run["data-check"].artifacts["report"]["uri"]
+    assert json.loads(cluster.backend.read(f"{folder}/report.json"))["passed"] is False
+    assert versions(cluster) == ["1"]
 
 
 def test_broken_images_stop_a_run_before_statistics(cluster: Cluster) -> None:
@@ -150,6 +156,9 @@ def test_broken_images_stop_a_run_before_statistics(cluster: Cluster) -> None:
     assert properties(run, "ingest", "rejects")["count"] == IMAGES // 2
     assert run["stop-on-rejects"].state == FAILED
     assert run["statistics"].state == run["trainer"].state == SKIPPED
+    folder = run["ingest"].artifacts["rejects"]["uri"]
+    assert json.loads(cluster.backend.read(f"{folder}/report.json"))["passed"] is False
+    assert versions(cluster) == ["1"]
 
 
 def test_a_source_that_is_not_there_or_not_the_expected_one_is_told(cluster: Cluster) -> None:
