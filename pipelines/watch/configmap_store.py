@@ -6,20 +6,20 @@ from typing import Any
 from pipelines.watch.state import WatchError
 from pipelines.watch.store import Kept
 
-_KEY = "state"
 _CONFLICT, _NOT_FOUND, _TIMEOUT_S = 409, 404, 30.0
 
 
 class ConfigMapStore:
-    """One key of a ConfigMap that exists already.
+    """The key of one pipeline, which is its name, in a ConfigMap that exists already.
 
     The API server refuses a replacement whose resourceVersion is not the newest, which is the
     whole of the locking. The ConfigMap is not made here: a Role cannot allow that for one name.
     """
 
-    def __init__(self, api: Any, namespace: str, name: str) -> None:
+    def __init__(self, api: Any, namespace: str, name: str, pipeline: str) -> None:
         """Args: `api` is the cluster's core API (`kubernetes.client.CoreV1Api`)."""
         self._api, self._namespace, self._name = api, namespace, name
+        self._key = pipeline
 
     @property
     def place(self) -> str:
@@ -27,16 +27,16 @@ class ConfigMapStore:
 
     def read(self) -> Kept:
         found = self._called(self._api.read_namespaced_config_map)
-        return Kept((found.data or {}).get(_KEY), found.metadata.resource_version)
+        return Kept((found.data or {}).get(self._key), found.metadata.resource_version)
 
     def write(self, text: str, version: str) -> bool:
         from kubernetes.client import ApiException
 
-        # Labels and whatever else there is stay as they are.
+        # Other pipelines, labels and whatever else there is stay as they are.
         found = self._called(self._api.read_namespaced_config_map)
         if found.metadata.resource_version != version:
             return False
-        found.data = {**(found.data or {}), _KEY: text}
+        found.data = {**(found.data or {}), self._key: text}
         try:
             self._called(self._api.replace_namespaced_config_map, found)
         except WatchError as error:

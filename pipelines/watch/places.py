@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pipelines.config import PipelineConfig
 from pipelines.watch.config import ConfigMapState, ObjectState
-from pipelines.watch.store import StateStore
+from pipelines.watch.store import Owned, StateStore
 from pipelines.watch.target import Target
 
 
@@ -20,9 +20,9 @@ def open_store(config: PipelineConfig, environment: Mapping[str, str]) -> StateS
         from pipelines.watch.configmap_store import ConfigMapStore, cluster_api
 
         api, namespace = cluster_api()
-        return ConfigMapStore(api, state.namespace or namespace, state.name)
+        return ConfigMapStore(api, state.namespace or namespace, state.name, config.name)
     if isinstance(state, ObjectState):
-        return _object_store(state.uri, environment)
+        return Owned(_object_store(state.uri, environment), config.name)
     from pipelines.watch.sqlite_store import SqliteStore
 
     path = state.path or os.path.join(config.workspace, "watch.sqlite")

@@ -80,9 +80,14 @@ class Done(Frozen):
 
 
 class State(Frozen):
-    """The whole memory of one watch."""
+    """The whole memory of one watch.
+
+    Attributes:
+        name: the pipeline's, where the place has room for one document only; else empty.
+    """
 
     format: int = FORMAT
+    name: str = ""
     sighting: Sighting | None = None
     known: Known | None = None
     active: Active | None = None

@@ -16,7 +16,7 @@ _SHOWN = 10
 def print_status(state: State, name: str, place: str, as_json: bool) -> None:
     """Prints it on standard output."""
     if as_json:
-        known = state.model_dump(mode="json")
+        known = state.model_dump(mode="json", exclude={"name"})
         json.dump({"name": name, "place": place, "now": now_of(state), **known}, sys.stdout)
         print()
         return

@@ -34,6 +34,32 @@ class StateStore(Protocol):
         ...
 
 
+class Owned:
+    """A place with room for one document, which says whose it is, so that nobody else takes it."""
+
+    def __init__(self, store: StateStore, name: str) -> None:
+        self._store, self._name = store, name
+
+    @property
+    def place(self) -> str:
+        return self._store.place
+
+    def read(self) -> Kept:
+        """Raises WatchError when the document is another pipeline's."""
+        kept = self._store.read()
+        owner = from_text(kept.text, self.place).name
+        if owner not in ("", self._name):
+            raise WatchError(
+                f"{self.place}: holds the state of the pipeline {owner}, and this is {self._name}. "
+                "Name an object for each in `watch.state.uri`."
+            )
+        return kept
+
+    def write(self, text: str, version: str) -> bool:
+        state = from_text(text, self.place).model_copy(update={"name": self._name})
+        return self._store.write(to_text(state), version)
+
+
 def load(store: StateStore) -> State:
     """The state as it is now."""
     return from_text(store.read().text, store.place)

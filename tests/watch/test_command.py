@@ -236,7 +236,7 @@ def test_on_kubeflow_with_a_configmap_by_the_environment_alone(
             done = call_skymill("watch", "--once", "--log", "json", cwd=tmp_path)
             assert done.returncode == 0, done.stderr
         [run] = api.store.runs.values()
-        state = json.loads(cluster.maps["kubeflow", "skymill-watch"]["data"]["state"])
+        state = json.loads(cluster.maps["kubeflow", "skymill-watch"]["data"]["land"])
         assert state["active"]["run_id"] == run["run_id"]
         api.broken = 100
         done = call_skymill("watch", "--once", "--log", "json", cwd=tmp_path)

@@ -13,12 +13,15 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from kubernetes import client
 
+from pipelines.config import parse_config
 from pipelines.watch.configmap_store import ConfigMapStore
 from pipelines.watch.gcs_store import GcsStore
+from pipelines.watch.machine import observed
+from pipelines.watch.places import open_store
 from pipelines.watch.s3_store import S3Store
 from pipelines.watch.sigv4 import Keys, signed_headers
 from pipelines.watch.sqlite_store import SqliteStore
-from pipelines.watch.state import Active, State, WatchError, from_text, to_text
+from pipelines.watch.state import Active, Sighting, State, WatchError, from_text, to_text
 from pipelines.watch.store import StateStore, load, update
 from tests.serving.gcs import gcs_server
 from tests.serving.s3 import Bucket, s3_server
@@ -36,12 +39,12 @@ class Place:
     bucket: Bucket | None = None
 
 
-def cluster_store(url: str, token: str = TOKEN) -> ConfigMapStore:
+def cluster_store(url: str, token: str = TOKEN, pipeline: str = "land") -> ConfigMapStore:
     settings = client.Configuration(host=url)
     settings.api_key["authorization"] = f"Bearer {token}"
     settings.retries = False
     api = client.CoreV1Api(client.ApiClient(settings))
-    return ConfigMapStore(api, "kubeflow", "skymill-watch")
+    return ConfigMapStore(api, "kubeflow", "skymill-watch", pipeline)
 
 
 def google(url: str) -> GcsStore:
@@ -149,10 +152,43 @@ def test_the_rest_of_a_configmap_stays() -> None:
         store = cluster_store(cluster.url)
         assert store.write("{}", store.read().version)
         found = cluster.maps["kubeflow", "skymill-watch"]
-        assert found["data"] == {"note": "by hand", "state": "{}"}
+        assert found["data"] == {"note": "by hand", "land": "{}"}
         assert found["metadata"]["labels"] == {"app": "skymill"}
         assert {verb for verb, _ in cluster.asked} == {"get", "update"}
         assert {name for _, name in cluster.asked} == {"skymill-watch"}
+
+
+def test_one_configmap_holds_several_pipelines() -> None:
+    with kubernetes_api() as cluster:
+        cluster.put("kubeflow", "skymill-watch", {})
+        land, sea = (cluster_store(cluster.url, pipeline=name) for name in ("land", "sea_2"))
+        land.write("1", land.read().version)
+        assert sea.read().text is None
+        sea.write("2", sea.read().version)
+        assert (land.read().text, sea.read().text) == ("1", "2")
+        assert cluster.maps["kubeflow", "skymill-watch"]["data"] == {"land": "1", "sea_2": "2"}
+
+
+def test_an_object_is_one_pipelines_and_no_other_takes_it() -> None:
+    def opened(name: str, url: str) -> StateStore:
+        tree = {
+            "name": name,
+            "ingest": {"source": {"kind": "folders", "uri": "images"}},
+            "push": {"model_dir": "models"},
+            "watch": {"state": {"kind": "object", "uri": "s3://bucket/watch.json"}},
+        }
+        return open_store(parse_config(tree, base_dir="/"), {**AWS, "AWS_ENDPOINT_URL": url})
+
+    with s3_server("bucket") as (url, bucket):
+        land, sea = opened("land", url), opened("sea", url)
+        update(land, lambda old: observed(old, "t", 1.0))
+        kept = bucket.objects["watch.json"]
+        for call in (load, lambda store: update(store, lambda old: observed(old, "u", 2.0))):
+            with pytest.raises(WatchError, match=r"s3://bucket/watch\.json: holds .* land, .* sea"):
+                call(sea)
+        assert bucket.objects["watch.json"] == kept
+        update(land, lambda old: observed(old, "u", 2.0))
+        assert load(opened("land", url)).sighting == Sighting(token="u", since=2.0)
 
 
 def test_what_a_cluster_refuses_is_said_in_words() -> None:
