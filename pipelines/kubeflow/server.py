@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.raster.errors import ConfigError
@@ -40,6 +40,7 @@ class KubeflowServer:
         key: str | None = None,
         experiment: str | None = None,
         service_account: str = SERVICE_ACCOUNT,
+        before: Callable[[], None] = lambda: None,
     ) -> str:
         """Starts a run and returns its id.
 
@@ -51,6 +52,8 @@ class KubeflowServer:
                 the same key is not started again: its id is returned.
             experiment: a name to group runs by; default: the pipeline's.
             service_account: of the steps' pods; empty leaves it to the cluster.
+            before: called when only the request that starts the run is left; what it raises stops
+                the run.
         """
         values = package.parameters(parameters or {})
         if key and (found := self.find_run(key)):
@@ -66,6 +69,10 @@ class KubeflowServer:
             body["description"] = _marked(key)
         if service_account:
             body["service_account"] = service_account
+        # The calls above may have taken minutes, in which somebody else may have started it.
+        if key and (found := self.find_run(key)):
+            return found
+        before()
         create = self.api.client.runs.run_service_create_run
         return str(self.api.call(f"start a run of {package.name}", create, run=body).run_id)
 

@@ -33,9 +33,7 @@ class KubeflowTarget:
         return self._server.find_run(key)
 
     def start(self, key: str, insist: Callable[[], None]) -> str:
-        submission = self._submission()
-        insist()
-        return self._server.submit(submission, key=key, run_name=key)
+        return self._server.submit(self._submission(), key=key, run_name=key, before=insist)
 
     def ended(self, run_id: str) -> Ended | None:
         try:

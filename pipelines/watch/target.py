@@ -35,8 +35,8 @@ class Target(Protocol):
         """Starts a run under a key, takes note of the key with it, and gives its id.
 
         Args:
-            insist: to be called when all is ready and only the request is left; raises StartError
-                if the right to start has run out.
+            insist: to be called when nothing but the one request that makes the run is left;
+                raises StartError if the right to start has run out.
 
         Raises:
             StartError: it was not started, or it is unknown whether it was.

@@ -9,6 +9,7 @@ import pytest
 from components.raster.errors import SkymillError
 from pipelines.kubeflow.connection import Connection
 from pipelines.kubeflow.server import KubeflowServer
+from pipelines.kubeflow.submission import Submission
 from pipelines.watch.kubeflow_target import KubeflowTarget, compile_apart
 from pipelines.watch.machine import Rules
 from pipelines.watch.store import load
@@ -52,6 +53,34 @@ def test_the_data_are_left_to_the_runs_first_step(cluster: Cluster) -> None:
     run = cluster.api.store.runs[run_id]
     assert "data_fingerprint" not in run.get("runtime_config", {}).get("parameters", {})
     assert run["service_account"] == "skymill-steps"
+
+
+def test_the_right_to_start_is_asked_for_when_only_one_request_is_left(cluster: Cluster) -> None:
+    requests, before = cluster.api.requests, []
+    cluster.target.start("land-1", lambda: before.append(len(requests)))
+    assert before == [len(requests) - 1]
+    assert requests[-1] == "POST /apis/v2beta1/runs"
+
+    def refuse() -> None:
+        raise StartError("the lease is over")
+
+    with pytest.raises(StartError, match="the lease is over"):
+        cluster.target.start("land-2", refuse)
+    assert len(cluster.api.store.runs) == 1
+
+
+def test_a_run_that_another_started_while_a_package_was_brought_is_found(cluster: Cluster) -> None:
+    mine, other = cluster.target, KubeflowServer(Connection(cluster.api.url))
+    version = mine._server.catalogue.version
+    theirs = []
+
+    def slow(package: Submission) -> object:
+        theirs.append(other.submit(package, key="land-1"))
+        return version(package)
+
+    mine._server.catalogue.version = slow  # type: ignore[method-assign,assignment]
+    assert mine.start("land-1", print) == theirs[0]
+    assert list(cluster.api.store.runs) == theirs
 
 
 def test_a_start_whose_answer_was_lost_is_found_and_not_repeated(cluster: Cluster) -> None:
