@@ -5,10 +5,11 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from components.raster.errors import ConfigError
 from pipelines.config import PipelineConfig
 from pipelines.console import noise_to
 from pipelines.latest import latest_examples, split_pattern
-from pipelines.page.content import CurveRow, read_curve
+from pipelines.page.content import CurveRow, read_best, read_curve
 from pipelines.page.curves import write_curve_png
 from pipelines.progress import Progress
 from pipelines.record import new_run_id
@@ -19,10 +20,13 @@ LOG_DIR, MODEL_DIR, CURVE_FILE = "logs", "model", "learning_curve.png"
 
 @dataclass(frozen=True)
 class Training:
-    """Where a training's model, logs and pictures lie, and its learning curve."""
+    """Where a training's model, logs and pictures lie, its learning curve, and the row of it
+    whose weights the model has.
+    """
 
     folder: str
     curve: tuple[CurveRow, ...]
+    best: CurveRow
 
     @property
     def model(self) -> str:
@@ -42,29 +46,45 @@ def train_alone(
     """Trains on the examples of the last run, or of the one named; tells of each epoch.
 
     Args:
-        environment: names other workers or a TPU, as TensorFlow defines it.
+        environment: may name a TPU, as TensorFlow defines it.
         run_id: default: the last one.
 
     Called again with the same configuration and examples after it was stopped, it goes on.
 
     Raises:
+        ConfigError: the environment names several workers.
         SkymillError: there are no examples, or the training fails.
+        WorkspaceBusyError: a run is going on in the workspace.
     """
+    _require_alone(environment)
     workspace = Workspace(config.workspace)
     examples = latest_examples(workspace.runs, run_id)
-    folder = os.path.join(workspace.trainings, new_run_id())
-    os.makedirs(folder)
-    shutil.copyfile(config_path, os.path.join(folder, "config.yaml"))
-    with noise_to(os.path.join(folder, "framework.log")) as terminal:
-        progress = Progress(terminal.err, os.path.join(folder, LOG_DIR, "progress.jsonl"))
-        progress.say("training")
-        try:
-            _run(config, examples, folder, environment)
-        finally:
-            progress.close()
+    with workspace.locked():
+        folder = os.path.join(workspace.trainings, new_run_id())
+        os.makedirs(folder)
+        shutil.copyfile(config_path, os.path.join(folder, "config.yaml"))
+        with noise_to(os.path.join(folder, "framework.log")) as terminal:
+            progress = Progress(terminal.err, os.path.join(folder, LOG_DIR, "progress.jsonl"))
+            progress.say("training")
+            try:
+                _run(config, examples, folder, environment)
+            finally:
+                progress.close()
     curve = read_curve(folder)
     write_curve_png(curve, os.path.join(folder, CURVE_FILE))
-    return Training(folder, curve)
+    return Training(folder, curve, read_best(folder))
+
+
+def _require_alone(environment: Mapping[str, str]) -> None:
+    from trainer.cluster import Surroundings
+
+    cluster = Surroundings.of(environment).cluster
+    if cluster is not None:
+        raise ConfigError(
+            f"TF_CONFIG names {len(cluster.workers)} workers, but this command trains by itself: "
+            "each would have a folder of its own. Start `python -m trainer.worker` once for each "
+            "of them (docs/training.md shows how), or unset TF_CONFIG."
+        )
 
 
 def _run(

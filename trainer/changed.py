@@ -30,6 +30,10 @@ class Changed:
         return self.source.examples
 
     @property
+    def files(self) -> tuple[str, ...]:
+        return self.source.files
+
+    @property
     def balance(self) -> tuple[int, ...] | None:
         return self.source.balance
 

@@ -42,6 +42,10 @@ class Source(Protocol):
         """How many there are."""
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Where they were read, in order, with their keys; none of what was made in memory."""
+
+    @property
     def balance(self) -> tuple[int, ...] | None:
         """Counts of the classes, if they come equally often in `epochs`."""
 

@@ -62,7 +62,8 @@ class Loop:
         bad = tf.constant(-1)
         for step in tf.range(self.steps):
             results = self._strategy.run(self._learn, args=(next(batches),))
-            loss = self._strategy.experimental_local_results(results["loss"])[0]
+            # Each replica knows the loss of its own rows; the sum is no number if one is none.
+            loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, results["loss"], axis=None)
             found = tf.logical_and(bad < 0, tf.logical_not(tf.math.is_finite(loss)))
             bad = tf.where(found, step, bad)
         return bad

@@ -208,7 +208,7 @@ def _features(network: Network, source: Source, batch_size: int) -> Source:
 
     batches = [(features(batch[0]), *batch[1:]) for batch in source.once(batch_size)]
     columns = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *batches)
-    return InMemory(*columns, balance=source.balance)
+    return InMemory(*columns, files=source.files, balance=source.balance)
 
 
 def _weighted(source: Source, emphasis: Emphasis) -> Source:

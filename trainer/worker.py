@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("config", help="a configuration; ingest.image and train are read of it")
     parser.add_argument("--examples", required=True, help="an Examples artifact, as ingest left it")
     parser.add_argument("--output", required=True, help="folder for model, logs and checkpoints")
-    parser.add_argument("--task", choices=TASKS, default=TASKS[0])
+    parser.add_argument("--task", choices=TASKS, required=True, help="what the examples tell")
     return parser
 
 

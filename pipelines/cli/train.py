@@ -36,10 +36,12 @@ def command(config_path: str, run_id: str | None, profile: str | None, as_json: 
         train = config.train.model_copy(update={"profile": _steps(profile)})
         config = config.model_copy(update={"train": train})
     done = train_alone(config, config_path, os.environ, run_id)
-    best = min(done.curve, key=lambda row: row["val_loss"])
     if as_json:
-        click.echo(json.dumps({"folder": done.folder, "epochs": done.curve}, indent=1))
+        click.echo(
+            json.dumps({"folder": done.folder, "epochs": done.curve, "best": done.best}, indent=1)
+        )
         return
+    best = done.best
     shown = (f"{name} {value:.4f}" for name, value in best.items() if name.startswith("val_"))
     click.echo(f"epoch {best['epoch']:.0f} of {len(done.curve)}: {', '.join(shown)}")
     click.echo(f"  model     {done.model}\n  logs      {done.logs}\n  pictures  {done.folder}")

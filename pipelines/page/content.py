@@ -59,6 +59,12 @@ def read_curve(model_run: str) -> tuple[CurveRow, ...]:
         return tuple(_numbers(row) for row in json.load(file)["epochs"])
 
 
+def read_best(model_run: str) -> CurveRow:
+    """The row of the learning curve whose weights the model has."""
+    with open(os.path.join(model_run, HISTORY_FILE), encoding="utf-8") as file:
+        return _numbers(json.load(file)["best"])
+
+
 def read_evaluation(folder: str) -> Evaluation:
     """What was measured, from an evaluation's folder."""
     with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:

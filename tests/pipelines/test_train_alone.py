@@ -9,11 +9,13 @@ from click.testing import CliRunner
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from components.raster.errors import DataError
+from components.raster.errors import ConfigError, DataError
 from pipelines.cli.main import cli
+from pipelines.config import load_config
 from pipelines.latest import latest_examples
 from pipelines.record import Artifact, NodeRecord, RunRecord, write_record
-from pipelines.workspace import Workspace
+from pipelines.train_alone import train_alone
+from pipelines.workspace import Workspace, WorkspaceBusyError
 from serving.contract import read_contract
 from tests.trainer.conftest import SIDE_PX, write_examples
 
@@ -41,8 +43,7 @@ def test_the_examples_are_those_of_the_newest_run_that_has_any(tmp_path: Path) -
         latest_examples(workspace.runs, "3")
 
 
-@pytest.mark.slow
-def test_a_training_leaves_a_model_its_logs_and_pictures(tmp_path: Path) -> None:
+def config_file(folder: Path, **train: object) -> Path:
     config = {
         "name": "toy",
         "workspace": "work",
@@ -50,17 +51,47 @@ def test_a_training_leaves_a_model_its_logs_and_pictures(tmp_path: Path) -> None
             "source": {"kind": "folders", "uri": "images"},
             "image": {"height_px": SIDE_PX, "width_px": SIDE_PX},
         },
-        "train": {"model": {"kind": "small_cnn", "filters": [4]}, "epochs": 2, "batch_size": 8},
+        "train": {
+            "model": {"kind": "small_cnn", "filters": [4]},
+            "epochs": 2,
+            "batch_size": 8,
+            **train,
+        },
         "push": {"model_dir": "models"},
     }
-    path = tmp_path / "skymill.yaml"
+    path = folder / "skymill.yaml"
     path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_a_workspace_in_use_is_left_alone(tmp_path: Path) -> None:
+    path, workspace = config_file(tmp_path), Workspace(str(tmp_path / "work"))
+    record_of(workspace, "1", write_examples(tmp_path / "examples"))
+    with workspace.locked(), pytest.raises(WorkspaceBusyError, match="another run is going on"):
+        train_alone(load_config(str(path)), str(path), {})
+    assert not Path(workspace.trainings).exists()
+
+
+def test_one_of_several_workers_is_told_what_to_start(tmp_path: Path) -> None:
+    path = config_file(tmp_path)
+    workers = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
+    environment = {
+        "TF_CONFIG": json.dumps({"cluster": workers, "task": {"type": "worker", "index": 0}})
+    }
+    with pytest.raises(ConfigError, match=r"names 2 workers.*`python -m trainer\.worker`"):
+        train_alone(load_config(str(path)), str(path), environment)
+
+
+@pytest.mark.slow
+def test_a_training_leaves_a_model_its_logs_and_pictures(tmp_path: Path) -> None:
+    path = config_file(tmp_path, early_stopping={"monitor": "val_accuracy"})
     workspace = Workspace(str(tmp_path / "work"))
     record_of(workspace, "1", write_examples(tmp_path / "examples"))
     ran = CliRunner().invoke(cli, ["train", str(path), "--profile", "2-3", "--json"])
     assert ran.exit_code == 0, ran.output
     told = json.loads(ran.stdout)
     assert [row["epoch"] for row in told["epochs"]] == [1, 2]
+    assert told["best"] == max(told["epochs"], key=lambda row: row["val_accuracy"])
     folder = Path(told["folder"])
     assert read_contract(folder / "model").classes == ("water", "forest")
     for name in ("learning_curve.png", "logs/predictions.png", "logs/confusion.png"):

@@ -75,6 +75,13 @@ def test_two_workers_come_to_what_one_device_does(results):
 
 
 @pytest.mark.slow
+def test_all_workers_find_the_batch_that_spoils_one_of_them(results):
+    (first, second, alone), _ = results
+    assert "epoch 1, batch 1; example " in alone["bad_row"]
+    assert first["bad_row"] == second["bad_row"] == alone["bad_row"]
+
+
+@pytest.mark.slow
 def test_workers_share_each_batch_and_no_example_comes_twice(results):
     (first, second, alone), _ = results
     for mine, theirs, whole in zip(first["rows"], second["rows"], alone["rows"], strict=True):
@@ -106,7 +113,7 @@ def start_workers(repository, examples_root, image_spec, folder, epochs):
     config = {"ingest": {"image": image_spec.model_dump(mode="json")}, "train": train}
     (folder / "skymill.yaml").write_text(json.dumps(config))
     arguments = ["trainer.worker", str(folder / "skymill.yaml"), "--examples", str(examples_root)]
-    arguments += ["--output", str(folder / "out")]
+    arguments += ["--task", "single_label", "--output", str(folder / "out")]
     ports, logs = free_ports(2), [folder / f"log{index}" for index in range(2)]
     return logs, [
         start(arguments, repository, log, TF_CONFIG=tf_config(ports, index))

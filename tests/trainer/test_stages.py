@@ -1,11 +1,17 @@
 """Fine-tuning in stages, from examples to the model that is served."""
 
+import json
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from pydantic import ValidationError
 
-from tests.trainer.conftest import CLASSES
+from components.raster.example import KEY
+from tests.trainer.conftest import CLASSES, toy_example, toy_image
 from trainer.config import EarlyStopping, SmallCnn, Stage, TrainConfig
+from trainer.errors import TrainingError
+from trainer.failures import BAD_BATCH_FILE
 from trainer.progress import Epoch, Progress
 from trainer.stage_run import steps_at_once
 from trainer.tasks.smoothing import SmoothedCrossentropy
@@ -142,3 +148,20 @@ def test_it_learns_however_it_computes(pattern, image_spec, tmp_path, changes):
     trained = run(pattern, image_spec, tmp_path, config)
     assert trained.history.best.metrics["val_accuracy"] == 1.0
     assert trained.history.best.val_loss < 0.2
+
+
+def test_a_loss_that_is_no_number_names_keys_where_the_body_is_run_once(image_spec, tmp_path):
+    for split in ("train", "eval"):
+        with tf.io.TFRecordWriter(str(tmp_path / split)) as writer:
+            for number in range(16):
+                image = toy_image(number % 2, np.random.default_rng(number))
+                example = toy_example(image, number % 2, CLASSES[number % 2])
+                example.features.feature[KEY].bytes_list.value.append(b"chip-%d" % number)
+                writer.write(example.SerializeToString())
+    stage = Stage(train="head", epochs=3, learning_rate=1e38)
+    config = CONFIG.model_copy(update={"stages": (stage,)})
+    with pytest.raises(TrainingError, match="lower learning_rate.*chip-"):
+        run(lambda split: str(tmp_path / split), image_spec, tmp_path, config)
+    told = json.loads((tmp_path / "logs" / BAD_BATCH_FILE).read_text())
+    assert len(told["keys"]) == 8
+    assert set(told["keys"]) <= {f"chip-{number}" for number in range(16)}

@@ -64,6 +64,13 @@ def test_mirrored_replicas_see_the_views_of_one_device(report):
 
 
 @pytest.mark.slow
+def test_a_number_that_is_none_is_found_in_any_replica(report):
+    one, mirrored = report["bad_rows"]
+    assert "epoch 1, batch 1; example " in one
+    assert mirrored == one
+
+
+@pytest.mark.slow
 def test_auto_does_not_mirror_over_cpus(report):
     assert report["auto"] == 1
 

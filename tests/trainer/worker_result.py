@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.trainer.objectives import of_classes
-from tests.trainer.two_devices import PLAIN, SPEC, toy
+from tests.trainer.two_devices import PLAIN, SPEC, bad_row, toy
 from trainer.cluster import Surroundings
 from trainer.config import StrategyName, TrainConfig
 from trainer.dataset import InMemory
@@ -54,6 +54,7 @@ def main(folder: Path) -> None:
         "loss": [row.loss for row in history.epochs],
         "val_loss": [row.val_loss for row in history.epochs],
         "accuracy": [row.metrics["accuracy"] for row in history.epochs],
+        "bad_row": bad_row(strategy),
         "weights": [
             float(value)
             for weight in trained.weights
