@@ -9,6 +9,7 @@ from components.gate.report import GateFailed
 from components.raster.errors import SkymillError
 from pipelines.config import PipelineConfig
 from pipelines.console import Terminal, noise_to
+from pipelines.process_mark import mark_of
 from pipelines.progress import Progress
 from pipelines.record import (
     BLOCKED,
@@ -45,7 +46,15 @@ def execute(
         # Under the lock, so that of two processes with one key the later one finds the run.
         if key and (found := find_record(workspace.runs, key)):
             return found
-        record = RunRecord(new_run_id(), config.name, utc_now(), process_id=os.getpid(), key=key)
+        process = os.getpid()
+        record = RunRecord(
+            new_run_id(),
+            config.name,
+            utc_now(),
+            process_id=process,
+            process_mark=mark_of(process),
+            key=key,
+        )
         folder = workspace.run_dir(record.run_id)
         with noise_to(os.path.join(folder, LOG_FILE)) as terminal:
             shutil.copyfile(config_path, os.path.join(folder, CONFIG_FILE))

@@ -1,12 +1,15 @@
 """What is kept of a run: its outcome, its nodes and where their evidence lies (``run.json``)."""
 
+import contextlib
 import datetime
 import json
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from components.raster.errors import DataError
+from pipelines.process_mark import mark_of
 
 RECORD_FILE = "run.json"
 RUNNING, SUCCEEDED, BLOCKED, FAILED = "running", "succeeded", "blocked", "failed"
@@ -48,6 +51,7 @@ class RunRecord:
     """A run so far, or a finished one. Times are ISO 8601 in UTC.
 
     Attributes:
+        process_mark: tells the process from a later one of its id; empty where nothing does.
         key: what the run was started for, if a name was given to that: there is one of each.
     """
 
@@ -60,6 +64,7 @@ class RunRecord:
     fingerprint: str = ""
     span: str = ""
     process_id: int = 0
+    process_mark: str = ""
     key: str = ""
     nodes: tuple[NodeRecord, ...] = ()
 
@@ -110,6 +115,8 @@ def write_record(folder: str, record: RunRecord) -> None:
     partial = os.path.join(folder, f".{RECORD_FILE}.partial")
     with open(partial, "w", encoding="utf-8") as file:
         json.dump(asdict(record), file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())  # else a crash of the machine may leave the new name without bytes
     os.replace(partial, os.path.join(folder, RECORD_FILE))
 
 
@@ -122,27 +129,36 @@ def read_record(folder: str) -> RunRecord:
     path = os.path.join(folder, RECORD_FILE)
     try:
         with open(path, encoding="utf-8") as file:
-            tree = json.load(file)
-    except (OSError, ValueError) as error:
+            record = _record(json.load(file))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise DataError(f"{path}: no readable record of a run ({error}).") from error
-    record = RunRecord(**{**tree, "nodes": tuple(_node(node) for node in tree["nodes"])})
-    if record.outcome == RUNNING and not _alive(record.process_id):
+    if record.outcome == RUNNING and not _alive(record.process_id, record.process_mark):
         return replace(record, outcome=FAILED, reason="the process ended without a word")
     return record
 
 
 def list_records(runs_dir: str) -> list[RunRecord]:
-    """The records of all runs, the newest first."""
+    """The records of all runs, the newest first; one that is damaged does not hide the others."""
     if not os.path.isdir(runs_dir):
         return []
     names = sorted(os.listdir(runs_dir), reverse=True)
     folders = (os.path.join(runs_dir, name) for name in names)
-    return [read_record(f) for f in folders if os.path.exists(os.path.join(f, RECORD_FILE))]
+    return list(_readable(folders))
 
 
 def find_record(runs_dir: str, key: str) -> RunRecord | None:
     """The run that was started under a key; None where there is none."""
     return next((record for record in list_records(runs_dir) if record.key == key), None)
+
+
+def _readable(folders: Iterable[str]) -> Iterator[RunRecord]:
+    for folder in folders:
+        with contextlib.suppress(DataError):
+            yield read_record(folder)
+
+
+def _record(tree: dict[str, Any]) -> RunRecord:
+    return RunRecord(**{**tree, "nodes": tuple(_node(node) for node in tree["nodes"])})
 
 
 def _node(tree: dict[str, Any]) -> NodeRecord:
@@ -154,11 +170,12 @@ def _node(tree: dict[str, Any]) -> NodeRecord:
     return NodeRecord(**{**tree, "inputs": inputs, "outputs": outputs})
 
 
-def _alive(process_id: int) -> bool:
+def _alive(process_id: int, mark: str) -> bool:
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    found = mark_of(process_id)
+    return not mark or not found or found == mark

@@ -1,12 +1,15 @@
 """What is kept of a run, and what becomes of a record when the process dies."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from components.raster.errors import DataError
+from pipelines.process_mark import mark_of
 from pipelines.record import (
     BLOCKED,
     FAILED,
@@ -14,6 +17,7 @@ from pipelines.record import (
     Artifact,
     NodeRecord,
     RunRecord,
+    find_record,
     list_records,
     new_run_id,
     read_record,
@@ -54,6 +58,60 @@ def test_a_run_whose_process_is_gone_counts_as_failed(tmp_path):
 def test_a_run_that_goes_on_counts_as_running(tmp_path):
     write_record(str(tmp_path), a_record())
     assert read_record(str(tmp_path)).outcome == RUNNING
+
+
+def test_a_process_is_told_by_its_boot_and_its_start(tmp_path):
+    """The clock of the machine knows when a program with an unhandy name was started."""
+    program = tmp_path / "a) R 1 (b"
+    program.symlink_to(sys.executable)
+    process = subprocess.Popen([program, "-c", "import time; time.sleep(60)"])
+    try:
+        boot, ticks = mark_of(process.pid).split("/")
+        since_boot = float(Path("/proc/uptime").read_text().split()[0])
+    finally:
+        process.kill()
+        process.wait()
+    assert boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert int(ticks) / os.sysconf("SC_CLK_TCK") == pytest.approx(since_boot, abs=10)
+    assert mark_of(process.pid) == ""
+
+
+def test_another_process_of_the_same_id_is_not_the_run(tmp_path):
+    boot, ticks = mark_of(os.getpid()).split("/")
+    for mark, outcome in (
+        (f"{boot}/{ticks}", RUNNING),
+        (f"{boot}/{int(ticks) - 1}", FAILED),
+        (f"another-boot/{ticks}", FAILED),
+    ):
+        write_record(str(tmp_path), a_record(process_mark=mark))
+        assert read_record(str(tmp_path)).outcome == outcome
+
+
+def test_a_record_of_before_there_were_marks_is_read(tmp_path):
+    write_record(str(tmp_path), a_record())
+    path = tmp_path / "run.json"
+    tree = json.loads(path.read_text())
+    del tree["process_mark"]
+    path.write_text(json.dumps(tree))
+    assert read_record(str(tmp_path)) == a_record()
+
+
+def test_a_record_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    done = []
+    for name in ("fsync", "replace"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, n=name, c=call: (done.append(n), c(*a)))
+    write_record(str(tmp_path), a_record())
+    assert done == ["fsync", "replace"]
+
+
+def test_a_damaged_record_does_not_hide_the_others(tmp_path):
+    write_record(str(tmp_path / "1"), a_record(key="land-1"))
+    for number, text in enumerate(("", "{", "[]", "{}", '{"nodes": [{}]}', '{"nodes": 1}')):
+        (tmp_path / f"2{number}").mkdir()
+        (tmp_path / f"2{number}" / "run.json").write_text(text)
+    assert [record.key for record in list_records(str(tmp_path))] == ["land-1"]
+    assert find_record(str(tmp_path), "land-1") is not None
 
 
 def test_runs_are_listed_newest_first(tmp_path):
