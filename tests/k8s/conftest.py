@@ -18,7 +18,8 @@ KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 
 OVERLAYS = ("overlays/local", "overlays/production")
 TRIGGERS = ("trigger/deployment", "trigger/cronjob")
-ROOTS = ("volume", *OVERLAYS, "overlays/bucket", "pipeline", "beam-flink", *TRIGGERS, "tuner")
+STEPS = ("pipeline", "loader", "beam-flink", "tuner")
+ROOTS = ("volume", *OVERLAYS, "overlays/bucket", *STEPS, *TRIGGERS)
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,11 @@ def test_whoever_writes_on_the_claim_is_the_images_user(
     [user] = re.findall(r"^USER (\d+:\d+)$", dockerfile, re.MULTILINE)
     both, task = pods(flink)["both"], pods(flink)["task"]
     merged = {**both, **task, "containers": both["containers"] + task["containers"]}
-    tuner = render("tuner")
     specs = [
         merged,
         flink.one("Deployment")["spec"]["template"]["spec"],
-        *(job["spec"]["template"]["spec"] for job in tuner.of("Job")),
+        *(job["spec"]["template"]["spec"] for job in render("tuner").of("Job")),
+        render("loader").one("Pod")["spec"],
     ]
     writers = []
     for spec in specs:
@@ -109,7 +109,7 @@ def test_whoever_writes_on_the_claim_is_the_images_user(
             assert f"{context['runAsUser']}:{context['runAsGroup']}" == user, container["name"]
             assert f"{context['fsGroup']}" == user.partition(":")[2], container["name"]
             writers.append(container["name"])
-    assert {"python", "job-server", "worker"} <= set(writers)
+    assert {"python", "job-server", "worker", "loader"} <= set(writers)
 
 
 def test_versions_are_those_of_one_another_and_of_the_lock(
