@@ -144,6 +144,7 @@ def _follow(config: "PipelineConfig", watcher: "Watcher", gauges: "Gauges") -> N
     from pipelines.watch.endpoint import Door, served
     from pipelines.watch.events import secret_of
     from pipelines.watch.loop import Bell, Loop
+    from pipelines.watch.masking import masked
 
     bell = Bell()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -160,6 +161,8 @@ def _follow(config: "PipelineConfig", watcher: "Watcher", gauges: "Gauges") -> N
             )
             port = stack.enter_context(served(door, gauges, endpoint.host, endpoint.port))
             watcher.report.say("listening", address=f"http://{endpoint.host}:{port}")
-        watcher.report.say("watching", source=config.ingest.source.uri, state=watcher.store.place)
+        watcher.report.say(
+            "watching", source=masked(config.ingest.source.uri), state=watcher.store.place
+        )
         Loop(watcher, config.watch.poll_s, config.watch.run_poll_s, bell).run()
     watcher.report.say("stopped")

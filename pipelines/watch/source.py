@@ -7,6 +7,7 @@ from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.glance import changed_at, glance_at, marker_path
 from components.ingest.span_choice import choose_span
 from components.raster.errors import SkymillError
+from pipelines.watch.masking import masked
 from pipelines.watch.state import WatchError, told
 
 
@@ -37,8 +38,8 @@ class Source:
 
     @property
     def uri(self) -> str:
-        """Where it lies."""
-        return self._ingest.source.uri
+        """Where it lies, without the password and the query of an address."""
+        return masked(self._ingest.source.uri)
 
     def look(self) -> Look:
         """Raises WatchError when the source cannot be looked at."""
@@ -68,4 +69,4 @@ class Source:
 def _unreadable(uri: str, error: Exception) -> WatchError:
     """Stores and servers raise kinds of their own; none of them may end a watch."""
     ours = isinstance(error, SkymillError)
-    return WatchError(str(error) if ours else f"{uri}: cannot be looked at ({told(error)})")
+    return WatchError(told(error) if ours else f"{uri}: cannot be looked at ({told(error)})")

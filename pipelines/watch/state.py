@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError
 
 from components.raster.errors import SkymillError
 from components.raster.frozen import Frozen
+from pipelines.watch.masking import masked
 
 FORMAT = 1
 #: Past data to remember. What is forgotten is still found at the target, by its key.
@@ -17,9 +18,9 @@ class WatchError(SkymillError):
 
 
 def told(error: Exception) -> str:
-    """An error in words; of one that is not ours, its kind as well."""
+    """An error in words, its addresses masked; of one that is not ours, its kind as well."""
     ours = isinstance(error, SkymillError)
-    return str(error) if ours else f"{type(error).__name__}: {error}"
+    return masked(str(error) if ours else f"{type(error).__name__}: {error}")
 
 
 class Sighting(Frozen):

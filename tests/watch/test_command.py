@@ -20,6 +20,7 @@ from PIL import Image
 
 from pipelines.cli.watch import command
 from pipelines.record import list_records
+from pipelines.watch.masking import masked
 from pipelines.watch.source import Source
 from pipelines.watch.state import WatchError
 from tests.kubeflow.api_server.server import api_server
@@ -141,6 +142,38 @@ def test_once_with_a_source_that_is_away_fails(tmp_path: Path) -> None:
     done = call_skymill("watch", "--once", cwd=tmp_path)
     assert done.returncode == 1
     assert "no folder" in done.stderr
+
+
+def test_the_secrets_of_an_address_are_not_told(tmp_path: Path) -> None:
+    path = configure(tmp_path)
+    tree = yaml.safe_load(path.read_text())
+    uri = "http://someone:hidden@127.0.0.1:9/m.csv?signature=covert"
+    tree["ingest"]["source"] = {"kind": "manifest", "uri": uri}
+    path.write_text(yaml.safe_dump(tree))
+    with following(tmp_path) as process:
+        assert process.stderr is not None
+        told = ""
+        while '"event": "failed"' not in told:
+            told += process.stderr.readline()
+    skip = CliRunner().invoke(command, [str(path), "--skip"])
+    assert isinstance(skip.exception, WatchError)
+    for text in (told, str(skip.exception)):
+        assert "http://***@127.0.0.1:9/m.csv" in text
+        assert not {word for word in ("someone", "hidden", "covert") if word in text}
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("https://u:p%40@h/a.tif?sig=a&b=c: 404", "https://***@h/a.tif?*** 404"),
+        ("(s3://key:se@cret@bucket/x)", "(s3://***@bucket/x)"),
+        ("at http://h/?a=b and 'http://i?c'", "at http://h/?*** and 'http://i?***'"),
+        ("with url: /m.csv?sig=a (refused)", "with url: /m.csv?*** (refused)"),
+        ("gs://bucket/land, a@b.c, /a/b?c", "gs://bucket/land, a@b.c, /a/b?c"),
+    ],
+)
+def test_addresses_without_secrets(text: str, right: str) -> None:
+    assert masked(text) == right
 
 
 def wait_until_ready(address: str) -> None:
