@@ -11,12 +11,14 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from components.raster.errors import SkymillError
 from pipelines.kubeflow.signature import Signature
@@ -26,6 +28,8 @@ from pipelines.kubeflow.uris import Places, local_path
 RUN_ID = "run_id"
 #: Where mounts hang, for places where the root folder cannot be written.
 MOUNT_ROOT_VARIABLE = "SKYMILL_MOUNT_ROOT"
+#: 128 + SIGTERM, as a process has it that the signal ended.
+EXIT_STOPPED = 128 + signal.SIGTERM
 
 Tree = Mapping[str, Any]
 
@@ -105,10 +109,26 @@ def guarded(step: Any) -> int:
     except SkymillError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, SystemExit) and error.code == EXIT_STOPPED:
+            print("The step was told to stop (SIGTERM).", file=sys.stderr)
+            return EXIT_STOPPED
         traceback.print_exc()
         return 1
     return 0
+
+
+def clear_up_on_sigterm() -> None:
+    """Makes the first SIGTERM a `SystemExit`, so that `finally` runs before the process ends.
+
+    The next ones are passed over: they would break off the clearing up, which SIGKILL bounds.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(EXIT_STOPPED)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def _singles(given: Tree, side: str) -> dict[str, Tree]:
@@ -196,6 +216,7 @@ def _main(argv: Sequence[str], mount_root: str) -> None:
     parser.add_argument("--exchange")
     args = parser.parse_args(argv[:split])
     logging.basicConfig(level=logging.INFO)
+    clear_up_on_sigterm()
     given = json.loads(args.executor_input)
     signature = Signature.from_json(args.signature)
     output = run_step(signature, given, argv[split + 1 :], mount_root, args.exchange)

@@ -21,7 +21,8 @@ def exchanged(
     Args:
         places: where the launcher has put the inputs and looks for the outputs.
         inputs, outputs: the URIs of each side.
-        folder: what both see; this step gets a folder of its own in it, gone afterwards.
+        folder: what both see; this step gets a folder of its own in it, gone afterwards
+            unless the process is killed.
 
     What a step that fails has written is not brought back: the launcher uploads nothing of it.
     """

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 from typing import Any
 
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact
 
@@ -33,3 +35,18 @@ class Executor(BaseExecutor):
         output.set_json_value_custom_property("list", [1, None, 2])
         output.set_string_custom_property("best", os.path.join(output.uri, "told.json"))
         output.set_string_custom_property("data", "s3://imagery/somebody's")
+
+
+class Stopped(BaseBeamExecutor):
+    """A Beam step that gets SIGTERM, as of a pod that is deleted, in the midst of its work."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        [output] = output_dict["made"]
+        with open(os.path.join(output.uri, "half"), "w", encoding="utf-8") as file:
+            file.write("half")
+        signal.raise_signal(signal.SIGTERM)

@@ -1,5 +1,7 @@
 """A Beam step whose workers are elsewhere works in a folder that both see."""
 
+import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from PIL import Image
 from components.ingest.config import FoldersSource, IngestConfig
 from components.raster.errors import DataError
 from pipelines.beam import IN_PROCESS, workers_elsewhere
-from pipelines.kubeflow.entrypoint import run_step
+from pipelines.kubeflow.entrypoint import _main, guarded, run_step
 from pipelines.kubeflow.signature import InputType, Signature
 
 EXAMPLES = "tfx.types.standard_artifacts.Examples"
@@ -73,6 +75,30 @@ def test_a_step_that_fails_leaves_nothing_either(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         run_step(INGEST, given, IN_PROCESS, str(tmp_path), str(exchange))
     assert list(exchange.iterdir()) == []
+
+
+def test_a_step_that_is_told_to_stop_leaves_nothing_either(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exchange = tmp_path / "shared"
+    signature = Signature(
+        executor="tests.kubeflow.probe.Stopped",
+        inputs={},
+        outputs={"made": EXAMPLES},
+        parameters={},
+    )
+    given = json.dumps(handed_over({}, {}, ("made",)))
+    argv = ["--signature", signature.to_json(), "--executor-input", given]
+    # Whatever the step does with the signal, it does not end the tests.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        code = guarded(lambda: _main([*argv, "--exchange", str(exchange)], str(tmp_path)))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "The step was told to stop (SIGTERM).\n"
+    assert list(exchange.iterdir()) == []
+    assert not (tmp_path / "minio/bucket/made/half").exists()
 
 
 @pytest.mark.parametrize(
