@@ -79,6 +79,12 @@ class WatchConfig(Frozen):
         description="for kubeflow: a compiled package; default: this configuration is compiled "
         "whenever a run is started",
     )
+    service_account: str | None = Field(
+        default=None,
+        pattern=r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$",
+        description="for kubeflow: that of the steps' pods; default: skymill-steps; empty: the "
+        "cluster's own",
+    )
     poll_s: float = Field(default=300.0, gt=0, description="seconds between looks at the source")
     settle_s: float = Field(
         default=120.0,

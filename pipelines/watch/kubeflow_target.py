@@ -9,7 +9,12 @@ from pathlib import Path
 
 from pipelines.kubeflow.refusal import NotFound
 from pipelines.kubeflow.server import KubeflowServer
-from pipelines.kubeflow.submission import Submission, parse_submission, read_submission
+from pipelines.kubeflow.submission import (
+    SERVICE_ACCOUNT,
+    Submission,
+    parse_submission,
+    read_submission,
+)
 from pipelines.watch.target import Ended, StartError
 
 _COMPILE_S = 240.0
@@ -23,17 +28,35 @@ class KubeflowTarget:
     when it starts. A run that insisted on others would fail whenever the source had moved on.
     """
 
-    def __init__(self, server: KubeflowServer, config_path: str, package: str | None) -> None:
-        """Args: `package` is a compiled one; without it the configuration is compiled each time."""
+    def __init__(
+        self,
+        server: KubeflowServer,
+        config_path: str,
+        package: str | None,
+        service_account: str = SERVICE_ACCOUNT,
+    ) -> None:
+        """Takes note of what to submit.
+
+        Args:
+            package: a compiled one; without it the configuration is compiled each time.
+            service_account: of the steps' pods; empty leaves it to the cluster.
+        """
         self._server = server
         self._config_path = os.path.abspath(config_path)
         self._package = package
+        self._service_account = service_account
 
     def find(self, key: str) -> str | None:
         return self._server.find_run(key)
 
     def start(self, key: str, insist: Callable[[], None]) -> str:
-        return self._server.submit(self._submission(), key=key, run_name=key, before=insist)
+        return self._server.submit(
+            self._submission(),
+            key=key,
+            run_name=key,
+            service_account=self._service_account,
+            before=insist,
+        )
 
     def ended(self, run_id: str) -> Ended | None:
         try:

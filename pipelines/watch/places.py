@@ -48,10 +48,13 @@ def open_target(config: PipelineConfig, config_path: str, environment: Mapping[s
     if config.watch.target == "kubeflow":
         from pipelines.kubeflow.connection import connection_from
         from pipelines.kubeflow.server import KubeflowServer
+        from pipelines.kubeflow.submission import SERVICE_ACCOUNT
         from pipelines.watch.kubeflow_target import KubeflowTarget
 
         server = KubeflowServer(connection_from(environment))
-        return KubeflowTarget(server, config_path, config.watch.package)
+        watch = config.watch
+        account = SERVICE_ACCOUNT if watch.service_account is None else watch.service_account
+        return KubeflowTarget(server, config_path, watch.package, account)
     from pipelines.watch.local_target import LocalTarget
 
     return LocalTarget(config_path, config.workspace)

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from components.raster.errors import SkymillError
+from pipelines.config import parse_config
 from pipelines.kubeflow.connection import Connection
 from pipelines.kubeflow.server import KubeflowServer
 from pipelines.kubeflow.submission import Submission
 from pipelines.watch.kubeflow_target import KubeflowTarget, compile_apart
 from pipelines.watch.machine import Rules
+from pipelines.watch.places import open_target
 from pipelines.watch.store import load
 from pipelines.watch.target import Ended, StartError
 from pipelines.watch.watcher import Watcher
@@ -53,6 +55,28 @@ def test_the_data_are_left_to_the_runs_first_step(cluster: Cluster) -> None:
     run = cluster.api.store.runs[run_id]
     assert "data_fingerprint" not in run.get("runtime_config", {}).get("parameters", {})
     assert run["service_account"] == "skymill-steps"
+
+
+@pytest.mark.parametrize(
+    ("named", "right"),
+    [({}, "skymill-steps"), ({"service_account": "default-editor"}, "default-editor")],
+)
+def test_the_steps_run_as_the_account_that_the_configuration_names(
+    repository: Path, named: dict[str, str], right: str
+) -> None:
+    package = str(repository / GOLDEN / "kubeflow_package.yaml")
+    tree = {
+        "name": "land",
+        "ingest": {"source": {"kind": "folders", "uri": "images"}},
+        "push": {"model_dir": "models"},
+        "watch": {"target": "kubeflow", "package": package, **named},
+    }
+    config = parse_config(tree, base_dir="/")
+    with api_server() as api:
+        target = open_target(config, "skymill.yaml", {"SKYMILL_KFP_ENDPOINT": api.url})
+        target.start("land-1", print)
+        [run] = api.store.runs.values()
+    assert run["service_account"] == right
 
 
 def test_the_right_to_start_is_asked_for_when_only_one_request_is_left(cluster: Cluster) -> None:
