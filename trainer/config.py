@@ -1,7 +1,9 @@
 """The part of the configuration that training reads."""
 
+import hashlib
+import os
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -193,6 +195,22 @@ class TrainConfig(Frozen):
         if isinstance(self.model, SmallCnn) or self.model.weights is None:
             return 2e-3
         return 1e-3 if self.model.trainable == "frozen" else 3e-4
+
+    def facts(self) -> dict[str, Any]:
+        """All of it that decides a training's result, as a plain value: a file of weights by its
+        content.
+        """
+        facts = self.model_dump(mode="json", exclude={"checkpoints", "profile"})
+        weights = self.model.weights if isinstance(self.model, Backbone) else None
+        if weights not in (None, "imagenet") and os.path.isfile(weights):
+            with open(weights, "rb") as file:
+                facts["model"]["weights"] = hashlib.file_digest(file, "sha256").hexdigest()
+        return facts
+
+    @property
+    def monitor(self) -> str:
+        """By which value of the learning curve the best epoch is the one to keep."""
+        return self.early_stopping.monitor if self.early_stopping else "val_loss"
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:

@@ -211,15 +211,15 @@ def open_source(
     shuffle_buffer: int,
     balance: tuple[int, ...] | None = None,
 ) -> Source:
-    """The examples in memory where the decoded images fit, else streamed; None sets no limit.
+    """The examples in memory where images and targets fit, else streamed; None sets no limit.
 
     With `balance`, the counts of the classes, these come equally often in an epoch.
     """
     streamed = Streamed(files, examples, image, objective, shuffle_buffer, balance)
-    size = examples * int(np.prod(image.shape)) * np.dtype(image.pixel_type).itemsize
+    batches = streamed.once(_READ_BATCH)
+    size = examples * sum(map(_row_bytes, tf.nest.flatten(batches.element_spec)))
     if cache_limit_bytes is not None and size > cache_limit_bytes:
         return streamed
-    batches = streamed.once(_READ_BATCH)
     columns = tf.nest.map_structure(lambda spec: _empty(examples, spec), batches.element_spec)
     at = 0
     for batch in batches:
@@ -246,6 +246,10 @@ def decode_batch(
 
 def _empty(examples: int, spec: tf.TensorSpec) -> npt.NDArray[Any]:
     return np.empty((examples, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+
+
+def _row_bytes(spec: tf.TensorSpec) -> int:
+    return int(np.prod(spec.shape[1:])) * int(spec.dtype.size)
 
 
 def _whole(examples: int, multiple_of: int) -> int:

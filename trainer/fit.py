@@ -121,7 +121,7 @@ def fit_phases(
             request=request,
             profile=profile,
         )
-        began = position = work.checkpoints.look() or Position(Progress(_monitor(config)))
+        began = position = work.checkpoints.look() or Position(Progress(config.monitor))
         work.books.begin(position.progress)
         with told(work.batch_size, work.replicas, config.precision):
             while (at := position.progress.stage_under_way(stages, stopping)) is not None:
@@ -159,15 +159,11 @@ def _epochs(phases: Sequence[Phase]) -> int:
     return sum(phase.stage.epochs for phase in phases)
 
 
-def _monitor(config: TrainConfig) -> str:
-    return config.early_stopping.monitor if config.early_stopping else "val_loss"
-
-
 def _check_monitor(config: TrainConfig, objective: Objective) -> None:
     known = [f"val_{name}" for name in ("loss", *objective.monitors)]
-    if _monitor(config) not in known:
+    if config.monitor not in known:
         raise ConfigError(
-            f"train.early_stopping.monitor is {_monitor(config)}, but a {objective.task} training "
+            f"train.early_stopping.monitor is {config.monitor}, but a {objective.task} training "
             f"has {', '.join(known)}."
         )
 

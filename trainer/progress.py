@@ -10,6 +10,11 @@ from trainer.config import EarlyStopping, Stage
 _FALLING = ("loss", "mae", "rmse")
 
 
+def less_is_better(name: str) -> bool:
+    """Whether a loss or a metric is the better, the less it is."""
+    return name.endswith(_FALLING)
+
+
 @dataclass(frozen=True)
 class Epoch:
     """One row of the learning curve; epochs count from 1.
@@ -35,7 +40,7 @@ class Epoch:
     def score(self, monitor: str) -> float:
         """The monitored value, turned so that more is better."""
         value = self.value(monitor)
-        return -value if monitor.endswith(_FALLING) else value
+        return -value if less_is_better(monitor) else value
 
     def to_json(self) -> dict[str, Any]:
         """A flat row that `from_json` takes back."""

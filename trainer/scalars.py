@@ -1,4 +1,4 @@
-"""The learning curve as event files that TensorBoard reads, without needing TensorBoard."""
+"""The learning curve as event files that TensorBoard reads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,12 +31,5 @@ class ScalarLog:
 def _write(writer: Any, epoch: int, values: Mapping[str, float]) -> None:
     with writer.as_default(step=epoch):
         for name, value in values.items():
-            _scalar(f"epoch_{name}", value)
+            tf.summary.scalar(f"epoch_{name}", value)
         writer.flush()
-
-
-def _scalar(name: str, value: float) -> None:
-    """What tf.summary.scalar writes; that one function is not in TensorFlow but in TensorBoard."""
-    metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
-    metadata.plugin_data.plugin_name = "scalars"
-    tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)

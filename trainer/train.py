@@ -122,7 +122,7 @@ def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:
         "task": splits.task,
         "classes": splits.classes,
         "image": image.model_dump(mode="json"),
-        "train": config.model_dump(mode="json", exclude={"checkpoints", "profile"}),
+        "train": config.facts(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -173,7 +173,6 @@ def _phases(
     stage for the head.
     """
     stages = config.all_stages
-    fixed = network.pooled and not network.augment
 
     @cache
     def features() -> Sources:
@@ -184,7 +183,7 @@ def _phases(
 
     phases = []
     for number, stage in enumerate(stages):
-        of_features = fixed and stage.train == "head" and number == 0
+        of_features = network.repeats_features and stage.train == "head" and number == 0
         phases.append(
             phase_of(
                 stage,

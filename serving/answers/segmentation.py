@@ -12,8 +12,8 @@ def segmentation(logits: tf.Tensor, pixels: tf.Tensor, classes: tuple[str, ...])
     """From logits [N, H, W, K]: the most probable class of each pixel, and its probability.
 
     The raster is uint8 where that holds the classes and the ignore value, else int32. A pixel of
-    which no band was measured has the ignore value (`components.raster.labels.targets`) and the
-    confidence 0.
+    which not every band was measured has the ignore value (`components.raster.labels.targets`)
+    and the confidence 0.
     """
     probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
     valid = tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)

@@ -41,3 +41,15 @@ def test_weights_lie_beside_the_configuration():
         tree["model"]["weights"] = untouched
         config = TrainConfig.model_validate(tree, context={"base_dir": "/project"})
         assert config.model.weights == untouched
+
+
+def test_a_training_is_named_by_the_content_of_its_weights_and_not_by_how_it_is_watched(tmp_path):
+    path = tmp_path / "body.weights.h5"
+
+    def facts(content, **more):
+        path.write_bytes(content)
+        return TrainConfig(model=Backbone(weights=str(path)), **more).facts()
+
+    assert facts(b"one") == facts(b"one", profile=(1, 2))
+    assert facts(b"one") != facts(b"two")
+    assert facts(b"one") != facts(b"one", seed=1)

@@ -32,7 +32,7 @@ def epoch(source, seed=0, number=0, first_epoch=0):
 
 def test_the_limit_decides_between_memory_and_stream(pattern, image_spec):
     files = list_files([pattern("train")])
-    size = COUNTS["train"] * SIDE_PX * SIDE_PX * 3
+    size = COUNTS["train"] * (SIDE_PX * SIDE_PX * 3 + 8)  # pixels, and a label of 64 bits
     assert isinstance(
         open_source(files, COUNTS["train"], image_spec, of_classes(2), size, 16), InMemory
     )

@@ -130,11 +130,9 @@ def test_without_weights_a_backbone_learns_its_own_batch_norm_statistics():
     assert any("moving" in path for path in changed)
 
 
-def test_only_a_frozen_body_without_augmentation_is_fixed():
-    assert build(SCRATCH).body_is_fixed
-    assert not build(SCRATCH.model_copy(update={"augment": True})).body_is_fixed
-    assert not build(SCRATCH.model_copy(update={"trainable": "all"})).body_is_fixed
-    assert not build(SmallCnn(filters=(4,), augment=False)).body_is_fixed
+def test_features_repeat_only_without_augmentation():
+    assert build(SCRATCH).repeats_features
+    assert not build(SCRATCH.model_copy(update={"augment": True})).repeats_features
 
 
 def test_an_unknown_backbone_is_told_which_there_are():

@@ -7,9 +7,13 @@ import tensorflow as tf
 
 from components.raster.fitting import fit_mask
 from components.raster.image import ImageSpec
+from tests.trainer.rasters import serialized, write_records
+from trainer.dataset import InMemory, Streamed, open_source
+from trainer.tasks.config import SegmentationOptions
 from trainer.tasks.masks import target_masks
 from trainer.tasks.pixel_loss import PixelLoss
 from trainer.tasks.pixel_metrics import MeanIou, PixelAccuracy
+from trainer.tasks.segmentation import Segmentation
 
 IGNORE = 255
 
@@ -106,3 +110,14 @@ def test_the_metrics_count_known_pixels_over_batches(batch):
         metric.reset_state()
         assert float(metric.result()) == 0
     assert isinstance(MeanIou(3, IGNORE, "x"), keras.metrics.Metric)
+
+
+def test_masks_count_in_the_memory_that_a_split_takes(tmp_path):
+    spec = ImageSpec(height_px=8, width_px=8)
+    plain = png(np.zeros((8, 8), np.uint8)).numpy()
+    values = {"image/encoded": [plain], "mask/encoded": [plain]}
+    path = write_records(tmp_path / "one.tfrecord", [serialized(values)] * 2)
+    size = 2 * 8 * 8 * (3 + 1)
+    objective = Segmentation(("a", "b"), SegmentationOptions())
+    assert isinstance(open_source((path,), 2, spec, objective, size, 4), InMemory)
+    assert isinstance(open_source((path,), 2, spec, objective, size - 1, 4), Streamed)

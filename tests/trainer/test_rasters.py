@@ -87,7 +87,7 @@ def test_both_sources_give_the_tiles(tiles, limit, kind):
 
 def test_the_limit_counts_four_bytes_a_sample(tiles):
     root, _ = tiles
-    files, size = list_files([f"{root}/Split-eval/*"]), 11 * SIDE_PX * SIDE_PX * 4 * 4
+    files, size = list_files([f"{root}/Split-eval/*"]), 11 * (SIDE_PX * SIDE_PX * 4 * 4 + 8)
     assert isinstance(open_source(files, 11, SPEC, of_classes(2), size, 16), InMemory)
     assert isinstance(open_source(files, 11, SPEC, of_classes(2), size - 1, 16), Streamed)
 

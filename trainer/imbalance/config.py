@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
 from components.raster.task import Task
@@ -38,6 +38,15 @@ class Imbalance(Frozen):
         le=5,
         description="Focal loss (Lin et al. 2017): what is known already counts less; often 2.",
     )
+
+    @model_validator(mode="after")
+    def _corrected_once(self) -> "Imbalance":
+        if self.sampling == "balanced" and self.class_weights != "none":
+            raise ValueError(
+                f"class_weights: {self.class_weights} and sampling: balanced would make rare "
+                "classes count twice over; keep one of them"
+            )
+        return self
 
     def wrong_for(self, task: Task) -> str | None:
         """What of it cannot be done in a task, in words; None: nothing."""

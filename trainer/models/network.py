@@ -33,9 +33,9 @@ class Network:
     pooled: bool
 
     @property
-    def body_is_fixed(self) -> bool:
-        """Whether an image has the same one vector of features in every epoch."""
-        return self.pooled and not self.augment and not self.body.trainable
+    def repeats_features(self) -> bool:
+        """Whether a body that does not learn gives an image the same one vector in every epoch."""
+        return self.pooled and not self.augment
 
     def served(self) -> keras.Model:
         """Pixels to what is served, as inference runs it."""

@@ -16,7 +16,7 @@ from trainer.examples import count_several
 from trainer.imbalance.losses import WeightedBinary
 from trainer.models.features import Features
 from trainer.models.heads import dense
-from trainer.tasks.exact_match import ExactMatch
+from trainer.tasks.label_metrics import ClassAccuracy, ExactMatch, MacroAuc
 from trainer.tasks.objective import Parsing
 
 
@@ -25,7 +25,8 @@ class MultiLabel:
     """Targets float32 [N, K] of 0 and 1, outputs one logit a class [N, K].
 
     `accuracy` is the share of the N K decisions that are right, `exact_match` that of the images
-    of which all are, and `macro_auc` the mean over classes of the area under the ROC curve.
+    of which all are, and `macro_auc` the mean over classes, as far as they are seen both present
+    and absent, of the area under the ROC curve.
 
     Attributes:
         smoothing: share of the truth that is spread over presence and absence.
@@ -71,11 +72,9 @@ class MultiLabel:
     def metrics(self) -> list[keras.metrics.Metric]:
         # Outputs are logits, and the threshold is one of probabilities.
         return [
-            keras.metrics.BinaryAccuracy("accuracy", threshold=self._threshold_logit),
-            ExactMatch(self._threshold_logit, name="exact_match"),
-            keras.metrics.AUC(
-                name="macro_auc", multi_label=True, num_labels=len(self.classes), from_logits=True
-            ),
+            ClassAccuracy(self._threshold_logit),
+            ExactMatch(self._threshold_logit),
+            MacroAuc(len(self.classes)),
         ]
 
     def contract(self, image: ImageSpec) -> Contract:

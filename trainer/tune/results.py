@@ -21,7 +21,7 @@ class Row:
 
     Attributes:
         status: `completed`, `failed`, or `running` where the search was ended before it.
-        objective: of its best epoch; None where it has none.
+        objective: of the epoch that is kept; None where it has none.
         values: what it was trained with, by dotted path.
         epochs, seconds: of this trial; a trial of Hyperband that goes on counts from there.
         rank: from 1; None where there is no objective.

@@ -39,7 +39,7 @@ class Search:
     def digest(self) -> str:
         """Names a search by all that decides its result, so that only the same one is resumed."""
         facts = json.loads(self.to_json())
-        del facts["train"]["checkpoints"]
+        facts["train"] = self.train.facts()
         facts["tune"] = {k: v for k, v in facts["tune"].items() if k not in _NO_FACTS}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from components.raster.errors import SkymillError
 from trainer.config import TrainConfig
 from trainer.fit import PROGRESS_FILE
-from trainer.progress import Epoch
+from trainer.progress import Epoch, Progress
 from trainer.train import train
+from trainer.tune.objective import Objective
 from trainer.tune.search import Search
 from trainer.tune.space import Values, apply
 
@@ -29,7 +30,7 @@ class Outcome:
     """What came of a trial.
 
     Attributes:
-        objective: of the best epoch; None where there is none.
+        objective: of the epoch that is kept; None where there is none.
         epochs: trained in this trial, those before a kill or an earlier round left out.
         best_epoch: counted from 1 over all epochs.
         seconds: of these epochs.
@@ -72,10 +73,10 @@ def run_trial(
         TrialFailed: these values cannot be trained with.
         SkymillError: no values could be.
     """
+    config = trial_config(search, values)
     if rounds.end is not None and len(read_curve(log_dir)) >= rounds.end:
-        return outcome(search, read_curve(log_dir), rounds.begin)
+        return outcome(search.objective, read_curve(log_dir), config.monitor, rounds.begin)
     try:
-        config = trial_config(search, values)
         train(search.splits, search.image, config, log_dir, checkpoint_dir, _Until(rounds.end))
     except _Enough:
         pass
@@ -83,7 +84,7 @@ def run_trial(
         # A process runs many trials: the next one must find the memory that this one had.
         keras.utils.clear_session(free_memory=True)
         gc.collect()
-    return outcome(search, read_curve(log_dir), rounds.begin)
+    return outcome(search.objective, read_curve(log_dir), config.monitor, rounds.begin)
 
 
 def trial_config(search: Search, values: Values) -> TrainConfig:
@@ -105,22 +106,28 @@ def trial_config(search: Search, values: Values) -> TrainConfig:
         raise TrialFailed("; ".join(it["msg"] for it in error.errors())) from error
 
 
-def outcome(search: Search, curve: Sequence[Mapping[str, Any]], begin: int) -> Outcome:
+def outcome(
+    objective: Objective, curve: Sequence[Mapping[str, Any]], monitor: str, begin: int = 0
+) -> Outcome:
     """What a learning curve comes to; its first `begin` epochs are another trial's.
+
+    Args:
+        monitor: by which the trainer chooses the epoch whose weights it keeps; that one counts.
 
     Raises:
         SkymillError: the curve lacks what is to be judged.
     """
-    name = search.objective.name
+    name = objective.name
     if not curve:
         raise SkymillError("a trial ended without a single epoch")
     if name not in curve[0]:
         known = ", ".join(sorted(key for key in curve[0] if key.startswith("val_")))
         raise SkymillError(f"tune.objective is {name}, which no epoch has; they have {known}")
-    best = search.objective.best(curve)
+    kept = Progress(monitor, tuple(Epoch.from_json(row) for row in curve)).best
+    assert kept is not None
     own = curve[begin:]
     seconds = sum(float(row["duration_s"]) for row in own)
-    return Outcome(float(best[name]), len(own), int(best["epoch"]), round(seconds, 3))
+    return Outcome(kept.value(name), len(own), kept.epoch, round(seconds, 3))
 
 
 def read_curve(log_dir: str) -> list[dict[str, Any]]:

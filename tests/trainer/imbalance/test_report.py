@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from pipelines.summary import rare_classes
 from tests.trainer.rasters import serialized, write_records
@@ -55,14 +56,22 @@ def test_weights_go_where_the_task_needs_them(task):
 
 
 def test_a_summary_names_the_rarest_classes_and_what_was_done():
-    config = Imbalance(class_weights="inverse", sampling="balanced", focal_gamma=2.0)
-    report = imbalance_report(SEEN, config, emphasis_of("single_label", SEEN, config))
-    assert rare_classes(report) == (
+    def told(config):
+        return rare_classes(
+            imbalance_report(SEEN, config, emphasis_of("single_label", SEEN, config))
+        )
+
+    assert told(Imbalance(class_weights="inverse", focal_gamma=2.0)) == (
         "rarest classes in train: b (5 images), c (15 images), a (80 images); "
-        "class weights, inverse: 0.417 to 6.67; balanced sampling; focal loss, gamma 2"
+        "class weights, inverse: 0.417 to 6.67; focal loss, gamma 2"
     )
-    nothing = imbalance_report(SEEN, Imbalance(), emphasis_of("single_label", SEEN, Imbalance()))
-    assert rare_classes(nothing).endswith("nothing was done about it")
+    assert told(Imbalance(sampling="balanced")).endswith("; balanced sampling")
+    assert told(Imbalance()).endswith("nothing was done about it")
+
+
+def test_rare_classes_are_not_made_to_count_twice_over():
+    with pytest.raises(ValidationError, match="inverse and sampling: balanced.*keep one of them"):
+        Imbalance(class_weights="inverse", sampling="balanced")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from trainer.tune.brackets import hyperband_rounds, hyperband_trials
 from trainer.tune.config import TuneConfig
 from trainer.tune.objective import Objective, objective_of
 from trainer.tune.oracle import hyperparameters, make_oracle
+from trainer.tune.trial import Outcome, outcome
 
 SPACE = {
     "learning_rate": {"min": 1e-4, "max": 1.0, "sampling": "log"},
@@ -178,3 +179,20 @@ def test_the_objective_is_what_early_stopping_monitors_unless_one_is_named():
     stopping = {"patience": 3, "monitor": "val_accuracy"}
     assert named(early_stopping=stopping) == Objective("val_accuracy", "max")
     assert named(objective="val_rmse") == Objective("val_rmse", "min")
+
+
+def test_a_trial_counts_with_the_epoch_whose_weights_are_kept():
+    curve = [
+        {
+            "epoch": number,
+            "loss": 1.0,
+            "val_loss": loss,
+            "val_accuracy": accuracy,
+            "learning_rate": 0.1,
+            "duration_s": 2.0,
+        }
+        for number, (loss, accuracy) in enumerate([(0.9, 0.5), (0.4, 0.7), (0.6, 0.8)], start=1)
+    ]
+    judged = Objective("val_accuracy", "max")
+    assert outcome(judged, curve, "val_loss") == Outcome(0.7, 3, 2, 6.0)
+    assert outcome(judged, curve, "val_accuracy", begin=2) == Outcome(0.8, 1, 3, 2.0)
