@@ -90,7 +90,7 @@ def write_examples(config: IngestConfig, root: Path) -> tuple[str, ...]:
 
 
 def write_boxes(root: Path) -> tuple[str, ...]:
-    """The same of pictures with a house or two, with the features of boxes that ingest of scenes writes."""
+    """The same of pictures with a house or two, and their boxes as ingest of scenes writes them."""
     random, by_split = np.random.default_rng(6), defaultdict(list)
     for number in range(COUNT):
         pixels = random.normal(_COLOURS[1], 12, (SIDE_PX, SIDE_PX, 3))
