@@ -1,0 +1,143 @@
+"""The networks side by side: size, speed on this machine's processors, accuracy on EuroSAT.
+
+    python -m benchmarks.zoo [--data FOLDER] [--no-accuracy]
+
+Accuracy is that of `skymill run` with each `examples/eurosat_*.yaml` of photographs, on the test
+split, with its 95 % interval. Size and speed are those of the SavedModel: for a network without a
+recipe of one with random weights, which computes as much. Speed is that of its signature for
+encoded images, so decoding is in it: one image at a time, and 32 together; the fastest of several.
+"""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("SKYMILL_SHARED_DATA") or ROOT.parent / "shared" / "data")
+RECIPES = ("eurosat_from_scratch", "eurosat_mobilenet")
+SIDE_PX = 128
+#: Of keras.applications, with ten classes and without weights.
+NETWORKS = ("MobileNetV3Small", "MobileNetV2", "EfficientNetV2B0", "ResNet50")
+ROUNDS = 5
+
+
+class Row(NamedTuple):
+    """One network of the table."""
+
+    name: str
+    parameters: int
+    megabytes: float
+    one_ms: float
+    images_s: float
+    accuracy: str
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=DATA, help="has eurosat_rgb and models")
+    parser.add_argument("--no-accuracy", action="store_true", help="networks without recipes only")
+    options = parser.parse_args()
+    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    print(f"{'network':30}{'parameters':>12}{'MB':>7}{'ms, one':>9}{'images/s':>10}  accuracy")
+    with tempfile.TemporaryDirectory() as folder:
+        for row in _rows(options, Path(folder)):
+            print(
+                f"{row.name:30}{row.parameters:12,}{row.megabytes:7.1f}{row.one_ms:9.1f}"
+                f"{row.images_s:10.0f}  {row.accuracy}",
+                flush=True,
+            )
+
+
+def _rows(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    if not options.no_accuracy and (options.data / "eurosat_rgb").is_dir():
+        for recipe in RECIPES:
+            yield _trained(recipe, options.data, folder / recipe)
+    for name in NETWORKS:
+        (folder / name).mkdir()
+        yield _untrained(name, folder / name)
+
+
+def _trained(recipe: str, data: Path, folder: Path) -> Row:
+    """A recipe's own run, in a folder of its own."""
+    folder.mkdir()
+    text = (ROOT / "examples" / f"{recipe}.yaml").read_text()
+    tree = yaml.safe_load(text.replace("../../shared/data", str(data.resolve())))
+    (folder / "skymill.yaml").write_text(yaml.safe_dump(tree))
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "run", str(folder / "skymill.yaml"), "--json"],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        check=True,
+    )
+    minutes = (time.monotonic() - began) / 60
+    summary: Any = json.loads(done.stdout)
+    [overall] = [each for each in summary["metrics"]["slices"] if each["slice"] == "overall"]
+    low, high = overall["accuracy_interval"]
+    told = f"{overall['candidate']['accuracy']:.3f} ({low:.2f} to {high:.2f}), {minutes:.0f} min"
+    spec = tree["ingest"]["image"]
+    model = Path(summary["places"]["model"]) / "Format-Serving"
+    return _measured(f"{recipe}, {spec['height_px']} px", model, spec["height_px"], told)
+
+
+def _untrained(name: str, folder: Path) -> Row:
+    from components.raster.image import ImageSpec
+    from trainer.export import export
+    from trainer.models.config import Backbone
+    from trainer.models.network import build_network
+    from trainer.tasks.single_label import SingleLabel
+
+    image = ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX)
+    objective = SingleLabel(tuple(f"class {index}" for index in range(10)))
+    network = build_network(Backbone(name=name, weights=None), image, objective)
+    export(network.served(), objective.contract(image), str(folder))
+    return _measured(f"{name}, {SIDE_PX} px", folder, SIDE_PX, "-")
+
+
+def _measured(name: str, model: Path, side_px: int, accuracy: str) -> Row:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(model))
+    ask = loaded.signatures["serving_default"]
+    parameters = sum(int(np.prod(variable.shape)) for variable in ask.variables)
+    size = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
+    images = tf.constant([_jpeg(side_px, seed) for seed in range(32)])
+    one = _fastest(lambda: ask(image_bytes=images[:1]))
+    many = _fastest(lambda: ask(image_bytes=images))
+    return Row(name, parameters, size / 1e6, one * 1e3, len(images) / many, accuracy)
+
+
+def _fastest(call: Callable[[], Any]) -> float:
+    """Seconds of the fastest of several calls."""
+    call()
+    seconds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def _jpeg(side_px: int, seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (side_px // 8, side_px // 8, 3))
+    data = io.BytesIO()
+    picture = Image.fromarray(pixels.astype(np.uint8)).resize((side_px, side_px))
+    picture.save(data, "JPEG", quality=90)
+    return data.getvalue()
+
+
+if __name__ == "__main__":
+    main()
