@@ -24,6 +24,8 @@ SUMMARY_FILE, CURVE_FILE = "summary.json", "learning_curve.png"
 #: What a training writes below its output: `trainer.imbalance.report`.
 _RARE_FILE = os.path.join("logs", "imbalance.json")
 _REPORTS = ("skymill.GateReport", "skymill.Rejects")
+#: Up to so many times the rarest class, the commonest one is no news.
+_EVEN = 1.5
 _STYLES = {SUCCEEDED: "bold green", BLOCKED: "bold yellow"}
 
 
@@ -105,8 +107,9 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
     record = summary.record
     console.print()
     console.print(_images_table(summary), "")
-    if summary.rare:
-        console.print(rare_classes(summary.rare), "", markup=False, highlight=False)
+    if summary.rare and are_uneven(summary.rare):
+        console.print(rare_classes(summary.rare), markup=False, highlight=False)
+        console.print()
     if summary.tuning:
         console.print(tuning_table(summary.tuning), "")
     if summary.evaluation:
@@ -134,6 +137,12 @@ def _images_table(summary: Summary) -> Table:
     for name, count in summary.left_out.items():
         table.add_row(f"  left out: {name}", str(count))
     return table
+
+
+def are_uneven(rare: dict[str, Any]) -> bool:
+    """Whether the classes differ so much, or so much is done about it, that it is worth a line."""
+    counts = rare["counts"].values()
+    return bool(rare["done"]) or max(counts) > _EVEN * min(counts)
 
 
 def rare_classes(rare: dict[str, Any]) -> str:

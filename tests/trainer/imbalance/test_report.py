@@ -1,11 +1,12 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from pipelines.summary import rare_classes
+from pipelines.summary import are_uneven, rare_classes
 from tests.trainer.rasters import serialized, write_records
 from trainer.imbalance.config import Imbalance
 from trainer.imbalance.counts import ClassCounts, count_classes
@@ -67,6 +68,18 @@ def test_a_summary_names_the_rarest_classes_and_what_was_done():
     )
     assert told(Imbalance(sampling="balanced")).endswith("; balanced sampling")
     assert told(Imbalance()).endswith("nothing was done about it")
+
+
+def test_a_summary_is_silent_about_classes_that_are_as_common_as_each_other():
+    def uneven(counts, **config):
+        seen = replace(SEEN, counts=counts)
+        chosen = Imbalance(**config)
+        return are_uneven(imbalance_report(seen, chosen, emphasis_of("single_label", seen, chosen)))
+
+    assert not uneven((100, 150, 120))
+    assert uneven((100, 151, 120))
+    assert uneven((0, 1, 1))
+    assert uneven((100, 100, 100), sampling="balanced")
 
 
 def test_rare_classes_are_not_made_to_count_twice_over():
