@@ -1,16 +1,15 @@
 """As much of Cloud Storage's JSON protocol as pyarrow uses for whole objects, on loopback."""
 
 import json
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
 
+from tests.loopback import QuietHandler, http_server
 from tests.serving.s3 import Bucket
 
 
@@ -22,23 +21,13 @@ def gcs_server(name: str) -> Iterator[tuple[str, Bucket]]:
     class Handler(_Handler):
         held, bucket_name = bucket, name
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", bucket
-    finally:
-        server.shutdown()
-        server.server_close()
+    with http_server(Handler) as address:
+        yield address, bucket
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(QuietHandler):
     held: Bucket
     bucket_name: str
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
 
     def do_GET(self) -> None:
         parts, query = self._asked()

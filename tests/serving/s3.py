@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from hashlib import md5
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
+
+from tests.loopback import QuietHandler, http_server
 
 
 class Bucket:
@@ -37,23 +38,13 @@ def s3_server(name: str) -> Iterator[tuple[str, Bucket]]:
     class Handler(_Handler):
         held, bucket_name = bucket, name
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", bucket
-    finally:
-        server.shutdown()
-        server.server_close()
+    with http_server(Handler) as address:
+        yield address, bucket
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(QuietHandler):
     held: Bucket
     bucket_name: str
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
 
     def do_HEAD(self) -> None:
         self.do_GET()

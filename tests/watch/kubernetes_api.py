@@ -5,8 +5,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.loopback import QuietHandler, http_server
 
 TOKEN = "a-token-of-an-account"
 
@@ -43,23 +44,12 @@ def kubernetes_api() -> Iterator[Cluster]:
     class Handler(_Handler):
         held = cluster
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    cluster.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with http_server(Handler) as cluster.url:
         yield cluster
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(QuietHandler):
     held: Cluster
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
 
     def do_GET(self) -> None:
         self._answer("get")

@@ -2,10 +2,9 @@
 
 import datetime
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from components.raster.scene.stac_query import StacQuery
 from components.raster.tiles.key import Window
 from components.raster.tiles.reading import read_window
 from components.raster.tiles.view import view_scene
+from tests.loopback import QuietHandler, http_server
 
 GEOTIFF = "image/tiff; application=geotiff; profile=cloud-optimized"
 
@@ -71,12 +71,7 @@ class Site:
 
 
 def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
+    class Handler(QuietHandler):
         def do_HEAD(self) -> None:
             self._file(with_body=False)
 
@@ -128,14 +123,8 @@ def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
 def site(tmp_path: Path) -> Iterator[Site]:
     """A server on the loopback interface."""
     found = Site(tmp_path)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(found))
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with http_server(handler_of(found)) as found.url:
+        yield found
 
 
 def item(number: int, assets: dict[str, Any], **properties: Any) -> dict[str, Any]:

@@ -4,11 +4,10 @@ import email
 import json
 import re
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,6 +15,7 @@ from tests.kubeflow.api_server import models
 from tests.kubeflow.api_server.listing import page
 from tests.kubeflow.api_server.refusals import UNAUTHENTICATED, Refusal, invalid, not_found
 from tests.kubeflow.api_server.store import Store
+from tests.loopback import QuietHandler, http_server
 
 Json = dict[str, Any]
 Guard = Callable[[Any], "Page | None"]
@@ -108,25 +108,12 @@ def api_server(
 ) -> Iterator[Api]:
     """Runs a stand-in on a free port of loopback."""
     api = Api(store or Store(), guard=guard)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
-    server.daemon_threads = True
-    if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    api.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with http_server(_handler(api), tls) as api.url:
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+    class Handler(QuietHandler):
         wbufsize = -1
 
         def do_GET(self) -> None:
@@ -137,9 +124,6 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
 
         def do_DELETE(self) -> None:
             self._answer("DELETE")
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
 
         def _answer(self, method: str) -> None:
             url = urlsplit(self.path)
