@@ -1,3 +1,5 @@
+import urllib.request
+
 import keras
 import numpy as np
 import pytest
@@ -176,6 +178,8 @@ def test_imagenet_weights_without_a_network_are_told(monkeypatch):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # the discard port: nobody answers
     for variable in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(variable, raising=False)
+    # urllib keeps the proxies of its first request for the rest of the process.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     rare = Backbone(name="MobileNet", arguments={"alpha": 0.25})  # unlikely to be cached
     with pytest.raises(ConfigError, match=r"could not be downloaded: .*set model\.weights"):
         build(rare)
