@@ -15,6 +15,7 @@ from components.ingest.files import is_remote, stores
 from components.ingest.label_codes import masks_of
 from components.ingest.listing import contents_of
 from components.ingest.raster_config import (
+    BoxLabels,
     ClassRasterLabels,
     MaskLabels,
     ShapeLabels,
@@ -23,6 +24,7 @@ from components.ingest.raster_config import (
 from components.ingest.record import Record
 from components.ingest.scenes import name_scenes
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
+from components.raster.labels.box_files import box_files
 from components.raster.spatial.rules import ByArea, SplitRule
 
 #: What stands for the content of each of some files.
@@ -122,6 +124,8 @@ def _other_files(source: TiledSource) -> list[str]:
     labels, found = source.labels, [source.area] if source.area else []
     if isinstance(labels, ShapeLabels | ClassRasterLabels):
         found += _with_sides(labels.path)
+    elif isinstance(labels, BoxLabels):
+        found += box_files(labels.path)
     elif isinstance(labels, MaskLabels):
         found += [str(path) for path in masks_of(labels).values()]
     return found

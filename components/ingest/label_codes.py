@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.raster_config import ClassRasterLabels, MaskLabels
 from components.ingest.reject import Reason
 from components.raster.errors import DataError
@@ -31,15 +32,6 @@ CodesOf = Callable[[View], CodesAt]
 _MASKS_KEPT = 4
 
 
-class MaskRejected(DataError):
-    """A scene has no mask that could be laid on it."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
 def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
     """How to read the pixel codes of any scene.
 
@@ -57,9 +49,9 @@ def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
             try:
                 return _by_value(_raster(str(mask)), view, 1)
             except SceneRejected as rejected:
-                raise MaskRejected(Reason.MASK_DIFFERS, rejected.detail) from rejected
+                raise LabelsRejected(Reason.MASK_DIFFERS, rejected.detail) from rejected
             except DataError as error:
-                raise MaskRejected(Reason.UNREADABLE, str(error)) from error
+                raise LabelsRejected(Reason.UNREADABLE, str(error)) from error
         return _by_colour(mask, view)
 
     return of_scene
@@ -78,10 +70,10 @@ def masks_of(labels: MaskLabels) -> Mapping[str, Path]:
 
 
 def mask_of(masks: Mapping[str, Path], view: View) -> Path:
-    """The mask with the name of a scene's first file. Raises MaskRejected when there is none."""
+    """The mask with the name of a scene's first file. Raises LabelsRejected when there is none."""
     stem = Path(view.bands[0].file.path).stem
     if stem not in masks:
-        raise MaskRejected(Reason.NO_MASK, f"no mask is called {stem}")
+        raise LabelsRejected(Reason.NO_MASK, f"no mask is called {stem}")
     return masks[stem]
 
 
@@ -155,10 +147,10 @@ def _by_colour(mask: Path, view: View) -> CodesAt:
     try:
         found = _colours(mask).shape
     except DataError as error:
-        raise MaskRejected(Reason.UNREADABLE, str(error)) from error
+        raise LabelsRejected(Reason.UNREADABLE, str(error)) from error
     if found != shape:
         detail = f"{mask} is {found[0]} x {found[1]} pixels, its scene {shape[0]} x {shape[1]}"
-        raise MaskRejected(Reason.MASK_DIFFERS, detail)
+        raise LabelsRejected(Reason.MASK_DIFFERS, detail)
 
     def at(window: Window) -> tuple[Codes, Mask]:
         inside = window.intersection(Window(0, 0, *shape))

@@ -4,18 +4,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from components.ingest.label_codes import CodesOf, code_reader
+from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.raster_config import (
     BoxesTarget,
+    BoxLabels,
     ClassesTarget,
+    ClassRasterLabels,
     ClassTarget,
+    MaskLabels,
     MaskTarget,
     NumberTarget,
     ShapeLabels,
     Target,
     TiledSource,
 )
+from components.ingest.reject import Reason
 from components.ingest.truth import TileTruth
 from components.raster.errors import ConfigError
+from components.raster.labels.boxes import BoxSet, ImageSizeError, place_boxes, read_boxes
 from components.raster.labels.class_raster import ClassLegend, encode
 from components.raster.labels.from_shapes import (
     tile_boxes,
@@ -68,7 +74,9 @@ class SceneLabels:
 
 
 def read_shapes(source: TiledSource) -> LabelSet | None:
-    """The labels of a source that has shapes."""
+    """The labels of a source that has shapes or boxes."""
+    if isinstance(source.labels, BoxLabels):
+        return read_boxes(source.labels)
     return read_labels(source.labels) if isinstance(source.labels, ShapeLabels) else None
 
 
@@ -77,7 +85,7 @@ def class_names(source: TiledSource, shapes: LabelSet | None) -> tuple[str, ...]
     found: tuple[str, ...] = ()
     if shapes is not None:
         found = shapes.class_names
-    elif source.labels is not None and not isinstance(source.labels, ShapeLabels):
+    elif isinstance(source.labels, ClassRasterLabels | MaskLabels):
         found = source.labels.legend.class_names
     if isinstance(source.target, NumberTarget):
         return ()
@@ -111,7 +119,7 @@ class Labeller:
             )
         labels = source.labels
         self._codes: CodesOf | None = None
-        if labels is not None and not isinstance(labels, ShapeLabels):
+        if isinstance(labels, ClassRasterLabels | MaskLabels):
             self._codes = code_reader(labels)
 
     def of_scene(self, view: View) -> SceneLabels:
@@ -119,17 +127,37 @@ class Labeller:
 
         Raises:
             SceneRejected: the labels cannot be laid on the scene.
-            MaskRejected: the scene's mask is missing, cannot be read, or has another size.
+            LabelsRejected: the scene's mask or boxes are missing, cannot be read, or are of another
+                size.
         """
         if self._shapes is not None:
             known = self._classes or self._shapes.class_names
-            shapes, rejects = place_labels(self._shapes, view.grid, known)
+            shapes, rejects = _placed(self._shapes, view, known)
             truth = _ShapeTruth(shapes, self._target, self._classes)
             return SceneLabels(truth, shapes, rejects)
-        if self._codes is None or self._labels is None or isinstance(self._labels, ShapeLabels):
+        if self._codes is None or not isinstance(self._labels, ClassRasterLabels | MaskLabels):
             return SceneLabels(lambda window, valid: Answer())
         pixels = _mask_reader(self._codes, view, self._labels.legend, self._classes)
         return SceneLabels(_MaskTruth(pixels, self._target, self._classes))
+
+
+def _placed(
+    labels: LabelSet, view: View, class_names: Sequence[str]
+) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
+    if not isinstance(labels, BoxSet):
+        return place_labels(labels, view.grid, class_names)
+    path = view.bands[0].file.path
+    image = labels.image_at(path)
+    if image is None:
+        raise LabelsRejected(
+            Reason.NO_BOXES,
+            f"{labels.source} names no image like {path}: without a word about it, what shows no "
+            "object and what nobody labelled look alike",
+        )
+    try:
+        return place_boxes(labels, image, view.grid, class_names)
+    except ImageSizeError as error:
+        raise LabelsRejected(Reason.BOXES_DIFFER, str(error)) from error
 
 
 def _mask_reader(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from components.ingest.config import IngestConfig
+from components.ingest.raster_config import TiledSource
 from components.raster.errors import ConfigError
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
 from components.raster.spatial.distance import LeakError, refuse_leaks
@@ -17,6 +18,7 @@ from components.raster.spatial.rules import (
     SplitRule,
     assign,
 )
+from components.raster.tiles.tiling import Tiling
 
 Split = str | LeftOut
 
@@ -49,7 +51,20 @@ def splits_of(
             members, assignment.splits, assignment.reasons, strict=True
         ):
             found[index] = split if reason is None else reason
-    return [split for split in found if split is not None]
+    decided = [split for split in found if split is not None]
+    if not isinstance(config.source, TiledSource) or config.source.tiling.overlap == "all":
+        return decided
+    return _apart_but_in_train(places, decided, config.source.tiling)
+
+
+def _apart_but_in_train(places: Places, splits: Sequence[Split], tiling: Tiling) -> list[Split]:
+    """Leaves out tiles that overlap others, except those to learn from."""
+    return [
+        split
+        if isinstance(split, LeftOut) or split == "train" or tiling.stands_apart(key.window)
+        else LeftOut.OVERLAPS
+        for key, split in zip(places.keys, splits, strict=True)
+    ]
 
 
 def _rules(

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from components.ingest.manifest_config import ManifestColumns
 from components.raster.frozen import Frozen
+from components.raster.labels.boxes import BoxFile
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.labels.targets import Rule
 from components.raster.labels.vectors import VectorLabels
@@ -115,6 +116,15 @@ class ShapeLabels(VectorLabels):
     )
 
 
+class BoxLabels(BoxFile):
+    """Labels as boxes in pixels of the scenes' own files."""
+
+    kind: Literal["boxes"] = "boxes"
+    outside: Literal["reject", "ignore"] = Field(
+        default="reject", description="boxes in images that are none of the scenes"
+    )
+
+
 class ClassRasterLabels(Frozen):
     """Labels as one raster of classes, on any grid."""
 
@@ -144,7 +154,9 @@ class MaskLabels(Frozen):
     )
 
 
-Labels = Annotated[ShapeLabels | ClassRasterLabels | MaskLabels, Field(discriminator="kind")]
+Labels = Annotated[
+    ShapeLabels | BoxLabels | ClassRasterLabels | MaskLabels, Field(discriminator="kind")
+]
 
 
 class ClassTarget(Frozen):
@@ -173,7 +185,7 @@ class NumberTarget(Frozen):
 
 
 class BoxesTarget(Frozen):
-    """Objects in a tile, from shapes."""
+    """Objects in a tile, from shapes or boxes."""
 
     to: Literal["boxes"] = "boxes"
     min_visible: float = Field(default=0.25, ge=0, le=1, description="share of an object's ground")
@@ -227,6 +239,7 @@ class TiledSource(RasterOptions):
         pixels = isinstance(self.labels, ClassRasterLabels | MaskLabels)
         if pixels and isinstance(self.target, NumberTarget | BoxesTarget):
             raise ValueError(f"target {self.target.to} needs labels of kind shapes")
+        self._boxes_tell_the_target()
         reads = isinstance(self.target, NumberTarget) and self.target.rule != "count"
         if reads and isinstance(self.labels, ShapeLabels) and self.labels.number_field is None:
             raise ValueError("target number needs labels.number_field, or the rule count")
@@ -234,6 +247,15 @@ class TiledSource(RasterOptions):
         if coloured and self.warp is not None:
             raise ValueError("masks of colours cannot be warped; leave warp out")
         return self
+
+    def _boxes_tell_the_target(self) -> None:
+        if not isinstance(self.labels, BoxLabels):
+            return
+        told = not isinstance(self.target, MaskTarget | NumberTarget)
+        if not told and getattr(self.target, "rule", None) != "count":
+            raise ValueError(f"target {self.target.to} needs more than labels of kind boxes tell")
+        if self.warp is not None:
+            raise ValueError("boxes in pixels cannot be warped; leave warp out")
 
 
 class ScenesSource(TiledSource):

@@ -49,6 +49,8 @@ class Reason(StrEnum):
     BAD_METADATA = "bad_metadata"
     NO_MASK = "no_mask"
     MASK_DIFFERS = "mask_differs"
+    NO_BOXES = "no_boxes"
+    BOXES_DIFFER = "boxes_differ"
 
     UNREADABLE_BLOCK = "unreadable_block"
     TOO_LITTLE_VALID = "too_little_valid"
@@ -61,6 +63,9 @@ class Reason(StrEnum):
     NO_NUMBER = "no_number"
     NOT_PROJECTABLE = "not_projectable"
     OUTSIDE_SCENES = "outside_scenes"
+    NO_IMAGE = "no_image"
+    OUTSIDE_IMAGE = "outside_image"
+    CROWD = "crowd"
 
 
 @dataclass(frozen=True, slots=True)

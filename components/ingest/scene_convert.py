@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from components.ingest.config import IngestConfig
 from components.ingest.convert import Converted, Ignored
-from components.ingest.label_codes import MaskRejected
 from components.ingest.labelling import Answer, Labeller, Truth, read_shapes
+from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.raster_config import TiledSource
 from components.ingest.record import Record
 from components.ingest.reject import Reason, Reject
@@ -78,7 +78,7 @@ class SceneConverter:
         except SceneRejected as rejected:
             yield scene_reject(rejected, part.uri)
             return
-        except MaskRejected as rejected:
+        except LabelsRejected as rejected:
             yield Reject(part.source.scene_id, part.uri, rejected.reason, rejected.detail)
             return
         splits = part.split_by_key(scene.plan)

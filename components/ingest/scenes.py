@@ -3,18 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import shapely
 
 from components.ingest.config import IngestConfig
-from components.ingest.label_codes import MaskRejected, check_legend, mask_of, masks_of
+from components.ingest.label_codes import check_legend, mask_of, masks_of
 from components.ingest.labelling import Labeller, SceneLabels, class_names, read_shapes
+from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.layout import shard_count
 from components.ingest.place_split import splits_of
 from components.ingest.raster_config import (
+    BoxLabels,
     ClassRasterLabels,
     MaskLabels,
     ScenesSource,
@@ -113,7 +115,8 @@ def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:
     """Opens the headers of all scenes, lays their labels on them and plans their tiles.
 
     Raises:
-        DataError: the source or its labels cannot be read, or masks hold undeclared classes.
+        DataError: the source or its labels cannot be read, masks hold undeclared classes, or boxes
+            of one image belong to two scenes.
         ConfigError: the area or the background cannot be used.
     """
     sources, rejects = name_scenes(source)
@@ -132,9 +135,11 @@ def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:
             scenes.append(planned)
         except SceneRejected as rejected:
             rejects.append(scene_reject(rejected, uri))
-        except MaskRejected as rejected:
+        except LabelsRejected as rejected:
             rejects.append(Reject(named.scene_id, uri, rejected.reason, rejected.detail))
     _check_legend(source, scenes)
+    if isinstance(source.labels, BoxLabels):
+        _refuse_two_of_one_name(source.labels, labels)
     rejects += _label_rejects(source, shapes, labels)
     return PlannedScenes(tuple(scenes), tuple(labels), tuple(rejects), classes)
 
@@ -211,6 +216,17 @@ def _check_legend(source: TiledSource, scenes: Sequence[PlannedScene]) -> None:
         check_legend(source.labels, [Path(source.labels.path)])
 
 
+def _refuse_two_of_one_name(boxes: BoxLabels, labels: Sequence[SceneLabels]) -> None:
+    placed = [scene.shapes.numbers.tolist() for scene in labels if scene.shapes is not None]
+    shared = [number for number, count in Counter(chain(*placed)).items() if count > 1]
+    if shared:
+        raise DataError(
+            f"{len(shared)} boxes of {boxes.path} (such as {min(shared)}) are of two scenes: the "
+            "name of their image is the end of both paths. Choose the scenes by source.suffixes, "
+            "or let the labels name folders as well."
+        )
+
+
 def _label_rejects(
     source: TiledSource, shapes: LabelSet | None, labels: Sequence[SceneLabels]
 ) -> list[Reject]:
@@ -218,7 +234,7 @@ def _label_rejects(
     if shapes is None:
         return []
     found = [*shapes.rejects, *(reject for scene in labels for reject in scene.rejects)]
-    if isinstance(source.labels, ShapeLabels) and source.labels.outside == "reject":
+    if isinstance(source.labels, ShapeLabels | BoxLabels) and source.labels.outside == "reject":
         known = {reject.number for reject in found}
         nowhere = labels_nowhere(shapes, (it.shapes for it in labels if it.shapes is not None))
         found += [reject for reject in nowhere if reject.number not in known]

@@ -15,6 +15,9 @@ class LabelRefusal(StrEnum):
     NO_NUMBER = "no_number"
     NOT_PROJECTABLE = "not_projectable"
     OUTSIDE_SCENES = "outside_scenes"
+    NO_IMAGE = "no_image"
+    OUTSIDE_IMAGE = "outside_image"
+    CROWD = "crowd"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Labelled shapes in the pixel coordinates of one grid, found by window."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -76,7 +76,6 @@ def place_labels(
         The shapes, and rejects for labels whose class is not among the names or whose vertices
         have no place in the grid's CRS.
     """
-    index = {name: place for place, name in enumerate(class_names)}
     moved = geometry_in_pixels(labels.geometries, labels.crs, grid)
     bounds = shapely.bounds(moved)
     rejects = []
@@ -90,16 +89,40 @@ def place_labels(
         & (bounds[:, 0] < grid.width_px)
         & (bounds[:, 1] < grid.height_px)
     )
-    known = np.array([name in index for name in labels.classes.tolist()])
-    for place in np.flatnonzero(inside & ~known).tolist():
-        detail = f"class {labels.classes[place]!r} is none of {', '.join(class_names)}."
-        number = int(labels.numbers[place])
-        rejects.append(LabelReject(labels.source, number, LabelRefusal.UNKNOWN_CLASS, detail))
-    kept = np.flatnonzero(inside & known)
-    classes = [index[name] for name in labels.classes[kept].tolist()]
+    shapes, unknown = keep_known(labels, moved[inside], np.flatnonzero(inside), class_names)
+    return replace(shapes, geometries=_still_valid(shapes.geometries)), (*rejects, *unknown)
+
+
+def keep_known(
+    labels: LabelSet,
+    geometries: Geometries,
+    places: npt.NDArray[np.int64],
+    class_names: Sequence[str],
+) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
+    """Those labels of a grid whose class the run has, and rejects for the others.
+
+    Args:
+        labels: of a file.
+        geometries: in pixels of the grid.
+        places: of each among the labels.
+        class_names: of the run, in the order of their indexes.
+    """
+    index = {name: place for place, name in enumerate(class_names)}
+    names = labels.classes[places].tolist()
+    known = np.array([name in index for name in names], np.bool_)
+    rejects = [
+        LabelReject(
+            labels.source,
+            int(labels.numbers[place]),
+            LabelRefusal.UNKNOWN_CLASS,
+            f"class {labels.classes[place]!r} is none of {', '.join(class_names)}.",
+        )
+        for place in places[~known].tolist()
+    ]
+    kept = places[known]
     shapes = PlacedShapes(
-        geometries=_still_valid(moved[kept]),
-        classes=np.array(classes, dtype=np.int64),
+        geometries=geometries[known],
+        classes=np.array([index[name] for name in labels.classes[kept].tolist()], np.int64),
         values=labels.values[kept],
         numbers=labels.numbers[kept],
     )

@@ -33,6 +33,7 @@ class LeftOut(StrEnum):
     NO_DATE = "no_date"
     NO_GROUP = "no_group"
     OUTSIDE_AREAS = "outside_areas"
+    OVERLAPS = "overlaps"
 
 
 class ByBlock(Frozen):

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import shapely
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
 from components.raster.scene.grid import Grid
@@ -14,6 +14,7 @@ from components.raster.tiles.key import TileKey, Window
 
 Edge = Literal["pad", "snap", "drop"]
 AreaRule = Literal["intersects", "centre", "within"]
+Overlap = Literal["all", "train"]
 
 
 class Tiling(Frozen):
@@ -22,6 +23,11 @@ class Tiling(Frozen):
     size_px: int = Field(default=64, ge=1, le=16384, description="rows and columns of a tile")
     stride_px: int | None = Field(
         default=None, ge=1, description="from tile to tile; not set: the size (no overlap)"
+    )
+    overlap: Overlap = Field(
+        default="all",
+        description="Which splits have tiles that overlap. train: outside of it only tiles at "
+        "multiples of the size are kept, so that no ground is measured twice.",
     )
     edge: Edge = Field(
         default="pad",
@@ -37,6 +43,15 @@ class Tiling(Frozen):
         default=0.0, ge=0, le=1, description="tiles with fewer valid pixels are rejected"
     )
 
+    @model_validator(mode="after")
+    def _meets_its_size(self) -> Self:
+        if self.overlap == "train" and self.size_px % self.step_px:
+            raise ValueError(
+                f"overlap: train needs a size_px ({self.size_px}) that is a multiple of stride_px "
+                f"({self.step_px}): tiles of the other splits stand side by side"
+            )
+        return self
+
     @property
     def step_px(self) -> int:
         """The stride that counts."""
@@ -46,6 +61,10 @@ class Tiling(Frozen):
     def overlaps(self) -> bool:
         """Whether neighbouring tiles of a scene share pixels."""
         return self.step_px < self.size_px or self.edge == "snap"
+
+    def stands_apart(self, window: Window) -> bool:
+        """Whether a tile is one of those that stand side by side from the scene's corner on."""
+        return window.row % self.size_px == 0 and window.col % self.size_px == 0
 
 
 @dataclass(frozen=True)

@@ -311,6 +311,33 @@ def test_blocks_leave_no_two_splits_in_touch(run, scene):
     assert left_out + outcome.summary.total_images == 13 * 17
 
 
+def test_only_tiles_to_learn_from_overlap(run, write_raster, tmp_path):
+    pixels = np.arange(1, 400 * 400 + 1, dtype=np.uint32).reshape(400, 400, 1)
+    place = from_origin(500_000, 5_300_000, 10, 10)
+    scene = write_raster(pixels, str(tmp_path / "scenes" / "wide.tif"), transform=place)
+    tiling = {"size_px": 32, "stride_px": 8, "overlap": "train", "edge": "drop"}
+    blocks = {"by": "block", "block_m": 1000, "buffer_m": 0}
+    split = {"train": 0.4, "eval": 0.3, "test": 0.3}
+    outcome = run(of_scenes(scene, source={"tiling": tiling}, split_by=blocks, split=split))
+    windows = {name: [] for name in SPLITS}
+    for key, (split, _) in by_key(outcome).items():
+        windows[split].append(TileKey.parse(key).window)
+    seen = {name: np.zeros((400, 400), int) for name in SPLITS}
+    for name, found in windows.items():
+        for window in found:
+            seen[name][window.slices] += 1
+    assert seen["train"].max() == 16
+    assert seen["eval"].max() == seen["test"].max() == 1
+    assert not (seen["train"] * (seen["eval"] + seen["test"])).any()
+    assert outcome.summary.ignored["(overlaps)"] > 0
+
+
+def test_tiles_side_by_side_need_a_stride_that_meets_them(tmp_path):
+    source = {"tiling": {"size_px": 32, "stride_px": 12, "overlap": "train"}}
+    with pytest.raises(ValidationError, match=r"needs a size_px \(32\) that is a multiple of"):
+        IngestConfig.model_validate(of_scenes(tmp_path, source=source))
+
+
 def test_a_random_split_of_tiles_is_refused(scene):
     with pytest.raises(LeakError, match="insist: true"):
         listed(of_scenes(scene, ("red",), split_by=None))

@@ -1,0 +1,183 @@
+"""Objects as boxes in pixels of the images that they were drawn in, checked one by one."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from pydantic import Field
+
+from components.raster.errors import DataError
+from components.raster.frozen import Frozen
+from components.raster.labels.box_files import BoxListing, LabelledImage, ListedBox, listed_boxes
+from components.raster.labels.rejects import LabelRefusal, LabelReject
+from components.raster.labels.shapes import PlacedShapes, keep_known
+from components.raster.labels.vectors import LabelSet
+from components.raster.location import Location
+from components.raster.scene.grid import Grid
+
+
+class BoxFile(Frozen):
+    """A file of boxes in pixels and what they show."""
+
+    path: Location = Field(
+        description="COCO (.json), DeepForest (.csv with image_path, xmin, ymin, xmax, ymax and "
+        "label), or a folder of Pascal VOC files (.xml)"
+    )
+    class_name: str | None = Field(
+        default=None, min_length=1, description="of every object; not set: as the file says"
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoxSet(LabelSet):
+    """The usable boxes of a file, in pixels of their own images: x is the column, y the row.
+
+    Attributes:
+        images: that the file names, also those without an object.
+        image_of: for each box the place of its image.
+    """
+
+    images: tuple[LabelledImage, ...]
+    image_of: npt.NDArray[np.int64] = field(repr=False)
+
+    def image_at(self, path: str) -> int | None:
+        """The place of the image that a file holds; None when the labels do not name it.
+
+        It is the one whose name is the end of the path, with its suffix or else without.
+        """
+        name = _parts(path)
+        tails = [name[start:] for start in range(len(name))]
+        found = [self._names.get(tail) for tail in tails]
+        found += [self._stems.get(_without_suffix(tail)) for tail in tails]
+        return next((place for place in found if place is not None), None)
+
+    @cached_property
+    def _names(self) -> Mapping[tuple[str, ...], int]:
+        return {_parts(image.name): place for place, image in enumerate(self.images)}
+
+    @cached_property
+    def _stems(self) -> Mapping[tuple[str, ...], int]:
+        """Without those that two images have."""
+        counts = Counter(map(_without_suffix, self._names))
+        stems = {_without_suffix(name): place for name, place in self._names.items()}
+        return {stem: place for stem, place in stems.items() if counts[stem] == 1}
+
+
+class ImageSizeError(DataError):
+    """Boxes were drawn in an image of another size."""
+
+
+def read_boxes(config: BoxFile) -> BoxSet:
+    """Reads a file of boxes, or a folder of them.
+
+    Raises:
+        DataError: it cannot be read, or names no image.
+    """
+    listing = listed_boxes(config.path)
+    if not listing.images:
+        raise DataError(f"Labels {config.path} name no image.")
+    place = {image.name: index for index, image in enumerate(listing.images)}
+    kept, rejects = [], []
+    for box in listing.boxes:
+        why = _refused(box, config, place)
+        if why is None:
+            kept.append(box)
+        else:
+            rejects.append(LabelReject(config.path, box.number, *why))
+    return _box_set(config, listing, kept, rejects, place)
+
+
+def _box_set(
+    config: BoxFile,
+    listing: BoxListing,
+    boxes: Sequence[ListedBox],
+    rejects: Sequence[LabelReject],
+    place: Mapping[str, int],
+) -> BoxSet:
+    edges = np.array([box.edges_px for box in boxes], np.float64).reshape(-1, 4)
+    return BoxSet(
+        source=config.path,
+        crs="",
+        numbers=np.array([box.number for box in boxes], np.int64),
+        geometries=shapely.box(*edges.T),
+        classes=np.array([config.class_name or box.class_name for box in boxes], np.str_),
+        values=np.full(len(boxes), np.nan),
+        rejects=tuple(rejects),
+        images=listing.images,
+        image_of=np.array([place[box.image] for box in boxes], np.int64),
+    )
+
+
+def _refused(
+    box: ListedBox, config: BoxFile, images: Mapping[str, int]
+) -> tuple[LabelRefusal, str] | None:
+    """Why a box cannot be used, if it cannot."""
+    left, top, right, bottom = box.edges_px
+    if box.image not in images:
+        return LabelRefusal.NO_IMAGE, "the file does not list its image."
+    if not np.isfinite(box.edges_px).all():
+        return LabelRefusal.EMPTY_GEOMETRY, f"its edges in {box.image} are no four numbers."
+    if right <= left or bottom <= top:
+        size = f"{right - left:g} x {bottom - top:g} pixels (width x height)"
+        return LabelRefusal.EMPTY_GEOMETRY, f"in {box.image} it is {size}."
+    if box.crowd:
+        return LabelRefusal.CROWD, f"in {box.image} it stands for many objects at once (iscrowd)."
+    if not (config.class_name or box.class_name):
+        return LabelRefusal.NO_CLASS, f"in {box.image} it has no class that the file declares."
+    return None
+
+
+def place_boxes(
+    labels: BoxSet, image: int, grid: Grid, class_names: Sequence[str]
+) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
+    """The boxes of one image on its grid, cut at its edges.
+
+    Args:
+        labels: from `read_boxes`.
+        image: its place, from `image_at`.
+        grid: of the scene as it was photographed.
+        class_names: of the run, in the order of their indexes.
+
+    Returns:
+        The boxes, and rejects for those that lie beside the image or whose class is not among
+        the names.
+
+    Raises:
+        ImageSizeError: the labels give the image another size.
+    """
+    named = labels.images[image]
+    size = (grid.height_px, grid.width_px)
+    if named.size_px not in (None, size):
+        told = " x ".join(map(str, named.size_px or ()))
+        raise ImageSizeError(
+            f"{labels.source} has boxes of {named.name} in {told} pixels (height x width); the "
+            f"scene has {size[0]} x {size[1]}"
+        )
+    own = np.flatnonzero(labels.image_of == image)
+    frame = shapely.box(0, 0, grid.width_px, grid.height_px)
+    cut = shapely.intersection(labels.geometries[own], frame)
+    inside = shapely.area(cut) > 0
+    beside = tuple(
+        LabelReject(
+            labels.source,
+            int(labels.numbers[place]),
+            LabelRefusal.OUTSIDE_IMAGE,
+            f"it lies beside {named.name}, which has {size[0]} x {size[1]} pixels.",
+        )
+        for place in own[~inside].tolist()
+    )
+    shapes, unknown = keep_known(labels, cut[inside], own[inside], class_names)
+    return shapes, (*beside, *unknown)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return PurePosixPath(name.replace("\\", "/")).parts
+
+
+def _without_suffix(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return (*parts[:-1], PurePosixPath(parts[-1]).stem)
