@@ -10,10 +10,12 @@ All sides read the same TFRecords of 64 px JPEGs, which ingest wrote, in batches
 - more views: zoom, shift, brightness and contrast as well.
 - naive: what tutorials do: each example parsed, decoded and flipped by itself.
 
-The sides take turns, each going on where it stopped, and a ratio is the median over the rounds of
-neighbours in time, since a shared machine is fast and slow by turns. Of a busy machine the ratio of
-processor time for an image tells more than that of the clock. At the end the small CNN is trained
-on the augmented stream, and the share of time is told for which a step waits for its batch.
+The sides take turns. Each begins anew, runs for a while before its clock starts, and is asked for
+batches as fast as it gives them, so that none has fetched ahead what is then counted. The figures
+that count are images a second by the clock, in each side's best round: whoever else uses the
+machine can only make a round slower. The ratios by processor time follow, which tell what an image
+costs when all cores are taken. At the end the small CNN learns from the augmented stream by the
+trainer's own steps, and the share of their time is told for which they wait for a batch.
 """
 
 import argparse
@@ -21,21 +23,33 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 BATCH = 64
-STEPS = 80
+STEPS = 200
+WARM_UP_STEPS = 100
 THREADS = 2
 CEILING, DECODED, AUGMENTED, NAIVE = "simplejpeg ceiling", "decoded", "augmented", "naive"
 MORE, NAIVE_FLIPPED = "more views", "naive, flipped"
 
 _MORE: dict[str, Any] = {"zoom": {}, "shift": {}, "brightness": {}, "contrast": {}}
 
-Side = Callable[[], int]
+#: Which side against which, and what is asked for by the clock.
+RATIOS = (
+    (DECODED, CEILING, "at least 0.65"),
+    (AUGMENTED, CEILING, "at least 0.45"),
+    (MORE, CEILING, ""),
+    (DECODED, NAIVE, ""),
+    (AUGMENTED, NAIVE_FLIPPED, ""),
+)
+
+
+#: Begins anew and warms up; what it returns makes some batches and counts their images.
+Side = Callable[[], Callable[[], int]]
 
 
 class Cost(NamedTuple):
@@ -43,6 +57,14 @@ class Cost(NamedTuple):
 
     wall: float
     cpu: float
+
+
+class Stall(NamedTuple):
+    """The share of a training's steps that is waiting; seconds of a step, and of one without."""
+
+    share: float
+    step_s: float
+    at_hand_s: float
 
 
 def main() -> None:
@@ -61,21 +83,17 @@ def main() -> None:
         ingest(folder / "images", folder / "out")
         files = sorted(str(path) for path in (folder / "out").glob("examples/Split-train/*"))
         sides = make_sides(files)
-        for run in sides.values():
-            run()
         rounds = []
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-            rounds.append({side: _cost(run) for side, run in sides.items()})
-        report(rounds)
-        stalled, step_s = stall(files)
-    print(f"a step of the small CNN takes {1e3 * step_s:.1f} ms; {stalled:.1%} of it is waiting")
+            rounds.append({name: _cost(side) for name, side in sides.items()})
+        report(rounds, stall(files))
 
 
 def make_sides(files: list[str]) -> dict[str, Side]:
-    """Each side as a function that makes some batches and counts their images."""
+    """All sides, by name."""
     source = _source(files)
-    sides = {
+    return {
         CEILING: _ceiling(files),
         DECODED: _batches(source.epochs(BATCH, 0)),
         AUGMENTED: _batches(_viewed(source).epochs(BATCH, 0)),
@@ -83,50 +101,104 @@ def make_sides(files: list[str]) -> dict[str, Side]:
         NAIVE: _naive(files, flipped=False),
         NAIVE_FLIPPED: _naive(files, flipped=True),
     }
-    return sides
 
 
-def stall(files: list[str]) -> tuple[float, float]:
-    """Which share of a training the steps wait for batches, and how long a step takes."""
+def stall(files: list[str]) -> Stall:
+    """How the steps of a training by `trainer.loop` wait for the augmented stream."""
+    from trainer.config import StrategyName
+    from trainer.share import distributed
+    from trainer.strategy import make_strategy
+
+    strategy = make_strategy(StrategyName.ONE_DEVICE)
+    stream = _viewed(_source(files)).epochs(BATCH, 0)
+    loop = _loop(strategy, next(iter(stream)))
+    waiting = _Waiting(iter(distributed(strategy, lambda _: stream)))
+    at_hand = iter(distributed(strategy, lambda _: stream.take(1).cache().repeat()))
+    _steps(loop, waiting, WARM_UP_STEPS)
+    waiting.reset()
+    streamed = _steps(loop, waiting, STEPS)
+    share = waiting.total_s() / sum(streamed)
+    _steps(loop, at_hand, WARM_UP_STEPS)
+    return Stall(share, median(streamed), median(_steps(loop, at_hand, STEPS)))
+
+
+def report(rounds: list[dict[str, Cost]], stalled: Stall) -> None:
+    """Prints ratios by the clock, by processor time, the rates they come from, and the stalls."""
+    best = {
+        side: Cost(min(it[side].wall for it in rounds), min(it[side].cpu for it in rounds))
+        for side in rounds[0]
+    }
+    for measure, name in (("by the clock", "wall"), ("by processor time", "cpu")):
+        print(f"{measure}:")
+        for side, base, goal in RATIOS:
+            ratio = getattr(best[base], name) / getattr(best[side], name)
+            wanted = f" (wanted: {goal})" if goal and name == "wall" else ""
+            print(f"  {side} / {base}: {ratio:.2f}{wanted}")
+    print("best of the rounds:")
+    for side, cost in best.items():
+        print(f"  {side:20} {1 / cost.wall:9,.0f} images/s, {1e6 * cost.cpu:6.1f} us of processors")
+    print(
+        f"a step of the small CNN: {1e3 * stalled.step_s:.1f} ms, {1e3 * stalled.at_hand_s:.1f} ms "
+        f"where the batch is at hand; it waits {stalled.share:.1%} of the time"
+    )
+
+
+class _Waiting:
+    """Batches in a graph; adds up how long it takes until they are there."""
+
+    def __init__(self, batches: Iterator[Any]) -> None:
+        import tensorflow as tf
+
+        self._batches, self._total_s = batches, tf.Variable(0.0, dtype=tf.float64)
+
+    def __iter__(self) -> "_Waiting":
+        return self
+
+    def __next__(self) -> Any:
+        import tensorflow as tf
+
+        asked = tf.timestamp()
+        with tf.control_dependencies([asked]):
+            batch = next(self._batches)
+        with tf.control_dependencies(tf.nest.flatten(batch)):
+            self._total_s.assign_add(tf.timestamp() - asked)
+        return batch
+
+    def reset(self) -> None:
+        self._total_s.assign(0.0)
+
+    def total_s(self) -> float:
+        return float(self._total_s)
+
+
+def _loop(strategy: Any, batch: Any) -> Any:
+    """The steps of a compiled small CNN."""
     from components.raster.image import ImageSpec
+    from trainer.loop import Loop
     from trainer.models.config import SmallCnn
     from trainer.models.network import build_network
 
-    model = build_network(SmallCnn(), ImageSpec(), _objective()).trained()
-    model.compile("adamw", _objective().loss())
-    batches = iter(_viewed(_source(files)).epochs(BATCH, 0))
-    for _ in range(5):
-        model.train_on_batch(*next(batches))
-    waiting, began = 0.0, time.perf_counter()
-    for _ in range(STEPS):
-        asked = time.perf_counter()
-        batch = next(batches)
-        waiting += time.perf_counter() - asked
-        model.train_on_batch(*batch)
-    whole = time.perf_counter() - began
-    return waiting / whole, whole / STEPS
+    with strategy.scope():
+        model = build_network(SmallCnn(), ImageSpec(), _objective()).trained()
+        model.compile("adamw", _objective().loss(), jit_compile=False)
+        model.optimizer.build(model.trainable_variables)
+    loop = Loop(model)
+    loop.build_metrics(batch)
+    return loop
 
 
-def report(rounds: list[dict[str, Cost]]) -> None:
-    """Prints rates and ratios."""
-    for side in rounds[0]:
-        rate, cpu = (median(getattr(it[side], name) for it in rounds) for name in Cost._fields)
-        print(f"{side:20} {1 / rate:9,.0f} images/s, {1e6 * cpu:6.1f} us of processors an image")
-    for side, base, goal in (
-        (DECODED, CEILING, ", at least 0.65"),
-        (AUGMENTED, CEILING, ", at least 0.45"),
-        (MORE, CEILING, ""),
-        (DECODED, NAIVE, ""),
-        (AUGMENTED, NAIVE_FLIPPED, ""),
-    ):
-        clock, cpu = (
-            median(getattr(it[base], name) / getattr(it[side], name) for it in rounds)
-            for name in Cost._fields
-        )
-        print(f"{side} / {base}: {clock:.2f} by the clock{goal}; {cpu:.2f} by processor time")
+def _steps(loop: Any, batches: Iterator[Any], count: int) -> list[float]:
+    """Seconds of each step."""
+    seconds = []
+    for _ in range(count):
+        began = time.perf_counter()
+        int(loop.train(batches))
+        seconds.append(time.perf_counter() - began)
+    return seconds
 
 
-def _cost(run: Side) -> Cost:
+def _cost(side: Side) -> Cost:
+    run = side()
     began, used = time.perf_counter(), time.process_time()
     images = run()
     return Cost((time.perf_counter() - began) / images, (time.process_time() - used) / images)
@@ -158,15 +230,20 @@ def _viewed(source: Any, **more: Any) -> Any:
 
 
 def _batches(batches: Any) -> Side:
-    """Goes on in an endless data set, as a training does."""
-    iterator = iter(batches)
+    """Of an endless data set."""
 
-    def run() -> int:
-        for _ in range(STEPS):
-            next(iterator)
-        return STEPS * BATCH
+    def begin() -> Callable[[], int]:
+        iterator = iter(batches)
 
-    return run
+        def run(steps: int = STEPS) -> int:
+            for _ in range(steps):
+                next(iterator)
+            return steps * BATCH
+
+        run(WARM_UP_STEPS)
+        return run
+
+    return begin
 
 
 def _ceiling(files: list[str]) -> Side:
@@ -188,7 +265,7 @@ def _ceiling(files: list[str]) -> Side:
             list(pool.map(decode, [images[first::THREADS] for first in range(THREADS)]))
         return len(images)
 
-    return run
+    return lambda: run
 
 
 def _naive(files: list[str], flipped: bool) -> Side:

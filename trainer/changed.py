@@ -1,16 +1,24 @@
 """A source whose batches are changed on the way to training."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol
 
 import tensorflow as tf
 
 from trainer.dataset import Batch, Source
 from trainer.share import WHOLE, Share
 
-#: From a batch and a seed of its own, int32 [2], to another batch of as many rows.
-Change: TypeAlias = Callable[[Batch, tf.Tensor], Batch]
+
+class Change(Protocol):
+    """From a batch to another one of as many rows."""
+
+    def __call__(self, batch: Batch, seed: tf.Tensor, place: tf.Tensor | None = None) -> Batch:
+        """The batch, changed.
+
+        Args:
+            seed: int32 [2], of the whole batch.
+            place: int32 [2], of a part: the number of its first row, and the rows of the whole.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +27,7 @@ class Changed:
 
     The seed of a batch is that of the training and the number of the batch since its beginning.
     So nothing need be remembered for a training that is resumed, and it is the same however many
-    devices of a process share the batch. Parts that go to other processes have seeds of their own.
+    devices share the batch, of one process or several: each changes its rows as part of the whole.
     """
 
     source: Source
@@ -41,15 +49,15 @@ class Changed:
         self, batch_size: int, seed: int, first_epoch: int = 0, skip: int = 0, share: Share = WHOLE
     ) -> tf.data.Dataset:
         first = first_epoch * (self.source.examples // batch_size) + skip
-        numbers = tf.data.Dataset.counter(first * share.pieces)
         batches = self.source.epochs(batch_size, seed, first_epoch, skip, share)
 
         def changed(number: tf.Tensor, batch: Batch) -> Batch:
-            own = number * share.count + share.index
-            return self.change(batch, tf.stack([seed, tf.cast(own % 2**31, tf.int32)]))
+            step, place = share.place(number, batch_size)
+            own = tf.stack([seed, tf.cast((first + step) % 2**31, tf.int32)])
+            return self.change(batch, own, place)
 
         return (
-            tf.data.Dataset.zip(numbers, batches)
+            tf.data.Dataset.zip(tf.data.Dataset.counter(), batches)
             .map(changed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             .prefetch(tf.data.AUTOTUNE)
         )

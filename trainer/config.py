@@ -98,9 +98,17 @@ class TrainConfig(Frozen):
     model: Model = Field(default_factory=SmallCnn)
     imbalance: Imbalance = Imbalance()
     batch_size: int = Field(default=32, ge=1, description="Global: over all replicas.")
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        description="Batches to an update, which is then that of one so many times as large, in "
+        "the memory of one. Batch normalisation sees each batch by itself.",
+    )
     epochs: int = Field(default=25, ge=1)
     steps_per_epoch: int | None = Field(
-        default=None, ge=1, description="None: as many whole batches as the train split has."
+        default=None,
+        ge=1,
+        description="Updates. None: as many as the train split has whole batches for.",
     )
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float | None = Field(
@@ -186,6 +194,15 @@ class TrainConfig(Frozen):
         if steps is not None and not 1 <= steps[0] <= steps[1]:
             raise ValueError("give the first and the last step, counted from 1")
         return steps
+
+    @model_validator(mode="after")
+    def _passes_are_not_compiled_together(self) -> "TrainConfig":
+        if self.xla == "on" and self.accumulate > 1:
+            raise ValueError(
+                "xla: on compiles the batches of an update into one program, which may hold all "
+                "of them at once; use xla: off, or accumulate: 1"
+            )
+        return self
 
     @property
     def peak_learning_rate(self) -> float:

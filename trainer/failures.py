@@ -18,12 +18,13 @@ _NODES = re.compile(r"\{\{[^}]*\}\}\s*")
 
 
 @contextmanager
-def told(batch_size: int, replicas: int, precision: str) -> Iterator[None]:
+def told(batch_size: int, replicas: int, accumulate: int, precision: str) -> Iterator[None]:
     """Failures within of memory, and of other workers, become errors that say what helps."""
     try:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        raise OutOfMemory(out_of_memory(batch_size, replicas, precision, _line(error))) from error
+        message = out_of_memory(batch_size, replicas, accumulate, precision, _line(error))
+        raise OutOfMemory(message) from error
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
         if "ollective" not in str(error):
             raise
@@ -33,12 +34,17 @@ def told(batch_size: int, replicas: int, precision: str) -> Iterator[None]:
         ) from error
 
 
-def out_of_memory(batch_size: int, replicas: int, precision: str, detail: str) -> str:
+def out_of_memory(
+    batch_size: int, replicas: int, accumulate: int, precision: str, detail: str
+) -> str:
     """The message, with a batch size that is half as large and divides by the replicas."""
     half = max(batch_size // 2 // replicas, 1) * replicas
     remedies = []
     if half < batch_size:
-        remedies.append(f"batch_size: {half} (and learning_rate in proportion)")
+        remedies.append(
+            f"batch_size: {half} with accumulate: {-(-batch_size * accumulate // half)}, which "
+            "learns from as many images an update"
+        )
     if precision == "float32":
         remedies.append("precision: auto, which halves what layers keep where it pays")
     remedies.append("a smaller image or model")

@@ -104,7 +104,7 @@ def fit_phases(
     strategy = whole.distribute_strategy
     _check_monitor(config, objective)
     check_batch(config.batch_size, strategy)
-    _check_examples(sources, strategy.num_replicas_in_sync)
+    _check_examples(sources, strategy.num_replicas_in_sync, config.accumulate)
     agreement = Agreement(strategy)
     stages, stopping = [phase.stage for phase in phases], config.early_stopping
     profile = Profile(log_dir, config.profile if agreement.is_chief else None)
@@ -123,7 +123,7 @@ def fit_phases(
         )
         began = position = work.checkpoints.look() or Position(Progress(config.monitor))
         work.books.begin(position.progress)
-        with told(work.batch_size, work.replicas, config.precision):
+        with told(work.batch_size, work.replicas, config.accumulate, config.precision):
             while (at := position.progress.stage_under_way(stages, stopping)) is not None:
                 position = StageRun(work, phases[at - 1], at, position).run(position)
         if any(agreement.any(request.made)):
@@ -168,10 +168,12 @@ def _check_monitor(config: TrainConfig, objective: Objective) -> None:
         )
 
 
-def _check_examples(sources: Sources, replicas: int) -> None:
-    for split, source in zip(("train", "eval"), sources, strict=True):
-        if source.examples < replicas:
+def _check_examples(sources: Sources, replicas: int, accumulate: int) -> None:
+    passes = {"train": accumulate, "eval": 1}
+    for (split, parts), source in zip(passes.items(), sources, strict=True):
+        if source.examples < replicas * parts:
+            of_parts = f", in {parts} batches an update (train.accumulate)" if parts > 1 else ""
             raise DataError(
-                f"The {split} split has {source.examples} examples for {replicas} replicas; "
-                "each needs at least one: add data or enlarge the split's share."
+                f"The {split} split has {source.examples} examples for {replicas} replicas"
+                f"{of_parts}; each needs at least one: add data or enlarge the split's share."
             )

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainer.accumulate import accumulated_step
+
 
 class Loop:
     """Runs steps of a model, whose metrics hold what they came to.
@@ -18,13 +20,17 @@ class Loop:
         model: compiled under its strategy, the optimizer built.
         steps: how many run without returning to Python.
         xla: whether each step is compiled with XLA.
+        parts: in which a step's batch passes, one after another.
     """
 
-    def __init__(self, model: keras.Model, steps: int = 1, xla: bool = False) -> None:
+    def __init__(
+        self, model: keras.Model, steps: int = 1, xla: bool = False, parts: int = 1
+    ) -> None:
         self.steps = steps
         self._model = model
         self._strategy: tf.distribute.Strategy = model.distribute_strategy
-        self._learn = tf.function(model.train_step, jit_compile=True) if xla else model.train_step
+        step = model.train_step if parts == 1 else accumulated_step(model, parts)
+        self._learn = tf.function(step, jit_compile=True) if xla else step
         self._train = tf.function(self._train_steps)
         self._test = tf.function(self._test_step)
 

@@ -47,12 +47,12 @@ def choose_xla(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
     """Whether to compile the step; on a TPU it always is, without being asked.
 
     On CPUs compiling takes longer than it saves, and a step of several replicas cannot be compiled
-    as a whole.
+    as a whole. Batches that XLA compiles together it may also run together.
 
     Raises:
         ConfigError: it was asked for with several replicas.
     """
-    if is_tpu(strategy) or config.xla == "off":
+    if is_tpu(strategy) or config.xla == "off" or config.accumulate > 1:
         return False
     alone = strategy.num_replicas_in_sync == 1
     if config.xla == "auto":

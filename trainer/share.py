@@ -33,6 +33,17 @@ class Share:
         """The rows of what `of` gives for a batch of so many."""
         return batch_size // (self.count * self.pieces) if self.count > 1 else batch_size
 
+    def place(self, number: tf.Tensor, batch_size: int) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Where a vector that `of` gives, counted from 0, comes from.
+
+        Returns: the number of the batch; and int32 [2], its first row there and the rows of the
+            batch, or None of a whole.
+        """
+        if self.count == 1:
+            return number, None
+        piece = tf.cast(number % self.pieces, tf.int32) + self.index * self.pieces
+        return number // self.pieces, tf.stack([piece * self.part(batch_size), batch_size])
+
     def _mine(self, batch: tf.Tensor) -> tf.Tensor:
         return tf.reshape(batch, (self.count, self.pieces, -1))[self.index]
 

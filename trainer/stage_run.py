@@ -57,13 +57,18 @@ class Work:
 
     @cached_property
     def batch_size(self) -> int:
-        """Global; no larger than there are examples."""
-        examples = self.sources[0].examples
-        return min(self.config.batch_size, examples - examples % self.replicas)
+        """Images that pass at once, over all replicas; no more than there are for an update."""
+        most = self.sources[0].examples // self.config.accumulate
+        return min(self.config.batch_size, most - most % self.replicas)
+
+    @cached_property
+    def update_size(self) -> int:
+        """Images of one step, which is an update."""
+        return self.batch_size * self.config.accumulate
 
     @cached_property
     def steps_per_epoch(self) -> int:
-        return self.config.steps_per_epoch or self.sources[0].examples // self.batch_size
+        return self.config.steps_per_epoch or self.sources[0].examples // self.update_size
 
 
 class StageRun:
@@ -90,7 +95,7 @@ class StageRun:
         with self._strategy.scope():
             self._compile()
         xla = choose_xla(work.config, self._strategy)
-        self._loop = Loop(self._model, self._at_once, xla)
+        self._loop = Loop(self._model, self._at_once, xla, work.config.accumulate)
         self._loop.build_metrics(next(iter(self._sources[1].once(1))))
         work.checkpoints.attend(self._model.optimizer, self._model.metrics_variables)
         if within:
@@ -131,8 +136,8 @@ class StageRun:
         """The endless batches from a position on, as they come in a fit that nothing disturbed."""
         work, source = self._work, self._sources[0]
         done = len(position.progress.epochs) * work.steps_per_epoch + position.step
-        epoch, skip = divmod(done, source.examples // work.batch_size)
-        size, seed = work.batch_size, work.config.seed
+        epoch, skip = divmod(done, source.examples // work.update_size)
+        size, seed = work.update_size, work.config.seed
         return iter(
             distributed(self._strategy, lambda share: source.epochs(size, seed, epoch, skip, share))
         )
@@ -244,8 +249,8 @@ class StageRun:
             return
         work, step, epoch = self._work, step + offset, len(position.progress.epochs) + 1
         source, at = work.sources[0], (epoch - 1) * work.steps_per_epoch + step
-        keys = source.keys(work.batch_size, work.config.seed, at)
-        batch = next(iter(source.epochs(work.batch_size, work.config.seed, skip=at)))
+        keys = source.keys(work.update_size, work.config.seed, at)
+        batch = next(iter(source.epochs(work.update_size, work.config.seed, skip=at)))
         culprits = [keys[row] for row in not_finite_rows(batch)]
         if work.agreement.is_chief:
             write_bad_batch(work.log_dir, epoch, step + 1, keys)

@@ -35,6 +35,7 @@ from trainer.stages import Phase, Sources, phase_of
 from trainer.strategy import cluster_of, make_strategy
 from trainer.tasks.build import make_objective
 from trainer.tasks.objective import Objective
+from trainer.workers import Agreement
 
 _MEGABYTE = 2**20
 
@@ -103,7 +104,7 @@ def train(
         learnt = Changed(learnt, following(augmentation, splits.task))
     sources = learnt, _source(splits.evaluation, objective, image, config)
     phases, whole = _phases(network, trained, sources, config, emphasis)
-    if seen is not None:
+    if seen is not None and Agreement(strategy).is_chief:
         _write_report(log_dir, imbalance_report(seen, config.imbalance, emphasis))
     history = fit_phases(
         whole, phases, sources, objective, config, log_dir, checkpoint_dir, on_epoch

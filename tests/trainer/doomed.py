@@ -37,7 +37,8 @@ CONFIG = TrainConfig(
 
 def train(folder: str, strategy: tf.distribute.Strategy, plain: bool = False) -> History:
     """Fits a small model in a folder, from where it was left there."""
-    config = CONFIG.model_copy(update={"model": PLAIN}) if plain else CONFIG
+    in_parts = {"model": PLAIN, "batch_size": 4, "accumulate": 2}
+    config = CONFIG.model_copy(update=in_parts) if plain else CONFIG
     keras.utils.set_random_seed(5)
     with strategy.scope():
         network = build_network(config.model, ImageSpec(height_px=8, width_px=8), of_classes(2))

@@ -50,19 +50,41 @@ def test_a_resumed_training_sees_what_it_would_have_seen():
     )
 
 
-def test_workers_draw_for_their_own_parts():
-    """Four parts of a batch of copies: each is another view, and all are the same once more."""
-    copies = InMemory(IMAGES[:1].repeat(EXAMPLES, axis=0), LABELS)
-    source = Changed(copies, shown({"brightness": {"probability": 1}}).change)
+ALWAYS = {"probability": 1.0}
+LIGHT = ("brightness", "contrast", "colour", "noise")
+COVER = ("cloud", "missing_band", "cutout")
+EACH_BY_ITSELF = dict.fromkeys(("zoom", "crop", "shift", *LIGHT, *COVER), ALWAYS)
 
-    def parts():
-        shares = [Share(index, 2, 2) for index in range(2)]
-        batches = [source.epochs(BATCH, 1, share=share).take(2) for share in shares]
-        return [inputs.numpy() for each in batches for inputs, _ in each]
 
-    assert [part.shape[0] for part in parts()] == [1] * 4
-    assert len({part.tobytes() for part in parts()}) == 4
-    assert np.array_equal(parts(), parts())
+@pytest.mark.parametrize(("workers", "replicas"), [(2, 1), (2, 2), (4, 1)])
+def test_workers_show_their_parts_of_what_one_process_would(workers, replicas):
+    """All draws of all views, of the first batches and of later ones."""
+    source = shown(EACH_BY_ITSELF)
+    for skip in (0, 1):
+        wanted = list(source.epochs(BATCH, 1, 1, skip).take(STEPS))
+        parts = [
+            list(source.epochs(BATCH, 1, 1, skip, share).take(STEPS * replicas))
+            for share in (Share(index, workers, replicas) for index in range(workers))
+        ]
+        for step, (inputs, labels) in enumerate(wanted):
+            own = [part[step * replicas + each] for part in parts for each in range(replicas)]
+            assert np.array_equal(np.concatenate([rows for rows, _ in own]), inputs)
+            assert np.array_equal(np.concatenate([rows for _, rows in own]), labels)
+
+
+def test_workers_mix_images_within_their_parts():
+    shares = np.eye(EXAMPLES, dtype=np.float32)  # each image a class, so that a truth tells whose
+    source = shown({"mixup": ALWAYS}, shares)
+    plain = InMemory(IMAGES, shares)
+    for index in range(2):
+        part = Share(index, 2)
+        for (_, mixed), (_, own) in zip(
+            source.epochs(BATCH, 1, share=part).take(STEPS),
+            plain.epochs(BATCH, 1, share=part).take(STEPS),
+            strict=True,
+        ):
+            assert np.array_equal(mixed.numpy().sum(axis=0) > 0, own.numpy().sum(axis=0) > 0)
+            assert (mixed.numpy().max(axis=1) < 1).any()
 
 
 def test_what_is_evaluated_is_seen_as_it_is():

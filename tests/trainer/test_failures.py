@@ -69,14 +69,14 @@ class Greedy(keras.layers.Layer):
 def test_out_of_memory_suggests_a_batch_size(tmp_path):
     features = keras.Input((2,))
     greedy = keras.Model(features, keras.layers.Dense(2)(Greedy()(features)))
-    with pytest.raises(OutOfMemory, match="batch_size 4 on 1 replica. Try batch_size: 2 "):
+    with pytest.raises(OutOfMemory, match="Try batch_size: 2 with accumulate: 2,"):
         run(tmp_path, *numbers(1), fitted=greedy)
 
 
 def test_the_suggested_batch_size_divides_by_the_replicas():
-    assert "batch_size: 12 " in out_of_memory(24, 4, "float32", "")
-    assert "batch_size: 4 " in out_of_memory(8, 4, "float32", "")
-    least = out_of_memory(4, 4, "mixed_bfloat16", "")
+    assert "batch_size: 12 with accumulate: 2," in out_of_memory(24, 4, 1, "float32", "")
+    assert "batch_size: 4 with accumulate: 6," in out_of_memory(8, 4, 3, "float32", "")
+    least = out_of_memory(4, 4, 1, "mixed_bfloat16", "")
     assert "batch_size:" not in least
     assert "precision" not in least
 

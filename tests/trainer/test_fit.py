@@ -196,3 +196,28 @@ def test_an_empty_eval_split_is_told(image_spec, tmp_path):
             f"{tmp_path}/logs",
             f"{tmp_path}/checkpoints",
         )
+
+
+def test_batches_that_make_one_update_teach_what_a_large_one_does(image_spec, tmp_path):
+    """Rate, warm-up, average of the weights and Adam's own count go by updates."""
+    plain = SmallCnn(filters=(4, 8), batch_norm=False, dropout=0)
+    large = CONFIG.model_copy(
+        update={"model": plain, "batch_size": 16, "warmup_epochs": 1.5, "ema": 0.5}
+    )
+    parts = large.model_copy(update={"batch_size": 8, "accumulate": 2})
+    (model, history), (same, other) = (
+        run(config, image_spec, tmp_path / f"{config.accumulate}") for config in (large, parts)
+    )
+    assert (other.steps_per_epoch, other.batch_size) == (history.steps_per_epoch, 8) == (2, 8)
+    for mine, theirs in zip(other.epochs, history.epochs, strict=True):
+        assert mine.learning_rate == theirs.learning_rate
+        for name in ("loss", "val_loss", "accuracy", "val_accuracy"):
+            assert mine.value(name) == pytest.approx(theirs.value(name), rel=1e-4)
+    for mine, theirs in zip(same.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_an_update_needs_an_image_for_each_of_its_batches(image_spec, tmp_path):
+    config = CONFIG.model_copy(update={"accumulate": 41})
+    with pytest.raises(DataError, match="40 examples for 1 replicas, in 41 batches an update"):
+        run(config, image_spec, tmp_path)

@@ -75,6 +75,16 @@ def test_two_workers_come_to_what_one_device_does(results):
 
 
 @pytest.mark.slow
+def test_random_views_balance_and_averages_are_those_of_one_device(results):
+    first, second, alone = (each["viewed"] for each in results[0])
+    for name in ("loss", "val_loss"):
+        assert first[name] == pytest.approx(alone[name], rel=1e-4)
+        assert second[name] == pytest.approx(first[name], rel=1e-6)
+    np.testing.assert_allclose(first["weights"], alone["weights"], rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(first["weights"], second["weights"])
+
+
+@pytest.mark.slow
 def test_all_workers_find_the_batch_that_spoils_one_of_them(results):
     (first, second, alone), _ = results
     assert "epoch 1, batch 1; example " in alone["bad_row"]
@@ -137,6 +147,8 @@ def test_two_workers_leave_one_model(repository, examples_root, image_spec, tmp_
     assert codes(processes, logs) == [0, 0]
     assert (tmp_path / "out/model/saved_model.pb").is_file()
     assert len((tmp_path / "out/logs/progress.jsonl").read_text().splitlines()) == 2
+    counted = json.loads((tmp_path / "out/logs/imbalance.json").read_text())
+    assert sum(counted["counts"].values()) == 32
     assert not list((tmp_path / "out/checkpoints").iterdir())
 
 

@@ -45,6 +45,14 @@ def test_mirrored_ends_with_the_weights_of_one_device(report):
 
 
 @pytest.mark.slow
+def test_batches_that_make_one_update_come_to_the_same_on_several_devices(report):
+    for name in ("loss", "val_loss"):
+        assert report["in_parts"][name] == pytest.approx(report["one_device"][name], rel=1e-4)
+    one, two = (np.array(report[name]["weights"]) for name in ("one_device", "in_parts"))
+    np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_mirrored_model_is_exported_for_one_device(report):
     for name in ("one_device", "mirrored", "default_model"):
         assert sum(report[name]["probabilities"]) == pytest.approx(1)

@@ -57,14 +57,23 @@ def views_are_alike(strategy: tf.distribute.Strategy) -> bool:
 
 
 def result(
-    strategy: tf.distribute.Strategy, model: SmallCnn = PLAIN, evaluation: int = 22
+    strategy: tf.distribute.Strategy,
+    model: SmallCnn = PLAIN,
+    evaluation: int = 22,
+    accumulate: int = 1,
 ) -> dict[str, object]:
     """One short fit: shares of the batch, losses, and the final weights."""
     keras.utils.set_random_seed(5)
     with strategy.scope():
         network = build_network(model, SPEC, OBJECTIVE)
         trained = network.trained()
-    config = TrainConfig(model=model, batch_size=8, epochs=3, learning_rate=0.01)
+    config = TrainConfig(
+        model=model,
+        batch_size=8 // accumulate,
+        accumulate=accumulate,
+        epochs=3,
+        learning_rate=0.01,
+    )
     source = toy()
     with tempfile.TemporaryDirectory() as folder:
         logs, checkpoints = f"{folder}/logs", f"{folder}/checkpoints"
@@ -114,6 +123,7 @@ def main() -> None:
         "auto": make_strategy(StrategyName.AUTO).num_replicas_in_sync,
         "one_device": result(one_device),
         "mirrored": result(mirrored),
+        "in_parts": result(mirrored, accumulate=2),
         "bad_rows": [bad_row(each) for each in (one_device, mirrored)],
         "views_are_alike": views_are_alike(mirrored),
         "default_model": result(mirrored, SmallCnn(filters=(4, 8)), evaluation=17),

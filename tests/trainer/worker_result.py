@@ -15,6 +15,10 @@ import tensorflow as tf
 
 from tests.trainer.objectives import of_classes
 from tests.trainer.two_devices import PLAIN, SPEC, bad_row, toy
+from trainer.augment.augmentation import Augmentation
+from trainer.augment.config import Augment
+from trainer.augment.follow import following
+from trainer.changed import Changed
 from trainer.cluster import Surroundings
 from trainer.config import StrategyName, TrainConfig
 from trainer.dataset import InMemory
@@ -37,6 +41,36 @@ def rows_of_an_epoch(strategy: tf.distribute.Strategy) -> list[list[int]]:
     return found
 
 
+def weights_of(model: keras.Model) -> list[float]:
+    """All of them, in one row."""
+    values = [tf.convert_to_tensor(weight.value).numpy().ravel() for weight in model.weights]
+    return [float(value) for value in np.concatenate(values)]
+
+
+def viewed_training(strategy: tf.distribute.Strategy, folder: str) -> dict[str, list[float]]:
+    """Of random views, balanced sampling, an average of the weights, and batches in parts."""
+    images, labels = toy(EXAMPLES).columns[0], (np.arange(EXAMPLES) % 4 == 1).astype(np.int64)
+    counts = tuple(int(count) for count in np.bincount(labels))
+    views = Augment.model_validate({"zoom": {"probability": 1}, "contrast": {}, "noise": {}})
+    source = Changed(
+        InMemory(images, labels, balance=counts), following(Augmentation(views), "single_label")
+    )
+    keras.utils.set_random_seed(5)
+    with strategy.scope():
+        model = build_network(PLAIN, SPEC, of_classes(2)).trained()
+    config = TrainConfig(
+        model=PLAIN, batch_size=4, accumulate=2, epochs=3, learning_rate=0.01, ema=0.8
+    )
+    evaluation = InMemory(images, labels)
+    places = f"{folder}/logs", f"{folder}/checkpoints"
+    history = fit(model, of_classes(2), source, evaluation, config, *places)
+    return {
+        "loss": [row.loss for row in history.epochs],
+        "val_loss": [row.val_loss for row in history.epochs],
+        "weights": weights_of(model),
+    }
+
+
 def main(folder: Path) -> None:
     """Fits, and writes what came out."""
     surroundings = Surroundings.of(os.environ)
@@ -55,11 +89,8 @@ def main(folder: Path) -> None:
         "val_loss": [row.val_loss for row in history.epochs],
         "accuracy": [row.metrics["accuracy"] for row in history.epochs],
         "bad_row": bad_row(strategy),
-        "weights": [
-            float(value)
-            for weight in trained.weights
-            for value in tf.convert_to_tensor(weight.value).numpy().ravel()
-        ],
+        "weights": weights_of(trained),
+        "viewed": viewed_training(strategy, f"{folder}/viewed"),
     }
     (folder / f"{index}.json").write_text(json.dumps(result))
 

@@ -1,10 +1,29 @@
 """A batch as the layers take and give it, and what they share."""
 
 import zlib
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import keras
 import tensorflow as tf
+
+
+class Rows(NamedTuple):
+    """Which images of a training's whole batch are here: `count` of `whole`, from `first` on.
+
+    All that is drawn is drawn for the whole batch, so that a process that has a part of it shows
+    its images as one that has them all.
+    """
+
+    count: tf.Tensor
+    first: tf.Tensor | int = 0
+    whole: tf.Tensor | None = None
+
+    def drawn(self, draw: Callable[[tuple[Any, ...]], tf.Tensor], *each: int) -> tf.Tensor:
+        """What is drawn in the shape [whole, *each], of the images that are here: [N, *each]."""
+        if self.whole is None:
+            return draw((self.count, *each))
+        return draw((self.whole, *each))[self.first : self.first + self.count]
 
 
 class Batch(TypedDict):
@@ -16,6 +35,8 @@ class Batch(TypedDict):
         masks: integers [N, H, W]: class indices and an ignore value.
         boxes: float32 [N, M, 4]: top, left, bottom, right in pixels, edges included.
         classes: int [N, M] of the boxes; -1 where there is no box.
+        place: int32 [2], where this is a part of a larger batch: the number of its first image in
+            that, and how many images that has.
     """
 
     images: tf.Tensor
@@ -23,6 +44,7 @@ class Batch(TypedDict):
     masks: NotRequired[tf.Tensor]
     boxes: NotRequired[tf.Tensor]
     classes: NotRequired[tf.Tensor]
+    place: NotRequired[tf.Tensor]
 
 
 class BatchLayer(keras.layers.Layer):
@@ -51,20 +73,31 @@ def seeds(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
 
 
 def uniform(
-    seed: tf.Tensor, shape: tuple[Any, ...], least: float = 0.0, most: float = 1.0
+    seed: tf.Tensor, rows: Rows, *each: int, least: float = 0.0, most: float = 1.0
 ) -> tf.Tensor:
-    """float32 from least to most."""
-    return tf.random.stateless_uniform(shape, seed, least, most)
+    """float32 [N, *each] from least to most."""
+    return rows.drawn(lambda shape: tf.random.stateless_uniform(shape, seed, least, most), *each)
 
 
-def chance(seed: tf.Tensor, count: tf.Tensor, probability: float) -> tf.Tensor:
+def normal(seed: tf.Tensor, rows: Rows, *each: int) -> tf.Tensor:
+    """float32 [N, *each] of mean 0 and deviation 1."""
+    return rows.drawn(lambda shape: tf.random.stateless_normal(shape, seed), *each)
+
+
+def choice(seed: tf.Tensor, rows: Rows, choices: int) -> tf.Tensor:
+    """int32 [N] from 0 to choices - 1."""
+    return rows.drawn(lambda shape: tf.random.stateless_uniform(shape, seed, 0, choices, tf.int32))
+
+
+def chance(seed: tf.Tensor, rows: Rows, probability: float) -> tf.Tensor:
     """bool [N]: which images it happens to."""
-    return uniform(seed, (count,)) < probability
+    return uniform(seed, rows) < probability
 
 
-def count_of(batch: Batch) -> tf.Tensor:
-    """The number of images: a graph may not know it beforehand."""
-    return tf.shape(batch["images"])[0]
+def rows_of(batch: Batch) -> Rows:
+    """Which images are here; how many, a graph may not know beforehand."""
+    count = tf.shape(batch["images"])[0]
+    return Rows(count, *tf.unstack(batch["place"])) if "place" in batch else Rows(count)
 
 
 def sides_of(batch: Batch) -> tuple[int, int]:

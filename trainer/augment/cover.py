@@ -7,10 +7,13 @@ import tensorflow as tf
 from trainer.augment.batch import (
     Batch,
     BatchLayer,
+    Rows,
     chance,
-    count_of,
+    choice,
     drop_hidden,
     hide,
+    normal,
+    rows_of,
     seeds,
     sides_of,
     uniform,
@@ -37,12 +40,12 @@ class RandomCutout(BatchLayer):
         self.cutout, self.ignore, self.least_visible = cutout, ignore, least_visible
 
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        count, sides = count_of(batch), sides_of(batch)
+        rows, sides = rows_of(batch), sides_of(batch)
         for_some, for_size, for_place = seeds(seed, 3)
-        some = chance(for_some, count, self.cutout.probability)
-        size = uniform(for_size, (count, 2), 0.0, self.cutout.most)
+        some = chance(for_some, rows, self.cutout.probability)
+        size = uniform(for_size, rows, 2, most=self.cutout.most)
         size = tf.where(some[:, None], size, 0.0)
-        rectangle = rectangles(uniform(for_place, (count, 2)), size, sides)
+        rectangle = rectangles(uniform(for_place, rows, 2), size, sides)
         hidden = within(rectangle, sides)
         return drop_hidden(hide(batch, hidden, self.ignore), hidden, self.least_visible)
 
@@ -61,13 +64,13 @@ class RandomCloud(BatchLayer):
         self.cloud, self.ignore, self.least_visible = cloud, ignore, least_visible
 
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        images, count = batch["images"], count_of(batch)
+        images, rows = batch["images"], rows_of(batch)
         for_some, for_cover, for_field = seeds(seed, 3)
-        some = chance(for_some, count, self.cloud.probability)
-        cover = uniform(for_cover, (count,), 0.01, self.cloud.cover)
+        some = chance(for_some, rows, self.cloud.probability)
+        cover = uniform(for_cover, rows, least=0.01, most=self.cloud.cover)
         # Of a field that is about normal, this much lies above the level.
         level = -tf.math.ndtri(cover)
-        density = (_field(for_field, count, sides_of(batch)) - level[:, None, None]) / _RIM + 0.5
+        density = (_field(for_field, rows, sides_of(batch)) - level[:, None, None]) / _RIM + 0.5
         density = tf.clip_by_value(density, 0.0, 1.0) * self.cloud.opacity
         density = tf.where(some[:, None, None], density, 0.0)
         seen = tf.cast(images, tf.float32) * (1 - density[..., None])
@@ -94,11 +97,11 @@ class RandomMissingBand(BatchLayer):
         self.missing_band = missing_band
 
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        images, count = batch["images"], count_of(batch)
+        images, rows = batch["images"], rows_of(batch)
         bands = images.shape[-1]
         for_some, for_which = seeds(seed, 2)
-        some = chance(for_some, count, self.missing_band.probability)
-        which = tf.random.stateless_uniform((count,), for_which, 0, bands, tf.int32)
+        some = chance(for_some, rows, self.missing_band.probability)
+        which = choice(for_which, rows, bands)
         gone = tf.one_hot(tf.where(some, which, -1), bands, True, False)
         return {**batch, "images": tf.where(gone[:, None, None], unknown(images), images)}
 
@@ -127,11 +130,11 @@ def within(rectangle: tf.Tensor, sides: tuple[int, int]) -> tf.Tensor:
     return row[:, :, None] & col[:, None, :]
 
 
-def _field(seed: tf.Tensor, count: tf.Tensor, sides: tuple[int, int]) -> tf.Tensor:
+def _field(seed: tf.Tensor, rows: Rows, sides: tuple[int, int]) -> tf.Tensor:
     """A lumpy field of mean 0 and deviation 1 over each image, float32 [N, H, W]."""
     total = 0.0
     for (cells, weight), own in zip(_LUMPS, seeds(seed, len(_LUMPS)), strict=True):
-        coarse = tf.random.stateless_normal((count, cells, cells, 1), own)
+        coarse = normal(own, rows, cells, cells, 1)
         total += weight * tf.image.resize(coarse, sides, "bicubic")[..., 0]
     mean, variance = tf.nn.moments(total, (1, 2), keepdims=True)
     return (total - mean) * tf.math.rsqrt(variance + 1e-6)

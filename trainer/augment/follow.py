@@ -13,9 +13,14 @@ from trainer.changed import Change
 def following(augmentation: Augmentation, task: Task) -> Change:
     """The change that shows a batch's inputs anew, its targets following."""
 
-    def change(batch: tuple[Any, ...], seed: tf.Tensor) -> tuple[Any, ...]:
+    def change(
+        batch: tuple[Any, ...], seed: tf.Tensor, place: tf.Tensor | None = None
+    ) -> tuple[Any, ...]:
         images, targets, *weights = batch
-        seen = augmentation(_with_truth(images, targets, task), seed=seed)
+        shown = _with_truth(images, targets, task)
+        if place is not None:
+            shown["place"] = place
+        seen = augmentation(shown, seed=seed)
         return (seen["images"], _truth_of(seen, targets, task), *weights)
 
     return change

@@ -9,10 +9,12 @@ import tensorflow as tf
 from trainer.augment.batch import (
     Batch,
     BatchLayer,
+    Rows,
     areas,
     chance,
-    count_of,
+    choice,
     keep_boxes,
+    rows_of,
     seeds,
     sides_of,
     uniform,
@@ -49,8 +51,7 @@ class RandomSymmetry(BatchLayer):
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
         height, width = sides_of(batch)
         choices = symmetries(self.flip, self.quarter_turns and height == width)
-        drawn = tf.random.stateless_uniform((count_of(batch),), seed, 0, len(choices), tf.int32)
-        which = tf.gather(choices, drawn)
+        which = tf.gather(choices, choice(seed, rows_of(batch), len(choices)))
         rows, cols, transposed = (
             tf.cast(tf.bitwise.bitwise_and(which, bit) > 0, tf.int32)
             for bit in (_ROWS, _COLS, _TRANSPOSE)
@@ -102,7 +103,7 @@ class RandomWindow(BatchLayer):
 
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
         height, width = sides_of(batch)
-        window = self._window(seed, count_of(batch))
+        window = self._window(seed, rows_of(batch))
         changed: Batch = {**batch, "images": _resampled(batch["images"], window)}
         if "masks" in batch:
             changed["masks"] = _nearest(batch["masks"], window, self.ignore)
@@ -115,26 +116,26 @@ class RandomWindow(BatchLayer):
             changed = keep_boxes({**changed, "boxes": cut}, kept & (batch["classes"] >= 0))
         return changed
 
-    def _window(self, seed: tf.Tensor, count: tf.Tensor) -> "_Window":
+    def _window(self, seed: tf.Tensor, here: Rows) -> "_Window":
         """Each change takes a part of the window before it, as if they followed one another."""
-        window = _Window(tf.zeros((count, 2)), tf.ones((count,)))
+        window = _Window(tf.zeros((here.count, 2)), tf.ones((here.count,)))
         for_zoom, for_crop, for_shift = (seeds(one, 3) for one in seeds(seed, 3))
         if self.zoom:
             # Even chances for twice as large and half as large.
             least, most = (-math.log(factor) for factor in (self.zoom.most, self.zoom.least))
-            drawn = tf.exp(uniform(for_zoom[1], (count,), least, most))
-            size = tf.where(chance(for_zoom[0], count, self.zoom.probability), drawn, 1.0)
+            drawn = tf.exp(uniform(for_zoom[1], here, least=least, most=most))
+            size = tf.where(chance(for_zoom[0], here, self.zoom.probability), drawn, 1.0)
             window = window.part(tf.tile((1 - size[:, None]) / 2, (1, 2)), size)
         if self.crop:
-            side = tf.sqrt(uniform(for_crop[1], (count,), self.crop.least_area, 1.0))
-            size = tf.where(chance(for_crop[0], count, self.crop.probability), side, 1.0)
-            at = uniform(for_crop[2], (count, 2))
+            side = tf.sqrt(uniform(for_crop[1], here, least=self.crop.least_area))
+            size = tf.where(chance(for_crop[0], here, self.crop.probability), side, 1.0)
+            at = uniform(for_crop[2], here, 2)
             window = window.part(at * (1 - size[:, None]), size)
         if self.shift:
             most = self.shift.most
-            by = uniform(for_shift[1], (count, 2), -most, most)
-            some = chance(for_shift[0], count, self.shift.probability)
-            window = window.part(tf.where(some[:, None], by, 0.0), tf.ones((count,)))
+            by = uniform(for_shift[1], here, 2, least=-most, most=most)
+            some = chance(for_shift[0], here, self.shift.probability)
+            window = window.part(tf.where(some[:, None], by, 0.0), tf.ones((here.count,)))
         return window
 
     def get_config(self) -> dict[str, Any]:

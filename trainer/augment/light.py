@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.augment.batch import Batch, BatchLayer, chance, count_of, seeds, uniform
+from trainer.augment.batch import Batch, BatchLayer, Rows, chance, normal, rows_of, seeds, uniform
 from trainer.augment.config import Brightness, Colour, Contrast, Noise
 
 
@@ -30,14 +30,14 @@ class RandomLight(BatchLayer):
         self.brightness, self.contrast, self.colour = brightness, contrast, colour
 
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        images, count = batch["images"], count_of(batch)
+        images, rows = batch["images"], rows_of(batch)
         bands = range(len(self.groups))
         for_light, for_contrast, for_colour = seeds(seed, 3)
-        gain = _factors(for_light, count, self.brightness, self.groups)
-        gain *= _factors(for_colour, count, self.colour, bands)
+        gain = _factors(for_light, rows, self.brightness, self.groups)
+        gain *= _factors(for_colour, rows, self.colour, bands)
         offset = tf.zeros_like(gain)
         if self.contrast:
-            factor = _factors(for_contrast, count, self.contrast, self.groups)
+            factor = _factors(for_contrast, rows, self.contrast, self.groups)
             mean, _ = moments(images)
             offset = gain * (1 - factor) * mean
             gain *= factor
@@ -57,13 +57,13 @@ class RandomNoise(BatchLayer):
         self.noise = noise
 
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        images, count = batch["images"], count_of(batch)
+        images, rows = batch["images"], rows_of(batch)
         for_some, for_share, for_values = seeds(seed, 3)
-        some = chance(for_some, count, self.noise.probability)
-        share = tf.where(some, uniform(for_share, (count,), 0.0, self.noise.most), 0.0)
+        some = chance(for_some, rows, self.noise.probability)
+        share = tf.where(some, uniform(for_share, rows, most=self.noise.most), 0.0)
         _, deviation = moments(images)
         strength = (share[:, None] * deviation)[:, None, None]
-        values = tf.random.stateless_normal(tf.shape(images), for_values)
+        values = normal(for_values, rows, *images.shape[1:])
         return {**batch, "images": as_type(tf.cast(images, tf.float32) + strength * values, images)}
 
     def get_config(self) -> dict[str, Any]:
@@ -95,16 +95,16 @@ def as_type(values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
 
 def _factors(
     seed: tf.Tensor,
-    count: tf.Tensor,
+    rows: Rows,
     part: Brightness | Contrast | Colour | None,
     groups: Sequence[int],
 ) -> tf.Tensor:
     """A factor for each image and band, float32 [N, C]; the same within a group."""
     if part is None:
-        return tf.ones((count, len(groups)))
+        return tf.ones((rows.count, len(groups)))
     for_some, for_factor = seeds(seed, 2)
-    some = chance(for_some, count, part.probability)
-    drawn = uniform(for_factor, (count, max(groups) + 1), 1 - part.most, 1 + part.most)
+    some = chance(for_some, rows, part.probability)
+    drawn = uniform(for_factor, rows, max(groups) + 1, least=1 - part.most, most=1 + part.most)
     return tf.where(some[:, None], tf.gather(drawn, tuple(groups), axis=1), 1.0)
 
 

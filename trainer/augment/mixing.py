@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.augment.batch import Batch, BatchLayer, chance, count_of, seeds, sides_of, uniform
+from trainer.augment.batch import Batch, BatchLayer, Rows, chance, rows_of, seeds, sides_of, uniform
 from trainer.augment.config import Cutmix, Mixup
 from trainer.augment.cover import rectangles, within
 from trainer.augment.light import as_type
@@ -18,11 +18,11 @@ class RandomMixup(BatchLayer):
         self.mixup = mixup
 
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        images, count = batch["images"], count_of(batch)
+        images, rows = batch["images"], rows_of(batch)
         for_some, for_share, for_partner = seeds(seed, 3)
-        some = chance(for_some, count, self.mixup.probability)
-        share = tf.where(some, _beta(for_share, count, self.mixup.alpha), 1.0)
-        partner = _partners(for_partner, count)
+        some = chance(for_some, rows, self.mixup.probability)
+        share = tf.where(some, _beta(for_share, rows, self.mixup.alpha), 1.0)
+        partner = _partners(for_partner, rows.count)
         values = tf.cast(images, tf.float32)
         other = tf.gather(values, partner)
         weight = share[:, None, None, None]
@@ -42,13 +42,13 @@ class RandomCutmix(BatchLayer):
         self.cutmix = cutmix
 
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        count, sides = count_of(batch), sides_of(batch)
+        rows, sides = rows_of(batch), sides_of(batch)
         for_some, for_share, for_partner, for_place = seeds(seed, 4)
-        some = chance(for_some, count, self.cutmix.probability)
-        side = tf.sqrt(1 - _beta(for_share, count, self.cutmix.alpha))
+        some = chance(for_some, rows, self.cutmix.probability)
+        side = tf.sqrt(1 - _beta(for_share, rows, self.cutmix.alpha))
         size = tf.tile(tf.where(some, side, 0.0)[:, None], (1, 2))
-        rectangle = rectangles(uniform(for_place, (count, 2)), size, sides)
-        inside, partner = within(rectangle, sides), _partners(for_partner, count)
+        rectangle = rectangles(uniform(for_place, rows, 2), size, sides)
+        inside, partner = within(rectangle, sides), _partners(for_partner, rows.count)
         # Whole pixels: the share is that of the rectangle as it came to lie.
         share = 1 - tf.reduce_mean(tf.cast(inside, tf.float32), (1, 2))
         images = batch["images"]
@@ -62,15 +62,19 @@ class RandomCutmix(BatchLayer):
         return {**super().get_config(), "cutmix": self.cutmix.model_dump()}
 
 
-def _beta(seed: tf.Tensor, count: tf.Tensor, alpha: float) -> tf.Tensor:
+def _beta(seed: tf.Tensor, rows: Rows, alpha: float) -> tf.Tensor:
     """float32 [N] from Beta(alpha, alpha), as a ratio of gamma variates."""
-    one, other = (tf.random.stateless_gamma((count,), own, alpha) for own in seeds(seed, 2))
+    one, other = (_gamma(own, rows, alpha) for own in seeds(seed, 2))
     # Both can be 0 in float32 where alpha is small.
     return tf.where(one + other > 0, tf.math.divide_no_nan(one, one + other), 0.5)
 
 
+def _gamma(seed: tf.Tensor, rows: Rows, alpha: float) -> tf.Tensor:
+    return rows.drawn(lambda shape: tf.random.stateless_gamma(shape, seed, alpha))
+
+
 def _partners(seed: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Another image for each, int32 [N]: all are moved on by one and the same distance."""
+    """Another of the images that are here for each, int32 [N]: all move on by one distance."""
     by = tf.random.stateless_uniform((), seed, 1, tf.maximum(count, 2), tf.int32)
     return (tf.range(count) + by) % count
 

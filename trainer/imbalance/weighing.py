@@ -16,7 +16,9 @@ def weighing(weights: Sequence[float]) -> Change:
     """
     table = tf.constant([*weights, 0.0])
 
-    def change(batch: tuple[Any, ...], seed: tf.Tensor) -> tuple[Any, ...]:
+    def change(
+        batch: tuple[Any, ...], seed: tf.Tensor, place: tf.Tensor | None = None
+    ) -> tuple[Any, ...]:
         inputs, targets, *before = batch
         if targets.dtype.is_floating:
             found = tf.linalg.matvec(targets, table[:-1])
