@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.utils.shared import Shared
 from tensorflow_model_analysis.proto import config_pb2
@@ -21,6 +22,7 @@ from components.evaluation.extracts import (
     load,
     read_batches,
 )
+from components.evaluation.failing import noted
 from components.evaluation.metrics import CONFUSION, TaskScores
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import SliceKey
@@ -49,9 +51,9 @@ def evaluate(
         make_pipeline: a Beam pipeline to run on.
         baseline_version: only recorded.
 
-    Without an example, or with a candidate that cannot be loaded and asked, nothing is written and
-    the result has no slice. A baseline that cannot, or that answers another task, is left out.
-    What was wrong is in the result's `failures`.
+    Without an example, or with a candidate that cannot be loaded and asked about each, nothing is
+    left and the result has no slice. A baseline that cannot, or that answers another task, is left
+    out. What was wrong is in the result's `failures`.
     """
     folders = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline else {})
     first = _first_example(files)
@@ -70,8 +72,26 @@ def evaluate(
         baseline_task=asked.baseline_task,
         failures=asked.failures,
     )
-    if CANDIDATE in asked.failures:
-        return found
+    while CANDIDATE not in found.failures:
+        _measure(config, asked, files, output_dir, make_pipeline, shared)
+        failed = noted(output_dir)
+        if not failed:
+            return _load(found, asked, output_dir)
+        tf.io.gfile.rmtree(output_dir)
+        found = replace(found, failures={**found.failures, **failed})
+        asked = asked.without(failed, config.score_threshold)
+    return found
+
+
+def _measure(
+    config: EvaluationConfig,
+    asked: Asked,
+    files: Sequence[str],
+    output_dir: str,
+    make_pipeline: Callable[[], beam.Pipeline],
+    shared: Shared,
+) -> None:
+    """TFMA's files of the models, or notes about those that failed."""
     reading = Reading(
         asked.frames, config.slice_features, dict(config.bins), config.batch_size, asked.task
     )
@@ -80,14 +100,13 @@ def evaluate(
         extracts = (
             pipeline
             | "Files" >> beam.Create(list(files))
-            | "Predict" >> beam.ParDo(PredictFn(asked.models, reading, shared))
+            | "Predict" >> beam.ParDo(PredictFn(asked.models, reading, shared, output_dir))
         )
         _ = extracts | "Analyse" >> tfma.ExtractEvaluateAndWriteResults(
             eval_config=eval_config,
             extractors=[tfma.extractors.SliceKeyExtractor(eval_config=eval_config)],
             writers=_writers(eval_config, asked.models, files, output_dir),
         )
-    return _load(found, asked, output_dir)
 
 
 def to_eval_config(

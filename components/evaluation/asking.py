@@ -1,9 +1,10 @@
 """Whether the compared models can be asked at all, and where their answers and the truth meet."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from components.evaluation.extracts import LoadedModels, Model, Reading, extract
+from components.evaluation.failing import reason
 from components.evaluation.model import ServedModel
 from components.evaluation.result import UNKNOWN_CLASS
 from components.evaluation.tasks.family import Frame
@@ -31,6 +32,14 @@ class Asked:
     frames: Mapping[str, Frame]
     failures: Mapping[str, str]
 
+    def without(self, names: Collection[str], score_threshold: float) -> "Asked":
+        """Those that are left when some models turned out not to answer every example."""
+        models = tuple(model for model in self.models if model.name not in names)
+        if CANDIDATE in names:
+            return replace(self, models=(), space=(), frames={})
+        frames = frames_of(models, score_threshold)
+        return replace(self, models=models, space=frames[CANDIDATE].space, frames=frames)
+
 
 def ask(
     paths: Mapping[str, str], loaded: LoadedModels, example: bytes, score_threshold: float
@@ -50,7 +59,7 @@ def ask(
             try:
                 models.append(_answering(name, paths[name], model, example))
             except Exception as error:  # as in `load`: whatever a graph may raise
-                failures[name] = f"{type(error).__name__}: {error}"
+                failures[name] = reason(error)
     frames = frames_of(models, score_threshold)
     space = frames[CANDIDATE].space if CANDIDATE in frames else ()
     return Asked(task, tasks.get(BASELINE), tuple(models), space, frames, failures)

@@ -15,6 +15,7 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.utils.shared import Shared
 
+from components.evaluation.failing import describe, note, reason
 from components.evaluation.model import ServedModel
 from components.evaluation.slices import feature_of, slice_values
 from components.evaluation.tasks.bootstrap import seed_of
@@ -65,17 +66,24 @@ def load(paths: Sequence[str]) -> LoadedModels:
         try:
             models[path] = ServedModel(path)
         except Exception as error:  # a broken model is a finding, whatever breaks in TensorFlow
-            failures[path] = f"{type(error).__name__}: {error}"
+            failures[path] = reason(error)
     return LoadedModels(models, failures)
 
 
 @beam.typehints.with_input_types(str)
 @beam.typehints.with_output_types(dict[str, Any])
 class PredictFn(beam.DoFn):
-    """A TFRecord file of examples -> one extract for each of them."""
+    """A TFRecord file of examples -> one extract for each of them.
 
-    def __init__(self, models: Sequence[Model], reading: Reading, shared: Shared) -> None:
+    A model that fails is noted in `notes`, a folder that all workers reach; nothing of the file's
+    rest is measured then, and what was is not to be used.
+    """
+
+    def __init__(
+        self, models: Sequence[Model], reading: Reading, shared: Shared, notes: str
+    ) -> None:
         self._models = tuple(models)
+        self._notes = notes
         self._reading = reading
         self._shared = shared
         self._loaded: LoadedModels | None = None
@@ -87,10 +95,15 @@ class PredictFn(beam.DoFn):
     def process(self, path: str) -> Iterator[dict[str, Any]]:
         assert self._loaded is not None
         for batch in read_batches(path, self._reading.batch_size):
-            answers = {
-                model.name: self._loaded.by_path[model.path].answers(batch)
-                for model in self._models
-            }
+            answers = {}
+            for model in self._models:
+                served = self._loaded.by_path[model.path]
+                try:
+                    answers[model.name] = served.answers(batch)
+                except Exception as error:  # as in `load`: whatever a graph may raise
+                    note(self._notes, model.name, describe(served, batch, path, error))
+            if len(answers) < len(self._models):
+                return
             for index, serialized in enumerate(batch):
                 rows = {
                     name: {output: values[index] for output, values in outputs.items()}

@@ -19,18 +19,28 @@ from serving.contract import Contract
 
 
 class BrightnessModel(tf.Module):
-    """Classes by brightness; `sharpness` scales the logits, `shift` moves what is looked at."""
+    """Classes by brightness; `sharpness` scales the logits, `shift` moves what is looked at.
+
+    Of an image brighter than `brightest` it raises an error.
+    """
 
     def __init__(
-        self, classes: Sequence[str], sharpness: float = 20.0, shift: float = 0.0, nan: bool = False
+        self,
+        classes: Sequence[str],
+        sharpness: float = 20.0,
+        shift: float = 0.0,
+        nan: bool = False,
+        brightest: float = 1.0,
     ) -> None:
         super().__init__()
+        self.brightest = brightest
         self.centres = tf.Variable(centres(len(classes)) + shift, dtype=tf.float32)
         self.names = tf.constant(list(classes))
         self.sharpness = float("nan") if nan else sharpness
 
     def answer(self, encoded: tf.Tensor) -> dict[str, tf.Tensor]:
         mean = tf.map_fn(_mean, encoded, fn_output_signature=tf.float32)
+        tf.debugging.assert_less_equal(mean, self.brightest, "too bright")
         logits = -self.sharpness * tf.abs(mean[:, None] - self.centres[None, :])
         probabilities = tf.nn.softmax(logits)
         rows = tf.shape(encoded)[0]
@@ -66,9 +76,10 @@ def save_model(
     sharpness: float = 20.0,
     shift: float = 0.0,
     nan: bool = False,
+    brightest: float = 1.0,
 ) -> Path:
     """Export a BrightnessModel into `path`, contract file and all."""
-    model = BrightnessModel(classes, sharpness, shift, nan)
+    model = BrightnessModel(classes, sharpness, shift, nan, brightest)
     tf.saved_model.save(
         model,
         str(path),
@@ -103,6 +114,7 @@ def example(
     features = {
         "image/encoded": image_bytes(brightness),
         "image/format": b"png",
+        "image/key": f"{label}-{brightness:.2f}".encode(),
         "image/brightness": brightness * 255,
         "label/text": label.encode(),
     }

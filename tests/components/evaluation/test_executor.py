@@ -142,6 +142,40 @@ def test_a_model_that_answers_nan_blocks(tmp_path: Path) -> None:
     assert evaluation.overall.candidate["non_finite_count"] == 24
 
 
+def test_a_candidate_that_fails_at_one_example_blocks_and_the_finding_names_it(
+    tmp_path: Path,
+) -> None:
+    bright = [example(0.99, "light")] * 2  # one in each file
+    node = Node(tmp_path, [*collection(), *bright, *collection()])
+    evaluation, report, output = node.run(
+        model(tmp_path / "model", brightest=0.9), slices=["region"], batch_size=50
+    )
+    [finding] = report.failed
+    assert finding.rule == "a candidate that answers"
+    assert "fails at the example light-0.99 of " in finding.detail
+    assert "too bright" in finding.detail
+    assert "look at the export" in finding.detail
+    assert (evaluation.slices, evaluation.classes) == ((), ())
+    assert [path.name for path in Path(output).iterdir()] == ["metrics.json"]
+
+
+def test_a_baseline_that_fails_at_one_example_is_left_out_of_the_measures(tmp_path: Path) -> None:
+    node = Node(tmp_path, [*collection(), example(0.99, "light")])
+    node.baseline = model(tmp_path / "old", brightest=0.9) / "Format-Serving"
+    evaluation, report, output = node.run(model(tmp_path / "model"))
+    [finding] = report.failed
+    assert finding.rule == "a baseline that answers"
+    assert "fails at the example light-0.99" in finding.detail
+    assert evaluation.overall is not None
+    assert evaluation.overall.examples == 25
+    assert evaluation.overall.baseline is None
+    assert tfma.load_eval_result(output).slicing_metrics
+    node = Node(tmp_path / "again", [*collection(), example(0.99, "light")])
+    node.baseline = tmp_path / "old" / "Format-Serving"
+    _, report, _ = node.run(tmp_path / "model", allow=["unusable_baseline"])
+    assert report.passed
+
+
 def test_an_empty_test_split_blocks_and_does_not_crash(tmp_path: Path) -> None:
     node = Node(tmp_path, [])
     _, report, _ = node.run(model(tmp_path / "model"))

@@ -1,0 +1,60 @@
+"""What becomes of a model that fails in the middle of a split: a finding, and no broken step.
+
+Workers of any Beam runner leave the failure in a file, because an exception loses its type and its
+words on the way back, and a runner would try the step again.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from components.evaluation.model import ServedModel
+from components.raster.example import KEY
+
+_PREFIX = "failed-"
+#: What TensorFlow puts before an error that a loaded graph raises.
+_WHERE = re.compile(r"\AGraph execution error:.*?<stack traces unavailable>\n", re.DOTALL)
+
+
+def reason(error: Exception) -> str:
+    """An error in one line, without where in a graph it was."""
+    lines = _WHERE.sub("", str(error)).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
+
+
+def describe(model: ServedModel, batch: Sequence[bytes], path: str, error: Exception) -> str:
+    """Which example a model failed at, asked one by one; or that it fails at a batch alone."""
+    for serialized in batch:
+        try:
+            model.answers([serialized])
+        except Exception as own:  # whatever a graph may raise
+            return f"it fails at the example {_key(serialized)} of {path}: {reason(own)}"
+    return (
+        f"it fails at {len(batch)} examples of {path} together, and not at one of them by itself: "
+        f"{reason(error)} (evaluation.batch_size sets how many)"
+    )
+
+
+def note(folder: str, model: str, failure: str) -> None:
+    """Leaves a model's failure in a folder that all workers reach."""
+    tf.io.gfile.makedirs(folder)
+    with tf.io.gfile.GFile(f"{folder}/{_PREFIX}{model}.json", "w") as file:
+        json.dump({"model": model, "failure": failure}, file)
+
+
+def noted(folder: str) -> Mapping[str, str]:
+    """The failures that were left, by model; the notes are taken away."""
+    found = {}
+    for path in sorted(tf.io.gfile.glob(f"{folder}/{_PREFIX}*.json")):
+        with tf.io.gfile.GFile(path) as file:
+            each = json.load(file)
+        found[each["model"]] = each["failure"]
+        tf.io.gfile.remove(path)
+    return found
+
+
+def _key(serialized: bytes) -> str:
+    values = tf.train.Example.FromString(serialized).features.feature[KEY].bytes_list.value
+    return values[0].decode("utf-8", "replace") if values else "without a key"
