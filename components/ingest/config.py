@@ -3,7 +3,7 @@
 import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.raster_config import (
@@ -18,11 +18,22 @@ from components.ingest.span import require_sound
 from components.raster.errors import ConfigError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
+from components.raster.labels.boxes import BoxFile
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.location import Location
 from components.raster.spatial.rules import SplitRule
 from components.raster.split import SplitConfig
 from components.raster.task import Task
+
+#: Which photographs belong together.
+GroupPattern = Annotated[
+    str | None,
+    AfterValidator(with_one_group),
+    Field(
+        description="a regular expression; what its first group finds in an image's path must "
+        "share one split"
+    ),
+]
 
 
 class FoldersSource(Frozen):
@@ -78,16 +89,7 @@ class MaskedSource(MaskLegend):
         min_length=1,
         description="path or uri of the folder of masks: the same paths below it, whatever suffix",
     )
-    group_pattern: str | None = Field(
-        default=None,
-        description="a regular expression; what its first group finds in an image's path must "
-        "share one split",
-    )
-
-    @field_validator("group_pattern")
-    @classmethod
-    def _has_a_group(cls, pattern: str | None) -> str | None:
-        return with_one_group(pattern)
+    group_pattern: GroupPattern = None
 
     @model_validator(mode="after")
     def _has_a_legend(self) -> Self:
@@ -105,9 +107,33 @@ class MaskedSource(MaskLegend):
         return found_by(self.group_pattern, key)
 
 
+class BoxedSource(Frozen):
+    """Photographs in one folder, and boxes in their pixels in a file."""
+
+    kind: Literal["boxed"] = "boxed"
+    uri: Location = Field(min_length=1, description="path or uri of the folder of images")
+    boxes: BoxFile
+    group_pattern: GroupPattern = None
+
+    @property
+    def task(self) -> Task:
+        """Boxes are objects."""
+        return "detection"
+
+    def group_of(self, key: str) -> str | None:
+        """The group of an image, by its path."""
+        return found_by(self.group_pattern, key)
+
+
 # Another kind of source joins here and in `listing.py`; whatever comes after is the same for all.
 SourceConfig = Annotated[
-    FoldersSource | ManifestSource | MaskedSource | ChipsSource | ScenesSource | StacSource,
+    FoldersSource
+    | ManifestSource
+    | MaskedSource
+    | BoxedSource
+    | ChipsSource
+    | ScenesSource
+    | StacSource,
     Field(discriminator="kind"),
 ]
 

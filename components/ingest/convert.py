@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from components.ingest.boxed import box_reader
 from components.ingest.config import IngestConfig
 from components.ingest.encode import example_bytes
 from components.ingest.files import ReadFailure, read_files
@@ -11,7 +12,7 @@ from components.ingest.judge import Judge, Refused
 from components.ingest.masked import mask_reader
 from components.ingest.record import Record
 from components.ingest.reject import Reject
-from components.ingest.truth import TileTruth, mask_entries
+from components.ingest.truth import TileTruth, box_entries, mask_entries
 from components.raster.features import image_features
 from components.raster.split import split_of
 
@@ -47,6 +48,7 @@ class Converter:
         self._judge = Judge(config.image, decode=config.features)
         self._classes = tuple(classes)
         self._read_mask = mask_reader(config, classes)
+        self._read_boxes = box_reader(config, classes)
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
         """One outcome for each of `records`, in their order; no image raises."""
@@ -72,12 +74,17 @@ class Converter:
             if isinstance(read, Reject):
                 return read
             truth = TileTruth(mask=read)
+        if self._read_boxes is not None:
+            found = self._read_boxes(record, image.height, image.width)
+            if isinstance(found, Reject):
+                return found
+            truth = TileTruth(boxes=found)
         pixels = image.pixels if self._config.features else None
         features = None if pixels is None else image_features(pixels)
         digest = hashlib.sha256(data).digest()
         content = digest.hex()
         split = split_of(content, record.group, record.split, self._config.split)
-        entries = mask_entries(truth.mask)
+        entries = [*mask_entries(truth.mask), *box_entries(truth.boxes, self._classes)]
         encoded = example_bytes(record, data, content, image, features, self._indices, entries)
         names = record.names or truth.names(self._classes)
         return Converted(record, split, digest, encoded, names)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
-from components.ingest.config import SourceConfig
+from components.ingest.config import BoxedSource, SourceConfig
 from components.ingest.files import is_remote, stores
 from components.ingest.label_codes import masks_of
 from components.ingest.listing import contents_of
@@ -64,7 +64,8 @@ def fingerprint_by(
     contents = contents_of(source)
     uris = [record.uri for record in contents.records]
     masks = [record.mask_uri for record in contents.records if record.mask_uri is not None]
-    checksums = checksums_of([*uris, *masks, *drawn])
+    boxes = box_files(source.boxes.path) if isinstance(source, BoxedSource) else []
+    checksums = checksums_of([*uris, *masks, *boxes, *drawn])
     entries: list[Sequence[object]] = [
         (
             record.key,
@@ -79,6 +80,7 @@ def fingerprint_by(
         for record in contents.records
     ]
     entries += [("reject", reject.key, reject.reason.value) for reject in contents.rejects]
+    entries += [("boxes", PurePath(path).name, checksums[path]) for path in boxes]
     entries += [("split", checksums[path]) for path in drawn]
     return fingerprint_of(entries)
 

@@ -155,7 +155,7 @@ def _placed(
             "object and what nobody labelled look alike",
         )
     try:
-        return place_boxes(labels, image, view.grid, class_names)
+        return place_boxes(labels, image, (view.grid.height_px, view.grid.width_px), class_names)
     except ImageSizeError as error:
         raise LabelsRejected(Reason.BOXES_DIFFER, str(error)) from error
 

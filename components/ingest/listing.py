@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
+from components.ingest.boxed import list_boxed
 from components.ingest.chips import name_chips, place_chips
 from components.ingest.config import (
+    BoxedSource,
     FoldersSource,
     IngestConfig,
     ManifestSource,
@@ -20,6 +22,7 @@ from components.ingest.record import Contents, Listing, Record
 from components.ingest.reject import Reason, Reject
 from components.ingest.scenes import list_scenes
 from components.raster.errors import DataError
+from components.raster.labels.boxes import read_boxes
 
 
 def list_source(config: IngestConfig) -> Listing:
@@ -46,7 +49,7 @@ def list_source(config: IngestConfig) -> Listing:
         records=tuple(sorted(found.records, key=attrgetter("key"))),
         rejects=tuple(sorted(found.rejects, key=attrgetter("key"))),
         ignored=dict(sorted(found.ignored.items())),
-        classes=config.classes or _legend_classes(source) or seen_classes(found.records),
+        classes=config.classes or _declared_classes(source) or seen_classes(found.records),
     )
 
 
@@ -60,11 +63,15 @@ def contents_of(source: SourceConfig) -> Contents:
         return list_manifest(source)
     if isinstance(source, MaskedSource):
         return list_masked(source)
+    if isinstance(source, BoxedSource):
+        return list_boxed(source)
     raise TypeError(f"a source of kind {source.kind} names scenes and no images")
 
 
-def _legend_classes(source: SourceConfig) -> tuple[str, ...]:
-    """The classes that a legend of masks names."""
+def _declared_classes(source: SourceConfig) -> tuple[str, ...]:
+    """The classes that a legend of masks names, or a file of boxes."""
+    if isinstance(source, BoxedSource):
+        return read_boxes(source.boxes).class_names
     legend = source.legend if isinstance(source, MaskLegend) else None
     return () if legend is None else legend.class_names
 

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 from PIL import Image
 
+from components.ingest.boxed import box_reader
 from components.ingest.chips import ChipConverter
 from components.ingest.config import IngestConfig
 from components.ingest.files import ReadFailure, read_file, read_files
@@ -176,7 +177,7 @@ def _of_photographs(
     config: IngestConfig, records: Sequence[Record], classes: Sequence[str]
 ) -> Iterator[Seen | Reject]:
     judge = Judge(config.image, decode=True)
-    reader = mask_reader(config, classes)
+    reader, boxes = mask_reader(config, classes), box_reader(config, classes)
     contents = read_files([record.uri for record in records], config.image.max_bytes)
     for record, content in zip(records, contents, strict=True):
         if isinstance(content, ReadFailure):
@@ -193,6 +194,12 @@ def _of_photographs(
                     yield read
                     continue
                 answer = Answer(truth=TileTruth(mask=read))
+            if boxes is not None:
+                found = boxes(record, image.height, image.width)
+                if isinstance(found, Reject):
+                    yield found
+                    continue
+                answer = Answer(truth=TileTruth(boxes=found))
             yield Seen(record, image.pixels, None, answer)
 
 

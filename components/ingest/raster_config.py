@@ -120,9 +120,6 @@ class BoxLabels(BoxFile):
     """Labels as boxes in pixels of the scenes' own files."""
 
     kind: Literal["boxes"] = "boxes"
-    outside: Literal["reject", "ignore"] = Field(
-        default="reject", description="boxes in images that are none of the scenes"
-    )
 
 
 class ClassRasterLabels(Frozen):

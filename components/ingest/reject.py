@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from components.raster.image import Refusal
+from components.raster.labels.rejects import LabelReject
 
 _LONGEST_DETAIL = 400
 
@@ -93,3 +94,8 @@ class Reject:
         """The inverse of `to_json`."""
         fields = json.loads(line)
         return cls(fields["key"], fields["uri"], Reason(fields["reason"]), fields["detail"])
+
+
+def reject_of_label(reject: LabelReject) -> Reject:
+    """A label that was left out."""
+    return Reject(reject.key, reject.source, Reason(reject.reason.value), reject.detail)

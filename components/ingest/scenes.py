@@ -25,7 +25,7 @@ from components.ingest.raster_config import (
     TiledSource,
 )
 from components.ingest.record import Listing
-from components.ingest.reject import Reason, Reject
+from components.ingest.reject import Reject, reject_of_label
 from components.ingest.scene_part import ScenePart
 from components.ingest.views import open_views, scene_reject
 from components.raster.errors import ConfigError, DataError
@@ -241,15 +241,7 @@ def _label_rejects(
     unique: dict[int, LabelReject] = {}
     for reject in found:
         unique.setdefault(reject.number, reject)
-    return [
-        Reject(
-            f"{PurePosixPath(reject.source).name}#{reject.number}",
-            reject.source,
-            Reason(reject.reason.value),
-            reject.detail,
-        )
-        for reject in unique.values()
-    ]
+    return [reject_of_label(reject) for reject in unique.values()]
 
 
 def _parts(

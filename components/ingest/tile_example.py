@@ -13,7 +13,7 @@ from components.ingest.encode import (
 )
 from components.ingest.record import Record
 from components.ingest.reject import Reason, Reject
-from components.ingest.truth import TileTruth, mask_entries
+from components.ingest.truth import TileTruth, box_entries, mask_entries
 from components.raster import example
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
@@ -74,13 +74,7 @@ class TileEncoder:
         if truth.number is not None:
             yield float_entry(example.NUMBER, truth.number)
         yield from mask_entries(truth.mask)
-        if truth.boxes is not None:
-            for name, edges in zip(example.BOX_EDGES, truth.boxes.edges_px.T, strict=True):
-                yield float_entry(name, *edges.tolist())
-            indices = truth.boxes.classes.tolist()
-            yield int_entry(example.OBJECT_LABEL, *indices)
-            names = (self._names[index].encode() for index in indices)
-            yield bytes_entry(example.OBJECT_LABEL_TEXT, *names)
+        yield from box_entries(truth.boxes, self._names)
 
 
 def _pixel_entries(tile: Tile, bands: Sequence[str]) -> Iterator[bytes]:

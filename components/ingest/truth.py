@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from components.ingest.encode import bytes_entry
+from components.ingest.encode import bytes_entry, float_entry, int_entry
 from components.raster import example
 from components.raster.labels.targets import Boxes, MaskPixels, ignore_value
 
@@ -35,6 +35,17 @@ def mask_entries(mask: MaskPixels | None) -> Iterator[bytes]:
     if mask is not None:
         yield bytes_entry(example.MASK_ENCODED, mask_png(mask))
         yield bytes_entry(example.MASK_FORMAT, b"png")
+
+
+def box_entries(boxes: Boxes | None, classes: Sequence[str]) -> Iterator[bytes]:
+    """The features of an example that hold its objects, if it has boxes."""
+    if boxes is None:
+        return
+    for name, edges in zip(example.BOX_EDGES, boxes.edges_px.T, strict=True):
+        yield float_entry(name, *edges.tolist())
+    indices = boxes.classes.tolist()
+    yield int_entry(example.OBJECT_LABEL, *indices)
+    yield bytes_entry(example.OBJECT_LABEL_TEXT, *(classes[index].encode() for index in indices))
 
 
 def mask_png(mask: MaskPixels) -> bytes:

@@ -11,9 +11,7 @@ from PIL import Image
 
 from components.ingest.config import IngestConfig
 from components.ingest.convert import Converted, Converter
-from components.ingest.encode import bytes_entry, features_message, float_entry, int_entry
 from components.ingest.listing import list_source
-from components.raster import example as spec
 
 SIDE_PX = 32
 COUNT = 30
@@ -64,6 +62,8 @@ def write_pictures(folder: Path) -> Path:
 
 def ingest_config(manifest: Path, task: str) -> IngestConfig:
     """The configuration that reads the truth of a task."""
+    if task == "detection":
+        return _houses_config(manifest.parent)
     masks = {"legend": LEGEND, "undeclared": "ignore"} if task == "segmentation" else {}
     return IngestConfig.model_validate(
         {
@@ -74,6 +74,20 @@ def ingest_config(manifest: Path, task: str) -> IngestConfig:
                 **masks,
             },
             "image": {"height_px": SIDE_PX, "width_px": SIDE_PX},
+        }
+    )
+
+
+def _houses_config(folder: Path) -> IngestConfig:
+    return IngestConfig.model_validate(
+        {
+            "source": {
+                "kind": "boxed",
+                "uri": str(folder / "houses"),
+                "boxes": {"path": str(folder / "houses.json")},
+            },
+            "image": {"height_px": SIDE_PX, "width_px": SIDE_PX},
+            "split": {"train": 0.6, "eval": 0.2, "test": 0.2},
         }
     )
 
@@ -89,31 +103,23 @@ def write_examples(config: IngestConfig, root: Path) -> tuple[str, ...]:
     return listing.classes
 
 
-def write_boxes(root: Path) -> tuple[str, ...]:
-    """The same of pictures with a house or two, and their boxes as ingest of scenes writes them."""
-    random, by_split = np.random.default_rng(6), defaultdict(list)
+def write_houses(folder: Path) -> None:
+    """Pictures of a meadow with a house or two, and their boxes as a COCO file."""
+    random = np.random.default_rng(6)
+    (folder / "houses").mkdir()
+    images, boxes = [], []
     for number in range(COUNT):
         pixels = random.normal(_COLOURS[1], 12, (SIDE_PX, SIDE_PX, 3))
-        boxes = []
+        images.append({"id": number, "file_name": f"{number:02d}.png"})
         for left in (2, 18)[: 1 + number % 2]:
             top = int(random.integers(2, 18))
             pixels[top : top + 12, left : left + 12] = (220, 60, 40)
-            boxes.append((top, left, top + 12, left + 12))
-        png = tf.io.encode_png(pixels.clip(0, 255).astype(np.uint8)).numpy()
-        entries = [
-            bytes_entry(spec.ENCODED, png),
-            int_entry(spec.HEIGHT, SIDE_PX),
-            int_entry(spec.WIDTH, SIDE_PX),
-            int_entry(spec.OBJECT_LABEL, *[0] * len(boxes)),
-            bytes_entry(spec.OBJECT_LABEL_TEXT, *[b"house"] * len(boxes)),
-            *(
-                float_entry(name, *edges)
-                for name, edges in zip(spec.BOX_EDGES, zip(*boxes, strict=True), strict=True)
-            ),
-        ]
-        by_split[SPLITS[number % len(SPLITS)]].append(features_message(entries))
-    _write_splits(by_split, ("house",), root)
-    return ("house",)
+            box = {"bbox": [left, top, 12, 12], "category_id": 1, "image_id": number}
+            boxes.append({"id": len(boxes) + 1, **box})
+        picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+        picture.save(folder / "houses" / images[-1]["file_name"])
+    tree = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "house"}]}
+    (folder / "houses.json").write_text(json.dumps(tree))
 
 
 def _write_splits(by_split: dict[str, list[bytes]], classes: tuple[str, ...], root: Path) -> None:

@@ -1,10 +1,11 @@
 """Objects as boxes in pixels of the images that they were drawn in, checked one by one."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,6 @@ from components.raster.labels.rejects import LabelRefusal, LabelReject
 from components.raster.labels.shapes import PlacedShapes, keep_known
 from components.raster.labels.vectors import LabelSet
 from components.raster.location import Location
-from components.raster.scene.grid import Grid
 
 
 class BoxFile(Frozen):
@@ -30,6 +30,9 @@ class BoxFile(Frozen):
     )
     class_name: str | None = Field(
         default=None, min_length=1, description="of every object; not set: as the file says"
+    )
+    outside: Literal["reject", "ignore"] = Field(
+        default="reject", description="boxes in images that the source does not have"
     )
 
 
@@ -133,14 +136,14 @@ def _refused(
 
 
 def place_boxes(
-    labels: BoxSet, image: int, grid: Grid, class_names: Sequence[str]
+    labels: BoxSet, image: int, size_px: tuple[int, int], class_names: Sequence[str]
 ) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
-    """The boxes of one image on its grid, cut at its edges.
+    """The boxes of one image, cut at its edges.
 
     Args:
         labels: from `read_boxes`.
         image: its place, from `image_at`.
-        grid: of the scene as it was photographed.
+        size_px: height and width of the image.
         class_names: of the run, in the order of their indexes.
 
     Returns:
@@ -151,15 +154,15 @@ def place_boxes(
         ImageSizeError: the labels give the image another size.
     """
     named = labels.images[image]
-    size = (grid.height_px, grid.width_px)
-    if named.size_px not in (None, size):
+    height, width = size_px
+    if named.size_px not in (None, size_px):
         told = " x ".join(map(str, named.size_px or ()))
         raise ImageSizeError(
             f"{labels.source} has boxes of {named.name} in {told} pixels (height x width); the "
-            f"scene has {size[0]} x {size[1]}"
+            f"image has {height} x {width}"
         )
     own = np.flatnonzero(labels.image_of == image)
-    frame = shapely.box(0, 0, grid.width_px, grid.height_px)
+    frame = shapely.box(0, 0, width, height)
     cut = shapely.intersection(labels.geometries[own], frame)
     inside = shapely.area(cut) > 0
     beside = tuple(
@@ -167,12 +170,26 @@ def place_boxes(
             labels.source,
             int(labels.numbers[place]),
             LabelRefusal.OUTSIDE_IMAGE,
-            f"it lies beside {named.name}, which has {size[0]} x {size[1]} pixels.",
+            f"it lies beside {named.name}, which has {height} x {width} pixels.",
         )
         for place in own[~inside].tolist()
     )
     shapes, unknown = keep_known(labels, cut[inside], own[inside], class_names)
     return shapes, (*beside, *unknown)
+
+
+def boxes_nowhere(labels: BoxSet, used: Collection[int]) -> tuple[LabelReject, ...]:
+    """Rejects for the boxes in images other than those used, by their places."""
+    return tuple(
+        LabelReject(
+            labels.source,
+            number,
+            LabelRefusal.OUTSIDE_SCENES,
+            f"the source has no image {labels.images[image].name}.",
+        )
+        for number, image in zip(labels.numbers.tolist(), labels.image_of.tolist(), strict=True)
+        if image not in used
+    )
 
 
 def _parts(name: str) -> tuple[str, ...]:

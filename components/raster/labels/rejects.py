@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 
 class LabelRefusal(StrEnum):
@@ -33,3 +34,8 @@ class LabelReject:
     number: int
     reason: LabelRefusal
     detail: str
+
+    @property
+    def key(self) -> str:
+        """The file's name and the number."""
+        return f"{PurePosixPath(self.source).name}#{self.number}"

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.listing import list_source
+from components.ingest.look import look
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.box_files import BoxListing, listed_boxes
 from tests.components.ingest_geo.conftest import by_key, floats, strings
@@ -174,12 +175,62 @@ def test_every_box_and_image_of_no_use_is_a_reject_with_its_reason(run, photos, 
     assert "boxes.json#17" not in kept.rejects()
 
 
+def boxed(photos: Path, path: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "source": {"kind": "boxed", "uri": str(photos), "boxes": {"path": str(path), **more}},
+        "max_reject_fraction": 1,
+    }
+
+
+def test_photographs_stay_whole_with_all_their_boxes(run, photos, tmp_path):
+    tree = boxed(photos, write_coco(tmp_path, coco()))
+    outcome = run(tree)
+    wanted = [
+        (top, left, bottom, right, name) for left, top, right, bottom, name in BOXES["east.png"]
+    ]
+    assert objects_of(outcome) == {"east.png": wanted}
+    (_, features) = by_key(outcome)["west.png"]
+    assert strings(features, "image/format") == ["png"]
+    assert outcome.classes() == ["roof", "tree"]
+    assert not outcome.rejects()
+    config = IngestConfig.model_validate(tree)
+    assert config.task == "detection"
+    assert look(config, count=2).width > WIDTH
+    before = fingerprint_dataset(config.source)
+    write_coco(tmp_path, coco({**BOXES, "west.png": [(1, 1, 9, 9, "roof")]}))
+    assert fingerprint_dataset(config.source) != before
+
+
+def test_a_photograph_with_boxes_of_no_use_is_a_reject(run, photos, tmp_path):
+    tree = coco()
+    good = tree["annotations"][0]
+    tree["annotations"] += [
+        {**good, "id": 11, "bbox": [3, 3, 0, 5]},
+        {**good, "id": 13, "bbox": [90, 3, 5, 5]},
+        {**good, "id": 17, "image_id": 7},
+    ]
+    tree["images"][1]["height"] += 1
+    tree["images"].append({"id": 7, "file_name": "nowhere.png"})
+    for name in ("unlabelled.png", "north.png"):
+        Image.effect_noise((40, 40), 50).save(photos / name)
+    tree["images"].append({"id": 8, "file_name": "north.png"})
+    outcome = run(boxed(photos, write_coco(tmp_path, tree)))
+    assert {key: str(it.reason) for key, it in outcome.rejects().items()} == {
+        "boxes.json#11": "empty_geometry",
+        "boxes.json#17": "outside_scenes",
+        "east.png": "outside_image",
+        "unlabelled.png": "no_boxes",
+        "west.png": "boxes_differ",
+    }
+    assert list(by_key(outcome)) == ["north.png"]
+
+
 def test_boxes_of_an_image_of_another_size_are_not_laid_on_it(run, photos, tmp_path):
     tree = coco()
     tree["images"][0] |= {"height": WIDTH, "width": HEIGHT}
     rejects = run(tree_of(photos, write_coco(tmp_path, tree))).rejects()
     assert str(rejects["east"].reason) == "boxes_differ"
-    assert "70 x 64 pixels (height x width); the scene has 64 x 70" in rejects["east"].detail
+    assert "70 x 64 pixels (height x width); the image has 64 x 70" in rejects["east"].detail
 
 
 def test_names_may_have_folders_and_other_suffixes(run, photos, tmp_path):
