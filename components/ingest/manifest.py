@@ -117,7 +117,7 @@ def _record(
         return Reject(f"row {number + 1}", folder, Reason.BAD_ROW, f"{columns.uri} is empty")
     key, uri = _place(given, folder)
     label = _text(row.get(columns.label)) if columns.label else None
-    labels = _several(row.get(columns.labels)) if columns.labels else None
+    labels = _several(row.get(columns.labels), columns) if columns.labels else None
     value = _finite(row.get(columns.number)) if columns.number else None
     if columns.number and value is None:
         given = row.get(columns.number)
@@ -127,8 +127,9 @@ def _record(
     if columns.mask and mask is None:
         return Reject(key, uri, Reason.NO_MASK, f"row {number + 1} names no mask")
     of_classes = not columns.number and not columns.mask
-    if of_classes and label is None and not labels:
-        return Reject(key, uri, Reason.NO_LABEL, f"row {number + 1} names no class")
+    if of_classes and label is None and labels is None:
+        hint = "" if columns.label else " (columns.empty_labels says what an empty text means)"
+        return Reject(key, uri, Reason.NO_LABEL, f"row {number + 1} names no class{hint}")
     try:
         split = split_named(_text(row.get(columns.split)) or "") if columns.split else None
     except ValueError as error:
@@ -168,12 +169,15 @@ def _finite(value: Any) -> float | None:
     return number if abs(number) <= _LARGEST_FLOAT else None
 
 
-def _several(value: Any) -> tuple[str, ...] | None:
-    if isinstance(value, str):
-        value = value.split("|")
-    if not isinstance(value, (list, tuple)):
-        value = [value]
-    return tuple(sorted({text for item in value if (text := _text(item)) is not None})) or None
+def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
+    """Classes, or none of them; None where the cell does not say."""
+    listed = isinstance(value, (list, tuple))
+    items = value if listed else value.split("|") if isinstance(value, str) else [value]
+    found = tuple(sorted({text for item in items if (text := _text(item)) is not None}))
+    if found or columns.task != "multi_label":
+        return found or None
+    says_none = listed or (isinstance(value, str) and columns.empty_labels == "no_class")
+    return () if says_none else None
 
 
 def typed_column(cells: Sequence[Any]) -> list[SliceValue | None]:

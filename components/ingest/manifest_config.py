@@ -1,6 +1,6 @@
 """What the columns of a manifest mean."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,11 @@ class ManifestColumns(Frozen):
     labels: str | None = Field(
         default=None,
         description="several classes of each image: a list, or text with | between them",
+    )
+    empty_labels: Literal["reject", "no_class"] = Field(
+        default="reject",
+        description="what an empty text in labels says: that nobody has looked, or that the image "
+        "has none of the classes, as an empty list always does",
     )
     number: str | None = Field(
         default=None, description="a number about each image, instead of classes"
@@ -50,6 +55,11 @@ class ManifestColumns(Frozen):
             raise ValueError(
                 "columns.number and columns.mask each stand instead of all other truth: name one "
                 "of them, or columns.label and columns.labels"
+            )
+        if self.empty_labels == "no_class" and self.task != "multi_label":
+            raise ValueError(
+                "columns.empty_labels: no_class is about columns.labels without columns.label, "
+                "where an image may have none of the classes"
             )
         if not any(truths):
             raise ValueError(

@@ -21,7 +21,7 @@ from components.raster.labels.class_raster import (
 from components.raster.labels.targets import MaskPixels, ignore_value
 
 #: Modes of images whose samples are values and no colours.
-_VALUE_MODES = {"1", "L", "P", "I", "I;16", "I;16B"}
+VALUE_MODES = {"1", "L", "P", "I", "I;16", "I;16B"}
 _SHOWN = 5
 
 
@@ -102,7 +102,7 @@ def _codes(image: Image.Image, legend: ClassLegend) -> npt.NDArray[np.integer] |
     """Values or codes of colours (H, W); None where values are asked of an image of colours."""
     if legend.colours:
         return colour_codes(np.asarray(image.convert("RGB")))
-    return np.asarray(image).astype(np.int64) if image.mode in _VALUE_MODES else None
+    return np.asarray(image).astype(np.int64) if image.mode in VALUE_MODES else None
 
 
 def _undeclared(found: Mapping[int, int], legend: ClassLegend) -> str:

@@ -20,7 +20,7 @@ LEGEND = {"values": {0: "soil", 1: "field", 2: "water"}}
 #: Columns of the manifest that tell each task's truth.
 COLUMNS = {
     "single_label": {"label": "kind"},
-    "multi_label": {"labels": "covers"},
+    "multi_label": {"labels": "covers", "empty_labels": "no_class"},
     "regression": {"number": "wetness"},
     "segmentation": {"mask": "mask"},
 }
@@ -28,12 +28,12 @@ _COLOURS = np.array([(150, 110, 80), (60, 160, 60), (40, 60, 180)])
 
 
 def write_pictures(folder: Path) -> Path:
-    """Pictures of soil with a field, a lake or both, their masks and a manifest; gives its path."""
+    """Pictures of soil with a field, a lake, both or none, their masks and a manifest; its path."""
     random = np.random.default_rng(4)
     rows = []
     for number in range(COUNT):
         mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
-        field, lake = number % 3 != 0, number % 3 != 1
+        field, lake = number % 4 in (1, 2), number % 4 in (2, 3)
         if field:
             mask[: random.integers(8, 17)] = 1
         if lake:

@@ -202,3 +202,22 @@ def test_the_interval_is_that_of_an_ordinary_bootstrap_over_images() -> None:
     ]
     expected = np.percentile(means, (2.5, 97.5))
     np.testing.assert_allclose(found, expected, atol=0.2 * (expected[1] - expected[0]))
+
+
+def test_more_classes_than_a_byte_holds_are_counted_as_any() -> None:
+    """300 classes: masks of 16 bits and rasters of int32, both with 65,535 where nothing is."""
+    names = tuple(f"class {number}" for number in range(300))
+    space = Frame((*names, "(unknown)"), names, names, ImageSpec(height_px=8, width_px=8), 0.5)
+    true, found = np.full((8, 8), 65_535, np.uint16), np.full((8, 8), 65_535, np.int32)
+    true[:2, :4] = [[0, 255, 256, 299], [65_535, 7, 7, 256]]
+    found[:2, :4] = [[0, 255, 299, 299], [3, 65_535, 7, 256]]
+    answer = {"class_raster": found, "confidence": np.ones((8, 8), np.float32)}
+    tally = FAMILY.empty(301)
+    FAMILY.add(tally, *FAMILY.observe({"mask/encoded": [png(true)]}, answer, space, 0))
+    overall, per_class = FAMILY.overall(tally), FAMILY.per_class(tally)
+    assert overall["pixel_count"] == 6
+    assert overall["unanswered_fraction"] == pytest.approx(1 / 7)
+    assert overall["pixel_accuracy"] == pytest.approx(5 / 6)
+    # Of five classes: 256 has one of two pixels, 299 one too many.
+    np.testing.assert_allclose(per_class["iou"][[0, 7, 255, 256, 299]], [1, 1, 1, 0.5, 0.5])
+    assert overall["mean_iou"] == pytest.approx(0.8)

@@ -75,6 +75,36 @@ def test_several_labels(tmp_path, several):
     assert found.classes == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("said", "by_default", "as_no_class"),
+    [([], (), ()), ("", None, ()), (" | ", None, ()), (None, None, None)],
+)
+def test_an_image_of_no_class_is_told_from_one_that_nobody_looked_at(
+    tmp_path, said, by_default, as_no_class
+):
+    rows = [{"uri": "x.jpg", "tags": said}, {"uri": "y.jpg", "tags": ["a"]}, {"uri": "z.jpg"}]
+    path = write(tmp_path / "m.jsonl", rows)
+    for option, expected in (("reject", by_default), ("no_class", as_no_class)):
+        found = listing(path, ManifestColumns(labels="tags", empty_labels=option))
+        labels = {record.key: record.labels for record in found.records}
+        wanted = {"y.jpg": ("a",)} if expected is None else {"x.jpg": expected, "y.jpg": ("a",)}
+        assert labels == wanted
+        rejected = {(reject.key, reject.reason) for reject in found.rejects}
+        assert rejected == {(key, Reason.NO_LABEL) for key in {"x.jpg", "z.jpg"} - set(wanted)} | {
+            ("z.jpg", Reason.NO_LABEL)
+        }
+        assert found.classes == ("a",)
+
+
+def test_where_one_class_is_learnt_an_image_of_none_stays_a_reject(tmp_path):
+    rows = [{"uri": "x.jpg", "label": "", "tags": []}, {"uri": "y.jpg", "label": "a", "tags": []}]
+    path = write(tmp_path / "m.jsonl", rows)
+    found = listing(path, ManifestColumns(label="label", labels="tags"))
+    assert [reject.key for reject in found.rejects] == ["x.jpg"]
+    with pytest.raises(ValueError, match="empty_labels: no_class is about"):
+        ManifestColumns(label="label", labels="tags", empty_labels="no_class")
+
+
 def test_bad_rows_are_rejects(tmp_path):
     rows = [
         {"uri": "good.jpg", "label": "a", "split": "train"},
