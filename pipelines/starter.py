@@ -3,19 +3,30 @@
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
 import yaml
 from PIL import Image
 
-from components.ingest.config import FoldersSource, ManifestSource, SourceConfig
+from components.ingest.config import (
+    FoldersSource,
+    ManifestSource,
+    MaskedSource,
+    MaskLegend,
+    SourceConfig,
+)
+from components.ingest.files import is_remote
+from components.ingest.folders import list_files
 from components.ingest.listing import contents_of
-from components.ingest.manifest import MANIFEST_SUFFIXES, read_rows
+from components.ingest.manifest import MANIFEST_SUFFIXES, Row, read_rows
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.raster_config import ChipsSource
 from components.raster.errors import DataError
+from components.raster.task import Task
 from pipelines.starter_chips import ChipTraits, chip_traits
+from pipelines.starter_masks import folder_pair, legend_of
 
 _TEMPLATE = """\
 # Written by `skymill init`. Run it with: skymill run {path}
@@ -28,8 +39,7 @@ ingest:
   image:  # how an image of any shape meets the model
     height_px: {side}
     width_px: {side}
-    fit: stretch  # or pad, or crop{bands}
-  classes: [{classes}]  # any other label is a reject
+    fit: stretch  # or pad, or crop{bands}{classes}
   split: {{train: 0.7, eval: 0.15, test: 0.15}}  # {split}
   max_reject_fraction: 0.05  # more bad files than this stop the run
 
@@ -43,8 +53,8 @@ train:
 evaluation:
   slices: [{slices}]
   thresholds:
-    - {{metric: accuracy, at_least: {floor}}}  # twice what guessing gives
-    - {{metric: accuracy, change: {{at_least: -0.02}}}}  # against the version being served
+    - {{metric: {metric}, at_least: {floor}}}  # {why}
+    - {{metric: {metric}, change: {{at_least: -0.02}}}}  # against the version being served
   allow: [missing_baseline]  # the first run has none
 
 push:
@@ -60,6 +70,17 @@ _NAMES = {
     "split": ("split", "subset"),
     "group": ("group", "scene", "scene_id"),
 }
+#: Other truth than classes, where no column names these.
+_OTHER_TRUTH = {"mask": ("mask", "mask_path", "mask_uri"), "number": ("number", "value", "target")}
+#: By task: the metric to watch, what a first model must reach, and why. None: twice what guessing
+#: one of the classes gives.
+_THRESHOLDS: dict[Task, tuple[str, float | None, str]] = {
+    "single_label": ("accuracy", None, "twice what guessing gives"),
+    "multi_label": ("micro_f1", 0.3, "raise it to what your model must do"),
+    "regression": ("r2", 0.0, "better than always the mean"),
+    "segmentation": ("mean_iou", 0.2, "raise it to what your model must do"),
+}
+_TRUTH = ("label", "labels", *_OTHER_TRUTH)
 _MOST_SLICE_VALUES = 20
 _SAMPLED = 50
 _LEAST_IMAGES = 5
@@ -71,7 +92,7 @@ class Proposal:
 
     Attributes:
         images: images that the source names, readable or not.
-        classes: the names of the classes that can be learnt, sorted.
+        classes: the names of the classes that can be learnt, sorted; none of numbers.
         rare: classes with too few images for that: a typing error, as a rule.
         side_px: the height and width that the model should see.
     """
@@ -97,15 +118,26 @@ class Proposal:
         kind = "images"
         if self.chips is not None:
             kind = f"chips of {len(self.chips.bands)} bands"
+        if self.source.task == "regression":
+            return f"{self.images} {kind} with a number each"
+        if self.source.task == "segmentation":
+            return (
+                f"{self.images} {kind} with masks of {len(self.classes)} classes ({names}): give "
+                "the classes their names in ingest.source.legend"
+            )
+        if self.source.task == "multi_label":
+            kind = f"{kind} with any"
+            return f"{self.images} {kind} of {len(self.classes)} classes ({names}){rare}"
         return f"{self.images} {kind} in {len(self.classes)} classes ({names}){rare}"
 
 
 def look_at(folder: str) -> Proposal:
-    """Decides what a folder holds: a manifest where one lies in it, else class folders.
+    """Decides what a folder holds: a manifest where one lies in it, images and their masks in two
+    folders, or else class folders.
 
     Raises:
         DataError: there is no such folder, it holds fewer than two classes, or its manifest has
-            no column that could be the path or the class.
+            no column that could be the path or the truth.
     """
     if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder. Give the folder that holds the class folders.")
@@ -113,15 +145,20 @@ def look_at(folder: str) -> Proposal:
     records = contents_of(source).records
     counts = Counter(name for record in records for name in record.names)
     classes = tuple(sorted(name for name in counts if counts[name] >= _LEAST_IMAGES))
-    if len(classes) < 2:
+    if isinstance(source, MaskLegend) and source.legend is not None:
+        classes = source.legend.class_names
+    elif source.task != "regression" and len(classes) < 2:
         raise DataError(
             f"{folder}: {len(records)} images, {len(classes)} classes of {_LEAST_IMAGES} images or "
             "more; at least 2 such classes are needed. Put the images of each class into a folder "
             f"of its own, or write a {_MANIFESTS[0]} with the columns uri and label."
         )
-    step = max(1, len(records) // _SAMPLED)
-    chips = chip_traits(records[::step])
-    side = _side([record.uri for record in records[::step]]) if chips is None else chips.side_px
+    if not records:
+        raise DataError(f"{folder}: no image has the truth that {source.uri} should tell of it.")
+    sample = records[:: max(1, len(records) // _SAMPLED)]
+    has_masks = isinstance(source, MaskLegend) and source.legend is not None
+    chips = None if has_masks else chip_traits(sample)
+    side = _side([record.uri for record in sample]) if chips is None else chips.side_px
     rare = tuple(sorted(counts.keys() - set(classes)))
     if chips is not None:
         source = _as_chips(source, chips)
@@ -137,21 +174,49 @@ def _source_of(folder: str) -> SourceConfig:
     paths = (os.path.join(folder, name) for name in _MANIFESTS)
     manifest = next((path for path in paths if os.path.exists(path)), None)
     if manifest is None:
-        return FoldersSource(uri=folder)
+        pair = folder_pair(folder)
+        return FoldersSource(uri=folder) if pair is None else _masked(*pair)
     rows = read_rows(manifest)
     seen = Counter(name for row in rows for name in row)
     found = {role: _first(names, seen) for role, names in _NAMES.items()}
-    if found["uri"] is None or not (found["label"] or found["labels"]):
+    if not (found["label"] or found["labels"]):
+        others = ((role, _first(names, seen)) for role, names in _OTHER_TRUTH.items())
+        found |= dict([pair for pair in others if pair[1]][:1])
+    if found["uri"] is None or not any(found.get(role) for role in _TRUTH):
+        known = (
+            *_NAMES["label"],
+            *_NAMES["labels"],
+            *_OTHER_TRUTH["mask"],
+            *_OTHER_TRUTH["number"],
+        )
         raise DataError(
             f"{manifest}: needs a column for the path ({', '.join(_NAMES['uri'])}) and one for "
-            f"the class ({', '.join(_NAMES['label'])}); it has {', '.join(seen) or 'no column'}."
+            f"the truth ({', '.join(known)}); it has {', '.join(seen) or 'no column'}."
         )
     slices = tuple(
         name
         for name in seen
         if name not in found.values() and len({row.get(name) for row in rows}) <= _MOST_SLICE_VALUES
     )
-    return ManifestSource(uri=manifest, columns=ManifestColumns(**found, slices=slices))
+    columns = ManifestColumns(**found, slices=slices)
+    legend = None if columns.mask is None else legend_of(_masks_of(manifest, rows, columns.mask))
+    return ManifestSource(uri=manifest, columns=columns, legend=legend)
+
+
+def _masked(images: str, masks: str) -> MaskedSource:
+    paths = [record.uri for record in list_files(masks).records]
+    return MaskedSource(uri=images, masks=masks, legend=legend_of(_some(paths)))
+
+
+def _masks_of(manifest: str, rows: Sequence[Row], column: str) -> list[str]:
+    folder = os.path.dirname(manifest)
+    named = [str(row[column]) for row in rows if row.get(column)]
+    return [name if is_remote(name) else os.path.join(folder, name) for name in _some(named)]
+
+
+def _some(paths: Sequence[str]) -> Sequence[str]:
+    """A sample, spread over all of them."""
+    return paths[:: max(1, len(paths) // _SAMPLED)]
 
 
 def _first(names: tuple[str, ...], seen: Counter[str]) -> str | None:
@@ -176,8 +241,13 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
     tree = {"kind": proposal.source.kind} | proposal.source.model_dump(
         exclude_none=True, exclude_defaults=proposal.chips is not None, mode="json"
     )
-    tree["uri"] = os.path.relpath(proposal.source.uri, os.path.dirname(os.path.abspath(output)))
+    for name in ("uri", "masks"):
+        if name in tree:
+            tree[name] = os.path.relpath(tree[name], os.path.dirname(os.path.abspath(output)))
+    if isinstance(proposal.source, MaskLegend) and proposal.source.legend is not None:
+        tree["legend"] = proposal.source.legend.model_dump(exclude_defaults=True)
     source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
+    metric, floor, why = _THRESHOLDS[proposal.source.task]
     return _TEMPLATE.format(
         path=output,
         name=name,
@@ -186,10 +256,19 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
         bands=_bands(proposal.chips),
         split=_split(proposal.chips),
         epochs=epochs,
-        classes=_flow(proposal.classes),
+        classes=_classes(proposal),
         slices=_flow(proposal.slices),
-        floor=round(min(2 / len(proposal.classes), 0.9), 2),
+        metric=metric,
+        floor=round(min(2 / len(proposal.classes), 0.9), 2) if floor is None else floor,
+        why=why,
     )
+
+
+def _classes(proposal: Proposal) -> str:
+    """Of labels, which can be misspelt; masks have a legend, and numbers no classes."""
+    if proposal.source.task not in ("single_label", "multi_label"):
+        return ""
+    return f"\n  classes: [{_flow(proposal.classes)}]  # any other label is a reject"
 
 
 def _bands(chips: ChipTraits | None) -> str:

@@ -15,9 +15,10 @@ from pipelines.cli.options import DEFAULT_CONFIG
 def command(folder: str, output: str, name: str | None, force: bool) -> None:
     """Look at FOLDER and write a configuration that runs.
 
-    FOLDER holds a folder for each class, of photographs or of GeoTIFF chips of any bands, or a
-    manifest (manifest.csv, .jsonl or .parquet) with columns for the path and the class and, where
-    there are any, the split, the group and slices.
+    FOLDER holds a folder for each class, of photographs or of GeoTIFF chips of any bands; or the
+    folders images and masks; or a manifest (manifest.csv, .jsonl or .parquet) with columns for the
+    path and the truth (label, labels, number or mask) and, where there are any, the split, the
+    group and slices.
     """
     from components.raster.errors import ConfigError
     from pipelines.starter import look_at, model_name, starter_config

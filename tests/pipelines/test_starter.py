@@ -111,3 +111,69 @@ def test_chips_are_seen_with_their_bands_and_split_by_place(tmp_path):
     # The chips lie along 220 km; a fortieth of that, with one digit.
     assert ingest.split_by.block_m == 5_000
     assert len(list_source(ingest).records) == 12
+
+
+def put_manifest(folder, columns):
+    """Twelve images, and a manifest with a column `path` and others."""
+    put_images(folder / "tiles", 12)
+    with open(folder / "manifest.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", *columns])
+        for number in range(12):
+            writer.writerow([f"tiles/{number}.png", *(made(number) for made in columns.values())])
+
+
+def put_masks(folder, colours=None):
+    folder.mkdir(parents=True)
+    for number in range(12):
+        mask = np.full((96, 104), 7, np.uint8)
+        mask[:number] = 2
+        pixels = mask if colours is None else np.array(colours, np.uint8)[(mask == 7).astype(int)]
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+def test_columns_of_other_truths_are_recognised_and_measured(tmp_path):
+    several = {"labels": lambda number: "water" if number % 2 else "water|road"}
+    put_manifest(tmp_path / "several", several)
+    config = written(tmp_path / "several", tmp_path)
+    assert (config.ingest.task, config.ingest.classes) == ("multi_label", ("road", "water"))
+    assert config.evaluation.thresholds[0].metric == "micro_f1"
+    put_manifest(
+        tmp_path / "numbers", {"value": lambda number: number / 3, "region": lambda _: "n"}
+    )
+    config = written(tmp_path / "numbers", tmp_path)
+    assert (config.ingest.task, config.ingest.classes) == ("regression", None)
+    assert config.ingest.source.columns.number == "value"
+    assert config.evaluation.slices == (("region",),)
+    assert "12 images with a number each" in str(look_at(str(tmp_path / "numbers")))
+
+
+def test_a_class_is_preferred_to_a_number_beside_it(tmp_path):
+    columns = {"label": lambda number: "ab"[number % 2], "value": lambda number: number}
+    put_manifest(tmp_path / "data", columns)
+    assert written(tmp_path / "data", tmp_path).ingest.task == "single_label"
+
+
+def test_masks_are_found_by_a_column_or_a_folder_and_get_a_legend_to_name(tmp_path):
+    put_manifest(tmp_path / "listed", {"mask": lambda number: f"truth/{number}.png"})
+    put_masks(tmp_path / "listed" / "truth")
+    config = written(tmp_path / "listed", tmp_path)
+    assert config.ingest.task == "segmentation"
+    assert config.ingest.source.legend.values == {2: "class_2", 7: "class_7"}
+    put_images(tmp_path / "paired" / "images", 12)
+    put_masks(tmp_path / "paired" / "masks", [(60, 16, 152), (0, 255, 0)])
+    config = written(tmp_path / "paired", tmp_path)
+    assert (config.ingest.source.kind, config.ingest.classes) == ("masked", None)
+    assert config.ingest.source.masks == str(tmp_path / "paired" / "masks")
+    assert set(config.ingest.source.legend.colours) == {"#3C1098", "#00FF00"}
+    assert len(list_source(config.ingest).records) == 12
+    assert "names in ingest.source.legend" in str(look_at(str(tmp_path / "paired")))
+
+
+def test_masks_that_are_no_classes_are_refused_with_what_to_do(tmp_path):
+    put_images(tmp_path / "data" / "images", 6)
+    (tmp_path / "data" / "masks").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "data" / "masks" / "0.png")
+    with pytest.raises(DataError, match="Write the source by hand, with a legend"):
+        look_at(str(tmp_path / "data"))
