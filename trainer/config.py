@@ -1,7 +1,5 @@
 """The part of the configuration that training reads."""
 
-import hashlib
-import os
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -11,6 +9,7 @@ from components.raster.frozen import Frozen
 from trainer.imbalance.config import Imbalance
 from trainer.models.config import Backbone as Backbone
 from trainer.models.config import Model
+from trainer.models.config import Preset as Preset
 from trainer.models.config import SmallCnn as SmallCnn
 from trainer.tasks.config import TaskOptions
 
@@ -209,19 +208,16 @@ class TrainConfig(Frozen):
         """The given learning rate, or the one that suits what is learnt."""
         if self.learning_rate is not None:
             return self.learning_rate
-        if isinstance(self.model, SmallCnn) or self.model.weights is None:
+        if not self.pretrained:
             return 2e-3
-        return 1e-3 if self.model.trainable == "frozen" else 3e-4
+        return 1e-3 if self.model.frozen else 3e-4
 
     def facts(self) -> dict[str, Any]:
-        """All of it that decides a training's result, as a plain value: a file of weights by its
+        """All of it that decides a training's result, as a plain value: given weights by their
         content.
         """
         facts = self.model_dump(mode="json", exclude={"checkpoints", "profile"})
-        weights = self.model.weights if isinstance(self.model, Backbone) else None
-        if weights not in (None, "imagenet") and os.path.isfile(weights):
-            with open(weights, "rb") as file:
-                facts["model"]["weights"] = hashlib.file_digest(file, "sha256").hexdigest()
+        facts["model"].update(self.model.contents())
         return facts
 
     @property
@@ -232,9 +228,8 @@ class TrainConfig(Frozen):
     @property
     def all_stages(self) -> tuple[Stage, ...]:
         """The stages, or the one that epochs, learning_rate and model.trainable make."""
-        frozen = isinstance(self.model, Backbone) and self.model.trainable == "frozen"
         whole = Stage(
-            train="head" if frozen else "all",
+            train="head" if self.model.frozen else "all",
             epochs=self.epochs,
             learning_rate=self.peak_learning_rate,
         )
@@ -251,7 +246,7 @@ class TrainConfig(Frozen):
     @property
     def pretrained(self) -> bool:
         """Whether the body comes with weights."""
-        return isinstance(self.model, Backbone) and self.model.weights is not None
+        return self.model.pretrained
 
     @model_validator(mode="after")
     def _exponential_needs_an_end(self) -> "TrainConfig":

@@ -8,7 +8,7 @@ import keras
 
 #: How the networks of keras.applications and KerasHub name the layers of one block.
 _BLOCK = re.compile(
-    r"^(?:.*block_?\d+[a-z]?(?=_|/|$)|expanded_conv(?:_\d+)?(?=_)|conv_(?:dw|pw)_(?P<pair>\d+))"
+    r"^(?:.*blocks?_?\d+[a-z]?(?=_|/|$)|layers_\d+|expanded_conv(?:_\d+)?(?=_)|conv_(?:dw|pw)_(?P<pair>\d+))"
 )
 
 
@@ -57,8 +57,20 @@ def learn_top(body: keras.Model, blocks: int, keep_norms: bool) -> None:
         return
     for number, block in enumerate(reversed(of_body)):
         for layer in block.layers:
-            kept = keep_norms and isinstance(layer, keras.layers.BatchNormalization)
-            layer.trainable = number < blocks and not kept
+            layer.trainable = number < blocks
+    if keep_norms:
+        fix_norms(body)
+
+
+def fix_norms(network: keras.Model) -> None:
+    """Keeps the statistics of pretrained weights: those of a few small batches would ruin them.
+
+    Calling the network with `training=False` would not do: the training flag of the outer model
+    overrides it (Keras 3). Batch norm that is not trainable runs in inference mode in any case.
+    """
+    for layer in _inner(network, recursive=True):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
 
 
 def rate_factors(
@@ -78,12 +90,26 @@ def rate_factors(
 
 
 def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """The layers with weights, those of nested networks among them, in order."""
-    for inner in layer.layers:
-        if isinstance(inner, keras.Model):
+    """The layers with weights, in order; those of nested networks and of layers made of blocks
+    (a transformer's encoder) among them.
+    """
+    inside = layer.layers if isinstance(layer, keras.Model) else _inner(layer)
+    for inner in inside:
+        if isinstance(inner, keras.Model) or _holds_blocks(inner):
             yield from _leaves(inner)
         elif inner.weights:
             yield inner
+
+
+def _holds_blocks(layer: keras.layers.Layer) -> bool:
+    if block_name(layer.name):
+        return False
+    return any(block_name(inner.name) and inner.weights for inner in _inner(layer))
+
+
+def _inner(layer: keras.layers.Layer, recursive: bool = False) -> Iterator[keras.layers.Layer]:
+    """The layers that a layer is made of; Keras lists them publicly for models alone."""
+    yield from layer._flatten_layers(recursive=recursive, include_self=False)
 
 
 def _has_kernel(layer: keras.layers.Layer) -> bool:

@@ -12,24 +12,17 @@ def export(model: keras.Model, contract: Contract, folder: str) -> None:
 
     Args:
         model: pixels [N, H, W, C] (`serving.inputs`) to what the contract's task asks for
-            (`serving.answers`).
+            (`serving.answers`); outside of any strategy, since replicated variables have no place
+            in a served graph.
         contract: what the signatures take and answer.
         folder: where saved_model.pb will lie; local or remote.
     """
-    alone = _on_one_device(model)
     archive = keras.export.ExportArchive()
-    archive.track(alone)
-    for signature in signatures(lambda pixels: alone(pixels, training=False), contract):
+    archive.track(model)
+    for signature in signatures(lambda pixels: model(pixels, training=False), contract):
         archive.add_endpoint(signature.name, signature.function, [signature.input])
     archive.write_out(folder, verbose=False)
     path = f"{folder}/{CONTRACT_PATH}"
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(contract.to_json())
-
-
-def _on_one_device(model: keras.Model) -> keras.Model:
-    """A copy outside of any strategy: replicated variables have no place in a served graph."""
-    alone = keras.models.clone_model(model)
-    alone.set_weights(model.get_weights())
-    return alone

@@ -42,24 +42,30 @@ def for_bands(
     Raises:
         ConfigError: the network does not begin with one convolution of the pixels.
     """
-    stem = _stem(network)
-    before = network.layers[: network.layers.index(stem)]
+    holder = _stem(network)
+    stem, *then = holder.layers if isinstance(holder, keras.Sequential) else [holder]
+    before = network.layers[: network.layers.index(holder)]
     paddings = [layer for layer in before if isinstance(layer, keras.layers.ZeroPadding2D)]
     own_stem = keras.layers.Conv2D.from_config(stem.get_config())
     own_stem.build((*stem.input.shape[:-1], len(bands)))
-    response, offset = _measured(keras.Model(network.input, stem.input), preprocess)
+    # Of a nested Sequential, `input` and `output` are its own; these are the network's.
+    call = holder._inbound_nodes[0]
+    (seen,), (given,) = call.input_tensors, call.output_tensors
+    response, offset = _measured(keras.Model(network.input, seen), preprocess)
     shares = band_shares(bands, rgb)
     if pretrained:
         kernel, *bias = stem.get_weights()
         own_stem.set_weights([band_kernels(kernel, response, shares), *bias])
     shift = keras.layers.Rescaling(1.0, offset=list(band_offsets(response, offset, shares)))
-    rest = keras.Model(stem.output, network.output, name=network.name)
+    rest = keras.Model(given, network.output, name=network.name)
 
     def apply(standardised: Any) -> Any:
         x = shift(standardised)
         for padding in paddings:
             x = padding(x)
-        return rest(own_stem(x))
+        for layer in (own_stem, *then):
+            x = layer(x)
+        return rest(x)
 
     return apply
 
@@ -106,9 +112,11 @@ def _measured(before: keras.Model, preprocess: Callable[[Any], Any]) -> tuple[Ar
     return centre[1:] - centre[0], centre[0]
 
 
-def _stem(network: keras.Model) -> keras.layers.Conv2D:
+def _stem(network: keras.Model) -> keras.layers.Layer:
+    """The convolution of the pixels, or the Sequential that begins with it."""
     for layer in network.layers:
-        if isinstance(layer, keras.layers.Conv2D) and layer.input.shape[-1] == 3:
+        first = layer.layers[0] if isinstance(layer, keras.Sequential) else layer
+        if isinstance(first, keras.layers.Conv2D) and first.input.shape[-1] == 3:
             return layer
     raise ConfigError(
         f"{network.name} does not begin with a plain convolution, so that it cannot be changed to "

@@ -110,7 +110,7 @@ def train(
         whole, phases, sources, objective, config, log_dir, checkpoint_dir, on_epoch
     )
     served = network.served()
-    if policy != "float32" or cluster_of(strategy) is not None:
+    if policy != "float32" or strategy.num_replicas_in_sync > 1 or cluster_of(strategy):
         plain = build_network(config.model, image, objective, scale).served()
         served = _with_weights_of(plain, served)
     return Trained(served, objective.contract(image), history)

@@ -11,7 +11,8 @@ def is_remote(location: str) -> bool:
     return "://" in location
 
 
-def _anchor(location: str, info: ValidationInfo) -> str:
+def anchored(location: str, info: ValidationInfo) -> str:
+    """The location, from the configuration's folder where it is a relative path."""
     if is_remote(location):
         return location
     base = (info.context or {}).get("base_dir", "")
@@ -20,4 +21,4 @@ def _anchor(location: str, info: ValidationInfo) -> str:
 
 #: A path or URI in a configuration. A relative path is taken from the configuration file's folder
 #: (the validation context's ``base_dir``), so that a config works from wherever it is called.
-Location = Annotated[str, AfterValidator(_anchor)]
+Location = Annotated[str, AfterValidator(anchored)]

@@ -18,3 +18,21 @@ def test_a_source_with_nothing_to_learn_is_told_at_once(tmp_path):
     }
     with pytest.raises(ConfigError, match="no labels; a run needs truth to learn"):
         resolve(parse_config(tree, base_dir=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"kind": "backbone", "name": "MobileNet2"}, "'MobileNet2'.*MobileNetV2"),
+        ({"kind": "preset", "preset": "resnet18"}, "'resnet18'.*resnet_18"),
+    ],
+)
+def test_a_network_that_has_no_such_name_is_told_at_once(tmp_path, model, message):
+    tree = {
+        "name": "photos",
+        "ingest": {"source": {"kind": "folders", "uri": "photos"}},
+        "train": {"model": model},
+        "push": {"model_dir": "models"},
+    }
+    with pytest.raises(ConfigError, match=message):
+        resolve(parse_config(tree, base_dir=str(tmp_path)))

@@ -4,19 +4,18 @@ import io
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tensorflow.core.protobuf import saved_model_pb2
 
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec
 from serving.contract import Contract, read_contract
 from serving.decode import decode_images
+from tests.serving.graphs import KNOWN_OPS, graphs_of, ops_of
 from trainer.config import Backbone, SmallCnn
 from trainer.export import export
 from trainer.models.network import build_network
@@ -24,7 +23,6 @@ from trainer.tasks.single_label import SingleLabel
 
 CLASSES = ("sea", "forest", "crop")
 SPEC = ImageSpec(height_px=32, width_px=32, fit="crop")
-KNOWN_OPS = Path(__file__).with_name("tensorflow_serving_2_19_ops.txt")
 
 MODELS = {
     "small_cnn": SmallCnn(filters=(4, 8)),
@@ -138,7 +136,7 @@ def test_bytes_that_are_no_image_are_refused_by_name(exported):
 
 def test_every_op_is_one_that_stock_tensorflow_serving_has(exported):
     _, folder = exported
-    unknown = ops_of(folder) - set(KNOWN_OPS.read_text().split())
+    unknown = ops_of(folder) - KNOWN_OPS
     assert not unknown, (
         f"not in TensorFlow 2.19, which TensorFlow Serving 2.19 is built on: {unknown}"
     )
@@ -194,21 +192,3 @@ def test_a_folder_without_a_contract_is_told(tmp_path, text):
         (tmp_path / "assets.extra" / "contract.json").write_text(text)
     with pytest.raises(DataError, match=r"contract\.json is no contract"):
         read_contract(tmp_path)
-
-
-def graphs_of(folder):
-    """The graphs of a SavedModel, as they lie on disk."""
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
-    return [meta.graph_def for meta in saved.meta_graphs]
-
-
-def ops_of(folder):
-    """Every op of every graph and function, without the calls of its own functions."""
-    found, own = set(), set()
-    for graph in graphs_of(folder):
-        own.update(function.signature.name for function in graph.library.function)
-        found.update(node.op for node in graph.node)
-        for function in graph.library.function:
-            found.update(node.op for node in function.node_def)
-    return found - own

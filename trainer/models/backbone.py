@@ -1,4 +1,4 @@
-"""A network of keras.applications as a body."""
+"""A network of keras.applications, by name."""
 
 import importlib
 import inspect
@@ -11,11 +11,8 @@ import keras
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
-from trainer.bands import BandScale
 from trainer.models.config import Backbone
-from trainer.models.features import pyramid_of
-from trainer.standardise import standardised
-from trainer.stem import for_bands
+from trainer.models.wording import first_line
 
 
 def backbone_names() -> tuple[str, ...]:
@@ -29,60 +26,33 @@ def backbone_names() -> tuple[str, ...]:
     )
 
 
-def backbone_body(
-    model: Backbone, image: ImageSpec, scale: BandScale | None, pooled: bool
-) -> keras.Model:
-    """Pixels [N, H, W, C] to one vector an image, or to feature maps from fine to coarse.
+def load_backbone(model: Backbone, image: ImageSpec) -> tuple[keras.Model, Callable[[Any], Any]]:
+    """The network for RGB, from pixels after the scaling that comes with it.
 
     Raises:
         ConfigError: the network or its weights do not exist or do not fit.
     """
-    network = _load_backbone(model, image)
-    if not pooled:
-        outputs = [(layer, layer.output) for layer in network.layers]
-        pyramid = pyramid_of(outputs, image.height_px, image.width_px)
-        network = keras.Model(network.input, pyramid, name=network.name)
-    pixels = keras.Input(image.shape, dtype=image.pixel_type)
-    preprocess = _preprocessing(model.name)
-    if image.bands is None:
-        x = keras.layers.Rescaling(1.0, dtype="float32")(
-            pixels
-        )  # to float; the family's own scaling comes next
-        x = network(preprocess(x))
+    require_backbone(model.name)
+    if model.weights is None:
+        network = _construct(model, image, None)
+    elif model.weights == "imagenet":
+        network = _with_imagenet(model, image)
     else:
-        pretrained = model.weights is not None
-        adapted = for_bands(network, preprocess, image.bands, model.rgb, pretrained)
-        x = adapted(standardised(pixels, scale))
-    features = keras.layers.GlobalAveragePooling2D()(x) if pooled else x
-    body = keras.Model(pixels, features, name="backbone")
-    body.trainable = model.trainable == "all"
-    if model.weights is not None:
-        _fix_batch_norm(network)
-    return body
+        network = _with_file(model, image, model.weights)
+    return network, _preprocessing(model.name)
 
 
-def _fix_batch_norm(network: keras.Model) -> None:
-    """Keeps the statistics of pretrained weights: those of a few small batches would ruin them.
+def require_backbone(name: str) -> None:
+    """Looks a name up.
 
-    Calling the network with `training=False` would not do: the training flag of the outer model
-    overrides it (Keras 3). Batch norm that is not trainable runs in inference mode in any case.
+    Raises:
+        ConfigError: keras.applications has no such network.
     """
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-
-
-def _load_backbone(model: Backbone, image: ImageSpec) -> keras.Model:
-    if model.name not in backbone_names():
+    if name not in backbone_names():
         raise ConfigError(
-            f"model.name is {model.name!r}, which keras.applications does not have; "
+            f"model.name is {name!r}, which keras.applications does not have; "
             f"it has {', '.join(backbone_names())}."
         )
-    if model.weights is None:
-        return _construct(model, image, None)
-    if model.weights == "imagenet":
-        return _with_imagenet(model, image)
-    return _with_file(model, image, model.weights)
 
 
 def _construct(model: Backbone, image: ImageSpec, weights: str | None) -> keras.Model:
@@ -94,7 +64,7 @@ def _construct(model: Backbone, image: ImageSpec, weights: str | None) -> keras.
     except (ValueError, TypeError) as error:
         raise ConfigError(
             f"{model.name} cannot be built for {image.height_px} x {image.width_px} px with "
-            f"arguments {model.arguments} and weights {weights}: {_first_line(error)}"
+            f"arguments {model.arguments} and weights {weights}: {first_line(error)}"
         ) from error
 
 
@@ -105,7 +75,7 @@ def _with_imagenet(model: Backbone, image: ImageSpec) -> keras.Model:
         raise
     except Exception as error:  # Keras raises a bare Exception when a download fails.
         raise ConfigError(
-            f"The ImageNet weights of {model.name} could not be downloaded: {_first_line(error)} "
+            f"The ImageNet weights of {model.name} could not be downloaded: {first_line(error)} "
             "Fetch them on a machine with network access and set model.weights to the file."
         ) from error
 
@@ -122,7 +92,7 @@ def _with_file(model: Backbone, image: ImageSpec, path: str) -> keras.Model:
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise ConfigError(
             f"The weights in {path} do not fit {model.name} with arguments {model.arguments}: "
-            f"{_first_line(error)} Give the arguments that the weights were made with (such as "
+            f"{first_line(error)} Give the arguments that the weights were made with (such as "
             "alpha), and weights without the top."
         ) from error
     return network
@@ -135,8 +105,3 @@ def _preprocessing(name: str) -> Callable[[Any], Any]:
         if hasattr(family, name) and hasattr(family, "preprocess_input"):
             return cast(Callable[[Any], Any], family.preprocess_input)
     return lambda pixels: pixels
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return line if line.endswith((".", "!", "?")) else f"{line}."

@@ -1,16 +1,22 @@
 """Which network learns: the part of the configuration that is declared beside its code."""
 
-from typing import Annotated, Any, Literal
+import os
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
+from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.frozen import Frozen
-from components.raster.location import Location
+from components.raster.location import Location, anchored
 from trainer.augment.config import Augment
 
 
 class SmallCnn(Frozen):
     """A residual network that learns from scratch on a few thousand small images."""
+
+    pretrained: ClassVar[bool] = False
+    frozen: ClassVar[bool] = False
 
     kind: Literal["small_cnn"] = "small_cnn"
     filters: tuple[Annotated[int, Field(ge=1)], ...] = Field(
@@ -26,19 +32,14 @@ class SmallCnn(Frozen):
         description="Random views in training; true: flips and quarter turns.",
     )
 
+    def contents(self) -> dict[str, str]:
+        """What the files that it names hold, by field: none are named."""
+        return {}
 
-class Backbone(Frozen):
-    """A network of keras.applications below a new head."""
 
-    kind: Literal["backbone"] = "backbone"
-    name: str = Field(default="MobileNetV2", description="As keras.applications spells it.")
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, description="Further arguments of the constructor, such as alpha."
-    )
-    weights: Literal["imagenet"] | Location | None = Field(
-        default="imagenet",
-        description="imagenet (downloaded), a local weights file without the top, or none.",
-    )
+class _Body(Frozen):
+    """What networks that others made have in common, below a new head."""
+
     rgb: tuple[str, str, str] = Field(
         default=("red", "green", "blue"),
         description="Rasters: the bands that take the weights of red, green and blue, if they are "
@@ -52,5 +53,71 @@ class Backbone(Frozen):
         "backbone is run only once over the data.",
     )
 
+    @property
+    def frozen(self) -> bool:
+        """Whether only its head learns, where no stages are given."""
+        return self.trainable == "frozen"
 
-Model = Annotated[SmallCnn | Backbone, Field(discriminator="kind")]
+
+class Backbone(_Body):
+    """A network of keras.applications below a new head."""
+
+    kind: Literal["backbone"] = "backbone"
+    name: str = Field(default="MobileNetV2", description="As keras.applications spells it.")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="Further arguments of the constructor, such as alpha."
+    )
+    weights: Literal["imagenet"] | Location | None = Field(
+        default="imagenet",
+        description="imagenet (downloaded), a local weights file without the top, or none.",
+    )
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether it comes with weights."""
+        return self.weights is not None
+
+    def contents(self) -> dict[str, str]:
+        """What the files that it names hold, by field: a digest."""
+        if self.weights in (None, "imagenet") or not os.path.isfile(self.weights):
+            return {}
+        return {"weights": checksums_of_files([self.weights])[0]}
+
+
+def is_folder(preset: str) -> bool:
+    """Whether a preset is named by its place here, and not by a name or a hub's handle."""
+    return "/" in preset and "://" not in preset
+
+
+def _anchored_folder(preset: str, info: ValidationInfo) -> str:
+    return anchored(preset, info) if is_folder(preset) else preset
+
+
+class Preset(_Body):
+    """A network that was saved with KerasHub, and how it wants its pixels, below a new head."""
+
+    kind: Literal["preset"] = "preset"
+    preset: Annotated[str, Field(min_length=1), AfterValidator(_anchored_folder)] = Field(
+        description="A name that KerasHub knows (resnet_18_imagenet), a handle (kaggle://..., "
+        "hf://...), or a folder that save_to_preset wrote; what has a slash is a folder "
+        "(./my_preset).",
+    )
+    weights: bool = Field(default=True, description="false: the network starts from scratch.")
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether it comes with weights."""
+        return self.weights
+
+    def contents(self) -> dict[str, str]:
+        """What the files that it names hold, by field: a digest of the preset's folder."""
+        folder = Path(self.preset)
+        if not is_folder(self.preset) or not folder.is_dir():
+            return {}
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        checksums = checksums_of_files([str(path) for path in files])
+        names = [path.relative_to(folder).as_posix() for path in files]
+        return {"preset": fingerprint_of(zip(names, checksums, strict=True))}
+
+
+Model = Annotated[SmallCnn | Backbone | Preset, Field(discriminator="kind")]

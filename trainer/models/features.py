@@ -24,7 +24,9 @@ def pyramid_of(outputs: list[tuple[keras.layers.Layer, Any]], height: int, width
     """
     found: dict[int, Any] = {}
     for layer, output in outputs:
-        if len(output.shape) != 4 or isinstance(layer, _PADDINGS):
+        if not isinstance(output, keras.KerasTensor) or len(output.shape) != 4:
+            continue
+        if isinstance(layer, _PADDINGS):
             continue
         halvings = _halvings(height, output.shape[1])
         if halvings is not None and halvings == _halvings(width, output.shape[2]):

@@ -8,8 +8,8 @@ import keras
 
 from components.raster.image import ImageSpec
 from trainer.bands import BandScale
-from trainer.models.backbone import backbone_body
-from trainer.models.config import Backbone, Model
+from trainer.models.config import Model, SmallCnn
+from trainer.models.pretrained import pretrained_body
 from trainer.models.small_cnn import small_cnn_body
 from trainer.tasks.objective import Objective
 
@@ -61,10 +61,10 @@ def build_network(
     Raises:
         ConfigError: the backbone or its weights do not exist or do not fit.
     """
-    if isinstance(model, Backbone):
-        body = backbone_body(model, image, scale, objective.pooled)
-    else:
+    if isinstance(model, SmallCnn):
         body = small_cnn_body(model, image, scale, objective.pooled)
+    else:
+        body = pretrained_body(model, image, scale, objective.pooled)
     features = keras.tree.map_structure(
         lambda output: keras.Input(output.shape[1:], dtype=output.dtype), body.output
     )
