@@ -149,6 +149,20 @@ def starts(length_px: int, size_px: int, stride_px: int, edge: Edge) -> tuple[in
     return tuple(dict.fromkeys(min(start, last) for start in regular))
 
 
+def _lattice(length_px: int, tiling: Tiling) -> tuple[int, ...]:
+    """Where tiles begin along one axis, those that stand side by side among them.
+
+    The last of these may begin after a tile of the finer stride has reached the end.
+    """
+    if not length_px:
+        return ()
+    found = starts(length_px, tiling.size_px, tiling.step_px, tiling.edge)
+    if tiling.overlap == "all":
+        return found
+    apart = starts(length_px, tiling.size_px, tiling.size_px, tiling.edge)
+    return tuple(sorted({*found, *apart}))
+
+
 def plan_tiles(
     scene_id: str,
     grid: Grid,
@@ -172,9 +186,8 @@ def plan_tiles(
     """
     extent = Window(0, 0, grid.height_px, grid.width_px)
     inside = extent if within is None else within.intersection(extent)
-    size, step, edge = tiling.size_px, tiling.step_px, tiling.edge
-    rows = starts(inside.height, size, step, edge) if inside.height else ()
-    cols = starts(inside.width, size, step, edge) if inside.width else ()
+    size = tiling.size_px
+    rows, cols = _lattice(inside.height, tiling), _lattice(inside.width, tiling)
     if not rows or not cols:
         raise SceneRejected(
             scene_id,

@@ -18,7 +18,7 @@ from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.tiles.areas import area_in_pixels, geometry_in_pixels
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.parts import plan_parts, whole
-from components.raster.tiles.tiling import Edge, Tiling, plan_tiles, starts
+from components.raster.tiles.tiling import Edge, TilePlan, Tiling, plan_tiles, starts
 
 LENGTH = st.integers(1, 200)
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 5_300_000)
@@ -49,6 +49,26 @@ def test_no_padded_tile_is_without_a_pixel_of_its_own(length: int, size: int, st
     found = starts(length, size, stride, "pad")
     # All but the last reach less far than the scene: otherwise the last would be superfluous.
     assert all(start + size < length for start in found[:-1])
+
+
+@given(st.integers(40, 200), st.integers(1, 10), st.integers(1, 4), st.sampled_from(get_args(Edge)))
+def test_tiles_side_by_side_are_those_that_there_are_without_overlap(
+    length: int, stride: int, times: int, edge: Edge
+) -> None:
+    size = times * stride
+    grid = Grid(length, length, NORTH_UP, "EPSG:32632")
+    finer = Tiling(size_px=size, stride_px=stride, edge=edge, overlap="train")
+    plan = plan_tiles("one", grid, finer)
+    coarse = plan_tiles("one", grid, Tiling(size_px=size, edge=edge))
+    apart, without = (
+        [window for window in windows_of(it) if finer.stands_apart(window)] for it in (plan, coarse)
+    )
+    assert apart == without
+    assert set(windows_of(coarse)) <= set(windows_of(plan))
+
+
+def windows_of(plan: TilePlan) -> list[Window]:
+    return [key.window for key in plan.keys()]  # noqa: SIM118 (a plan is no dict)
 
 
 @pytest.mark.parametrize(
