@@ -146,11 +146,18 @@ def are_uneven(rare: dict[str, Any]) -> bool:
 
 
 def rare_classes(rare: dict[str, Any]) -> str:
-    """One line: the rarest classes of the train split, and what was done about them."""
+    """The rarest classes of the train split, and what was done about them or could be."""
     counts, unit = rare["counts"], rare["unit"]
-    named = ", ".join(f"{name} ({counts[name]:,} {unit})" for name in rare["rarest"])
-    done = "; ".join(rare["done"]) or "nothing was done about it"
-    return f"rarest classes in train: {named}; {done}"
+    named = ", ".join(f"{name} {counts[name]:,}" for name in rare["rarest"])
+    done = "; ".join(rare["done"]) or "nothing was done about it (train.imbalance)"
+    lines = [f"rarest classes in train, in {unit}: {named}", f"  {done}"]
+    if none := [name for name, count in counts.items() if not count]:
+        lines.append(f"  not one to learn from: {', '.join(none)}")
+    return "\n".join(lines)
+
+
+def _checks(count: int) -> str:
+    return f"{count} check" if count == 1 else f"{count} checks"
 
 
 def _rare(record: RunRecord) -> dict[str, Any] | None:
@@ -196,7 +203,7 @@ def _gates_table(gates: Iterable[GateReport]) -> Table:
     table = _table("gates", "", "")
     for gate in gates:
         verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
-        table.add_row(gate.gate, verdict, f"{len(gate.findings)} checks")
+        table.add_row(gate.gate, verdict, _checks(len(gate.findings)))
         for finding in gate.failed:
             detail = escape(f"{finding.subject}: {finding.detail}")
             table.add_row("", f"[red]{escape(finding.rule)}[/]", detail)

@@ -1,7 +1,6 @@
 """What a search found, for the summary of a run and for `skymill tune`."""
 
 import os
-import re
 import shutil
 
 from rich.markup import escape
@@ -11,7 +10,6 @@ from pipelines.record import RunRecord
 from trainer.tune.results import CSV_FILE, PICTURE_FILE, Results, read_results, shown
 
 _MOST_ROWS = 10
-_LONGEST_NAME = 10
 
 
 def tuning_of(record: RunRecord) -> Results | None:
@@ -30,25 +28,20 @@ def keep_tuning(record: RunRecord, folder: str) -> None:
 def tuning_table(results: Results) -> Table:
     """The best trials and how each ended; the first one's values are those of the training."""
     rows = results.rows[:_MOST_ROWS]
-    names = (results.objective, *results.paths)
     table = Table(box=None, pad_edge=False, caption=_caption(results), caption_justify="left")
-    for header in (f"{results.algorithm} search", *map(_folded, names), "epochs", "seconds"):
-        table.add_column(escape(header), overflow="fold")
+    for header in (f"{results.algorithm} search", results.objective, "epochs", "seconds", "values"):
+        table.add_column(escape(header))
     for row in rows:
         cells = (
             f"  {row.rank or row.status}",
             "" if row.rank is None else f"{row.objective:.4f}",
-            *(shown(row.values.get(path)) for path in results.paths),
             str(row.epochs),
             f"{row.seconds:.1f}",
+            # One column for all of them: many fields would be narrower than their names.
+            ", ".join(f"{path} {shown(row.values.get(path))}" for path in results.paths),
         )
         table.add_row(*map(escape, cells), style="bold" if row.rank == 1 else None)
     return table
-
-
-def _folded(name: str) -> str:
-    """A long name over several lines, so that many fit side by side."""
-    return re.sub(r"(?<=[._])", "\n", name) if len(name) > _LONGEST_NAME else name
 
 
 def _caption(results: Results) -> str | None:

@@ -115,3 +115,12 @@ def test_the_newest_examples_that_are_there_are_taken(tmp_path):
         record = RunRecord(f"2026010{number}", "roofs", "", nodes=(node,))
         write_record(str(tmp_path / "runs" / record.run_id), record)
     assert latest_examples(str(tmp_path / "runs")) == str(tmp_path / "examples-1")
+
+
+def test_the_table_of_trials_names_many_fields_without_breaking_their_names():
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(tuning_table(results()))
+    shown = captured.get()
+    assert "learning_rate 0.001" in shown
+    assert "model.filters [8, 16]" in shown

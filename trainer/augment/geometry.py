@@ -52,21 +52,14 @@ class RandomSymmetry(BatchLayer):
         height, width = sides_of(batch)
         choices = symmetries(self.flip, self.quarter_turns and height == width)
         which = tf.gather(choices, choice(seed, rows_of(batch), len(choices)))
-        rows, cols, transposed = (
-            tf.cast(tf.bitwise.bitwise_and(which, bit) > 0, tf.int32)
-            for bit in (_ROWS, _COLS, _TRANSPOSE)
-        )
-        # One gather with the place of each pixel's source: a fifth of the time that choosing
-        # between flipped and plain images takes for each symmetry.
-        row = _maybe_reversed(rows, height)[:, :, None]
-        col = _maybe_reversed(cols, width)[:, None, :]
-        of_row = tf.where(transposed > 0, 1, width)[:, None, None]
-        of_col = tf.where(transposed > 0, width, 1)[:, None, None]
-        places = row * of_row + col * of_col
-        changed: Batch = {**batch, "images": _taken(batch["images"], places)}
+        changed: Batch = {**batch, "images": _turned(batch["images"], which, choices)}
         if "masks" in batch:
-            changed["masks"] = _taken(batch["masks"][..., None], places)[..., 0]
+            changed["masks"] = _turned(batch["masks"][..., None], which, choices)[..., 0]
         if "boxes" in batch:
+            rows, cols, transposed = (
+                tf.cast(tf.bitwise.bitwise_and(which, bit) > 0, tf.int32)
+                for bit in (_ROWS, _COLS, _TRANSPOSE)
+            )
             moved = _moved_boxes(batch["boxes"], rows, cols, transposed, (height, width))
             changed = keep_boxes({**changed, "boxes": moved}, batch["classes"] >= 0)
         return changed
@@ -160,10 +153,22 @@ class _Window(NamedTuple):
         return _Window(self.start + start * self.size[:, None], self.size * size)
 
 
-def _maybe_reversed(turned: tf.Tensor, side: int) -> tf.Tensor:
-    """int32 [N, side]: places in order, or in reverse order where turned."""
-    order = tf.range(side)
-    return tf.where(turned[:, None] > 0, side - 1 - order, order)
+def _turned(values: tf.Tensor, which: tf.Tensor, choices: Sequence[int]) -> tf.Tensor:
+    """[N, H, W, C], each image by its own symmetry, int32 [N], of those that there are.
+
+    Images of the same symmetry are turned together, which moves whole rows: half of the time that
+    a gather of pixels takes.
+    """
+    count = max(choices) + 1
+    order = tf.dynamic_partition(tf.range(tf.shape(values)[0]), which, count)
+    parts = tf.dynamic_partition(values, which, count)
+    turned = []
+    for symmetry, part in enumerate(parts):
+        if symmetry & _TRANSPOSE and symmetry in choices:
+            part = tf.transpose(part, (0, 2, 1, 3))
+        axes = [axis for axis, bit in ((1, _ROWS), (2, _COLS)) if symmetry & bit]
+        turned.append(tf.reverse(part, axes) if axes else part)
+    return tf.ensure_shape(tf.dynamic_stitch(order, turned), values.shape)
 
 
 def _taken(values: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
