@@ -2,7 +2,7 @@
 
     python -m benchmarks.zoo [--data FOLDER] [--no-accuracy]
 
-Accuracy is that of `skymill run` on the test split, with its 95 % interval: with each
+Accuracy is that of `skymill run` on the test split, with its 95 % interval and the whole run's processor time: with each
 `examples/eurosat_*.yaml` of photographs, and with the recipe from scratch for some networks of
 keras.applications without weights. The largest are too slow to train here, and without their
 weights say little: of those there are size and speed alone, with random weights, which compute as
@@ -14,6 +14,7 @@ import argparse
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,10 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("SKYMILL_SHARED_DATA") or ROOT.parent / "shared" / "data")
 SCRATCH = "eurosat_from_scratch"
 RECIPES = (SCRATCH, "eurosat_mobilenet")
-#: Trained by the recipe from scratch, at its size: constructors of keras.applications.
-OTHERS = {"MobileNetV2": {"alpha": 0.35}, "MobileNetV3Small": {}}
+#: Trained by the recipe from scratch, at its size: constructors of keras.applications. MobileNetV2 and
+#: V3 are not among them: their batch normalisation averages over a thousand steps (momentum 0.999),
+#: and has not caught up with the weights when so short a training ends.
+OTHERS = {"MobileNet": {"alpha": 0.5}}
 SIDE_PX = 128
 #: Not trained: ten classes and random weights.
 NETWORKS = ("MobileNetV3Small", "MobileNetV2", "EfficientNetV2B0", "ResNet50")
@@ -56,7 +59,9 @@ def main() -> None:
     parser.add_argument("--no-accuracy", action="store_true", help="networks without recipes only")
     options = parser.parse_args()
     os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    print(f"{'network':38}{'parameters':>12}{'MB':>7}{'ms, one':>9}{'images/s':>10}  accuracy")
+    print(
+        f"{'network':38}{'parameters':>12}{'MB':>7}{'ms, one':>9}{'images/s':>10}  accuracy, CPU minutes"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for row in _rows(options, Path(folder)):
             print(
@@ -99,18 +104,18 @@ def _trained(told_name: str, tree: dict[str, Any], folder: Path) -> Row:
     """A configuration's own run, in a folder of its own."""
     folder.mkdir()
     (folder / "skymill.yaml").write_text(yaml.safe_dump(tree))
-    began = time.monotonic()
+    before = _seconds_of_children()
     done = subprocess.run(
         [sys.executable, "-m", "pipelines.cli", "run", str(folder / "skymill.yaml"), "--json"],
         stdout=subprocess.PIPE,
         cwd=ROOT,
         check=True,
     )
-    minutes = (time.monotonic() - began) / 60
+    minutes = (_seconds_of_children() - before) / 60
     summary: Any = json.loads(done.stdout)
     [overall] = [each for each in summary["metrics"]["slices"] if each["slice"] == "overall"]
     low, high = overall["accuracy_interval"]
-    told = f"{overall['candidate']['accuracy']:.3f} ({low:.2f} to {high:.2f}), {minutes:.0f} min"
+    told = f"{overall['candidate']['accuracy']:.3f} ({low:.2f} to {high:.2f}), {minutes:.1f}"
     spec = tree["ingest"]["image"]
     model = Path(summary["places"]["model"]) / "Format-Serving"
     return _measured(f"{told_name}, {spec['height_px']} px", model, spec["height_px"], told)
@@ -128,6 +133,12 @@ def _untrained(name: str, folder: Path) -> Row:
     network = build_network(Backbone(name=name, weights=None), image, objective)
     export(network.served(), objective.contract(image), str(folder))
     return _measured(f"{name}, {SIDE_PX} px", folder, SIDE_PX, "-")
+
+
+def _seconds_of_children() -> float:
+    """Processor time of the processes that have ended; a clock would count what others do."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _measured(name: str, model: Path, side_px: int, accuracy: str) -> Row:
