@@ -2,12 +2,12 @@
 
     python -m benchmarks.zoo [--data FOLDER] [--no-accuracy]
 
-Accuracy is that of `skymill run` on the test split, with its 95 % interval and the whole run's processor time: with each
-`examples/eurosat_*.yaml` of photographs, and with the recipe from scratch for some networks of
-keras.applications without weights. The largest are too slow to train here, and without their
-weights say little: of those there are size and speed alone, with random weights, which compute as
-much. Both are those of the SavedModel. Speed is that of its signature for encoded images, so
-decoding is in it: one image at a time, and 32 together; the fastest of many.
+Accuracy is that of `skymill run` on the test split, with its 95 % interval and the processor time
+of the whole run: with each `examples/eurosat_*.yaml` of photographs, and with the recipe from scratch
+for another network without weights. The larger ones are too slow to train here, and from scratch
+would say little of what they are good for: of those there are size and speed alone, with random
+weights, which compute as much. Both are those of the SavedModel. Speed is that of its signature for
+encoded images, so decoding is in it: one image at a time, and 32 together; the fastest of many.
 """
 
 import argparse
@@ -31,9 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("SKYMILL_SHARED_DATA") or ROOT.parent / "shared" / "data")
 SCRATCH = "eurosat_from_scratch"
 RECIPES = (SCRATCH, "eurosat_mobilenet")
-#: Trained by the recipe from scratch, at its size: constructors of keras.applications. MobileNetV2 and
-#: V3 are not among them: their batch normalisation averages over a thousand steps (momentum 0.999),
-#: and has not caught up with the weights when so short a training ends.
+#: Trained by the recipe from scratch, at its size: constructors of keras.applications. MobileNetV2
+#: and V3 are not among them: their batch normalisation averages over a thousand steps (momentum
+#: 0.999), and has not caught up with the weights when so short a training ends.
 OTHERS = {"MobileNet": {"alpha": 0.5}}
 SIDE_PX = 128
 #: Not trained: ten classes and random weights.
@@ -59,9 +59,8 @@ def main() -> None:
     parser.add_argument("--no-accuracy", action="store_true", help="networks without recipes only")
     options = parser.parse_args()
     os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    print(
-        f"{'network':38}{'parameters':>12}{'MB':>7}{'ms, one':>9}{'images/s':>10}  accuracy, CPU minutes"
-    )
+    head = f"{'network':38}{'parameters':>12}{'MB':>7}{'ms, one':>9}{'images/s':>10}"
+    print(f"{head}  accuracy, CPU minutes")
     with tempfile.TemporaryDirectory() as folder:
         for row in _rows(options, Path(folder)):
             print(
