@@ -44,3 +44,15 @@ def run_config() -> Callable[..., tuple[Run, dict]]:
         return done, json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture
+def pretrained(shared_data) -> Callable[[Path], dict]:
+    """For `run_config`: the `train` of an example, with the weights where they lie."""
+
+    def changed(example: Path) -> dict:
+        [weights] = shared_data("models/mobilenet_v2_035_224_no_top").glob("*.h5")
+        model = yaml.safe_load(example.read_text())["train"]["model"]
+        return {"model": {**model, "weights": str(weights)}}
+
+    return changed

@@ -4,7 +4,6 @@ import shutil
 import time
 
 import pytest
-import yaml
 
 from pipelines.demo.collection import Collection, make_collection
 
@@ -47,14 +46,13 @@ def test_landcover_runs_as_it_stands(repository, run_config, tmp_path):
 @pytest.mark.parametrize(
     ("example", "least"), [("eurosat_from_scratch", 0.76), ("eurosat_mobilenet", 0.88)]
 )
-def test_eurosat(repository, run_config, tmp_path, shared_data, example, least):
+def test_eurosat(repository, run_config, tmp_path, shared_data, pretrained, example, least):
+    config = repository / "examples" / f"{example}.yaml"
     changes = {"ingest": {"source": {"kind": "folders", "uri": str(shared_data("eurosat_rgb"))}}}
     if example == "eurosat_mobilenet":
-        [weights] = shared_data("models/mobilenet_v2_035_224_no_top").glob("*.h5")
-        tree = yaml.safe_load((repository / "examples" / f"{example}.yaml").read_text())
-        changes["train"] = {"model": {**tree["train"]["model"], "weights": str(weights)}}
+        changes["train"] = pretrained(config)
     began = time.monotonic()
-    done, summary = run_config(repository / "examples" / f"{example}.yaml", tmp_path, **changes)
+    done, summary = run_config(config, tmp_path, **changes)
     assert done.returncode == 0, summary["reason"]
     assert accuracy_of(summary) >= least
     assert summary["pushed_version"] == 1
