@@ -22,22 +22,30 @@ def pyramid_of(outputs: list[tuple[keras.layers.Layer, Any]], height: int, width
         height: of the network's input, in pixels.
         width: likewise.
     """
+    maps = [
+        output
+        for layer, output in outputs
+        if isinstance(output, keras.KerasTensor)
+        and len(output.shape) == 4
+        and not isinstance(layer, _PADDINGS)
+    ]
     found: dict[int, Any] = {}
-    for layer, output in outputs:
-        if not isinstance(output, keras.KerasTensor) or len(output.shape) != 4:
-            continue
-        if isinstance(layer, _PADDINGS):
-            continue
-        halvings = _halvings(height, output.shape[1])
-        if halvings is not None and halvings == _halvings(width, output.shape[2]):
-            found[halvings] = output
+    for each in maps:
+        if tuple(each.shape[1:3]) == (1, 1) and each is not maps[-1]:
+            continue  # pooled over the whole image, to weigh the channels of other maps
+        halvings = _halvings(height, each.shape[1])
+        if halvings is not None and halvings == _halvings(width, each.shape[2]):
+            found[halvings] = each
     return [found[halvings] for halvings in sorted(found) if halvings > 0]
 
 
 def _halvings(whole: int, part: int) -> int | None:
-    """How often a side was halved; None where it was not by a power of two.
+    """How often a side was halved, with halves rounded up; None where it was not by a power of two.
 
     Convolutions without padding lose some pixels of every side as well.
     """
+    for halvings in range(whole.bit_length() + 1):
+        if math.ceil(whole / 2**halvings) == part:
+            return halvings
     exact = math.log2(whole / part)
     return round(exact) if abs(exact - round(exact)) < _MOST_LOST else None

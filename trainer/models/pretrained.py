@@ -12,6 +12,7 @@ from trainer.depth import fix_norms
 from trainer.models.backbone import load_backbone
 from trainer.models.config import Backbone, Preset
 from trainer.models.features import pyramid_of
+from trainer.models.padded import padded
 from trainer.models.preset import load_preset
 from trainer.models.tokens import token_grid, token_map, token_vector
 from trainer.standardise import standardised
@@ -26,7 +27,7 @@ def pretrained_body(
     Raises:
         ConfigError: the network or its weights do not exist or do not fit.
     """
-    whole, preprocess = _load(model, image)
+    whole, preprocess = _load(model, image, pooled)
     network = keras.Model(
         whole.inputs[0], _single(whole) if pooled else _maps(whole, image), name=whole.name
     )
@@ -47,10 +48,13 @@ def pretrained_body(
     return body
 
 
-def _load(model: Backbone | Preset, image: ImageSpec) -> tuple[keras.Model, Callable[[Any], Any]]:
+def _load(
+    model: Backbone | Preset, image: ImageSpec, pooled: bool
+) -> tuple[keras.Model, Callable[[Any], Any]]:
     if isinstance(model, Preset):
         return load_preset(model, image)
-    return load_backbone(model, image)
+    network, preprocess = load_backbone(model, image)
+    return (network if pooled else padded(network)), preprocess
 
 
 def _single(network: keras.Model) -> Any:

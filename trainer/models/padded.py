@@ -1,0 +1,38 @@
+"""A network whose feature maps lie on the grid of its image."""
+
+from typing import Any
+
+import keras
+
+
+def padded(network: keras.Model) -> keras.Model:
+    """The network with every window padded, so that a map of stride s has ceil(side / s) places.
+
+    Some families (Inception, Xception, NASNet) leave out what lies at the edge. Features of a whole
+    image can do without it, but maps would cover less and less of the image, and a decoder could
+    not tell where they lie. Weights are what they were.
+    """
+    layers = network._flatten_layers(include_self=False)  # those of networks within it as well
+    if not any(_is_unpadded(layer) for layer in layers):
+        return network
+    found = keras.models.clone_model(network, clone_function=_padded_twin)
+    found.set_weights(network.get_weights())
+    return found
+
+
+def _padded_twin(layer: keras.layers.Layer) -> keras.layers.Layer:
+    if isinstance(layer, keras.Sequential):  # its maps may have other sides than they had
+        return keras.Sequential([_padded_twin(each) for each in layer.layers], name=layer.name)
+    same = {"padding": "same"} if _is_unpadded(layer) else {}
+    return type(layer).from_config({**layer.get_config(), **same})
+
+
+def _is_unpadded(layer: keras.layers.Layer) -> bool:
+    """Whether a layer loses places at the edge that nothing before it has added."""
+    if getattr(layer, "padding", None) != "valid":
+        return False
+    window: Any = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+    if window is None or max(window) == 1:
+        return False
+    before = layer._inbound_nodes[0].parent_nodes
+    return not any(isinstance(each.operation, keras.layers.ZeroPadding2D) for each in before)
