@@ -32,9 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("SKYMILL_SHARED_DATA") or ROOT.parent / "shared" / "data")
 SCRATCH = "eurosat_from_scratch"
 RECIPES = (SCRATCH, "eurosat_mobilenet")
-#: Trained by the recipe from scratch, at its size: constructors of keras.applications. MobileNetV2
-#: and V3 are not among them: their batch normalisation averages over a thousand steps (momentum
-#: 0.999), and has not caught up with the weights when so short a training ends.
+#: Trained by the recipe from scratch, at its size: constructors of keras.applications.
 OTHERS = {"MobileNet": {"alpha": 0.5}}
 SIDE_PX = 128
 #: Not trained: ten classes and random weights.

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import keras
 
+from trainer.inner_layers import inner_layers
+from trainer.norms import fix_norms
+
 #: How the networks of keras.applications and KerasHub name the layers of one block.
 _BLOCK = re.compile(
     r"^(?:.*blocks?_?\d+[a-z]?(?=_|/|$)|layers_\d+|expanded_conv(?:_\d+)?(?=_)|conv_(?:dw|pw)_(?P<pair>\d+))"
@@ -62,17 +65,6 @@ def learn_top(body: keras.Model, blocks: int, keep_norms: bool) -> None:
         fix_norms(body)
 
 
-def fix_norms(network: keras.Model) -> None:
-    """Keeps the statistics of pretrained weights: those of a few small batches would ruin them.
-
-    Calling the network with `training=False` would not do: the training flag of the outer model
-    overrides it (Keras 3). Batch norm that is not trainable runs in inference mode in any case.
-    """
-    for layer in _inner(network, recursive=True):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-
-
 def rate_factors(
     body: keras.Model, variables: Sequence[keras.Variable], decay: float
 ) -> tuple[float, ...]:
@@ -93,7 +85,7 @@ def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
     """The layers with weights, in order; those of nested networks and of layers made of blocks
     (a transformer's encoder) among them.
     """
-    inside = layer.layers if isinstance(layer, keras.Model) else _inner(layer)
+    inside = layer.layers if isinstance(layer, keras.Model) else inner_layers(layer)
     for inner in inside:
         if isinstance(inner, keras.Model) or _holds_blocks(inner):
             yield from _leaves(inner)
@@ -104,12 +96,7 @@ def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 def _holds_blocks(layer: keras.layers.Layer) -> bool:
     if block_name(layer.name):
         return False
-    return any(block_name(inner.name) and inner.weights for inner in _inner(layer))
-
-
-def _inner(layer: keras.layers.Layer, recursive: bool = False) -> Iterator[keras.layers.Layer]:
-    """The layers that a layer is made of; Keras lists them publicly for models alone."""
-    yield from layer._flatten_layers(recursive=recursive, include_self=False)
+    return any(block_name(inner.name) and inner.weights for inner in inner_layers(layer))
 
 
 def _has_kernel(layer: keras.layers.Layer) -> bool:

@@ -3,6 +3,7 @@ import urllib.request
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
@@ -130,6 +131,17 @@ def test_fine_tuning_keeps_the_batch_norm_statistics_of_the_weights(weights):
 def test_without_weights_a_backbone_learns_its_own_batch_norm_statistics():
     _, changed = after_a_step(SCRATCH.model_copy(update={"trainable": "all"}))
     assert any("moving" in path for path in changed)
+
+
+def test_without_weights_what_is_evaluated_soon_follows_what_is_learnt():
+    body = build(SCRATCH.model_copy(update={"trainable": "all"})).body
+    colours = np.random.default_rng(0).integers(0, 200, (16, 1, 1, 3))
+    images = (colours + pixels(16) // 5).astype(np.uint8)
+    learn = tf.function(lambda: body(images, training=True))
+    for _ in range(100):
+        learnt = learn()
+    # By the network's own momentum of 0.999 the correlation is 0.
+    assert np.corrcoef(np.ravel(learnt), np.ravel(body(images)))[0, 1] > 0.9
 
 
 def test_features_repeat_only_without_augmentation():

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from trainer.norms import NORM_MOMENTUM
+
 
 def convolution(
     x: Any,
@@ -30,7 +32,7 @@ def convolution(
         kernel_initializer="he_normal",
     )(x)
     if batch_norm:
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = keras.layers.BatchNormalization(momentum=NORM_MOMENTUM)(x)
     return keras.layers.Activation(activation)(x) if activation else x
 
 
