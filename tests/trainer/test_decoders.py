@@ -32,6 +32,7 @@ NETWORKS = (
     "VGG16",
     "Xception",
 )
+KINDS = ("unet", "deeplab", "detection")
 
 
 def objective_of(kind):
@@ -51,9 +52,9 @@ def truth_of(kind):
     return masks
 
 
+# Each network once and each decoder several times: all pairs would take a quarter of an hour.
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["unet", "deeplab", "detection"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("name", "kind"), zip(NETWORKS, 4 * KINDS, strict=True))
 def test_a_decoder_takes_steps_over_a_network_and_serves_what_it_learnt(name, kind, tmp_path):
     keras.utils.set_random_seed(4)
     objective, truth = objective_of(kind), truth_of(kind)
