@@ -241,9 +241,9 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
     tree = {"kind": proposal.source.kind} | proposal.source.model_dump(
         exclude_none=True, exclude_defaults=proposal.chips is not None, mode="json"
     )
-    for name in ("uri", "masks"):
-        if name in tree:
-            tree[name] = os.path.relpath(tree[name], os.path.dirname(os.path.abspath(output)))
+    for field in ("uri", "masks"):
+        if field in tree:
+            tree[field] = os.path.relpath(tree[field], os.path.dirname(os.path.abspath(output)))
     if isinstance(proposal.source, MaskLegend) and proposal.source.legend is not None:
         tree["legend"] = proposal.source.legend.model_dump(exclude_defaults=True)
     source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)

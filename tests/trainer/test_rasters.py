@@ -162,7 +162,7 @@ def test_a_training_on_tiles_is_named_by_their_bands(trained):
 
 def test_every_op_is_one_that_stock_tensorflow_serving_has(trained):
     folder, _ = trained
-    assert not ops_of(folder) - set(KNOWN_OPS.read_text().split())
+    assert not ops_of(folder) - KNOWN_OPS
 
 
 @pytest.mark.slow
