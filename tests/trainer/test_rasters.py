@@ -19,7 +19,7 @@ from serving.contract import read_contract
 from serving.inputs import model_input
 from serving.server.process import serve_model_in_subprocess
 from serving.warmup import write_warmup
-from tests.serving.test_signatures import KNOWN_OPS, ops_of
+from tests.serving.graphs import KNOWN_OPS, ops_of
 from tests.trainer.objectives import of_classes
 from tests.trainer.rasters import BANDS, CLASSES, SIDE_PX, SPEC, toy_example, write_tiles
 from trainer.augment.augmentation import Augmentation
