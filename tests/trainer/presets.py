@@ -81,7 +81,7 @@ def _vit():
 def _dinov2():
     return keras_hub.models.DINOV2Backbone(
         patch_size=16,
-        num_layers=2,
+        num_layers=3,
         hidden_dim=16,
         num_heads=2,
         intermediate_dim=32,
@@ -102,7 +102,11 @@ FAMILIES = {
 
 
 def write_preset(family: str, folder: Path) -> keras.Model:
-    """Saves a network with weights as if they were learnt; all of them differ from fresh ones."""
+    """Saves a network with weights as if they were learnt; all of them differ from fresh ones.
+
+    Returns:
+        What KerasHub itself reads back: DINOv2 makes its position embeddings anew.
+    """
     keras.utils.set_random_seed(11)
     network = FAMILIES[family]()
     for number, variable in enumerate(network.weights):
@@ -121,4 +125,4 @@ def write_preset(family: str, folder: Path) -> keras.Model:
     }[family]
     # The size is that of the preset's own images; ours are resized by our own decoder.
     converter_of(image_size=(224, 224), scale=SCALE, offset=OFFSET).save_to_preset(str(folder))
-    return network
+    return keras_hub.models.Backbone.from_preset(str(folder))

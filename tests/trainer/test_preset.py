@@ -53,7 +53,6 @@ def hub_scaled(images):
 
 def hub_features(family, network, images):
     """What KerasHub itself says of images, as one vector each."""
-    # DINOv2 makes its position embeddings anew for each size, so the preset is loaded as it is.
     answers = np.asarray(network(keras.ops.convert_to_tensor(hub_scaled(images)), training=False))
     if answers.ndim == 4:
         return answers.mean(axis=(1, 2))
