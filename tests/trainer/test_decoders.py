@@ -65,7 +65,8 @@ def test_a_decoder_takes_steps_over_a_network_and_serves_what_it_learnt(name, ki
     pixels = np.random.default_rng(0).integers(0, 256, (2, *SPEC.shape)).astype(np.uint8)
     pixels[:, 20:60, 30:70] //= 4
     trained = network.trained()
-    trained.compile(keras.optimizers.Adam(1e-3), objective.loss())
+    # Eager: to trace two steps takes longer than to take them.
+    trained.compile(keras.optimizers.Adam(1e-3), objective.loss(), run_eagerly=True)
     losses = [float(trained.train_on_batch(pixels, truth)) for _ in range(2)]
     assert np.isfinite(losses).all()
     served = network.served()
