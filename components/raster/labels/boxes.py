@@ -166,9 +166,8 @@ def place_boxes(
     cut = shapely.intersection(labels.geometries[own], frame)
     inside = shapely.area(cut) > 0
     beside = tuple(
-        LabelReject(
-            labels.source,
-            int(labels.numbers[place]),
+        labels.reject(
+            place,
             LabelRefusal.OUTSIDE_IMAGE,
             f"it lies beside {named.name}, which has {height} x {width} pixels.",
         )
@@ -181,13 +180,12 @@ def place_boxes(
 def boxes_nowhere(labels: BoxSet, used: Collection[int]) -> tuple[LabelReject, ...]:
     """Rejects for the boxes in images other than those used, by their places."""
     return tuple(
-        LabelReject(
-            labels.source,
-            number,
+        labels.reject(
+            place,
             LabelRefusal.OUTSIDE_SCENES,
             f"the source has no image {labels.images[image].name}.",
         )
-        for number, image in zip(labels.numbers.tolist(), labels.image_of.tolist(), strict=True)
+        for place, image in enumerate(labels.image_of.tolist())
         if image not in used
     )
 

@@ -81,8 +81,7 @@ def place_labels(
     rejects = []
     for place in np.flatnonzero(~np.isfinite(bounds).all(axis=1)).tolist():
         detail = f"its place in {labels.crs} has none in {grid.crs}."
-        number = int(labels.numbers[place])
-        rejects.append(LabelReject(labels.source, number, LabelRefusal.NOT_PROJECTABLE, detail))
+        rejects.append(labels.reject(place, LabelRefusal.NOT_PROJECTABLE, detail))
     inside = (
         (bounds[:, 2] > 0)
         & (bounds[:, 3] > 0)
@@ -111,9 +110,8 @@ def keep_known(
     names = labels.classes[places].tolist()
     known = np.array([name in index for name in names], np.bool_)
     rejects = [
-        LabelReject(
-            labels.source,
-            int(labels.numbers[place]),
+        labels.reject(
+            place,
             LabelRefusal.UNKNOWN_CLASS,
             f"class {labels.classes[place]!r} is none of {', '.join(class_names)}.",
         )
@@ -133,13 +131,12 @@ def labels_nowhere(labels: LabelSet, placed: Iterable[PlacedShapes]) -> tuple[La
     """Rejects for the labels that lie in none of a run's scenes."""
     used = {number for shapes in placed for number in shapes.numbers.tolist()}
     return tuple(
-        LabelReject(
-            labels.source,
-            number,
+        labels.reject(
+            place,
             LabelRefusal.OUTSIDE_SCENES,
             "it lies in no scene of the run. Check its coordinate reference system and the scenes.",
         )
-        for number in labels.numbers.tolist()
+        for place, number in enumerate(labels.numbers.tolist())
         if number not in used
     )
 

@@ -71,6 +71,10 @@ class LabelSet:
         """All classes that occur, sorted."""
         return tuple(sorted(set(self.classes.tolist())))
 
+    def reject(self, place: int, reason: LabelRefusal, detail: str) -> LabelReject:
+        """That the label at a place was left out."""
+        return LabelReject(self.source, int(self.numbers[place]), reason, detail)
+
 
 def read_labels(config: VectorLabels) -> LabelSet:
     """Reads a file of labelled shapes.
