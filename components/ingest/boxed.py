@@ -35,7 +35,7 @@ def list_boxed(source: BoxedSource) -> Contents:
         else:
             used.add(image)
             named.append(record._replace(group=source.group_of(record.key)))
-    found.records = named
+    found.records, found.classes = named, labels.class_names
     of_boxes = list(labels.rejects)
     if source.boxes.outside == "reject":
         of_boxes += boxes_nowhere(labels, used)

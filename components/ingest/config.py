@@ -25,16 +25,6 @@ from components.raster.spatial.rules import SplitRule
 from components.raster.split import SplitConfig
 from components.raster.task import Task
 
-#: Which photographs belong together.
-GroupPattern = Annotated[
-    str | None,
-    AfterValidator(with_one_group),
-    Field(
-        description="a regular expression; what its first group finds in an image's path must "
-        "share one split"
-    ),
-]
-
 
 class FoldersSource(Frozen):
     """Class folders: `<uri>/<class>/**` holds the images of a class."""
@@ -60,6 +50,11 @@ class MaskLegend(Frozen):
         "lacks: a reject, or these pixels have no truth",
     )
 
+    @property
+    def legend_classes(self) -> tuple[str, ...]:
+        """The classes that the legend names; none without one."""
+        return () if self.legend is None else self.legend.class_names
+
 
 class ManifestSource(MaskLegend):
     """A table with a row an image: CSV with a header, JSON Lines, or Parquet, by its suffix."""
@@ -80,7 +75,21 @@ class ManifestSource(MaskLegend):
         return self.columns.task
 
 
-class MaskedSource(MaskLegend):
+class GroupedPhotographs(Frozen):
+    """Which photographs of a folder belong together."""
+
+    group_pattern: Annotated[str | None, AfterValidator(with_one_group)] = Field(
+        default=None,
+        description="a regular expression; what its first group finds in an image's path must "
+        "share one split",
+    )
+
+    def group_of(self, key: str) -> str | None:
+        """The group of an image, by its path."""
+        return found_by(self.group_pattern, key)
+
+
+class MaskedSource(GroupedPhotographs, MaskLegend):
     """Photographs in one folder, and in another an image of classes for each, of the same name."""
 
     kind: Literal["masked"] = "masked"
@@ -89,7 +98,6 @@ class MaskedSource(MaskLegend):
         min_length=1,
         description="path or uri of the folder of masks: the same paths below it, whatever suffix",
     )
-    group_pattern: GroupPattern = None
 
     @model_validator(mode="after")
     def _has_a_legend(self) -> Self:
@@ -102,27 +110,18 @@ class MaskedSource(MaskLegend):
         """A mask is a class for each pixel."""
         return "segmentation"
 
-    def group_of(self, key: str) -> str | None:
-        """The group of an image, by its path."""
-        return found_by(self.group_pattern, key)
 
-
-class BoxedSource(Frozen):
+class BoxedSource(GroupedPhotographs):
     """Photographs in one folder, and boxes in their pixels in a file."""
 
     kind: Literal["boxed"] = "boxed"
     uri: Location = Field(min_length=1, description="path or uri of the folder of images")
     boxes: BoxFile
-    group_pattern: GroupPattern = None
 
     @property
     def task(self) -> Task:
         """Boxes are objects."""
         return "detection"
-
-    def group_of(self, key: str) -> str | None:
-        """The group of an image, by its path."""
-        return found_by(self.group_pattern, key)
 
 
 # Another kind of source joins here and in `listing.py`; whatever comes after is the same for all.

@@ -4,15 +4,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from components.ingest.boxed import box_reader
 from components.ingest.config import IngestConfig
 from components.ingest.encode import example_bytes
 from components.ingest.files import ReadFailure, read_files
 from components.ingest.judge import Judge, Refused
-from components.ingest.masked import mask_reader
+from components.ingest.photo_truth import TruthReader
 from components.ingest.record import Record
 from components.ingest.reject import Reject
-from components.ingest.truth import TileTruth, box_entries, mask_entries
+from components.ingest.truth import box_entries, mask_entries
 from components.raster.features import image_features
 from components.raster.split import split_of
 
@@ -47,8 +46,7 @@ class Converter:
         self._indices = {name: index for index, name in enumerate(classes)}
         self._judge = Judge(config.image, decode=config.features)
         self._classes = tuple(classes)
-        self._read_mask = mask_reader(config, classes)
-        self._read_boxes = box_reader(config, classes)
+        self._truth_of = TruthReader(config, classes)
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
         """One outcome for each of `records`, in their order; no image raises."""
@@ -68,17 +66,9 @@ class Converter:
         image = self._judge(data)
         if isinstance(image, Refused):
             return Reject(record.key, record.uri, image.reason, image.detail)
-        truth = TileTruth()
-        if mask is not None and self._read_mask is not None:
-            read = self._read_mask(record, mask, image.height, image.width)
-            if isinstance(read, Reject):
-                return read
-            truth = TileTruth(mask=read)
-        if self._read_boxes is not None:
-            found = self._read_boxes(record, image.height, image.width)
-            if isinstance(found, Reject):
-                return found
-            truth = TileTruth(boxes=found)
+        truth = self._truth_of(record, mask, image.height, image.width)
+        if isinstance(truth, Reject):
+            return truth
         pixels = image.pixels if self._config.features else None
         features = None if pixels is None else image_features(pixels)
         digest = hashlib.sha256(data).digest()

@@ -11,7 +11,6 @@ from components.ingest.config import (
     IngestConfig,
     ManifestSource,
     MaskedSource,
-    MaskLegend,
     SourceConfig,
 )
 from components.ingest.folders import list_folders
@@ -22,7 +21,6 @@ from components.ingest.record import Contents, Listing, Record
 from components.ingest.reject import Reason, Reject
 from components.ingest.scenes import list_scenes
 from components.raster.errors import DataError
-from components.raster.labels.boxes import read_boxes
 
 
 def list_source(config: IngestConfig) -> Listing:
@@ -49,7 +47,7 @@ def list_source(config: IngestConfig) -> Listing:
         records=tuple(sorted(found.records, key=attrgetter("key"))),
         rejects=tuple(sorted(found.rejects, key=attrgetter("key"))),
         ignored=dict(sorted(found.ignored.items())),
-        classes=config.classes or _declared_classes(source) or seen_classes(found.records),
+        classes=config.classes or found.classes or seen_classes(found.records),
     )
 
 
@@ -66,14 +64,6 @@ def contents_of(source: SourceConfig) -> Contents:
     if isinstance(source, BoxedSource):
         return list_boxed(source)
     raise TypeError(f"a source of kind {source.kind} names scenes and no images")
-
-
-def _declared_classes(source: SourceConfig) -> tuple[str, ...]:
-    """The classes that a legend of masks names, or a file of boxes."""
-    if isinstance(source, BoxedSource):
-        return read_boxes(source.boxes).class_names
-    legend = source.legend if isinstance(source, MaskLegend) else None
-    return () if legend is None else legend.class_names
 
 
 def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:

@@ -1,21 +1,20 @@
 """Pictures of what a model will see: examples with their truth, rejects, and tiles over a scene."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 from PIL import Image
 
-from components.ingest.boxed import box_reader
 from components.ingest.chips import ChipConverter
 from components.ingest.config import IngestConfig
 from components.ingest.files import ReadFailure, read_file, read_files
-from components.ingest.judge import Accepted, Judge, Refused
+from components.ingest.judge import Judge, Refused
 from components.ingest.labelling import Answer, names_of
 from components.ingest.layout import in_writing_order
 from components.ingest.listing import list_source
-from components.ingest.masked import MaskReader, mask_reader
+from components.ingest.photo_truth import TruthReader
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Listing, Record
 from components.ingest.reject import Reject
@@ -25,7 +24,7 @@ from components.ingest.scenes import plan_of, read_area
 from components.ingest.truth import TileTruth
 from components.ingest.views import open_view
 from components.raster.errors import ConfigError, DataError
-from components.raster.labels.targets import MaskPixels, ignore_value
+from components.raster.labels.targets import ignore_value
 from components.raster.pictures.overview import scene_picture, with_tiles
 from components.raster.pictures.sheet import (
     Card,
@@ -155,7 +154,7 @@ def _outcomes(config: IngestConfig, listing: Listing, count: int) -> Iterator[Se
             if isinstance(read, Reject):
                 yield read
             else:
-                yield Seen(record, read[1].pixels, read[1].valid, _answer(record))
+                yield Seen(record, read[1].pixels, read[1].valid, _answer(record, TileTruth()))
     else:
         yield from _of_photographs(config, records, listing.classes)
 
@@ -177,7 +176,7 @@ def _of_photographs(
     config: IngestConfig, records: Sequence[Record], classes: Sequence[str]
 ) -> Iterator[Seen | Reject]:
     judge = Judge(config.image, decode=True)
-    reader, boxes = mask_reader(config, classes), box_reader(config, classes)
+    truth_of = TruthReader(config, classes)
     contents = read_files([record.uri for record in records], config.image.max_bytes)
     for record, content in zip(records, contents, strict=True):
         if isinstance(content, ReadFailure):
@@ -187,34 +186,29 @@ def _of_photographs(
         if isinstance(image, Refused):
             yield Reject(record.key, record.uri, image.reason, image.detail)
         elif image.pixels is not None:
-            answer = _answer(record)
-            if reader is not None and record.mask_uri is not None:
-                read = _mask(reader, record, image, config.image.max_bytes)
-                if isinstance(read, Reject):
-                    yield read
-                    continue
-                answer = Answer(truth=TileTruth(mask=read))
-            if boxes is not None:
-                found = boxes(record, image.height, image.width)
-                if isinstance(found, Reject):
-                    yield found
-                    continue
-                answer = Answer(truth=TileTruth(boxes=found))
-            yield Seen(record, image.pixels, None, answer)
+            mask = _mask(record, config.image.max_bytes)
+            truth = (
+                mask
+                if isinstance(mask, Reject)
+                else truth_of(record, mask, image.height, image.width)
+            )
+            if isinstance(truth, Reject):
+                yield truth
+            else:
+                yield Seen(record, image.pixels, None, _answer(record, truth))
 
 
-def _mask(
-    reader: MaskReader, record: Record, image: Accepted, max_bytes: int
-) -> MaskPixels | Reject:
+def _mask(record: Record, max_bytes: int) -> bytes | Reject | None:
+    if record.mask_uri is None:
+        return None
     try:
-        data = read_file(record.mask_uri or "", max_bytes)
+        return read_file(record.mask_uri, max_bytes)
     except ReadFailure as failure:
         return Reject(record.key, record.uri, failure.reason, f"the mask: {failure.detail}")
-    return reader(record, data, image.height, image.width)
 
 
-def _answer(record: Record) -> Answer:
-    return Answer(record.label, record.labels, TileTruth(number=record.number))
+def _answer(record: Record, truth: TileTruth) -> Answer:
+    return Answer(record.label, record.labels, replace(truth, number=record.number))
 
 
 def _cards(

@@ -34,7 +34,7 @@ def list_manifest(source: ManifestSource) -> Contents:
     _require_columns(rows, columns, source.uri)
     slices = {name: typed_column([row.get(name) for row in rows]) for name in columns.slices}
     folder = _folder_of(source.uri)
-    found = Contents()
+    found = Contents(classes=source.legend_classes)
     for number, row in enumerate(rows):
         cells = {name: column[number] for name, column in slices.items()}
         values = {name: cell for name, cell in cells.items() if cell is not None}

@@ -41,7 +41,7 @@ def list_masked(source: MaskedSource) -> Contents:
             rejects.append(Reject(record.key, record.uri, Reason.NO_MASK, detail))
         else:
             named.append(record._replace(mask_uri=mask_uri, group=source.group_of(record.key)))
-    found.records = named
+    found.records, found.classes = named, source.legend_classes
     found.rejects += [*rejects, *masks.rejects]
     return found
 

@@ -47,11 +47,17 @@ class Record(NamedTuple):
 
 @dataclass
 class Contents:
-    """What a source names, in any order; `ignored` counts files that are no images, by suffix."""
+    """What a source names, in any order; `ignored` counts files that are no images, by suffix.
+
+    Attributes:
+        classes: those that the source declares apart from its records, by a legend or a file of
+            boxes.
+    """
 
     records: list[Record] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
