@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
+from typing import TypeVar
 
 import yaml
 from PIL import Image
@@ -24,6 +25,7 @@ from components.ingest.manifest import MANIFEST_SUFFIXES, Row, read_rows
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.raster_config import ChipsSource
 from components.raster.errors import DataError
+from components.raster.labels.class_raster import ClassLegend
 from components.raster.task import Task
 from pipelines.starter_chips import ChipTraits, chip_traits
 from pipelines.starter_masks import folder_pair, legend_of
@@ -84,6 +86,7 @@ _TRUTH = ("label", "labels", *_OTHER_TRUTH)
 _MOST_SLICE_VALUES = 20
 _SAMPLED = 50
 _LEAST_IMAGES = 5
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -145,8 +148,9 @@ def look_at(folder: str) -> Proposal:
     records = contents_of(source).records
     counts = Counter(name for record in records for name in record.names)
     classes = tuple(sorted(name for name in counts if counts[name] >= _LEAST_IMAGES))
-    if isinstance(source, MaskLegend) and source.legend is not None:
-        classes = source.legend.class_names
+    legend = _legend(source)
+    if legend is not None:
+        classes = legend.class_names
     elif source.task != "regression" and len(classes) < 2:
         raise DataError(
             f"{folder}: {len(records)} images, {len(classes)} classes of {_LEAST_IMAGES} images or "
@@ -155,9 +159,8 @@ def look_at(folder: str) -> Proposal:
         )
     if not records:
         raise DataError(f"{folder}: no image has the truth that {source.uri} should tell of it.")
-    sample = records[:: max(1, len(records) // _SAMPLED)]
-    has_masks = isinstance(source, MaskLegend) and source.legend is not None
-    chips = None if has_masks else chip_traits(sample)
+    sample = _some(records)
+    chips = chip_traits(sample) if legend is None else None
     side = _side([record.uri for record in sample]) if chips is None else chips.side_px
     rare = tuple(sorted(counts.keys() - set(classes)))
     if chips is not None:
@@ -183,12 +186,8 @@ def _source_of(folder: str) -> SourceConfig:
         others = ((role, _first(names, seen)) for role, names in _OTHER_TRUTH.items())
         found |= dict([pair for pair in others if pair[1]][:1])
     if found["uri"] is None or not any(found.get(role) for role in _TRUTH):
-        known = (
-            *_NAMES["label"],
-            *_NAMES["labels"],
-            *_OTHER_TRUTH["mask"],
-            *_OTHER_TRUTH["number"],
-        )
+        roles = _NAMES | _OTHER_TRUTH
+        known = [name for role in _TRUTH for name in roles[role]]
         raise DataError(
             f"{manifest}: needs a column for the path ({', '.join(_NAMES['uri'])}) and one for "
             f"the truth ({', '.join(known)}); it has {', '.join(seen) or 'no column'}."
@@ -214,9 +213,14 @@ def _masks_of(manifest: str, rows: Sequence[Row], column: str) -> list[str]:
     return [name if is_remote(name) else os.path.join(folder, name) for name in _some(named)]
 
 
-def _some(paths: Sequence[str]) -> Sequence[str]:
+def _legend(source: SourceConfig) -> ClassLegend | None:
+    """What masks mean, of a source that has any."""
+    return source.legend if isinstance(source, MaskLegend) else None
+
+
+def _some(items: Sequence[_T]) -> Sequence[_T]:
     """A sample, spread over all of them."""
-    return paths[:: max(1, len(paths) // _SAMPLED)]
+    return items[:: max(1, len(items) // _SAMPLED)]
 
 
 def _first(names: tuple[str, ...], seen: Counter[str]) -> str | None:
@@ -244,8 +248,8 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
     for field in ("uri", "masks"):
         if field in tree:
             tree[field] = os.path.relpath(tree[field], os.path.dirname(os.path.abspath(output)))
-    if isinstance(proposal.source, MaskLegend) and proposal.source.legend is not None:
-        tree["legend"] = proposal.source.legend.model_dump(exclude_defaults=True)
+    if (legend := _legend(proposal.source)) is not None:
+        tree["legend"] = legend.model_dump(exclude_defaults=True)
     source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
     metric, floor, why = _THRESHOLDS[proposal.source.task]
     return _TEMPLATE.format(
