@@ -25,10 +25,10 @@ def accumulated_step(model: keras.Model, parts: int) -> Step:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         total: list[Any] = []
         results: dict[str, Any] = {}
-        for number in range(parts):
+        for part in _split(batch, parts):
             # Without it TensorFlow would run the parts side by side, in the memory of all.
             with tf.control_dependencies([each for each in total if each is not None]):
-                own = _part(batch, number, parts)
+                own = tf.nest.map_structure(tf.identity, part)
             inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(own)
             with tf.GradientTape() as tape:
                 outputs = model(inputs, training=True)
@@ -43,8 +43,10 @@ def accumulated_step(model: keras.Model, parts: int) -> Step:
     return step
 
 
-def _part(batch: Any, number: int, parts: int) -> Any:
-    return tf.nest.map_structure(lambda rows: tf.identity(tf.split(rows, parts)[number]), batch)
+def _split(batch: Any, parts: int) -> list[Any]:
+    """Batches of consecutive rows."""
+    columns = [tf.split(rows, parts) for rows in tf.nest.flatten(batch)]
+    return [tf.nest.pack_sequence_as(batch, part) for part in zip(*columns, strict=True)]
 
 
 def _sums(before: list[Any], gradients: list[Any]) -> Iterator[Any]:

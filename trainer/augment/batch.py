@@ -1,6 +1,7 @@
 """A batch as the layers take and give it, and what they share."""
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
@@ -47,7 +48,7 @@ class Batch(TypedDict):
     place: NotRequired[tf.Tensor]
 
 
-class BatchLayer(keras.layers.Layer):
+class BatchLayer(keras.layers.Layer, ABC):
     """A random view. It keeps no state: what it draws follows from the seed it is called with."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -57,9 +58,9 @@ class BatchLayer(keras.layers.Layer):
         """The batch seen anew; int32 [2] to draw from."""
         return self.view(batch, self._own(seed))
 
+    @abstractmethod
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
         """As `call`, with a seed that no other kind of layer has."""
-        raise NotImplementedError
 
     def _own(self, seed: tf.Tensor) -> tf.Tensor:
         """By kind and not by place, so that one more layer changes nothing for the others."""

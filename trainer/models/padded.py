@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from trainer.inner_layers import inner_layers
+
 
 def padded(network: keras.Model) -> keras.Model:
     """The network with every window padded, so that a map of stride s has ceil(side / s) places.
@@ -12,8 +14,7 @@ def padded(network: keras.Model) -> keras.Model:
     image can do without it, but maps would cover less and less of the image, and a decoder could
     not tell where they lie. Weights are what they were.
     """
-    layers = network._flatten_layers(include_self=False)  # those of networks within it as well
-    if not any(_is_unpadded(layer) for layer in layers):
+    if not any(_is_unpadded(layer) for layer in inner_layers(network, recursive=True)):
         return network
     found = keras.models.clone_model(network, clone_function=_padded_twin)
     found.set_weights(network.get_weights())

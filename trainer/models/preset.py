@@ -131,10 +131,10 @@ def _take_weights(
 ) -> None:
     """Weights as they were, but for the kernel that looks at the pixels."""
     values = original.get_weights()
-    stem = next(
-        number for number, each in enumerate(values) if each.ndim == 4 and each.shape[2] == 3
-    )
     if of_bands is not None:
+        stem = next(
+            number for number, each in enumerate(values) if each.ndim == 4 and each.shape[2] == 3
+        )
         values[stem] = of_bands(values[stem])
     if [each.shape for each in values] != [tuple(each.shape) for each in network.weights]:
         height, width = original.inputs[0].shape[1:3]
