@@ -135,16 +135,16 @@ def fake_pip(folder: Path, settings: Mapping[str, str]) -> list[str]:
 
 def test_uv_asks_the_index_that_pip_is_set_to(tmp_path: Path) -> None:
     pip = fake_pip(tmp_path, {"global.index-url": "https://mirror.example/simple"})
-    settings = bootstrap.uv_environment({"HOME": "/home/me"}, pip)
-    assert settings == {"HOME": "/home/me", "UV_DEFAULT_INDEX": "https://mirror.example/simple"}
+    settings = bootstrap.uv_environment({"HOME": "home"}, pip)
+    assert settings == {"HOME": "home", "UV_DEFAULT_INDEX": "https://mirror.example/simple"}
 
 
 def test_the_environment_outranks_pips_files(tmp_path: Path) -> None:
-    pip = fake_pip(tmp_path, {"global.cert": "/etc/one.pem"})
-    settings = bootstrap.uv_environment({"PIP_CERT": "/etc/two.pem"}, pip)
-    assert settings["SSL_CERT_FILE"] == "/etc/two.pem"
-    settings = bootstrap.uv_environment({"SSL_CERT_FILE": "/etc/three.pem"}, pip)
-    assert settings["SSL_CERT_FILE"] == "/etc/three.pem"
+    pip = fake_pip(tmp_path, {"global.cert": "one.pem"})
+    settings = bootstrap.uv_environment({"PIP_CERT": "two.pem"}, pip)
+    assert settings["SSL_CERT_FILE"] == "two.pem"
+    settings = bootstrap.uv_environment({"SSL_CERT_FILE": "three.pem"}, pip)
+    assert settings["SSL_CERT_FILE"] == "three.pem"
 
 
 def test_a_set_up_that_breaks_off_leaves_no_stamp(
