@@ -99,8 +99,10 @@ class _Run:
 
     def _launch(self) -> None:
         self._progress.say("looking at the source")
+        from pipelines.learnable import require_learnable
         from pipelines.resolve import at_span, resolve
 
+        require_learnable(self._config)
         config = at_span(self._config)
         inputs = resolve(config)
         self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.raster_config import TiledSource
 from components.ingest.span_choice import choose_span
-from components.raster.errors import ConfigError
 from components.schema.home import accepted_digest
 from pipelines.config import PipelineConfig
-from trainer.models.config import Backbone, Preset, is_folder
 
 
 @dataclass(frozen=True)
@@ -41,33 +38,10 @@ def resolve(config: PipelineConfig) -> RunInputs:
 
     Raises:
         DataError: the source cannot be read.
-        ConfigError: the accepted schema is damaged, the source tells nothing to learn, or the
-            network to train has a name that nothing has.
+        ConfigError: the accepted schema is damaged.
     """
-    _require_truth(config)
-    _require_network(config)
     return RunInputs(
         fingerprint=fingerprint_dataset(config.ingest.source, config.ingest.split_by),
         schema_sha256=accepted_digest(config.schema_.home),
         span="" if config.ingest.span is None else str(config.ingest.span),
     )
-
-
-def _require_truth(config: PipelineConfig) -> None:
-    """Tiles without truth go through ingest, statistics and look; nothing can be learnt of them."""
-    source = config.ingest.source
-    if isinstance(source, TiledSource) and source.labels is None:
-        raise ConfigError("ingest.source: no labels; a run needs truth to learn. Set labels.")
-
-
-def _require_network(config: PipelineConfig) -> None:
-    """A misspelt name is told now and not when the data have been read."""
-    model = config.train.model
-    if isinstance(model, Backbone):
-        from trainer.models.backbone import require_backbone  # seconds to load
-
-        require_backbone(model.name)
-    elif isinstance(model, Preset) and not is_folder(model.preset):
-        from trainer.models.preset import require_preset
-
-        require_preset(model.preset)

@@ -1,7 +1,6 @@
 """What went wrong in a training, told with what to do about it."""
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,27 +9,26 @@ import tensorflow as tf
 
 from trainer.dataset import Batch
 from trainer.errors import OutOfMemory, TrainingError
+from trainer.wording import first_line
 
 BAD_BATCH_FILE = "bad_batch.json"
 _KEYS_TOLD = 8
-#: How TensorFlow marks the nodes of a graph in its messages.
-_NODES = re.compile(r"\{\{[^}]*\}\}\s*")
 
 
 @contextmanager
 def told(batch_size: int, replicas: int, accumulate: int, precision: str) -> Iterator[None]:
-    """Failures within of memory, and of other workers, become errors that say what helps."""
+    """Failures of memory and of other workers become errors that say what helps."""
     try:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        message = out_of_memory(batch_size, replicas, accumulate, precision, _line(error))
+        message = out_of_memory(batch_size, replicas, accumulate, precision, first_line(error))
         raise OutOfMemory(message) from error
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
         if "ollective" not in str(error):
             raise
         raise TrainingError(
-            f"Another worker is gone: {_line(error)} Start all workers again; the training goes "
-            "on from its last checkpoint."
+            f"Another worker is gone: {first_line(error)} Start all workers again; the training "
+            "goes on from its last checkpoint."
         ) from error
 
 
@@ -97,10 +95,3 @@ def _listed(keys: Sequence[str]) -> str:
     told_keys = ", ".join(keys[:_KEYS_TOLD]) or "examples without keys"
     more = len(keys) - _KEYS_TOLD
     return f"{told_keys} and {more} more" if more > 0 else told_keys
-
-
-def _line(error: Exception) -> str:
-    text = getattr(error, "message", None) or str(error) or type(error).__name__
-    text = _NODES.sub("", text)
-    line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return line if line.endswith(".") else f"{line}."

@@ -10,6 +10,7 @@ import tensorflow as tf
 from components.raster.errors import ConfigError
 from trainer.cluster import Cluster, Surroundings
 from trainer.config import StrategyName
+from trainer.wording import first_line
 
 _TPU_DEVICE_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
 _CONNECT_TIMEOUT_S = 5.0
@@ -113,7 +114,7 @@ def _multi_worker(places: _Places) -> tf.distribute.Strategy:
     except (RuntimeError, tf.errors.OpError) as error:
         raise ConfigError(
             f"Worker {cluster.index} of {', '.join(cluster.workers)} cannot join the others: "
-            f"{_first_line(error)} Is each of them started, reachable, and its port free? A worker "
+            f"{first_line(error)} Is each of them started, reachable, and its port free? A worker "
             "needs a process that has not used TensorFlow yet: `python -m trainer.worker`."
         ) from error
 
@@ -127,7 +128,7 @@ def _tpu(places: _Places) -> tf.distribute.Strategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu=name)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
-        raise ConfigError(f"The TPU {name} cannot be used: {_first_line(error)}") from error
+        raise ConfigError(f"The TPU {name} cannot be used: {first_line(error)}") from error
     return tf.distribute.TPUStrategy(resolver)
 
 
@@ -157,11 +158,6 @@ def _require_listening(name: str) -> None:
             f"strategy is tpu, but nothing answers at {name} of TPU_NAME ({error}); start the TPU, "
             "or use strategy: auto."
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return line if line.endswith(".") else f"{line}."
 
 
 _BUILDERS: dict[StrategyName, Callable[[_Places], tf.distribute.Strategy]] = {

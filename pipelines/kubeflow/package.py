@@ -23,6 +23,7 @@ from pipelines.kubeflow.prepare import CONFIG, prepared
 from pipelines.kubeflow.prepare import NODE as PREPARE
 from pipelines.kubeflow.resources import kubernetes_resources, vertex_resources
 from pipelines.kubeflow.strict import strict_platform, strict_spec
+from pipelines.learnable import require_learnable
 
 Json = dict[str, Any]
 
@@ -69,9 +70,10 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
         vertex: write resources as Vertex AI names them, and no platform document.
 
     Raises:
-        ConfigError: an image may change under its name, a path would not be there, or a node in
-            `kubeflow.nodes` does not exist.
+        ConfigError: an image may change under its name, a path would not be there, a node in
+            `kubeflow.nodes` does not exist, or there is nothing to learn or no such network.
     """
+    require_learnable(config)
     job, types = tfx_job(config)
     spec = lowering.unwrap(job)
     signatures = lowering.lower_nodes(spec, types)

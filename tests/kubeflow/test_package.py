@@ -74,6 +74,13 @@ def test_kubeflows_own_sdk_reads_it_with_its_parameters(text: str) -> None:
     assert inputs["epochs"].default == 25
 
 
+def test_a_network_that_nothing_has_is_refused_before_there_is_a_package(tree: dict) -> None:
+    misspelt = {"kind": "backbone", "name": "MobileNet2"}
+    config = parse_config({**tree, "train": {"model": misspelt}}, "/")
+    with pytest.raises(ConfigError, match=r"'MobileNet2'.*MobileNetV2"):
+        compile_package(config)
+
+
 def test_nothing_is_left_of_what_the_backend_rejects_or_ignores(text: str) -> None:
     for word in ("pipelineSpec", "constantValue", "lifecycle", "instanceSchema", "resolver"):
         assert f"{word}:" not in text

@@ -12,7 +12,7 @@ import keras
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from trainer.models.config import Backbone
-from trainer.models.wording import first_line
+from trainer.wording import first_line
 
 
 def backbone_names() -> tuple[str, ...]:

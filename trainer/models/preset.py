@@ -13,8 +13,8 @@ import numpy.typing as npt
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from trainer.models.config import Preset, is_folder
-from trainer.models.wording import first_line
 from trainer.stem import IMAGENET_MEAN, IMAGENET_STDDEV, band_kernels, band_offsets, band_shares
+from trainer.wording import first_line
 
 _FILES = ("config.json", "image_converter.json")
 

@@ -4,7 +4,7 @@ import pytest
 
 from components.raster.errors import ConfigError
 from pipelines.config import parse_config
-from pipelines.resolve import resolve
+from pipelines.learnable import require_learnable
 
 
 def test_a_source_with_nothing_to_learn_is_told_at_once(tmp_path):
@@ -17,7 +17,7 @@ def test_a_source_with_nothing_to_learn_is_told_at_once(tmp_path):
         "push": {"model_dir": "models"},
     }
     with pytest.raises(ConfigError, match="no labels; a run needs truth to learn"):
-        resolve(parse_config(tree, base_dir=str(tmp_path)))
+        require_learnable(parse_config(tree, base_dir=str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_a_network_that_has_no_such_name_is_told_at_once(tmp_path, model, messag
         "push": {"model_dir": "models"},
     }
     with pytest.raises(ConfigError, match=message):
-        resolve(parse_config(tree, base_dir=str(tmp_path)))
+        require_learnable(parse_config(tree, base_dir=str(tmp_path)))
