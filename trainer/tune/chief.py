@@ -45,23 +45,29 @@ def conduct(oracle: kt.Oracle, tune: TuneConfig, places: Places, note: Callable[
     """
     elsewhere = tune.workers
     if elsewhere is not None:
-        with _served(oracle, f"{elsewhere.host}:{elsewhere.port}") as desk:
+        with _served(oracle, places, f"{elsewhere.host}:{elsewhere.port}") as desk:
             _wait(desk, places, note, lambda: _require_sign(desk, places, elsewhere.patience_s))
         return
     # A socket in a folder of ours: no port is open, and nobody else on this machine gets in.
     with (
         tempfile.TemporaryDirectory(prefix="skymill-") as folder,
-        _served(oracle, f"unix:{folder}/chief") as desk,
+        _served(oracle, places, f"unix:{folder}/chief") as desk,
         LocalWorkers(tune.parallel, f"{folder}/chief", places) as workers,
     ):
         _wait(desk, places, note, lambda: workers.tend(desk.asked))
 
 
 class Desk(OracleServicer):
-    """KerasTuner's service, which remembers who asked for what, and what went wrong."""
+    """KerasTuner's service, which remembers who asked for what, and what went wrong.
 
-    def __init__(self, oracle: kt.Oracle) -> None:
+    Args:
+        oracle: decides what is tried next.
+        places: where workers leave a sign if they give a trial back.
+    """
+
+    def __init__(self, oracle: kt.Oracle, places: Places) -> None:
         super().__init__(oracle)
+        self._places = places
         self.asked: collections.Counter[str] = collections.Counter()
         self.ended = 0
         self.error: Exception | None = None
@@ -84,7 +90,8 @@ class Desk(OracleServicer):
                 mine = self.oracle.ongoing_trials.get(request.tuner_id)
                 if mine is None or mine.trial_id != name:
                     return answer  # nothing to do, or nothing yet
-                self._handouts[name] += 1
+                if not self._was_given_back(name):
+                    self._handouts[name] += 1
                 if self._handouts[name] <= _MOST_HANDOUTS:
                     return answer
                 self.oracle.drop(mine, "its process died each time, as for want of memory")
@@ -96,6 +103,13 @@ class Desk(OracleServicer):
             answer = super().EndTrial(request, context)
             self.ended += 1
             return answer
+
+    def _was_given_back(self, trial_id: str) -> bool:
+        try:
+            os.remove(self._places.given_back(trial_id))
+        except FileNotFoundError:
+            return False
+        return True
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -109,10 +123,10 @@ class Desk(OracleServicer):
 
 
 @contextmanager
-def _served(oracle: kt.Oracle, address: str) -> Iterator[Desk]:
+def _served(oracle: kt.Oracle, places: Places, address: str) -> Iterator[Desk]:
     # One thread, as KerasTuner's own chief has: its oracles are made for no more.
     server = grpc.server(ThreadPoolExecutor(max_workers=1))
-    desk = Desk(oracle)
+    desk = Desk(oracle, places)
     get_service_grpc().add_OracleServicer_to_server(desk, server)
     try:
         server.add_insecure_port(address)

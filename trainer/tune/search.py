@@ -114,6 +114,10 @@ class Places:
         """What came of a trial, with the decimals that KerasTuner's protocol loses."""
         return os.path.join(self.trial(trial_id), "outcome.json")
 
+    def given_back(self, trial_id: str) -> str:
+        """Is there when a worker was asked to stop: that says nothing against the trial."""
+        return os.path.join(self.trial(trial_id), "given_back")
+
     def logs(self, trial_id: str) -> str:
         """The learning curve of a trial."""
         return os.path.join(self.folder, "logs", trial_id)

@@ -71,6 +71,7 @@ class WorkerTuner(BaseTuner):
             found = run_trial(self._search, decode(drawn), places.logs(first), checkpoints, rounds)
         except TrainingInterrupted as error:
             # No failure of these values: who takes this process's place goes on with them.
+            Path(places.given_back(name)).touch()
             raise SystemExit(str(error)) from error
         except (TrialFailed, TrainingError, ConfigError) as error:
             Outcome(None, message=str(error)).write(places.outcome(name))

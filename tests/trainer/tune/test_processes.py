@@ -1,5 +1,7 @@
 """What each worker is told to use, and a trial that costs its workers their lives."""
 
+from pathlib import Path
+
 from keras_tuner.src.protos import get_service
 
 from trainer.config import TrainConfig
@@ -8,6 +10,7 @@ from trainer.tune.config import TuneConfig
 from trainer.tune.objective import Objective
 from trainer.tune.oracle import make_oracle
 from trainer.tune.processes import device_shares
+from trainer.tune.search import Places
 
 
 def test_threads_are_divided_and_what_the_user_set_stays(monkeypatch):
@@ -29,16 +32,38 @@ def test_gpus_are_divided_where_there_is_one_for_each_and_else_shared():
     assert all(share["TF_FORCE_GPU_ALLOW_GROWTH"] == "true" for share in shares)
 
 
-def test_a_trial_is_given_out_twice_and_then_given_up(tmp_path):
+def desk_of(folder):
+    """The oracle of a search in a folder, and a desk that gives out its trials."""
     space = {"optimizer": {"values": ["adam", "sgd"]}}
     tune = TuneConfig.model_validate({"space": space})
     oracle = make_oracle(tune, TrainConfig(), Objective("val_loss", "min"))
     oracle.verbose = 0
-    oracle._set_project_dir(str(tmp_path), "search")
-    desk = Desk(oracle)
+    oracle._set_project_dir(str(folder), "search")
+    return oracle, Desk(oracle, Places(str(folder), "search"))
+
+
+def ask(desk):
+    """The trial that a worker is given."""
     request = get_service().CreateTrialRequest(tuner_id="worker-0")
-    given = [desk.CreateTrial(request, None).trial.trial_id for _ in range(3)]
+    return desk.CreateTrial(request, None).trial.trial_id
+
+
+def test_a_trial_is_given_out_twice_and_then_given_up(tmp_path):
+    oracle, desk = desk_of(tmp_path)
+    given = [ask(desk) for _ in range(3)]
     assert given[0] == given[1] != given[2]
     assert oracle.trials[given[0]].status == "FAILED"
     assert "want of memory" in oracle.trials[given[0]].message
     assert oracle.trials[given[2]].status == "RUNNING"
+
+
+def test_a_trial_whose_worker_was_asked_to_stop_is_not_given_up(tmp_path):
+    oracle, desk = desk_of(tmp_path)
+    given = [ask(desk)]
+    for _ in range(4):
+        Path(Places(str(tmp_path), "search").given_back(given[0])).touch()
+        given.append(ask(desk))
+    assert set(given) == {given[0]}
+    assert oracle.trials[given[0]].status == "RUNNING"
+    assert ask(desk) == given[0], "a death counts"
+    assert ask(desk) != given[0]
