@@ -16,16 +16,14 @@ from components.gate.report import REPORT_FILE, GateReport
 from pipelines.page.content import PAGE_FILE, Content, counts_of, read_curve, read_evaluation
 from pipelines.page.curves import write_curve_png
 from pipelines.page.render import run_page
+from pipelines.rare import are_uneven, rare_classes, read_rare
 from pipelines.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
 from pipelines.tuning import keep_tuning, tuning_of, tuning_table
 from trainer.tune.results import Results
 
 SUMMARY_FILE, CURVE_FILE = "summary.json", "learning_curve.png"
 #: What a training writes below its output: `trainer.imbalance.report`.
-_RARE_FILE = os.path.join("logs", "imbalance.json")
 _REPORTS = ("skymill.GateReport", "skymill.Rejects")
-#: Up to so many times the rarest class, the commonest one is no news.
-_EVEN = 1.5
 _STYLES = {SUCCEEDED: "bold green", BLOCKED: "bold yellow"}
 
 
@@ -139,35 +137,13 @@ def _images_table(summary: Summary) -> Table:
     return table
 
 
-def are_uneven(rare: dict[str, Any]) -> bool:
-    """Whether the classes differ so much, or so much is done about it, that it is worth a line."""
-    counts = rare["counts"].values()
-    return bool(rare["done"]) or max(counts) > _EVEN * min(counts)
-
-
-def rare_classes(rare: dict[str, Any]) -> str:
-    """The rarest classes of the train split, and what was done about them or could be."""
-    counts, unit = rare["counts"], rare["unit"]
-    named = ", ".join(f"{name} {counts[name]:,}" for name in rare["rarest"])
-    done = "; ".join(rare["done"]) or "nothing was done about it (train.imbalance)"
-    lines = [f"rarest classes in train, in {unit}: {named}", f"  {done}"]
-    if none := [name for name, count in counts.items() if not count]:
-        lines.append(f"  not one to learn from: {', '.join(none)}")
-    return "\n".join(lines)
-
-
 def _checks(count: int) -> str:
     return f"{count} check" if count == 1 else f"{count} checks"
 
 
 def _rare(record: RunRecord) -> dict[str, Any] | None:
     trainer = record.node("Trainer")
-    path = os.path.join(trainer.uri("model_run"), _RARE_FILE) if trainer else ""
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        found: dict[str, Any] = json.load(file)
-    return found
+    return read_rare(trainer.uri("model_run")) if trainer else None
 
 
 def _metrics_table(evaluation: Evaluation) -> Table:

@@ -9,7 +9,7 @@ from components.raster.errors import ConfigError
 from pipelines.config import PipelineConfig
 from pipelines.console import noise_to
 from pipelines.latest import latest_examples, split_pattern
-from pipelines.page.content import CurveRow, read_best, read_curve
+from pipelines.page.content import PROGRESS_FILE, CurveRow, read_best, read_curve
 from pipelines.page.curves import write_curve_png
 from pipelines.progress import Progress
 from pipelines.record import new_run_id
@@ -64,14 +64,14 @@ def train_alone(
         os.makedirs(folder)
         shutil.copyfile(config_path, os.path.join(folder, "config.yaml"))
         with noise_to(os.path.join(folder, "framework.log")) as terminal:
-            progress = Progress(terminal.err, os.path.join(folder, LOG_DIR, "progress.jsonl"))
+            progress = Progress(terminal.err, os.path.join(folder, PROGRESS_FILE))
             progress.say("training")
             try:
                 _run(config, examples, folder, environment)
             finally:
                 progress.close()
-    curve = read_curve(folder)
-    write_curve_png(curve, os.path.join(folder, CURVE_FILE))
+                if curve := read_curve(folder):
+                    write_curve_png(curve, os.path.join(folder, CURVE_FILE))
     return Training(folder, curve, read_best(folder))
 
 

@@ -28,6 +28,7 @@ def command(config_path: str, run_id: str | None, profile: str | None, as_json: 
     """
     from pipelines.config import load_config
     from pipelines.console import quiet_frameworks
+    from pipelines.rare import are_uneven, rare_classes, read_rare
     from pipelines.train_alone import train_alone
 
     quiet_frameworks()
@@ -41,6 +42,9 @@ def command(config_path: str, run_id: str | None, profile: str | None, as_json: 
             json.dumps({"folder": done.folder, "epochs": done.curve, "best": done.best}, indent=1)
         )
         return
+    rare = read_rare(done.folder)
+    if rare and are_uneven(rare):
+        click.echo(rare_classes(rare))
     best = done.best
     shown = (f"{name} {value:.4f}" for name, value in best.items() if name.startswith("val_"))
     click.echo(f"epoch {best['epoch']:.0f} of {len(done.curve)}: {', '.join(shown)}")

@@ -11,6 +11,7 @@ from components.gate.report import GateReport
 
 PAGE_FILE = "page.html"
 HISTORY_FILE = os.path.join("logs", "history.json")
+PROGRESS_FILE = os.path.join("logs", "progress.jsonl")
 
 #: One row of a learning curve: numbers by name, an epoch's metrics among them.
 CurveRow = Mapping[str, float]
@@ -51,12 +52,24 @@ def counts_of(ingest: GateReport) -> dict[str, dict[str, int]]:
 
 
 def read_curve(model_run: str) -> tuple[CurveRow, ...]:
-    """The learning curve in a ModelRun artifact's folder; empty where training left none."""
+    """The learning curve in a ModelRun artifact's folder, as far as a training came that did not
+    end; empty where it left none.
+    """
     path = os.path.join(model_run, HISTORY_FILE)
+    if not os.path.exists(path):
+        return _begun(os.path.join(model_run, PROGRESS_FILE))
+    with open(path, encoding="utf-8") as file:
+        return tuple(_numbers(row) for row in json.load(file)["epochs"])
+
+
+def _begun(path: str) -> tuple[CurveRow, ...]:
+    """The rows that were told; `epochs`, how many there were to be, is not of the curve."""
     if not os.path.exists(path):
         return ()
     with open(path, encoding="utf-8") as file:
-        return tuple(_numbers(row) for row in json.load(file)["epochs"])
+        lines = [line for line in file if line.endswith("\n")]
+    rows = (json.loads(line) for line in lines)
+    return tuple(_numbers({name: row[name] for name in row if name != "epochs"}) for row in rows)
 
 
 def read_best(model_run: str) -> CurveRow:

@@ -13,6 +13,7 @@ from components.raster.errors import ConfigError, DataError
 from pipelines.cli.main import cli
 from pipelines.config import load_config
 from pipelines.latest import latest_examples
+from pipelines.page.content import read_curve
 from pipelines.record import Artifact, NodeRecord, RunRecord, write_record
 from pipelines.train_alone import train_alone
 from pipelines.workspace import Workspace, WorkspaceBusyError
@@ -80,6 +81,17 @@ def test_one_of_several_workers_is_told_what_to_start(tmp_path: Path) -> None:
     }
     with pytest.raises(ConfigError, match=r"names 2 workers.*`python -m trainer\.worker`"):
         train_alone(load_config(str(path)), str(path), environment)
+
+
+def test_the_curve_of_a_training_that_did_not_end_is_as_far_as_it_came(tmp_path: Path) -> None:
+    row = {"epoch": 1, "epochs": 9, "loss": 0.5, "val_loss": 0.75}
+    (tmp_path / "logs").mkdir()
+    told = "\n".join(json.dumps({**row, "epoch": epoch}) for epoch in (1, 2))
+    (tmp_path / "logs" / "progress.jsonl").write_text(f'{told}\n{{"epoch": 3, "lo')
+    assert read_curve(str(tmp_path)) == (
+        {"epoch": 1, "loss": 0.5, "val_loss": 0.75},
+        {"epoch": 2, "loss": 0.5, "val_loss": 0.75},
+    )
 
 
 @pytest.mark.slow
