@@ -31,10 +31,14 @@ class Books:
         self._scalars = ScalarLog(log_dir) if writes else None
 
     def begin(self, progress: Progress) -> None:
-        """Writes what was known before."""
-        if self._scalars is not None:
-            tf.io.gfile.makedirs(self._path.rpartition("/")[0])
-            self._write(progress)
+        """Writes what was known before; each attempt of a training may have a folder of its own."""
+        if self._scalars is None:
+            return
+        if not tf.io.gfile.exists(self._path):
+            for row in progress.epochs:
+                self._scalars.write(row)
+        tf.io.gfile.makedirs(self._path.rpartition("/")[0])
+        self._write(progress)
 
     def enter(self, progress: Progress) -> None:
         """Tells of the last epoch."""

@@ -1,18 +1,22 @@
 """What went wrong in a training, told with what to do about it."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.dataset import Batch
+from trainer.dataset import Batch, Source
 from trainer.errors import OutOfMemory, TrainingError
+from trainer.examples import read_keys
 from trainer.wording import first_line
 
 BAD_BATCH_FILE = "bad_batch.json"
 _KEYS_TOLD = 8
+_IMAGE_DIMENSIONS = 4
+_READ_BATCH = 64
 
 
 @contextmanager
@@ -53,13 +57,29 @@ def out_of_memory(
 
 
 def not_finite_rows(batch: Batch) -> tuple[int, ...]:
-    """The rows of a batch that hold a number which is none, in inputs, targets or weights."""
+    """The rows of a batch that hold a number which is none, in inputs, targets or weights.
+
+    NaN in an image is a pixel that is not known, which the network takes.
+    """
     parts = [np.asarray(part) for part in tf.nest.flatten(batch)]
+    images = len(tf.nest.flatten(batch[0]))
     bad = np.zeros(len(parts[0]), bool)
-    for part in parts:
+    for number, part in enumerate(parts):
         if np.issubdtype(part.dtype, np.floating):
-            bad |= ~np.isfinite(part).reshape(len(part), -1).all(axis=1)
+            image = number < images and part.ndim == _IMAGE_DIMENSIONS
+            wrong = np.isinf(part) if image else ~np.isfinite(part)
+            bad |= wrong.reshape(len(part), -1).any(axis=1)
     return tuple(int(row) for row in np.flatnonzero(bad))
+
+
+def not_finite_keys(source: Source) -> list[str]:
+    """The keys of those examples of a source, read once in order, whose own numbers are none."""
+    rows, at = [], 0
+    for batch in source.once(_READ_BATCH):
+        rows += [at + row for row in not_finite_rows(batch)]
+        at += len(tf.nest.flatten(batch)[0])
+    known = read_keys(source.files) if rows and source.files else None
+    return [known[row] if known else f"example {row}" for row in rows]
 
 
 def bad_loss(
@@ -72,7 +92,8 @@ def bad_loss(
         keys: of the examples of that step's batch.
         culprits: those of them whose own numbers are none.
     """
-    where = f"The loss became {value} in epoch {epoch}, batch {step}"
+    what = "Weights are no numbers any more" if math.isfinite(value) else f"The loss became {value}"
+    where = f"{what} in epoch {epoch}, batch {step}"
     if culprits:
         return (
             f"{where}; {_listed(culprits)} of it holds numbers that are none (NaN or infinite): "
@@ -82,6 +103,21 @@ def bad_loss(
         f"{where}; lower learning_rate (now {rate:g}) and train again. The batch that caused it "
         f"holds {_listed(keys)}; all its keys are in {BAD_BATCH_FILE}."
     )
+
+
+def bad_val_loss(value: float, epoch: int, rate: float, culprits: Sequence[str]) -> str:
+    """The message about a loss on the eval split that is no number.
+
+    Args:
+        culprits: keys of the examples whose own numbers are none.
+    """
+    remedy = (
+        f"{_listed(culprits)} holds numbers that are none (NaN or infinite): correct it or leave "
+        "it out."
+        if culprits
+        else f"lower learning_rate (now {rate:g}) and train again."
+    )
+    return f"The val_loss became {value} in epoch {epoch}, on the eval split; {remedy}"
 
 
 def write_bad_batch(log_dir: str, epoch: int, step: int, keys: Sequence[str]) -> None:

@@ -46,8 +46,8 @@ class Loop:
     def train(self, batches: Iterator[Any]) -> tf.Tensor:
         """Learns from `steps` batches.
 
-        Returns: int32 []: the first of these steps after which the epoch's mean loss is no number;
-            -1 if it is one throughout.
+        Returns: int32 []: the first of these steps after which the epoch's mean loss or a weight is
+            no number; -1 if all are throughout.
         """
         return self._train(batches)
 
@@ -70,9 +70,16 @@ class Loop:
             results = self._strategy.run(self._learn, args=(next(batches),))
             # Each replica knows the loss of its own rows; the sum is no number if one is none.
             loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, results["loss"], axis=None)
-            found = tf.logical_and(bad < 0, tf.logical_not(tf.math.is_finite(loss)))
+            # A finite loss may have a gradient that is not: without a look at the weights the next
+            # batch would be blamed, and the state might be saved before.
+            found = tf.logical_and(bad < 0, tf.logical_not(tf.math.is_finite(loss + self._sum())))
             bad = tf.where(found, step, bad)
         return bad
+
+    def _sum(self) -> tf.Tensor:
+        """float32 [], no number if one of the weights that learn is none."""
+        learning = self._model.trainable_variables
+        return tf.add_n([tf.reduce_sum(tf.cast(each.value, tf.float32)) for each in learning])
 
     def _test_step(self, batches: Iterator[Any]) -> None:
         self._strategy.run(self._model.test_step, args=(next(batches),))

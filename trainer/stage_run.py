@@ -16,7 +16,13 @@ from trainer.books import Books
 from trainer.checkpoint import Checkpoints, Position
 from trainer.config import TrainConfig
 from trainer.errors import TrainingError
-from trainer.failures import bad_loss, not_finite_rows, write_bad_batch
+from trainer.failures import (
+    bad_loss,
+    bad_val_loss,
+    not_finite_keys,
+    not_finite_rows,
+    write_bad_batch,
+)
 from trainer.interrupt import StopRequest, TrainingInterrupted
 from trainer.loop import Loop
 from trainer.optimizer import make_optimizer
@@ -201,11 +207,8 @@ class StageRun:
         count = math.ceil((source.examples - source.examples % multiple) / batch_size)
         judged = self._loop.evaluate(batches, count)
         if not math.isfinite(judged["loss"]):
-            raise TrainingError(
-                f"The val_loss became {judged['loss']} in epoch "
-                f"{len(position.progress.epochs) + 1}, on the eval split; lower learning_rate "
-                f"(now {self._peak:g}) and train again."
-            )
+            epoch, culprits = len(position.progress.epochs) + 1, not_finite_keys(source)
+            raise TrainingError(bad_val_loss(judged["loss"], epoch, self._peak, culprits))
         return judged
 
     @property

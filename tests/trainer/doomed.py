@@ -15,13 +15,18 @@ import trainer.stage_run
 from components.raster.image import ImageSpec
 from tests.trainer.objectives import of_classes
 from tests.trainer.two_devices import PLAIN, toy
+from trainer.augment.augmentation import Augmentation
+from trainer.augment.config import Augment, Brightness, Zoom
+from trainer.augment.follow import following
+from trainer.changed import Changed
 from trainer.config import CheckpointPolicy, EarlyStopping, SmallCnn, StrategyName, TrainConfig
 from trainer.fit import History, fit
 from trainer.loop import Loop
 from trainer.models.network import build_network
 from trainer.strategy import make_strategy
 
-#: All that must survive: a schedule, an average of the weights, patience, random layers.
+#: All that must survive: a schedule, an average of the weights, patience, random layers; and the
+#: random views of `train`.
 CONFIG = TrainConfig(
     model=SmallCnn(filters=(4, 8)),
     batch_size=8,
@@ -44,7 +49,9 @@ def train(folder: str, strategy: tf.distribute.Strategy, plain: bool = False) ->
         network = build_network(config.model, ImageSpec(height_px=8, width_px=8), of_classes(2))
         trained = network.trained()
     places = f"{folder}/logs", f"{folder}/checkpoints"
-    return fit(trained, of_classes(2), toy(30), toy(12), config, *places)
+    views = Augment(zoom=Zoom(probability=1), brightness=Brightness())
+    source = Changed(toy(30), following(Augmentation(views), "single_label"))
+    return fit(trained, of_classes(2), source, toy(12), config, *places)
 
 
 class Doomed(Loop):

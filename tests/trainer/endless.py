@@ -16,7 +16,7 @@ from trainer.models.network import build_network
 
 
 def train(folder: str, epochs: int) -> None:
-    """Fits a small model with dropout and augmentation in a folder."""
+    """Fits a small model with dropout and batch normalisation in a folder."""
     model = SmallCnn(filters=(4, 8))
     # A constant rate, so that the number of epochs decides nothing but the end.
     config = TrainConfig(

@@ -17,7 +17,7 @@ from trainer.cluster import Surroundings
 from trainer.config import CheckpointPolicy, StrategyName, TrainConfig
 from trainer.dataset import InMemory
 from trainer.errors import OutOfMemory, TrainingError
-from trainer.failures import out_of_memory
+from trainer.failures import not_finite_rows, out_of_memory
 from trainer.fit import fit
 from trainer.interrupt import TrainingInterrupted, stop_on_sigterm
 from trainer.saving import SavingPlan
@@ -39,9 +39,9 @@ def model():
     return keras.Model(features, keras.layers.Dense(2)(features))
 
 
-def run(folder, inputs, labels, fitted=None, config=CONFIG, on_epoch=None):
+def run(folder, inputs, labels, fitted=None, config=CONFIG, on_epoch=None, judged=None):
     fitted = fitted or model()
-    train, evaluation = InMemory(inputs, labels), InMemory(*numbers(2))
+    train, evaluation = InMemory(inputs, labels), InMemory(*(judged or numbers(2)))
     places = f"{folder}/logs", f"{folder}/checkpoints"
     return fitted, fit(fitted, of_classes(2), train, evaluation, config, *places, on_epoch)
 
@@ -57,6 +57,44 @@ def test_a_number_that_is_none_is_found_with_its_example(tmp_path):
     first = 4 * (batch["batch"] - 1)
     assert batch["keys"] == [f"example {row}" for row in order[first : first + 4]]
     assert "example 11" in batch["keys"]
+
+
+def test_unknown_pixels_are_no_fault_of_an_example():
+    pixels = np.zeros((4, 2, 2, 3), np.float32)
+    pixels[0, 1, 1], pixels[2, 0, 0, 1] = np.nan, np.inf
+    assert not_finite_rows((pixels, np.zeros(4))) == (2,)
+    assert not_finite_rows((pixels, np.array([0, np.nan, 0, 0]))) == (1, 2)
+
+
+class Length(keras.layers.Layer):
+    """The length of each row, whose gradient at 0 is no number."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, inputs):
+        return tf.sqrt(tf.reduce_sum((inputs * self.kernel) ** 2, axis=1, keepdims=True))
+
+
+def test_a_gradient_that_is_none_is_blamed_on_its_own_batch_and_not_saved(tmp_path):
+    inputs, labels = numbers(1)
+    inputs[11] = 0
+    every_step = CheckpointPolicy(every_seconds=None, every_steps=1)
+    config = CONFIG.model_copy(update={"checkpoints": every_step})
+    for _ in range(2):  # taken up again it stops at the same batch: no spoilt state was saved
+        features = keras.Input((2,))
+        fragile = keras.Model(features, keras.layers.Dense(2)(Length()(features)))
+        with pytest.raises(TrainingError, match=r"Weights are no numbers .*lower learning_rate"):
+            run(tmp_path, inputs, labels, fitted=fragile, config=config)
+        assert "example 11" in json.loads((tmp_path / "logs/bad_batch.json").read_text())["keys"]
+
+
+def test_an_example_that_spoils_the_judgement_is_named(tmp_path):
+    inputs, labels = numbers(2)
+    inputs[5, 0] = np.inf
+    message = "val_loss became .* in epoch 1, on the eval split; example 5 holds numbers that are"
+    with pytest.raises(TrainingError, match=message):
+        run(tmp_path, *numbers(1), judged=(inputs, labels))
 
 
 class Greedy(keras.layers.Layer):

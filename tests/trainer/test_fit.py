@@ -7,11 +7,13 @@ import tensorflow as tf
 
 from components.raster.errors import DataError
 from tests.trainer.objectives import of_classes
+from trainer.books import Books
 from trainer.config import EarlyStopping, SmallCnn, TrainConfig
 from trainer.dataset import InMemory
 from trainer.errors import TrainingError
 from trainer.fit import fit
 from trainer.models.network import build_network
+from trainer.progress import Progress
 
 SIDE_PX = 8
 OBJECTIVE = of_classes(2)
@@ -87,6 +89,24 @@ def test_event_files_hold_the_curve(undisturbed):
             found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
     assert found["epoch_loss", 3] == pytest.approx(history.epochs[2].val_loss)
     assert len(found) == 2 * 5
+
+
+def curve_in(folder):
+    """Tag and step of all that the event files of a folder hold."""
+    events = (
+        event
+        for path in sorted((folder / "validation").iterdir())
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+    )
+    return [(value.tag, event.step) for event in events for value in event.summary.value]
+
+
+def test_a_new_folder_gets_the_curve_so_far_and_an_old_one_nothing_twice(undisturbed, tmp_path):
+    _, _, history = undisturbed
+    progress = Progress(epochs=history.epochs[:3])
+    for _ in range(2):
+        Books(str(tmp_path), 5, None).begin(progress)
+    assert [step for tag, step in curve_in(tmp_path) if tag == "epoch_loss"] == [1, 2, 3]
 
 
 def test_cosine_ends_at_zero_and_constant_stays(undisturbed, image_spec, tmp_path):

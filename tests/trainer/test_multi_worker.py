@@ -111,10 +111,10 @@ def test_the_chief_alone_writes(results):
     assert not list((folder / "training/checkpoints").rglob("*temp*"))
 
 
-def start_workers(repository, examples_root, image_spec, folder, epochs):
+def start_workers(repository, examples_root, image_spec, folder, epochs, **model):
     """Both workers of a training in a folder, and their logs."""
     train = {
-        "model": {"kind": "small_cnn", "filters": [4, 8]},
+        "model": {"kind": "small_cnn", "filters": [4, 8], **model},
         "batch_size": 8,
         "epochs": epochs,
         "early_stopping": None,
@@ -141,6 +141,19 @@ def codes(processes, logs):
             print(log.read_text()[-2000:])
 
 
+def curve_of(folder):
+    """The rows of the learning curve that were told so far."""
+    path = folder / "out/logs/progress.jsonl"
+    return [json.loads(row) for row in path.read_text().splitlines()] if path.exists() else []
+
+
+def wait_for_an_epoch(folder):
+    """Returns when the training in a folder has told of one."""
+    deadline = time.monotonic() + 240
+    while not curve_of(folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
 @pytest.mark.slow
 def test_two_workers_leave_one_model(repository, examples_root, image_spec, tmp_path):
     logs, processes = start_workers(repository, examples_root, image_spec, tmp_path, epochs=2)
@@ -157,12 +170,38 @@ def test_a_preempted_worker_saves_and_takes_the_other_along(
     repository, examples_root, image_spec, tmp_path
 ):
     logs, processes = start_workers(repository, examples_root, image_spec, tmp_path, epochs=10**5)
-    curve = tmp_path / "out/logs/progress.jsonl"
-    deadline = time.monotonic() + 240
-    while not (curve.exists() and curve.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for_an_epoch(tmp_path)
     processes[1].send_signal(signal.SIGTERM)
     assert codes(processes, logs) == [143, 143]
     for log in logs:
         assert "Its state is saved" in log.read_text()
     assert list((tmp_path / "out/checkpoints").glob("*/last/*.index"))
+
+
+@pytest.mark.slow
+def test_a_killed_worker_ends_the_other_and_both_go_on(
+    repository, examples_root, image_spec, tmp_path
+):
+    epochs = 20
+    arguments = (repository, examples_root, image_spec)
+    plain = {"batch_norm": False, "dropout": 0}
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for folder in (killed, whole):
+        folder.mkdir()
+    logs, processes = start_workers(*arguments, killed, epochs, **plain)
+    wait_for_an_epoch(killed)
+    processes[1].kill()
+    assert codes(processes, logs)[1] == -signal.SIGKILL
+    assert "Another worker is gone" in logs[0].read_text()
+    before = curve_of(killed)
+    assert 0 < len(before) < epochs
+    for folder in (killed, whole):
+        logs, processes = start_workers(*arguments, folder, epochs, **plain)
+        assert codes(processes, logs) == [0, 0]
+    told = json.loads((killed / "out/logs/history.json").read_text())
+    assert told["resumed_after_epochs"] > 0
+    resumed, undisturbed = (
+        [row["val_loss"] for row in curve_of(folder)] for folder in (killed, whole)
+    )
+    assert len(resumed) == epochs
+    assert resumed == pytest.approx(undisturbed, rel=1e-3)

@@ -27,8 +27,12 @@ def report(repository):
 @pytest.mark.slow
 def test_mirrored_shares_the_global_batch(report):
     assert len(report["devices"]) == 2
-    assert (report["one_device"]["shares"], report["one_device"]["replicas"]) == ([8], 1)
-    assert (report["mirrored"]["shares"], report["mirrored"]["replicas"]) == ([4, 4], 2)
+    one, two = report["one_device"], report["mirrored"]
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    assert [[len(part) for part in parts] for parts in two["shares"]] == [[4, 4], [4, 4]]
+    assert [first + second for first, second in two["shares"]] == [all_ for [all_] in one["shares"]]
+    rows = [row for parts in two["shares"] for part in parts for row in part]
+    assert len(rows) == len(set(rows)) == 16
 
 
 @pytest.mark.slow
@@ -50,6 +54,14 @@ def test_batches_that_make_one_update_come_to_the_same_on_several_devices(report
         assert report["in_parts"][name] == pytest.approx(report["one_device"][name], rel=1e-4)
     one, two = (np.array(report[name]["weights"]) for name in ("one_device", "in_parts"))
     np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_random_views_balance_and_averages_are_those_of_one_device(report):
+    one, two = report["viewed"]
+    for name in ("loss", "val_loss"):
+        assert two[name] == pytest.approx(one[name], rel=1e-4)
+    np.testing.assert_allclose(two["weights"], one["weights"], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow

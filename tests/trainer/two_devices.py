@@ -23,6 +23,7 @@ from trainer.errors import TrainingError
 from trainer.export import export
 from trainer.fit import fit
 from trainer.models.network import build_network
+from trainer.share import distributed
 from trainer.strategy import local_devices, make_strategy
 
 SPEC = ImageSpec(height_px=8, width_px=8)
@@ -40,11 +41,47 @@ def toy(examples: int = 22) -> InMemory:
     return InMemory(noise.astype(np.uint8), labels)
 
 
-def per_replica_batch(strategy: tf.distribute.Strategy, source: InMemory) -> list[int]:
-    """The examples that each replica receives of one global batch."""
-    batches = strategy.experimental_distribute_dataset(source.epochs(8, 0))
-    inputs, _ = next(iter(batches))
-    return [len(part) for part in strategy.experimental_local_results(inputs)]
+def per_replica_batches(strategy: tf.distribute.Strategy) -> list[list[list[int]]]:
+    """The rows that each replica receives of each batch of an epoch."""
+    source = InMemory(np.arange(22), np.zeros(22))
+    batches = distributed(strategy, lambda share: source.epochs(8, 0, share=share))
+    found = []
+    for (rows, _), _ in zip(batches, range(22 // 8), strict=False):
+        parts = strategy.experimental_local_results(rows)
+        found.append([part.numpy().tolist() for part in parts])
+    return found
+
+
+def viewed_training(strategy: tf.distribute.Strategy, folder: str) -> dict[str, list[float]]:
+    """Of random views, balanced sampling, an average of the weights, and batches in parts."""
+    images = toy().columns[0]
+    labels = (np.arange(len(images)) % 4 == 1).astype(np.int64)
+    counts = tuple(int(count) for count in np.bincount(labels))
+    views = Augment.model_validate({"zoom": {"probability": 1}, "contrast": {}, "noise": {}})
+    source = Changed(
+        InMemory(images, labels, balance=counts), following(Augmentation(views), "single_label")
+    )
+    keras.utils.set_random_seed(5)
+    with strategy.scope():
+        model = build_network(PLAIN, SPEC, OBJECTIVE).trained()
+    config = TrainConfig(
+        model=PLAIN, batch_size=4, accumulate=2, epochs=3, learning_rate=0.01, ema=0.8
+    )
+    evaluation = InMemory(images, labels)
+    history = fit(
+        model, OBJECTIVE, source, evaluation, config, f"{folder}/logs", f"{folder}/checkpoints"
+    )
+    return {
+        "loss": [row.loss for row in history.epochs],
+        "val_loss": [row.val_loss for row in history.epochs],
+        "weights": weights_of(model),
+    }
+
+
+def weights_of(model: keras.Model) -> list[float]:
+    """All of them, in one row."""
+    values = [tf.convert_to_tensor(weight.value).numpy().ravel() for weight in model.weights]
+    return [float(value) for value in np.concatenate(values)]
 
 
 def views_are_alike(strategy: tf.distribute.Strategy) -> bool:
@@ -84,12 +121,18 @@ def result(
         served = tf.saved_model.load(exported).signatures["serving_default"](image_bytes=png)
     return {
         "replicas": history.replicas,
-        "shares": per_replica_batch(strategy, source),
+        "shares": per_replica_batches(strategy),
         "loss": [row.loss for row in history.epochs],
         "val_loss": [row.val_loss for row in history.epochs],
-        "weights": np.concatenate([w.ravel() for w in trained.get_weights()]).tolist(),
+        "weights": weights_of(trained),
         "probabilities": served["probabilities"].numpy().ravel().tolist(),
     }
+
+
+def viewed(strategy: tf.distribute.Strategy) -> dict[str, list[float]]:
+    """`viewed_training` in a folder that goes."""
+    with tempfile.TemporaryDirectory() as folder:
+        return viewed_training(strategy, folder)
 
 
 def bad_row(strategy: tf.distribute.Strategy) -> str:
@@ -126,6 +169,7 @@ def main() -> None:
         "in_parts": result(mirrored, accumulate=2),
         "bad_rows": [bad_row(each) for each in (one_device, mirrored)],
         "views_are_alike": views_are_alike(mirrored),
+        "viewed": [viewed(each) for each in (one_device, mirrored)],
         "default_model": result(mirrored, SmallCnn(filters=(4, 8)), evaluation=17),
     }
     json.dump(report, sys.stdout)

@@ -101,7 +101,9 @@ class Cutmix(Chance):
 
 
 class Augment(Frozen):
-    """The random views, applied in the order of the fields; what is not named does not happen.
+    """The random views, applied in the order of the fields.
+
+    Flips and quarter turns happen unless they are turned off, the others if they are named.
 
     Pixels that become unknown are NaN in rasters and 0 in photographs; masks get their ignore
     value there, and boxes are cut off at the edge or dropped.
