@@ -112,9 +112,11 @@ def require_trials(tune: TuneConfig, train: TrainConfig) -> None:
     """
     if train.strategy in (StrategyName.MULTI_WORKER, StrategyName.TPU):
         raise ValueError(
-            f"a trial is one process on its own devices, so train.strategy cannot be "
+            f"a trial runs in one process on one device, so train.strategy cannot be "
             f"{train.strategy}: search with auto, and train with {train.strategy} afterwards"
         )
+    if "strategy" in tune.space:
+        raise ValueError("a trial runs on one device: take strategy out of space")
     if train.stages and (tune.epochs is not None or "epochs" in tune.space):
         raise ValueError("train.stages say how long a training is: leave tune.epochs out")
     if train.stages and tune.algorithm == "hyperband" and "stages" in tune.space:

@@ -12,7 +12,7 @@ import keras
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
-from trainer.config import TrainConfig
+from trainer.config import StrategyName, TrainConfig
 from trainer.fit import PROGRESS_FILE
 from trainer.progress import Epoch, Progress
 from trainer.train import train
@@ -100,6 +100,8 @@ def trial_config(search: Search, values: Values) -> TrainConfig:
         "early_stopping": tune.early_stopping and tune.early_stopping.model_dump(mode="json"),
     }
     given = {name: value for name, value in limits.items() if value is not None}
+    # TensorFlow's collectives take one shape of network a process, and a process runs many trials.
+    given["strategy"] = StrategyName.ONE_DEVICE.value
     try:
         return apply(apply(search.train, given), values)
     except ValidationError as error:

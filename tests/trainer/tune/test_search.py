@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from PIL import Image
 
 from tests.trainer.conftest import write_examples
 from tests.trainer.tune.searching import EXAMPLES, long_search, search_of
+from trainer.config import StrategyName
 from trainer.train import train
 from trainer.tune.search import Places
 from trainer.tune.space import apply
-from trainer.tune.trial import Rounds, read_curve, run_trial
+from trainer.tune.trial import Rounds, read_curve, run_trial, trial_config
 from trainer.tune.tuner import ChiefTuner, TuningError
 
 NO_NUMBER = 1e30
@@ -67,6 +69,15 @@ def until(condition, process: subprocess.Popen, seconds: float = 240):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return found
+
+
+def test_a_trial_runs_on_one_device_whatever_the_training_does(tmp_path):
+    search = search_of(tmp_path, space={"optimizer": {"values": ["adam", "sgd"]}})
+    mirrored = search.train.model_copy(update={"strategy": StrategyName.MIRRORED})
+    for base in (search.train, mirrored):
+        config = trial_config(replace(search, train=base), {"optimizer": "sgd"})
+        assert config.strategy is StrategyName.ONE_DEVICE
+        assert config.optimizer == "sgd"
 
 
 @pytest.mark.slow

@@ -86,6 +86,7 @@ def test_what_an_algorithm_has_no_use_for_is_refused(tune, told):
     ("train", "tune", "told"),
     [
         ({"strategy": "multi_worker"}, {}, "train.strategy cannot be multi_worker"),
+        ({}, {"space": {"strategy": {"values": ["auto"]}}}, "take strategy out of space"),
         ({"stages": [{"train": "all", "epochs": 2}]}, {"epochs": 3}, "leave tune.epochs out"),
     ],
 )
