@@ -112,6 +112,15 @@ def test_the_metrics_count_known_pixels_over_batches(batch):
     assert isinstance(MeanIou(3, IGNORE, "x"), keras.metrics.Metric)
 
 
+def test_the_metrics_of_pixels_compile_with_xla():
+    metric = PixelAccuracy(3, IGNORE, "pixel_accuracy")
+    truth = np.array([[[0, 1, 2, IGNORE]]])
+    update = tf.function(metric.update_state, jit_compile=True)
+    update(tf.constant(truth), tf.one_hot([[[0, 2, 2, 1]]], 3))
+    assert float(metric.result()) == pytest.approx(2 / 3)
+    assert float(metric.counts[1, 2]) == 1
+
+
 def test_masks_count_in_the_memory_that_a_split_takes(tmp_path):
     spec = ImageSpec(height_px=8, width_px=8)
     plain = png(np.zeros((8, 8), np.uint8)).numpy()

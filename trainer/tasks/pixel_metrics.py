@@ -27,7 +27,9 @@ class PixelConfusion(keras.metrics.Metric):
         found = _ops.reshape(_ops.cast(_ops.argmax(y_pred, axis=-1), "int32"), (-1,))
         known = _ops.not_equal(truth, self.ignore)
         cells = _ops.where(known, truth * self.classes + found, self.classes**2)
-        counted = _ops.bincount(cells, minlength=self.classes**2 + 1)[: self.classes**2]
+        # Not bincount: XLA compiles it only where the number of cells is part of the graph.
+        ones, many = _ops.ones_like(cells), self.classes**2
+        counted = _ops.segment_sum(ones, cells, num_segments=many + 1)[:many]
         self.counts.assign_add(
             _ops.reshape(_ops.cast(counted, self.dtype), (self.classes, self.classes))
         )
