@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,6 +16,11 @@ from trainer.wording import first_line
 
 BAD_BATCH_FILE = "bad_batch.json"
 _KEYS_TOLD = 8
+#: How oneDNN, CUDA and XLA say that there is no memory, in errors of other kinds.
+_MEMORY = re.compile(
+    "out of memory|OUT_OF_MEMORY|RESOURCE_EXHAUSTED|could not create a memory object"
+    "|Dst tensor is not initialized"
+)
 _IMAGE_DIMENSIONS = 4
 _READ_BATCH = 64
 
@@ -28,6 +34,10 @@ def told(batch_size: int, replicas: int, accumulate: int, precision: str) -> Ite
         message = out_of_memory(batch_size, replicas, accumulate, precision, first_line(error))
         raise OutOfMemory(message) from error
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
+        if _MEMORY.search(str(error)):
+            line = first_line(error)
+            message = out_of_memory(batch_size, replicas, accumulate, precision, line)
+            raise OutOfMemory(message) from error
         if "ollective" not in str(error):
             raise
         raise TrainingError(

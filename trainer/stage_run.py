@@ -251,7 +251,7 @@ class StageRun:
         if offset < 0:
             return
         work, step, epoch = self._work, step + offset, len(position.progress.epochs) + 1
-        source, at = work.sources[0], (epoch - 1) * work.steps_per_epoch + step
+        source, at = self._sources[0], (epoch - 1) * work.steps_per_epoch + step
         keys = source.keys(work.update_size, work.config.seed, at)
         batch = next(iter(source.epochs(work.update_size, work.config.seed, skip=at)))
         culprits = [keys[row] for row in not_finite_rows(batch)]
