@@ -94,14 +94,14 @@ def trial_config(search: Search, values: Values) -> TrainConfig:
         TrialFailed: the values cannot stand together.
     """
     tune = search.tune
-    limits = {
+    limits: Mapping[str, Any] = {
+        # TensorFlow's collectives take one shape of network a process, which runs many trials.
+        "strategy": StrategyName.ONE_DEVICE.value,
         "epochs": tune.epochs,
         "steps_per_epoch": tune.steps_per_epoch,
         "early_stopping": tune.early_stopping and tune.early_stopping.model_dump(mode="json"),
     }
     given = {name: value for name, value in limits.items() if value is not None}
-    # TensorFlow's collectives take one shape of network a process, and a process runs many trials.
-    given["strategy"] = StrategyName.ONE_DEVICE.value
     try:
         return apply(apply(search.train, given), values)
     except ValidationError as error:
