@@ -241,3 +241,24 @@ def test_an_update_needs_an_image_for_each_of_its_batches(image_spec, tmp_path):
     config = CONFIG.model_copy(update={"accumulate": 41})
     with pytest.raises(DataError, match="40 examples for 1 replicas, in 41 batches an update"):
         run(config, image_spec, tmp_path)
+
+
+def test_patience_goes_on_where_a_killed_fit_left_it(image_spec, tmp_path):
+    still = CONFIG.model_copy(
+        update={
+            "model": SmallCnn(filters=(4, 8), batch_norm=False, dropout=0),
+            "learning_rate": 1e-20,  # nothing is learnt, so the first epoch stays the best
+            "epochs": 12,
+            "early_stopping": EarlyStopping(patience=4),
+        }
+    )
+
+    def kill(row):
+        if row.epoch == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(still, image_spec, tmp_path, kill)
+    _, history = run(still, image_spec, tmp_path)
+    assert (history.resumed_after_epochs, history.stopped_early) == (3, True)
+    assert (history.best.epoch, len(history.epochs)) == (1, 5)
