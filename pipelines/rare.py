@@ -4,6 +4,7 @@ import json
 import os
 from typing import Any
 
+#: What a training writes below its output: `trainer.imbalance.report`.
 _FILE = os.path.join("logs", "imbalance.json")
 #: Up to so many times the rarest class, the commonest one is no news.
 _EVEN = 1.5

@@ -22,7 +22,6 @@ from pipelines.tuning import keep_tuning, tuning_of, tuning_table
 from trainer.tune.results import Results
 
 SUMMARY_FILE, CURVE_FILE = "summary.json", "learning_curve.png"
-#: What a training writes below its output: `trainer.imbalance.report`.
 _REPORTS = ("skymill.GateReport", "skymill.Rejects")
 _STYLES = {SUCCEEDED: "bold green", BLOCKED: "bold yellow"}
 
