@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from components.raster.example import ENCODED, HEIGHT, WIDTH
 from components.raster.image import ImageSpec
-from trainer.examples import keys_of, read_keys, records
+from trainer.examples import keys_at, keys_of, records
 from trainer.imbalance.sampling import Balancing, balanced_records
 from trainer.pixels import batch_pixels
 from trainer.share import WHOLE, Share
@@ -110,8 +110,7 @@ class InMemory:
 
     def keys(self, batch_size: int, seed: int, step: int) -> tuple[str, ...]:
         rows = next(iter(self._rows(batch_size, seed, 0).skip(step))).numpy()
-        known = read_keys(self.files) if self.files else [f"example {n}" for n in rows]
-        return tuple(known[row] for row in rows) if self.files else tuple(known)
+        return keys_at(self.files, rows)
 
     def _rows(self, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
         """Endless batches of row numbers."""

@@ -158,6 +158,14 @@ def read_keys(files: Sequence[str]) -> list[str]:
     return [key.decode() for batch in scalars(files, spec) for key in batch[KEY]]
 
 
+def keys_at(files: Sequence[str], rows: Sequence[int]) -> tuple[str, ...]:
+    """The keys of the examples at some rows, in the order of the files; numbers without files."""
+    if not files:
+        return tuple(f"example {row}" for row in rows)
+    known = read_keys(files)
+    return tuple(known[row] for row in rows)
+
+
 def keys_of(serialized: tf.Tensor) -> tuple[str, ...]:
     """The keys of serialized examples [N]."""
     spec = {KEY: tf.io.FixedLenFeature([], tf.string, "")}

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from trainer.dataset import Batch, Source
 from trainer.errors import OutOfMemory, TrainingError
-from trainer.examples import read_keys
+from trainer.examples import keys_at
 from trainer.wording import first_line
 
 BAD_BATCH_FILE = "bad_batch.json"
@@ -22,7 +22,7 @@ _MEMORY = re.compile(
     "|Dst tensor is not initialized"
 )
 _IMAGE_DIMENSIONS = 4
-_READ_BATCH = 64
+_CORRECT = "holds numbers that are none (NaN or infinite): correct it or leave it out."
 
 
 @contextmanager
@@ -30,13 +30,15 @@ def told(batch_size: int, replicas: int, accumulate: int, precision: str) -> Ite
     """Failures of memory and of other workers become errors that say what helps."""
     try:
         yield
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        message = out_of_memory(batch_size, replicas, accumulate, precision, first_line(error))
-        raise OutOfMemory(message) from error
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
-        if _MEMORY.search(str(error)):
-            line = first_line(error)
-            message = out_of_memory(batch_size, replicas, accumulate, precision, line)
+    except (
+        MemoryError,
+        tf.errors.ResourceExhaustedError,
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.InternalError,
+    ) as error:
+        if _is_of_memory(error):
+            message = out_of_memory(batch_size, replicas, accumulate, precision, first_line(error))
             raise OutOfMemory(message) from error
         if "ollective" not in str(error):
             raise
@@ -82,14 +84,12 @@ def not_finite_rows(batch: Batch) -> tuple[int, ...]:
     return tuple(int(row) for row in np.flatnonzero(bad))
 
 
-def not_finite_keys(source: Source) -> list[str]:
+def not_finite_keys(source: Source, batch_size: int) -> tuple[str, ...]:
     """The keys of those examples of a source, read once in order, whose own numbers are none."""
-    rows, at = [], 0
-    for batch in source.once(_READ_BATCH):
-        rows += [at + row for row in not_finite_rows(batch)]
-        at += len(tf.nest.flatten(batch)[0])
-    known = read_keys(source.files) if rows and source.files else None
-    return [known[row] if known else f"example {row}" for row in rows]
+    rows: list[int] = []
+    for number, batch in enumerate(source.once(batch_size)):
+        rows += [number * batch_size + row for row in not_finite_rows(batch)]
+    return keys_at(source.files, rows)
 
 
 def bad_loss(
@@ -106,11 +106,11 @@ def bad_loss(
     where = f"{what} in epoch {epoch}, batch {step}"
     if culprits:
         return (
-            f"{where}; {_listed(culprits)} of it holds numbers that are none (NaN or infinite): "
-            f"correct it or leave it out. All keys of the batch are in {BAD_BATCH_FILE}."
+            f"{where}; {_listed(culprits)} of it {_CORRECT} All keys of the batch are in "
+            f"{BAD_BATCH_FILE}."
         )
     return (
-        f"{where}; lower learning_rate (now {rate:g}) and train again. The batch that caused it "
+        f"{where}; {_slower(rate)} The batch that caused it "
         f"holds {_listed(keys)}; all its keys are in {BAD_BATCH_FILE}."
     )
 
@@ -121,12 +121,7 @@ def bad_val_loss(value: float, epoch: int, rate: float, culprits: Sequence[str])
     Args:
         culprits: keys of the examples whose own numbers are none.
     """
-    remedy = (
-        f"{_listed(culprits)} holds numbers that are none (NaN or infinite): correct it or leave "
-        "it out."
-        if culprits
-        else f"lower learning_rate (now {rate:g}) and train again."
-    )
+    remedy = f"{_listed(culprits)} {_CORRECT}" if culprits else _slower(rate)
     return f"The val_loss became {value} in epoch {epoch}, on the eval split; {remedy}"
 
 
@@ -135,6 +130,15 @@ def write_bad_batch(log_dir: str, epoch: int, step: int, keys: Sequence[str]) ->
     tf.io.gfile.makedirs(log_dir)
     with tf.io.gfile.GFile(f"{log_dir}/{BAD_BATCH_FILE}", "w") as file:
         json.dump({"epoch": epoch, "batch": step, "keys": list(keys)}, file, indent=2)
+
+
+def _is_of_memory(error: Exception) -> bool:
+    named = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+    return named or _MEMORY.search(str(error)) is not None
+
+
+def _slower(rate: float) -> str:
+    return f"lower learning_rate (now {rate:g}) and train again."
 
 
 def _listed(keys: Sequence[str]) -> str:

@@ -207,7 +207,7 @@ class StageRun:
         count = math.ceil((source.examples - source.examples % multiple) / batch_size)
         judged = self._loop.evaluate(batches, count)
         if not math.isfinite(judged["loss"]):
-            epoch, culprits = len(position.progress.epochs) + 1, not_finite_keys(source)
+            epoch, culprits = len(position.progress.epochs) + 1, not_finite_keys(source, batch_size)
             raise TrainingError(bad_val_loss(judged["loss"], epoch, self._peak, culprits))
         return judged
 

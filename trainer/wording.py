@@ -4,13 +4,15 @@ import re
 
 #: How TensorFlow marks the nodes of a graph in its messages.
 _NODES = re.compile(r"\{\{[^}]*\}\}\s*")
-#: What it puts before the messages of a compiled function.
-_HEADING = "Graph execution error:"
+#: The lines that it puts before the message of a compiled function, which say where that was.
+_WHERE = re.compile(
+    r"(\s.*)?|Graph execution error:|Detected at node .*|<stack traces unavailable>"
+)
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says that has words, as a sentence."""
-    text = _NODES.sub("", getattr(error, "message", None) or str(error))
-    lines = (line.strip() for line in text.splitlines())
-    line = next((line for line in lines if line and line != _HEADING), type(error).__name__)
+    """The first line of what an error says, without where in a graph it was, as a sentence."""
+    text = _NODES.sub("", getattr(error, "message", None) or str(error)).strip()
+    telling = (line.strip() for line in text.splitlines() if not _WHERE.fullmatch(line))
+    line = next(telling, type(error).__name__)
     return line if line.endswith((".", "!", "?")) else f"{line}."
