@@ -79,26 +79,22 @@ def test_the_logs_tell_each_epoch(undisturbed):
     assert written == json.loads(json.dumps(history.to_json()))
 
 
+def values_in(event_file):
+    """All that an event file holds, each with its step."""
+    for event in tf.compat.v1.train.summary_iterator(str(event_file)):
+        for value in event.summary.value:
+            yield event.step, value
+
+
 def test_event_files_hold_the_curve(undisturbed):
     folder, _, history = undisturbed
     (path,) = (folder / "logs/validation").iterdir()
     found = {}
-    for event in tf.compat.v1.train.summary_iterator(str(path)):
-        for value in event.summary.value:
-            assert value.metadata.plugin_data.plugin_name == "scalars"
-            found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    for step, value in values_in(path):
+        assert value.metadata.plugin_data.plugin_name == "scalars"
+        found[value.tag, step] = float(tf.make_ndarray(value.tensor))
     assert found["epoch_loss", 3] == pytest.approx(history.epochs[2].val_loss)
     assert len(found) == 2 * 5
-
-
-def curve_in(folder):
-    """Tag and step of all that the event files of a folder hold."""
-    events = (
-        event
-        for path in sorted((folder / "validation").iterdir())
-        for event in tf.compat.v1.train.summary_iterator(str(path))
-    )
-    return [(value.tag, event.step) for event in events for value in event.summary.value]
 
 
 def test_a_new_folder_gets_the_curve_so_far_and_an_old_one_nothing_twice(undisturbed, tmp_path):
@@ -106,7 +102,8 @@ def test_a_new_folder_gets_the_curve_so_far_and_an_old_one_nothing_twice(undistu
     progress = Progress(epochs=history.epochs[:3])
     for _ in range(2):
         Books(str(tmp_path), 5, None).begin(progress)
-    assert [step for tag, step in curve_in(tmp_path) if tag == "epoch_loss"] == [1, 2, 3]
+    told = [found for path in (tmp_path / "validation").iterdir() for found in values_in(path)]
+    assert [step for step, value in told if value.tag == "epoch_loss"] == [1, 2, 3]
 
 
 def test_cosine_ends_at_zero_and_constant_stays(undisturbed, image_spec, tmp_path):
