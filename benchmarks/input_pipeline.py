@@ -110,10 +110,10 @@ def make_sides(files: list[str]) -> dict[str, Side]:
 
 
 def stall(files: list[str]) -> Stall:
-    """How the steps of a training by `trainer.loop` wait for the augmented stream."""
-    from trainer.config import StrategyName
-    from trainer.share import distributed
-    from trainer.strategy import make_strategy
+    """How the steps of a training by `trainer.training.loop` wait for the augmented stream."""
+    from trainer.data.share import distributed
+    from trainer.distribution.strategy import make_strategy
+    from trainer.training.config import StrategyName
 
     strategy = make_strategy(StrategyName.ONE_DEVICE)
     stream = _viewed(_source(files)).epochs(BATCH, 0)
@@ -180,9 +180,9 @@ class _Waiting:
 def _loop(strategy: Any, batch: Any) -> Any:
     """The steps of a compiled small CNN."""
     from components.raster.image import ImageSpec
-    from trainer.loop import Loop
     from trainer.models.config import SmallCnn
     from trainer.models.network import build_network
+    from trainer.training.loop import Loop
 
     with strategy.scope():
         model = build_network(SmallCnn(), ImageSpec(), _objective()).trained()
@@ -218,7 +218,7 @@ def _objective() -> Any:
 
 def _source(files: list[str]) -> Any:
     from components.raster.image import ImageSpec
-    from trainer.dataset import open_source
+    from trainer.data.dataset import open_source
 
     objective = _objective()
     examples = objective.count(files)
@@ -229,7 +229,7 @@ def _viewed(source: Any, **more: Any) -> Any:
     from trainer.augment.augmentation import Augmentation
     from trainer.augment.config import Augment
     from trainer.augment.follow import following
-    from trainer.changed import Changed
+    from trainer.data.changed import Changed
 
     augmentation = Augmentation(Augment.model_validate(more))
     return Changed(source, following(augmentation, _objective().task))

@@ -121,10 +121,10 @@ def _trained(told_name: str, tree: dict[str, Any], folder: Path) -> Row:
 
 def _untrained(name: str, folder: Path) -> Row:
     from components.raster.image import ImageSpec
-    from trainer.export import export
     from trainer.models.config import Backbone
     from trainer.models.network import build_network
     from trainer.tasks.single_label import SingleLabel
+    from trainer.training.export import export
 
     image = ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX)
     objective = SingleLabel(tuple(f"class {index}" for index in range(10)))

@@ -33,7 +33,7 @@ from pipelines.beam import BeamConfig
 from pipelines.kubeflow.config import KubeflowConfig
 from pipelines.watch.config import WatchConfig
 from trainer.augment.config import wrong_views
-from trainer.config import TrainConfig
+from trainer.training.config import TrainConfig
 from trainer.tune.config import TuneConfig
 from trainer.tune.space import anchored, check, require_trials
 

@@ -76,7 +76,7 @@ def train_alone(
 
 
 def _require_alone(environment: Mapping[str, str]) -> None:
-    from trainer.cluster import Surroundings
+    from trainer.distribution.cluster import Surroundings
 
     cluster = Surroundings.of(environment).cluster
     if cluster is not None:
@@ -90,10 +90,10 @@ def _require_alone(environment: Mapping[str, str]) -> None:
 def _run(
     config: PipelineConfig, examples: str, folder: str, environment: Mapping[str, str]
 ) -> None:
-    from trainer.cluster import Surroundings
-    from trainer.examples import class_names
-    from trainer.job import Job, run_job
-    from trainer.train import Splits
+    from trainer.data.examples import class_names
+    from trainer.distribution.cluster import Surroundings
+    from trainer.training.job import Job, run_job
+    from trainer.training.train import Splits
 
     task = config.ingest.task
     patterns = [(split_pattern(examples, split),) for split in ("train", "eval")]

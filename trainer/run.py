@@ -8,11 +8,11 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, Task
 from serving.contract import TUNED_PATH
-from trainer.cluster import Surroundings
-from trainer.config import TrainConfig
-from trainer.examples import class_names
-from trainer.job import Job, run_job
-from trainer.train import Splits
+from trainer.data.examples import class_names
+from trainer.distribution.cluster import Surroundings
+from trainer.training.config import TrainConfig
+from trainer.training.job import Job, run_job
+from trainer.training.train import Splits
 from trainer.tune.space import apply, decode
 
 #: Keys of the Trainer's custom_config; the first two hold JSON, the third a task's name.

@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from components.raster.errors import ConfigError, SkymillError
 from components.raster.image import ImageSpec
 from components.raster.task import TASKS
-from trainer.cluster import Surroundings
-from trainer.config import TrainConfig
-from trainer.examples import class_names
-from trainer.interrupt import TrainingInterrupted
-from trainer.job import Job, run_job
-from trainer.train import Splits
+from trainer.data.examples import class_names
+from trainer.distribution.cluster import Surroundings
+from trainer.training.config import TrainConfig
+from trainer.training.interrupt import TrainingInterrupted
+from trainer.training.job import Job, run_job
+from trainer.training.train import Splits
 
 #: 128 + SIGTERM, as a process has it that the signal ended.
 INTERRUPTED = 143

@@ -17,11 +17,11 @@ from serving.client import BadImage, connect
 from serving.contract import Contract
 from serving.raster_reading import RasterReading
 from tests.serving.conftest import copy_version, wait_until
-from trainer.bands import BandScale
-from trainer.config import SmallCnn
-from trainer.export import export
+from trainer.data.bands import BandScale
 from trainer.models.network import build_network
 from trainer.tasks.single_label import SingleLabel
+from trainer.training.config import SmallCnn
+from trainer.training.export import export
 
 BANDS = ("blue", "green", "red", "nir")
 SPEC = ImageSpec(height_px=16, width_px=16, bands=BANDS)

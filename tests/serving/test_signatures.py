@@ -16,10 +16,10 @@ from components.raster.image import ImageSpec
 from serving.contract import Contract, read_contract
 from serving.decode import decode_images
 from tests.serving.graphs import KNOWN_OPS, graphs_of, ops_of
-from trainer.config import Backbone, SmallCnn
-from trainer.export import export
 from trainer.models.network import build_network
 from trainer.tasks.single_label import SingleLabel
+from trainer.training.config import Backbone, SmallCnn
+from trainer.training.export import export
 
 CLASSES = ("sea", "forest", "crop")
 SPEC = ImageSpec(height_px=32, width_px=32, fit="crop")

@@ -11,19 +11,25 @@ import sys
 import keras
 import tensorflow as tf
 
-import trainer.stage_run
+import trainer.training.stage_run
 from components.raster.image import ImageSpec
 from tests.trainer.objectives import of_classes
 from tests.trainer.two_devices import PLAIN, toy
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment, Brightness, Zoom
 from trainer.augment.follow import following
-from trainer.changed import Changed
-from trainer.config import CheckpointPolicy, EarlyStopping, SmallCnn, StrategyName, TrainConfig
-from trainer.fit import History, fit
-from trainer.loop import Loop
+from trainer.data.changed import Changed
+from trainer.distribution.strategy import make_strategy
 from trainer.models.network import build_network
-from trainer.strategy import make_strategy
+from trainer.training.config import (
+    CheckpointPolicy,
+    EarlyStopping,
+    SmallCnn,
+    StrategyName,
+    TrainConfig,
+)
+from trainer.training.fit import History, fit
+from trainer.training.loop import Loop
 
 #: All that must survive: a schedule, an average of the weights, patience, random layers; and the
 #: random views of `train`.
@@ -74,7 +80,7 @@ def main(folder: str, name: str, *steps: str) -> None:
     strategy = make_strategy(StrategyName(name))
     for number, limit in enumerate(steps):
         Doomed.left = int(limit) or sys.maxsize
-        trainer.stage_run.Loop = Doomed  # type: ignore[misc]
+        trainer.training.stage_run.Loop = Doomed  # type: ignore[misc]
         train(f"{folder}/{number}", strategy, plain=name == "mirrored")
 
 

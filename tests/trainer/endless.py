@@ -10,9 +10,9 @@ import keras
 from components.raster.image import ImageSpec
 from tests.trainer.objectives import of_classes
 from tests.trainer.two_devices import toy
-from trainer.config import SmallCnn, TrainConfig
-from trainer.fit import fit
 from trainer.models.network import build_network
+from trainer.training.config import SmallCnn, TrainConfig
+from trainer.training.fit import fit
 
 
 def train(folder: str, epochs: int) -> None:

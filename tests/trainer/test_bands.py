@@ -3,8 +3,8 @@ import pytest
 
 from components.raster.errors import DataError
 from tests.trainer.rasters import BANDS, serialized, toy_example, toy_tile, write_records
-from trainer.bands import band_scale
-from trainer.standardise import Standardise
+from trainer.data.bands import band_scale
+from trainer.models.standardise import Standardise
 
 
 def test_the_scale_is_that_of_all_valid_pixels_together(tmp_path):

@@ -6,10 +6,10 @@ from components.raster.errors import ConfigError
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment, wrong_views
 from trainer.augment.follow import following
-from trainer.changed import Changed
-from trainer.dataset import InMemory
+from trainer.data.changed import Changed
+from trainer.data.dataset import InMemory
+from trainer.data.share import Share
 from trainer.imbalance.weighing import weighing
-from trainer.share import Share
 
 BATCH, EXAMPLES, SIDE = 4, 10, 8
 STEPS = EXAMPLES // BATCH
@@ -142,8 +142,8 @@ def test_images_are_mixed_where_their_truth_can_be(view, task, right):
 
 
 def test_a_training_by_itself_refuses_what_a_pipeline_would(tmp_path, pattern, image_spec):
-    from trainer.config import TrainConfig
-    from trainer.train import Splits, train
+    from trainer.training.config import TrainConfig
+    from trainer.training.train import Splits, train
 
     splits = Splits((pattern("train"),), (pattern("eval"),), ("water", "forest"), "multi_label")
     config = TrainConfig.model_validate({"imbalance": {"sampling": "balanced"}})

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from components.raster.errors import ConfigError
-from trainer.cluster import Cluster, Surroundings, parse_tf_config
+from trainer.distribution.cluster import Cluster, Surroundings, parse_tf_config
 
 
 def tf_config(task, **cluster):

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from trainer.config import Backbone, SmallCnn, TrainConfig
+from trainer.training.config import Backbone, SmallCnn, TrainConfig
 
 
 def test_the_kind_chooses_the_model():

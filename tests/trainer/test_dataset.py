@@ -8,8 +8,8 @@ import tensorflow as tf
 from components.raster.errors import DataError
 from tests.trainer.conftest import CLASSES, COUNTS, SIDE_PX, toy_example, write_examples
 from tests.trainer.objectives import of_classes
-from trainer.dataset import InMemory, Streamed, open_source
-from trainer.examples import class_names, count_labels, list_files
+from trainer.data.dataset import InMemory, Streamed, open_source
+from trainer.data.examples import class_names, count_labels, list_files
 from trainer.tasks.single_label import SingleLabel
 
 BATCH = 8

@@ -7,14 +7,14 @@ import tensorflow as tf
 
 from components.raster.image import ImageSpec
 from tests.serving.graphs import KNOWN_OPS, ops_of
-from trainer.config import Backbone
-from trainer.export import export
 from trainer.models.decoder_config import DeepLab, UNet
 from trainer.models.network import build_network
 from trainer.models.padded import padded
 from trainer.tasks.config import DetectionOptions, SegmentationOptions
 from trainer.tasks.detection import Detection
 from trainer.tasks.segmentation import Segmentation
+from trainer.training.config import Backbone
+from trainer.training.export import export
 
 SPEC = ImageSpec(height_px=96, width_px=100)  # of which no stride of 8 and more divides the width
 CLASSES = ("land", "water")

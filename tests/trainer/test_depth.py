@@ -2,9 +2,9 @@ import keras
 import pytest
 
 from components.raster.errors import ConfigError
-from trainer.config import Stage
-from trainer.depth import block_name, blocks_of, learn_top, rate_factors
-from trainer.stages import blocks_to_learn
+from trainer.models.depth import block_name, blocks_of, learn_top, rate_factors
+from trainer.training.config import Stage
+from trainer.training.stages import blocks_to_learn
 
 
 def network():

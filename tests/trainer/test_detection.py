@@ -13,14 +13,14 @@ from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes
 from components.raster.image import ImageSpec
 from serving.contract import read_contract
 from tests.trainer.coco import average_precision
-from trainer.config import TrainConfig
-from trainer.examples import count_several
-from trainer.export import export
+from trainer.data.examples import count_several
 from trainer.models.anchors import Anchors
 from trainer.models.decode_boxes import DecodeBoxes, decoded
 from trainer.tasks.boxes import objects_in_frame
 from trainer.tasks.detection_loss import DetectionLoss, assign
-from trainer.train import Splits, train
+from trainer.training.config import TrainConfig
+from trainer.training.export import export
+from trainer.training.train import Splits, train
 
 SIDE = 64
 CLASSES = ("roof", "tree")

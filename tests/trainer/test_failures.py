@@ -13,15 +13,15 @@ import tensorflow as tf
 
 from components.raster.errors import ConfigError
 from tests.trainer.objectives import of_classes
-from trainer.cluster import Surroundings
-from trainer.config import CheckpointPolicy, StrategyName, TrainConfig
-from trainer.dataset import InMemory
-from trainer.errors import OutOfMemory, TrainingError
-from trainer.failures import not_finite_rows, out_of_memory, told
-from trainer.fit import fit
-from trainer.interrupt import TrainingInterrupted, stop_on_sigterm
-from trainer.saving import SavingPlan
-from trainer.strategy import make_strategy
+from trainer.data.dataset import InMemory
+from trainer.distribution.cluster import Surroundings
+from trainer.distribution.strategy import make_strategy
+from trainer.training.config import CheckpointPolicy, StrategyName, TrainConfig
+from trainer.training.errors import OutOfMemory, TrainingError
+from trainer.training.failures import not_finite_rows, out_of_memory, told
+from trainer.training.fit import fit
+from trainer.training.interrupt import TrainingInterrupted, stop_on_sigterm
+from trainer.training.saving import SavingPlan
 
 CONFIG = TrainConfig(batch_size=4, epochs=3, learning_rate=0.05, early_stopping=None, ema=0.5)
 ROWS = 16

@@ -7,13 +7,13 @@ import tensorflow as tf
 
 from components.raster.errors import DataError
 from tests.trainer.objectives import of_classes
-from trainer.books import Books
-from trainer.config import EarlyStopping, SmallCnn, TrainConfig
-from trainer.dataset import InMemory
-from trainer.errors import TrainingError
-from trainer.fit import fit
+from trainer.data.dataset import InMemory
 from trainer.models.network import build_network
-from trainer.progress import Progress
+from trainer.training.books import Books
+from trainer.training.config import EarlyStopping, SmallCnn, TrainConfig
+from trainer.training.errors import TrainingError
+from trainer.training.fit import fit
+from trainer.training.progress import Progress
 
 SIDE_PX = 8
 OBJECTIVE = of_classes(2)

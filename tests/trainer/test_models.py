@@ -11,11 +11,11 @@ from tests.trainer.objectives import of_classes
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment
 from trainer.augment.follow import following
-from trainer.changed import Changed
-from trainer.config import Backbone, SmallCnn
-from trainer.dataset import InMemory
+from trainer.data.changed import Changed
+from trainer.data.dataset import InMemory
 from trainer.models.backbone import backbone_names
 from trainer.models.network import build_network
+from trainer.training.config import Backbone, SmallCnn
 
 SPEC = ImageSpec(height_px=32, width_px=32)
 SCRATCH = Backbone(name="MobileNetV2", arguments={"alpha": 0.35}, weights=None)

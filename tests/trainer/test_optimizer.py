@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from trainer.config import TrainConfig
-from trainer.optimizer import make_optimizer
-from trainer.schedule import Constant
+from trainer.training.config import TrainConfig
+from trainer.training.optimizer import make_optimizer
+from trainer.training.schedule import Constant
 
 
 def variables():

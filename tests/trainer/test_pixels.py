@@ -10,7 +10,7 @@ from PIL import Image
 from components.raster.image import ImageSpec, Refusal
 from serving.inputs import model_input
 from tests.varieties import HEIGHT, SPEC, VARIETIES, WIDTH, scene
-from trainer.pixels import _all_plain, batch_pixels
+from trainer.data.pixels import _all_plain, batch_pixels
 
 BATCH = 4
 OWN_SIZE = SPEC.model_copy(update={"height_px": HEIGHT, "width_px": WIDTH})

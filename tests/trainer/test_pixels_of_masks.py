@@ -8,7 +8,7 @@ import tensorflow as tf
 from components.raster.fitting import fit_mask
 from components.raster.image import ImageSpec
 from tests.trainer.rasters import serialized, write_records
-from trainer.dataset import InMemory, Streamed, open_source
+from trainer.data.dataset import InMemory, Streamed, open_source
 from trainer.tasks.config import SegmentationOptions
 from trainer.tasks.masks import target_masks
 from trainer.tasks.pixel_loss import PixelLoss

@@ -15,15 +15,15 @@ from components.raster.payload import encode_payload
 from tests.serving.graphs import KNOWN_OPS, ops_of
 from tests.trainer.objectives import of_classes
 from tests.trainer.presets import FAMILIES, MEAN, SIDE_PX, STDDEV, write_preset
-from trainer.bands import BandScale
-from trainer.config import Preset, Stage, TrainConfig
-from trainer.depth import blocks_of, learn_top
-from trainer.export import export
+from trainer.data.bands import BandScale
+from trainer.models.depth import blocks_of, learn_top
 from trainer.models.network import build_network
 from trainer.models.preset import preset_names, require_preset
-from trainer.stages import blocks_to_learn
 from trainer.tasks.config import SegmentationOptions
 from trainer.tasks.segmentation import Segmentation
+from trainer.training.config import Preset, Stage, TrainConfig
+from trainer.training.export import export
+from trainer.training.stages import blocks_to_learn
 
 SPEC = ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX)
 BANDS = ("red", "nir", "green", "blue")

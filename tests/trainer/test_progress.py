@@ -1,5 +1,5 @@
-from trainer.config import EarlyStopping
-from trainer.progress import Epoch, Progress
+from trainer.training.config import EarlyStopping
+from trainer.training.progress import Epoch, Progress
 
 
 def progress(monitor, *values):

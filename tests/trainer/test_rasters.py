@@ -24,12 +24,12 @@ from tests.trainer.objectives import of_classes
 from tests.trainer.rasters import BANDS, CLASSES, SIDE_PX, SPEC, toy_example, write_tiles
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment
-from trainer.bands import BandScale
-from trainer.config import Backbone, SmallCnn, TrainConfig
-from trainer.dataset import InMemory, Streamed, open_source
-from trainer.examples import list_files
+from trainer.data.bands import BandScale
+from trainer.data.dataset import InMemory, Streamed, open_source
+from trainer.data.examples import list_files
 from trainer.models.network import build_network
 from trainer.run import run_fn
+from trainer.training.config import Backbone, SmallCnn, TrainConfig
 
 SCALE = BandScale((900.0, 800.0, 600.0, 2000.0), (90.0, 90.0, 90.0, 1200.0))
 

@@ -17,8 +17,8 @@ from tfx.types.standard_artifacts import Examples
 from components.raster.errors import DataError
 from serving.contract import read_contract
 from tests.trainer.conftest import CLASSES
-from trainer.config import SmallCnn, TrainConfig
 from trainer.run import run_fn
+from trainer.training.config import SmallCnn, TrainConfig
 
 CONFIG = TrainConfig(
     model=SmallCnn(filters=(4, 8), augment=False), batch_size=8, epochs=8, learning_rate=0.03

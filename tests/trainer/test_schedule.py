@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from trainer.schedule import make_schedule
+from trainer.training.schedule import make_schedule
 
 
 def rates(*arguments, steps):

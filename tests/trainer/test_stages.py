@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from components.raster.example import KEY
 from tests.trainer.conftest import CLASSES, toy_example, toy_image
-from trainer.config import EarlyStopping, SmallCnn, Stage, TrainConfig
-from trainer.errors import TrainingError
-from trainer.failures import BAD_BATCH_FILE
-from trainer.progress import Epoch, Progress
-from trainer.stage_run import steps_at_once
 from trainer.tasks.smoothing import SmoothedCrossentropy
-from trainer.train import Splits, train
+from trainer.training.config import EarlyStopping, SmallCnn, Stage, TrainConfig
+from trainer.training.errors import TrainingError
+from trainer.training.failures import BAD_BATCH_FILE
+from trainer.training.progress import Epoch, Progress
+from trainer.training.stage_run import steps_at_once
+from trainer.training.train import Splits, train
 
 STAGES = (
     Stage(train="head", epochs=2, learning_rate=0.03),

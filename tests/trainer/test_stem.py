@@ -7,10 +7,10 @@ import pytest
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from tests.trainer.objectives import of_classes
-from trainer.bands import BandScale
-from trainer.config import Backbone
+from trainer.data.bands import BandScale
 from trainer.models.network import build_network
-from trainer.stem import band_kernels, band_shares, for_bands
+from trainer.models.stem import band_kernels, band_shares, for_bands
+from trainer.training.config import Backbone
 
 SIDE_PX = 64
 MEAN = (123.675, 116.28, 103.53)  # of ImageNet, as torchvision documents them, times 255

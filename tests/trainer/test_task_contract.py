@@ -40,11 +40,11 @@ from tests.trainer.collection import (
     write_houses,
     write_pictures,
 )
-from trainer.config import SmallCnn, TrainConfig
-from trainer.examples import list_files
-from trainer.export import export
+from trainer.data.examples import list_files
 from trainer.tasks.config import DetectionOptions
-from trainer.train import Splits, Trained, train
+from trainer.training.config import SmallCnn, TrainConfig
+from trainer.training.export import export
+from trainer.training.train import Splits, Trained, train
 
 pytestmark = pytest.mark.slow
 

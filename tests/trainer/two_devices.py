@@ -16,15 +16,15 @@ from tests.trainer.objectives import of_classes
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment, Brightness
 from trainer.augment.follow import following
-from trainer.changed import Changed
-from trainer.config import SmallCnn, StrategyName, TrainConfig
-from trainer.dataset import InMemory
-from trainer.errors import TrainingError
-from trainer.export import export
-from trainer.fit import fit
+from trainer.data.changed import Changed
+from trainer.data.dataset import InMemory
+from trainer.data.share import distributed
+from trainer.distribution.strategy import local_devices, make_strategy
 from trainer.models.network import build_network
-from trainer.share import distributed
-from trainer.strategy import local_devices, make_strategy
+from trainer.training.config import SmallCnn, StrategyName, TrainConfig
+from trainer.training.errors import TrainingError
+from trainer.training.export import export
+from trainer.training.fit import fit
 
 SPEC = ImageSpec(height_px=8, width_px=8)
 OBJECTIVE = of_classes(2)

@@ -21,11 +21,11 @@ from tests.trainer.two_devices import (
     viewed_training,
     weights_of,
 )
-from trainer.cluster import Surroundings
-from trainer.config import StrategyName, TrainConfig
-from trainer.fit import fit
+from trainer.distribution.cluster import Surroundings
+from trainer.distribution.strategy import make_strategy
 from trainer.models.network import build_network
-from trainer.strategy import make_strategy
+from trainer.training.config import StrategyName, TrainConfig
+from trainer.training.fit import fit
 
 BATCH, EXAMPLES = 8, 22
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.raster.task import Task
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.batch import Batch
-from trainer.changed import Change
+from trainer.data.changed import Change
 
 
 def following(augmentation: Augmentation, task: Task) -> Change:

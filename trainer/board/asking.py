@@ -14,7 +14,7 @@ from serving.answers.by_task import answer
 from serving.contract import Contract
 from serving.inputs import model_input
 from trainer.board.truth import Truth, read_truths
-from trainer.examples import records
+from trainer.data.examples import records
 
 
 @dataclass(frozen=True, eq=False)

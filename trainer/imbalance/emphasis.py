@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from components.raster.task import Task
+from trainer.data.class_counts import ClassCounts
 from trainer.imbalance.config import Imbalance
-from trainer.imbalance.counts import ClassCounts
 from trainer.imbalance.weights import class_weights, positive_weights
 
 

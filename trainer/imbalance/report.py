@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from trainer.data.class_counts import ClassCounts
 from trainer.imbalance.config import Imbalance
-from trainer.imbalance.counts import ClassCounts
 from trainer.imbalance.emphasis import Emphasis
 
 #: Beside a training's logs.

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.changed import Change
+from trainer.data.changed import Change
 
 
 def weighing(weights: Sequence[float]) -> Change:

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from trainer.norms import NORM_MOMENTUM
+from trainer.models.norms import NORM_MOMENTUM
 
 
 def convolution(

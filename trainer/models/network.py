@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from components.raster.image import ImageSpec
-from trainer.bands import BandScale
+from trainer.data.bands import BandScale
 from trainer.models.config import Model, SmallCnn
 from trainer.models.pretrained import pretrained_body
 from trainer.models.small_cnn import small_cnn_body

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from trainer.inner_layers import inner_layers
+from trainer.models.inner_layers import inner_layers
 
 
 def padded(network: keras.Model) -> keras.Model:

@@ -13,7 +13,13 @@ import numpy.typing as npt
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from trainer.models.config import Preset, is_folder
-from trainer.stem import IMAGENET_MEAN, IMAGENET_STDDEV, band_kernels, band_offsets, band_shares
+from trainer.models.stem import (
+    IMAGENET_MEAN,
+    IMAGENET_STDDEV,
+    band_kernels,
+    band_offsets,
+    band_shares,
+)
 from trainer.wording import first_line
 
 _FILES = ("config.json", "image_converter.json")
@@ -23,7 +29,7 @@ def load_preset(model: Preset, image: ImageSpec) -> tuple[keras.Model, Callable[
     """The network for images of the spec's shape, and what is done to its pixels before.
 
     The latter takes RGB pixels, 0 to 255, or standardised bands; then the network's first
-    convolution has a kernel for each band (`trainer.stem`).
+    convolution has a kernel for each band (`trainer.models.stem`).
 
     Raises:
         ConfigError: the preset is not there, cannot be read, is none of images, or does not fit.

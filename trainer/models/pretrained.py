@@ -7,16 +7,16 @@ import keras
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
-from trainer.bands import BandScale
+from trainer.data.bands import BandScale
 from trainer.models.backbone import load_backbone
 from trainer.models.config import Backbone, Preset
 from trainer.models.features import pyramid_of
+from trainer.models.norms import fix_norms, follow_norms
 from trainer.models.padded import padded
 from trainer.models.preset import load_preset
+from trainer.models.standardise import standardised
+from trainer.models.stem import for_bands
 from trainer.models.tokens import token_grid, token_map, token_vector
-from trainer.norms import fix_norms, follow_norms
-from trainer.standardise import standardised
-from trainer.stem import for_bands
 
 
 def pretrained_body(

@@ -5,10 +5,10 @@ from typing import Any
 import keras
 
 from components.raster.image import ImageSpec
-from trainer.bands import BandScale
+from trainer.data.bands import BandScale
 from trainer.models.blocks import convolution
 from trainer.models.config import SmallCnn
-from trainer.standardise import standardised
+from trainer.models.standardise import standardised
 
 
 def small_cnn_body(

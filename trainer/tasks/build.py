@@ -6,7 +6,7 @@ from components.raster.errors import ConfigError
 from components.raster.example import NUMBER
 from components.raster.image import ImageSpec
 from components.raster.task import Task
-from trainer.examples import spread_of
+from trainer.data.examples import spread_of
 from trainer.imbalance.emphasis import Emphasis
 from trainer.tasks.config import (
     DetectionOptions,

@@ -11,7 +11,7 @@ from components.raster.example import BOX_EDGES, HEIGHT, OBJECT_LABEL, WIDTH
 from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
-from trainer.examples import count_several
+from trainer.data.examples import count_several
 from trainer.models.anchors import Anchors
 from trainer.models.decode_boxes import DecodeBoxes
 from trainer.models.detector import detector

@@ -12,7 +12,7 @@ from components.raster.example import LABELS
 from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
-from trainer.examples import count_several
+from trainer.data.examples import count_several
 from trainer.imbalance.losses import WeightedBinary
 from trainer.models.features import Features
 from trainer.models.heads import dense

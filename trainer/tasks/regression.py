@@ -11,7 +11,7 @@ from components.raster.example import NUMBER
 from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
-from trainer.examples import Spread, spread_of
+from trainer.data.examples import Spread, spread_of
 from trainer.models.features import Features
 from trainer.models.heads import dense
 from trainer.tasks.objective import Parsing

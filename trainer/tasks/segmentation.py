@@ -12,7 +12,7 @@ from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
 from components.raster.task import Task
 from serving.contract import Contract
-from trainer.examples import count_with
+from trainer.data.examples import count_with
 from trainer.models.blocks import resized
 from trainer.models.decoder_config import UNet
 from trainer.models.deeplab import deeplab

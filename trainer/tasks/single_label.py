@@ -11,7 +11,7 @@ from components.raster.example import LABEL
 from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
-from trainer.examples import count_labels
+from trainer.data.examples import count_labels
 from trainer.imbalance.losses import FocalCategorical
 from trainer.models.features import Features
 from trainer.models.heads import dense

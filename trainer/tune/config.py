@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from components.raster.frozen import Frozen
 from components.raster.location import Location
-from trainer.config import EarlyStopping
+from trainer.training.config import EarlyStopping
 
 Number = int | float
 

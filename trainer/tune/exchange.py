@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from trainer.examples import list_files
+from trainer.data.examples import list_files
 from trainer.tune.search import Places, Search
 
 _EXAMPLES = "examples"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from trainer.config import TrainConfig
-from trainer.progress import less_is_better
+from trainer.training.config import TrainConfig
+from trainer.training.progress import less_is_better
 from trainer.tune.config import TuneConfig
 
 

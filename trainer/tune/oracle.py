@@ -8,7 +8,7 @@ import keras_tuner as kt
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 
-from trainer.config import TrainConfig
+from trainer.training.config import TrainConfig
 from trainer.tune.brackets import hyperband_trials
 from trainer.tune.config import DEFAULT_TRIALS, Dimension, TuneConfig
 from trainer.tune.objective import Objective

@@ -12,8 +12,8 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import TUNER_RESULTS_KEY
 
 from components.raster.image import ImageSpec
-from trainer.config import TrainConfig
 from trainer.run import IMAGE_KEY, TRAIN_KEY, splits_of
+from trainer.training.config import TrainConfig
 from trainer.tune.config import TuneConfig
 from trainer.tune.search import Search
 from trainer.tune.tuner import ChiefTuner

@@ -12,10 +12,10 @@ import keras
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
-from trainer.config import StrategyName, TrainConfig
-from trainer.fit import PROGRESS_FILE
-from trainer.progress import Epoch, Progress
-from trainer.train import train
+from trainer.training.config import StrategyName, TrainConfig
+from trainer.training.fit import PROGRESS_FILE
+from trainer.training.progress import Epoch, Progress
+from trainer.training.train import train
 from trainer.tune.objective import Objective
 from trainer.tune.search import Search
 from trainer.tune.space import Values, apply

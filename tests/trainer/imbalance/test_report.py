@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from pipelines.rare import are_uneven, rare_classes
 from tests.trainer.rasters import serialized, write_records
+from trainer.data.class_counts import ClassCounts, count_classes
 from trainer.imbalance.config import Imbalance
-from trainer.imbalance.counts import ClassCounts, count_classes
 from trainer.imbalance.emphasis import emphasis_of
 from trainer.imbalance.report import imbalance_report
 

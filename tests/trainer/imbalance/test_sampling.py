@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from trainer.imbalance.sampling import Balancing
+from trainer.data.sampling import Balancing
 
 COUNTS = (70, 20, 10, 0)
 

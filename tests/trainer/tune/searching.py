@@ -5,8 +5,8 @@ from pathlib import Path
 
 from components.raster.image import ImageSpec
 from tests.trainer.conftest import CLASSES, SIDE_PX
-from trainer.config import SmallCnn, TrainConfig
-from trainer.train import Splits
+from trainer.training.config import SmallCnn, TrainConfig
+from trainer.training.train import Splits
 from trainer.tune.config import TuneConfig
 from trainer.tune.search import Search
 from trainer.tune.tuner import ChiefTuner

@@ -5,7 +5,7 @@ import math
 import pytest
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from trainer.config import TrainConfig
+from trainer.training.config import TrainConfig
 from trainer.tune.brackets import hyperband_rounds, hyperband_trials
 from trainer.tune.config import TuneConfig
 from trainer.tune.objective import Objective, objective_of

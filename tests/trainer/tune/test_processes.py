@@ -4,7 +4,7 @@ from pathlib import Path
 
 from keras_tuner.src.protos import get_service
 
-from trainer.config import TrainConfig
+from trainer.training.config import TrainConfig
 from trainer.tune.chief import Desk
 from trainer.tune.config import TuneConfig
 from trainer.tune.objective import Objective

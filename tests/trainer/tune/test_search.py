@@ -16,8 +16,8 @@ from PIL import Image
 
 from tests.trainer.conftest import write_examples
 from tests.trainer.tune.searching import EXAMPLES, long_search, search_of
-from trainer.config import StrategyName
-from trainer.train import train
+from trainer.training.config import StrategyName
+from trainer.training.train import train
 from trainer.tune.search import Places
 from trainer.tune.space import apply
 from trainer.tune.trial import Rounds, read_curve, run_trial, trial_config

@@ -7,7 +7,7 @@ import pytest
 
 from components.raster.errors import ConfigError
 from pipelines.config import PipelineConfig, parse_config
-from trainer.config import Backbone, SmallCnn, TrainConfig
+from trainer.training.config import Backbone, SmallCnn, TrainConfig
 from trainer.tune.space import apply, decode, encode
 
 

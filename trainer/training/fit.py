@@ -10,22 +10,22 @@ import keras
 import tensorflow as tf
 
 from components.raster.errors import ConfigError, DataError
-from trainer.books import PROGRESS_FILE as PROGRESS_FILE
-from trainer.books import Books
-from trainer.books import OnEpoch as OnEpoch
-from trainer.checkpoint import Checkpoints, Position
-from trainer.config import TrainConfig
-from trainer.dataset import Source
-from trainer.failures import told
-from trainer.interrupt import TrainingInterrupted, stop_on_sigterm
-from trainer.profiling import Profile
-from trainer.progress import Epoch, Progress
-from trainer.saving import SavingPlan
-from trainer.stage_run import StageRun, Work
-from trainer.stages import Phase, Sources, whole_phase
-from trainer.strategy import check_batch
+from trainer.data.dataset import Source
+from trainer.distribution.strategy import check_batch
+from trainer.distribution.workers import Agreement
 from trainer.tasks.objective import Objective
-from trainer.workers import Agreement
+from trainer.training.books import PROGRESS_FILE as PROGRESS_FILE
+from trainer.training.books import Books
+from trainer.training.books import OnEpoch as OnEpoch
+from trainer.training.checkpoint import Checkpoints, Position
+from trainer.training.config import TrainConfig
+from trainer.training.failures import told
+from trainer.training.interrupt import TrainingInterrupted, stop_on_sigterm
+from trainer.training.profiling import Profile
+from trainer.training.progress import Epoch, Progress
+from trainer.training.saving import SavingPlan
+from trainer.training.stage_run import StageRun, Work
+from trainer.training.stages import Phase, Sources, whole_phase
 
 HISTORY_FILE = "history.json"
 

@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from components.raster.example import ENCODED, HEIGHT, WIDTH
 from components.raster.image import ImageSpec
-from trainer.examples import keys_at, keys_of, records
-from trainer.imbalance.sampling import Balancing, balanced_records
-from trainer.pixels import batch_pixels
-from trainer.share import WHOLE, Share
+from trainer.data.examples import keys_at, keys_of, records
+from trainer.data.pixels import batch_pixels
+from trainer.data.sampling import Balancing, balanced_records
+from trainer.data.share import WHOLE, Share
 from trainer.tasks.objective import Objective
 
 _READ_BATCH = 64

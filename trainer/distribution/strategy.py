@@ -8,8 +8,8 @@ from glob import glob
 import tensorflow as tf
 
 from components.raster.errors import ConfigError
-from trainer.cluster import Cluster, Surroundings
-from trainer.config import StrategyName
+from trainer.distribution.cluster import Cluster, Surroundings
+from trainer.training.config import StrategyName
 from trainer.wording import first_line
 
 _TPU_DEVICE_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow as tf
 
-from trainer.dataset import Batch, Source
-from trainer.errors import OutOfMemory, TrainingError
-from trainer.examples import keys_at
+from trainer.data.dataset import Batch, Source
+from trainer.data.examples import keys_at
+from trainer.training.errors import OutOfMemory, TrainingError
 from trainer.wording import first_line
 
 BAD_BATCH_FILE = "bad_batch.json"

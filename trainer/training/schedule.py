@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from trainer.config import ScheduleName
+from trainer.training.config import ScheduleName
 
 
 class Constant(keras.optimizers.schedules.LearningRateSchedule):

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.progress import Progress
+from trainer.training.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from trainer.config import CheckpointPolicy
+from trainer.training.config import CheckpointPolicy
 
 #: Saving may take this share of the time, however often it is asked for by the clock.
 _MOST_OF_TIME = 0.05

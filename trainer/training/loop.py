@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.accumulate import accumulated_step
+from trainer.training.accumulate import accumulated_step
 
 
 class Loop:

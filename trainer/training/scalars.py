@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.progress import Epoch
+from trainer.training.progress import Epoch
 
 
 class ScalarLog:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from trainer.progress import Epoch, Progress
-from trainer.scalars import ScalarLog
+from trainer.training.progress import Epoch, Progress
+from trainer.training.scalars import ScalarLog
 
 PROGRESS_FILE = "progress.jsonl"
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer.strategy import cluster_of
+from trainer.distribution.strategy import cluster_of
 
 
 class Agreement:

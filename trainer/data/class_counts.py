@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.raster.example import LABEL, LABELS, MASK_ENCODED, OBJECT_LABEL
 from components.raster.labels.targets import mask_dtype
 from components.raster.task import Task
-from trainer.examples import parsed
+from trainer.data.examples import parsed
 
 #: Where the classes of an example are, and what is counted.
 _SEVERAL = {"single_label": LABEL, "multi_label": LABELS, "detection": OBJECT_LABEL}

@@ -12,30 +12,30 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.books import Books
-from trainer.checkpoint import Checkpoints, Position
-from trainer.config import TrainConfig
-from trainer.errors import TrainingError
-from trainer.failures import (
+from trainer.data.share import distributed
+from trainer.distribution.strategy import is_tpu
+from trainer.distribution.workers import Agreement
+from trainer.tasks.objective import Objective
+from trainer.training.books import Books
+from trainer.training.checkpoint import Checkpoints, Position
+from trainer.training.config import TrainConfig
+from trainer.training.errors import TrainingError
+from trainer.training.failures import (
     bad_loss,
     bad_val_loss,
     not_finite_keys,
     not_finite_rows,
     write_bad_batch,
 )
-from trainer.interrupt import StopRequest, TrainingInterrupted
-from trainer.loop import Loop
-from trainer.optimizer import make_optimizer
-from trainer.precision import choose_xla
-from trainer.profiling import Profile
-from trainer.progress import Epoch
-from trainer.saving import SavingPlan
-from trainer.schedule import make_schedule
-from trainer.share import distributed
-from trainer.stages import Phase, Sources
-from trainer.strategy import is_tpu
-from trainer.tasks.objective import Objective
-from trainer.workers import Agreement
+from trainer.training.interrupt import StopRequest, TrainingInterrupted
+from trainer.training.loop import Loop
+from trainer.training.optimizer import make_optimizer
+from trainer.training.precision import choose_xla
+from trainer.training.profiling import Profile
+from trainer.training.progress import Epoch
+from trainer.training.saving import SavingPlan
+from trainer.training.schedule import make_schedule
+from trainer.training.stages import Phase, Sources
 
 #: So many calls later a step's loss is looked at: by then it is there, and nobody waits for it.
 _LOOK_BACK = 8

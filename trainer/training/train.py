@@ -18,24 +18,24 @@ from serving.contract import Contract
 from trainer.augment.augmentation import RGB, Augmentation
 from trainer.augment.config import chosen_views, wrong_views
 from trainer.augment.follow import following
-from trainer.bands import band_scale
-from trainer.changed import Changed
-from trainer.cluster import Surroundings
-from trainer.config import TrainConfig
-from trainer.dataset import InMemory, Source, open_source
-from trainer.examples import list_files
-from trainer.fit import History, OnEpoch, fit_phases
-from trainer.imbalance.counts import ClassCounts, count_classes
+from trainer.data.bands import band_scale
+from trainer.data.changed import Changed
+from trainer.data.class_counts import ClassCounts, count_classes
+from trainer.data.dataset import InMemory, Source, open_source
+from trainer.data.examples import list_files
+from trainer.distribution.cluster import Surroundings
+from trainer.distribution.strategy import cluster_of, make_strategy
+from trainer.distribution.workers import Agreement
 from trainer.imbalance.emphasis import Emphasis, emphasis_of
 from trainer.imbalance.report import IMBALANCE_FILE, imbalance_report
 from trainer.imbalance.weighing import weighing
 from trainer.models.network import Network, build_network
-from trainer.precision import choose_policy, computing_in
-from trainer.stages import Phase, Sources, phase_of
-from trainer.strategy import cluster_of, make_strategy
 from trainer.tasks.build import make_objective
 from trainer.tasks.objective import Objective
-from trainer.workers import Agreement
+from trainer.training.config import TrainConfig
+from trainer.training.fit import History, OnEpoch, fit_phases
+from trainer.training.precision import choose_policy, computing_in
+from trainer.training.stages import Phase, Sources, phase_of
 
 _MEGABYTE = 2**20
 

@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from components.raster.errors import ConfigError
-from trainer.config import TrainConfig
-from trainer.strategy import is_tpu
+from trainer.distribution.strategy import is_tpu
+from trainer.training.config import TrainConfig
 
 Policy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import keras
 
-from trainer.inner_layers import inner_layers
+from trainer.models.inner_layers import inner_layers
 
 #: Of what starts from scratch: an average over some ten steps.
 NORM_MOMENTUM = 0.9

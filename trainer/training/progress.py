@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from trainer.config import EarlyStopping, Stage
+from trainer.training.config import EarlyStopping, Stage
 
 #: Metrics of which less is better end so.
 _FALLING = ("loss", "mae", "rmse")

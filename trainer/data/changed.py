@@ -5,8 +5,8 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from trainer.dataset import Batch, Source
-from trainer.share import WHOLE, Share
+from trainer.data.dataset import Batch, Source
+from trainer.data.share import WHOLE, Share
 
 
 class Change(Protocol):

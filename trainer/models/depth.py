@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import keras
 
-from trainer.inner_layers import inner_layers
-from trainer.norms import fix_norms
+from trainer.models.inner_layers import inner_layers
+from trainer.models.norms import fix_norms
 
 #: How the networks of keras.applications and KerasHub name the layers of one block.
 _BLOCK = re.compile(

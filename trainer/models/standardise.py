@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from trainer.bands import BandScale
+from trainer.data.bands import BandScale
 
 
 @keras.saving.register_keras_serializable("skymill")

@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from components.raster.image import ImageSpec
 from trainer.board.pictures import write_pictures
-from trainer.cluster import Surroundings
-from trainer.config import TrainConfig
-from trainer.examples import list_files
-from trainer.export import export
-from trainer.train import Splits, fingerprint, train
+from trainer.data.examples import list_files
+from trainer.distribution.cluster import Surroundings
+from trainer.training.config import TrainConfig
+from trainer.training.export import export
+from trainer.training.train import Splits, fingerprint, train
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import keras
 
 from components.raster.errors import ConfigError
-from trainer.config import Stage
-from trainer.dataset import Source
-from trainer.depth import blocks_of, learn_top, rate_factors
+from trainer.data.dataset import Source
+from trainer.models.depth import blocks_of, learn_top, rate_factors
+from trainer.training.config import Stage
 
 #: What is learnt from, and what is judged by.
 Sources = tuple[Source, Source]

@@ -14,7 +14,7 @@ from components.raster.example import (
     mean_of_band,
     stddev_of_band,
 )
-from trainer.examples import scalars
+from trainer.data.examples import scalars
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from trainer.errors import TrainingError
+from trainer.training.errors import TrainingError
 
 
 class TrainingInterrupted(TrainingError):

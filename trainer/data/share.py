@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from trainer.strategy import cluster_of
+from trainer.distribution.strategy import cluster_of
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from trainer.config import TrainConfig
+from trainer.training.config import TrainConfig
 
 
 class _EachVariable:

@@ -1,0 +1,1 @@
+"""Where replicas run, and how the workers of one training act together."""

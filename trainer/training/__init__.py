@@ -1,0 +1,1 @@
+"""One training: its configuration, stages, steps, checkpoints, progress and export."""
