@@ -10,7 +10,6 @@ rasterio is imported only once a GeoTIFF is read.
 """
 
 import random
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from components.raster.errors import SkymillError
+from serving.graph_errors import refusal_message
 from serving.names import BYTES_INPUT, BYTES_SIGNATURE, INPUT_OF
 from serving.predictions import AnswerError, AnyPrediction, read_predictions
 from serving.predictions import Prediction as Prediction
@@ -39,7 +39,6 @@ from serving.wire_tensors import Array, TensorError, enum_of, string_array
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
-_ASSERTION = re.compile(r"assertion failed: \[(.*?)\]\s*(?:\[\[.*)?$", re.DOTALL)
 _WRONG_BANDS = "wrong_bands: "  # the decoder's refusal; its module would load pydantic
 
 T = TypeVar("T")
@@ -323,13 +322,10 @@ class PredictClient:
             case "INVALID_ARGUMENT" if message.startswith("Unrecognized servable version label"):
                 return ModelNotFound(f"{self._address}, model {self._model!r}: {message}")
             case "INVALID_ARGUMENT" | "FAILED_PRECONDITION":
-                return InvalidRequest(f"{self._address} refuses the request: {_reason(message)}")
+                return InvalidRequest(
+                    f"{self._address} refuses the request: {refusal_message(message)}"
+                )
         return ClientError(f"{self._address} answered {error.code}: {message}")
-
-
-def _reason(message: str) -> str:
-    """What an assertion in the graph says, without TensorFlow's words around it."""
-    return _ASSERTION.sub(r"\1", message)
 
 
 def _predictions(answer: RawAnswer, count: int) -> list[AnyPrediction]:

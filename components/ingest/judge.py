@@ -23,6 +23,7 @@ from components.raster.image import (
     ImageSpec,
     Refusal,
 )
+from serving.graph_errors import refusal_message
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -181,16 +182,16 @@ def _has_exif(data: bytes) -> bool:
 
 def _refused(message: str) -> Refused:
     """Sorts TensorFlow's message: it names a refusal of ours, or the file is broken inside."""
+    text = refusal_message(message)
     for refusal in Refusal:
-        _, named, detail = message.partition(f"{refusal.value}: ")
+        _, named, detail = text.partition(f"{refusal.value}: ")
         if named:
             return Refused(Reason(refusal.value), _one_line(detail))
-    return Refused(Reason.CORRUPT, _one_line(message))
+    return Refused(Reason.CORRUPT, _one_line(text))
 
 
-def _one_line(message: str) -> str:
-    line = message.split("\n")[0].split("[[")[0]
-    return line.removeprefix("{{").rpartition("}} ")[2].strip(" '\"]")
+def _one_line(text: str) -> str:
+    return text.split("\n")[0].strip(" '\"")
 
 
 def _jpeg_frame(data: bytes) -> tuple[int, int, int, int, int]:

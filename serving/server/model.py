@@ -7,6 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
+from serving.graph_errors import plain_message, refusal_message
 from serving.server.errors import Code, ServingError, code_of_number
 from serving.versions import MODEL_FILE
 from serving.wire_tensors import Array, dtype_name, enum_of
@@ -123,10 +124,13 @@ class LoadedModel:
         try:
             return self._calls[signature](inputs)
         except tf.errors.OpError as error:
-            message = error.message or type(error).__name__
+            message = refusal_message(error.message) or type(error).__name__
             raise ServingError(code_of_number(error.error_code), message) from error
         except (TypeError, ValueError) as error:  # how arrays are refused that make no tensor
-            raise ServingError(Code.INVALID_ARGUMENT, f"signature {signature}: {error}") from error
+            message = plain_message(str(error))
+            raise ServingError(
+                Code.INVALID_ARGUMENT, f"signature {signature}: {message}"
+            ) from error
 
     def close(self) -> None:
         """Give the memory back; nothing may run any more."""
@@ -201,13 +205,17 @@ def _restore(session: tf.compat.v1.Session, path: Path) -> SignatureDefs:
 def _refusal(path: Path, error: BaseException) -> BaseException:
     """A SavedModel can fail to load in any way; each is a bad version."""
     if isinstance(error, tf.errors.OpError):
-        return ServingError(code_of_number(error.error_code), f"{path}: {error.message}")
+        return ServingError(
+            code_of_number(error.error_code), f"{path}: {plain_message(error.message)}"
+        )
     if isinstance(error, FileNotFoundError):
         return ServingError(Code.NOT_FOUND, f"{path}: {error}")
     if isinstance(error, MemoryError):
         return ServingError(Code.RESOURCE_EXHAUSTED, f"{path}: out of memory")
     if isinstance(error, Exception):
-        return ServingError(Code.INTERNAL, f"{path}: {type(error).__name__}: {error}")
+        return ServingError(
+            Code.INTERNAL, f"{path}: {type(error).__name__}: {plain_message(str(error))}"
+        )
     return error
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from serving.graph_errors import plain_message
 from serving.server.errors import Code, ServingError
 from serving.server.manager import ModelManager, VersionStatus
 from serving.server.model import DEFAULT_SIGNATURE, Arrays, LoadedModel, Signature
@@ -119,4 +120,4 @@ def as_serving_error(error: Exception) -> ServingError:
     if isinstance(error, ServingError):
         return error
     logger.error("a request failed", exc_info=error)
-    return ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}")
+    return ServingError(Code.INTERNAL, f"{type(error).__name__}: {plain_message(str(error))}")

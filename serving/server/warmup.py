@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.graph_errors import plain_message
 from serving.server.errors import Code, ServingError
 from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
 from serving.wire_tensors import TensorError, decode_tensor
@@ -32,7 +33,8 @@ def warm_up(model: LoadedModel) -> int:
         for record in tf.data.TFRecordDataset(str(path)).take(_MAX_RECORDS).as_numpy_iterator():
             ran += _run(model, prediction_log_pb2.PredictionLog.FromString(record))
     except (tf.errors.OpError, TensorError, ValueError) as error:
-        raise ServingError(Code.INVALID_ARGUMENT, f"warm-up file {path}: {error}") from error
+        message = plain_message(getattr(error, "message", None) or str(error))
+        raise ServingError(Code.INVALID_ARGUMENT, f"warm-up file {path}: {message}") from error
     except ServingError as error:
         raise ServingError(error.code, f"warm-up file {path}: {error.message}") from error
     return ran

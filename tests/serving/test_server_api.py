@@ -153,7 +153,7 @@ def test_a_bad_image_over_rest(server: RunningServer) -> None:
     status, answer = ask(server, "/v1/models/m:predict", {"instances": [b64(RED), b64(b"x")]})
     assert status == 400
     assert answer["error"].startswith("Unknown image file format.")
-    assert "[Op:" not in answer["error"]
+    assert "[" not in answer["error"]
 
 
 def test_model_status_over_rest(server: RunningServer) -> None:
