@@ -1,1 +1,1 @@
-"""Examples on their way to training: files, parsing, decoding, batches, class counts and sampling."""
+"""Examples on their way to training: files, parsing, decoding, batches, counts and sampling."""
