@@ -80,6 +80,11 @@ class RunRecord:
         pushed = self._pushed()
         return bool(pushed and pushed["pushed"])
 
+    @property
+    def push_warning(self) -> str:
+        """What failed after the version was published; empty where nothing did."""
+        return str((self._pushed() or {}).get("warning", ""))
+
     def _pushed(self) -> dict[str, str | int | float] | None:
         push = self.node("Push")
         return push.outputs["pushed"][0].properties if push else None

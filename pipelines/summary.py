@@ -90,6 +90,7 @@ def to_json(summary: Summary) -> str:
         "tuning": json.loads(summary.tuning.to_json()) if summary.tuning else None,
         "rare_classes": summary.rare,
         "pushed_version": summary.record.pushed_version,
+        "push_warning": summary.record.push_warning,
         "nodes": {node.node_id: node.state for node in summary.record.nodes},
         "places": summary.places,
     }
@@ -121,8 +122,8 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
         verdict += f", version {record.pushed_version}"
         verdict += " pushed" if record.is_new_version else ", the same model, was there already"
     console.print(verdict, style=_STYLES.get(record.outcome, "bold red"))
-    if record.reason:
-        console.print(record.reason, markup=False)
+    for text in filter(None, (record.push_warning, record.reason)):
+        console.print(text, markup=False)
 
 
 def _images_table(summary: Summary) -> Table:

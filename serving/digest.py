@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from serving.model_files import model_files
 from serving.versions import PROVENANCE_DIR
 
 
@@ -12,14 +13,23 @@ def model_digest(model_dir: Path) -> str:
 
     Two folders have the same digest if and only if they hold the same files by relative name and
     content; what lies in `provenance/` does not count, because no server reads it.
+
+    Raises:
+        ModelFolderError: as in `serving.model_files.model_entries`.
     """
     return digest_of_files(
         {
-            path.relative_to(model_dir).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in model_dir.rglob("*")
-            if path.is_file() and path.relative_to(model_dir).parts[0] != PROVENANCE_DIR
+            name: file_sha256(path)
+            for name, path in model_files(model_dir).items()
+            if PurePosixPath(name).parts[0] != PROVENANCE_DIR
         }
     )
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256, in hex, of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of_files(sha256: Mapping[str, str]) -> str:

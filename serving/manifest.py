@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from components.raster.errors import DataError
-from serving.digest import digest_of_files
+from serving.digest import digest_of_files, file_sha256
 
 MANIFEST_FILE = "manifest.json"
 
@@ -24,8 +24,7 @@ class StoredFile:
         """The size and digest of bytes or of a local file."""
         if isinstance(content, bytes):
             return cls(len(content), hashlib.sha256(content).hexdigest())
-        with content.open("rb") as file:
-            return cls(content.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+        return cls(content.stat().st_size, file_sha256(content))
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from serving.versions import (
     MODEL_FILE,
     PROVENANCE_DIR,
     PushError,
+    checked_model,
     checked_provenance,
-    is_complete,
     refuse_stale_baseline,
     sync_folder,
     to_retire,
@@ -114,13 +114,7 @@ class ObjectStore:
             PushError: `src_dir` is no SavedModel, or the store cannot be reached.
             StaleBaselineError: another version became the newest or the served one meanwhile.
         """
-        if not is_complete(src_dir):
-            raise PushError(f"{src_dir} holds no {MODEL_FILE}: give the folder of a SavedModel.")
-        contents: dict[str, bytes | Path] = {
-            path.relative_to(src_dir).as_posix(): path
-            for path in src_dir.rglob("*")
-            if path.is_file()
-        }
+        contents: dict[str, bytes | Path] = {**checked_model(src_dir)}
         checked = checked_provenance(provenance)
         contents |= {f"{PROVENANCE_DIR}/{path}": content for path, content in checked.items()}
 

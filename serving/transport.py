@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from serving.numbering import LARGEST_VERSION
 from serving.wire_tensors import Array
 
 
@@ -30,6 +31,8 @@ class ModelRef:
     def __post_init__(self) -> None:
         if self.model_version is not None and self.label:
             raise ValueError("give a model version or a label, not both")
+        if self.model_version is not None and not 0 <= self.model_version <= LARGEST_VERSION:
+            raise ValueError(f"{self.model_version} is no version: 0 to {LARGEST_VERSION}")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The versions of a model, wherever they lie: in a folder that servers watch, or in a store."""
 
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -8,7 +7,7 @@ from typing import Protocol
 from components.raster.location import is_remote
 from serving.digest import model_digest
 from serving.object_store import SCHEMES, ObjectStore
-from serving.versions import PushError, list_versions, push_version
+from serving.versions import PushError, copy_model, list_versions, push_version
 
 
 class VersionStore(Protocol):
@@ -49,7 +48,7 @@ class Folder:
         return model_digest(self._path(number))
 
     def fetch(self, number: int, target: Path) -> None:
-        shutil.copytree(self._path(number), target)
+        copy_model(self._path(number), target)
 
     def push(
         self,

@@ -14,8 +14,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from components.raster.errors import SkymillError
+from serving.model_files import ModelFolderError, model_entries, model_files
+from serving.numbering import LARGEST_VERSION, looks_like_a_version, version_number
 
 MODEL_FILE = "saved_model.pb"
 PROVENANCE_DIR = "provenance"
@@ -26,11 +29,22 @@ _LOCK_FILE = ".push.lock"
 
 
 class PushError(SkymillError):
-    """A model cannot be pushed as asked; nothing was published."""
+    """A model cannot be pushed as asked; nothing was published, unless it is a PublishedError."""
 
 
 class StaleBaselineError(PushError):
     """The version that the candidate was compared with is no longer the one being served."""
+
+
+class PublishedError(PushError):
+    """A version was published, and what follows a push failed."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+    def __reduce__(self) -> tuple[type["PublishedError"], tuple[str, int]]:
+        return type(self), (str(self), self.number)
 
 
 @dataclass(frozen=True, order=True)
@@ -44,13 +58,46 @@ class Version:
 def list_versions(model_base: Path) -> tuple[Version, ...]:
     """The complete versions under `model_base`, oldest first; empty when there is no such folder.
 
-    As in TensorFlow Serving a version is a folder whose name is a non-negative integer. One
-    without `saved_model.pb` is still being copied, or never will be, and is left out.
+    As in TensorFlow Serving a version is a folder whose name is a non-negative int64. One
+    without `saved_model.pb` is still being copied, or never will be, and is left out. Of two
+    folders with the same number the one without leading zeros counts.
     """
-    complete = [
-        Version(int(entry.name), entry) for entry in _numbered(model_base) if is_complete(entry)
-    ]
-    return tuple(sorted(complete))
+    return complete_versions(numbered_folders(model_base))
+
+
+def complete_versions(folders: Iterable[Version]) -> tuple[Version, ...]:
+    """The complete ones, oldest first, one for each number."""
+    found: dict[int, Version] = {}
+    for version in folders:
+        if is_complete(version.path):
+            found.setdefault(version.number, version)
+    return tuple(sorted(found.values()))
+
+
+def numbered_folders(model_base: Path) -> list[Version]:
+    """Everything that is named as a version is, complete or not; nothing in it is looked at."""
+    if not model_base.is_dir():
+        return []
+    numbers = ((version_number(entry.name), entry) for entry in model_base.iterdir())
+    found = [Version(number, entry) for number, entry in numbers if number is not None]
+    return sorted(found, key=lambda version: (version.number, len(version.path.name)))
+
+
+def ignored_folders(model_base: Path) -> dict[str, str]:
+    """Names under `model_base` that people may take for versions, and why they are none."""
+    if not model_base.is_dir():
+        return {}
+    ignored = {
+        entry.name: f"no version number: that is 0 to {LARGEST_VERSION}, in the digits 0 to 9"
+        for entry in model_base.iterdir()
+        if version_number(entry.name) is None and looks_like_a_version(entry.name)
+    }
+    taken: dict[int, str] = {}
+    for version in numbered_folders(model_base):
+        name = version.path.name
+        if (other := taken.setdefault(version.number, name)) != name:
+            ignored[name] = f"the same version as {other}"
+    return ignored
 
 
 def newest_version(model_base: Path) -> Version | None:
@@ -65,9 +112,23 @@ def is_complete(version_dir: Path) -> bool:
 
 
 def next_version(model_base: Path) -> int:
-    """The number that the next push gets: above every number in use, complete or not, or used."""
-    in_use = [int(entry.name) for entry in _numbered(model_base)]
-    return max([*in_use, _last_pushed(model_base)], default=0) + 1
+    """The number that the next push gets: above every number in use, complete or not, or used.
+
+    Raises PushError when there is none left.
+    """
+    in_use = [version.number for version in numbered_folders(model_base)]
+    return number_above([*in_use, _last_pushed(model_base)], str(model_base))
+
+
+def number_above(used: Iterable[int], model_base: str) -> int:
+    """The next version's number; raises PushError when the largest is in use."""
+    largest = max(used, default=0)
+    if largest >= LARGEST_VERSION:
+        raise PushError(
+            f"{model_base} has a version {largest}, and no number above it is a version: give "
+            "that folder a smaller number, or remove it."
+        )
+    return largest + 1
 
 
 def push_version(
@@ -83,7 +144,7 @@ def push_version(
     """Publish the SavedModel in `src_dir` as a new version and return its number.
 
     Args:
-        src_dir: the SavedModel; copied whole, symbolic links followed.
+        src_dir: the SavedModel; copied whole, as `serving.model_files.model_entries` has it.
         model_base: `<model_dir>/<name>`; made when absent.
         expected_baseline: the version that the candidate was compared with; None when there was
             none. The push is refused unless it is still the newest one.
@@ -96,12 +157,14 @@ def push_version(
             rolled back), and so do not make the baseline stale.
 
     Raises:
-        PushError: `src_dir` is no SavedModel, or an argument is out of range.
+        PushError: `src_dir` is no SavedModel or holds links that lead out of it, or an argument is
+            out of range.
         StaleBaselineError: another version became the newest or the served one meanwhile.
+        PublishedError: the version is published, and what follows (making its name durable,
+            removing old versions) failed.
     """
     files = checked_provenance(provenance or {})
-    if not is_complete(src_dir):
-        raise PushError(f"{src_dir} holds no {MODEL_FILE}: give the folder of a SavedModel.")
+    checked_model(src_dir)
     if keep < 0:
         raise PushError(f"keep is {keep}: the number of older versions to keep is 0 or more.")
     model_base.mkdir(parents=True, exist_ok=True)
@@ -113,19 +176,39 @@ def push_version(
     check_baseline()  # before the copy, which may be long, and again when it counts
     with staging_folder(model_base) as staging:
         candidate = staging / "version"
-        _copy_model(src_dir, candidate, files)
+        copy_model(src_dir, candidate, files)
         with locked(model_base):
             check_baseline()
             number = _claim(candidate, model_base)
-            protected = {number, served, expected_baseline}
-            _retire(model_base, staging, keep=keep, protected=protected)
+            with after_publishing(number, str(model_base)):
+                _note_last_pushed(model_base, number)
+                sync_folder(model_base)
+                protected = {number, served, expected_baseline}
+                _retire(model_base, staging, keep=keep, protected=protected)
     return number
 
 
-def _numbered(model_base: Path) -> list[Path]:
-    if not model_base.is_dir():
-        return []
-    return [e for e in model_base.iterdir() if e.name.isascii() and e.name.isdigit()]
+@contextmanager
+def after_publishing(number: int, model_base: str) -> Iterator[None]:
+    """What fails within is a PublishedError: servers see the version already."""
+    try:
+        yield
+    except (OSError, SkymillError) as error:
+        raise PublishedError(
+            f"Version {number} is published in {model_base} and will be served, but what follows "
+            f"a push failed: {error}. Do not push the model again; the next push tidies up.",
+            number,
+        ) from error
+
+
+def checked_model(src_dir: Path) -> dict[str, Path]:
+    """The files of a SavedModel by relative name; raises PushError where it cannot be pushed."""
+    if not is_complete(src_dir):
+        raise PushError(f"{src_dir} holds no {MODEL_FILE}: give the folder of a SavedModel.")
+    try:
+        return model_files(src_dir)
+    except ModelFolderError as error:
+        raise PushError(f"{src_dir} cannot be pushed: {error}") from error
 
 
 def refuse_stale_baseline(
@@ -166,19 +249,23 @@ def checked_provenance(files: Mapping[str, bytes | Path]) -> Mapping[PurePosixPa
     return checked
 
 
-def _copy_model(
-    src_dir: Path, dst_dir: Path, provenance: Mapping[PurePosixPath, bytes | Path]
+def copy_model(
+    src_dir: Path,
+    dst_dir: Path,
+    provenance: Mapping[PurePosixPath, bytes | Path] = MappingProxyType({}),
 ) -> None:
-    """Copy with everything durable on disk, and the file that makes the version complete last."""
+    """Copy with everything durable on disk, and the file that makes the version complete last.
+
+    Raises ModelFolderError as `serving.model_files.model_entries`.
+    """
     dst_dir.mkdir()
-    for src in sorted(src_dir.rglob("*")):
-        dst = dst_dir / src.relative_to(src_dir)
+    for name, src in model_entries(src_dir).items():
         if src.is_dir():
-            dst.mkdir(exist_ok=True)
-        elif src != src_dir / MODEL_FILE:
-            write_durably(dst, src)
-    for name, content in provenance.items():
-        write_durably(dst_dir / PROVENANCE_DIR / name, content)
+            (dst_dir / name).mkdir()
+        elif name != MODEL_FILE:
+            write_durably(dst_dir / name, src)
+    for path, content in provenance.items():
+        write_durably(dst_dir / PROVENANCE_DIR / path, content)
     write_durably(dst_dir / MODEL_FILE, src_dir / MODEL_FILE)
     for folder in [d for d in dst_dir.rglob("*") if d.is_dir()] + [dst_dir]:
         sync_folder(folder)
@@ -217,9 +304,11 @@ def _claim(candidate: Path, model_base: Path) -> int:
     number = next_version(model_base)
     while (model_base / str(number)).exists() or not _renamed(candidate, model_base / str(number)):
         number += 1
-    sync_folder(model_base)
-    (model_base / _LOCK_FILE).write_text(f"{number}\n")
     return number
+
+
+def _note_last_pushed(model_base: Path, number: int) -> None:
+    (model_base / _LOCK_FILE).write_text(f"{number}\n")
 
 
 def _renamed(src: Path, dst: Path) -> bool:
@@ -235,16 +324,16 @@ def _renamed(src: Path, dst: Path) -> bool:
 def _last_pushed(model_base: Path) -> int:
     """The number of the last push, which may have been removed since and is not used again."""
     try:
-        return int((model_base / _LOCK_FILE).read_text())
+        return version_number((model_base / _LOCK_FILE).read_text().strip()) or 0
     except (FileNotFoundError, ValueError):
         return 0
 
 
 def _retire(model_base: Path, staging: Path, *, keep: int, protected: set[int | None]) -> None:
     """Move old versions out of sight, at once each; the staging folder's end deletes them."""
-    versions = list_versions(model_base)
-    old = to_retire([version.number for version in versions], keep, protected)
-    for version in versions:
+    complete = [v for v in numbered_folders(model_base) if is_complete(v.path)]
+    old = to_retire([version.number for version in list_versions(model_base)], keep, protected)
+    for version in complete:
         if version.number in old:
             version.path.rename(staging / f"old-{version.path.name}")
 

@@ -44,7 +44,8 @@ class Push(BaseComponent):
     """Publishes a checked model as the next version, with its provenance; output `pushed`.
 
     `pushed` has the custom properties pushed_version, pushed (0 when the baseline holds the very
-    same model) and pushed_destination. A report that has failed refuses the push, whatever stop
+    same model), pushed_destination, and where something failed after the version was published,
+    warning. A report that has failed refuses the push, whatever stop
     nodes there are. Because `baseline` is looked up anew in every run, so is this node.
     """
 

@@ -1,6 +1,7 @@
 """Artifacts of a run that passed its gates -> a new version, and where it lies."""
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from components.push.provenance import Lineage, provenance_files
 from components.push.push import Pushed, push_candidate
 from serving.contract import CONTRACT_PATH, TUNED_PATH
 from serving.digest import model_digest
+
+_logger = logging.getLogger(__name__)
 
 PUSHED_FILE = "pushed.json"
 
@@ -109,6 +112,10 @@ def _record(artifact: Artifact, pushed: Pushed, model_base: str) -> None:
         "is_new": pushed.is_new,
         "destination": destination,
     }
+    if pushed.warning:
+        _logger.warning("%s", pushed.warning)
+        artifact.set_string_custom_property("warning", pushed.warning)
+        document["warning"] = pushed.warning
     tf.io.gfile.makedirs(artifact.uri)
     with tf.io.gfile.GFile(os.path.join(artifact.uri, PUSHED_FILE), "w") as file:
         file.write(json.dumps(document, indent=2) + "\n")

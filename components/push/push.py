@@ -7,15 +7,21 @@ from pathlib import Path
 from serving.digest import model_digest
 from serving.served import served_version
 from serving.version_store import version_store
-from serving.versions import StaleBaselineError
+from serving.versions import PublishedError, StaleBaselineError
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """The version that holds the candidate; not new when the baseline holds the very same."""
+    """The version that holds the candidate.
+
+    Attributes:
+        is_new: False when the baseline holds the very same model, which was not pushed again.
+        warning: what failed after the version was published; empty where nothing did.
+    """
 
     model_version: int
     is_new: bool
+    warning: str = ""
 
 
 def push_candidate(
@@ -54,14 +60,17 @@ def push_candidate(
         )
     if served.number is not None and store.digest(served.number) == model_digest(model_dir):
         return Pushed(served.number, is_new=False)
-    number = store.push(
-        model_dir,
-        expected_baseline=baseline_version,
-        provenance=dict(provenance),
-        keep=keep,
-        served=served.number,
-        not_served=served.refused,
-    )
+    try:
+        number = store.push(
+            model_dir,
+            expected_baseline=baseline_version,
+            provenance=dict(provenance),
+            keep=keep,
+            served=served.number,
+            not_served=served.refused,
+        )
+    except PublishedError as error:  # the lineage has to know of what servers see
+        return Pushed(error.number, is_new=True, warning=str(error))
     return Pushed(number, is_new=True)
 
 

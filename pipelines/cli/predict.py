@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     help="grpc://HOST:PORT or http://HOST:PORT; grpcs and https for TLS.",
 )
 @click.option("--model", help=f"The model's name; by default that of {DEFAULT_CONFIG}.")
-@click.option("--model-version", type=int, help="A version; by default the newest.")
+@click.option(
+    "--model-version", type=click.IntRange(0, 2**63 - 1), help="A version; by default the newest."
+)
 @click.option(
     "--bands",
     help="GeoTIFFs: the bands to send, by name or common name as the model calls them, with "

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
+from serving.numbering import version_number
 from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
 from serving.server.run import serve
@@ -70,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _label(text: str) -> tuple[str, int | str]:
     name, _, version = text.partition("=")
-    return name, int(version) if version.isdigit() else version
+    number = version_number(version)
+    return name, version if number is None else number
 
 
 def _write_whole(path: Path, text: str) -> None:

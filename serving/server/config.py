@@ -6,8 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
+from serving.numbering import LARGEST_VERSION
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+VersionNumber = Annotated[int, Field(ge=0, le=LARGEST_VERSION)]
 
 
 class ServerConfig(Frozen):
@@ -24,7 +26,7 @@ class ServerConfig(Frozen):
 
     poll_interval_s: float = Field(1.0, gt=0, description="how often the folder is looked at")
     latest_versions: int = Field(1, ge=1, description="how many of the newest are served at once")
-    labels: dict[str, int | Literal["latest"]] = Field(
+    labels: dict[str, VersionNumber | Literal["latest"]] = Field(
         default_factory=dict,
         description="names for versions; a labelled version stays loaded beside the newest",
     )

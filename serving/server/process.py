@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.raster.errors import SkymillError
+from serving.numbering import version_number
 from serving.server.command import server_command, server_environment
 from serving.versions import is_complete
 
@@ -91,7 +92,7 @@ def serve_model_in_subprocess(
     """Serve exactly the SavedModel in `model_dir`, wherever it lies, while the block runs.
 
     It is served through a symbolic link, so what is loaded is that very folder. Its version is
-    the folder's own name when that is an integer, and 1 otherwise.
+    the folder's own name when that is a version's, and 1 otherwise.
 
     Raises:
         ServerProcessError: as in `serve_in_subprocess`.
@@ -99,7 +100,7 @@ def serve_model_in_subprocess(
     if not is_complete(model_dir):
         raise ServerProcessError(f"{model_dir} holds no SavedModel.")
     with tempfile.TemporaryDirectory(prefix="skymill-model-") as folder:
-        version = model_dir.name if model_dir.name.isdigit() else "1"
+        version = "1" if version_number(model_dir.name) is None else model_dir.name
         (Path(folder) / version).symlink_to(model_dir.resolve(), target_is_directory=True)
         with serve_in_subprocess(
             Path(folder), model_name=model_name, timeout_s=timeout_s, settings=settings

@@ -14,6 +14,7 @@ from aiohttp.http import RawRequestMessage
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
+from serving.numbering import version_number
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ListenError, ServingError
 from serving.server.grpc_api import SIGNATURE_DEF, metadata_response, status_response
@@ -181,9 +182,14 @@ async def rest_server(
 
 def _target(match: re.Match[str]) -> Target:
     name, version, label, _ = match.groups()
+    number = version_number(version) if version else None
+    if version and number is None:
+        raise ServingError(
+            Code.INVALID_ARGUMENT, f"Failed to convert version: {version} to numeric."
+        )
     return Target(
         name=unquote(name or ""),
-        version=int(version) if version else None,
+        version=number,
         label=unquote(label or ""),
     )
 

@@ -1,14 +1,20 @@
 """The version folder: what counts as a version, and that a push is atomic, ordered and careful."""
 
+import errno
 import multiprocessing
 import os
+import pickle
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from serving import versions
-from serving.versions import PushError, StaleBaselineError, push_version
+from serving.digest import model_digest
+from serving.model_files import ModelFolderError
+from serving.numbering import version_number
+from serving.versions import PublishedError, PushError, StaleBaselineError, push_version
 
 
 def make_model(folder: Path, text: str = "model") -> Path:
@@ -46,6 +52,51 @@ def test_only_integer_folders_with_a_model_file_are_versions(base: Path) -> None
     newest = versions.newest_version(base)
     assert newest is not None
     assert (newest.number, newest.path) == (10, base / "10")
+
+
+LARGEST = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("0", 0),
+        ("7", 7),
+        ("007", 7),
+        ("0" * 30 + "7", 7),
+        (str(LARGEST), LARGEST),
+        (str(LARGEST + 1), None),
+        ("9" * 5000, None),
+        ("-1", None),
+        ("+7", None),
+        (" 7", None),
+        ("1_000", None),
+        ("\u0667", None),
+        ("\u00b2", None),
+        ("", None),
+    ],
+)
+def test_a_version_is_an_int64_in_plain_digits(name: str, number: int | None) -> None:
+    assert version_number(name) == number
+
+
+def test_what_looks_like_a_version_and_is_none_is_told(base: Path) -> None:
+    for name in ("3", "03", str(LARGEST + 1), "\u0667", "latest", ".push-1"):
+        make_model(base / name)
+    assert [(v.number, v.path.name) for v in versions.list_versions(base)] == [(3, "3")]
+    ignored = versions.ignored_folders(base)
+    assert ignored.keys() == {"03", str(LARGEST + 1), "\u0667"}
+    assert ignored["03"] == "the same version as 3"
+    assert f"0 to {LARGEST}" in ignored[str(LARGEST + 1)]
+
+
+def test_no_version_is_pushed_above_the_largest(src: Path, base: Path) -> None:
+    make_model(base / str(LARGEST + 1))
+    assert push_version(src, base, expected_baseline=None) == 1
+    (base / str(LARGEST) / "variables").mkdir(parents=True)
+    with pytest.raises(PushError, match=f"has a version {LARGEST}, and no number above"):
+        push_version(src, base, expected_baseline=1)
+    assert numbers(base) == [1]
 
 
 def test_no_folder_means_no_version(base: Path) -> None:
@@ -103,6 +154,74 @@ def test_nothing_hidden_is_left_but_the_lock(src: Path, base: Path) -> None:
     assert sorted(entry.name for entry in base.iterdir()) == [".push.lock", "1"]
 
 
+def link_out(src: Path) -> None:
+    (src.parent / "elsewhere").mkdir()
+    (src.parent / "elsewhere" / "data").write_text("secret")
+    (src / "more").symlink_to(src.parent / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (link_out, "more is a link that leads out of the model"),
+        (lambda src: (src / "a").symlink_to("/etc/passwd"), "leads out of the model, to /etc/pass"),
+        (
+            lambda src: (src / "again").symlink_to(src / "variables"),
+            "again is a link that leads to",
+        ),
+        (
+            lambda src: (src / "assets" / "up").symlink_to(".."),
+            "up is a link that leads to the fol",
+        ),
+        (lambda src: (src / "gone").symlink_to("nothing"), "gone is a link that leads nowhere"),
+        (lambda src: (src / "loop").symlink_to("loop"), "loop is a link that leads nowhere"),
+        (lambda src: os.mkfifo(src / "variables" / "pipe"), "pipe is neither a file nor a folder"),
+    ],
+)
+def test_what_is_no_file_of_the_models_own_is_refused_by_its_name(
+    src: Path, base: Path, spoil: Callable[[Path], None], says: str
+) -> None:
+    spoil(src)
+    with pytest.raises(PushError, match=says):
+        push_version(src, base, expected_baseline=None)
+    assert not base.exists()
+    with pytest.raises(ModelFolderError, match=says):
+        model_digest(src)
+
+
+def test_a_link_to_a_file_of_the_model_is_copied_as_that_file(src: Path, base: Path) -> None:
+    (src / "assets" / "names.txt").symlink_to("../variables/variables.index")
+    linked = src.parent / "linked"
+    linked.symlink_to(src)
+    push_version(linked, base, expected_baseline=None)
+    copied = base / "1" / "assets" / "names.txt"
+    assert copied.read_text() == "index"
+    assert not copied.is_symlink()
+    assert model_digest(base / "1") == model_digest(src) == model_digest(linked)
+
+
+def test_a_push_that_fails_after_the_rename_says_what_is_published(
+    src: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(base / "1")
+    sync = versions.sync_folder
+
+    def spoilt_disk(folder: Path) -> None:
+        if folder == base:
+            raise OSError(errno.EIO, "Input/output error", str(folder))
+        sync(folder)
+
+    monkeypatch.setattr(versions, "sync_folder", spoilt_disk)
+    with pytest.raises(PublishedError, match=f"Version 2 is published in {base}.*Input/out") as it:
+        push_version(src, base, expected_baseline=1, keep=0)
+    assert it.value.number == 2
+    assert pickle.loads(pickle.dumps(it.value)).number == 2
+    monkeypatch.undo()
+    assert numbers(base) == [1, 2], "the version is there, and nothing was removed"
+    assert push_version(src, base, expected_baseline=2, keep=0) == 3
+    assert numbers(base) == [2, 3]
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/../../b", ""])
 def test_provenance_stays_inside_its_folder(src: Path, base: Path, name: str) -> None:
     with pytest.raises(PushError, match="relative name"):
@@ -148,13 +267,13 @@ def test_a_baseline_that_changes_during_the_copy_is_refused(
     src: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_model(base / "1")
-    copy = versions._copy_model
+    copy = versions.copy_model
 
     def slow_copy(*args: object) -> None:
         copy(*args)  # type: ignore[arg-type]
         make_model(base / "2")
 
-    monkeypatch.setattr(versions, "_copy_model", slow_copy)
+    monkeypatch.setattr(versions, "copy_model", slow_copy)
     with pytest.raises(StaleBaselineError):
         push_version(src, base, expected_baseline=1)
     assert numbers(base) == [1, 2]

@@ -1,5 +1,6 @@
 """The Push node's executor on real artifacts: versions, provenance, refusals."""
 
+import errno
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from components.gate.report import Finding, GateFailed
 from components.gate.report import GateReport as Report
 from components.push.config import PushConfig
 from components.push.executor import Executor
+from serving import versions
 from serving.digest import model_digest
 from serving.versions import PushError, StaleBaselineError, list_versions
 from tests.components.models import save_model
@@ -123,6 +125,23 @@ def test_a_push_makes_the_next_version_and_says_where(
         "destination": str(base / "2"),
     }
     assert model_digest(base / "2") == model_digest(models[1] / "Format-Serving")
+
+
+def test_a_version_that_servers_see_is_recorded_also_when_the_push_failed_after_it(
+    tmp_path: Path, base: Path, models: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt_disk(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(versions, "_retire", spoilt_disk)
+    pushed = Run(tmp_path / "first", base).push(models[0])
+    assert numbers(base) == [1]
+    assert pushed.get_int_custom_property("pushed_version") == 1
+    assert pushed.get_int_custom_property("pushed") == 1
+    warning = pushed.get_string_custom_property("warning")
+    assert warning.startswith(f"Version 1 is published in {base}")
+    assert "Input/output error" in warning
+    assert json.loads((tmp_path / "first/pushed/pushed.json").read_text())["warning"] == warning
 
 
 def test_provenance_is_complete(tmp_path: Path, base: Path, models: list[Path]) -> None:
