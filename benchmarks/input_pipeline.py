@@ -112,8 +112,8 @@ def make_sides(files: list[str]) -> dict[str, Side]:
 def stall(files: list[str]) -> Stall:
     """How the steps of a training by `trainer.training.loop` wait for the augmented stream."""
     from trainer.data.share import distributed
+    from trainer.distribution.config import StrategyName
     from trainer.distribution.strategy import make_strategy
-    from trainer.training.config import StrategyName
 
     strategy = make_strategy(StrategyName.ONE_DEVICE)
     stream = _viewed(_source(files)).epochs(BATCH, 0)
@@ -181,7 +181,7 @@ def _loop(strategy: Any, batch: Any) -> Any:
     """The steps of a compiled small CNN."""
     from components.raster.image import ImageSpec
     from trainer.models.config import SmallCnn
-    from trainer.models.network import build_network
+    from trainer.tasks.network import build_network
     from trainer.training.loop import Loop
 
     with strategy.scope():

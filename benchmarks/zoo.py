@@ -122,7 +122,7 @@ def _trained(told_name: str, tree: dict[str, Any], folder: Path) -> Row:
 def _untrained(name: str, folder: Path) -> Row:
     from components.raster.image import ImageSpec
     from trainer.models.config import Backbone
-    from trainer.models.network import build_network
+    from trainer.tasks.network import build_network
     from trainer.tasks.single_label import SingleLabel
     from trainer.training.export import export
 

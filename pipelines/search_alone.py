@@ -72,7 +72,7 @@ def best_yaml(results: Results) -> str:
 
 
 def _search(config: PipelineConfig, examples: str, folder: str) -> Results:
-    from trainer.run import make_splits
+    from trainer.training.splits import make_splits
     from trainer.tune.search import Search
     from trainer.tune.tuner import ChiefTuner
 

@@ -93,7 +93,7 @@ def _run(
     from trainer.data.examples import class_names
     from trainer.distribution.cluster import Surroundings
     from trainer.training.job import Job, run_job
-    from trainer.training.train import Splits
+    from trainer.training.splits import Splits
 
     task = config.ingest.task
     patterns = [(split_pattern(examples, split),) for split in ("train", "eval")]

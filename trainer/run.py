@@ -1,25 +1,24 @@
 """The entry point that TFX's Trainer calls, by its dotted path `trainer.run.run_fn`."""
 
 import os
-import posixpath
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.raster.image import ImageSpec
-from components.raster.task import SINGLE_LABEL, Task
+from components.raster.task import SINGLE_LABEL
 from serving.contract import TUNED_PATH
-from trainer.data.examples import class_names
 from trainer.distribution.cluster import Surroundings
 from trainer.training.config import TrainConfig
-from trainer.training.job import Job, run_job
-from trainer.training.train import Splits
+from trainer.training.job import (
+    CHECKPOINT_ROOT_KEY,
+    IMAGE_KEY,
+    TASK_KEY,
+    TRAIN_KEY,
+    Job,
+    run_job,
+)
+from trainer.training.splits import make_splits
 from trainer.tune.space import apply, decode
-
-#: Keys of the Trainer's custom_config; the first two hold JSON, the third a task's name.
-TRAIN_KEY = "train"
-IMAGE_KEY = "image"
-TASK_KEY = "task"
-CHECKPOINT_ROOT_KEY = "checkpoint_root"
 
 LOG_DIR = "logs"
 
@@ -47,7 +46,11 @@ def run_fn(fn_args: FnArgs) -> None:
     config = apply(TrainConfig.model_validate_json(custom.get(TRAIN_KEY, "{}")), tuned)
     image = ImageSpec.model_validate_json(custom.get(IMAGE_KEY, "{}"))
     job = Job(
-        splits=splits_of(fn_args),
+        splits=make_splits(
+            tuple(fn_args.train_files),
+            tuple(fn_args.eval_files),
+            custom.get(TASK_KEY, SINGLE_LABEL),
+        ),
         image=image,
         config=config,
         model_dir=fn_args.serving_model_dir,
@@ -56,30 +59,3 @@ def run_fn(fn_args: FnArgs) -> None:
         beside={TUNED_PATH: tuned} if tuned else {},
     )
     run_job(job, Surroundings.of(os.environ))
-
-
-def splits_of(fn_args: FnArgs) -> Splits:
-    """The splits that TFX hands over, to train on and to judge by.
-
-    Raises:
-        DataError: the examples do not name their classes.
-    """
-    task: Task = (fn_args.custom_config or {}).get(TASK_KEY, SINGLE_LABEL)
-    return make_splits(tuple(fn_args.train_files), tuple(fn_args.eval_files), task)
-
-
-def make_splits(train_files: tuple[str, ...], eval_files: tuple[str, ...], task: Task) -> Splits:
-    """The splits of these file patterns, with the class names that ingest left beside them.
-
-    Raises:
-        DataError: the examples do not name their classes.
-    """
-    of_numbers = task == "regression"
-    classes = class_names(_roots(train_files + eval_files), may_be_none=of_numbers)
-    return Splits(train_files, eval_files, classes, task)
-
-
-def _roots(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """The uris of the Examples artifacts: `<uri>/Split-<name>/*` names them."""
-    parents = (posixpath.dirname(posixpath.dirname(pattern)) for pattern in patterns)
-    return tuple(dict.fromkeys(parents))

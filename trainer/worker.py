@@ -23,7 +23,7 @@ from trainer.distribution.cluster import Surroundings
 from trainer.training.config import TrainConfig
 from trainer.training.interrupt import TrainingInterrupted
 from trainer.training.job import Job, run_job
-from trainer.training.train import Splits
+from trainer.training.splits import Splits
 
 #: 128 + SIGTERM, as a process has it that the signal ended.
 INTERRUPTED = 143

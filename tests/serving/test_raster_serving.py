@@ -18,7 +18,7 @@ from serving.contract import Contract
 from serving.raster_reading import RasterReading
 from tests.serving.conftest import copy_version, wait_until
 from trainer.data.bands import BandScale
-from trainer.models.network import build_network
+from trainer.tasks.network import build_network
 from trainer.tasks.single_label import SingleLabel
 from trainer.training.config import SmallCnn
 from trainer.training.export import export

@@ -16,7 +16,7 @@ from components.raster.image import ImageSpec
 from serving.contract import Contract, read_contract
 from serving.decode import decode_images
 from tests.serving.graphs import KNOWN_OPS, graphs_of, ops_of
-from trainer.models.network import build_network
+from trainer.tasks.network import build_network
 from trainer.tasks.single_label import SingleLabel
 from trainer.training.config import Backbone, SmallCnn
 from trainer.training.export import export

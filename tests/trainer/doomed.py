@@ -20,7 +20,7 @@ from trainer.augment.config import Augment, Brightness, Zoom
 from trainer.augment.follow import following
 from trainer.data.changed import Changed
 from trainer.distribution.strategy import make_strategy
-from trainer.models.network import build_network
+from trainer.tasks.network import build_network
 from trainer.training.config import (
     CheckpointPolicy,
     EarlyStopping,

@@ -10,7 +10,7 @@ import keras
 from components.raster.image import ImageSpec
 from tests.trainer.objectives import of_classes
 from tests.trainer.two_devices import toy
-from trainer.models.network import build_network
+from trainer.tasks.network import build_network
 from trainer.training.config import SmallCnn, TrainConfig
 from trainer.training.fit import fit
 

@@ -143,7 +143,8 @@ def test_images_are_mixed_where_their_truth_can_be(view, task, right):
 
 def test_a_training_by_itself_refuses_what_a_pipeline_would(tmp_path, pattern, image_spec):
     from trainer.training.config import TrainConfig
-    from trainer.training.train import Splits, train
+    from trainer.training.splits import Splits
+    from trainer.training.train import train
 
     splits = Splits((pattern("train"),), (pattern("eval"),), ("water", "forest"), "multi_label")
     config = TrainConfig.model_validate({"imbalance": {"sampling": "balanced"}})

@@ -8,10 +8,10 @@ import tensorflow as tf
 from components.raster.image import ImageSpec
 from tests.serving.graphs import KNOWN_OPS, ops_of
 from trainer.models.decoder_config import DeepLab, UNet
-from trainer.models.network import build_network
 from trainer.models.padded import padded
 from trainer.tasks.config import DetectionOptions, SegmentationOptions
 from trainer.tasks.detection import Detection
+from trainer.tasks.network import build_network
 from trainer.tasks.segmentation import Segmentation
 from trainer.training.config import Backbone
 from trainer.training.export import export

@@ -20,7 +20,8 @@ from trainer.tasks.boxes import objects_in_frame
 from trainer.tasks.detection_loss import DetectionLoss, assign
 from trainer.training.config import TrainConfig
 from trainer.training.export import export
-from trainer.training.train import Splits, train
+from trainer.training.splits import Splits
+from trainer.training.train import train
 
 SIDE = 64
 CLASSES = ("roof", "tree")

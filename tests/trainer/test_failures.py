@@ -15,8 +15,9 @@ from components.raster.errors import ConfigError
 from tests.trainer.objectives import of_classes
 from trainer.data.dataset import InMemory
 from trainer.distribution.cluster import Surroundings
+from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import make_strategy
-from trainer.training.config import CheckpointPolicy, StrategyName, TrainConfig
+from trainer.training.config import CheckpointPolicy, TrainConfig
 from trainer.training.errors import OutOfMemory, TrainingError
 from trainer.training.failures import not_finite_rows, out_of_memory, told
 from trainer.training.fit import fit

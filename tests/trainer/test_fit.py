@@ -8,7 +8,7 @@ import tensorflow as tf
 from components.raster.errors import DataError
 from tests.trainer.objectives import of_classes
 from trainer.data.dataset import InMemory
-from trainer.models.network import build_network
+from trainer.tasks.network import build_network
 from trainer.training.books import Books
 from trainer.training.config import EarlyStopping, SmallCnn, TrainConfig
 from trainer.training.errors import TrainingError

@@ -14,7 +14,7 @@ from trainer.augment.follow import following
 from trainer.data.changed import Changed
 from trainer.data.dataset import InMemory
 from trainer.models.backbone import backbone_names
-from trainer.models.network import build_network
+from trainer.tasks.network import build_network
 from trainer.training.config import Backbone, SmallCnn
 
 SPEC = ImageSpec(height_px=32, width_px=32)

@@ -17,9 +17,9 @@ from tests.trainer.objectives import of_classes
 from tests.trainer.presets import FAMILIES, MEAN, SIDE_PX, STDDEV, write_preset
 from trainer.data.bands import BandScale
 from trainer.models.depth import blocks_of, learn_top
-from trainer.models.network import build_network
 from trainer.models.preset import preset_names, require_preset
 from trainer.tasks.config import SegmentationOptions
+from trainer.tasks.network import build_network
 from trainer.tasks.segmentation import Segmentation
 from trainer.training.config import Preset, Stage, TrainConfig
 from trainer.training.export import export

@@ -27,8 +27,8 @@ from trainer.augment.config import Augment
 from trainer.data.bands import BandScale
 from trainer.data.dataset import InMemory, Streamed, open_source
 from trainer.data.examples import list_files
-from trainer.models.network import build_network
 from trainer.run import run_fn
+from trainer.tasks.network import build_network
 from trainer.training.config import Backbone, SmallCnn, TrainConfig
 
 SCALE = BandScale((900.0, 800.0, 600.0, 2000.0), (90.0, 90.0, 90.0, 1200.0))

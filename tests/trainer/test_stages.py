@@ -14,8 +14,9 @@ from trainer.training.config import EarlyStopping, SmallCnn, Stage, TrainConfig
 from trainer.training.errors import TrainingError
 from trainer.training.failures import BAD_BATCH_FILE
 from trainer.training.progress import Epoch, Progress
+from trainer.training.splits import Splits
 from trainer.training.stage_run import steps_at_once
-from trainer.training.train import Splits, train
+from trainer.training.train import train
 
 STAGES = (
     Stage(train="head", epochs=2, learning_rate=0.03),

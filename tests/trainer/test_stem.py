@@ -8,8 +8,8 @@ from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from tests.trainer.objectives import of_classes
 from trainer.data.bands import BandScale
-from trainer.models.network import build_network
 from trainer.models.stem import band_kernels, band_shares, for_bands
+from trainer.tasks.network import build_network
 from trainer.training.config import Backbone
 
 SIDE_PX = 64

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from components.raster.errors import ConfigError
+from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import check_batch, local_devices, make_strategy
-from trainer.training.config import StrategyName
 
 
 @pytest.fixture(scope="module")

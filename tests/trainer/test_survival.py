@@ -10,8 +10,8 @@ import pytest
 
 from tests.trainer import doomed
 from tests.trainer.endless import train
+from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import make_strategy
-from trainer.training.config import StrategyName
 
 FIRST_EPOCHS = 3
 

@@ -44,7 +44,8 @@ from trainer.data.examples import list_files
 from trainer.tasks.config import DetectionOptions
 from trainer.training.config import SmallCnn, TrainConfig
 from trainer.training.export import export
-from trainer.training.train import Splits, Trained, train
+from trainer.training.splits import Splits
+from trainer.training.train import Trained, train
 
 pytestmark = pytest.mark.slow
 

@@ -19,9 +19,10 @@ from trainer.augment.follow import following
 from trainer.data.changed import Changed
 from trainer.data.dataset import InMemory
 from trainer.data.share import distributed
+from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import local_devices, make_strategy
-from trainer.models.network import build_network
-from trainer.training.config import SmallCnn, StrategyName, TrainConfig
+from trainer.tasks.network import build_network
+from trainer.training.config import SmallCnn, TrainConfig
 from trainer.training.errors import TrainingError
 from trainer.training.export import export
 from trainer.training.fit import fit

@@ -22,9 +22,10 @@ from tests.trainer.two_devices import (
     weights_of,
 )
 from trainer.distribution.cluster import Surroundings
+from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import make_strategy
-from trainer.models.network import build_network
-from trainer.training.config import StrategyName, TrainConfig
+from trainer.tasks.network import build_network
+from trainer.training.config import TrainConfig
 from trainer.training.fit import fit
 
 BATCH, EXAMPLES = 8, 22

@@ -1,1 +1,1 @@
-"""Examples on their way to training: files, parsing, decoding, batches, counts and sampling."""
+"""From example files to batches: parsing, decoding, class counts, sampling."""

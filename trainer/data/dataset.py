@@ -19,7 +19,7 @@ from trainer.data.examples import keys_at, keys_of, records
 from trainer.data.pixels import batch_pixels
 from trainer.data.sampling import Balancing, balanced_records
 from trainer.data.share import WHOLE, Share
-from trainer.tasks.objective import Objective
+from trainer.data.targets import TargetReader
 
 _READ_BATCH = 64
 _GRAPH_SEED = 1
@@ -155,7 +155,7 @@ class Streamed:
     files: tuple[str, ...]
     examples: int
     image: ImageSpec
-    objective: Objective
+    reader: TargetReader
     shuffle_buffer: int
     balance: tuple[int, ...] | None = None
 
@@ -195,7 +195,7 @@ class Streamed:
 
     def _decoded(self, serialized: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
         return serialized.map(
-            lambda batch: decode_batch(batch, self.image, self.objective, batch_size),
+            lambda batch: decode_batch(batch, self.image, self.reader, batch_size),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         ).prefetch(tf.data.AUTOTUNE)
@@ -205,7 +205,7 @@ def open_source(
     files: tuple[str, ...],
     examples: int,
     image: ImageSpec,
-    objective: Objective,
+    reader: TargetReader,
     cache_limit_bytes: int | None,
     shuffle_buffer: int,
     balance: tuple[int, ...] | None = None,
@@ -214,7 +214,7 @@ def open_source(
 
     With `balance`, the counts of the classes, these come equally often in an epoch.
     """
-    streamed = Streamed(files, examples, image, objective, shuffle_buffer, balance)
+    streamed = Streamed(files, examples, image, reader, shuffle_buffer, balance)
     batches = streamed.once(_READ_BATCH)
     size = examples * sum(map(_row_bytes, tf.nest.flatten(batches.element_spec)))
     if cache_limit_bytes is not None and size > cache_limit_bytes:
@@ -230,17 +230,17 @@ def open_source(
 
 
 def decode_batch(
-    serialized: tf.Tensor, image: ImageSpec, objective: Objective, batch_size: int
+    serialized: tf.Tensor, image: ImageSpec, reader: TargetReader, batch_size: int
 ) -> Batch:
-    """Serialized examples [B] to (pixels [B, H, W, C], the objective's targets).
+    """Serialized examples [B] to (pixels [B, H, W, C], the targets of `reader`).
 
     Args:
         batch_size: B at most.
     """
-    parsed = tf.io.parse_example(serialized, {**_IMAGE, **objective.parsing})
+    parsed = tf.io.parse_example(serialized, {**_IMAGE, **reader.parsing})
     encoded, height, width = (parsed[name] for name in _IMAGE)
     pixels = batch_pixels(encoded, height, width, image, batch_size)
-    return pixels, objective.targets(parsed, image)
+    return pixels, reader.targets(parsed, image)
 
 
 def _empty(examples: int, spec: tf.TensorSpec) -> npt.NDArray[Any]:

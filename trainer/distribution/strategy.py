@@ -8,9 +8,9 @@ from glob import glob
 import tensorflow as tf
 
 from components.raster.errors import ConfigError
+from components.raster.messages import first_line
 from trainer.distribution.cluster import Cluster, Surroundings
-from trainer.training.config import StrategyName
-from trainer.wording import first_line
+from trainer.distribution.config import StrategyName
 
 _TPU_DEVICE_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
 _CONNECT_TIMEOUT_S = 5.0

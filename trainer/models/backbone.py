@@ -11,8 +11,8 @@ import keras
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
+from components.raster.messages import first_line
 from trainer.models.config import Backbone
-from trainer.wording import first_line
 
 
 def backbone_names() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
+from components.raster.messages import first_line
 from trainer.models.config import Preset, is_folder
 from trainer.models.stem import (
     IMAGENET_MEAN,
@@ -20,7 +21,6 @@ from trainer.models.stem import (
     band_offsets,
     band_shares,
 )
-from trainer.wording import first_line
 
 _FILES = ("config.json", "image_converter.json")
 

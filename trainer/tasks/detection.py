@@ -12,6 +12,7 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
 from trainer.data.examples import count_several
+from trainer.data.targets import Parsing
 from trainer.models.anchors import Anchors
 from trainer.models.decode_boxes import DecodeBoxes
 from trainer.models.detector import detector
@@ -19,7 +20,6 @@ from trainer.models.features import Features
 from trainer.tasks.boxes import NO_OBJECT, objects_in_frame
 from trainer.tasks.config import DetectionOptions
 from trainer.tasks.detection_loss import DetectionLoss
-from trainer.tasks.objective import Parsing
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
 from trainer.data.examples import count_several
+from trainer.data.targets import Parsing
 from trainer.imbalance.losses import WeightedBinary
 from trainer.models.features import Features
 from trainer.models.heads import dense
 from trainer.tasks.label_metrics import ClassAccuracy, ExactMatch, MacroAuc
-from trainer.tasks.objective import Parsing
 
 
 @dataclass(frozen=True)

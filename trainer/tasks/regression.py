@@ -12,9 +12,9 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
 from trainer.data.examples import Spread, spread_of
+from trainer.data.targets import Parsing
 from trainer.models.features import Features
 from trainer.models.heads import dense
-from trainer.tasks.objective import Parsing
 
 
 @dataclass(frozen=True)

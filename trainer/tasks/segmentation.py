@@ -13,6 +13,7 @@ from components.raster.labels.targets import ignore_value
 from components.raster.task import Task
 from serving.contract import Contract
 from trainer.data.examples import count_with
+from trainer.data.targets import Parsing
 from trainer.models.blocks import resized
 from trainer.models.decoder_config import UNet
 from trainer.models.deeplab import deeplab
@@ -20,7 +21,6 @@ from trainer.models.features import Features
 from trainer.models.unet import unet
 from trainer.tasks.config import SegmentationOptions
 from trainer.tasks.masks import target_masks
-from trainer.tasks.objective import Parsing
 from trainer.tasks.pixel_loss import PixelLoss
 from trainer.tasks.pixel_metrics import MeanIou, PixelAccuracy
 

@@ -12,10 +12,10 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract import Contract
 from trainer.data.examples import count_labels
+from trainer.data.targets import Parsing
 from trainer.imbalance.losses import FocalCategorical
 from trainer.models.features import Features
 from trainer.models.heads import dense
-from trainer.tasks.objective import Parsing
 from trainer.tasks.smoothing import SmoothedCrossentropy
 
 

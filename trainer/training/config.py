@@ -1,11 +1,11 @@
 """The part of the configuration that training reads."""
 
-from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from components.raster.frozen import Frozen
+from trainer.distribution.config import StrategyName
 from trainer.imbalance.config import Imbalance
 from trainer.models.config import Backbone as Backbone
 from trainer.models.config import Model
@@ -14,16 +14,6 @@ from trainer.models.config import SmallCnn as SmallCnn
 from trainer.tasks.config import TaskOptions
 
 ScheduleName = Literal["cosine", "linear", "exponential", "constant"]
-
-
-class StrategyName(StrEnum):
-    """How the replicas of a training step are spread over devices."""
-
-    AUTO = "auto"
-    ONE_DEVICE = "one_device"
-    MIRRORED = "mirrored"
-    MULTI_WORKER = "multi_worker"
-    TPU = "tpu"
 
 
 class EarlyStopping(Frozen):

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow as tf
 
+from components.raster.messages import first_line
 from trainer.data.dataset import Batch, Source
 from trainer.data.examples import keys_at
 from trainer.training.errors import OutOfMemory, TrainingError
-from trainer.wording import first_line
 
 BAD_BATCH_FILE = "bad_batch.json"
 _KEYS_TOLD = 8

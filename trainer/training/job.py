@@ -13,7 +13,14 @@ from trainer.data.examples import list_files
 from trainer.distribution.cluster import Surroundings
 from trainer.training.config import TrainConfig
 from trainer.training.export import export
-from trainer.training.train import Splits, fingerprint, train
+from trainer.training.splits import Splits
+from trainer.training.train import fingerprint, train
+
+#: Keys of the Trainer's custom_config; the first two hold JSON, the third a task's name.
+TRAIN_KEY = "train"
+IMAGE_KEY = "image"
+TASK_KEY = "task"
+CHECKPOINT_ROOT_KEY = "checkpoint_root"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
-from components.raster.task import SINGLE_LABEL, Task
+from components.raster.task import Task
 from serving.contract import Contract
 from trainer.augment.augmentation import RGB, Augmentation
 from trainer.augment.config import chosen_views, wrong_views
@@ -29,25 +29,16 @@ from trainer.distribution.workers import Agreement
 from trainer.imbalance.emphasis import Emphasis, emphasis_of
 from trainer.imbalance.report import IMBALANCE_FILE, imbalance_report
 from trainer.imbalance.weighing import weighing
-from trainer.models.network import Network, build_network
 from trainer.tasks.build import make_objective
+from trainer.tasks.network import Network, build_network
 from trainer.tasks.objective import Objective
 from trainer.training.config import TrainConfig
 from trainer.training.fit import History, OnEpoch, fit_phases
 from trainer.training.precision import choose_policy, computing_in
+from trainer.training.splits import Splits
 from trainer.training.stages import Phase, Sources, phase_of
 
 _MEGABYTE = 2**20
-
-
-@dataclass(frozen=True)
-class Splits:
-    """What to train on: file patterns of two splits, the task, and the names of the classes."""
-
-    train: tuple[str, ...]
-    evaluation: tuple[str, ...]
-    classes: tuple[str, ...]
-    task: Task = SINGLE_LABEL
 
 
 @dataclass(frozen=True, eq=False)

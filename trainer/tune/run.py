@@ -12,8 +12,10 @@ from tfx.types import artifact_utils
 from tfx.types.standard_component_specs import TUNER_RESULTS_KEY
 
 from components.raster.image import ImageSpec
-from trainer.run import IMAGE_KEY, TRAIN_KEY, splits_of
+from components.raster.task import SINGLE_LABEL
 from trainer.training.config import TrainConfig
+from trainer.training.job import IMAGE_KEY, TASK_KEY, TRAIN_KEY
+from trainer.training.splits import make_splits
 from trainer.tune.config import TuneConfig
 from trainer.tune.search import Search
 from trainer.tune.tuner import ChiefTuner
@@ -59,7 +61,11 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """
     custom = fn_args.custom_config or {}
     search = Search(
-        splits=splits_of(fn_args),
+        splits=make_splits(
+            tuple(fn_args.train_files),
+            tuple(fn_args.eval_files),
+            custom.get(TASK_KEY, SINGLE_LABEL),
+        ),
         image=ImageSpec.model_validate_json(custom[IMAGE_KEY]),
         train=TrainConfig.model_validate_json(custom[TRAIN_KEY]),
         tune=TuneConfig.model_validate_json(custom[TUNE_KEY]),

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.raster.image import ImageSpec
 from trainer.training.config import TrainConfig
-from trainer.training.train import Splits
+from trainer.training.splits import Splits
 from trainer.tune.config import TuneConfig
 from trainer.tune.objective import Objective, objective_of
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from trainer.training.config import StrategyName, TrainConfig
+from trainer.distribution.config import StrategyName
+from trainer.training.config import TrainConfig
 from trainer.tune.config import Dimension, TuneConfig
 
 #: What marks a value that KerasTuner has no type for: lists, mappings and null travel as JSON.

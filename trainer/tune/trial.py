@@ -12,7 +12,8 @@ import keras
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
-from trainer.training.config import StrategyName, TrainConfig
+from trainer.distribution.config import StrategyName
+from trainer.training.config import TrainConfig
 from trainer.training.fit import PROGRESS_FILE
 from trainer.training.progress import Epoch, Progress
 from trainer.training.train import train

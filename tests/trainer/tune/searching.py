@@ -6,7 +6,7 @@ from pathlib import Path
 from components.raster.image import ImageSpec
 from tests.trainer.conftest import CLASSES, SIDE_PX
 from trainer.training.config import SmallCnn, TrainConfig
-from trainer.training.train import Splits
+from trainer.training.splits import Splits
 from trainer.tune.config import TuneConfig
 from trainer.tune.search import Search
 from trainer.tune.tuner import ChiefTuner

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.trainer.conftest import write_examples
 from tests.trainer.tune.searching import EXAMPLES, long_search, search_of
-from trainer.training.config import StrategyName
+from trainer.distribution.config import StrategyName
 from trainer.training.train import train
 from trainer.tune.search import Places
 from trainer.tune.space import apply

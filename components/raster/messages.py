@@ -1,4 +1,4 @@
-"""How what a library says becomes part of an error of ours."""
+"""A library's message as one sentence of an error of ours."""
 
 import re
 

@@ -1,0 +1,34 @@
+"""The splits of one training: files, task and class names."""
+
+import posixpath
+from dataclasses import dataclass
+
+from components.raster.task import SINGLE_LABEL, Task
+from trainer.data.examples import class_names
+
+
+@dataclass(frozen=True)
+class Splits:
+    """File patterns of two splits, the task, and the names of the classes."""
+
+    train: tuple[str, ...]
+    evaluation: tuple[str, ...]
+    classes: tuple[str, ...]
+    task: Task = SINGLE_LABEL
+
+
+def make_splits(train_files: tuple[str, ...], eval_files: tuple[str, ...], task: Task) -> Splits:
+    """Builds the splits of these file patterns, with the class names that ingest left beside them.
+
+    Raises:
+        DataError: the examples do not name their classes.
+    """
+    of_numbers = task == "regression"
+    classes = class_names(_roots(train_files + eval_files), may_be_none=of_numbers)
+    return Splits(train_files, eval_files, classes, task)
+
+
+def _roots(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """The uris of the Examples artifacts: `<uri>/Split-<name>/*` names them."""
+    parents = (posixpath.dirname(posixpath.dirname(pattern)) for pattern in patterns)
+    return tuple(dict.fromkeys(parents))
