@@ -104,22 +104,28 @@ _HOW_TO_GO_ON = (
 )
 
 
-def _undeclared_values(paths: Iterable[str], band: int, legend: ClassLegend) -> Counter[int]:
-    counted: Counter[int] = Counter()
+def _undeclared_values(paths: Iterable[str], band: int, legend: ClassLegend) -> Counter[float]:
+    counted: Counter[float] = Counter()
     for path in paths:
-        try:
-            with opened(path) as dataset:
-                nodata = dataset.nodatavals[band - 1]
-                for _, window in dataset.block_windows(band):
-                    values, counts = np.unique(
-                        dataset.read(band, window=window), return_counts=True
-                    )
-                    counted.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-        except (*READ_ERRORS, IndexError) as error:
-            raise DataError(f"labels {path} cannot be read: {reason_of(error)}") from error
-        if nodata is not None:
-            counted.pop(int(nodata), None)
+        counted.update(_values(path, band))
     return Counter({code: count for code, count in counted.items() if code not in legend.codes})
+
+
+def _values(path: str, band: int) -> Counter[float]:
+    """How many pixels of a file have each value; none that is no number, or the file's nodata."""
+    counted: Counter[float] = Counter()
+    try:
+        with opened(path) as dataset:
+            nodata = dataset.nodatavals[band - 1]
+            for _, window in dataset.block_windows(band):
+                pixels = dataset.read(band, window=window)
+                values, counts = np.unique(pixels[np.isfinite(pixels)], return_counts=True)
+                counted.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    except (*READ_ERRORS, IndexError) as error:
+        raise DataError(f"labels {path} cannot be read: {reason_of(error)}") from error
+    if nodata is not None:
+        del counted[nodata]
+    return counted
 
 
 def _raster(path: str) -> Scene:
@@ -134,10 +140,12 @@ def _by_value(scene: Scene, view: View, band: int) -> CodesAt:
 
     def at(window: Window) -> tuple[Codes, Mask]:
         pixels, known = read_window(placed, window)
-        if pixels.dtype.kind == "f":
-            known &= np.isfinite(pixels[..., 0])
-            return np.nan_to_num(pixels[..., 0]).astype(np.int64), known
-        return pixels[..., 0].astype(np.int64), known
+        values = pixels[..., 0]
+        if values.dtype.kind == "f":
+            # A value between two codes is the code of no class.
+            known = known & (values == np.rint(values))
+            values = np.where(known, values, 0)
+        return values.astype(np.int64), known
 
     return at
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from components.ingest.manifest_config import ManifestColumns
-from components.raster.frozen import Frozen
+from components.raster.frozen import Frozen, PixelValue
 from components.raster.labels.boxes import BoxFile
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.labels.targets import Rule
@@ -28,8 +28,10 @@ class RasterOptions(Frozen):
     band_names: tuple[str, ...] = Field(
         default=(), description="of each file, in order, where the files do not name their bands"
     )
-    nodata: float | None = Field(
-        default=None, description="stands for no measurement, whatever the files say"
+    nodata: PixelValue | None = Field(
+        default=None,
+        description="stands for no measurement, whatever the files say; .nan and the infinities "
+        "are no measurement anyway",
     )
     valid_when: ValidWhen = Field(
         default="all", description="a pixel is valid when all bands, or any band, were measured"

@@ -1,13 +1,36 @@
 """The base of every configuration value."""
 
-from pydantic import BaseModel, ConfigDict
+import json
+from typing import Annotated, Any
+
+from pydantic import AllowInfNan, BaseModel, ConfigDict
+
+#: A number that pixels may have: NaN and the infinities included, which configurations refuse
+#: everywhere else.
+PixelValue = Annotated[float, AllowInfNan(True)]
 
 
 class Frozen(BaseModel):
     """Immutable, typed, and closed: an unknown key is an error, never ignored."""
 
+    # JSON has no infinities and no NaN: they are written as strings, which are read back as floats.
     # Instances are validated again so that a default inside a tree sees the tree's context: its
     # relative locations are anchored like those that a user wrote.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, revalidate_instances="always"
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        revalidate_instances="always",
+        allow_inf_nan=False,
+        ser_json_inf_nan="strings",
     )
+
+    def json_tree(self, **options: Any) -> Any:
+        """Plain values that strict JSON can hold and the class validates to an equal instance.
+
+        `model_dump(mode="json")` leaves infinities as they are.
+
+        Args:
+            options: of `model_dump_json`.
+        """
+        return json.loads(self.model_dump_json(**options))

@@ -158,7 +158,7 @@ def _prepare(
 ) -> tuple[Json, Json, Json]:
     """Task, component and executor of the step that comes before all nodes."""
     parameters = run_parameters(config)
-    text = json.dumps(config.model_dump(mode="json", by_alias=True), sort_keys=True, indent=1)
+    text = json.dumps(config.json_tree(by_alias=True), sort_keys=True, indent=1)
     given: Json = {it.name: {"componentInputParameter": it.name} for it in parameters}
     given[CONFIG] = {"runtimeValue": {"constant": text}}
     task = lowering.lower_task(

@@ -59,7 +59,7 @@ def with_parameters(config: PipelineConfig, values: Mapping[str, Any]) -> Pipeli
     Raises:
         ConfigError: a value cannot be.
     """
-    tree = config.model_dump(mode="json", by_alias=True)
+    tree = config.json_tree(by_alias=True)
     source = tree["ingest"]["source"]
     if "query" in source:
         source["query"]["source"] = values["data_location"]

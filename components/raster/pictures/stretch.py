@@ -54,6 +54,7 @@ def stretch_of(
         chosen = pixels[..., list(bands)][valid]
         samples.append(chosen[:: max(len(chosen) // _SAMPLE_PX, 1)].astype(np.float64))
     values = np.concatenate(samples) if samples else np.empty((0, len(bands)))
+    values = values[np.isfinite(values).all(axis=1)]
     if not len(values):
         return Stretch((0.0,) * len(bands), (1.0,) * len(bands))
     low, high = np.percentile(values, [low_percent, high_percent], axis=0)

@@ -1,10 +1,10 @@
 """One mask of valid pixels from everything that can say that a pixel is none.
 
 A pixel is valid when every selected band was measured there (`all`), or at least one (`any`).
-A band was measured where its value is neither its nodata value nor NaN, and where its own mask
-band, if the file has one for each band, is not zero. A mask band of the whole file, or an alpha
-band, rules out a pixel where it is zero; partly transparent pixels are valid. The rules add up: a
-file with a nodata value and a mask loses the pixels of both.
+A band was measured where its value is a finite number and not its nodata value, and where its own
+mask band, if the file has one for each band, is not zero. A mask band of the whole file, or an
+alpha band, rules out a pixel where it is zero; partly transparent pixels are valid. The rules add
+up: a file with a nodata value and a mask loses the pixels of both.
 """
 
 from collections.abc import Iterable, Sequence
@@ -87,7 +87,7 @@ def combine(measured: Iterable[Mask], valid_when: ValidWhen) -> Mask:
 
 def _missing(pixels: Pixels, nodata: Sequence[np.generic | None]) -> Mask:
     """Where each band (H, W, C) was not measured."""
-    missing = np.isnan(pixels) if pixels.dtype.kind == "f" else None
+    missing = ~np.isfinite(pixels) if pixels.dtype.kind == "f" else None
     if len(set(nodata)) == 1 and nodata[0] is not None:
         equal: Mask = np.equal(pixels, nodata[0])
         return equal if missing is None else np.logical_or(missing, equal, out=missing)

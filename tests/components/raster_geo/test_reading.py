@@ -273,6 +273,32 @@ def test_statistics_are_of_valid_pixels_only() -> None:
     assert np.isnan(band_statistics(pixels, ~(valid | ~valid)).mean).all()
 
 
+def test_statistics_are_of_finite_values_only() -> None:
+    """A pixel may be valid by another band (valid_when: any)."""
+    pixels = np.array([[[1, 10], [np.inf, 30]], [[-np.inf, 20], [np.nan, 40]]], "float32")
+    found = band_statistics(pixels, np.ones((2, 2), np.bool_))
+    assert found.mean == (1.0, 25.0)
+    assert found.stddev == (0.0, pytest.approx(np.std([10, 20, 30, 40])))
+    assert (found.minimum, found.maximum) == ((1.0, 10.0), (1.0, 40.0))
+
+
+@pytest.mark.parametrize("nodata", [None, float("-inf")])
+def test_infinities_are_not_valid(write_raster: Any, scene_at: Any, nodata: float | None) -> None:
+    """As decibels of zero and ratios over zero have them."""
+    pixels = np.linspace(-20, 5, 64, dtype="float32").reshape(8, 8, 1)
+    pixels[0], pixels[7, 3] = -np.inf, np.inf
+    scene = scene_at(write_raster(pixels, "decibels.tif"), nodata=nodata)
+    tile = read_chip(view_scene(scene))
+    assert isinstance(tile, Tile)
+    np.testing.assert_array_equal(tile.valid, np.isfinite(pixels[..., 0]))
+    found = band_statistics(tile.pixels, tile.valid)
+    assert found.mean == (pytest.approx(pixels[np.isfinite(pixels)].mean(dtype="float64")),)
+    view = view_scene(scene)
+    plan = plan_tiles("scene", view.grid, Tiling(size_px=4))
+    read = list(read_tiles(view, whole(plan), min_valid_fraction=0.8))
+    assert [isinstance(it, TileReject) for it in read] == [True, True, False, False]
+
+
 def test_centres_have_longitude_and_latitude(
     stored: tuple[View, npt.NDArray[Any]],
 ) -> None:
@@ -334,12 +360,13 @@ def test_masks_by_value_are_numpys_plain_ones(
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 3, (5, 7, bands)).astype(dtype)
     if pixels.dtype.kind == "f":
-        pixels[random.random(pixels.shape) < 0.2] = np.nan
+        for number in (np.nan, np.inf, -np.inf):
+            pixels[random.random(pixels.shape) < 0.1] = number
     values: list[float | None]
     values = (
         [1.0] * bands if shared else [[None, 0, 2, 900][n] for n in random.integers(0, 4, bands)]
     )
-    measured = ~np.isnan(pixels.astype("float64"))
+    measured = np.isfinite(pixels.astype("float64"))
     for band, value in enumerate(values):
         if value is not None:
             measured[..., band] &= pixels[..., band] != value
