@@ -97,12 +97,14 @@ def _scene_entries(
     checksums_of: Checksums, source: TiledSource, drawn: Sequence[str]
 ) -> list[Sequence[object]]:
     """Each scene with the content of its files, then each other file by its name."""
-    scenes, rejects = name_scenes(source)
+    named = name_scenes(source)
     others = [*drawn, *_other_files(source)]
-    files = [side for scene in scenes for file in scene.files for side in _with_sides(file.path)]
+    files = [
+        side for scene in named.sources for file in scene.files for side in _with_sides(file.path)
+    ]
     checksums = checksums_of([*others, *files])
     entries: list[Sequence[object]] = []
-    for scene in scenes:
+    for scene in named.sources:
         contents = [
             (
                 *(file.band_names, file.common_names, _address(file.path)),
@@ -112,7 +114,7 @@ def _scene_entries(
         ]
         entries.append(("scene", asdict(replace(scene, files=())), contents))
     entries += [("other", PurePath(path).name, checksums[path]) for path in others]
-    entries += [("reject", reject.key, reject.reason.value) for reject in rejects]
+    entries += [("reject", reject.key, reject.reason.value) for reject in named.rejects]
     return entries
 
 

@@ -7,6 +7,7 @@ from components.ingest.files import is_remote, local_path, stores
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
 from components.raster.errors import DataError
+from components.raster.walk import HIDDEN, Entry, left_out_as, suffix_of, walk
 
 #: Suffixes under which images come. What a file is, its content says; a suffix only tells files
 #: that mean to be images from those that lie beside them.
@@ -29,14 +30,9 @@ def list_folders(root: str) -> Contents:
         DataError: there is no such folder.
     """
     found = Contents()
-    paths = _walk_remote(root) if is_remote(root) else _walk_local(local_path(root), found)
-    for key, uri in paths:
-        suffix = "(hidden)" if _is_hidden(key) else _suffix(key)
-        suffix = "(marker)" if not suffix and _is_marker(key) else suffix
+    for key, uri in _images(root, None, found):
         label, slash, _ = key.partition("/")
-        if suffix not in _TAKEN:
-            found.ignored[suffix] += 1
-        elif slash:
+        if slash:
             found.records.append(Record(key, uri, _printable(label)))
         else:
             detail = f"lies beside the class folders of {root}; move it into one"
@@ -44,29 +40,51 @@ def list_folders(root: str) -> Contents:
     return found
 
 
-def list_files(root: str) -> Contents:
+def list_files(root: str, apart: str | None = None) -> Contents:
     """Every image below a folder, whatever the folders in it are called; of no class.
+
+    Args:
+        root: the folder.
+        apart: a folder of other files, which is left out where it lies below `root`.
 
     Raises:
         DataError: there is no such folder.
     """
     found = Contents()
-    paths = _walk_remote(root) if is_remote(root) else _walk_local(local_path(root), found)
-    for key, uri in paths:
-        suffix = "(hidden)" if _is_hidden(key) else _suffix(key)
-        if suffix in _TAKEN:
-            found.records.append(Record(key, uri))
-        else:
-            found.ignored[suffix] += 1
+    found.records += (Record(key, uri) for key, uri in _images(root, apart, found))
     return found
 
 
-def _is_hidden(key: str) -> bool:
-    return key.startswith(".") or "/." in key
+def is_within(place: str, folder: str) -> bool:
+    """Whether a path or uri is a folder's own, or lies below it."""
+    return _slashed(place).startswith(_slashed(folder))
 
 
-def _is_marker(key: str) -> bool:
-    return key.startswith("_") and "/" not in key
+def _slashed(place: str) -> str:
+    path = place if is_remote(place) else os.path.abspath(local_path(place))
+    return path.rstrip("/") + "/"
+
+
+def _images(root: str, apart: str | None, found: Contents) -> Iterator[tuple[str, str]]:
+    """(key, uri) of what means to be an image; all else goes into `found`."""
+    if is_remote(root):
+        entries = _walk_remote(root, apart)
+    elif os.path.isdir(local_path(root)):
+        entries = walk(local_path(root), None if apart is None else local_path(apart))
+    else:
+        raise DataError(f"no folder {root}: name the folder that holds the images")
+    for entry in entries:
+        name = left_out_as(entry.key, _TAKEN)
+        named_as_image = not name and suffix_of(entry.key) in IMAGE_SUFFIXES
+        if entry.error and name != HIDDEN:
+            found.rejects.append(Reject(entry.key, entry.path, Reason.UNREADABLE, entry.error))
+        # A folder named as an image goes through as one, so that its reject says what it is.
+        elif entry.is_folder and not (named_as_image or entry.error):
+            continue
+        elif name:
+            found.ignored[name] += 1
+        else:
+            yield entry.key, entry.path
 
 
 def _printable(name: str) -> str:
@@ -76,53 +94,13 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _suffix(key: str) -> str:
-    before, _, after = key.rpartition(".")
-    return "" if not before or "/" in after else f".{after.lower()}"
-
-
-def _walk_local(root: str, found: Contents) -> Iterator[tuple[str, str]]:
-    """(key, path) of every file below `root`; a folder that cannot be read becomes a reject."""
-    if not os.path.isdir(root):
-        raise DataError(f"no folder {root}: source.uri must name a folder of class folders")
-    pending = [("", os.path.abspath(root))]
-    seen = set()
-    while pending:
-        prefix, folder = pending.pop()
-        try:
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:  # a symbolic link back to a parent
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            entries = list(os.scandir(folder))
-        except OSError as error:
-            detail = f"{type(error).__name__}: {error}"
-            found.rejects.append(Reject(prefix[:-1] or ".", folder, Reason.UNREADABLE, detail))
-            continue
-        for entry in entries:
-            key = prefix + entry.name
-            is_folder = _is_folder(entry)
-            if is_folder and not entry.name.startswith("."):
-                pending.append((key + "/", entry.path))
-            # A folder named as an image goes through as one, so that its reject says what it is.
-            if not is_folder or _suffix(entry.name) in IMAGE_SUFFIXES:
-                yield key, entry.path
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a symbolic link to itself; reading it will say so
-        return False
-
-
-def _walk_remote(root: str) -> Iterator[tuple[str, str]]:
+def _walk_remote(root: str, apart: str | None) -> Iterator[Entry]:
     prefix = root.rstrip("/") + "/"
     match = stores().match([prefix + "**"])[0]
     if not match.metadata_list:
-        raise DataError(
-            f"nothing lies below {root}: source.uri must name a folder of class folders"
-        )
+        raise DataError(f"nothing lies below {root}: name the folder that holds the images")
+    apart = None if apart is None or is_within(root, apart) else apart
     for metadata in match.metadata_list:
-        if not metadata.path.endswith("/"):  # stores mark folders with empty objects
-            yield metadata.path.removeprefix(prefix), metadata.path
+        # Stores mark folders with empty objects.
+        if not metadata.path.endswith("/") and not (apart and is_within(metadata.path, apart)):
+            yield Entry(metadata.path.removeprefix(prefix), metadata.path)

@@ -1,7 +1,7 @@
 """Scenes: found, opened and cut into tiles on paper, before a pixel is read."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
@@ -35,7 +35,7 @@ from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
 from components.raster.location import is_remote
 from components.raster.scene.folders import check_ids, find_scenes
 from components.raster.scene.rejects import SceneRejected
-from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.spatial.places import Places, all_places, places_of
 from components.raster.spatial.rules import LeftOut
 from components.raster.tiles.areas import area_in_pixels
@@ -64,12 +64,13 @@ class PlannedScene:
 
 @dataclass(frozen=True, eq=False)
 class PlannedScenes:
-    """All scenes of a source, their labels, and what could not be used."""
+    """All scenes of a source, their labels, what could not be used, and files that are neither."""
 
     scenes: tuple[PlannedScene, ...]
     labels: tuple[SceneLabels, ...]
     rejects: tuple[Reject, ...]
     classes: tuple[str, ...]
+    ignored: Mapping[str, int]
 
     @property
     def places(self) -> Places:
@@ -77,38 +78,43 @@ class PlannedScenes:
         return all_places(scene.places for scene in self.scenes)
 
 
-def name_scenes(source: TiledSource) -> tuple[list[SceneSource], list[Reject]]:
+@dataclass(frozen=True, eq=False)
+class NamedScenes:
+    """Scenes, rejects and other files that a source names; no raster is opened."""
+
+    sources: tuple[SceneSource, ...]
+    rejects: tuple[Reject, ...]
+    ignored: Mapping[str, int]
+
+
+def name_scenes(source: TiledSource) -> NamedScenes:
     """The scenes that a folder or a catalogue names; no raster is opened.
 
     Raises:
         DataError: the source cannot be read, or gives two scenes one id.
     """
-    rejects: list[Reject] = []
+    found = _found_scenes(source)
+    check_ids(found)
+    dated = (
+        scene if scene.acquired else replace(scene, acquired=source.date_of(scene.scene_id))
+        for scene in found
+    )
+    rejects = tuple(scene_reject(rejected, source.uri) for rejected in found.rejects)
+    return NamedScenes(tuple(dated), rejects, found.ignored)
+
+
+def _found_scenes(source: TiledSource) -> FoundScenes:
     if isinstance(source, StacSource):
         from components.raster.scene.stac import find_stac_scenes  # only these need its client
 
-        found = find_stac_scenes(source.query)
-        sources = list(found.sources)
-        rejects = [scene_reject(rejected, source.uri) for rejected in found.rejects]
-    elif isinstance(source, ScenesSource) and is_remote(source.uri):
+        return find_stac_scenes(source.query)
+    assert isinstance(source, ScenesSource)
+    if is_remote(source.uri):
         name = PurePosixPath(source.uri.partition("://")[2]).stem
-        sources = [SceneSource(name, (BandFile(source.uri, source.band_names),))]
-    else:
-        assert isinstance(source, ScenesSource)
-        sources = list(
-            find_scenes(
-                source.uri,
-                layout=source.layout,
-                band_names=source.band_names,
-                suffixes=source.suffixes,
-            )
-        )
-    check_ids(sources)
-    dated = [
-        scene if scene.acquired else replace(scene, acquired=source.date_of(scene.scene_id))
-        for scene in sources
-    ]
-    return dated, rejects
+        return FoundScenes((SceneSource(name, (BandFile(source.uri, source.band_names),)),))
+    return find_scenes(
+        source.uri, layout=source.layout, band_names=source.band_names, suffixes=source.suffixes
+    )
 
 
 def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:
@@ -119,29 +125,30 @@ def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:
             of one image belong to two scenes.
         ConfigError: the area or the background cannot be used.
     """
-    sources, rejects = name_scenes(source)
+    named = name_scenes(source)
+    rejects = list(named.rejects)
     shapes = read_shapes(source)
     classes = config.classes or class_names(source, shapes)
     labeller, area = Labeller(source, classes, shapes), read_area(source)
     scenes, labels = [], []
-    views = open_views(sources, source, config.image.bands or ())
-    for named, view in zip(sources, views, strict=True):
-        uri = named.files[0].path
+    views = open_views(named.sources, source, config.image.bands or ())
+    for scene, view in zip(named.sources, views, strict=True):
+        uri = scene.files[0].path
         try:
             if isinstance(view, SceneRejected):
                 raise view
-            planned = _planned(named, view, source, area)
+            planned = _planned(scene, view, source, area)
             labels.append(labeller.of_scene(view))
             scenes.append(planned)
         except SceneRejected as rejected:
             rejects.append(scene_reject(rejected, uri))
         except LabelsRejected as rejected:
-            rejects.append(Reject(named.scene_id, uri, rejected.reason, rejected.detail))
+            rejects.append(Reject(scene.scene_id, uri, rejected.reason, rejected.detail))
     _check_legend(source, scenes)
     if isinstance(source.labels, BoxLabels):
         _refuse_two_of_one_name(source.labels, labels)
     rejects += _label_rejects(source, shapes, labels)
-    return PlannedScenes(tuple(scenes), tuple(labels), tuple(rejects), classes)
+    return PlannedScenes(tuple(scenes), tuple(labels), tuple(rejects), classes, named.ignored)
 
 
 def list_scenes(config: IngestConfig, source: TiledSource) -> Listing:
@@ -160,6 +167,7 @@ def list_scenes(config: IngestConfig, source: TiledSource) -> Listing:
     places = planned.places
     splits = splits_of(places, [None] * len(places), config, are_chips=False)
     ignored = Counter(f"({split})" for split in splits if isinstance(split, LeftOut))
+    ignored.update(planned.ignored)
     return Listing(
         records=(),
         rejects=tuple(sorted(planned.rejects, key=lambda reject: reject.key)),

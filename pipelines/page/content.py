@@ -8,6 +8,7 @@ from typing import Any
 
 from components.evaluation.result import METRICS_FILE, Evaluation
 from components.gate.report import GateReport
+from components.raster.walk import FILES_LEFT_OUT
 
 PAGE_FILE = "page.html"
 HISTORY_FILE = os.path.join("logs", "history.json")
@@ -89,8 +90,8 @@ def _counts(value: Any) -> dict[str, int]:
 
 
 def _left_out(ignored: Mapping[str, int]) -> dict[str, int]:
-    """What ingest ignored less files that are no images: those are counted by suffix."""
-    names = (name for name in ignored if name.startswith("(") and name != "(hidden)")
+    """What ingest ignored less files that are no images: those are counted by suffix or so."""
+    names = (name for name in ignored if name.startswith("(") and name not in FILES_LEFT_OUT)
     return {name[1:-1]: ignored[name] for name in names}
 
 

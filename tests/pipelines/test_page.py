@@ -110,7 +110,7 @@ def test_what_ingest_left_out_is_counted_without_other_files() -> None:
     facts = {
         "images": {"train": 3},
         "rejects": {},
-        "ignored": {"(at_border)": 4, ".txt": 9, "(hidden)": 1},
+        "ignored": {"(at_border)": 4, ".txt": 9, "(hidden)": 1, "(unused_mask)": 2},
     }
     assert counts_of(GateReport("rejects", (), facts)) == {
         "images": {"train": 3},

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from components.raster.scene.scene import BandFile, SceneSource
 
+_MTL = "MTL.txt"
 _ASSIGNMENT = re.compile(r"^\s*(\w+)\s*=\s*\"?(.*?)\"?\s*$")
 _BAND = re.compile(r"(?:^|_)(B\w+|QA\w*)$", re.IGNORECASE)
 
@@ -45,9 +46,22 @@ _COMMON_NAMES = {
 }
 
 
-def find_mtl(folder: Path) -> Path | None:
-    """The metadata file of a Landsat delivery in a folder, if it is one."""
-    return next(iter(sorted(folder.glob("*MTL.txt"))), None)
+def is_mtl(name: str) -> bool:
+    """Whether a file is called as the metadata file of a Landsat delivery."""
+    return name.endswith(_MTL)
+
+
+def of_each_delivery(mtls: Sequence[Path], rasters: Sequence[Path]) -> dict[Path, list[Path]]:
+    """The rasters of a folder by their delivery: all where it is one, else by its name's start."""
+    if len(mtls) == 1:
+        return {mtls[0]: sorted(rasters)}
+    found: dict[Path, list[Path]] = {mtl: [] for mtl in sorted(mtls)}
+    longest = sorted(mtls, key=lambda mtl: -len(mtl.name))
+    for raster in sorted(rasters):
+        own = (mtl for mtl in longest if raster.name.startswith(mtl.name.removesuffix(_MTL)))
+        if (mtl := next(own, None)) is not None:
+            found[mtl].append(raster)
+    return found
 
 
 def read_mtl(path: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from affine import Affine
@@ -211,10 +212,12 @@ def _check_names(scene_id: str, bands: Sequence[Band]) -> None:
     names = [band.name for band in bands]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
+        files = sorted({PurePath(band.file.path).name for band in bands if band.name in twice})
         raise SceneRejected(
             scene_id,
             SceneRefusal.AMBIGUOUS_BAND,
-            f"two bands are called {', '.join(twice)}. Name the bands in the configuration.",
+            f"two bands are called {', '.join(twice)} (in {', '.join(files[:4])}). "
+            "Name the bands in the configuration, or keep one file of each.",
         )
 
 

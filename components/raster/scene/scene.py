@@ -1,6 +1,7 @@
 """What a scene is, as plain values: cheap to make, to compare and to send to a worker."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from components.raster.scene.grid import Grid
@@ -36,6 +37,24 @@ class SceneSource:
     acquired: str | None = None
     sensor: str | None = None
     cloud_cover_percent: float | None = None
+
+
+@dataclass(frozen=True)
+class FoundScenes:
+    """What a folder or a catalogue names.
+
+    Attributes:
+        sources: the scenes; iterating over the whole gives them.
+        rejects: files and items that could not become one.
+        ignored: how many files are no rasters, by suffix or why.
+    """
+
+    sources: tuple[SceneSource, ...]
+    rejects: tuple[SceneRejected, ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[SceneSource]:
+        return iter(self.sources)
 
 
 class MaskBand(StrEnum):

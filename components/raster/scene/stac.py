@@ -8,7 +8,6 @@ server, since not every server takes all of them.
 import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pystac
@@ -21,7 +20,7 @@ from components.raster.errors import DataError
 from components.raster.location import is_remote
 from components.raster.scene.gdal import REMOTE_SCHEMES
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.stac_query import StacQuery
 
 _TIMEOUT_S = 60.0
@@ -30,15 +29,7 @@ _PICTURES = {"thumbnail", "overview", "visual", "preview"}
 _RASTER_TYPES = ("image/tiff", "image/jp2", "application/x-geotiff", "image/vnd.stac.geotiff")
 
 
-@dataclass(frozen=True)
-class StacScenes:
-    """What a query found: scenes, and items that could not become one."""
-
-    sources: tuple[SceneSource, ...]
-    rejects: tuple[SceneRejected, ...]
-
-
-def find_stac_scenes(query: StacQuery) -> StacScenes:
+def find_stac_scenes(query: StacQuery) -> FoundScenes:
     """Asks a STAC source for scenes, newest item of a server first.
 
     Raises:
@@ -50,7 +41,7 @@ def find_stac_scenes(query: StacQuery) -> StacScenes:
         raise DataError(f"STAC source {query.source} cannot be used: {error}") from error
 
 
-def _scenes(items: Iterable[pystac.Item], query: StacQuery) -> StacScenes:
+def _scenes(items: Iterable[pystac.Item], query: StacQuery) -> FoundScenes:
     sources, rejects = [], []
     for item in items:
         try:
@@ -59,7 +50,7 @@ def _scenes(items: Iterable[pystac.Item], query: StacQuery) -> StacScenes:
             rejects.append(error)
         if len(sources) + len(rejects) >= query.max_items:
             break
-    return StacScenes(tuple(sources), tuple(rejects))
+    return FoundScenes(tuple(sources), tuple(rejects))
 
 
 def _items(query: StacQuery) -> Iterator[pystac.Item]:

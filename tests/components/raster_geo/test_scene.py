@@ -1,5 +1,6 @@
 """What a header tells about a scene, and why a scene is rejected."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -242,3 +243,51 @@ def test_rotation_counts_in_pixel_size_and_bounds() -> None:
     xs, ys = zip(*corners, strict=True)
     assert grid.bounds(0, 0, 20, 10) == pytest.approx((min(xs), min(ys), max(xs), max(ys)))
     assert (grid.window_transform(7, 3) @ (0, 0)) == pytest.approx(rotated @ (3, 7))
+
+
+def test_files_that_are_no_scene_are_counted_and_links_lead_on(tmp_path: Path) -> None:
+    for name in ("a.tif", "real/deep/x.TIF", "._a.tif", ".checkpoints/a.tif", "b.png", "c.tif.gz"):
+        path = tmp_path / "scenes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (tmp_path / "scenes/real").rename(tmp_path / "real")
+    (tmp_path / "scenes/link").symlink_to(tmp_path / "real")
+    (tmp_path / "scenes/gone.tif").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "scenes/pipe.tif")
+    found = find_scenes(str(tmp_path / "scenes"))
+    assert [it.scene_id for it in found] == ["a", "link/deep/x"]
+    assert found.ignored == {"(hidden)": 2, ".png": 1, ".gz": 1}
+    rejects = {it.scene_id: it.reason for it in found.rejects}
+    assert rejects == {"gone.tif": "unreadable", "pipe.tif": "unreadable"}
+
+
+def test_each_landsat_delivery_of_a_folder_has_its_own_bands(tmp_path: Path) -> None:
+    products = ("LC08_L1TP_193026_20200101", "LC09_L1TP_193026_20200109")
+    for product in products:
+        text = f'LANDSAT_PRODUCT_ID = "{product}"\nSPACECRAFT_ID = "LANDSAT_8"\n'
+        (tmp_path / f"{product}_MTL.txt").write_text(text)
+        for band in ("B4", "B5"):
+            (tmp_path / f"{product}_{band}.TIF").write_bytes(b"x")
+    (tmp_path / "._LC07_MTL.txt").write_text("not a delivery")
+    (tmp_path / "mosaic.tif").write_bytes(b"x")
+    found = find_scenes(str(tmp_path))
+    assert {it.scene_id: [Path(file.path).name for file in it.files] for it in found} == {
+        product: [f"{product}_B4.TIF", f"{product}_B5.TIF"] for product in products
+    }
+    assert found.ignored == {".txt": 2, "(hidden)": 1, "(no_band)": 1}
+
+
+def test_a_delivery_without_bands_is_a_reject(tmp_path: Path) -> None:
+    (tmp_path / "LC08_MTL.txt").write_text('LANDSAT_PRODUCT_ID = "LC08"\n')
+    (tmp_path / "mosaic.tif").write_bytes(b"x")
+    found = find_scenes(str(tmp_path))
+    assert [(it.scene_id, it.reason) for it in found.rejects] == [("LC08", "no_bands")]
+    assert found.ignored == {".txt": 1, "(no_band)": 1}
+
+
+def test_two_files_of_one_band_are_named(write_raster: Any, numbered_pixels: Any) -> None:
+    for name in ("B02.tif", "B02.tiff", "B03.tif"):
+        path = write_raster(numbered_pixels(8, 8), f"twice/one/{name}")
+    [scene] = find_scenes(str(path.parent.parent), layout="folder")
+    with pytest.raises(SceneRejected, match=r"called B02 \(in B02.tif, B02.tiff\)"):
+        open_scene(scene)

@@ -1,0 +1,231 @@
+"""Which truth belongs to which image: one rule for masks and boxes, of photographs and of scenes.
+
+A truth belongs to the image of the same path, suffix aside; else to the one whose path it ends, or
+that ends its path; else to the one of the same name. It does so only where no other image and no
+other truth could be meant: what is ambiguous belongs to nothing.
+"""
+
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import chain
+from typing import NamedTuple
+
+_Key = tuple[object, ...]
+_SHOWN = 3
+
+
+class Name(NamedTuple):
+    """A path by which an image or a truth is known.
+
+    Attributes:
+        parts: folders and name, without the suffix.
+        suffix: with its dot; empty for what is no file.
+    """
+
+    parts: tuple[str, ...]
+    suffix: str = ""
+
+
+def file_name(path: str) -> Name:
+    """The name of a file, by its path below a root."""
+    parts = _parts(path)
+    stem, dot, after = parts[-1].rpartition(".") if parts else ("", "", "")
+    return Name((*parts[:-1], stem), dot + after) if stem and after else Name(parts)
+
+
+def whole_name(path: str) -> Name:
+    """The name of a folder or an id, whose dots begin no suffix."""
+    return Name(_parts(path))
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """Images and truths of which nobody can tell which belong together; some of each.
+
+    Attributes:
+        images: their places.
+        truths: their places.
+    """
+
+    images: tuple[int, ...]
+    truths: tuple[int, ...]
+
+    def told(self, images: Sequence[str], truths: Sequence[str]) -> str:
+        """What is ambiguous, in words, from the texts of all images and truths."""
+        return (
+            f"{_listed(truths, self.truths, ' and ')} could belong to "
+            f"{_listed(images, self.images, ' or ')}. Call each as its image, folders included, "
+            "and keep one for each image."
+        )
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What belongs together.
+
+    Attributes:
+        truth_of: the place of each image's truth, None where it has none.
+        disputes: why an image has none, where that is not for want of one; by the image's place.
+        disputed: places of truths that could belong to several images, or with others to one.
+    """
+
+    truth_of: tuple[int | None, ...]
+    disputes: Mapping[int, Dispute] = field(default_factory=dict)
+    disputed: frozenset[int] = frozenset()
+
+    @property
+    def used(self) -> frozenset[int]:
+        """Places of the truths that belong to an image."""
+        return frozenset(truth for truth in self.truth_of if truth is not None)
+
+
+class _By(StrEnum):
+    PATH = "path"
+    END = "end"
+    NAME = "name"
+
+
+class _Level(NamedTuple):
+    """What an image and its truth must have in common."""
+
+    by: _By
+    with_suffix: bool = False
+
+
+_LEVELS = (_Level(_By.PATH), _Level(_By.END), _Level(_By.NAME))
+_FILE_LEVELS = (
+    _Level(_By.PATH, with_suffix=True),
+    _Level(_By.PATH),
+    _Level(_By.END, with_suffix=True),
+    _Level(_By.END),
+    _Level(_By.NAME),
+)
+_IMAGE, _TRUTH = "image", "truth"
+
+
+def pair(
+    images: Sequence[Collection[Name]], truths: Sequence[Name], *, of_files: bool = False
+) -> Pairing:
+    """Finds the truth of each image.
+
+    Args:
+        images: the names of each; a scene has those of its files as well.
+        truths: the name of each.
+        of_files: truths are called as the images' files, so that suffixes tell images apart.
+    """
+    truth_of: dict[int, int] = {}
+    disputes: dict[int, Dispute] = {}
+    disputed: set[int] = set()
+    left: Sequence[int] = range(len(images))
+    for level in _FILE_LEVELS if of_files else _LEVELS:
+        relation = _related(level, images, truths, left)
+        found, ambiguous = relation.settle(left, frozenset(truth_of.values()))
+        truth_of |= found
+        disputes |= ambiguous
+        disputed |= relation.truths_near(ambiguous)
+        left = [image for image in left if image not in truth_of and image not in disputes]
+    return Pairing(tuple(map(truth_of.get, range(len(images)))), disputes, frozenset(disputed))
+
+
+@dataclass(frozen=True)
+class _Relation:
+    """Images and truths that have a key in common, at one level.
+
+    Attributes:
+        keys_of: of the images and of the truths, by side and place.
+        images, truths: their places, by key.
+    """
+
+    keys_of: Mapping[tuple[str, int], frozenset[_Key]]
+    images: Mapping[_Key, Sequence[int]]
+    truths: Mapping[_Key, Sequence[int]]
+
+    def settle(
+        self, left: Iterable[int], taken: frozenset[int]
+    ) -> tuple[dict[int, int], dict[int, Dispute]]:
+        """The truths of those images that are related to one that is not taken, or why none."""
+        free = {key for key, held in self.truths.items() if not taken.issuperset(held)}
+        found: dict[int, int] = {}
+        ambiguous: dict[int, Dispute] = {}
+        for image in left:
+            keys = self.keys_of[_IMAGE, image]
+            if free.isdisjoint(keys):
+                continue
+            truths = _some(self.truths, keys)
+            rivals = _some(self.images, self.keys_of[_TRUTH, truths[0]])
+            if len(truths) == len(rivals) == 1:
+                found[image] = truths[0]
+            else:
+                ambiguous[image] = Dispute((image,) if len(truths) > 1 else rivals, truths)
+        return found, ambiguous
+
+    def truths_near(self, images: Iterable[int]) -> set[int]:
+        """All truths that are related to some images."""
+        keys = set(chain.from_iterable(self.keys_of[_IMAGE, image] for image in images))
+        return set(chain.from_iterable(self.truths.get(key, ()) for key in keys))
+
+
+def _related(
+    level: _Level,
+    images: Sequence[Collection[Name]],
+    truths: Sequence[Name],
+    left: Iterable[int],
+) -> _Relation:
+    """The relation of the images that are left to truths, and of these truths to all images."""
+    keys_of: dict[tuple[str, int], frozenset[_Key]] = {}
+    asked: set[_Key] = set()
+    for image in left:
+        keys_of[_IMAGE, image] = _keys(level, images[image], _IMAGE)
+        asked |= keys_of[_IMAGE, image]
+    images_at: dict[_Key, list[int]] = {}
+    truths_at: dict[_Key, list[int]] = {}
+    for truth, name in enumerate(truths):
+        keys = _keys(level, (name,), _TRUTH)
+        if not asked.isdisjoint(keys):
+            keys_of[_TRUTH, truth] = keys
+            for key in keys:
+                truths_at.setdefault(key, []).append(truth)
+    for image, names in enumerate(images):
+        for key in _keys(level, names, _IMAGE) & truths_at.keys():
+            images_at.setdefault(key, []).append(image)
+    return _Relation(keys_of, images_at, truths_at)
+
+
+def _keys(level: _Level, names: Iterable[Name], side: str) -> frozenset[_Key]:
+    """What is the same of names on both sides where they are related."""
+    return frozenset(
+        (*key, name.suffix if level.with_suffix else None)
+        for name in names
+        if name.parts
+        for key in _parts_in_common(level.by, name.parts, side)
+    )
+
+
+def _parts_in_common(by: _By, parts: tuple[str, ...], side: str) -> Iterator[_Key]:
+    if by is _By.PATH:
+        yield (parts,)
+    elif by is _By.NAME:
+        yield (parts[-1],)
+    else:  # a name that is whole on one side ends the one on the other
+        other = _TRUTH if side == _IMAGE else _IMAGE
+        yield side, parts
+        yield from ((other, parts[at:]) for at in range(len(parts)))
+
+
+def _some(held: Mapping[_Key, Sequence[int]], keys: Iterable[_Key]) -> tuple[int, ...]:
+    """The first few of different places, enough to tell one from several."""
+    places = chain.from_iterable(held.get(key, ())[: _SHOWN + 1] for key in keys)
+    return tuple(sorted(dict.fromkeys(places)))[: _SHOWN + 1]
+
+
+def _listed(texts: Sequence[str], places: Sequence[int], last: str) -> str:
+    named = [texts[place] for place in places[:_SHOWN]]
+    return f"{', '.join(named)} and others" if len(places) > _SHOWN else last.join(named)
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """The parts of a path; the one place that says when two names are the same text."""
+    text = unicodedata.normalize("NFC", path.replace("\\", "/"))
+    return tuple(part for part in text.split("/") if part not in ("", "."))

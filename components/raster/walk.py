@@ -1,0 +1,105 @@
+"""Every file below a local folder, and under which name those are counted that are not taken.
+
+Links to folders are followed, and no folder is entered twice. Hidden folders are entered to count
+their files; links in them are not followed.
+"""
+
+import heapq
+import os
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+#: Under which names files are counted that are left out for another reason than their suffix.
+HIDDEN, MARKER, NO_SUFFIX = "(hidden)", "(marker)", "(no_suffix)"
+NO_BAND, UNUSED_MASK = "(no_band)", "(unused_mask)"
+FILES_LEFT_OUT = frozenset({HIDDEN, MARKER, NO_SUFFIX, NO_BAND, UNUSED_MASK})
+
+_HIDDEN = 2  # the last rank
+
+
+class Entry(NamedTuple):
+    """A file or folder below a root.
+
+    Attributes:
+        key: its path below the root, `/` between parts.
+        path: where it lies.
+        is_folder: what is in it comes as entries of their own.
+        error: why a folder cannot be read; empty for all others.
+    """
+
+    key: str
+    path: str
+    is_folder: bool = False
+    error: str = ""
+
+
+def walk(root: str, apart: str | None = None) -> Iterator[Entry]:
+    """Every file and folder below `root`, in no order.
+
+    A folder that can be reached in several ways has the path without links, if it has one.
+
+    Args:
+        root: a folder.
+        apart: a folder that may lie below it and is left out, since it is listed on its own.
+    """
+    top, apart = os.path.abspath(root), apart and os.path.abspath(apart)
+    pending = [(0, "", top)]
+    seen: set[tuple[int, int]] = set()
+    while pending:
+        rank, prefix, folder = heapq.heappop(pending)
+        try:
+            entries = _entries(folder, seen)
+        except OSError as error:
+            detail = f"{type(error).__name__}: {error}"
+            yield Entry(prefix[:-1] or ".", folder, is_folder=True, error=detail)
+            continue
+        for entry in entries:
+            key, is_folder = prefix + entry.name, _is_folder(entry)
+            if is_folder and entry.path == apart:
+                continue
+            below = max(rank, _rank(entry.name, entry.is_symlink()))
+            if is_folder and not (below == _HIDDEN and entry.is_symlink()):
+                heapq.heappush(pending, (below, key + "/", entry.path))
+            yield Entry(key, entry.path, is_folder)
+
+
+def left_out_as(key: str, taken: Collection[str]) -> str:
+    """Under which name a file is counted that is not taken; empty for one that is.
+
+    Args:
+        key: its path below a root.
+        taken: suffixes in lower case; an empty one takes files without any.
+    """
+    if key.startswith(".") or "/." in key:
+        return HIDDEN
+    suffix = suffix_of(key)
+    if not suffix and key.startswith("_") and "/" not in key:  # `_SUCCESS`: an upload is complete
+        return MARKER
+    return "" if suffix in taken else suffix or NO_SUFFIX
+
+
+def suffix_of(key: str) -> str:
+    """What follows the last dot of a name, with it, in lower case; empty where there is none."""
+    before, _, after = key.rpartition(".")
+    return "" if not before or "/" in after else f".{after.lower()}"
+
+
+def _rank(name: str, is_link: bool) -> int:
+    """Which folders are entered first, since the first way to one is the one that counts."""
+    return _HIDDEN if name.startswith(".") else int(is_link)
+
+
+def _entries(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
+    """What a folder holds; nothing where it was entered before."""
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+        return []
+    seen.add((status.st_dev, status.st_ino))
+    return list(os.scandir(folder))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a symbolic link to itself; reading it will say so
+        return False
