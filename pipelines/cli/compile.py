@@ -25,7 +25,7 @@ def command(config_path: str, output: str, vertex: bool) -> None:
     quiet_frameworks()
     config = load_config(config_path)
     with noise_to(os.devnull):
-        from pipelines.kubeflow.package import compile_package, vertex_job
+        from pipelines.kubeflow.compile.package import compile_package, vertex_job
 
         if vertex:
             text = json.dumps(vertex_job(config), indent=2, sort_keys=True) + "\n"

@@ -15,8 +15,8 @@ from pipelines.cli.kubeflow_options import (
 from pipelines.cli.options import json_option
 
 if TYPE_CHECKING:
-    from pipelines.kubeflow.connection import Connection
-    from pipelines.kubeflow.server import KubeflowServer
+    from pipelines.kubeflow.client.connection import Connection
+    from pipelines.kubeflow.client.server import KubeflowServer
 
 
 @click.command()
@@ -31,7 +31,7 @@ def command(connection: "Connection", run_id: str, timeout_s: float | None, as_j
     With the metadata store's address its metrics are shown as well. Exit code 3 says that a gate
     blocked the run.
     """
-    from pipelines.kubeflow.server import KubeflowServer
+    from pipelines.kubeflow.client.server import KubeflowServer
 
     follow_and_tell(KubeflowServer(connection), run_id, timeout_s, as_json)
 
@@ -40,7 +40,7 @@ def follow_and_tell(
     server: "KubeflowServer", run_id: str, timeout_s: float | None, as_json: bool
 ) -> None:
     """Follows a run, prints its end, and leaves with its exit code."""
-    from pipelines.kubeflow.follow import follow
+    from pipelines.kubeflow.client.follow import follow
 
     quiet = (lambda step, state: None) if as_json else print_step
     state = follow(server, run_id, quiet, timeout_s=timeout_s)
@@ -56,8 +56,8 @@ def follow_and_tell(
 
 def _metrics(address: str, run_id: str) -> dict[str, float] | None:
     """Those of the metadata store, if it is known; how the run ended is told in any case."""
-    from pipelines.kubeflow.lineage import run_metrics
-    from pipelines.kubeflow.refusal import KubeflowError
+    from pipelines.kubeflow.client.lineage import run_metrics
+    from pipelines.kubeflow.client.refusal import KubeflowError
 
     if not address:
         return None

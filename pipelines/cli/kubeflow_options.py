@@ -10,9 +10,9 @@ import click
 from pipelines.cli.options import DEFAULT_CONFIG
 
 if TYPE_CHECKING:
-    from pipelines.kubeflow.connection import Connection
-    from pipelines.kubeflow.run_state import RunState
-    from pipelines.kubeflow.submission import Submission
+    from pipelines.kubeflow.client.connection import Connection
+    from pipelines.kubeflow.client.run_state import RunState
+    from pipelines.kubeflow.client.submission import Submission
 
 Command = Callable[..., None]
 
@@ -48,7 +48,7 @@ def connection_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
-        from pipelines.kubeflow.connection import connection_from
+        from pipelines.kubeflow.client.connection import connection_from
 
         names = ("endpoint", "namespace", "token_file", "cookie_file", "ca_file", "plain_http")
         own = {name: given.pop(name) for name in names}
@@ -99,8 +99,8 @@ def with_package_options(command: Any) -> Any:
 def chosen_package(config_path: str | None, package_path: str | None) -> "Submission":
     """The package that the options name; without any, that of the usual configuration."""
     from pipelines.console import noise_to, quiet_frameworks
-    from pipelines.kubeflow.sources import submission_of
-    from pipelines.kubeflow.submission import read_submission
+    from pipelines.kubeflow.client.sources import submission_of
+    from pipelines.kubeflow.client.submission import read_submission
 
     if config_path and package_path:
         raise click.UsageError("give a configuration or a package, not both")

@@ -14,8 +14,9 @@ from pipelines.cli.kubeflow_options import (
 from pipelines.cli.options import json_option
 
 if TYPE_CHECKING:
-    from pipelines.kubeflow.connection import Connection
-    from pipelines.kubeflow.schedules import Scheduled, Schedules
+    from pipelines.kubeflow.client.connection import Connection
+    from pipelines.kubeflow.client.schedule import Scheduled
+    from pipelines.kubeflow.client.schedules import Schedules
 
 
 @click.group()
@@ -48,7 +49,7 @@ def create(
     several that were missed only the last is made up for. Prepare takes the data's fingerprint
     when a run starts, so each run sees the data of its own day.
     """
-    from pipelines.kubeflow.schedules import Schedule
+    from pipelines.kubeflow.client.schedule import Schedule
 
     schedule = Schedule(
         name=name,
@@ -104,8 +105,8 @@ def delete(connection: "Connection", name: str, as_json: bool) -> None:
 
 
 def _schedules(connection: "Connection") -> "Schedules":
-    from pipelines.kubeflow.schedules import Schedules
-    from pipelines.kubeflow.server import KubeflowServer
+    from pipelines.kubeflow.client.schedules import Schedules
+    from pipelines.kubeflow.client.server import KubeflowServer
 
     return Schedules(KubeflowServer(connection))
 

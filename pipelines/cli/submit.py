@@ -16,7 +16,7 @@ from pipelines.cli.kubeflow_options import (
 from pipelines.cli.options import json_option
 
 if TYPE_CHECKING:
-    from pipelines.kubeflow.connection import Connection
+    from pipelines.kubeflow.client.connection import Connection
 
 
 @click.command()
@@ -47,7 +47,7 @@ def command(
     submitted without TensorFlow; a configuration is compiled first. With --follow exit code 3 says
     that a gate blocked the run.
     """
-    from pipelines.kubeflow.server import KubeflowServer
+    from pipelines.kubeflow.client.server import KubeflowServer
 
     package = chosen_package(config_path, package_path)
     server = KubeflowServer(connection)

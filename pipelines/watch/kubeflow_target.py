@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.kubeflow.refusal import NotFound
-from pipelines.kubeflow.server import KubeflowServer
-from pipelines.kubeflow.submission import (
+from pipelines.kubeflow.client.refusal import NotFound
+from pipelines.kubeflow.client.server import KubeflowServer
+from pipelines.kubeflow.client.submission import (
     SERVICE_ACCOUNT,
     Submission,
     parse_submission,

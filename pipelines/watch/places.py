@@ -46,9 +46,9 @@ def open_target(config: PipelineConfig, config_path: str, environment: Mapping[s
         ConfigError: the environment names no server of Kubeflow Pipelines.
     """
     if config.watch.target == "kubeflow":
-        from pipelines.kubeflow.connection import connection_from
-        from pipelines.kubeflow.server import KubeflowServer
-        from pipelines.kubeflow.submission import SERVICE_ACCOUNT
+        from pipelines.kubeflow.client.connection import connection_from
+        from pipelines.kubeflow.client.server import KubeflowServer
+        from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT
         from pipelines.watch.kubeflow_target import KubeflowTarget
 
         server = KubeflowServer(connection_from(environment))

@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipelines.kubeflow.images import is_fixed
+from pipelines.kubeflow.compile.images import is_fixed
 
 DOCKERFILES = ("docker/Dockerfile", "docker/serving/Dockerfile")
 LABELS = ("title", "description", "licenses", "version", "revision", "created", "source")

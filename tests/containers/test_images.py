@@ -36,7 +36,7 @@ pathlib.Path.home().joinpath("written").touch()
 import tensorflow as tf
 print("sum", int(tf.reduce_sum(tf.range(5))), "of", tf.__version__)
 """
-JOB = ["python", "-m", "pipelines.kubeflow.entrypoint"]
+JOB = ["python", "-m", "pipelines.kubeflow.step.entrypoint"]
 #: Beam's own job server within the step, and the pool beside it.
 POOL = (
     "--runner=PortableRunner",

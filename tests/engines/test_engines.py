@@ -22,7 +22,7 @@ from components.ingest.config import FoldersSource, IngestConfig
 from components.statistics.compute import Split, compute_statistics
 from components.statistics.config import StatisticsConfig
 from pipelines.beam import IN_PROCESS
-from pipelines.kubeflow.entrypoint import run_step
+from pipelines.kubeflow.step.entrypoint import run_step
 from tests.components.ingest.conftest import folders, ingest  # noqa: F401
 from tests.components.models import example, save_model, write_split
 from tests.kubeflow.test_exchange import INGEST, handed_over

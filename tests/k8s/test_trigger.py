@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from pipelines.cli.watch import command
 from pipelines.config import PipelineConfig, parse_config
-from pipelines.kubeflow.connection import IN_CLUSTER_TOKEN
+from pipelines.kubeflow.client.connection import IN_CLUSTER_TOKEN
 from pipelines.watch.config import ConfigMapState
 from tests.k8s.conftest import TRIGGERS, Manifests, render_folder
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipelines.config import parse_config
-from pipelines.kubeflow.package import compile_package
+from pipelines.kubeflow.compile.package import compile_package
 from tests.k8s.conftest import Manifests
 from trainer.tune.config import Workers
 

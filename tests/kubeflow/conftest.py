@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.kubeflow.connection import Connection
-from pipelines.kubeflow.server import KubeflowServer
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.server import Api, api_server
 
 

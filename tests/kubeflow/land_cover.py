@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.config import parse_config
-from pipelines.kubeflow.package import compile_package
+from pipelines.kubeflow.compile.package import compile_package
 
 IMAGE = "registry.example/skymill@sha256:" + "0" * 64
 COLOURS = {"field": (40, 160, 60), "roof": (170, 60, 50)}

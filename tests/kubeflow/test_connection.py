@@ -15,8 +15,8 @@ from cryptography.x509.oid import NameOID
 from kfp.client import auth
 
 from components.raster.errors import ConfigError
-from pipelines.kubeflow import connection as module
-from pipelines.kubeflow.connection import (
+from pipelines.kubeflow.client import connection as module
+from pipelines.kubeflow.client.connection import (
     Bearer,
     Connection,
     DexSession,
@@ -25,8 +25,8 @@ from pipelines.kubeflow.connection import (
     TokenFile,
     connection_from,
 )
-from pipelines.kubeflow.refusal import KubeflowError
-from pipelines.kubeflow.server import KubeflowServer
+from pipelines.kubeflow.client.refusal import KubeflowError
+from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.server import Api, api_server, bearer, dex, iap
 from tests.kubeflow.tiny import submission
 

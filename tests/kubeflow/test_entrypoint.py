@@ -8,11 +8,11 @@ from tfx.types.standard_artifacts import Examples
 
 from components.gate.artifact import Baseline
 from components.raster.errors import DataError, SkymillError
-from pipelines.kubeflow.artifacts import restore_artifact
-from pipelines.kubeflow.entrypoint import run_step, write_output
-from pipelines.kubeflow.signature import InputType, Signature
-from pipelines.kubeflow.uris import Places, local_path
-from pipelines.kubeflow.views import View
+from pipelines.kubeflow.contract.signature import InputType, Signature
+from pipelines.kubeflow.contract.uris import Places, local_path
+from pipelines.kubeflow.contract.views import View
+from pipelines.kubeflow.step.artifacts import restore_artifact
+from pipelines.kubeflow.step.entrypoint import run_step, write_output
 
 EXAMPLES = "tfx.types.standard_artifacts.Examples"
 ROOT = "minio://bucket/run/step"

@@ -11,8 +11,8 @@ from PIL import Image
 from components.ingest.config import FoldersSource, IngestConfig
 from components.raster.errors import DataError
 from pipelines.beam import IN_PROCESS, workers_elsewhere
-from pipelines.kubeflow.entrypoint import _main, guarded, run_step
-from pipelines.kubeflow.signature import InputType, Signature
+from pipelines.kubeflow.contract.signature import InputType, Signature
+from pipelines.kubeflow.step.entrypoint import _main, guarded, run_step
 
 EXAMPLES = "tfx.types.standard_artifacts.Examples"
 INGEST = Signature(

@@ -16,11 +16,12 @@ import yaml
 
 from pipelines.cli.main import cli
 from pipelines.config import parse_config
-from pipelines.kubeflow.connection import Connection
-from pipelines.kubeflow.package import compile_package
-from pipelines.kubeflow.schedules import Schedule, Schedules
-from pipelines.kubeflow.server import KubeflowServer
-from pipelines.kubeflow.submission import SERVICE_ACCOUNT
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.schedule import Schedule
+from pipelines.kubeflow.client.schedules import Schedules
+from pipelines.kubeflow.client.server import KubeflowServer
+from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT
+from pipelines.kubeflow.compile.package import compile_package
 from tests.k8s.conftest import Manifests, render, render_folder  # noqa: F401
 from tests.k8s.test_schemas import NEWEST
 from tests.kubeflow.api_server.server import api_server

@@ -3,12 +3,12 @@
 import pytest
 
 from components.raster.errors import ConfigError
+from pipelines.kubeflow.compile.containers import beam_args, executor_class, node_container
+from pipelines.kubeflow.compile.images import is_fixed
+from pipelines.kubeflow.compile.lowering import lower_task, unwrap
 from pipelines.kubeflow.config import Retries
-from pipelines.kubeflow.containers import beam_args, executor_class, node_container
-from pipelines.kubeflow.images import is_fixed
-from pipelines.kubeflow.lowering import lower_task, unwrap
-from pipelines.kubeflow.names import component_name, executor_label, kebab
-from pipelines.kubeflow.signature import InputType, Signature
+from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
+from pipelines.kubeflow.contract.signature import InputType, Signature
 
 
 def job(version: str = "2.1.0", **executor: dict) -> dict:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from components.evaluation.result import METRICS_FILE, Evaluation, SliceMetrics
 from components.gate.report import Finding, GateReport
-from pipelines.kubeflow.native import confusion_of, make_view, metrics_of
-from pipelines.kubeflow.views import CONFUSION, HTML, METRICS, View, views_of
+from pipelines.kubeflow.contract.views import CONFUSION, HTML, METRICS, View, views_of
+from pipelines.kubeflow.step.native import confusion_of, make_view, metrics_of
 from pipelines.page.render import report_page
 
 EVALUATION = Evaluation(

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.kubeflow.connection import Connection
-from pipelines.kubeflow.schedules import Schedule
-from pipelines.kubeflow.server import KubeflowServer
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.schedule import Schedule
+from pipelines.kubeflow.client.schedules import Schedules
+from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.server import api_server
 from tests.kubeflow.api_server.store import Store
 from tests.kubeflow.land_cover import make_images, package
@@ -40,7 +41,7 @@ def test_each_run_sees_the_data_of_its_own_day(tmp_path: Path) -> None:
 
     with api_server(Store(clock=lambda: now[0], execute=execute)) as api:
         server = KubeflowServer(Connection(api.url))
-        server.schedule(
+        Schedules(server).put(
             submission(first_step_alone(package(volume))), Schedule("nightly", cron="0 0 2 * * *")
         )
         for day in range(3):

@@ -14,8 +14,8 @@ from kfp import components
 from components.raster.errors import ConfigError
 from pipelines.cli.compile import command
 from pipelines.config import PipelineConfig, load_config, parse_config
-from pipelines.kubeflow.package import compile_package, vertex_job
-from pipelines.kubeflow.strict import strict_spec
+from pipelines.kubeflow.compile.package import compile_package, vertex_job
+from pipelines.kubeflow.contract.strict import strict_spec
 
 GOLDEN = Path("tests/golden")
 RENEW = (

@@ -8,10 +8,10 @@ from PIL import Image
 
 from components.raster.errors import ConfigError, DataError
 from pipelines.config import parse_config
+from pipelines.kubeflow.compile.resources import cores, gigabytes
 from pipelines.kubeflow.config import StepConfig
-from pipelines.kubeflow.parameters import run_parameters
-from pipelines.kubeflow.prepare import prepare
-from pipelines.kubeflow.resources import cores, gigabytes
+from pipelines.kubeflow.contract.parameters import run_parameters
+from pipelines.kubeflow.step.prepare import prepare
 from pipelines.resolve import resolve
 
 

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from components.raster.errors import ConfigError
-from pipelines.kubeflow.connection import Connection
-from pipelines.kubeflow.refusal import KubeflowError
-from pipelines.kubeflow.server import KubeflowServer
-from pipelines.kubeflow.submission import parse_submission
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.refusal import KubeflowError
+from pipelines.kubeflow.client.server import KubeflowServer
+from pipelines.kubeflow.client.submission import parse_submission
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
 from tests.kubeflow.tiny import submission, tiny_spec

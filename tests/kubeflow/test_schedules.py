@@ -10,11 +10,12 @@ from click.testing import CliRunner
 
 from components.raster.errors import ConfigError
 from pipelines.cli.main import cli
-from pipelines.kubeflow.connection import Connection
-from pipelines.kubeflow.cron import checked_cron
-from pipelines.kubeflow.refusal import KubeflowError, NotFound
-from pipelines.kubeflow.schedules import Schedule, Schedules
-from pipelines.kubeflow.server import KubeflowServer
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.cron import checked_cron
+from pipelines.kubeflow.client.refusal import KubeflowError, NotFound
+from pipelines.kubeflow.client.schedule import Schedule
+from pipelines.kubeflow.client.schedules import Schedules
+from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.cron import Cron
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store

@@ -13,13 +13,13 @@ from click.testing import CliRunner, Result
 from components.raster.errors import ConfigError
 from pipelines.cli.main import cli
 from pipelines.kubeflow import connect
-from pipelines.kubeflow.connection import Connection
-from pipelines.kubeflow.follow import follow
-from pipelines.kubeflow.lineage import run_metrics
-from pipelines.kubeflow.refusal import KubeflowError, NotFound, explained
-from pipelines.kubeflow.run_state import FailedStep, RunState
-from pipelines.kubeflow.server import KubeflowServer
-from pipelines.kubeflow.step_log import last_reason
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.follow import follow
+from pipelines.kubeflow.client.lineage import run_metrics
+from pipelines.kubeflow.client.refusal import KubeflowError, NotFound, explained
+from pipelines.kubeflow.client.run_state import FailedStep, RunState
+from pipelines.kubeflow.client.server import KubeflowServer
+from pipelines.kubeflow.client.step_log import last_reason
 from tests.kubeflow.api_server.metadata import metadata_server
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store

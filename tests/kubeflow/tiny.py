@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.kubeflow.submission import Submission
+from pipelines.kubeflow.client.submission import Submission
 
 _STEP = """
 import json, os, sys

@@ -8,9 +8,9 @@ import pytest
 
 from components.raster.errors import SkymillError
 from pipelines.config import parse_config
-from pipelines.kubeflow.connection import Connection
-from pipelines.kubeflow.server import KubeflowServer
-from pipelines.kubeflow.submission import Submission
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.server import KubeflowServer
+from pipelines.kubeflow.client.submission import Submission
 from pipelines.watch.kubeflow_target import KubeflowTarget, compile_apart
 from pipelines.watch.machine import Rules
 from pipelines.watch.places import open_target

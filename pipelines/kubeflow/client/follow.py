@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from pipelines.kubeflow.refusal import KubeflowError
-from pipelines.kubeflow.run_state import RunState
+from pipelines.kubeflow.client.refusal import KubeflowError
+from pipelines.kubeflow.client.run_state import RunState
 
 _POLL_S = 5.0
 #: How long a server may be away before following gives up; the run itself goes on.

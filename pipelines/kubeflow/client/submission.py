@@ -143,7 +143,7 @@ def _outdated(tree: Any, path: str = "") -> Iterator[str]:
 
 
 def _check_protobufs(spec: Json, platform: list[Json], source: str) -> None:
-    from pipelines.kubeflow.strict import strict_platform, strict_spec
+    from pipelines.kubeflow.contract.strict import strict_platform, strict_spec
 
     try:
         strict_spec(spec)

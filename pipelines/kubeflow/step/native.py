@@ -7,7 +7,7 @@ from typing import Any
 
 from components.evaluation.result import METRICS_FILE, Evaluation
 from components.gate.report import REPORT_FILE, GateReport
-from pipelines.kubeflow.views import CONFUSION, METRICS, View
+from pipelines.kubeflow.contract.views import CONFUSION, METRICS, View
 from pipelines.page.content import PAGE_FILE
 from pipelines.page.render import report_page, trials_page
 from trainer.tune.results import JSON_FILE as TRIALS_FILE

@@ -1,6 +1,6 @@
 """The first step of a run: what the nodes must know of the world as it is when the run starts.
 
-    python -m pipelines.kubeflow.prepare --executor-input JSON [--mounted PATH]...
+    python -m pipelines.kubeflow.step.prepare --executor-input JSON [--mounted PATH]...
 
 A fingerprint that was compiled in would be a cache hit for ever. So this step, which is never
 cached, looks at the source and at the schema's home, applies the run's parameters, and hands every
@@ -15,38 +15,11 @@ from typing import Any
 
 from components.raster.errors import DataError
 from pipelines.config import PipelineConfig, parse_config
-from pipelines.kubeflow.entrypoint import guarded, leave, write_output
-from pipelines.kubeflow.mounts import require_mounts
-from pipelines.kubeflow.parameters import with_parameters
+from pipelines.kubeflow.contract.mounts import require_mounts
+from pipelines.kubeflow.contract.parameters import with_parameters
+from pipelines.kubeflow.contract.prepared import CONFIG, prepared
+from pipelines.kubeflow.step.entrypoint import guarded, leave, write_output
 from pipelines.resolve import RunInputs, at_span, resolve
-
-NODE = "Prepare"
-CONFIG = "config"
-
-#: The execution properties (node, property) that are known when the run starts, and the output
-#: parameter of this step that holds each.
-PREPARED: Mapping[tuple[str, str], str] = {
-    ("Ingest", "config"): "ingest_config",
-    ("Ingest", "fingerprint"): "fingerprint",
-    ("Schema", "accepted_sha256"): "schema_sha256",
-    ("Trainer", "custom_config"): "trainer_config",
-    ("Tuner", "custom_config"): "tuner_config",
-    ("Baseline", "model_base"): "model_base",
-    ("Push", "config"): "push_config",
-    ("Push", "model_base"): "model_base",
-    ("Push", "fingerprint"): "fingerprint",
-    ("Push", "span"): "span",
-    ("RunPage", "fingerprint"): "fingerprint",
-}
-
-
-def prepared(config: PipelineConfig) -> dict[tuple[str, str], str]:
-    """Those of `PREPARED` whose nodes the pipeline has: there may be nothing to tune."""
-    return {
-        (node, name): key
-        for (node, name), key in PREPARED.items()
-        if node != "Tuner" or config.tune is not None
-    }
 
 
 def prepare(
@@ -80,7 +53,7 @@ def prepared_properties(config: PipelineConfig, inputs: RunInputs) -> dict[str, 
     """The properties of `PREPARED` as the pipeline's definition gives them to its nodes."""
     from tfx.utils import json_utils
 
-    from pipelines.kubeflow.definition import cluster_nodes
+    from pipelines.kubeflow.contract.nodes import cluster_nodes
 
     nodes = {node.id: node for node in cluster_nodes(config, inputs)}
     found: dict[str, str] = {}

@@ -4,32 +4,18 @@ import os
 from typing import Any
 
 from tfx.dsl.components.base.base_component import BaseComponent
-from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as dag_runner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.utils import name_utils
 
 from pipelines.config import PipelineConfig
-from pipelines.kubeflow.mounts import is_mounted
-from pipelines.kubeflow.names import kebab
-from pipelines.kubeflow.signature import InputType, NodeTypes
+from pipelines.kubeflow.contract.names import kebab
+from pipelines.kubeflow.contract.nodes import cluster_nodes
+from pipelines.kubeflow.contract.signature import InputType, NodeTypes
 from pipelines.resolve import RunInputs
-from pipelines.training import pipeline_nodes
-from pipelines.workspace import Workspace
 
 #: Every image is set by the lowering; TFX would otherwise name its own.
 _NO_IMAGE = "none"
-
-
-def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
-    """The nodes, with checkpoints on a mounted volume, or in the step's own folders if none is."""
-    workspace = Workspace(config.workspace)
-    return pipeline_nodes(
-        config,
-        inputs,
-        checkpoint_root=_lasting(config, "Trainer", workspace.checkpoints),
-        tuning_root=_lasting(config, "Tuner", workspace.tuning),
-    )
 
 
 def tfx_job(config: PipelineConfig) -> tuple[dict[str, Any], dict[str, NodeTypes]]:
@@ -47,10 +33,6 @@ def tfx_job(config: PipelineConfig) -> tuple[dict[str, Any], dict[str, NodeTypes
     )
     job = dag_runner.KubeflowV2DagRunner(options).run(pipeline, write_out=False)
     return job, {node.id: _types(node) for node in nodes if isinstance(node, BaseComponent)}
-
-
-def _lasting(config: PipelineConfig, node: str, root: str) -> str:
-    return root if is_mounted(config, node, root) else ""
 
 
 def _types(node: BaseComponent) -> NodeTypes:

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipelines.kubeflow.views import View
+from pipelines.kubeflow.contract.views import View
+
+#: The parameter that holds the run's id; no execution property.
+RUN_ID = "run_id"
 
 
 @dataclass(frozen=True)

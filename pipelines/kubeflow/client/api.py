@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pipelines.kubeflow.connection import Connection, IdentityAwareProxy, api_client
-from pipelines.kubeflow.refusal import Unauthenticated, in_words, web_page
+from pipelines.kubeflow.client.connection import Connection, IdentityAwareProxy, api_client
+from pipelines.kubeflow.client.refusal import Unauthenticated, in_words, web_page
 
 #: Seconds to connect, and to answer.
 _TIMEOUT_S = (10, 60)

@@ -1,6 +1,6 @@
 """The command of every step's container: runs a TFX executor under Kubeflow's launcher.
 
-    python -m pipelines.kubeflow.entrypoint --signature JSON --executor-input JSON
+    python -m pipelines.kubeflow.step.entrypoint --signature JSON --executor-input JSON
         [--exchange FOLDER] [-- BEAM...]
 
 The launcher has downloaded the inputs to its mounts and will upload the outputs from there; what
@@ -21,11 +21,9 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from components.raster.errors import SkymillError
-from pipelines.kubeflow.signature import Signature
-from pipelines.kubeflow.uris import Places, local_path
+from pipelines.kubeflow.contract.signature import RUN_ID, Signature
+from pipelines.kubeflow.contract.uris import Places, local_path
 
-#: The parameter that holds the run's id; no execution property.
-RUN_ID = "run_id"
 #: Where mounts hang, for places where the root folder cannot be written.
 MOUNT_ROOT_VARIABLE = "SKYMILL_MOUNT_ROOT"
 #: 128 + SIGTERM, as a process has it that the signal ended.
@@ -50,8 +48,8 @@ def run_step(
         mount_root: the folder that holds `minio/`, `s3/` and `gcs/`.
         exchange: a folder that Beam's workers see too, where a Beam step's files are meanwhile.
     """
-    from pipelines.kubeflow.artifacts import publish_artifact
-    from pipelines.kubeflow.native import make_view
+    from pipelines.kubeflow.step.artifacts import publish_artifact
+    from pipelines.kubeflow.step.native import make_view
 
     inputs, outputs = _singles(given, "inputs"), _singles(given, "outputs")
     places = Places.of([one["uri"] for one in [*inputs.values(), *outputs.values()]], mount_root)
@@ -148,7 +146,7 @@ def _seen_by(
     """The places as the executor is to see them: elsewhere only for a Beam step."""
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
-    from pipelines.kubeflow.exchange import exchanged
+    from pipelines.kubeflow.step.exchange import exchanged
 
     if exchange is None or not isinstance(executor, BaseBeamExecutor):
         return nullcontext(places)
@@ -161,7 +159,7 @@ def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> 
     from tfx.dsl.io import fileio
 
     from components.gate.artifact import STORE_URI
-    from pipelines.kubeflow.artifacts import restore_artifact
+    from pipelines.kubeflow.step.artifacts import restore_artifact
 
     found: dict[str, Any] = {}
     for name, kind in signature.inputs.items():
@@ -183,7 +181,7 @@ def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> 
 def _outputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> dict[str, Any]:
     from tfx.dsl.io import fileio
 
-    from pipelines.kubeflow.artifacts import restore_artifact
+    from pipelines.kubeflow.step.artifacts import restore_artifact
 
     made: dict[str, Any] = {}
     for name, type_path in signature.outputs.items():

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.raster.errors import ConfigError
+from pipelines.kubeflow.compile.containers import executor_class, node_container
 from pipelines.kubeflow.config import Retries
-from pipelines.kubeflow.containers import executor_class, node_container
-from pipelines.kubeflow.entrypoint import RUN_ID
-from pipelines.kubeflow.names import component_name, executor_label, kebab
-from pipelines.kubeflow.prepare import NODE as PREPARE
-from pipelines.kubeflow.prepare import PREPARED
-from pipelines.kubeflow.signature import NodeTypes, Signature
-from pipelines.kubeflow.views import views_of
+from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
+from pipelines.kubeflow.contract.prepared import NODE as PREPARE
+from pipelines.kubeflow.contract.prepared import PREPARED
+from pipelines.kubeflow.contract.signature import RUN_ID, NodeTypes, Signature
+from pipelines.kubeflow.contract.views import views_of
 
 Json = dict[str, Any]
 

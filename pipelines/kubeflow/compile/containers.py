@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.raster.errors import ConfigError
-from pipelines.kubeflow.signature import Signature
+from pipelines.kubeflow.contract.signature import Signature
 
-_ENTRY_POINT = ("python", "-m", "pipelines.kubeflow.entrypoint")
-_PREPARE = ("python", "-m", "pipelines.kubeflow.prepare")
+_ENTRY_POINT = ("python", "-m", "pipelines.kubeflow.step.entrypoint")
+_PREPARE = ("python", "-m", "pipelines.kubeflow.step.prepare")
 _EXECUTOR_CLASS = "--executor_class_path"
 #: TFX's own flags, each with a value; what follows them belongs to Beam.
 _TFX_FLAGS = (

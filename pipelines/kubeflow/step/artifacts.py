@@ -7,7 +7,7 @@ from tfx.types.artifact import Artifact, PropertyType
 from tfx.utils import import_utils
 
 from components.raster.errors import DataError
-from pipelines.kubeflow.uris import Places
+from pipelines.kubeflow.contract.uris import Places
 
 #: What the backend adds to an artifact's metadata for itself.
 _INTERNAL = {"display_name", "store_session_info"}

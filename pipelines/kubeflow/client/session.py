@@ -4,14 +4,14 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.kubeflow.connection import connection_from
-from pipelines.kubeflow.follow import Changed, follow
-from pipelines.kubeflow.run_state import RunState
-from pipelines.kubeflow.submission import Submission, Value
+from pipelines.kubeflow.client.connection import connection_from
+from pipelines.kubeflow.client.follow import Changed, follow
+from pipelines.kubeflow.client.run_state import RunState
+from pipelines.kubeflow.client.submission import Submission, Value
 
 if TYPE_CHECKING:
     from pipelines.config import PipelineConfig
-    from pipelines.kubeflow.server import KubeflowServer
+    from pipelines.kubeflow.client.server import KubeflowServer
 
 
 class Run:
@@ -38,7 +38,7 @@ class Run:
 
     def metrics(self) -> dict[str, float]:
         """What it has measured, from the metadata store of the connection."""
-        from pipelines.kubeflow.lineage import run_metrics
+        from pipelines.kubeflow.client.lineage import run_metrics
 
         return run_metrics(self._server.api.connection.metadata, self.run_id)
 
@@ -60,7 +60,7 @@ class Session:
         **given: Any,
     ) -> Run:
         """Starts a run of a configuration or a package; see `KubeflowServer.submit`."""
-        from pipelines.kubeflow.sources import submission_of
+        from pipelines.kubeflow.client.sources import submission_of
 
         return Run(self.server, self.server.submit(submission_of(source), parameters, **given))
 
@@ -72,7 +72,7 @@ def connect(endpoint: str | None = None, **given: Any) -> Session:
         endpoint: http:// or https://.
         given: as for `connection_from`.
     """
-    from pipelines.kubeflow.server import KubeflowServer
+    from pipelines.kubeflow.client.server import KubeflowServer
 
     return Session(KubeflowServer(connection_from(os.environ, endpoint=endpoint, **given)))
 

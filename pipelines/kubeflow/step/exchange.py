@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from pipelines.kubeflow.uris import Places
+from pipelines.kubeflow.contract.uris import Places
 
 
 @contextmanager

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.raster.errors import ConfigError
-from pipelines.kubeflow.api import IS_SUBSTRING, Api, predicate
-from pipelines.kubeflow.catalogue import Catalogue
-from pipelines.kubeflow.connection import Connection
-from pipelines.kubeflow.run_state import RunState, run_state_of
-from pipelines.kubeflow.schedules import Schedule, Scheduled, Schedules
-from pipelines.kubeflow.step_log import reason_of
-from pipelines.kubeflow.submission import SERVICE_ACCOUNT, Submission, Value
+from pipelines.kubeflow.client.api import IS_SUBSTRING, Api, predicate
+from pipelines.kubeflow.client.catalogue import Catalogue
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.run_state import RunState, run_state_of
+from pipelines.kubeflow.client.step_log import reason_of
+from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
 
@@ -93,10 +92,6 @@ class KubeflowServer:
         tasks = run.run_details.task_details
         client: Any = get.__self__.api_client
         return state.with_reasons(lambda step: reason_of(client, run_id, step, tasks))
-
-    def schedule(self, package: Submission, schedule: Schedule, **given: Any) -> Scheduled:
-        """Makes a recurring run what is asked for; see `Schedules.put`."""
-        return Schedules(self).put(package, schedule, **given)
 
     def active_runs(self, recurring_run_id: str) -> list[RunState]:
         """The runs of a schedule that have not ended."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from components.raster.errors import ConfigError
-from pipelines.kubeflow.submission import Submission, parse_submission
+from pipelines.kubeflow.client.submission import Submission, parse_submission
 
 if TYPE_CHECKING:
     from pipelines.config import PipelineConfig
@@ -47,6 +47,6 @@ def _is_package(text: str) -> bool:
 
 
 def _compiled(config: "PipelineConfig", source: str) -> Submission:
-    from pipelines.kubeflow.package import compile_package
+    from pipelines.kubeflow.compile.package import compile_package
 
     return parse_submission(compile_package(config).to_yaml(), source)

@@ -4,9 +4,9 @@ import os
 import tempfile
 from collections.abc import Callable
 
-from pipelines.kubeflow.api import Api, predicate
-from pipelines.kubeflow.refusal import Conflict
-from pipelines.kubeflow.submission import Submission
+from pipelines.kubeflow.client.api import Api, predicate
+from pipelines.kubeflow.client.refusal import Conflict
+from pipelines.kubeflow.client.submission import Submission
 
 
 class Catalogue:

@@ -1,0 +1,1 @@
+"""Asks a server of Kubeflow Pipelines; loads no compiler."""

@@ -1,0 +1,1 @@
+"""Names and types that the compiler writes and a step or a client reads."""

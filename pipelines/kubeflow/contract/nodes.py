@@ -1,0 +1,24 @@
+"""The nodes of the pipeline as a cluster runs them."""
+
+from tfx.dsl.components.base.base_node import BaseNode
+
+from pipelines.config import PipelineConfig
+from pipelines.kubeflow.contract.mounts import is_mounted
+from pipelines.resolve import RunInputs
+from pipelines.training import pipeline_nodes
+from pipelines.workspace import Workspace
+
+
+def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
+    """Builds the nodes; checkpoints lie on a mounted volume, else in the step's own folders."""
+    workspace = Workspace(config.workspace)
+    return pipeline_nodes(
+        config,
+        inputs,
+        checkpoint_root=_lasting(config, "Trainer", workspace.checkpoints),
+        tuning_root=_lasting(config, "Tuner", workspace.tuning),
+    )
+
+
+def _lasting(config: PipelineConfig, node: str, root: str) -> str:
+    return root if is_mounted(config, node, root) else ""
