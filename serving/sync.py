@@ -23,6 +23,10 @@ from serving.versions import list_versions, staging_folder, sync_folder, to_reti
 
 _logger = logging.getLogger(__name__)
 
+_CUT_SHORT = (
+    "the store's listing was cut short: it lacks version {}, which is there. Nothing was changed"
+)
+
 
 @dataclass(frozen=True)
 class Synced:
@@ -37,7 +41,8 @@ def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> Synced:
     """One look: the newest version that the store holds soundly comes, old ones go.
 
     A version that is no longer in the store goes too, so that removing a bad version there is a
-    roll-back here. Whatever happens, the newest version in the folder that the store still has
+    roll-back here, once the store was asked for that very version: a listing that was cut short
+    changes nothing. Whatever happens, the newest version in the folder that the store still has
     stays, and an empty or unreachable store removes nothing.
 
     Args:
@@ -52,6 +57,9 @@ def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> Synced:
     folder.mkdir(parents=True, exist_ok=True)
     offered = store.numbers()
     failed: list[str] = []
+    for version in list_versions(folder):
+        if version.number not in offered and store.holds(version.number):
+            return Synced(failed=(_CUT_SHORT.format(version.number),))
     with staging_folder(folder) as staging:
         fetched = _fetch_newest(store, offered, folder, staging, failed)
         removed = _remove_old(folder, staging, set(offered), keep)

@@ -7,7 +7,7 @@ from typing import Protocol
 from components.raster.location import is_remote
 from serving.digest import model_digest
 from serving.object_store import SCHEMES, ObjectStore
-from serving.versions import PushError, copy_model, list_versions, push_version
+from serving.versions import PushError, copy_model, is_complete, list_versions, push_version
 
 
 class VersionStore(Protocol):
@@ -15,6 +15,9 @@ class VersionStore(Protocol):
 
     def numbers(self) -> tuple[int, ...]:
         """The complete versions, oldest first."""
+
+    def holds(self, number: int) -> bool:
+        """Whether a version is complete, asked of that version alone."""
 
     def digest(self, number: int) -> str:
         """`serving.digest.model_digest` of a version."""
@@ -43,6 +46,9 @@ class Folder:
 
     def numbers(self) -> tuple[int, ...]:
         return tuple(version.number for version in list_versions(self._base))
+
+    def holds(self, number: int) -> bool:
+        return is_complete(self._path(number))
 
     def digest(self, number: int) -> str:
         return model_digest(self._path(number))

@@ -40,14 +40,23 @@ class _Handler(QuietHandler):
         elif parts[0] != "storage":  # the XML API's way to read
             self._media("/".join(parts[1:]))
         elif key is None and parts[-1] == "o":
-            found = [k for k in sorted(self.held.objects) if k.startswith(query.get("prefix", ""))]
-            self._answer({"kind": "storage#objects", "items": [self._metadata(k) for k in found]})
+            self._list(query)
         elif key is None:
             self._answer({"kind": "storage#bucket", "name": self.bucket_name})
         elif key in self.held.objects:
             self._answer(self._metadata(key))
         else:
             self._missing()
+
+    def _list(self, query: dict[str, str]) -> None:
+        token = query.get("pageToken", "")
+        if token and self.held.failing_page:
+            self._answer({"error": {"code": 400, "message": "Bad Request"}}, status=400)
+            return
+        found, further = self.held.page(query.get("prefix", ""), token)
+        next_page = {"nextPageToken": further} if further else {}
+        items = [self._metadata(key) for key in found]
+        self._answer({"kind": "storage#objects", "items": items, **next_page})
 
     def do_POST(self) -> None:
         parts, query = self._asked()
@@ -58,7 +67,13 @@ class _Handler(QuietHandler):
     def _post(self, parts: list[str], query: dict[str, str], body: bytes) -> None:
         if "rewriteTo" in parts:
             source, target = self._key(parts), unquote(parts[-1])
+            if self.held.refuses(target):
+                self._answer({"error": {"code": 403, "message": "Forbidden"}}, status=403)
+                return
             self.held.put(target, self.held.objects[source or ""])
+            if self.held.loses_answer(target):
+                self._answer({"error": {"code": 403, "message": "Forbidden"}}, status=403)
+                return
             size = str(len(self.held.objects[target]))
             done = {"done": True, "objectSize": size, "totalBytesRewritten": size}
             self._answer(

@@ -14,7 +14,16 @@ from tests.loopback import QuietHandler, http_server
 
 
 class Bucket:
-    """The objects of one bucket by key, the requests that changed it, and what to refuse."""
+    """The objects of one bucket by key, the requests that changed it, and what goes wrong.
+
+    Attributes:
+        forbidden: whether everything is refused.
+        read_only: keys that may not be written, by a part of them.
+        lost_answer: a part of keys that are copied and yet answered with an error.
+        page_size: how many keys a listing gives at once.
+        failing_page: whether every page but a listing's first is an error.
+        unlisted: keys that listings leave out, as if they had been cut short.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -23,6 +32,25 @@ class Bucket:
         self.lock = threading.Lock()
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.forbidden = False
+        self.read_only = self.lost_answer = ""
+        self.page_size = 1000
+        self.failing_page = False
+        self.unlisted: set[str] = set()
+
+    def page(self, prefix: str, token: str) -> tuple[list[str], str]:
+        """Keys of a listing from a token on, and the token of the next page; empty at the end."""
+        keys = [k for k in sorted(self.objects.keys() - self.unlisted) if k.startswith(prefix)]
+        start = int(token or 0)
+        end = start + self.page_size
+        return keys[start:end], str(end) if end < len(keys) else ""
+
+    def refuses(self, key: str) -> bool:
+        """Whether a key may not be written."""
+        return bool(self.read_only) and self.read_only in key
+
+    def loses_answer(self, key: str) -> bool:
+        """Whether the answer to a copy is lost on its way."""
+        return bool(self.lost_answer) and self.lost_answer in key
 
     def put(self, key: str, data: bytes) -> None:
         self.objects[key] = data
@@ -77,7 +105,13 @@ class _Handler(QuietHandler):
             if found is None:
                 self._error(404, "NoSuchKey")
                 return
+            if self.held.refuses(key):
+                self._error(403, "AccessDenied")
+                return
             self.held.put(key, found)
+            if self.held.loses_answer(key):
+                self._error(403, "AccessDenied")
+                return
             self._answer(b'<CopyObjectResult><ETag>"0"</ETag></CopyObjectResult>')
         elif refused := self._precondition(key):
             self._error(*refused)
@@ -139,10 +173,13 @@ class _Handler(QuietHandler):
     def _list(self, query: dict[str, str]) -> None:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
         shown, folders = [], set()
-        for key in sorted(self.held.objects):
+        token = query.get("continuation-token", "")
+        if token and self.held.failing_page:
+            self._error(400, "InvalidArgument")
+            return
+        keys, further = self.held.page(prefix, token)
+        for key in keys:
             rest = key.removeprefix(prefix)
-            if not key.startswith(prefix):
-                continue
             if delimiter and delimiter in rest:
                 folders.add(prefix + rest.split(delimiter)[0] + delimiter)
             else:
@@ -153,7 +190,10 @@ class _Handler(QuietHandler):
                     f"<Size>{len(self.held.objects[key])}</Size></Contents>"
                 )
         shown += [f"<CommonPrefixes><Prefix>{f}</Prefix></CommonPrefixes>" for f in sorted(folders)]
-        count = f"<KeyCount>{len(shown)}</KeyCount><IsTruncated>false</IsTruncated>"
+        count = f"<KeyCount>{len(shown)}</KeyCount><IsTruncated>{str(bool(further)).lower()}"
+        count += "</IsTruncated>"
+        if further:
+            count += f"<NextContinuationToken>{further}</NextContinuationToken>"
         self._answer(f"<ListBucketResult>{count}{''.join(shown)}</ListBucketResult>".encode())
 
     def _object(self, key: str) -> None:

@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,17 @@ from pyarrow.fs import FileSystem, GcsFileSystem
 
 from serving import sync
 from serving.digest import model_digest
-from serving.object_store import ObjectStore, StoreError
+from serving.object_store import ObjectStore
+from serving.store_files import StoreError, StoreFiles
 from serving.sync import Synced, sync_versions
 from serving.version_store import Folder, version_store
-from serving.versions import PushError, StaleBaselineError, list_versions, push_version
+from serving.versions import (
+    PublishedError,
+    PushError,
+    StaleBaselineError,
+    list_versions,
+    push_version,
+)
 from tests.serving.gcs import gcs_server
 from tests.serving.s3 import Bucket, s3_server
 
@@ -156,14 +163,14 @@ def test_a_baseline_of_yesterday_is_refused_also_when_it_becomes_so_on_the_way(
     push(store, model, None)
     with pytest.raises(StaleBaselineError, match="version 1 is the newest"):
         push(store, model, None)
-    upload, other = ObjectStore._upload, service.open()
+    upload, other = StoreFiles.upload, service.open()
 
-    def overtaken(self: ObjectStore, content: bytes | Path, path: str) -> None:
-        upload(self, content, path)
-        if self is store and path.endswith("/saved_model.pb"):
+    def overtaken(self: StoreFiles, content: bytes | Path, name: str) -> None:
+        upload(self, content, name)
+        if name.startswith(".push/2-") and name.endswith("/saved_model.pb"):
             push(other, model, 1)
 
-    monkeypatch.setattr(ObjectStore, "_upload", overtaken)
+    monkeypatch.setattr(StoreFiles, "upload", overtaken)
     with pytest.raises(StaleBaselineError, match="version 3 is the newest"):
         push(store, model, 1)
     assert store.numbers() == (1, 3)
@@ -173,28 +180,236 @@ def test_a_baseline_of_yesterday_is_refused_also_when_it_becomes_so_on_the_way(
 def test_two_claims_of_one_number_are_a_refusal(
     bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload = ObjectStore._upload
+    upload = StoreFiles.upload
 
-    def together(self: ObjectStore, content: bytes | Path, path: str) -> None:
-        upload(self, content, path)
+    def together(self: StoreFiles, content: bytes | Path, name: str) -> None:
+        upload(self, content, name)
         bucket.put(f"{BASE}/.push/1-other/claim", b"")
 
-    monkeypatch.setattr(ObjectStore, "_upload", together)
+    monkeypatch.setattr(StoreFiles, "upload", together)
     with pytest.raises(PushError, match="in the same moment"):
         push(store, model, None)
     assert store.numbers() == ()
 
 
-def test_what_killed_pushes_left_goes_after_a_day(
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Kill:
+    """Ends a push, as a kill does, before one of its steps: nothing is tidied up."""
+
+    monkeypatch: pytest.MonkeyPatch
+
+    def push(self, store: ObjectStore, model: Path, after: int | None, step: int) -> bool:
+        """Whether the push was killed, and not over before that step."""
+        left = [step]
+
+        def dies(call: Callable[..., object]) -> Callable[..., object]:
+            def run(*args: object) -> object:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Killed
+                return call(*args)
+
+            return run
+
+        with self.monkeypatch.context() as patched:
+            for name in ("upload", "copy", "remove", "remove_folder"):
+                patched.setattr(StoreFiles, name, dies(getattr(StoreFiles, name)))
+            try:
+                push(store, model, after, keep=0)
+            except Killed:
+                return True
+        return False
+
+
+def age(bucket: Bucket, days: float = 2) -> None:
+    """All that is there becomes older."""
+    for key in bucket.changed:
+        bucket.changed[key] -= timedelta(days=days)
+
+
+def test_what_a_push_left_that_was_killed_at_any_step_goes_after_a_day(
+    service: Service, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, bucket, number = service.open(), service.bucket, 0
+    for step in range(40):
+        newest = max(store.numbers(), default=None)
+        killed = Kill(monkeypatch).push(store, model, newest, step)
+        began = {key for key in bucket.objects if f"{BASE}/.push/" in key}
+        age(bucket)
+        number = push(store, model, max(store.numbers(), default=None), keep=0)
+        left = {key.split("/")[2] for key in bucket.objects if key != f"{BASE}/"}
+        assert left <= {".push", *map(str, store.numbers())}, step
+        assert not [key for key in bucket.objects if key in began and not key.endswith("/.push/")]
+        assert number in store.numbers()
+        if not killed:
+            assert step > 10
+            return
+    raise AssertionError("it never came to an end")
+
+
+def test_a_killed_push_is_left_alone_for_a_day(
+    bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Kill(monkeypatch).push(store, model, None, 8)
+    before = {key for key in bucket.objects if not key.endswith("/.push/")}
+    assert [key for key in before if key.startswith(f"{BASE}/1/")], "it was publishing"
+    age(bucket, 0.9)
+    assert push(store, model, None) == 2
+    assert before <= bucket.objects.keys()
+
+
+FOREIGN = {
+    "a half written version": {"3/variables/x": b"x"},
+    "a version without a manifest": {"3/saved_model.pb": b"x", "3/variables/x": b"x"},
+    "a manifest of another kind": {"3/manifest.json": b"{}", "3/variables/x": b"x"},
+    "beside a room that had not begun": {"3/empty": b"", ".push/3-a/claim": b""},
+    "folders of other names": {"latest/x": b"x", ".push/readme": b"x", ".push/notes/x": b"x"},
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_another_program_wrote_stays_however_old(
+    bucket: Bucket, store: ObjectStore, model: Path, name: str
+) -> None:
+    for key, data in FOREIGN[name].items():
+        bucket.put(f"{BASE}/{key}", data)
+    age(bucket)
+    number = push(store, model, None, keep=0)
+    assert number == (1 if "3" not in {key[0] for key in FOREIGN[name]} else 4)
+    push(store, model, number, keep=0)
+    push(store, model, number + 1, keep=0)
+    for key, data in FOREIGN[name].items():
+        if not key.endswith("/claim"):
+            assert bucket.objects[f"{BASE}/{key}"] == data
+
+
+def test_a_version_that_another_program_wrote_under_a_killed_pushs_number_stays(
+    bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Kill(monkeypatch).push(store, model, None, 8)
+    bucket.put(f"{BASE}/1/theirs", b"x")
+    age(bucket)
+    push(store, model, None)
+    assert f"{BASE}/1/theirs" in bucket.objects
+    assert f"{BASE}/1/empty" in bucket.objects, "whose it is cannot be told any more"
+    assert not [key for key in bucket.objects if "/.push/1-" in key]
+
+
+def test_a_bucket_that_tensorflow_serving_serves_already(
+    bucket: Bucket, store: ObjectStore, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It loads the newest number whose `saved_model.pb` is there, with the variables there are."""
+    theirs = {f"{BASE}/1700000000/{name}": b"x" for name in ("saved_model.pb", "variables/x")}
+    for key in theirs:
+        bucket.put(key, b"x")
+    age(bucket)
+    number = push(store, model, None, keep=0)
+    assert number == 1700000001
+    assert theirs.keys() <= bucket.objects.keys()
+    assert "/1700000000 has no manifest.json: another program put it there" in caplog.text
+    written = [key for key in bucket.writes if key.startswith(f"{BASE}/{number}/")]
+    assert written[-1] == f"{BASE}/{number}/saved_model.pb"
+
+
+@pytest.mark.parametrize("part", ["/1/variables", "/1/manifest.json", "/1/saved_model.pb"])
+def test_a_push_that_may_not_publish_leaves_nothing_that_a_server_would_try(
+    bucket: Bucket, store: ObjectStore, model: Path, part: str
+) -> None:
+    bucket.read_only = part
+    with pytest.raises(StoreError, match="credentials"):
+        push(store, model, None)
+    assert not bucket.objects.keys() - {f"{BASE}/", f"{BASE}/.push/"}
+
+
+def test_a_push_whose_last_answer_was_lost_says_what_is_published(
     bucket: Bucket, store: ObjectStore, model: Path
 ) -> None:
-    for key, days in (("3/variables/x", 2), (".push/3-a/claim", 2), (".push/4-b/claim", 0)):
-        bucket.put(f"{BASE}/{key}", b"x")
-        bucket.changed[f"{BASE}/{key}"] = datetime.now(UTC) - timedelta(days=days)
-    assert push(store, model, None) == 5
-    left = {key.removeprefix(f"{BASE}/") for key in bucket.objects}
-    assert ".push/4-b/claim" in left
-    assert not left & {"3/variables/x", ".push/3-a/claim"}
+    bucket.lost_answer = "/1/saved_model.pb"
+    with pytest.raises(PublishedError, match="Version 1 is published in .*/landcover") as it:
+        push(store, model, None)
+    assert it.value.number == 1
+    assert store.numbers() == (1,)
+
+
+def test_a_push_that_cannot_retire_says_what_is_published(
+    store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(store, model, None)
+    push(store, model, 1)
+
+    def refused(*_: object) -> None:
+        raise StoreError("gone")
+
+    monkeypatch.setattr(StoreFiles, "remove", refused)
+    with pytest.raises(PublishedError, match="Version 3 is published"):
+        push(store, model, 2, keep=0)
+    assert store.numbers() == (1, 2, 3)
+
+
+def test_a_number_that_another_program_took_on_the_way_is_not_overwritten(
+    bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = StoreFiles.upload
+
+    def overtaken(self: StoreFiles, content: bytes | Path, name: str) -> None:
+        upload(self, content, name)
+        bucket.put(f"{BASE}/1/saved_model.pb", b"theirs")
+
+    monkeypatch.setattr(StoreFiles, "upload", overtaken)
+    with pytest.raises(PushError, match=r"1 was written by another program|in the same moment"):
+        push(store, model, None)
+    assert bucket.objects[f"{BASE}/1/saved_model.pb"] == b"theirs"
+    assert not [key for key in bucket.objects if f"{BASE}/1/variables" in key]
+
+
+def test_a_listing_comes_in_pages(bucket: Bucket, store: ObjectStore, model: Path) -> None:
+    bucket.page_size = 2
+    for after in (None, 1, 2):
+        push(store, model, after)
+    assert store.numbers() == (1, 2, 3)
+    bucket.failing_page = True
+    with pytest.raises(StoreError):
+        store.numbers()
+
+
+def test_a_listing_cut_short_rolls_nothing_back(
+    bucket: Bucket, store: ObjectStore, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "watched"
+    for after in (None, 1, 2):
+        push(store, model, after)
+    assert sync_versions(store, folder).fetched == (3,)
+    every = set(bucket.objects)
+    for gone in ("/3/saved_model.pb", "/3/", f"{BASE}/"):
+        bucket.unlisted = {key for key in every if gone in key}
+        (said,) = sync_versions(store, folder).failed
+        assert "listing was cut short: it lacks version 3" in said
+        assert numbers(folder) == [3]
+        with pytest.raises(StoreError, match="cut short: it lacks version 3"):
+            push(store, model, 3, keep=0)
+    bucket.unlisted, bucket.page_size, bucket.failing_page = set(), 2, True
+    with pytest.raises(StoreError):
+        sync_versions(store, folder)
+    assert numbers(folder) == [3]
+    assert every <= bucket.objects.keys()
+
+
+def test_a_listing_cut_short_deletes_nothing(
+    bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 is complete, and the room it came from was left behind; its end is not listed."""
+    monkeypatch.setattr(StoreFiles, "remove_folder", lambda *_: None)
+    push(store, model, None)
+    monkeypatch.undo()
+    age(bucket)
+    bucket.unlisted = {f"{BASE}/1/saved_model.pb"}
+    assert push(store, model, None) == 2
+    assert store.holds(1)
+    assert not [key for key in bucket.objects if "/.push/1-" in key], "the room may go"
 
 
 def test_what_a_store_refuses_is_told_with_its_address(
@@ -277,10 +492,6 @@ def test_a_full_disk_is_not_the_stores_fault_and_no_older_version_comes_for_it(
     with pytest.raises(OSError, match="No space left on device"):
         sync_versions(store, tmp_path / "watched")
     assert {path.name for path in (tmp_path / "watched").iterdir()} == {".push.lock"}
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 def test_killed_at_any_write_it_leaves_whole_versions_and_recovers(
