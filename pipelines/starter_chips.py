@@ -9,6 +9,7 @@ from statistics import median_low
 from components.ingest.raster_config import ChipsSource
 from components.ingest.record import Record
 from components.ingest.views import chip_source, open_views
+from components.raster.image import ImageSpec
 from components.raster.scene.grid import Floats
 from components.raster.scene.rejects import SceneRejected
 from components.raster.spatial.distance import great_circle_m
@@ -46,7 +47,9 @@ def chip_traits(records: Sequence[Record]) -> ChipTraits | None:
     options = ChipsSource(uri="chips", without_map=True)
     sources = [chip_source(record.key, record.uri, options) for record in named]
     views = [
-        view for view in open_views(sources, options, ()) if not isinstance(view, SceneRejected)
+        view
+        for view in open_views(sources, options, ImageSpec())
+        if not isinstance(view, SceneRejected)
     ]
     if not views:
         return None

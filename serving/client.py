@@ -39,7 +39,13 @@ from serving.wire_tensors import Array, TensorError, enum_of, string_array
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
-_WRONG_BANDS = "wrong_bands: "  # the decoder's refusal; its module would load pydantic
+#: What helps against the decoder's refusals, whose own module would load pydantic.
+_REMEDIES = {
+    "wrong_bands: ": "Say which bands of the file they are: RasterReading, or skymill predict "
+    "--bands and --band-names.",
+    "wrong_values: ": "Say which the model learnt, stored or scaled: RasterReading.values, or "
+    "skymill predict --values.",
+}
 
 T = TypeVar("T")
 
@@ -372,9 +378,5 @@ def _read(path: Path, rasters: RasterReading) -> bytes | str:
 
 
 def _explained(error: str) -> str:
-    if _WRONG_BANDS not in error:
-        return error
-    return (
-        f"{error}. Say which bands of the file they are: RasterReading, or skymill predict "
-        "--bands and --band-names."
-    )
+    remedies = (remedy for refusal, remedy in _REMEDIES.items() if refusal in error)
+    return next((f"{error}. {remedy}" for remedy in remedies), error)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from components.raster.image import PNG_MAGIC, ImageSpec, Refusal
+from components.raster.image import PNG_MAGIC, ImageSpec, Refusal, Values
 from components.raster.payload import (
     HEADER_BYTES,
     MAX_SIDE_PX,
@@ -18,6 +18,7 @@ from components.raster.payload import (
     PAYLOAD_MAGIC,
     PNG_FORM,
     SAMPLE_TYPES,
+    VALUES,
     VERSION,
 )
 from serving.fitting import resample
@@ -27,6 +28,11 @@ from serving.refusing import require
 _PNG_START = PNG_MAGIC + b"\x00\x00\x00\x0dIHDR"
 _PNG_HEAD_BYTES = len(_PNG_START) + 8 + len(PNG_FORM)
 _MESSAGE_BYTES = 400
+_MEANT: dict[Values, str] = {
+    "stored": "the numbers that files store",
+    "scaled": "values with scale and offset applied",
+}
+_OTHER: dict[Values, Values] = {"stored": "scaled", "scaled": "stored"}
 _SAMPLE_BYTES = [tf.as_dtype(name).size for name in SAMPLE_TYPES]
 
 
@@ -52,10 +58,11 @@ def decode_tiles(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Ten
         spec: with bands; theirs is the order of the channels.
 
     Returns:
-        float32 [N, H, W, C] in the sensor's units, 0 where not valid, and bool [N, H, W]: valid
-        where the payload says so and every chosen band has a finite value. A tile of the model's
-        shape keeps its values as far as float32 holds them. Another is resampled over its valid
-        pixels, and is valid where they have at least half of the weight.
+        float32 [N, H, W, C], stored numbers or scaled values as `spec.values` says, 0 where not
+        valid, and bool [N, H, W]: valid where the payload says so and every chosen band has a
+        finite value. A tile of the model's shape keeps its values as far as float32 holds them.
+        Another is resampled over its valid pixels, and is valid where they have at least half of
+        the weight.
 
     Raises:
         tf.errors.InvalidArgumentError: its message begins with a `Refusal`, or is TensorFlow's own
@@ -93,19 +100,19 @@ def fit_tile(pixels: tf.Tensor, valid: tf.Tensor, spec: ImageSpec) -> tuple[tf.T
 
 def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
     """The headers of a whole batch, judged."""
-    length = tf.cast(tf.strings.length(encoded), tf.int64)
+    length, learnt = tf.cast(tf.strings.length(encoded), tf.int64), spec.values or "stored"
     head = tf.io.decode_raw(
         tf.strings.substr(encoded, 0, HEADER_BYTES), tf.uint8, fixed_length=HEADER_BYTES
     )
     head = tf.cast(head, tf.int64)
-    version, dtype, masked, zero = (head[:, at] for at in range(4, 8))
+    version, dtype, masked, values = (head[:, at] for at in range(4, 8))
     height, width, count, names_bytes = tf.unstack(_integers(head[:, 8:]), axis=1)
     known = tf.equal(tf.strings.substr(encoded, 0, len(PAYLOAD_MAGIC)), PAYLOAD_MAGIC)
     long, short = length > spec.max_bytes, length < HEADER_BYTES
     # A graph runs its checks in any order, so that no payload may fail two of them.
     known_form = ~long & known & ~short & (version == VERSION)
     data_at = HEADER_BYTES + names_bytes
-    sound = (dtype < len(SAMPLE_TYPES)) & (masked <= 1) & (zero == 0) & (count > 0)
+    sound = (dtype < len(SAMPLE_TYPES)) & (masked <= 1) & (values < len(VALUES)) & (count > 0)
     sound &= (height > 0) & (width > 0) & (data_at + _PNG_HEAD_BYTES <= length)
     sample_bytes = tf.gather(_SAMPLE_BYTES, tf.minimum(dtype, len(SAMPLE_TYPES) - 1))
     # Four bytes each: the products of three leave 64 bits, and a double is exact enough.
@@ -132,6 +139,11 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
             Refusal.TOO_MANY_PIXELS,
             f"the header declares more than {spec.max_pixels} samples, or more than "
             f"{MAX_SIDE_PX} rows in all planes, or columns",
+        ),
+        require(
+            ~known_form | ~sound | ~few | (values == VALUES.index(learnt)),
+            Refusal.WRONG_VALUES,
+            f"the model learnt {_MEANT[learnt]}, the tile has {_MEANT[_OTHER[learnt]]}",
         ),
     ]
     with tf.control_dependencies(checks):

@@ -9,10 +9,11 @@ from pathlib import Path
 from components.raster.errors import DataError
 from components.raster.payload import MAX_SAMPLES, encode_payload
 from components.raster.scene.probe import open_scene
+from components.raster.scene.scaling import scaling_given
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.reading import read_chip
 from components.raster.tiles.tile import TileReject
-from components.raster.tiles.view import View, view_scene
+from components.raster.tiles.view import View, scaling_to_read, view_scene
 from serving.raster_reading import RasterReading
 
 
@@ -25,8 +26,20 @@ def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
             payload can hold.
     """
     source = SceneSource(path.name, (BandFile(str(path), reading.band_names),))
-    scene = open_scene(source, without_map=True, nodata=reading.nodata)
-    view = view_scene(scene, reading.bands, dtype=reading.dtype, valid_when=reading.valid_when)
+    given = scaling_given(reading.scale, reading.offset)
+    scene = open_scene(
+        source,
+        without_map=True,
+        nodata=reading.nodata,
+        scaling=scaling_to_read(reading.values, given),
+    )
+    view = view_scene(
+        scene,
+        reading.bands,
+        dtype=reading.dtype,
+        valid_when=reading.valid_when,
+        values=reading.values,
+    )
     _check_size(path, view)
     tile = read_chip(view)
     if isinstance(tile, TileReject):
@@ -34,7 +47,8 @@ def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
     if not tile.valid.any():
         raise DataError(f"{path}: none of its pixels is valid; they are nodata, masked or NaN.")
     names = reading.bands or tuple(band.name for band in view.bands)
-    return encode_payload(tile.pixels, names, None if tile.valid.all() else tile.valid)
+    valid = None if tile.valid.all() else tile.valid
+    return encode_payload(tile.pixels, names, valid, reading.values)
 
 
 def _check_size(path: Path, view: View) -> None:

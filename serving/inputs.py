@@ -10,8 +10,9 @@ from serving.decode_tiles import decode_tiles
 def model_input(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     """Decodes and fits a batch: string [N] to the pixels [N, H, W, C] of `spec.pixel_type`.
 
-    Photographs are uint8 RGB. Tiles are float32 in the sensor's units, NaN in every band where
-    a pixel is not valid: one tensor that can be turned, gathered and kept like any other.
+    Photographs are uint8 RGB. Tiles are float32, stored numbers or scaled values as `spec.values`
+    says, NaN in every band where a pixel is not valid: one tensor that can be turned, gathered and
+    kept like any other.
 
     Raises:
         tf.errors.InvalidArgumentError: its message begins with a `Refusal`, or is TensorFlow's own

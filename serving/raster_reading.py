@@ -18,6 +18,9 @@ class RasterReading:
         nodata: stands for no measurement, whatever the files say.
         valid_when: whether all of the bands or any must be measured.
         dtype: a wider one of the samples.
+        values: `scaled` where the model learnt values with scale and offset applied.
+        scale: of every band, with offset, whatever the files say.
+        offset: as scale.
     """
 
     bands: tuple[str, ...] = ()
@@ -25,6 +28,9 @@ class RasterReading:
     nodata: float | None = None
     valid_when: Literal["all", "any"] = "all"
     dtype: str | None = None
+    values: Literal["stored", "scaled"] | None = None
+    scale: float | None = None
+    offset: float | None = None
 
 
 def is_tiff(start: bytes) -> bool:

@@ -11,6 +11,7 @@ from components.ingest.place_split import splits_of
 from components.ingest.raster_config import ChipsSource
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
+from components.ingest.scalings import Scalings
 from components.ingest.tile_example import TileEncoder
 from components.ingest.truth import TileTruth
 from components.ingest.views import (
@@ -69,16 +70,19 @@ def locate_chips(
 ) -> tuple[list[Record], Places, list[Reject]]:
     """The chips that can be opened, where they lie, and the rejects."""
     kept, parts, rejects = [], [], []
+    scalings = Scalings(config.image)
     sources = [chip_source(record.key, record.uri, source) for record in records]
-    views = open_views(sources, source, config.image.bands or ())
+    views = open_views(sources, source, config.image)
     # Setting GDAL up for every single projection takes longer than all else.
     with gdal_env(source.uri):
         for record, view in zip(records, views, strict=True):
             if isinstance(view, SceneRejected):
                 rejects.append(scene_reject(view, record.uri))
             else:
+                scalings.add(view)
                 kept.append(record)
                 parts.append(places_of(view, [_whole(view)], group=record.group))
+    scalings.agreed()
     return kept, all_places(parts), rejects
 
 
@@ -93,7 +97,7 @@ class ChipConverter:
 
     def __init__(self, config: IngestConfig, source: ChipsSource, classes: Sequence[str]) -> None:
         self._source = source
-        self._bands = config.image.bands or ()
+        self._image = config.image
         self._encode = TileEncoder(config.image, classes)
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
@@ -115,7 +119,7 @@ class ChipConverter:
     def _read(self, record: Record) -> tuple[View, Tile] | Reject:
         source = chip_source(record.key, record.uri, self._source)
         try:
-            view = open_view(source, self._source, self._bands)
+            view = open_view(source, self._source, self._image)
         except SceneRejected as rejected:
             return scene_reject(rejected, record.uri)
         tile = read_chip(view)

@@ -107,7 +107,7 @@ def _scene_entries(
     for scene in named.sources:
         contents = [
             (
-                *(file.band_names, file.common_names, _address(file.path)),
+                *(file.band_names, file.common_names, *file.scalings, _address(file.path)),
                 [checksums[it] for it in _with_sides(file.path)],
             )
             for file in scene.files

@@ -131,7 +131,7 @@ def look_at_tiles(
     if chosen not in ids:
         raise ConfigError(f"no scene {chosen!r}; there are {', '.join(ids[:20])}")
     own = [part for part in parts if part.source.scene_id == chosen]
-    view = open_view(own[0].source, source, config.image.bands or ())
+    view = open_view(own[0].source, source, config.image)
     plan = plan_of(view, source, read_area(source))
     kept = {key for part in own for key in part.split_by_key(plan)}
     picture = scene_picture(view, _shown(config, bands))

@@ -14,6 +14,7 @@ from components.raster.labels.targets import Rule
 from components.raster.labels.vectors import VectorLabels
 from components.raster.location import Location
 from components.raster.scene.folders import Layout
+from components.raster.scene.scaling import Scaling, scaling_given
 from components.raster.scene.stac_query import StacQuery
 from components.raster.task import Task
 from components.raster.tiles.tiling import Tiling
@@ -33,6 +34,12 @@ class RasterOptions(Frozen):
         description="stands for no measurement, whatever the files say; .nan and the infinities "
         "are no measurement anyway",
     )
+    scale: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="of every band, with offset, whatever the files say; see image.values",
+    )
+    offset: float | None = Field(default=None, allow_inf_nan=False, description="as scale")
     valid_when: ValidWhen = Field(
         default="all", description="a pixel is valid when all bands, or any band, were measured"
     )
@@ -58,6 +65,18 @@ class RasterOptions(Frozen):
     @classmethod
     def _has_a_group(cls, pattern: str | None) -> str | None:
         return with_one_group(pattern)
+
+    @field_validator("scale")
+    @classmethod
+    def _is_not_zero(cls, scale: float | None) -> float | None:
+        if scale == 0:
+            raise ValueError("a scale of 0 would make every value the same")
+        return scale
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """Scale and offset where they are set here; None leaves them to the files."""
+        return scaling_given(self.scale, self.offset)
 
     def group_of(self, name: str) -> str | None:
         """The group of a chip or scene, by its key or id."""

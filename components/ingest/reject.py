@@ -20,6 +20,7 @@ class Reason(StrEnum):
     TOO_MUCH_WORK = Refusal.TOO_MUCH_WORK.value
     CORRUPT = Refusal.CORRUPT.value
     WRONG_BANDS = Refusal.WRONG_BANDS.value
+    WRONG_VALUES = Refusal.WRONG_VALUES.value
     MISSING_FILE = "missing_file"
     UNREADABLE = "unreadable"
     NO_LABEL = "no_label"
@@ -41,6 +42,7 @@ class Reason(StrEnum):
     BANDS_DIFFER_IN_DTYPE = "bands_differ_in_dtype"
     UNSUPPORTED_DTYPE = "unsupported_dtype"
     LOSSY_DTYPE = "lossy_dtype"
+    NO_SCALE = "no_scale"
     BLOCK_TOO_LARGE = "block_too_large"
     SMALLER_THAN_TILE = "smaller_than_tile"
     OUTSIDE_AREA = "outside_area"

@@ -55,7 +55,7 @@ class SceneConverter:
     """
 
     def __init__(self, config: IngestConfig, source: TiledSource, classes: Sequence[str]) -> None:
-        self._source, self._bands = source, config.image.bands or ()
+        self._source, self._image = source, config.image
         self._area = read_area(source)
         self._labeller = Labeller(source, classes, read_shapes(source))
         self._encode = TileEncoder(config.image, classes)
@@ -106,7 +106,7 @@ class SceneConverter:
         return LabelledTile(record, tile, scene.view, answer)
 
     def _opened(self, named: SceneSource) -> _Open:
-        view = open_view(named, self._source, self._bands)
+        view = open_view(named, self._source, self._image)
         return _Open(
             view, plan_of(view, self._source, self._area), self._labeller.of_scene(view).truth
         )

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Any
 
 from components.raster.example import SPLITS
+from components.raster.scene.scaling import Scaling
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.parts import PlanPart
 from components.raster.tiles.tiling import TilePlan
@@ -67,7 +68,12 @@ class ScenePart:
         """The inverse of `to_row`."""
         fields, rows, cols, splits = row
         files = tuple(
-            BandFile(file["path"], tuple(file["band_names"]), tuple(file["common_names"]))
+            BandFile(
+                file["path"],
+                tuple(file["band_names"]),
+                tuple(file["common_names"]),
+                tuple(Scaling(*scaling) for scaling in file["scalings"]),
+            )
             for file in fields["files"]
         )
         source = SceneSource(**{**fields, "files": files})

@@ -26,6 +26,7 @@ from components.ingest.raster_config import (
 )
 from components.ingest.record import Listing
 from components.ingest.reject import Reject, reject_of_label
+from components.ingest.scalings import Scalings
 from components.ingest.scene_part import ScenePart
 from components.ingest.views import open_views, scene_reject
 from components.raster.errors import ConfigError, DataError
@@ -131,7 +132,8 @@ def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:
     classes = config.classes or class_names(source, shapes)
     labeller, area = Labeller(source, classes, shapes), read_area(source)
     scenes, labels = [], []
-    views = open_views(named.sources, source, config.image.bands or ())
+    views = open_views(named.sources, source, config.image)
+    scalings = Scalings(config.image)
     for scene, view in zip(named.sources, views, strict=True):
         uri = scene.files[0].path
         try:
@@ -140,10 +142,12 @@ def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:
             planned = _planned(scene, view, source, area)
             labels.append(labeller.of_scene(view))
             scenes.append(planned)
+            scalings.add(view)
         except SceneRejected as rejected:
             rejects.append(scene_reject(rejected, uri))
         except LabelsRejected as rejected:
             rejects.append(Reject(scene.scene_id, uri, rejected.reason, rejected.detail))
+    scalings.agreed()
     _check_legend(source, scenes)
     if isinstance(source.labels, BoxLabels):
         _refuse_two_of_one_name(source.labels, labels)

@@ -51,7 +51,8 @@ class TileEncoder:
         if tile.pixels.size > self._image.max_pixels:
             detail = f"{tile.pixels.size:,} samples, over image.max_pixels"
             return Reject(record.key, record.uri, Reason.TOO_MANY_PIXELS, detail)
-        payload = encode_payload(tile.pixels, bands, None if tile.valid.all() else tile.valid)
+        valid = None if tile.valid.all() else tile.valid
+        payload = encode_payload(tile.pixels, bands, valid, self._image.values)
         if len(payload) > self._image.max_bytes:
             detail = f"a payload of {len(payload):,} bytes, over image.max_bytes"
             return Reject(record.key, record.uri, Reason.TOO_MANY_BYTES, detail)

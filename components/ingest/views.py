@@ -9,12 +9,13 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from components.ingest.raster_config import RasterOptions, TiledSource
 from components.ingest.reject import Reason, Reject
+from components.raster.image import ImageSpec
 from components.raster.payload import SAMPLE_TYPES
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.tile import Tile
-from components.raster.tiles.view import View, view_scene
+from components.raster.tiles.view import View, scaling_to_read, view_scene
 
 _HEADER_READERS = 8
 
@@ -24,18 +25,28 @@ def chip_source(key: str, uri: str, options: RasterOptions) -> SceneSource:
     return SceneSource(key, (BandFile(uri, options.band_names),), options.date_of(key))
 
 
-def open_view(source: SceneSource, options: RasterOptions, bands: Sequence[str]) -> View:
-    """The wanted bands of a scene on the wanted grid; headers only.
+def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> View:
+    """The bands of a scene that the model sees, on the wanted grid; headers only.
 
     Raises:
         SceneRejected: the scene cannot be used.
     """
-    wanted = tuple(bands)
+    wanted = image.bands or ()
     scene = open_scene(
-        source, wanted=wanted, without_map=options.without_map, nodata=options.nodata
+        source,
+        wanted=wanted,
+        without_map=options.without_map,
+        nodata=options.nodata,
+        scaling=scaling_to_read(image.values, options.scaling),
     )
-    warp = options.warp if isinstance(options, TiledSource) else None
-    view = view_scene(scene, wanted, warp=warp, dtype=options.dtype, valid_when=options.valid_when)
+    view = view_scene(
+        scene,
+        wanted,
+        warp=options.warp if isinstance(options, TiledSource) else None,
+        dtype=options.dtype,
+        valid_when=options.valid_when,
+        values=image.values,
+    )
     if view.dtype not in SAMPLE_TYPES:
         raise SceneRejected(
             source.scene_id,
@@ -47,13 +58,13 @@ def open_view(source: SceneSource, options: RasterOptions, bands: Sequence[str])
 
 
 def open_views(
-    sources: Sequence[SceneSource], options: RasterOptions, bands: Sequence[str]
+    sources: Sequence[SceneSource], options: RasterOptions, image: ImageSpec
 ) -> Iterator[View | SceneRejected]:
     """The view of each source or why there is none, in their order; several at a time."""
     with warnings.catch_warnings(), ThreadPoolExecutor(_HEADER_READERS) as pool:
         # Each thread's own filter for it would meet the others'.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield from pool.map(partial(_outcome, options=options, bands=bands), sources)
+        yield from pool.map(partial(_outcome, options=options, image=image), sources)
 
 
 def scene_reject(rejected: SceneRejected, uri: str) -> Reject:
@@ -67,10 +78,8 @@ def too_little_valid(key: str, uri: str, tile: Tile) -> Reject:
     return Reject(key, uri, Reason.TOO_LITTLE_VALID, detail)
 
 
-def _outcome(
-    source: SceneSource, options: RasterOptions, bands: Sequence[str]
-) -> View | SceneRejected:
+def _outcome(source: SceneSource, options: RasterOptions, image: ImageSpec) -> View | SceneRejected:
     try:
-        return open_view(source, options, bands)
+        return open_view(source, options, image)
     except SceneRejected as rejected:
         return rejected

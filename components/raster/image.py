@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from components.raster.frozen import Frozen
 
 Fit = Literal["stretch", "pad", "crop"]
+#: What the numbers in rasters are taken for: as they are stored, or with scale and offset applied.
+Values = Literal["stored", "scaled"]
 
 JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -23,6 +25,7 @@ class Refusal(StrEnum):
     TOO_MUCH_WORK = "too_much_work"
     CORRUPT = "corrupt"
     WRONG_BANDS = "wrong_bands"
+    WRONG_VALUES = "wrong_values"
 
 
 class ImageSpec(Frozen):
@@ -39,6 +42,12 @@ class ImageSpec(Frozen):
         default=None,
         min_length=1,
         description="Rasters: the bands that the model sees, in its order; none: photographs, RGB.",
+    )
+    values: Values | None = Field(
+        default=None,
+        description="Rasters: what the model sees. stored: numbers as the files hold them; scaled: "
+        "number * scale + offset, as files and their metadata say; not set: stored, and scenes "
+        "that differ in scale or offset are refused.",
     )
     fit: Fit = Field(
         default="stretch",
@@ -57,6 +66,12 @@ class ImageSpec(Frozen):
     def _bands_differ(self) -> Self:
         if self.bands is not None and len(set(self.bands)) < len(self.bands):
             raise ValueError(f"bands names a band twice: {', '.join(self.bands)}")
+        return self
+
+    @model_validator(mode="after")
+    def _values_are_of_rasters(self) -> Self:
+        if self.values is not None and self.bands is None:
+            raise ValueError("values is for rasters, which need bands; photographs are RGB")
         return self
 
     @property

@@ -9,7 +9,7 @@ offset  bytes   what (integers are little-endian and unsigned)
 4       1       version of this form: 1
 5       1       sample type: the position in `SAMPLE_TYPES`
 6       1       1 if there is a mask of valid pixels, else 0
-7       1       0
+7       1       1 if scale and offset were applied to the samples, else 0: as stored
 8       4       height H in pixels
 12      4       width W in pixels
 16      4       number of bands C
@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.raster.errors import SkymillError
-from components.raster.image import PNG_MAGIC, Refusal
+from components.raster.image import PNG_MAGIC, Refusal, Values
 
 PAYLOAD_MAGIC = b"SKYT"
 VERSION = 1
@@ -43,6 +43,8 @@ HEADER_BYTES = 24
 NAME_SEPARATOR = "\n"
 #: The types that samples may have. 64 bits are not among them: models count in 32.
 SAMPLE_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
+#: What samples are, by the header's byte for it.
+VALUES: tuple[Values, ...] = ("stored", "scaled")
 #: The IHDR chunk after height and width: 8 bits, gray, deflate, filters 0 to 4, not interlaced.
 PNG_FORM = bytes([8, 0, 0, 0, 0])
 #: A PNG with more rows or columns is taken by no decoder (libpng's PNG_USER_HEIGHT_MAX).
@@ -75,6 +77,7 @@ class PayloadHeader:
     bands: tuple[str, ...]
     has_mask: bool
     data_offset: int
+    values: Values = "stored"
 
     @property
     def rows(self) -> int:
@@ -90,17 +93,20 @@ class PayloadHeader:
 
 @dataclass(frozen=True, eq=False)
 class Payload:
-    """A decoded tile: (H, W, C) in its own type, (H, W) True where valid, and the bands' names."""
+    """A decoded tile: (H, W, C) in its own type, (H, W) True where valid, the bands' names, and
+    whether samples are the file's numbers or values with scale and offset applied."""
 
     pixels: npt.NDArray[np.generic]
     valid: npt.NDArray[np.bool_]
     bands: tuple[str, ...]
+    values: Values = "stored"
 
 
 def encode_payload(
     pixels: npt.NDArray[np.generic],
     bands: Sequence[str],
     valid: npt.NDArray[np.bool_] | None = None,
+    values: Values | None = None,
 ) -> bytes:
     """The payload of (H, W, C) pixels; the same bytes for the same tile.
 
@@ -108,6 +114,7 @@ def encode_payload(
         pixels: of one of `SAMPLE_TYPES`; any bit pattern comes back, NaN included.
         bands: C different names, none empty.
         valid: (H, W); None where every pixel is valid.
+        values: `scaled` where scale and offset were applied.
 
     Raises:
         PayloadError: another type of samples, or more rows than a PNG may have.
@@ -133,7 +140,8 @@ def encode_payload(
         )
     names = NAME_SEPARATOR.join(bands).encode()
     header = _HEADER.pack(
-        *(PAYLOAD_MAGIC, VERSION, SAMPLE_TYPES.index(pixels.dtype.name), valid is not None, 0),
+        *(PAYLOAD_MAGIC, VERSION, SAMPLE_TYPES.index(pixels.dtype.name)),
+        *(valid is not None, values == "scaled"),
         *(*pixels.shape, len(names)),
     )
     return header + names + _png(planes)
@@ -149,15 +157,17 @@ def read_header(payload: bytes) -> PayloadHeader:
         raise PayloadError(Refusal.UNSUPPORTED_FORMAT, "the bytes are no tile's payload")
     if len(payload) < HEADER_BYTES:
         raise PayloadError(Refusal.CORRUPT, "the payload ends within its header")
-    _, version, dtype, mask, zero, height, width, count, names_bytes = _HEADER.unpack_from(payload)
+    _, version, dtype, mask, applied, height, width, count, length = _HEADER.unpack_from(payload)
     if version != VERSION:
         raise PayloadError(Refusal.UNSUPPORTED_FORMAT, f"version {version} of the payload's form")
-    data_offset = HEADER_BYTES + names_bytes
+    data_offset = HEADER_BYTES + length
     bands = _names(payload[HEADER_BYTES:data_offset])
-    sound = dtype < len(SAMPLE_TYPES) and mask <= 1 and not zero and height and width
+    sound = dtype < len(SAMPLE_TYPES) and mask <= 1 and applied < len(VALUES) and height and width
     if not sound or data_offset >= len(payload) or len(bands) != count:
         raise PayloadError(Refusal.CORRUPT, "the payload's header contradicts itself")
-    return PayloadHeader(SAMPLE_TYPES[dtype], height, width, bands, bool(mask), data_offset)
+    return PayloadHeader(
+        SAMPLE_TYPES[dtype], height, width, bands, bool(mask), data_offset, VALUES[applied]
+    )
 
 
 def decode_payload(payload: bytes, max_samples: int = MAX_SAMPLES) -> Payload:
@@ -180,7 +190,7 @@ def decode_payload(payload: bytes, max_samples: int = MAX_SAMPLES) -> Payload:
     in_samples = np.ascontiguousarray(in_planes.transpose(2, 3, 1, 0))
     pixels = in_samples.view(dtype.newbyteorder("<")).reshape(shape).astype(dtype, copy=False)
     valid = planes[pixel_rows:].astype(bool) if header.has_mask else np.ones(shape[:2], bool)
-    return Payload(pixels, valid, header.bands)
+    return Payload(pixels, valid, header.bands, header.values)
 
 
 def _is_name(band: str) -> bool:

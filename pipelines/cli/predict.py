@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import click
 from pipelines.cli.options import DEFAULT_CONFIG, json_option
 
 if TYPE_CHECKING:
-    from components.raster.image import Fit
+    from components.raster.image import Fit, Values
     from pipelines.config import PipelineConfig
     from serving.client import FileResult
     from serving.raster_reading import RasterReading
@@ -40,6 +40,14 @@ if TYPE_CHECKING:
 )
 @click.option("--nodata", type=float, help="GeoTIFFs that do not say it: the value of no data.")
 @click.option(
+    "--values",
+    type=click.Choice(["stored", "scaled"]),
+    help="GeoTIFFs: what the model learnt, numbers as files store them or with scale and offset "
+    f"applied; by default as {DEFAULT_CONFIG} says, else stored.",
+)
+@click.option("--scale", type=float, help="GeoTIFFs that do not say it: the scale of every band.")
+@click.option("--offset", type=float, help="GeoTIFFs that do not say it: the offset, with --scale.")
+@click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for what a line cannot hold: class rasters as PNG or GeoTIFF, objects as JSON or "
@@ -63,6 +71,9 @@ def command(
     bands: str | None,
     band_names: str | None,
     nodata: float | None,
+    values: "Values | None",
+    scale: float | None,
+    offset: float | None,
     output: Path | None,
     fit: "Fit | None",
     batch_size: int,
@@ -82,7 +93,9 @@ def command(
     refused = 0
     anchors: dict[Path, Path] = {}
     config = None if model else _config()
-    rasters = _rasters(config, bands, band_names, nodata)
+    given = {"nodata": nodata, "values": values, "scale": scale, "offset": offset}
+    given |= {"bands": _listed(bands), "band_names": _listed(band_names)}
+    rasters = _rasters(config, {name: it for name, it in given.items() if it is not None})
     with connect(server, model=config.name if config else str(model)) as client:
         results = client.predict_files(
             _files(paths, anchors), batch_size=batch_size, version=model_version, rasters=rasters
@@ -135,9 +148,7 @@ def _config() -> "PipelineConfig":
     return load_config(DEFAULT_CONFIG)
 
 
-def _rasters(
-    config: "PipelineConfig | None", bands: str | None, band_names: str | None, nodata: float | None
-) -> "RasterReading":
+def _rasters(config: "PipelineConfig | None", given: Mapping[str, Any]) -> "RasterReading":
     """How GeoTIFFs are read: as ingest reads them by the configuration, unless a flag differs."""
     from serving.raster_reading import RasterReading
 
@@ -150,17 +161,15 @@ def _rasters(
             nodata=source.nodata,
             valid_when=source.valid_when,
             dtype=source.dtype,
+            values=config.ingest.image.values,
+            scale=source.scale,
+            offset=source.offset,
         )
-    return replace(
-        found,
-        bands=_listed(bands) or found.bands,
-        band_names=_listed(band_names) or found.band_names,
-        nodata=found.nodata if nodata is None else nodata,
-    )
+    return replace(found, **given)
 
 
-def _listed(names: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",")) if names else ()
+def _listed(names: str | None) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in names.split(",")) if names else None
 
 
 def _as_text(result: "FileResult", top: int) -> str:

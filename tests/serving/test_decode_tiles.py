@@ -71,6 +71,23 @@ def test_missing_bands_are_named(decode):
     assert "wrong_bands: the model needs B08, the tile has B02, B03" in message
 
 
+def test_scaled_values_are_no_stored_numbers():
+    pixels = tile("float32")
+    payloads = {it: encode_payload(pixels, BANDS, values=it) for it in ("stored", "scaled")}
+    for learnt, other, meant in (
+        (None, "scaled", "the numbers that files store, the tile has values with scale and offset"),
+        ("stored", "scaled", "the numbers that files store, the tile has values with scale"),
+        ("scaled", "stored", "values with scale and offset applied, the tile has the numbers that"),
+    ):
+        spec = SPEC.model_copy(update={"values": learnt})
+        got, _ = decode_tiles([payloads[learnt or "stored"]], spec)
+        plain, _ = decode_tiles([payloads["stored"]], SPEC)
+        assert np.array_equal(got, plain)
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            decode_tiles([payloads[other]], spec)
+        assert f"wrong_values: the model learnt {meant}" in caught.value.message
+
+
 def test_names_of_any_bytes_make_a_readable_message(decode):
     payload = encode_payload(tile("uint8", (H, W, 2)), ("xxxx", "B02" * 1000))
     payload = payload.replace(b"xxxx", b"\xff\x00\xe9x")
@@ -101,7 +118,7 @@ HOSTILE = {
     "another version": changed(4, "<B", 2),
     "another type": changed(5, "<B", 7),
     "another kind of mask": changed(6, "<B", 2),
-    "a reserved byte": changed(7, "<B", 1),
+    "another kind of values": changed(7, "<B", 2),
     "no row": changed(8, "<I", 0),
     "rows more": changed(8, "<I", H + 1),
     "too many pixels": changed(8, "<II", 2**32 - 1, 2**32 - 1),

@@ -143,3 +143,24 @@ def test_reading_a_geotiff_loads_no_tensorflow(write):
     )
     command = [sys.executable, "-c", program, str(write(chip()))]
     subprocess.run(command, check=True)
+
+
+def test_a_model_of_values_is_sent_number_times_scale_plus_offset(write):
+    path = write(chip())
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = (1e-4,) * 4, (-0.1, 0, 0, -0.2)
+    with rasterio.open(path) as dataset:
+        numbers = dataset.read().transpose(1, 2, 0)
+        wanted = numbers * np.array(dataset.scales) + np.array(dataset.offsets)
+    payload = sent(path, bands=("B08", "B02"), values="scaled")
+    assert (payload.values, payload.pixels.dtype) == ("scaled", np.float32)
+    np.testing.assert_allclose(payload.pixels, wanted[..., [3, 0]], rtol=1e-6, atol=1e-7)
+    given = sent(path, values="scaled", scale=0.5, offset=3)
+    np.testing.assert_allclose(given.pixels, numbers * 0.5 + 3)
+    stored = sent(path)
+    assert (stored.values, stored.pixels.dtype) == ("stored", np.uint16)
+
+
+def test_a_file_without_a_scale_is_not_sent_to_a_model_of_values(write):
+    with pytest.raises(SkymillError, match="nothing states their scale or offset. Set scale"):
+        sent(write(chip()), values="scaled")

@@ -30,12 +30,13 @@ def scene_picture(view: View, bands: tuple[int, ...], *, side_px: int = 1024) ->
         pixels, valid = read_window(view, Window(0, 0, grid.height_px, grid.width_px))
         pixels, valid = pixels[::step, ::step], valid[::step, ::step]
     else:
-        pixels = np.empty((*shape, len(view.bands)), view.dtype)
+        pixels = np.empty((*shape, len(view.bands)), view.read_dtype)
         for place, band in enumerate(view.bands):
             with opened(band.file.path) as dataset:
                 pixels[..., place] = dataset.read(band.index, out_shape=shape)
-        nodata = [stored_nodata(band.nodata, view.dtype) for band in view.bands]
+        nodata = [stored_nodata(band.nodata, view.read_dtype) for band in view.bands]
         valid = valid_by_value(pixels, nodata, view.valid_when)
+        pixels = view.values_of(pixels)
     return picture_of(pixels, valid, bands, stretch_of([(pixels, valid)], bands))
 
 

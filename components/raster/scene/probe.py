@@ -13,6 +13,7 @@ from rasterio.io import DatasetReader
 from components.raster.scene.gdal import READ_ERRORS, missing_bytes, opened, reason_of
 from components.raster.scene.grid import Grid, crs_text
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scaling import UNSCALED, Scaling, scaling_of
 from components.raster.scene.scene import (
     Band,
     BandFile,
@@ -38,6 +39,16 @@ _SENSOR_TAGS = ("SATELLITEID", "SPACECRAFT_ID", "PLATFORM", "SENSOR")
 
 
 @dataclass(frozen=True)
+class _Given:
+    """What `open_scene` was told of every file."""
+
+    without_map: bool
+    nodata: float | None
+    scaling: Scaling | None
+    alone: bool
+
+
+@dataclass(frozen=True)
 class _Header:
     """All that a scene takes from one open file."""
 
@@ -52,6 +63,7 @@ def open_scene(
     wanted: tuple[str | int, ...] = (),
     without_map: bool = False,
     nodata: float | None = None,
+    scaling: Scaling | None = None,
 ) -> Scene:
     """Reads the headers of a scene's files; no pixel is read.
 
@@ -60,12 +72,14 @@ def open_scene(
         wanted: bands that will be selected; files that hold none of them are not opened.
         without_map: accept a raster without CRS, in pixel coordinates.
         nodata: stands for no measurement in every band, whatever the files say.
+        scaling: of every band; files and catalogues are then not asked for theirs.
 
     Raises:
         SceneRejected: a file cannot be opened, is cut off, has no place, or no usable band.
     """
     files = _needed(source, wanted)
-    headers = [_probe(source, file, without_map, nodata, alone=len(files) == 1) for file in files]
+    given = _Given(without_map, nodata, scaling, alone=len(files) == 1)
+    headers = [_probe(source, file, given) for file in files]
     bands = tuple(band for header in headers for band in header.bands)
     if not bands:
         raise SceneRejected(source.scene_id, SceneRefusal.NO_BANDS, "no band holds data.")
@@ -89,14 +103,12 @@ def _needed(source: SceneSource, wanted: tuple[str | int, ...]) -> Sequence[Band
     return [file for file, has in zip(source.files, names, strict=True) if has & set(wanted)]
 
 
-def _probe(
-    source: SceneSource, file: BandFile, without_map: bool, nodata: float | None, *, alone: bool
-) -> _Header:
+def _probe(source: SceneSource, file: BandFile, given: _Given) -> _Header:
     try:
         with opened(file.path) as dataset:
             missing = missing_bytes(dataset, file.path)
-            _check(source.scene_id, file, dataset, missing, without_map)
-            return _header(file, dataset, nodata, alone)
+            _check(source.scene_id, file, dataset, missing, given.without_map)
+            return _header(source.scene_id, file, dataset, given)
     except READ_ERRORS as error:
         detail = f"{file.path} cannot be opened: {reason_of(error)}"
         raise SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, detail) from error
@@ -145,10 +157,11 @@ def _check(
         )
 
 
-def _header(file: BandFile, dataset: DatasetReader, nodata: float | None, alone: bool) -> _Header:
+def _header(scene_id: str, file: BandFile, dataset: DatasetReader, given: _Given) -> _Header:
     raster = _raster_file(file.path, dataset)
     indexes = [index for index in dataset.indexes if index != raster.alpha_index]
-    names = _names(file, dataset, indexes, alone)
+    names = _names(file, dataset, indexes, given.alone)
+    scalings = _scalings(scene_id, file, dataset, indexes, given.scaling)
     bands = []
     for position, index in enumerate(indexes):
         common = dict(enumerate(file.common_names)).get(position) or None
@@ -158,8 +171,9 @@ def _header(file: BandFile, dataset: DatasetReader, nodata: float | None, alone:
                 name=names[position],
                 file=raster,
                 index=index,
-                nodata=own if nodata is None else nodata,
+                nodata=own if given.nodata is None else given.nodata,
                 common_name=common or _COMMON_NAMES.get(dataset.colorinterp[index - 1]),
+                scaling=scalings[position],
             )
         )
     tags = {key.upper(): value for key, value in dataset.tags().items()}
@@ -206,6 +220,41 @@ def _names(
     if len(indexes) == 1 and not alone:
         return [stem]
     return [f"{prefix}B{index}" for index in indexes]
+
+
+def _scalings(
+    scene_id: str,
+    file: BandFile,
+    dataset: DatasetReader,
+    indexes: Sequence[int],
+    given: Scaling | None,
+) -> Sequence[Scaling]:
+    """Scale and offset of each band: as given, else as the source states them, else the file.
+
+    Raises SceneRejected where source and file contradict each other, or nothing can be applied.
+    """
+    if given is not None:
+        return [given] * len(indexes)
+    try:
+        own = [scaling_of(dataset.scales[i - 1], dataset.offsets[i - 1]) for i in indexes]
+    except ValueError as error:
+        raise _bad_scaling(scene_id, f"{file.path}: its {error}") from error
+    stated = file.scalings * len(indexes) if len(file.scalings) == 1 else file.scalings
+    if not stated:
+        return own
+    if len(stated) < len(indexes):
+        detail = f"its metadata state scale and offset of {len(stated)} of {len(indexes)} bands"
+        raise _bad_scaling(scene_id, f"{file.path}: {detail}")
+    for of_file, of_source in zip(own, stated, strict=False):
+        if of_file != UNSCALED and of_file.rounded != of_source.rounded:
+            detail = f"the file says {of_file}, the metadata beside it {of_source}"
+            raise _bad_scaling(scene_id, f"{file.path}: {detail}")
+    return stated
+
+
+def _bad_scaling(scene_id: str, detail: str) -> SceneRejected:
+    remedy = "Set scale and offset yourself, or values: stored."
+    return SceneRejected(scene_id, SceneRefusal.BAD_METADATA, f"{detail}. {remedy}")
 
 
 def _check_names(scene_id: str, bands: Sequence[Band]) -> None:

@@ -20,6 +20,7 @@ class SceneRefusal(StrEnum):
     BANDS_DIFFER_IN_DTYPE = "bands_differ_in_dtype"
     UNSUPPORTED_DTYPE = "unsupported_dtype"
     LOSSY_DTYPE = "lossy_dtype"
+    NO_SCALE = "no_scale"
     BLOCK_TOO_LARGE = "block_too_large"
     SMALLER_THAN_TILE = "smaller_than_tile"
     OUTSIDE_AREA = "outside_area"

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from components.raster.scene.grid import Grid
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scaling import UNSCALED, Scaling
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,14 @@ class BandFile:
         path: a local path or an https, s3 or gs URI.
         band_names: names of its bands in order; empty takes them from the file.
         common_names: names shared by sensors (`red`, `nir08`), in the same order; may be empty.
+        scalings: scale and offset of its bands in order, or one for all of them, where metadata
+            beside the file states them; empty takes them from the file.
     """
 
     path: str
     band_names: tuple[str, ...] = ()
     common_names: tuple[str, ...] = ()
+    scalings: tuple[Scaling, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,8 @@ class Band:
 
     Attributes:
         index: position in its file, counted from 1 as GDAL does.
-        nodata: the value that stands for no measurement; may be NaN.
+        nodata: the stored number that stands for no measurement; may be NaN.
+        scaling: from stored numbers to values.
     """
 
     name: str
@@ -99,6 +104,7 @@ class Band:
     index: int
     nodata: float | None = None
     common_name: str | None = None
+    scaling: Scaling = UNSCALED
 
 
 @dataclass(frozen=True)

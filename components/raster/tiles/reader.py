@@ -47,7 +47,7 @@ class ViewReader:
             except BaseException:
                 self._stack.close()
                 raise
-        self._nodata = [stored_nodata(band.nodata, view.dtype) for band in view.bands]
+        self._nodata = [stored_nodata(band.nodata, view.read_dtype) for band in view.bands]
 
     def __enter__(self) -> Self:
         return self
@@ -61,13 +61,13 @@ class ViewReader:
 
     def read(self, window: Window) -> tuple[Pixels, Mask]:
         """Pixels (H, W, C) and valid mask (H, W) of a window that lies within the view's grid."""
-        if self._view.resampling is None:
-            return self._read_once(window)
-        return self._read_blocks(window)
+        read = self._read_once if self._view.resampling is None else self._read_blocks
+        numbers, valid = read(window)
+        return self._view.values_of(numbers), valid
 
     def _read_once(self, window: Window) -> tuple[Pixels, Mask]:
         shape = (window.height, window.width, len(self._view.bands))
-        pixels = np.empty(shape, self._view.dtype)
+        pixels = np.empty(shape, self._view.read_dtype)
         # Strides are honoured: GDAL writes (H, W, C) directly, and nothing is transposed later.
         planes = pixels.transpose(2, 0, 1)
         with gdal_env(self._view.files[0].path, self._threads):
@@ -86,8 +86,9 @@ class ViewReader:
         """
         step, grid = WARPED_BLOCK_PX, self._view.grid
         extent = Window(0, 0, grid.height_px, grid.width_px)
-        pixels = np.empty((window.height, window.width, len(self._view.bands)), self._view.dtype)
-        valid = np.empty(pixels.shape[:2], np.bool_)
+        shape = (window.height, window.width)
+        pixels = np.empty((*shape, len(self._view.bands)), self._view.read_dtype)
+        valid = np.empty(shape, np.bool_)
         for row in range(window.row // step * step, window.bottom, step):
             for col in range(window.col // step * step, window.right, step):
                 block = Window(row, col, step, step).intersection(extent)

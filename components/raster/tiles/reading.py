@@ -338,8 +338,9 @@ def _unfilled(view: View, window: Window) -> _Block:
 def _padding(view: View, window: Window) -> _Block:
     """A window of nothing: each band's nodata value, or 0, and no valid pixel."""
     pixels, valid = _unfilled(view, window)
-    values = [stored_nodata(band.nodata, view.dtype) for band in view.bands]
-    fill = np.array([0 if value is None else value for value in values], view.dtype)
+    numbers = [stored_nodata(band.nodata, view.read_dtype) for band in view.bands]
+    stored = np.array([[[0 if it is None else it for it in numbers]]], view.read_dtype)
+    fill = view.values_of(stored)[0, 0]
     # One value for all bands is written ten times as fast as one for each.
     pixels[...] = fill[0] if (fill == fill[0]).all() else fill
     valid[...] = False

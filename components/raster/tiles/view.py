@@ -12,8 +12,10 @@ from rasterio.errors import RasterioError
 from rasterio.warp import calculate_default_transform, transform_bounds
 
 from components.raster.frozen import Frozen
+from components.raster.image import Values
 from components.raster.scene.grid import Grid, crs_of, crs_text, differences
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scaling import UNSCALED, Pixels, Scaling, scaled
 from components.raster.scene.scene import Band, MaskBand, RasterFile, Scene
 
 ResamplingName = Literal[
@@ -23,6 +25,8 @@ ValidWhen = Literal["all", "any"]
 
 #: Windows of a warped view are computed in blocks of this many rows and columns.
 WARPED_BLOCK_PX = 512
+#: Of tiles whose numbers were scaled.
+SCALED_DTYPE = "float32"
 
 
 class Warp(Frozen):
@@ -46,8 +50,9 @@ class View:
 
     Attributes:
         resampling: how pixels come onto the grid; None when they are the files' own.
-        dtype: of the tiles; every band's values fit in it unchanged.
+        dtype: of the tiles; every band's values fit in it unchanged, unless they are scaled.
         valid_when: whether `all` bands or `any` band must be measured for a pixel to be valid.
+        stored_dtype: of the files' numbers, where tiles hold them scaled; None: as they are.
     """
 
     scene: Scene
@@ -56,6 +61,18 @@ class View:
     dtype: str
     resampling: ResamplingName | None = None
     valid_when: ValidWhen = "all"
+    stored_dtype: str | None = None
+
+    @property
+    def read_dtype(self) -> str:
+        """The dtype of numbers as they are read, in which nodata values are told."""
+        return self.stored_dtype or self.dtype
+
+    def values_of(self, numbers: Pixels) -> Pixels:
+        """What tiles hold of (H, W, C) numbers as they are read."""
+        if self.stored_dtype is None:
+            return numbers
+        return scaled(numbers, [band.scaling for band in self.bands], self.dtype)
 
     @property
     def files(self) -> tuple[RasterFile, ...]:
@@ -82,6 +99,7 @@ def view_scene(
     warp: Warp | None = None,
     dtype: str | None = None,
     valid_when: ValidWhen = "all",
+    values: Values | None = None,
 ) -> View:
     """Chooses bands and a grid.
 
@@ -91,24 +109,32 @@ def view_scene(
         warp: the grid to warp to; None, or one that is the scene's own, leaves pixels untouched.
         dtype: a wider one for the tiles. Bands of differing dtypes need it.
         valid_when: see `View`.
+        values: `scaled` applies each band's scale and offset, after any warp.
 
     Raises:
         SceneRejected: a band is missing, the bands do not share a grid or a dtype, the dtype
-            would not keep every value, or the grid cannot be reached.
+            would not keep every value, the grid cannot be reached, or no scale is known.
     """
     bands = scene.select(wanted)
     source, target, needs_warp = _grids(scene, bands, warp)
     if needs_warp:
         assert warp is not None
         _check_masks(scene.scene_id, bands)
+    of_tiles, stored = _dtypes(scene.scene_id, bands, dtype, values)
     return View(
         scene=scene,
         bands=bands,
         grid=target if needs_warp else source,
-        dtype=_dtype(scene.scene_id, bands, dtype),
+        dtype=of_tiles,
         resampling=warp.resampling if warp is not None and needs_warp else None,
         valid_when=valid_when,
+        stored_dtype=stored,
     )
+
+
+def scaling_to_read(values: Values | None, given: Scaling | None) -> Scaling | None:
+    """What `open_scene` is told of scales: with `stored`, files are not asked for theirs."""
+    return UNSCALED if values == "stored" else given
 
 
 def view_on(scene: Scene, grid: Grid, band: str | int = 1) -> View:
@@ -217,6 +243,31 @@ def _check_masks(scene_id: str, bands: Sequence[Band]) -> None:
                 f"{band.file.path} has a mask for each band, or a mask and a nodata value, and "
                 "GDAL warps with one of them only. Write it anew with one mask.",
             )
+
+
+def _dtypes(
+    scene_id: str, bands: Sequence[Band], wanted: str | None, values: Values | None
+) -> tuple[str, str | None]:
+    """(the tiles' dtype, that of the files' numbers if they are scaled)."""
+    if values != "scaled":
+        return _dtype(scene_id, bands, wanted), None
+    found = {band.file.dtype for band in bands}
+    if all(band.scaling == UNSCALED for band in bands):
+        if all(np.dtype(name).kind != "f" for name in found):
+            raise SceneRejected(
+                scene_id,
+                SceneRefusal.NO_SCALE,
+                f"its numbers are {', '.join(sorted(found))} and nothing states their scale or "
+                "offset. Set scale (and offset) yourself, or values: stored.",
+            )
+        return _dtype(scene_id, bands, wanted), None
+    if wanted is not None and np.dtype(wanted).kind != "f":
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.LOSSY_DTYPE,
+            f"{wanted} cannot hold scaled values. Set float32, or leave the dtype out.",
+        )
+    return wanted or SCALED_DTYPE, str(np.result_type(*found))
 
 
 def _dtype(scene_id: str, bands: Sequence[Band], wanted: str | None) -> str:

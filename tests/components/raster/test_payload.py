@@ -120,7 +120,7 @@ def test_no_flipped_bit_passes_for_another_tile():
         except PayloadError:
             continue
         in_names = HEADER_BYTES <= at // 8 < HEADER_BYTES + 8
-        assert in_names or at // 8 == 5  # a name's letter, or the sign that a byte is read with
+        assert in_names or at // 8 in (5, 7)  # a letter, the sign of a byte, what samples are
         assert back.pixels.tobytes() == pixels.tobytes()
 
 
@@ -163,3 +163,11 @@ def test_a_bomb_unpacks_no_further_than_its_header_says():
         decode_payload(bomb)
     assert tracemalloc.get_traced_memory()[1] < 2_000_000
     tracemalloc.stop()
+
+
+def test_a_payload_says_whether_its_samples_are_scaled():
+    pixels = tile("float32", (6, 5, 3))
+    for values in ("stored", "scaled"):
+        payload = encode_payload(pixels, names(3), values=values)
+        assert read_header(payload).values == decode_payload(payload).values == values
+    assert encode_payload(pixels, names(3)) == encode_payload(pixels, names(3), values="stored")

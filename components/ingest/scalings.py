@@ -1,0 +1,57 @@
+"""Whether the rasters of a source agree in scale and offset, so that one number means one value."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from components.raster.errors import DataError
+from components.raster.image import ImageSpec
+from components.raster.scene.scaling import UNSCALED, Scaling
+from components.raster.tiles.view import View
+
+_Of = tuple[Scaling, ...]
+
+
+class Scalings:
+    """Scale and offset of the bands that a model sees, gathered raster by raster.
+
+    Args:
+        image: names the bands, and says whether scale and offset are applied.
+    """
+
+    def __init__(self, image: ImageSpec) -> None:
+        self._image = image
+        self._rasters: Counter[_Of] = Counter()
+        self._first: dict[_Of, str] = {}
+
+    def add(self, view: View) -> None:
+        """Takes up a raster that will be learnt from."""
+        scalings = tuple(band.scaling.rounded for band in view.bands)
+        self._rasters[scalings] += 1
+        self._first.setdefault(scalings, view.scene.scene_id)
+
+    def agreed(self) -> Mapping[str, Scaling]:
+        """Scale and offset of each band, those aside that are neither; none where they are applied.
+
+        Raises:
+            DataError: rasters differ, and the configuration does not say what to do.
+        """
+        if self._image.values is not None or not self._rasters:
+            return {}
+        if len(self._rasters) > 1:
+            raise DataError(self._difference())
+        [scalings] = self._rasters
+        named = zip(self._image.bands or (), scalings, strict=True)
+        return {band: scaling for band, scaling in named if scaling != UNSCALED}
+
+    def _difference(self) -> str:
+        (most, _), *others = self._rasters.most_common()
+        other, _ = others[0]
+        pairs = zip(self._image.bands or (), most, other, strict=True)
+        band, one, two = next(found for found in pairs if found[1] != found[2])
+        return (
+            f"{sum(count for _, count in others)} of {self._rasters.total()} rasters differ from "
+            "the others in scale or offset, so the same number means different values. "
+            f"Band {band} is {one} in {self._first[most]!r} and {two} in {self._first[other]!r}. "
+            "Set image.values: scaled to learn from scaled values, or stored to learn from the "
+            "numbers as they are."
+        )

@@ -1,0 +1,80 @@
+"""Scale and offset of a band: how the stored numbers become physical values.
+
+A value is `number * scale + offset`, as in GDAL, STAC's raster extension and Landsat's metadata.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.generic]
+
+
+class Scaling(NamedTuple):
+    """Scale and offset of one band."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __str__(self) -> str:
+        offset = f" {'-' if self.offset < 0 else '+'} {abs(self.offset):g}" if self.offset else ""
+        return f"number * {self.scale:g}{offset}"
+
+    @property
+    def rounded(self) -> "Scaling":
+        """To six digits: metadata that were once kept in 32 bits still compare equal."""
+        return Scaling(*(float(f"{number:.5e}") for number in self))
+
+
+#: Of bands whose stored numbers are their values.
+UNSCALED = Scaling()
+
+
+def scaling_of(scale: Any, offset: Any) -> Scaling:
+    """Scale and offset from metadata; None stands for one that is not stated.
+
+    Raises:
+        ValueError: one of them is no finite number, or the scale is 0.
+    """
+    try:
+        found = Scaling(1.0 if scale is None else float(scale), float(offset or 0))
+    except (TypeError, ValueError):
+        found = Scaling(math.nan, math.nan)
+    if not all(map(math.isfinite, found)) or not found.scale:
+        raise ValueError(f"scale {scale!r} and offset {offset!r} cannot be applied")
+    return found
+
+
+def scaling_given(scale: float | None, offset: float | None) -> Scaling | None:
+    """The scale and offset that a user sets for all bands; None where neither is set."""
+    return None if scale is None and offset is None else scaling_of(scale, offset)
+
+
+def scaled(pixels: Pixels, scalings: Sequence[Scaling], dtype: str) -> Pixels:
+    """Values of stored numbers.
+
+    Args:
+        pixels: (H, W, C), as files store them.
+        scalings: of the C bands.
+        dtype: of the values; a float.
+
+    Returns:
+        (H, W, C) of that dtype.
+    """
+    values = np.empty(pixels.shape, dtype)
+    if len(set(scalings)) == 1:
+        _scale(pixels, scalings[0], values)
+    else:
+        for band, scaling in enumerate(scalings):
+            _scale(pixels[..., band], scaling, values[..., band])
+    return values
+
+
+def _scale(numbers: Pixels, scaling: Scaling, out: Pixels) -> None:
+    # The product is exact to double precision before it is rounded, also of 32-bit integers.
+    np.multiply(numbers, scaling.scale, out=out, dtype=np.float64, casting="unsafe")
+    if scaling.offset:
+        out += scaling.offset  # type: ignore[misc]

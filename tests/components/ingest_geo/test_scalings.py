@@ -1,0 +1,122 @@
+"""Scale and offset through the real ingest: kept, applied, or refused where rasters differ."""
+
+import numpy as np
+import pytest
+import rasterio
+from pydantic import ValidationError
+from rasterio.transform import from_origin
+
+from components.ingest.config import IngestConfig
+from components.ingest.fingerprint import fingerprint_dataset
+from components.ingest.listing import list_source
+from components.ingest.survey import survey
+from components.raster.errors import DataError
+from components.raster.payload import decode_payload
+from tests.components.ingest_geo.conftest import by_key, floats
+
+BOTH = ("land/before.tif", "land/after.tif")
+
+
+@pytest.fixture
+def one_ground(write_raster, tmp_path):
+    """Two rasters of one ground: the later one's numbers are shifted, and its offset says so."""
+    reflectance = np.random.default_rng(0).uniform(0.05, 0.3, (32, 32, 1))
+    for place, (name, shift) in enumerate(zip(BOTH, (0, 1000), strict=True)):
+        numbers = np.round(reflectance * 10_000 + shift).astype(np.uint16)
+        path = tmp_path / "source" / name
+        corner = from_origin(500_000 + 20_000 * place, 5_000_000, 10, 10)
+        write_raster(numbers, str(path), transform=corner)
+        with rasterio.open(path, "r+") as dataset:
+            dataset.scales, dataset.offsets = (1e-4,), (-1e-4 * shift,)
+    return tmp_path / "source"
+
+
+def config_of(kind, folder, *, image=None, **source):
+    tiled = {"tiling": {"size_px": 32}} if kind == "scenes" else {}
+    return {
+        "source": {"kind": kind, "uri": str(folder), **tiled, **source},
+        "image": {"bands": ["B1"], **(image or {})},
+        "split_by": {"by": "tile", "insist": True},
+    }
+
+
+def listed(tree):
+    return list_source(IngestConfig.model_validate(tree))
+
+
+def payload_of(features):
+    return decode_payload(features["image/encoded"].bytes_list.value[0])
+
+
+@pytest.mark.parametrize("kind", ["chips", "scenes"])
+def test_rasters_that_differ_are_refused_by_name_until_it_is_said_what_to_do(kind, one_ground):
+    tree = config_of(kind, one_ground)
+    for ask in (listed, lambda it: survey(IngestConfig.model_validate(it))):
+        with pytest.raises(DataError) as caught:
+            ask(tree)
+        message = str(caught.value)
+        assert "1 of 2 rasters differ from the others in scale or offset" in message
+        for name, scaling in (("before", "* 0.0001 "), ("after", "* 0.0001 - 0.1")):
+            assert f"number {scaling.strip()} in 'land/{name}" in message
+        assert "Set image.values: scaled" in message
+    for told in ({"image": {"values": "stored"}}, {"scale": 1e-4, "offset": 0}):
+        assert listed(config_of(kind, one_ground, **told)).images == 2
+
+
+@pytest.mark.parametrize("kind", ["chips", "scenes"])
+def test_scaled_rasters_of_one_ground_have_one_mean(run, kind, one_ground):
+    found = by_key(run(config_of(kind, one_ground, image={"values": "scaled"})))
+    assert len(found) == 2
+    for key, (_, features) in found.items():
+        with rasterio.open(one_ground / f"{key.partition('@')[0].removesuffix('.tif')}.tif") as it:
+            wanted = it.read(1) * it.scales[0] + it.offsets[0]
+        payload = payload_of(features)
+        assert (payload.values, payload.pixels.dtype) == ("scaled", np.float32)
+        np.testing.assert_allclose(payload.pixels[..., 0], wanted, rtol=1e-6, atol=1e-7)
+        assert floats(features, "image/mean_B1") == pytest.approx([wanted.mean()], rel=1e-5)
+        assert floats(features, "image/stddev_B1") == pytest.approx([wanted.std()], rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["chips", "scenes"])
+def test_stored_numbers_are_kept_however_rasters_differ(run, kind, one_ground):
+    found = by_key(run(config_of(kind, one_ground, image={"values": "stored"})))
+    means = sorted(floats(features, "image/mean_B1")[0] for _, features in found.values())
+    assert means[1] - means[0] == pytest.approx(1000, abs=1)
+    assert {payload_of(features).values for _, features in found.values()} == {"stored"}
+
+
+def test_rasters_that_agree_keep_their_numbers(run, one_ground):
+    (one_ground / "land" / "after.tif").unlink()
+    ((_, features),) = by_key(run(config_of("scenes", one_ground))).values()
+    assert payload_of(features).pixels.dtype == np.uint16
+    assert payload_of(features).values == "stored"
+
+
+def test_integers_without_a_scale_are_rejects_where_values_are_wanted(
+    run, one_ground, write_raster
+):
+    path = one_ground / "land" / "unsaid.tif"
+    write_raster(np.ones((32, 32, 1), np.uint16), str(path), transform=from_origin(0, 0, 10, 10))
+    tree = config_of("scenes", one_ground, image={"values": "scaled"})
+    outcome = run({**tree, "max_reject_fraction": 1})
+    assert {key: str(it.reason) for key, it in outcome.rejects().items()} == {
+        "land/unsaid": "no_scale"
+    }
+    assert outcome.summary.total_images == 2
+
+
+def test_a_new_offset_is_another_fingerprint(one_ground):
+    source = IngestConfig.model_validate(config_of("scenes", one_ground)).source
+    before = fingerprint_dataset(source)
+    with rasterio.open(one_ground / "land" / "after.tif", "r+") as dataset:
+        dataset.offsets = (-0.2,)
+    assert fingerprint_dataset(source) != before
+
+
+def test_settings_that_make_no_sense_are_refused(tmp_path):
+    with pytest.raises(ValidationError, match="a scale of 0"):
+        IngestConfig.model_validate(config_of("chips", tmp_path, scale=0))
+    with pytest.raises(ValidationError, match="values is for rasters"):
+        IngestConfig.model_validate(
+            {"source": {"kind": "folders", "uri": "x"}, "image": {"values": "scaled"}}
+        )
