@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import selectors
 import socket
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,9 @@ _CODE_OF_STATUS = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+
+
+_Answer = tuple[http.client.HTTPResponse, bytes]
 
 
 class RestTransport:
@@ -125,29 +129,63 @@ class RestTransport:
     def _ask(
         self, path: str, body: bytes | None, timeout_s: float
     ) -> tuple[dict[str, Any], str | None]:
-        connection = self._connection(timeout_s)
+        try:
+            response, content = self._exchange(path, body, timeout_s)
+        except TimeoutError as error:
+            raise RequestFailed("DEADLINE_EXCEEDED", f"no answer in {timeout_s:g} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise RequestFailed("UNAVAILABLE", f"{type(error).__name__}: {error}") from error
+        return _checked(response.status, content), response.headers.get(_VERSION_HEADER)
+
+    def _exchange(self, path: str, body: bytes | None, timeout_s: float) -> _Answer:
+        """Over a kept connection, or a new one when the server has let the kept one go.
+
+        It may do so between the look at the connection and the request; that says nothing about
+        the server, and every request may be sent again.
+        """
+        kept = self._kept(timeout_s)
+        if kept is not None:
+            try:
+                return self._send(kept, path, body)
+            except TimeoutError:
+                raise
+            except (OSError, http.client.HTTPException):
+                pass
+        fresh = self._connection_class(self._host, self._port, timeout=timeout_s)
+        return self._send(fresh, path, body)
+
+    def _send(
+        self, connection: http.client.HTTPConnection, path: str, body: bytes | None
+    ) -> _Answer:
         try:
             headers = {"Content-Type": "application/json"} if body else {}
             connection.request("POST" if body else "GET", path, body, headers)
             response = connection.getresponse()
             content = response.read()
-        except TimeoutError as error:
+        except BaseException:
             connection.close()
-            raise RequestFailed("DEADLINE_EXCEEDED", f"no answer in {timeout_s:g} s") from error
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise RequestFailed("UNAVAILABLE", f"{type(error).__name__}: {error}") from error
-        self._idle.put(connection)
-        return _checked(response.status, content), response.headers.get(_VERSION_HEADER)
+            raise
+        if connection.sock is not None:  # the server keeps it open as well
+            self._idle.put(connection)
+        return response, content
 
-    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
-        try:
-            connection = self._idle.get_nowait()
-        except Empty:
-            return self._connection_class(self._host, self._port, timeout=timeout_s)
-        if isinstance(connection.sock, socket.socket):
-            connection.sock.settimeout(timeout_s)
-        return connection
+    def _kept(self, timeout_s: float) -> http.client.HTTPConnection | None:
+        """An idle connection that the server has not closed; the others are let go."""
+        with suppress(Empty):
+            while True:
+                connection = self._idle.get_nowait()
+                if not _is_closed(connection.sock):
+                    connection.sock.settimeout(timeout_s)
+                    return connection
+                connection.close()
+        return None
+
+
+def _is_closed(idle: socket.socket) -> bool:
+    """Whether the other side has ended a connection on which nothing is under way."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(idle, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def _checked(status: int, content: bytes) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""Kept connections of the REST client: what a server closes is no failure of the server."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from serving.client import PredictClient, ServerTimeout, ServerUnavailable, connect
+from tests.loopback import QuietHandler, http_server
+
+STATUS = {
+    "model_version_status": [
+        {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    ]
+}
+
+
+class Server(QuietHandler):
+    """Answers status requests, and says how many came over which connection."""
+
+    def do_GET(self) -> None:
+        self.asked[self.client_address] += 1
+        self.together()
+        if self.lets_go(self.asked[self.client_address]):
+            self.close_connection = True
+            return
+        body = json.dumps(STATUS).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    asked: Counter[object]
+    lets_go: Callable[[int], bool]
+    together: Callable[[], object]
+
+
+def server(
+    lets_go: Callable[[int], bool] = lambda count: False,
+    together: Callable[[], object] = lambda: None,
+    idle_s: float | None = None,
+) -> type[Server]:
+    """A kind of server.
+
+    Args:
+        lets_go: whether it closes a connection instead of answering its nth request.
+        together: called before each answer.
+        idle_s: after so long without a request it closes a connection.
+    """
+    members = {
+        "asked": Counter(),
+        "timeout": idle_s,
+        "lets_go": staticmethod(lets_go),
+        "together": staticmethod(together),
+    }
+    return type("Handler", (Server,), members)
+
+
+def without_retries(address: str) -> PredictClient:
+    return connect(address, model="m", retries=0, timeout_s=5)
+
+
+def test_four_idle_connections_that_the_server_closed_are_dropped() -> None:
+    barrier = threading.Barrier(4)
+    waits = [True]
+    kind = server(together=lambda: barrier.wait(5) if waits[0] else None, idle_s=0.1)
+    with http_server(kind) as address, without_retries(address) as client:
+        with ThreadPoolExecutor(4) as pool:
+            for answer in [pool.submit(client.served_version) for _ in range(4)]:
+                assert answer.result() == 3
+        assert len(kind.asked) == 4, "each had a connection of its own"
+        waits[0] = False
+        time.sleep(0.3)
+        assert client.served_version() == 3
+        assert client.served_version() == 3
+        assert sorted(kind.asked.values()) == [1, 1, 1, 1, 2]
+
+
+def test_a_connection_closed_while_the_request_is_on_its_way_is_replaced() -> None:
+    kind = server(lets_go=lambda count: count == 2)
+    with http_server(kind) as address, without_retries(address) as client:
+        for _ in range(3):
+            assert client.served_version() == 3
+    assert sorted(kind.asked.values()) == [1, 2, 2]
+
+
+def test_a_server_that_never_answers_is_asked_once() -> None:
+    kind = server(lets_go=lambda count: True)
+    with (
+        http_server(kind) as address,
+        without_retries(address) as client,
+        pytest.raises(ServerUnavailable),
+    ):
+        client.served_version()
+    assert list(kind.asked.values()) == [1]
+
+
+def test_a_timeout_is_not_tried_again() -> None:
+    slow = [False]
+    kind = server(together=lambda: time.sleep(0.4) if slow[0] else None)
+    with http_server(kind) as address, connect(address, model="m", timeout_s=0.1) as client:
+        assert client.served_version() == 3
+        slow[0] = True
+        with pytest.raises(ServerTimeout):
+            client.served_version()
+        slow[0] = False
+    assert list(kind.asked.values()) == [2]
