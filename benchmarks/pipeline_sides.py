@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from pipelines.config import PipelineConfig, load_config
+from pipelines.config.tree import PipelineConfig, load_config
 
 
 def prepare(folder: str) -> None:
@@ -14,7 +14,7 @@ def prepare(folder: str) -> None:
     from components.ingest.executor import run_ingest
     from components.ingest.fingerprint import fingerprint_dataset
     from pipelines.demo.collection import Collection, make_collection
-    from pipelines.starter import look_at, starter_config
+    from pipelines.starter.propose import look_at, starter_config
 
     source = os.path.join(folder, "tiny")
     make_collection(source, Collection(scenes=3, tiles=1, broken=False))
@@ -40,10 +40,10 @@ def ours(folder: str, number: str) -> None:
     from components.push.component import Push
     from components.schema.component import Schema
     from components.statistics.component import Statistics
-    from pipelines.beam import IN_PROCESS
-    from pipelines.resolve import resolve
-    from pipelines.run_local import run_local
-    from pipelines.training import trainer_node
+    from pipelines.config.beam import IN_PROCESS
+    from pipelines.definition.resolve import resolve
+    from pipelines.definition.training import trainer_node
+    from pipelines.local.run_local import run_local
 
     config = _config(folder)
     inputs = resolve(config)

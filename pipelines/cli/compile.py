@@ -19,8 +19,8 @@ def command(config_path: str, output: str, vertex: bool) -> None:
     import json
     import os
 
-    from pipelines.config import load_config
-    from pipelines.console import noise_to, quiet_frameworks
+    from pipelines.config.tree import load_config
+    from pipelines.local.console import noise_to, quiet_frameworks
 
     quiet_frameworks()
     config = load_config(config_path)

@@ -14,7 +14,7 @@ def command() -> None:
 @config_argument
 def check(config_path: str) -> None:
     """Check a configuration without running anything."""
-    from pipelines.config import load_config
+    from pipelines.config.tree import load_config
 
     config = load_config(config_path)
     click.echo(f"{config_path}: fine; model {config.name!r}, workspace {config.workspace}")
@@ -23,6 +23,6 @@ def check(config_path: str) -> None:
 @command.command("json-schema")
 def json_schema() -> None:
     """Print the JSON schema of a configuration, for editors."""
-    from pipelines.config import config_json_schema
+    from pipelines.config.tree import config_json_schema
 
     click.echo(config_json_schema(), nl=False)

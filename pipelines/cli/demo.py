@@ -24,11 +24,11 @@ def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> N
 
     from components.raster.errors import ConfigError
     from pipelines.cli.run import exit_code
-    from pipelines.config import load_config
-    from pipelines.console import quiet_frameworks
+    from pipelines.config.tree import load_config
     from pipelines.demo.predict import show_predictions
-    from pipelines.execute import execute
-    from pipelines.starter import look_at, model_name, starter_config
+    from pipelines.local.console import quiet_frameworks
+    from pipelines.local.execute import execute
+    from pipelines.starter.propose import look_at, model_name, starter_config
 
     if data is not None and not os.path.isdir(data):
         raise ConfigError(f"{data}: no such folder. Give the folder that holds the class folders.")

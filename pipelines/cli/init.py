@@ -21,7 +21,7 @@ def command(folder: str, output: str, name: str | None, force: bool) -> None:
     group and slices.
     """
     from components.raster.errors import ConfigError
-    from pipelines.starter import look_at, model_name, starter_config
+    from pipelines.starter.propose import look_at, model_name, starter_config
 
     if os.path.exists(output) and not force:
         raise ConfigError(f"{output}: is there already. Write over it with --force.")

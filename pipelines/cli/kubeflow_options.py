@@ -98,9 +98,9 @@ def with_package_options(command: Any) -> Any:
 
 def chosen_package(config_path: str | None, package_path: str | None) -> "Submission":
     """The package that the options name; without any, that of the usual configuration."""
-    from pipelines.console import noise_to, quiet_frameworks
     from pipelines.kubeflow.client.sources import submission_of
     from pipelines.kubeflow.client.submission import read_submission
+    from pipelines.local.console import noise_to, quiet_frameworks
 
     if config_path and package_path:
         raise click.UsageError("give a configuration or a package, not both")

@@ -32,13 +32,13 @@ def command(
     """
     from components.ingest.look import look, look_at_tiles
     from components.ingest.span_choice import choose_span
-    from pipelines.config import load_config
+    from pipelines.config.tree import load_config
 
     whole = load_config(config_path)
     config = choose_span(whole.ingest)
     names = tuple(filter(None, bands.split(",")))
     if augmented:
-        from pipelines.augmented import look_augmented
+        from pipelines.local.augmented import look_augmented
 
         whole = whole.model_copy(update={"ingest": config})
         picture = look_augmented(whole, count=count, bands=names, side_px=side_px)

@@ -13,7 +13,7 @@ from pipelines.cli.options import DEFAULT_CONFIG, json_option
 
 if TYPE_CHECKING:
     from components.raster.image import Fit, Values
-    from pipelines.config import PipelineConfig
+    from pipelines.config.tree import PipelineConfig
     from serving.client import FileResult
     from serving.raster_reading import RasterReading
 
@@ -87,7 +87,7 @@ def command(
     the objects, as the model's task is. With --json a line for each file. The exit code is 1 if the
     server refused any of them.
     """
-    from pipelines.answer_files import write_answer
+    from pipelines.answers.files import write_answer
     from serving.client import connect
 
     refused = 0
@@ -141,7 +141,7 @@ def _files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[Path]
 
 def _config() -> "PipelineConfig":
     from components.raster.errors import ConfigError
-    from pipelines.config import load_config
+    from pipelines.config.tree import load_config
 
     if not os.path.exists(DEFAULT_CONFIG):
         raise ConfigError(f"no {DEFAULT_CONFIG} here to take the model's name from: give --model")
@@ -173,7 +173,7 @@ def _listed(names: str | None) -> tuple[str, ...] | None:
 
 
 def _as_text(result: "FileResult", top: int) -> str:
-    from pipelines.answers import as_text
+    from pipelines.answers.render import as_text
 
     if result.prediction is None:
         return f"refused: {result.error}"
@@ -181,7 +181,7 @@ def _as_text(result: "FileResult", top: int) -> str:
 
 
 def _as_json(result: "FileResult", written: Path | None) -> str:
-    from pipelines.answers import as_json
+    from pipelines.answers.render import as_json
 
     answer: dict[str, object] = {"path": str(result.path), "error": result.error}
     if result.prediction is not None:

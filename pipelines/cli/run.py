@@ -18,9 +18,9 @@ def command(ctx: click.Context, config_path: str, as_json: bool, key: str) -> No
     Nodes whose inputs have not changed are taken from the last run. Exit code 3 says that a gate
     blocked; the evidence stays where the summary says.
     """
-    from pipelines.config import load_config
-    from pipelines.console import quiet_frameworks
-    from pipelines.execute import execute
+    from pipelines.config.tree import load_config
+    from pipelines.local.console import quiet_frameworks
+    from pipelines.local.execute import execute
 
     quiet_frameworks()
     record = execute(load_config(config_path), config_path, as_json=as_json, key=key)
@@ -30,6 +30,6 @@ def command(ctx: click.Context, config_path: str, as_json: bool, key: str) -> No
 def exit_code(outcome: str) -> int:
     """The process's exit code for a run's outcome."""
     from pipelines.cli.main import EXIT_BLOCKED, EXIT_FAILED
-    from pipelines.record import BLOCKED, SUCCEEDED
+    from pipelines.local.record import BLOCKED, SUCCEEDED
 
     return {SUCCEEDED: 0, BLOCKED: EXIT_BLOCKED}.get(outcome, EXIT_FAILED)

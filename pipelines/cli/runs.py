@@ -6,8 +6,8 @@ from dataclasses import asdict
 import click
 
 from pipelines.cli.options import config_option, json_option
-from pipelines.record import RunRecord, list_records
-from pipelines.workspace import Workspace
+from pipelines.definition.workspace import Workspace
+from pipelines.local.record import RunRecord, list_records
 
 
 @click.command()
@@ -20,7 +20,7 @@ def command(run_id: str | None, config_path: str, workspace: str | None, as_json
 
     A RUN_ID may be cut short as long as only one run begins so.
     """
-    from pipelines.config import load_config
+    from pipelines.config.tree import load_config
 
     place = Workspace(workspace or load_config(config_path).workspace)
     records = list_records(place.runs)

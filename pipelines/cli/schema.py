@@ -24,7 +24,7 @@ def show(config_path: str) -> None:
     """Show the accepted schema in words, or the last inferred one while none is accepted."""
     from components.schema.home import read_home
     from components.schema.wording import describe
-    from pipelines.config import load_config
+    from pipelines.config.tree import load_config
 
     config = load_config(config_path)
     home = config.schema_.home
@@ -47,7 +47,7 @@ def accept(config_path: str, source: str | None) -> None:
     from components.schema.home import accept as accept_schema
     from components.schema.home import read_home
     from components.schema.wording import diff
-    from pipelines.config import load_config
+    from pipelines.config.tree import load_config
 
     config = load_config(config_path)
     home = config.schema_.home
@@ -64,8 +64,8 @@ def accept(config_path: str, source: str | None) -> None:
 def _last_of_runs(workspace: str) -> "tuple[Schema, str]":
     """The schema of the newest run that got as far, and its path."""
     from components.raster.errors import DataError
-    from pipelines.record import list_records
-    from pipelines.workspace import Workspace
+    from pipelines.definition.workspace import Workspace
+    from pipelines.local.record import list_records
 
     runs = Workspace(workspace).runs
     for record in list_records(runs):

@@ -39,8 +39,8 @@ def command(
 
     from components.raster.errors import ConfigError
     from components.raster.location import is_remote
-    from pipelines.config import load_config
-    from pipelines.console import noise_to, quiet_frameworks
+    from pipelines.config.tree import load_config
+    from pipelines.local.console import noise_to, quiet_frameworks
     from serving.server.addresses import Addresses
     from serving.server.config import ServerConfig
     from serving.server.run import serve

@@ -26,7 +26,7 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
     """
     from components.ingest.span_choice import choose_span
     from components.ingest.survey import survey
-    from pipelines.config import load_config
+    from pipelines.config.tree import load_config
 
     found = survey(choose_span(load_config(config_path).ingest))
     if as_json:

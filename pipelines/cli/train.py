@@ -26,10 +26,10 @@ def command(config_path: str, run_id: str | None, profile: str | None, as_json: 
     what has not changed from the last run. What comes out lies in a folder of the workspace:
     model, logs (`tensorboard --logdir`), learning curve, answers to the eval split.
     """
-    from pipelines.config import load_config
-    from pipelines.console import quiet_frameworks
-    from pipelines.rare import are_uneven, rare_classes, read_rare
-    from pipelines.train_alone import train_alone
+    from pipelines.config.tree import load_config
+    from pipelines.local.console import quiet_frameworks
+    from pipelines.local.rare_classes import are_uneven, rare_classes, read_rare
+    from pipelines.local.train_alone import train_alone
 
     quiet_frameworks()
     config = load_config(config_path)

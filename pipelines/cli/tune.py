@@ -20,9 +20,9 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
     Nothing is trained with what is found until it stands in `train`; a run with `tune` searches by
     itself before it trains.
     """
-    from pipelines.config import load_config
-    from pipelines.console import quiet_frameworks
-    from pipelines.search_alone import search_alone
+    from pipelines.config.tree import load_config
+    from pipelines.local.console import quiet_frameworks
+    from pipelines.local.search_alone import search_alone
 
     quiet_frameworks()
     found = search_alone(load_config(config_path), output)
@@ -32,7 +32,7 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
 
     from rich.console import Console
 
-    from pipelines.tuning import tuning_table
+    from pipelines.local.tuning import tuning_table
 
     console = Console(highlight=False)
     console.print(tuning_table(found.results), "")

@@ -8,7 +8,7 @@ import click
 from pipelines.cli.options import config_argument, json_option
 
 if TYPE_CHECKING:
-    from pipelines.config import PipelineConfig
+    from pipelines.config.tree import PipelineConfig
     from pipelines.watch.metrics import Gauges
     from pipelines.watch.report import Report
     from pipelines.watch.state import State
@@ -48,8 +48,8 @@ def command(
     --once ends with 0 when all that was due is done (also: nothing was), and with 1 when the
     source, the state or the target could not be reached; the next call goes on from there.
     """
-    from pipelines.config import load_config
-    from pipelines.console import quiet_frameworks
+    from pipelines.config.tree import load_config
+    from pipelines.local.console import quiet_frameworks
 
     if sum((once, status, again, skip)) > 1:
         raise click.UsageError("choose one of --once, --status, --again and --skip")

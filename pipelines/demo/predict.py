@@ -10,8 +10,8 @@ from rich.table import Table
 from components.ingest.listing import contents_of
 from components.ingest.record import Record
 from components.raster import example as spec
-from pipelines.config import PipelineConfig
-from pipelines.record import RunRecord
+from pipelines.config.tree import PipelineConfig
+from pipelines.local.record import RunRecord
 from serving.client import FileResult, connect
 from serving.predictions import Prediction
 from serving.server.process import serve_in_subprocess

@@ -2,17 +2,7 @@
 
 from collections.abc import Callable
 
-from pydantic import Field
-
-from components.raster.frozen import Frozen
-
-
-class RetryConfig(Frozen):
-    """Waits between attempts to start a run: each longer than the one before, up to a limit."""
-
-    first_s: float = Field(default=30.0, gt=0, description="before the second attempt")
-    factor: float = Field(default=2.0, ge=1, description="from one wait to the next")
-    max_s: float = Field(default=3600.0, gt=0, description="no wait is longer")
+from pipelines.config.watch import RetryConfig
 
 
 def delay(retry: RetryConfig, failures: int, draw: Callable[[], float]) -> float:

@@ -16,7 +16,7 @@ from cloudevents.exceptions import GenericException
 from cloudevents.http import from_http
 
 from components.raster.errors import ConfigError
-from pipelines.watch.config import EndpointConfig
+from pipelines.config.watch import EndpointConfig
 
 _FEWEST_CHARACTERS = 16
 _STORAGE = "//storage.googleapis.com/projects/_/buckets/"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import IO
 
 from components.raster.errors import DataError
-from pipelines.record import RUNNING, find_record, read_record
+from pipelines.definition.workspace import Workspace
+from pipelines.local.record import RUNNING, find_record, read_record
 from pipelines.watch.target import Ended, StartError
-from pipelines.workspace import Workspace
 
 _LOG = "watch.log"
 _SHOWN_BYTES = 2000

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from pipelines.config.watch import RetryConfig
 from pipelines.watch import machine
-from pipelines.watch.backoff import RetryConfig, delay
+from pipelines.watch.backoff import delay
 from pipelines.watch.state import State, told
 from pipelines.watch.watcher import Watcher
 

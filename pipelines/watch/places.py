@@ -3,8 +3,8 @@
 import os
 from collections.abc import Mapping
 
-from pipelines.config import PipelineConfig
-from pipelines.watch.config import ConfigMapState, ObjectState
+from pipelines.config.tree import PipelineConfig
+from pipelines.config.watch import ConfigMapState, ObjectState
 from pipelines.watch.store import Owned, StateStore
 from pipelines.watch.target import Target
 

@@ -51,7 +51,7 @@ class Source:
             raise _unreadable(self.uri, error) from error
 
     def fingerprint(self) -> str:
-        """As `pipelines.resolve` takes it; raises WatchError when the source cannot be read."""
+        """Takes the fingerprint as a run would; raises WatchError for an unreadable source."""
         try:
             now = choose_span(self._ingest)
             return fingerprint_dataset(now.source, now.split_by)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from random import random
 from typing import Protocol
 
+from pipelines.config.watch import RetryConfig
 from pipelines.watch import machine
-from pipelines.watch.backoff import RetryConfig, delay
+from pipelines.watch.backoff import delay
 from pipelines.watch.machine import Rules, key_of
 from pipelines.watch.report import Report
 from pipelines.watch.source import Look

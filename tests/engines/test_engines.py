@@ -21,7 +21,7 @@ from components.evaluation.executor import split_files
 from components.ingest.config import FoldersSource, IngestConfig
 from components.statistics.compute import Split, compute_statistics
 from components.statistics.config import StatisticsConfig
-from pipelines.beam import IN_PROCESS
+from pipelines.config.beam import IN_PROCESS
 from pipelines.kubeflow.step.entrypoint import run_step
 from tests.components.ingest.conftest import folders, ingest  # noqa: F401
 from tests.components.models import example, save_model, write_split

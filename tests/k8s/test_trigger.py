@@ -10,9 +10,9 @@ import yaml
 from click.testing import CliRunner
 
 from pipelines.cli.watch import command
-from pipelines.config import PipelineConfig, parse_config
+from pipelines.config.tree import PipelineConfig, parse_config
+from pipelines.config.watch import ConfigMapState
 from pipelines.kubeflow.client.connection import IN_CLUSTER_TOKEN
-from pipelines.watch.config import ConfigMapState
 from tests.k8s.conftest import TRIGGERS, Manifests, render_folder
 
 PAGES = ("watch.md", "install-kubeflow.md")

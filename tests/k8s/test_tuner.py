@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.config import parse_config
+from pipelines.config.tree import parse_config
 from pipelines.kubeflow.compile.package import compile_package
 from tests.k8s.conftest import Manifests
 from trainer.tune.config import Workers

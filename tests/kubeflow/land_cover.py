@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipelines.config import parse_config
+from pipelines.config.tree import parse_config
 from pipelines.kubeflow.compile.package import compile_package
 
 IMAGE = "registry.example/skymill@sha256:" + "0" * 64

@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.ingest.config import FoldersSource, IngestConfig
 from components.raster.errors import DataError
-from pipelines.beam import IN_PROCESS, workers_elsewhere
+from pipelines.config.beam import IN_PROCESS, workers_elsewhere
 from pipelines.kubeflow.contract.signature import InputType, Signature
 from pipelines.kubeflow.step.entrypoint import _main, guarded, run_step
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from pipelines.cli.main import cli
-from pipelines.config import parse_config
+from pipelines.config.tree import parse_config
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.schedule import Schedule
 from pipelines.kubeflow.client.schedules import Schedules

@@ -3,10 +3,10 @@
 import pytest
 
 from components.raster.errors import ConfigError
+from pipelines.config.kubeflow import Retries
 from pipelines.kubeflow.compile.containers import beam_args, executor_class, node_container
 from pipelines.kubeflow.compile.images import is_fixed
 from pipelines.kubeflow.compile.lowering import lower_task, unwrap
-from pipelines.kubeflow.config import Retries
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.signature import InputType, Signature
 

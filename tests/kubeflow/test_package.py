@@ -13,7 +13,7 @@ from kfp import components
 
 from components.raster.errors import ConfigError
 from pipelines.cli.compile import command
-from pipelines.config import PipelineConfig, load_config, parse_config
+from pipelines.config.tree import PipelineConfig, load_config, parse_config
 from pipelines.kubeflow.compile.package import compile_package, vertex_job
 from pipelines.kubeflow.contract.strict import strict_spec
 

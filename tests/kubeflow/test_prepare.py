@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from components.raster.errors import ConfigError, DataError
-from pipelines.config import parse_config
+from pipelines.config.kubeflow import StepConfig
+from pipelines.config.tree import parse_config
+from pipelines.definition.resolve import resolve
 from pipelines.kubeflow.compile.resources import cores, gigabytes
-from pipelines.kubeflow.config import StepConfig
 from pipelines.kubeflow.contract.parameters import run_parameters
 from pipelines.kubeflow.step.prepare import prepare
-from pipelines.resolve import resolve
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from rasterio.transform import from_origin
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
-from pipelines.answer_files import write_answer
+from pipelines.answers.files import write_answer
 from serving.predictions import (
     ClassRasterPrediction,
     FoundObject,

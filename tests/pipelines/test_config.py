@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from components.raster.errors import ConfigError
-from pipelines.config import config_json_schema, load_config, parse_config
+from pipelines.config.tree import config_json_schema, load_config, parse_config
 
 LEAST = {
     "name": "roofs",

@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 
 from components.raster.errors import ConfigError
 from components.raster.frozen import Frozen
-from pipelines.config import PipelineConfig, load_config, parse_config
-from pipelines.kubeflow.parameters import run_parameters, with_parameters
+from pipelines.config.tree import PipelineConfig, load_config, parse_config
+from pipelines.kubeflow.contract.parameters import run_parameters, with_parameters
 
 NOT_FINITE = (math.inf, -math.inf, math.nan)
 SCENES = {

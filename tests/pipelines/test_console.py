@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import os, subprocess, sys
-from pipelines.console import noise_to
+from pipelines.local.console import noise_to
 with noise_to(sys.argv[1]) as terminal:
     os.write(1, b"native noise on 1\\n")
     os.write(2, b"native noise on 2\\n")

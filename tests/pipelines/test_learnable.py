@@ -3,8 +3,8 @@
 import pytest
 
 from components.raster.errors import ConfigError
-from pipelines.config import parse_config
-from pipelines.learnable import require_learnable
+from pipelines.config.tree import parse_config
+from pipelines.definition.learnable import require_learnable
 
 
 def test_a_source_with_nothing_to_learn_is_told_at_once(tmp_path):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from components.raster.errors import DataError
-from pipelines.process_mark import mark_of
-from pipelines.record import (
+from pipelines.definition.workspace import Workspace, WorkspaceBusyError
+from pipelines.local.process_mark import mark_of
+from pipelines.local.record import (
     BLOCKED,
     FAILED,
     RUNNING,
@@ -23,7 +24,6 @@ from pipelines.record import (
     read_record,
     write_record,
 )
-from pipelines.workspace import Workspace, WorkspaceBusyError
 
 
 def a_record(**changes):

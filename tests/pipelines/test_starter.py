@@ -10,8 +10,8 @@ from rasterio.transform import from_origin
 
 from components.ingest.listing import list_source
 from components.raster.errors import DataError
-from pipelines.config import load_config
-from pipelines.starter import look_at, model_name, starter_config
+from pipelines.config.tree import load_config
+from pipelines.starter.propose import look_at, model_name, starter_config
 
 
 def put_images(folder, count, side=96):

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.raster.task import Task
-from pipelines.record import RunRecord
-from pipelines.summary import Summary, print_summary, to_json
+from pipelines.local.record import RunRecord
+from pipelines.local.summary import Summary, print_summary, to_json
 
 NORTH = (("region", "north"),)
 

@@ -11,12 +11,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from components.raster.errors import ConfigError, DataError
 from pipelines.cli.main import cli
-from pipelines.config import load_config
-from pipelines.latest import latest_examples
+from pipelines.config.tree import load_config
+from pipelines.definition.workspace import Workspace, WorkspaceBusyError
+from pipelines.local.latest import latest_examples
+from pipelines.local.record import Artifact, NodeRecord, RunRecord, write_record
+from pipelines.local.train_alone import train_alone
 from pipelines.page.content import read_curve
-from pipelines.record import Artifact, NodeRecord, RunRecord, write_record
-from pipelines.train_alone import train_alone
-from pipelines.workspace import Workspace, WorkspaceBusyError
 from serving.contract import read_contract
 from tests.trainer.conftest import SIDE_PX, write_examples
 

@@ -5,13 +5,13 @@ import yaml
 from rich.console import Console
 
 from components.raster.errors import ConfigError, DataError
-from pipelines.config import parse_config
-from pipelines.latest import latest_examples
+from pipelines.config.tree import parse_config
+from pipelines.local.latest import latest_examples
+from pipelines.local.record import Artifact, NodeRecord, RunRecord, write_record
+from pipelines.local.search_alone import best_yaml, search_alone
+from pipelines.local.summary import summarise
+from pipelines.local.tuning import tuning_table
 from pipelines.page.render import trials_page
-from pipelines.record import Artifact, NodeRecord, RunRecord, write_record
-from pipelines.search_alone import best_yaml, search_alone
-from pipelines.summary import summarise
-from pipelines.tuning import tuning_table
 from trainer.tune.config import Dimension
 from trainer.tune.picture import make_axes, parallel_coordinates
 from trainer.tune.results import Results, Row, ranked, read_results, write_results

@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from components.ingest.config import FoldersSource, IngestConfig
-from pipelines.watch.backoff import RetryConfig
+from pipelines.config.watch import RetryConfig
 from pipelines.watch.machine import Rules
 from pipelines.watch.source import Source
 from pipelines.watch.sqlite_store import SqliteStore

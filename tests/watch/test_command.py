@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipelines.cli.watch import command
-from pipelines.record import list_records
+from pipelines.local.record import list_records
 from pipelines.watch.masking import masked
 from pipelines.watch.source import Source
 from pipelines.watch.state import WatchError

@@ -19,7 +19,7 @@ from cloudevents.http import CloudEvent
 from pydantic import ValidationError
 
 from components.raster.errors import ConfigError
-from pipelines.watch.config import EndpointConfig
+from pipelines.config.watch import EndpointConfig
 from pipelines.watch.endpoint import Door, served
 from pipelines.watch.events import BadEvent, buckets_of, concerns, secret_of
 from pipelines.watch.metrics import Gauges

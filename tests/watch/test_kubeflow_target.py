@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.raster.errors import SkymillError
-from pipelines.config import parse_config
+from pipelines.config.tree import parse_config
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import Submission

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.record import RUNNING, RunRecord, list_records, write_record
+from pipelines.definition.workspace import Workspace
+from pipelines.local.record import RUNNING, RunRecord, list_records, write_record
 from pipelines.watch.local_target import LocalTarget
 from pipelines.watch.target import Ended, StartError
-from pipelines.workspace import Workspace
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from components.ingest.config import FoldersSource, IngestConfig
 from components.ingest.raster_config import StacSource
 from components.raster.image import ImageSpec
 from components.raster.scene.stac_query import StacQuery
-from pipelines.config import parse_config
-from pipelines.resolve import resolve
+from pipelines.config.tree import parse_config
+from pipelines.definition.resolve import resolve
 from pipelines.watch.source import Source
 from pipelines.watch.state import WatchError
 

@@ -13,7 +13,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from kubernetes import client
 
-from pipelines.config import parse_config
+from pipelines.config.tree import parse_config
 from pipelines.watch.configmap_store import ConfigMapStore
 from pipelines.watch.gcs_store import GcsStore
 from pipelines.watch.machine import observed

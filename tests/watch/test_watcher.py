@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.config.watch import RetryConfig
 from pipelines.watch import machine
-from pipelines.watch.backoff import RetryConfig, delay
+from pipelines.watch.backoff import delay
 from pipelines.watch.machine import Rules, key_of
 from pipelines.watch.state import WatchError
 from pipelines.watch.store import load, update

@@ -10,7 +10,7 @@ from pipelines.kubeflow.client.run_state import RunState
 from pipelines.kubeflow.client.submission import Submission, Value
 
 if TYPE_CHECKING:
-    from pipelines.config import PipelineConfig
+    from pipelines.config.tree import PipelineConfig
     from pipelines.kubeflow.client.server import KubeflowServer
 
 

@@ -9,7 +9,7 @@ from components.raster.errors import ConfigError
 from pipelines.kubeflow.client.submission import Submission, parse_submission
 
 if TYPE_CHECKING:
-    from pipelines.config import PipelineConfig
+    from pipelines.config.tree import PipelineConfig
 
 #: A key of every package and of no configuration.
 _PACKAGE_KEYS = {"pipelineInfo", "pipelineSpec", "schemaVersion", "apiVersion"}
@@ -33,7 +33,7 @@ def submission_of(source: "str | PipelineConfig | Submission") -> Submission:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     if _is_package(text):
         return parse_submission(text, path)
-    from pipelines.config import load_config
+    from pipelines.config.tree import load_config
 
     return _compiled(load_config(path), path)
 

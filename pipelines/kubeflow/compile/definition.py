@@ -8,11 +8,11 @@ from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as dag_runner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.utils import name_utils
 
-from pipelines.config import PipelineConfig
+from pipelines.config.tree import PipelineConfig
+from pipelines.definition.resolve import RunInputs
 from pipelines.kubeflow.contract.names import kebab
 from pipelines.kubeflow.contract.nodes import cluster_nodes
 from pipelines.kubeflow.contract.signature import InputType, NodeTypes
-from pipelines.resolve import RunInputs
 
 #: Every image is set by the lowering; TFX would otherwise name its own.
 _NO_IMAGE = "none"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.raster.errors import ConfigError
+from pipelines.config.kubeflow import Retries
 from pipelines.kubeflow.compile.containers import executor_class, node_container
-from pipelines.kubeflow.config import Retries
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.prepared import PREPARED

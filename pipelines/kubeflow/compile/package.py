@@ -9,21 +9,21 @@ from typing import Any
 import yaml
 
 from components.raster.errors import ConfigError
-from pipelines.config import PipelineConfig
+from pipelines.config.kubeflow import StepConfig
+from pipelines.config.tree import PipelineConfig
+from pipelines.definition.learnable import require_learnable
 from pipelines.kubeflow.compile import lowering
 from pipelines.kubeflow.compile.containers import prepare_container
 from pipelines.kubeflow.compile.definition import tfx_job
 from pipelines.kubeflow.compile.images import check_image, is_fixed
 from pipelines.kubeflow.compile.platform import platform_config, platform_document
 from pipelines.kubeflow.compile.resources import kubernetes_resources, vertex_resources
-from pipelines.kubeflow.config import StepConfig
 from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.parameters import RunParameter, run_parameters
 from pipelines.kubeflow.contract.prepared import CONFIG, prepared
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.strict import strict_platform, strict_spec
-from pipelines.learnable import require_learnable
 
 Json = dict[str, Any]
 

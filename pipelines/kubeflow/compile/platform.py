@@ -5,7 +5,7 @@ Only fields that backends since 2.5 know are written; secrets and claims by thei
 
 from typing import Any
 
-from pipelines.kubeflow.config import KubeflowConfig, StepConfig
+from pipelines.config.kubeflow import KubeflowConfig, StepConfig
 
 Json = dict[str, Any]
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from pipelines.kubeflow.config import StepConfig
+from pipelines.config.kubeflow import StepConfig
 
 #: Bytes in a unit, as Kubernetes spells them.
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}

@@ -6,8 +6,8 @@ from typing import Any
 
 from components.raster.errors import ConfigError
 from components.raster.location import is_remote
-from pipelines.beam import BEAM_NODES, workers_elsewhere
-from pipelines.config import PipelineConfig
+from pipelines.config.beam import BEAM_NODES, workers_elsewhere
+from pipelines.config.tree import PipelineConfig
 from serving.object_store import SCHEMES
 
 

@@ -2,11 +2,11 @@
 
 from tfx.dsl.components.base.base_node import BaseNode
 
-from pipelines.config import PipelineConfig
+from pipelines.config.tree import PipelineConfig
+from pipelines.definition.resolve import RunInputs
+from pipelines.definition.training import pipeline_nodes
+from pipelines.definition.workspace import Workspace
 from pipelines.kubeflow.contract.mounts import is_mounted
-from pipelines.resolve import RunInputs
-from pipelines.training import pipeline_nodes
-from pipelines.workspace import Workspace
 
 
 def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:

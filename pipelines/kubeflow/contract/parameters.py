@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.config import PipelineConfig, parse_config
+from pipelines.config.tree import PipelineConfig, parse_config
 
 STRING, INTEGER = "STRING", "NUMBER_INTEGER"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipelines.config import PipelineConfig
+from pipelines.config.tree import PipelineConfig
 
 #: The task that runs before all nodes, and its parameter that holds the configuration.
 NODE = "Prepare"

@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.raster.errors import DataError
-from pipelines.config import PipelineConfig, parse_config
+from pipelines.config.tree import PipelineConfig, parse_config
+from pipelines.definition.resolve import RunInputs, at_span, resolve
 from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.parameters import with_parameters
 from pipelines.kubeflow.contract.prepared import CONFIG, prepared
 from pipelines.kubeflow.step.entrypoint import guarded, leave, write_output
-from pipelines.resolve import RunInputs, at_span, resolve
 
 
 def prepare(

@@ -4,9 +4,9 @@ import yaml
 from click.testing import CliRunner
 
 from components.raster.errors import ConfigError
-from pipelines.augmented import look_augmented
 from pipelines.cli.look import command
-from pipelines.config import parse_config
+from pipelines.config.tree import parse_config
+from pipelines.local.augmented import look_augmented
 from tests.trainer.augment.batches import tiles
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment

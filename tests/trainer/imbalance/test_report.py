@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from pipelines.rare import are_uneven, rare_classes
+from pipelines.local.rare_classes import are_uneven, rare_classes
 from tests.trainer.rasters import serialized, write_records
 from trainer.data.class_counts import ClassCounts, count_classes
 from trainer.imbalance.config import Imbalance

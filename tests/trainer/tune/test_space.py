@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from components.raster.errors import ConfigError
-from pipelines.config import PipelineConfig, parse_config
+from pipelines.config.tree import PipelineConfig, parse_config
 from trainer.training.config import Backbone, SmallCnn, TrainConfig
 from trainer.tune.space import apply, decode, encode
 
@@ -147,7 +147,7 @@ def test_any_value_comes_back_from_kerastuner_s_types(values):
 
 def test_a_configuration_is_checked_without_tensorflow():
     code = (
-        "import sys; import pipelines.config, trainer.tune.results; "
+        "import sys; import pipelines.config.tree, trainer.tune.results; "
         "print([m for m in ('tensorflow', 'keras', 'keras_tuner', 'matplotlib') "
         "if m in sys.modules])"
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import yaml
 
 from components.raster.errors import ConfigError
-from pipelines.config import PipelineConfig
-from pipelines.console import noise_to
-from pipelines.latest import latest_examples, split_pattern
-from pipelines.progress import Progress
-from pipelines.record import new_run_id
-from pipelines.workspace import Workspace
+from pipelines.config.tree import PipelineConfig
+from pipelines.definition.workspace import Workspace
+from pipelines.local.console import noise_to
+from pipelines.local.latest import latest_examples, split_pattern
+from pipelines.local.progress import Progress
+from pipelines.local.record import new_run_id
 from trainer.tune.results import Results
 
 LOG_FILE = "framework.log"

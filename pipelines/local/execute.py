@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from components.gate.report import GateFailed
 from components.raster.errors import SkymillError
-from pipelines.config import PipelineConfig
-from pipelines.console import Terminal, noise_to
-from pipelines.process_mark import mark_of
-from pipelines.progress import Progress
-from pipelines.record import (
+from pipelines.config.tree import PipelineConfig
+from pipelines.definition.workspace import Workspace
+from pipelines.local.console import Terminal, noise_to
+from pipelines.local.process_mark import mark_of
+from pipelines.local.progress import Progress
+from pipelines.local.record import (
     BLOCKED,
     FAILED,
     SUCCEEDED,
@@ -22,8 +23,7 @@ from pipelines.record import (
     utc_now,
     write_record,
 )
-from pipelines.summary import print_summary, summarise
-from pipelines.workspace import Workspace
+from pipelines.local.summary import print_summary, summarise
 
 LOG_FILE, CONFIG_FILE = "framework.log", "config.yaml"
 _EPOCHS = "Trainer/model_run/*/logs/progress.jsonl"
@@ -99,16 +99,16 @@ class _Run:
 
     def _launch(self) -> None:
         self._progress.say("looking at the source")
-        from pipelines.learnable import require_learnable
-        from pipelines.resolve import at_span, resolve
+        from pipelines.definition.learnable import require_learnable
+        from pipelines.definition.resolve import at_span, resolve
 
         require_learnable(self._config)
         config = at_span(self._config)
         inputs = resolve(config)
         self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))
         self._progress.say("loading TensorFlow and TFX")
-        from pipelines.run_local import run_local
-        from pipelines.training import create_pipeline
+        from pipelines.definition.training import create_pipeline
+        from pipelines.local.run_local import run_local
 
         pipeline = create_pipeline(config, inputs)
         run_local(pipeline, self._record.run_id, self._observe)

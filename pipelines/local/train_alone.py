@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.raster.errors import ConfigError
-from pipelines.config import PipelineConfig
-from pipelines.console import noise_to
-from pipelines.latest import latest_examples, split_pattern
+from pipelines.config.tree import PipelineConfig
+from pipelines.definition.workspace import Workspace
+from pipelines.local.console import noise_to
+from pipelines.local.latest import latest_examples, split_pattern
+from pipelines.local.progress import Progress
+from pipelines.local.record import new_run_id
 from pipelines.page.content import PROGRESS_FILE, CurveRow, read_best, read_curve
 from pipelines.page.curves import write_curve_png
-from pipelines.progress import Progress
-from pipelines.record import new_run_id
-from pipelines.workspace import Workspace
 
 LOG_DIR, MODEL_DIR, CURVE_FILE = "logs", "model", "learning_curve.png"
 

@@ -6,9 +6,16 @@ from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
 from components.raster.location import Location
-from pipelines.watch.backoff import RetryConfig
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class RetryConfig(Frozen):
+    """Waits between attempts to start a run: each longer than the one before, up to a limit."""
+
+    first_s: float = Field(default=30.0, gt=0, description="before the second attempt")
+    factor: float = Field(default=2.0, ge=1, description="from one wait to the next")
+    max_s: float = Field(default=3600.0, gt=0, description="no wait is longer")
 
 
 class SqliteState(Frozen):

@@ -17,10 +17,10 @@ from components.ingest.component import Ingest
 from components.push.component import Push
 from components.schema.component import Schema
 from components.statistics.component import Statistics
-from pipelines.config import PipelineConfig
+from pipelines.config.tree import PipelineConfig
+from pipelines.definition.resolve import RunInputs
+from pipelines.definition.workspace import Workspace
 from pipelines.page.component import RunPage
-from pipelines.resolve import RunInputs
-from pipelines.workspace import Workspace
 from trainer.tune.run import Tuner
 
 _RUN_FN = "trainer.run.run_fn"

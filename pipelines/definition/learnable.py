@@ -2,7 +2,7 @@
 
 from components.ingest.raster_config import TiledSource
 from components.raster.errors import ConfigError
-from pipelines.config import PipelineConfig
+from pipelines.config.tree import PipelineConfig
 from trainer.models.config import Backbone, Preset, is_folder
 
 

@@ -29,9 +29,9 @@ from components.raster.frozen import Frozen
 from components.raster.location import Location
 from components.schema.config import SchemaConfig
 from components.statistics.config import StatisticsConfig
-from pipelines.beam import BeamConfig
-from pipelines.kubeflow.config import KubeflowConfig
-from pipelines.watch.config import WatchConfig
+from pipelines.config.beam import BeamConfig
+from pipelines.config.kubeflow import KubeflowConfig
+from pipelines.config.watch import WatchConfig
 from trainer.augment.config import wrong_views
 from trainer.training.config import TrainConfig
 from trainer.tune.config import TuneConfig

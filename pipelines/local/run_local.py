@@ -16,7 +16,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import artifact
 
 from components.gate.report import GateFailed
-from pipelines.record import Artifact, NodeRecord
+from pipelines.local.record import Artifact, NodeRecord
 
 Observer = Callable[[NodeRecord], None]
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from components.raster.errors import DataError
-from pipelines.process_mark import mark_of
+from pipelines.local.process_mark import mark_of
 
 RECORD_FILE = "run.json"
 RUNNING, SUCCEEDED, BLOCKED, FAILED = "running", "succeeded", "blocked", "failed"

@@ -13,12 +13,12 @@ from rich.table import Table
 from components.evaluation.result import Evaluation
 from components.evaluation.tasks.registry import family_of
 from components.gate.report import REPORT_FILE, GateReport
+from pipelines.local.rare_classes import are_uneven, rare_classes, read_rare
+from pipelines.local.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
+from pipelines.local.tuning import keep_tuning, tuning_of, tuning_table
 from pipelines.page.content import PAGE_FILE, Content, counts_of, read_curve, read_evaluation
 from pipelines.page.curves import write_curve_png
 from pipelines.page.render import run_page
-from pipelines.rare import are_uneven, rare_classes, read_rare
-from pipelines.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
-from pipelines.tuning import keep_tuning, tuning_of, tuning_table
 from trainer.tune.results import Results
 
 SUMMARY_FILE, CURVE_FILE = "summary.json", "learning_curve.png"

@@ -27,8 +27,8 @@ from components.ingest.raster_config import ChipsSource
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.task import Task
-from pipelines.starter_chips import ChipTraits, chip_traits
-from pipelines.starter_masks import folder_pair, legend_of
+from pipelines.starter.chips import ChipTraits, chip_traits
+from pipelines.starter.masks import folder_pair, legend_of
 
 _TEMPLATE = """\
 # Written by `skymill init`. Run it with: skymill run {path}

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from pipelines.record import NodeRecord
+from pipelines.local.record import NodeRecord
 
 _MARKS = {
     "complete": "[green]done[/]  ",

@@ -6,7 +6,7 @@ import shutil
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.record import RunRecord
+from pipelines.local.record import RunRecord
 from trainer.tune.results import CSV_FILE, PICTURE_FILE, Results, read_results, shown
 
 _MOST_ROWS = 10

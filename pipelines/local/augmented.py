@@ -12,7 +12,7 @@ from components.raster.errors import ConfigError
 from components.raster.fitting import fit_boxes, fit_mask
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
-from pipelines.config import PipelineConfig
+from pipelines.config.tree import PipelineConfig
 from serving.decode import fit_image
 from serving.decode_tiles import fit_tile
 from trainer.augment.augmentation import RGB, Augmentation

@@ -4,7 +4,7 @@ import glob
 import os
 
 from components.raster.errors import DataError
-from pipelines.record import list_records
+from pipelines.local.record import list_records
 
 
 def latest_examples(runs_dir: str, run_id: str | None = None) -> str:

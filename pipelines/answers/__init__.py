@@ -1,0 +1,1 @@
+"""Predictions of every task as text, JSON and files."""

@@ -1,0 +1,1 @@
+"""The pipeline, defined once for every place that runs it."""

@@ -1,0 +1,1 @@
+"""Runs on this machine: execution, records, progress on the terminal, summaries."""

@@ -1,0 +1,1 @@
+"""A first configuration, proposed from a look at a folder of images."""
