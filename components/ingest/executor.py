@@ -17,6 +17,7 @@ from components.ingest.listing import list_source
 from components.ingest.record import Listing
 from components.ingest.scene_part import part_lines
 from components.ingest.shard import Places
+from components.ingest.snapshot import Snapshot
 from components.ingest.span import span_number
 from components.ingest.summary import Summary, rejects_report, total
 from components.ingest.transforms import IngestShards, reject_lines
@@ -35,17 +36,21 @@ class Executor(BaseBeamExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Raises DataError where the source as a whole cannot be read, and for nothing else."""
+        """Raises DataError where the source as a whole cannot be read, or is not what the run was
+        started for, and for nothing else."""
         self._log_startup(input_dict, output_dict, exec_properties)
         config = IngestConfig.model_validate_json(exec_properties["config"])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         rejects = artifact_utils.get_single_instance(output_dict["rejects"])
+        source = Snapshot.take(config)
+        source.require(exec_properties["fingerprint"])
         summary = run_ingest(
             config,
             exec_properties["fingerprint"],
             examples.uri,
             rejects.uri,
             self._make_beam_pipeline,
+            source,
         )
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.span = span_number(config.span or 0)
@@ -60,13 +65,24 @@ def run_ingest(
     examples_uri: str,
     rejects_uri: str,
     make_pipeline: Callable[[], beam.Pipeline],
+    source: Snapshot | None = None,
 ) -> Summary:
     """Brings all of a source into the two folders and says what became of it.
 
+    Args:
+        config: what to read and how.
+        fingerprint: of the data, for the report.
+        examples_uri: the folder of examples.
+        rejects_uri: the folder of rejects, summary and report.
+        make_pipeline: makes the Beam pipeline that reads.
+        source: what to read, as it was when the caller looked; None looks now.
+
     Raises:
         DataError: the source as a whole cannot be read.
+        SourceChanged: it was changed before all of it was read.
     """
-    listing = list_source(config)
+    source = source or Snapshot.take(config)
+    listing = list_source(config, source.named)
     lines = _lines(listing, layout.shard_count(listing.images, config.shards))
     partial = storage.join(examples_uri, _PARTIAL_FOLDER)
     places = Places(examples_uri, rejects_uri, partial, len(lines))
@@ -79,6 +95,7 @@ def run_ingest(
             | IngestShards(config, listing.classes, places)
         )
     storage.remove_folder(places.partial)
+    source.require_unchanged()
     return _conclude(config, listing, fingerprint, places)
 
 

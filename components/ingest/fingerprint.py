@@ -6,23 +6,24 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePath
 from typing import Any
 
 from components.ingest.config import BoxedSource, SourceConfig
 from components.ingest.files import is_remote, stores
 from components.ingest.label_codes import masks_of
-from components.ingest.listing import contents_of
+from components.ingest.listing import Named, name_source
 from components.ingest.raster_config import (
     BoxLabels,
+    ChipsSource,
     ClassRasterLabels,
     MaskLabels,
     ShapeLabels,
     TiledSource,
 )
-from components.ingest.record import Record
-from components.ingest.scenes import name_scenes
+from components.ingest.record import Contents, Record
+from components.ingest.scenes import NamedScenes
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.labels.box_files import box_files
 from components.raster.spatial.rules import ByArea, SplitRule
@@ -31,6 +32,8 @@ from components.raster.spatial.rules import ByArea, SplitRule
 Checksums = Callable[[Sequence[str]], dict[str, str]]
 
 WEB = ("http://", "https://")
+#: Stands for content of which nothing can be told.
+UNKNOWN = "?"
 _WEB_TIMEOUT_S = 30.0
 _STATE_HEADERS = ("ETag", "Last-Modified", "Content-Length")
 _SIDES_OF_NAME = (".msk", ".aux.xml", ".ovr")
@@ -43,29 +46,65 @@ def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None)
 
     It covers each image's key, truth, split, group, slice features and content, and what could not
     be listed. Content is hashed for local files; a remote file counts by the store's own checksum,
-    or generation, or size and time where the store has no more; where nothing can be told of it,
-    the fingerprint is another one each time. No TensorFlow is loaded.
+    or generation, or size and time where the store has no more. Where nothing can be told of some
+    file, 32 digits that are others each time and a hyphen precede. No TensorFlow is loaded.
     Of scenes it covers every file of every band and what the catalogue says of it, the files of
     labels and the area of interest; of any source the areas that its split is drawn by.
 
     Raises:
         DataError: the source as a whole cannot be read.
     """
-    return fingerprint_by(_checksums, source, split_by)
+    return fingerprint_by(content_checksums, source, split_by)
 
 
 def fingerprint_by(
-    checksums_of: Checksums, source: SourceConfig, split_by: SplitRule | None = None
+    checksums_of: Checksums,
+    source: SourceConfig,
+    split_by: SplitRule | None = None,
+    named: Named | None = None,
 ) -> str:
-    """`fingerprint_dataset` with another idea of what stands for a file's content."""
+    """`fingerprint_dataset` with another idea of what stands for a file's content.
+
+    Args:
+        checksums_of: asked once, for all files that ingest would read.
+        source: what is read.
+        split_by: the rule of its splits.
+        named: what the source names, from `name_source`; None asks the source now.
+    """
+    is_known = True
+
+    def told(uris: Sequence[str]) -> dict[str, str]:
+        nonlocal is_known
+        found = checksums_of(uris)
+        is_known = UNKNOWN not in found.values()
+        return found
+
     drawn = [split_by.path] if isinstance(split_by, ByArea) else []
+    named = named or name_source(source)
     if isinstance(source, TiledSource):
-        return fingerprint_of(_scene_entries(checksums_of, source, drawn))
-    contents = contents_of(source)
-    uris = [record.uri for record in contents.records]
+        assert not isinstance(named, Contents)
+        found = fingerprint_of(_scene_entries(told, source, named, drawn))
+    else:
+        assert isinstance(named, Contents)
+        found = fingerprint_of(_image_entries(told, source, named, drawn))
+    return found if is_known else f"{uuid.uuid4().hex}-{found}"
+
+
+def same_data(one: str, other: str) -> bool:
+    """Whether two fingerprints are of the same data, as far as anything can be told of it."""
+    return one.rpartition("-")[2] == other.rpartition("-")[2]
+
+
+def _image_entries(
+    checksums_of: Checksums, source: SourceConfig, contents: Contents, drawn: Sequence[str]
+) -> list[Sequence[object]]:
+    """Each image with what is said of it, then the other files."""
+    sides_of = side_finder() if isinstance(source, ChipsSource) else _no_sides
+    sides = {record.uri: sides_of(record.uri) for record in contents.records}
     masks = [record.mask_uri for record in contents.records if record.mask_uri is not None]
     boxes = box_files(source.boxes.path) if isinstance(source, BoxedSource) else []
-    checksums = checksums_of([*uris, *masks, *boxes, *drawn])
+    files = [path for uri, beside in sides.items() for path in (uri, *beside)]
+    checksums = checksums_of([*files, *masks, *boxes, *drawn])
     entries: list[Sequence[object]] = [
         (
             record.key,
@@ -76,13 +115,14 @@ def fingerprint_by(
             sorted(record.slices.items()),
             checksums[record.uri],
             *_other_truth(record, checksums),
+            *(checksums[path] for path in sides[record.uri]),
         )
         for record in contents.records
     ]
     entries += [("reject", reject.key, reject.reason.value) for reject in contents.rejects]
     entries += [("boxes", PurePath(path).name, checksums[path]) for path in boxes]
     entries += [("split", checksums[path]) for path in drawn]
-    return fingerprint_of(entries)
+    return entries
 
 
 def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[object]:
@@ -94,13 +134,16 @@ def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[objec
 
 
 def _scene_entries(
-    checksums_of: Checksums, source: TiledSource, drawn: Sequence[str]
+    checksums_of: Checksums, source: TiledSource, named: NamedScenes, drawn: Sequence[str]
 ) -> list[Sequence[object]]:
     """Each scene with the content of its files, then each other file by its name."""
-    named = name_scenes(source)
+    sides_of = side_finder()
     others = [*drawn, *_other_files(source)]
     files = [
-        side for scene in named.sources for file in scene.files for side in _with_sides(file.path)
+        path
+        for scene in named.sources
+        for it in scene.files
+        for path in (it.path, *sides_of(it.path))
     ]
     checksums = checksums_of([*others, *files])
     entries: list[Sequence[object]] = []
@@ -108,7 +151,7 @@ def _scene_entries(
         contents = [
             (
                 *(file.band_names, file.common_names, *file.scalings, _address(file.path)),
-                [checksums[it] for it in _with_sides(file.path)],
+                [checksums[it] for it in (file.path, *sides_of(file.path))],
             )
             for file in scene.files
         ]
@@ -127,7 +170,7 @@ def _other_files(source: TiledSource) -> list[str]:
     """The files of the labels and of the area of interest."""
     labels, found = source.labels, [source.area] if source.area else []
     if isinstance(labels, ShapeLabels | ClassRasterLabels):
-        found += _with_sides(labels.path)
+        found += [labels.path, *side_finder()(labels.path)]
     elif isinstance(labels, BoxLabels):
         found += box_files(labels.path)
     elif isinstance(labels, MaskLabels):
@@ -135,17 +178,36 @@ def _other_files(source: TiledSource) -> list[str]:
     return found
 
 
-def _with_sides(path: str) -> list[str]:
-    """A file and those beside it that GDAL reads with it: masks, statistics, places, attributes."""
-    if is_remote(path):
-        return [path]
-    stem = os.path.splitext(path)[0]
-    sides = [path + suffix for suffix in _SIDES_OF_NAME]
-    sides += [stem + suffix for suffix in _SIDES_OF_STEM]
-    return [path, *(side for side in sides if side != path and os.path.isfile(side))]
+def side_finder() -> Callable[[str], list[str]]:
+    """What finds the files beside a local one that GDAL reads with it: masks, statistics, places,
+    attributes. It lists each folder once."""
+
+    @cache
+    def names_in(folder: str) -> frozenset[str]:
+        try:
+            return frozenset(os.listdir(folder or "."))
+        except OSError:
+            return frozenset()
+
+    def sides_of(path: str) -> list[str]:
+        if is_remote(path):
+            return []
+        folder, name = os.path.split(path)
+        stem = os.path.splitext(name)[0]
+        sides = [name + suffix for suffix in _SIDES_OF_NAME]
+        sides += [stem + suffix for suffix in _SIDES_OF_STEM]
+        there = [side for side in sides if side != name and side in names_in(folder)]
+        return [side for it in there if os.path.isfile(side := os.path.join(folder, it))]
+
+    return sides_of
 
 
-def _checksums(uris: Sequence[str]) -> dict[str, str]:
+def _no_sides(uri: str) -> list[str]:
+    return []
+
+
+def content_checksums(uris: Sequence[str]) -> dict[str, str]:
+    """The sha256 of local files, and what stands for the content of remote ones."""
     local = [uri for uri in uris if not is_remote(uri)]
     web = [uri for uri in uris if uri.startswith(WEB)]
     found = dict(zip(local, checksums_of_files(local), strict=True))
@@ -163,8 +225,8 @@ def _web_checksum(url: str) -> str:
         with urllib.request.urlopen(request, timeout=_WEB_TIMEOUT_S) as answer:
             told = [answer.headers.get(name) for name in _STATE_HEADERS]
     except (OSError, ValueError):
-        return _unknown_state()
-    return "|".join(value or "" for value in told) if any(told) else _unknown_state()
+        return UNKNOWN
+    return "|".join(value or "" for value in told) if any(told) else UNKNOWN
 
 
 def _store_checksums(uris: Sequence[str]) -> dict[str, str]:
@@ -178,9 +240,4 @@ def _store_checksum(files: Any, uri: str) -> str:
     try:
         return str(files.checksum(uri))
     except Exception:  # every store raises its own kind
-        return _unknown_state()
-
-
-def _unknown_state() -> str:
-    """Stands for content of which nothing can be told: another each time, so never a cache hit."""
-    return f"?{uuid.uuid4().hex}"
+        return UNKNOWN

@@ -14,6 +14,7 @@ from components.ingest.files import is_remote, local_path, stores
 from components.ingest.fingerprint import WEB, fingerprint_by
 from components.ingest.raster_config import StacSource
 from components.raster.errors import ConfigError, DataError
+from components.raster.file_state import FileState
 from components.raster.spatial.rules import SplitRule
 
 _MISSING = "!missing"
@@ -90,9 +91,7 @@ def _local(path: str) -> _Seen:
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         return _Seen(_MISSING if missing else f"!{type(error).__name__}", 0.0)
-    # The time of the inode tells of content that was replaced with its old time kept.
-    state = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    return _Seen("|".join(map(str, state)), status.st_mtime)
+    return _Seen(str(FileState.of(status)), status.st_mtime)
 
 
 def _stored(uris: Sequence[str]) -> dict[str, _Seen]:

@@ -1,6 +1,7 @@
 """From a source to its listing: one place that knows the kinds of source."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from operator import attrgetter
 
 from components.ingest.boxed import list_boxed
@@ -19,22 +20,40 @@ from components.ingest.masked import list_masked
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Contents, Listing, Record
 from components.ingest.reject import Reason, Reject
-from components.ingest.scenes import list_scenes
+from components.ingest.scenes import NamedScenes, list_scenes, name_scenes
 from components.raster.errors import DataError
 
+#: What a source names before any image of it is opened.
+Named = Contents | NamedScenes
 
-def list_source(config: IngestConfig) -> Listing:
+
+def name_source(source: SourceConfig) -> Named:
+    """What a source names, whatever its kind; no image is opened.
+
+    Raises:
+        DataError: the source as a whole cannot be read.
+    """
+    return name_scenes(source) if isinstance(source, TiledSource) else contents_of(source)
+
+
+def list_source(config: IngestConfig, named: Named | None = None) -> Listing:
     """Everything that the configured source names, sorted by key; no image is read.
+
+    Args:
+        config: of ingest.
+        named: what the source names, from `name_source`; None asks the source now.
 
     Raises:
         DataError: the source as a whole cannot be read, or names no image.
     """
     source = config.source
     if isinstance(source, TiledSource):
-        return list_scenes(config, source)
-    found = contents_of(source)
-    found.records, unknown = of_classes(found.records, config.classes)
-    found.rejects += unknown
+        assert not isinstance(named, Contents)
+        return list_scenes(config, source, named)
+    named = named or contents_of(source)
+    assert isinstance(named, Contents)
+    known, unknown = of_classes(named.records, config.classes)
+    found = replace(named, records=known, rejects=[*named.rejects, *unknown])
     if isinstance(source, ChipsSource):
         found = place_chips(found, source, config)
     if not found.records:

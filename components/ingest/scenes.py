@@ -118,15 +118,22 @@ def _found_scenes(source: TiledSource) -> FoundScenes:
     )
 
 
-def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:
+def plan_scenes(
+    config: IngestConfig, source: TiledSource, named: NamedScenes | None = None
+) -> PlannedScenes:
     """Opens the headers of all scenes, lays their labels on them and plans their tiles.
+
+    Args:
+        config: of ingest.
+        source: its source.
+        named: from `name_scenes`; None asks the source now.
 
     Raises:
         DataError: the source or its labels cannot be read, masks hold undeclared classes, or boxes
             of one image belong to two scenes.
         ConfigError: the area or the background cannot be used.
     """
-    named = name_scenes(source)
+    named = named or name_scenes(source)
     rejects = list(named.rejects)
     shapes = read_shapes(source)
     classes = config.classes or class_names(source, shapes)
@@ -155,14 +162,16 @@ def plan_scenes(config: IngestConfig, source: TiledSource) -> PlannedScenes:
     return PlannedScenes(tuple(scenes), tuple(labels), tuple(rejects), classes, named.ignored)
 
 
-def list_scenes(config: IngestConfig, source: TiledSource) -> Listing:
+def list_scenes(
+    config: IngestConfig, source: TiledSource, named: NamedScenes | None = None
+) -> Listing:
     """The parts of all scenes that workers take, and the split of every tile.
 
     Raises:
         DataError: no scene can be used, or the split would leak.
         ConfigError: something that the configuration names cannot be used.
     """
-    planned = plan_scenes(config, source)
+    planned = plan_scenes(config, source, named)
     if not planned.scenes:
         first = f" (such as {planned.rejects[0].detail})" if planned.rejects else ""
         raise DataError(

@@ -6,9 +6,16 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from components.raster.file_state import FileState
+
 _READERS = 8
 _CHUNK_BYTES = 1 << 20
 _FILES_A_TASK = 256
+_LEAST_REMEMBERED_BYTES = 1 << 16  # smaller files are read again as fast as they are looked up
+_MOST_REMEMBERED = 1 << 20
+
+#: Checksums of files by their state. A run looks at its source when it starts and when it reads.
+_remembered: dict[FileState, str] = {}
 
 
 def fingerprint_of(entries: Iterable[Sequence[object]]) -> str:
@@ -35,9 +42,23 @@ def _checksum(path: str) -> str:
         return "!missing"
     try:
         with open(path, "rb", buffering=0) as file:
+            state = FileState.of(os.fstat(file.fileno()))
+            if (known := _remembered.get(state)) is not None:
+                return known
+            was_old = state.is_old
             digest = hashlib.sha256()
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
+            if was_old and FileState.of(os.fstat(file.fileno())) == state:
+                _remember(state, digest.hexdigest())
             return digest.hexdigest()
     except OSError as error:
         return f"!{type(error).__name__}"
+
+
+def _remember(state: FileState, checksum: str) -> None:
+    if state.size < _LEAST_REMEMBERED_BYTES:
+        return
+    if len(_remembered) >= _MOST_REMEMBERED:
+        _remembered.clear()
+    _remembered[state] = checksum

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.ingest.fingerprint import same_data
 from components.raster.errors import DataError
 from pipelines.config.tree import PipelineConfig, parse_config
 from pipelines.definition.resolve import RunInputs, at_span, resolve
@@ -41,7 +42,7 @@ def prepare(
     changed = at_span(changed)
     inputs = resolve(changed)
     wanted = values.get("data_fingerprint")
-    if wanted and wanted != inputs.fingerprint:
+    if wanted and not same_data(wanted, inputs.fingerprint):
         raise DataError(
             f"{changed.ingest.source.uri} holds data with the fingerprint {inputs.fingerprint}, "
             f"and this run is for {wanted}: the data has changed since; start a run for the new"

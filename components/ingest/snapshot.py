@@ -1,0 +1,144 @@
+"""A source as ingest reads it, held against what the run was started for.
+
+The fingerprint of a run names its data, in caches and in the provenance of models. It is taken
+before the run, and files may come, go and change until ingest has read the last of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from components.ingest.config import BoxedSource, IngestConfig, SourceConfig
+from components.ingest.files import is_remote
+from components.ingest.fingerprint import content_checksums, fingerprint_by, same_data
+from components.ingest.listing import Named, name_source
+from components.raster.errors import DataError
+from components.raster.file_state import FileState, state_of
+from components.raster.labels.box_files import box_files
+
+_NAMED = 3
+_START_AGAIN = (
+    "Nothing of it was kept. Run again once nobody writes there; a run that is started by a marker "
+    "(skymill watch) waits for the end of an upload."
+)
+
+
+class SourceChanged(DataError):
+    """What ingest reads is not what the run was started for."""
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What stands for a file's content, and of a local file its state; None where it has none."""
+
+    checksum: str
+    state: FileState | None
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What a source names, and its files' contents, before ingest reads any of them.
+
+    Attributes:
+        named: what the listing is made of.
+        fingerprint: of the very files that `named` names.
+    """
+
+    config: IngestConfig
+    named: Named
+    fingerprint: str
+    _marks: Mapping[str, _Mark]
+
+    @classmethod
+    def take(cls, config: IngestConfig) -> Self:
+        """Looks at the source now.
+
+        Raises:
+            DataError: the source as a whole cannot be read.
+            SourceChanged: it changed meanwhile.
+        """
+        read_first = _marks_of(_read_by_naming(config.source))
+        named = name_source(config.source)
+        marks: dict[str, _Mark] = {}
+        fingerprint = _fingerprint(config, named, marks)
+        _refuse(config, _changed(read_first, marks))
+        return cls(config, named, fingerprint, marks)
+
+    def require(self, fingerprint: str) -> None:
+        """Raises SourceChanged unless these are the data that a run was started for."""
+        if not same_data(fingerprint, self.fingerprint):
+            newest = max(self._marks, key=self._changed_at, default="")
+            raise SourceChanged(
+                f"{self.config.source.uri} has changed since this run was started: it was "
+                f"started for data with the fingerprint {fingerprint}, and they have "
+                f"{self.fingerprint} now (changed last: {newest or 'no file'}). {_START_AGAIN}"
+            )
+
+    def require_unchanged(self) -> None:
+        """Raises SourceChanged if a file was changed, came or went since the snapshot was taken."""
+        now: dict[str, _Mark] = {}
+        _fingerprint(self.config, self.named, now)
+        _refuse(self.config, _changed(self._marks, now) | (now.keys() - self._marks.keys()))
+
+    def _changed_at(self, path: str) -> int:
+        state = self._marks[path].state
+        return 0 if state is None else max(state.written_ns, state.changed_ns)
+
+
+def _fingerprint(config: IngestConfig, named: Named, marks: dict[str, _Mark]) -> str:
+    """The fingerprint of what is named; fills in the mark of every file."""
+
+    def checksums(uris: Sequence[str]) -> dict[str, str]:
+        marks.update(_marks_of(uris))
+        return {uri: marks[uri].checksum for uri in uris}
+
+    return fingerprint_by(checksums, config.source, config.split_by, named)
+
+
+def _read_by_naming(source: SourceConfig) -> list[str]:
+    """The files whose content, and not only whose name, decides what a source names; workers read
+    them again."""
+    return box_files(source.boxes.path) if isinstance(source, BoxedSource) else []
+
+
+def _marks_of(uris: Sequence[str]) -> dict[str, _Mark]:
+    """The state comes first: a write while the checksum is taken shows in the next state."""
+    states = {uri: _state(uri) for uri in uris}
+    return {uri: _Mark(it, states[uri]) for uri, it in content_checksums(uris).items()}
+
+
+def _state(uri: str) -> FileState | None:
+    if is_remote(uri):
+        return None
+    try:
+        return state_of(uri)
+    except OSError:
+        return None
+
+
+def _changed(before: Mapping[str, _Mark], after: Mapping[str, _Mark]) -> set[str]:
+    return {uri for uri, mark in before.items() if not _same(mark, after.get(uri))}
+
+
+def _same(before: _Mark, after: _Mark | None) -> bool:
+    """Whether a file had one content from the one look to the other.
+
+    A file system in user space may give a file another inode at any time, so the inode alone
+    tells nothing; a file that was written anew is not the same, even if its content came back.
+    """
+    if after is None or before.checksum != after.checksum:
+        return False
+    return _times(before.state) == _times(after.state)
+
+
+def _times(state: FileState | None) -> tuple[int, int, int] | None:
+    return None if state is None else (state.size, state.written_ns, state.changed_ns)
+
+
+def _refuse(config: IngestConfig, changed: set[str]) -> None:
+    if changed:
+        shown = ", ".join(sorted(changed)[:_NAMED])
+        raise SourceChanged(
+            f"{config.source.uri}: {len(changed)} files changed while this run read them, such as "
+            f"{shown}. {_START_AGAIN}"
+        )

@@ -1,0 +1,68 @@
+"""What a file system says of a file's state: the same state is the same content, once it is old.
+
+A file system notes times in ticks, from milliseconds to two seconds long. Content that is written
+twice within a tick may keep its state, so that only a state that was old when it was taken proves
+anything.
+"""
+
+import os
+import stat
+import time
+from dataclasses import dataclass
+from typing import Self
+
+#: No file system's clock has coarser ticks (FAT).
+_LONGEST_TICK_NS = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class FileState:
+    """Size, times and inode of a file, and whether they were old when they were taken.
+
+    Attributes:
+        written_ns: when the content was changed, in nanoseconds since 1970; can be set.
+        changed_ns: when the inode was changed, which a write or a rename does; cannot be set.
+    """
+
+    size: int
+    written_ns: int
+    changed_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """The state that `os.stat` or `os.fstat` found."""
+        return cls(
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+            status.st_dev,
+        )
+
+    @property
+    def is_old(self) -> bool:
+        """Whether a change from now on would give another state."""
+        return time.time_ns() - max(self.written_ns, self.changed_ns) > _LONGEST_TICK_NS
+
+    def __str__(self) -> str:
+        return f"{self.size}|{self.written_ns}|{self.changed_ns}|{self.inode}"
+
+
+def state_of(path: str) -> FileState:
+    """The state of a local file.
+
+    It is asked of the open file, since network file systems answer from memory otherwise.
+
+    Raises:
+        OSError: there is no such file, it cannot be opened, or it is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{path} is no regular file")
+        return FileState.of(status)
+    finally:
+        os.close(handle)

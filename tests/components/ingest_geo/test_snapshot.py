@@ -1,0 +1,215 @@
+"""What a run was started for is what ingest lists and reads, or the run stops and says so."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from tfx.types import standard_artifacts
+
+from components.gate.artifact import Rejects
+from components.ingest.config import IngestConfig
+from components.ingest.executor import Executor, run_ingest
+from components.ingest.fingerprint import fingerprint_dataset, same_data
+from components.ingest.snapshot import Snapshot, SourceChanged
+from components.raster.file_state import FileState, state_of
+from tests.components.ingest_geo.sources import KINDS, Made
+
+
+@pytest.fixture(params=sorted(KINDS))
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Made:
+    return KINDS[request.param](tmp_path)
+
+
+def config_of(made: Made) -> IngestConfig:
+    return IngestConfig.model_validate(made.tree)
+
+
+def fingerprint(config: IngestConfig) -> str:
+    return fingerprint_dataset(config.source, config.split_by)
+
+
+def rewrite(path: Path) -> None:
+    """Writes other content of the same size and sets the old time again: only the inode's tells."""
+    status, data = path.stat(), path.read_bytes()
+    at = data.rindex(b"5") if path.suffix.endswith("json") else len(data) - 1
+    path.write_bytes(bytes([*data[:at], data[at] ^ 2, *data[at + 1 :]]))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_ingest_sees_what_the_run_was_started_for(made: Made) -> None:
+    config = config_of(made)
+    snapshot = Snapshot.take(config)
+    snapshot.require(fingerprint(config))
+    snapshot.require_unchanged()
+
+
+def test_a_file_that_appears_before_the_listing_stops_the_run(made: Made) -> None:
+    config = config_of(made)
+    started_for = fingerprint(config)
+    made.another()
+    with pytest.raises(SourceChanged, match="has changed since this run was started"):
+        Snapshot.take(config).require(started_for)
+    Snapshot.take(config).require(fingerprint(config))  # the next run
+
+
+def test_every_file_that_is_written_before_the_listing_stops_the_run(made: Made) -> None:
+    config = config_of(made)
+    for path in made.files:
+        started_for = fingerprint(config)
+        rewrite(path)
+        with pytest.raises(SourceChanged, match=f"changed last: .*{path.name}"):
+            Snapshot.take(config).require(started_for)
+
+
+def test_every_file_that_is_written_under_the_reader_stops_the_run(made: Made) -> None:
+    config = config_of(made)
+    for path in made.files:
+        snapshot = Snapshot.take(config)
+        rewrite(path)
+        with pytest.raises(SourceChanged, match=f"1 files changed .*{path.name}"):
+            snapshot.require_unchanged()
+
+
+def test_a_content_that_came_back_was_another_meanwhile(made: Made) -> None:
+    """A reader may have seen either."""
+    config, path = config_of(made), made.files[-1]
+    snapshot = Snapshot.take(config)
+    rewrite(path)
+    rewrite(path)
+    if state_of(str(path)).changed_ns == snapshot._marks[str(path)].state.changed_ns:  # type: ignore[union-attr]
+        pytest.skip("three writes within one tick of this file system's clock")
+    with pytest.raises(SourceChanged, match=path.name):
+        snapshot.require_unchanged()
+
+
+def test_a_file_beside_a_raster_that_appears_under_the_reader_stops_the_run(tmp_path: Path) -> None:
+    made = KINDS["scenes_mask_file"](tmp_path)
+    beside = made.files[-1]
+    content = beside.read_bytes()
+    beside.unlink()
+    snapshot = Snapshot.take(config_of(made))
+    beside.write_bytes(content)
+    with pytest.raises(SourceChanged, match=beside.name):
+        snapshot.require_unchanged()
+
+
+@pytest.fixture
+def coarse_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of files in ticks of two seconds, as FAT has them."""
+    exact = FileState.of
+
+    def in_ticks(status: os.stat_result) -> FileState:
+        state, tick = exact(status), 2 * 10**9
+        times = {name: getattr(state, name) // tick * tick for name in ("written_ns", "changed_ns")}
+        return replace(state, **times)
+
+    monkeypatch.setattr(FileState, "of", in_ticks)
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_an_edit_within_a_tick_of_the_clock_is_seen(
+    coarse_clock: None, tmp_path: Path, size: int
+) -> None:
+    """The state of the file is the same before and after: its content decides."""
+    path = tmp_path / "data" / "a" / "1.png"
+    path.parent.mkdir(parents=True)
+    source = {"kind": "folders", "uri": str(path.parents[1])}
+    config = IngestConfig.model_validate({"source": source})
+    path.write_bytes(b"x" * size)
+    started_for, snapshot = fingerprint(config), Snapshot.take(config)
+    path.write_bytes(b"y" * size)
+    with pytest.raises(SourceChanged, match=r"1\.png"):
+        snapshot.require_unchanged()
+    with pytest.raises(SourceChanged, match=r"1\.png"):
+        Snapshot.take(config).require(started_for)
+
+
+def test_what_appears_after_the_listing_is_not_read(tmp_path: Path) -> None:
+    made = KINDS["folders"](tmp_path / "data")
+    config = config_of(made)
+
+    def pipeline() -> beam.Pipeline:
+        made.another()
+        return beam.Pipeline(argv=["--runner=FnApiRunner"])
+
+    places = [str(tmp_path / name) for name in ("examples", "rejects")]
+    summary = run_ingest(config, fingerprint(config), *places, pipeline)
+    assert summary.total_images + summary.total_rejects == len(made.files)
+
+
+@pytest.fixture
+def node(tmp_path: Path):
+    """Runs the node as TFX does: `node(config, fingerprint, change, restore)`."""
+
+    def run(config: IngestConfig, started_for: str, change=None, restore=None) -> Path:
+        class Hooked(Executor):
+            def _make_beam_pipeline(self) -> beam.Pipeline:
+                return _Pipeline(change, restore)
+
+        outputs = {}
+        for name, artifact in (("examples", standard_artifacts.Examples()), ("rejects", Rejects())):
+            artifact.uri = str(tmp_path / "out" / name)
+            outputs[name] = [artifact]
+        properties = {"config": config.model_dump_json(), "fingerprint": started_for}
+        Hooked(Executor.Context(tmp_dir=str(tmp_path), unique_id="1")).Do({}, outputs, properties)
+        return tmp_path / "out" / "rejects" / "report.json"
+
+    return run
+
+
+class _Pipeline(beam.Pipeline):
+    """Calls one function before anything is read, and another after all was."""
+
+    def __init__(self, before, after) -> None:
+        super().__init__(argv=["--runner=FnApiRunner"])
+        self._before, self._after = before, after
+
+    def run(self, *args, **options):
+        if self._before:
+            self._before()
+        result = super().run(*args, **options)
+        result.wait_until_finish()
+        if self._after:
+            self._after()
+        return result
+
+
+@pytest.mark.parametrize("kind", ["folders", "masked", "scenes_class_raster"])
+def test_nothing_is_concluded_of_files_that_changed_under_the_reader(
+    node, tmp_path: Path, kind: str
+) -> None:
+    made = KINDS[kind](tmp_path)
+    config, path = config_of(made), made.files[-1]
+    content = path.read_bytes()
+    os.utime(path, (1, 1))
+    restored = lambda: (path.write_bytes(content), os.utime(path, (1, 1)))  # noqa: E731
+    with pytest.raises(SourceChanged, match=path.name):
+        node(config, fingerprint(config), lambda: rewrite(path), restored)
+    assert not (tmp_path / "out" / "rejects" / "report.json").exists()
+    assert node(config, fingerprint(config)).exists()  # the next run
+
+
+def test_a_file_that_is_there_at_the_listing_alone_poisons_nothing(node, tmp_path: Path) -> None:
+    made = KINDS["folders"](tmp_path / "data")
+    config = config_of(made)
+    started_for = fingerprint(config)
+    extra = made.another()
+    with pytest.raises(SourceChanged, match=f"changed last: .*{extra.name}"):
+        node(config, started_for)
+    extra.unlink()
+    assert fingerprint(config) == started_for
+    assert node(config, started_for).exists()
+
+
+def test_files_of_which_nothing_can_be_told_do_not_stop_a_run(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("uri,label\nnowhere://bucket/1.jpg,a\n")
+    config = IngestConfig.model_validate({"source": {"kind": "manifest", "uri": str(table)}})
+    started_for = fingerprint(config)
+    snapshot = Snapshot.take(config)
+    snapshot.require(started_for)
+    snapshot.require_unchanged()
+    table.write_text("uri,label\nnowhere://bucket/1.jpg,b\n")
+    assert not same_data(started_for, fingerprint(config))
