@@ -26,7 +26,7 @@ def read_scene(path: Path, tile_px: int) -> int:
     """Reads all tiles of a scene, part by part; the number of tiles."""
     view = view_scene(open_scene(SceneSource("scene", (BandFile(str(path)),))))
     plan = plan_tiles("scene", view.grid, Tiling(size_px=tile_px))
-    parts = plan_parts(plan, PART_COUNT, view.block_shape)
+    parts = plan_parts(plan, PART_COUNT, view.block_shape, view.block_shift)
     return sum(1 for part in parts for _ in read_tiles(view, part))
 
 

@@ -15,6 +15,7 @@ from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend, colour_codes
 from components.raster.labels.palette import check_palette, read_colours
 from components.raster.scene.gdal import READ_ERRORS, opened, reason_of
+from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, Scene, SceneSource
@@ -136,7 +137,8 @@ def _raster(path: str) -> Scene:
 
 
 def _by_value(scene: Scene, view: View, band: int) -> CodesAt:
-    placed = view_on(scene, view.grid, band)
+    own = view.own_file
+    placed = view_on(scene, view.grid, band, orientation=None if own is None else own.orientation)
 
     def at(window: Window) -> tuple[Codes, Mask]:
         pixels, known = read_window(placed, window)
@@ -151,9 +153,9 @@ def _by_value(scene: Scene, view: View, band: int) -> CodesAt:
 
 
 def _by_colour(mask: Path, view: View) -> CodesAt:
-    shape = (view.grid.height_px, view.grid.width_px)
+    shape, way = (view.grid.height_px, view.grid.width_px), _orientation(mask, view)
     try:
-        found = _colours(mask).shape
+        found = way.shape(*_colours(mask).shape)
     except DataError as error:
         raise LabelsRejected(Reason.UNREADABLE, str(error)) from error
     if found != shape:
@@ -165,10 +167,21 @@ def _by_colour(mask: Path, view: View) -> CodesAt:
         codes = np.zeros((window.height, window.width), np.int64)
         known = np.zeros(codes.shape, np.bool_)
         where = inside.relative_to(window).slices
-        codes[where], known[where] = _colours(mask)[inside.slices], True
+        codes[where], known[where] = way.upright(_colours(mask))[inside.slices], True
         return codes, known
 
     return at
+
+
+def _orientation(mask: Path, view: View) -> Orientation:
+    """How a mask is stored: as its own map says, else as the file of its scene."""
+    try:
+        file = _raster(str(mask)).bands[0].file
+    except DataError:
+        file = None
+    if file is None or file.grid.crs is None:
+        file = view.own_file
+    return UPRIGHT if file is None else file.orientation
 
 
 @lru_cache(_MASKS_KEPT)

@@ -146,7 +146,7 @@ def _placed(
 ) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
     if not isinstance(labels, BoxSet):
         return place_labels(labels, view.grid, class_names)
-    path = view.bands[0].file.path
+    path, orientation = view.files[0].path, view.files[0].orientation
     image = labels.image_at(path)
     if image is None:
         raise LabelsRejected(
@@ -155,7 +155,8 @@ def _placed(
             "object and what nobody labelled look alike",
         )
     try:
-        return place_boxes(labels, image, (view.grid.height_px, view.grid.width_px), class_names)
+        size_px = view.grid.height_px, view.grid.width_px
+        return place_boxes(labels, image, size_px, class_names, orientation=orientation)
     except ImageSizeError as error:
         raise LabelsRejected(Reason.BOXES_DIFFER, str(error)) from error
 

@@ -277,7 +277,8 @@ def _parts(
             for key, split in zip(scene.places.keys, splits[first:last], strict=True)
         }
         count = max(-(-len(own) // _TILES_A_PART), -(-wanted * len(own) // total), 1)
-        for part in plan_parts(scene.plan, count, scene.view.block_shape):
+        blocks = scene.view.block_shape, scene.view.block_shift
+        for part in plan_parts(scene.plan, count, *blocks):
             of_tiles = list(map(own.__getitem__, part.keys()))
             if any(of_tiles):
                 yield ScenePart.of(scene.source, part, of_tiles)

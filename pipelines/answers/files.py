@@ -14,6 +14,8 @@ from components.raster.errors import ConfigError
 from components.raster.fitting import unfit_boxes, unfit_mask
 from components.raster.image import Fit, ImageSpec
 from components.raster.pictures.sheet import COLOURS
+from components.raster.scene.grid import Grid, crs_text
+from components.raster.scene.orientation import UPRIGHT, Orientation, upright_grid
 from serving.predictions import AnyPrediction, ClassRasterPrediction, ObjectsPrediction
 from serving.raster_reading import is_tiff
 
@@ -22,12 +24,21 @@ _WGS84 = "EPSG:4326"
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image's pixels lie: its size, and of a raster with a map its CRS and transform."""
+    """Where an image's pixels lie.
+
+    Attributes:
+        size_px: height and width, upright, as the model sees it.
+        is_raster: whether it has more than a photograph.
+        crs: of a raster with a map.
+        transform: of the pixels as the file stores them.
+        orientation: how these become upright.
+    """
 
     size_px: tuple[int, int]
     is_raster: bool
     crs: Any = None
     transform: Any = None
+    orientation: Orientation = UPRIGHT
 
 
 def write_answer(
@@ -72,7 +83,10 @@ def place_of(path: Path) -> Place:
     from components.raster.scene.gdal import opened
 
     with opened(str(path)) as dataset:
-        return Place(dataset.shape, True, dataset.crs, dataset.transform)
+        stored = Grid(*dataset.shape, dataset.transform, crs_text(dataset.crs))
+        grid, orientation = upright_grid(stored)
+        size_px = grid.height_px, grid.width_px
+        return Place(size_px, True, dataset.crs, dataset.transform, orientation)
 
 
 def _write_raster(prediction: ClassRasterPrediction, place: Place, target: Path, fit: Fit) -> Path:
@@ -82,7 +96,7 @@ def _write_raster(prediction: ClassRasterPrediction, place: Place, target: Path,
     dtype = np.uint8 if prediction.ignore <= np.iinfo(np.uint8).max else np.uint16
     if place.is_raster:
         file = target.with_name(f"{target.name}_classes.tif")
-        _write_geotiff(raster.astype(dtype), prediction, place, file)
+        _write_geotiff(place.orientation.stored(raster.astype(dtype)), prediction, place, file)
     else:
         file = target.with_name(f"{target.name}_classes.png")
         _picture(raster.astype(dtype)).save(file)
@@ -138,10 +152,10 @@ def _write_objects(
     edges = np.array(
         [[it.ymin, it.xmin, it.ymax, it.xmax] for it in prediction.objects], np.float64
     )
-    boxes = unfit_boxes(edges, place.size_px, image).tolist()
+    boxes = unfit_boxes(edges, place.size_px, image)
     named = [
         {"class": found.class_name, "score": found.score, "box_px": box}
-        for found, box in zip(prediction.objects, boxes, strict=True)
+        for found, box in zip(prediction.objects, _stored_boxes(boxes, place), strict=True)
     ]
     if place.crs is None:
         file = target.with_name(f"{target.name}_objects.json")
@@ -155,6 +169,16 @@ def _write_objects(
     collection = {"type": "FeatureCollection", "features": features}
     file.write_text(json.dumps(collection, indent=1) + "\n")
     return file
+
+
+def _stored_boxes(boxes: npt.NDArray[np.floating], place: Place) -> list[list[float]]:
+    """Boxes (top, left, bottom, right) in the pixels of the file, of upright ones."""
+    to_stored, found = place.orientation.to_stored(*place.size_px), []
+    for top, left, bottom, right in boxes.tolist():
+        corners = to_stored * (left, top), to_stored * (right, bottom)
+        (first, last), (above, below) = (sorted(ends) for ends in zip(*corners, strict=True))
+        found.append([above, first, below, last])
+    return found
 
 
 def _polygon(box_px: Any, place: Place) -> dict[str, Any]:

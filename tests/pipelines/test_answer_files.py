@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from PIL import Image
 from rasterio.transform import from_origin
+from rasterio.warp import transform_geom as warp_geom
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
@@ -102,3 +104,42 @@ def test_objects_of_a_geotiff_are_on_the_map(geotiff, tmp_path):
 
 def test_other_answers_need_no_file(photo, tmp_path):
     assert write_answer(NumberPrediction(1.0, 3), photo, tmp_path / "x", "pad", None) is None
+
+
+#: The transform of a map of 100 x 200 pixels, and how the file has it: its first row the
+#: southernmost, its first column the easternmost, its rows the map's columns.
+MAP = from_origin(500_000, 5_300_000, 10, 10)
+STORED = {
+    "south_up": (Affine(10, 0, 500_000, 0, 10, 5_299_000), lambda it: it[::-1]),
+    "mirrored": (Affine(-10, 0, 502_000, 0, -10, 5_300_000), lambda it: it[:, ::-1]),
+    "quarter_turn": (Affine(0, 10, 500_000, 10, 0, 5_299_000), lambda it: it[::-1].T),
+}
+
+
+@pytest.mark.parametrize("way", STORED)
+def test_answers_return_in_the_orientation_of_the_file(tmp_path, way):
+    """The model saw it north up: the west half is lake, and the car is in the north-west."""
+    transform, turn = STORED[way]
+    pixels = turn(np.zeros((100, 200), np.uint8))
+    path = tmp_path / "stored.tif"
+    height, width = pixels.shape
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "height": height, "width": width}
+    with rasterio.open(path, "w", crs="EPSG:32632", transform=transform, **profile) as dataset:
+        dataset.write(pixels, 1)
+    file = write_answer(halves(), path, tmp_path / "out" / "stored", "pad", SPEC)
+    with rasterio.open(file) as dataset:
+        assert dataset.transform == transform
+        lake = np.zeros((100, 200), np.uint8)
+        lake[:, :100] = 1
+        np.testing.assert_array_equal(dataset.read(1), turn(lake))
+
+    file = write_answer(one_object(), path, tmp_path / "out" / "stored", "pad", SPEC)
+    [feature] = json.loads(file.read_text())["features"]
+    outline = warp_geom("OGC:CRS84", "EPSG:32632", feature["geometry"])
+    xs, ys = zip(*outline["coordinates"][0], strict=True)
+    assert (min(xs), max(xs)) == pytest.approx((500_000, 501_000), abs=0.1)
+    assert (min(ys), max(ys)) == pytest.approx((5_299_500, 5_300_000), abs=0.1)
+    top, left, bottom, right = feature["properties"]["box_px"]
+    own = [transform * corner for corner in ((left, top), (right, bottom))]
+    (west, east), (south, north) = (sorted(ends) for ends in zip(*own, strict=True))
+    assert (west, east, south, north) == pytest.approx((500_000, 501_000, 5_299_500, 5_300_000))

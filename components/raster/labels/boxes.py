@@ -19,6 +19,7 @@ from components.raster.labels.rejects import LabelRefusal, LabelReject
 from components.raster.labels.shapes import PlacedShapes, keep_known
 from components.raster.labels.vectors import LabelSet
 from components.raster.location import Location
+from components.raster.scene.orientation import UPRIGHT, Orientation
 
 
 class BoxFile(Frozen):
@@ -136,15 +137,21 @@ def _refused(
 
 
 def place_boxes(
-    labels: BoxSet, image: int, size_px: tuple[int, int], class_names: Sequence[str]
+    labels: BoxSet,
+    image: int,
+    size_px: tuple[int, int],
+    class_names: Sequence[str],
+    *,
+    orientation: Orientation = UPRIGHT,
 ) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
     """The boxes of one image, cut at its edges.
 
     Args:
         labels: from `read_boxes`.
         image: its place, from `image_at`.
-        size_px: height and width of the image.
+        size_px: height and width of the image, upright.
         class_names: of the run, in the order of their indexes.
+        orientation: how the image is stored; boxes are in its stored pixels, and come back upright.
 
     Returns:
         The boxes, and rejects for those that lie beside the image or whose class is not among
@@ -154,8 +161,8 @@ def place_boxes(
         ImageSizeError: the labels give the image another size.
     """
     named = labels.images[image]
-    height, width = size_px
-    if named.size_px not in (None, size_px):
+    height, width = orientation.shape(*size_px)
+    if named.size_px not in (None, (height, width)):
         told = " x ".join(map(str, named.size_px or ()))
         raise ImageSizeError(
             f"{labels.source} has boxes of {named.name} in {told} pixels (height x width); the "
@@ -173,8 +180,21 @@ def place_boxes(
         )
         for place in own[~inside].tolist()
     )
-    shapes, unknown = keep_known(labels, cut[inside], own[inside], class_names)
+    upright = _upright(cut[inside], orientation, size_px)
+    shapes, unknown = keep_known(labels, upright, own[inside], class_names)
     return shapes, (*beside, *unknown)
+
+
+def _upright(
+    boxes: npt.NDArray[np.object_], orientation: Orientation, size_px: tuple[int, int]
+) -> npt.NDArray[np.object_]:
+    if orientation.is_upright:
+        return boxes
+    a, b, c, d, e, f = (~orientation.to_stored(*size_px))[:6]
+    moved: npt.NDArray[np.object_] = shapely.transform(
+        boxes, lambda points: points @ np.array([[a, d], [b, e]]) + (c, f)
+    )
+    return moved
 
 
 def boxes_nowhere(labels: BoxSet, used: Collection[int]) -> tuple[LabelReject, ...]:

@@ -33,7 +33,9 @@ def scene_picture(view: View, bands: tuple[int, ...], *, side_px: int = 1024) ->
         pixels = np.empty((*shape, len(view.bands)), view.read_dtype)
         for place, band in enumerate(view.bands):
             with opened(band.file.path) as dataset:
-                pixels[..., place] = dataset.read(band.index, out_shape=shape)
+                way = band.file.orientation
+                stored = dataset.read(band.index, out_shape=way.shape(*shape))
+                pixels[..., place] = way.upright(stored)
         nodata = [stored_nodata(band.nodata, view.read_dtype) for band in view.bands]
         valid = valid_by_value(pixels, nodata, view.valid_when)
         pixels = view.values_of(pixels)

@@ -12,6 +12,7 @@ from rasterio.io import DatasetReader
 
 from components.raster.scene.gdal import READ_ERRORS, missing_bytes, opened, reason_of
 from components.raster.scene.grid import Grid, crs_text
+from components.raster.scene.orientation import upright_grid
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scaling import UNSCALED, Scaling, scaling_of
 from components.raster.scene.scene import (
@@ -186,7 +187,8 @@ def _header(scene_id: str, file: BandFile, dataset: DatasetReader, given: _Given
 
 
 def _raster_file(path: str, dataset: DatasetReader) -> RasterFile:
-    grid = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+    stored = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+    grid, orientation = upright_grid(stored)
     flags = dataset.mask_flag_enums[0]
     alpha = [i for i in dataset.indexes if dataset.colorinterp[i - 1] == ColorInterp.alpha]
     mask = MaskBand.NONE
@@ -199,10 +201,11 @@ def _raster_file(path: str, dataset: DatasetReader) -> RasterFile:
         grid=grid,
         dtype=str(dataset.dtypes[0]),
         count=dataset.count,
-        block_shape=dataset.block_shapes[0],
+        block_shape=orientation.shape(*dataset.block_shapes[0]),
         mask_band=mask,
         alpha_index=alpha[0] if alpha and dataset.count > 1 else None,
         overviews=tuple(dataset.overviews(1)),
+        orientation=orientation,
     )
 
 

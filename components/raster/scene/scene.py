@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from affine import Affine
+
 from components.raster.scene.grid import Grid
+from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scaling import UNSCALED, Scaling
 
@@ -74,9 +77,11 @@ class RasterFile:
     """One file as its header describes it.
 
     Attributes:
-        block_shape: (rows, columns) that are decoded at once.
+        grid: of its pixels once they are upright.
+        block_shape: (rows, columns) of the grid that are decoded at once.
         alpha_index: the band (from 1) that says which pixels are valid, if there is one.
         overviews: factors by which its smaller copies are reduced.
+        orientation: how the stored pixels become upright.
     """
 
     path: str
@@ -87,6 +92,29 @@ class RasterFile:
     mask_band: MaskBand
     alpha_index: int | None
     overviews: tuple[int, ...]
+    orientation: Orientation = UPRIGHT
+
+    @property
+    def to_stored(self) -> Affine:
+        """From (column, row) of the grid to (column, row) of the file."""
+        return self.orientation.to_stored(self.grid.height_px, self.grid.width_px)
+
+    @property
+    def block_shift(self) -> tuple[int, int]:
+        """(rows, columns) of the first blocks that lie before the grid's own first row and column.
+
+        Blocks are counted from a file's own corner. Where that is another one than the grid's, the
+        grid begins with what is left of the last block.
+        """
+        rows, cols = self.block_shape
+        reversed_rows, reversed_cols = (
+            self.orientation.rows_reversed,
+            self.orientation.cols_reversed,
+        )
+        return (
+            -self.grid.height_px % rows if reversed_rows and rows < self.grid.height_px else 0,
+            -self.grid.width_px % cols if reversed_cols and cols < self.grid.width_px else 0,
+        )
 
 
 @dataclass(frozen=True)

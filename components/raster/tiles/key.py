@@ -55,6 +55,8 @@ class Window:
 class TileKey:
     """What names a tile for ever: its scene and its window in the scene's grid (or its view's).
 
+    The grid is upright: row 0 is the northernmost, whichever way the file is stored.
+
     As text it is `scene@row,col,heightxwidth`, for `image/key`.
     """
 

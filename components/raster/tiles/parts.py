@@ -27,27 +27,35 @@ def whole(plan: TilePlan) -> PlanPart:
     return PlanPart(plan, range(len(plan.rows)), range(len(plan.cols)))
 
 
-def plan_parts(plan: TilePlan, count: int, block_shape: tuple[int, int]) -> tuple[PlanPart, ...]:
+def plan_parts(
+    plan: TilePlan,
+    count: int,
+    block_shape: tuple[int, int],
+    block_shift: tuple[int, int] = (0, 0),
+) -> tuple[PlanPart, ...]:
     """Splits a plan into about `count` parts that decode as few blocks twice as possible.
 
     Parts end where tiles begin in a new row of blocks (and, if that gives too few, in a new
     column of blocks), so there are fewer than `count` when the scene has fewer blocks.
     Together the parts hold every tile once.
+
+    Args:
+        plan: of all tiles.
+        count: of parts, about.
+        block_shape: (rows, columns) of a block.
+        block_shift: (rows, columns) of the first blocks that lie before the grid.
     """
     if count < 1:
         raise ValueError(f"a plan cannot be split into {count} parts")
-    rows = _ranges(plan.rows, block_shape[0], count)
-    cols = _ranges(plan.cols, block_shape[1], -(-count // len(rows)))
+    rows = _ranges(plan.rows, block_shape[0], block_shift[0], count)
+    cols = _ranges(plan.cols, block_shape[1], block_shift[1], -(-count // len(rows)))
     return tuple(PlanPart(plan, row_range, col_range) for row_range in rows for col_range in cols)
 
 
-def _ranges(starts: Sequence[int], block_px: int, count: int) -> list[range]:
+def _ranges(starts: Sequence[int], block_px: int, shift_px: int, count: int) -> list[range]:
     """At most `count` ranges of about equal length, cut where a start is in a new block."""
-    cuts = [
-        number
-        for number in range(1, len(starts))
-        if starts[number] // block_px != starts[number - 1] // block_px
-    ]
+    blocks = [(start + shift_px) // block_px for start in starts]
+    cuts = [number for number in range(1, len(starts)) if blocks[number] != blocks[number - 1]]
     wanted = [round(len(starts) * part / count) for part in range(1, count)]
     chosen = sorted({min(cuts, key=lambda cut: abs(cut - at)) for at in wanted} if cuts else set())
     edges = [0, *chosen, len(starts)]

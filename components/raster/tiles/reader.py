@@ -11,6 +11,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from components.raster.scene.gdal import gdal_env, open_raster
 from components.raster.scene.grid import Grid, crs_of, reproject
+from components.raster.scene.orientation import UPRIGHT
 from components.raster.scene.scene import MaskBand, RasterFile
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import (
@@ -109,33 +110,48 @@ class _OpenFile:
         source = stack.enter_context(open_raster(file.path))
         self._alpha = file.alpha_index
         self._mask_band = file.mask_band
+        self._orientation, self._to_stored = file.orientation, file.to_stored
         self._dataset: DatasetReader | WarpedVRT = source
         if view.resampling is not None:
             self._dataset = stack.enter_context(_warped(source, view, file, placed[0][1].nodata))
             self._mask_band = MaskBand.NONE
+            self._orientation = UPRIGHT  # GDAL warps whatever way up a file is
             if self._dataset.count > source.count:
                 self._alpha = self._dataset.count
 
     def read_into(self, planes: Pixels, window: Window) -> None:
         place = self._places
-        if place == list(range(place[0], place[0] + len(place))):
+        in_order = place == list(range(place[0], place[0] + len(place)))
+        if in_order and self._orientation.is_upright:
             out = planes[place[0] : place[0] + len(place)]
             self._dataset.read(self._indexes, window=_rasterio(window), out=out)
         else:
-            planes[place] = self._dataset.read(
-                self._indexes, window=_rasterio(window), out_dtype=planes.dtype
+            stored = self._dataset.read(
+                self._indexes, window=self._stored(window), out_dtype=planes.dtype
             )
+            planes[place] = self._orientation.upright(stored)
 
     def restrict(self, valid: Mask, window: Window, view: View) -> None:
         """Takes away from a mask what the file's own masks rule out."""
-        where = _rasterio(window)
+        where, upright = self._stored(window), self._orientation.upright
         if self._alpha is not None:
-            valid &= self._dataset.read(self._alpha, window=where) != 0
+            valid &= upright(self._dataset.read(self._alpha, window=where)) != 0
         if self._mask_band is MaskBand.DATASET:
-            valid &= self._dataset.read_masks(self._indexes[0], window=where) != 0
+            valid &= upright(self._dataset.read_masks(self._indexes[0], window=where)) != 0
         elif self._mask_band is MaskBand.BAND:
-            masks = self._dataset.read_masks(self._indexes, window=where) != 0
+            masks = upright(self._dataset.read_masks(self._indexes, window=where)) != 0
             valid &= combine(iter(masks), view.valid_when)
+
+    def _stored(self, window: Window) -> RasterioWindow:
+        """Where the file keeps a window of the grid."""
+        if self._orientation.is_upright:
+            return _rasterio(window)
+        first = self._to_stored * (window.col, window.row)
+        last = self._to_stored * (window.right, window.bottom)
+        (left, right), (top, bottom) = (
+            sorted(map(int, ends)) for ends in zip(first, last, strict=True)
+        )
+        return RasterioWindow(left, top, right - left, bottom - top)
 
 
 def _warped(source: DatasetReader, view: View, file: RasterFile, nodata: float | None) -> WarpedVRT:

@@ -9,7 +9,7 @@ itself; there memory grows with its width, not with its height.)
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -59,7 +59,7 @@ def read_tiles(
     plan = part.plan
     if (plan.height_px, plan.width_px) != (view.grid.height_px, view.grid.width_px):
         raise ValueError(f"the plan of {plan.scene_id} was made for another grid")
-    units = unit_shape(view)
+    units = _Units.of(view)
     with _Decoder(view, units, threads or os.cpu_count() or 1) as decoder:
         for cols in _chunks(view, part, units, memory_bytes):
             yield from _read_columns(view, part, cols, decoder, min_valid_fraction)
@@ -106,11 +106,53 @@ def unit_shape(view: View) -> tuple[int, int]:
     return rows, cols
 
 
+@dataclass(frozen=True)
+class _Units:
+    """What is read by one call: whole blocks, laid over the grid as the file's blocks lie.
+
+    Attributes:
+        shape: (rows, columns) of a unit.
+        shift: (rows, columns) of the first units that lie before the grid.
+        extent: of the grid.
+    """
+
+    shape: tuple[int, int]
+    shift: tuple[int, int]
+    extent: Window
+
+    @classmethod
+    def of(cls, view: View) -> "_Units":
+        extent = Window(0, 0, view.grid.height_px, view.grid.width_px)
+        return cls(unit_shape(view), view.block_shift, extent)
+
+    def row_of(self, row: int) -> int:
+        """The row of units that holds a row of pixels."""
+        return (row + self.shift[0]) // self.shape[0]
+
+    def col_of(self, col: int) -> int:
+        """The column of units that holds a column of pixels."""
+        return (col + self.shift[1]) // self.shape[1]
+
+    def window(self, unit: _Unit) -> Window:
+        """The pixels of a unit, cut to the grid."""
+        (rows, cols), (down, right) = self.shape, self.shift
+        whole = Window(unit[0] * rows - down, unit[1] * cols - right, rows, cols)
+        return whole.intersection(self.extent)
+
+    def under(self, window: Window) -> Iterator[_Unit]:
+        """The units that a tile needs."""
+        inside = window.intersection(self.extent)
+        for row in range(self.row_of(inside.row), self.row_of(inside.bottom - 1) + 1):
+            for col in range(self.col_of(inside.col), self.col_of(inside.right - 1) + 1):
+                yield row, col
+
+
 class _Decoder:
     """Decodes units in threads; each thread has its own handles."""
 
-    def __init__(self, view: View, unit: tuple[int, int], threads: int) -> None:
-        self._view, self._unit, self._threads = view, unit, threads
+    def __init__(self, view: View, units: _Units, threads: int) -> None:
+        self.units = units
+        self._view, self._threads = view, threads
         #: Groups of tiles that are decoded before they are asked for.
         self.ahead = threads + 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
@@ -129,27 +171,12 @@ class _Decoder:
     def submit(self, unit: _Unit) -> "Future[_Block]":
         return self._pool.submit(self._decode, unit)
 
-    def window(self, unit: _Unit) -> Window:
-        """The pixels of a unit, cut to the grid."""
-        rows, cols = self._unit
-        extent = Window(0, 0, self._view.grid.height_px, self._view.grid.width_px)
-        return Window(unit[0] * rows, unit[1] * cols, rows, cols).intersection(extent)
-
-    def units_of(self, window: Window) -> Iterator[_Unit]:
-        """The units that a tile needs."""
-        rows, cols = self._unit
-        extent = Window(0, 0, self._view.grid.height_px, self._view.grid.width_px)
-        inside = window.intersection(extent)
-        for row in range(inside.row // rows, -(-inside.bottom // rows)):
-            for col in range(inside.col // cols, -(-inside.right // cols)):
-                yield row, col
-
     def read(self, window: Window) -> _Block:
         """A window within the grid, read for itself."""
         return self._pool.submit(lambda: self._reader().read(window)).result()
 
     def _decode(self, unit: _Unit) -> _Block:
-        return self._reader().read(self.window(unit))
+        return self._reader().read(self.units.window(unit))
 
     def _reader(self) -> ViewReader:
         if not hasattr(self._own, "reader"):
@@ -160,11 +187,9 @@ class _Decoder:
         return reader
 
 
-def _chunks(
-    view: View, part: PlanPart, unit: tuple[int, int], memory_bytes: int
-) -> Iterator[range]:
+def _chunks(view: View, part: PlanPart, units: _Units, memory_bytes: int) -> Iterator[range]:
     """Ranges of tile columns whose blocks fit into memory while rows of tiles pass through."""
-    plan = part.plan
+    plan, unit = part.plan, units.shape
     # Tiles that begin in one row of units reach into so many. The first of these rows is let go of
     # as the last one comes, so together they are never alive as a whole.
     reached = -(-(unit[0] - 1 + plan.size_px) // unit[0])
@@ -173,11 +198,10 @@ def _chunks(
     start = part.cols.start
     for number in part.cols:
         right = min(plan.cols[number] + plan.size_px, plan.width_px)
-        left = plan.cols[start] // unit[1] * unit[1]
+        left = units.col_of(plan.cols[start]) * unit[1] - units.shift[1]
         # A chunk ends where tiles begin in a new column of units, so few are read twice.
-        new_unit = (
-            number > start and plan.cols[number] // unit[1] != plan.cols[number - 1] // unit[1]
-        )
+        before = plan.cols[max(number - 1, start)]
+        new_unit = units.col_of(plan.cols[number]) != units.col_of(before)
         if new_unit and right - left > width_px:
             yield range(start, number)
             start = number
@@ -203,15 +227,15 @@ class _Group:
     next_top: int
 
 
-def _groups(view: View, part: PlanPart, cols: range, unit: tuple[int, int]) -> Iterator[_Group]:
+def _groups(view: View, part: PlanPart, cols: range, units: _Units) -> Iterator[_Group]:
     """The tiles of some columns, unit by unit, row by row."""
     plan = part.plan
-    row_ranges = list(_by_unit(plan.rows, part.rows, unit[0]))
+    row_ranges = list(_by_unit(plan.rows, part.rows, units.row_of))
     for number, rows in enumerate(row_ranges):
         after = row_ranges[number + 1 :]
         next_top = plan.rows[after[0].start] if after else plan.height_px
         by_unit = []
-        for columns in _by_unit(plan.cols, cols, unit[1]):
+        for columns in _by_unit(plan.cols, cols, units.col_of):
             keys = [key for row in rows for key in plan.keys_in_row(row, columns)]
             if keys:
                 by_unit.append((plan.cols[columns.start], keys))
@@ -222,11 +246,13 @@ def _groups(view: View, part: PlanPart, cols: range, unit: tuple[int, int]) -> I
             yield _Group(keys, centres, plan.rows[rows.start], left, next_top)
 
 
-def _by_unit(starts: Sequence[int], numbers: range, unit_px: int) -> Iterator[range]:
+def _by_unit(
+    starts: Sequence[int], numbers: range, unit_of: Callable[[int], int]
+) -> Iterator[range]:
     """Ranges of tile numbers whose tiles begin in one unit."""
     first = numbers.start
     for number in numbers:
-        if starts[number] // unit_px != starts[first] // unit_px:
+        if unit_of(starts[number]) != unit_of(starts[first]):
             yield range(first, number)
             first = number
     if len(numbers):
@@ -239,9 +265,9 @@ def _read_columns(
     """The tiles of some columns; units are decoded a few groups ahead, and dropped when done."""
     alive: dict[_Unit, Future[_Block]] = {}
     ahead: deque[_Group] = deque()
-    for group in _groups(view, part, cols, unit_shape(view)):
+    for group in _groups(view, part, cols, decoder.units):
         for key in group.keys:
-            for unit in decoder.units_of(key.window):
+            for unit in decoder.units.under(key.window):
                 if unit not in alive:
                     alive[unit] = decoder.submit(unit)
         ahead.append(group)
@@ -264,7 +290,7 @@ def _finish(
     following = ahead[0] if ahead else None
     same_row = following is not None and following.top == group.top
     for unit in list(alive):
-        window = decoder.window(unit)
+        window = decoder.units.window(unit)
         passed = following is not None and window.right <= following.left if same_row else True
         if following is None or (passed and window.bottom <= group.next_top):
             del alive[unit]
@@ -313,14 +339,14 @@ def _assemble(
 ) -> _Block:
     """A tile from the blocks that it lies in: a view of one, or a copy from several."""
     inside = window.intersection(Window(0, 0, view.grid.height_px, view.grid.width_px))
-    units = list(decoder.units_of(window))
+    units = list(decoder.units.under(window))
     if len(units) == 1 and window == inside:
-        where = window.relative_to(decoder.window(units[0])).slices
+        where = window.relative_to(decoder.units.window(units[0])).slices
         block_pixels, block_valid = alive[units[0]].result()
         return block_pixels[where], block_valid[where]
     pixels, valid = _padding(view, window) if window != inside else _unfilled(view, window)
     for unit in units:
-        there = decoder.window(unit)
+        there = decoder.units.window(unit)
         shared = there.intersection(window)
         block_pixels, block_valid = alive[unit].result()
         source, target = shared.relative_to(there).slices, shared.relative_to(window).slices

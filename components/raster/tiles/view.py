@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from rasterio.warp import calculate_default_transform, transform_bounds
 from components.raster.frozen import Frozen
 from components.raster.image import Values
 from components.raster.scene.grid import Grid, crs_of, crs_text, differences
+from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scaling import UNSCALED, Pixels, Scaling, scaled
 from components.raster.scene.scene import Band, MaskBand, RasterFile, Scene
@@ -80,11 +81,26 @@ class View:
         return tuple(dict.fromkeys(band.file for band in self.bands))
 
     @property
+    def own_file(self) -> RasterFile | None:
+        """The file whose pixels the grid has; None where a warp made another grid."""
+        files = (band.file for band in (*self.bands, *self.scene.bands))
+        return next((file for file in files if file.grid == self.grid), None)
+
+    @property
     def block_shape(self) -> tuple[int, int]:
         """(rows, columns) that are best read at once."""
         if self.resampling is not None:
             return WARPED_BLOCK_PX, WARPED_BLOCK_PX
-        return max(file.block_shape for file in self.files)
+        return self._largest_blocks.block_shape
+
+    @property
+    def block_shift(self) -> tuple[int, int]:
+        """(rows, columns) of the first blocks that lie before the grid's first row and column."""
+        return (0, 0) if self.resampling is not None else self._largest_blocks.block_shift
+
+    @property
+    def _largest_blocks(self) -> RasterFile:
+        return max(self.files, key=lambda file: file.block_shape)
 
     @property
     def pixel_bytes(self) -> int:
@@ -137,18 +153,29 @@ def scaling_to_read(values: Values | None, given: Scaling | None) -> Scaling | N
     return UNSCALED if values == "stored" else given
 
 
-def view_on(scene: Scene, grid: Grid, band: str | int = 1) -> View:
+def view_on(
+    scene: Scene, grid: Grid, band: str | int = 1, *, orientation: Orientation | None = UPRIGHT
+) -> View:
     """One band of a scene of classes on another scene's grid, each pixel the nearest class.
 
-    A scene without a map is taken to lie on the grid pixel by pixel when it has its size.
+    A scene without a map is taken to lie on the other's file pixel by pixel when it has its size.
+
+    Args:
+        scene: of classes.
+        grid: of the other scene.
+        band: by name or position.
+        orientation: how the other scene's file is stored: a scene without a map is stored alike.
+            None where the grid is that of no file.
 
     Raises:
         SceneRejected: it has no map and another size, or no such band.
     """
     bands = scene.select((band,))
     own = bands[0].file.grid
-    same_size = (own.height_px, own.width_px) == (grid.height_px, grid.width_px)
-    if same_size and (own.crs is None or not differences([own, grid])):
+    if own.crs is None and orientation is not None:
+        if (own.height_px, own.width_px) == orientation.shape(grid.height_px, grid.width_px):
+            return View(scene, _stored_as(bands, grid, orientation), grid, bands[0].file.dtype)
+    elif not differences([own, grid]):
         return View(scene, bands, grid, bands[0].file.dtype)
     if own.crs is None or grid.crs is None:
         raise SceneRejected(
@@ -158,6 +185,16 @@ def view_on(scene: Scene, grid: Grid, band: str | int = 1) -> View:
             f"has {grid.height_px} x {grid.width_px}, so they cannot be laid on each other.",
         )
     return View(scene, bands, grid, bands[0].file.dtype, resampling="nearest")
+
+
+def _stored_as(bands: Sequence[Band], grid: Grid, orientation: Orientation) -> tuple[Band, ...]:
+    """Bands of files without a map, which lie on a grid pixel by pixel."""
+
+    def placed(file: RasterFile) -> RasterFile:
+        blocks = orientation.shape(*file.block_shape)
+        return replace(file, grid=grid, orientation=orientation, block_shape=blocks)
+
+    return tuple(replace(band, file=placed(band.file)) for band in bands)
 
 
 def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:

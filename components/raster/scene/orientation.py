@@ -1,0 +1,85 @@
+"""Which way up a raster is stored, and its grid with y upward and x to the right."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from affine import Affine
+
+from components.raster.scene.grid import Grid
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How a file's rows and columns become those of its upright grid.
+
+    Attributes:
+        transposed: the file's rows are the grid's columns.
+        rows_reversed: then, whether the first row is the grid's last one.
+        cols_reversed: whether the first column is the grid's last one.
+    """
+
+    transposed: bool = False
+    rows_reversed: bool = False
+    cols_reversed: bool = False
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether the file is stored as the grid has it."""
+        return self == UPRIGHT
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) in the file of what has those in the grid, and the other way round."""
+        return (width, height) if self.transposed else (height, width)
+
+    def upright(self, stored: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+        """A view of an array (..., H, W) of the file as the grid has it."""
+        turned = np.swapaxes(stored, -1, -2) if self.transposed else stored
+        return turned[self._reversal]
+
+    def stored(self, upright: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+        """The inverse of `upright`."""
+        turned = upright[self._reversal]
+        return np.swapaxes(turned, -1, -2) if self.transposed else turned
+
+    def to_stored(self, height: int, width: int) -> Affine:
+        """From (column, row) of a grid of that size to (column, row) of the file; exact."""
+        back = Affine(
+            *(-1 if self.cols_reversed else 1, 0, width if self.cols_reversed else 0),
+            *(0, -1 if self.rows_reversed else 1, height if self.rows_reversed else 0),
+        )
+        return Affine(0, 1, 0, 1, 0, 0) * back if self.transposed else back
+
+    @property
+    def _reversal(self) -> tuple[Any, ...]:
+        rows, cols = (-1 if it else 1 for it in (self.rows_reversed, self.cols_reversed))
+        return ..., slice(None, None, rows), slice(None, None, cols)
+
+
+UPRIGHT = Orientation()
+
+
+def upright_grid(stored: Grid) -> tuple[Grid, Orientation]:
+    """The grid of a file's pixels once they are upright, and how they get there.
+
+    Of the eight ways to turn and mirror pixels without resampling, it is the one that comes nearest
+    to y upward and x to the right; a rotated raster stays rotated by up to 45 degrees. Without a
+    CRS nothing tells which way is up, and pixels stay as they are stored.
+    """
+    way = UPRIGHT if stored.crs is None else _way_up(stored.transform)
+    if way.is_upright:
+        return stored, way
+    shape = way.shape(stored.height_px, stored.width_px)
+    transform = stored.transform * way.to_stored(*shape)
+    # Minus zero is a zero that reads badly.
+    return Grid(*shape, Affine(*(number + 0.0 for number in transform[:6])), stored.crs), way
+
+
+def _way_up(transform: Affine) -> Orientation:
+    a, b, _, d, e, _ = transform[:6]
+    transposed = abs(b) + abs(d) > abs(a) + abs(e)
+    right, down = (b, d) if transposed else (a, e)
+    return Orientation(transposed, rows_reversed=down > 0, cols_reversed=right < 0)
