@@ -22,6 +22,10 @@ DT_HALF: Final = 19
 
 # A few bytes may ask for any number of copies of the last value; this many are given.
 _MOST_REPEATED: Final = 1 << 24
+_MOST_DIMS: Final = 64  # NumPy's own bound
+_MOST_ELEMENTS: Final = (1 << 63) - 1
+_STRING_BYTES: Final = 24  # TensorFlow's string, without the characters of a long one
+_ENCODED_AT_ONCE: Final = 1 << 16
 
 
 class TensorError(ValueError):
@@ -114,6 +118,42 @@ def string_array(values: Sequence[bytes], shape: Sequence[int] | None = None) ->
     return array if shape is None else array.reshape(shape)
 
 
+def tensor_shape(proto: Any) -> list[int]:
+    """The shape that a TensorProto declares.
+
+    Raises:
+        TensorError: it is unknown, negative, or of more elements than a tensor can have.
+    """
+    if proto.tensor_shape.unknown_rank:
+        raise TensorError("the tensor has no shape")
+    if len(proto.tensor_shape.dim) > _MOST_DIMS:
+        raise TensorError(f"the tensor has more than {_MOST_DIMS} dimensions")
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if any(size < 0 for size in shape):
+        raise TensorError(f"the tensor's shape {shape} is not fully known")
+    # Also where another size is 0, as TensorFlow counts.
+    if prod(size for size in shape if size) > _MOST_ELEMENTS:
+        raise TensorError(f"the tensor's shape {shape} has too many elements")
+    return shape
+
+
+def tensor_bytes(proto: Any) -> int:
+    """The memory that the tensor takes once it is decoded; of strings, as TensorFlow holds them.
+
+    A few bytes may ask for any number of copies of the last value, so ask before decoding.
+
+    Raises:
+        TensorError: the type is not supported, or the shape is not known.
+    """
+    itemsize = numpy_dtype(proto.dtype).itemsize
+    size = prod(tensor_shape(proto))
+    if proto.dtype != DT_STRING:
+        return size * itemsize
+    repeated = size - len(proto.string_val)
+    last = len(proto.string_val[-1]) if proto.string_val and repeated > 0 else 0
+    return size * _STRING_BYTES + repeated * last + proto.ByteSize()
+
+
 def decode_tensor(proto: Any) -> Array:
     """The array that a TensorProto holds, in either of its forms (typed values or raw content).
 
@@ -123,17 +163,16 @@ def decode_tensor(proto: Any) -> Array:
         TensorError: type not supported, shape unknown, or the values do not fill the shape.
     """
     dtype = numpy_dtype(proto.dtype)
-    if proto.tensor_shape.unknown_rank:
-        raise TensorError("the tensor has no shape")
-    shape = [dim.size for dim in proto.tensor_shape.dim]
-    if any(size < 0 for size in shape):
-        raise TensorError(f"the tensor's shape {shape} is not fully known")
+    shape = tensor_shape(proto)
     size = prod(shape)
-    if proto.tensor_content:
-        flat = _from_content(proto.tensor_content, proto.dtype, size)
-    else:
-        flat = _from_values(proto, dtype, size)
-    return flat.reshape(shape)
+    try:
+        if proto.tensor_content:
+            flat = _from_content(proto.tensor_content, proto.dtype, size)
+        else:
+            flat = _from_values(proto, dtype, size)
+        return flat.reshape(shape)
+    except OverflowError as error:
+        raise TensorError(f"a value does not fit {dtype_name(proto.dtype)}: {error}") from error
 
 
 def _from_content(content: bytes, enum: int, size: int) -> Array:
@@ -208,7 +247,9 @@ def encode_tensor(array: Array, proto: Any) -> None:
     elif enum == DT_HALF:
         values.extend(flat.view(np.uint16).tolist())
     else:
-        values.extend(flat.tolist())
+        # A Python number is eight times the size of a tensor's, so not all exist at once.
+        for start in range(0, len(flat), _ENCODED_AT_ONCE):
+            values.extend(flat[start : start + _ENCODED_AT_ONCE].tolist())
 
 
 def _as_bytes(flat: Array) -> list[bytes]:

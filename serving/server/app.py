@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
 from serving.server.grpc_api import Health, grpc_server
+from serving.server.in_flight import BytesInFlight
+from serving.server.limits import TensorLimits
 from serving.server.manager import ModelManager
 from serving.server.metrics import Metrics
 from serving.server.predictor import Predictor
@@ -74,25 +76,29 @@ async def _stop_without(supervisor_pid: int | None, stop: asyncio.Event) -> None
 async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
     """A running server in this event loop; leaving the block drains it."""
     metrics = Metrics()
-    manager = ModelManager(config, metrics)
+    limits = TensorLimits(config.max_request_rows, config.max_tensor_bytes)
+    in_flight = BytesInFlight(config.max_bytes_in_flight)
+    manager = ModelManager(config, metrics, limits)
     metrics.watch_queue(lambda: manager.queued_rows)
-    predictor = Predictor(manager)
+    predictor = Predictor(manager, limits)
     health = Health()
     await health.set(False)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(manager.watching())
-        grpc_port = await stack.enter_async_context(grpc_server(config, predictor, metrics, health))
-        rest_port = await stack.enter_async_context(rest_server(config, predictor, metrics))
+        grpc = await stack.enter_async_context(
+            grpc_server(config, predictor, metrics, health, in_flight)
+        )
+        rest = await stack.enter_async_context(rest_server(config, predictor, metrics, in_flight))
         reporters = [
             asyncio.create_task(_report_health(manager, health)),
             asyncio.create_task(_refresh(metrics)),
         ]
-        addresses = Addresses(config.host, grpc_port, rest_port)
+        addresses = Addresses(config.host, grpc.port, rest.port)
         logger.info(
             "model %s: gRPC on %s:%d, REST on %s",
             config.model_name,
             config.host,
-            grpc_port,
+            grpc.port,
             addresses.rest,
         )
         try:
@@ -101,6 +107,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
             for reporter in reporters:
                 reporter.cancel()
             await health.set(False)
+            await asyncio.gather(grpc.drain(), rest.drain())
 
 
 async def _report_health(manager: ModelManager, health: Health) -> None:

@@ -6,9 +6,9 @@ once, and a busy one finds its batches already full.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,13 +26,30 @@ Outcome = dict[str, Array] | BaseException
 Key = tuple[str, tuple[tuple[str, str, tuple[int, ...]], ...]] | object
 
 
-@dataclass(eq=False)
-class _Pending:
+@dataclass(frozen=True)
+class _Rows:
+    """A request, or a part of one."""
+
     signature: Signature
     inputs: Arrays
     rows: int
     key: Key
+
+    def parts(self, size: int) -> Iterator["_Rows"]:
+        for start in range(0, self.rows, size):
+            inputs = {name: array[start : start + size] for name, array in self.inputs.items()}
+            rows = min(size, self.rows - start)
+            yield _Rows(self.signature, inputs, rows, self.key)
+
+
+@dataclass(eq=False)
+class _Pending:
+    request: _Rows
     done: asyncio.Future[dict[str, Array]]
+
+    @property
+    def rows(self) -> int:
+        return self.request.rows
 
 
 class Batcher:
@@ -47,6 +64,7 @@ class Batcher:
         max_queued_rows: int,
         workers: int,
         on_batch: Callable[[int], None] = lambda rows: None,
+        check_answer: Callable[[Arrays, float], object] = lambda outputs, parts: None,
     ) -> None:
         self._run = run
         self._executor = executor
@@ -54,6 +72,7 @@ class Batcher:
         self._max_queued_rows = max_queued_rows
         self._free_workers = workers
         self._on_batch = on_batch
+        self._check_answer = check_answer
         self._waiting: OrderedDict[Key, deque[_Pending]] = OrderedDict()
         self._queued_rows = 0
         self._running: set[asyncio.Task[None]] = set()
@@ -66,20 +85,38 @@ class Batcher:
     async def submit(self, signature: Signature, inputs: Arrays) -> dict[str, Array]:
         """The signature's outputs for these (checked) inputs.
 
+        A request of more rows than a batch goes through the model in parts, so that it takes no
+        more memory than a batch and others have their turn between them.
+
         Raises:
             ServingError: the model's own error, or UNAVAILABLE when too much waits already.
         """
         key, rows = _batch_key(signature, inputs)
-        if self._queued_rows + rows > self._max_queued_rows and self._queued_rows > 0:
+        if self._queued_rows + min(rows, self._max_batch_size) > self._max_queued_rows:
             raise ServingError(
                 Code.UNAVAILABLE,
                 "The batch scheduling queue to which this task was submitted is full; "
                 f"{self._queued_rows} rows wait and max_queued_rows is {self._max_queued_rows}",
             )
+        if rows > self._max_batch_size:
+            return await self._in_parts(_Rows(signature, inputs, rows, key))
+        return await self._enqueue(_Rows(signature, inputs, rows, key))
+
+    async def _in_parts(self, whole: _Rows) -> dict[str, Array]:
+        answers: list[dict[str, Array]] = []
+        for part in whole.parts(self._max_batch_size):
+            outputs = await self._enqueue(part)
+            if not _same_rows(outputs, part.rows, like=answers[0] if answers else outputs):
+                # Not a row for each of the inputs': it cannot be put together again.
+                return await self._enqueue(replace(whole, key=object()))
+            self._check_answer(outputs, whole.rows / part.rows)
+            answers.append(outputs)
+        return {name: np.concatenate([it[name] for it in answers]) for name in answers[0]}
+
+    async def _enqueue(self, rows: _Rows) -> dict[str, Array]:
         done: asyncio.Future[dict[str, Array]] = asyncio.get_running_loop().create_future()
-        pending = _Pending(signature, inputs, rows, key, done)
-        self._waiting.setdefault(key, deque()).append(pending)
-        self._queued_rows += rows
+        self._waiting.setdefault(rows.key, deque()).append(_Pending(rows, done))
+        self._queued_rows += rows.rows
         self._start_worker()
         return await done
 
@@ -146,10 +183,10 @@ class Batcher:
     def _run_together(self, batch: Sequence[_Pending]) -> list[Outcome]:
         rows = [pending.rows for pending in batch]
         inputs = {
-            name: np.concatenate([pending.inputs[name] for pending in batch])
-            for name in batch[0].inputs
+            name: np.concatenate([pending.request.inputs[name] for pending in batch])
+            for name in batch[0].request.inputs
         }
-        outputs = self._run(batch[0].signature.name, inputs)
+        outputs = self._run(batch[0].request.signature.name, inputs)
         if any(array.ndim == 0 or len(array) != sum(rows) for array in outputs.values()):
             raise ValueError("an output has another number of rows than the inputs")
         self._on_batch(sum(rows))
@@ -161,7 +198,7 @@ class Batcher:
 
     def _run_alone(self, pending: _Pending) -> Outcome:
         try:
-            outputs = self._run(pending.signature.name, pending.inputs)
+            outputs = self._run(pending.request.signature.name, pending.request.inputs)
         except Exception as error:
             return error
         self._on_batch(pending.rows)
@@ -175,6 +212,14 @@ def _resolve(done: asyncio.Future[dict[str, Array]], outcome: Outcome) -> None:
         done.set_exception(outcome)
     else:
         done.set_result(outcome)
+
+
+def _same_rows(outputs: Arrays, rows: int, like: Arrays) -> bool:
+    """Whether every output has a row for each of the inputs', shaped as those before."""
+    return all(
+        array.ndim and len(array) == rows and array.shape[1:] == like[name].shape[1:]
+        for name, array in outputs.items()
+    )
 
 
 def _batch_key(signature: Signature, inputs: Arrays) -> tuple[Key, int]:

@@ -21,7 +21,30 @@ class ServerConfig(Frozen):
     host: str = Field("127.0.0.1", description="the address to listen on; loopback by default")
     grpc_port: Port = Field(8500, description="0 takes any free port")
     rest_port: Port = Field(8501, description="0 takes any free port")
-    max_request_bytes: int = Field(64 << 20, ge=1024, description="larger requests are refused")
+    max_request_bytes: int = Field(
+        64 << 20, ge=1024, description="of a request, also once it is decompressed"
+    )
+    max_request_rows: int = Field(4096, ge=1, description="rows (images) in one request")
+    max_tensor_bytes: int = Field(
+        256 << 20, ge=1024, description="of the tensors of one request, and of one answer"
+    )
+    max_bytes_in_flight: int = Field(
+        512 << 20,
+        ge=2048,
+        description="of all requests and answers that a process holds at the same time",
+    )
+    max_json_values: int = Field(4 << 20, ge=1, description="in the JSON of one REST request")
+    max_json_depth: int = Field(32, ge=3, description="lists and objects within each other in JSON")
+    max_connections: int = Field(
+        1024, ge=1, description="of each protocol; over REST the longest idle one makes room"
+    )
+    header_timeout_s: float = Field(10.0, gt=0, description="until a REST request's head is there")
+    transfer_timeout_s: float = Field(
+        60.0, gt=0, description="until a request has arrived whole, and until its answer is taken"
+    )
+    idle_timeout_s: float = Field(
+        75.0, gt=0, description="a REST connection without a request is kept this long"
+    )
     request_timeout_s: float = Field(30.0, gt=0, description="how long a request may wait")
 
     poll_interval_s: float = Field(1.0, gt=0, description="how often the folder is looked at")
@@ -53,5 +76,14 @@ class ServerConfig(Frozen):
             raise ValueError(
                 f"max_queued_rows ({self.max_queued_rows}) must be at least "
                 f"max_batch_size ({self.max_batch_size})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_full_request_is_held(self) -> Self:
+        if self.max_bytes_in_flight < 2 * self.max_request_bytes:
+            raise ValueError(
+                f"max_bytes_in_flight ({self.max_bytes_in_flight}) must be at least twice "
+                f"max_request_bytes ({self.max_request_bytes})"
             )
         return self

@@ -44,6 +44,8 @@ class Code(Enum):
         return grpc.StatusCode[self.name]
 
 
+_MOST_CHARS = 2000  # gRPC clients take 8 KiB of metadata, and each may be escaped to three bytes
+
 _BY_NUMBER = {code.number: code for code in Code}
 
 
@@ -66,6 +68,8 @@ class ServingError(Exception):
     """A request that failed: what the client is told."""
 
     def __init__(self, code: Code, message: str, *, http_status: int | None = None) -> None:
+        if len(message) > _MOST_CHARS:  # it may repeat what the client sent
+            message = f"{message[: _MOST_CHARS // 2]} ... {message[-_MOST_CHARS // 2 :]}"
         super().__init__(message)
         self.code = code
         self.message = message

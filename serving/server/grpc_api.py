@@ -1,8 +1,9 @@
 """TensorFlow Serving's gRPC services over a Predictor."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Never
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -10,77 +11,83 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_pb2,
-    model_service_pb2_grpc,
     predict_pb2,
-    prediction_service_pb2_grpc,
 )
 
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ListenError, ServingError
+from serving.server.grpc_calls import Calls
+from serving.server.in_flight import BytesInFlight
 from serving.server.manager import VersionStatus
 from serving.server.metrics import Metrics
-from serving.server.model import Arrays, LoadedModel
-from serving.server.predictor import Answer, Predictor, Target, as_serving_error
-from serving.wire_tensors import decode_tensor, encode_tensor
+from serving.server.model import LoadedModel
+from serving.server.predictor import Answer, Predictor, Target
+from serving.server.requests import SETTLE_S, Endpoint, Request
+from serving.wire_tensors import encode_tensor
 
 SIGNATURE_DEF = "signature_def"
 
-_HEALTH_NAMES = (
-    "",
-    "tensorflow.serving.PredictionService",
-    "tensorflow.serving.ModelService",
-)
+_PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+_MODEL_SERVICE = "tensorflow.serving.ModelService"
+_HEALTH_NAMES = ("", _PREDICTION_SERVICE, _MODEL_SERVICE)
+
+_STREAMS_A_CONNECTION = 256  # a client waits for one of its own to end
+_CLOSE_S = 0.5  # for calls that are left when all requests are answered
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata; the generated base answers UNIMPLEMENTED to the others."""
-
-    def __init__(self, predictor: Predictor, metrics: Metrics) -> None:
-        self._predictor = predictor
-        self._metrics = metrics
-
-    async def Predict(self, request: Any, context: Any) -> Any:
-        """Run a signature."""
-        try:
-            with self._metrics.request("Predict", "grpc"):
-                answer = await self._predictor.predict(
-                    _target(request.model_spec),
-                    request.model_spec.signature_name,
-                    lambda signature: _read_inputs(request),
-                    request.output_filter,
-                    missing_signature=_missing_signature,
-                )
-                return predict_response(request.model_spec.name, answer)
-        except Exception as error:
-            await _abort(context, error)
-
-    async def GetModelMetadata(self, request: Any, context: Any) -> Any:
-        """The signatures of a version."""
-        try:
-            with self._metrics.request("GetModelMetadata", "grpc"):
-                _check_metadata_fields(request.metadata_field)
-                model = self._predictor.model(_target(request.model_spec))
-                return metadata_response(request.model_spec.name, model)
-        except Exception as error:
-            await _abort(context, error)
-
-
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus; the generated base answers UNIMPLEMENTED to reload requests."""
+class GrpcApi:
+    """Predict, GetModelMetadata and GetModelStatus; gRPC answers UNIMPLEMENTED to the others."""
 
     def __init__(self, predictor: Predictor, metrics: Metrics, model_name: str) -> None:
         self._predictor = predictor
         self._metrics = metrics
         self._model_name = model_name
 
-    async def GetModelStatus(self, request: Any, context: Any) -> Any:
+    def services(self, calls: Calls) -> tuple[grpc.GenericRpcHandler, ...]:
+        """TensorFlow Serving's services, less the methods that are not served here."""
+        prediction = {
+            "Predict": calls.handler(predict_pb2.PredictRequest, self.predict),
+            "GetModelMetadata": calls.handler(
+                get_model_metadata_pb2.GetModelMetadataRequest, self.metadata
+            ),
+        }
+        model = {
+            "GetModelStatus": calls.handler(get_model_status_pb2.GetModelStatusRequest, self.status)
+        }
+        return (
+            grpc.method_handlers_generic_handler(_PREDICTION_SERVICE, prediction),
+            grpc.method_handlers_generic_handler(_MODEL_SERVICE, model),
+        )
+
+    async def predict(self, request: Any, under_way: Request) -> predict_pb2.PredictResponse:
+        """Run a signature."""
+        with self._metrics.request("Predict", "grpc"):
+            answer = await self._predictor.predict(
+                _target(request.model_spec),
+                request.model_spec.signature_name,
+                lambda signature, limits: limits.read(request.inputs, signature, under_way.held),
+                under_way.held,
+                request.output_filter,
+                missing_signature=_missing_signature,
+            )
+            return predict_response(request.model_spec.name, answer)
+
+    async def metadata(
+        self, request: Any, under_way: Request
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """The signatures of a version."""
+        with self._metrics.request("GetModelMetadata", "grpc"):
+            _check_metadata_fields(request.metadata_field)
+            model = self._predictor.model(_target(request.model_spec))
+            return metadata_response(request.model_spec.name, model)
+
+    async def status(
+        self, request: Any, under_way: Request
+    ) -> get_model_status_pb2.GetModelStatusResponse:
         """The state of every version, or of the one asked for."""
-        try:
-            with self._metrics.request("GetModelStatus", "grpc"):
-                target = _target(request.model_spec)
-                return status_response(self._predictor.status(target, self._model_name))
-        except Exception as error:
-            await _abort(context, error)
+        with self._metrics.request("GetModelStatus", "grpc"):
+            target = _target(request.model_spec)
+            return status_response(self._predictor.status(target, self._model_name))
 
 
 def predict_response(name: str, answer: Answer) -> predict_pb2.PredictResponse:
@@ -142,26 +149,16 @@ class Health:
 
 @asynccontextmanager
 async def grpc_server(
-    config: ServerConfig, predictor: Predictor, metrics: Metrics, health_state: Health
-) -> AsyncIterator[int]:
-    """Serve for as long as the block runs; the value is the port.
-
-    On leaving, requests under way have `drain_timeout_s` to end.
-    """
-    server = grpc.aio.server(
-        options=[
-            ("grpc.max_receive_message_length", config.max_request_bytes),
-            ("grpc.max_send_message_length", -1),
-            # Two servers on one port share its connections: right for processes of one server only.
-            ("grpc.so_reuseport", int(config.supervisor_pid is not None)),
-        ]
-    )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(predictor, metrics), server
-    )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-        ModelService(predictor, metrics, config.model_name), server
-    )
+    config: ServerConfig,
+    predictor: Predictor,
+    metrics: Metrics,
+    health_state: Health,
+    in_flight: BytesInFlight,
+) -> AsyncIterator[Endpoint]:
+    """Serve for as long as the block runs."""
+    calls = Calls(config, in_flight)
+    server = grpc.aio.server(interceptors=[calls], options=_options(config))
+    server.add_generic_rpc_handlers(GrpcApi(predictor, metrics, config.model_name).services(calls))
     health_state.add_to(server)
     host = f"[{config.host}]" if ":" in config.host else config.host
     try:
@@ -171,20 +168,38 @@ async def grpc_server(
             "gRPC", config.host, config.grpc_port, "in use, or no such address"
         ) from error
     await server.start()
+    watching = asyncio.create_task(calls.watch())
+
+    async def drain() -> None:
+        await asyncio.sleep(SETTLE_S)
+        stopping = asyncio.create_task(server.stop(config.drain_timeout_s + _CLOSE_S))
+        await calls.requests.drain(config.drain_timeout_s)
+        await server.stop(_CLOSE_S)  # a health watch lasts for ever
+        await stopping
+
     try:
-        yield port
+        yield Endpoint(port, drain)
     finally:
-        await server.stop(config.drain_timeout_s)
+        watching.cancel()
+        await server.stop(0)
+
+
+def _options(config: ServerConfig) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", config.max_request_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", _STREAMS_A_CONNECTION),
+        ("grpc.max_allowed_incoming_connections", config.max_connections),
+        ("grpc.server_handshake_timeout_ms", int(1000 * config.header_timeout_s)),
+        # Two servers on one port share its connections: right for processes of one server only.
+        ("grpc.so_reuseport", int(config.supervisor_pid is not None)),
+    ]
 
 
 def _target(spec: model_pb2.ModelSpec) -> Target:
     choice = spec.WhichOneof("version_choice")
     version = spec.version.value if choice == "version" else None
     return Target(spec.name, version, spec.version_label)
-
-
-def _read_inputs(request: predict_pb2.PredictRequest) -> Arrays:
-    return {name: decode_tensor(proto) for name, proto in request.inputs.items()}
 
 
 def _missing_signature(name: str) -> ServingError:
@@ -202,9 +217,3 @@ def _check_metadata_fields(fields: Sequence[str]) -> None:
             raise ServingError(
                 Code.INVALID_ARGUMENT, f"Metadata field {metadata_field} is not supported"
             )
-
-
-async def _abort(context: Any, error: Exception) -> Never:
-    refusal = as_serving_error(error)
-    await context.abort(refusal.code.grpc, refusal.message)
-    raise AssertionError("abort raises")

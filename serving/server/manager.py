@@ -13,6 +13,7 @@ from pathlib import Path
 from serving.server.batching import Batcher
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ServingError
+from serving.server.limits import TensorLimits
 from serving.server.metrics import Metrics
 from serving.server.model import LoadedModel, Threads, load_model
 from serving.server.plan import plan_versions
@@ -63,9 +64,10 @@ class _Failure:
 class ModelManager:
     """The versions of one model. Everything but the loading itself happens in the event loop."""
 
-    def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
+    def __init__(self, config: ServerConfig, metrics: Metrics, limits: TensorLimits) -> None:
         self._config = config
         self._metrics = metrics
+        self._limits = limits
         self._threads = Threads(config.intra_op_threads, config.inter_op_threads)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._workers = ThreadPoolExecutor(config.batch_workers, thread_name_prefix="batch")
@@ -205,6 +207,7 @@ class ModelManager:
             max_queued_rows=self._config.max_queued_rows,
             workers=self._config.batch_workers,
             on_batch=self._metrics.batch_ran,
+            check_answer=self._limits.check_answer,
         )
 
     def _let_go(self, version: int) -> None:

@@ -1,6 +1,6 @@
 """One version of a SavedModel in memory: what its signatures take, and running them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Signature:
         return bool(self.inputs) and all(info.has_free_batch_dim for info in tensors)
 
     def check(self, inputs: Arrays) -> None:
-        """Refuse inputs of other names or types, before they can spoil a batch.
+        """Refuse inputs of other types, before they can spoil a batch. Their names are right.
 
         Shapes are the model's own affair: as in TensorFlow Serving those of a signature are a
         description, and graphs of TensorFlow 1 take others.
@@ -59,8 +59,6 @@ class Signature:
         Raises:
             ServingError: INVALID_ARGUMENT, naming the input.
         """
-        if inputs.keys() != self.inputs.keys():
-            raise ServingError(Code.INVALID_ARGUMENT, self._wrong_names(inputs))
         for name, array in inputs.items():
             info = self.inputs[name]
             if enum_of(array) != info.dtype:
@@ -70,13 +68,20 @@ class Signature:
                     f"expected {dtype_name(info.dtype)}",
                 )
 
-    def _wrong_names(self, inputs: Arrays) -> str:
-        extra = sorted(inputs.keys() - self.inputs.keys())
-        missing = sorted(self.inputs.keys() - inputs.keys())
-        return (
-            f"input size does not match signature: {len(inputs)}!={len(self.inputs)}. "
-            f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
-        )
+    def check_names(self, names: Collection[str]) -> None:
+        """Refuse inputs of other names.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT, naming what is missing and what is too much.
+        """
+        if set(names) != self.inputs.keys():
+            extra = ",".join(sorted(set(names) - self.inputs.keys()))
+            missing = ",".join(sorted(self.inputs.keys() - set(names)))
+            raise ServingError(
+                Code.INVALID_ARGUMENT,
+                f"input size does not match signature: {len(names)}!={len(self.inputs)}. "
+                f"Sent extra: {{{extra}}}. Missing but required: {{{missing}}}.",
+            )
 
 
 @dataclass(frozen=True)

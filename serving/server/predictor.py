@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from serving.graph_errors import plain_message
 from serving.server.errors import Code, ServingError
+from serving.server.in_flight import Held
+from serving.server.limits import TensorLimits
 from serving.server.manager import ModelManager, VersionStatus
 from serving.server.model import DEFAULT_SIGNATURE, Arrays, LoadedModel, Signature
 from serving.wire_tensors import TensorError
@@ -34,14 +36,16 @@ class Answer:
 class Predictor:
     """The operations behind both APIs."""
 
-    def __init__(self, manager: ModelManager) -> None:
+    def __init__(self, manager: ModelManager, limits: TensorLimits) -> None:
         self._manager = manager
+        self._limits = limits
 
     async def predict(
         self,
         target: Target,
         signature_name: str,
-        read_inputs: Callable[[Signature], Arrays],
+        read_inputs: Callable[[Signature, TensorLimits], Arrays],
+        held: Held,
         output_filter: Sequence[str] = (),
         *,
         missing_signature: Callable[[str], ServingError],
@@ -51,7 +55,8 @@ class Predictor:
         Args:
             target: the model and version.
             signature_name: empty for the default one.
-            read_inputs: turns the request's tensors into arrays, knowing the signature.
+            read_inputs: turns the request's tensors into arrays of the signature's names.
+            held: what the request holds, and its answer from here on.
             output_filter: the outputs to answer with; empty for all.
             missing_signature: the error for an unknown signature, which the protocols word and
                 number differently.
@@ -65,12 +70,14 @@ class Predictor:
             if signature is None:
                 raise missing_signature(name)
             try:
-                inputs = read_inputs(signature)
+                inputs = read_inputs(signature, self._limits)
                 wanted = _wanted_outputs(signature, output_filter)
+                self._limits.check(inputs, signature)
                 signature.check(inputs)
             except TensorError as error:
                 raise ServingError(Code.INVALID_ARGUMENT, str(error)) from error
             outputs = await served.batcher.submit(signature, inputs)
+            held.reach(self._limits.check_answer(outputs))
             return Answer(served.model.version, name, {key: outputs[key] for key in wanted})
 
     def model(self, target: Target) -> LoadedModel:

@@ -4,13 +4,11 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
-from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import RawRequestMessage
+from aiohttp import web
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
@@ -18,11 +16,18 @@ from serving.numbering import version_number
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ListenError, ServingError
 from serving.server.grpc_api import SIGNATURE_DEF, metadata_response, status_response
+from serving.server.in_flight import BytesInFlight
 from serving.server.metrics import Metrics
+from serving.server.model import Arrays
 from serving.server.predictor import Predictor, Target, as_serving_error
-from serving.server.rest_json import parse_body, read_inputs, write_outputs
+from serving.server.requests import SETTLE_S, Endpoint, Request, Requests, Stage
+from serving.server.rest_body import read_body
+from serving.server.rest_connections import Connection, ConnectionServer, error_response
+from serving.server.rest_json import Format, parse_body, read_inputs, write_outputs
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
+_CLOSE_S = 0.5  # for connections that are left when all requests are answered
+_WRITTEN_AT_ONCE = 1 << 14  # values, which take some milliseconds
 # Not in TensorFlow Serving, whose REST answers do not tell which version gave them.
 VERSION_HEADER = "Skymill-Model-Version"
 
@@ -34,89 +39,94 @@ _GET = re.compile(_MODEL + r"(?:/(metadata))?", re.IGNORECASE)
 class RestApi:
     """One handler for every path; a plain function of the request is cheaper than a router."""
 
-    def __init__(self, config: ServerConfig, predictor: Predictor, metrics: Metrics) -> None:
+    def __init__(
+        self, config: ServerConfig, predictor: Predictor, metrics: Metrics, in_flight: BytesInFlight
+    ) -> None:
         self._config = config
         self._predictor = predictor
         self._metrics = metrics
-        self._under_way = 0
-        self._idle = asyncio.Event()
-        self._draining = False
+        self._requests = Requests(in_flight)
+        self._leaving = False
+
+    def leave(self) -> None:
+        """From here on every answer ends its connection, so that the client goes elsewhere."""
+        self._leaving = True
 
     async def drain(self) -> None:
-        """Wait until every request that has begun to arrive is answered.
+        """Wait until what has arrived is answered."""
+        await self._requests.drain(self._config.drain_timeout_s)
 
-        aiohttp's own shutdown would drop the bodies that are still arriving.
-        """
-        self._draining = True
-        while self._under_way:
-            self._idle.clear()
-            await self._idle.wait()
-
-    def request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: "asyncio.Task[None]",
-    ) -> web.BaseRequest:
-        """Make a request whose body may be as large as the configuration says."""
-        return web.BaseRequest(
-            message,
-            payload,
-            protocol,
-            writer,
-            task,
-            asyncio.get_running_loop(),
-            client_max_size=self._config.max_request_bytes,
-        )
-
-    async def handle(self, request: web.BaseRequest) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request."""
-        self._under_way += 1
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.begin()
+        under_way = self._requests.begin()
         try:
-            response = await self._handle(request)
-            if self._draining:
+            response = await self._handle(request, under_way)
+            if self._leaving:
                 response.force_close()
+            await self._send(request, response, under_way)
             return response
         finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._idle.set()
+            self._requests.end(asyncio.current_task())
+            connection.end()
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    async def _send(
+        self, request: web.BaseRequest, response: web.Response, under_way: Request
+    ) -> None:
+        """Until the client has taken the answer, it counts."""
+        under_way.enter(Stage.ANSWERING)
+        try:
+            async with asyncio.timeout(self._config.transfer_timeout_s):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+
+    async def _handle(self, request: web.BaseRequest, under_way: Request) -> web.Response:
         path = request.rel_url.raw_path
         if path == METRICS_PATH and request.method == "GET":
             return web.Response(body=self._metrics.page(), content_type="text/plain")
         if not path.lower().startswith("/v1/"):
-            return _error(404, "Not Found")
+            return error_response(404, "Not Found")
         try:
-            return await self._answer(request, path)
+            with under_way.answered():
+                return await self._answer(request, path, under_way)
         except Exception as error:
             refusal = as_serving_error(error)
-            return _error(refusal.http_status, refusal.message)
+            return error_response(refusal.http_status, refusal.message)
 
-    async def _answer(self, request: web.BaseRequest, path: str) -> web.Response:
+    async def _answer(
+        self, request: web.BaseRequest, path: str, under_way: Request
+    ) -> web.Response:
         if request.method == "POST" and (match := _POST.fullmatch(path)):
             with self._metrics.request(match[4].capitalize(), "rest"):
-                return await self._post(request, _target(match), match[4].lower())
+                return await self._post(request, _target(match), match[4].lower(), under_way)
         if request.method == "GET" and (match := _GET.fullmatch(path)):
             with self._metrics.request("Metadata" if match[4] else "Status", "rest"):
                 return _json(self._get(_target(match), metadata=bool(match[4])))
         raise ServingError(Code.INVALID_ARGUMENT, f"Malformed request: {request.method} {path}")
 
-    async def _post(self, request: web.BaseRequest, target: Target, method: str) -> web.Response:
+    async def _post(
+        self, request: web.BaseRequest, target: Target, method: str, under_way: Request
+    ) -> web.Response:
         if method != "predict":
             raise ServingError(
                 Code.UNIMPLEMENTED, f"{method} is not served here: use predict, or TF Serving"
             )
-        body = parse_body(await self._read(request))
+        config = self._config
+        content = await read_body(request, under_way.held, config)
+        under_way.enter(Stage.WORKING)
+        body = parse_body(content, config.max_json_values, config.max_json_depth)
         try:
             async with asyncio.timeout(self._config.request_timeout_s):
                 answer = await self._predictor.predict(
                     target,
                     body.signature_name,
-                    lambda signature: read_inputs(body, signature),
+                    lambda signature, limits: read_inputs(body, signature),
+                    under_way.held,
                     missing_signature=_missing_signature,
                 )
         except TimeoutError as error:
@@ -124,22 +134,10 @@ class RestApi:
                 Code.DEADLINE_EXCEEDED,
                 f"No answer within {self._config.request_timeout_s:g} s",
             ) from error
-        response = _json(write_outputs(answer.outputs, body.format))
+        response = _json(await _written(answer.outputs, body.format))
+        under_way.held.reach(len(response.body))
         response.headers[VERSION_HEADER] = str(answer.version)
         return response
-
-    async def _read(self, request: web.BaseRequest) -> bytes:
-        limit = self._config.max_request_bytes
-        try:
-            if (request.content_length or 0) <= limit:
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            pass
-        raise ServingError(
-            Code.RESOURCE_EXHAUSTED,
-            f"The request's body is larger than {limit} bytes",
-            http_status=413,
-        )
 
     def _get(self, target: Target, *, metadata: bool) -> bytes:
         if not target.name:
@@ -152,12 +150,12 @@ class RestApi:
 
 @asynccontextmanager
 async def rest_server(
-    config: ServerConfig, predictor: Predictor, metrics: Metrics
-) -> AsyncIterator[int]:
-    """Serve for as long as the block runs; the value is the port."""
-    api = RestApi(config, predictor, metrics)
-    server = web.Server(api.handle, request_factory=api.request, access_log=None)
-    runner = web.ServerRunner(server, shutdown_timeout=1.0)
+    config: ServerConfig, predictor: Predictor, metrics: Metrics, in_flight: BytesInFlight
+) -> AsyncIterator[Endpoint]:
+    """Serve for as long as the block runs."""
+    api = RestApi(config, predictor, metrics, in_flight)
+    server = ConnectionServer(config, api.handle)
+    runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_S)
     await runner.setup()
     site = web.TCPSite(
         runner,
@@ -171,12 +169,16 @@ async def rest_server(
         await runner.cleanup()
         reason = error.strerror or str(error)
         raise ListenError("REST", config.host, config.rest_port, reason) from error
-    try:
-        yield runner.addresses[0][1]
-    finally:
+
+    async def drain() -> None:
+        api.leave()
+        await asyncio.sleep(SETTLE_S)
         await site.stop()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(api.drain(), config.drain_timeout_s)
+        await api.drain()
+
+    try:
+        yield Endpoint(runner.addresses[0][1], drain)
+    finally:
         await runner.cleanup()
 
 
@@ -218,10 +220,12 @@ def _metadata_json(response: get_model_metadata_pb2.GetModelMetadataResponse) ->
     return json.dumps({"model_spec": spec, "metadata": {SIGNATURE_DEF: definitions}}).encode()
 
 
+async def _written(outputs: Arrays, form: Format) -> bytes:
+    """The answer's JSON; a long one is not written while everybody waits."""
+    if sum(array.size for array in outputs.values()) <= _WRITTEN_AT_ONCE:
+        return write_outputs(outputs, form)
+    return await asyncio.to_thread(write_outputs, outputs, form)
+
+
 def _json(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json")
-
-
-def _error(status: int, message: str) -> web.Response:
-    body = json.dumps({"error": message}).encode()
-    return web.Response(body=body, status=status, content_type="application/json")

@@ -8,7 +8,8 @@ values are {"b64": "..."}; names that end in `_bytes` are binary in answers.
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -20,6 +21,13 @@ from serving.server.model import Arrays, Signature, TensorInfo
 from serving.wire_tensors import DT_STRING, Array, dtype_name, numpy_dtype, string_array
 
 _SHOWN_CHARS = 256  # of a value that is refused
+_WRITTEN_AT_ONCE = 1 << 16  # values of an answer
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# What becomes of a byte of JSON outside strings: +1 or -1 for brackets, 0 for a comma, or nothing.
+_NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
+_MARKS = bytes.maketrans(b"[]{},", bytes([1, 255, 1, 255, 0]))
+
 _WHITESPACE = str.maketrans("", "", " \t\r\n")
 
 
@@ -39,14 +47,15 @@ class Body:
     tensors: Any
 
 
-def parse_body(body: bytes) -> Body:
-    """Read the JSON of a predict request.
+def parse_body(body: bytes | bytearray, max_values: int, max_depth: int) -> Body:
+    """Read the JSON of a predict request, within bounds that are checked before it is parsed.
 
     Raises:
         ServingError: INVALID_ARGUMENT, in TensorFlow Serving's words.
     """
     if not body:
         raise _invalid("JSON Parse error: The document is empty")
+    check_structure(body, max_values, max_depth)
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -68,6 +77,27 @@ def parse_body(body: bytes) -> Body:
     if "inputs" in parsed:
         return Body(name, Format.COLUMN, parsed["inputs"])
     raise _invalid("Missing 'inputs' or 'instances' key")
+
+
+def check_structure(body: bytes | bytearray, max_values: int, max_depth: int) -> None:
+    """Refuse JSON of too many values, or nested too deeply, by its punctuation alone.
+
+    Python's values take up to forty times the space of their JSON.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT.
+    """
+    # Nearly every request is so small, or a few long strings, that counting is enough.
+    openings = body.count(b"[") + body.count(b"{")
+    if openings <= max_depth and openings + body.count(b",") < max_values:
+        return
+    marks = np.frombuffer(_STRING.sub(b"", body).translate(_MARKS, _NO_MARKS), np.int8)
+    values = np.count_nonzero(marks >= 0)
+    if values >= max_values:
+        raise _invalid(f"the JSON has more than {max_values} values (max_json_values)")
+    depth = int(marks.cumsum(dtype=np.int32).max(initial=0))
+    if depth > max_depth:
+        raise _invalid(f"the JSON is nested {depth} deep, more than {max_depth} (max_json_depth)")
 
 
 def read_inputs(body: Body, signature: Signature) -> Arrays:
@@ -149,7 +179,10 @@ def _shape_and_leaves(name: str, value: Any) -> tuple[list[int], list[Any]]:
 
 def _bytes_of(name: str, leaf: Any) -> bytes:
     if isinstance(leaf, str):
-        return leaf.encode()
+        try:
+            return leaf.encode()
+        except UnicodeEncodeError as error:
+            raise _invalid(f"input {name}: a string is no UTF-8: {error.reason}") from error
     if _is_base64(leaf):
         return _decode_base64(leaf["b64"])
     raise _invalid(
@@ -200,19 +233,48 @@ def _fits(got: Array, want: np.dtype[Any]) -> bool:
 def write_outputs(outputs: Arrays, form: Format) -> bytes:
     """The answer's JSON.
 
+    Written some rows at a time: the values of a raster take ten times the space of its tensor.
+
     Raises:
         ServingError: rows are asked for and the outputs have none, or unequal numbers of them.
     """
     if form is Format.ROW:
         _check_rows(outputs)
-    values = {name: _json_values(name, array) for name, array in outputs.items()}
-    if len(values) == 1:
-        answer = next(iter(values.values()))
-    elif form is Format.COLUMN:
-        answer = values
+        answer = _rows_json(outputs)
+    elif len(outputs) == 1:
+        [(name, array)] = outputs.items()
+        answer = _column_json(name, array)
     else:
-        answer = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    return json.dumps({form.value: answer}).encode()
+        columns = (f"{json.dumps(it)}: {_column_json(it, outputs[it])}" for it in outputs)
+        answer = f"{{{', '.join(columns)}}}"
+    return f'{{"{form.value}": {answer}}}'.encode()
+
+
+def _rows_json(outputs: Arrays) -> str:
+    rows = len(next(iter(outputs.values())))
+    written = []
+    for part in _parts(rows, sum(array.size for array in outputs.values())):
+        values = {name: _json_values(name, array[part]) for name, array in outputs.items()}
+        if len(values) == 1:
+            answer = next(iter(values.values()))
+        else:
+            columns = zip(*values.values(), strict=True)
+            answer = [dict(zip(values, row, strict=True)) for row in columns]
+        written.append(json.dumps(answer)[1:-1])
+    return f"[{', '.join(written)}]"
+
+
+def _column_json(name: str, array: Array) -> str:
+    if array.ndim == 0:
+        return json.dumps(_json_values(name, array))
+    parts = _parts(len(array), array.size)
+    return f"[{', '.join(json.dumps(_json_values(name, array[part]))[1:-1] for part in parts)}]"
+
+
+def _parts(rows: int, values: int) -> Iterator[slice]:
+    """Some rows each, of about so many values as are written at once."""
+    step = max(1, _WRITTEN_AT_ONCE * rows // max(values, 1))
+    return (slice(start, start + step) for start in range(0, rows, step))
 
 
 def _check_rows(outputs: Arrays) -> None:
@@ -267,8 +329,13 @@ def _base64_object(value: bytes) -> dict[str, str]:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+    """The beginning of a value's JSON, of which no more is written."""
+    text = ""
+    for piece in json.JSONEncoder().iterencode(value):
+        text += piece[: _SHOWN_CHARS + 1]
+        if len(text) > _SHOWN_CHARS:
+            return f"{text[:_SHOWN_CHARS]}..."
+    return text
 
 
 def _invalid(message: str) -> ServingError:

@@ -47,6 +47,7 @@ def _run(model: LoadedModel, log: prediction_log_pb2.PredictionLog) -> int:
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     if name not in model.signatures:
         raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+    model.signatures[name].check_names(request.inputs.keys())
     inputs = {key: decode_tensor(proto) for key, proto in request.inputs.items()}
     model.signatures[name].check(inputs)
     model.run(name, inputs)

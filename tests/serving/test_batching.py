@@ -39,7 +39,10 @@ class Model:
 
 
 def run(
-    body: Callable[[Batcher, Model], Awaitable[None]], max_batch_size: int = 8, rows: int = 64
+    body: Callable[[Batcher, Model], Awaitable[None]],
+    max_batch_size: int = 8,
+    rows: int = 64,
+    check_answer: Callable[[Arrays, float], object] = lambda outputs, parts: None,
 ) -> Model:
     """Run a test's body in an event loop with a batcher of one worker."""
     model = Model()
@@ -52,6 +55,7 @@ def run(
                 max_batch_size=max_batch_size,
                 max_queued_rows=rows,
                 workers=1,
+                check_answer=check_answer,
             )
             try:
                 await asyncio.wait_for(body(batcher, model), 20)
@@ -99,16 +103,53 @@ def test_a_lone_request_does_not_wait() -> None:
     assert run(body).ran == [[21]]
 
 
-def test_a_batch_is_no_larger_than_allowed_and_a_large_request_goes_alone() -> None:
+def test_a_batch_is_no_larger_than_allowed_and_a_large_request_goes_in_parts() -> None:
     async def body(batcher: Batcher, model: Model) -> None:
         first = await started(batcher, model, x(0))
         sizes = [3, 3, 3, 12, 1]
         others = [asyncio.create_task(batcher.submit(DOUBLE, x(*range(size)))) for size in sizes]
         await asyncio.sleep(0)
         model.gate.set()
-        await asyncio.gather(first, *others)
+        _, *answers = await asyncio.gather(first, *others)
+        for size, answer in zip(sizes, answers, strict=True):
+            assert answer["y"].tolist() == [2 * value for value in range(size)]
 
-    assert [len(batch) for batch in run(body).ran] == [1, 6, 3, 12, 1]
+    # The last four of the twelve share a batch with the one that came after them.
+    assert [len(batch) for batch in run(body).ran] == [1, 6, 3, 8, 5]
+
+
+def test_a_large_request_without_an_output_for_each_row_is_run_whole() -> None:
+    signature = Signature("total", {"x": FLOAT}, {"total": TensorInfo(1, None)})
+
+    async def body(batcher: Batcher, model: Model) -> None:
+        answer = await batcher.submit(signature, x(*range(20)))
+        assert float(answer["total"]) == 190
+
+    assert [len(batch) for batch in run(body).ran] == [8, 20]
+
+
+def test_others_have_their_turn_between_the_parts_of_a_large_request() -> None:
+    async def body(batcher: Batcher, model: Model) -> None:
+        large = asyncio.create_task(batcher.submit(DOUBLE, x(*range(800))))
+        await asyncio.sleep(0)
+        assert (await batcher.submit(DOUBLE, x(7)))["y"].tolist() == [14]
+        assert not large.done()
+        assert (await large)["y"].tolist() == [2 * value for value in range(800)]
+
+    run(body)
+
+
+def test_an_answer_that_would_be_too_large_is_refused_after_its_first_part() -> None:
+    def check(outputs: Arrays, parts: float) -> None:
+        if parts * outputs["y"].nbytes > 100:
+            raise ServingError(Code.RESOURCE_EXHAUSTED, "too large")
+
+    async def body(batcher: Batcher, model: Model) -> None:
+        assert len((await batcher.submit(DOUBLE, x(*range(25))))["y"]) == 25
+        with pytest.raises(ServingError, match="too large"):
+            await batcher.submit(DOUBLE, x(*range(26)))
+
+    assert [len(batch) for batch in run(body, check_answer=check).ran] == [8, 8, 8, 1, 8]
 
 
 def test_only_the_bad_request_of_a_batch_fails() -> None:

@@ -1,0 +1,74 @@
+"""How many bytes of requests and answers a process holds at the same time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from serving.server.errors import Code, ServingError
+
+
+class BytesInFlight:
+    """A bound on all requests together, which a few large ones cannot use up.
+
+    A request may hold at most as much as it leaves free. So the bound is kept, and the closer it
+    comes the smaller are the requests that are refused, the large ones first.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes held now."""
+        return self._held
+
+    @contextmanager
+    def hold(self) -> Iterator["Held"]:
+        """What one request holds while the block runs; nothing at first."""
+        held = self.begin()
+        try:
+            yield held
+        finally:
+            held.release()
+
+    def begin(self) -> "Held":
+        """As `hold`, for whoever calls `release` later."""
+        return Held(self)
+
+    def change(self, held: int, wanted: int) -> None:
+        """One request holds `wanted` bytes instead of `held`.
+
+        Raises:
+            ServingError: RESOURCE_EXHAUSTED, and nothing changes.
+        """
+        others = self._held - held
+        if wanted > held and wanted > self._limit - others - wanted:
+            raise ServingError(
+                Code.RESOURCE_EXHAUSTED,
+                f"The server holds {others} bytes of other requests, and max_bytes_in_flight is "
+                f"{self._limit}: there is no room for {wanted} more. Try again later.",
+            )
+        self._held = others + wanted
+
+
+class Held:
+    """The bytes of one request, and later of its answer."""
+
+    def __init__(self, in_flight: BytesInFlight) -> None:
+        self._in_flight = in_flight
+        self._bytes = 0
+
+    def reach(self, wanted: int) -> None:
+        """Hold `wanted` bytes at least.
+
+        Raises:
+            ServingError: RESOURCE_EXHAUSTED, when all requests together would hold too many.
+        """
+        if wanted > self._bytes:
+            self._in_flight.change(self._bytes, wanted)
+            self._bytes = wanted
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        self._in_flight.change(self._bytes, 0)
+        self._bytes = 0

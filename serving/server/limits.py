@@ -1,0 +1,67 @@
+"""What one request may ask of the model, judged before memory is given for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from serving.server.errors import Code, ServingError
+from serving.server.in_flight import Held
+from serving.server.model import Arrays, Signature
+from serving.wire_tensors import decode_tensor, tensor_bytes, tensor_shape
+
+
+@dataclass(frozen=True)
+class TensorLimits:
+    """Bounds on the tensors of one request, and of its answer."""
+
+    max_rows: int
+    max_bytes: int
+
+    def read(self, protos: Mapping[str, Any], signature: Signature, held: Held) -> Arrays:
+        """The arrays of TensorProtos; none is made before all are within the bounds.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT or RESOURCE_EXHAUSTED.
+            TensorError: a tensor cannot be read.
+        """
+        signature.check_names(protos.keys())
+        self._check_rows(signature, {name: tensor_shape(it) for name, it in protos.items()})
+        size = sum(tensor_bytes(proto) for proto in protos.values())
+        self._check_bytes("The request's tensors", size)
+        held.reach(size)
+        return {name: decode_tensor(proto) for name, proto in protos.items()}
+
+    def check(self, inputs: Arrays, signature: Signature) -> None:
+        """Refuse arrays of too many rows.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT.
+        """
+        self._check_rows(signature, {name: array.shape for name, array in inputs.items()})
+
+    def check_answer(self, outputs: Arrays, parts: float = 1) -> int:
+        """The bytes of an answer of which these outputs are one of so many equal parts.
+
+        Raises:
+            ServingError: RESOURCE_EXHAUSTED.
+        """
+        size = int(parts * sum(array.nbytes for array in outputs.values()))
+        self._check_bytes("The answer's tensors", size)
+        return size
+
+    def _check_rows(self, signature: Signature, shapes: Mapping[str, Sequence[int]]) -> None:
+        for name, shape in shapes.items():
+            if shape and signature.inputs[name].has_free_batch_dim and shape[0] > self.max_rows:
+                raise ServingError(
+                    Code.INVALID_ARGUMENT,
+                    f"Task size {shape[0]} is larger than maximum input batch size "
+                    f"{self.max_rows} (input {name}; max_request_rows)",
+                )
+
+    def _check_bytes(self, what: str, size: int) -> None:
+        if size > self.max_bytes:
+            raise ServingError(
+                Code.RESOURCE_EXHAUSTED,
+                f"{what} take {size} bytes, more than max_tensor_bytes ({self.max_bytes}): "
+                "send fewer rows",
+            )

@@ -1,0 +1,141 @@
+"""The connections of the REST port: so many, and closed when no request comes in time."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from serving.server.config import ServerConfig
+
+logger = logging.getLogger(__name__)
+
+_LINGER_S = 2.0  # how long the rest of a refused body is read, so that the refusal is seen
+
+
+def error_response(status: int, message: str) -> web.Response:
+    """An error in TensorFlow Serving's form."""
+    body = json.dumps({"error": message}).encode()
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+class Connection(web.RequestHandler):
+    """One client. Between its requests it is idle, and then has a limit of time."""
+
+    def __init__(
+        self, server: "ConnectionServer", config: ServerConfig, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]
+            keepalive_timeout=config.idle_timeout_s,
+            lingering_time=_LINGER_S,
+        )
+        self._connections = server
+        self._head_timeout_s = config.header_timeout_s
+        self._event_loop = loop
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._busy = False
+
+    def begin(self) -> None:
+        """A request's head is there."""
+        self._busy = True
+        self._stop_timer()
+        self._connections.busy(self)
+
+    def end(self) -> None:
+        """The request is answered."""
+        self._busy = False
+        self._connections.idle(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client; it has not sent a byte yet."""
+        super().connection_made(transport)
+        self._start_timer()
+        self._connections.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a request."""
+        super().data_received(data)
+        if data and not self._busy and self._head_timer is None:
+            self._start_timer()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone."""
+        self._stop_timer()
+        self._connections.closed(self)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP at all is refused in the same form as everything else."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("a request failed", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        response = error_response(status, message or HTTPStatus(status).phrase)
+        response.force_close()
+        return response
+
+    def _start_timer(self) -> None:
+        self._head_timer = self._event_loop.call_later(self._head_timeout_s, self._give_up)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if not self._busy:
+            self.force_close()
+
+
+class ConnectionServer(web.Server):
+    """Makes the connections and bounds their number: the longest idle one makes room."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        **options: Any,
+    ) -> None:
+        super().__init__(handler, **options)
+        self._config = config
+        self._open: set[Connection] = set()
+        self._idle: dict[Connection, None] = {}  # in the order in which they became idle
+
+    def __call__(self) -> Connection:
+        """A connection for asyncio."""
+        return Connection(self, self._config, asyncio.get_running_loop())
+
+    def opened(self, connection: Connection) -> None:
+        """One more."""
+        self._open.add(connection)
+        if len(self._open) > self._config.max_connections:
+            # When all are busy it is the new one that goes.
+            next(iter(self._idle), connection).force_close()
+        self._idle[connection] = None
+
+    def busy(self, connection: Connection) -> None:
+        """It has a request."""
+        self._idle.pop(connection, None)
+
+    def idle(self, connection: Connection) -> None:
+        """It has none any more."""
+        if connection in self._open:
+            self._idle[connection] = None
+
+    def closed(self, connection: Connection) -> None:
+        """One less."""
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
