@@ -13,7 +13,7 @@ from components.raster.scene.scaling import scaling_given
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.reading import read_chip
 from components.raster.tiles.tile import TileReject
-from components.raster.tiles.view import View, scaling_to_read, view_scene
+from components.raster.tiles.view import View, check_samples, scaling_to_read, view_scene
 from serving.raster_reading import RasterReading
 
 
@@ -40,12 +40,15 @@ def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
         valid_when=reading.valid_when,
         values=reading.values,
     )
+    check_samples(view)
     _check_size(path, view)
     tile = read_chip(view)
     if isinstance(tile, TileReject):
         raise DataError(f"{path}: {tile.detail}")
     if not tile.valid.any():
-        raise DataError(f"{path}: none of its pixels is valid; they are nodata, masked or NaN.")
+        raise DataError(
+            f"{path}: none of its pixels is valid; they are nodata, masked, NaN or infinite."
+        )
     names = reading.bands or tuple(band.name for band in view.bands)
     valid = None if tile.valid.all() else tile.valid
     return encode_payload(tile.pixels, names, valid, reading.values)

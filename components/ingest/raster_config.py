@@ -13,12 +13,13 @@ from components.raster.labels.class_raster import ClassLegend
 from components.raster.labels.targets import Rule
 from components.raster.labels.vectors import VectorLabels
 from components.raster.location import Location
+from components.raster.payload import SAMPLE_TYPES
 from components.raster.scene.folders import Layout
 from components.raster.scene.scaling import Scaling, scaling_given
 from components.raster.scene.stac_query import StacQuery
 from components.raster.task import Task
 from components.raster.tiles.tiling import Tiling
-from components.raster.tiles.view import ValidWhen, Warp
+from components.raster.tiles.view import COUNTING_DTYPE, ValidWhen, Warp
 
 Undeclared = Literal["stop", "ignore"]
 
@@ -47,7 +48,9 @@ class RasterOptions(Frozen):
         default=False, description="take rasters without a CRS, in pixel coordinates"
     )
     dtype: str | None = Field(
-        default=None, description="of the tiles; bands of differing dtypes need a wider one"
+        default=None,
+        description="of the tiles; bands of differing dtypes need a wider one. float32, in which "
+        "models count, takes and rounds any, such as float64 and int64",
     )
     group_pattern: str | None = Field(
         default=None,
@@ -60,6 +63,16 @@ class RasterOptions(Frozen):
         description="a regular expression; its first group finds the day of the acquisition there, "
         "as 2021-07-09 or 20210709",
     )
+
+    @field_validator("dtype")
+    @classmethod
+    def _is_of_payloads(cls, dtype: str | None) -> str | None:
+        if dtype is not None and dtype not in SAMPLE_TYPES:
+            raise ValueError(
+                f"tiles are of {', '.join(SAMPLE_TYPES)}; models count in {COUNTING_DTYPE}, which "
+                "takes values of any other type"
+            )
+        return dtype
 
     @field_validator("group_pattern", "date_pattern")
     @classmethod

@@ -10,12 +10,11 @@ from rasterio.errors import NotGeoreferencedWarning
 from components.ingest.raster_config import RasterOptions, TiledSource
 from components.ingest.reject import Reason, Reject
 from components.raster.image import ImageSpec
-from components.raster.payload import SAMPLE_TYPES
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.tile import Tile
-from components.raster.tiles.view import View, scaling_to_read, view_scene
+from components.raster.tiles.view import View, check_samples, scaling_to_read, view_scene
 
 _HEADER_READERS = 8
 
@@ -47,13 +46,7 @@ def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
         valid_when=options.valid_when,
         values=image.values,
     )
-    if view.dtype not in SAMPLE_TYPES:
-        raise SceneRejected(
-            source.scene_id,
-            SceneRefusal.UNSUPPORTED_DTYPE,
-            f"tiles of {view.dtype} have no payload; {', '.join(SAMPLE_TYPES)} have. "
-            "Convert it first (gdal_translate -ot Float32).",
-        )
+    check_samples(view)
     return view
 
 

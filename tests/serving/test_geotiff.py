@@ -99,6 +99,28 @@ def test_samples_that_a_payload_cannot_hold_are_told(write):
         sent(write(chip("float64")))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int64", "uint64"])
+def test_samples_of_64_bits_are_sent_as_the_model_counts(write, dtype):
+    pixels = chip(dtype)
+    payload = sent(write(pixels), dtype="float32")
+    assert payload.pixels.dtype == np.float32
+    np.testing.assert_array_equal(payload.pixels, pixels)
+
+
+def test_infinite_samples_are_marked(write):
+    pixels = chip("float32")
+    pixels[3, 4, 2], pixels[5, 0, 0] = np.inf, -np.inf
+    expected = np.isfinite(pixels).all(axis=2)
+    np.testing.assert_array_equal(sent(write(pixels)).valid, expected)
+
+
+def test_a_south_up_file_is_sent_as_the_same_tile(write):
+    pixels = chip()
+    upside_down = Affine(10, 0, 500_000, 0, 10, 5_300_000 - 110)
+    stored = write(pixels[::-1], name="south_up.tif", transform=upside_down)
+    assert read_image(stored, RasterReading()) == read_image(write(pixels), RasterReading())
+
+
 def test_a_scene_is_not_taken_for_a_tile(tmp_path):
     path = tmp_path / "scene.tif"
     size = {"height": 9000, "width": 9000, "count": 1, "dtype": "uint8"}

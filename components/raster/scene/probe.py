@@ -24,7 +24,10 @@ from components.raster.scene.scene import (
     SceneSource,
 )
 
-DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+DTYPES = (
+    *("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
+    *("float32", "float64"),
+)
 
 #: Larger blocks are not read: a block is decoded whole, however small the tile.
 MAX_BLOCK_BYTES = 2**30

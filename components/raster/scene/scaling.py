@@ -75,6 +75,7 @@ def scaled(pixels: Pixels, scalings: Sequence[Scaling], dtype: str) -> Pixels:
 
 def _scale(numbers: Pixels, scaling: Scaling, out: Pixels) -> None:
     # The product is exact to double precision before it is rounded, also of 32-bit integers.
-    np.multiply(numbers, scaling.scale, out=out, dtype=np.float64, casting="unsafe")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and not valid
+        np.multiply(numbers, scaling.scale, out=out, dtype=np.float64, casting="unsafe")
     if scaling.offset:
         out += scaling.offset  # type: ignore[misc]

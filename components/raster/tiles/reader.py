@@ -64,7 +64,11 @@ class ViewReader:
         """Pixels (H, W, C) and valid mask (H, W) of a window that lies within the view's grid."""
         read = self._read_once if self._view.resampling is None else self._read_blocks
         numbers, valid = read(window)
-        return self._view.values_of(numbers), valid
+        values = self._view.values_of(numbers)
+        if values is not numbers:
+            # A number may be too large for the type of its value.
+            valid &= valid_by_value(values, [None] * values.shape[2], self._view.valid_when)
+        return values, valid
 
     def _read_once(self, window: Window) -> tuple[Pixels, Mask]:
         shape = (window.height, window.width, len(self._view.bands))

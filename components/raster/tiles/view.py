@@ -13,6 +13,7 @@ from rasterio.warp import calculate_default_transform, transform_bounds
 
 from components.raster.frozen import Frozen
 from components.raster.image import Values
+from components.raster.payload import SAMPLE_TYPES
 from components.raster.scene.grid import Grid, crs_of, crs_text, differences
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
@@ -26,6 +27,8 @@ ValidWhen = Literal["all", "any"]
 
 #: Windows of a warped view are computed in blocks of this many rows and columns.
 WARPED_BLOCK_PX = 512
+#: What models count in, so that tiles may always be of it.
+COUNTING_DTYPE = "float32"
 #: Of tiles whose numbers were scaled.
 SCALED_DTYPE = "float32"
 
@@ -53,7 +56,8 @@ class View:
         resampling: how pixels come onto the grid; None when they are the files' own.
         dtype: of the tiles; every band's values fit in it unchanged, unless they are scaled.
         valid_when: whether `all` bands or `any` band must be measured for a pixel to be valid.
-        stored_dtype: of the files' numbers, where tiles hold them scaled; None: as they are.
+        stored_dtype: of the files' numbers, where tiles hold them scaled or rounded; None: as they
+            are.
     """
 
     scene: Scene
@@ -123,7 +127,8 @@ def view_scene(
         scene: whose files are read.
         wanted: bands by name, common name or position from 1, in this order; empty means all.
         warp: the grid to warp to; None, or one that is the scene's own, leaves pixels untouched.
-        dtype: a wider one for the tiles. Bands of differing dtypes need it.
+        dtype: a wider one for the tiles. Bands of differing dtypes need it. float32, in which
+            models count, takes values of any dtype and rounds them.
         valid_when: see `View`.
         values: `scaled` applies each band's scale and offset, after any warp.
 
@@ -146,6 +151,22 @@ def view_scene(
         valid_when=valid_when,
         stored_dtype=stored,
     )
+
+
+def check_samples(view: View) -> None:
+    """Refuses a view whose tiles no payload can hold.
+
+    Raises:
+        SceneRejected: its dtype is none of `SAMPLE_TYPES`.
+    """
+    if view.dtype not in SAMPLE_TYPES:
+        raise SceneRejected(
+            view.scene.scene_id,
+            SceneRefusal.UNSUPPORTED_DTYPE,
+            f"its samples are of type {view.dtype}; convert them to one of "
+            f"{', '.join(SAMPLE_TYPES)}. Setting dtype: {COUNTING_DTYPE} does so: models count in "
+            "it.",
+        )
 
 
 def scaling_to_read(values: Values | None, given: Scaling | None) -> Scaling | None:
@@ -285,9 +306,9 @@ def _check_masks(scene_id: str, bands: Sequence[Band]) -> None:
 def _dtypes(
     scene_id: str, bands: Sequence[Band], wanted: str | None, values: Values | None
 ) -> tuple[str, str | None]:
-    """(the tiles' dtype, that of the files' numbers if they are scaled)."""
+    """(the tiles' dtype, that of the files' numbers if they are scaled or rounded)."""
     if values != "scaled":
-        return _dtype(scene_id, bands, wanted), None
+        return _unscaled(scene_id, bands, wanted)
     found = {band.file.dtype for band in bands}
     if all(band.scaling == UNSCALED for band in bands):
         if all(np.dtype(name).kind != "f" for name in found):
@@ -297,7 +318,7 @@ def _dtypes(
                 f"its numbers are {', '.join(sorted(found))} and nothing states their scale or "
                 "offset. Set scale (and offset) yourself, or values: stored.",
             )
-        return _dtype(scene_id, bands, wanted), None
+        return _unscaled(scene_id, bands, wanted)
     if wanted is not None and np.dtype(wanted).kind != "f":
         raise SceneRejected(
             scene_id,
@@ -307,22 +328,30 @@ def _dtypes(
     return wanted or SCALED_DTYPE, str(np.result_type(*found))
 
 
-def _dtype(scene_id: str, bands: Sequence[Band], wanted: str | None) -> str:
+def _unscaled(scene_id: str, bands: Sequence[Band], wanted: str | None) -> tuple[str, str | None]:
+    """(the tiles' dtype, that of the files' numbers if they are rounded)."""
     found = sorted({band.file.dtype for band in bands})
     if wanted is None and len(found) > 1:
         raise SceneRejected(
             scene_id,
             SceneRefusal.BANDS_DIFFER_IN_DTYPE,
-            f"its bands are {', '.join(found)}. Set a dtype that holds them all, "
-            f"such as {np.result_type(*found)}.",
+            f"its bands are {', '.join(found)}. Set a dtype that holds them all: "
+            f"{_holding(*found)}.",
         )
     dtype = wanted or found[0]
     lossy = [name for name in found if not np.can_cast(name, dtype, "safe")]
-    if lossy:
-        raise SceneRejected(
-            scene_id,
-            SceneRefusal.LOSSY_DTYPE,
-            f"{dtype} cannot hold every value of {', '.join(lossy)}. "
-            f"Set {np.result_type(dtype, *lossy)}, or leave the dtype out.",
-        )
-    return dtype
+    if not lossy:
+        return dtype, None
+    if dtype == COUNTING_DTYPE:  # the model would round them as well
+        return dtype, str(np.result_type(*found))
+    raise SceneRejected(
+        scene_id,
+        SceneRefusal.LOSSY_DTYPE,
+        f"{dtype} cannot hold every value of {', '.join(lossy)}. Set {_holding(dtype, *lossy)}.",
+    )
+
+
+def _holding(*dtypes: str) -> str:
+    """A dtype of payloads for the values of others: exact if there is one, else as models count."""
+    exact = str(np.result_type(*dtypes))
+    return exact if exact in SAMPLE_TYPES else COUNTING_DTYPE

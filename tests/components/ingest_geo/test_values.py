@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from components.raster.errors import DataError
 from components.raster.payload import decode_payload
 from tests.components.ingest_geo.conftest import by_key, floats, mask_of
 
@@ -57,3 +59,41 @@ def test_values_of_a_class_raster_that_are_no_codes_are_no_truth(run, write_rast
     expected = np.zeros((16, 16))
     expected[0, :5] = 255, 255, 255, 1, 255
     np.testing.assert_array_equal(mask_of(features), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "uint64"])
+@pytest.mark.parametrize("warp", [None, {"gsd_m": 20, "resampling": "nearest"}])
+def test_64_bits_have_one_way_in_that_every_message_names(run, write_raster, tmp_path, dtype, warp):
+    """The least and the largest number are no data; 1e300 is more than the model can count."""
+    pixels = np.arange(16 * 16).reshape(16, 16, 1).astype(dtype)
+    pixels[0, 0] = np.finfo(dtype).min if dtype == "float64" else 2**40
+    nodata = pixels[0, 0, 0]
+    if dtype == "float64":
+        pixels[2, 2] = 1e300
+    path = write_raster(pixels, str(tmp_path / "scenes" / "wide.tif"), nodata=nodata)
+    for told in (None, "uint8"):
+        with pytest.raises(DataError, match=r"float32"):
+            run(tree(path, dtype=told))
+    with pytest.raises(ValidationError, match=r"dtype[\s\S]*float32"):
+        run(tree(path, dtype=dtype))
+    options = {} if warp is None else {"warp": warp, "size_px": 8}
+    [(_, features)] = by_key(run(tree(path, dtype="float32", **options))).values()
+    found = payload(features)
+    assert found.pixels.dtype == np.float32
+    assert floats(features, "image/mean_B1")[0] < 256
+    if warp is None:
+        lost = (pixels == nodata) | (pixels > 1e100)
+        np.testing.assert_array_equal(found.valid, ~lost[..., 0])
+        np.testing.assert_array_equal(found.pixels[found.valid], pixels[~lost].reshape(-1, 1))
+
+
+def test_bands_of_mixed_widths_are_told_a_dtype_that_works(run, write_raster, tmp_path):
+    for name, dtype in (("B1", "int32"), ("B2", "float32")):
+        path = tmp_path / "scenes" / "one" / f"{name}.tif"
+        write_raster(np.full((16, 16, 1), 3, dtype), str(path))
+    both = tree(tmp_path / "scenes", layout="folder") | {"image": {"bands": ["B1", "B2"]}}
+    with pytest.raises(DataError, match="holds them all: float32"):
+        run(both)
+    both["source"]["dtype"] = "float32"
+    [(_, features)] = by_key(run(both)).values()
+    assert (payload(features).pixels == 3).all()
