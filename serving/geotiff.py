@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.raster.errors import DataError
 from components.raster.payload import MAX_SAMPLES, encode_payload
+from components.raster.scene.calibration import Calibration, calibrated_scene
 from components.raster.scene.probe import open_scene
 from components.raster.scene.scaling import scaling_given
 from components.raster.scene.scene import BandFile, SceneSource
@@ -25,7 +26,8 @@ def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
             it has), is too large for one tile, has no valid pixel, or has other samples than a
             payload can hold.
     """
-    source = SceneSource(path.name, (BandFile(str(path), reading.band_names),))
+    file = BandFile(str(path), reading.band_names)
+    source = calibrated_scene(SceneSource(path.name, (file,)), Calibration())
     given = scaling_given(reading.scale, reading.offset)
     scene = open_scene(
         source,

@@ -34,6 +34,7 @@ from components.raster.labels.rejects import LabelReject
 from components.raster.labels.shapes import labels_nowhere
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
 from components.raster.location import is_remote
+from components.raster.scene.calibration import calibrated
 from components.raster.scene.folders import check_ids, find_scenes
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
@@ -113,9 +114,10 @@ def _found_scenes(source: TiledSource) -> FoundScenes:
     if is_remote(source.uri):
         name = PurePosixPath(source.uri.partition("://")[2]).stem
         return FoundScenes((SceneSource(name, (BandFile(source.uri, source.band_names),)),))
-    return find_scenes(
+    found = find_scenes(
         source.uri, layout=source.layout, band_names=source.band_names, suffixes=source.suffixes
     )
+    return calibrated(found)
 
 
 def plan_scenes(

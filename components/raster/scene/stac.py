@@ -8,6 +8,7 @@ server, since not every server takes all of them.
 import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pystac
@@ -20,8 +21,10 @@ from components.raster.errors import DataError
 from components.raster.location import is_remote
 from components.raster.scene.gdal import REMOTE_SCHEMES
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scaling import Scaling
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.stac_query import StacQuery
+from components.raster.scene.stac_scaling import asset_scalings
 
 _TIMEOUT_S = 60.0
 #: Assets with these roles are pictures of a scene and not its data.
@@ -135,7 +138,10 @@ def scene_source(item: pystac.Item, query: StacQuery) -> SceneSource:
     """
     scene_id = f"{item.collection_id}/{item.id}" if item.collection_id else item.id
     files = [
-        _band_file(scene_id, key, item.assets[key], query.source)
+        replace(
+            _band_file(scene_id, key, item.assets[key], query.source),
+            scalings=_scalings(scene_id, key, item),
+        )
         for key in _chosen(scene_id, item, query)
     ]
     first, _ = _moments(item)
@@ -147,6 +153,14 @@ def scene_source(item: pystac.Item, query: StacQuery) -> SceneSource:
         sensor=sensor or None,
         cloud_cover_percent=item.properties.get("eo:cloud_cover"),
     )
+
+
+def _scalings(scene_id: str, key: str, item: pystac.Item) -> tuple[Scaling, ...]:
+    try:
+        return asset_scalings(key, item.assets[key].extra_fields, item.properties)
+    except (ValueError, TypeError, AttributeError) as error:  # fields may be of any kind
+        detail = f"asset {key}: its scale or offset cannot be used: {error}"
+        raise SceneRejected(scene_id, SceneRefusal.BAD_METADATA, detail) from error
 
 
 def _instruments(item: pystac.Item) -> list[str]:

@@ -1,5 +1,7 @@
 """Scale and offset through the real ingest: kept, applied, or refused where rasters differ."""
 
+import json
+
 import numpy as np
 import pytest
 import rasterio
@@ -120,3 +122,47 @@ def test_settings_that_make_no_sense_are_refused(tmp_path):
         IngestConfig.model_validate(
             {"source": {"kind": "folders", "uri": "x"}, "image": {"values": "scaled"}}
         )
+
+
+def stac_of(folder, properties):
+    """A file of items, one for each raster of `one_ground` without its tags; their properties."""
+    features = []
+    for number, (name, stated) in enumerate(zip(BOTH, properties, strict=True)):
+        with rasterio.open(folder / name, "r+") as dataset:
+            dataset.scales, dataset.offsets = (1,), (0,)
+        asset = {"href": str(folder / name), "type": "image/tiff", "roles": ["data"]}
+        bands = [{"name": "B04", "common_name": "red"}]
+        features.append(
+            {
+                "type": "Feature",
+                "stac_version": "1.0.0",
+                "id": f"item-{number}",
+                "geometry": None,
+                "links": [],
+                "assets": {"B04": asset | {"eo:bands": bands}},
+                "properties": {"datetime": "2022-06-01T10:00:00Z", **stated},
+            }
+        )
+    path = folder / "items.json"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return {
+        "source": {"kind": "stac", "query": {"source": str(path)}, "tiling": {"size_px": 32}},
+        "split_by": {"by": "tile", "insist": True},
+    }
+
+
+def test_items_of_two_baselines_are_refused_or_have_one_mean(run, one_ground):
+    baselines = [{"s2:processing_baseline": it} for it in ("03.01", "04.00")]
+    tree = stac_of(one_ground, baselines)
+    with pytest.raises(DataError, match=r"Band red is number \* 0.0001 in 'item-0' and number"):
+        listed(tree | {"image": {"bands": ["red"]}})
+    found = by_key(run(tree | {"image": {"bands": ["red"], "values": "scaled"}}))
+    means = [floats(features, "image/mean_red")[0] for _, features in found.values()]
+    with rasterio.open(one_ground / BOTH[0]) as dataset:
+        assert means == pytest.approx([dataset.read(1).mean() * 1e-4] * 2, rel=1e-5)
+
+
+def test_an_offset_that_a_catalogue_took_off_is_not_applied_again(one_ground):
+    applied = [{"s2:processing_baseline": "03.01"}, {"s2:processing_baseline": "05.11"}]
+    applied[1]["earthsearch:boa_offset_applied"] = True
+    assert listed(stac_of(one_ground, applied) | {"image": {"bands": ["red"]}}).images == 2

@@ -301,3 +301,15 @@ def test_sources_that_are_not_stac_are_refused(tmp_path: Path, site: Site) -> No
         StacQuery(source="a", assets=("b",), bands=("red",))
     with pytest.raises(ValidationError, match="start must not be later"):
         StacQuery(source="a", start=datetime.date(2022, 1, 1), end=datetime.date(2021, 1, 1))
+
+
+def test_an_item_whose_scale_cannot_be_applied_is_a_reject(tmp_path: Path) -> None:
+    sound = {"a": asset("/a.tif", "red", **{"raster:bands": [{"scale": 1e-4, "offset": -0.1}]})}
+    broken = ([{"scale": 0}], [{"scale": "much"}], ["no object"], 7)
+    items = [item(0, sound)]
+    for number, stated in enumerate(broken, 1):
+        items.append(item(number, {"a": asset("/a.tif", "red", **{"raster:bands": stated})}))
+    found = find_stac_scenes(StacQuery(source=write(tmp_path / "items.json", items)))
+    assert [source.files[0].scalings for source in found.sources] == [((1e-4, -0.1),)]
+    assert [it.reason for it in found.rejects] == [SceneRefusal.BAD_METADATA] * len(broken)
+    assert "asset a: its scale or offset cannot be used" in found.rejects[0].detail

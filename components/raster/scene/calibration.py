@@ -1,0 +1,170 @@
+"""Scale and offset that deliveries state beside their files: Landsat's MTL, Sentinel-2's MTD.
+
+Landsat (USGS, "Landsat 8-9 Collection 2 Level 2 Science Product Guide"): surface reflectance and
+temperature of Level 2; of Level 1 reflectance at the top of the atmosphere, without a correction
+for the sun's elevation, or else radiance. Sentinel-2 (ESA, "Products Specification Document"):
+`(number + BOA_ADD_OFFSET) / BOA_QUANTIFICATION_VALUE`, of Level 1C `RADIO_ADD_OFFSET` and
+`QUANTIFICATION_VALUE`; products before baseline 04.00 have no offset.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+from components.raster.location import is_remote
+from components.raster.scene.landsat import is_mtl, read_mtl
+from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scaling import Scaling, scaling_of
+from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
+
+#: Landsat's quantities by preference, as names in an MTL file begin.
+_QUANTITIES = ("TEMPERATURE", "REFLECTANCE", "RADIANCE")
+_LANDSAT_BAND = re.compile(r"(?:^|_)((?:ST_)?B)(\d+(?:_VCID_\d)?)$", re.IGNORECASE)
+_SENTINEL_BAND = re.compile(r"(?:^|_)(B\d\d|B8A|AOT|WVP)(?:_\d+m)?$", re.IGNORECASE)
+#: Sentinel-2's bands in the order of their `band_id`.
+_BAND_IDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10")
+_BAND_IDS += ("B11", "B12")
+_OFFSETS = ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
+_DIVISORS = ("QUANTIFICATION_VALUE", "BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE")
+
+
+class Calibration:
+    """What metadata beside local files state of their scale and offset; each is read once."""
+
+    def __init__(self) -> None:
+        self._mtls: dict[Path, list[Mapping[str, str]]] = {}
+        self._products: dict[Path, Mapping[str, Scaling]] = {}
+
+    def of(self, path: str) -> tuple[Scaling, ...]:
+        """Scale and offset of a file's one band; none where nothing beside it states them.
+
+        Raises:
+            ValueError: the metadata are broken, or what they state cannot be applied.
+            OSError: they cannot be read.
+        """
+        file = Path(path)
+        return self._landsat(file) or self._sentinel(file)
+
+    def _landsat(self, file: Path) -> tuple[Scaling, ...]:
+        if not _LANDSAT_BAND.search(file.stem):  # to list the folder for each of many chips is slow
+            return ()
+        folder = file.parent
+        if folder not in self._mtls:
+            mtls = sorted(it for it in folder.iterdir() if is_mtl(it.name) and it.is_file())
+            self._mtls[folder] = list(map(read_mtl, mtls))
+        several = len(self._mtls[folder]) > 1
+        for values in self._mtls[folder]:
+            band = landsat_band(file, values, by_name=not several)
+            if band is not None:
+                return landsat_scaling(values, band)
+        return ()
+
+    def _sentinel(self, file: Path) -> tuple[Scaling, ...]:
+        match = _SENTINEL_BAND.search(file.stem)
+        if match is None:
+            return ()
+        for folder in _product_folders(file):
+            if folder not in self._products:
+                metadata = sorted(folder.glob("MTD_MSIL*.xml"))
+                self._products[folder] = sentinel_scalings(metadata[0]) if metadata else {}
+            scaling = self._products[folder].get(match[1].upper())
+            if scaling is not None:
+                return (scaling,)
+        return ()
+
+
+def calibrated(found: FoundScenes) -> FoundScenes:
+    """Scenes with scale and offset from the metadata beside their files."""
+    calibration, sources, rejects = Calibration(), [], list(found.rejects)
+    for source in found.sources:
+        try:
+            sources.append(calibrated_scene(source, calibration))
+        except SceneRejected as rejected:
+            rejects.append(rejected)
+    return FoundScenes(tuple(sources), tuple(rejects), found.ignored)
+
+
+def calibrated_scene(source: SceneSource, calibration: Calibration) -> SceneSource:
+    """A scene with scale and offset from the metadata beside its files.
+
+    Raises:
+        SceneRejected: the metadata cannot be used.
+    """
+    try:
+        files = tuple(_calibrated(file, calibration) for file in source.files)
+    except (OSError, ValueError) as error:
+        detail = f"the metadata beside {source.files[0].path} cannot be used: {error}"
+        raise SceneRejected(source.scene_id, SceneRefusal.BAD_METADATA, detail) from error
+    return replace(source, files=files)
+
+
+def landsat_band(file: Path, values: Mapping[str, str], *, by_name: bool) -> str | None:
+    """The band of a file as keys of an MTL file call it (`4`, `ST_B10`), by the files that it
+    lists, else by the end of the file's name."""
+    prefix, name = "FILE_NAME_BAND_", file.name.lower()
+    for key, value in values.items():
+        if key.startswith(prefix) and value.lower() == name:
+            return key.removeprefix(prefix)
+    match = _LANDSAT_BAND.search(file.stem) if by_name else None
+    if match is None:
+        return None
+    return (match[1].upper() + match[2].upper()).removeprefix("B")
+
+
+def landsat_scaling(values: Mapping[str, str], band: str) -> tuple[Scaling, ...]:
+    """Scale and offset of a Landsat band; none where the MTL file states none, as of QA bands."""
+    for quantity in _QUANTITIES:
+        scale = values.get(f"{quantity}_MULT_BAND_{band}")
+        if scale is not None:
+            return (scaling_of(scale, values.get(f"{quantity}_ADD_BAND_{band}")),)
+    return ()
+
+
+def sentinel_scalings(metadata: Path) -> dict[str, Scaling]:
+    """Scale and offset of the bands of a Sentinel-2 product, AOT and WVP among them.
+
+    Raises:
+        ValueError: the file is no XML, or what it states cannot be applied.
+    """
+    try:
+        elements = list(ElementTree.parse(metadata).iter())
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{metadata} is broken: {error}") from error
+    by_name = [(element.tag.rpartition("}")[2], element) for element in elements]
+    divisors = {name: _number(it) for name, it in by_name if name.endswith("QUANTIFICATION_VALUE")}
+    offsets = {it.get("band_id"): _number(it) for name, it in by_name if name in _OFFSETS}
+    found = {}
+    divisor = next((divisors[name] for name in _DIVISORS if name in divisors), None)
+    if divisor is not None:
+        for number, band in enumerate(_BAND_IDS):
+            found[band] = _divided(divisor, offsets.get(str(number), 0.0))
+    for band in ("AOT", "WVP"):
+        if (own := divisors.get(f"{band}_QUANTIFICATION_VALUE")) is not None:
+            found[band] = _divided(own, 0.0)
+    return found
+
+
+def _calibrated(file: BandFile, calibration: Calibration) -> BandFile:
+    if file.scalings or is_remote(file.path):
+        return file
+    return replace(file, scalings=calibration.of(file.path))
+
+
+def _product_folders(file: Path) -> Iterator[Path]:
+    """Where a file's product metadata may lie: beside it, or beside the folder GRANULE above it."""
+    yield file.parent
+    above = (folder.parent for folder in file.absolute().parents if folder.name == "GRANULE")
+    yield from above
+
+
+def _number(element: ElementTree.Element) -> float:
+    return float((element.text or "").strip())
+
+
+def _divided(divisor: float, offset: float) -> Scaling:
+    """`(number + offset) / divisor` as a scale and an offset."""
+    if not divisor:
+        raise ValueError("a quantification value of 0 cannot be applied")
+    return scaling_of(1 / divisor, offset / divisor)

@@ -1,0 +1,76 @@
+"""Scale and offset of an asset's bands as STAC items state them.
+
+STAC 1.0 has them in `raster:bands`, STAC 1.1 in `bands` or the asset as `raster:scale` and
+`raster:offset`; see https://github.com/stac-extensions/raster. Catalogues of Sentinel-2 often state
+the processing baseline alone: from 04.00 on, products store 1000 more than before.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from components.raster.scene.scaling import UNSCALED, Scaling, scaling_of
+
+_SENTINEL_SCALE, _SENTINEL_OFFSET = 1e-4, -0.1
+_FIRST_BASELINE_WITH_OFFSET = (4, 0)
+_BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline")
+#: Whether a catalogue has taken the offset off the numbers themselves.
+_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+_REFLECTANCE = re.compile(r"B(0[1-9]|1[0-2]|8A)$")
+
+
+def asset_scalings(
+    key: str, fields: Mapping[str, Any], properties: Mapping[str, Any]
+) -> tuple[Scaling, ...]:
+    """Scale and offset of each band, or one for all; none where the item states neither.
+
+    Args:
+        key: of the asset.
+        fields: of the asset.
+        properties: of the item.
+
+    Raises:
+        ValueError: what is stated cannot be applied.
+    """
+    applied = any(properties.get(name) is True for name in _APPLIED)
+    found = _stated(fields) or _sentinel(key, fields, properties)
+    if applied:  # items keep stating the offset that their numbers no longer have
+        return tuple(Scaling(scaling.scale) for scaling in found)
+    return found
+
+
+def _stated(fields: Mapping[str, Any]) -> tuple[Scaling, ...]:
+    listed = fields.get("raster:bands")
+    if listed:
+        pairs = [(band.get("scale"), band.get("offset")) for band in listed]
+    else:
+        pairs = [_of_band(band, fields) for band in fields.get("bands") or ({},)]
+    if all(number is None for pair in pairs for number in pair):
+        return ()
+    return tuple(scaling_of(*pair) for pair in pairs)
+
+
+def _of_band(band: Mapping[str, Any], fields: Mapping[str, Any]) -> tuple[Any, Any]:
+    """A band's own fields come before those of its asset."""
+    scale, offset = (band.get(name, fields.get(name)) for name in ("raster:scale", "raster:offset"))
+    return scale, offset
+
+
+def _sentinel(
+    key: str, fields: Mapping[str, Any], properties: Mapping[str, Any]
+) -> tuple[Scaling, ...]:
+    """What a processing baseline says of a band of reflectance."""
+    stated = next((properties[name] for name in _BASELINES if name in properties), None)
+    baseline = re.match(r"(\d+)\.(\d+)", str(stated))
+    if baseline is None or not _is_reflectance(key, fields):
+        return ()
+    since = (int(baseline[1]), int(baseline[2])) >= _FIRST_BASELINE_WITH_OFFSET
+    return (Scaling(_SENTINEL_SCALE, _SENTINEL_OFFSET if since else UNSCALED.offset),)
+
+
+def _is_reflectance(key: str, fields: Mapping[str, Any]) -> bool:
+    """Whether an asset is one band of reflectance: no picture, mask or classification."""
+    bands = fields.get("eo:bands") or fields.get("bands") or ({},)
+    names = (key, *(str(bands[0].get(name)) for name in ("name", "common_name", "eo:common_name")))
+    told = any(name in bands[0] for name in ("common_name", "eo:common_name"))
+    return len(bands) == 1 and (told or any(map(_REFLECTANCE.search, names)))
