@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from components.ingest.config import BoxedSource, IngestConfig
-from components.ingest.folders import list_files
+from components.ingest.folders import is_within, list_files
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject, reject_of_label
+from components.raster.labels.box_files import left_out_beside
 from components.raster.labels.boxes import (
     BoxSet,
     ImageSizeError,
@@ -15,6 +16,7 @@ from components.raster.labels.boxes import (
 )
 from components.raster.labels.from_shapes import tile_boxes
 from components.raster.labels.targets import Boxes
+from components.raster.pairing import file_name
 from components.raster.tiles.key import Window
 
 
@@ -25,21 +27,28 @@ def list_boxed(source: BoxedSource) -> Contents:
     Raises:
         DataError: there is no such folder, or the labels cannot be read.
     """
-    found, labels = list_files(source.uri), read_boxes(source.boxes)
-    named, rejects, used = [], [], set()
-    for record in found.records:
-        image = labels.image_at(record.uri)
-        if image is None:
-            detail = f"{labels.source} does not name it"
-            rejects.append(Reject(record.key, record.uri, Reason.NO_BOXES, detail))
+    found, labels = list_files(source.uri, source.boxes.path), read_boxes(source.boxes)
+    keys, names = [record.key for record in found.records], [it.name for it in labels.images]
+    pairs = labels.pair([[file_name(key)] for key in keys])
+    named = []
+    for place, record in enumerate(found.records):
+        image = pairs.truth_of[place]
+        if image is not None:
+            group = source.group_of(record.key)
+            named.append(record._replace(boxes_of=names[image], group=group))
+        elif place in pairs.disputes:
+            detail = f"in {labels.source} {pairs.disputes[place].told(keys, names)}"
+            found.rejects.append(Reject(record.key, record.uri, Reason.AMBIGUOUS_TRUTH, detail))
         else:
-            used.add(image)
-            named.append(record._replace(group=source.group_of(record.key)))
+            detail = f"{labels.source} does not name it"
+            found.rejects.append(Reject(record.key, record.uri, Reason.NO_BOXES, detail))
     found.records, found.classes = named, labels.class_names
     of_boxes = list(labels.rejects)
     if source.boxes.outside == "reject":
-        of_boxes += boxes_nowhere(labels, used)
-    found.rejects += [*rejects, *map(reject_of_label, of_boxes)]
+        of_boxes += boxes_nowhere(labels, pairs.used | pairs.disputed)
+    found.rejects += map(reject_of_label, of_boxes)
+    if not is_within(source.uri, source.boxes.path):  # else they are counted already
+        found.ignored.update(left_out_beside(source.boxes.path))
     return found
 
 
@@ -60,8 +69,10 @@ class BoxReader:
 
     def __call__(self, record: Record, height: int, width: int) -> Boxes | Reject:
         """The boxes of an image of that shape, or why the image cannot be learnt from."""
-        image = self._labels.image_at(record.uri)
-        assert image is not None, "the listing took those that have one"
+        image = self._labels.place_of(record.boxes_of or "")
+        if image is None:
+            detail = f"{self._labels.source} does not name {record.boxes_of} any more"
+            return Reject(record.key, record.uri, Reason.NO_BOXES, detail)
         try:
             shapes, rejects = place_boxes(self._labels, image, (height, width), self._classes)
         except ImageSizeError as error:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
 from components.ingest.config import BoxedSource, SourceConfig
 from components.ingest.files import is_remote, stores
-from components.ingest.label_codes import masks_of
 from components.ingest.listing import Named, name_source
+from components.ingest.named_scenes import NamedScenes
 from components.ingest.raster_config import (
     BoxLabels,
     ChipsSource,
@@ -23,7 +24,6 @@ from components.ingest.raster_config import (
     TiledSource,
 )
 from components.ingest.record import Contents, Record
-from components.ingest.scenes import NamedScenes
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.labels.box_files import box_files
 from components.raster.spatial.rules import ByArea, SplitRule
@@ -102,9 +102,9 @@ def _image_entries(
     sides_of = side_finder() if isinstance(source, ChipsSource) else _no_sides
     sides = {record.uri: sides_of(record.uri) for record in contents.records}
     masks = [record.mask_uri for record in contents.records if record.mask_uri is not None]
-    boxes = box_files(source.boxes.path) if isinstance(source, BoxedSource) else []
+    boxes = box_files(source.boxes.path) if isinstance(source, BoxedSource) else {}
     files = [path for uri, beside in sides.items() for path in (uri, *beside)]
-    checksums = checksums_of([*files, *masks, *boxes, *drawn])
+    checksums = checksums_of([*files, *masks, *boxes.values(), *drawn])
     entries: list[Sequence[object]] = [
         (
             record.key,
@@ -120,7 +120,7 @@ def _image_entries(
         for record in contents.records
     ]
     entries += [("reject", reject.key, reject.reason.value) for reject in contents.rejects]
-    entries += [("boxes", PurePath(path).name, checksums[path]) for path in boxes]
+    entries += [("boxes", key, checksums[path]) for key, path in boxes.items()]
     entries += [("split", checksums[path]) for path in drawn]
     return entries
 
@@ -131,32 +131,34 @@ def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[objec
         yield record.number
     if record.mask_uri is not None:
         yield checksums[record.mask_uri]
+    if record.boxes_of is not None:
+        yield record.boxes_of
 
 
 def _scene_entries(
     checksums_of: Checksums, source: TiledSource, named: NamedScenes, drawn: Sequence[str]
 ) -> list[Sequence[object]]:
-    """Each scene with the content of its files, then each other file by its name."""
+    """Each scene with the content of its files and its truth, then each other file by its role and
+    name."""
+    others = [("split", PurePath(path).name, path) for path in drawn] + _other_files(source)
+    has_masks = isinstance(source.labels, MaskLabels)
+    masks = [truth if has_masks else None for truth in named.truths]
+    paths = [file.path for scene in named.sources for file in scene.files]
     sides_of = side_finder()
-    others = [*drawn, *_other_files(source)]
-    files = [
-        path
-        for scene in named.sources
-        for it in scene.files
-        for path in (it.path, *sides_of(it.path))
-    ]
-    checksums = checksums_of([*others, *files])
+    whole = {path: (path, *sides_of(path)) for path in (*paths, *masks) if path is not None}
+    checksums = checksums_of([*(path for _, _, path in others), *chain(*whole.values())])
     entries: list[Sequence[object]] = []
-    for scene in named.sources:
+    for scene, truth, mask in zip(named.sources, named.truths, masks, strict=True):
         contents = [
             (
                 *(file.band_names, file.common_names, *file.scalings, _address(file.path)),
-                [checksums[it] for it in (file.path, *sides_of(file.path))],
+                [checksums[it] for it in whole[file.path]],
             )
             for file in scene.files
         ]
-        entries.append(("scene", asdict(replace(scene, files=())), contents))
-    entries += [("other", PurePath(path).name, checksums[path]) for path in others]
+        told = truth if mask is None else [checksums[it] for it in whole[mask]]
+        entries.append(("scene", asdict(replace(scene, files=())), contents, told))
+    entries += [(role, name, checksums[path]) for role, name, path in others]
     entries += [("reject", reject.key, reject.reason.value) for reject in named.rejects]
     return entries
 
@@ -166,15 +168,16 @@ def _address(path: str) -> str:
     return path.partition("?")[0] if is_remote(path) else ""
 
 
-def _other_files(source: TiledSource) -> list[str]:
-    """The files of the labels and of the area of interest."""
-    labels, found = source.labels, [source.area] if source.area else []
+def _other_files(source: TiledSource) -> list[tuple[str, str, str]]:
+    """Role, name and path of each file of the area of interest and of labels that no scene has for
+    itself."""
+    labels = source.labels
+    found = [] if source.area is None else [("area", PurePath(source.area).name, source.area)]
     if isinstance(labels, ShapeLabels | ClassRasterLabels):
-        found += [labels.path, *side_finder()(labels.path)]
+        whole = (labels.path, *side_finder()(labels.path))
+        found += [("labels", PurePath(path).name, path) for path in whole]
     elif isinstance(labels, BoxLabels):
-        found += box_files(labels.path)
-    elif isinstance(labels, MaskLabels):
-        found += [str(path) for path in masks_of(labels).values()]
+        found += [("labels", key, path) for key, path in box_files(labels.path).items()]
     return found
 
 

@@ -1,5 +1,6 @@
 """Pixels of class rasters and masks on a scene's grid, and whether the legend knows them all."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -27,55 +28,35 @@ from components.raster.tiles.view import View, view_on
 Codes = npt.NDArray[np.integer]
 #: Pixel codes (H, W) of a window, and where there are any.
 CodesAt = Callable[[Window], tuple[Codes, Mask]]
-#: How to read the codes of a scene's tiles.
-CodesOf = Callable[[View], CodesAt]
+#: How to read the codes of a scene's tiles, from its view and the path of its mask.
+CodesOf = Callable[[View, str | None], CodesAt]
 
 _MASKS_KEPT = 4
 
 
 def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
-    """How to read the pixel codes of any scene.
+    """How to read the pixel codes of any scene; LabelsRejected where its mask is of no use.
 
     Raises:
-        DataError: the class raster or the folder of masks cannot be read.
+        DataError: the class raster cannot be read.
     """
     if isinstance(labels, ClassRasterLabels):
         scene = _raster(labels.path)
-        return lambda view: _by_value(scene, view, labels.band)
-    masks = masks_of(labels)
+        return lambda view, mask: _by_value(scene, view, labels.band)
 
-    def of_scene(view: View) -> CodesAt:
-        mask = mask_of(masks, view)
+    def of_scene(view: View, mask: str | None) -> CodesAt:
+        if mask is None or not os.path.isfile(mask):  # opening a named pipe would wait for ever
+            raise LabelsRejected(Reason.UNREADABLE, f"the mask {mask} is no file")
         if labels.legend.values:
             try:
-                return _by_value(_raster(str(mask)), view, 1)
+                return _by_value(_raster(mask), view, 1)
             except SceneRejected as rejected:
                 raise LabelsRejected(Reason.MASK_DIFFERS, rejected.detail) from rejected
             except DataError as error:
                 raise LabelsRejected(Reason.UNREADABLE, str(error)) from error
-        return _by_colour(mask, view)
+        return _by_colour(Path(mask), view)
 
     return of_scene
-
-
-def masks_of(labels: MaskLabels) -> Mapping[str, Path]:
-    """The masks of a folder, by name without suffix.
-
-    Raises:
-        DataError: there is no such folder.
-    """
-    folder = Path(labels.folder)
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}: source.labels.folder must hold a mask for each scene")
-    return {path.stem: path for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def mask_of(masks: Mapping[str, Path], view: View) -> Path:
-    """The mask with the name of a scene's first file. Raises LabelsRejected when there is none."""
-    stem = Path(view.bands[0].file.path).stem
-    if stem not in masks:
-        raise LabelsRejected(Reason.NO_MASK, f"no mask is called {stem}")
-    return masks[stem]
 
 
 def check_legend(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from components.ingest.label_codes import CodesOf, code_reader
+from components.ingest.label_codes import CodesAt, CodesOf, code_reader
 from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.raster_config import (
     BoxesTarget,
@@ -122,38 +122,38 @@ class Labeller:
         if isinstance(labels, ClassRasterLabels | MaskLabels):
             self._codes = code_reader(labels)
 
-    def of_scene(self, view: View) -> SceneLabels:
+    def of_scene(self, view: View, named: str | None) -> SceneLabels:
         """The labels of a view.
+
+        Args:
+            view: of the scene.
+            named: its mask, or its image in a file of boxes, from `NamedScenes.truths`.
 
         Raises:
             SceneRejected: the labels cannot be laid on the scene.
-            LabelsRejected: the scene's mask or boxes are missing, cannot be read, or are of another
-                size.
+            LabelsRejected: the scene's mask or boxes cannot be read, or are of another size.
         """
         if self._shapes is not None:
             known = self._classes or self._shapes.class_names
-            shapes, rejects = _placed(self._shapes, view, known)
+            shapes, rejects = _placed(self._shapes, view, named, known)
             truth = _ShapeTruth(shapes, self._target, self._classes)
             return SceneLabels(truth, shapes, rejects)
         if self._codes is None or not isinstance(self._labels, ClassRasterLabels | MaskLabels):
             return SceneLabels(lambda window, valid: Answer())
-        pixels = _mask_reader(self._codes, view, self._labels.legend, self._classes)
+        pixels = _mask_reader(self._codes(view, named), self._labels.legend, self._classes)
         return SceneLabels(_MaskTruth(pixels, self._target, self._classes))
 
 
 def _placed(
-    labels: LabelSet, view: View, class_names: Sequence[str]
+    labels: LabelSet, view: View, named: str | None, class_names: Sequence[str]
 ) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
     if not isinstance(labels, BoxSet):
         return place_labels(labels, view.grid, class_names)
-    path, orientation = view.files[0].path, view.files[0].orientation
-    image = labels.image_at(path)
+    orientation = view.files[0].orientation
+    image = labels.place_of(named or "")
     if image is None:
-        raise LabelsRejected(
-            Reason.NO_BOXES,
-            f"{labels.source} names no image like {path}: without a word about it, what shows no "
-            "object and what nobody labelled look alike",
-        )
+        detail = f"{labels.source} does not name {named} any more"
+        raise LabelsRejected(Reason.NO_BOXES, detail)
     try:
         size_px = view.grid.height_px, view.grid.width_px
         return place_boxes(labels, image, size_px, class_names, orientation=orientation)
@@ -162,10 +162,8 @@ def _placed(
 
 
 def _mask_reader(
-    codes: CodesOf, view: View, legend: ClassLegend, classes: tuple[str, ...]
+    of_window: CodesAt, legend: ClassLegend, classes: tuple[str, ...]
 ) -> Callable[[Window, Mask], MaskPixels]:
-    of_window = codes(view)
-
     def read(window: Window, valid: Mask) -> MaskPixels:
         found, known = of_window(window)
         return encode(found, legend, classes, valid=valid & known).pixels

@@ -17,10 +17,11 @@ from components.ingest.config import (
 from components.ingest.folders import list_folders
 from components.ingest.manifest import list_manifest
 from components.ingest.masked import list_masked
+from components.ingest.named_scenes import NamedScenes, name_scenes
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Contents, Listing, Record
 from components.ingest.reject import Reason, Reject
-from components.ingest.scenes import NamedScenes, list_scenes, name_scenes
+from components.ingest.scenes import list_scenes
 from components.raster.errors import DataError
 
 #: What a source names before any image of it is opened.

@@ -1,15 +1,15 @@
 """Photographs with masks: which mask is whose, and what its pixels say."""
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from components.ingest.config import IngestConfig, MaskedSource, MaskLegend
-from components.ingest.folders import list_files
+from components.ingest.folders import is_within, list_files
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
 from components.raster.labels.class_raster import (
@@ -19,6 +19,8 @@ from components.raster.labels.class_raster import (
     encode,
 )
 from components.raster.labels.targets import MaskPixels, ignore_value
+from components.raster.pairing import file_name, pair
+from components.raster.walk import UNUSED_MASK
 
 #: Modes of images whose samples are values and no colours.
 VALUE_MODES = {"1", "L", "P", "I", "I;16", "I;16B"}
@@ -28,21 +30,32 @@ _SHOWN = 5
 def list_masked(source: MaskedSource) -> Contents:
     """A record for each image that has a mask, and a reject for each that has none.
 
+    Masks that are of no image are counted with what is ignored.
+
     Raises:
         DataError: there is no such folder.
     """
-    found, masks = list_files(source.uri), list_files(source.masks)
-    by_path = {_without_suffix(record.key): record.uri for record in masks.records}
-    named, rejects = [], []
-    for record in found.records:
-        mask_uri = by_path.get(_without_suffix(record.key))
-        if mask_uri is None:
-            detail = f"no mask {_without_suffix(record.key)} in {source.masks}"
-            rejects.append(Reject(record.key, record.uri, Reason.NO_MASK, detail))
+    found, masks = list_files(source.uri, apart=source.masks), list_files(source.masks)
+    keys = [record.key for record in found.records]
+    mask_keys = [mask.key for mask in masks.records]
+    pairs = pair([[file_name(key)] for key in keys], list(map(file_name, mask_keys)))
+    named = []
+    for place, record in enumerate(found.records):
+        mask = pairs.truth_of[place]
+        if mask is not None:
+            mask_uri, group = masks.records[mask].uri, source.group_of(record.key)
+            named.append(record._replace(mask_uri=mask_uri, group=group))
+        elif place in pairs.disputes:
+            detail = f"in {source.masks} {pairs.disputes[place].told(keys, mask_keys)}"
+            found.rejects.append(Reject(record.key, record.uri, Reason.AMBIGUOUS_TRUTH, detail))
         else:
-            named.append(record._replace(mask_uri=mask_uri, group=source.group_of(record.key)))
+            detail = f"no mask is called {record.key}, suffix aside, in {source.masks}"
+            found.rejects.append(Reject(record.key, record.uri, Reason.NO_MASK, detail))
     found.records, found.classes = named, source.legend_classes
-    found.rejects += [*rejects, *masks.rejects]
+    found.rejects += masks.rejects
+    if not is_within(source.uri, source.masks):  # else they are counted already
+        unused = Counter({UNUSED_MASK: len(masks.records) - len(pairs.used)})
+        found.ignored += masks.ignored + unused
     return found
 
 
@@ -112,7 +125,3 @@ def _undeclared(found: Mapping[int, int], legend: ClassLegend) -> str:
         f"the legend lacks {', '.join(named)}: declare them in source.legend, or set "
         "source.undeclared: ignore"
     )
-
-
-def _without_suffix(key: str) -> str:
-    return str(PurePosixPath(key).with_suffix(""))

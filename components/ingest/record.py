@@ -25,6 +25,7 @@ class Record(NamedTuple):
         slices: slice features by name.
         number: what a model should answer where that is a number, or None.
         mask_uri: where the image's mask lies, or None.
+        boxes_of: the name of the image in the file of boxes, or None.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Record(NamedTuple):
     slices: Mapping[str, SliceValue] = MappingProxyType({})
     number: float | None = None
     mask_uri: str | None = None
+    boxes_of: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     MASK_DIFFERS = "mask_differs"
     NO_BOXES = "no_boxes"
     BOXES_DIFFER = "boxes_differ"
+    AMBIGUOUS_TRUTH = "ambiguous_truth"
 
     UNREADABLE_BLOCK = "unreadable_block"
     TOO_LITTLE_VALID = "too_little_valid"

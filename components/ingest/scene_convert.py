@@ -74,7 +74,7 @@ class SceneConverter:
     def read(self, part: ScenePart) -> Iterator[LabelledTile | Reject | Ignored]:
         """The tiles of a part before they are encoded."""
         try:
-            scene = self._open(part.source)
+            scene = self._open(part.source, part.truth)
         except SceneRejected as rejected:
             yield scene_reject(rejected, part.uri)
             return
@@ -105,8 +105,7 @@ class SceneConverter:
         record = Record(str(tile.key), part.uri, answer.label, answer.labels, split, group)
         return LabelledTile(record, tile, scene.view, answer)
 
-    def _opened(self, named: SceneSource) -> _Open:
+    def _opened(self, named: SceneSource, truth: str | None) -> _Open:
         view = open_view(named, self._source, self._image)
-        return _Open(
-            view, plan_of(view, self._source, self._area), self._labeller.of_scene(view).truth
-        )
+        labels = self._labeller.of_scene(view, truth)
+        return _Open(view, plan_of(view, self._source, self._area), labels.truth)

@@ -22,21 +22,30 @@ class ScenePart:
     Attributes:
         splits: a character for each tile of the part, by rows: the place of its split in `SPLITS`,
             or a dash where it is left out.
+        truth: what the scene is labelled by, from `NamedScenes`.
     """
 
     source: SceneSource
     rows: tuple[int, int]
     cols: tuple[int, int]
     splits: str
+    truth: str | None = None
 
     @classmethod
-    def of(cls, source: SceneSource, part: PlanPart, splits: Sequence[str | None]) -> "ScenePart":
+    def of(
+        cls,
+        source: SceneSource,
+        part: PlanPart,
+        splits: Sequence[str | None],
+        truth: str | None = None,
+    ) -> "ScenePart":
         """A part of a plan with its tiles' splits, None for those that are left out."""
         return cls(
             source,
             (part.rows.start, part.rows.stop),
             (part.cols.start, part.cols.stop),
             "".join(_LEFT_OUT if it is None else str(SPLITS.index(it)) for it in splits),
+            truth,
         )
 
     @property
@@ -61,12 +70,12 @@ class ScenePart:
 
     def to_row(self) -> list[Any]:
         """The part as JSON takes it."""
-        return [asdict(self.source), self.rows, self.cols, self.splits]
+        return [asdict(self.source), self.rows, self.cols, self.splits, self.truth]
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> "ScenePart":
         """The inverse of `to_row`."""
-        fields, rows, cols, splits = row
+        fields, rows, cols, splits, truth = row
         files = tuple(
             BandFile(
                 file["path"],
@@ -77,7 +86,7 @@ class ScenePart:
             for file in fields["files"]
         )
         source = SceneSource(**{**fields, "files": files})
-        return cls(source, tuple(rows), tuple(cols), splits)
+        return cls(source, tuple(rows), tuple(cols), splits, truth)
 
 
 def part_lines(parts: Sequence[ScenePart], shards: int) -> Iterator[bytes]:

@@ -1,27 +1,26 @@
 """Scenes: found, opened and cut into tiles on paper, before a pixel is read."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, pairwise
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import shapely
 
 from components.ingest.config import IngestConfig
-from components.ingest.label_codes import check_legend, mask_of, masks_of
+from components.ingest.label_codes import check_legend
 from components.ingest.labelling import Labeller, SceneLabels, class_names, read_shapes
 from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.layout import shard_count
+from components.ingest.named_scenes import NamedScenes, name_scenes
 from components.ingest.place_split import splits_of
 from components.ingest.raster_config import (
     BoxLabels,
     ClassRasterLabels,
     MaskLabels,
-    ScenesSource,
     ShapeLabels,
-    StacSource,
     TiledSource,
 )
 from components.ingest.record import Listing
@@ -30,14 +29,12 @@ from components.ingest.scalings import Scalings
 from components.ingest.scene_part import ScenePart
 from components.ingest.views import open_views, scene_reject
 from components.raster.errors import ConfigError, DataError
+from components.raster.labels.boxes import BoxSet, boxes_nowhere
 from components.raster.labels.rejects import LabelReject
 from components.raster.labels.shapes import labels_nowhere
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
-from components.raster.location import is_remote
-from components.raster.scene.calibration import calibrated
-from components.raster.scene.folders import check_ids, find_scenes
 from components.raster.scene.rejects import SceneRejected
-from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
+from components.raster.scene.scene import SceneSource
 from components.raster.spatial.places import Places, all_places, places_of
 from components.raster.spatial.rules import LeftOut
 from components.raster.tiles.areas import area_in_pixels
@@ -51,12 +48,14 @@ _TILES_A_PART = 512
 
 @dataclass(frozen=True, eq=False)
 class PlannedScene:
-    """A scene that can be used: its view, its tiles and where they lie."""
+    """A scene that can be used: its view, its tiles and where they lie, and what it is labelled by
+    (see `NamedScenes`)."""
 
     source: SceneSource
     view: View
     plan: TilePlan
     places: Places
+    truth: str | None = None
 
     @property
     def uri(self) -> str:
@@ -80,46 +79,6 @@ class PlannedScenes:
         return all_places(scene.places for scene in self.scenes)
 
 
-@dataclass(frozen=True, eq=False)
-class NamedScenes:
-    """Scenes, rejects and other files that a source names; no raster is opened."""
-
-    sources: tuple[SceneSource, ...]
-    rejects: tuple[Reject, ...]
-    ignored: Mapping[str, int]
-
-
-def name_scenes(source: TiledSource) -> NamedScenes:
-    """The scenes that a folder or a catalogue names; no raster is opened.
-
-    Raises:
-        DataError: the source cannot be read, or gives two scenes one id.
-    """
-    found = _found_scenes(source)
-    check_ids(found)
-    dated = (
-        scene if scene.acquired else replace(scene, acquired=source.date_of(scene.scene_id))
-        for scene in found
-    )
-    rejects = tuple(scene_reject(rejected, source.uri) for rejected in found.rejects)
-    return NamedScenes(tuple(dated), rejects, found.ignored)
-
-
-def _found_scenes(source: TiledSource) -> FoundScenes:
-    if isinstance(source, StacSource):
-        from components.raster.scene.stac import find_stac_scenes  # only these need its client
-
-        return find_stac_scenes(source.query)
-    assert isinstance(source, ScenesSource)
-    if is_remote(source.uri):
-        name = PurePosixPath(source.uri.partition("://")[2]).stem
-        return FoundScenes((SceneSource(name, (BandFile(source.uri, source.band_names),)),))
-    found = find_scenes(
-        source.uri, layout=source.layout, band_names=source.band_names, suffixes=source.suffixes
-    )
-    return calibrated(found)
-
-
 def plan_scenes(
     config: IngestConfig, source: TiledSource, named: NamedScenes | None = None
 ) -> PlannedScenes:
@@ -131,8 +90,7 @@ def plan_scenes(
         named: from `name_scenes`; None asks the source now.
 
     Raises:
-        DataError: the source or its labels cannot be read, masks hold undeclared classes, or boxes
-            of one image belong to two scenes.
+        DataError: the source or its labels cannot be read, or masks hold undeclared classes.
         ConfigError: the area or the background cannot be used.
     """
     named = named or name_scenes(source)
@@ -143,13 +101,13 @@ def plan_scenes(
     scenes, labels = [], []
     views = open_views(named.sources, source, config.image)
     scalings = Scalings(config.image)
-    for scene, view in zip(named.sources, views, strict=True):
+    for scene, truth, view in zip(named.sources, named.truths, views, strict=True):
         uri = scene.files[0].path
         try:
             if isinstance(view, SceneRejected):
                 raise view
-            planned = _planned(scene, view, source, area)
-            labels.append(labeller.of_scene(view))
+            planned = _planned(scene, truth, view, source, area)
+            labels.append(labeller.of_scene(view, truth))
             scenes.append(planned)
             scalings.add(view)
         except SceneRejected as rejected:
@@ -158,9 +116,7 @@ def plan_scenes(
             rejects.append(Reject(scene.scene_id, uri, rejected.reason, rejected.detail))
     scalings.agreed()
     _check_legend(source, scenes)
-    if isinstance(source.labels, BoxLabels):
-        _refuse_two_of_one_name(source.labels, labels)
-    rejects += _label_rejects(source, shapes, labels)
+    rejects += _label_rejects(source, shapes, labels, named.claimed)
     return PlannedScenes(tuple(scenes), tuple(labels), tuple(rejects), classes, named.ignored)
 
 
@@ -222,36 +178,28 @@ def plan_of(view: View, source: TiledSource, area: tuple[shapely.Geometry, str] 
 
 def _planned(
     named: SceneSource,
+    truth: str | None,
     view: View,
     source: TiledSource,
     area: tuple[shapely.Geometry, str] | None,
 ) -> PlannedScene:
     plan = plan_of(view, source, area)
     group = source.group_of(named.scene_id)
-    return PlannedScene(named, view, plan, places_of(view, plan.keys(), group=group))
+    return PlannedScene(named, view, plan, places_of(view, plan.keys(), group=group), truth)
 
 
 def _check_legend(source: TiledSource, scenes: Sequence[PlannedScene]) -> None:
     if isinstance(source.labels, MaskLabels) and scenes:
-        masks = masks_of(source.labels)
-        check_legend(source.labels, [mask_of(masks, scene.view) for scene in scenes])
+        check_legend(source.labels, [Path(scene.truth or "") for scene in scenes])
     elif isinstance(source.labels, ClassRasterLabels):
         check_legend(source.labels, [Path(source.labels.path)])
 
 
-def _refuse_two_of_one_name(boxes: BoxLabels, labels: Sequence[SceneLabels]) -> None:
-    placed = [scene.shapes.numbers.tolist() for scene in labels if scene.shapes is not None]
-    shared = [number for number, count in Counter(chain(*placed)).items() if count > 1]
-    if shared:
-        raise DataError(
-            f"{len(shared)} boxes of {boxes.path} (such as {min(shared)}) are of two scenes: the "
-            "name of their image is the end of both paths. Choose the scenes by source.suffixes, "
-            "or let the labels name folders as well."
-        )
-
-
 def _label_rejects(
-    source: TiledSource, shapes: LabelSet | None, labels: Sequence[SceneLabels]
+    source: TiledSource,
+    shapes: LabelSet | None,
+    labels: Sequence[SceneLabels],
+    claimed: Collection[str],
 ) -> list[Reject]:
     """Labels that were left out, each once whatever the number of scenes."""
     if shapes is None:
@@ -259,7 +207,12 @@ def _label_rejects(
     found = [*shapes.rejects, *(reject for scene in labels for reject in scene.rejects)]
     if isinstance(source.labels, ShapeLabels | BoxLabels) and source.labels.outside == "reject":
         known = {reject.number for reject in found}
-        nowhere = labels_nowhere(shapes, (it.shapes for it in labels if it.shapes is not None))
+        nowhere: Iterable[LabelReject]
+        if isinstance(shapes, BoxSet):
+            places = (shapes.place_of(name) for name in claimed)
+            nowhere = boxes_nowhere(shapes, {place for place in places if place is not None})
+        else:
+            nowhere = labels_nowhere(shapes, (it.shapes for it in labels if it.shapes is not None))
         found += [reject for reject in nowhere if reject.number not in known]
     unique: dict[int, LabelReject] = {}
     for reject in found:
@@ -283,4 +236,4 @@ def _parts(
         for part in plan_parts(scene.plan, count, *blocks):
             of_tiles = list(map(own.__getitem__, part.keys()))
             if any(of_tiles):
-                yield ScenePart.of(scene.source, part, of_tiles)
+                yield ScenePart.of(scene.source, part, of_tiles, scene.truth)

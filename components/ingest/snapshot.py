@@ -12,6 +12,7 @@ from components.ingest.config import BoxedSource, IngestConfig, SourceConfig
 from components.ingest.files import is_remote
 from components.ingest.fingerprint import content_checksums, fingerprint_by, same_data
 from components.ingest.listing import Named, name_source
+from components.ingest.raster_config import BoxLabels, TiledSource
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
 from components.raster.labels.box_files import box_files
@@ -98,7 +99,10 @@ def _fingerprint(config: IngestConfig, named: Named, marks: dict[str, _Mark]) ->
 def _read_by_naming(source: SourceConfig) -> list[str]:
     """The files whose content, and not only whose name, decides what a source names; workers read
     them again."""
-    return box_files(source.boxes.path) if isinstance(source, BoxedSource) else []
+    if isinstance(source, BoxedSource):
+        return list(box_files(source.boxes.path).values())
+    labels = source.labels if isinstance(source, TiledSource) else None
+    return list(box_files(labels.path).values()) if isinstance(labels, BoxLabels) else []
 
 
 def _marks_of(uris: Sequence[str]) -> dict[str, _Mark]:

@@ -7,16 +7,20 @@ Edges are continuous: pixel 0 reaches from 0 to 1. So they are in COCO
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
 from components.raster.errors import ConfigError, DataError
+from components.raster.walk import HIDDEN, left_out_as, walk
 
 _COLUMNS = ("image_path", "xmin", "ymin", "xmax", "ymax")
 _NO_NUMBERS = (math.nan,) * 4
+_EMPTY_CELLS = {"", "nan", "na", "null", "none"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class LabelledImage:
     """An image that a file of boxes names.
 
     Attributes:
-        name: as the file has it, with folders where it has them.
+        name: its path as the file has it, with folders where it has them; no two have one.
         size_px: height and width, where the file says.
     """
 
@@ -59,8 +63,11 @@ class BoxListing:
     boxes: tuple[ListedBox, ...]
 
 
-def box_files(path: str) -> list[str]:
-    """The files that hold the boxes: one, or those of a folder.
+def box_files(path: str) -> dict[str, str]:
+    """The files that hold the boxes: one, or the Pascal VOC files below a folder.
+
+    Returns:
+        Where each lies, by its path below the folder.
 
     Raises:
         ConfigError: no form of boxes has such a name.
@@ -68,17 +75,19 @@ def box_files(path: str) -> list[str]:
     """
     where = Path(path)
     if where.is_dir():
-        found = sorted(map(str, where.glob("*.xml")))
-        if not found:
-            raise DataError(f"Labels {path}: the folder holds no Pascal VOC file (.xml).")
-        return found
+        return _voc_folder(path)[0]
     if where.suffix.lower() not in (".json", ".csv", ".xml"):
         raise ConfigError(
             f"Labels {path!r} are none of COCO (.json), DeepForest (.csv), Pascal VOC (.xml)."
         )
     if not where.is_file():
         raise DataError(f"Labels {path} do not exist.")
-    return [path]
+    return {where.name: path}
+
+
+def left_out_beside(path: str) -> Mapping[str, int]:
+    """How many files of a folder of boxes hold none, by suffix; none where there is no folder."""
+    return _voc_folder(path)[1] if os.path.isdir(path) else {}
 
 
 def listed_boxes(path: str) -> BoxListing:
@@ -86,11 +95,11 @@ def listed_boxes(path: str) -> BoxListing:
 
     Raises:
         ConfigError: no form of boxes has such a name.
-        DataError: it is not of the form that its name says.
+        DataError: it is not of the form that its name says, or names something twice.
     """
     files = box_files(path)
     try:
-        match Path(files[0]).suffix.lower():
+        match Path(next(iter(files))).suffix.lower():
             case ".json":
                 return _coco(json.loads(Path(path).read_bytes()))
             case ".csv":
@@ -102,6 +111,23 @@ def listed_boxes(path: str) -> BoxListing:
         raise DataError(f"Labels {path} cannot be read: {error}") from error
 
 
+def _voc_folder(folder: str) -> tuple[dict[str, str], Counter[str]]:
+    """The VOC files below a folder by their paths in it, and how many others there are."""
+    found: dict[str, str] = {}
+    others: Counter[str] = Counter()
+    for entry in walk(folder):
+        name = left_out_as(entry.key, (".xml",))
+        if entry.error and name != HIDDEN:
+            raise DataError(f"Labels {entry.path} cannot be read: {entry.error}")
+        if name and not entry.is_folder:
+            others[name] += 1
+        elif not entry.is_folder:
+            found[entry.key] = entry.path
+    if not found:
+        raise DataError(f"Labels {folder}: the folder holds no Pascal VOC file (.xml).")
+    return dict(sorted(found.items())), others
+
+
 def _coco(tree: Any) -> BoxListing:
     kinds = ("images", "annotations", "categories")
     lacking = [
@@ -110,8 +136,11 @@ def _coco(tree: Any) -> BoxListing:
     if lacking:
         raise ValueError(f"it is no COCO file: it has no list of {', '.join(lacking)}")
     try:
-        classes = {it["id"]: str(it["name"]) for it in tree["categories"]}
-        images = {it["id"]: LabelledImage(it["file_name"], _size(it)) for it in tree["images"]}
+        classes = {key: str(it["name"]) for key, it in _by_id(tree, "categories", "name").items()}
+        images = {
+            key: LabelledImage(_path(it["file_name"]), _size(it))
+            for key, it in _by_id(tree, "images", "file_name").items()
+        }
         boxes = tuple(
             ListedBox(
                 number=int(it["id"]),
@@ -120,11 +149,27 @@ def _coco(tree: Any) -> BoxListing:
                 edges_px=_edges_of_corner(it.get("bbox")),
                 crowd=bool(it.get("iscrowd")),
             )
-            for it in tree["annotations"]
+            for it in _by_id(tree, "annotations", "image_id").values()
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"it is no COCO file: an entry lacks {error}") from error
-    return BoxListing(_each_once(images.values()), boxes)
+    return BoxListing(_each_once((image, f"image {key}") for key, image in images.items()), boxes)
+
+
+def _by_id(tree: Any, kind: str, names: str) -> dict[Any, Any]:
+    """The entries of a COCO list by their ids; an error shows of two what they have at `names`.
+
+    Raises ValueError where two have one id, since nobody can tell which of them is meant.
+    """
+    found: dict[Any, Any] = {}
+    for entry in tree[kind]:
+        other = found.setdefault(entry["id"], entry)
+        if other is not entry:
+            raise ValueError(
+                f"two of its {kind} have the id {entry['id']} ({names} {other[names]!r} and "
+                f"{entry[names]!r}); each needs one of its own"
+            )
+    return found
 
 
 def _table(file: Iterable[str]) -> BoxListing:
@@ -132,29 +177,38 @@ def _table(file: Iterable[str]) -> BoxListing:
     missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
         raise ValueError(f"it has no column {', '.join(missing)}; its first line must name them")
-    images: list[LabelledImage] = []
+    images: dict[str, LabelledImage] = {}
     boxes: list[ListedBox] = []
     for row in rows:
-        name = (row["image_path"] or "").strip()
+        cells = [(row[column] or "").strip() for column in _COLUMNS]
+        name = _path(cells[0]) if cells[0] else ""
         if name:
-            images.append(LabelledImage(name))
-        edges = _numbers(row[column] for column in _COLUMNS[1:])
-        if edges == (0.0,) * 4:  # DeepForest's row of an image without objects
-            continue
-        boxes.append(ListedBox(rows.line_num, name, (row.get("label") or "").strip(), edges))
-    return BoxListing(_each_once(images), tuple(boxes))
+            images[name] = LabelledImage(name)
+        if not name or not _shows_nothing(cells[1:]):
+            label = (row.get("label") or "").strip()
+            boxes.append(ListedBox(rows.line_num, name, label, _numbers(cells[1:])))
+    return BoxListing(tuple(images.values()), tuple(boxes))
 
 
-def _voc(files: Iterable[str]) -> BoxListing:
-    images: list[LabelledImage] = []
+def _shows_nothing(edges: Sequence[str]) -> bool:
+    """Whether a row stands for an image without objects: zeros, as DeepForest has it, or nothing,
+    as tables of other tools have it."""
+    return _numbers(edges) == (0.0,) * 4 or all(edge.lower() in _EMPTY_CELLS for edge in edges)
+
+
+def _voc(files: Mapping[str, str]) -> BoxListing:
+    images: list[tuple[LabelledImage, str]] = []
     boxes: list[ListedBox] = []
-    for path in files:
+    for key, path in files.items():
         root = ElementTree.parse(path).getroot()
         name = (root.findtext("filename") or "").strip()
         if root.tag != "annotation" or not name:
             raise ValueError(f"{path} is no Pascal VOC file: it is no annotation with a filename")
-        size = {key: root.findtext(f"size/{key}") for key in ("height", "width")}
-        images.append(LabelledImage(name, _size(size)))
+        name = _path(name)
+        if "/" not in name:  # it lies in the same folder of images as the file among the labels
+            name = (PurePosixPath(key).parent / name).as_posix()
+        size = {edge: root.findtext(f"size/{edge}") for edge in ("height", "width")}
+        images.append((LabelledImage(name, _size(size)), key))
         for found in root.iter("object"):
             edges = _numbers(found.findtext(f"bndbox/{column}") for column in _COLUMNS[1:])
             boxes.append(
@@ -163,8 +217,22 @@ def _voc(files: Iterable[str]) -> BoxListing:
     return BoxListing(_each_once(images), tuple(boxes))
 
 
-def _each_once(images: Iterable[LabelledImage]) -> tuple[LabelledImage, ...]:
-    return tuple({image.name: image for image in images}.values())
+def _each_once(images: Iterable[tuple[LabelledImage, str]]) -> tuple[LabelledImage, ...]:
+    """The images, each with what has it; raises ValueError where two have one name."""
+    found: dict[str, tuple[LabelledImage, str]] = {}
+    for image, place in images:
+        other = found.setdefault(image.name, (image, place))
+        if other[1] != place:
+            raise ValueError(
+                f"{other[1]} and {place} are both of {image.name}: give each the path of its "
+                "image, folders included"
+            )
+    return tuple(image for image, _ in found.values())
+
+
+def _path(name: object) -> str:
+    """The path of an image as POSIX writes it, whatever wrote it."""
+    return PurePosixPath(str(name).replace("\\", "/")).as_posix()
 
 
 def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -1,10 +1,8 @@
 """Objects as boxes in pixels of the images that they were drawn in, checked one by one."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -19,6 +17,7 @@ from components.raster.labels.rejects import LabelRefusal, LabelReject
 from components.raster.labels.shapes import PlacedShapes, keep_known
 from components.raster.labels.vectors import LabelSet
 from components.raster.location import Location
+from components.raster.pairing import Name, Pairing, file_name, pair
 from components.raster.scene.orientation import UPRIGHT, Orientation
 
 
@@ -49,27 +48,17 @@ class BoxSet(LabelSet):
     images: tuple[LabelledImage, ...]
     image_of: npt.NDArray[np.int64] = field(repr=False)
 
-    def image_at(self, path: str) -> int | None:
-        """The place of the image that a file holds; None when the labels do not name it.
+    def pair(self, images: Sequence[Collection[Name]]) -> Pairing:
+        """Which of the labelled images each image is, by its names."""
+        return pair(images, [file_name(image.name) for image in self.images], of_files=True)
 
-        It is the one whose name is the end of the path, with its suffix or else without.
-        """
-        name = _parts(path)
-        tails = [name[start:] for start in range(len(name))]
-        found = [self._names.get(tail) for tail in tails]
-        found += [self._stems.get(_without_suffix(tail)) for tail in tails]
-        return next((place for place in found if place is not None), None)
+    def place_of(self, name: str) -> int | None:
+        """The place of a labelled image; None where the labels do not name it."""
+        return self._places.get(name)
 
     @cached_property
-    def _names(self) -> Mapping[tuple[str, ...], int]:
-        return {_parts(image.name): place for place, image in enumerate(self.images)}
-
-    @cached_property
-    def _stems(self) -> Mapping[tuple[str, ...], int]:
-        """Without those that two images have."""
-        counts = Counter(map(_without_suffix, self._names))
-        stems = {_without_suffix(name): place for name, place in self._names.items()}
-        return {stem: place for stem, place in stems.items() if counts[stem] == 1}
+    def _places(self) -> Mapping[str, int]:
+        return {image.name: place for place, image in enumerate(self.images)}
 
 
 class ImageSizeError(DataError):
@@ -148,7 +137,7 @@ def place_boxes(
 
     Args:
         labels: from `read_boxes`.
-        image: its place, from `image_at`.
+        image: its place.
         size_px: height and width of the image, upright.
         class_names: of the run, in the order of their indexes.
         orientation: how the image is stored; boxes are in its stored pixels, and come back upright.
@@ -208,11 +197,3 @@ def boxes_nowhere(labels: BoxSet, used: Collection[int]) -> tuple[LabelReject, .
         for place, image in enumerate(labels.image_of.tolist())
         if image not in used
     )
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    return PurePosixPath(name.replace("\\", "/")).parts
-
-
-def _without_suffix(parts: tuple[str, ...]) -> tuple[str, ...]:
-    return (*parts[:-1], PurePosixPath(parts[-1]).stem)

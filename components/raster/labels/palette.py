@@ -123,12 +123,6 @@ def read_colours(path: Path) -> npt.NDArray[np.uint8]:
         raise DataError(f"Mask {path} cannot be read: {error}") from error
 
 
-def masks_beside(images: Iterable[Path], folder: Path) -> dict[Path, Path | None]:
-    """The mask of each image: the file of the same name, whatever its suffix; None for none."""
-    by_name = {path.stem: path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {image: by_name.get(image.stem) for image in images}
-
-
 def _nearest(colour: str, declared: Mapping[str, str]) -> str | None:
     """The declared colour closest to another, if it is close."""
     distances = {other: _levels(colour, other) for other in declared}

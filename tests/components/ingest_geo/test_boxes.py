@@ -248,13 +248,122 @@ def test_names_may_have_folders_and_other_suffixes(run, photos, tmp_path):
     assert outcome.classes() == ["thing"]
 
 
-def test_two_scenes_of_one_name_are_refused(photos, tmp_path):
+def in_two_folders(photos: Path) -> None:
+    for folder in ("new", "old"):
+        (photos / folder).mkdir()
+        pixels = np.random.default_rng(len(folder)).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+        Image.fromarray(pixels).save(photos / folder / "east.png")
+    (photos / "east.png").unlink()
+
+
+@pytest.mark.parametrize("tree", [tree_of, lambda *paths: boxed(*paths)], ids=["scenes", "boxed"])
+@pytest.mark.parametrize(
+    "named", ["old/east.png", "photos/old/east.jpg", "D:\\photos\\old\\east.png"]
+)
+def test_folders_in_the_labels_tell_images_of_one_name_apart(run, photos, tmp_path, tree, named):
+    in_two_folders(photos)
+    path = write_coco(tmp_path, coco({named: BOXES["east.png"], "west.png": []}))
+    outcome = run(tree(photos, path))
+    assert {key.partition("@")[0].partition(".")[0] for key in objects_of(outcome)} == {"old/east"}
+    assert [str(it.reason) for it in outcome.rejects().values()] == ["no_boxes"]
+
+
+@pytest.mark.parametrize("tree", [tree_of, lambda *paths: boxed(*paths)], ids=["scenes", "boxed"])
+@pytest.mark.parametrize(
+    "write",
+    [lambda folder: write_coco(folder, coco()), write_csv, write_voc],
+    ids=["coco", "csv", "voc"],
+)
+def test_boxes_that_two_images_could_have_are_given_to_neither(photos, tmp_path, tree, write):
+    in_two_folders(photos)
+    listing = list_source(IngestConfig.model_validate(tree(photos, write(tmp_path))))
+    found = {it.key.removesuffix(".png"): it for it in listing.rejects}
+    assert {key: str(it.reason) for key, it in found.items()} == {
+        "new/east": "ambiguous_truth",
+        "old/east": "ambiguous_truth",
+    }
+    assert "east.png could belong to new/east" in found["new/east"].detail
+    named = [record.key for record in listing.records]
+    named += [part.source.scene_id for part in listing.parts]
+    assert {name.removesuffix(".png") for name in named} == {"west"}
+
+
+def test_a_name_is_the_image_of_the_same_path_before_any_other(photos, tmp_path):
     (photos / "old").mkdir()
     (photos / "east.png").rename(photos / "old" / "east.png")
     Image.new("RGB", (WIDTH, HEIGHT)).save(photos / "east.png")
     config = IngestConfig.model_validate(tree_of(photos, write_coco(tmp_path, coco())))
-    with pytest.raises(DataError, match=r"3 boxes .* \(such as 1\) are of two scenes"):
-        list_source(config)
+    listing = list_source(config)
+    assert {part.source.scene_id: part.truth for part in listing.parts} == {
+        "east": "east.png",
+        "west": "west.png",
+    }
+    assert {it.key: str(it.reason) for it in listing.rejects} == {"old/east": "no_boxes"}
+
+
+def test_files_of_voc_lie_in_folders_as_their_images(run, photos, tmp_path):
+    in_two_folders(photos)
+    folder = write_voc(tmp_path)
+    (folder / "old").mkdir()
+    (folder / "east.xml").rename(folder / "old" / "east.xml")
+    (folder / "._west.xml").write_bytes(b"\0\5\x16\7")
+    (folder / "notes.txt").touch()
+    outcome = run(boxed(photos, folder))
+    assert set(objects_of(outcome)) == {"old/east.png"}
+    assert outcome.summary.rejects == {"no_boxes": 1}
+    assert outcome.summary.ignored == {"(hidden)": 1, ".txt": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "match"),
+    [
+        (
+            "images",
+            {"id": 0, "file_name": "other.png"},
+            "images have the id 0 .*east.png.*other.png",
+        ),
+        (
+            "images",
+            {"id": 9, "file_name": "./east.png"},
+            "image 0 and image 9 are both of east.png",
+        ),
+        ("categories", {"id": 10, "name": "road"}, "categories have the id 10 .*'roof'.*'road'"),
+        (
+            "annotations",
+            {"id": 1, "image_id": 1, "category_id": 10, "bbox": [1, 1, 2, 2]},
+            "annotations have the id 1 ",
+        ),
+    ],
+)
+def test_what_a_coco_file_names_twice_is_refused(tmp_path, kind, entry, match):
+    tree = coco()
+    tree[kind].append(entry)
+    with pytest.raises(DataError, match=match):
+        listed_boxes(str(write_coco(tmp_path, tree)))
+
+
+def test_two_files_of_voc_about_one_image_are_refused(tmp_path):
+    folder = write_voc(tmp_path)
+    (folder / "again.xml").write_text((folder / "east.xml").read_text())
+    with pytest.raises(DataError, match="again.xml and east.xml are both of east.png"):
+        listed_boxes(str(folder))
+
+
+@pytest.mark.parametrize("edges", [",,,", "nan,NaN,NAN,nan", " , ,,", "0,0,0,0", "0.0,0,0,0"])
+@pytest.mark.parametrize("label", ["", ",", ",tree"])
+def test_a_row_without_edges_is_an_image_without_objects(tmp_path, edges, label):
+    header = ",".join(COLUMNS[: 5 + bool(label)])
+    rows = f"a.png,1,1,9,9{label and ',tree'}\nb.png,{edges}{label}\n"
+    (tmp_path / "boxes.csv").write_text(f"{header}\n{rows}")
+    listing = listed_boxes(str(tmp_path / "boxes.csv"))
+    assert [image.name for image in listing.images] == ["a.png", "b.png"]
+    assert [(box.image, box.edges_px) for box in listing.boxes] == [("a.png", (1, 1, 9, 9))]
+
+
+@pytest.mark.parametrize("row", ["b.png,1,,9,9,tree", "b.png,nan,1,9,9,tree", ",,,,,tree"])
+def test_a_row_that_lacks_some_is_no_image_without_objects(tmp_path, row):
+    (tmp_path / "boxes.csv").write_text(f"{','.join(COLUMNS)}\n{row}\n")
+    assert len(listed_boxes(str(tmp_path / "boxes.csv")).boxes) == 1
 
 
 @pytest.mark.parametrize(
