@@ -90,13 +90,13 @@ class GroupedPhotographs(Frozen):
 
 
 class MaskedSource(GroupedPhotographs, MaskLegend):
-    """Photographs in one folder, and in another an image of classes for each, of the same name."""
+    """Photographs in one folder, and in another an image of classes for each, called as it."""
 
     kind: Literal["masked"] = "masked"
     uri: Location = Field(min_length=1, description="path or uri of the folder of images")
     masks: Location = Field(
         min_length=1,
-        description="path or uri of the folder of masks: the same paths below it, whatever suffix",
+        description="path or uri of the folder of masks: called as the images, suffix aside",
     )
 
     @model_validator(mode="after")

@@ -6,7 +6,8 @@ import json
 import math
 import os
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from components.ingest.config import ManifestSource
@@ -20,6 +21,7 @@ from components.raster.split import split_named
 LARGEST_BYTES = 4 * 2**30
 MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 _LARGEST_FLOAT = 3.4e38
+_SAID = Record._fields[2:]  # all but key and place
 Row = Mapping[str, Any]
 
 
@@ -204,13 +206,31 @@ def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:
 
 
 def _without_repeats(records: list[Record]) -> tuple[list[Record], list[Reject]]:
-    """One record a key: the first by what the rows say, so that their order does not matter."""
-    kept: dict[str, Record] = {}
+    """One record a key where all rows say the same, none where they contradict each other."""
+    records = sorted(records, key=repr)  # the order of the rows does not matter
+    times = Counter(record.key for record in records)
+    kept = [record for record in records if times[record.key] == 1]
+    repeated: dict[str, list[Record]] = {}
+    for record in records:
+        if times[record.key] > 1:
+            repeated.setdefault(record.key, []).append(record)
     rejects = []
-    for record in sorted(records, key=repr):
-        if record.key in kept:
-            detail = "another row names the same file"
-            rejects.append(Reject(record.key, record.uri, Reason.DUPLICATE_KEY, detail))
+    for rows in repeated.values():
+        differing = [name for name in _SAID if any(_differ(name, rows))]
+        detail = f"{len(rows)} rows name the same file"
+        if differing:
+            said = (f"{name}: {_said(name, rows)}" for name in differing)
+            detail = f"{detail} and contradict each other ({'; '.join(said)})"
         else:
-            kept[record.key] = record
-    return list(kept.values()), rejects
+            kept.append(rows[0])
+        left_out = rows if differing else rows[1:]
+        rejects += [Reject(it.key, it.uri, Reason.DUPLICATE_KEY, detail) for it in left_out]
+    return kept, rejects
+
+
+def _differ(name: str, rows: Sequence[Record]) -> Iterator[bool]:
+    return (getattr(row, name) != getattr(rows[0], name) for row in rows)
+
+
+def _said(name: str, rows: Sequence[Record]) -> str:
+    return " or ".join(sorted({repr(getattr(row, name)) for row in rows}))

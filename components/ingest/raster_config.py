@@ -175,7 +175,7 @@ class ClassRasterLabels(Frozen):
 
 
 class MaskLabels(Frozen):
-    """Labels as an image of classes for each scene, of the same name."""
+    """Labels as an image of classes for each scene, called as it."""
 
     kind: Literal["masks"] = "masks"
     folder: Location

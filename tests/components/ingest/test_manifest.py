@@ -111,7 +111,6 @@ def test_bad_rows_are_rejects(tmp_path):
         {"uri": "", "label": "a", "split": ""},
         {"uri": "unlabelled.jpg", "label": "", "split": ""},
         {"uri": "odd.jpg", "label": "a", "split": "holdout"},
-        {"uri": "good.jpg", "label": "b", "split": ""},
     ]
     found = listing(write(tmp_path / "m.csv", rows), ManifestColumns(split="split"))
     assert [record.label for record in found.records] == ["a"]
@@ -119,15 +118,37 @@ def test_bad_rows_are_rejects(tmp_path):
         ("row 2", Reason.BAD_ROW),
         ("unlabelled.jpg", Reason.NO_LABEL),
         ("odd.jpg", Reason.UNKNOWN_SPLIT),
-        ("good.jpg", Reason.DUPLICATE_KEY),
     }
 
 
+def test_rows_of_one_file_leave_one_where_they_agree_and_none_where_they_do_not(tmp_path):
+    rows = [
+        *[{"uri": "same.jpg", "label": "a", "split": "train"}] * 3,
+        {"uri": "odd.jpg", "label": "a", "split": "train"},
+        {"uri": "x/../odd.jpg", "label": "b", "split": ""},
+    ]
+    found = listing(write(tmp_path / "m.csv", rows), ManifestColumns(split="split"))
+    assert [(record.key, record.label) for record in found.records] == [("same.jpg", "a")]
+    assert [reject.key for reject in found.rejects] == [
+        "odd.jpg",
+        "odd.jpg",
+        "same.jpg",
+        "same.jpg",
+    ]
+    assert {reject.reason for reject in found.rejects} == {Reason.DUPLICATE_KEY}
+    assert found.rejects[0].detail == (
+        "2 rows name the same file and contradict each other "
+        "(label: 'a' or 'b'; split: 'train' or None)"
+    )
+
+
 def test_the_order_of_the_rows_does_not_matter(tmp_path):
-    rows = [{"uri": f"{number % 7}.jpg", "label": f"c{number}"} for number in range(14)]
+    rows = [{"uri": f"{number % 7}.jpg", "label": f"c{number % 5}"} for number in range(14)]
+    rows += [{"uri": "0.jpg", "label": "c0"}, {"uri": "9.jpg", "label": "c0"}]
     forward = listing(write(tmp_path / "m.csv", rows), ManifestColumns())
     assert listing(write(tmp_path / "m.csv", rows[::-1]), ManifestColumns()) == forward
-    assert len(forward.rejects) == 7
+    assert [record.key for record in forward.records] == ["9.jpg"]
+    assert len(forward.rejects) == 15
 
 
 @pytest.mark.parametrize(
