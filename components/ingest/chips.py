@@ -98,7 +98,7 @@ class ChipConverter:
     def __init__(self, config: IngestConfig, source: ChipsSource, classes: Sequence[str]) -> None:
         self._source = source
         self._image = config.image
-        self._encode = TileEncoder(config.image, classes)
+        self._encode = TileEncoder(config.image, classes, are_files=True)
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
         """One outcome for each of `records`, in their order; no chip raises."""

@@ -18,7 +18,7 @@ from components.raster.split import split_of
 
 class Converted(NamedTuple):
     """One example: where it belongs, its serialized tf.Example, and the classes to count it for:
-    those that the record names, or that its mask or boxes show."""
+    those that the record names, or that its mask or boxes show. Copies share a digest."""
 
     record: Record
     split: str

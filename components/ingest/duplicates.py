@@ -29,7 +29,8 @@ class DigestTable:
     Attributes:
         shard: the shard's number.
         keys: the source keys, with NUL between them.
-        digests: the sha256 of each file, 32 bytes each.
+        digests: 32 bytes each, shared by copies alone: the sha256 of a photograph's file, or of a
+            tile's pixels and place.
         splits: the split of each, as an index into `SPLITS`.
         labels: the class names of each, as an index into `combinations`.
         combinations: the sets of class names that occur.
@@ -91,7 +92,7 @@ class _Place:
 def surplus_copies(tables: Sequence[DigestTable]) -> dict[int, tuple[Copy, ...]]:
     """The copies to reject, by shard.
 
-    Of all files with the same bytes the one with the first key is kept. A copy in another split
+    Of all with the same digest the one with the first key is kept. A copy in another split
     would let the model be tested on what it was trained on, and a copy with another class says
     that one of the two is wrong: both are rejected. A copy that agrees with the first is kept.
     """
@@ -102,7 +103,7 @@ def surplus_copies(tables: Sequence[DigestTable]) -> dict[int, tuple[Copy, ...]]
             reason = _disagreement(tables, first, other)
             if reason is not None:
                 shard = tables[other.table].shard
-                detail = f"the same bytes as {first.key}, which is kept"
+                detail = f"a copy of {first.key}, which is kept"
                 surplus[shard].append(Copy(other.position, reason, detail))
     return {shard: tuple(copies) for shard, copies in surplus.items()}
 

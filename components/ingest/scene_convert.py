@@ -58,7 +58,7 @@ class SceneConverter:
         self._source, self._image = source, config.image
         self._area = read_area(source)
         self._labeller = Labeller(source, classes, read_shapes(source))
-        self._encode = TileEncoder(config.image, classes)
+        self._encode = TileEncoder(config.image, classes, are_files=False)
         self._open = lru_cache(_SCENES_KEPT)(self._opened)
 
     def convert(self, parts: Sequence[ScenePart]) -> Iterator[Converted | Reject | Ignored]:

@@ -1,19 +1,22 @@
 """What the splits of a source come to, before anything is ingested."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from components.ingest.chips import locate_chips
+from components.ingest.chips import ChipConverter, locate_chips
 from components.ingest.config import IngestConfig
+from components.ingest.convert import Converted, Converter
+from components.ingest.duplicates import DigestRow, DigestTable, surplus_copies
 from components.ingest.files import is_remote
 from components.ingest.labelling import names_of
-from components.ingest.listing import contents_of, list_source, of_classes
+from components.ingest.listing import contents_of, list_source, of_classes, seen_classes
 from components.ingest.place_split import Split, splits_of
 from components.ingest.raster_config import ChipsSource, TiledSource
-from components.ingest.reject import Reject
+from components.ingest.record import Record
+from components.ingest.reject import Reason, Reject
 from components.ingest.scenes import PlannedScenes, plan_scenes
 from components.raster.errors import ConfigError, DataError
 from components.raster.fingerprint import checksums_of_files
@@ -44,7 +47,8 @@ class Survey:
 
 
 def survey(config: IngestConfig) -> Survey:
-    """Reads headers and labels, and no pixel of a tile; of photographs it reads the files.
+    """Reads headers and labels, and no pixel of a scene; of photographs and chips it reads the
+    files for copies.
 
     Raises:
         DataError: the source cannot be read, or its split would leak.
@@ -53,10 +57,14 @@ def survey(config: IngestConfig) -> Survey:
     source = config.source
     if isinstance(source, TiledSource):
         planned = plan_scenes(config, source)
-        names = list(_names_of_scenes(planned))
+        told = list(_names_of_scenes(planned))
         _require_some(planned.places, config, planned.rejects)
-        found = splits_of(planned.places, [None] * len(names), config, are_chips=False)
-        return _of_places(planned.places, found, names, planned.rejects)
+        found = splits_of(planned.places, [None] * len(told), config, are_chips=False)
+        found = [
+            LeftOut.NO_TRUTH if names is None and not isinstance(split, LeftOut) else split
+            for names, split in zip(told, found, strict=True)
+        ]
+        return _of_places(planned.places, found, [it or () for it in told], planned.rejects)
     if isinstance(source, ChipsSource):
         contents = contents_of(source)
         records, unknown = of_classes(contents.records, config.classes)
@@ -64,7 +72,7 @@ def survey(config: IngestConfig) -> Survey:
         rejects = [*contents.rejects, *unknown, *bad]
         _require_some(places, config, rejects)
         found = splits_of(places, [it.split for it in kept], config, are_chips=True)
-        return _of_places(places, found, [it.names for it in kept], rejects)
+        return _of_chips(config, source, kept, places, found, rejects)
     return _of_photographs(config)
 
 
@@ -95,22 +103,75 @@ def _of_photographs(config: IngestConfig) -> Survey:
             "for a look. Run ingest; its summary has the counts."
         )
     contents = checksums_of_files([record.uri for record in records])
+    rejected = {
+        record.key: Reject(record.key, record.uri, Reason.UNREADABLE, content[1:])
+        for content, record in zip(contents, records, strict=True)
+        if content.startswith("!")
+    }
+    rejected |= _rejected_copies(records, contents, Converter(config, listing.classes).convert)
     splits = tuple(
-        split_of(content, record.group, record.split, config.split)
+        None
+        if record.key in rejected
+        else split_of(content, record.group, record.split, config.split)
         for content, record in zip(contents, records, strict=True)
     )
     classes = _by_class([record.names for record in records], splits)
-    report = SplitReport(dict(Counter(splits)), classes, {}, Nearest(float("inf")), Contacts())
-    return Survey(report, all_places(()), splits, listing.rejects)
+    counts = dict(Counter(split for split in splits if split is not None))
+    report = SplitReport(counts, classes, {}, Nearest(float("inf")), Contacts())
+    return Survey(report, all_places(()), splits, (*listing.rejects, *rejected.values()))
 
 
-def _names_of_scenes(planned: PlannedScenes) -> Iterator[Names]:
-    """The classes of each tile, were all of its pixels valid."""
+def _of_chips(
+    config: IngestConfig,
+    source: ChipsSource,
+    records: Sequence[Record],
+    places: Places,
+    found: Sequence[Split],
+    rejects: Sequence[Reject],
+) -> Survey:
+    """The survey of chips, less the copies among those that lie on this machine."""
+    local = [
+        record._replace(split=split)
+        for record, split in zip(records, found, strict=True)
+        if not (isinstance(split, LeftOut) or is_remote(record.uri))
+    ]
+    classes = config.classes or seen_classes(records)
+    converter = ChipConverter(config, source, classes)
+    contents = checksums_of_files([record.uri for record in local])
+    copies = _rejected_copies(local, contents, converter.convert)
+    kept = [at for at, record in enumerate(records) if record.key not in copies]
+    names = [records[at].names for at in kept]
+    return _of_places(
+        places.take(kept), [found[at] for at in kept], names, (*rejects, *copies.values())
+    )
+
+
+def _rejected_copies(
+    records: Sequence[Record],
+    contents: Sequence[str],
+    convert: Callable[[Sequence[Record]], Iterator[Converted | Reject]],
+) -> dict[str, Reject]:
+    """The copies that ingest would reject, by key; only files that occur twice are converted."""
+    counts = Counter(contents)
+    twice = [it for it, one in zip(records, contents, strict=True) if counts[one] > 1]
+    rows = [
+        DigestRow(one.record.key, one.digest, one.split, one.names)
+        for one in convert(twice)
+        if isinstance(one, Converted)
+    ]
+    uris = {record.key: record.uri for record in twice}
+    copies = surplus_copies([DigestTable.of(0, rows)]).get(0, ())
+    named = [(rows[it.position].key, it) for it in copies]
+    return {key: Reject(key, uris[key], it.reason, it.detail) for key, it in named}
+
+
+def _names_of_scenes(planned: PlannedScenes) -> Iterator[Names | None]:
+    """The classes of each tile, were all of its pixels valid; None where nothing is told of it."""
     for scene, labels in zip(planned.scenes, planned.labels, strict=True):
         for key in scene.places.keys:
             valid = np.ones((key.window.height, key.window.width), np.bool_)
             answer = labels.truth(key.window, valid)
-            yield () if answer is None else names_of(answer, planned.classes)
+            yield None if answer is None else names_of(answer, planned.classes)
 
 
 def _by_class(names: Sequence[Names], splits: Sequence[str | None]) -> dict[str, dict[str, int]]:

@@ -17,7 +17,7 @@ from components.ingest.truth import TileTruth, box_entries, mask_entries
 from components.raster import example
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
-from components.raster.tiles.tile import Tile, band_statistics
+from components.raster.tiles.tile import BandStatistics, Tile, band_statistics
 from components.raster.tiles.view import View
 
 
@@ -28,10 +28,11 @@ class TileEncoder:
         image: the bounds that the served graph keeps, and the names of the bands: those under
             which they were asked for, so that `red` is called so whatever the sensor calls it.
         classes: class names in the order of their indices.
+        are_files: each tile is a file, a chip, and not cut out of a scene.
     """
 
-    def __init__(self, image: ImageSpec, classes: Sequence[str]) -> None:
-        self._image = image
+    def __init__(self, image: ImageSpec, classes: Sequence[str], *, are_files: bool) -> None:
+        self._image, self._are_files = image, are_files
         self._names = tuple(classes)
         self._indices = {name: index for index, name in enumerate(classes)}
 
@@ -56,12 +57,12 @@ class TileEncoder:
         if len(payload) > self._image.max_bytes:
             detail = f"a payload of {len(payload):,} bytes, over image.max_bytes"
             return Reject(record.key, record.uri, Reason.TOO_MANY_BYTES, detail)
-        digest = hashlib.sha256(payload).digest()
+        found = band_statistics(tile.pixels, tile.valid)
         entries = [
             bytes_entry(example.ENCODED, payload),
-            bytes_entry(example.SHA256, digest.hex().encode()),
+            bytes_entry(example.SHA256, hashlib.sha256(payload).hexdigest().encode()),
             bytes_entry(example.KEY, _utf8(record.key)),
-            *_pixel_entries(tile, bands),
+            *_pixel_entries(tile, bands, found),
             *_place_entries(tile),
             *_scene_entries(view, scene),
             *record_entries(record, self._indices),
@@ -69,7 +70,21 @@ class TileEncoder:
         ]
         assert record.split is not None
         names = record.names or truth.names(self._names)
-        return Converted(record, record.split, digest, features_message(entries), names)
+        identity = self._identity(payload, tile, found)
+        return Converted(record, record.split, identity, features_message(entries), names)
+
+    def _identity(self, payload: bytes, tile: Tile, found: BandStatistics) -> bytes:
+        """What a copy of a tile shares with it and nothing else does: its pixels and its place.
+
+        Cloud, water or saturation that fills a tile looks the same at every time, so that a tile of
+        one value that was cut out of a scene is itself by its key.
+        """
+        place: tuple[object, ...] = (tile.crs, *tile.transform[:6])
+        if tile.crs is None:
+            place = (tile.key.window.row, tile.key.window.col)
+        if not self._are_files and found.minimum == found.maximum:
+            place = (tile.key,)
+        return hashlib.sha256("\0".join(map(str, place)).encode() + b"\0" + payload).digest()
 
     def _truth_entries(self, truth: TileTruth) -> Iterator[bytes]:
         if truth.number is not None:
@@ -78,7 +93,7 @@ class TileEncoder:
         yield from box_entries(truth.boxes, self._names)
 
 
-def _pixel_entries(tile: Tile, bands: Sequence[str]) -> Iterator[bytes]:
+def _pixel_entries(tile: Tile, bands: Sequence[str], found: BandStatistics) -> Iterator[bytes]:
     height, width, channels = tile.pixels.shape
     yield bytes_entry(example.FORMAT, example.TILE_FORMAT.encode())
     yield int_entry(example.HEIGHT, height)
@@ -86,7 +101,6 @@ def _pixel_entries(tile: Tile, bands: Sequence[str]) -> Iterator[bytes]:
     yield int_entry(example.CHANNELS, channels)
     yield bytes_entry(example.BANDS, *(band.encode() for band in bands))
     yield float_entry(example.VALID_FRACTION, tile.valid_fraction)
-    found = band_statistics(tile.pixels, tile.valid)
     for band, mean, stddev in zip(bands, found.mean, found.stddev, strict=True):
         yield float_entry(example.mean_of_band(band), mean)
         yield float_entry(example.stddev_of_band(band), stddev)

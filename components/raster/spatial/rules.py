@@ -34,6 +34,7 @@ class LeftOut(StrEnum):
     NO_GROUP = "no_group"
     OUTSIDE_AREAS = "outside_areas"
     OVERLAPS = "overlaps"
+    NO_TRUTH = "no_truth"
 
 
 class ByBlock(Frozen):

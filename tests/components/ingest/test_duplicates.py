@@ -36,7 +36,7 @@ def test_a_copy_in_another_split_goes_and_the_first_key_stays():
     )
     assert rejected(*tables) == {("m", Reason.DUPLICATE_ACROSS_SPLITS)}
     (copy,) = surplus_copies(tables)[0]
-    assert copy.detail == "the same bytes as b, which is kept"
+    assert copy.detail == "a copy of b, which is kept"
 
 
 def test_a_copy_in_the_same_split_stays_unless_it_has_another_class():
