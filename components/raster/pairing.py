@@ -126,6 +126,8 @@ def pair(
         disputes |= ambiguous
         disputed |= relation.truths_near(ambiguous)
         left = [image for image in left if image not in truth_of and image not in disputes]
+        if not left:
+            break
     return Pairing(tuple(map(truth_of.get, range(len(images)))), disputes, frozenset(disputed))
 
 
