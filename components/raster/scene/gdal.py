@@ -56,6 +56,8 @@ def opened(path: str) -> Iterator[DatasetReader]:
 
 def open_raster(path: str) -> DatasetReader:
     """Opens a raster in a format of `DRIVERS`; the caller has entered `gdal_env` and closes it."""
+    if not is_remote(path) and os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"{path} is no regular file")  # a named pipe would block for ever
     with warnings.catch_warnings():
         # A raster without a place is an answer for `probe`, not a warning on the terminal.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -82,8 +82,9 @@ def folders(root: Path) -> Case:
 
 def chips(root: Path) -> Case:
     fill(root / "images", "a/1.tif", "b/2.TIFF", "b/broken.tif", "beside.tif", "a/1.tif.aux.xml")
+    os.mkfifo(root / "images/b/pipe.tif")
     source = {"kind": "chips", "uri": str(root / "images")}
-    rejects = {"beside.tif": "no_label", "b/broken.tif": "unreadable"}
+    rejects = {"beside.tif": "no_label", "b/broken.tif": "unreadable", "b/pipe.tif": "unreadable"}
     ignored = litter(root / "images") | {".xml": 1}
     return Case({"source": source, **of_rasters("B1")}, ("images",), 2, rejects, ignored)
 
