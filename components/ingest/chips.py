@@ -7,7 +7,7 @@ from components.ingest.config import IngestConfig, ManifestSource
 from components.ingest.convert import Converted
 from components.ingest.folders import list_folders
 from components.ingest.manifest import MANIFEST_SUFFIXES, list_manifest
-from components.ingest.place_split import splits_of
+from components.ingest.place_split import rejected_areas, splits_of
 from components.ingest.raster_config import ChipsSource
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
@@ -21,6 +21,7 @@ from components.ingest.views import (
     scene_reject,
     too_little_valid,
 )
+from components.raster.library_errors import LibraryError, translated
 from components.raster.scene.gdal import gdal_env
 from components.raster.scene.rejects import SceneRejected
 from components.raster.spatial.places import Places, all_places, places_of
@@ -55,6 +56,7 @@ def place_chips(found: Contents, source: ChipsSource, config: IngestConfig) -> C
         ConfigError: the split's rule cannot decide.
     """
     records, places, rejects = locate_chips(found.records, source, config)
+    rejects += rejected_areas(config.split_by)
     splits = splits_of(places, [it.split for it in records], config, are_chips=True)
     placed = Contents(rejects=found.rejects + rejects, ignored=Counter(found.ignored))
     for record, split in zip(records, splits, strict=True):
@@ -78,10 +80,14 @@ def locate_chips(
         for record, view in zip(records, views, strict=True):
             if isinstance(view, SceneRejected):
                 rejects.append(scene_reject(view, record.uri))
-            else:
+                continue
+            try:
+                with translated():
+                    parts.append(places_of(view, [_whole(view)], group=record.group))
                 scalings.add(view)
                 kept.append(record)
-                parts.append(places_of(view, [_whole(view)], group=record.group))
+            except LibraryError as error:
+                rejects.append(Reject(record.key, record.uri, Reason.UNREADABLE, str(error)))
     scalings.agreed()
     return kept, all_places(parts), rejects
 

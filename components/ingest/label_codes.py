@@ -15,7 +15,8 @@ from components.ingest.reject import Reason
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend, colour_codes
 from components.raster.labels.palette import check_palette, read_colours
-from components.raster.scene.gdal import READ_ERRORS, opened, reason_of
+from components.raster.library_errors import LibraryError
+from components.raster.scene.gdal import opened
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRejected
@@ -49,11 +50,10 @@ def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
             raise LabelsRejected(Reason.UNREADABLE, f"the mask {mask} is no file")
         if labels.legend.values:
             try:
-                return _by_value(_raster(mask), view, 1)
-            except SceneRejected as rejected:
-                raise LabelsRejected(Reason.MASK_DIFFERS, rejected.detail) from rejected
+                scene = _raster(mask)
             except DataError as error:
                 raise LabelsRejected(Reason.UNREADABLE, str(error)) from error
+            return _by_value(scene, view, 1)
         return _by_colour(Path(mask), view)
 
     return of_scene
@@ -61,8 +61,11 @@ def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
 
 def check_legend(
     labels: ClassRasterLabels | MaskLabels, masks: Iterable[Path]
-) -> Mapping[str, int]:
-    """How many pixels each undeclared value or colour has; empty where undeclared ones may be.
+) -> Mapping[Path, str]:
+    """Looks for values or colours that no class declares, in all pixels.
+
+    Returns:
+        The masks that cannot be read, and why.
 
     Raises:
         DataError: there are undeclared ones, and `labels.undeclared` says to stop.
@@ -71,14 +74,13 @@ def check_legend(
         report = check_palette(masks, labels.legend)
         if not report.passed and labels.undeclared == "stop":
             raise DataError(f"{report.text()}\n{_HOW_TO_GO_ON}")
-        return {colour: report.pixels[colour] for colour in report.undeclared}
-    paths = [labels.path] if isinstance(labels, ClassRasterLabels) else map(str, masks)
+        return report.unreadable
     band = labels.band if isinstance(labels, ClassRasterLabels) else 1
-    found = _undeclared_values(paths, band, labels.legend)
+    found, unreadable = _undeclared_values(masks, band, labels.legend)
     if found and labels.undeclared == "stop":
-        shown = ", ".join(f"{value} ({count} pixels)" for value, count in found.most_common(10))
+        shown = ", ".join(f"{value:g} ({count} pixels)" for value, count in found.most_common(10))
         raise DataError(f"The labels hold values that no class declares: {shown}. {_HOW_TO_GO_ON}")
-    return {str(value): count for value, count in found.items()}
+    return unreadable
 
 
 _HOW_TO_GO_ON = (
@@ -86,25 +88,32 @@ _HOW_TO_GO_ON = (
 )
 
 
-def _undeclared_values(paths: Iterable[str], band: int, legend: ClassLegend) -> Counter[float]:
+def _undeclared_values(
+    paths: Iterable[Path], band: int, legend: ClassLegend
+) -> tuple[Counter[float], dict[Path, str]]:
+    """Pixels of each value that the legend lacks, and the files that cannot be read."""
     counted: Counter[float] = Counter()
+    unreadable = {}
     for path in paths:
-        counted.update(_values(path, band))
-    return Counter({code: count for code, count in counted.items() if code not in legend.codes})
+        try:
+            counted += _values(path, band)
+        except LibraryError as error:
+            unreadable[path] = str(error)
+    undeclared = {value: n for value, n in counted.items() if value not in legend.codes}
+    return Counter(undeclared), unreadable
 
 
-def _values(path: str, band: int) -> Counter[float]:
+def _values(path: Path, band: int) -> Counter[float]:
     """How many pixels of a file have each value; none that is no number, or the file's nodata."""
     counted: Counter[float] = Counter()
-    try:
-        with opened(path) as dataset:
-            nodata = dataset.nodatavals[band - 1]
-            for _, window in dataset.block_windows(band):
-                pixels = dataset.read(band, window=window)
-                values, counts = np.unique(pixels[np.isfinite(pixels)], return_counts=True)
-                counted.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-    except (*READ_ERRORS, IndexError) as error:
-        raise DataError(f"labels {path} cannot be read: {reason_of(error)}") from error
+    with opened(str(path)) as dataset:
+        if band > dataset.count:
+            raise LibraryError(f"{path} has no band {band}; it has {dataset.count}")
+        nodata = dataset.nodatavals[band - 1]
+        for _, window in dataset.block_windows(band):
+            pixels = dataset.read(band, window=window)
+            values, counts = np.unique(pixels[np.isfinite(pixels)], return_counts=True)
+            counted.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     if nodata is not None:
         del counted[nodata]
     return counted
@@ -119,7 +128,12 @@ def _raster(path: str) -> Scene:
 
 def _by_value(scene: Scene, view: View, band: int) -> CodesAt:
     own = view.own_file
-    placed = view_on(scene, view.grid, band, orientation=None if own is None else own.orientation)
+    orientation = None if own is None else own.orientation
+    try:
+        placed = view_on(scene, view.grid, band, orientation=orientation)
+    except SceneRejected as rejected:
+        detail = f"{scene.scene_id}: {rejected.detail}"
+        raise LabelsRejected(Reason.MASK_DIFFERS, detail) from rejected
 
     def at(window: Window) -> tuple[Codes, Mask]:
         pixels, known = read_window(placed, window)

@@ -1,7 +1,8 @@
 """The truth of tiles, from whatever labels the source names."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from components.ingest.label_codes import CodesAt, CodesOf, code_reader
 from components.ingest.labels_rejected import LabelsRejected
@@ -39,6 +40,8 @@ from components.raster.labels.targets import (
     ignore_value,
 )
 from components.raster.labels.vectors import LabelSet, read_labels
+from components.raster.library_errors import LibraryError, translated
+from components.raster.scene.grid import CrsError
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 from components.raster.tiles.view import View
@@ -123,16 +126,21 @@ class Labeller:
             self._codes = code_reader(labels)
 
     def of_scene(self, view: View, named: str | None) -> SceneLabels:
-        """The labels of a view.
+        """The labels of a view; their truth raises LabelsRejected where it cannot be found.
 
         Args:
             view: of the scene.
             named: its mask, or its image in a file of boxes, from `NamedScenes.truths`.
 
         Raises:
-            SceneRejected: the labels cannot be laid on the scene.
-            LabelsRejected: the scene's mask or boxes cannot be read, or are of another size.
+            LabelsRejected: the scene's mask or boxes cannot be read, or are of another size or
+                place.
         """
+        with _refusing_labels():
+            found = self._of_scene(view, named)
+        return replace(found, truth=_Guarded(found.truth))
+
+    def _of_scene(self, view: View, named: str | None) -> SceneLabels:
         if self._shapes is not None:
             known = self._classes or self._shapes.class_names
             shapes, rejects = _placed(self._shapes, view, named, known)
@@ -142,6 +150,25 @@ class Labeller:
             return SceneLabels(lambda window, valid: Answer())
         pixels = _mask_reader(self._codes(view, named), self._labels.legend, self._classes)
         return SceneLabels(_MaskTruth(pixels, self._target, self._classes))
+
+
+@contextmanager
+def _refusing_labels() -> Iterator[None]:
+    try:
+        with translated():
+            yield
+    except LibraryError as error:
+        reason = Reason.NOT_PROJECTABLE if isinstance(error, CrsError) else Reason.UNREADABLE
+        raise LabelsRejected(reason, f"its labels: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Guarded:
+    truth: Truth
+
+    def __call__(self, window: Window, valid: Mask) -> Answer | None:
+        with _refusing_labels():
+            return self.truth(window, valid)
 
 
 def _placed(

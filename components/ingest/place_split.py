@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from components.ingest.config import IngestConfig
 from components.ingest.raster_config import TiledSource
+from components.ingest.reject import Reject, reject_of_label
 from components.raster.errors import ConfigError
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
 from components.raster.spatial.distance import LeakError, refuse_leaks
@@ -17,6 +18,7 @@ from components.raster.spatial.rules import (
     LeftOut,
     SplitRule,
     assign,
+    in_degrees,
 )
 from components.raster.tiles.tiling import Tiling
 
@@ -92,7 +94,13 @@ def _assigned(places: Places, rule: SplitRule, config: IngestConfig) -> Assignme
     return assign(places, rule, config.split, areas=_areas(rule))
 
 
-def _areas(rule: SplitRule) -> LabelSet | None:
+def rejected_areas(rule: SplitRule | None) -> list[Reject]:
+    """The drawn areas of a split that are of no use; empty for other rules."""
+    areas = _areas(rule)
+    return [] if areas is None else [reject_of_label(reject) for reject in areas.rejects]
+
+
+def _areas(rule: SplitRule | None) -> LabelSet | None:
     if not isinstance(rule, ByArea):
         return None
-    return read_labels(VectorLabels(path=rule.path, class_field=rule.field))
+    return in_degrees(read_labels(VectorLabels(path=rule.path, class_field=rule.field)))

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     TRUNCATED = "truncated"
     NO_CRS = "no_crs"
     NO_TRANSFORM = "no_transform"
+    NOT_ON_EARTH = "not_on_earth"
     ONLY_CONTROL_POINTS = "only_control_points"
     NO_BANDS = "no_bands"
     UNKNOWN_BAND = "unknown_band"
@@ -61,6 +62,7 @@ class Reason(StrEnum):
 
     EMPTY_GEOMETRY = "empty_geometry"
     UNSUPPORTED_GEOMETRY = "unsupported_geometry"
+    BROKEN_GEOMETRY = "broken_geometry"
     SELF_CROSSING = "self_crossing"
     NO_CLASS = "no_class"
     UNKNOWN_CLASS = "unknown_class"

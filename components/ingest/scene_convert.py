@@ -15,6 +15,7 @@ from components.ingest.scene_part import ScenePart
 from components.ingest.scenes import plan_of, read_area
 from components.ingest.tile_example import TileEncoder
 from components.ingest.views import open_view, scene_reject, too_little_valid
+from components.raster.library_errors import LibraryError
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.tiles.reading import read_tiles
@@ -82,14 +83,17 @@ class SceneConverter:
             yield Reject(part.source.scene_id, part.uri, rejected.reason, rejected.detail)
             return
         splits = part.split_by_key(scene.plan)
-        for tile in read_tiles(scene.view, part.part_of(scene.plan)):
-            key = str(tile.key)
-            if key not in splits:
-                continue
-            if isinstance(tile, TileReject):
-                yield Reject(key, part.uri, Reason(tile.reason.value), tile.detail)
-            else:
-                yield self._labelled(tile, part, scene, splits[key])
+        try:
+            for tile in read_tiles(scene.view, part.part_of(scene.plan)):
+                key = str(tile.key)
+                if key not in splits:
+                    continue
+                if isinstance(tile, TileReject):
+                    yield Reject(key, part.uri, Reason(tile.reason.value), tile.detail)
+                else:
+                    yield self._labelled(tile, part, scene, splits[key])
+        except LibraryError as error:
+            yield Reject(part.source.scene_id, part.uri, Reason.UNREADABLE, str(error))
 
     def _labelled(
         self, tile: Tile, part: ScenePart, scene: _Open, split: str
@@ -98,7 +102,10 @@ class SceneConverter:
             return Ignored(NO_DATA)
         if tile.valid_fraction < self._source.tiling.min_valid_fraction:
             return too_little_valid(str(tile.key), part.uri, tile)
-        answer = scene.truth(tile.key.window, tile.valid)
+        try:
+            answer = scene.truth(tile.key.window, tile.valid)
+        except LabelsRejected as rejected:
+            return Reject(str(tile.key), part.uri, rejected.reason, rejected.detail)
         if answer is None:
             return Ignored(NO_TRUTH)
         group = self._source.group_of(part.source.scene_id)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -15,7 +16,7 @@ from components.ingest.labelling import Labeller, SceneLabels, class_names, read
 from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.layout import shard_count
 from components.ingest.named_scenes import NamedScenes, name_scenes
-from components.ingest.place_split import splits_of
+from components.ingest.place_split import rejected_areas, splits_of
 from components.ingest.raster_config import (
     BoxLabels,
     ClassRasterLabels,
@@ -24,7 +25,7 @@ from components.ingest.raster_config import (
     TiledSource,
 )
 from components.ingest.record import Listing
-from components.ingest.reject import Reject, reject_of_label
+from components.ingest.reject import Reason, Reject, reject_of_label
 from components.ingest.scalings import Scalings
 from components.ingest.scene_part import ScenePart
 from components.ingest.views import open_views, scene_reject
@@ -33,6 +34,8 @@ from components.raster.labels.boxes import BoxSet, boxes_nowhere
 from components.raster.labels.rejects import LabelReject
 from components.raster.labels.shapes import labels_nowhere
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
+from components.raster.library_errors import LibraryError, translated
+from components.raster.scene.grid import LONLAT, reproject
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.spatial.places import Places, all_places, places_of
@@ -106,17 +109,27 @@ def plan_scenes(
         try:
             if isinstance(view, SceneRejected):
                 raise view
-            planned = _planned(scene, truth, view, source, area)
-            labels.append(labeller.of_scene(view, truth))
+            with translated():
+                planned = _planned(scene, truth, view, source, area)
+                labels.append(labeller.of_scene(view, truth))
             scenes.append(planned)
             scalings.add(view)
         except SceneRejected as rejected:
             rejects.append(scene_reject(rejected, uri))
         except LabelsRejected as rejected:
             rejects.append(Reject(scene.scene_id, uri, rejected.reason, rejected.detail))
+        except LibraryError as error:
+            rejects.append(Reject(scene.scene_id, uri, Reason.UNREADABLE, str(error)))
     scalings.agreed()
-    _check_legend(source, scenes)
+    unmasked = _check_legend(source, scenes)
+    rejects += [
+        Reject(scenes[place].source.scene_id, scenes[place].uri, Reason.UNREADABLE, why)
+        for place, why in unmasked.items()
+    ]
+    scenes = [scene for place, scene in enumerate(scenes) if place not in unmasked]
+    labels = [found for place, found in enumerate(labels) if place not in unmasked]
     rejects += _label_rejects(source, shapes, labels, named.claimed)
+    rejects += () if area is None else area.rejects
     return PlannedScenes(tuple(scenes), tuple(labels), tuple(rejects), classes, named.ignored)
 
 
@@ -139,32 +152,45 @@ def list_scenes(
     splits = splits_of(places, [None] * len(places), config, are_chips=False)
     ignored = Counter(f"({split})" for split in splits if isinstance(split, LeftOut))
     ignored.update(planned.ignored)
+    rejects = [*planned.rejects, *rejected_areas(config.split_by)]
     return Listing(
         records=(),
-        rejects=tuple(sorted(planned.rejects, key=lambda reject: reject.key)),
+        rejects=tuple(sorted(rejects, key=lambda reject: reject.key)),
         ignored=dict(sorted(ignored.items())),
         classes=planned.classes,
         parts=tuple(_parts(planned.scenes, splits, config.shards)),
     )
 
 
-def read_area(source: TiledSource) -> tuple[shapely.Geometry, str] | None:
-    """The area of interest and its CRS.
+class Area(NamedTuple):
+    """The area of interest, its CRS, and what of its file is of no use."""
+
+    geometry: shapely.Geometry
+    crs: str
+    rejects: tuple[Reject, ...]
+
+
+def read_area(source: TiledSource) -> Area | None:
+    """The area of interest.
 
     Raises:
         DataError: it cannot be read.
-        ConfigError: it holds no polygon.
+        ConfigError: it holds no polygon, or its CRS does not lead to the earth.
     """
     if source.area is None:
         return None
     found = read_labels(VectorLabels(path=source.area))
-    area = shapely.union_all(found.geometries)
-    if not area.area:
-        raise ConfigError(f"ingest.source.area: {source.area} holds no polygon")
-    return area, found.crs
+    key = f"ingest.source.area: {source.area}"
+    with translated(lambda why: ConfigError(f"{key}: {why}.")):
+        geometry = shapely.union_all(found.geometries)
+        left, bottom, right, top = geometry.bounds
+        reproject(found.crs, LONLAT, np.array([left, right]), np.array([bottom, top]))
+    if not geometry.area:
+        raise ConfigError(f"{key} holds no polygon")
+    return Area(geometry, found.crs, tuple(map(reject_of_label, found.rejects)))
 
 
-def plan_of(view: View, source: TiledSource, area: tuple[shapely.Geometry, str] | None) -> TilePlan:
+def plan_of(view: View, source: TiledSource, area: Area | None) -> TilePlan:
     """The tiles of a view, the same in the listing and in every worker.
 
     Raises:
@@ -172,7 +198,7 @@ def plan_of(view: View, source: TiledSource, area: tuple[shapely.Geometry, str] 
     """
     scene_id, inside = view.scene.scene_id, None
     if area is not None:
-        inside = area_in_pixels(scene_id, view.grid, area[0], area[1])
+        inside = area_in_pixels(scene_id, view.grid, area.geometry, area.crs)
     return plan_tiles(scene_id, view.grid, source.tiling, area=inside)
 
 
@@ -181,18 +207,23 @@ def _planned(
     truth: str | None,
     view: View,
     source: TiledSource,
-    area: tuple[shapely.Geometry, str] | None,
+    area: Area | None,
 ) -> PlannedScene:
     plan = plan_of(view, source, area)
     group = source.group_of(named.scene_id)
     return PlannedScene(named, view, plan, places_of(view, plan.keys(), group=group), truth)
 
 
-def _check_legend(source: TiledSource, scenes: Sequence[PlannedScene]) -> None:
+def _check_legend(source: TiledSource, scenes: Sequence[PlannedScene]) -> dict[int, str]:
+    """Places of the scenes whose masks cannot be read, and why."""
     if isinstance(source.labels, MaskLabels) and scenes:
-        check_legend(source.labels, [Path(scene.truth or "") for scene in scenes])
-    elif isinstance(source.labels, ClassRasterLabels):
-        check_legend(source.labels, [Path(source.labels.path)])
+        own = [Path(scene.truth or "") for scene in scenes]
+        unreadable = check_legend(source.labels, dict.fromkeys(own))
+        return {place: unreadable[mask] for place, mask in enumerate(own) if mask in unreadable}
+    if isinstance(source.labels, ClassRasterLabels):
+        for why in check_legend(source.labels, [Path(source.labels.path)]).values():
+            raise DataError(f"the class raster cannot be used: {why}")
+    return {}
 
 
 def _label_rejects(
@@ -214,9 +245,9 @@ def _label_rejects(
         else:
             nowhere = labels_nowhere(shapes, (it.shapes for it in labels if it.shapes is not None))
         found += [reject for reject in nowhere if reject.number not in known]
-    unique: dict[int, LabelReject] = {}
+    unique: dict[tuple[str, int], LabelReject] = {}
     for reject in found:
-        unique.setdefault(reject.number, reject)
+        unique.setdefault((reject.source, reject.number), reject)
     return [reject_of_label(reject) for reject in unique.values()]
 
 

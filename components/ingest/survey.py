@@ -12,8 +12,9 @@ from components.ingest.convert import Converted, Converter
 from components.ingest.duplicates import DigestRow, DigestTable, surplus_copies
 from components.ingest.files import is_remote
 from components.ingest.labelling import names_of
+from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.listing import contents_of, list_source, of_classes, seen_classes
-from components.ingest.place_split import Split, splits_of
+from components.ingest.place_split import Split, rejected_areas, splits_of
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Record
 from components.ingest.reject import Reason, Reject
@@ -57,19 +58,20 @@ def survey(config: IngestConfig) -> Survey:
     source = config.source
     if isinstance(source, TiledSource):
         planned = plan_scenes(config, source)
-        told = list(_names_of_scenes(planned))
         _require_some(planned.places, config, planned.rejects)
+        told, unlabelled = _names_of_scenes(planned)
+        rejects = [*planned.rejects, *unlabelled, *rejected_areas(config.split_by)]
         found = splits_of(planned.places, [None] * len(told), config, are_chips=False)
         found = [
             LeftOut.NO_TRUTH if names is None and not isinstance(split, LeftOut) else split
             for names, split in zip(told, found, strict=True)
         ]
-        return _of_places(planned.places, found, [it or () for it in told], planned.rejects)
+        return _of_places(planned.places, found, [it or () for it in told], rejects)
     if isinstance(source, ChipsSource):
         contents = contents_of(source)
         records, unknown = of_classes(contents.records, config.classes)
         kept, places, bad = locate_chips(records, source, config)
-        rejects = [*contents.rejects, *unknown, *bad]
+        rejects = [*contents.rejects, *unknown, *bad, *rejected_areas(config.split_by)]
         _require_some(places, config, rejects)
         found = splits_of(places, [it.split for it in kept], config, are_chips=True)
         return _of_chips(config, source, kept, places, found, rejects)
@@ -165,13 +167,23 @@ def _rejected_copies(
     return {key: Reject(key, uris[key], it.reason, it.detail) for key, it in named}
 
 
-def _names_of_scenes(planned: PlannedScenes) -> Iterator[Names | None]:
-    """The classes of each tile, were all of its pixels valid; None where nothing is told of it."""
+def _names_of_scenes(planned: PlannedScenes) -> tuple[list[Names | None], list[Reject]]:
+    """The classes of each tile, were all of its pixels valid; None where nothing is told of it.
+
+    Also the rejects of tiles whose labels cannot be used.
+    """
+    names: list[Names | None] = []
+    rejects = []
     for scene, labels in zip(planned.scenes, planned.labels, strict=True):
         for key in scene.places.keys:
             valid = np.ones((key.window.height, key.window.width), np.bool_)
-            answer = labels.truth(key.window, valid)
-            yield None if answer is None else names_of(answer, planned.classes)
+            try:
+                answer = labels.truth(key.window, valid)
+            except LabelsRejected as error:
+                rejects.append(Reject(str(key), scene.uri, error.reason, error.detail))
+                answer = None
+            names.append(None if answer is None else names_of(answer, planned.classes))
+    return names, rejects
 
 
 def _by_class(names: Sequence[Names], splits: Sequence[str | None]) -> dict[str, dict[str, int]]:

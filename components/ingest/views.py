@@ -10,8 +10,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from components.ingest.raster_config import RasterOptions, TiledSource
 from components.ingest.reject import Reason, Reject
 from components.raster.image import ImageSpec
+from components.raster.library_errors import translated
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRejected
+from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.tile import Tile
 from components.raster.tiles.view import View, check_samples, scaling_to_read, view_scene
@@ -31,21 +32,26 @@ def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
         SceneRejected: the scene cannot be used.
     """
     wanted = image.bands or ()
-    scene = open_scene(
-        source,
-        wanted=wanted,
-        without_map=options.without_map,
-        nodata=options.nodata,
-        scaling=scaling_to_read(image.values, options.scaling),
-    )
-    view = view_scene(
-        scene,
-        wanted,
-        warp=options.warp if isinstance(options, TiledSource) else None,
-        dtype=options.dtype,
-        valid_when=options.valid_when,
-        values=image.values,
-    )
+
+    def unreadable(why: str) -> SceneRejected:
+        return SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, why)
+
+    with translated(unreadable):
+        scene = open_scene(
+            source,
+            wanted=wanted,
+            without_map=options.without_map,
+            nodata=options.nodata,
+            scaling=scaling_to_read(image.values, options.scaling),
+        )
+        view = view_scene(
+            scene,
+            wanted,
+            warp=options.warp if isinstance(options, TiledSource) else None,
+            dtype=options.dtype,
+            valid_when=options.valid_when,
+            values=image.values,
+        )
     check_samples(view)
     return view
 

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import (
@@ -16,6 +16,7 @@ from components.raster.labels.class_raster import (
     colour_text,
     parse_colour,
 )
+from components.raster.library_errors import translated
 
 #: Colours that differ by at most this much in every band are taken for one that was altered.
 NEAR_LEVELS = 12
@@ -29,11 +30,13 @@ class PaletteReport:
         pixels: how many pixels each found colour has, most first; declared or not.
         declared: colour to class, as the legend has it.
         files: in how many masks each found colour occurs.
+        unreadable: masks that could not be read, and why.
     """
 
     pixels: Mapping[str, int]
     declared: Mapping[str, str]
     files: Mapping[str, int]
+    unreadable: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -92,21 +95,29 @@ def check_palette(masks: Iterable[Path], legend: ClassLegend) -> PaletteReport:
     """Counts the colours of mask images and compares them with a legend's.
 
     Raises:
-        DataError: a mask cannot be read, or there is none.
+        DataError: there is no mask that can be read.
     """
     pixels: Counter[int] = Counter()
     files: Counter[int] = Counter()
+    unreadable = {}
     for path in masks:
-        found, counts = np.unique(colour_codes(read_colours(path)), return_counts=True)
+        try:
+            colours = read_colours(path)
+        except DataError as error:
+            unreadable[path] = str(error)
+            continue
+        found, counts = np.unique(colour_codes(colours), return_counts=True)
         pixels.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
         files.update(found.tolist())
     if not pixels:
-        raise DataError("There are no masks to check the legend's colours against.")
+        first = next((f" ({why})" for why in unreadable.values()), "")
+        raise DataError(f"There are no masks to check the legend's colours against{first}.")
     ordered = pixels.most_common()
     return PaletteReport(
         pixels={colour_text(code): count for code, count in ordered},
         declared=dict(legend.colours),
         files={colour_text(code): files[code] for code, _ in ordered},
+        unreadable=unreadable,
     )
 
 
@@ -116,11 +127,12 @@ def read_colours(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: it cannot be read.
     """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"Mask {path} cannot be read: {error}") from error
+
+    def unreadable(why: str) -> DataError:
+        return DataError(f"Mask {path} cannot be read: {why}")
+
+    with translated(unreadable, document=True), Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _nearest(colour: str, declared: Mapping[str, str]) -> str | None:

@@ -10,6 +10,7 @@ class LabelRefusal(StrEnum):
 
     EMPTY_GEOMETRY = "empty_geometry"
     UNSUPPORTED_GEOMETRY = "unsupported_geometry"
+    BROKEN_GEOMETRY = "broken_geometry"
     SELF_CROSSING = "self_crossing"
     NO_CLASS = "no_class"
     UNKNOWN_CLASS = "unknown_class"

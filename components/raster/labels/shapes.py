@@ -1,7 +1,7 @@
 """Labelled shapes in the pixel coordinates of one grid, found by window."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -9,8 +9,9 @@ import numpy.typing as npt
 import shapely
 
 from components.raster.labels.rejects import LabelRefusal, LabelReject
-from components.raster.labels.vectors import Geometries, LabelSet
-from components.raster.scene.grid import Grid
+from components.raster.labels.vectors import Geometries, LabelSet, made_valid
+from components.raster.library_errors import LibraryError, translated
+from components.raster.scene.grid import Grid, crs_name
 from components.raster.tiles.areas import geometry_in_pixels
 from components.raster.tiles.key import Window
 
@@ -75,12 +76,15 @@ def place_labels(
     Returns:
         The shapes, and rejects for labels whose class is not among the names or whose vertices
         have no place in the grid's CRS.
+
+    Raises:
+        CrsError: no way leads from the labels' CRS to the grid's.
     """
     moved = geometry_in_pixels(labels.geometries, labels.crs, grid)
     bounds = shapely.bounds(moved)
     rejects = []
     for place in np.flatnonzero(~np.isfinite(bounds).all(axis=1)).tolist():
-        detail = f"its place in {labels.crs} has none in {grid.crs}."
+        detail = f"its place in {crs_name(labels.crs)} has none in {crs_name(str(grid.crs))}."
         rejects.append(labels.reject(place, LabelRefusal.NOT_PROJECTABLE, detail))
     inside = (
         (bounds[:, 2] > 0)
@@ -88,8 +92,13 @@ def place_labels(
         & (bounds[:, 0] < grid.width_px)
         & (bounds[:, 1] < grid.height_px)
     )
+    moved, broken = _still_valid(moved, inside)
+    for place, why in broken.items():
+        detail = f"{why} once it is projected to {crs_name(str(grid.crs))}."
+        rejects.append(labels.reject(place, LabelRefusal.NOT_PROJECTABLE, detail))
+        inside[place] = False
     shapes, unknown = keep_known(labels, moved[inside], np.flatnonzero(inside), class_names)
-    return replace(shapes, geometries=_still_valid(shapes.geometries)), (*rejects, *unknown)
+    return shapes, (*rejects, *unknown)
 
 
 def keep_known(
@@ -141,13 +150,21 @@ def labels_nowhere(labels: LabelSet, placed: Iterable[PlacedShapes]) -> tuple[La
     )
 
 
-def _still_valid(geometries: Geometries) -> Geometries:
-    """Projecting can make slivers cross themselves; what was valid before is made so again."""
-    broken = ~shapely.is_valid(geometries)
-    geometries[broken] = shapely.make_valid(
-        geometries[broken], method="structure", keep_collapsed=False
-    )
-    return geometries
+def _still_valid(
+    geometries: Geometries, inside: npt.NDArray[np.bool_]
+) -> tuple[Geometries, dict[int, str]]:
+    """Projecting can make slivers cross themselves; what was valid before is made so again.
+
+    Also which of those inside cannot be, and why.
+    """
+    failed = {}
+    for place in np.flatnonzero(inside & ~shapely.is_valid(geometries)).tolist():
+        try:
+            with translated():
+                geometries[place] = made_valid(geometries[place])
+        except LibraryError as error:
+            failed[place] = str(error)
+    return geometries, failed
 
 
 def _begins_before(points: shapely.Geometry, window: Window) -> bool:

@@ -6,6 +6,7 @@ configuration says. Lines have no ground and are rejected.
 """
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from pydantic import Field
 from components.raster.errors import ConfigError, DataError
 from components.raster.frozen import Frozen
 from components.raster.labels.rejects import LabelRefusal, LabelReject
+from components.raster.library_errors import LibraryError, translated
 from components.raster.location import Location, is_remote
 from components.raster.scene.grid import crs_of, crs_text
 
@@ -26,6 +28,10 @@ Geometries = npt.NDArray[np.object_]
 SUFFIXES = (".geojson", ".json", ".gpkg", ".fgb", ".shp")
 _POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 _POINTS = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
+#: Up to here GEOS has the kinds of geometries of WKB: no curves, surfaces or triangles.
+_LAST_KIND = 7
+
+Refusals = dict[int, tuple[LabelRefusal, str]]
 
 
 class VectorLabels(Frozen):
@@ -83,20 +89,21 @@ def read_labels(config: VectorLabels) -> LabelSet:
         DataError: the file cannot be read, has no CRS, or holds no usable shape.
         ConfigError: a field or layer does not exist.
     """
-    meta, numbers, geometries, fields = _read(config)
-    classes, values = _attributes(config, fields, len(geometries))
-    rejects: dict[int, tuple[LabelRefusal, str]] = {}
+    meta, numbers, encoded, fields = _read(config)
+    classes, values = _attributes(config, fields, len(encoded))
+    rejects: Refusals = {}
     for place, name in enumerate(classes):
         if not name:
             rejects[place] = LabelRefusal.NO_CLASS, f"{config.class_field} is empty."
     if config.number_field:
         for place in np.flatnonzero(~np.isfinite(values)).tolist():
             rejects[place] = LabelRefusal.NO_NUMBER, f"{config.number_field} is empty."
-    geometries, repaired = _usable(geometries, config.crossing, rejects)
+    geometries, repaired = _usable(_decoded(encoded, rejects), config.crossing, rejects)
     kept = [place for place in range(len(geometries)) if place not in rejects]
     if not kept:
         reasons = ", ".join(sorted({reason for reason, _ in rejects.values()})) or "it is empty"
-        raise DataError(f"{config.path} holds no usable label: {reasons}.")
+        such_as = [f" (such as feature {numbers[it]}: {rejects[it][1]})" for it in sorted(rejects)]
+        raise DataError(f"{config.path} holds no usable label: {reasons}{''.join(such_as[:1])}")
     return LabelSet(
         source=config.path,
         crs=_crs(config.path, meta),
@@ -121,10 +128,19 @@ def _read(
         raise DataError(f"Labels {config.path} do not exist.")
     # It loads pandas, which takes longer than all else of a worker that has no shapes to read.
     import pyogrio
-    from pyogrio.errors import DataSourceError
 
     wanted = [name for name in (config.class_field, config.number_field) if name]
-    try:
+
+    def error(why: str) -> DataError:
+        return DataError(f"Labels {config.path} cannot be read: {why}.")
+
+    with warnings.catch_warnings(), translated(error):
+        # What GDAL warns of in single features is checked, and said, feature by feature.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        layers = pyogrio.list_layers(config.path)[:, 0].tolist()
+        if config.layer is not None and config.layer not in layers:
+            have = ", ".join(layers) or "none"
+            raise ConfigError(f"{config.path} has no layer {config.layer!r}; it has {have}.")
         known = pyogrio.read_info(config.path, layer=config.layer)["fields"].tolist()
         missing = [name for name in wanted if name not in known]
         if missing:
@@ -134,10 +150,28 @@ def _read(
         meta, numbers, encoded, columns = pyogrio.raw.read(
             config.path, layer=config.layer, columns=wanted, return_fids=True
         )
-    except (DataSourceError, ValueError) as error:
-        raise DataError(f"Labels {config.path} cannot be read: {error}") from error
     fields = dict(zip(meta["fields"].tolist(), columns, strict=True))
-    return meta, numbers, shapely.from_wkb(encoded), fields
+    return meta, numbers, encoded, fields
+
+
+def _decoded(encoded: npt.NDArray[np.object_], rejects: Refusals) -> Geometries:
+    """Geometries of WKB, None for those that GEOS does not take; these are added to the rejects."""
+    try:
+        with translated():
+            geometries: Geometries = shapely.from_wkb(encoded)
+            return geometries
+    except LibraryError:  # all are refused for one: which?
+        geometries = np.full(len(encoded), None, np.object_)
+    for place, blob in enumerate(encoded.tolist()):
+        try:
+            with translated():
+                geometries[place] = shapely.from_wkb(blob)
+        except LibraryError as error:
+            kind = int.from_bytes(blob[1:5], "little" if blob[0] else "big") & 0xFFFF
+            known = kind % 1000 <= _LAST_KIND  # ISO adds thousands for heights and measures
+            reason = LabelRefusal.BROKEN_GEOMETRY if known else LabelRefusal.UNSUPPORTED_GEOMETRY
+            rejects[place] = reason, f"{error}."
+    return geometries
 
 
 def _attributes(
@@ -170,7 +204,8 @@ def _crs(path: str, meta: Mapping[str, Any]) -> str:
             f"Labels {path} name no coordinate reference system. Write them anew with one "
             "(ogr2ogr -a_srs)."
         )
-    text = crs_text(crs_of(meta["crs"]))
+    with translated(lambda why: DataError(f"Labels {path}: their system cannot be used: {why}.")):
+        text = crs_text(crs_of(meta["crs"]))
     assert text is not None
     return text
 
@@ -178,25 +213,44 @@ def _crs(path: str, meta: Mapping[str, Any]) -> str:
 def _usable(
     geometries: Geometries,
     crossing: Literal["repair", "reject"],
-    rejects: dict[int, tuple[LabelRefusal, str]],
+    rejects: Refusals,
 ) -> tuple[Geometries, list[int]]:
     """Repaired geometries and which they are; adds those that are of no use to the rejects."""
     geometries = shapely.force_2d(geometries)
     kinds = shapely.get_type_id(geometries)
     empty = shapely.is_missing(geometries) | shapely.is_empty(geometries)
     for place in np.flatnonzero(empty).tolist():
-        rejects[place] = LabelRefusal.EMPTY_GEOMETRY, "it has no geometry."
+        rejects.setdefault(place, (LabelRefusal.EMPTY_GEOMETRY, "it has no geometry."))
+    for place in _not_finite(geometries):
+        rejects[place] = LabelRefusal.BROKEN_GEOMETRY, "its coordinates are not all finite numbers."
     for place in np.flatnonzero(~empty & ~np.isin(kinds, [*_POLYGONS, *_POINTS])).tolist():
         name = shapely.GeometryType(kinds[place]).name.lower()
         rejects[place] = LabelRefusal.UNSUPPORTED_GEOMETRY, f"{name} has no ground of its own."
     invalid = np.flatnonzero(np.isin(kinds, _POLYGONS) & ~shapely.is_valid(geometries)).tolist()
     repaired = []
     for place in (place for place in invalid if place not in rejects):
-        why = shapely.is_valid_reason(geometries[place])
-        whole = shapely.make_valid(geometries[place], method="structure", keep_collapsed=False)
+        try:
+            with translated():
+                why = shapely.is_valid_reason(geometries[place])
+                whole = made_valid(geometries[place])
+        except LibraryError as error:
+            rejects[place] = LabelRefusal.BROKEN_GEOMETRY, f"{error}."
+            continue
         if crossing == "reject" or not whole.area:
             rejects[place] = LabelRefusal.SELF_CROSSING, f"{why}."
         else:
             geometries[place] = whole
             repaired.append(place)
     return geometries, repaired
+
+
+def made_valid(geometry: shapely.Geometry) -> shapely.Geometry:
+    """The ground that a polygon's rings enclose, as the module says."""
+    return shapely.make_valid(geometry, method="structure", keep_collapsed=False)
+
+
+def _not_finite(geometries: Geometries) -> list[int]:
+    """Places of geometries with a coordinate that is no number."""
+    points, owners = shapely.get_coordinates(geometries, return_index=True)
+    found: list[int] = np.unique(owners[~np.isfinite(points).all(axis=1)]).tolist()
+    return found

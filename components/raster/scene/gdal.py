@@ -3,12 +3,13 @@
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
+from components.raster.library_errors import LibraryError, translated
 from components.raster.location import is_remote
 
 #: Formats that are opened. VRT is not one of them: it can name any other file on the machine.
@@ -49,9 +50,14 @@ def gdal_env(path: str, threads: int = 1) -> rasterio.Env:
 
 @contextmanager
 def opened(path: str) -> Iterator[DatasetReader]:
-    """An open raster. Raises RasterioError or OSError when it cannot be opened."""
-    with gdal_env(path), open_raster(path) as dataset:
+    """An open raster. Raises LibraryError when it cannot be opened, or read within."""
+    with reading(path), gdal_env(path), open_raster(path) as dataset:
         yield dataset
+
+
+def reading(path: str) -> AbstractContextManager[None]:
+    """Within, what a library raises becomes a LibraryError that names the file."""
+    return translated(lambda why: LibraryError(f"{path} cannot be read: {why}"))
 
 
 def open_raster(path: str) -> DatasetReader:
@@ -82,15 +88,3 @@ def missing_bytes(dataset: DatasetReader, path: str) -> int:
             if offset and length:
                 needed = max(needed, int(offset) + int(length))
     return max(needed - size, 0)
-
-
-def reason_of(error: BaseException) -> str:
-    """GDAL's own words for why, which rasterio keeps in the cause of its error."""
-    deepest = error
-    while isinstance(deepest.__cause__, Exception):
-        deepest = deepest.__cause__
-    text = str(deepest) or str(error) or type(error).__name__
-    return " ".join(text.split())[:300]
-
-
-READ_ERRORS = (RasterioError, OSError)

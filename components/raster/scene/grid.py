@@ -7,11 +7,20 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
+from rasterio._err import CPLE_AppDefinedError, CPLE_NotSupportedError
 from rasterio.crs import CRS
 from rasterio.warp import transform as transform_coordinates
 
+from components.raster.library_errors import LibraryError, translated
+
 Floats = npt.NDArray[np.float64]
 LONLAT = "OGC:CRS84"
+#: Places of a grid that are looked at, each way, to tell whether it lies on the earth.
+_SAMPLES = 9
+
+
+class CrsError(LibraryError):
+    """PROJ does not know a coordinate reference system, or no way from one to another."""
 
 
 def crs_text(crs: CRS | None) -> str | None:
@@ -29,18 +38,44 @@ def crs_text(crs: CRS | None) -> str | None:
 @lru_cache(maxsize=64)
 def crs_of(text: str) -> CRS:
     """The parsed form of `crs_text`'s text; parsing takes a millisecond."""
-    return CRS.from_user_input(text)
+    with translated(lambda why: CrsError(f"{crs_name(text)} is no system that PROJ knows: {why}")):
+        return CRS.from_user_input(text)
+
+
+def crs_name(text: str) -> str:
+    """A CRS for people: its code, or the name that its WKT begins with."""
+    return text.split('"')[1] if '["' in text else text
 
 
 def reproject(source: str, target: str, xs: Floats, ys: Floats) -> tuple[Floats, Floats]:
     """Coordinates of one CRS in another, always as (x or longitude, y or latitude).
 
     Shapes are kept. A place that cannot be projected comes back as infinity.
+
+    Raises:
+        CrsError: there is no way from one to the other, as from the moon to the earth.
     """
     if source == target or not xs.size:
         return xs, ys
-    out = transform_coordinates(crs_of(source), crs_of(target), xs.ravel(), ys.ravel())
-    return np.asarray(out[0]).reshape(xs.shape), np.asarray(out[1]).reshape(ys.shape)
+    no_way = f"PROJ knows no way from {crs_name(source)} to {crs_name(target)}"
+    with translated(lambda why: CrsError(f"{no_way}: {why}")):
+        try:
+            out = _projected(crs_of(source), crs_of(target), xs.ravel(), ys.ravel())
+        except CPLE_NotSupportedError as error:
+            raise CrsError(no_way) from error
+    return out[0].reshape(xs.shape), out[1].reshape(ys.shape)
+
+
+def _projected(source: CRS, target: CRS, xs: Floats, ys: Floats) -> Floats:
+    """Coordinates (2, N), infinity where there are none: rasterio refuses all places for one."""
+    try:
+        return np.asarray(transform_coordinates(source, target, xs, ys))
+    except CPLE_AppDefinedError:
+        if len(xs) == 1:
+            return np.full((2, 1), np.inf)
+    half = len(xs) // 2
+    first = _projected(source, target, xs[:half], ys[:half])
+    return np.concatenate([first, _projected(source, target, xs[half:], ys[half:])], axis=1)
 
 
 @dataclass(frozen=True)
@@ -70,7 +105,8 @@ class Grid:
         if self.crs is None:
             return False
         crs = crs_of(self.crs)
-        return bool(crs.is_projected) and crs.linear_units_factor[1] == 1.0
+        with translated(CrsError):
+            return bool(crs.is_projected) and crs.linear_units_factor[1] == 1.0
 
     @property
     def gsd(self) -> tuple[float, float]:
@@ -94,11 +130,51 @@ class Grid:
         return d * xs + e * ys + f, a * xs + b * ys + c
 
     def to_lonlat(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
-        """Longitude and latitude (WGS84, degrees) of pixel coordinates; NaN without a CRS."""
+        """Longitude and latitude (WGS84, degrees) of pixel coordinates; NaN without a CRS.
+
+        Longitudes come between -180 and 180, whichever way the grid counts them. What lies over a
+        pole, as half a row of a global grid may and padding does, comes as the pole. A place that
+        has none comes as infinity.
+        """
         if self.crs is None:
             nowhere = np.full(np.shape(rows), np.nan)
             return nowhere, nowhere.copy()
-        return reproject(self.crs, LONLAT, *self.to_map(rows, cols))
+        lons, lats = reproject(self.crs, LONLAT, *self.to_map(rows, cols))
+        known = np.isfinite(lons) & np.isfinite(lats)
+        around = np.where(known & (np.abs(lons) > 180), lons, 0)
+        lons = np.where(around == 0, lons, (around + 180) % 360 - 180)
+        return lons, np.where(known, np.clip(lats, -90, 90), lats)
+
+    def sampled(self) -> tuple[Floats, Floats]:
+        """Map coordinates (x, y) of places all over the grid, its corners among them."""
+        steps = np.linspace(0, 1, _SAMPLES)
+        rows, cols = np.meshgrid(steps * self.height_px, steps * self.width_px, indexing="ij")
+        return self.to_map(rows, cols)
+
+    def fault_of_place(self) -> str | None:
+        """Why the CRS does not lead to places on the earth; None where it does.
+
+        Some places may have none, as in the corners of a picture of the whole disk. A grid in
+        degrees may stand over a pole by up to a pixel, as those do whose pixels' centres lie on
+        whole degrees, and count longitudes to 360.
+        """
+        assert self.crs is not None
+        crs, name = crs_of(self.crs), crs_name(self.crs)
+        if not (crs.is_geographic or crs.is_projected):
+            return f"{name} is a system of its own and not one of the earth"
+        try:
+            lons, lats = reproject(self.crs, LONLAT, *self.sampled())
+        except CrsError as error:
+            return str(error)
+        known = np.isfinite(lons) & np.isfinite(lats)
+        if not known.any():
+            return f"its coordinates have no place on the earth in {name}"
+        row_step, col_step = self.gsd if crs.is_geographic else (0.0, 0.0)
+        north, east = np.abs(lats[known]).max(), np.abs(lons[known]).max()
+        if north > 90 + row_step or east > 360 + col_step:
+            what = f"latitude {north:g}" if north > 90 + row_step else f"longitude {east:g}"
+            return f"its coordinates are none of {name}: they reach {what}"
+        return None
 
     def bounds(self, row: int, col: int, height: int, width: int) -> tuple[float, ...]:
         """(left, bottom, right, top) of a window in map coordinates, whatever its rotation."""
@@ -116,13 +192,13 @@ def differences(grids: Sequence[Grid]) -> list[str]:
         sizes = sorted({f"{g.height_px} x {g.width_px}" for g in grids})
         found.append(f"sizes (rows x columns) {', '.join(sizes)}")
     if any(g.crs != first.crs for g in grids):
-        found.append(f"systems {', '.join(sorted({str(g.crs)[:40] for g in grids}))}")
-    if not found and any(not _same_place(first, grid) for grid in grids):
+        found.append(f"systems {', '.join(sorted({crs_name(str(g.crs)) for g in grids}))}")
+    if not found and any(not same_place(first, grid) for grid in grids):
         found.append("origins or pixel sizes")
     return found
 
 
-def _same_place(first: Grid, second: Grid) -> bool:
+def same_place(first: Grid, second: Grid) -> bool:
     """Whether two grids agree to a thousandth of a pixel at every corner."""
     if first.transform == second.transform:
         return True

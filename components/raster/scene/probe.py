@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import numpy as np
@@ -10,7 +10,8 @@ from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
-from components.raster.scene.gdal import READ_ERRORS, missing_bytes, opened, reason_of
+from components.raster.library_errors import translated
+from components.raster.scene.gdal import missing_bytes, opened
 from components.raster.scene.grid import Grid, crs_text
 from components.raster.scene.orientation import upright_grid
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
@@ -108,43 +109,25 @@ def _needed(source: SceneSource, wanted: tuple[str | int, ...]) -> Sequence[Band
 
 
 def _probe(source: SceneSource, file: BandFile, given: _Given) -> _Header:
-    try:
-        with opened(file.path) as dataset:
-            missing = missing_bytes(dataset, file.path)
-            _check(source.scene_id, file, dataset, missing, given.without_map)
-            return _header(source.scene_id, file, dataset, given)
-    except READ_ERRORS as error:
-        detail = f"{file.path} cannot be opened: {reason_of(error)}"
-        raise SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, detail) from error
+    def unreadable(why: str) -> SceneRejected:
+        return SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, why)
+
+    with translated(unreadable), opened(file.path) as dataset:
+        _check(source.scene_id, file, dataset)
+        grid = _placed(source.scene_id, file, dataset, given.without_map)
+        return _header(source.scene_id, file, dataset, grid, given)
 
 
-def _check(
-    scene_id: str, file: BandFile, dataset: DatasetReader, missing: int, without_map: bool
-) -> None:
-    """Raises SceneRejected for a file whose pixels could not be read, or not be placed."""
+def _check(scene_id: str, file: BandFile, dataset: DatasetReader) -> None:
+    """Raises SceneRejected for a file whose pixels could not be read."""
 
     def reject(reason: SceneRefusal, detail: str) -> SceneRejected:
         return SceneRejected(scene_id, reason, f"{file.path}: {detail}")
 
+    missing = missing_bytes(dataset, file.path)
     if missing:
         raise reject(
             SceneRefusal.TRUNCATED, f"{missing} bytes are missing at its end. Fetch it again."
-        )
-    if not dataset.crs and dataset.gcps[0]:
-        raise reject(
-            SceneRefusal.ONLY_CONTROL_POINTS,
-            "it has ground control points and no transform. Warp it with gdalwarp first.",
-        )
-    if not dataset.crs and not without_map:
-        raise reject(
-            SceneRefusal.NO_CRS,
-            "it has no coordinate reference system. Give it one with gdal_edit.py -a_srs, "
-            "or set without_map to tile it in pixel coordinates.",
-        )
-    if dataset.crs and dataset.transform == Affine.identity():
-        raise reject(
-            SceneRefusal.NO_TRANSFORM,
-            "it names a coordinate reference system and has no transform, so its place is unknown.",
         )
     bad = sorted({dtype for dtype in dataset.dtypes if dtype not in DTYPES})
     if bad:
@@ -161,8 +144,51 @@ def _check(
         )
 
 
-def _header(scene_id: str, file: BandFile, dataset: DatasetReader, given: _Given) -> _Header:
-    raster = _raster_file(file.path, dataset)
+def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: bool) -> Grid:
+    """The grid of a file; with leave, one without a CRS where its own leads nowhere on the earth.
+
+    Raises:
+        SceneRejected: its pixels have no place.
+    """
+
+    def reject(reason: SceneRefusal, detail: str) -> SceneRejected:
+        return SceneRejected(scene_id, reason, f"{file.path}: {detail}")
+
+    grid = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+    if not np.isfinite(grid.transform[:6]).all() or not grid.transform.determinant:
+        raise reject(SceneRefusal.NO_TRANSFORM, "its transform gives its pixels no extent.")
+    if grid.crs is None and dataset.gcps[0]:
+        raise reject(
+            SceneRefusal.ONLY_CONTROL_POINTS,
+            "it has ground control points and no transform. Warp it with gdalwarp first.",
+        )
+    if grid.crs is None and not without_map:
+        raise reject(
+            SceneRefusal.NO_CRS,
+            "it has no coordinate reference system. Give it one with gdal_edit.py -a_srs, "
+            "or set without_map to tile it in pixel coordinates.",
+        )
+    fault = None if grid.crs is None else grid.fault_of_place()
+    if fault and without_map:
+        return replace(grid, crs=None)
+    if grid.crs is not None and grid.transform == Affine.identity():
+        raise reject(
+            SceneRefusal.NO_TRANSFORM,
+            "it names a coordinate reference system and has no transform, so its place is unknown.",
+        )
+    if fault:
+        raise reject(
+            SceneRefusal.NOT_ON_EARTH,
+            f"{fault}. Give it its true system with gdal_edit.py -a_srs, or set without_map to "
+            "tile it in pixel coordinates.",
+        )
+    return grid
+
+
+def _header(
+    scene_id: str, file: BandFile, dataset: DatasetReader, grid: Grid, given: _Given
+) -> _Header:
+    raster = _raster_file(file.path, dataset, grid)
     indexes = [index for index in dataset.indexes if index != raster.alpha_index]
     names = _names(file, dataset, indexes, given.alone)
     scalings = _scalings(scene_id, file, dataset, indexes, given.scaling)
@@ -189,8 +215,7 @@ def _header(scene_id: str, file: BandFile, dataset: DatasetReader, given: _Given
     )
 
 
-def _raster_file(path: str, dataset: DatasetReader) -> RasterFile:
-    stored = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+def _raster_file(path: str, dataset: DatasetReader, stored: Grid) -> RasterFile:
     grid, orientation = upright_grid(stored)
     flags = dataset.mask_flag_enums[0]
     alpha = [i for i in dataset.indexes if dataset.colorinterp[i - 1] == ColorInterp.alpha]

@@ -12,6 +12,7 @@ class SceneRefusal(StrEnum):
     TRUNCATED = "truncated"
     NO_CRS = "no_crs"
     NO_TRANSFORM = "no_transform"
+    NOT_ON_EARTH = "not_on_earth"
     ONLY_CONTROL_POINTS = "only_control_points"
     NO_BANDS = "no_bands"
     UNKNOWN_BAND = "unknown_band"

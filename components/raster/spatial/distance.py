@@ -13,6 +13,7 @@ import numpy.typing as npt
 import shapely
 
 from components.raster.errors import DataError
+from components.raster.library_errors import translated
 from components.raster.scene.grid import LONLAT, Floats, reproject
 from components.raster.spatial.blocks import EARTH_RADIUS_M, blocks_of
 from components.raster.spatial.places import Indexes, Places
@@ -58,13 +59,14 @@ def nearest_distance(first: Places, second: Places) -> Nearest:
     """
     first, second = _on_map(first), _on_map(second)
     best = Nearest(float("inf"))
-    for members, flat in _neighbourhoods(second):
-        near = np.flatnonzero(flat.distance(first.centres) <= _REACH_M)
-        found = _nearest_flat(first, second, near, members, flat)
-        if found.distance_m > _REACH_M / 2:
-            # What lies beyond the neighbourhood may be nearer.
-            found = min(found, _nearest_far(first, second, members), key=_distance)
-        best = min(best, found, key=_distance)
+    with translated(_cannot_compare):
+        for members, flat in _neighbourhoods(second):
+            near = np.flatnonzero(flat.distance(first.centres) <= _REACH_M)
+            found = _nearest_flat(first, second, near, members, flat)
+            if found.distance_m > _REACH_M / 2:
+                # What lies beyond the neighbourhood may be nearer.
+                found = min(found, _nearest_far(first, second, members), key=_distance)
+            best = min(best, found, key=_distance)
     return best
 
 
@@ -77,7 +79,9 @@ def contacts(places: Places, splits: Sequence[str | None] | None = None) -> Cont
     names = None if splits is None else np.array([split or "" for split in splits])
     overlapping = touching = 0
     example: tuple[str, str] | None = None
-    for left, right, overlaps in [*_within_scenes(places), *_between_scenes(places)]:
+    with translated(_cannot_compare):
+        pairs = [*_within_scenes(places), *_between_scenes(places)]
+    for left, right, overlaps in pairs:
         if names is not None:
             counts = (names[left] != names[right]) & (names[left] != "") & (names[right] != "")
             left, right, overlaps = left[counts], right[counts], overlaps[counts]
@@ -137,6 +141,10 @@ def great_circle_m(lon: float, lat: float, lons: Floats, lats: Floats) -> Floats
         + np.cos(np.radians(lat)) * np.cos(np.radians(lats)) * np.sin(half_lon) ** 2
     )
     return np.asarray(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.clip(squared, 0, 1))))
+
+
+def _cannot_compare(why: str) -> DataError:
+    return DataError(f"The places of tiles cannot be compared: {why}.")
 
 
 def _distance(nearest: Nearest) -> float:

@@ -19,7 +19,8 @@ class Places:
 
     Attributes:
         keys: N tiles.
-        centres: (N, 2) longitude and latitude in degrees; NaN for scenes without a CRS.
+        centres: (N, 2) longitude and latitude in degrees; not finite where there is none, as in
+            scenes without a CRS and beside the earth's disk.
         corners: (N, 4, 2) of the footprints: upper left, upper right, lower right, lower left.
         acquired: ISO 8601 date or time of each tile's scene.
         groups: what must stay together, where the user named it.
@@ -63,6 +64,7 @@ def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) 
     rows = np.stack([top, top, bottom, bottom, (top + bottom) / 2], axis=1)
     cols = np.stack([left, right, right, left, (left + right) / 2], axis=1)
     lonlat = np.stack(view.grid.to_lonlat(rows, cols), axis=-1).reshape(-1, 5, 2)
+    lonlat[~np.isfinite(lonlat).all(axis=(1, 2))] = np.nan
     return Places(
         keys=tiles,
         centres=lonlat[:, 4],

@@ -7,7 +7,7 @@ rule cannot give to one split are left out, with a reason.
 import datetime
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -17,9 +17,11 @@ from pydantic import Field, model_validator
 
 from components.raster.errors import ConfigError, DataError
 from components.raster.frozen import Frozen
+from components.raster.labels.rejects import LabelRefusal
 from components.raster.labels.vectors import LabelSet
+from components.raster.library_errors import translated
 from components.raster.location import Location
-from components.raster.scene.grid import LONLAT, reproject
+from components.raster.scene.grid import LONLAT, crs_name, reproject
 from components.raster.spatial.blocks import Block, blocks_of, blocks_under, extents
 from components.raster.spatial.places import Places
 from components.raster.split import SplitConfig, drawn_split, split_named
@@ -210,9 +212,16 @@ def _block_splits(block_m: float, shares: SplitConfig) -> Callable[[Block], str]
 def _by_area(places: Places, areas: LabelSet | None) -> list[str | LeftOut]:
     if areas is None:
         raise ConfigError("The split by area needs the areas.")
-    drawn = _areas_by_split(areas)
-    footprints = shapely.polygons(np.nan_to_num(places.corners))
+    with translated(lambda why: DataError(f"Areas {areas.source} cannot be used: {why}.")):
+        return _in_areas(places, _areas_by_split(areas))
+
+
+def _in_areas(places: Places, drawn: Sequence[tuple[str, shapely.Geometry]]) -> list[str | LeftOut]:
     known = np.asarray(np.isfinite(places.corners).all(axis=(1, 2)))
+    corners = np.nan_to_num(places.corners)
+    # A footprint over the date line stays whole, beside its centre.
+    corners[..., 0] += np.round((places.centres[:, None, 0] - corners[..., 0]) / 360) * 360
+    footprints = shapely.polygons(np.nan_to_num(corners))
     found: list[str | LeftOut] = [
         LeftOut.OUTSIDE_AREAS if one else LeftOut.NO_PLACE for one in known.tolist()
     ]
@@ -231,12 +240,41 @@ def _by_area(places: Places, areas: LabelSet | None) -> list[str | LeftOut]:
 
 def _areas_by_split(areas: LabelSet) -> Sequence[tuple[str, shapely.Geometry]]:
     """One area in degrees for each split that is drawn."""
-    in_degrees = shapely.transform(
-        areas.geometries,
-        lambda points: np.stack(reproject(areas.crs, LONLAT, points[:, 0], points[:, 1]), axis=1),
-    )
+    areas = in_degrees(areas)
     try:
         splits = np.array([split_named(name) or "" for name in areas.classes.tolist()])
     except ValueError as error:
         raise DataError(f"Areas {areas.source}: {error}") from error
-    return [(split, shapely.union_all(in_degrees[splits == split])) for split in np.unique(splits)]
+    return [
+        (split, shapely.union_all(areas.geometries[splits == split])) for split in np.unique(splits)
+    ]
+
+
+def in_degrees(areas: LabelSet) -> LabelSet:
+    """Drawn areas in longitude and latitude; those that have no place there become rejects.
+
+    Raises:
+        CrsError: no way leads from their CRS to the earth.
+        DataError: none has a place.
+    """
+    moved = shapely.transform(
+        areas.geometries,
+        lambda points: np.stack(reproject(areas.crs, LONLAT, points[:, 0], points[:, 1]), axis=1),
+    )
+    known = np.isfinite(shapely.bounds(moved)).all(axis=1)
+    detail = f"its place in {crs_name(areas.crs)} has no longitude and latitude."
+    rejects = [
+        areas.reject(place, LabelRefusal.NOT_PROJECTABLE, detail)
+        for place in np.flatnonzero(~known).tolist()
+    ]
+    if not known.any():
+        raise DataError(f"{areas.source} holds no usable area: of each, {detail}")
+    return replace(
+        areas,
+        crs=LONLAT,
+        numbers=areas.numbers[known],
+        geometries=moved[known],
+        classes=areas.classes[known],
+        values=areas.values[known],
+        rejects=(*areas.rejects, *rejects),
+    )

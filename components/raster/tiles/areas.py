@@ -4,6 +4,7 @@ import numpy as np
 import shapely
 
 from components.raster.errors import ConfigError
+from components.raster.library_errors import translated
 from components.raster.scene.grid import LONLAT, Floats, Grid, reproject
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 
@@ -17,6 +18,9 @@ def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) 
         geometry: shapely geometry, or a numpy array of them.
         crs: of the geometry; None says that it has the grid's own coordinates.
         grid: whose pixels count. Without a CRS of its own it takes coordinates as they are.
+
+    Raises:
+        CrsError: no way leads from the geometry's CRS to the grid's.
     """
 
     def to_pixels(points: Floats) -> Floats:
@@ -48,18 +52,36 @@ def area_in_pixels(
             scene_id, SceneRefusal.NO_CRS, "without one it cannot be compared with an area."
         )
     scene = shapely.box(0, 0, grid.width_px, grid.height_px)
-    # Long edges curve between two projections, so they are followed in small steps.
-    fine = shapely.segmentize(area, max(_longest_side(area) / 64, 1e-9))
-    moved = geometry_in_pixels(fine, crs, grid)
-    known = bool(np.isfinite(moved.bounds).all())
-    found = shapely.intersection(shapely.make_valid(moved), scene) if known else shapely.Polygon()
+    with translated(lambda why: _outside(scene_id, f"the area cannot be laid on it: {why}.")):
+        # Long edges curve between two projections, so they are followed in small steps.
+        near = _near(area, crs, grid)
+        fine = shapely.segmentize(near, max(_longest_side(near) / 64, 1e-9))
+        moved = geometry_in_pixels(fine, crs, grid)
+        known = bool(np.isfinite(moved.bounds).all())
+        whole = shapely.make_valid(moved) if known else shapely.Polygon()
+        found = shapely.intersection(whole, scene)
     if found.is_empty or not found.area:
-        raise SceneRejected(
-            scene_id, SceneRefusal.OUTSIDE_AREA, "it shares no ground with the area of interest."
-        )
+        raise _outside(scene_id, "it shares no ground with the area of interest.")
     return found
 
 
+def _outside(scene_id: str, detail: str) -> SceneRejected:
+    return SceneRejected(scene_id, SceneRefusal.OUTSIDE_AREA, detail)
+
+
+def _near(area: shapely.Geometry, crs: str, grid: Grid) -> shapely.Geometry:
+    """What of an area lies around a scene: what lies far away may have no place in its CRS."""
+    assert grid.crs is not None
+    xs, ys = reproject(grid.crs, crs, *grid.sampled())
+    if not (np.isfinite(xs) & np.isfinite(ys)).all():
+        return area
+    margin = max(np.ptp(xs), np.ptp(ys))
+    box = (xs.min() - margin, ys.min() - margin, xs.max() + margin, ys.max() + margin)
+    return shapely.intersection(area, shapely.box(*box))
+
+
 def _longest_side(area: shapely.Geometry) -> float:
+    if area.is_empty:
+        return 0.0
     left, bottom, right, top = area.bounds
     return float(max(right - left, top - bottom))

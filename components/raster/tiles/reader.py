@@ -9,7 +9,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
-from components.raster.scene.gdal import gdal_env, open_raster
+from components.raster.scene.gdal import gdal_env, open_raster, reading
 from components.raster.scene.grid import Grid, crs_of, reproject
 from components.raster.scene.orientation import UPRIGHT
 from components.raster.scene.scene import MaskBand, RasterFile
@@ -35,7 +35,7 @@ _WARP_MEMORY_MB = 64
 class ViewReader:
     """Open files of a view. GDAL's handles are not shared between threads: make one for each.
 
-    Use it as a context manager. Opening and reading raise RasterioError or OSError.
+    Use it as a context manager. Opening and reading raise LibraryError, which names the file.
     """
 
     def __init__(self, view: View, threads: int = 1) -> None:
@@ -108,22 +108,30 @@ class _OpenFile:
     """One file of a view: which of its bands go where."""
 
     def __init__(self, view: View, file: RasterFile, stack: ExitStack) -> None:
+        self._path = file.path
         placed = [(i, band) for i, band in enumerate(view.bands) if band.file == file]
         self._places = [place for place, _ in placed]
         self._indexes = [band.index for _, band in placed]
-        source = stack.enter_context(open_raster(file.path))
+        with reading(file.path):
+            source = stack.enter_context(open_raster(file.path))
         self._alpha = file.alpha_index
         self._mask_band = file.mask_band
         self._orientation, self._to_stored = file.orientation, file.to_stored
         self._dataset: DatasetReader | WarpedVRT = source
         if view.resampling is not None:
-            self._dataset = stack.enter_context(_warped(source, view, file, placed[0][1].nodata))
+            with reading(file.path):
+                warped = _warped(source, view, file, placed[0][1].nodata)
+            self._dataset = stack.enter_context(warped)
             self._mask_band = MaskBand.NONE
             self._orientation = UPRIGHT  # GDAL warps whatever way up a file is
             if self._dataset.count > source.count:
                 self._alpha = self._dataset.count
 
     def read_into(self, planes: Pixels, window: Window) -> None:
+        with reading(self._path):
+            self._read_into(planes, window)
+
+    def _read_into(self, planes: Pixels, window: Window) -> None:
         place = self._places
         in_order = place == list(range(place[0], place[0] + len(place)))
         if in_order and self._orientation.is_upright:
@@ -137,7 +145,11 @@ class _OpenFile:
 
     def restrict(self, valid: Mask, window: Window, view: View) -> None:
         """Takes away from a mask what the file's own masks rule out."""
-        where, upright = self._stored(window), self._orientation.upright
+        with reading(self._path):
+            self._restrict(valid, self._stored(window), view)
+
+    def _restrict(self, valid: Mask, where: RasterioWindow, view: View) -> None:
+        upright = self._orientation.upright
         if self._alpha is not None:
             valid &= upright(self._dataset.read(self._alpha, window=where)) != 0
         if self._mask_band is MaskBand.DATASET:

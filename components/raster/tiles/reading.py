@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.raster.scene.gdal import READ_ERRORS, reason_of
+from components.raster.library_errors import LibraryError
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.parts import PlanPart
 from components.raster.tiles.reader import ViewReader
@@ -71,8 +71,8 @@ def read_chip(view: View) -> Tile | TileReject:
     key = TileKey(view.scene.scene_id, window)
     try:
         pixels, valid = read_window(view, window)
-    except READ_ERRORS as error:
-        return TileReject(key, TileRefusal.UNREADABLE_BLOCK, reason_of(error))
+    except LibraryError as error:
+        return TileReject(key, TileRefusal.UNREADABLE_BLOCK, str(error))
     [lonlat] = _centres(view, [key])
     return Tile(key, pixels, valid, view.grid.transform, view.grid.crs, lonlat)
 
@@ -306,8 +306,8 @@ def _cut_out(
     for key, lonlat in zip(group.keys, group.lonlats, strict=True):
         try:
             pixels, valid = _assemble_or_read(view, key.window, alive, decoder)
-        except READ_ERRORS as error:
-            yield TileReject(key, TileRefusal.UNREADABLE_BLOCK, reason_of(error))
+        except LibraryError as error:
+            yield TileReject(key, TileRefusal.UNREADABLE_BLOCK, str(error))
             continue
         transform = view.grid.window_transform(key.window.row, key.window.col)
         # Tiles may share a block's memory, so none of them can be written to.
@@ -326,7 +326,7 @@ def _assemble_or_read(
     """A tile from decoded units; where one is broken, from the tile's own blocks."""
     try:
         return _assemble(view, window, alive, decoder)
-    except READ_ERRORS:
+    except LibraryError:
         pixels, valid = _padding(view, window)
         inside = window.intersection(Window(0, 0, view.grid.height_px, view.grid.width_px))
         where = inside.relative_to(window).slices

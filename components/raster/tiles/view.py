@@ -7,14 +7,22 @@ from typing import Literal
 
 import numpy as np
 from affine import Affine
-from pydantic import Field
-from rasterio.errors import RasterioError
+from pydantic import Field, field_validator
 from rasterio.warp import calculate_default_transform, transform_bounds
 
 from components.raster.frozen import Frozen
 from components.raster.image import Values
+from components.raster.library_errors import translated
 from components.raster.payload import SAMPLE_TYPES
-from components.raster.scene.grid import Grid, crs_of, crs_text, differences
+from components.raster.scene.grid import (
+    CrsError,
+    Grid,
+    crs_name,
+    crs_of,
+    crs_text,
+    differences,
+    same_place,
+)
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scaling import UNSCALED, Pixels, Scaling, scaled
@@ -46,6 +54,14 @@ class Warp(Frozen):
         description="Warp all bands onto the grid of this one, for scenes whose bands differ in "
         "pixel size. With crs or gsd_m it only says which band's grid is the starting point.",
     )
+
+    @field_validator("crs")
+    @classmethod
+    def _is_known(cls, crs: str | None) -> str | None:
+        try:
+            return crs if crs is None or crs_of(crs) else None
+        except CrsError as error:
+            raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -179,7 +195,8 @@ def view_on(
 ) -> View:
     """One band of a scene of classes on another scene's grid, each pixel the nearest class.
 
-    A scene without a map is taken to lie on the other's file pixel by pixel when it has its size.
+    A scene without a map is taken to lie on the other's file pixel by pixel when it has its size
+    and names no coordinates other than those of its pixels or of that file.
 
     Args:
         scene: of classes.
@@ -189,12 +206,13 @@ def view_on(
             None where the grid is that of no file.
 
     Raises:
-        SceneRejected: it has no map and another size, or no such band.
+        SceneRejected: it has no map and another size or place, or no such band.
     """
     bands = scene.select((band,))
     own = bands[0].file.grid
     if own.crs is None and orientation is not None:
         if (own.height_px, own.width_px) == orientation.shape(grid.height_px, grid.width_px):
+            _refuse_elsewhere(scene.scene_id, own, grid, orientation)
             return View(scene, _stored_as(bands, grid, orientation), grid, bands[0].file.dtype)
     elif not differences([own, grid]):
         return View(scene, bands, grid, bands[0].file.dtype)
@@ -218,6 +236,21 @@ def _stored_as(bands: Sequence[Band], grid: Grid, orientation: Orientation) -> t
     return tuple(replace(band, file=placed(band.file)) for band in bands)
 
 
+def _refuse_elsewhere(scene_id: str, own: Grid, grid: Grid, orientation: Orientation) -> None:
+    """Raises SceneRejected where a grid without a CRS names a place other than a file's."""
+    a, b, c, d, e, f = own.transform[:6]
+    counts_pixels = (a, b, c, d, abs(e)) == (1, 0, 0, 0, 1) and f in (0, own.height_px)
+    to_stored = orientation.to_stored(grid.height_px, grid.width_px)
+    stored = replace(own, transform=grid.transform * ~to_stored)
+    if not (counts_pixels or grid.crs is None or same_place(own, stored)):
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.NO_CRS,
+            "it has the scene's size, but no coordinate reference system on the earth and other "
+            "coordinates than the scene, so they cannot be laid on each other.",
+        )
+
+
 def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
     """The grid that a scene is warped onto: north up, its origin on whole multiples of the GSD.
 
@@ -233,18 +266,11 @@ def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
         )
     crs = crs_text(crs_of(warp.crs)) if warp.crs else source.crs
     assert crs is not None
-    try:
-        extent = source.bounds(0, 0, source.height_px, source.width_px)
-        default, _, _ = calculate_default_transform(
-            crs_of(source.crs), crs_of(crs), source.width_px, source.height_px, *extent
-        )
-        edges = transform_bounds(crs_of(source.crs), crs_of(crs), *extent, densify_pts=101)
-    except RasterioError as error:
-        raise SceneRejected(scene_id, SceneRefusal.CANNOT_WARP, f"to {crs}: {error}") from error
-    step = warp.gsd_m or float(default.a)
-    if not all(math.isfinite(edge) for edge in edges):
+    step, edges = _warped_extent(scene_id, source, crs)
+    step = warp.gsd_m or step
+    if not all(math.isfinite(edge) for edge in (step, *edges)):
         raise SceneRejected(
-            scene_id, SceneRefusal.CANNOT_WARP, f"parts of it have no place in {crs}."
+            scene_id, SceneRefusal.CANNOT_WARP, f"parts of it have no place in {crs_name(crs)}."
         )
     left, top = math.floor(edges[0] / step), math.ceil(edges[3] / step)
     right, bottom = math.ceil(edges[2] / step), math.floor(edges[1] / step)
@@ -253,9 +279,28 @@ def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
         raise SceneRejected(
             scene_id,
             SceneRefusal.NOT_METRIC,
-            f"gsd_m is in metres and {crs} is not. Choose a projected crs, such as a UTM zone.",
+            f"gsd_m is in metres and {crs_name(crs)} is not. Choose a projected crs, such as a "
+            "UTM zone.",
         )
     return grid
+
+
+def _warped_extent(
+    scene_id: str, source: Grid, crs: str
+) -> tuple[float, tuple[float, float, float, float]]:
+    """The pixel size that keeps a scene's detail in another CRS, and its edges there."""
+
+    def reject(why: str) -> SceneRejected:
+        return SceneRejected(scene_id, SceneRefusal.CANNOT_WARP, f"to {crs_name(crs)}: {why}.")
+
+    assert source.crs is not None
+    extent = source.bounds(0, 0, source.height_px, source.width_px)
+    with translated(reject):
+        before, after = crs_of(source.crs), crs_of(crs)
+        default, _, _ = calculate_default_transform(
+            before, after, source.width_px, source.height_px, *extent
+        )
+        return float(default.a), transform_bounds(before, after, *extent, densify_pts=101)
 
 
 def _grids(scene: Scene, bands: Sequence[Band], warp: Warp | None) -> tuple[Grid, Grid, bool]:

@@ -1,0 +1,85 @@
+"""One translation of what GDAL, PROJ, GEOS, pyogrio and the STAC clients raise.
+
+Each library has exceptions of its own, several under no common base, and some raise plain built-in
+ones. Code that calls them does so within `translated`, which says what a failure means there: a
+reject of one item, or an error of a whole source. The sentence is the library's, without its dumps.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from components.raster.errors import DataError, SkymillError
+
+#: Exceptions that are defined in these packages, or derive from one that is.
+_PACKAGES = frozenset(
+    {"affine", "pyogrio", "pyproj", "pystac", "pystac_client", "rasterio", "shapely"}
+)
+#: What they raise beside their own: of files, of values out of range, of nesting (RecursionError is
+#: a RuntimeError), and SystemError where an extension lost the exception that it met.
+_BUILT_IN = (OSError, ValueError, RuntimeError, ArithmeticError, SystemError)
+#: What readers of JSON documents meet where an entry is missing or of another type.
+_OF_DOCUMENTS = (LookupError, TypeError, AttributeError)
+
+_LONGEST = 200
+_PROJJSON = re.compile(r"""['"]?\{\s*"\$schema".*?"name":\s*"([^"]*)".*?(?:\}['"]|$)""")
+_WKT = re.compile(r"""['"]?\b[A-Z_]{5,}\["([^"]*)".*(?:\]['"]?|$)""")
+_JAVA_LIKE = re.compile(r"^(?:\w+(?:Exception|Error): )+")
+
+
+class LibraryError(DataError):
+    """A library could not do what one item asks of it; the message is the library's reason."""
+
+
+@contextmanager
+def translated(
+    to: Callable[[str], SkymillError] = LibraryError, *, document: bool = False
+) -> Iterator[None]:
+    """Turns what a library raises within into an error of ours; errors of ours pass as they are.
+
+    A LibraryError from a call farther in says no more than that something failed, and is turned
+    into what it means here as well.
+
+    Args:
+        to: makes the error from the reason, a clause without its full stop.
+        document: within, JSON of unknown form is taken apart, so that missing keys and wrong types
+            are faults of the document as well.
+
+    Raises:
+        SkymillError: from `to`, with the library's exception as its cause.
+    """
+    try:
+        yield
+    except LibraryError as error:
+        if to is LibraryError:
+            raise
+        raise to(str(error)) from error
+    except Exception as error:
+        if not _is_library_error(error, document):
+            raise
+        raise to(reason_of(error)) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a library failed: its deepest cause on one line, names in place of definitions."""
+    deepest = error
+    while isinstance(deepest.__cause__, Exception):
+        deepest = deepest.__cause__
+    if isinstance(deepest, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(deepest, KeyError):
+        return f"it has no {deepest}"
+    text = str(deepest) or str(error) or type(deepest).__name__
+    if type(deepest).__module__ == "builtins" and isinstance(deepest, OSError):
+        text = deepest.strerror or text  # without the number, and the path that callers name
+    text = _JAVA_LIKE.sub("", " ".join(text.split()))
+    text = _WKT.sub(r"'\1'", _PROJJSON.sub(r"'\1'", text)).rstrip(".")
+    return text if len(text) <= _LONGEST else text[:_LONGEST].rsplit(" ", 1)[0] + " ..."
+
+
+def _is_library_error(error: Exception, document: bool) -> bool:
+    if isinstance(error, SkymillError):
+        return False
+    if isinstance(error, (*_BUILT_IN, *_OF_DOCUMENTS) if document else _BUILT_IN):
+        return True
+    return any(base.__module__.partition(".")[0] in _PACKAGES for base in type(error).__mro__)
