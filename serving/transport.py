@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from components.raster.errors import PortableError
 from serving.numbering import LARGEST_VERSION
 from serving.wire_tensors import Array
 
 
-class RequestFailed(Exception):
+class RequestFailed(PortableError):
     """A request was answered with an error, or with nothing.
 
     `code` is the canonical status' name ("UNAVAILABLE", "INVALID_ARGUMENT", ...).

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from components.raster.location import is_remote
+from components.raster.location import is_remote, local_path
 from serving.digest import model_digest
 from serving.object_store import SCHEMES, ObjectStore
 from serving.versions import PushError, copy_model, is_complete, list_versions, push_version
@@ -87,7 +87,7 @@ def version_store(model_base: str) -> VersionStore:
     Raises PushError for another kind of URI.
     """
     if not is_remote(model_base):
-        return Folder(Path(model_base))
+        return Folder(Path(local_path(model_base)))
     if not model_base.startswith(SCHEMES):
         raise PushError(f"{model_base}: models lie in a folder, or below {' or '.join(SCHEMES)}")
     return ObjectStore(model_base)

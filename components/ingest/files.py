@@ -11,29 +11,21 @@ from http import HTTPStatus
 from typing import Any
 
 from components.ingest.reject import Reason
+from components.raster.errors import PortableError
+from components.raster.location import is_remote, local_path
 
 _REMOTE_READERS = 16  # a store answers in tens of milliseconds, so requests overlap
 _REMOTE_AHEAD = 64
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a named pipe must not block the run
 
 
-class ReadFailure(Exception):
+class ReadFailure(PortableError):
     """A file that cannot be had; `reason` is the code of the reject that it becomes."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
-
-
-def is_remote(uri: str) -> bool:
-    """Whether `uri` names an object in a store (`gs://...`) and not a local path."""
-    return "://" in uri and not uri.startswith("file://")
-
-
-def local_path(uri: str) -> str:
-    """The path of a local `uri`, without `file://` before it."""
-    return os.path.expanduser(uri.removeprefix("file://"))
 
 
 def read_file(uri: str, max_bytes: int) -> bytes:
@@ -52,7 +44,7 @@ def read_files(uris: Sequence[str], max_bytes: int) -> Iterator[bytes | ReadFail
     if not any(map(is_remote, uris)):
         for uri in uris:
             try:
-                yield _read_local(uri, max_bytes)
+                yield _read_local(local_path(uri), max_bytes)
             except ReadFailure as failure:
                 yield failure
         return

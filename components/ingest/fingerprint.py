@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from components.ingest.config import BoxedSource, SourceConfig
-from components.ingest.files import is_remote, stores
+from components.ingest.files import stores
 from components.ingest.listing import Named, name_source
 from components.ingest.named_scenes import NamedScenes
 from components.ingest.raster_config import (
@@ -26,6 +26,7 @@ from components.ingest.raster_config import (
 from components.ingest.record import Contents, Record
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.labels.box_files import box_files
+from components.raster.location import is_remote
 from components.raster.spatial.rules import ByArea, SplitRule
 
 #: What stands for the content of each of some files.

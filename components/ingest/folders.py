@@ -3,10 +3,11 @@
 import os
 from collections.abc import Iterator
 
-from components.ingest.files import is_remote, local_path, stores
+from components.ingest.files import stores
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
 from components.raster.errors import DataError
+from components.raster.location import is_remote, local_path
 from components.raster.walk import HIDDEN, Entry, left_out_as, suffix_of, walk
 
 #: Suffixes under which images come. What a file is, its content says; a suffix only tells files

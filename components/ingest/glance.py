@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.ingest.config import SourceConfig
-from components.ingest.files import is_remote, local_path, stores
+from components.ingest.files import stores
 from components.ingest.fingerprint import WEB, fingerprint_by
 from components.ingest.raster_config import StacSource
 from components.raster.errors import ConfigError, DataError
 from components.raster.file_state import FileState
+from components.raster.location import is_remote, local_path
 from components.raster.spatial.rules import SplitRule
 
 _MISSING = "!missing"

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from components.ingest.config import ManifestSource
-from components.ingest.files import ReadFailure, is_remote, local_path, read_file
+from components.ingest.files import ReadFailure, read_file
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.record import Contents, Record, SliceValue
 from components.ingest.reject import Reason, Reject
 from components.raster.errors import DataError
+from components.raster.location import is_remote, local_path
 from components.raster.split import split_named
 
 LARGEST_BYTES = 4 * 2**30
@@ -145,7 +146,7 @@ def _place(given: str, folder: str) -> tuple[str, str]:
     """(key, uri) of what a row names: a remote or absolute one is its own key."""
     if is_remote(given):
         return given, given
-    path = given.removeprefix("file://")
+    path = local_path(given) if "://" in given else given
     if is_remote(folder):
         key = posixpath.normpath(path)
         return key, posixpath.join(folder, key)

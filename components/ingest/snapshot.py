@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from components.ingest.config import BoxedSource, IngestConfig, SourceConfig
-from components.ingest.files import is_remote
 from components.ingest.fingerprint import content_checksums, fingerprint_by, same_data
 from components.ingest.listing import Named, name_source
 from components.ingest.raster_config import BoxLabels, TiledSource
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
 from components.raster.labels.box_files import box_files
+from components.raster.location import is_remote
 
 _NAMED = 3
 _START_AGAIN = (

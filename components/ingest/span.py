@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from components.ingest.files import is_remote, local_path, stores
+from components.ingest.files import stores
 from components.raster.errors import ConfigError, DataError
+from components.raster.location import is_remote, local_path
 
 _EPOCH = datetime.date(1970, 1, 1)
 _DIGITS = {"SPAN": r"\d+", "VERSION": r"\d+", "YYYY": r"\d{4}", "MM": r"\d{2}", "DD": r"\d{2}"}

@@ -7,7 +7,8 @@ import os
 import shutil
 from typing import IO
 
-from components.ingest.files import is_remote, local_path, stores
+from components.ingest.files import stores
+from components.raster.location import is_remote, local_path
 
 
 def join(*parts: str) -> str:

@@ -10,7 +10,6 @@ from components.ingest.chips import ChipConverter, locate_chips
 from components.ingest.config import IngestConfig
 from components.ingest.convert import Converted, Converter
 from components.ingest.duplicates import DigestRow, DigestTable, surplus_copies
-from components.ingest.files import is_remote
 from components.ingest.labelling import names_of
 from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.listing import contents_of, list_source, of_classes, seen_classes
@@ -21,6 +20,7 @@ from components.ingest.reject import Reason, Reject
 from components.ingest.scenes import PlannedScenes, plan_scenes
 from components.raster.errors import ConfigError, DataError
 from components.raster.fingerprint import checksums_of_files
+from components.raster.location import is_remote
 from components.raster.spatial.distance import Contacts, Nearest
 from components.raster.spatial.places import Places, all_places
 from components.raster.spatial.report import SplitReport, split_report

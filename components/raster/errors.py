@@ -1,7 +1,29 @@
 """The root of every error that a user may see."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
 
-class SkymillError(Exception):
+
+def _restored(
+    kind: type["PortableError"], args: tuple[Any, ...], state: Mapping[str, Any]
+) -> "PortableError":
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class PortableError(Exception):
+    """An error that another process can raise again, whatever its constructor takes.
+
+    Python restores an exception by calling its class with `args`, which fails where the constructor
+    takes something else; process pools and Beam's workers then lose the message.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., "PortableError"], tuple[Any, ...]]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+class SkymillError(PortableError):
     """What was wrong, where, and what to do next, in one message."""
 
 

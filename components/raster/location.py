@@ -1,14 +1,26 @@
 """A place in storage as a user writes it: a path or a URI."""
 
 import os
+import re
 from typing import Annotated
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, ValidationInfo
+
+#: `file:///path` and `file://localhost/path` (RFC 8089, appendix B); a scheme has no case.
+_LOCAL_SCHEME = re.compile(r"file://(?:localhost(?=/))?", re.IGNORECASE)
 
 
 def is_remote(location: str) -> bool:
     """Whether a location is a URI of an object store or a server, and not a local path."""
-    return "://" in location
+    return "://" in location and not _LOCAL_SCHEME.match(location)
+
+
+def local_path(location: str) -> str:
+    """Returns the path that a local location names: `file:///a%20b` is `/a b`, `~` the home."""
+    if scheme := _LOCAL_SCHEME.match(location):
+        return unquote(location[scheme.end() :])
+    return os.path.expanduser(location)
 
 
 def anchored(location: str, info: ValidationInfo) -> str:
@@ -16,7 +28,7 @@ def anchored(location: str, info: ValidationInfo) -> str:
     if is_remote(location):
         return location
     base = (info.context or {}).get("base_dir", "")
-    return os.path.normpath(os.path.join(base, os.path.expanduser(location)))
+    return os.path.normpath(os.path.join(base, local_path(location)))
 
 
 #: A path or URI in a configuration. A relative path is taken from the configuration file's folder

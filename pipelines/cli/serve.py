@@ -38,7 +38,7 @@ def command(
     from pathlib import Path
 
     from components.raster.errors import ConfigError
-    from components.raster.location import is_remote
+    from components.raster.location import is_remote, local_path
     from pipelines.config.tree import load_config
     from pipelines.local.console import noise_to, quiet_frameworks
     from serving.server.addresses import Addresses
@@ -54,6 +54,7 @@ def command(
             f"  python -m serving.sync {model_base} FOLDER --once\n"
             "  skymill serve --model-base FOLDER"
         )
+    model_base = local_path(model_base)
     if not Path(model_base).is_dir():
         raise ConfigError(f"{model_base}: no version has been pushed here. First: skymill run")
     quiet_frameworks()

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from components.ingest.files import is_remote, local_path
 from components.ingest.folders import IMAGE_SUFFIXES
 from components.ingest.masked import VALUE_MODES
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend, colour_codes, colour_text
+from components.raster.location import is_remote, local_path
 
 _IMAGES = ("images", "image", "img", "imgs", "photos")
 _MASKS = ("masks", "mask", "labels", "label", "annotations")

@@ -18,7 +18,6 @@ from components.ingest.config import (
     MaskLegend,
     SourceConfig,
 )
-from components.ingest.files import is_remote
 from components.ingest.folders import list_files
 from components.ingest.listing import contents_of
 from components.ingest.manifest import MANIFEST_SUFFIXES, Row, read_rows
@@ -26,6 +25,7 @@ from components.ingest.manifest_config import ManifestColumns
 from components.ingest.raster_config import ChipsSource
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend
+from components.raster.location import is_remote
 from components.raster.task import Task
 from pipelines.starter.chips import ChipTraits, chip_traits
 from pipelines.starter.masks import folder_pair, legend_of

@@ -4,7 +4,7 @@ from enum import Enum
 
 import grpc
 
-from components.raster.errors import SkymillError
+from components.raster.errors import PortableError, SkymillError
 
 
 class Code(Enum):
@@ -64,7 +64,7 @@ class ListenError(SkymillError):
         )
 
 
-class ServingError(Exception):
+class ServingError(PortableError):
     """A request that failed: what the client is told."""
 
     def __init__(self, code: Code, message: str, *, http_status: int | None = None) -> None:

@@ -18,7 +18,7 @@ from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 
 from components.raster.errors import DataError
-from components.raster.location import is_remote
+from components.raster.location import is_remote, local_path
 from components.raster.scene.gdal import REMOTE_SCHEMES
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scaling import Scaling
@@ -234,8 +234,8 @@ def _band_file(scene_id: str, key: str, asset: pystac.Asset, source: str) -> Ban
     href = asset.get_absolute_href()
     local = not is_remote(source)
     scheme = href.partition("://")[0] if href and "://" in href else ""
-    if href and scheme == "file" and local:
-        href, scheme = href.removeprefix("file://"), ""
+    if href and scheme.lower() == "file" and local:
+        href, scheme = local_path(href), ""
     # A catalogue from elsewhere must not make this machine open its own files.
     if not href or (scheme not in REMOTE_SCHEMES and (scheme or not local)):
         raise SceneRejected(
