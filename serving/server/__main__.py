@@ -14,6 +14,7 @@ from components.raster.errors import SkymillError
 from serving.numbering import version_number
 from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
+from serving.server.detached import leave
 from serving.server.run import serve
 
 
@@ -82,4 +83,4 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -53,6 +53,9 @@ class ServerConfig(Frozen):
         default_factory=dict,
         description="names for versions; a labelled version stays loaded beside the newest",
     )
+    slow_load_s: float = Field(
+        60.0, gt=0, description="a version that loads for longer no longer holds up the others"
+    )
     retry_failed_s: float = Field(60.0, gt=0, description="a version that failed is tried again")
 
     max_batch_size: int = Field(64, ge=1, description="rows that go through the model at once")

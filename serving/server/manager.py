@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -12,13 +12,14 @@ from pathlib import Path
 
 from serving.server.batching import Batcher
 from serving.server.config import ServerConfig
+from serving.server.detached import detached
 from serving.server.errors import Code, ServingError
+from serving.server.folder import Found, Look, VersionFolder
 from serving.server.limits import TensorLimits
 from serving.server.metrics import Metrics
 from serving.server.model import LoadedModel, Threads, load_model
 from serving.server.plan import plan_versions
 from serving.server.warmup import warm_up
-from serving.versions import list_versions
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,15 @@ class _Failure:
     retry_at: float
 
 
+@dataclass(frozen=True)
+class _Load:
+    """A load under way."""
+
+    found: Found
+    outcome: asyncio.Future[tuple[LoadedModel, int]]
+    started: float
+
+
 class ModelManager:
     """The versions of one model. Everything but the loading itself happens in the event loop."""
 
@@ -69,11 +79,13 @@ class ModelManager:
         self._metrics = metrics
         self._limits = limits
         self._threads = Threads(config.intra_op_threads, config.inter_op_threads)
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._folder = VersionFolder(config.model_base)
         self._workers = ThreadPoolExecutor(config.batch_workers, thread_name_prefix="batch")
         self._served: dict[int, Served] = {}
         self._status: dict[int, VersionStatus] = {}
         self._failures: dict[int, _Failure] = {}
+        self._loads: dict[int, _Load] = {}
+        self._looked = asyncio.Event()
         self._letting_go: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
 
@@ -130,33 +142,34 @@ class ModelManager:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Keep looking at the version folder for as long as the block runs."""
+        """Keep looking at the version folder for as long as the block runs.
+
+        When it begins, the status tells of the versions that are there.
+        """
         watcher = asyncio.create_task(self._watch())
         try:
+            await self._looked.wait()
             yield
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
-            self._loader.shutdown(wait=False, cancel_futures=True)
             self._workers.shutdown(wait=False, cancel_futures=True)
 
     async def _watch(self) -> None:
         while True:
-            try:
-                await self.look()
-            except OSError:
-                logger.exception("cannot look at %s", self._config.model_base)
+            await self.look()
+            self._looked.set()
             await asyncio.sleep(self._config.poll_interval_s)
 
     async def look(self) -> None:
         """Bring what is served in line with what lies in the version folder."""
-        while True:
-            on_disk = {v.number: v.path for v in list_versions(self._config.model_base)}
-            self._forgive_failures(on_disk)
+        while (look := await self._folder.look()) is not None:
+            self._end_loads()
+            self._forgive_failures(look)
             plan = plan_versions(
-                on_disk=on_disk,
+                on_disk=look.complete.keys() | (look.unknown & self._served.keys()),
                 loaded=self._served,
-                broken=self._failures,
+                broken=self._failures.keys() | self._loads.keys(),
                 latest_versions=self._config.latest_versions,
                 pinned=[v for v in self._config.labels.values() if v != "latest"],
             )
@@ -164,28 +177,43 @@ class ModelManager:
                 self._let_go(version)
             if not plan.load:
                 return
-            await self._load(plan.load[0], on_disk[plan.load[0]])
+            await self._load(plan.load[0], look.complete[plan.load[0]])
 
-    def _forgive_failures(self, on_disk: Mapping[int, Path]) -> None:
+    def _forgive_failures(self, look: Look) -> None:
         """Try a broken version again when its files changed, and now and then in any case."""
         now = time.monotonic()
         for version, failure in list(self._failures.items()):
-            path = on_disk.get(version)
-            if path is None or now > failure.retry_at or _fingerprint(path) != failure.fingerprint:
+            found = look.complete.get(version)
+            if found is None or now > failure.retry_at or found.fingerprint != failure.fingerprint:
                 del self._failures[version]
 
-    async def _load(self, version: int, path: Path) -> None:
+    async def _load(self, version: int, found: Found) -> None:
+        """Load a version, and wait for it no longer than others are to wait for theirs."""
         self._set_status(VersionStatus(version, State.LOADING))
-        fingerprint = _fingerprint(path)
-        loop = asyncio.get_running_loop()
-        started = time.monotonic()
+        outcome = detached(_load_warm, version, found.path, self._threads)
+        self._loads[version] = _Load(found, outcome, time.monotonic())
+        await asyncio.wait({outcome}, timeout=self._config.slow_load_s)
+        if outcome.done():
+            self._end_loads()
+            return
+        logger.warning(
+            "version %d is still loading after %g s; other versions do not wait for it",
+            version,
+            self._config.slow_load_s,
+        )
+
+    def _end_loads(self) -> None:
+        for version, load in list(self._loads.items()):
+            if load.outcome.done():
+                del self._loads[version]
+                self._end_load(version, load)
+
+    def _end_load(self, version: int, load: _Load) -> None:
         try:
-            model, warmed = await loop.run_in_executor(
-                self._loader, _load_warm, version, path, self._threads
-            )
+            model, warmed = load.outcome.result()
         except ServingError as error:
             retry_at = time.monotonic() + self._config.retry_failed_s
-            self._failures[version] = _Failure(fingerprint, retry_at)
+            self._failures[version] = _Failure(load.found.fingerprint, retry_at)
             self._metrics.load_failed()
             self._set_status(VersionStatus(version, State.END, error.code, error.message))
             logger.error("version %d cannot be served: %s", version, error.message)
@@ -195,7 +223,7 @@ class ModelManager:
         logger.info(
             "version %d is served (loaded in %.1f s, %d warm-up requests)",
             version,
-            time.monotonic() - started,
+            time.monotonic() - load.started,
             warmed,
         )
 
@@ -221,7 +249,7 @@ class ModelManager:
         while served.users:
             served.idle.clear()
             await served.idle.wait()
-        await asyncio.get_running_loop().run_in_executor(self._loader, served.model.close)
+        await detached(served.model.close)
         self._set_status(VersionStatus(version, State.END))
         logger.info("version %d is no longer served", version)
 
@@ -232,6 +260,7 @@ class ModelManager:
             del self._status[version]
         self._metrics.versions(self._served)
         self.changed.set()
+        self._looked.set()
 
 
 def _load_warm(version: int, path: Path, threads: Threads) -> tuple[LoadedModel, int]:
@@ -241,12 +270,3 @@ def _load_warm(version: int, path: Path, threads: Threads) -> tuple[LoadedModel,
     except BaseException:
         model.close()
         raise
-
-
-def _fingerprint(path: Path) -> object:
-    """Changes whenever a file of the version does."""
-    try:
-        stats = [(entry, entry.stat()) for entry in sorted(path.rglob("*"))]
-    except OSError:
-        return None
-    return tuple((str(entry), stat.st_size, stat.st_mtime_ns) for entry, stat in stats)

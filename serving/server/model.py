@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
 from serving.graph_errors import plain_message, refusal_message
+from serving.model_files import ModelFolderError, model_files
 from serving.server.errors import Code, ServingError, code_of_number
 from serving.versions import MODEL_FILE
 from serving.wire_tensors import Array, dtype_name, enum_of
@@ -199,6 +200,7 @@ def _restore(session: tf.compat.v1.Session, path: Path) -> SignatureDefs:
     """
     if not (path / MODEL_FILE).is_file():
         raise FileNotFoundError(f"there is no {MODEL_FILE}")
+    model_files(path)  # a pipe among them would be waited for without end
     with session.graph.as_default():
         graph = tf.compat.v1.saved_model.load(session, [SERVE_TAG], str(path))
     kept = meta_graph_pb2.MetaGraphDef()
@@ -213,6 +215,8 @@ def _refusal(path: Path, error: BaseException) -> BaseException:
         return ServingError(
             code_of_number(error.error_code), f"{path}: {plain_message(error.message)}"
         )
+    if isinstance(error, ModelFolderError):
+        return ServingError(Code.FAILED_PRECONDITION, str(error))
     if isinstance(error, FileNotFoundError):
         return ServingError(Code.NOT_FOUND, f"{path}: {error}")
     if isinstance(error, MemoryError):

@@ -1,0 +1,50 @@
+"""Calls that may never return, as on a dead mount: nothing waits for the threads they run in."""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def detached(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    """The outcome of a call in a daemon thread of its own; for use in a running event loop.
+
+    An executor's threads would be waited for when the interpreter ends.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            outcome = function(*args, **kwargs)
+        except BaseException as error:
+            tell(lambda error=error: future.set_exception(error))  # type: ignore[misc]
+        else:
+            tell(lambda: future.set_result(outcome))
+
+    def tell(settle: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(lambda: None if future.done() else settle())
+
+    threading.Thread(target=run, name=f"detached-{function.__name__}", daemon=True).start()
+    return future
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process with an exit code, although calls may hang.
+
+    While the interpreter is torn down a thread that comes back from one would abort the process.
+    """
+    if threading.active_count() == 1:
+        sys.exit(code)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

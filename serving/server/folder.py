@@ -1,0 +1,107 @@
+"""What lies in the version folder, asked so that a dead mount in it holds nobody up."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from serving.server.detached import detached
+from serving.versions import Version, ignored_folders, is_complete, numbered_folders
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A version's folder; another fingerprint means other files."""
+
+    path: Path
+    is_complete: bool
+    fingerprint: object
+
+
+@dataclass(frozen=True)
+class Look:
+    """The complete versions, and those of which it cannot be told now."""
+
+    complete: dict[int, Found]
+    unknown: frozenset[int]
+
+
+class VersionFolder:
+    """A folder of versions on file systems that may fail, or never answer."""
+
+    def __init__(self, model_base: Path, patience_s: float = _PATIENCE_S) -> None:
+        self._base = model_base
+        self._patience_s = patience_s
+        self._asked: dict[Path, asyncio.Future[object]] = {}
+        self._said: dict[Path, str] = {}
+
+    async def look(self) -> Look | None:
+        """What is there now; None when that cannot be told. What is wrong is logged once."""
+        listed = await self._ask(self._base, _list)
+        if listed is None:
+            return None
+        versions, ignored = listed
+        for name, reason in ignored.items():
+            self._say(self._base / name, f"is not served: {reason}")
+        answers = await asyncio.gather(*(self._ask(v.path, _probe) for v in versions))
+        return _look(zip(versions, answers, strict=True))
+
+    async def _ask(self, path: Path, question: Callable[[Path], T]) -> T | None:
+        """The answer, or None; a question without an answer is not asked a second time."""
+        asked, timeout_s = self._asked.get(path), 0.0
+        if asked is None:
+            asked, timeout_s = detached(question, path), self._patience_s
+            self._asked[path] = asked
+        await asyncio.wait({asked}, timeout=timeout_s)
+        if not asked.done():
+            self._say(path, f"does not answer within {self._patience_s:g} s; it is left as it is")
+            return None
+        del self._asked[path]
+        try:
+            answer = asked.result()
+        except OSError as error:
+            self._say(path, f"cannot be looked at: {error}")
+            return None
+        self._said.pop(path, None)
+        return answer
+
+    def _say(self, path: Path, what: str) -> None:
+        if self._said.get(path) != what:
+            self._said[path] = what
+            logger.warning("%s %s", path, what)
+
+
+def _look(answers: Iterable[tuple[Version, Found | None]]) -> Look:
+    complete: dict[int, Found] = {}
+    unknown = set()
+    for version, found in answers:
+        if found is None:
+            unknown.add(version.number)
+        elif found.is_complete:
+            complete.setdefault(version.number, found)
+    return Look(complete, frozenset(unknown - complete.keys()))
+
+
+def _list(model_base: Path) -> tuple[list[Version], dict[str, str]]:
+    return numbered_folders(model_base), ignored_folders(model_base)
+
+
+def _probe(path: Path) -> Found:
+    return Found(path, is_complete(path), _fingerprint(path))
+
+
+def _fingerprint(path: Path) -> object:
+    """Changes whenever a file of the version does."""
+    try:
+        stats = [(entry, entry.stat()) for entry in sorted(path.rglob("*"))]
+    except OSError:
+        return None
+    return tuple((str(entry), stat.st_size, stat.st_mtime_ns) for entry, stat in stats)
