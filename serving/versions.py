@@ -43,9 +43,6 @@ class PublishedError(PushError):
         super().__init__(message)
         self.number = number
 
-    def __reduce__(self) -> tuple[type["PublishedError"], tuple[str, int]]:
-        return type(self), (str(self), self.number)
-
 
 @dataclass(frozen=True, order=True)
 class Version:

@@ -20,6 +20,7 @@ from serving.server.in_flight import BytesInFlight
 from serving.server.metrics import Metrics
 from serving.server.model import Arrays
 from serving.server.predictor import Predictor, Target, as_serving_error
+from serving.server.receiving import end_unless_taken
 from serving.server.requests import SETTLE_S, Endpoint, Request, Requests, Stage
 from serving.server.rest_body import read_body
 from serving.server.rest_connections import Connection, ConnectionServer, error_response
@@ -66,6 +67,7 @@ class RestApi:
             response = await self._handle(request, under_way)
             if self._leaving:
                 response.force_close()
+            end_unless_taken(request, response)
             await self._send(request, response, under_way)
             return response
         finally:

@@ -5,11 +5,9 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
-
-from serving.server.config import ServerConfig
 
 logger = logging.getLogger(__name__)
 
@@ -22,21 +20,37 @@ def error_response(status: int, message: str) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json")
 
 
+class ConnectionLimits(Protocol):
+    """Seconds that a connection may be idle and a request's head may take, and how many there are.
+
+    `ServerConfig` is one.
+    """
+
+    @property
+    def idle_timeout_s(self) -> float: ...
+
+    @property
+    def header_timeout_s(self) -> float: ...
+
+    @property
+    def max_connections(self) -> int: ...
+
+
 class Connection(web.RequestHandler):
     """One client. Between its requests it is idle, and then has a limit of time."""
 
     def __init__(
-        self, server: "ConnectionServer", config: ServerConfig, loop: asyncio.AbstractEventLoop
+        self, server: "ConnectionServer", limits: ConnectionLimits, loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__(
             server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type]
-            keepalive_timeout=config.idle_timeout_s,
+            keepalive_timeout=limits.idle_timeout_s,
             lingering_time=_LINGER_S,
         )
         self._connections = server
-        self._head_timeout_s = config.header_timeout_s
+        self._head_timeout_s = limits.header_timeout_s
         self._event_loop = loop
         self._head_timer: asyncio.TimerHandle | None = None
         self._busy = False
@@ -105,23 +119,23 @@ class ConnectionServer(web.Server):
 
     def __init__(
         self,
-        config: ServerConfig,
+        limits: ConnectionLimits,
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         **options: Any,
     ) -> None:
         super().__init__(handler, **options)
-        self._config = config
+        self._limits = limits
         self._open: set[Connection] = set()
         self._idle: dict[Connection, None] = {}  # in the order in which they became idle
 
     def __call__(self) -> Connection:
         """A connection for asyncio."""
-        return Connection(self, self._config, asyncio.get_running_loop())
+        return Connection(self, self._limits, asyncio.get_running_loop())
 
     def opened(self, connection: Connection) -> None:
         """One more."""
         self._open.add(connection)
-        if len(self._open) > self._config.max_connections:
+        if len(self._open) > self._limits.max_connections:
             # When all are busy it is the new one that goes.
             next(iter(self._idle), connection).force_close()
         self._idle[connection] = None

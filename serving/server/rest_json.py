@@ -8,7 +8,6 @@ values are {"b64": "..."}; names that end in `_bytes` are binary in answers.
 import base64
 import binascii
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,16 +16,12 @@ from typing import Any
 import numpy as np
 
 from serving.server.errors import Code, ServingError
+from serving.server.json_structure import check_structure
 from serving.server.model import Arrays, Signature, TensorInfo
 from serving.wire_tensors import DT_STRING, Array, dtype_name, numpy_dtype, string_array
 
 _SHOWN_CHARS = 256  # of a value that is refused
 _WRITTEN_AT_ONCE = 1 << 16  # values of an answer
-
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-# What becomes of a byte of JSON outside strings: +1 or -1 for brackets, 0 for a comma, or nothing.
-_NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
-_MARKS = bytes.maketrans(b"[]{},", bytes([1, 255, 1, 255, 0]))
 
 _WHITESPACE = str.maketrans("", "", " \t\r\n")
 
@@ -77,27 +72,6 @@ def parse_body(body: bytes | bytearray, max_values: int, max_depth: int) -> Body
     if "inputs" in parsed:
         return Body(name, Format.COLUMN, parsed["inputs"])
     raise _invalid("Missing 'inputs' or 'instances' key")
-
-
-def check_structure(body: bytes | bytearray, max_values: int, max_depth: int) -> None:
-    """Refuse JSON of too many values, or nested too deeply, by its punctuation alone.
-
-    Python's values take up to forty times the space of their JSON.
-
-    Raises:
-        ServingError: INVALID_ARGUMENT.
-    """
-    # Nearly every request is so small, or a few long strings, that counting is enough.
-    openings = body.count(b"[") + body.count(b"{")
-    if openings <= max_depth and openings + body.count(b",") < max_values:
-        return
-    marks = np.frombuffer(_STRING.sub(b"", body).translate(_MARKS, _NO_MARKS), np.int8)
-    values = np.count_nonzero(marks >= 0)
-    if values >= max_values:
-        raise _invalid(f"the JSON has more than {max_values} values (max_json_values)")
-    depth = int(marks.cumsum(dtype=np.int32).max(initial=0))
-    if depth > max_depth:
-        raise _invalid(f"the JSON is nested {depth} deep, more than {max_depth} (max_json_depth)")
 
 
 def read_inputs(body: Body, signature: Signature) -> Arrays:
