@@ -40,6 +40,16 @@ class SliceMetrics:
         return int(self.candidate.get(class_metric(SUPPORT, class_name), 0))
 
     @property
+    def is_of_one_class(self) -> bool:
+        """Whether all truth of the slice is one class, so that precision is 1 by construction.
+
+        The accuracy is then the recall of that class, and no mean over classes means anything.
+        """
+        prefix = class_metric(SUPPORT, "")
+        supports = [n for name, n in self.candidate.items() if name.startswith(prefix)]
+        return len(supports) > 1 and sum(n > 0 for n in supports) == 1
+
+    @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval of the candidate's headline metric, where there is a sound one."""
         return family_of(self.task).interval(self.candidate)

@@ -14,6 +14,7 @@ from components.evaluation.tasks.measures import (
     class_metric,
 )
 from components.evaluation.tasks.registry import family_of
+from components.evaluation.test_size import TOO_FEW, too_few_examples
 from components.gate.report import JSON, Finding, GateReport
 
 GATE = "evaluation"
@@ -35,12 +36,14 @@ def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
         for threshold in config.thresholds:
             if threshold.metric not in wrong:
                 findings += _threshold(config, evaluation, threshold)
-    return GateReport(GATE, tuple(findings), _facts(evaluation))
+    return GateReport(GATE, tuple(findings), _facts(config, evaluation))
 
 
-def _facts(evaluation: Evaluation) -> dict[str, JSON]:
+def _facts(config: EvaluationConfig, evaluation: Evaluation) -> dict[str, JSON]:
     overall = evaluation.overall
+    undecided = list(too_few_examples(config.thresholds, evaluation))
     return {
+        **({TOO_FEW: undecided} if undecided else {}),
         "split": evaluation.split,
         "examples": overall.examples if overall else 0,
         "slices": len(evaluation.slices),

@@ -2,26 +2,36 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from components.evaluation.result import Evaluation
+from components.evaluation.tasks.measures import class_metric
 from components.evaluation.tasks.registry import family_of
+from components.evaluation.test_size import TOO_FEW
 from components.gate.report import REPORT_FILE, GateReport
 from pipelines.local.rare_classes import are_uneven, rare_classes, read_rare
 from pipelines.local.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
 from pipelines.local.tuning import keep_tuning, tuning_of, tuning_table
-from pipelines.page.content import PAGE_FILE, Content, counts_of, read_curve, read_evaluation
+from pipelines.page.content import (
+    PAGE_FILE,
+    Content,
+    counts_of,
+    read_curve,
+    read_evaluation,
+    shown_value,
+)
 from pipelines.page.curves import write_curve_png
 from pipelines.page.render import run_page
 from trainer.tune.results import Results
 
 SUMMARY_FILE, CURVE_FILE = "summary.json", "learning_curve.png"
+_MOST_CLASSES, _MOST_NOTES = 30, 3
 _REPORTS = ("skymill.GateReport", "skymill.Rejects")
 _STYLES = {SUCCEEDED: "bold green", BLOCKED: "bold yellow"}
 
@@ -112,8 +122,11 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
         console.print(tuning_table(summary.tuning), "")
     if summary.evaluation:
         console.print(_metrics_table(summary.evaluation), "")
+        if (classes := _classes_table(summary.evaluation)) is not None:
+            console.print(classes, "")
     if summary.gates:
         console.print(_gates_table(summary.gates), "")
+    _print_too_few(summary.gates, console)
     _print_places(summary.places, console)
     console.print()
     of_span = f" on span {record.span}" if record.span else ""
@@ -159,8 +172,23 @@ def _metrics_table(evaluation: Evaluation) -> Table:
             _number(item.candidate.get(family.headline)),
             _interval(item.interval),
             served,
-            *(_number(item.candidate.get(metric)) for metric in family.columns.values()),
+            *(_number(shown_value(item, metric)) for metric in family.columns.values()),
         )
+    return table
+
+
+def _classes_table(evaluation: Evaluation) -> Table | None:
+    """Each class over the whole split, where precision is one among all of its classes."""
+    family, overall = family_of(evaluation.task), evaluation.overall
+    if overall is None or not family.class_metrics or len(evaluation.classes) < 2:
+        return None
+    titles = (name.replace("_", " ") for name in family.class_metrics)
+    table = _table(f"classes on {evaluation.split}", "examples", *titles)
+    for name in evaluation.classes[:_MOST_CLASSES]:
+        values = (overall.candidate.get(class_metric(it, name)) for it in family.class_metrics)
+        table.add_row(escape(name), str(overall.support(name)), *map(_number, values))
+    if (more := len(evaluation.classes) - _MOST_CLASSES) > 0:
+        table.add_row(f"({more} more in metrics.json)")
     return table
 
 
@@ -172,7 +200,7 @@ def _interval(bounds: tuple[float, float] | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None or value != value else f"{value:.3f}"
 
 
 def _gates_table(gates: Iterable[GateReport]) -> Table:
@@ -184,6 +212,18 @@ def _gates_table(gates: Iterable[GateReport]) -> Table:
             detail = escape(f"{finding.subject}: {finding.detail}")
             table.add_row("", f"[red]{escape(finding.rule)}[/]", detail)
     return table
+
+
+def _print_too_few(gates: Iterable[GateReport], console: Console) -> None:
+    """Thresholds that chance decides, and what helps."""
+    found = [text for gate in gates for text in cast(Sequence[str], gate.facts.get(TOO_FEW, ()))]
+    for text in found[:_MOST_NOTES]:
+        console.print(f"too few examples: {text}", soft_wrap=True, markup=False, highlight=False)
+    if (more := len(found) - _MOST_NOTES) > 0:
+        console.print(f"too few examples: {more} more such thresholds", markup=False)
+    if found:
+        remedy = "A larger share for it in ingest.split helps, or ingest.split.stratify."
+        console.print(f"{remedy}\n", soft_wrap=True, markup=False, highlight=False)
 
 
 def _print_places(places: dict[str, str], console: Console) -> None:

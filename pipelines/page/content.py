@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.evaluation.result import METRICS_FILE, Evaluation
+from components.evaluation.result import METRICS_FILE, Evaluation, SliceMetrics
 from components.gate.report import GateReport
 from components.raster.walk import FILES_LEFT_OUT
 
@@ -41,6 +41,13 @@ class Content:
     curve: Sequence[CurveRow] = ()
     gates: Sequence[GateReport] = ()
     evaluation: Evaluation | None = None
+
+
+def shown_value(item: SliceMetrics, metric: str) -> float | None:
+    """Returns a metric of a slice; None for a mean over classes where the slice has one class."""
+    return (
+        None if metric.startswith("macro_") and item.is_of_one_class else item.candidate.get(metric)
+    )
 
 
 def counts_of(ingest: GateReport) -> dict[str, dict[str, int]]:

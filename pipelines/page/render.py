@@ -7,7 +7,7 @@ from typing import Any
 
 from components.evaluation.result import Evaluation
 from components.gate.report import GateReport
-from pipelines.page.content import Content
+from pipelines.page.content import Content, shown_value
 from pipelines.page.curves import curve_svg, panels_of
 from trainer.tune.results import Results, shown
 
@@ -20,6 +20,7 @@ def run_page(content: Content) -> str:
         run=content,
         curve=curve_svg(content.curve) if drawn else "",
         metrics=_metrics(content.evaluation),
+        shown_value=shown_value,
     )
 
 

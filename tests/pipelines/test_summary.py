@@ -2,12 +2,14 @@
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from components.evaluation.result import Evaluation, SliceMetrics
+from components.gate.report import GateReport
 from components.raster.task import Task
 from pipelines.local.record import RunRecord
 from pipelines.local.summary import Summary, print_summary, to_json
@@ -106,3 +108,37 @@ def test_the_table_shows_what_fits_the_task(
     document: Any = json.loads(to_json(summary))["metrics"]
     assert document["task"] == task
     assert document["slices"][0]["candidate"]["example_count"] == 40
+
+
+def test_a_slice_of_one_class_has_no_mean_over_classes_and_classes_have_a_table_of_their_own() -> (
+    None
+):
+    supports = {"support/forest": 30.0, "support/water": 10.0}
+    classes = {"recall/forest": 0.9, "precision/forest": 0.75, "f1/forest": 0.818}
+    overall = {"accuracy": 0.7, "macro_f1": 0.45, "example_count": 40.0, **supports, **classes}
+    water = {
+        "accuracy": 0.1,
+        "macro_f1": 0.182,
+        "example_count": 10.0,
+        "support/forest": 0.0,
+        "support/water": 10.0,
+    }
+    summary = summary_of("single_label", overall)
+    slices = (SliceMetrics((), overall), SliceMetrics((("label/text", "water"),), water))
+    evaluation = Evaluation("test", ("forest", "water"), None, None, slices)
+    console = Console(file=io.StringIO(), width=80)
+    print_summary(replace(summary, evaluation=evaluation), console)
+    lines = [line.split() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert ["label/text=water", "10", "0.100", "0.02", "to", "0.40", "-", "-"] in lines
+    assert ["classes", "on", "test", "examples", "precision", "recall", "f1"] in lines
+    assert ["forest", "30", "0.750", "0.900", "0.818"] in lines
+
+
+def test_a_split_that_is_too_small_to_judge_is_named() -> None:
+    summary = summary_of("single_label", {"accuracy": 0.9})
+    report = GateReport("evaluation", facts={"too_few_examples": ["accuracy on overall lies ..."]})
+    console = Console(file=io.StringIO(), width=40)
+    print_summary(replace(summary, gates=(report,)), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "too few examples: accuracy on overall lies ..." in text
+    assert "ingest.split.stratify" in text

@@ -1,0 +1,54 @@
+"""Thresholds that a split is too small to judge: its interval is wider than what they ask for."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from components.evaluation.config import Threshold
+from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.slices import parse_selector
+from components.evaluation.tasks.registry import family_of
+
+#: The fact of a gate's report that lists them.
+TOO_FEW = "too_few_examples"
+
+
+def too_few_examples(thresholds: Sequence[Threshold], evaluation: Evaluation) -> Iterator[str]:
+    """Yields a sentence for each threshold and slice whose verdict chance decides.
+
+    Only the headline metric has an interval. A threshold on its value is undecided where the bound
+    lies within the 95 % interval; one on its change, where half the interval is wider than the
+    change that it lets pass.
+    """
+    headline = family_of(evaluation.task).headline
+    for threshold in thresholds:
+        if threshold.metric != headline:
+            continue
+        selector = parse_selector(threshold.slice)
+        for item in evaluation.slices:
+            if selector.matches(item.key) and item.examples >= threshold.min_examples:
+                yield from _undecided(threshold, item, evaluation.baseline_classes is not None)
+
+
+def _undecided(threshold: Threshold, item: SliceMetrics, compared: bool) -> Iterator[str]:
+    if item.interval is None or not item.examples:
+        return
+    low, high = item.interval
+    seen = f"{threshold.metric} on {item.name} lies between {low:.3g} and {high:.3g} (95 %)"
+    for bound in (threshold.at_least, threshold.at_most):
+        if bound is not None and low < bound < high:
+            yield f"{seen}, and the threshold {bound:g} is within: {_count(item.examples)}"
+    change = threshold.change
+    if change is None or change.relative or not compared:
+        return
+    margins = [abs(it) for it in (change.at_least, change.at_most) if it]
+    half = (high - low) / 2
+    if margins and half > min(margins):
+        needed = math.ceil(item.examples * (half / min(margins)) ** 2)
+        yield (
+            f"{seen}, and the threshold is a change of {min(margins):g}: "
+            f"{_count(item.examples)}; about {needed:,} would do"
+        )
+
+
+def _count(examples: int) -> str:
+    return f"{examples} example{'' if examples == 1 else 's'} cannot tell"
