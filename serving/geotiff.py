@@ -34,6 +34,7 @@ def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
         without_map=True,
         nodata=reading.nodata,
         scaling=scaling_to_read(reading.values, given),
+        page=reading.page,
     )
     view = view_scene(
         scene,

@@ -17,10 +17,11 @@ class RasterReading:
         band_names: of each file, in order, where the files do not name their bands.
         nodata: stands for no measurement, whatever the files say.
         valid_when: whether all of the bands or any must be measured.
-        dtype: a wider one of the samples.
+        dtype: a wider one of the samples; float32, in which models count, takes any.
         values: `scaled` where the model learnt values with scale and offset applied.
         scale: of every band, with offset, whatever the files say.
         offset: as scale.
+        page: which page of files that have several, from 1.
     """
 
     bands: tuple[str, ...] = ()
@@ -31,6 +32,7 @@ class RasterReading:
     values: Literal["stored", "scaled"] | None = None
     scale: float | None = None
     offset: float | None = None
+    page: int | None = None
 
 
 def is_tiff(start: bytes) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
         DataError: the class raster cannot be read.
     """
     if isinstance(labels, ClassRasterLabels):
-        scene = _raster(labels.path)
+        scene = _raster(labels.path, labels.legend)
         return lambda view, mask: _by_value(scene, view, labels.band)
 
     def of_scene(view: View, mask: str | None) -> CodesAt:
@@ -50,7 +51,7 @@ def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
             raise LabelsRejected(Reason.UNREADABLE, f"the mask {mask} is no file")
         if labels.legend.values:
             try:
-                scene = _raster(mask)
+                scene = _raster(mask, labels.legend)
             except DataError as error:
                 raise LabelsRejected(Reason.UNREADABLE, str(error)) from error
             return _by_value(scene, view, 1)
@@ -119,11 +120,16 @@ def _values(path: Path, band: int) -> Counter[float]:
     return counted
 
 
-def _raster(path: str) -> Scene:
+def _raster(path: str, legend: ClassLegend) -> Scene:
+    """A raster of classes; one that the legend declares is a class even as the file's nodata."""
     try:
-        return open_scene(SceneSource(path, (BandFile(path),)), without_map=True)
+        scene = open_scene(SceneSource(path, (BandFile(path),)), without_map=True)
     except SceneRejected as rejected:
         raise DataError(f"labels {path} cannot be used: {rejected.detail}") from rejected
+    bands = (
+        replace(band, nodata=None) if band.nodata in legend.values else band for band in scene.bands
+    )
+    return replace(scene, bands=tuple(bands))
 
 
 def _by_value(scene: Scene, view: View, band: int) -> CodesAt:
@@ -170,9 +176,10 @@ def _by_colour(mask: Path, view: View) -> CodesAt:
 
 def _orientation(mask: Path, view: View) -> Orientation:
     """How a mask is stored: as its own map says, else as the file of its scene."""
+    source = SceneSource(str(mask), (BandFile(str(mask)),))
     try:
-        file = _raster(str(mask)).bands[0].file
-    except DataError:
+        file = open_scene(source, without_map=True).bands[0].file
+    except SceneRejected:  # Pillow reads more formats, none of which has a map
         file = None
     if file is None or file.grid.crs is None:
         file = view.own_file

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from rasterio.io import MemoryFile
 
 from components.ingest.config import IngestConfig, MaskedSource, MaskLegend
 from components.ingest.folders import is_within, list_files
@@ -20,7 +21,9 @@ from components.raster.labels.class_raster import (
 )
 from components.raster.labels.targets import MaskPixels, ignore_value
 from components.raster.pairing import file_name, pair
+from components.raster.scene.gdal import page_count
 from components.raster.walk import UNUSED_MASK
+from serving.raster_reading import is_tiff
 
 #: Modes of images whose samples are values and no colours.
 VALUE_MODES = {"1", "L", "P", "I", "I;16", "I;16B"}
@@ -91,6 +94,8 @@ class MaskReader:
                     shape = f"{image.height} x {image.width}"
                     return Reason.MASK_DIFFERS, f"mask of {shape}, image {height} x {width} px"
                 codes = _codes(image, self._legend)
+            if (pages := _pages(data)) > 1:
+                return Reason.SEVERAL_PAGES, f"the mask has {pages} pages; one can be its image's"
         except Exception as error:  # Pillow raises anything about a broken file
             return Reason.UNREADABLE, f"the mask: {type(error).__name__}: {error}"
         if codes is None:
@@ -116,6 +121,13 @@ def _codes(image: Image.Image, legend: ClassLegend) -> npt.NDArray[np.integer] |
     if legend.colours:
         return colour_codes(np.asarray(image.convert("RGB")))
     return np.asarray(image).astype(np.int64) if image.mode in VALUE_MODES else None
+
+
+def _pages(data: bytes) -> int:
+    if not is_tiff(data[:4]):
+        return 1
+    with MemoryFile(data) as file:
+        return page_count(file.name)
 
 
 def _undeclared(found: Mapping[int, int], legend: ClassLegend) -> str:

@@ -52,6 +52,12 @@ class RasterOptions(Frozen):
         description="of the tiles; bands of differing dtypes need a wider one. float32, in which "
         "models count, takes and rounds any, such as float64 and int64",
     )
+    page: int | None = Field(
+        default=None,
+        ge=1,
+        description="which page of TIFF files that have several, from 1; without it they are "
+        "refused. Overviews and masks are no pages",
+    )
     group_pattern: str | None = Field(
         default=None,
         description="a regular expression; what its first group finds in a chip's key or a "

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     CONFLICTING_LABEL = "conflicting_label"
 
     TRUNCATED = "truncated"
+    SEVERAL_PAGES = "several_pages"
+    UNKNOWN_PAGE = "unknown_page"
     NO_CRS = "no_crs"
     NO_TRANSFORM = "no_transform"
     NOT_ON_EARTH = "not_on_earth"

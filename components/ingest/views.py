@@ -43,6 +43,7 @@ def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
             without_map=options.without_map,
             nodata=options.nodata,
             scaling=scaling_to_read(image.values, options.scaling),
+            page=options.page,
         )
         view = view_scene(
             scene,

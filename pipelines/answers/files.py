@@ -42,7 +42,13 @@ class Place:
 
 
 def write_answer(
-    prediction: AnyPrediction, path: Path, target: Path, fit: Fit, image: ImageSpec | None
+    prediction: AnyPrediction,
+    path: Path,
+    target: Path,
+    fit: Fit,
+    image: ImageSpec | None,
+    *,
+    page: int | None = None,
 ) -> Path | None:
     """Writes what a line of text cannot hold; gives the file, or None where there is no need.
 
@@ -54,13 +60,14 @@ def write_answer(
         target: of the file, without a suffix.
         fit: how the image met the model.
         image: the model's; needed for objects alone.
+        page: that was asked about, of a TIFF file that has several.
 
     Raises:
         ConfigError: objects, and no shape of the model's image.
     """
     if not isinstance(prediction, ClassRasterPrediction | ObjectsPrediction):
         return None
-    place = place_of(path)
+    place = place_of(path, page)
     target.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(prediction, ClassRasterPrediction):
         return _write_raster(prediction, place, target, fit)
@@ -72,7 +79,7 @@ def write_answer(
     return _write_objects(prediction, place, target, image)
 
 
-def place_of(path: Path) -> Place:
+def place_of(path: Path, page: int | None = None) -> Place:
     """The size of an image as the model sees it, upright, and its place on a map."""
     with path.open("rb") as file:
         raster = is_tiff(file.read(4))
@@ -82,7 +89,7 @@ def place_of(path: Path) -> Place:
         return Place((height, width), is_raster=False)
     from components.raster.scene.gdal import opened
 
-    with opened(str(path)) as dataset:
+    with opened(str(path), page) as dataset:
         stored = Grid(*dataset.shape, dataset.transform, crs_text(dataset.crs))
         grid, orientation = upright_grid(stored)
         size_px = grid.height_px, grid.width_px

@@ -47,6 +47,14 @@ if TYPE_CHECKING:
 )
 @click.option("--scale", type=float, help="GeoTIFFs that do not say it: the scale of every band.")
 @click.option("--offset", type=float, help="GeoTIFFs that do not say it: the offset, with --scale.")
+@click.option("--page", type=click.IntRange(1), help="TIFFs of several pages: which of them.")
+@click.option(
+    "--float32/--as-stored",
+    "float32",
+    default=None,
+    help="GeoTIFFs: send samples as float32, in which models count; samples of 64 bits need it. By "
+    f"default as {DEFAULT_CONFIG} says, else as stored.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -74,6 +82,8 @@ def command(
     values: "Values | None",
     scale: float | None,
     offset: float | None,
+    page: int | None,
+    float32: bool | None,
     output: Path | None,
     fit: "Fit | None",
     batch_size: int,
@@ -93,9 +103,11 @@ def command(
     refused = 0
     anchors: dict[Path, Path] = {}
     config = None if model else _config()
-    given = {"nodata": nodata, "values": values, "scale": scale, "offset": offset}
+    given = {"nodata": nodata, "values": values, "scale": scale, "offset": offset, "page": page}
     given |= {"bands": _listed(bands), "band_names": _listed(band_names)}
     rasters = _rasters(config, {name: it for name, it in given.items() if it is not None})
+    if float32 is not None:
+        rasters = replace(rasters, dtype="float32" if float32 else None)
     with connect(server, model=config.name if config else str(model)) as client:
         results = client.predict_files(
             _files(paths, anchors), batch_size=batch_size, version=model_version, rasters=rasters
@@ -107,7 +119,9 @@ def command(
                 image = config.ingest.image if config else None
                 target = output / anchors.pop(result.path).with_suffix("")
                 chosen = fit or (image.fit if image else "stretch")
-                written = write_answer(result.prediction, result.path, target, chosen, image)
+                written = write_answer(
+                    result.prediction, result.path, target, chosen, image, page=rasters.page
+                )
             if as_json:
                 click.echo(_as_json(result, written))
             else:
@@ -164,6 +178,7 @@ def _rasters(config: "PipelineConfig | None", given: Mapping[str, Any]) -> "Rast
             values=config.ingest.image.values,
             scale=source.scale,
             offset=source.offset,
+            page=source.page,
         )
     return replace(found, **given)
 

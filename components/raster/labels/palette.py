@@ -17,6 +17,7 @@ from components.raster.labels.class_raster import (
     parse_colour,
 )
 from components.raster.library_errors import translated
+from components.raster.scene.gdal import page_count
 
 #: Colours that differ by at most this much in every band are taken for one that was altered.
 NEAR_LEVELS = 12
@@ -125,12 +126,15 @@ def read_colours(path: Path) -> npt.NDArray[np.uint8]:
     """The colours of a mask image, (H, W, 3); palettes are looked up, an alpha is dropped.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or has several pages.
     """
 
     def unreadable(why: str) -> DataError:
         return DataError(f"Mask {path} cannot be read: {why}")
 
+    pages = page_count(str(path))
+    if pages > 1:
+        raise unreadable(f"it has {pages} pages; write the one that counts to a file of its own")
     with translated(unreadable, document=True), Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 

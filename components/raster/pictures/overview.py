@@ -32,7 +32,7 @@ def scene_picture(view: View, bands: tuple[int, ...], *, side_px: int = 1024) ->
     else:
         pixels = np.empty((*shape, len(view.bands)), view.read_dtype)
         for place, band in enumerate(view.bands):
-            with opened(band.file.path) as dataset:
+            with opened(band.file.path, band.file.page) as dataset:
                 way = band.file.orientation
                 stored = dataset.read(band.index, out_shape=way.shape(*shape))
                 pixels[..., place] = way.upright(stored)

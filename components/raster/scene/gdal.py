@@ -2,11 +2,11 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from components.raster.library_errors import LibraryError, translated
@@ -16,6 +16,11 @@ from components.raster.location import is_remote
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA")
 SUFFIXES = (".tif", ".tiff", ".jp2", ".img")
 REMOTE_SCHEMES = ("http", "https", "s3", "gs")
+
+#: How NetCDF, HDF5 (of which NetCDF 4 is one) and HDF4 files begin.
+_CONTAINERS = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n", b"\x0e\x03\x13\x01")
+#: Pages and rasters that a message names.
+_SHOWN = 5
 
 #: Blocks are read once, whole, so GDAL's own cache of them only has to hold a few.
 BLOCK_CACHE_MB = 32
@@ -49,10 +54,13 @@ def gdal_env(path: str, threads: int = 1) -> rasterio.Env:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[DatasetReader]:
+def opened(path: str, page: int | None = None) -> Iterator[DatasetReader]:
     """An open raster. Raises LibraryError when it cannot be opened, or read within."""
-    with reading(path), gdal_env(path), open_raster(path) as dataset:
-        yield dataset
+    with gdal_env(path):
+        with translated(lambda why: LibraryError(f"{path} cannot be opened: {why}")):
+            dataset = open_raster(path, page)
+        with reading(path), dataset:
+            yield dataset
 
 
 def reading(path: str) -> AbstractContextManager[None]:
@@ -60,14 +68,72 @@ def reading(path: str) -> AbstractContextManager[None]:
     return translated(lambda why: LibraryError(f"{path} cannot be read: {why}"))
 
 
-def open_raster(path: str) -> DatasetReader:
-    """Opens a raster in a format of `DRIVERS`; the caller has entered `gdal_env` and closes it."""
+def open_raster(path: str, page: int | None = None) -> DatasetReader:
+    """Opens a raster in a format of `DRIVERS`; the caller has entered `gdal_env` and closes it.
+
+    Args:
+        path: a local path or an https, s3 or gs URI.
+        page: of a TIFF file that has several, from 1.
+    """
     if not is_remote(path) and os.path.exists(path) and not os.path.isfile(path):
         raise OSError(f"{path} is no regular file")  # a named pipe would block for ever
     with warnings.catch_warnings():
         # A raster without a place is an answer for `probe`, not a warning on the terminal.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return DatasetReader(path, driver=list(DRIVERS), sharing=False)
+        dataset = _open(path)
+        if page is None or page > len(dataset.subdatasets):
+            return dataset
+        with dataset:
+            name = dataset.subdatasets[page - 1]
+        return _open(name)
+
+
+def _open(name: str) -> DatasetReader:
+    try:
+        return DatasetReader(name, driver=list(DRIVERS), sharing=False)
+    except RasterioError as error:
+        if rasters := _rasters_within(name):
+            raise LibraryError(
+                "NetCDF and HDF files are not read. Write the raster that counts as GeoTIFF "
+                f"(gdal_translate -of COG NAME out.tif); it holds {listed(rasters)}"
+            ) from error
+        raise
+
+
+def pages_of(dataset: DatasetReader) -> tuple[str, ...]:
+    """What GDAL says of each page of a TIFF file that has several; empty for one page.
+
+    Overviews and masks, which are stored as pages as well, are none.
+    """
+    tags = dataset.tags(ns="SUBDATASETS")
+    return tuple(tags[f"SUBDATASET_{n}_DESC"] for n in range(1, len(dataset.subdatasets) + 1))
+
+
+def page_count(path: str) -> int:
+    """How many pages a file has; 1 for what is no TIFF that can be opened."""
+    try:
+        with opened(path) as dataset:
+            return max(len(dataset.subdatasets), 1)
+    except LibraryError:
+        return 1
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of many, and how many more there are."""
+    rest = len(names) - _SHOWN
+    return ", ".join([*names[:_SHOWN], *([f"and {rest} more"] if rest > 0 else [])])
+
+
+def _rasters_within(path: str) -> tuple[str, ...]:
+    """GDAL's names of the rasters in a local NetCDF or HDF file, which is not read; else none."""
+    try:
+        with open(path, "rb") as file:
+            if not file.read(8).startswith(_CONTAINERS):
+                return ()
+        with DatasetReader(path, driver=["netCDF", "HDF5", "HDF4"]) as dataset:
+            return tuple(dataset.subdatasets) or (path,)
+    except (RasterioError, OSError):
+        return ()
 
 
 def missing_bytes(dataset: DatasetReader, path: str) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -11,7 +12,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from components.raster.library_errors import translated
-from components.raster.scene.gdal import missing_bytes, opened
+from components.raster.scene.gdal import listed, missing_bytes, opened, pages_of
 from components.raster.scene.grid import Grid, crs_text
 from components.raster.scene.orientation import upright_grid
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
@@ -50,6 +51,7 @@ class _Given:
     without_map: bool
     nodata: float | None
     scaling: Scaling | None
+    page: int | None
     alone: bool
 
 
@@ -69,6 +71,7 @@ def open_scene(
     without_map: bool = False,
     nodata: float | None = None,
     scaling: Scaling | None = None,
+    page: int | None = None,
 ) -> Scene:
     """Reads the headers of a scene's files; no pixel is read.
 
@@ -78,12 +81,14 @@ def open_scene(
         without_map: accept a raster without CRS, in pixel coordinates.
         nodata: stands for no measurement in every band, whatever the files say.
         scaling: of every band; files and catalogues are then not asked for theirs.
+        page: which page of TIFF files that have several, from 1.
 
     Raises:
-        SceneRejected: a file cannot be opened, is cut off, has no place, or no usable band.
+        SceneRejected: a file cannot be opened, is cut off, has several pages and none is chosen,
+            has no place, or no usable band.
     """
     files = _needed(source, wanted)
-    given = _Given(without_map, nodata, scaling, alone=len(files) == 1)
+    given = _Given(without_map, nodata, scaling, page, alone=len(files) == 1)
     headers = [_probe(source, file, given) for file in files]
     bands = tuple(band for header in headers for band in header.bands)
     if not bands:
@@ -112,10 +117,32 @@ def _probe(source: SceneSource, file: BandFile, given: _Given) -> _Header:
     def unreadable(why: str) -> SceneRejected:
         return SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, why)
 
-    with translated(unreadable), opened(file.path) as dataset:
+    with translated(unreadable), ExitStack() as stack:
+        dataset = stack.enter_context(opened(file.path))
+        _check_page(source.scene_id, file.path, dataset, given.page)
+        if dataset.subdatasets:
+            dataset = stack.enter_context(opened(file.path, given.page))
         _check(source.scene_id, file, dataset)
         grid = _placed(source.scene_id, file, dataset, given.without_map)
         return _header(source.scene_id, file, dataset, grid, given)
+
+
+def _check_page(scene_id: str, path: str, dataset: DatasetReader, page: int | None) -> None:
+    """Raises SceneRejected where a file has other pages than the one that is asked for."""
+    pages = pages_of(dataset)
+    count = max(len(pages), 1)
+    if page is not None and page > count:
+        raise SceneRejected(
+            scene_id, SceneRefusal.UNKNOWN_PAGE, f"{path} has no page {page}; it has {count}."
+        )
+    if pages and page is None:
+        raise SceneRejected(
+            scene_id,
+            SceneRefusal.SEVERAL_PAGES,
+            f"{path} has {count} pages, and nothing says which counts: {listed(pages)}. Scenes "
+            "and chips take the setting page; of labels, write the page that counts to a file of "
+            "its own (gdal_translate GTIFF_DIR:1:FILE out.tif).",
+        )
 
 
 def _check(scene_id: str, file: BandFile, dataset: DatasetReader) -> None:
@@ -188,7 +215,7 @@ def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: 
 def _header(
     scene_id: str, file: BandFile, dataset: DatasetReader, grid: Grid, given: _Given
 ) -> _Header:
-    raster = _raster_file(file.path, dataset, grid)
+    raster = _raster_file(file.path, dataset, grid, given.page)
     indexes = [index for index in dataset.indexes if index != raster.alpha_index]
     names = _names(file, dataset, indexes, given.alone)
     scalings = _scalings(scene_id, file, dataset, indexes, given.scaling)
@@ -215,7 +242,7 @@ def _header(
     )
 
 
-def _raster_file(path: str, dataset: DatasetReader, stored: Grid) -> RasterFile:
+def _raster_file(path: str, dataset: DatasetReader, stored: Grid, page: int | None) -> RasterFile:
     grid, orientation = upright_grid(stored)
     flags = dataset.mask_flag_enums[0]
     alpha = [i for i in dataset.indexes if dataset.colorinterp[i - 1] == ColorInterp.alpha]
@@ -234,6 +261,7 @@ def _raster_file(path: str, dataset: DatasetReader, stored: Grid) -> RasterFile:
         alpha_index=alpha[0] if alpha and dataset.count > 1 else None,
         overviews=tuple(dataset.overviews(1)),
         orientation=orientation,
+        page=page,
     )
 
 

@@ -10,6 +10,8 @@ class SceneRefusal(StrEnum):
 
     UNREADABLE = "unreadable"
     TRUNCATED = "truncated"
+    SEVERAL_PAGES = "several_pages"
+    UNKNOWN_PAGE = "unknown_page"
     NO_CRS = "no_crs"
     NO_TRANSFORM = "no_transform"
     NOT_ON_EARTH = "not_on_earth"

@@ -80,6 +80,7 @@ class RasterFile:
         grid: of its pixels once they are upright.
         block_shape: (rows, columns) of the grid that are decoded at once.
         alpha_index: the band (from 1) that says which pixels are valid, if there is one.
+        page: of a TIFF file that has several, from 1.
         overviews: factors by which its smaller copies are reduced.
         orientation: how the stored pixels become upright.
     """
@@ -93,6 +94,7 @@ class RasterFile:
     alpha_index: int | None
     overviews: tuple[int, ...]
     orientation: Orientation = UPRIGHT
+    page: int | None = None
 
     @property
     def to_stored(self) -> Affine:

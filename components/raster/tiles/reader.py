@@ -113,7 +113,7 @@ class _OpenFile:
         self._places = [place for place, _ in placed]
         self._indexes = [band.index for _, band in placed]
         with reading(file.path):
-            source = stack.enter_context(open_raster(file.path))
+            source = stack.enter_context(open_raster(file.path, file.page))
         self._alpha = file.alpha_index
         self._mask_band = file.mask_band
         self._orientation, self._to_stored = file.orientation, file.to_stored

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from rasterio.transform import from_origin
 
 from components.raster.errors import DataError
 from components.raster.payload import decode_payload
@@ -97,3 +98,40 @@ def test_bands_of_mixed_widths_are_told_a_dtype_that_works(run, write_raster, tm
     both["source"]["dtype"] = "float32"
     [(_, features)] = by_key(run(both)).values()
     assert (payload(features).pixels == 3).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("class_raster", "int64"), ("other_grid", "float32"), ("masks", "uint8")]
+)
+def test_a_declared_class_wins_over_the_labels_own_nodata(run, write_raster, tmp_path, kind, dtype):
+    """GDAL's tools write nodata 0 where background is a class; 9, nodata too, is none here."""
+    scene = write_raster(np.ones((16, 16, 1), "uint8"), str(tmp_path / "scenes" / "one.tif"))
+    codes = np.zeros((16, 16, 1), dtype)
+    codes[:, 8:] = 1
+    place = {}
+    if kind == "other_grid":
+        codes, place = codes[::2, ::2], {"transform": from_origin(500_000, 5_300_000, 20, 20)}
+    path = write_raster(codes, str(tmp_path / "labels" / "one.tif"), nodata=0, **place)
+    labels = {"kind": "class_raster", "path": str(path)}
+    if kind == "masks":
+        labels = {"kind": "masks", "folder": str(path.parent)}
+    labels["legend"] = {"values": {0: "background", 1: "field"}}
+    [(_, features)] = by_key(run(tree(scene, labels=labels, target={"to": "mask"}))).values()
+    expected = np.zeros((16, 16))
+    expected[:, 8:] = 1
+    np.testing.assert_array_equal(mask_of(features), expected)
+    labels["legend"] = {"values": {1: "field"}}
+    [(_, features)] = by_key(run(tree(scene, labels=labels, target={"to": "mask"}))).values()
+    np.testing.assert_array_equal(mask_of(features), np.where(expected == 1, 0, 255))
+
+
+def test_nodata_of_one_mask_is_a_value_of_another(run, write_raster, tmp_path):
+    for name, value, nodata in (("a", 7, None), ("b", 1, 7)):
+        pixels = np.ones((16, 16, 1), "uint8")
+        write_raster(pixels, str(tmp_path / "scenes" / f"{name}.tif"))
+        pixels[0, 0] = value
+        write_raster(pixels, str(tmp_path / "masks" / f"{name}.tif"), nodata=nodata)
+    labels = {"kind": "masks", "folder": str(tmp_path / "masks")}
+    labels["legend"] = {"values": {1: "field"}}
+    with pytest.raises(DataError, match=r"no class declares: 7 \(1 pixels\)"):
+        run(tree(tmp_path / "scenes", labels=labels, target={"to": "mask"}))

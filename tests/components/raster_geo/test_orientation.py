@@ -225,7 +225,8 @@ def test_a_mask_lies_on_the_ground_of_its_scene(
     legend = (
         ClassLegend(colours=colours) if coloured else ClassLegend(values={0: "a", 1: "b", 2: "c"})
     )
-    codes = code_reader(MaskLabels(folder=str(tmp_path), legend=legend))(view)
+    of_scene = code_reader(MaskLabels(folder=str(tmp_path), legend=legend))
+    codes = of_scene(view, str(tmp_path / "image.tif"))
     window = Window(3, 5, 30, 60)
     found, known = codes(window)
     expected = colour_codes(drawn) if coloured else truth[..., 0]
