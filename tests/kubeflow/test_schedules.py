@@ -199,7 +199,7 @@ def test_a_run_is_not_held_to_the_data_of_one_day(
         ("0 0 2 * * fri-mon", "the range runs backwards"),
         ("0 */0 2 * * *", "the step after / is no positive number"),
         ("0 0 two * * *", "'two' for the hour"),
-        ("* 0 2 * * *", "would start a run every second"),
+        ("0 0 2-4-6 * * *", "'2-4-6' for the hour: the range runs backwards"),
     ],
 )
 def test_a_schedule_that_cannot_be_is_explained(cron: str, words: str) -> None:
@@ -208,8 +208,38 @@ def test_a_schedule_that_cannot_be_is_explained(cron: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "seconds",
+    [
+        *("*", "?", "*/1", "?/1", "0/1", "0-59", "0-59/1", "*,5", "5,?", "0-29,30-59"),
+        *("*/2,1/2", "0-58/2,1-59/2", "00-059", "0/3,1/3,2/3", ",".join(map(str, range(60)))),
+    ],
+)
+def test_every_form_that_fires_each_second_is_refused(seconds: str) -> None:
+    cron = f"{seconds} 0 2 * * *"
+    read, at, fired = Cron.parse(cron), MONDAY.timestamp(), set()
+    for _ in range(60):
+        at = read.next(at)
+        fired.add(int(at) % 60)
+    assert fired == set(range(60)), "what the server makes of it"
+    with pytest.raises(ConfigError, match="would start a run every second. Put 0 there"):
+        checked_cron(cron)
+
+
+def test_some_seconds_in_a_row_are_refused_and_told() -> None:
+    with pytest.raises(ConfigError, match="start a run at the seconds 10 and 11"):
+        checked_cron("*/20,10-11 0 2 * * *")
+
+
+@pytest.mark.parametrize(
     "cron",
-    ["0 0 2 * * *", "0 */15 6-18 * * mon-fri", "0 0 9 ? jan,jul 2-6", "30 5/20 0 1 * ?", "@daily"],
+    [
+        "0 0 2 * * *",
+        "*/30 0 2 * * *",
+        "0 */15 6-18 * * mon-fri",
+        "0 0 9 ? jan,jul 2-6",
+        "30 5/20 0 1 * ?",
+        "@daily",
+    ],
 )
 def test_a_schedule_that_we_take_the_server_takes_too(cron: str) -> None:
     assert checked_cron(cron) == cron

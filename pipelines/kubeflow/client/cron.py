@@ -37,7 +37,8 @@ def checked_cron(expression: str) -> str:
     """The expression with single spaces.
 
     Raises:
-        ConfigError: it does not have six fields, or a field has a value that cannot be.
+        ConfigError: it does not have six fields, a field has a value that cannot be, or the runs
+            would follow each other by a second.
     """
     fields = expression.split()
     text = " ".join(fields)
@@ -54,26 +55,41 @@ def checked_cron(expression: str) -> str:
             f"the schedule {text!r} has {len(fields)} fields and needs six: second, minute, hour, "
             "day of the month, month, day of the week. Every night at two is '0 0 2 * * *'"
         )
-    for field, value in zip(_FIELDS, fields, strict=True):
-        _check_field(field, value, text)
-    if fields[0] in ("*", "?"):
-        raise ConfigError(
-            f"the schedule {text!r} has {fields[0]!r} for the second: it would start a run every "
-            "second. Put 0 there"
-        )
+    values = [_values(field, one, text) for field, one in zip(_FIELDS, fields, strict=True)]
+    _require_pauses(values[0], fields[0], text)
     return text
 
 
-def _check_field(field: _Field, value: str, text: str) -> None:
-    for part in value.split(","):
-        bounds, slash, step = part.partition("/")
-        if slash and not (step.isdigit() and int(step)):
-            raise _wrong(field, part, text, "the step after / is no positive number")
-        if bounds in ("*", "?"):
-            continue
+def _values(field: _Field, value: str, text: str) -> frozenset[int]:
+    """What a field stands for, as the controller expands it."""
+    return frozenset().union(*(_expanded(field, part, text) for part in value.split(",")))
+
+
+def _expanded(field: _Field, part: str, text: str) -> range:
+    """One part of a list: `*`, `?`, `5` or `5-9`, with or without `/step`; `5/2` has no end."""
+    bounds, slash, step = part.partition("/")
+    if slash and not (re.fullmatch("[0-9]+", step) and int(step)):
+        raise _wrong(field, part, text, "the step after / is no positive number")
+    if bounds in ("*", "?"):
+        ends = [field.first, field.last]
+    else:
         ends = [_number(field, one, text) for one in bounds.split("-")]
-        if len(ends) > 2 or ends != sorted(ends):
-            raise _wrong(field, part, text, "the range runs backwards")
+    if len(ends) > 2 or ends != sorted(ends):
+        raise _wrong(field, part, text, "the range runs backwards")
+    last = field.last if slash and len(ends) == 1 else ends[-1]
+    return range(ends[0], last + 1, int(step) if slash else 1)
+
+
+def _require_pauses(seconds: frozenset[int], value: str, text: str) -> None:
+    """Raises ConfigError where a run would start a second after another one."""
+    second = next((second for second in sorted(seconds) if second + 1 in seconds), None)
+    if second is None:
+        return
+    pace = "every second" if len(seconds) == 60 else f"at the seconds {second} and {second + 1}"
+    raise ConfigError(
+        f"the schedule {text!r} has {value!r} for the second: it would start a run {pace}. "
+        "Put 0 there"
+    )
 
 
 def _number(field: _Field, text: str, schedule: str) -> int:
