@@ -18,8 +18,9 @@ _PACKAGES = frozenset(
 #: What they raise beside their own: of files, of values out of range, of nesting (RecursionError is
 #: a RuntimeError), and SystemError where an extension lost the exception that it met.
 _BUILT_IN = (OSError, ValueError, RuntimeError, ArithmeticError, SystemError)
-#: What readers of JSON documents meet where an entry is missing or of another type.
-_OF_DOCUMENTS = (LookupError, TypeError, AttributeError)
+#: What readers of JSON and XML meet where an entry is missing or of another type, or the text is no
+#: XML (ParseError is a SyntaxError).
+_OF_DOCUMENTS = (LookupError, TypeError, AttributeError, SyntaxError)
 
 _LONGEST = 200
 _PROJJSON = re.compile(r"""['"]?\{\s*"\$schema".*?"name":\s*"([^"]*)".*?(?:\}['"]|$)""")
@@ -42,8 +43,8 @@ def translated(
 
     Args:
         to: makes the error from the reason, a clause without its full stop.
-        document: within, JSON of unknown form is taken apart, so that missing keys and wrong types
-            are faults of the document as well.
+        document: within, JSON or XML of unknown form is taken apart, so that missing keys and
+            wrong types are faults of the document as well.
 
     Raises:
         SkymillError: from `to`, with the library's exception as its cause.

@@ -5,21 +5,23 @@ Edges are continuous: pixel 0 reaches from 0 to 1. So they are in COCO
 """
 
 import csv
-import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 
+from components.raster.documents import read_json
 from components.raster.errors import ConfigError, DataError
+from components.raster.library_errors import LibraryError, translated
 from components.raster.walk import HIDDEN, left_out_as, walk
 
 _COLUMNS = ("image_path", "xmin", "ymin", "xmax", "ymax")
 _NO_NUMBERS = (math.nan,) * 4
+Entry = TypeVar("Entry")
 _EMPTY_CELLS = {"", "nan", "na", "null", "none"}
 
 
@@ -56,11 +58,27 @@ class ListedBox:
 
 
 @dataclass(frozen=True)
+class BadEntry:
+    """An entry of a COCO file, or a whole VOC file, that tells nothing.
+
+    Attributes:
+        file: that has it.
+        number: its place among these, counted down from -1, since it may have no id.
+        why: what is wrong with it.
+    """
+
+    file: str
+    number: int
+    why: str
+
+
+@dataclass(frozen=True)
 class BoxListing:
-    """What a file of boxes says."""
+    """What a file of boxes says, and what in it tells nothing."""
 
     images: tuple[LabelledImage, ...]
     boxes: tuple[ListedBox, ...]
+    bad: tuple[BadEntry, ...] = ()
 
 
 def box_files(path: str) -> dict[str, str]:
@@ -98,17 +116,19 @@ def listed_boxes(path: str) -> BoxListing:
         DataError: it is not of the form that its name says, or names something twice.
     """
     files = box_files(path)
-    try:
+
+    def error(why: str) -> DataError:
+        return DataError(f"Labels {path} cannot be read: {why}")
+
+    with translated(error, document=True):
         match Path(next(iter(files))).suffix.lower():
             case ".json":
-                return _coco(json.loads(Path(path).read_bytes()))
+                return _coco(read_json(path), path)
             case ".csv":
                 with open(path, newline="", encoding="utf-8-sig") as file:
                     return _table(file)
             case _:
                 return _voc(files)
-    except (OSError, ValueError, ElementTree.ParseError) as error:
-        raise DataError(f"Labels {path} cannot be read: {error}") from error
 
 
 def _voc_folder(folder: str) -> tuple[dict[str, str], Counter[str]]:
@@ -128,48 +148,64 @@ def _voc_folder(folder: str) -> tuple[dict[str, str], Counter[str]]:
     return dict(sorted(found.items())), others
 
 
-def _coco(tree: Any) -> BoxListing:
+def _coco(tree: Any, path: str) -> BoxListing:
     kinds = ("images", "annotations", "categories")
     lacking = [
         key for key in kinds if not (isinstance(tree, dict) and isinstance(tree.get(key), list))
     ]
     if lacking:
         raise ValueError(f"it is no COCO file: it has no list of {', '.join(lacking)}")
-    try:
-        classes = {key: str(it["name"]) for key, it in _by_id(tree, "categories", "name").items()}
-        images = {
-            key: LabelledImage(_path(it["file_name"]), _size(it))
-            for key, it in _by_id(tree, "images", "file_name").items()
-        }
-        boxes = tuple(
-            ListedBox(
-                number=int(it["id"]),
-                image=images[it["image_id"]].name if it["image_id"] in images else "",
-                class_name=classes.get(it["category_id"], ""),
-                edges_px=_edges_of_corner(it.get("bbox")),
-                crowd=bool(it.get("iscrowd")),
-            )
-            for it in _by_id(tree, "annotations", "image_id").values()
+    bad: list[str] = []
+    classes = _by_id(tree, "categories", "name", lambda it: str(it["name"]), bad)
+    images = _by_id(tree, "images", "file_name", _coco_image, bad)
+
+    def box(entry: Any) -> ListedBox:
+        named = images.get(entry["image_id"])
+        return ListedBox(
+            number=int(entry["id"]),
+            image="" if named is None else named.name,
+            class_name=classes.get(entry["category_id"], ""),
+            edges_px=_edges_of_corner(entry.get("bbox")),
+            crowd=bool(entry.get("iscrowd")),
         )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it is no COCO file: an entry lacks {error}") from error
-    return BoxListing(_each_once((image, f"image {key}") for key, image in images.items()), boxes)
+
+    boxes = _by_id(tree, "annotations", "image_id", box, bad)
+    return BoxListing(
+        _each_once((image, f"image {key}") for key, image in images.items()),
+        tuple(boxes.values()),
+        tuple(BadEntry(path, -number, why) for number, why in enumerate(bad, 1)),
+    )
 
 
-def _by_id(tree: Any, kind: str, names: str) -> dict[Any, Any]:
-    """The entries of a COCO list by their ids; an error shows of two what they have at `names`.
+def _coco_image(entry: Any) -> LabelledImage:
+    return LabelledImage(_path(entry["file_name"]), _size(entry))
 
-    Raises ValueError where two have one id, since nobody can tell which of them is meant.
+
+def _by_id(
+    tree: Any, kind: str, names: str, make: Callable[[Any], Entry], bad: list[str]
+) -> dict[Any, Entry]:
+    """What is made of the entries of a COCO list, by their ids; adds those that are none to `bad`.
+
+    Raises ValueError where two have one id, since nobody can tell which of them is meant (the error
+    shows what they have at `names`), and where all are bad.
     """
-    found: dict[Any, Any] = {}
-    for entry in tree[kind]:
-        other = found.setdefault(entry["id"], entry)
+    found: dict[Any, tuple[Any, Entry]] = {}
+    before = len(bad)
+    for number, entry in enumerate(tree[kind], start=1):
+        try:
+            with translated(document=True):
+                other, _ = found.setdefault(entry["id"], (entry, make(entry)))
+        except LibraryError as error:
+            bad.append(f"entry {number} of its {kind}: {error}")
+            continue
         if other is not entry:
             raise ValueError(
                 f"two of its {kind} have the id {entry['id']} ({names} {other[names]!r} and "
                 f"{entry[names]!r}); each needs one of its own"
             )
-    return found
+    if tree[kind] and not found:
+        raise ValueError(f"it is no COCO file: {bad[before]}")
+    return {key: made for key, (_, made) in found.items()}
 
 
 def _table(file: Iterable[str]) -> BoxListing:
@@ -199,22 +235,35 @@ def _shows_nothing(edges: Sequence[str]) -> bool:
 def _voc(files: Mapping[str, str]) -> BoxListing:
     images: list[tuple[LabelledImage, str]] = []
     boxes: list[ListedBox] = []
+    bad: list[BadEntry] = []
     for key, path in files.items():
-        root = ElementTree.parse(path).getroot()
-        name = (root.findtext("filename") or "").strip()
-        if root.tag != "annotation" or not name:
-            raise ValueError(f"{path} is no Pascal VOC file: it is no annotation with a filename")
-        name = _path(name)
-        if "/" not in name:  # it lies in the same folder of images as the file among the labels
-            name = (PurePosixPath(key).parent / name).as_posix()
-        size = {edge: root.findtext(f"size/{edge}") for edge in ("height", "width")}
-        images.append((LabelledImage(name, _size(size)), key))
-        for found in root.iter("object"):
-            edges = _numbers(found.findtext(f"bndbox/{column}") for column in _COLUMNS[1:])
-            boxes.append(
-                ListedBox(len(boxes) + 1, name, (found.findtext("name") or "").strip(), edges)
-            )
-    return BoxListing(_each_once(images), tuple(boxes))
+        try:
+            with translated(document=True):
+                image, found = _voc_image(key, ElementTree.parse(path).getroot())
+        except LibraryError as error:
+            bad.append(BadEntry(path, -len(bad) - 1, f"{path} is no Pascal VOC file: {error}"))
+            continue
+        images.append((image, key))
+        boxes += [replace(box, number=len(boxes) + place) for place, box in enumerate(found, 1)]
+    if not images:
+        raise ValueError(bad[0].why)
+    return BoxListing(_each_once(images), tuple(boxes), tuple(bad))
+
+
+def _voc_image(key: str, root: ElementTree.Element) -> tuple[LabelledImage, list[ListedBox]]:
+    """The image of a VOC file and its boxes, not numbered yet."""
+    name = (root.findtext("filename") or "").strip()
+    if root.tag != "annotation" or not name:
+        raise ValueError("it is no annotation with a filename")
+    name = _path(name)
+    if "/" not in name:  # it lies in the same folder of images as the file among the labels
+        name = (PurePosixPath(key).parent / name).as_posix()
+    size = {edge: root.findtext(f"size/{edge}") for edge in ("height", "width")}
+    boxes = []
+    for found in root.iter("object"):
+        edges = _numbers(found.findtext(f"bndbox/{column}") for column in _COLUMNS[1:])
+        boxes.append(ListedBox(0, name, (found.findtext("name") or "").strip(), edges))
+    return LabelledImage(name, _size(size)), boxes
 
 
 def _each_once(images: Iterable[tuple[LabelledImage, str]]) -> tuple[LabelledImage, ...]:
@@ -256,5 +305,5 @@ def _numbers(texts: Iterable[Any]) -> tuple[float, ...]:
 
     try:
         return tuple(read())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return _NO_NUMBERS

@@ -75,7 +75,11 @@ def read_boxes(config: BoxFile) -> BoxSet:
     if not listing.images:
         raise DataError(f"Labels {config.path} name no image.")
     place = {image.name: index for index, image in enumerate(listing.images)}
-    kept, rejects = [], []
+    kept: list[ListedBox] = []
+    rejects = [
+        LabelReject(entry.file, entry.number, LabelRefusal.BAD_ENTRY, f"{entry.why}.")
+        for entry in listing.bad
+    ]
     for box in listing.boxes:
         why = _refused(box, config, place)
         if why is None:

@@ -17,6 +17,7 @@ class LabelRefusal(StrEnum):
     NO_NUMBER = "no_number"
     NOT_PROJECTABLE = "not_projectable"
     OUTSIDE_SCENES = "outside_scenes"
+    BAD_ENTRY = "bad_entry"
     NO_IMAGE = "no_image"
     OUTSIDE_IMAGE = "outside_image"
     CROWD = "crowd"

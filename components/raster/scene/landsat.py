@@ -86,7 +86,6 @@ def landsat_source(mtl: Path, rasters: Sequence[Path]) -> SceneSource:
         for name, path in sorted(named, key=lambda item: _natural(item[0]))
     ]
     sensor = "_".join(filter(None, (values.get("SPACECRAFT_ID"), values.get("SENSOR_ID"))))
-    cover = values.get("CLOUD_COVER")
     return SceneSource(
         scene_id=values.get("LANDSAT_PRODUCT_ID")
         or values.get("LANDSAT_SCENE_ID")
@@ -94,9 +93,17 @@ def landsat_source(mtl: Path, rasters: Sequence[Path]) -> SceneSource:
         files=tuple(files),
         acquired=_acquired(values),
         sensor=sensor or None,
-        # Minus one stands for "not computed".
-        cloud_cover_percent=float(cover) if cover and float(cover) >= 0 else None,
+        cloud_cover_percent=_percent(values.get("CLOUD_COVER")),
     )
+
+
+def _percent(text: str | None) -> float | None:
+    """A share of clouds; None for what is none, and for -1, which stands for "not computed"."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 <= number <= 100 else None
 
 
 def _band_name(path: Path, values: dict[str, str]) -> str | None:

@@ -2,22 +2,26 @@
 
 Assets are chosen by key, or by the common name of a band (`red`, `nir08`); see
 https://github.com/stac-extensions/eo for the names. Filters are applied here as well as by a
-server, since not every server takes all of them.
+server, since not every server takes all of them. An item that is broken is a reject of its own.
 """
 
 import datetime
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pystac
 import shapely
 from pystac_client import Client
-from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 
+from components.raster.documents import parse_json
 from components.raster.errors import DataError
+from components.raster.library_errors import translated
 from components.raster.location import is_remote, local_path
 from components.raster.scene.gdal import REMOTE_SCHEMES
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
@@ -38,51 +42,133 @@ def find_stac_scenes(query: StacQuery) -> FoundScenes:
     Raises:
         DataError: the source cannot be read or is not STAC.
     """
-    try:
-        return _scenes(_matching(_items(query), query), query)
-    except (pystac.errors.STACError, APIError, OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"STAC source {query.source} cannot be used: {error}") from error
 
+    def error(why: str) -> DataError:
+        return DataError(f"STAC source {query.source} cannot be used: {why}.")
 
-def _scenes(items: Iterable[pystac.Item], query: StacQuery) -> FoundScenes:
-    sources, rejects = [], []
-    for item in items:
-        try:
-            sources.append(scene_source(item, query))
-        except SceneRejected as error:
-            rejects.append(error)
-        if len(sources) + len(rejects) >= query.max_items:
-            break
+    sources: list[SceneSource] = []
+    rejects: list[SceneRejected] = []
+    with translated(error, document=True):
+        for found in _offers(query):
+            try:
+                if isinstance(found, SceneRejected):
+                    raise found
+                item = found.item()
+                if _matches(item, query):
+                    sources.append(scene_source(item, query))
+            except SceneRejected as rejected:
+                rejects.append(rejected)
+            if len(sources) + len(rejects) >= query.max_items:
+                break
     return FoundScenes(tuple(sources), tuple(rejects))
 
 
-def _items(query: StacQuery) -> Iterator[pystac.Item]:
-    """Every item that a source offers; a server already filters by what it is asked for."""
+@dataclass(frozen=True, eq=False)
+class _Offer:
+    """An item that a source offers, before anybody knows whether it is one.
+
+    Attributes:
+        name: what to call it while its id is unknown.
+        load: makes the item; may raise whatever a broken document leads to.
+    """
+
+    name: str
+    load: Callable[[], pystac.Item]
+
+    def item(self) -> pystac.Item:
+        """The item. Raises SceneRejected where it is none."""
+        with _refusing(self.name), warnings.catch_warnings():
+            warnings.simplefilter("ignore", pystac.errors.DeprecatedWarning)
+            found = self.load()
+            if not isinstance(found, pystac.Item):
+                raise ValueError(f"it is a {type(found).__name__.lower()} and no item")
+            return found
+
+
+def _refusing(scene_id: str) -> AbstractContextManager[None]:
+    """Within, what a broken item leads to becomes its SceneRejected."""
+
+    def reject(why: str) -> SceneRejected:
+        detail = f"what the catalogue says of it cannot be used: {why}."
+        return SceneRejected(scene_id, SceneRefusal.BAD_METADATA, detail)
+
+    return translated(reject, document=True)
+
+
+def _offers(query: StacQuery) -> Iterator[_Offer | SceneRejected]:
+    """Every item that a source offers, and catalogues in it that cannot be read.
+
+    A server already filters by what it is asked for.
+    """
     reader = StacApiIO(timeout=_TIMEOUT_S, max_retries=3)
-    content = json.loads(reader.read_text(query.source))
+    content = parse_json(reader.read_text(query.source))
     if not isinstance(content, dict):
         raise ValueError("it holds no JSON object")
     kind = content.get("type")
     if kind == "FeatureCollection":
-        for feature in content["features"]:
-            item = pystac.Item.from_dict(feature, preserve_dict=False)
-            if not item.get_self_href():
-                item.set_self_href(query.source)
-            yield item
+        yield from _features(content["features"], query.source)
     elif kind == "Feature":
-        yield pystac.Item.from_dict(content, href=query.source)
+        yield from _features([content], query.source)
     elif _is_api(content):
         yield from _search(query)
     else:
         found = pystac.Catalog if kind == "Catalog" else pystac.Collection
-        yield from found.from_file(query.source, stac_io=reader).get_items(recursive=True)
+        yield from _walk(found.from_file(query.source, stac_io=reader))
+
+
+def _features(features: Iterable[Any], source: str | None) -> Iterator[_Offer]:
+    """Items of a list; those that do not say where they are lie in the source."""
+
+    def load(feature: Any) -> pystac.Item:
+        if not isinstance(feature, dict):
+            raise ValueError("it is no JSON object")
+        item = pystac.Item.from_dict(feature, preserve_dict=False)
+        if source is not None and not item.get_self_href():
+            item.set_self_href(source)
+        return item
+
+    for number, feature in enumerate(features):
+        yield _Offer(_name_of(feature) or f"feature {number}", partial(load, feature))
+
+
+def _name_of(feature: Any) -> str | None:
+    """The id of the scene that an item's JSON would be; None where it has none."""
+    if not isinstance(feature, dict) or not feature.get("id"):
+        return None
+    return "/".join(str(part) for part in (feature.get("collection"), feature["id"]) if part)
+
+
+def _walk(top: pystac.Catalog) -> Iterator[_Offer | SceneRejected]:
+    """The items of a static catalogue and of those below it, each catalogue once."""
+    waiting, seen = deque([top]), {top.get_self_href()}
+    while waiting:
+        catalogue = waiting.popleft()
+        for link in catalogue.get_item_links():
+            yield _Offer(str(link.get_absolute_href()), partial(_resolved, link, top))
+        for link in catalogue.get_child_links():
+            href = link.get_absolute_href()
+            if href in seen:
+                continue
+            seen.add(href)
+            try:
+                with _refusing(str(href)):
+                    child = _resolved(link, top)
+                    if not isinstance(child, pystac.Catalog):
+                        raise ValueError("a link to it says that it is a catalogue")
+                waiting.append(child)
+            except SceneRejected as rejected:
+                yield rejected
+
+
+def _resolved(link: pystac.Link, root: pystac.Catalog) -> Any:
+    return link.resolve_stac_object(root=root).target
 
 
 def _is_api(content: Mapping[str, Any]) -> bool:
     return any(link.get("rel") == "search" for link in content.get("links", ()))
 
 
-def _search(query: StacQuery) -> Iterator[pystac.Item]:
+def _search(query: StacQuery) -> Iterator[_Offer]:
     client = Client.open(query.source, timeout=_TIMEOUT_S)
     period = None
     if query.start or query.end:
@@ -90,22 +176,21 @@ def _search(query: StacQuery) -> Iterator[pystac.Item]:
     search = client.search(
         collections=list(query.collections) or None, bbox=query.bbox, datetime=period, limit=100
     )
-    yield from search.items()
+    yield from _features(search.items_as_dicts(), None)
 
 
-def _matching(items: Iterable[pystac.Item], query: StacQuery) -> Iterator[pystac.Item]:
-    for item in items:
+def _matches(item: pystac.Item, query: StacQuery) -> bool:
+    """Whether an item is asked for. Raises SceneRejected where what it says cannot be compared."""
+    with _refusing(_scene_id(item)):
         if query.collections and item.collection_id not in query.collections:
-            continue
+            return False
         if query.bbox is not None and not _meets(item, query.bbox):
-            continue
-        if not _in_period(item, query):
-            continue
+            return False
         cover = item.properties.get("eo:cloud_cover")
         limit = query.max_cloud_cover_percent
         if limit is not None and (cover is None or float(cover) > limit):
-            continue
-        yield item
+            return False
+        return _in_period(item, query)
 
 
 def _meets(item: pystac.Item, bbox: tuple[float, float, float, float]) -> bool:
@@ -136,7 +221,15 @@ def scene_source(item: pystac.Item, query: StacQuery) -> SceneSource:
         SceneRejected: an asset is missing, a band could be in several, or a link leads to a place
             that items must not name.
     """
-    scene_id = f"{item.collection_id}/{item.id}" if item.collection_id else item.id
+    with _refusing(_scene_id(item)):
+        return _scene_source(_scene_id(item), item, query)
+
+
+def _scene_id(item: pystac.Item) -> str:
+    return f"{item.collection_id}/{item.id}" if item.collection_id else str(item.id)
+
+
+def _scene_source(scene_id: str, item: pystac.Item, query: StacQuery) -> SceneSource:
     files = [
         replace(
             _band_file(scene_id, key, item.assets[key], query.source),

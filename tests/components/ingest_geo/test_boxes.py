@@ -376,7 +376,7 @@ def test_a_row_that_lacks_some_is_no_image_without_objects(tmp_path, row):
             "boxes.json",
             '{"images": [{"id": 1}], "annotations": [], "categories": []}',
             DataError,
-            "an entry lacks 'file_name'",
+            "entry 1 of its images: it has no 'file_name'",
         ),
         ("boxes.csv", "image_path,xmin,ymin\n", DataError, "has no column xmax, ymax"),
         ("boxes.xml", "<annotation/>", DataError, "no annotation with a filename"),
