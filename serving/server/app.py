@@ -6,8 +6,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TypeVar
 
 from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
@@ -19,10 +20,13 @@ from serving.server.metrics import Metrics
 from serving.server.predictor import Predictor
 from serving.server.rest_api import rest_server
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL_S = 0.0005
 _REFRESH_EVERY_S = 1.0
+_FIRST_LOOK_S = 60.0  # a model that takes longer is waited for with open ports
 
 
 def run_server(
@@ -57,12 +61,29 @@ async def _run(config: ServerConfig, on_ready: Callable[[Addresses], None]) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serving(config) as addresses:
-        on_ready(addresses)
-        orphaned = asyncio.create_task(_stop_without(config.supervisor_pid, stop))
-        await stop.wait()
+    orphaned = asyncio.create_task(_stop_without(config.supervisor_pid, stop))
+    try:
+        async with AsyncExitStack() as stack:
+            addresses = await _unless(stop, stack.enter_async_context(serving(config)))
+            if addresses is not None:
+                on_ready(addresses)
+                await stop.wait()
+                logger.info("stopping: requests under way are finished first")
+    finally:
         orphaned.cancel()
-        logger.info("stopping: requests under way are finished first")
+
+
+async def _unless(stop: asyncio.Event, starting: Coroutine[object, object, T]) -> T | None:
+    """What the coroutine gives; it is given up when the server is to stop before."""
+    started = asyncio.ensure_future(starting)
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((started, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if started.done():
+        return started.result()
+    started.cancel()
+    await asyncio.gather(started, return_exceptions=True)
+    return None
 
 
 async def _stop_without(supervisor_pid: int | None, stop: asyncio.Event) -> None:
@@ -82,9 +103,10 @@ async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
     metrics.watch_queue(lambda: manager.queued_rows)
     predictor = Predictor(manager, limits)
     health = Health()
-    await health.set(False)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(manager.watching())
+        await _until_listening(config, manager)
+        await health.set(manager.available)
         grpc = await stack.enter_async_context(
             grpc_server(config, predictor, metrics, health, in_flight)
         )
@@ -108,6 +130,15 @@ async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
                 reporter.cancel()
             await health.set(False)
             await asyncio.gather(grpc.drain(), rest.drain())
+
+
+async def _until_listening(config: ServerConfig, manager: ModelManager) -> None:
+    """Where others answer on the same ports, nobody is to connect to one that cannot yet."""
+    if config.listen_from == "first_answer":
+        await manager.answers.wait()
+    elif config.listen_from == "first_look":
+        with suppress(TimeoutError):
+            await asyncio.wait_for(manager.settled.wait(), _FIRST_LOOK_S)
 
 
 async def _report_health(manager: ModelManager, health: Health) -> None:

@@ -71,6 +71,12 @@ class ServerConfig(Frozen):
         None, description="set in such a process: it shares the ports and ends with its supervisor"
     )
 
+    listen_from: Literal["start", "first_look", "first_answer"] = Field(
+        "start",
+        description="set in such a process: nobody connects to it before its folder was looked "
+        "at, or before its model answers",
+    )
+
     drain_timeout_s: float = Field(10.0, ge=0, description="how long requests may end at the stop")
 
     @model_validator(mode="after")

@@ -88,6 +88,8 @@ class ModelManager:
         self._looked = asyncio.Event()
         self._letting_go: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
+        self.settled = asyncio.Event()
+        self.answers = asyncio.Event()
 
     @property
     def available(self) -> bool:
@@ -159,6 +161,7 @@ class ModelManager:
         while True:
             await self.look()
             self._looked.set()
+            self.settled.set()
             await asyncio.sleep(self._config.poll_interval_s)
 
     async def look(self) -> None:
@@ -220,6 +223,7 @@ class ModelManager:
             return
         self._served[version] = Served(model, self._batcher(model, self._workers))
         self._set_status(VersionStatus(version, State.AVAILABLE))
+        self.answers.set()
         logger.info(
             "version %d is served (loaded in %.1f s, %d warm-up requests)",
             version,

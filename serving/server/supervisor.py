@@ -60,7 +60,7 @@ def supervise(
         workers = [_Worker(shared, folder, index) for index in range(config.processes)]
         stack.callback(_stop_all, workers, config.drain_timeout_s + _KILL_AFTER_S)
         for worker in workers:
-            worker.start()
+            worker.start("first_look")
         for worker in workers:
             worker.wait_until_ready(stop)
         if not stop.is_set():
@@ -80,9 +80,10 @@ class _Worker:
         self._started_at = 0.0
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, listen_from: str) -> None:
+        """Start it; it takes connections from then on when the configuration's field says."""
         settings = json.loads(self._config.model_dump_json(exclude={"processes"}))
-        settings |= {"supervisor_pid": os.getpid(), **self._threads()}
+        settings |= {"supervisor_pid": os.getpid(), "listen_from": listen_from, **self._threads()}
         self._ready_file.unlink(missing_ok=True)
         self._started_at = time.monotonic()
         self.process = subprocess.Popen(
@@ -113,7 +114,7 @@ class _Worker:
             self.process.returncode,
         )
         forget_process(self.process.pid, self._folder)
-        self.start()
+        self.start("first_answer")  # until then the others answer
 
     def _threads(self) -> dict[str, int]:
         """Each process gets its part of the cores, so that they do not get in each other's way."""

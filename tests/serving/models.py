@@ -100,3 +100,31 @@ def save_numbers(path: Path) -> Path:
     }
     tf.saved_model.save(model, str(path), signatures=signatures)
     return path
+
+
+class SlowModel(tf.Module):
+    """Keeps a core busy for seconds, in the form of the served contract."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    def classify(self, image_bytes: Any) -> dict[str, Any]:
+        """Always blue, some seconds later."""
+        spent = tf.while_loop(
+            lambda turn, value: turn < 300_000,
+            lambda turn, value: (turn + 1, tf.sin(value)),
+            (tf.constant(0), tf.constant(0.5)),
+        )
+        rows = tf.shape(image_bytes)[0]
+        probabilities = tf.tile([[1.0, 0.0, 0.0]], [rows, 1]) + 0.0 * spent[1]
+        names = tf.constant(CLASSES)
+        return {
+            "class": tf.gather(names, tf.argmax(probabilities, axis=1)),
+            "probabilities": probabilities,
+            "classes": tf.tile(names[None], [rows, 1]),
+        }
+
+
+def save_slow(path: Path) -> Path:
+    """Write a SlowModel as a SavedModel."""
+    model = SlowModel()
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.classify})
+    return path

@@ -1,12 +1,17 @@
 """Several server processes behind one pair of ports."""
 
+import base64
+import http.client
+import json
 import os
 import re
 import signal
 import socket
+import threading
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +24,8 @@ from tests.serving.conftest import copy_version, wait_until
 from tests.serving.models import GREEN, RED
 
 REQUESTS = 'skymill_serving_requests_total{method="Predict",protocol="rest",status="OK"}'
+
+BODY = json.dumps({"instances": [{"b64": base64.b64encode(RED).decode()}]})
 
 
 def children(pid: int) -> set[int]:
@@ -65,6 +72,87 @@ def test_processes_share_ports_and_metrics_and_a_dead_one_is_replaced(
             assert [p.class_name for p in client.predict([GREEN, RED])] == ["green", "red"]
         last = children(server.pid)
     assert not any(Path(f"/proc/{pid}").exists() for pid in last)
+
+
+class Raw:
+    """One kept connection, and no second attempt: what a client without manners sees."""
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        self.answered = self.cut = 0
+        self.wrong: list[object] = []
+
+    def ask(self) -> None:
+        try:
+            self._connection.request("POST", "/v1/models/model:predict", BODY)
+            response = self._connection.getresponse()
+            answer = json.loads(response.read())
+            if response.status == 200:
+                self.answered += 1
+            else:
+                self.wrong.append((response.status, answer))
+        except (ConnectionResetError, http.client.RemoteDisconnected, BrokenPipeError):
+            self.cut += 1
+            self._connection.close()
+        except OSError as error:
+            self.wrong.append(error)
+            self._connection.close()
+
+
+@pytest.mark.slow
+def test_killed_processes_take_along_only_what_they_held(colours: Path, base: Path) -> None:
+    """Two kills, each once the one before is replaced; nobody meets a process without a model."""
+    copy_version(colours, base, 3)
+    stop = threading.Event()
+    failures: list[BaseException] = []
+    right: list[bool] = []
+
+    def ask_nicely(address: str) -> None:
+        with connect(address) as client:
+            while not stop.is_set():
+                try:
+                    right.append(client.predict([RED])[0].class_name == "red")
+                    time.sleep(0.02)  # the new process needs some of the cores
+                except BaseException as error:
+                    failures.append(error)
+
+    def ask_rawly(raw: Raw) -> None:
+        while not stop.is_set():
+            raw.ask()
+            time.sleep(0.05)
+
+    with serve_in_subprocess(base, settings={"processes": 2}) as server:
+        raws = [Raw(server.rest) for _ in range(4)]
+        threads = [threading.Thread(target=ask_rawly, args=(raw,)) for raw in raws]
+        threads += [
+            threading.Thread(target=ask_nicely, args=(at,)) for at in (server.grpc, server.rest)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(2):
+                os.kill(min(children(server.pid)), signal.SIGKILL)
+                wait_until(lambda: listeners(server) == 1)
+                wait_until(lambda: listeners(server) == 2, 90)
+                time.sleep(0.5)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(30)
+    assert failures == []
+    assert all(right)
+    assert [raw.wrong for raw in raws] == [[]] * 4
+    # A kill cuts a connection once; the next request goes to a process that answers.
+    assert sum(raw.cut for raw in raws) <= 2 * 4
+    assert all(raw.answered > 50 for raw in raws)
+
+
+def listeners(server: ServerProcess) -> int:
+    """Processes that listen on the REST port, by Linux's /proc."""
+    port = f"{urlsplit(server.rest).port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[3] == "0A" and row[1].rpartition(":")[2] == port for row in rows)
 
 
 @pytest.mark.slow
