@@ -152,7 +152,8 @@ def _scene_entries(
     for scene, truth, mask in zip(named.sources, named.truths, masks, strict=True):
         contents = [
             (
-                *(file.band_names, file.common_names, *file.scalings, _address(file.path)),
+                *(file.band_names, file.common_names, file.aliases, *file.scalings),
+                _address(file.path),
                 [checksums[it] for it in whole[file.path]],
             )
             for file in scene.files

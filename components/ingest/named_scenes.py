@@ -100,6 +100,7 @@ def _found_scenes(source: TiledSource) -> FoundScenes:
         source.uri,
         layout=source.layout,
         band_names=source.band_names,
+        band_pattern=source.band_pattern,
         suffixes=source.suffixes,
         apart=_folder_of_labels(source),
     )

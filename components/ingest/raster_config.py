@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from components.ingest.manifest_config import ManifestColumns
+from components.raster.band_names import BandName
 from components.raster.frozen import Frozen, PixelValue
 from components.raster.labels.boxes import BoxFile
 from components.raster.labels.class_raster import ClassLegend
@@ -27,7 +28,7 @@ Undeclared = Literal["stop", "ignore"]
 class RasterOptions(Frozen):
     """How any raster is read. The bands are those of `image.bands`."""
 
-    band_names: tuple[str, ...] = Field(
+    band_names: tuple[BandName, ...] = Field(
         default=(), description="of each file, in order, where the files do not name their bands"
     )
     nodata: PixelValue | None = Field(
@@ -303,9 +304,25 @@ class ScenesSource(TiledSource):
     layout: Layout = Field(
         default="file", description="each file is a scene, or each folder with a file for a band"
     )
+    band_pattern: str | None = Field(
+        default=None,
+        description="a regular expression whose group finds the band in the names of files of a "
+        "band each, as _(B[0-9]+)_; with layout: folder",
+    )
     suffixes: tuple[str, ...] = Field(
         default=(".tif", ".tiff", ".jp2", ".img"), description="of the files that are scenes"
     )
+
+    @field_validator("band_pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        return with_one_group(pattern)
+
+    @model_validator(mode="after")
+    def _patterns_are_of_folders(self) -> Self:
+        if self.band_pattern is not None and self.layout != "folder":
+            raise ValueError("band_pattern is for layout: folder, where each file holds a band")
+        return self
 
 
 class StacSource(TiledSource):

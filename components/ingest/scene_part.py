@@ -82,6 +82,7 @@ class ScenePart:
                 tuple(file["band_names"]),
                 tuple(file["common_names"]),
                 tuple(Scaling(*scaling) for scaling in file["scalings"]),
+                tuple(file["aliases"]),
             )
             for file in fields["files"]
         )

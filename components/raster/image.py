@@ -1,10 +1,11 @@
 """How an image of any shape meets the model: the image half of the served contract."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from components.raster.band_names import BandRequest
 from components.raster.frozen import Frozen
 
 Fit = Literal["stretch", "pad", "crop"]
@@ -38,10 +39,11 @@ class ImageSpec(Frozen):
 
     height_px: int = Field(default=64, ge=8, le=4096)
     width_px: int = Field(default=64, ge=8, le=4096)
-    bands: tuple[Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$")], ...] | None = Field(
+    bands: tuple[BandRequest, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Rasters: the bands that the model sees, in its order; none: photographs, RGB.",
+        description="Rasters: the bands that the model sees, in its order, by name, by common name "
+        "or by position from 1; none: photographs, RGB.",
     )
     values: Values | None = Field(
         default=None,

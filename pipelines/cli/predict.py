@@ -97,6 +97,7 @@ def command(
     the objects, as the model's task is. With --json a line for each file. The exit code is 1 if the
     server refused any of them.
     """
+    from components.raster.band_names import listed_bands
     from pipelines.answers.files import write_answer
     from serving.client import connect
 
@@ -104,7 +105,7 @@ def command(
     anchors: dict[Path, Path] = {}
     config = None if model else _config()
     given = {"nodata": nodata, "values": values, "scale": scale, "offset": offset, "page": page}
-    given |= {"bands": _listed(bands), "band_names": _listed(band_names)}
+    given |= {"bands": listed_bands(bands) if bands else None, "band_names": _listed(band_names)}
     rasters = _rasters(config, {name: it for name, it in given.items() if it is not None})
     if float32 is not None:
         rasters = replace(rasters, dtype="float32" if float32 else None)

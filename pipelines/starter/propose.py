@@ -23,6 +23,7 @@ from components.ingest.listing import contents_of
 from components.ingest.manifest import MANIFEST_SUFFIXES, Row, read_rows
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.raster_config import ChipsSource
+from components.raster.band_names import position_of
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.location import is_remote
@@ -276,7 +277,9 @@ def _classes(proposal: Proposal) -> str:
 
 
 def _bands(chips: ChipTraits | None) -> str:
-    return "" if chips is None else f"\n    bands: [{_flow(chips.bands)}]"
+    if chips is None:
+        return ""
+    return f"\n    bands: [{_flow([position_of(band) or band for band in chips.bands])}]"
 
 
 def _split(chips: ChipTraits | None) -> str:
@@ -289,7 +292,7 @@ def _split(chips: ChipTraits | None) -> str:
     return f"of blocks of ground\n  split_by: {rule}  # see: skymill splits"
 
 
-def _flow(names: tuple[str, ...]) -> str:
+def _flow(names: Sequence[str | int]) -> str:
     """Names as the inside of a YAML list on one line, quoted where YAML needs it."""
     text: str = yaml.safe_dump(list(names), default_flow_style=True, width=10**6)
     return text.strip()[1:-1]

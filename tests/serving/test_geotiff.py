@@ -68,7 +68,7 @@ def test_wanted_bands_are_named_as_they_are_wanted(write):
 def test_a_file_that_names_no_bands_can_be_told_them(write):
     pixels = chip()
     path = write(pixels, descriptions=None)
-    assert sent(path).bands == ("B1", "B2", "B3", "B4")
+    assert sent(path).bands == ("#1", "#2", "#3", "#4")
     payload = sent(path, bands=("nir", "r"), band_names=("b", "g", "r", "nir"))
     assert payload.bands == ("nir", "r")
     assert np.array_equal(payload.pixels, pixels[:, :, [3, 2]])

@@ -1,4 +1,4 @@
-"""Scenes below a local folder, one for each file, folder of bands or Landsat delivery."""
+"""Scenes below a local folder, one for each file, folder of bands or delivered product."""
 
 import os
 from collections import Counter
@@ -8,10 +8,12 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from components.raster.errors import DataError
+from components.raster.scene.deliveries import band_files
 from components.raster.scene.gdal import SUFFIXES
 from components.raster.scene.landsat import is_mtl, landsat_source, of_each_delivery
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
+from components.raster.scene.sentinel2 import granule_of, is_product_metadata, safe_source
 from components.raster.walk import HIDDEN, NO_BAND, left_out_as, walk
 
 #: How files make scenes: each file is one, or each folder is one with a file for every band.
@@ -23,20 +25,23 @@ def find_scenes(
     *,
     layout: Layout = "file",
     band_names: tuple[str, ...] = (),
+    band_pattern: str | None = None,
     suffixes: tuple[str, ...] = SUFFIXES,
     apart: str | None = None,
 ) -> FoundScenes:
     """Every scene at or below a path, in the order of their paths.
 
-    A folder that holds a Landsat metadata file (`*MTL.txt`) is one scene in any layout. A scene's
-    id is its path below the root without the suffix; a Landsat scene has its product's. Links are
-    followed, in circles once; hidden files and those of other suffixes are counted.
+    A Landsat delivery (a folder with `*MTL.txt`) and a granule of a Sentinel-2 product (a folder
+    with `MTD_MSI*.xml`) are one scene in any layout. A scene's id is its path below the root
+    without the suffix; those of Landsat and Sentinel-2 have their product's. Links are followed, in
+    circles once; hidden files and those of other suffixes are counted.
 
     Args:
         root: a folder, or one raster file.
         layout: what makes a scene.
-        band_names: names for the bands of each file, where the files do not name them (layout
-            `file` only).
+        band_names: names for the bands of each file, where the files do not name them; with the
+            layout `folder` for the files of each folder (see `band_files`).
+        band_pattern: finds the band in a file's name, with the layout `folder`.
         suffixes: of files that are scenes or bands, in lower case.
         apart: a folder of other files, such as masks, that is left out where it lies below.
 
@@ -54,13 +59,15 @@ def find_scenes(
             f"There is no raster ({', '.join(suffixes)}) in {root} or below it; "
             f"other files: {others or 'none'}."
         )
-    sources: list[SceneSource] = []
+    sources = list(_safe_scenes(below))
     for folder in sorted(below.rasters, key=lambda key: PurePosixPath(key).parts):
         if folder in below.mtls:
             sources += _landsat_scenes(folder, below)
         elif layout == "folder":
             name = folder or os.path.basename(os.path.abspath(root))
-            sources.append(_scene_of_folder(name, below.rasters[folder]))
+            rasters = [Path(it) for it in sorted(below.rasters[folder])]
+            files = band_files(rasters, band_names=band_names, band_pattern=band_pattern)
+            sources.append(SceneSource(name, files))
         else:
             sources += _scenes_of_files(folder, below.rasters[folder], band_names)
     return FoundScenes(tuple(sources), tuple(below.rejects), dict(below.ignored))
@@ -82,10 +89,11 @@ def check_ids(sources: Iterable[SceneSource]) -> None:
 
 @dataclass
 class _Below:
-    """The files below a root; rasters and metadata files of Landsat by their folders' keys."""
+    """The files below a root; rasters and metadata files of products by their folders' keys."""
 
     rasters: dict[str, list[str]] = field(default_factory=dict)
     mtls: dict[str, list[str]] = field(default_factory=dict)
+    safes: dict[str, str] = field(default_factory=dict)
     rejects: list[SceneRejected] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
@@ -102,16 +110,13 @@ def _files_below(root: str, apart: str | None, suffixes: tuple[str, ...]) -> _Be
             below.ignored[name] += 1
             if name != HIDDEN and is_mtl(entry.key) and os.path.isfile(entry.path):
                 below.mtls.setdefault(folder, []).append(entry.path)
+            elif name != HIDDEN and is_product_metadata(entry.key) and os.path.isfile(entry.path):
+                below.safes[folder] = entry.path
         elif os.path.isfile(entry.path):
             below.rasters.setdefault(folder, []).append(entry.path)
         else:  # opening a named pipe would wait for ever
             below.rejects.append(_unreadable(entry.key, f"{entry.path} is missing or no file."))
     return below
-
-
-def _scene_of_folder(name: str, rasters: Iterable[str]) -> SceneSource:
-    """A scene of a file a band, which are called as the files."""
-    return SceneSource(name, tuple(BandFile(it, (Path(it).stem,)) for it in sorted(rasters)))
 
 
 def _scenes_of_files(
@@ -120,6 +125,27 @@ def _scenes_of_files(
     for path in sorted(rasters):
         name = PurePosixPath(folder, Path(path).stem).as_posix()
         yield SceneSource(name, (BandFile(path, band_names),))
+
+
+def _safe_scenes(below: _Below) -> Iterator[SceneSource]:
+    """The granules of Sentinel-2 products, taken out of what is below; other rasters in them, such
+    as masks of clouds, are counted."""
+    for product in sorted(below.safes):
+        prefix = f"{product}/" if product else ""
+        inside = [folder for folder in below.rasters if f"{folder}/".startswith(prefix)]
+        images: dict[str, list[Path]] = {}
+        for folder in inside:
+            granule = granule_of(folder.removeprefix(prefix))
+            if granule is not None:
+                images.setdefault(granule, []).extend(map(Path, below.rasters[folder]))
+        if not images:
+            continue
+        for folder in inside:
+            below.ignored[NO_BAND] += len(below.rasters.pop(folder))
+        below.ignored[NO_BAND] -= sum(map(len, images.values()))
+        for granule, files in sorted(images.items()):
+            name = granule if len(images) > 1 else None
+            yield safe_source(Path(below.safes[product]), sorted(files), granule=name)
 
 
 def _landsat_scenes(folder: str, below: _Below) -> Iterator[SceneSource]:

@@ -4,46 +4,14 @@ The format of the metadata file is the USGS's "Landsat Level-1 Data Format Contr
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.scene.sensors import SensorBand, landsat_band, landsat_label
 
 _MTL = "MTL.txt"
 _ASSIGNMENT = re.compile(r"^\s*(\w+)\s*=\s*\"?(.*?)\"?\s*$")
-_BAND = re.compile(r"(?:^|_)(B\w+|QA\w*)$", re.IGNORECASE)
-
-# STAC's common band names: https://github.com/stac-extensions/eo#common-band-names
-_THEMATIC_MAPPER = {
-    "B1": "blue",
-    "B2": "green",
-    "B3": "red",
-    "B4": "nir08",
-    "B5": "swir16",
-    "B6": "lwir",
-    "B7": "swir22",
-    "B8": "pan",
-}
-_LAND_IMAGER = {
-    "B1": "coastal",
-    "B2": "blue",
-    "B3": "green",
-    "B4": "red",
-    "B5": "nir08",
-    "B6": "swir16",
-    "B7": "swir22",
-    "B8": "pan",
-    "B9": "cirrus",
-    "B10": "lwir11",
-    "B11": "lwir12",
-}
-_COMMON_NAMES = {
-    "LANDSAT_4": _THEMATIC_MAPPER,
-    "LANDSAT_5": _THEMATIC_MAPPER,
-    "LANDSAT_7": _THEMATIC_MAPPER,
-    "LANDSAT_8": _LAND_IMAGER,
-    "LANDSAT_9": _LAND_IMAGER,
-}
 
 
 def is_mtl(name: str) -> bool:
@@ -75,15 +43,20 @@ def read_mtl(path: Path) -> dict[str, str]:
 
 
 def landsat_source(mtl: Path, rasters: Sequence[Path]) -> SceneSource:
-    """The scene of a Landsat delivery; bands are called as the USGS does, B1 to B11 and QA."""
+    """The scene of a Landsat delivery; bands are called as the USGS does: B1 to B11, QA_PIXEL.
+
+    Those of level 2 have the name of their product as well: SR_B4, ST_B10.
+    """
     values = read_mtl(mtl)
-    common = _COMMON_NAMES.get(values.get("SPACECRAFT_ID", ""), {})
-    named = sorted(
-        (name, path) for path in rasters if (name := _band_name(path, values)) is not None
-    )
+    named = [(band, path) for path in rasters if (band := _band_of(path, values)) is not None]
     files = [
-        BandFile(str(path), (name,), (common[name],) if name in common else ())
-        for name, path in sorted(named, key=lambda item: _natural(item[0]))
+        BandFile(
+            str(path),
+            (band.name,),
+            (band.common_name,) if band.common_name else (),
+            aliases=band.aliases,
+        )
+        for band, path in sorted(named, key=lambda item: (_natural(item[0].name), item[1]))
     ]
     sensor = "_".join(filter(None, (values.get("SPACECRAFT_ID"), values.get("SENSOR_ID"))))
     return SceneSource(
@@ -106,13 +79,21 @@ def _percent(text: str | None) -> float | None:
     return number if 0 <= number <= 100 else None
 
 
-def _band_name(path: Path, values: dict[str, str]) -> str | None:
-    """The band a file holds: by the metadata's list of files, else by the end of its name."""
+def _band_of(path: Path, values: Mapping[str, str]) -> SensorBand | None:
+    """The band a file holds: by the end of its name, else by the metadata's list of files."""
+    label = landsat_label(path.stem) or _listed_as(path, values)
+    if label is None:
+        return None
+    return landsat_band(label, values.get("SPACECRAFT_ID", ""), values.get("SENSOR_ID", ""))
+
+
+def _listed_as(path: Path, values: Mapping[str, str]) -> str | None:
+    """What the metadata say a file holds: `B4`, `ST_B10`; None where they do not list it."""
     for key, value in values.items():
-        if key.startswith("FILE_NAME_BAND_") and value.lower() == path.name.lower():
-            return "B" + key.removeprefix("FILE_NAME_BAND_")
-    match = _BAND.search(path.stem)
-    return match[1].upper() if match else None
+        if key.startswith("FILE_NAME_") and value.lower() == path.name.lower():
+            label = key.removeprefix("FILE_NAME_").removeprefix("BAND_")
+            return f"B{label}" if label[:1].isdigit() else label
+    return None
 
 
 def _acquired(values: dict[str, str]) -> str | None:

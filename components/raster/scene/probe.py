@@ -11,9 +11,11 @@ from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
+from components.raster.band_names import position_of
 from components.raster.library_errors import translated
 from components.raster.scene.gdal import listed, missing_bytes, opened, pages_of
 from components.raster.scene.grid import Grid, crs_text
+from components.raster.scene.labelled_bands import band_labels
 from components.raster.scene.orientation import upright_grid
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scaling import UNSCALED, Scaling, scaling_of
@@ -34,11 +36,6 @@ DTYPES = (
 #: Larger blocks are not read: a block is decoded whole, however small the tile.
 MAX_BLOCK_BYTES = 2**30
 
-_COMMON_NAMES = {
-    ColorInterp.red: "red",
-    ColorInterp.green: "green",
-    ColorInterp.blue: "blue",
-}
 # TIFFTAG_DATETIME is not among them: it says when the file was written.
 _DATE_TAGS = ("ACQUISITIONDATETIME", "ACQUISITION_DATE", "DATE_ACQUIRED", "SENSING_TIME")
 _SENSOR_TAGS = ("SATELLITEID", "SPACECRAFT_ID", "PLATFORM", "SENSOR")
@@ -105,9 +102,9 @@ def open_scene(
 
 def _needed(source: SceneSource, wanted: tuple[str | int, ...]) -> Sequence[BandFile]:
     """The files worth opening: all, unless names alone tell where every wanted band is."""
-    if any(isinstance(item, int) for item in wanted):
+    if any(position_of(item) is not None for item in wanted):
         return source.files
-    names = [{*file.band_names, *file.common_names} for file in source.files]
+    names = [{*file.band_names, *file.common_names, *file.aliases} for file in source.files]
     if not wanted or not set(wanted) <= set().union(*names):
         return source.files
     return [file for file, has in zip(source.files, names, strict=True) if has & set(wanted)]
@@ -217,28 +214,29 @@ def _header(
 ) -> _Header:
     raster = _raster_file(file.path, dataset, grid, given.page)
     indexes = [index for index in dataset.indexes if index != raster.alpha_index]
-    names = _names(file, dataset, indexes, given.alone)
+    tags = {key.upper(): value for key, value in dataset.tags().items()}
+    tags |= dataset.tags(ns="IMAGERY")
+    sensor = _first(tags.get(name) for name in _SENSOR_TAGS)
+    labels = band_labels(scene_id, file, dataset, indexes, alone=given.alone, sensor=sensor)
     scalings = _scalings(scene_id, file, dataset, indexes, given.scaling)
     bands = []
-    for position, index in enumerate(indexes):
-        common = dict(enumerate(file.common_names)).get(position) or None
+    for position, (index, label) in enumerate(zip(indexes, labels, strict=True)):
         own = dataset.nodatavals[index - 1]
         bands.append(
             Band(
-                name=names[position],
+                name=label.name,
                 file=raster,
                 index=index,
                 nodata=own if given.nodata is None else given.nodata,
-                common_name=common or _COMMON_NAMES.get(dataset.colorinterp[index - 1]),
+                common_name=label.common_name,
+                aliases=label.aliases,
                 scaling=scalings[position],
             )
         )
-    tags = {key.upper(): value for key, value in dataset.tags().items()}
-    tags |= dataset.tags(ns="IMAGERY")
     return _Header(
         tuple(bands),
         _first(_iso(tags.get(name)) for name in _DATE_TAGS),
-        _first(tags.get(name) for name in _SENSOR_TAGS),
+        sensor,
     )
 
 
@@ -263,22 +261,6 @@ def _raster_file(path: str, dataset: DatasetReader, stored: Grid, page: int | No
         orientation=orientation,
         page=page,
     )
-
-
-def _names(
-    file: BandFile, dataset: DatasetReader, indexes: Sequence[int], alone: bool
-) -> Sequence[str]:
-    """Names the source gives, else the file's descriptions, else B1, B2 (or the file's name)."""
-    if len(file.band_names) >= len(indexes):
-        return file.band_names
-    described = [dataset.descriptions[index - 1] or "" for index in indexes]
-    if all(described) and len(set(described)) == len(described):
-        return described
-    stem = file.path.rpartition("/")[2].rpartition(".")[0]
-    prefix = "" if alone else f"{stem}_"
-    if len(indexes) == 1 and not alone:
-        return [stem]
-    return [f"{prefix}B{index}" for index in indexes]
 
 
 def _scalings(
@@ -325,7 +307,8 @@ def _check_names(scene_id: str, bands: Sequence[Band]) -> None:
             scene_id,
             SceneRefusal.AMBIGUOUS_BAND,
             f"two bands are called {', '.join(twice)} (in {', '.join(files[:4])}). "
-            "Name the bands in the configuration, or keep one file of each.",
+            "Name the bands by band_names or band_pattern, and put the files of each acquisition "
+            "into a folder of their own.",
         )
 
 

@@ -6,10 +6,14 @@ from enum import StrEnum
 
 from affine import Affine
 
+from components.raster.band_names import position_of
 from components.raster.scene.grid import Grid
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scaling import UNSCALED, Scaling
+
+#: What the band of a raster is called that has one and names none.
+ONLY_BAND = "B1"
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,14 @@ class BandFile:
         common_names: names shared by sensors (`red`, `nir08`), in the same order; may be empty.
         scalings: scale and offset of its bands in order, or one for all of them, where metadata
             beside the file states them; empty takes them from the file.
+        aliases: other names of the band, of a file that holds one.
     """
 
     path: str
     band_names: tuple[str, ...] = ()
     common_names: tuple[str, ...] = ()
     scalings: tuple[Scaling, ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,7 @@ class Band:
     """One band of a scene: where it is stored and what it is called.
 
     Attributes:
+        name: `#2` where it is known by its position alone.
         index: position in its file, counted from 1 as GDAL does.
         nodata: the stored number that stands for no measurement; may be NaN.
         scaling: from stored numbers to values.
@@ -135,6 +142,7 @@ class Band:
     nodata: float | None = None
     common_name: str | None = None
     scaling: Scaling = UNSCALED
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,19 +171,23 @@ class Scene:
         return all(band.file.grid.crs is not None for band in self.bands)
 
     def select(self, wanted: tuple[str | int, ...]) -> tuple[Band, ...]:
-        """Bands by name, by common name, or by position from 1; in the order they are wanted.
+        """Bands by name, by common name, or by position from 1 (2 or `#2`), in that order.
 
         None wanted means all. Raises SceneRejected when one is missing or could be several.
         """
         return tuple(self._one(item) for item in wanted) if wanted else self.bands
 
     def _one(self, item: str | int) -> Band:
-        if isinstance(item, int):
-            if 1 <= item <= len(self.bands):
-                return self.bands[item - 1]
-            raise self._rejected(SceneRefusal.UNKNOWN_BAND, f"no band {item} (they count from 1)")
+        position = position_of(item)
+        if position is not None:
+            if 1 <= position <= len(self.bands):
+                return self.bands[position - 1]
+            what = f"no band {position} (they count from 1)"
+            raise self._rejected(SceneRefusal.UNKNOWN_BAND, what)
         named = [band for band in self.bands if band.name == item]
+        named = named or [band for band in self.bands if item in band.aliases]
         named = named or [band for band in self.bands if band.common_name == item]
+        named = named or [band for band in self.bands if item == ONLY_BAND and self._is_nameless]
         if len(named) > 1:
             names = ", ".join(band.name for band in named)
             raise self._rejected(SceneRefusal.AMBIGUOUS_BAND, f"{item!r} could be {names}")
@@ -183,9 +195,20 @@ class Scene:
             raise self._rejected(SceneRefusal.UNKNOWN_BAND, f"no band {item!r}")
         return named[0]
 
+    @property
+    def _is_nameless(self) -> bool:
+        """Whether it is one band that nothing names, so that none can be mistaken for another."""
+        return len(self.bands) == 1 and position_of(self.bands[0].name) is not None
+
     def _rejected(self, reason: SceneRefusal, what: str) -> SceneRejected:
         have = ", ".join(
             f"{band.name} ({band.common_name})" if band.common_name else band.name
             for band in self.bands
         )
-        return SceneRejected(self.scene_id, reason, f"{what}; it has {have}. Name one of these.")
+        remedy = "Name one of these."
+        if any(position_of(band.name) is not None for band in self.bands):
+            remedy = (
+                "Its file names no bands: ask for them by position from 1, or name them with "
+                "band_names."
+            )
+        return SceneRejected(self.scene_id, reason, f"{what}; it has {have}. {remedy}")

@@ -1,0 +1,60 @@
+"""How bands are asked for: by a name, or by position from 1, which is written `#1` as text."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+# No sensor and no description of a file calls a band like this, so that a band known by its place
+# alone is never taken for a sensor's B1.
+_POSITION = re.compile(r"#([1-9]\d*)")
+_NAME = r"^[^\n]+$"
+
+
+def position_name(position: int) -> str:
+    """What stands for the name of a band that is known by its position from 1 alone."""
+    return f"#{position}"
+
+
+def position_of(wanted: str | int) -> int | None:
+    """The position from 1 that a band is asked for by; None where it is asked for by name."""
+    if isinstance(wanted, int):
+        return wanted
+    match = _POSITION.fullmatch(wanted)
+    return int(match[1]) if match else None
+
+
+def listed_bands(text: str) -> tuple[str, ...]:
+    """Bands from a text like `B04,B03` or `3,2,1`, whose numbers are positions."""
+    names = (name.strip() for name in text.split(","))
+    return tuple(position_name(int(name)) if name.isdecimal() else name for name in names if name)
+
+
+def _as_text(wanted: Any) -> Any:
+    is_number = isinstance(wanted, int) and not isinstance(wanted, bool)
+    return position_name(wanted) if is_number and wanted > 0 else wanted
+
+
+def _is_a_name(name: str) -> str:
+    if position_of(name) is not None:
+        raise ValueError(f"{name!r} means a position and is no name")
+    return name
+
+
+#: A band as a configuration asks for it: a name, a common name, or a position from 1.
+BandRequest = Annotated[
+    str,
+    Field(min_length=1, pattern=_NAME),
+    BeforeValidator(_as_text),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "pattern": _NAME},
+                {"type": "integer", "minimum": 1},
+            ]
+        }
+    ),
+]
+
+#: A name that a configuration gives a band.
+BandName = Annotated[str, Field(min_length=1, pattern=_NAME), AfterValidator(_is_a_name)]

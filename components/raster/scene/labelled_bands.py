@@ -1,0 +1,105 @@
+"""What the bands of an open file are called: by whoever names them first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader
+
+from components.raster.band_names import position_name, position_of
+from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.scene import BandFile
+from components.raster.scene.sensors import common_name_of, sensor_band
+
+_COLOURS = {
+    ColorInterp.red: "red",
+    ColorInterp.green: "green",
+    ColorInterp.blue: "blue",
+}
+
+
+@dataclass(frozen=True)
+class BandLabel:
+    """The names of one band of a file."""
+
+    name: str
+    common_name: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+def band_labels(
+    scene_id: str,
+    file: BandFile,
+    dataset: DatasetReader,
+    indexes: Sequence[int],
+    *,
+    alone: bool,
+    sensor: str | None,
+) -> Sequence[BandLabel]:
+    """The names of some bands of an open file.
+
+    A band is called as the source says, else as the file describes it, else as the file's name
+    tells in the form of a known sensor, else by its position.
+
+    Args:
+        scene_id: of the file's scene.
+        file: as the source names it.
+        dataset: the same file.
+        indexes: of the bands, from 1.
+        alone: whether the scene has no other file.
+        sensor: as metadata name it.
+
+    Raises:
+        SceneRejected: the source has names for another number of bands.
+    """
+    names = _given(scene_id, file, dataset, indexes) or _described(dataset, indexes)
+    known = None if names or len(indexes) > 1 else sensor_band(file.path)
+    if known is not None:
+        return [BandLabel(known.name, known.common_name, known.aliases)]
+    names = names or _by_position(file, indexes, alone)
+    given = [*file.common_names, *[""] * len(names)]
+    return [
+        BandLabel(
+            name,
+            given[place]
+            or common_name_of(name, sensor or "")
+            or _COLOURS.get(dataset.colorinterp[index - 1]),
+            file.aliases if len(names) == 1 else (),
+        )
+        for place, (name, index) in enumerate(zip(names, indexes, strict=True))
+    ]
+
+
+def _given(
+    scene_id: str, file: BandFile, dataset: DatasetReader, indexes: Sequence[int]
+) -> Sequence[str]:
+    """The source's names; none where it has one for all of several bands."""
+    given = file.band_names
+    if len(given) == dataset.count:  # an alpha band may be named as well
+        return [given[index - 1] for index in indexes]
+    if len(given) <= 1 or len(given) == len(indexes):
+        return given if len(given) == len(indexes) else ()
+    raise SceneRejected(
+        scene_id,
+        SceneRefusal.BAD_METADATA,
+        f"{file.path} has {len(indexes)} bands, and {len(given)} names are given for them: "
+        f"{', '.join(given)}.",
+    )
+
+
+def _described(dataset: DatasetReader, indexes: Sequence[int]) -> Sequence[str]:
+    """The file's own names for its bands; none unless each has another one."""
+    found = [dataset.descriptions[index - 1] or "" for index in indexes]
+    names = {name for name in found if name and position_of(name) is None}
+    return found if len(names) == len(indexes) else ()
+
+
+def _by_position(file: BandFile, indexes: Sequence[int], alone: bool) -> Sequence[str]:
+    """`#2`, or `name#2` where several files, or the source, ask for a name before it."""
+    name = "".join(file.band_names)
+    if not name and not alone:
+        name = PurePosixPath(file.path).stem
+        if len(indexes) == 1:
+            return [name]
+    return [name + position_name(index) for index in indexes]
