@@ -2,20 +2,39 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from aiohttp import web
 
-from pipelines.watch.events import BadEvent, buckets_of, concerns, is_allowed
+from pipelines.watch.events import BadEvent, buckets_of, concerns, is_signed, shows_secret
 from pipelines.watch.metrics import Gauges
 from pipelines.watch.state import WatchError
+from serving.server.receiving import BodyRefused, end_unless_taken, receive
+from serving.server.rest_connections import Connection, ConnectionServer
 
-_BODY_S = 10.0  # a sender that is slower is let go
-_AT_ONCE = 32
+T = TypeVar("T")
+
 _START_S = 30.0
+_STOP_S = 1.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What senders may take up, whether they know the secret or not.
+
+    Attributes:
+        max_held_bytes: of all the events that arrive at a time; at least one may.
+    """
+
+    header_timeout_s: float = 10.0
+    body_timeout_s: float = 10.0
+    idle_timeout_s: float = 75.0
+    max_connections: int = 128
+    max_events: int = 32
+    max_held_bytes: int = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,7 @@ class Door:
     Attributes:
         ring: wakes it; called from another thread.
         uri: of the source.
+        max_bytes: of one event.
     """
 
     ring: Callable[[], None]
@@ -32,47 +52,82 @@ class Door:
     secret: str | None
     check: Literal["bearer", "hmac"]
     max_bytes: int
+    bounds: Bounds = Bounds()
 
 
-def application(door: Door, gauges: Gauges) -> web.Application:
-    """The routes."""
-    slots = asyncio.Semaphore(_AT_ONCE)
+class _Endpoint:
+    """The answers, by method and path."""
 
-    async def event(request: web.Request) -> web.Response:
-        if slots.locked():
-            raise web.HTTPServiceUnavailable(text="busy; send it again\n")
-        async with slots:
+    def __init__(self, door: Door, gauges: Gauges) -> None:
+        self._door = door
+        self._gauges = gauges
+        fitting = max(1, door.bounds.max_held_bytes // door.max_bytes)
+        self._slots = asyncio.Semaphore(min(door.bounds.max_events, fitting))
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer any request."""
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.begin()
+        try:
+            response = await self._answer(request)
+            end_unless_taken(request, response)
+            return response
+        finally:
+            connection.end()
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        path = request.rel_url.raw_path
+        if path == "/events":
+            return await self._event(request) if request.method == "POST" else _said(405)
+        asked = {"/healthz": self._healthy, "/readyz": self._ready, "/metrics": self._metrics}
+        if path not in asked:
+            return _said(404)
+        return asked[path]() if request.method in ("GET", "HEAD") else _said(405)
+
+    async def _event(self, request: web.BaseRequest) -> web.Response:
+        door = self._door
+        if not shows_secret(request.headers, door.secret, door.check):
+            return _said(401, "the secret is missing or wrong")
+        if "Content-Encoding" in request.headers:
+            return _said(415, "send it uncompressed")
+        if self._slots.locked():
+            return _said(503, "busy; send it again")
+        async with self._slots:
             try:
-                body = await asyncio.wait_for(request.read(), _BODY_S)
-            except TimeoutError as error:
-                raise web.HTTPRequestTimeout() from error
-        if not is_allowed(request.headers, body, door.secret, door.check):
-            raise web.HTTPUnauthorized(text="the secret is missing or wrong\n")
+                body = await receive(
+                    request, max_bytes=door.max_bytes, timeout_s=door.bounds.body_timeout_s
+                )
+            except BodyRefused as error:
+                return _said(error.status, error.reason)
+            return self._arrived(request, bytes(body))
+
+    def _arrived(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        door = self._door
+        if door.check == "hmac" and not is_signed(request.headers, body, door.secret):
+            return _said(401, "the secret is missing or wrong")
         try:
             about = buckets_of(request.headers, body)
         except BadEvent as error:
-            raise web.HTTPBadRequest(text=f"{error}\n") from error
+            return _said(400, str(error))
         if concerns(about, door.uri):
             door.ring()
         return web.Response(status=204)
 
-    async def healthy(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    def _healthy(self) -> web.Response:
+        return _said(200, "ok")
 
-    async def ready(_: web.Request) -> web.Response:
-        if not gauges.ready:
-            raise web.HTTPServiceUnavailable(text="the last look failed, or there was none yet\n")
-        return web.Response(text="ok\n")
+    def _ready(self) -> web.Response:
+        if not self._gauges.ready:
+            return _said(503, "the last look failed, or there was none yet")
+        return _said(200, "ok")
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=gauges.text(), content_type="text/plain", charset="utf-8")
+    def _metrics(self) -> web.Response:
+        return web.Response(body=self._gauges.text(), content_type="text/plain", charset="utf-8")
 
-    app = web.Application(client_max_size=door.max_bytes)
-    app.router.add_post("/events", event)
-    app.router.add_get("/healthz", healthy)
-    app.router.add_get("/readyz", ready)
-    app.router.add_get("/metrics", metrics)
-    return app
+
+def _said(status: int, text: str = "") -> web.Response:
+    return web.Response(status=status, text=f"{text}\n" if text else None)
 
 
 @contextmanager
@@ -85,23 +140,32 @@ def served(door: Door, gauges: Gauges, host: str, port: int) -> Iterator[int]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="endpoint", daemon=True)
     thread.start()
-    runner = web.AppRunner(application(door, gauges), access_log=None, handle_signals=False)
+
+    def in_loop(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(_START_S)
+
     try:
-        start = asyncio.run_coroutine_threadsafe(_listen(runner, host, port), loop)
         try:
-            bound = start.result(_START_S)
+            runner = in_loop(_listen(door, gauges, host, port))
         except OSError as error:
             raise WatchError(f"watch.endpoint: {host}:{port}: {error.strerror}") from error
-        yield bound
+        try:
+            yield runner.addresses[0][1]
+        finally:
+            in_loop(runner.cleanup())
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(_START_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> int:
+async def _listen(door: Door, gauges: Gauges, host: str, port: int) -> web.ServerRunner:
+    server = ConnectionServer(door.bounds, _Endpoint(door, gauges).handle)
+    runner = web.ServerRunner(server, shutdown_timeout=_STOP_S)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    found: int = runner.addresses[0][1]
-    return found
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return runner

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +18,13 @@ from cloudevents.http import from_http
 
 from components.raster.errors import ConfigError
 from pipelines.config.watch import EndpointConfig
+from serving.server.errors import ServingError
+from serving.server.json_structure import check_structure
 
 _FEWEST_CHARACTERS = 16
+_SIGNED_BY = "X-Hub-Signature-256"
+_SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}", re.IGNORECASE)
+_MAX_JSON_VALUES, _MAX_JSON_DEPTH = 100_000, 64
 _STORAGE = "//storage.googleapis.com/projects/_/buckets/"
 
 
@@ -51,21 +57,39 @@ def secret_of(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str |
     return found
 
 
-def is_allowed(
-    headers: Mapping[str, str], body: bytes, secret: str | None, check: Literal["bearer", "hmac"]
+def shows_secret(
+    headers: Mapping[str, str], secret: str | None, check: Literal["bearer", "hmac"]
 ) -> bool:
-    """Whether a request shows the secret, compared in a time that tells nothing of it."""
+    """Whether the headers show the secret, or a signature that the body can be held against.
+
+    What is refused here is refused before its body is taken.
+    """
     if secret is None:
         return True
     if check == "bearer":
         kind, _, shown = headers.get("Authorization", "").partition(" ")
         return kind.lower() == "bearer" and _equal(shown.strip(), secret)
+    return _SIGNATURE.fullmatch(headers.get(_SIGNED_BY, "")) is not None
+
+
+def is_signed(headers: Mapping[str, str], body: bytes, secret: str | None) -> bool:
+    """Whether the signature is that of the body; without a secret everything is."""
+    if secret is None:
+        return True
     right = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return _equal(headers.get("X-Hub-Signature-256", "").lower(), f"sha256={right}")
+    return _equal(headers.get(_SIGNED_BY, "").lower(), f"sha256={right}")
 
 
 def _equal(shown: str, right: str) -> bool:
+    """In a time that tells nothing of what would be right."""
     return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), right.encode())
+
+
+def _check_json(body: bytes) -> None:
+    try:
+        check_structure(body, _MAX_JSON_VALUES, _MAX_JSON_DEPTH)
+    except ServingError as error:
+        raise BadEvent(error.message.partition(" (")[0]) from error  # names a server's setting
 
 
 def buckets_of(headers: Mapping[str, str], body: bytes) -> frozenset[str]:
@@ -75,8 +99,9 @@ def buckets_of(headers: Mapping[str, str], body: bytes) -> frozenset[str]:
     and MinIO.
 
     Raises:
-        BadEvent: it is none of these.
+        BadEvent: it is none of these, or nested too deeply.
     """
+    _check_json(body)
     tree = _json(body)
     if isinstance(tree, dict) and isinstance(tree.get("message"), dict) and "subscription" in tree:
         return frozenset(_of_message(tree["message"]))
@@ -124,9 +149,11 @@ def _of_message(message: Mapping[str, Any]) -> Iterator[str]:
         yield attributes["bucketId"]
         return
     try:
-        data = _json(base64.b64decode(message.get("data") or b"", validate=True))
+        inner = base64.b64decode(message.get("data") or b"", validate=True)
     except (ValueError, TypeError) as error:
         raise BadEvent("the message's data are not base64") from error
+    _check_json(inner)
+    data = _json(inner)
     if isinstance(data, dict) and isinstance(data.get("bucket"), str):
         yield data["bucket"]
 

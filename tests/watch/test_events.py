@@ -5,10 +5,11 @@ import hashlib
 import hmac
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pydantic import ValidationError
 
 from components.raster.errors import ConfigError
 from pipelines.config.watch import EndpointConfig
-from pipelines.watch.endpoint import Door, served
+from pipelines.watch.endpoint import Bounds, Door, served
 from pipelines.watch.events import BadEvent, buckets_of, concerns, secret_of
 from pipelines.watch.metrics import Gauges
 from pipelines.watch.state import State, WatchError
@@ -78,11 +79,21 @@ class Watch:
         except urllib.error.HTTPError as error:
             return error.code
 
+    @contextmanager
+    def line(self) -> Iterator[socket.socket]:
+        host, port = self.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as found:
+            yield found
+
 
 @contextmanager
-def watch(secret: str | None = None, check: Any = "bearer") -> Iterator[Watch]:
+def watch(
+    secret: str | None = None, check: Any = "bearer", bounds: Bounds | None = None
+) -> Iterator[Watch]:
     found = Watch()
-    door = Door(lambda: found.rung.append(True), SOURCE, secret, check, BODY_LIMIT)
+    door = Door(
+        lambda: found.rung.append(True), SOURCE, secret, check, BODY_LIMIT, bounds or Bounds()
+    )
     with served(door, found.gauges, "127.0.0.1", 0) as port:
         found.url = f"http://127.0.0.1:{port}"
         yield found
@@ -143,8 +154,7 @@ def test_what_is_no_event_is_turned_away(body: bytes) -> None:
 def test_a_body_is_bounded_declared_or_not() -> None:
     with watch() as it:
         assert it.send(b"x" * (BODY_LIMIT + 1)) == 413
-        host, port = it.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as line:
+        with it.line() as line:
             line.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
             line.sendall(b"".join(b"400\r\n" + b"x" * 1024 + b"\r\n" for _ in range(8)))
             line.sendall(b"0\r\n\r\n")
@@ -178,6 +188,91 @@ def test_a_signature_covers_the_body() -> None:
         assert it.send(body, {"X-Hub-Signature-256": right}) == 401
         assert it.send(body, {"Authorization": f"Bearer {SECRET}"}) == 401
     assert len(it.rung) == 1
+
+
+HEAD = b"POST /events HTTP/1.1\r\nHost: x\r\n"
+SIGNED = f"X-Hub-Signature-256: sha256={'0' * 64}\r\n".encode()
+QUICK = Bounds(header_timeout_s=0.2, body_timeout_s=0.3, idle_timeout_s=0.3, max_connections=4)
+
+
+def answer(line: socket.socket) -> int:
+    """The status of what comes next; 0 where the connection ends instead."""
+    got = line.recv(4000)
+    return int(got.split()[1]) if got else 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", 0),
+        (HEAD, 0),
+        (HEAD + b"X: " + b"h" * 9000 + b"\r\n\r\n", 400),
+        (b"no HTTP at all\r\n\r\n", 400),
+        (HEAD + b"Content-Length: 100\r\n\r\nhalf", 408),
+        (HEAD + b"Content-Length: 5000\r\nExpect: 100-continue\r\n\r\n", 413),
+        (HEAD + b"Content-Length: 10\r\nExpect: 100-continue\r\n\r\n", 100),
+        (HEAD + b"Content-Length: 10\r\nContent-Encoding: gzip\r\n\r\n", 415),
+    ],
+)
+def test_heads_and_bodies_have_limits_of_size_and_time(sent: bytes, status: int) -> None:
+    with watch(bounds=QUICK) as it, it.line() as line:
+        line.sendall(sent)
+        assert answer(line) == status
+
+
+@pytest.mark.parametrize(
+    ("check", "header", "status"),
+    [
+        ("bearer", b"", 401),
+        ("bearer", b"Authorization: Bearer wrong\r\n", 401),
+        ("hmac", b"", 401),
+        ("hmac", b"X-Hub-Signature-256: sha256=short\r\n", 401),
+        ("hmac", SIGNED, 408),
+        ("bearer", f"Authorization: Bearer {SECRET}\r\n".encode(), 408),
+    ],
+)
+def test_a_body_is_taken_only_of_who_may_know_the_secret(
+    check: str, header: bytes, status: int
+) -> None:
+    """Its first byte is not there when the others are refused."""
+    with watch(SECRET, check, QUICK) as it, it.line() as line:
+        line.sendall(HEAD + header + b"Content-Length: 100\r\n\r\n")
+        assert answer(line) == status
+
+
+def test_slow_senders_leave_room_for_others() -> None:
+    with watch(bounds=QUICK) as it, ExitStack() as lines:
+        for _ in range(12):
+            lines.enter_context(it.line()).sendall(HEAD)
+        assert it.get("/healthz") == 200
+        assert it.send(notified()) == 204
+
+
+def test_events_at_once_are_bounded_by_their_number_and_their_size() -> None:
+    for bounds in (Bounds(max_events=2), Bounds(max_held_bytes=2 * BODY_LIMIT)):
+        with watch(bounds=bounds) as it, it.line() as one, it.line() as other:
+            for line in (one, other):
+                line.sendall(HEAD + b"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+                assert answer(line) == 100
+            assert it.send(notified()) == 503
+            assert it.get("/healthz") == 200
+
+
+def test_json_is_judged_before_it_is_parsed() -> None:
+    deep = b'{"Records": ' + b"[" * 70 + b"]" * 70 + b"}"
+    with pytest.raises(BadEvent, match="nested 71 deep"):
+        buckets_of({}, deep)
+    with pytest.raises(BadEvent, match="more than 100000 values"):
+        buckets_of({}, b"[" + b"[]," * 100_000 + b"[]]")
+    with pytest.raises(BadEvent, match="nested 71 deep"):
+        buckets_of({}, pushed(data=deep))
+
+
+def test_a_slow_sender_does_not_hold_the_end_up() -> None:
+    with watch() as it, it.line() as line:
+        line.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
 
 
 def test_health_and_metrics() -> None:
