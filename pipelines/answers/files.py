@@ -1,6 +1,5 @@
 """Answers about pixels and objects as files on the grid of the image that was asked about."""
 
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,11 @@ from components.raster.errors import ConfigError
 from components.raster.fitting import unfit_boxes, unfit_mask
 from components.raster.image import Fit, ImageSpec
 from components.raster.pictures.sheet import COLOURS
-from components.raster.scene.grid import Grid, crs_text
-from components.raster.scene.orientation import UPRIGHT, Orientation, upright_grid
+from components.raster.scene.gdal import opened
+from components.raster.scene.orientation import UPRIGHT, Orientation
+from components.raster.scene.probe import open_scene
+from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.strict_json import strict_json
 from serving.predictions import AnyPrediction, ClassRasterPrediction, ObjectsPrediction
 from serving.raster_reading import is_tiff
 
@@ -29,13 +31,15 @@ class Place:
     Attributes:
         size_px: height and width, upright, as the model sees it.
         is_raster: whether it has more than a photograph.
-        crs: of a raster with a map.
+        has_map: whether its pixels have a place on the earth.
+        crs: of a raster, as the file has it.
         transform: of the pixels as the file stores them.
         orientation: how these become upright.
     """
 
     size_px: tuple[int, int]
     is_raster: bool
+    has_map: bool = False
     crs: Any = None
     transform: Any = None
     orientation: Orientation = UPRIGHT
@@ -87,13 +91,17 @@ def place_of(path: Path, page: int | None = None) -> Place:
         with Image.open(path) as image:
             width, height = ImageOps.exif_transpose(image).size
         return Place((height, width), is_raster=False)
-    from components.raster.scene.gdal import opened
-
+    source = SceneSource(path.name, (BandFile(str(path)),))
+    own = open_scene(source, without_map=True, page=page).bands[0].file
     with opened(str(path), page) as dataset:
-        stored = Grid(*dataset.shape, dataset.transform, crs_text(dataset.crs))
-        grid, orientation = upright_grid(stored)
-        size_px = grid.height_px, grid.width_px
-        return Place(size_px, True, dataset.crs, dataset.transform, orientation)
+        return Place(
+            size_px=(own.grid.height_px, own.grid.width_px),
+            is_raster=True,
+            has_map=own.grid.crs is not None,
+            crs=dataset.crs,
+            transform=dataset.transform,
+            orientation=own.orientation,
+        )
 
 
 def _write_raster(prediction: ClassRasterPrediction, place: Place, target: Path, fit: Fit) -> Path:
@@ -164,9 +172,9 @@ def _write_objects(
         {"class": found.class_name, "score": found.score, "box_px": box}
         for found, box in zip(prediction.objects, _stored_boxes(boxes, place), strict=True)
     ]
-    if place.crs is None:
+    if not place.has_map:
         file = target.with_name(f"{target.name}_objects.json")
-        file.write_text(json.dumps({"objects": named}, indent=1) + "\n")
+        file.write_text(strict_json({"objects": named}, indent=1) + "\n")
         return file
     file = target.with_name(f"{target.name}_objects.geojson")
     features = [
@@ -174,7 +182,7 @@ def _write_objects(
         for item in named
     ]
     collection = {"type": "FeatureCollection", "features": features}
-    file.write_text(json.dumps(collection, indent=1) + "\n")
+    file.write_text(strict_json(collection, indent=1) + "\n")
     return file
 
 

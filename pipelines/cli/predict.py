@@ -1,6 +1,5 @@
 """`skymill predict`: images to a server, answers to the terminal."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -104,8 +103,9 @@ def command(
     refused = 0
     anchors: dict[Path, Path] = {}
     config = None if model else _config()
-    given = {"nodata": nodata, "values": values, "scale": scale, "offset": offset, "page": page}
+    given: dict[str, Any] = {"nodata": nodata, "values": values, "scale": scale, "offset": offset}
     given |= {"bands": listed_bands(bands) if bands else None, "band_names": _listed(band_names)}
+    given["page"] = page
     rasters = _rasters(config, {name: it for name, it in given.items() if it is not None})
     if float32 is not None:
         rasters = replace(rasters, dtype="float32" if float32 else None)
@@ -197,6 +197,7 @@ def _as_text(result: "FileResult", top: int) -> str:
 
 
 def _as_json(result: "FileResult", written: Path | None) -> str:
+    from components.raster.strict_json import strict_json
     from pipelines.answers.render import as_json
 
     answer: dict[str, object] = {"path": str(result.path), "error": result.error}
@@ -204,4 +205,4 @@ def _as_json(result: "FileResult", written: Path | None) -> str:
         answer |= as_json(result.prediction)
     if written is not None:
         answer["file"] = str(written)
-    return json.dumps(answer)
+    return strict_json(answer)

@@ -1,6 +1,5 @@
 """`skymill train`: the trainer alone, for one idea after another."""
 
-import json
 import os
 
 import click
@@ -26,6 +25,7 @@ def command(config_path: str, run_id: str | None, profile: str | None, as_json: 
     what has not changed from the last run. What comes out lies in a folder of the workspace:
     model, logs (`tensorboard --logdir`), learning curve, answers to the eval split.
     """
+    from components.raster.strict_json import strict_json
     from pipelines.config.tree import load_config
     from pipelines.local.console import quiet_frameworks
     from pipelines.local.rare_classes import are_uneven, rare_classes, read_rare
@@ -39,7 +39,7 @@ def command(config_path: str, run_id: str | None, profile: str | None, as_json: 
     done = train_alone(config, config_path, os.environ, run_id)
     if as_json:
         click.echo(
-            json.dumps({"folder": done.folder, "epochs": done.curve, "best": done.best}, indent=1)
+            strict_json({"folder": done.folder, "epochs": done.curve, "best": done.best}, indent=1)
         )
         return
     rare = read_rare(done.folder)

@@ -15,6 +15,7 @@ from components.evaluation.tasks.measures import class_metric
 from components.evaluation.tasks.registry import family_of
 from components.evaluation.test_size import TOO_FEW
 from components.gate.report import REPORT_FILE, GateReport
+from components.raster.strict_json import strict_json
 from pipelines.local.rare_classes import are_uneven, rare_classes, read_rare
 from pipelines.local.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
 from pipelines.local.tuning import keep_tuning, tuning_of, tuning_table
@@ -104,7 +105,7 @@ def to_json(summary: Summary) -> str:
         "nodes": {node.node_id: node.state for node in summary.record.nodes},
         "places": summary.places,
     }
-    return json.dumps(document, indent=2) + "\n"
+    return strict_json(document, indent=2) + "\n"
 
 
 def print_summary(summary: Summary, console: Console, as_json: bool = False) -> None:
