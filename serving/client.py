@@ -23,7 +23,15 @@ from urllib.parse import urlsplit
 
 from components.raster.errors import SkymillError
 from serving.graph_errors import refusal_message
-from serving.names import BYTES_INPUT, BYTES_SIGNATURE, INPUT_OF
+from serving.names import (
+    BYTES_INPUT,
+    BYTES_SIGNATURE,
+    CONTRACT_INPUT,
+    CONTRACT_OUTPUT,
+    CONTRACT_SIGNATURE,
+    INPUT_OF,
+)
+from serving.needs import ModelNeeds
 from serving.predictions import AnswerError, AnyPrediction, read_predictions
 from serving.predictions import Prediction as Prediction
 from serving.raster_reading import RasterReading, is_tiff
@@ -40,9 +48,13 @@ from serving.wire_tensors import Array, TensorError, enum_of, string_array
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
 #: What helps against the decoder's refusals, whose own module would load pydantic.
+_WHICH_BANDS = (
+    "Say which bands of the file they are: RasterReading, or skymill predict --bands and "
+    "--band-names."
+)
 _REMEDIES = {
-    "wrong_bands: ": "Say which bands of the file they are: RasterReading, or skymill predict "
-    "--bands and --band-names.",
+    "wrong_bands: ": _WHICH_BANDS,
+    "(unknown_band): ": _WHICH_BANDS,
     "wrong_values: ": "Say which the model learnt, stored or scaled: RasterReading.values, or "
     "skymill predict --values.",
 }
@@ -203,18 +215,27 @@ class PredictClient:
         version: int | None = None,
         label: str = "",
         rasters: RasterReading | None = None,
+        any_size: bool = False,
     ) -> Iterator[FileResult]:
         """The answers about many files, in their order; a bounded number of requests is under way.
 
         A file that cannot be read, or that the model refuses, becomes a result with an error.
-        A GeoTIFF is sent as a payload of the bands that `rasters` names, or of all that it has.
+        A GeoTIFF is sent as a payload of the bands that `rasters` names, or that the model asks
+        for, or of all that it has; to a model of rasters every other image as well. One that is
+        far from the tiles that the model learnt from, in size or in ground sample distance, is an
+        error, unless `any_size` says that it be sent.
 
         Raises:
             ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: the run cannot go on.
         """
 
+        reading = rasters or RasterReading()
+        needs = self.needs(version, label)
+        if needs is not None:
+            reading = reading.meeting(needs, any_size)
+
         def predict_batch(batch: Sequence[Path]) -> list[FileResult]:
-            return self._predict_batch(batch, version, label, rasters or RasterReading())
+            return self._predict_batch(batch, version, label, reading)
 
         batches = _batched(paths, batch_size)
         with ThreadPoolExecutor(concurrency, thread_name_prefix="predict") as pool:
@@ -283,6 +304,23 @@ class PredictClient:
         model = ModelRef(self._model, version, label)
         return self._ask(lambda: self._transport.metadata(model, self._timeout_s))
 
+    def needs(self, version: int | None = None, label: str = "") -> ModelNeeds | None:
+        """What a version, the newest by default, takes; None of a model that does not tell.
+
+        Raises:
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+        """
+        try:
+            answer = self.predict_raw(
+                {CONTRACT_INPUT: string_array([b""])},
+                signature=CONTRACT_SIGNATURE,
+                version=version,
+                label=label,
+            )
+            return ModelNeeds.of_contract(answer.outputs[CONTRACT_OUTPUT][0].decode())
+        except (InvalidRequest, KeyError, ValueError):
+            return None
+
     def close(self) -> None:
         """Let go of the connections."""
         self._transport.close()
@@ -348,21 +386,23 @@ def _batched(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
 
 
 def read_image(path: Path, rasters: RasterReading | None = None) -> bytes:
-    """What a model is sent of a file: a GeoTIFF's payload, or any other file as it is.
+    """What a model is sent of a file: a raster's payload, or a photograph as it is.
+
+    A GeoTIFF is a raster, and so is every file for a model of rasters: one whose bands are named.
 
     Raises:
-        SkymillError: a GeoTIFF cannot be read as the bands that are wanted.
+        SkymillError: a raster cannot be read as the bands that are wanted.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         start = file.read(4)
-        if not is_tiff(start):
+        if not is_tiff(start) and not (rasters and rasters.bands):
             return start + file.read()
     try:
         from serving.geotiff import geotiff_payload
     except ModuleNotFoundError as error:
         raise ClientError(
-            f"a GeoTIFF needs {str(error.name).partition('.')[0]}, which is not installed: "
+            f"a raster needs {str(error.name).partition('.')[0]}, which is not installed: "
             "pip install 'skymill[client,geotiff]'"
         ) from error
     return geotiff_payload(path, rasters or RasterReading())
@@ -379,4 +419,4 @@ def _read(path: Path, rasters: RasterReading) -> bytes | str:
 
 def _explained(error: str) -> str:
     remedies = (remedy for refusal, remedy in _REMEDIES.items() if refusal in error)
-    return next((f"{error}. {remedy}" for remedy in remedies), error)
+    return next((f"{error.rstrip('.')}. {remedy}" for remedy in remedies), error)

@@ -11,6 +11,7 @@ from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, Task
 from serving.names import INPUT_OF, OUTPUTS_OF
+from serving.needs import TrainedTiles
 
 #: Where the contract lies in a model's folder; TensorFlow Serving ignores it.
 CONTRACT_PATH = "assets.extra/contract.json"
@@ -28,6 +29,7 @@ class Contract(Frozen):
         threshold: of multi-label models: the probability from which a class counts as present.
         signatures: the name of the one input, by signature.
         outputs: what every signature answers with; by default what the task's models do.
+        tiles: of rasters: the tiles that the model learnt from; None where nobody looked.
     """
 
     task: Task = SINGLE_LABEL
@@ -36,6 +38,7 @@ class Contract(Frozen):
     threshold: float = Field(default=0.5, gt=0, lt=1)
     signatures: dict[str, str] = Field(default_factory=lambda: dict(INPUT_OF))
     outputs: tuple[str, ...] = Field(default_factory=lambda data: OUTPUTS_OF[data["task"]])
+    tiles: TrainedTiles | None = None
 
     @model_validator(mode="after")
     def _classes_go_with_the_task(self) -> Self:

@@ -23,8 +23,8 @@ def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
 
     Raises:
         SkymillError: it cannot be read, lacks a wanted band (the message names it and those that
-            it has), is too large for one tile, has no valid pixel, or has other samples than a
-            payload can hold.
+            it has), is too large for one tile, is unlike the tiles that the model learnt from, has
+            no valid pixel, or has other samples than a payload can hold.
     """
     file = BandFile(str(path), reading.band_names)
     source = calibrated_scene(SceneSource(path.name, (file,)), Calibration())
@@ -45,6 +45,7 @@ def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
     )
     check_samples(view)
     _check_size(path, view)
+    _check_likeness(path, view, reading)
     tile = read_chip(view)
     if isinstance(tile, TileReject):
         raise DataError(f"{path}: {tile.detail}")
@@ -64,3 +65,12 @@ def _check_size(path: Path, view: View) -> None:
             f"{path}: {rows} x {cols} pixels of {count} bands are too much for one tile; "
             "cut it into tiles of the size that the model was trained on."
         )
+
+
+def _check_likeness(path: Path, view: View, reading: RasterReading) -> None:
+    if reading.tiles is None:
+        return
+    grid = view.grid
+    differ = reading.tiles.differ_from(grid.height_px, grid.width_px, grid.gsd_m)
+    if differ:
+        raise DataError(f"{path}: {differ}, or insist on it (--any-size, any_size=True).")

@@ -7,7 +7,12 @@ BYTES_INPUT = "image_bytes"
 EXAMPLES_SIGNATURE = "serving_examples"
 EXAMPLES_INPUT = "examples"
 
-#: The one input of each signature.
+#: Asks a model for its contract: a row of its JSON for each row that is sent.
+CONTRACT_SIGNATURE = "serving_contract"
+CONTRACT_INPUT = "request"
+CONTRACT_OUTPUT = "contract"
+
+#: The one input of each signature that answers about images.
 INPUT_OF = {BYTES_SIGNATURE: BYTES_INPUT, EXAMPLES_SIGNATURE: EXAMPLES_INPUT}
 
 CLASS_OUTPUT = "class"

@@ -1,7 +1,9 @@
 """How the client reads a raster file; nothing heavy is imported here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from serving.needs import ModelNeeds, TrainedTiles
 
 RASTER_SUFFIXES = (".tif", ".tiff")
 
@@ -22,6 +24,7 @@ class RasterReading:
         scale: of every band, with offset, whatever the files say.
         offset: as scale.
         page: which page of files that have several, from 1.
+        tiles: that the model learnt from: other rasters are refused; None takes them as they are.
     """
 
     bands: tuple[str, ...] = ()
@@ -33,6 +36,16 @@ class RasterReading:
     scale: float | None = None
     offset: float | None = None
     page: int | None = None
+    tiles: TrainedTiles | None = None
+
+    def meeting(self, needs: ModelNeeds, any_size: bool = False) -> "RasterReading":
+        """This, with what it leaves open as a model needs it; `any_size` asks for no like tiles."""
+        return replace(
+            self,
+            bands=self.bands or needs.bands,
+            values=self.values or needs.values,
+            tiles=None if any_size else needs.tiles,
+        )
 
 
 def is_tiff(start: bytes) -> bool:

@@ -11,7 +11,15 @@ from serving.answers.by_task import answer
 from serving.answers.parts import Answer
 from serving.contract import Contract
 from serving.inputs import model_input
-from serving.names import BYTES_INPUT, BYTES_SIGNATURE, EXAMPLES_INPUT, EXAMPLES_SIGNATURE
+from serving.names import (
+    BYTES_INPUT,
+    BYTES_SIGNATURE,
+    CONTRACT_INPUT,
+    CONTRACT_OUTPUT,
+    CONTRACT_SIGNATURE,
+    EXAMPLES_INPUT,
+    EXAMPLES_SIGNATURE,
+)
 
 
 @dataclass(frozen=True)
@@ -24,10 +32,10 @@ class Signature:
 
 
 def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[Signature, ...]:
-    """The two signatures over a model from pixels [N, H, W, C] (`serving.inputs`).
+    """The signatures over a model from pixels [N, H, W, C] (`serving.inputs`).
 
-    Both answer the same, as `serving.answers` says for the contract's task; there it also says
-    what the model must give.
+    Two answer the same, as `serving.answers` says for the contract's task; there it also says what
+    the model must give. The third answers with the contract's JSON, whatever it is sent.
     """
 
     images = tf.TensorSpec([None], tf.string, BYTES_INPUT)
@@ -42,9 +50,17 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
         answers: Answer = from_bytes(tf.io.parse_example(examples, spec)[ENCODED])
         return answers
 
+    text = contract.to_json()
+
+    def of_contract(request: tf.Tensor) -> Answer:
+        return {CONTRACT_OUTPUT: tf.fill(tf.shape(request), text)}
+
     return (
         Signature(BYTES_SIGNATURE, from_bytes, images),
         Signature(
             EXAMPLES_SIGNATURE, from_examples, tf.TensorSpec([None], tf.string, EXAMPLES_INPUT)
+        ),
+        Signature(
+            CONTRACT_SIGNATURE, of_contract, tf.TensorSpec([None], tf.string, CONTRACT_INPUT)
         ),
     )

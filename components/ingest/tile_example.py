@@ -114,8 +114,8 @@ def _place_entries(tile: Tile) -> Iterator[bytes]:
         yield bytes_entry(example.CRS, tile.crs.encode())
         yield float_entry(example.LONGITUDE, tile.lonlat[0])
         yield float_entry(example.LATITUDE, tile.lonlat[1])
-    if tile.grid.is_metric:
-        yield float_entry(example.GSD_M, tile.grid.gsd[0])
+    if (gsd_m := tile.grid.gsd_m) is not None:
+        yield float_entry(example.GSD_M, gsd_m)
 
 
 def _scene_entries(view: View, scene: str | None) -> Iterator[bytes]:

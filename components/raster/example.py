@@ -43,7 +43,7 @@ of tiles
 ``image/bounds``         float    left, bottom, right, top in the CRS
 ``image/longitude``      float    of the centre, WGS 84 degrees; absent without a map
 ``image/latitude``       float    of the centre
-``image/gsd_m``          float    metres from row to row, where the CRS is metric
+``image/gsd_m``          float    metres on the ground from row to row; absent without a map
 -----------------------  -------  ----------------------------------------------------------------
 truth of scenes, by the target
 -----------------------  -------  ----------------------------------------------------------------

@@ -53,6 +53,7 @@ def write_answer(
     image: ImageSpec | None,
     *,
     page: int | None = None,
+    is_raster: bool = False,
 ) -> Path | None:
     """Writes what a line of text cannot hold; gives the file, or None where there is no need.
 
@@ -65,13 +66,14 @@ def write_answer(
         fit: how the image met the model.
         image: the model's; needed for objects alone.
         page: that was asked about, of a TIFF file that has several.
+        is_raster: the model takes rasters, so that its pixels are those of the file.
 
     Raises:
         ConfigError: objects, and no shape of the model's image.
     """
     if not isinstance(prediction, ClassRasterPrediction | ObjectsPrediction):
         return None
-    place = place_of(path, page)
+    place = place_of(path, page, is_raster=is_raster)
     target.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(prediction, ClassRasterPrediction):
         return _write_raster(prediction, place, target, fit)
@@ -83,11 +85,14 @@ def write_answer(
     return _write_objects(prediction, place, target, image)
 
 
-def place_of(path: Path, page: int | None = None) -> Place:
-    """The size of an image as the model sees it, upright, and its place on a map."""
+def place_of(path: Path, page: int | None = None, *, is_raster: bool = False) -> Place:
+    """The size of an image as the model sees it, upright, and its place on a map.
+
+    A JPEG that is sent to a model of rasters lies as it is stored, as in ingest of scenes.
+    """
     with path.open("rb") as file:
-        raster = is_tiff(file.read(4))
-    if not raster:
+        is_raster |= is_tiff(file.read(4))
+    if not is_raster:
         with Image.open(path) as image:
             width, height = ImageOps.exif_transpose(image).size
         return Place((height, width), is_raster=False)

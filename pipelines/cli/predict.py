@@ -11,10 +11,16 @@ import click
 from pipelines.cli.options import DEFAULT_CONFIG, json_option
 
 if TYPE_CHECKING:
-    from components.raster.image import Fit, Values
+    from components.raster.image import Fit, ImageSpec, Values
     from pipelines.config.tree import PipelineConfig
     from serving.client import FileResult
+    from serving.needs import ModelNeeds
     from serving.raster_reading import RasterReading
+
+_UNTOLD = (
+    "note: this version was pushed before models told on which tiles they were trained, so that no "
+    "raster is checked: send only those of the size and ground sample distance of its tiles"
+)
 
 
 @click.command()
@@ -65,6 +71,11 @@ if TYPE_CHECKING:
     type=click.Choice(["stretch", "pad", "crop"]),
     help=f"How images meet the model; by default as {DEFAULT_CONFIG} says, else stretch.",
 )
+@click.option(
+    "--any-size",
+    is_flag=True,
+    help="Send rasters that are far from the model's tiles in size or ground sample distance, too.",
+)
 @click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
 @click.option("--top", default=2, show_default=True, type=click.IntRange(1), help="Classes shown.")
 @json_option
@@ -85,22 +96,24 @@ def command(
     float32: bool | None,
     output: Path | None,
     fit: "Fit | None",
+    any_size: bool,
     batch_size: int,
     top: int,
     as_json: bool,
 ) -> None:
     """Send files, or every image below folders, to a server and print its answers.
 
-    Photographs are sent as they are, GeoTIFFs as one tile each, for a model of rasters. An answer
-    is the classes with their probabilities, a number, the share of each class among the pixels, or
-    the objects, as the model's task is. With --json a line for each file. The exit code is 1 if the
-    server refused any of them.
+    Photographs are sent as they are. To a model of rasters every file goes as one tile, and one
+    that is far from its tiles in size or ground sample distance is refused. An answer is the
+    classes with their probabilities, a number, the share of each class among the pixels, or the
+    objects, as the model's task is. With --json a line for each file. The exit code is 1 if any of
+    them was refused.
     """
     from components.raster.band_names import listed_bands
     from pipelines.answers.files import write_answer
     from serving.client import connect
 
-    refused = 0
+    refused, told = 0, False
     anchors: dict[Path, Path] = {}
     config = None if model else _config()
     given: dict[str, Any] = {"nodata": nodata, "values": values, "scale": scale, "offset": offset}
@@ -110,18 +123,33 @@ def command(
     if float32 is not None:
         rasters = replace(rasters, dtype="float32" if float32 else None)
     with connect(server, model=config.name if config else str(model)) as client:
+        needs = client.needs(model_version)
+        is_raster = bool(rasters.bands or (needs and needs.bands))
+        image = _image(config, needs)
         results = client.predict_files(
-            _files(paths, anchors), batch_size=batch_size, version=model_version, rasters=rasters
+            _files(paths, anchors),
+            batch_size=batch_size,
+            version=model_version,
+            rasters=rasters,
+            any_size=any_size,
         )
         for result in results:
+            if needs is None and not told and (is_raster or _is_tiff(result.path)):
+                told = True
+                click.echo(_UNTOLD, err=True)
             refused += result.error is not None
             written = None
             if output is not None and result.prediction is not None:
-                image = config.ingest.image if config else None
                 target = output / anchors.pop(result.path).with_suffix("")
                 chosen = fit or (image.fit if image else "stretch")
                 written = write_answer(
-                    result.prediction, result.path, target, chosen, image, page=rasters.page
+                    result.prediction,
+                    result.path,
+                    target,
+                    chosen,
+                    image,
+                    page=rasters.page,
+                    is_raster=is_raster,
                 )
             if as_json:
                 click.echo(_as_json(result, written))
@@ -161,6 +189,21 @@ def _config() -> "PipelineConfig":
     if not os.path.exists(DEFAULT_CONFIG):
         raise ConfigError(f"no {DEFAULT_CONFIG} here to take the model's name from: give --model")
     return load_config(DEFAULT_CONFIG)
+
+
+def _is_tiff(path: Path) -> bool:
+    from serving.raster_reading import RASTER_SUFFIXES
+
+    return path.suffix.lower() in RASTER_SUFFIXES
+
+
+def _image(config: "PipelineConfig | None", needs: "ModelNeeds | None") -> "ImageSpec | None":
+    """How images meet the model: as it says itself, else as the configuration does."""
+    from components.raster.image import ImageSpec
+
+    if needs is None:
+        return config.ingest.image if config else None
+    return ImageSpec(height_px=needs.height_px, width_px=needs.width_px, fit=needs.fit)
 
 
 def _rasters(config: "PipelineConfig | None", given: Mapping[str, Any]) -> "RasterReading":

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from PIL import Image
 from rasterio.transform import from_origin
 
 from components.raster.errors import SkymillError
 from components.raster.payload import decode_payload
+from pipelines.answers.files import place_of
 from serving.client import read_image
 from serving.raster_reading import RasterReading
 
@@ -143,6 +145,21 @@ def test_other_files_are_sent_as_they_are(tmp_path):
     assert read_image(tmp_path / "photo.tif") == b"\xff\xd8\xff whatever its name"
 
 
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.png"])
+def test_a_picture_goes_to_a_model_of_rasters_as_ingest_of_scenes_reads_it(tmp_path, name):
+    """Its colours are bands, and it lies as it is stored, whatever its EXIF tag says."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.fromarray(chip("uint8", (11, 7, 3))).save(tmp_path / name, exif=exif)
+    with rasterio.open(tmp_path / name) as dataset:
+        stored = dataset.read()
+    got = sent(tmp_path / name, bands=("blue", "red"))
+    assert got.bands == ("blue", "red")
+    assert np.array_equal(got.pixels, np.stack([stored[2], stored[0]], axis=2))
+    assert place_of(tmp_path / name, is_raster=True).size_px == (11, 7)
+    assert place_of(tmp_path / name).size_px == (7, 11)
+
+
 def test_without_rasterio_the_client_says_what_to_install(write):
     program = (
         "import sys; sys.modules['rasterio'] = None\n"
@@ -154,7 +171,7 @@ def test_without_rasterio_the_client_says_what_to_install(write):
     command = [sys.executable, "-c", program, str(write(chip()))]
     done = subprocess.run(command, capture_output=True, text=True)
     assert "pip install 'skymill[client,geotiff]'" in done.stderr
-    assert "a GeoTIFF needs rasterio, which is not installed" in done.stderr
+    assert "a raster needs rasterio, which is not installed" in done.stderr
 
 
 def test_reading_a_geotiff_loads_no_tensorflow(write):

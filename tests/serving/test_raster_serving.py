@@ -13,9 +13,11 @@ from rasterio.transform import from_origin
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
 from pipelines.cli.predict import command
-from serving.client import BadImage, connect
+from serving.client import BadImage, connect, read_image
 from serving.contract import Contract
+from serving.needs import ModelNeeds, TrainedTiles
 from serving.raster_reading import RasterReading
+from serving.signatures import signatures
 from tests.serving.conftest import copy_version, wait_until
 from trainer.data.bands import BandScale
 from trainer.tasks.network import build_network
@@ -35,7 +37,8 @@ def model(tmp_path_factory):
     scale = BandScale((1000.0,) * 4, (300.0,) * 4)
     served = build_network(SmallCnn(filters=(8,)), SPEC, SingleLabel(CLASSES), scale).served()
     folder = tmp_path_factory.mktemp("raster") / "model"
-    export(served, Contract(image=SPEC, classes=CLASSES), str(folder))
+    tiles = TrainedTiles((16, 16), (16, 16), (10, 10))
+    export(served, Contract(image=SPEC, classes=CLASSES, tiles=tiles), str(folder))
     return folder
 
 
@@ -103,10 +106,12 @@ def test_wrong_bands_are_named_and_cost_no_other_file(server, chips, protocol, t
     with connect(getattr(server, protocol), model="m") as client:
         [result] = client.predict_files([wrong], rasters=reading)
         assert result.error == (
-            f"{getattr(server, protocol)} refuses the request: "
-            "wrong_bands: the model needs nir, the tile has blue, green, red, pan. Say which bands "
-            "of the file they are: RasterReading, or skymill predict --bands and --band-names."
+            "Scene '0.tif' was rejected (unknown_band): no band 'nir'; it has blue, green, red, "
+            "pan. Name one of these. Say which bands of the file they are: RasterReading, or "
+            "skymill predict --bands and --band-names."
         )
+        with pytest.raises(BadImage, match="wrong_bands: the model needs nir, the tile has blue"):
+            client.predict([read_image(wrong, reading)])
         with pytest.raises(BadImage, match=r"takes payloads of tiles with the bands blue, green"):
             client.predict([b"\xff\xd8\xff a photograph, say, as a user has them"])
         (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff a photograph, say")
@@ -114,6 +119,88 @@ def test_wrong_bands_are_named_and_cost_no_other_file(server, chips, protocol, t
         first, second = client.predict_files([tmp_path / "photo.jpg", right], rasters=reading)
         assert first.prediction is None
         assert second.prediction is not None
+
+
+@pytest.fixture(scope="module")
+def old_server(serve_for_module, tmp_path_factory):
+    """Serves a model as they were pushed before models told their contract."""
+    keras.utils.set_random_seed(2)
+    scale = BandScale((1000.0,) * 4, (300.0,) * 4)
+    served = build_network(SmallCnn(filters=(8,)), SPEC, SingleLabel(CLASSES), scale).served()
+    base = tmp_path_factory.mktemp("served") / "m"
+    archive = keras.export.ExportArchive()
+    archive.track(served)
+    first = signatures(
+        lambda pixels: served(pixels, training=False), Contract(image=SPEC, classes=CLASSES)
+    )
+    for signature in first[:2]:
+        archive.add_endpoint(signature.name, signature.function, [signature.input])
+    archive.write_out(str(base / "1"), verbose=False)
+    server = serve_for_module(base)
+    with connect(server.rest, model="m") as client:
+        wait_until(lambda: client.served_version() == 1)
+    return server
+
+
+def write_raster(path, side_px, gsd_m):
+    pixels = np.random.default_rng(3).integers(1, 255, (4, side_px, side_px)).astype(np.uint16)
+    place = {"crs": "EPSG:32632", "transform": from_origin(500_000, 5_300_000, gsd_m, gsd_m)}
+    options = {"driver": "GTiff", "count": 4, "dtype": "uint16", **place}
+    with rasterio.open(path, "w", height=side_px, width=side_px, **options) as dataset:
+        dataset.write(pixels)
+        dataset.descriptions = BANDS
+    return path
+
+
+UNLIKE = {
+    (16, 10): "",
+    (20, 12): "",
+    (100, 10): "it has 100 x 100 pixels, and the model learnt from tiles of 16 x 16",
+    (8, 10): "it has 8 x 8 pixels",
+    (16, 0.5): "its pixels are 0.5 m apart, and the model learnt from pixels of 10 m",
+    (16, 20): "its pixels are 20 m apart",
+}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_a_raster_unlike_the_model_s_tiles_is_refused_unless_one_insists(
+    server, protocol, tmp_path
+):
+    paths = {
+        write_raster(tmp_path / f"{at}.tif", *traits): why
+        for at, (traits, why) in enumerate(UNLIKE.items())
+    }
+    with connect(getattr(server, protocol), model="m") as client:
+        results = {it.path: it for it in client.predict_files(paths)}
+        for path, why in paths.items():
+            result = results[path]
+            assert (result.prediction is None, why in (result.error or "")) == (bool(why), True)
+        assert all("any_size=True" in it.error for it in results.values() if it.error)
+        insisted = list(client.predict_files(paths, any_size=True))
+        assert all(result.prediction is not None for result in insisted)
+
+
+def test_the_command_line_refuses_a_scene_and_says_what_to_do(server, old_server, tmp_path):
+    scene = str(write_raster(tmp_path / "scene.tif", 300, 10))
+    asked = [scene, "--model", "m", "--server", server.grpc]
+    done = CliRunner().invoke(command, asked)
+    assert done.exit_code == 1
+    assert "Cut it into such tiles (gdal_retile.py -ps 16 16)" in done.output
+    assert "insist on it (--any-size" in done.output
+    insisted = CliRunner().invoke(command, [*asked, "--any-size"])
+    assert insisted.exit_code == 0, insisted.output
+    old = CliRunner().invoke(command, [*asked[:-1], old_server.grpc])
+    assert old.exit_code == 0, old.output
+    assert "pushed before models told on which tiles they were trained" in old.output
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_a_model_tells_what_it_needs(server, old_server, protocol):
+    with connect(getattr(server, protocol), model="m") as client:
+        tiles = TrainedTiles((16, 16), (16, 16), (10, 10))
+        assert client.needs() == ModelNeeds(16, 16, "stretch", BANDS, None, tiles)
+    with connect(getattr(old_server, protocol), model="m") as client:
+        assert client.needs() is None
 
 
 def test_the_command_line_predicts_from_geotiffs(server, chips, in_process, tmp_path, monkeypatch):

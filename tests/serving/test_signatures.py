@@ -78,7 +78,7 @@ def examples_of(files):
 def test_the_signatures_are_those_of_the_contract(exported):
     _, folder = exported
     signatures = tf.saved_model.load(folder).signatures
-    assert set(signatures) == {"serving_default", "serving_examples"}
+    assert set(signatures) == {"serving_default", "serving_examples", "serving_contract"}
     for name, key in [("serving_default", "image_bytes"), ("serving_examples", "examples")]:
         (positional, keyword) = signatures[name].structured_input_signature
         assert positional == ()
@@ -183,6 +183,9 @@ def test_the_contract_lies_with_the_model(exported):
     assert (contract.image, contract.classes) == (SPEC, CLASSES)
     assert contract.signatures == {"serving_default": "image_bytes", "serving_examples": "examples"}
     assert contract.outputs == ("class", "probabilities", "classes")
+    ask = tf.saved_model.load(folder).signatures["serving_contract"]
+    answers = ask(request=tf.constant([b"", b"what?"]))["contract"].numpy().tolist()
+    assert [Contract.model_validate_json(answer) for answer in answers] == [contract, contract]
 
 
 @pytest.mark.parametrize("text", [None, "{}", "no JSON"])

@@ -17,16 +17,27 @@ from components.raster.payload import encode_payload
 from serving.client import connect
 from serving.contract import read_contract
 from serving.inputs import model_input
+from serving.needs import TrainedTiles
 from serving.server.process import serve_model_in_subprocess
 from serving.warmup import write_warmup
 from tests.serving.graphs import KNOWN_OPS, ops_of
 from tests.trainer.objectives import of_classes
-from tests.trainer.rasters import BANDS, CLASSES, SIDE_PX, SPEC, toy_example, write_tiles
+from tests.trainer.rasters import (
+    BANDS,
+    CLASSES,
+    SIDE_PX,
+    SPEC,
+    serialized,
+    toy_example,
+    write_records,
+    write_tiles,
+)
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment
 from trainer.data.bands import BandScale
 from trainer.data.dataset import InMemory, Streamed, open_source
 from trainer.data.examples import list_files
+from trainer.data.tiles import trained_tiles
 from trainer.run import run_fn
 from trainer.tasks.network import build_network
 from trainer.training.config import Backbone, SmallCnn, TrainConfig
@@ -122,10 +133,24 @@ def test_values_of_invalid_pixels_do_not_matter(model):
     np.testing.assert_allclose(served(as_nan), served(as_mean), atol=1e-6)
 
 
+def test_the_tiles_that_were_trained_on_are_told(tmp_path):
+    sizes = [(16, 20, 10.0), (12, 20, None), (18, 30, 0.5)]
+    examples = [
+        serialized(
+            {"image/height": [height], "image/width": [width]}
+            | ({"image/gsd_m": [gsd_m]} if gsd_m else {})
+        )
+        for height, width, gsd_m in sizes
+    ]
+    file = write_records(tmp_path / "data.tfrecord", examples)
+    assert trained_tiles([file]) == TrainedTiles((12, 18), (20, 30), (0.5, 10))
+
+
 def test_from_tiles_to_a_served_model(trained):
     folder, written = trained
     contract = read_contract(folder)
     assert (contract.image, contract.classes) == (SPEC, CLASSES)
+    assert contract.tiles == TrainedTiles((SIDE_PX, SIDE_PX), (SIDE_PX, SIDE_PX), None)
     signatures = tf.saved_model.load(folder).signatures
     tiles = written["test"]
     examples = tf.constant([toy_example(*tile) for tile in tiles])

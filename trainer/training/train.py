@@ -23,6 +23,7 @@ from trainer.data.changed import Changed
 from trainer.data.class_counts import ClassCounts, count_classes
 from trainer.data.dataset import InMemory, Source, open_source
 from trainer.data.examples import list_files
+from trainer.data.tiles import trained_tiles
 from trainer.distribution.cluster import Surroundings
 from trainer.distribution.strategy import cluster_of, make_strategy
 from trainer.distribution.workers import Agreement
@@ -104,7 +105,15 @@ def train(
     if policy != "float32" or strategy.num_replicas_in_sync > 1 or cluster_of(strategy):
         plain = build_network(config.model, image, objective, scale).served()
         served = _with_weights_of(plain, served)
-    return Trained(served, objective.contract(image), history)
+    return Trained(served, _contract(objective, image, train_files), history)
+
+
+def _contract(objective: Objective, image: ImageSpec, files: Sequence[str]) -> Contract:
+    """The contract of a model; of rasters with the tiles that it learnt from."""
+    contract = objective.contract(image)
+    if image.bands is None:
+        return contract
+    return contract.model_copy(update={"tiles": trained_tiles(files)})
 
 
 def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:

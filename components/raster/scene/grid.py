@@ -15,6 +15,9 @@ from components.raster.library_errors import LibraryError, translated
 
 Floats = npt.NDArray[np.float64]
 LONLAT = "OGC:CRS84"
+_METRES_A_DEGREE = 111_195.0
+#: Projections whose metres grow with the latitude: twice as long as the ground's at 60 degrees.
+_STRETCHING = ("merc", "webmerc")
 #: Places of a grid that are looked at, each way, to tell whether it lies on the earth.
 _SAMPLES = 9
 
@@ -113,6 +116,19 @@ class Grid:
         """Lengths of a pixel's (row, column) step in units of the CRS; rotation counted in."""
         a, b, _, d, e, _ = self.transform[:6]
         return float(np.hypot(b, e)), float(np.hypot(a, d))
+
+    @property
+    def gsd_m(self) -> float | None:
+        """Metres on the ground from row to row, at the grid's centre; None where it has none."""
+        if self.crs is None:
+            return None
+        if self.is_metric and crs_of(self.crs).to_dict().get("proj") not in _STRETCHING:
+            return self.gsd[0]
+        rows = np.array([self.height_px / 2 - 0.5, self.height_px / 2 + 0.5])
+        lons, lats = self.to_lonlat(rows, np.full(2, self.width_px / 2))
+        east = (np.diff(lons) + 180) % 360 - 180
+        step = np.hypot(np.diff(lats), east * np.cos(np.radians(lats[0]))) * _METRES_A_DEGREE
+        return float(step[0]) if np.isfinite(step[0]) else None
 
     def window_transform(self, row: int, col: int) -> Affine:
         """The transform of a window that starts at a pixel, which may lie outside of the grid."""

@@ -234,6 +234,26 @@ def test_longitude_comes_first_whatever_the_system_says() -> None:
     np.testing.assert_allclose(back, (xs, ys), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("EPSG:32632", Affine(10, 0, 500_000, 0, -10, 5_300_000)),
+        ("EPSG:4326", Affine(1e-4, 0, 11, 0, -2e-4, 60)),
+        ("EPSG:4326", Affine(1e-4, 0, 179.995, 0, -1e-4, -17)),
+        ("EPSG:3857", Affine(10, 0, 1_200_000, 0, -10, 8_400_000)),
+        ("EPSG:2263", Affine(3, 0, 1_000_000, 0, -3, 200_000)),  # US survey feet
+        ("EPSG:3857", Affine(0, 10, 1_200_000, 10, 0, 8_400_000)),  # rows run east
+    ],
+)
+def test_the_ground_sample_distance_is_in_metres_on_the_ground(crs: str, transform: Affine) -> None:
+    grid = Grid(100, 80, transform, crs)
+    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    upper, lower = (to_degrees.transform(*(transform @ (40, row))) for row in (49.5, 50.5))
+    wanted = pyproj.Geod(ellps="WGS84").line_length(*zip(upper, lower, strict=True))
+    assert grid.gsd_m == pytest.approx(wanted, rel=0.01)
+    assert Grid(100, 80, transform, None).gsd_m is None
+
+
 def test_rotation_counts_in_pixel_size_and_bounds() -> None:
     rotated = Affine.translation(1000, 2000) * Affine.rotation(30) * Affine.scale(10, -5)
     grid = Grid(20, 10, rotated, "EPSG:32632")

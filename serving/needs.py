@@ -1,0 +1,106 @@
+"""What a served model tells of the images that it takes; nothing heavy is imported here."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+#: By how much a raster may differ from the tiles that a model learnt from, in a side or a pixel.
+_MOST_FACTOR = 1.5
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class TrainedTiles:
+    """The tiles of rasters that a model learnt from: the least and the most of each.
+
+    Attributes:
+        height_px: rows, before a tile met the model.
+        width_px: columns.
+        gsd_m: metres from row to row; None where no tile has a place on a map.
+    """
+
+    height_px: Range
+    width_px: Range
+    gsd_m: Range | None = None
+
+    def differ_from(self, height_px: int, width_px: int, gsd_m: float | None) -> str:
+        """Why a raster is no such tile and what to do; empty where it is one."""
+        sides = ((height_px, self.height_px), (width_px, self.width_px))
+        if not all(_is_near(side, trained) for side, trained in sides):
+            height, width = int(self.height_px[1]), int(self.width_px[1])
+            return (
+                f"it has {height_px} x {width_px} pixels, and the model learnt from tiles of "
+                f"{_told(self.height_px)} x {_told(self.width_px)}: its answer would be wrong at "
+                f"another size. Cut it into such tiles (gdal_retile.py -ps {width} {height})"
+            )
+        if gsd_m is not None and self.gsd_m is not None and not _is_near(gsd_m, self.gsd_m):
+            return (
+                f"its pixels are {gsd_m:.4g} m apart, and the model learnt from pixels of "
+                f"{_told(self.gsd_m)} m: its answer would be wrong at another scale. Warp it to "
+                "that and cut it anew (gdalwarp -tr)"
+            )
+        return ""
+
+
+@dataclass(frozen=True)
+class ModelNeeds:
+    """What a model is to be sent, as its contract says.
+
+    Attributes:
+        height_px: of what it sees.
+        width_px: of what it sees.
+        fit: how an image of another shape meets it.
+        bands: of rasters, by name; empty for a model of photographs.
+        values: of rasters: `scaled` where it learnt values with scale and offset applied.
+        tiles: of rasters: those that it learnt from.
+    """
+
+    height_px: int
+    width_px: int
+    fit: Literal["stretch", "pad", "crop"]
+    bands: tuple[str, ...] = ()
+    values: Literal["stored", "scaled"] | None = None
+    tiles: TrainedTiles | None = None
+
+    @classmethod
+    def of_contract(cls, text: str) -> "ModelNeeds":
+        """What the JSON of a contract says; keys of later versions are passed over.
+
+        Raises:
+            ValueError: it is no contract.
+        """
+        try:
+            tree = json.loads(text)
+            image: dict[str, Any] = tree["image"]
+            height_px, width_px = int(image["height_px"]), int(image["width_px"])
+            bands = tuple(image.get("bands") or ())
+            tiles = _tiles(tree.get("tiles")) or _like(height_px, width_px) if bands else None
+            return cls(height_px, width_px, image["fit"], bands, image.get("values"), tiles)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no contract of a model: {error!r}") from error
+
+
+def _tiles(tree: Any) -> TrainedTiles | None:
+    if not tree:
+        return None
+    ranges = {name: tree.get(name) and (*map(float, tree[name]),) for name in _RANGES}
+    return TrainedTiles(**ranges)
+
+
+_RANGES = ("height_px", "width_px", "gsd_m")
+
+
+def _like(height_px: int, width_px: int) -> TrainedTiles:
+    """A contract that does not tell its tiles is of those that the model sees as they are."""
+    return TrainedTiles((height_px, height_px), (width_px, width_px))
+
+
+def _is_near(value: float, trained: Range) -> bool:
+    least, most = trained
+    return least / _MOST_FACTOR <= value <= most * _MOST_FACTOR
+
+
+def _told(trained: Range) -> str:
+    least, most = (f"{value:.4g}" for value in trained)
+    return least if least == most else f"{least} to {most}"
