@@ -112,6 +112,11 @@ class Grid:
             return bool(crs.is_projected) and crs.linear_units_factor[1] == 1.0
 
     @property
+    def is_geographic(self) -> bool:
+        """Whether its coordinates are longitude and latitude."""
+        return self.crs is not None and bool(crs_of(self.crs).is_geographic)
+
+    @property
     def gsd(self) -> tuple[float, float]:
         """Lengths of a pixel's (row, column) step in units of the CRS; rotation counted in."""
         a, b, _, d, e, _ = self.transform[:6]

@@ -23,11 +23,12 @@ from components.raster.documents import parse_json
 from components.raster.errors import DataError
 from components.raster.library_errors import translated
 from components.raster.location import is_remote, local_path
+from components.raster.scene.date_line import box_of, shares_ground
 from components.raster.scene.gdal import REMOTE_SCHEMES
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scaling import Scaling
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
-from components.raster.scene.stac_query import StacQuery
+from components.raster.scene.stac_query import Bounds, StacQuery
 from components.raster.scene.stac_scaling import asset_scalings
 
 _TIMEOUT_S = 60.0
@@ -193,10 +194,10 @@ def _matches(item: pystac.Item, query: StacQuery) -> bool:
         return _in_period(item, query)
 
 
-def _meets(item: pystac.Item, bbox: tuple[float, float, float, float]) -> bool:
+def _meets(item: pystac.Item, bbox: Bounds) -> bool:
     if item.geometry is None:
         return False
-    return bool(shapely.intersects(shapely.geometry.shape(item.geometry), shapely.box(*bbox)))
+    return shares_ground(shapely.geometry.shape(item.geometry), box_of(bbox))
 
 
 def _in_period(item: pystac.Item, query: StacQuery) -> bool:

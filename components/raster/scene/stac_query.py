@@ -3,10 +3,13 @@
 import datetime
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.raster.frozen import Frozen
 from components.raster.location import Location
+
+#: West, south, east, north in degrees.
+Bounds = tuple[float, float, float, float]
 
 
 class StacQuery(Frozen):
@@ -18,8 +21,9 @@ class StacQuery(Frozen):
     bands: tuple[str, ...] = Field(
         default=(), description="common names of bands, in order; instead of assets"
     )
-    bbox: tuple[float, float, float, float] | None = Field(
-        default=None, description="west, south, east, north in degrees"
+    bbox: Bounds | None = Field(
+        default=None,
+        description="west, south, east, north in degrees; west > east crosses the date line",
     )
     start: datetime.date | None = Field(default=None, description="first day")
     end: datetime.date | None = Field(default=None, description="last day, included")
@@ -27,6 +31,20 @@ class StacQuery(Frozen):
         default=None, ge=0, le=100, description="items that do not tell theirs are left out"
     )
     max_items: int = Field(default=1000, ge=1)
+
+    @field_validator("bbox")
+    @classmethod
+    def _is_on_earth(cls, bbox: Bounds | None) -> Bounds | None:
+        if bbox is None:
+            return None
+        west, south, east, north = bbox
+        if not (-180 <= west <= 180 and -180 <= east <= 180 and south >= -90 and north <= 90):
+            raise ValueError(
+                "needs degrees: west and east from -180 to 180, south and north from -90 to 90"
+            )
+        if south > north:
+            raise ValueError(f"south {south:g} is north of north {north:g}; swap them")
+        return bbox
 
     @model_validator(mode="after")
     def _is_one_choice(self) -> Self:

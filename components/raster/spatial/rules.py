@@ -21,6 +21,7 @@ from components.raster.labels.rejects import LabelRefusal
 from components.raster.labels.vectors import LabelSet
 from components.raster.library_errors import translated
 from components.raster.location import Location
+from components.raster.scene.date_line import turned_to
 from components.raster.scene.grid import LONLAT, crs_name, reproject
 from components.raster.spatial.blocks import Block, blocks_of, blocks_under, extents
 from components.raster.spatial.places import Places
@@ -245,8 +246,10 @@ def _areas_by_split(areas: LabelSet) -> Sequence[tuple[str, shapely.Geometry]]:
         splits = np.array([split_named(name) or "" for name in areas.classes.tolist()])
     except ValueError as error:
         raise DataError(f"Areas {areas.source}: {error}") from error
+    # Footprints run on past 180, so areas are drawn there as well.
     return [
-        (split, shapely.union_all(areas.geometries[splits == split])) for split in np.unique(splits)
+        (split, turned_to(shapely.union_all(areas.geometries[splits == split]), -360, 360))
+        for split in np.unique(splits)
     ]
 
 

@@ -5,14 +5,16 @@ import shapely
 
 from components.raster.errors import ConfigError
 from components.raster.library_errors import translated
-from components.raster.scene.grid import LONLAT, Floats, Grid, reproject
+from components.raster.scene.date_line import turned_to
+from components.raster.scene.grid import LONLAT, Floats, Grid, crs_of, reproject
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 
 
 def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) -> shapely.Geometry:
     """A geometry (or an array of them) in pixel coordinates: x is the column, y is the row.
 
-    Vertices are projected one by one, and edges between them stay straight in pixel space.
+    Vertices are projected one by one, and edges between them stay straight in pixel space. On a
+    grid in degrees a geometry comes with the longitudes that the grid has, also past 180.
 
     Args:
         geometry: shapely geometry, or a numpy array of them.
@@ -23,15 +25,19 @@ def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) 
         CrsError: no way leads from the geometry's CRS to the grid's.
     """
 
-    def to_pixels(points: Floats) -> Floats:
-        xs, ys = points[:, 0], points[:, 1]
-        if crs is not None and grid.crs is not None:
-            xs, ys = reproject(crs, grid.crs, xs, ys)
-        rows, cols = grid.to_pixels(xs, ys)
-        points[:, 0], points[:, 1] = cols, rows
-        return points
+    def to_map(points: Floats) -> Floats:
+        if crs is None or grid.crs is None:
+            return points
+        return np.stack(reproject(crs, grid.crs, points[:, 0], points[:, 1]), axis=1)
 
-    return shapely.transform(geometry, to_pixels)
+    def to_pixels(points: Floats) -> Floats:
+        rows, cols = grid.to_pixels(points[:, 0], points[:, 1])
+        return np.stack([cols, rows], axis=1)
+
+    if not grid.is_geographic:
+        return shapely.transform(geometry, lambda points: to_pixels(to_map(points)))
+    west, _, east, _ = grid.bounds(0, 0, grid.height_px, grid.width_px)
+    return shapely.transform(turned_to(shapely.transform(geometry, to_map), west, east), to_pixels)
 
 
 def area_in_pixels(
@@ -75,9 +81,13 @@ def _near(area: shapely.Geometry, crs: str, grid: Grid) -> shapely.Geometry:
     xs, ys = reproject(grid.crs, crs, *grid.sampled())
     if not (np.isfinite(xs) & np.isfinite(ys)).all():
         return area
+    if crs_of(crs).is_geographic:
+        xs = xs + np.round((xs.flat[0] - xs) / 360) * 360
     margin = max(np.ptp(xs), np.ptp(ys))
-    box = (xs.min() - margin, ys.min() - margin, xs.max() + margin, ys.max() + margin)
-    return shapely.intersection(area, shapely.box(*box))
+    west, east = float(xs.min() - margin), float(xs.max() + margin)
+    if crs_of(crs).is_geographic:
+        area = turned_to(area, west, east)
+    return shapely.intersection(area, shapely.box(west, ys.min() - margin, east, ys.max() + margin))
 
 
 def _longest_side(area: shapely.Geometry) -> float:
