@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from components.raster.errors import DataError, SkymillError
 from components.raster.location import is_remote
+from components.raster.masking import masked_tree
 
 REPORT_FILE = "report.json"
 
@@ -52,13 +53,16 @@ class GateReport:
         return tuple(finding for finding in self.findings if not finding.passed)
 
     def to_json(self) -> str:
-        """Strict JSON; a number that is not finite becomes the string "nan", "inf" or "-inf"."""
-        document = {
-            "gate": self.gate,
-            "passed": self.passed,
-            "findings": [asdict(finding) for finding in self.findings],
-            "facts": _finite(dict(self.facts)),
-        }
+        """Strict JSON without secrets of addresses; a number that is not finite becomes the string
+        "nan", "inf" or "-inf"."""
+        document = masked_tree(
+            {
+                "gate": self.gate,
+                "passed": self.passed,
+                "findings": [asdict(finding) for finding in self.findings],
+                "facts": _finite(dict(self.facts)),
+            }
+        )
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod

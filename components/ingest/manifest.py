@@ -17,6 +17,7 @@ from components.ingest.record import Contents, Record, SliceValue
 from components.ingest.reject import Reason, Reject
 from components.raster.errors import DataError
 from components.raster.location import is_remote, local_path
+from components.raster.masking import unsigned
 from components.raster.split import split_named
 
 LARGEST_BYTES = 4 * 2**30
@@ -143,9 +144,9 @@ def _record(
 
 
 def _place(given: str, folder: str) -> tuple[str, str]:
-    """(key, uri) of what a row names: a remote or absolute one is its own key."""
+    """(key, uri) of what a row names: a remote or absolute one is its own key, signatures aside."""
     if is_remote(given):
-        return given, given
+        return unsigned(given), given
     path = local_path(given) if "://" in given else given
     if is_remote(folder):
         key = posixpath.normpath(path)

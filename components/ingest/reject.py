@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from components.raster.image import Refusal
 from components.raster.labels.rejects import LabelReject
+from components.raster.masking import masked_tree
 
 _LONGEST_DETAIL = 400
 
@@ -95,7 +96,7 @@ class Reject:
 
     def to_json(self) -> str:
         """One line of `rejects-*.jsonl`, without the line's end."""
-        return json.dumps(asdict(self) | {"detail": self.detail[:_LONGEST_DETAIL]})
+        return json.dumps(masked_tree(asdict(self) | {"detail": self.detail[:_LONGEST_DETAIL]}))
 
     @classmethod
     def from_json(cls, line: str) -> "Reject":

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from components.raster.masking import masked
+
 
 def _restored(
     kind: type["PortableError"], args: tuple[Any, ...], state: Mapping[str, Any]
@@ -24,7 +26,13 @@ class PortableError(Exception):
 
 
 class SkymillError(PortableError):
-    """What was wrong, where, and what to do next, in one message."""
+    """What was wrong, where, and what to do next, in one message, without an address's secrets."""
+
+    def __str__(self) -> str:
+        return masked(super().__str__())
+
+    def __repr__(self) -> str:
+        return masked(super().__repr__())
 
 
 class ConfigError(SkymillError):

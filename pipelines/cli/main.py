@@ -6,11 +6,13 @@ Nothing heavy is imported here or by a command's module before the command runs,
 
 import importlib
 import sys
+import traceback
 from typing import Any
 
 import click
 
 from components.raster.errors import SkymillError
+from components.raster.masking import masked
 
 #: Exit codes, for scripts. Click itself uses 2 for a wrong call.
 EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
@@ -79,6 +81,9 @@ def main() -> None:
     except SkymillError as error:
         click.echo(f"skymill: {error}", err=True)
         sys.exit(_exit_code(error))
+    except Exception:
+        click.echo(masked(traceback.format_exc()), err=True)
+        sys.exit(EXIT_FAILED)
 
 
 def _exit_code(error: SkymillError) -> int:

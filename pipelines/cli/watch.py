@@ -141,10 +141,10 @@ def _follow(config: "PipelineConfig", watcher: "Watcher", gauges: "Gauges") -> N
     import contextlib
     import signal
 
+    from components.raster.masking import masked
     from pipelines.watch.endpoint import Door, served
     from pipelines.watch.events import secret_of
     from pipelines.watch.loop import Bell, Loop
-    from pipelines.watch.masking import masked
 
     bell = Bell()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from components.raster.masking import masked
+
 
 @dataclass(frozen=True)
 class Terminal:
@@ -30,7 +32,12 @@ def noise_to(log_path: str) -> Iterator[Terminal]:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        yield Terminal(out, err)
+        try:
+            yield Terminal(out, err)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            _mask(log_path)
 
 
 @contextlib.contextmanager
@@ -46,6 +53,18 @@ def _behind(descriptor: int) -> Iterator[Console]:
             streams[descriptor].flush()
             terminal.flush()
             os.dup2(kept, descriptor)
+
+
+def _mask(log_path: str) -> None:
+    """Takes the secrets of addresses out of what libraries have told."""
+    with open(log_path, encoding="utf-8", errors="surrogateescape") as log:
+        if all(masked(line) == line for line in log):
+            return
+        log.seek(0)
+        partial = f"{log_path}.partial"
+        with open(partial, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.writelines(map(masked, log))
+    os.replace(partial, log_path)
 
 
 def quiet_frameworks() -> None:

@@ -1,12 +1,13 @@
 """A local run from start to end: lock, record, run, sum up."""
 
 import os
-import shutil
+import sys
 import traceback
 from dataclasses import replace
 
 from components.gate.report import GateFailed
 from components.raster.errors import SkymillError
+from components.raster.masking import masked
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.workspace import Workspace
 from pipelines.local.console import Terminal, noise_to
@@ -19,13 +20,14 @@ from pipelines.local.record import (
     NodeRecord,
     RunRecord,
     find_record,
+    keep_config,
     new_run_id,
     utc_now,
     write_record,
 )
 from pipelines.local.summary import print_summary, summarise
 
-LOG_FILE, CONFIG_FILE = "framework.log", "config.yaml"
+LOG_FILE = "framework.log"
 _EPOCHS = "Trainer/model_run/*/logs/progress.jsonl"
 _TRIALS = "*/trials.jsonl"
 
@@ -57,7 +59,7 @@ def execute(
         )
         folder = workspace.run_dir(record.run_id)
         with noise_to(os.path.join(folder, LOG_FILE)) as terminal:
-            shutil.copyfile(config_path, os.path.join(folder, CONFIG_FILE))
+            keep_config(config_path, folder)
             record = _Run(config, workspace, record, terminal).go()
             print_summary(summarise(record, folder), terminal.out, as_json)
     return record
@@ -91,7 +93,8 @@ class _Run:
             self._keep(self._record.closed(FAILED, "interrupted"))
             raise
         except Exception as error:
-            traceback.print_exc()  # into the log; a person first needs what broke, and where
+            # into the log; a person first needs what broke, and where
+            print(masked(traceback.format_exc()), file=sys.stderr)
             self._keep(self._record.closed(FAILED, f"{type(error).__name__}: {error}"))
         finally:
             self._progress.close()

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from components.raster.errors import DataError
+from components.raster.masking import masked
 from pipelines.local.process_mark import mark_of
 
-RECORD_FILE = "run.json"
+RECORD_FILE, CONFIG_FILE = "run.json", "config.yaml"
 RUNNING, SUCCEEDED, BLOCKED, FAILED = "running", "succeeded", "blocked", "failed"
 
 
@@ -100,8 +101,8 @@ class RunRecord:
         return replace(self, nodes=(*others, node))
 
     def closed(self, outcome: str, reason: str = "") -> "RunRecord":
-        """The record of a run that ended now."""
-        return replace(self, outcome=outcome, reason=reason, ended=utc_now())
+        """The record of a run that ended now; the reason is kept without secrets of addresses."""
+        return replace(self, outcome=outcome, reason=masked(reason), ended=utc_now())
 
 
 def utc_now() -> str:
@@ -160,6 +161,14 @@ def _readable(folders: Iterable[str]) -> Iterator[RunRecord]:
     for folder in folders:
         with contextlib.suppress(DataError):
             yield read_record(folder)
+
+
+def keep_config(config_path: str, folder: str) -> None:
+    """Leaves a copy of the configuration in a run's folder, without secrets of addresses."""
+    with open(config_path, encoding="utf-8") as file:
+        text = file.read()
+    with open(os.path.join(folder, CONFIG_FILE), "w", encoding="utf-8") as file:
+        file.write(masked(text))
 
 
 def _record(tree: dict[str, Any]) -> RunRecord:

@@ -16,6 +16,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import artifact
 
 from components.gate.report import GateFailed
+from components.raster.masking import masked_tree
 from pipelines.local.record import Artifact, NodeRecord
 
 Observer = Callable[[NodeRecord], None]
@@ -96,4 +97,4 @@ def _artifact(known: artifact.Artifact) -> Artifact:
     values = {**proto.properties, **proto.custom_properties}
     plain = {name: getattr(value, value.WhichOneof("value")) for name, value in values.items()}
     simple = {name: it for name, it in plain.items() if isinstance(it, str | int | float)}
-    return Artifact(known.type_name, known.uri, known.id, simple)
+    return Artifact(known.type_name, known.uri, known.id, masked_tree(simple))

@@ -1,7 +1,6 @@
 """A training by itself: nothing is ingested, judged or pushed."""
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from pipelines.definition.workspace import Workspace
 from pipelines.local.console import noise_to
 from pipelines.local.latest import latest_examples, split_pattern
 from pipelines.local.progress import Progress
-from pipelines.local.record import new_run_id
+from pipelines.local.record import keep_config, new_run_id
 from pipelines.page.content import PROGRESS_FILE, CurveRow, read_best, read_curve
 from pipelines.page.curves import write_curve_png
 
@@ -62,7 +61,7 @@ def train_alone(
     with workspace.locked():
         folder = os.path.join(workspace.trainings, new_run_id())
         os.makedirs(folder)
-        shutil.copyfile(config_path, os.path.join(folder, "config.yaml"))
+        keep_config(config_path, folder)
         with noise_to(os.path.join(folder, "framework.log")) as terminal:
             progress = Progress(terminal.err, os.path.join(folder, PROGRESS_FILE))
             progress.say("training")

@@ -7,7 +7,7 @@ from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.glance import changed_at, glance_at, marker_path
 from components.ingest.span_choice import choose_span
 from components.raster.errors import SkymillError
-from pipelines.watch.masking import masked
+from components.raster.masking import masked
 from pipelines.watch.state import WatchError, told
 
 

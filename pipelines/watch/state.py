@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError
 
 from components.raster.errors import SkymillError
 from components.raster.frozen import Frozen
-from pipelines.watch.masking import masked
+from components.raster.masking import masked
 
 FORMAT = 1
 #: Past data to remember. What is forgotten is still found at the target, by its key.

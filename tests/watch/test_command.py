@@ -20,7 +20,6 @@ from PIL import Image
 
 from pipelines.cli.watch import command
 from pipelines.local.record import list_records
-from pipelines.watch.masking import masked
 from pipelines.watch.source import Source
 from pipelines.watch.state import WatchError
 from tests.kubeflow.api_server.server import api_server
@@ -160,20 +159,6 @@ def test_the_secrets_of_an_address_are_not_told(tmp_path: Path) -> None:
     for text in (told, str(skip.exception)):
         assert "http://***@127.0.0.1:9/m.csv" in text
         assert not {word for word in ("someone", "hidden", "covert") if word in text}
-
-
-@pytest.mark.parametrize(
-    ("text", "right"),
-    [
-        ("https://u:p%40@h/a.tif?sig=a&b=c: 404", "https://***@h/a.tif?*** 404"),
-        ("(s3://key:se@cret@bucket/x)", "(s3://***@bucket/x)"),
-        ("at http://h/?a=b and 'http://i?c'", "at http://h/?*** and 'http://i?***'"),
-        ("with url: /m.csv?sig=a (refused)", "with url: /m.csv?*** (refused)"),
-        ("gs://bucket/land, a@b.c, /a/b?c", "gs://bucket/land, a@b.c, /a/b?c"),
-    ],
-)
-def test_addresses_without_secrets(text: str, right: str) -> None:
-    assert masked(text) == right
 
 
 def wait_until_ready(address: str) -> None:
