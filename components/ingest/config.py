@@ -182,6 +182,18 @@ class IngestConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _stratification_knows_classes(self) -> Self:
+        source = self.source
+        columns = source.columns if isinstance(source, ManifestSource) else None
+        named = columns is not None and (columns.label or columns.labels)
+        if self.split.stratify and not (isinstance(source, FoldersSource) or named):
+            raise ValueError(
+                "split.stratify needs a source that names the classes of each photograph: class "
+                "folders, or a manifest with label or labels; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _spans_are_named(self) -> Self:
         try:
             require_sound(self.source.uri)

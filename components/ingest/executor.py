@@ -125,9 +125,9 @@ def _conclude(config: IngestConfig, listing: Listing, fingerprint: str, places: 
     storage.write(path, summary.to_json().encode())
     classes = classes_to_json(listing.classes).encode()
     storage.write(storage.join(places.examples, CLASSES_FILE), classes)
-    rejects_report(summary, config.max_reject_fraction, listing.classes, fingerprint).write(
-        storage.join(places.rejects, REPORT_FILE)
-    )
+    rejects_report(
+        summary, config.max_reject_fraction, listing.classes, fingerprint, config.task
+    ).write(storage.join(places.rejects, REPORT_FILE))
     return summary
 
 

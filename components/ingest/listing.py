@@ -1,5 +1,6 @@
 """From a source to its listing: one place that knows the kinds of source."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from operator import attrgetter
@@ -23,6 +24,8 @@ from components.ingest.record import Contents, Listing, Record
 from components.ingest.reject import Reason, Reject
 from components.ingest.scenes import list_scenes
 from components.raster.errors import DataError
+from components.raster.split import SplitConfig
+from components.raster.stratify import stratified_splits
 
 #: What a source names before any image of it is opened.
 Named = Contents | NamedScenes
@@ -63,8 +66,11 @@ def list_source(config: IngestConfig, named: Named | None = None) -> Listing:
             f"{len(found.rejects)} rejects{_first_of(found.rejects)}, "
             f"{found.ignored.total()} other files"
         )
+    records = sorted(found.records, key=attrgetter("key"))
+    if config.split.stratify:
+        records = _stratified(records, config.split)
     return Listing(
-        records=tuple(sorted(found.records, key=attrgetter("key"))),
+        records=tuple(records),
         rejects=tuple(sorted(found.rejects, key=attrgetter("key"))),
         ignored=dict(sorted(found.ignored.items())),
         classes=config.classes or found.classes or seen_classes(found.records),
@@ -91,6 +97,23 @@ def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:
     combinations = {(record.label, record.labels) for record in records}
     names = {name for label, labels in combinations for name in (label, *(labels or ()))}
     return tuple(sorted(name for name in names if name is not None))
+
+
+def _stratified(records: Sequence[Record], split: SplitConfig) -> list[Record]:
+    """The records, each with a split; given ones stay, and groups stay together."""
+    units: dict[str, Counter[str]] = {}
+    for record in records:
+        if record.split is None:
+            units.setdefault(_unit(record), Counter()).update(record.names or ("",))
+    found = stratified_splits(units, split)
+    return [
+        record if record.split else record._replace(split=found[_unit(record)])
+        for record in records
+    ]
+
+
+def _unit(record: Record) -> str:
+    return f"key {record.key}" if record.group is None else f"group {record.group}"
 
 
 def _first_of(rejects: Sequence[Reject]) -> str:

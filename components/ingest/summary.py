@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.gate.report import JSON, Finding, GateReport
 from components.raster.errors import DataError
 from components.raster.example import SPLITS
+from components.raster.task import ONE_OF_SEVERAL, SINGLE_LABEL, Task
 
 GATE = "rejects"
 _NAMED_REASONS = 3
@@ -87,11 +88,20 @@ def total(summaries: Iterable[Summary]) -> Summary:
 
 
 def rejects_report(
-    summary: Summary, max_reject_fraction: float, classes: Iterable[str], fingerprint: str
+    summary: Summary,
+    max_reject_fraction: float,
+    classes: Sequence[str],
+    fingerprint: str,
+    task: Task = SINGLE_LABEL,
 ) -> GateReport:
-    """Whether what ingest made can be trained on: few rejects, and no split without an example."""
+    """Judges whether the examples can be trained on.
+
+    There are few rejects, no split is without an example, and a model has something to tell apart.
+    """
     findings = [_few_rejects(summary, max_reject_fraction)]
     findings += [_not_empty(summary, split) for split in SPLITS]
+    if task in ONE_OF_SEVERAL and len(classes) == 1:
+        findings.append(_one_class(classes[0]))
     trained = summary.examples.get("train", {})
     untrained: list[JSON] = [name for name in classes if not trained.get(name)]
     facts = summary.as_facts() | {
@@ -115,6 +125,14 @@ def _few_rejects(summary: Summary, limit: float) -> Finding:
         detail += ". Mend or remove them (rejects-*.jsonl names each), or raise max_reject_fraction"
     subject = rejects.most_common(1)[0][0] if rejects else "rejects"
     return Finding(GATE, "max_reject_fraction", fraction <= limit, subject, detail)
+
+
+def _one_class(name: str) -> Finding:
+    detail = (
+        f"{name} is the only class: a model that always answers it is always right. Add examples "
+        "of what is not of this class, as a class of their own"
+    )
+    return Finding(GATE, "two_classes", False, name, detail)
 
 
 def _not_empty(summary: Summary, split: str) -> Finding:

@@ -27,6 +27,12 @@ class SplitConfig(Frozen):
     test: float = Field(default=0.15, gt=0, lt=1)
     salt: str = Field(default="", description="another salt is another, equally fair, drawing")
 
+    stratify: bool = Field(
+        default=False,
+        description="give each split its share of every class, however rare; images are then "
+        "shared out together, so that a new one may move others",
+    )
+
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         total = self.train + self.eval + self.test
@@ -35,6 +41,10 @@ class SplitConfig(Frozen):
                 f"train, eval and test are fractions and must add up to 1, not {total:g}"
             )
         return self
+
+    def share(self, split: str) -> float:
+        """The fraction of one of `SPLITS`."""
+        return {"train": self.train, "eval": self.eval, "test": self.test}[split]
 
 
 def split_of(content_sha256: str, group: str | None, given: str | None, config: SplitConfig) -> str:
@@ -55,11 +65,20 @@ def split_of(content_sha256: str, group: str | None, given: str | None, config: 
 
 def drawn_split(kind: str, value: str, config: SplitConfig) -> str:
     """A fair draw that `value` alone decides: 64 bits of a salted sha256 against the fractions."""
-    salted = f"{config.salt}\0{kind}\0{value}".encode("utf-8", "surrogatepass")
-    place = int.from_bytes(hashlib.sha256(salted).digest()[:8], "big") / 2**64
+    place = _drawn(kind, value, config)
     if place < config.train:
         return "train"
     return "eval" if place < config.train + config.eval else "test"
+
+
+def drawn_order(value: str, config: SplitConfig) -> tuple[float, str]:
+    """A sort key that shuffles values; another salt gives another order."""
+    return _drawn("order", value, config), value
+
+
+def _drawn(kind: str, value: str, config: SplitConfig) -> float:
+    salted = f"{config.salt}\0{kind}\0{value}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(salted).digest()[:8], "big") / 2**64
 
 
 def split_named(name: str) -> str | None:

@@ -7,3 +7,5 @@ Task = Literal["single_label", "multi_label", "regression", "segmentation", "det
 
 TASKS: tuple[Task, ...] = get_args(Task)
 SINGLE_LABEL: Task = "single_label"
+#: Tasks that tell classes apart, so that one class alone leaves nothing to learn.
+ONE_OF_SEVERAL: tuple[Task, ...] = ("single_label", "segmentation")

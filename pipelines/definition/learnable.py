@@ -2,6 +2,7 @@
 
 from components.ingest.raster_config import TiledSource
 from components.raster.errors import ConfigError
+from components.raster.task import ONE_OF_SEVERAL
 from pipelines.config.tree import PipelineConfig
 from trainer.models.config import Backbone, Preset, is_folder
 
@@ -22,6 +23,12 @@ def _require_truth(config: PipelineConfig) -> None:
     source = config.ingest.source
     if isinstance(source, TiledSource) and source.labels is None:
         raise ConfigError("ingest.source: no labels; a run needs truth to learn. Set labels.")
+    classes = config.ingest.classes or ()
+    if config.ingest.task in ONE_OF_SEVERAL and len(classes) == 1:
+        raise ConfigError(
+            f"ingest.classes: {classes[0]} is the only class, and a model that always answers it "
+            "is always right. Name at least two."
+        )
 
 
 def _require_network(config: PipelineConfig) -> None:

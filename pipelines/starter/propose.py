@@ -1,10 +1,11 @@
 """Looks at a folder of images and proposes a configuration that runs."""
 
+import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median_low
 from typing import TypeVar
 
@@ -75,10 +76,10 @@ _NAMES = {
 }
 #: Other truth than classes, where no column names these.
 _OTHER_TRUTH = {"mask": ("mask", "mask_path", "mask_uri"), "number": ("number", "value", "target")}
-#: By task: the metric to watch, what a first model must reach, and why. None: twice what guessing
-#: one of the classes gives.
-_THRESHOLDS: dict[Task, tuple[str, float | None, str]] = {
-    "single_label": ("accuracy", None, "twice what guessing gives"),
+#: By task: the metric to watch, what a first model must reach, and why. None: more than always
+#: answering the largest class gives.
+_THRESHOLDS: dict[Task, tuple[str, float | None, str | None]] = {
+    "single_label": ("accuracy", None, None),
     "multi_label": ("micro_f1", 0.3, "raise it to what your model must do"),
     "regression": ("r2", 0.0, "better than always the mean"),
     "segmentation": ("mean_iou", 0.2, "raise it to what your model must do"),
@@ -99,6 +100,7 @@ class Proposal:
         classes: the names of the classes that can be learnt, sorted; none of numbers.
         rare: classes with too few images for that: a typing error, as a rule.
         side_px: the height and width that the model should see.
+        counts: images of each class.
     """
 
     source: SourceConfig
@@ -107,6 +109,17 @@ class Proposal:
     rare: tuple[str, ...]
     side_px: int
     chips: ChipTraits | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def largest(self) -> str:
+        """The class with the most images, the first of several by name."""
+        return max(self.classes, key=lambda name: self.counts.get(name, 0))
+
+    @property
+    def largest_share(self) -> float:
+        """Its share of the images: the accuracy of always answering it."""
+        return self.counts.get(self.largest, 0) / (sum(self.counts.values()) or 1)
 
     @property
     def slices(self) -> tuple[str, ...]:
@@ -166,7 +179,8 @@ def look_at(folder: str) -> Proposal:
     rare = tuple(sorted(counts.keys() - set(classes)))
     if chips is not None:
         source = _as_chips(source, chips)
-    return Proposal(source, len(records), classes, rare, side, chips)
+    counted = {name: counts[name] for name in classes}
+    return Proposal(source, len(records), classes, rare, side, chips, counted)
 
 
 def _as_chips(source: SourceConfig, chips: ChipTraits) -> ChipsSource:
@@ -246,9 +260,9 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
     tree = {"kind": proposal.source.kind} | proposal.source.model_dump(
         exclude_none=True, exclude_defaults=proposal.chips is not None, mode="json"
     )
-    for field in ("uri", "masks"):
-        if field in tree:
-            tree[field] = os.path.relpath(tree[field], os.path.dirname(os.path.abspath(output)))
+    for place in ("uri", "masks"):
+        if place in tree:
+            tree[place] = os.path.relpath(tree[place], os.path.dirname(os.path.abspath(output)))
     if (legend := _legend(proposal.source)) is not None:
         tree["legend"] = legend.model_dump(exclude_defaults=True)
     source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
@@ -264,9 +278,19 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
         classes=_classes(proposal),
         slices=_flow(proposal.slices),
         metric=metric,
-        floor=round(min(2 / len(proposal.classes), 0.9), 2) if floor is None else floor,
-        why=why,
+        floor=_floor(proposal.largest_share) if floor is None else floor,
+        why=_guessing(proposal) if why is None else why,
     )
+
+
+def _floor(guessing: float) -> float:
+    """Twice the accuracy of guessing, or half of the way from there to perfect if that is less."""
+    return math.floor(100 * min(2 * guessing, (1 + guessing) / 2)) / 100
+
+
+def _guessing(proposal: Proposal) -> str:
+    name = " ".join(proposal.largest.split())
+    return f"always answering {name} reaches {proposal.largest_share:.2f}"
 
 
 def _classes(proposal: Proposal) -> str:

@@ -36,3 +36,13 @@ def test_a_network_that_has_no_such_name_is_told_at_once(tmp_path, model, messag
     }
     with pytest.raises(ConfigError, match=message):
         require_learnable(parse_config(tree, base_dir=str(tmp_path)))
+
+
+def test_one_class_alone_is_told_at_once(tmp_path):
+    tree = {
+        "name": "photos",
+        "ingest": {"source": {"kind": "folders", "uri": "photos"}, "classes": ["roof"]},
+        "push": {"model_dir": "models"},
+    }
+    with pytest.raises(ConfigError, match="roof is the only class"):
+        require_learnable(parse_config(tree, base_dir=str(tmp_path)))

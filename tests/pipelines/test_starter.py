@@ -177,3 +177,20 @@ def test_masks_that_are_no_classes_are_refused_with_what_to_do(tmp_path):
     Image.fromarray(noise).save(tmp_path / "data" / "masks" / "0.png")
     with pytest.raises(DataError, match="Write the source by hand, with a legend"):
         look_at(str(tmp_path / "data"))
+
+
+@pytest.mark.parametrize(
+    ("counts", "floor", "guessing"),
+    [
+        ((10, 10), 0.75, "flat reaches 0.50"),
+        ((18, 6), 0.87, "flat reaches 0.75"),
+        ((6, 6, 6, 6, 6), 0.4, "flat reaches 0.20"),
+    ],
+)
+def test_the_first_threshold_is_above_guessing_and_can_be_reached(
+    tmp_path, counts, floor, guessing
+):
+    for number, count in enumerate(counts):
+        put_images(tmp_path / "data" / ("flat", "gabled", "hip", "saddle", "shed")[number], count)
+    text = starter_config(look_at(str(tmp_path / "data")), "roofs", str(tmp_path / "a.yaml"))
+    assert f"at_least: {floor}}}  # always answering {guessing}" in text

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -109,3 +110,18 @@ def test_listing_a_local_folder_loads_no_framework(tmp_path):
         "assert not {'tensorflow', 'apache_beam', 'tfx'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_stratified_splits_give_a_rare_class_its_share(tmp_path):
+    touch(tmp_path, *(f"common/{i}.jpg" for i in range(100)), *(f"rare/{i}.jpg" for i in range(20)))
+    split = {"train": 0.7, "eval": 0.15, "test": 0.15, "stratify": True}
+    records = list_source(config(tmp_path, split=split)).records
+    counts = Counter((record.label, record.split) for record in records)
+    assert [counts["rare", it] for it in ("train", "eval", "test")] == [14, 3, 3]
+    assert [counts["common", it] for it in ("train", "eval", "test")] == [70, 15, 15]
+
+
+def test_stratified_splits_need_classes_that_the_source_names(tmp_path):
+    source = {"kind": "boxed", "uri": str(tmp_path), "boxes": {"path": "boxes.json"}}
+    with pytest.raises(ValueError, match="stratify needs a source that names the classes"):
+        IngestConfig(source=source, split={"stratify": True})
