@@ -36,7 +36,7 @@ class ServerConfig(Frozen):
     max_json_values: int = Field(4 << 20, ge=1, description="in the JSON of one REST request")
     max_json_depth: int = Field(32, ge=3, description="lists and objects within each other in JSON")
     max_connections: int = Field(
-        1024, ge=1, description="of each protocol; over REST the longest idle one makes room"
+        1024, ge=1, description="of each protocol; over REST one without a request makes room"
     )
     header_timeout_s: float = Field(10.0, gt=0, description="until a REST request's head is there")
     transfer_timeout_s: float = Field(

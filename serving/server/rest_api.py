@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -80,9 +80,10 @@ class RestApi:
         """Until the client has taken the answer, it counts."""
         under_way.enter(Stage.ANSWERING)
         try:
-            async with asyncio.timeout(self._config.transfer_timeout_s):
-                await response.prepare(request)
-                await response.write_eof()
+            with suppress(ConnectionError):  # the client has gone; so has whoever could be told
+                async with asyncio.timeout(self._config.transfer_timeout_s):
+                    await response.prepare(request)
+                    await response.write_eof()
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()

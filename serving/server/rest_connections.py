@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -115,7 +116,10 @@ class Connection(web.RequestHandler):
 
 
 class ConnectionServer(web.Server):
-    """Makes the connections and bounds their number: the longest idle one makes room."""
+    """Makes the connections and bounds their number.
+
+    The oldest that has never had a request makes room, or else the one that is idle for longest.
+    """
 
     def __init__(
         self,
@@ -126,6 +130,7 @@ class ConnectionServer(web.Server):
         super().__init__(handler, **options)
         self._limits = limits
         self._open: set[Connection] = set()
+        self._silent: dict[Connection, None] = {}  # oldest first
         self._idle: dict[Connection, None] = {}  # in the order in which they became idle
 
     def __call__(self) -> Connection:
@@ -137,11 +142,12 @@ class ConnectionServer(web.Server):
         self._open.add(connection)
         if len(self._open) > self._limits.max_connections:
             # When all are busy it is the new one that goes.
-            next(iter(self._idle), connection).force_close()
-        self._idle[connection] = None
+            next(chain(self._silent, self._idle), connection).force_close()
+        self._silent[connection] = None
 
     def busy(self, connection: Connection) -> None:
         """It has a request."""
+        self._silent.pop(connection, None)
         self._idle.pop(connection, None)
 
     def idle(self, connection: Connection) -> None:
@@ -152,4 +158,4 @@ class ConnectionServer(web.Server):
     def closed(self, connection: Connection) -> None:
         """One less."""
         self._open.discard(connection)
-        self._idle.pop(connection, None)
+        self.busy(connection)

@@ -79,10 +79,13 @@ def post(server: RunningServer, body: bytes, **headers: str) -> tuple[int, str]:
 def innocents(server: RunningServer) -> Iterator[None]:
     """Clients of both protocols that ask all the while, without a second attempt."""
     stop = threading.Event()
+    asking: list[str] = []
     outcomes: list[Any] = []
 
     def ask(at: str) -> None:
         with connect(at, model="m", retries=0) as client:
+            client.predict([RED])
+            asking.append(at)
             while not stop.is_set():
                 try:
                     outcomes.append(client.predict([RED])[0].class_name)
@@ -93,6 +96,7 @@ def innocents(server: RunningServer) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
+        wait_until(lambda: len(asking) == len(threads))
         yield
     finally:
         stop.set()
