@@ -13,6 +13,7 @@ import click
 
 from components.raster.errors import SkymillError
 from components.raster.masking import masked
+from pipelines.cli.stopping import EXIT_STOPPED, Stopped, stop_like_ctrl_c
 
 #: Exit codes, for scripts. Click itself uses 2 for a wrong call.
 EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
@@ -67,14 +68,17 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; an error that a user can act on is a message, not a traceback."""
+    stop_like_ctrl_c()
     try:
         code = cli(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit("Interrupted.")
+    except (click.Abort, KeyboardInterrupt) as error:
+        click.echo("Interrupted.", err=True)
+        stopped = isinstance(error, Stopped) or isinstance(error.__cause__, Stopped)
+        sys.exit(EXIT_STOPPED if stopped else EXIT_FAILED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_FAILED)

@@ -1,7 +1,13 @@
 """`skymill serve`: the embedded server on the models that the pipeline pushed."""
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
+from components.raster.errors import SkymillError
 from pipelines.cli.options import config_option
 
 
@@ -34,7 +40,6 @@ def command(
     tensorflow/serving image; docker/serving/ has its configuration.
     """
     import logging
-    import tempfile
     from pathlib import Path
 
     from components.raster.errors import ConfigError
@@ -43,6 +48,7 @@ def command(
     from pipelines.local.console import noise_to, quiet_frameworks
     from serving.server.addresses import Addresses
     from serving.server.config import ServerConfig
+    from serving.server.detached import leave
     from serving.server.run import serve
 
     if model_base is None:
@@ -66,15 +72,30 @@ def command(
         rest_port=rest_port,
         processes=processes,
     )
-    _, log_path = tempfile.mkstemp(prefix="skymill-serve-", suffix=".log")
-    click.echo(f"Loading {model_base}; the frameworks' own words go to {log_path}", err=True)
-    with noise_to(log_path) as terminal:
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(message)s", stream=terminal.err.file
-        )
-        logging.getLogger("absl").setLevel(logging.WARNING)
+    with _log_of_failures() as log_path:
+        click.echo(f"Loading {model_base}; the frameworks' own words go to {log_path}", err=True)
+        with noise_to(log_path) as terminal:
+            logging.basicConfig(
+                level=logging.INFO, format="%(asctime)s %(message)s", stream=terminal.err.file
+            )
+            logging.getLogger("absl").setLevel(logging.WARNING)
 
-        def announce(addresses: Addresses) -> None:
-            terminal.err.print(f"{server_config.model_name}: {addresses.grpc}  {addresses.rest}")
+            def announce(addresses: Addresses) -> None:
+                name = server_config.model_name
+                terminal.err.print(f"{name}: {addresses.grpc}  {addresses.rest}")
 
-        serve(server_config, announce)
+            serve(server_config, announce)
+    leave(0)
+
+
+@contextmanager
+def _log_of_failures() -> Iterator[str]:
+    """The path of a log that stays only where the command breaks."""
+    handle, path = tempfile.mkstemp(prefix="skymill-serve-", suffix=".log")
+    os.close(handle)
+    try:
+        yield path
+    except (SkymillError, KeyboardInterrupt):  # said in words, or wanted
+        os.unlink(path)
+        raise
+    os.unlink(path)

@@ -9,6 +9,7 @@ from components.gate.report import GateFailed
 from components.raster.errors import SkymillError
 from components.raster.masking import masked
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
 from pipelines.local.console import Terminal, noise_to
 from pipelines.local.process_mark import mark_of
@@ -32,6 +33,7 @@ _EPOCHS = "Trainer/model_run/*/logs/progress.jsonl"
 _TRIALS = "*/trials.jsonl"
 
 
+@own_temporary_folder()
 def execute(
     config: PipelineConfig, config_path: str, as_json: bool = False, key: str = ""
 ) -> RunRecord:

@@ -7,6 +7,7 @@ import yaml
 
 from components.raster.errors import ConfigError
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
 from pipelines.local.console import noise_to
 from pipelines.local.latest import latest_examples, split_pattern
@@ -31,6 +32,7 @@ class Found:
         return best_yaml(self.results)
 
 
+@own_temporary_folder()
 def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
     """Searches on the examples of the last run and writes what a Tuner node would.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from components.raster.errors import ConfigError
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
 from pipelines.local.console import noise_to
 from pipelines.local.latest import latest_examples, split_pattern
@@ -36,6 +37,7 @@ class Training:
         return os.path.join(self.folder, LOG_DIR)
 
 
+@own_temporary_folder()
 def train_alone(
     config: PipelineConfig,
     config_path: str,

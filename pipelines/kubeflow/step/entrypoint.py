@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from components.raster.errors import SkymillError
+from pipelines.definition.temporary import own_temporary_folder
 from pipelines.kubeflow.contract.signature import RUN_ID, Signature
 from pipelines.kubeflow.contract.uris import Places, local_path
 
@@ -32,6 +33,7 @@ EXIT_STOPPED = 128 + signal.SIGTERM
 Tree = Mapping[str, Any]
 
 
+@own_temporary_folder()
 def run_step(
     signature: Signature,
     given: Tree,
