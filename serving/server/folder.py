@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from serving.server.detached import detached
 from serving.versions import Version, ignored_folders, is_complete, numbered_folders
@@ -40,7 +40,7 @@ class VersionFolder:
     def __init__(self, model_base: Path, patience_s: float = _PATIENCE_S) -> None:
         self._base = model_base
         self._patience_s = patience_s
-        self._asked: dict[Path, asyncio.Future[object]] = {}
+        self._asked: dict[Path, asyncio.Future[Any]] = {}
         self._said: dict[Path, str] = {}
 
     async def look(self) -> Look | None:
@@ -66,7 +66,7 @@ class VersionFolder:
             return None
         del self._asked[path]
         try:
-            answer = asked.result()
+            answer: T = asked.result()
         except OSError as error:
             self._say(path, f"cannot be looked at: {error}")
             return None
