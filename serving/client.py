@@ -55,8 +55,8 @@ _WHICH_BANDS = (
 _REMEDIES = {
     "wrong_bands: ": _WHICH_BANDS,
     "(unknown_band): ": _WHICH_BANDS,
-    "wrong_values: ": "Say which the model learnt, stored or scaled: RasterReading.values, or "
-    "skymill predict --values.",
+    "wrong_values: ": "Say what the model learnt: RasterReading.values, or skymill predict "
+    "--values; stored also where the numbers mean the same whatever the file says.",
 }
 
 T = TypeVar("T")

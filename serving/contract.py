@@ -6,9 +6,11 @@ from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from components.raster.band_scalings import BandScalings
 from components.raster.errors import DataError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
+from components.raster.scene.scaling import Scaling
 from components.raster.task import SINGLE_LABEL, Task
 from serving.names import INPUT_OF, OUTPUTS_OF
 from serving.needs import TrainedTiles
@@ -26,6 +28,9 @@ class Contract(Frozen):
         task: what the model answers; a contract that does not say is of one class an image.
         image: how an image of any shape meets the model.
         classes: the names, in the order of their indices; none of a model of numbers.
+        scalings: of rasters whose numbers the model learnt as they are stored: the scale and offset
+            that each band's had, those aside that had neither; tiles that state others are refused.
+            None: unknown, or `image.values` says what to send.
         threshold: of multi-label models: the probability from which a class counts as present.
         signatures: the name of the one input, by signature.
         outputs: what every signature answers with; by default what the task's models do.
@@ -35,6 +40,7 @@ class Contract(Frozen):
     task: Task = SINGLE_LABEL
     image: ImageSpec
     classes: tuple[str, ...]
+    scalings: dict[str, tuple[float, float]] | None = None
     threshold: float = Field(default=0.5, gt=0, lt=1)
     signatures: dict[str, str] = Field(default_factory=lambda: dict(INPUT_OF))
     outputs: tuple[str, ...] = Field(default_factory=lambda data: OUTPUTS_OF[data["task"]])
@@ -45,6 +51,13 @@ class Contract(Frozen):
         if not self.classes and self.task != "regression":
             raise ValueError(f"classes is empty: a model of {self.task} answers with one or more")
         return self
+
+    @property
+    def band_scalings(self) -> BandScalings | None:
+        """`scalings` as values."""
+        if self.scalings is None:
+            return None
+        return {band: Scaling(*pair) for band, pair in self.scalings.items()}
 
     def to_json(self) -> str:
         """The text of contract.json."""

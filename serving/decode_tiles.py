@@ -4,12 +4,13 @@ The multiband sister of `serving.decode`; `components.raster.payload` has the fo
 the reference that this agrees with.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from components.raster.band_scalings import BandScalings
 from components.raster.image import PNG_MAGIC, ImageSpec, Refusal, Values
 from components.raster.payload import (
     HEADER_BYTES,
@@ -22,12 +23,12 @@ from components.raster.payload import (
     VERSION,
 )
 from serving.fitting import resample
-from serving.refusing import require
+from serving.refusing import listed, require
+from serving.tile_scalings import learnt_scalings, require_scalings
 
 # The PNG's signature, and the length, the kind and the fields of its first chunk, IHDR.
 _PNG_START = PNG_MAGIC + b"\x00\x00\x00\x0dIHDR"
 _PNG_HEAD_BYTES = len(_PNG_START) + 8 + len(PNG_FORM)
-_MESSAGE_BYTES = 400
 _MEANT: dict[Values, str] = {
     "stored": "the numbers that files store",
     "scaled": "values with scale and offset applied",
@@ -50,12 +51,15 @@ class _Tile(NamedTuple):
 
 # The graph is written out below; AutoGraph would only take seconds to find nothing to convert.
 @tf.autograph.experimental.do_not_convert
-def decode_tiles(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
+def decode_tiles(
+    encoded: tf.Tensor, spec: ImageSpec, scalings: BandScalings | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes a batch of payloads, chooses the model's bands by name, and fits them.
 
     Args:
         encoded: string [N].
         spec: with bands; theirs is the order of the channels.
+        scalings: of the stored numbers that the model learnt; tiles that state others are refused.
 
     Returns:
         float32 [N, H, W, C], stored numbers or scaled values as `spec.values` says, 0 where not
@@ -69,8 +73,9 @@ def decode_tiles(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Ten
             for a payload that is broken inside.
     """
     height, width, bands = spec.shape
+    learnt = None if scalings is None else learnt_scalings(spec, scalings)
     return tf.map_fn(
-        lambda tile: fit_tile(*_decode(_Tile(*tile), spec), spec),
+        lambda tile: fit_tile(*_decode(_Tile(*tile), spec, learnt), spec),
         tuple(_inspect(encoded, spec)),
         fn_output_signature=(
             tf.TensorSpec((height, width, bands), tf.float32),
@@ -154,9 +159,15 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
         return _Tile(png, names, dtype, masked, height, width, count)
 
 
-def _decode(tile: _Tile, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
+def _decode(
+    tile: _Tile, spec: ImageSpec, learnt: Sequence[str] | None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The model's bands of one tile at its own size: float32 [h, w, C] and bool [h, w]."""
     chosen = _chosen(tile, spec)
+    if learnt is not None:
+        same = require_scalings(tile.png, tile.count, chosen, spec.bands or (), learnt)
+        with tf.control_dependencies(same):
+            chosen = tf.identity(chosen)
     sizes = tf.gather(tf.constant(_SAMPLE_BYTES, tf.int64), tile.dtype)
     rows = tile.height * (sizes * tile.count + tile.masked)
     with tf.control_dependencies([_require_png(tile, rows)]):
@@ -179,22 +190,13 @@ def _chosen(tile: _Tile, spec: ImageSpec) -> tf.Tensor:
     equal = have[tf.newaxis] == wanted[:, tf.newaxis]
     missing = tf.boolean_mask(wanted, ~tf.reduce_any(equal, axis=1))
     counted = tf.size(have, tf.int64) == tile.count
-    detail = tf.strings.join(
-        ["the model needs ", _listed(missing), ", the tile has ", _listed(have)]
-    )
+    detail = tf.strings.join(["the model needs ", listed(missing), ", the tile has ", listed(have)])
     checks = [
         require(counted, Refusal.CORRUPT, "the payload has not as many names as bands"),
         require((tf.size(missing) == 0) | ~counted, Refusal.WRONG_BANDS, detail),
     ]
     with tf.control_dependencies(checks):
         return tf.argmax(equal, axis=1, output_type=tf.int32)
-
-
-def _listed(names: tf.Tensor) -> tf.Tensor:
-    """Names in one line that a message can carry, whatever bytes they are."""
-    line = tf.strings.reduce_join(names, separator=", ")
-    head = tf.strings.substr(line, 0, _MESSAGE_BYTES)
-    return tf.strings.unicode_transcode(head, "UTF-8", "UTF-8", replace_control_characters=True)
 
 
 def _require_png(tile: _Tile, rows: tf.Tensor) -> tf.Operation:

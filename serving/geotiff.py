@@ -55,7 +55,8 @@ def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
         )
     names = reading.bands or tuple(band.name for band in view.bands)
     valid = None if tile.valid.all() else tile.valid
-    return encode_payload(tile.pixels, names, valid, reading.values)
+    scalings = view.scalings if reading.values is None else None
+    return encode_payload(tile.pixels, names, valid, reading.values, scalings)
 
 
 def _check_size(path: Path, view: View) -> None:

@@ -4,6 +4,15 @@ import tensorflow as tf
 
 from components.raster.image import Refusal
 
+_MESSAGE_BYTES = 400
+
+
+def listed(names: tf.Tensor) -> tf.Tensor:
+    """Strings [N] in one line that a message can carry, whatever bytes they are: string []."""
+    line = tf.strings.reduce_join(names, separator=", ")
+    head = tf.strings.substr(line, 0, _MESSAGE_BYTES)
+    return tf.strings.unicode_transcode(head, "UTF-8", "UTF-8", replace_control_characters=True)
+
 
 def require(condition: tf.Tensor, refusal: Refusal, detail: str | tf.Tensor) -> tf.Operation:
     """Fails with `refusal: detail` unless all of the condition holds."""

@@ -42,7 +42,7 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
 
     @tf.function(input_signature=[images], autograph=False)  # traced once for both signatures
     def from_bytes(image_bytes: tf.Tensor) -> Answer:
-        pixels = model_input(image_bytes, contract.image)
+        pixels = model_input(image_bytes, contract.image, contract.band_scalings)
         return answer(model(pixels), pixels, contract)
 
     def from_examples(examples: tf.Tensor) -> Answer:

@@ -21,6 +21,7 @@ from components.ingest.views import (
     scene_reject,
     too_little_valid,
 )
+from components.raster.band_scalings import BandScalings
 from components.raster.library_errors import LibraryError, translated
 from components.raster.scene.gdal import gdal_env
 from components.raster.scene.rejects import SceneRejected
@@ -52,13 +53,15 @@ def place_chips(found: Contents, source: ChipsSource, config: IngestConfig) -> C
     out is counted with what is ignored.
 
     Raises:
-        DataError: the split would leak.
+        DataError: the split would leak, or chips differ in scale or offset.
         ConfigError: the split's rule cannot decide.
     """
-    records, places, rejects = locate_chips(found.records, source, config)
+    records, places, rejects, scalings = locate_chips(found.records, source, config)
     rejects += rejected_areas(config.split_by)
     splits = splits_of(places, [it.split for it in records], config, are_chips=True)
-    placed = Contents(rejects=found.rejects + rejects, ignored=Counter(found.ignored))
+    placed = Contents(
+        rejects=found.rejects + rejects, ignored=Counter(found.ignored), scalings=scalings
+    )
     for record, split in zip(records, splits, strict=True):
         if isinstance(split, LeftOut):
             placed.ignored[f"({split})"] += 1
@@ -69,8 +72,12 @@ def place_chips(found: Contents, source: ChipsSource, config: IngestConfig) -> C
 
 def locate_chips(
     records: Sequence[Record], source: ChipsSource, config: IngestConfig
-) -> tuple[list[Record], Places, list[Reject]]:
-    """The chips that can be opened, where they lie, and the rejects."""
+) -> tuple[list[Record], Places, list[Reject], BandScalings | None]:
+    """The chips that can be opened, where they lie, the rejects, and what `Scalings` agree on.
+
+    Raises:
+        DataError: chips differ in scale or offset.
+    """
     kept, parts, rejects = [], [], []
     scalings = Scalings(config.image)
     sources = [chip_source(record.key, record.uri, source) for record in records]
@@ -88,8 +95,7 @@ def locate_chips(
                 kept.append(record)
             except LibraryError as error:
                 rejects.append(Reject(record.key, record.uri, Reason.UNREADABLE, str(error)))
-    scalings.agreed()
-    return kept, all_places(parts), rejects
+    return kept, all_places(parts), rejects, scalings.agreed()
 
 
 class ChipConverter:

@@ -21,8 +21,10 @@ from components.ingest.snapshot import Snapshot
 from components.ingest.span import span_number
 from components.ingest.summary import Summary, rejects_report, total
 from components.ingest.transforms import IngestShards, reject_lines
+from components.raster.band_scalings import SCALINGS_FILE, BandScalings, scalings_to_json
 from components.raster.classes import CLASSES_FILE, classes_to_json
 from components.raster.example import SPLITS
+from components.raster.image import ImageSpec
 
 _PARTIAL_FOLDER = ".partial"  # beside the splits: what is there can be renamed into them
 
@@ -117,7 +119,8 @@ def _prepare(lines: Sequence[bytes], places: Places) -> Sequence[Block]:
 def _conclude(config: IngestConfig, listing: Listing, fingerprint: str, places: Places) -> Summary:
     """Adds what the listing alone knew, and publishes classes, summary and report."""
     path = storage.join(places.rejects, layout.SUMMARY_FILE)
-    listed = Summary(rejects=_count(listing), ignored=listing.ignored)
+    units = {} if config.image.bands is None else _units(config.image, listing.scalings)
+    listed = Summary(rejects=_count(listing), ignored=listing.ignored, units=units)
     summary = total([Summary.from_json(storage.read(path).decode()), listed])
     if listing.rejects:
         name = storage.join(places.rejects, layout.LISTING_REJECTS_FILE)
@@ -125,10 +128,22 @@ def _conclude(config: IngestConfig, listing: Listing, fingerprint: str, places: 
     storage.write(path, summary.to_json().encode())
     classes = classes_to_json(listing.classes).encode()
     storage.write(storage.join(places.examples, CLASSES_FILE), classes)
+    if listing.scalings is not None:
+        scalings = scalings_to_json(listing.scalings).encode()
+        storage.write(storage.join(places.examples, SCALINGS_FILE), scalings)
     rejects_report(
         summary, config.max_reject_fraction, listing.classes, fingerprint, config.task
     ).write(storage.join(places.rejects, REPORT_FILE))
     return summary
+
+
+def _units(image: ImageSpec, scalings: BandScalings | None) -> dict[str, str]:
+    """What tiles hold, band by band, in words."""
+    if image.values == "scaled":
+        return dict.fromkeys(image.bands or (), "values: number * scale + offset")
+    units = dict.fromkeys(image.bands or (), "numbers as stored")
+    meant = {band: f"numbers as stored; the value is {it}" for band, it in (scalings or {}).items()}
+    return units | meant
 
 
 def _count(listing: Listing) -> dict[str, int]:

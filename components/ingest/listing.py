@@ -74,6 +74,7 @@ def list_source(config: IngestConfig, named: Named | None = None) -> Listing:
         rejects=tuple(sorted(found.rejects, key=attrgetter("key"))),
         ignored=dict(sorted(found.ignored.items())),
         classes=config.classes or found.classes or seen_classes(found.records),
+        scalings=found.scalings,
     )
 
 

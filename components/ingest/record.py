@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from components.ingest.reject import Reject
 from components.ingest.scene_part import ScenePart
+from components.raster.band_scalings import BandScalings
 
 SliceValue = str | int | float
 
@@ -54,12 +55,14 @@ class Contents:
     Attributes:
         classes: those that the source declares apart from its records, by a legend or a file of
             boxes.
+        scalings: of the bands, as in `Listing`.
     """
 
     records: list[Record] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     classes: tuple[str, ...] = ()
+    scalings: BandScalings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Listing:
         ignored: files that are no images, by suffix, and how many of each.
         classes: class names in the order of their indices.
         parts: of scenes, instead of records.
+        scalings: what all rasters agree on, where their numbers are kept for that.
     """
 
     records: tuple[Record, ...]
@@ -79,6 +83,7 @@ class Listing:
     ignored: Mapping[str, int]
     classes: tuple[str, ...]
     parts: tuple[ScenePart, ...] = ()
+    scalings: BandScalings | None = None
 
     @property
     def images(self) -> int:

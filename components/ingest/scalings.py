@@ -1,14 +1,23 @@
 """Whether the rasters of a source agree in scale and offset, so that one number means one value."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 
+from components.raster.band_scalings import BandScalings
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec
 from components.raster.scene.scaling import UNSCALED, Scaling
 from components.raster.tiles.view import View
 
 _Of = tuple[Scaling, ...]
+
+
+def agreed_scalings(views: Iterable[View], image: ImageSpec) -> BandScalings | None:
+    """`Scalings.agreed` of some rasters that are all at hand."""
+    scalings = Scalings(image)
+    for view in views:
+        scalings.add(view)
+    return scalings.agreed()
 
 
 class Scalings:
@@ -25,18 +34,18 @@ class Scalings:
 
     def add(self, view: View) -> None:
         """Takes up a raster that will be learnt from."""
-        scalings = tuple(band.scaling.rounded for band in view.bands)
+        scalings = tuple(scaling.rounded for scaling in view.scalings)
         self._rasters[scalings] += 1
         self._first.setdefault(scalings, view.scene.scene_id)
 
-    def agreed(self) -> Mapping[str, Scaling]:
-        """Scale and offset of each band, those aside that are neither; none where they are applied.
+    def agreed(self) -> BandScalings | None:
+        """What all rasters agree on; None where the configuration says what to do.
 
         Raises:
             DataError: rasters differ, and the configuration does not say what to do.
         """
         if self._image.values is not None or not self._rasters:
-            return {}
+            return None
         if len(self._rasters) > 1:
             raise DataError(self._difference())
         [scalings] = self._rasters

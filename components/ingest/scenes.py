@@ -26,9 +26,10 @@ from components.ingest.raster_config import (
 )
 from components.ingest.record import Listing
 from components.ingest.reject import Reason, Reject, reject_of_label
-from components.ingest.scalings import Scalings
+from components.ingest.scalings import agreed_scalings
 from components.ingest.scene_part import ScenePart
 from components.ingest.views import open_views, scene_reject
+from components.raster.band_scalings import BandScalings
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.boxes import BoxSet, boxes_nowhere
 from components.raster.labels.rejects import LabelReject
@@ -75,6 +76,7 @@ class PlannedScenes:
     rejects: tuple[Reject, ...]
     classes: tuple[str, ...]
     ignored: Mapping[str, int]
+    scalings: BandScalings | None
 
     @property
     def places(self) -> Places:
@@ -93,7 +95,8 @@ def plan_scenes(
         named: from `name_scenes`; None asks the source now.
 
     Raises:
-        DataError: the source or its labels cannot be read, or masks hold undeclared classes.
+        DataError: the source or its labels cannot be read, masks hold undeclared classes, or
+            scenes differ in scale or offset.
         ConfigError: the area or the background cannot be used.
     """
     named = named or name_scenes(source)
@@ -103,7 +106,6 @@ def plan_scenes(
     labeller, area = Labeller(source, classes, shapes), read_area(source)
     scenes, labels = [], []
     views = open_views(named.sources, source, config.image)
-    scalings = Scalings(config.image)
     for scene, truth, view in zip(named.sources, named.truths, views, strict=True):
         uri = scene.files[0].path
         try:
@@ -113,14 +115,12 @@ def plan_scenes(
                 planned = _planned(scene, truth, view, source, area)
                 labels.append(labeller.of_scene(view, truth))
             scenes.append(planned)
-            scalings.add(view)
         except SceneRejected as rejected:
             rejects.append(scene_reject(rejected, uri))
         except LabelsRejected as rejected:
             rejects.append(Reject(scene.scene_id, uri, rejected.reason, rejected.detail))
         except LibraryError as error:
             rejects.append(Reject(scene.scene_id, uri, Reason.UNREADABLE, str(error)))
-    scalings.agreed()
     unmasked = _check_legend(source, scenes)
     rejects += [
         Reject(scenes[place].source.scene_id, scenes[place].uri, Reason.UNREADABLE, why)
@@ -130,7 +130,10 @@ def plan_scenes(
     labels = [found for place, found in enumerate(labels) if place not in unmasked]
     rejects += _label_rejects(source, shapes, labels, named.claimed)
     rejects += () if area is None else area.rejects
-    return PlannedScenes(tuple(scenes), tuple(labels), tuple(rejects), classes, named.ignored)
+    agreed = agreed_scalings((scene.view for scene in scenes), config.image)
+    return PlannedScenes(
+        tuple(scenes), tuple(labels), tuple(rejects), classes, named.ignored, agreed
+    )
 
 
 def list_scenes(
@@ -159,6 +162,7 @@ def list_scenes(
         ignored=dict(sorted(ignored.items())),
         classes=planned.classes,
         parts=tuple(_parts(planned.scenes, splits, config.shards)),
+        scalings=planned.scalings,
     )
 
 

@@ -23,12 +23,14 @@ class Summary:
         images: examples by split.
         rejects: by reason code.
         ignored: files that were no images, by suffix.
+        units: what the tiles of rasters hold, by band, in words.
     """
 
     examples: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     images: Mapping[str, int] = field(default_factory=dict)
     rejects: Mapping[str, int] = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total_images(self) -> int:
@@ -55,6 +57,7 @@ class Summary:
             "ignored": dict(self.ignored),
             "total_images": self.total_images,
             "total_rejects": self.total_rejects,
+            **({"units": dict(self.units)} if self.units else {}),
         }
 
     @classmethod
@@ -62,7 +65,10 @@ class Summary:
         """The inverse of `to_json`; raises DataError when `text` is no summary."""
         try:
             facts = json.loads(text)
-            return cls(*(facts[name] for name in ("examples", "images", "rejects", "ignored")))
+            return cls(
+                *(facts["examples"], facts["images"], facts["rejects"], facts["ignored"]),
+                units=facts.get("units", {}),
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"not a summary of ingest ({error!r}): {text[:80]!r}") from error
 
@@ -73,7 +79,9 @@ def total(summaries: Iterable[Summary]) -> Summary:
     images = Counter(dict.fromkeys(SPLITS, 0))
     rejects: Counter[str] = Counter()
     ignored: Counter[str] = Counter()
+    units: dict[str, str] = {}
     for summary in summaries:
+        units |= summary.units
         for split, counts in summary.examples.items():
             examples[split].update(counts)
         images.update(summary.images)
@@ -84,6 +92,7 @@ def total(summaries: Iterable[Summary]) -> Summary:
         dict(images),
         dict(sorted(rejects.items())),
         dict(sorted(ignored.items())),
+        units,
     )
 
 

@@ -70,7 +70,7 @@ def survey(config: IngestConfig) -> Survey:
     if isinstance(source, ChipsSource):
         contents = contents_of(source)
         records, unknown = of_classes(contents.records, config.classes)
-        kept, places, bad = locate_chips(records, source, config)
+        kept, places, bad, _ = locate_chips(records, source, config)
         rejects = [*contents.rejects, *unknown, *bad, *rejected_areas(config.split_by)]
         _require_some(places, config, rejects)
         found = splits_of(places, [it.split for it in kept], config, are_chips=True)

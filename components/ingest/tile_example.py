@@ -17,6 +17,7 @@ from components.ingest.truth import TileTruth, box_entries, mask_entries
 from components.raster import example
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
+from components.raster.scene.scaling import UNSCALED, Scaling
 from components.raster.tiles.tile import BandStatistics, Tile, band_statistics
 from components.raster.tiles.view import View
 
@@ -53,7 +54,9 @@ class TileEncoder:
             detail = f"{tile.pixels.size:,} samples, over image.max_pixels"
             return Reject(record.key, record.uri, Reason.TOO_MANY_PIXELS, detail)
         valid = None if tile.valid.all() else tile.valid
-        payload = encode_payload(tile.pixels, bands, valid, self._image.values)
+        payload = encode_payload(
+            tile.pixels, bands, valid, self._image.values, self._scalings_to_state(view)
+        )
         if len(payload) > self._image.max_bytes:
             detail = f"a payload of {len(payload):,} bytes, over image.max_bytes"
             return Reject(record.key, record.uri, Reason.TOO_MANY_BYTES, detail)
@@ -85,6 +88,12 @@ class TileEncoder:
         if not self._are_files and found.minimum == found.maximum:
             place = (tile.key,)
         return hashlib.sha256("\0".join(map(str, place)).encode() + b"\0" + payload).digest()
+
+    def _scalings_to_state(self, view: View) -> tuple[Scaling, ...] | None:
+        """What a model that learns stored numbers is told that they mean, if anything is known."""
+        if self._image.values is not None or set(view.scalings) == {UNSCALED}:
+            return None
+        return view.scalings
 
     def _truth_entries(self, truth: TileTruth) -> Iterator[bytes]:
         if truth.number is not None:

@@ -2,7 +2,7 @@
 
 Ingest writes it; statistics, training, evaluation and prediction read it. Photographs are RGB,
 uint8, after the EXIF orientation was applied; their ``image/encoded`` is the user's own file,
-unchanged. Tiles of rasters are in the sensor's units; theirs is a payload
+unchanged. Tiles of rasters hold stored numbers, or scaled values; theirs is a payload
 (`components.raster.payload`).
 
 =======================  =======  ================================================================
@@ -32,7 +32,7 @@ of photographs
 of tiles
 -----------------------  -------  ----------------------------------------------------------------
 ``image/bands``          bytes    names of the bands, in the payload's order
-``image/mean_NAME``      float    mean of a band's valid pixels, in the sensor's units
+``image/mean_NAME``      float    mean of a band's valid pixels, in the tile's units
 ``image/stddev_NAME``    float    standard deviation of a band's valid pixels
 ``image/valid_fraction``  float   share of the pixels that are valid, above 0 to 1
 ``image/scene``          bytes    the scene's id; of a chip its group, where it has one

@@ -1,6 +1,6 @@
 """The payload of a tile: every band's samples, lossless, and what they are, in one string of bytes.
 
-A payload is a header, the names of the bands, and a PNG image:
+A payload is a header, the names of the bands, a PNG image, and perhaps what stored numbers mean:
 
 ======  ======  =====================================================================
 offset  bytes   what (integers are little-endian and unsigned)
@@ -15,7 +15,11 @@ offset  bytes   what (integers are little-endian and unsigned)
 16      4       number of bands C
 20      4       length of the names
 24      ...     the names of the bands, UTF-8, a newline between two of them
-then    ...     the PNG, to the end
+then    ...     the PNG
+then    ...     of stored numbers, where known: a line for each band, UTF-8, that has
+                its scale, a blank and its offset, in six digits
+then    4       length of these lines
+then    4       ``SKYN``
 ======  ======  =====================================================================
 
 The PNG is gray with 8 bits and as wide as the tile. Its rows are planes of H rows: the lowest byte
@@ -23,7 +27,9 @@ of band 1's samples, of band 2's and so on, then the next byte of each band, to 
 end, if there is one, the mask: 1 where a pixel is valid, 0 where it is not. Neighbouring bytes are
 then alike, and a PNG decoder never gives more than its header declares, whatever the bytes hold: a
 bare zlib stream has no such bound. Each row is filtered by "Up" (PNG 3rd edition, 9.2), which this
-module writes and asks for. `serving.decode_tiles` reads the same in a TensorFlow graph.
+module writes and asks for. No decoder of PNG reads what follows its end, so that models that know
+nothing of scales take such a payload too. `serving.decode_tiles` reads the same in a TensorFlow
+graph.
 """
 
 import struct
@@ -36,11 +42,14 @@ import numpy.typing as npt
 
 from components.raster.errors import SkymillError
 from components.raster.image import PNG_MAGIC, Refusal, Values
+from components.raster.scene.scaling import Scaling
 
 PAYLOAD_MAGIC = b"SKYT"
 VERSION = 1
 HEADER_BYTES = 24
 NAME_SEPARATOR = "\n"
+#: The last bytes of a payload that says what stored numbers mean; no PNG ends so.
+SCALINGS_MAGIC = b"SKYN"
 #: The types that samples may have. 64 bits are not among them: models count in 32.
 SAMPLE_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
 #: What samples are, by the header's byte for it.
@@ -69,7 +78,11 @@ class PayloadError(SkymillError):
 
 @dataclass(frozen=True)
 class PayloadHeader:
-    """What a payload says of itself before a sample is decoded; lengths in pixels and bytes."""
+    """What a payload says of itself before a sample is decoded; lengths in pixels and bytes.
+
+    Attributes:
+        scalings: scale and offset of each band's stored numbers, as `Scaling.terse` has them.
+    """
 
     dtype: str
     height: int
@@ -78,6 +91,7 @@ class PayloadHeader:
     has_mask: bool
     data_offset: int
     values: Values = "stored"
+    scalings: tuple[str, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -107,6 +121,7 @@ def encode_payload(
     bands: Sequence[str],
     valid: npt.NDArray[np.bool_] | None = None,
     values: Values | None = None,
+    scalings: Sequence[Scaling] | None = None,
 ) -> bytes:
     """The payload of (H, W, C) pixels; the same bytes for the same tile.
 
@@ -115,6 +130,7 @@ def encode_payload(
         bands: C different names, none empty.
         valid: (H, W); None where every pixel is valid.
         values: `scaled` where scale and offset were applied.
+        scalings: of the bands' stored numbers; None where they are unknown or of no account.
 
     Raises:
         PayloadError: another type of samples, or more rows than a PNG may have.
@@ -122,6 +138,8 @@ def encode_payload(
     """
     if pixels.ndim != 3 or len(bands) != pixels.shape[2] or not pixels.size:
         raise ValueError(f"pixels of shape {pixels.shape} with the bands {tuple(bands)}")
+    if scalings is not None and len(scalings) != len(bands):
+        raise ValueError(f"{len(scalings)} scalings of the bands {tuple(bands)}")
     if valid is not None and (valid.shape != pixels.shape[:2] or valid.dtype != np.bool_):
         raise ValueError(f"a mask of {valid.dtype} {valid.shape} for pixels {pixels.shape}")
     if len(set(bands)) != len(bands) or any(not _is_name(band) for band in bands):
@@ -144,7 +162,7 @@ def encode_payload(
         *(valid is not None, values == "scaled"),
         *(*pixels.shape, len(names)),
     )
-    return header + names + _png(planes)
+    return header + names + _png(planes) + _tail(scalings)
 
 
 def read_header(payload: bytes) -> PayloadHeader:
@@ -165,8 +183,11 @@ def read_header(payload: bytes) -> PayloadHeader:
     sound = dtype < len(SAMPLE_TYPES) and mask <= 1 and applied < len(VALUES) and height and width
     if not sound or data_offset >= len(payload) or len(bands) != count:
         raise PayloadError(Refusal.CORRUPT, "the payload's header contradicts itself")
+    scalings = _scalings(payload[data_offset:], count)
     return PayloadHeader(
-        SAMPLE_TYPES[dtype], height, width, bands, bool(mask), data_offset, VALUES[applied]
+        *(SAMPLE_TYPES[dtype], height, width, bands, bool(mask), data_offset),
+        values=VALUES[applied],
+        scalings=scalings,
     )
 
 
@@ -205,6 +226,25 @@ def _names(encoded: bytes) -> tuple[str, ...]:
     if "" in bands or len(set(bands)) != len(bands):
         raise PayloadError(Refusal.CORRUPT, "the names of the bands are not different names")
     return bands
+
+
+def _tail(scalings: Sequence[Scaling] | None) -> bytes:
+    if scalings is None:
+        return b""
+    lines = NAME_SEPARATOR.join(scaling.terse for scaling in scalings).encode()
+    return lines + struct.pack("<I", len(lines)) + SCALINGS_MAGIC
+
+
+def _scalings(data: bytes, count: int) -> tuple[str, ...] | None:
+    """What follows the PNG: scale and offset of each band, if anything."""
+    if not data.endswith(SCALINGS_MAGIC):
+        return None
+    end = len(data) - len(SCALINGS_MAGIC) - 4
+    (length,) = struct.unpack_from("<I", data, end) if end >= 0 else (0,)
+    lines = data[max(end - length, 0) : max(end, 0)].decode(errors="replace").split(NAME_SEPARATOR)
+    if length > end or len(lines) != count:
+        raise PayloadError(Refusal.CORRUPT, "the payload has not as many scales as bands")
+    return tuple(lines)
 
 
 def _planes(

@@ -27,7 +27,7 @@ _REAL_BOUNDS_BY_PREFIX: dict[str, Bounds] = {
     "image/mean_": (0, 255),
     "image/stddev_": (0, 127.5),  # half the samples at either end of [0, 255]
 }
-#: Tiles are in the sensor's units, of which nothing is known but this.
+#: Tiles are in the tiles' units, of which nothing is known but this.
 _TILE_BOUNDS_BY_PREFIX: dict[str, Bounds] = {"image/stddev_": (0, None)}
 _FORMATS = ("jpeg", "png")
 _LABELS = (

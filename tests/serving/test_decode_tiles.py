@@ -9,6 +9,7 @@ from PIL import Image
 
 from components.raster.image import Fit, ImageSpec, Refusal
 from components.raster.payload import SAMPLE_TYPES, PayloadError, decode_payload, encode_payload
+from components.raster.scene.scaling import Scaling
 from serving.decode_tiles import decode_tiles
 
 BANDS = ("B02", "B03", "B04", "B08")
@@ -20,7 +21,7 @@ SPEC = ImageSpec(height_px=H, width_px=W, bands=("B08", "B02"))
 def decode():
     """The decoder as a graph."""
     return tf.function(
-        lambda encoded: decode_tiles(encoded, SPEC),
+        lambda encoded: decode_tiles(encoded, SPEC, {}),
         input_signature=[tf.TensorSpec([None], tf.string)],
     )
 
@@ -88,6 +89,26 @@ def test_scaled_values_are_no_stored_numbers():
         assert f"wrong_values: the model learnt {meant}" in caught.value.message
 
 
+def test_stored_numbers_must_mean_what_they_meant_in_training():
+    pixels, learnt = tile("uint16"), {"B02": Scaling(1e-4, -0.1)}
+    stated = [Scaling(1e-4, -0.1), Scaling(5), Scaling(6), Scaling()]
+    payload = encode_payload(pixels, BANDS, scalings=stated)  # bands of no account have a say
+    plain, _ = decode_tiles([encode_payload(pixels, BANDS)], SPEC)
+    for known in (learnt, None):
+        assert np.array_equal(decode_tiles([payload], SPEC, known)[0], plain)
+    assert np.array_equal(decode_tiles([encode_payload(pixels, BANDS)], SPEC, learnt)[0], plain)
+    for other, found in (
+        ([Scaling(1e-4), *stated[1:]], "1 0, 0.0001 0 here"),
+        ([*stated[:3], Scaling(2)], "2 0, 0.0001 -0.1 here"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            decode_tiles([encode_payload(pixels, BANDS, scalings=other)], SPEC, learnt)
+        told = (
+            "wrong_values: scale and offset of B08, B02 were 1 0, 0.0001 -0.1 in training, and are"
+        )
+        assert f"{told} {found}" in caught.value.message
+
+
 def test_names_of_any_bytes_make_a_readable_message(decode):
     payload = encode_payload(tile("uint8", (H, W, 2)), ("xxxx", "B02" * 1000))
     payload = payload.replace(b"xxxx", b"\xff\x00\xe9x")
@@ -111,6 +132,11 @@ def changed(at, form, *values):
     return bytes(payload)
 
 
+def with_scales(before, after):
+    scalings = [Scaling(1e-4, -0.1)] * len(BANDS)
+    return encode_payload(tile("uint16"), BANDS, scalings=scalings).replace(before, after)
+
+
 HOSTILE = {
     "nothing": b"",
     "a photograph": b"\xff\xd8\xff" + bytes(100),
@@ -126,6 +152,8 @@ HOSTILE = {
     "a band more": changed(16, "<I", 5),
     "names beyond the end": changed(20, "<I", 2**32 - 1),
     "names into the image": changed(20, "<I", 40),
+    "a scale too few": with_scales(b"-0.1\n0.0001", b"-0.1 0.0001"),
+    "scales beyond the start": with_scales(b"\x00\x00\x00SKYN", b"\x00\x00\x7fSKYN"),
     "an image of colours": changed(24 + 15 + 25, "<B", 2),
 }
 

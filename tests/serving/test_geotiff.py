@@ -11,7 +11,7 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 from components.raster.errors import SkymillError
-from components.raster.payload import decode_payload
+from components.raster.payload import decode_payload, read_header
 from pipelines.answers.files import place_of
 from serving.client import read_image
 from serving.raster_reading import RasterReading
@@ -198,6 +198,9 @@ def test_a_model_of_values_is_sent_number_times_scale_plus_offset(write):
     np.testing.assert_allclose(given.pixels, numbers * 0.5 + 3)
     stored = sent(path)
     assert (stored.values, stored.pixels.dtype) == ("stored", np.uint16)
+    for values, stated in ((None, ("0.0001 -0.2", "0.0001 -0.1")), ("stored", None)):
+        reading = RasterReading(bands=("B08", "B02"), values=values)
+        assert read_header(read_image(path, reading)).scalings == stated
 
 
 def test_a_file_without_a_scale_is_not_sent_to_a_model_of_values(write):

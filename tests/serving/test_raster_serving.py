@@ -223,4 +223,4 @@ def test_the_command_line_predicts_from_geotiffs(server, chips, in_process, tmp_
     assert CliRunner().invoke(command, by_config).output == done.output
     refused = CliRunner().invoke(command, [*asked, "--bands", "blue,swir"])
     assert refused.exit_code == 1
-    assert "no band 'blue'; it has B1, B2, B3, B4" in refused.output
+    assert "no band 'blue'; it has #1, #2, #3, #4" in refused.output

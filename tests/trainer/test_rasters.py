@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,11 +14,14 @@ from rasterio.transform import from_origin
 from components.evaluation.model import ServedModel
 from components.infra_check.check import check_model
 from components.infra_check.config import InfraCheckConfig
+from components.raster.errors import DataError
 from components.raster.payload import encode_payload
+from components.raster.scene.scaling import UNSCALED, Scaling
 from serving.client import connect
 from serving.contract import read_contract
 from serving.inputs import model_input
 from serving.needs import TrainedTiles
+from serving.raster_reading import RasterReading
 from serving.server.process import serve_model_in_subprocess
 from serving.warmup import write_warmup
 from tests.serving.graphs import KNOWN_OPS, ops_of
@@ -36,19 +40,23 @@ from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment
 from trainer.data.bands import BandScale
 from trainer.data.dataset import InMemory, Streamed, open_source
-from trainer.data.examples import list_files
+from trainer.data.examples import learnt_scalings, list_files
 from trainer.data.tiles import trained_tiles
 from trainer.run import run_fn
 from trainer.tasks.network import build_network
 from trainer.training.config import Backbone, SmallCnn, TrainConfig
 
+#: What the numbers of near infrared mean in the toy tiles.
+SCALED = Scaling(0.0001, -0.1)
 SCALE = BandScale((900.0, 800.0, 600.0, 2000.0), (90.0, 90.0, 90.0, 1200.0))
 
 
 @pytest.fixture(scope="module")
 def tiles(tmp_path_factory):
     root = tmp_path_factory.mktemp("tiles")
-    return root, write_tiles(root)
+    written = write_tiles(root)
+    (root / "scalings.json").write_text(json.dumps({"nir": SCALED}))
+    return root, written
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +154,48 @@ def test_the_tiles_that_were_trained_on_are_told(tmp_path):
     assert trained_tiles([file]) == TrainedTiles((12, 18), (20, 30), (0.5, 10))
 
 
+def test_numbers_that_mean_something_else_are_refused(trained):
+    folder, written = trained
+    assert read_contract(folder).scalings == {"nir": SCALED}
+    ask = tf.saved_model.load(folder).signatures["serving_default"]
+    pixels, valid, _ = written["test"][0]
+
+    def payload(offset=None, bands=BANDS, **stated):
+        if offset is not None:
+            stated["scalings"] = [
+                Scaling(1e-4, offset) if it == "nir" else UNSCALED for it in bands
+            ]
+        return encode_payload(pixels, bands, valid, **stated)
+
+    wanted = ask(image_bytes=tf.constant([payload()]))["probabilities"].numpy()
+    same = ask(image_bytes=tf.constant([payload(-0.1)]))["probabilities"].numpy()
+    assert np.array_equal(same, wanted)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        ask(image_bytes=tf.constant([payload(0)]))
+    assert (
+        "wrong_values: scale and offset of blue, green, red, nir were 1 0, 1 0, 1 0, 0.0001 -0.1 "
+        "in training, and are 1 0, 1 0, 1 0, 0.0001 0 here"
+    ) in caught.value.message
+    with pytest.raises(tf.errors.InvalidArgumentError, match="wrong_values: the model learnt the"):
+        ask(image_bytes=tf.constant([payload(values="scaled")]))
+
+
+def test_artifacts_whose_numbers_mean_different_values_are_refused(tmp_path):
+    files = [str(tmp_path / span / "Split-train" / "data") for span in ("one", "two")]
+    assert learnt_scalings(files) is None
+    for span, told in (("one", {"red": [1e-4, 0]}), ("two", {"red": [1e-4, -0.1]})):
+        (tmp_path / span).mkdir()
+        (tmp_path / span / "scalings.json").write_text(json.dumps(told))
+    assert learnt_scalings(files[1:]) == {"red": (1e-4, -0.1)}
+    with pytest.raises(DataError) as caught:
+        learnt_scalings(files)
+    assert "one (red: number * 0.0001) and in" in str(caught.value)
+    assert "two (red: number * 0.0001 - 0.1). Set image.values" in str(caught.value)
+    (tmp_path / "two" / "scalings.json").write_text('{"red": 7}')
+    with pytest.raises(DataError, match="holds no scalings"):
+        learnt_scalings(files)
+
+
 def test_from_tiles_to_a_served_model(trained):
     folder, written = trained
     contract = read_contract(folder)
@@ -204,10 +254,19 @@ def test_the_nodes_and_the_client_find_the_answers_that_the_model_gives(trained,
     paths = [tmp_path / f"{number}.tif" for number in range(len(tiles))]
     for path, (pixels, valid, _) in zip(paths, tiles, strict=True):
         write_geotiff(path, pixels, valid)
+    untagged = Path(shutil.copy(paths[0], tmp_path / "untagged.tif"))
+    with rasterio.open(untagged, "r+") as dataset:
+        dataset.scales, dataset.offsets = (1,) * 4, (0,) * 4
     with serve_model_in_subprocess(folder) as server:
         for address in (server.grpc, server.rest):
             with connect(address, model=server.model_name) as client:
                 results = list(client.predict_files(paths))
+                [refused] = client.predict_files([untagged])
+                [taken] = client.predict_files([untagged], rasters=RasterReading(values="stored"))
+            assert "0.0001 -0.1 in training, and are 1 0, 1 0, 1 0, 1 0 here" in str(refused.error)
+            assert "skymill predict --values" in str(refused.error)
+            same = results[0].prediction.probabilities
+            assert taken.prediction.probabilities == pytest.approx(same, abs=1e-6)
             given = [list(result.prediction.probabilities.values()) for result in results]
             np.testing.assert_allclose(given, wanted, atol=1e-6)
 
@@ -241,4 +300,6 @@ def write_geotiff(path, pixels, valid):
     ) as dataset:
         dataset.write(pixels[:, :, order].transpose(2, 0, 1))
         dataset.descriptions = tuple(BANDS[index] for index in order)
+        dataset.scales = tuple(SCALED.scale if BANDS[it] == "nir" else 1 for it in order)
+        dataset.offsets = tuple(SCALED.offset if BANDS[it] == "nir" else 0 for it in order)
         dataset.write_mask(valid)

@@ -19,7 +19,7 @@ from trainer.data.examples import scalars
 
 @dataclass(frozen=True)
 class BandScale:
-    """Mean and standard deviation of each band over all valid pixels, in the sensor's units."""
+    """Mean and standard deviation of each band over all valid pixels, in the tiles' units."""
 
     mean: tuple[float, ...]
     stddev: tuple[float, ...]

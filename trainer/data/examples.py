@@ -1,6 +1,7 @@
 """What example files hold beside their images: class names, counts, and the numbers to learn."""
 
 import json
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from components.raster.band_scalings import SCALINGS_FILE, described, scalings_from_json
 from components.raster.errors import DataError
 from components.raster.example import KEY, LABEL
+from components.raster.scene.scaling import Scaling
 
 CLASSES_FILE = "classes.json"
 _READ_BATCH = 256
@@ -38,6 +41,33 @@ def class_names(roots: Sequence[str], may_be_none: bool = False) -> tuple[str, .
                 f"{', '.join(names)}; train on examples of one and the same set of classes."
             )
     return names
+
+
+def learnt_scalings(files: Sequence[str]) -> dict[str, Scaling] | None:
+    """Scale and offset of the stored numbers in example files, by band, as ingest left them.
+
+    Args:
+        files: `<uri>/Split-<name>/<file>` of any number of Examples artifacts.
+
+    Returns:
+        None where an artifact does not tell: of photographs, of scaled values, of older ingests.
+
+    Raises:
+        DataError: artifacts tell different things, or a file is broken.
+    """
+    folders = {posixpath.dirname(file) for file in files}
+    roots = sorted({posixpath.dirname(folder) for folder in folders})
+    found = {root: _read_scalings(root) for root in roots}
+    told = {root: scalings for root, scalings in found.items() if scalings is not None}
+    for root, scalings in told.items():
+        first = next(iter(told))
+        if scalings != told[first]:
+            raise DataError(
+                f"the same number means different values in {first} ({described(told[first])}) "
+                f"and in {root} ({described(scalings)}). Set image.values: scaled and ingest both "
+                "again, or stored to learn from the numbers as they are."
+            )
+    return next(iter(told.values())) if told and len(told) == len(found) else None
 
 
 def list_files(patterns: Sequence[str]) -> tuple[str, ...]:
@@ -205,6 +235,14 @@ def records(files: tf.data.Dataset) -> tf.data.Dataset:
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
+
+
+def _read_scalings(root: str) -> dict[str, Scaling] | None:
+    try:
+        with tf.io.gfile.GFile(f"{root}/{SCALINGS_FILE}") as file:
+            return scalings_from_json(file.read())
+    except tf.errors.NotFoundError:
+        return None
 
 
 def _read_class_names(root: str, may_be_none: bool) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ class Standardise(keras.layers.Layer):
     """Brings each band to mean 0 and deviation 1; what is no finite number becomes 0, the mean.
 
     Args:
-        mean: of each of the C bands, in the sensor's units.
+        mean: of each of the C bands, in the tiles' units.
         stddev: likewise; a band that never changes (0) is only centred.
     """
 

@@ -22,7 +22,7 @@ from trainer.data.bands import band_scale
 from trainer.data.changed import Changed
 from trainer.data.class_counts import ClassCounts, count_classes
 from trainer.data.dataset import InMemory, Source, open_source
-from trainer.data.examples import list_files
+from trainer.data.examples import learnt_scalings, list_files
 from trainer.data.tiles import trained_tiles
 from trainer.distribution.cluster import Surroundings
 from trainer.distribution.strategy import cluster_of, make_strategy
@@ -72,6 +72,7 @@ def train(
     if config.deterministic_ops:
         tf.config.experimental.enable_op_determinism()
     train_files = list_files(splits.train)
+    scalings = _scalings(image, (*train_files, *list_files(splits.evaluation)))
     scale = band_scale(train_files, image.bands) if image.bands else None
     _check_task(config, splits.task)
     views = chosen_views(config.model.augment)
@@ -105,15 +106,20 @@ def train(
     if policy != "float32" or strategy.num_replicas_in_sync > 1 or cluster_of(strategy):
         plain = build_network(config.model, image, objective, scale).served()
         served = _with_weights_of(plain, served)
-    return Trained(served, _contract(objective, image, train_files), history)
+    return Trained(served, _contract(objective, image, train_files, scalings), history)
 
 
-def _contract(objective: Objective, image: ImageSpec, files: Sequence[str]) -> Contract:
+def _contract(
+    objective: Objective,
+    image: ImageSpec,
+    files: Sequence[str],
+    scalings: dict[str, tuple[float, float]] | None,
+) -> Contract:
     """The contract of a model; of rasters with the tiles that it learnt from."""
     contract = objective.contract(image)
     if image.bands is None:
         return contract
-    return contract.model_copy(update={"tiles": trained_tiles(files)})
+    return contract.model_copy(update={"tiles": trained_tiles(files), "scalings": scalings})
 
 
 def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:
@@ -126,6 +132,14 @@ def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:
         "train": config.facts(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _scalings(image: ImageSpec, files: Sequence[str]) -> dict[str, tuple[float, float]] | None:
+    """For the contract: what the stored numbers meant, where that was told and matters."""
+    if image.bands is None or image.values is not None:
+        return None
+    found = learnt_scalings(files)
+    return None if found is None else {band: (*it,) for band, it in found.items()}
 
 
 def _check_task(config: TrainConfig, task: Task) -> None:

@@ -24,8 +24,10 @@ _QUANTITIES = ("TEMPERATURE", "REFLECTANCE", "RADIANCE")
 _LANDSAT_BAND = re.compile(r"(?:^|_)((?:ST_)?B)(\d+(?:_VCID_\d)?)$", re.IGNORECASE)
 _SENTINEL_BAND = re.compile(r"(?:^|_)(B\d\d|B8A|AOT|WVP)(?:_\d+m)?$", re.IGNORECASE)
 #: Sentinel-2's bands in the order of their `band_id`.
-_BAND_IDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10")
-_BAND_IDS += ("B11", "B12")
+_BAND_IDS = (
+    *("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A"),
+    *("B09", "B10", "B11", "B12"),
+)
 _OFFSETS = ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
 _DIVISORS = ("QUANTIFICATION_VALUE", "BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE")
 

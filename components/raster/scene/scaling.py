@@ -20,8 +20,15 @@ class Scaling(NamedTuple):
     offset: float = 0.0
 
     def __str__(self) -> str:
+        if self == (1, 0):
+            return "the number itself"
         offset = f" {'-' if self.offset < 0 else '+'} {abs(self.offset):g}" if self.offset else ""
         return f"number * {self.scale:g}{offset}"
+
+    @property
+    def terse(self) -> str:
+        """Scale and offset to six digits, a blank between them."""
+        return f"{self.scale:g} {self.offset:g}"
 
     @property
     def rounded(self) -> "Scaling":
@@ -40,7 +47,8 @@ def scaling_of(scale: Any, offset: Any) -> Scaling:
         ValueError: one of them is no finite number, or the scale is 0.
     """
     try:
-        found = Scaling(1.0 if scale is None else float(scale), float(offset or 0))
+        # Adding 0 makes one zero of both.
+        found = Scaling(1.0 if scale is None else float(scale), float(offset or 0) + 0.0)
     except (TypeError, ValueError):
         found = Scaling(math.nan, math.nan)
     if not all(map(math.isfinite, found)) or not found.scale:

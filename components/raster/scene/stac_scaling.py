@@ -6,7 +6,7 @@ the processing baseline alone: from 04.00 on, products store 1000 more than befo
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.raster.scene.scaling import UNSCALED, Scaling, scaling_of
@@ -40,14 +40,20 @@ def asset_scalings(
 
 
 def _stated(fields: Mapping[str, Any]) -> tuple[Scaling, ...]:
-    listed = fields.get("raster:bands")
+    listed: Sequence[Mapping[str, Any]] = fields.get("raster:bands") or ()
     if listed:
         pairs = [(band.get("scale"), band.get("offset")) for band in listed]
     else:
-        pairs = [_of_band(band, fields) for band in fields.get("bands") or ({},)]
+        pairs = [_of_band(band, fields) for band in _bands(fields)]
     if all(number is None for pair in pairs for number in pair):
         return ()
     return tuple(scaling_of(*pair) for pair in pairs)
+
+
+def _bands(fields: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What STAC 1.1 says of an asset's bands; of one where it lists none."""
+    listed: Sequence[Mapping[str, Any]] = fields.get("bands") or ({},)
+    return listed
 
 
 def _of_band(band: Mapping[str, Any], fields: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -70,7 +76,7 @@ def _sentinel(
 
 def _is_reflectance(key: str, fields: Mapping[str, Any]) -> bool:
     """Whether an asset is one band of reflectance: no picture, mask or classification."""
-    bands = fields.get("eo:bands") or fields.get("bands") or ({},)
+    bands = fields.get("eo:bands") or _bands(fields)
     names = (key, *(str(bands[0].get(name)) for name in ("name", "common_name", "eo:common_name")))
     told = any(name in bands[0] for name in ("common_name", "eo:common_name"))
     return len(bands) == 1 and (told or any(map(_REFLECTANCE.search, names)))

@@ -89,11 +89,16 @@ class View:
         """The dtype of numbers as they are read, in which nodata values are told."""
         return self.stored_dtype or self.dtype
 
+    @property
+    def scalings(self) -> tuple[Scaling, ...]:
+        """Scale and offset of each band's stored numbers."""
+        return tuple(band.scaling for band in self.bands)
+
     def values_of(self, numbers: Pixels) -> Pixels:
         """What tiles hold of (H, W, C) numbers as they are read."""
         if self.stored_dtype is None:
             return numbers
-        return scaled(numbers, [band.scaling for band in self.bands], self.dtype)
+        return scaled(numbers, self.scalings, self.dtype)
 
     @property
     def files(self) -> tuple[RasterFile, ...]:

@@ -13,7 +13,7 @@ from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.listing import list_source
 from components.ingest.survey import survey
 from components.raster.errors import DataError
-from components.raster.payload import decode_payload
+from components.raster.payload import decode_payload, read_header
 from tests.components.ingest_geo.conftest import by_key, floats
 
 BOTH = ("land/before.tif", "land/after.tif")
@@ -87,11 +87,29 @@ def test_stored_numbers_are_kept_however_rasters_differ(run, kind, one_ground):
     assert {payload_of(features).values for _, features in found.values()} == {"stored"}
 
 
-def test_rasters_that_agree_keep_their_numbers(run, one_ground):
-    (one_ground / "land" / "after.tif").unlink()
-    ((_, features),) = by_key(run(config_of("scenes", one_ground))).values()
+@pytest.mark.parametrize("kind", ["chips", "scenes"])
+def test_rasters_that_agree_keep_their_numbers_and_what_they_mean_is_said(run, kind, one_ground):
+    (one_ground / BOTH[0]).unlink()
+    outcome = run(config_of(kind, one_ground))
+    ((_, features),) = by_key(outcome).values()
+    payload = features["image/encoded"].bytes_list.value[0]
+    assert read_header(payload).scalings == ("0.0001 -0.1",)
     assert payload_of(features).pixels.dtype == np.uint16
     assert payload_of(features).values == "stored"
+    told = json.loads((outcome.examples_dir / "scalings.json").read_text())
+    assert told == {"B1": [0.0001, -0.1]}
+    meant = {"B1": "numbers as stored; the value is number * 0.0001 - 0.1"}
+    assert outcome.summary.units == outcome.report().facts["units"] == meant
+
+
+@pytest.mark.parametrize(
+    ("values", "units"),
+    [("stored", "numbers as stored"), ("scaled", "values: number * scale + offset")],
+)
+def test_what_was_told_to_do_is_said_too(run, one_ground, values, units):
+    outcome = run(config_of("chips", one_ground, image={"values": values}))
+    assert outcome.summary.units == {"B1": units}
+    assert not (outcome.examples_dir / "scalings.json").exists()
 
 
 def test_integers_without_a_scale_are_rejects_where_values_are_wanted(

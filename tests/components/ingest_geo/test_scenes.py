@@ -353,7 +353,9 @@ def test_real_scenes_become_tiles_or_rejects_with_a_reason(run, shared_data):
     folder = shared_data("geotiff_multiband")
     tree = of_scenes(folder, (1,), split_by={"by": "scene"}, max_reject_fraction=1)
     tree["source"]["tiling"] = {"size_px": 128}
-    tree["image"]["values"] = "stored"  # Landsat's metadata have a scale and an offset
+    with pytest.raises(DataError, match=r"Band #1 is .* number \* 0.671 - 2.19134 in 'LT522"):
+        listed(tree)
+    tree["image"]["values"] = "stored"
     outcome = run(tree)
     rejects = {key: str(reject.reason) for key, reject in outcome.rejects().items()}
     assert rejects == {

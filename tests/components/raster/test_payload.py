@@ -20,6 +20,7 @@ from components.raster.payload import (
     encode_payload,
     read_header,
 )
+from components.raster.scene.scaling import Scaling
 
 
 def tile(dtype, shape, seed=0):
@@ -171,3 +172,18 @@ def test_a_payload_says_whether_its_samples_are_scaled():
         payload = encode_payload(pixels, names(3), values=values)
         assert read_header(payload).values == decode_payload(payload).values == values
     assert encode_payload(pixels, names(3)) == encode_payload(pixels, names(3), values="stored")
+
+
+def test_a_payload_says_what_its_stored_numbers_mean():
+    pixels = tile("uint16", (6, 5, 3))
+    scalings = [Scaling(1e-4, -0.1), Scaling(), Scaling(float(np.float32(2.75e-5)), -0.2)]
+    payload, plain = (
+        encode_payload(pixels, names(3), scalings=scalings),
+        encode_payload(pixels, names(3)),
+    )
+    assert read_header(payload).scalings == ("0.0001 -0.1", "1 0", "2.75e-05 -0.2")
+    assert read_header(plain).scalings is None
+    assert payload.startswith(plain)  # what follows a PNG is read by nobody who does not know it
+    assert np.array_equal(decode_payload(payload).pixels, pixels)
+    with pytest.raises(ValueError, match="2 scalings of the bands"):
+        encode_payload(pixels, names(3), scalings=scalings[:2])
