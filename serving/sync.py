@@ -11,18 +11,20 @@ import argparse
 import logging
 import shutil
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.raster.errors import SkymillError
+from serving.server.detached import leave
 from serving.version_store import VersionStore, version_store
 from serving.versions import list_versions, staging_folder, sync_folder, to_retire
 
 _logger = logging.getLogger(__name__)
 
+#: A look that takes longer to end after SIGTERM is left where it is; the next one tidies up.
+_STOP_S = 1.0
 _CUT_SHORT = (
     "the store's listing was cut short: it lacks version {}, which is there. Nothing was changed"
 )
@@ -144,11 +146,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     if options.once:
         return 0 if _look(store, options.folder, options.keep) else 1
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    follow(store, options.folder, options.keep, options.every, stop)
-    return 0
+    return _follow_until_told(store, options.folder, options.keep, options.every)
+
+
+def _follow_until_told(store: VersionStore, folder: Path, keep: int, every_s: float) -> int:
+    """Exit code 0 after SIGTERM, also while a store does not answer; 1 when following broke."""
+    stop, told = threading.Event(), threading.Event()
+
+    def run() -> None:
+        try:
+            follow(store, folder, keep, every_s, stop)
+        finally:
+            stop.set()
+
+    def tell(*_: object) -> None:
+        told.set()
+        stop.set()
+
+    signal.signal(signal.SIGTERM, tell)
+    follower = threading.Thread(target=run, name="follow", daemon=True)
+    follower.start()
+    stop.wait()
+    follower.join(_STOP_S)
+    return 0 if told.is_set() else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

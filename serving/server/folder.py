@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from serving.server.detached import detached
@@ -43,12 +44,19 @@ class VersionFolder:
         self._asked: dict[Path, asyncio.Future[Any]] = {}
         self._said: dict[Path, str] = {}
 
-    async def look(self) -> Look | None:
-        """What is there now; None when that cannot be told. What is wrong is logged once."""
+    async def look(self, known: Mapping[int, Path] = MappingProxyType({})) -> Look | None:
+        """What is there now; None when that cannot be told. What is wrong is logged once.
+
+        Args:
+            known: versions that were there before. One that is not listed is asked for by its
+                path, because a listing may be cut short.
+        """
         listed = await self._ask(self._base, _list)
         if listed is None:
             return None
         versions, ignored = listed
+        listed_numbers = {version.number for version in versions}
+        versions += [Version(n, path) for n, path in known.items() if n not in listed_numbers]
         for name, reason in ignored.items():
             self._say(self._base / name, f"is not served: {reason}")
         answers = await asyncio.gather(*(self._ask(v.path, _probe) for v in versions))

@@ -166,7 +166,7 @@ class ModelManager:
 
     async def look(self) -> None:
         """Bring what is served in line with what lies in the version folder."""
-        while (look := await self._folder.look()) is not None:
+        while (look := await self._look_at_folder()) is not None:
             self._end_loads()
             self._forgive_failures(look)
             plan = plan_versions(
@@ -181,6 +181,9 @@ class ModelManager:
             if not plan.load:
                 return
             await self._load(plan.load[0], look.complete[plan.load[0]])
+
+    async def _look_at_folder(self) -> Look | None:
+        return await self._folder.look({n: it.model.path for n, it in self._served.items()})
 
     def _forgive_failures(self, look: Look) -> None:
         """Try a broken version again when its files changed, and now and then in any case."""

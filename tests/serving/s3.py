@@ -23,6 +23,7 @@ class Bucket:
         page_size: how many keys a listing gives at once.
         failing_page: whether every page but a listing's first is an error.
         unlisted: keys that listings leave out, as if they had been cut short.
+        stalled: a part of keys that are not read before `go_on` is set.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,8 @@ class Bucket:
         self.page_size = 1000
         self.failing_page = False
         self.unlisted: set[str] = set()
+        self.stalled = ""
+        self.go_on = threading.Event()
 
     def page(self, prefix: str, token: str) -> tuple[list[str], str]:
         """Keys of a listing from a token on, and the token of the next page; empty at the end."""
@@ -197,6 +200,10 @@ class _Handler(QuietHandler):
         self._answer(f"<ListBucketResult>{count}{''.join(shown)}</ListBucketResult>".encode())
 
     def _object(self, key: str) -> None:
+        if self.held.stalled and self.held.stalled in key and self.command == "GET":
+            self.held.go_on.wait(20)
+            self.close_connection = True
+            return
         data = self.held.objects[key]
         headers = {
             "ETag": f'"{md5(data).hexdigest()}"',

@@ -160,6 +160,26 @@ def test_a_dead_mount_is_asked_once_and_changes_nothing_of_the_others(
     assert caplog.text.count("does not answer") == 1
 
 
+def test_a_version_that_a_listing_leaves_out_is_asked_for_by_its_path(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        (base / str(number)).mkdir()
+        (base / str(number) / "saved_model.pb").touch()
+    iterdir = Path.iterdir
+
+    def cut_short(path: Path) -> Iterator[Path]:
+        return (entry for entry in iterdir(path) if entry.name not in ("2", "3"))
+
+    monkeypatch.setattr(Path, "iterdir", cut_short)
+    (base / "3" / "saved_model.pb").unlink()
+    look = asyncio.run(VersionFolder(base).look({2: base / "2", 3: base / "3"}))
+    assert look is not None
+    assert look.complete.keys() == {1, 2}, "3 is gone for certain"
+    assert look.unknown == frozenset()
+
+
+@pytest.mark.slow
 def test_sigterm_ends_a_server_that_hangs_in_a_load(base: Path, colours: Path) -> None:
     stuck = copy_version(colours, base, 1)
     ready = base.parent / "ready.json"

@@ -565,6 +565,24 @@ def test_the_command_follows_a_bucket_without_tensorflow_until_it_is_told_to_sto
     assert "apache_beam" not in told
 
 
+@pytest.mark.slow
+def test_sigterm_ends_it_also_while_the_store_does_not_answer(
+    s3: Service, model: Path, tmp_path: Path, repository: Path
+) -> None:
+    push(s3.open(), model, None)
+    s3.bucket.stalled = "/1/variables"
+    folder = tmp_path / "watched"
+    command = [sys.executable, "-m", "serving.sync", s3.uri, str(folder)]
+    with subprocess.Popen(command, cwd=repository) as process:
+        _until(lambda: list(folder.glob(".push-*/1/*")))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    s3.bucket.stalled = ""
+    s3.bucket.go_on.set()
+    assert sync_versions(s3.open(), folder) == Synced(fetched=(1,))
+    assert {path.name for path in folder.iterdir()} == {"1", ".push.lock"}
+
+
 def test_one_look_tells_by_its_exit_code(s3: Service, model: Path, tmp_path: Path) -> None:
     push(s3.open(), model, None)
     assert sync.main([s3.uri, str(tmp_path / "a"), "--once"]) == 0
