@@ -16,9 +16,10 @@ def command(folder: str, output: str, name: str | None, force: bool) -> None:
     """Look at FOLDER and write a configuration that runs.
 
     FOLDER holds a folder for each class, of photographs or of GeoTIFF chips of any bands; or the
-    folders images and masks; or a manifest (manifest.csv, .jsonl or .parquet) with columns for the
-    path and the truth (label, labels, number or mask) and, where there are any, the split, the
-    group and slices.
+    folders images and masks; or scenes with labels beside them (shapes, a raster of classes, a
+    folder of masks, or boxes), which are cut into tiles; or a manifest (manifest.csv, .jsonl or
+    .parquet) with columns for the path and the truth (label, labels, number or mask) and, where
+    there are any, the split, the group and slices.
     """
     from components.raster.errors import ConfigError
     from pipelines.starter.propose import look_at, model_name, starter_config

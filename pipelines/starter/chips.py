@@ -57,7 +57,7 @@ def chip_traits(records: Sequence[Record]) -> ChipTraits | None:
     sides = [min(view.grid.height_px, view.grid.width_px) for view in views]
     with_map = [view for view in views if view.grid.crs is not None]
     places = all_places(places_of(view, [_whole(view)]) for view in with_map)
-    block_m = _block_m(places) if 2 * len(with_map) > len(views) else None
+    block_m = block_side_m(places) if 2 * len(with_map) > len(views) else None
     return ChipTraits(bands, min(max(median_low(sides), 8), 256), block_m)
 
 
@@ -65,8 +65,8 @@ def _whole(view: View) -> TileKey:
     return TileKey(view.scene.scene_id, Window(0, 0, view.grid.height_px, view.grid.width_px))
 
 
-def _block_m(places: Places) -> int:
-    """A fraction of the way across the data, as a number with one digit."""
+def block_side_m(places: Places) -> int:
+    """The side of blocks to split by: a fraction of the way across the data, with one digit."""
     across = _metres(places.centres.min(axis=0), places.centres.max(axis=0))
     chip = _metres(places.corners[0, 0], places.corners[0, 1])
     wanted = max(across / _BLOCKS_ACROSS, _CHIPS_ALONG * chip, _LEAST_BLOCK_M)

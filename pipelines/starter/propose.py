@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median_low
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from PIL import Image
@@ -31,6 +31,7 @@ from components.raster.location import is_remote
 from components.raster.task import Task
 from pipelines.starter.chips import ChipTraits, chip_traits
 from pipelines.starter.masks import folder_pair, legend_of
+from pipelines.starter.scenes import SceneProposal, SceneTraits, propose_scenes
 
 _TEMPLATE = """\
 # Written by `skymill init`. Run it with: skymill run {path}
@@ -83,6 +84,7 @@ _THRESHOLDS: dict[Task, tuple[str, float | None, str | None]] = {
     "multi_label": ("micro_f1", 0.3, "raise it to what your model must do"),
     "regression": ("r2", 0.0, "better than always the mean"),
     "segmentation": ("mean_iou", 0.2, "raise it to what your model must do"),
+    "detection": ("mean_average_precision_50", 0.1, "raise it to what your model must do"),
 }
 _TRUTH = ("label", "labels", *_OTHER_TRUTH)
 _MOST_SLICE_VALUES = 20
@@ -110,6 +112,7 @@ class Proposal:
     side_px: int
     chips: ChipTraits | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    scenes: SceneProposal | None = None
 
     @property
     def largest(self) -> str:
@@ -132,6 +135,8 @@ class Proposal:
     def __str__(self) -> str:
         names = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
         rare = f"; left out, too few images: {', '.join(self.rare)}" if self.rare else ""
+        if self.scenes is not None:
+            return self._of_scenes(names)
         kind = "images"
         if self.chips is not None:
             kind = f"chips of {len(self.chips.bands)} bands"
@@ -147,17 +152,34 @@ class Proposal:
             return f"{self.images} {kind} of {len(self.classes)} classes ({names}){rare}"
         return f"{self.images} {kind} in {len(self.classes)} classes ({names}){rare}"
 
+    def _of_scenes(self, names: str) -> str:
+        assert self.scenes is not None
+        found = self.scenes.labels
+        where = found.tree.get("path") or found.tree["folder"]
+        kind = found.tree["kind"].replace("_", " ")
+        text = (
+            f"{self.images} scenes of {len(self.scenes.traits.bands)} bands, to be cut into tiles; "
+            f"labels: {kind} in {where}, {len(self.classes)} classes ({names})"
+        )
+        if "legend" in found.tree:
+            text += ": give the classes their names in ingest.source.labels.legend"
+        others = f"; not taken: {', '.join(found.others)}" if found.others else ""
+        return text + others
+
 
 def look_at(folder: str) -> Proposal:
-    """Decides what a folder holds: a manifest where one lies in it, images and their masks in two
-    folders, or else class folders.
+    """Decides what a folder holds: a manifest where one lies in it, scenes with labels beside
+    them, images and their masks in two folders, or else class folders.
 
     Raises:
-        DataError: there is no such folder, it holds fewer than two classes, or its manifest has
-            no column that could be the path or the truth.
+        DataError: there is no such folder, it holds fewer than two classes, its manifest has no
+            column that could be the path or the truth, or its scenes have no labels.
     """
     if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder. Give the folder that holds the class folders.")
+    if (scenes := _scenes(os.path.abspath(folder))) is not None:
+        classes, side = scenes.labels.classes, scenes.traits.side_px
+        return Proposal(scenes.source, scenes.traits.count, classes, (), side, scenes=scenes)
     source = _source_of(os.path.abspath(folder))
     records = contents_of(source).records
     counts = Counter(name for record in records for name in record.names)
@@ -181,6 +203,13 @@ def look_at(folder: str) -> Proposal:
         source = _as_chips(source, chips)
     counted = {name: counts[name] for name in classes}
     return Proposal(source, len(records), classes, rare, side, chips, counted)
+
+
+def _scenes(folder: str) -> SceneProposal | None:
+    """Scenes, unless a manifest tells what the folder holds."""
+    if any(os.path.exists(os.path.join(folder, name)) for name in _MANIFESTS):
+        return None
+    return propose_scenes(folder)
 
 
 def _as_chips(source: SourceConfig, chips: ChipTraits) -> ChipsSource:
@@ -257,12 +286,17 @@ def _side(paths: list[str]) -> int:
 
 def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60) -> str:
     """The text of a configuration; its paths are relative to the folder of ``output``."""
+    rasters = proposal.chips is not None or proposal.scenes is not None
     tree = {"kind": proposal.source.kind} | proposal.source.model_dump(
-        exclude_none=True, exclude_defaults=proposal.chips is not None, mode="json"
+        exclude_none=True, exclude_defaults=rasters, mode="json"
     )
-    for place in ("uri", "masks"):
-        if place in tree:
-            tree[place] = os.path.relpath(tree[place], os.path.dirname(os.path.abspath(output)))
+    if proposal.scenes is not None:
+        found = proposal.scenes.labels
+        tree |= {"labels": dict(found.tree), "target": found.target}
+    folder = os.path.dirname(os.path.abspath(output))
+    for part, place in ((tree, "uri"), (tree, "masks"), *_paths_of_labels(tree)):
+        if place in part:
+            part[place] = os.path.relpath(part[place], folder)
     if (legend := _legend(proposal.source)) is not None:
         tree["legend"] = legend.model_dump(exclude_defaults=True)
     source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
@@ -272,8 +306,10 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
         name=name,
         source="".join(f"\n    {line}" for line in source.splitlines()),
         side=proposal.side_px,
-        bands=_bands(proposal.chips),
-        split=_split(proposal.chips),
+        bands=_bands(proposal.chips or (proposal.scenes and proposal.scenes.traits)),
+        split=_split_of_scenes(proposal.scenes.traits)
+        if proposal.scenes
+        else _split(proposal.chips),
         epochs=epochs,
         classes=_classes(proposal),
         slices=_flow(proposal.slices),
@@ -300,10 +336,21 @@ def _classes(proposal: Proposal) -> str:
     return f"\n  classes: [{_flow(proposal.classes)}]  # any other label is a reject"
 
 
-def _bands(chips: ChipTraits | None) -> str:
-    if chips is None:
+def _paths_of_labels(tree: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    labels = tree.get("labels")
+    return [(labels, "path"), (labels, "folder")] if labels else []
+
+
+def _bands(rasters: ChipTraits | SceneTraits | None) -> str:
+    if rasters is None:
         return ""
-    return f"\n    bands: [{_flow([position_of(band) or band for band in chips.bands])}]"
+    return f"\n    bands: [{_flow([position_of(band) or band for band in rasters.bands])}]"
+
+
+def _split_of_scenes(scenes: SceneTraits) -> str:
+    rule, of_what = scenes.split_by
+    text = yaml.safe_dump(rule, default_flow_style=True, sort_keys=False).strip()
+    return f"{of_what}\n  split_by: {text}  # see: skymill splits"
 
 
 def _split(chips: ChipTraits | None) -> str:
