@@ -24,16 +24,25 @@ from components.ingest.scenes import plan_of, read_area
 from components.ingest.truth import TileTruth
 from components.ingest.views import open_view
 from components.raster.errors import ConfigError, DataError
+from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes, fit_mask, fit_picture
+from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
 from components.raster.pictures.overview import scene_picture, with_tiles
 from components.raster.pictures.sheet import (
     Card,
     contact_sheet,
+    legend_of,
     mask_picture,
     with_boxes,
     with_mask,
 )
-from components.raster.pictures.stretch import Picture, choose_bands, picture_of, stretch_of
+from components.raster.pictures.stretch import (
+    NODATA_RGB,
+    Picture,
+    choose_bands,
+    picture_of,
+    stretch_of,
+)
 from components.raster.tiles.valid_mask import Mask, Pixels
 
 _NATURAL = ("red", "green", "blue")
@@ -82,7 +91,9 @@ def look(
     ]
     if not cards:
         raise DataError(f"{config.source.uri}: there is nothing to look at")
-    return contact_sheet(cards, side_px=side_px)
+    coloured = any(it.answer.truth.mask is not None or it.answer.truth.boxes for it in found)
+    legend = legend_of(listing.classes) if coloured else ()
+    return contact_sheet(cards, side_px=side_px, legend=legend)
 
 
 def some_examples(config: IngestConfig, count: int) -> tuple[list[Seen], tuple[str, ...]]:
@@ -223,9 +234,17 @@ def _cards(
             picture = seen.pixels.astype(np.uint8)
         else:
             picture = picture_of(seen.pixels, seen.valid, shown, stretch)
-        yield Card(_with_truth(picture, seen.answer, classes), _text(seen, classes))
+        image = config.image
+        yield Card(_with_truth(picture, seen.answer, classes, image), _text(seen, classes))
         if seen.valid is not None and not seen.valid.all():
-            yield Card(mask_picture(seen.valid), f"valid {seen.valid.mean():.0%}")
+            valid = fit_mask(seen.valid.astype(np.uint8), image, fill=0).astype(bool)
+            yield Card(mask_picture(valid), f"valid {_share(valid)}")
+
+
+def _share(valid: Mask) -> str:
+    """A percentage that is 100 only where every pixel is valid."""
+    share = float(valid.mean())
+    return f"{share:.0%}" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
 
 
 def _shown(config: IngestConfig, bands: Sequence[str]) -> tuple[int, ...]:
@@ -241,13 +260,19 @@ def _shown(config: IngestConfig, bands: Sequence[str]) -> tuple[int, ...]:
         raise ConfigError(f"{error}: these are image.bands") from error
 
 
-def _with_truth(picture: Picture, answer: Answer, classes: Sequence[str]) -> Picture:
-    truth = answer.truth
+def _with_truth(
+    picture: Picture, answer: Answer, classes: Sequence[str], image: ImageSpec
+) -> Picture:
+    """The picture and its truth as they lie in the model's image; padding is magenta."""
+    truth, fitted = answer.truth, fit_picture(picture, image, NODATA_RGB)
     if truth.mask is not None:
-        return with_mask(picture, truth.mask, ignore_value(len(classes)))
+        ignore = ignore_value(len(classes))
+        return with_mask(fitted, fit_mask(truth.mask, image, ignore), ignore)
     if truth.boxes is not None:
-        return with_boxes(picture, truth.boxes.edges_px, truth.boxes.classes.tolist())
-    return picture
+        edges, share = fit_boxes(truth.boxes.edges_px, picture.shape[:2], image)
+        kept = share >= LEAST_BOX_SHARE
+        return with_boxes(fitted, edges[kept], truth.boxes.classes[kept].tolist())
+    return fitted
 
 
 def _text(seen: Seen, classes: Sequence[str]) -> str:
@@ -257,7 +282,8 @@ def _text(seen: Seen, classes: Sequence[str]) -> str:
     if answer.truth.number is not None:
         truth = f"{answer.truth.number:g}"
     elif answer.truth.boxes is not None:
-        truth = f"{len(answer.truth.boxes.classes)} objects"
+        count = len(answer.truth.boxes.classes)
+        truth = f"{count} object{'' if count == 1 else 's'}"
     return " ".join(filter(None, (seen.record.split, truth)))
 
 

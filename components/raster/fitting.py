@@ -61,6 +61,22 @@ def fit_mask(mask: npt.NDArray[np.integer], spec: ImageSpec, fill: int) -> npt.N
     return fitted
 
 
+def fit_picture(
+    picture: npt.NDArray[np.uint8], spec: ImageSpec, fill: tuple[int, int, int] = (0, 0, 0)
+) -> npt.NDArray[np.uint8]:
+    """A picture [h, w, 3] as it lies in the model's image, for people: by nearest pixel.
+
+    Args:
+        fill: the colour of pixels that the image does not reach.
+    """
+    placement = place(picture.shape[0], picture.shape[1], spec)
+    rows, columns = (_source_indices(placement, axis) for axis in (0, 1))
+    fitted = picture[np.ix_(np.maximum(rows, 0), np.maximum(columns, 0))]
+    fitted[rows < 0] = fill
+    fitted[:, columns < 0] = fill
+    return fitted
+
+
 def unfit_mask(
     raster: npt.NDArray[np.integer], size_px: tuple[int, int], spec: ImageSpec, fill: int
 ) -> npt.NDArray[np.integer]:

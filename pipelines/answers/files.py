@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from components.raster.errors import ConfigError
 from components.raster.fitting import unfit_boxes, unfit_mask
 from components.raster.image import Fit, ImageSpec
-from components.raster.pictures.sheet import COLOURS
+from components.raster.pictures.colours import class_colours
 from components.raster.scene.gdal import opened
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.probe import open_scene
@@ -163,7 +163,7 @@ def _picture(raster: npt.NDArray[np.integer]) -> Image.Image:
 
 def _colours() -> list[tuple[int, int, int]]:
     """A colour for each of 256 values; the last, which is no class, is black."""
-    return [*(COLOURS[value % len(COLOURS)] for value in range(255)), (0, 0, 0)]
+    return [*class_colours(255), (0, 0, 0)]
 
 
 def _write_objects(

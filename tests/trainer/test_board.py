@@ -102,7 +102,7 @@ def test_masks_are_compared_where_there_is_truth(tmp_path: Path) -> None:
     asked = list(ask(judging_by_brightness(per_pixel=True), contract, files, 8))
     np.testing.assert_array_equal(confusion(asked, contract), [[0, 64], [0, 64]])
     truth, found = cards_of(asked, contract)
-    assert found.text == "50% right"
+    assert found.text == "answer: 50% right"
     assert (truth.picture[:8] == 200).all(), "where nothing is known the image stays as it is"
     assert per_example(contract) == 2
 

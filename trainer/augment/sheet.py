@@ -8,7 +8,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 
-from components.raster.pictures.sheet import Card, contact_sheet, with_boxes, with_mask
+from components.raster.pictures.sheet import Card, contact_sheet, legend_of, with_boxes, with_mask
 from components.raster.pictures.stretch import Picture, Stretch, picture_of, stretch_of
 from trainer.augment.augmentation import Augmentation
 
@@ -52,7 +52,8 @@ def augmented_sheet(
         for row in range(len(batch["images"]))
         for each in sheets
     ]
-    return contact_sheet(cards, columns=views + 1, side_px=side_px)
+    legend = legend_of(classes) if {"masks", "boxes"} & batch.keys() else ()
+    return contact_sheet(cards, columns=views + 1, side_px=side_px, legend=legend)
 
 
 class _Drawer:

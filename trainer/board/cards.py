@@ -65,10 +65,11 @@ def _mask(picture: Picture, asked: Asked, contract: Contract) -> list[Card]:
     raster, mask = asked.answer["class_raster"], asked.truth.mask
     assert mask is not None
     told = (mask != ignore) & (raster != ignore)
-    share = float((raster == mask)[told].mean()) if told.any() else float("nan")
+    share = (raster == mask)[told].mean() if told.any() else 0.0
+    text = f"answer: {share:.0%} right" if told.any() else "answer: no truth to compare with"
     return [
         Card(with_mask(picture, mask, ignore), "truth"),
-        Card(with_mask(picture, raster, ignore), f"{share:.0%} right"),
+        Card(with_mask(picture, raster, ignore), text),
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components.raster.pictures.sheet import contact_sheet
+from components.raster.pictures.sheet import contact_sheet, legend_of
 from serving.contract import Contract
 from trainer.board.asking import ask
 from trainer.board.cards import cards_of, per_example
@@ -41,7 +41,9 @@ def write_pictures(
     first = list(itertools.islice(asked, _EXAMPLES))
     counts = confusion(itertools.chain(first, asked), contract)
     columns = _COLUMNS // per_example(contract) * per_example(contract)
-    pictures = {PREDICTIONS_FILE: contact_sheet(cards_of(first, contract), columns=columns)}
+    legend = legend_of(contract.classes) if per_example(contract) > 1 else ()
+    sheet = contact_sheet(cards_of(first, contract), columns=columns, legend=legend)
+    pictures = {PREDICTIONS_FILE: sheet}
     if counts is not None:
         pictures[CONFUSION_FILE] = draw_confusion(counts, contract.classes)
     writer = tf.summary.create_file_writer(f"{log_dir}/validation")

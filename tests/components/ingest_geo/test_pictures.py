@@ -12,6 +12,7 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 from components.ingest.config import IngestConfig
+from components.ingest.look import look
 from components.ingest.survey import survey
 from components.raster.errors import ConfigError
 from components.raster.pictures.stretch import NODATA_RGB
@@ -173,3 +174,24 @@ def test_looking_at_rasters_loads_no_tensorflow(config_of, two_chips, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fit", "columns"),
+    [("stretch", "rrrrbbbb"), ("crop", "rrrrbbbb"), ("pad", "rrrrbbbb")],
+)
+def test_a_photograph_is_shown_as_it_lies_in_the_models_image(tmp_path, fit, columns):
+    wide = np.zeros((32, 64, 3), np.uint8)
+    wide[:, :32] = (250, 0, 0)
+    wide[:, 32:] = (0, 0, 250)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(wide).save(tmp_path / "a" / "1.png")
+    image = {"height_px": 16, "width_px": 16, "fit": fit}
+    tree = {"source": {"kind": "folders", "uri": str(tmp_path)}, "image": image}
+    sheet = np.asarray(look(IngestConfig.model_validate(tree), count=1, side_px=64))
+    shown = sheet[6:70, 6:70]
+    names = {(250, 0, 0): "r", (0, 0, 250): "b"}
+    middle = "".join(names[tuple(shown[32, at].tolist())] for at in range(4, 64, 8))
+    assert middle == columns
+    padding = (shown == NODATA_RGB).all(axis=2)
+    assert padding.mean() == (0.5 if fit == "pad" else 0)  # 16 of the 32 rows that a square has

@@ -10,11 +10,15 @@ import rasterio
 from affine import Affine
 
 from components.raster.errors import DataError
+from components.raster.pictures.colours import class_colours
+from components.raster.pictures.fonts import font
 from components.raster.pictures.overview import scene_picture, with_tiles
 from components.raster.pictures.sheet import (
-    COLOURS,
     Card,
+    _fitted,
+    _lines,
     contact_sheet,
+    legend_of,
     mask_picture,
     with_boxes,
     with_mask,
@@ -84,10 +88,10 @@ def test_a_sheet_shows_every_card_unaltered_when_it_fits() -> None:
     cards = [Card(np.full((16, 16, 3), c, np.uint8), "text " * 20) for c in colours]
     cards[1] = Card(cards[1].picture, "reject", alarm=True)
     sheet = np.asarray(contact_sheet(cards, columns=2, side_px=32))
-    assert sheet.shape == (2 * (32 + 14 + 6) + 6, 2 * (32 + 6) + 6, 3)
+    assert sheet.shape == (2 * (32 + 2 * 14 + 6) + 6, 2 * (32 + 6) + 6, 3)
     assert sheet[6 + 16, 6 + 16].tolist() == [10, 20, 30]
     assert sheet[6 + 16, 6 + 38 + 16].tolist() == [40, 50, 60]
-    assert sheet[6 + 52 + 16, 6 + 16].tolist() == [70, 80, 90]
+    assert sheet[6 + 66 + 16, 6 + 16].tolist() == [70, 80, 90]
     assert sheet[5, 6 + 38 + 16].tolist() == [220, 40, 40]
     assert contact_sheet([]).size[0] > 0
 
@@ -95,14 +99,14 @@ def test_a_sheet_shows_every_card_unaltered_when_it_fits() -> None:
 def test_boxes_and_masks_are_drawn_where_they_are() -> None:
     grey = np.full((20, 20, 3), 100, np.uint8)
     drawn = with_boxes(grey, np.array([[2, 3, 8, 12]], np.float32), [1])
-    outline = (drawn == COLOURS[1]).all(axis=2)
+    outline = (drawn == class_colours(3)[1]).all(axis=2)
     assert outline[2, 3:12].all()
     assert outline[7, 3:12].all()
     assert outline.sum() == 2 * 9 + 2 * 4
     mask = np.full((20, 20), 255, np.uint8)
     mask[5, 5] = 0
     mixed = with_mask(grey, mask, 255, weight=1.0)
-    assert mixed[5, 5].tolist() == list(COLOURS[0])
+    assert mixed[5, 5].tolist() == list(class_colours(3)[0])
     assert (mixed[6] == 100).all()
     assert mask_picture(mask == 0)[5, 5].tolist() == [255, 255, 255]
 
@@ -148,3 +152,35 @@ def test_a_map_has_each_splits_colour_where_its_tiles_are() -> None:
     lost = places_of(View(Scene("s", ()), (), nowhere, "uint8"), [TileKey("s", Window(0, 0, 8, 8))])
     with pytest.raises(DataError, match="No tile has a place"):
         split_map(lost, ["train"])
+
+
+def test_no_two_classes_share_a_colour() -> None:
+    colours = class_colours(255)
+    assert len(set(colours)) == 255
+    assert colours[:3] == class_colours(3)
+
+
+def test_the_legend_shows_every_class_in_its_colour_and_whole() -> None:
+    classes = [f"a class with a rather long name, number {number}" for number in range(12)]
+    card = Card(np.zeros((8, 8, 3), np.uint8), "one")
+    sheet = np.asarray(contact_sheet([card], side_px=64, legend=legend_of(classes)))
+    for colour in class_colours(12):
+        assert (sheet == colour).all(axis=2).sum() >= 100  # a swatch of 10 x 10 pixels
+    assert (sheet[:, -2:] < 40).all(), "nothing is drawn up to the edge: no name is cut"
+
+
+def test_a_caption_that_is_too_long_keeps_both_of_its_ends() -> None:
+    lines = _lines("train 2024/north/orthophoto_of_a_long_name_tile_0042.tif", font(11), 128)
+    assert len(lines) == 2
+    text = "".join(lines).replace(" ", "")
+    assert text.startswith("train2024/north")
+    assert text.endswith("tile_0042.tif")
+    assert all(font(11).getlength(line) <= 128 for line in lines)
+
+
+def test_a_picture_that_is_not_square_is_framed_and_a_square_one_is_not() -> None:
+    black = np.zeros((10, 20, 3), np.uint8)
+    wide, square = (np.asarray(_fitted(it, 40)) for it in (black, black[:, :10]))
+    assert (wide[9] != wide[0]).any()
+    assert (wide[10:30] == 0).all()
+    assert (square == 0).all()

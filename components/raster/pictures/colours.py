@@ -1,0 +1,31 @@
+"""One colour for each class, the same in every picture."""
+
+import colorsys
+
+#: Okabe and Ito's colours, which people with any colour vision tell apart.
+_FIRST = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+_GOLDEN = 0.618033988749895  # of a turn from hue to hue: any number of them spreads evenly
+
+RGB = tuple[int, int, int]
+
+
+def class_colours(count: int) -> tuple[RGB, ...]:
+    """Returns a colour for each of so many classes; no two are the same."""
+    return tuple(_colour(index) for index in range(count))
+
+
+def _colour(index: int) -> RGB:
+    if index < len(_FIRST):
+        return _FIRST[index]
+    turn = index - len(_FIRST)
+    saturation, value = (0.55, 0.95) if turn % 2 else (0.9, 0.75)
+    red, green, blue = colorsys.hsv_to_rgb(turn * _GOLDEN % 1, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
