@@ -12,6 +12,7 @@ from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
 from components.raster.scene.scaling import Scaling
 from components.raster.task import SINGLE_LABEL, Task
+from components.raster.text import ClassName
 from serving.names import INPUT_OF, OUTPUTS_OF
 from serving.needs import TrainedTiles
 
@@ -39,7 +40,7 @@ class Contract(Frozen):
 
     task: Task = SINGLE_LABEL
     image: ImageSpec
-    classes: tuple[str, ...]
+    classes: tuple[ClassName, ...]
     scalings: dict[str, tuple[float, float]] | None = None
     threshold: float = Field(default=0.5, gt=0, lt=1)
     signatures: dict[str, str] = Field(default_factory=lambda: dict(INPUT_OF))

@@ -10,6 +10,7 @@ from components.evaluation.slices import OVERALL, parse_selector
 from components.evaluation.tasks.registry import FAMILIES, family_of, tasks_with
 from components.raster.frozen import Frozen
 from components.raster.task import Task
+from components.raster.text import composed
 
 #: What `allow` may name; the text behind the colon says which one.
 _ALLOWANCES = {
@@ -58,6 +59,7 @@ class Threshold(Frozen):
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
+        metric = composed(metric)
         if tasks_with(metric):
             return metric
         known = "; ".join(f"for {task}: {it.vocabulary()}" for task, it in FAMILIES.items())
@@ -67,7 +69,7 @@ class Threshold(Frozen):
     @classmethod
     def _canonical(cls, text: str) -> str:
         try:
-            return str(parse_selector(text))
+            return str(parse_selector(composed(text)))
         except Exception as error:
             raise ValueError(str(error)) from error
 

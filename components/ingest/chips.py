@@ -36,7 +36,9 @@ from components.raster.tiles.view import View
 def name_chips(source: ChipsSource) -> Contents:
     """Every chip that a folder or a manifest names; no file is opened."""
     if source.uri.lower().endswith(MANIFEST_SUFFIXES):
-        found = list_manifest(ManifestSource(uri=source.uri, columns=source.columns))
+        found = list_manifest(
+            ManifestSource(uri=source.uri, columns=source.columns, encoding=source.encoding)
+        )
     else:
         found = list_folders(source.uri)
     found.records = [

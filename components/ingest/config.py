@@ -24,6 +24,7 @@ from components.raster.location import Location
 from components.raster.spatial.rules import SplitRule
 from components.raster.split import SplitConfig
 from components.raster.task import Task
+from components.raster.text import ClassName, Encoding
 
 
 class FoldersSource(Frozen):
@@ -62,6 +63,11 @@ class ManifestSource(MaskLegend):
     kind: Literal["manifest"] = "manifest"
     uri: Location = Field(min_length=1, description="path or uri of a .csv, .jsonl or .parquet")
     columns: ManifestColumns = ManifestColumns()
+    encoding: Encoding | None = Field(
+        default=None,
+        description="of a .csv or .jsonl, such as cp1252; not set: UTF-8, or as its first bytes "
+        "mark",
+    )
 
     @model_validator(mode="after")
     def _masks_have_a_legend(self) -> Self:
@@ -153,7 +159,7 @@ class IngestConfig(Frozen):
         description="what decides the split of rasters: block, scene, group, date, area or tile; "
         "default: the group where there is one, else each tile, if none touch",
     )
-    classes: tuple[str, ...] | None = Field(
+    classes: tuple[ClassName, ...] | None = Field(
         default=None,
         min_length=1,
         description="the classes, in the order of their indices; default: those seen, sorted",

@@ -8,6 +8,7 @@ from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
 from components.raster.errors import DataError
 from components.raster.location import is_remote, local_path
+from components.raster.text import composed
 from components.raster.walk import HIDDEN, Entry, left_out_as, suffix_of, walk
 
 #: Suffixes under which images come. What a file is, its content says; a suffix only tells files
@@ -92,7 +93,7 @@ def _printable(name: str) -> str:
     """A class name that UTF-8 can write, whatever bytes the folder's name has."""
     if name.isascii():
         return name
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return composed(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def _walk_remote(root: str, apart: str | None) -> Iterator[Entry]:

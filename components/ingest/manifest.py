@@ -19,6 +19,7 @@ from components.raster.errors import DataError
 from components.raster.location import is_remote, local_path
 from components.raster.masking import unsigned
 from components.raster.split import split_named
+from components.raster.text import composed, decoded
 
 LARGEST_BYTES = 4 * 2**30
 MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
@@ -33,7 +34,7 @@ def list_manifest(source: ManifestSource) -> Contents:
     Raises:
         DataError: the manifest cannot be read, or lacks a column that the config names.
     """
-    rows = read_rows(source.uri)
+    rows = read_rows(source.uri, source.encoding)
     columns = source.columns
     _require_columns(rows, columns, source.uri)
     slices = {name: typed_column([row.get(name) for row in rows]) for name in columns.slices}
@@ -52,35 +53,37 @@ def list_manifest(source: ManifestSource) -> Contents:
     return found
 
 
-def read_rows(uri: str) -> list[Row]:
+def read_rows(uri: str, encoding: str | None = None) -> list[Row]:
     """The rows of a manifest as its suffix says to read them.
+
+    Args:
+        uri: of the manifest.
+        encoding: of text; see `decoded`.
 
     Raises:
         DataError: the manifest is missing or not what its suffix says.
     """
     suffix = os.path.splitext(uri)[1].lower()
-    reader = {
-        ".csv": _csv_rows,
-        ".jsonl": _json_rows,
-        ".ndjson": _json_rows,
-        ".parquet": _parquet_rows,
-    }.get(suffix)
-    if reader is None:
+    if suffix not in MANIFEST_SUFFIXES:
         raise DataError(f"manifest {uri}: {suffix or 'no suffix'} is none of .csv .jsonl .parquet")
     try:
-        return reader(read_file(uri if is_remote(uri) else local_path(uri), LARGEST_BYTES))
+        data = read_file(uri if is_remote(uri) else local_path(uri), LARGEST_BYTES)
+        if suffix == ".parquet":
+            return _parquet_rows(data)
+        text = decoded(data, encoding)
+        return _csv_rows(text) if suffix == ".csv" else _json_rows(text)
     except ReadFailure as failure:
         raise DataError(f"manifest {uri} cannot be read ({failure.detail})") from failure
     except (ValueError, csv.Error) as error:
         raise DataError(f"manifest {uri} is not valid {suffix[1:]}: {error}") from error
 
 
-def _csv_rows(data: bytes) -> list[Row]:
-    return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+def _csv_rows(text: str) -> list[Row]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def _json_rows(data: bytes) -> list[Row]:
-    rows = [json.loads(line) for line in data.decode("utf-8-sig").splitlines() if line.strip()]
+def _json_rows(text: str) -> list[Row]:
+    rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("every line must hold one JSON object")
     return rows
@@ -120,7 +123,7 @@ def _record(
     if given is None:
         return Reject(f"row {number + 1}", folder, Reason.BAD_ROW, f"{columns.uri} is empty")
     key, uri = _place(given, folder)
-    label = _text(row.get(columns.label)) if columns.label else None
+    label = _name(row.get(columns.label)) if columns.label else None
     labels = _several(row.get(columns.labels), columns) if columns.labels else None
     value = _finite(row.get(columns.number)) if columns.number else None
     if columns.number and value is None:
@@ -138,7 +141,7 @@ def _record(
         split = split_named(_text(row.get(columns.split)) or "") if columns.split else None
     except ValueError as error:
         return Reject(key, uri, Reason.UNKNOWN_SPLIT, f"row {number + 1}: {error}")
-    group = _text(row.get(columns.group)) if columns.group else None
+    group = _name(row.get(columns.group)) if columns.group else None
     mask_uri = _place(mask, folder)[1] if mask else None
     return Record(key, uri, label, labels, split, group, slices, value, mask_uri)
 
@@ -164,6 +167,12 @@ def _text(value: Any) -> str | None:
     return str(value).strip() or None
 
 
+def _name(value: Any) -> str | None:
+    """A cell as a name, in the form in which names are compared; None where it is empty."""
+    text = _text(value)
+    return None if text is None else composed(text)
+
+
 def _finite(value: Any) -> float | None:
     """A cell as a number that 32 bits can hold; None where it is none."""
     try:
@@ -177,7 +186,7 @@ def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
     """Classes, or none of them; None where the cell does not say."""
     listed = isinstance(value, (list, tuple))
     items = value if listed else value.split("|") if isinstance(value, str) else [value]
-    found = tuple(sorted({text for item in items if (text := _text(item)) is not None}))
+    found = tuple(sorted({text for item in items if (text := _name(item)) is not None}))
     if found or columns.task != "multi_label":
         return found or None
     says_none = listed or (isinstance(value, str) and columns.empty_labels == "no_class")
@@ -192,7 +201,7 @@ def typed_column(cells: Sequence[Any]) -> list[SliceValue | None]:
             return [None if _text(cell) is None else _exact(cell, kind) for cell in cells]
         except ValueError:
             continue
-    return [_text(cell) for cell in cells]
+    return [_name(cell) for cell in cells]
 
 
 def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:

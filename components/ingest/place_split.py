@@ -103,4 +103,6 @@ def rejected_areas(rule: SplitRule | None) -> list[Reject]:
 def _areas(rule: SplitRule | None) -> LabelSet | None:
     if not isinstance(rule, ByArea):
         return None
-    return in_degrees(read_labels(VectorLabels(path=rule.path, class_field=rule.field)))
+    return in_degrees(
+        read_labels(VectorLabels(path=rule.path, layer=rule.layer, class_field=rule.field))
+    )

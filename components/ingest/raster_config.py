@@ -19,6 +19,7 @@ from components.raster.scene.folders import Layout
 from components.raster.scene.scaling import Scaling, scaling_given
 from components.raster.scene.stac_query import StacQuery
 from components.raster.task import Task
+from components.raster.text import ClassName, Encoding
 from components.raster.tiles.tiling import Tiling
 from components.raster.tiles.view import COUNTING_DTYPE, ValidWhen, Warp
 
@@ -132,6 +133,7 @@ class ChipsSource(RasterOptions):
         min_length=1, description="folder of class folders, or a .csv, .jsonl or .parquet"
     )
     columns: ManifestColumns = Field(default=ManifestColumns(), description="of a manifest")
+    encoding: Encoding | None = Field(default=None, description="of a manifest: see there")
     min_valid_fraction: float = Field(
         default=0.0, ge=0, le=1, description="chips with fewer valid pixels are rejected"
     )
@@ -202,7 +204,7 @@ class ClassTarget(Frozen):
 
     to: Literal["class"] = "class"
     rule: Literal["majority", "centre"] = "majority"
-    background: str | None = Field(
+    background: ClassName | None = Field(
         default=None, description="class of tiles that have none; null leaves them out"
     )
 
@@ -236,7 +238,7 @@ class MaskTarget(Frozen):
     to: Literal["mask"] = "mask"
     rule: Rule = Field(default="centre", description="which shape a pixel gets")
     min_fraction: float = Field(default=0.5, gt=0, le=1, description="for the rule fraction")
-    background: str | None = Field(
+    background: ClassName | None = Field(
         default=None, description="class of ground that no shape covers; null: no truth there"
     )
 
@@ -264,6 +266,7 @@ class TiledSource(RasterOptions):
     area: Location | None = Field(
         default=None, description="polygons (GeoJSON, GeoPackage): tiles elsewhere are left out"
     )
+    area_layer: str | None = Field(default=None, description="of an area with several layers")
     labels: Labels | None = Field(default=None, description="not set: tiles without truth")
     target: Target = ClassTarget()
 

@@ -183,7 +183,7 @@ def read_area(source: TiledSource) -> Area | None:
     """
     if source.area is None:
         return None
-    found = read_labels(VectorLabels(path=source.area))
+    found = read_labels(VectorLabels(path=source.area, layer=source.area_layer))
     key = f"ingest.source.area: {source.area}"
     with translated(lambda why: ConfigError(f"{key}: {why}.")):
         geometry = shapely.union_all(found.geometries)

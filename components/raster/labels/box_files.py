@@ -5,6 +5,7 @@ Edges are continuous: pixel 0 reaches from 0 to 1. So they are in COCO
 """
 
 import csv
+import io
 import math
 import os
 from collections import Counter
@@ -17,6 +18,7 @@ from xml.etree import ElementTree
 from components.raster.documents import read_json
 from components.raster.errors import ConfigError, DataError
 from components.raster.library_errors import LibraryError, translated
+from components.raster.text import composed, decoded
 from components.raster.walk import HIDDEN, left_out_as, walk
 
 _COLUMNS = ("image_path", "xmin", "ymin", "xmax", "ymax")
@@ -108,8 +110,12 @@ def left_out_beside(path: str) -> Mapping[str, int]:
     return _voc_folder(path)[1] if os.path.isdir(path) else {}
 
 
-def listed_boxes(path: str) -> BoxListing:
+def listed_boxes(path: str, encoding: str | None = None) -> BoxListing:
     """All boxes and images that a file, or a folder of VOC files, names.
+
+    Args:
+        path: of the file or folder.
+        encoding: of a .json or .csv; XML says its own.
 
     Raises:
         ConfigError: no form of boxes has such a name.
@@ -123,10 +129,10 @@ def listed_boxes(path: str) -> BoxListing:
     with translated(error, document=True):
         match Path(next(iter(files))).suffix.lower():
             case ".json":
-                return _coco(read_json(path), path)
+                return _coco(read_json(path, encoding), path)
             case ".csv":
-                with open(path, newline="", encoding="utf-8-sig") as file:
-                    return _table(file)
+                text = decoded(Path(path).read_bytes(), encoding)
+                return _table(io.StringIO(text, newline=""))
             case _:
                 return _voc(files)
 
@@ -156,7 +162,7 @@ def _coco(tree: Any, path: str) -> BoxListing:
     if lacking:
         raise ValueError(f"it is no COCO file: it has no list of {', '.join(lacking)}")
     bad: list[str] = []
-    classes = _by_id(tree, "categories", "name", lambda it: str(it["name"]), bad)
+    classes = _by_id(tree, "categories", "name", lambda it: composed(str(it["name"])), bad)
     images = _by_id(tree, "images", "file_name", _coco_image, bad)
 
     def box(entry: Any) -> ListedBox:
@@ -221,7 +227,7 @@ def _table(file: Iterable[str]) -> BoxListing:
         if name:
             images[name] = LabelledImage(name)
         if not name or not _shows_nothing(cells[1:]):
-            label = (row.get("label") or "").strip()
+            label = composed((row.get("label") or "").strip())
             boxes.append(ListedBox(rows.line_num, name, label, _numbers(cells[1:])))
     return BoxListing(tuple(images.values()), tuple(boxes))
 
@@ -262,7 +268,8 @@ def _voc_image(key: str, root: ElementTree.Element) -> tuple[LabelledImage, list
     boxes = []
     for found in root.iter("object"):
         edges = _numbers(found.findtext(f"bndbox/{column}") for column in _COLUMNS[1:])
-        boxes.append(ListedBox(0, name, (found.findtext("name") or "").strip(), edges))
+        label = composed((found.findtext("name") or "").strip())
+        boxes.append(ListedBox(0, name, label, edges))
     return LabelledImage(name, _size(size)), boxes
 
 

@@ -19,6 +19,7 @@ from components.raster.labels.vectors import LabelSet
 from components.raster.location import Location
 from components.raster.pairing import Name, Pairing, file_name, pair
 from components.raster.scene.orientation import UPRIGHT, Orientation
+from components.raster.text import ClassName, Encoding
 
 
 class BoxFile(Frozen):
@@ -28,8 +29,11 @@ class BoxFile(Frozen):
         description="COCO (.json), DeepForest (.csv with image_path, xmin, ymin, xmax, ymax and "
         "label), or a folder of Pascal VOC files (.xml)"
     )
-    class_name: str | None = Field(
-        default=None, min_length=1, description="of every object; not set: as the file says"
+    encoding: Encoding | None = Field(
+        default=None, description="of a .json or .csv; not set: UTF-8, or as its first bytes mark"
+    )
+    class_name: ClassName | None = Field(
+        default=None, description="of every object; not set: as the file says"
     )
     outside: Literal["reject", "ignore"] = Field(
         default="reject", description="boxes in images that the source does not have"
@@ -71,7 +75,7 @@ def read_boxes(config: BoxFile) -> BoxSet:
     Raises:
         DataError: it cannot be read, or names no image.
     """
-    listing = listed_boxes(config.path)
+    listing = listed_boxes(config.path, config.encoding)
     if not listing.images:
         raise DataError(f"Labels {config.path} name no image.")
     place = {image.name: index for index, image in enumerate(listing.images)}

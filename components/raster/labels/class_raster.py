@@ -11,17 +11,20 @@ from pydantic import Field, field_validator, model_validator
 from components.raster.errors import ConfigError
 from components.raster.frozen import Frozen
 from components.raster.labels.targets import MaskPixels, as_mask, ignore_value
+from components.raster.text import ClassName
 from components.raster.tiles.valid_mask import Mask
 
 
 class ClassLegend(Frozen):
     """What the pixels of class rasters and masks mean: by value, or by colour."""
 
-    values: dict[int, str] = Field(default_factory=dict, description="pixel value: class name")
-    colours: dict[str, str] = Field(
+    values: dict[int, ClassName] = Field(
+        default_factory=dict, description="pixel value: class name"
+    )
+    colours: dict[str, ClassName] = Field(
         default_factory=dict, description='"#RRGGBB": class name; for RGB and palette images'
     )
-    ignore: tuple[str, ...] = Field(
+    ignore: tuple[ClassName, ...] = Field(
         default=(), description="classes without truth, such as unlabelled"
     )
 

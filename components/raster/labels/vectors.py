@@ -6,9 +6,11 @@ configuration says. Lines have no ground and are rejected.
 """
 
 import os
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +24,7 @@ from components.raster.labels.rejects import LabelRefusal, LabelReject
 from components.raster.library_errors import LibraryError, translated
 from components.raster.location import Location, is_remote
 from components.raster.scene.grid import crs_of, crs_text
+from components.raster.text import ClassName, Encoding, composed
 
 Geometries = npt.NDArray[np.object_]
 
@@ -31,6 +34,10 @@ _POINTS = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
 #: Up to here GEOS has the kinds of geometries of WKB: no curves, surfaces or triangles.
 _LAST_KIND = 7
 
+#: Where the header of a .dbf has its code page, and what says none: nothing, and "ANSI", which is
+#: whatever the machine that wrote it had.
+_CODE_PAGE_AT, _NO_CODE_PAGES = 29, (b"\0", b"\x57", b"")
+
 Refusals = dict[int, tuple[LabelRefusal, str]]
 
 
@@ -39,10 +46,14 @@ class VectorLabels(Frozen):
 
     path: Location = Field(description="GeoJSON, GeoPackage, FlatGeobuf or Shapefile")
     layer: str | None = Field(default=None, description="of a file with several")
+    encoding: Encoding | None = Field(
+        default=None,
+        description="of text, such as cp1252; not set: as the file says, or UTF-8",
+    )
     class_field: str | None = Field(
         default=None, description="holds the class; not set: every shape is of class_name"
     )
-    class_name: str = Field(default="object", min_length=1)
+    class_name: ClassName = "object"
     number_field: str | None = Field(default=None, description="holds the number to predict")
     crossing: Literal["repair", "reject"] = Field(
         default="repair", description="what becomes of polygons that cross themselves"
@@ -137,21 +148,68 @@ def _read(
     with warnings.catch_warnings(), translated(error):
         # What GDAL warns of in single features is checked, and said, feature by feature.
         warnings.simplefilter("ignore", RuntimeWarning)
-        layers = pyogrio.list_layers(config.path)[:, 0].tolist()
-        if config.layer is not None and config.layer not in layers:
-            have = ", ".join(layers) or "none"
-            raise ConfigError(f"{config.path} has no layer {config.layer!r}; it has {have}.")
-        known = pyogrio.read_info(config.path, layer=config.layer)["fields"].tolist()
+        layer = _layer_of(config, pyogrio.list_layers(config.path).tolist())
+        encoding = config.encoding or _undeclared_encoding(config.path)
+        info = pyogrio.read_info(config.path, layer=layer, encoding=encoding)
+        known = info["fields"].tolist()
         missing = [name for name in wanted if name not in known]
         if missing:
             raise ConfigError(
                 f"{config.path} has no field {', '.join(missing)}; it has {', '.join(known)}."
             )
-        meta, numbers, encoded, columns = pyogrio.raw.read(
-            config.path, layer=config.layer, columns=wanted, return_fids=True
-        )
+        try:
+            meta, numbers, encoded, columns = pyogrio.raw.read(
+                config.path, layer=layer, columns=wanted, return_fids=True, encoding=encoding
+            )
+        except UnicodeDecodeError as failure:
+            raise error(
+                f"its text is not in {failure.encoding}; set encoding, such as cp1252"
+            ) from failure
     fields = dict(zip(meta["fields"].tolist(), columns, strict=True))
     return meta, numbers, encoded, fields
+
+
+def _layer_of(config: VectorLabels, layers: Sequence[tuple[str, str | None]]) -> str | None:
+    """The layer to read: the one that is named, or the only one that has geometries.
+
+    Raises ConfigError where there is no such layer, or nobody says which of several.
+    """
+    names = [name for name, _ in layers]
+    drawn = [name for name, kind in layers if kind is not None]
+    if config.layer is not None and config.layer not in names:
+        have = ", ".join(names) or "none"
+        raise ConfigError(f"{config.path} has no layer {config.layer!r}; it has {have}.")
+    if config.layer is None and len(drawn) > 1:
+        raise ConfigError(
+            f"{config.path} has the layers {', '.join(drawn)}. Name the one that is meant: layer, "
+            "or area_layer for an area of interest."
+        )
+    return config.layer or (drawn[0] if drawn else None)
+
+
+def _undeclared_encoding(path: str) -> str | None:
+    """UTF-8 for a Shapefile that does not say how its text is encoded; None for other files.
+
+    GDAL takes such text for Latin-1, which any bytes are: every name would be read, and many wrong.
+    """
+    table = Path(path).with_suffix(".dbf")
+    if not path.lower().endswith(".shp") or not table.is_file():
+        return None
+    with table.open("rb") as file:
+        header = file.read(_CODE_PAGE_AT + 1)
+    if header[_CODE_PAGE_AT:] not in _NO_CODE_PAGES:
+        return None
+    beside = (table.with_suffix(suffix) for suffix in (".cpg", ".CPG"))
+    named = next((it.read_text(errors="replace").strip() for it in beside if it.is_file()), "")
+    return None if _is_encoding(named) else "utf-8"
+
+
+def _is_encoding(name: str) -> bool:
+    """Whether a .cpg file names an encoding: by a number, as `1252` or `ISO 88591`, or a name."""
+    try:
+        return bool(re.search(r"\d", name)) or "".encode(name) == b""
+    except (LookupError, ValueError):
+        return False
 
 
 def _decoded(encoded: npt.NDArray[np.object_], rejects: Refusals) -> Geometries:
@@ -195,7 +253,7 @@ def _class_text(value: object) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         # Integer fields with gaps are read as floating point.
         return str(int(value))
-    return str(value).strip()
+    return composed(str(value).strip())
 
 
 def _crs(path: str, meta: Mapping[str, Any]) -> str:

@@ -85,6 +85,7 @@ class ByArea(Frozen):
 
     by: Literal["area"] = "area"
     path: Location = Field(description="polygons (GeoJSON, GeoPackage) with a field for the split")
+    layer: str | None = Field(default=None, description="of a file with several")
     field: str = Field(default="split", description="holds train, eval or test")
 
 

@@ -1,0 +1,63 @@
+"""Text that others wrote: how its bytes are read, and one form for each name."""
+
+import codecs
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+# UTF-32's mark of the little end begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def composed(text: str) -> str:
+    """A name in Unicode's normal form C: `é` is one character, whatever wrote it.
+
+    File systems and editors differ in this, and no one can see it.
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+#: A name of a class in a configuration or a contract, in the form in which names are compared.
+ClassName = Annotated[str, Field(min_length=1), AfterValidator(composed)]
+
+
+def decoded(data: bytes, encoding: str | None = None) -> str:
+    """The text of a file: in the encoding given, else as its byte order mark says, else in UTF-8.
+
+    Raises:
+        ValueError: it is not in that encoding; the message says what to set.
+    """
+    for mark, marked in _MARKS:
+        if encoding is None and data.startswith(mark):
+            return data[len(mark) :].decode(marked)
+    try:
+        text = data.decode(encoding or "utf-8")
+    except UnicodeDecodeError as error:
+        remedy = "set encoding to its own" if encoding else "set encoding, such as cp1252"
+        line = data.count(b"\n", 0, error.start) + 1
+        where = f"{data[error.start : error.start + 1].hex()} at byte {error.start}"
+        raise ValueError(
+            f"line {line} is not in {encoding or 'UTF-8'} ({where}): {remedy}"
+        ) from None
+    if "\0" in text:
+        raise ValueError("it holds null characters, as UTF-16 does: set encoding: utf-16-le")
+    return text.removeprefix("\ufeff")
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except LookupError as error:
+        raise ValueError(f"{name!r} is no encoding; utf-8, cp1252 and gbk are some") from error
+    return name
+
+
+#: An encoding of text in a configuration.
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
