@@ -102,6 +102,7 @@ class Proposal:
         classes: the names of the classes that can be learnt, sorted; none of numbers.
         rare: classes with too few images for that: a typing error, as a rule.
         side_px: the height and width that the model should see.
+        scenes: what the scenes and their labels are, where there are scenes.
         counts: images of each class.
     """
 
@@ -306,7 +307,7 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
         name=name,
         source="".join(f"\n    {line}" for line in source.splitlines()),
         side=proposal.side_px,
-        bands=_bands(proposal.chips or (proposal.scenes and proposal.scenes.traits)),
+        bands=_bands(proposal.scenes.traits if proposal.scenes else proposal.chips),
         split=_split_of_scenes(proposal.scenes.traits)
         if proposal.scenes
         else _split(proposal.chips),
