@@ -50,7 +50,7 @@ def main() -> None:
         model_dir = options.model_dir
         if model_dir is None:
             model_dir = Path(folder) / "model"
-            _child("benchmarks.serving_model", "make", str(model_dir))
+            make_model(model_dir)
         measure(model_dir, images_file, options.processes, options.seconds, options.rounds)
 
 
@@ -142,6 +142,11 @@ def load_generator(kind: str, address: str, images_file: Path, seconds: float) -
     )
     load: dict[str, float] = json.loads(out)
     return load
+
+
+def make_model(folder: Path) -> None:
+    """Write the benchmark's model, without TensorFlow in this process."""
+    _child("benchmarks.serving_model", "make", str(folder))
 
 
 def jpegs(count: int) -> list[bytes]:
