@@ -7,6 +7,7 @@ PYTEST_ARGS ?=
 # How many processes share the tests; the tests of one file stay together.
 JOBS ?= 2
 SHARED = -n $(JOBS) --dist loadfile
+SECONDS ?=
 BENCH ?= ingest input_pipeline pipeline raster_memory raster_reading serving statistics
 
 FLINK ?= 1.19
@@ -20,7 +21,7 @@ PACKAGES := components pipelines serving trainer scripts
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow containers bench audit flink prism lock clean
+.PHONY: help setup demo test check lint slow containers bench soak audit flink prism lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -50,6 +51,9 @@ containers: $(READY) ## build the images and run the package in them; root on De
 bench: $(READY) ## the figures in benchmarks/; BENCH=serving runs one of them
 	@set -e; for name in $(BENCH); do \
 		echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
+
+soak: $(READY) ## six minutes of load, swaps, kills and hostile requests; SECONDS=60 for fewer
+	@$(BIN)/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS))
 
 audit: $(READY) ## checkov on the manifests
 	@sh scripts/audit.sh
