@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.raster.errors import SkymillError
+from components.raster.full_disk import full_disk_told
 from serving.server.detached import leave
 from serving.version_store import VersionStore, version_store
 from serving.versions import list_versions, staging_folder, sync_folder, to_retire
@@ -115,7 +116,8 @@ def follow(
 def _look(store: VersionStore, folder: Path, keep: int) -> bool:
     """One look in words; False when not all is as it should be."""
     try:
-        synced = sync_versions(store, folder, keep)
+        with full_disk_told({"FOLDER": str(folder)}):
+            synced = sync_versions(store, folder, keep)
     except (SkymillError, OSError) as error:
         _logger.error("%s", error)
         return False

@@ -16,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from components.raster.errors import ConfigError, SkymillError
+from components.raster.full_disk import full_disk_told
 from components.raster.image import ImageSpec
 from components.raster.task import TASKS
 from trainer.data.examples import class_names
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Trains as the arguments say; returns the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        run_job(_job(given), Surroundings.of(os.environ))
+        with full_disk_told({"--output": given.output}):
+            run_job(_job(given), Surroundings.of(os.environ))
     except TrainingInterrupted as interrupted:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED

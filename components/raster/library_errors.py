@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from components.raster.errors import DataError, SkymillError
+from components.raster.full_disk import DiskFull, is_full_disk, message
 
 #: Exceptions that are defined in these packages, or derive from one that is.
 _PACKAGES = frozenset(
@@ -48,6 +49,7 @@ def translated(
 
     Raises:
         SkymillError: from `to`, with the library's exception as its cause.
+        DiskFull: there is no space left, which is no fault of what was read.
     """
     try:
         yield
@@ -56,6 +58,8 @@ def translated(
             raise
         raise to(str(error)) from error
     except Exception as error:
+        if is_full_disk(error):
+            raise DiskFull(message(error, {})) from error
         if not _is_library_error(error, document):
             raise
         raise to(reason_of(error)) from error

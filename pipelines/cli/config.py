@@ -13,10 +13,18 @@ def command() -> None:
 @command.command()
 @config_argument
 def check(config_path: str) -> None:
-    """Check a configuration without running anything."""
+    """Check a configuration, and that the local files and folders it names are there."""
+    from components.ingest.span import has_pattern
+    from components.raster.location import is_remote
     from pipelines.config.tree import load_config
+    from pipelines.definition.present import require_present
+    from pipelines.definition.resolve import at_span
 
     config = load_config(config_path)
+    place = config.ingest.source.uri
+    # Which spans a store has is not asked for here: a check needs no credentials.
+    if not (is_remote(place) and has_pattern(place)):
+        require_present(at_span(config))
     click.echo(f"{config_path}: fine; model {config.name!r}, workspace {config.workspace}")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from components.raster.errors import SkymillError
+from components.raster.full_disk import full_disk_told
 from components.raster.masking import masked
 from pipelines.cli.stopping import EXIT_STOPPED, Stopped, stop_like_ctrl_c
 
@@ -70,7 +71,8 @@ def main() -> None:
     """Runs the command line; an error that a user can act on is a message, not a traceback."""
     stop_like_ctrl_c()
     try:
-        code = cli(standalone_mode=False)
+        with full_disk_told():
+            code = cli(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
@@ -85,9 +87,16 @@ def main() -> None:
     except SkymillError as error:
         click.echo(f"skymill: {error}", err=True)
         sys.exit(_exit_code(error))
-    except Exception:
-        click.echo(masked(traceback.format_exc()), err=True)
+    except Exception as error:
+        click.echo(masked(_unexpected(error)), err=True)
         sys.exit(EXIT_FAILED)
+
+
+def _unexpected(error: Exception) -> str:
+    """A path that cannot be read or written is a sentence; whatever else is a traceback."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"skymill: {error.filename}: {error.strerror}"
+    return "".join(traceback.format_exception(error))
 
 
 def _exit_code(error: SkymillError) -> int:

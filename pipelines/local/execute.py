@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from components.gate.report import GateFailed
 from components.raster.errors import SkymillError
+from components.raster.full_disk import full_disk_told
 from components.raster.masking import masked
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.places import require_writable, written_places
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
 from pipelines.local.console import Terminal, noise_to
@@ -43,10 +45,13 @@ def execute(
     is raised. Of a `key` there is one run: a second one gets the record of the first.
 
     Raises:
+        ConfigError: `workspace` or `push.model_dir` cannot be written.
+        DiskFull: there is not even room to put the run on record.
         WorkspaceBusyError: another run is going on in the same workspace.
     """
-    workspace = Workspace(config.workspace)
-    with workspace.locked():
+    workspace, places = Workspace(config.workspace), written_places(config)
+    require_writable(places)
+    with full_disk_told(places), workspace.locked():
         # Under the lock, so that of two processes with one key the later one finds the run.
         if key and (found := find_record(workspace.runs, key)):
             return found
@@ -85,7 +90,8 @@ class _Run:
     def go(self) -> RunRecord:
         try:
             self._keep(self._record)
-            self._launch()
+            with full_disk_told(written_places(self._config)):
+                self._launch()
             self._keep(self._record.closed(SUCCEEDED))
         except GateFailed as error:
             self._keep(self._record.closed(BLOCKED, str(error)))
@@ -105,10 +111,12 @@ class _Run:
     def _launch(self) -> None:
         self._progress.say("looking at the source")
         from pipelines.definition.learnable import require_learnable
+        from pipelines.definition.present import require_present
         from pipelines.definition.resolve import at_span, resolve
 
-        require_learnable(self._config)
         config = at_span(self._config)
+        require_present(config)
+        require_learnable(config)
         inputs = resolve(config)
         self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))
         self._progress.say("loading TensorFlow and TFX")

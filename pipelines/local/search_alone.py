@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import yaml
 
 from components.raster.errors import ConfigError
+from components.raster.full_disk import full_disk_told
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.places import require_writable
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
 from pipelines.local.console import noise_to
@@ -37,7 +39,8 @@ def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
     """Searches on the examples of the last run and writes what a Tuner node would.
 
     Raises:
-        ConfigError: the configuration has no `tune`.
+        ConfigError: the configuration has no `tune`, or a folder cannot be written.
+        DiskFull: there is no space left.
         DataError: no run has made examples.
         SkymillError: no trial came to an end that can be used.
         WorkspaceBusyError: a run is going on in the workspace.
@@ -47,8 +50,13 @@ def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
     workspace = Workspace(config.workspace)
     examples = latest_examples(workspace.runs)
     folder = output or os.path.join(workspace.searches, new_run_id())
-    os.makedirs(folder, exist_ok=True)
-    with workspace.locked(), noise_to(os.path.join(folder, LOG_FILE)) as terminal:
+    places = {"workspace": config.workspace, "--output": folder}
+    require_writable(places)
+    with (
+        full_disk_told(places),
+        workspace.locked(),
+        noise_to(os.path.join(folder, LOG_FILE)) as terminal,
+    ):
         progress = Progress(terminal.err, os.path.join(workspace.tuning, "*", "trials.jsonl"))
         progress.say("searching")
         try:

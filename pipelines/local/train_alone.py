@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.raster.errors import ConfigError
+from components.raster.full_disk import full_disk_told
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.places import require_writable
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
 from pipelines.local.console import noise_to
@@ -53,14 +55,16 @@ def train_alone(
     Called again with the same configuration and examples after it was stopped, it goes on.
 
     Raises:
-        ConfigError: the environment names several workers.
+        ConfigError: the environment names several workers, or the workspace cannot be written.
+        DiskFull: there is no space left.
         SkymillError: there are no examples, or the training fails.
         WorkspaceBusyError: a run is going on in the workspace.
     """
     _require_alone(environment)
-    workspace = Workspace(config.workspace)
+    workspace, places = Workspace(config.workspace), {"workspace": config.workspace}
     examples = latest_examples(workspace.runs, run_id)
-    with workspace.locked():
+    require_writable(places)
+    with full_disk_told(places), workspace.locked():
         folder = os.path.join(workspace.trainings, new_run_id())
         os.makedirs(folder)
         keep_config(config_path, folder)

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from components.raster.full_disk import is_full_disk, message
 from pipelines.watch.state import WatchError
 from pipelines.watch.store import Kept
 
@@ -50,6 +51,8 @@ class SqliteStore:
                     rows.execute(_TABLE)
                     yield rows
         except (sqlite3.Error, OSError) as error:
+            if is_full_disk(error):
+                raise WatchError(message(error, {"watch.state.path": self._path})) from error
             raise WatchError(
                 f"{self._path}: the state of the watch cannot be read or written ({error}). It has "
                 "to lie on a disk of this machine, in a folder that you may write."

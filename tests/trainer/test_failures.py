@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from components.raster.errors import ConfigError
+from components.raster.full_disk import DiskFull
 from tests.trainer.objectives import of_classes
 from trainer.data.dataset import InMemory
 from trainer.distribution.cluster import Surroundings
@@ -220,3 +221,13 @@ def test_without_a_tpu_the_error_comes_at_once():
 def test_workers_without_tf_config_are_told_how_to_start():
     with pytest.raises(ConfigError, match=r"TF_CONFIG names no workers.*trainer\.worker"):
         make_strategy(StrategyName.MULTI_WORKER)
+
+
+def test_a_full_disk_is_no_lack_of_memory():
+    """TensorFlow raises the same class for both."""
+    with (
+        pytest.raises(DiskFull, match=r"The disk of /dev/full .* is full. Make room there"),
+        told(8, 1, 1, "float32"),
+        tf.io.gfile.GFile("/dev/full", "w") as file,
+    ):
+        file.write("x" * 2**20)

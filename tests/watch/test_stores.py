@@ -234,3 +234,18 @@ def test_a_state_comes_back_as_it_was_and_nothing_else_passes_for_one() -> None:
             from_text(text, "here")
     with pytest.raises(WatchError, match="another release"):
         from_text('{"format": 2}', "here")
+
+
+def test_a_full_disk_is_named_with_the_path(tmp_path: Path, monkeypatch) -> None:
+    """SQLite's own error: its pages are used up."""
+    real = sqlite3.connect
+
+    def small(*args, **kwargs):
+        rows = real(*args, **kwargs)
+        rows.execute("PRAGMA max_page_count = 1")
+        return rows
+
+    monkeypatch.setattr(sqlite3, "connect", small)
+    store = SqliteStore(str(tmp_path / "watch.sqlite"), "land")
+    with pytest.raises(WatchError, match=r"is full. Make room there, or set watch.state.path"):
+        store.write("{}", "0")

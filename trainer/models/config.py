@@ -6,10 +6,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
+from components.raster.errors import ConfigError
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.frozen import Frozen
 from components.raster.location import Location, anchored
 from trainer.augment.config import Augment
+
+_PRESET_FILES = ("config.json", "image_converter.json")
 
 
 class SmallCnn(Frozen):
@@ -91,6 +94,18 @@ def is_folder(preset: str) -> bool:
 
 def _anchored_folder(preset: str, info: ValidationInfo) -> str:
     return anchored(preset, info) if is_folder(preset) else preset
+
+
+def require_preset_folder(folder: str) -> None:
+    """Raises ConfigError where a folder lacks what a preset consists of."""
+    missing = [name for name in _PRESET_FILES if not Path(folder, name).is_file()]
+    if missing:
+        raise ConfigError(
+            f"model.preset is {folder!r}, where {' and '.join(missing)} would be, and "
+            f"{'are' if len(missing) > 1 else 'is'} not. A preset's folder is made by "
+            "save_to_preset of a KerasHub backbone, and by that of its image converter, which "
+            "says how the network wants its pixels."
+        )
 
 
 class Preset(_Body):

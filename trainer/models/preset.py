@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from components.raster.messages import first_line
-from trainer.models.config import Preset, is_folder
+from trainer.models.config import Preset, is_folder, require_preset_folder
 from trainer.models.stem import (
     IMAGENET_MEAN,
     IMAGENET_STDDEV,
@@ -21,8 +20,6 @@ from trainer.models.stem import (
     band_offsets,
     band_shares,
 )
-
-_FILES = ("config.json", "image_converter.json")
 
 
 def load_preset(model: Preset, image: ImageSpec) -> tuple[keras.Model, Callable[[Any], Any]]:
@@ -57,14 +54,7 @@ def require_preset(preset: str) -> None:
         ConfigError: KerasHub knows no such preset, or the folder holds none.
     """
     if is_folder(preset):
-        missing = [name for name in _FILES if not Path(preset, name).is_file()]
-        if missing:
-            raise ConfigError(
-                f"model.preset is {preset!r}, where {' and '.join(missing)} would be, and "
-                f"{'are' if len(missing) > 1 else 'is'} not. A preset's folder is made by "
-                "save_to_preset of a KerasHub backbone, and by that of its image converter, which "
-                "says how the network wants its pixels."
-            )
+        require_preset_folder(preset)
         return
     known = preset_names()
     if "://" in preset or preset in known:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow as tf
 
+from components.raster.full_disk import DiskFull, is_full_disk
+from components.raster.full_disk import message as full_disk
 from components.raster.messages import first_line
 from trainer.data.dataset import Batch, Source
 from trainer.data.examples import keys_at
@@ -27,7 +29,7 @@ _CORRECT = "holds numbers that are none (NaN or infinite): correct it or leave i
 
 @contextmanager
 def told(batch_size: int, replicas: int, accumulate: int, precision: str) -> Iterator[None]:
-    """Failures of memory and of other workers become errors that say what helps."""
+    """Failures of memory, of other workers and of a full disk become errors that say what helps."""
     try:
         yield
     except (
@@ -37,6 +39,8 @@ def told(batch_size: int, replicas: int, accumulate: int, precision: str) -> Ite
         tf.errors.AbortedError,
         tf.errors.InternalError,
     ) as error:
+        if is_full_disk(error):  # TensorFlow has one class for disks and memory
+            raise DiskFull(full_disk(error, {})) from error
         if _is_of_memory(error):
             message = out_of_memory(batch_size, replicas, accumulate, precision, first_line(error))
             raise OutOfMemory(message) from error

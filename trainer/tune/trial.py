@@ -12,6 +12,7 @@ import keras
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
+from components.raster.full_disk import full_disk_told
 from trainer.distribution.config import StrategyName
 from trainer.training.config import TrainConfig
 from trainer.training.fit import PROGRESS_FILE
@@ -78,7 +79,8 @@ def run_trial(
     if rounds.end is not None and len(read_curve(log_dir)) >= rounds.end:
         return outcome(search.objective, read_curve(log_dir), config.monitor, rounds.begin)
     try:
-        train(search.splits, search.image, config, log_dir, checkpoint_dir, _Until(rounds.end))
+        with full_disk_told():
+            train(search.splits, search.image, config, log_dir, checkpoint_dir, _Until(rounds.end))
     except _Enough:
         pass
     finally:

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from components.raster.errors import SkymillError
+from components.raster.full_disk import full_disk_told
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.kubeflow.contract.signature import RUN_ID, Signature
 from pipelines.kubeflow.contract.uris import Places, local_path
@@ -105,7 +106,8 @@ def leave(code: int) -> None:
 def guarded(step: Any) -> int:
     """Runs a step's main function; an error that a user can act on is shown without its trace."""
     try:
-        step()
+        with full_disk_told():
+            step()
     except SkymillError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

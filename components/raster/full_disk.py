@@ -1,0 +1,103 @@
+"""A full disk under whatever name it comes: of Python, TensorFlow, SQLite, HDF5, a worker."""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from components.raster.errors import SkymillError
+
+_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+#: TensorFlow calls it ResourceExhausted, as it does memory; Beam's workers tell it as text.
+_WORDS = re.compile(
+    "No space left on device|Disk quota exceeded|database or disk is full|not enough disk space",
+    re.IGNORECASE,
+)
+_PATH = re.compile(r"(/[^\s;:'\"]+)['\"]?[;:] (?:No space left|Disk quota)|device: '([^']+)'")
+_NO_ROOM_BYTES = 1 << 20
+
+
+class DiskFull(SkymillError):
+    """A disk has no space left, or a quota allows no more."""
+
+
+@contextmanager
+def full_disk_told(places: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Raises DiskFull for whatever says, within, that a disk is full; other errors pass.
+
+    Args:
+        places: folders that are written to, by the name of the setting that moves them.
+    """
+    try:
+        yield
+    except DiskFull:
+        raise
+    except Exception as error:
+        if is_full_disk(error):
+            raise DiskFull(message(error, places or {})) from error
+        raise
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error, or what led to it, is that a disk is full."""
+    return _full(error) is not None
+
+
+def message(error: BaseException, places: Mapping[str, str]) -> str:
+    """What is full, how much room there is, and what helps.
+
+    Args:
+        error: one of a full disk.
+        places: folders that are written to, by the name of the setting that moves them.
+    """
+    full = [(name, place) for name, place in places.items() if _room(place) < _NO_ROOM_BYTES]
+    where = _path(error) or next((place for _, place in full), "")
+    settings = " or ".join(name for name, _ in full or places.items())
+    remedy = f", or set {settings} to a disk that has some" if settings else ""
+    of_disk = f" of {where} ({_told_room(where)})" if where else ""
+    return f"The disk{of_disk} is full. Make room there{remedy}, and start again."
+
+
+def _full(error: BaseException) -> BaseException | None:
+    """The error of the chain that tells of a full disk."""
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        if getattr(at, "errno", None) in _NUMBERS or isinstance(at, DiskFull):
+            return at
+        if _WORDS.search(str(at)):
+            return at
+        seen.add(id(at))
+        at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+    return None
+
+
+def _path(error: BaseException) -> str:
+    full = _full(error)
+    named = getattr(full, "filename2", None) or getattr(full, "filename", None)
+    if named:
+        return os.fsdecode(named) if isinstance(named, str | bytes) else str(named)
+    found = _PATH.search(str(full))
+    return next(filter(None, found.groups()), "") if found else ""
+
+
+def _room(place: str) -> int:
+    """Bytes that are left where a path is, or will be; no inode left is no room."""
+    status = os.statvfs(_there(place))
+    return 0 if status.f_files and not status.f_favail else status.f_bavail * status.f_frsize
+
+
+def _told_room(place: str) -> str:
+    total = shutil.disk_usage(_there(place)).total
+    unit, name = (1e9, "GB") if total >= 1e9 else (1e6, "MB")
+    return f"{_room(place) / unit:.1f} of {total / unit:.1f} {name} left"
+
+
+def _there(place: str) -> str:
+    """The path itself or the nearest folder above it that exists."""
+    at = os.path.abspath(place)
+    while not os.path.exists(at):
+        at = os.path.dirname(at)
+    return at

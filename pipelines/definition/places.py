@@ -1,0 +1,43 @@
+"""The folders that a run writes to, by the settings that name them."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+
+from components.raster.errors import ConfigError
+from components.raster.full_disk import full_disk_told
+from components.raster.location import is_remote
+from pipelines.config.tree import PipelineConfig
+
+
+def written_places(config: PipelineConfig) -> dict[str, str]:
+    """The local folders that a run writes to; beside them the one for temporary files."""
+    places = {"workspace": config.workspace, "push.model_dir": config.push.model_dir}
+    local = {name: place for name, place in places.items() if not is_remote(place)}
+    return {**local, "TMPDIR": tempfile.gettempdir()}
+
+
+def require_writable(places: Mapping[str, str]) -> None:
+    """Makes each folder and writes a file in it, which is then removed.
+
+    Whether a path can be written shows in the attempt alone: permission bits say nothing to root,
+    or of a file system that is mounted for reading.
+
+    Args:
+        places: folders by the name of the setting.
+
+    Raises:
+        ConfigError: a folder cannot be made or written in.
+        DiskFull: there is no space left for it.
+    """
+    for name, place in places.items():
+        try:
+            with full_disk_told({name: place}):
+                os.makedirs(place, exist_ok=True)
+                with tempfile.TemporaryFile(dir=place, prefix=".writable-") as file:
+                    file.write(b"a run writes here")
+        except OSError as error:
+            raise ConfigError(
+                f"{name}: {place} cannot be written ({error.strerror}). Name a folder that this "
+                "user may write, on a disk that is not mounted read-only."
+            ) from error
