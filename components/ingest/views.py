@@ -1,7 +1,7 @@
 """From the names of rasters to views of them, the same in the listing and in every worker."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -13,7 +13,7 @@ from components.raster.image import ImageSpec
 from components.raster.library_errors import translated
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.scene.scene import ONLY_BAND, BandFile, SceneSource
 from components.raster.tiles.tile import Tile
 from components.raster.tiles.view import View, check_samples, scaling_to_read, view_scene
 
@@ -59,12 +59,28 @@ def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
 
 def open_views(
     sources: Sequence[SceneSource], options: RasterOptions, image: ImageSpec
-) -> Iterator[View | SceneRejected]:
+) -> Sequence[View | SceneRejected]:
     """The view of each source or why there is none, in their order; several at a time."""
     with warnings.catch_warnings(), ThreadPoolExecutor(_HEADER_READERS) as pool:
         # Each thread's own filter for it would meet the others'.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield from pool.map(partial(_outcome, options=options, image=image), sources)
+        views = list(pool.map(partial(_outcome, options=options, image=image), sources))
+    names = {view.bands[0].name for view in views if isinstance(view, View)}
+    if image.bands == (ONLY_BAND,) and ONLY_BAND in names:
+        return [_named_only(view) for view in views]
+    return views
+
+
+def _named_only(view: View | SceneRejected) -> View | SceneRejected:
+    """The view, unless its band is B1 only because nothing names it: other scenes have a B1."""
+    if isinstance(view, SceneRejected) or view.bands[0].name == ONLY_BAND:
+        return view
+    return SceneRejected(
+        view.scene.scene_id,
+        SceneRefusal.UNKNOWN_BAND,
+        f"nothing says that its band is the {ONLY_BAND} of the other scenes. Name it with "
+        "band_names, or describe it in the file.",
+    )
 
 
 def scene_reject(rejected: SceneRejected, uri: str) -> Reject:

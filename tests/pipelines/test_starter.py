@@ -93,6 +93,19 @@ def test_the_model_is_named_after_the_folder(folder, name):
     assert model_name(folder) == name
 
 
+def test_bands_without_names_are_asked_for_by_position(tmp_path):
+    for number in range(12):
+        path = tmp_path / "data" / ("dry", "wet")[number % 2] / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = from_origin(500_000 + number * 20_000, 5_300_000, 10, 10)
+        profile = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32632", "transform": place}
+        with rasterio.open(path, "w", height=50, width=60, count=4, **profile) as dataset:
+            dataset.write(np.full((4, 50, 60), number + 1, np.uint16))
+    config = written(tmp_path / "data", tmp_path)
+    assert "bands: [1, 2, 3, 4]" in (tmp_path / "skymill.yaml").read_text()
+    assert config.ingest.image.bands == ("#1", "#2", "#3", "#4")
+
+
 def test_chips_are_seen_with_their_bands_and_split_by_place(tmp_path):
     for number in range(12):
         path = tmp_path / "data" / ("dry", "wet")[number % 2] / f"{number}.tif"

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from components.raster.band_names import BandRequest
 from components.raster.frozen import Frozen
 from components.raster.task import Task
 
@@ -116,7 +117,7 @@ class Augment(Frozen):
     zoom: Zoom | None = None
     crop: Crop | None = None
     shift: Shift | None = None
-    band_groups: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None = Field(
+    band_groups: tuple[Annotated[tuple[BandRequest, ...], Field(min_length=1)], ...] | None = Field(
         default=None,
         description="Bands that brighten together; bands of no group are one more. None: all.",
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
+from components.raster.band_names import BandRequest
 from components.raster.errors import ConfigError
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.frozen import Frozen
@@ -43,7 +44,7 @@ class SmallCnn(Frozen):
 class _Body(Frozen):
     """What networks that others made have in common, below a new head."""
 
-    rgb: tuple[str, str, str] = Field(
+    rgb: tuple[BandRequest, BandRequest, BandRequest] = Field(
         default=("red", "green", "blue"),
         description="Rasters: the bands that take the weights of red, green and blue, if they are "
         "among image.bands; others take the mean of the three.",

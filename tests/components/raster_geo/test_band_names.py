@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from components.ingest.config import IngestConfig
+from components.ingest.raster_config import ScenesSource
+from components.ingest.views import open_views
 from components.raster.image import ImageSpec
 from components.raster.scene.folders import find_scenes
 from components.raster.scene.probe import open_scene
@@ -16,7 +18,7 @@ from components.raster.scene.scene import BandFile, Scene, SceneSource
 from components.raster.scene.sensors import common_name_of, sensor_band
 from components.raster.tiles.key import Window
 from components.raster.tiles.reading import read_window
-from components.raster.tiles.view import view_scene
+from components.raster.tiles.view import View, view_scene
 
 WriteRaster = Callable[..., Path]
 
@@ -274,3 +276,18 @@ def test_names_that_cannot_be_meant_are_refused(options: dict[str, Any], message
     source = {"kind": "scenes", "uri": "scenes", **options}
     with pytest.raises(ValueError, match=message):
         IngestConfig.model_validate({"source": source, "image": {"bands": ["B1"]}})
+
+
+def test_what_nothing_names_is_no_b1_beside_scenes_that_have_one(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write("mixed/named.tif", 1, descriptions=("B1",))
+    write("mixed/plain.tif", 2)
+    options = ScenesSource(uri="scenes")
+    sources = tuple(find_scenes(str(tmp_path / "mixed")))
+    image = ImageSpec.model_validate({"bands": ["B1"]})
+    named, plain = open_views(sources, options, image)
+    assert isinstance(named, View)
+    assert isinstance(plain, SceneRejected)
+    assert "the B1 of the other scenes" in plain.detail
+    assert all(isinstance(view, View) for view in open_views(sources[1:], options, image))
