@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from components.ingest.config import FoldersSource, IngestConfig
+from components.ingest.snapshot import Snapshot
 from components.raster.errors import DataError
 from pipelines.config.beam import IN_PROCESS, workers_elsewhere
 from pipelines.kubeflow.contract.signature import InputType, Signature
@@ -49,8 +50,12 @@ def test_files_go_there_and_come_back_and_nothing_stays(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(path)
-    config = IngestConfig(source=FoldersSource(uri=str(folder))).model_dump_json()
-    given = handed_over({"config": config, "fingerprint": "f"}, {}, ("examples", "rejects"))
+    config = IngestConfig(source=FoldersSource(uri=str(folder)))
+    values = {
+        "config": config.model_dump_json(),
+        "fingerprint": Snapshot.take(config).fingerprint,
+    }
+    given = handed_over(values, {}, ("examples", "rejects"))
     made = {}
     for name, place in (("plain", None), ("exchanged", str(exchange))):
         mounts = tmp_path / name
