@@ -1,5 +1,6 @@
 """A GeoTIFF as the payload that is sent; rasterio writes the files and tells what is in them."""
 
+import json
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from components.raster.errors import SkymillError
 from components.raster.payload import decode_payload, read_header
 from pipelines.answers.files import place_of
 from serving.client import read_image
+from serving.needs import ModelNeeds
 from serving.raster_reading import RasterReading
 
 BANDS = ("B02", "B03", "B04", "B08")
@@ -206,3 +208,13 @@ def test_a_model_of_values_is_sent_number_times_scale_plus_offset(write):
 def test_a_file_without_a_scale_is_not_sent_to_a_model_of_values(write):
     with pytest.raises(SkymillError, match="nothing states their scale or offset. Set scale"):
         sent(write(chip()), values="scaled")
+
+
+def test_a_model_s_contract_tells_the_client_to_scale(write):
+    image = {"height_px": 11, "width_px": 7, "fit": "stretch", "bands": BANDS, "values": "scaled"}
+    needs = ModelNeeds.of_contract(json.dumps({"image": image}))
+    pixels = chip()
+    reading = RasterReading(scale=0.5, offset=3).meeting(needs)
+    payload = decode_payload(read_image(write(pixels), reading))
+    assert payload.values == "scaled"
+    np.testing.assert_allclose(payload.pixels, pixels * 0.5 + 3)
