@@ -2,12 +2,12 @@
 
 import csv
 import io
-import json
 import math
 import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from components.ingest.config import ManifestSource
@@ -15,7 +15,9 @@ from components.ingest.files import ReadFailure, read_file
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.record import Contents, Record, SliceValue
 from components.ingest.reject import Reason, Reject
+from components.raster.documents import parse_json
 from components.raster.errors import DataError
+from components.raster.library_errors import translated
 from components.raster.location import is_remote, local_path
 from components.raster.masking import unsigned
 from components.raster.split import split_named
@@ -28,6 +30,13 @@ _SAID = Record._fields[2:]  # all but key and place
 Row = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class BadRow:
+    """A line of a manifest that is no row."""
+
+    why: str
+
+
 def list_manifest(source: ManifestSource) -> Contents:
     """A record a row; a row that says nothing usable is a reject.
 
@@ -36,12 +45,16 @@ def list_manifest(source: ManifestSource) -> Contents:
     """
     rows = read_rows(source.uri, source.encoding)
     columns = source.columns
-    _require_columns(rows, columns, source.uri)
-    slices = {name: typed_column([row.get(name) for row in rows]) for name in columns.slices}
+    sound = [row for row in rows if not isinstance(row, BadRow)]
+    _require_columns(sound, columns, source.uri)
+    slices = {name: iter(typed_column([row.get(name) for row in sound])) for name in columns.slices}
     folder = _folder_of(source.uri)
     found = Contents(classes=source.legend_classes)
     for number, row in enumerate(rows):
-        cells = {name: column[number] for name, column in slices.items()}
+        if isinstance(row, BadRow):
+            found.rejects.append(Reject(f"row {number + 1}", source.uri, Reason.BAD_ROW, row.why))
+            continue
+        cells = {name: next(column) for name, column in slices.items()}
         values = {name: cell for name, cell in cells.items() if cell is not None}
         outcome = _record(row, number, columns, folder, values)
         if isinstance(outcome, Record):
@@ -53,8 +66,8 @@ def list_manifest(source: ManifestSource) -> Contents:
     return found
 
 
-def read_rows(uri: str, encoding: str | None = None) -> list[Row]:
-    """The rows of a manifest as its suffix says to read them.
+def read_rows(uri: str, encoding: str | None = None) -> Sequence[Row | BadRow]:
+    """The rows of a manifest as its suffix says to read them; lines of JSON may be bad ones.
 
     Args:
         uri: of the manifest.
@@ -68,28 +81,38 @@ def read_rows(uri: str, encoding: str | None = None) -> list[Row]:
         raise DataError(f"manifest {uri}: {suffix or 'no suffix'} is none of .csv .jsonl .parquet")
     try:
         data = read_file(uri if is_remote(uri) else local_path(uri), LARGEST_BYTES)
+    except ReadFailure as failure:
+        raise DataError(f"manifest {uri} cannot be read ({failure.detail})") from failure
+    with translated(lambda why: DataError(f"manifest {uri} is not valid {suffix[1:]}: {why}")):
         if suffix == ".parquet":
             return _parquet_rows(data)
         text = decoded(data, encoding)
         return _csv_rows(text) if suffix == ".csv" else _json_rows(text)
-    except ReadFailure as failure:
-        raise DataError(f"manifest {uri} cannot be read ({failure.detail})") from failure
-    except (ValueError, csv.Error) as error:
-        raise DataError(f"manifest {uri} is not valid {suffix[1:]}: {error}") from error
 
 
-def _csv_rows(text: str) -> list[Row]:
+def _csv_rows(text: str) -> Sequence[Row]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def _json_rows(text: str) -> list[Row]:
-    rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("every line must hold one JSON object")
+def _json_rows(text: str) -> Sequence[Row | BadRow]:
+    """A row a line. Raises ValueError where no line is one, so that the file is of another form."""
+    lines = enumerate(text.split("\n"), start=1)
+    rows = [_json_row(line, number) for number, line in lines if line.strip()]
+    bad = [row for row in rows if isinstance(row, BadRow)]
+    if rows and len(bad) == len(rows):
+        raise ValueError(bad[0].why)
     return rows
 
 
-def _parquet_rows(data: bytes) -> list[Row]:
+def _json_row(line: str, number: int) -> Row | BadRow:
+    try:
+        row = parse_json(line)
+    except ValueError as error:
+        return BadRow(f"line {number} is no JSON: {error}")
+    return row if isinstance(row, dict) else BadRow(f"line {number} must hold one JSON object")
+
+
+def _parquet_rows(data: bytes) -> Sequence[Row]:
     import pyarrow
     import pyarrow.parquet
 

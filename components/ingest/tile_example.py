@@ -1,6 +1,7 @@
 """Tiles as tf.Examples: payload, geography, statistics and truth."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 
 from components.ingest.convert import Converted
@@ -121,6 +122,7 @@ def _place_entries(tile: Tile) -> Iterator[bytes]:
     yield float_entry(example.BOUNDS, *tile.bounds)
     if tile.crs is not None:
         yield bytes_entry(example.CRS, tile.crs.encode())
+    if all(map(math.isfinite, tile.lonlat)):
         yield float_entry(example.LONGITUDE, tile.lonlat[0])
         yield float_entry(example.LATITUDE, tile.lonlat[1])
     if (gsd_m := tile.grid.gsd_m) is not None:

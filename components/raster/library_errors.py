@@ -1,4 +1,4 @@
-"""One translation of what GDAL, PROJ, GEOS, pyogrio and the STAC clients raise.
+"""One translation of what GDAL, PROJ, GEOS, pyogrio, pystac and other readers raise.
 
 Each library has exceptions of its own, several under no common base, and some raise plain built-in
 ones. Code that calls them does so within `translated`, which says what a failure means there: a
@@ -14,7 +14,7 @@ from components.raster.full_disk import DiskFull, is_full_disk, message
 
 #: Exceptions that are defined in these packages, or derive from one that is.
 _PACKAGES = frozenset(
-    {"affine", "pyogrio", "pyproj", "pystac", "pystac_client", "rasterio", "shapely"}
+    {"_csv", "affine", "pyarrow", "pyogrio", "pystac", "pystac_client", "rasterio", "shapely"}
 )
 #: What they raise beside their own: of files, of values out of range, of nesting (RecursionError is
 #: a RuntimeError), and SystemError where an extension lost the exception that it met.

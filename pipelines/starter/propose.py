@@ -21,7 +21,7 @@ from components.ingest.config import (
 )
 from components.ingest.folders import list_files
 from components.ingest.listing import contents_of
-from components.ingest.manifest import MANIFEST_SUFFIXES, Row, read_rows
+from components.ingest.manifest import MANIFEST_SUFFIXES, BadRow, Row, read_rows
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.raster_config import ChipsSource
 from components.raster.band_names import position_of
@@ -224,7 +224,7 @@ def _source_of(folder: str) -> SourceConfig:
     if manifest is None:
         pair = folder_pair(folder)
         return FoldersSource(uri=folder) if pair is None else _masked(*pair)
-    rows = read_rows(manifest)
+    rows = [row for row in read_rows(manifest) if not isinstance(row, BadRow)]
     seen = Counter(name for row in rows for name in row)
     found = {role: _first(names, seen) for role, names in _NAMES.items()}
     if not (found["label"] or found["labels"]):

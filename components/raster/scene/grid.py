@@ -1,7 +1,7 @@
 """The grid of a raster: its size, its affine transform and its coordinate reference system."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -196,6 +196,11 @@ class Grid:
             what = f"latitude {north:g}" if north > 90 + row_step else f"longitude {east:g}"
             return f"its coordinates are none of {name}: they reach {what}"
         return None
+
+    def on_earth(self) -> "Grid":
+        """The same grid, in pixel coordinates where its CRS does not lead to the earth."""
+        has_place = self.crs is None or self.fault_of_place() is None
+        return self if has_place else replace(self, crs=None)
 
     def bounds(self, row: int, col: int, height: int, width: int) -> tuple[float, ...]:
         """(left, bottom, right, top) of a window in map coordinates, whatever its rotation."""

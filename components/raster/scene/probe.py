@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
@@ -192,14 +192,14 @@ def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: 
             "it has no coordinate reference system. Give it one with gdal_edit.py -a_srs, "
             "or set without_map to tile it in pixel coordinates.",
         )
-    fault = None if grid.crs is None else grid.fault_of_place()
-    if fault and without_map:
-        return replace(grid, crs=None)
+    if without_map:
+        grid = grid.on_earth()
     if grid.crs is not None and grid.transform == Affine.identity():
         raise reject(
             SceneRefusal.NO_TRANSFORM,
             "it names a coordinate reference system and has no transform, so its place is unknown.",
         )
+    fault = None if grid.crs is None else grid.fault_of_place()
     if fault:
         raise reject(
             SceneRefusal.NOT_ON_EARTH,

@@ -176,7 +176,7 @@ def test_a_slice_column_has_one_type(cells, typed):
     [
         ("m.csv", "path,label\nx.jpg,a\n", "has no column uri; it has label, path"),
         ("m.jsonl", "{not json\n", "is not valid jsonl"),
-        ("m.jsonl", "[1]\n", "every line must hold one JSON object"),
+        ("m.jsonl", "[1]\n", "line 1 must hold one JSON object"),
         ("m.parquet", "nothing", "is not valid parquet"),
         ("m.xlsx", "", r"\.xlsx is none of \.csv \.jsonl \.parquet"),
         ("m.csv", "", "no image with a known class"),
