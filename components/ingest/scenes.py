@@ -189,8 +189,8 @@ def read_area(source: TiledSource) -> Area | None:
         geometry = shapely.union_all(found.geometries)
         left, bottom, right, top = geometry.bounds
         reproject(found.crs, LONLAT, np.array([left, right]), np.array([bottom, top]))
-    if not geometry.area:
-        raise ConfigError(f"{key} holds no polygon")
+        if not geometry.area:
+            raise ConfigError(f"{key} holds no polygon")
     return Area(geometry, found.crs, tuple(map(reject_of_label, found.rejects)))
 
 

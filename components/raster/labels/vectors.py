@@ -9,6 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -109,7 +110,9 @@ def read_labels(config: VectorLabels) -> LabelSet:
     if config.number_field:
         for place in np.flatnonzero(~np.isfinite(values)).tolist():
             rejects[place] = LabelRefusal.NO_NUMBER, f"{config.number_field} is empty."
-    geometries, repaired = _usable(_decoded(encoded, rejects), config.crossing, rejects)
+    # Coordinates that are no numbers are rejects, and no warnings.
+    with np.errstate(invalid="ignore", over="ignore"), _of_file(config.path):
+        geometries, repaired = _usable(_decoded(encoded, rejects), config.crossing, rejects)
     kept = [place for place in range(len(geometries)) if place not in rejects]
     if not kept:
         reasons = ", ".join(sorted({reason for reason, _ in rejects.values()})) or "it is empty"
@@ -142,10 +145,7 @@ def _read(
 
     wanted = [name for name in (config.class_field, config.number_field) if name]
 
-    def error(why: str) -> DataError:
-        return DataError(f"Labels {config.path} cannot be read: {why}.")
-
-    with warnings.catch_warnings(), translated(error):
+    with warnings.catch_warnings(), _of_file(config.path):
         # What GDAL warns of in single features is checked, and said, feature by feature.
         warnings.simplefilter("ignore", RuntimeWarning)
         layer = _layer_of(config, pyogrio.list_layers(config.path).tolist())
@@ -210,6 +210,11 @@ def _is_encoding(name: str) -> bool:
         return bool(re.search(r"\d", name)) or "".encode(name) == b""
     except (LookupError, ValueError):
         return False
+
+
+def _of_file(path: str) -> AbstractContextManager[None]:
+    """Within, what a library raises becomes an error of the whole file."""
+    return translated(lambda why: DataError(f"Labels {path} cannot be read: {why}."))
 
 
 def _decoded(encoded: npt.NDArray[np.object_], rejects: Refusals) -> Geometries:

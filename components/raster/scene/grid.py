@@ -60,12 +60,10 @@ def reproject(source: str, target: str, xs: Floats, ys: Floats) -> tuple[Floats,
     """
     if source == target or not xs.size:
         return xs, ys
-    no_way = f"PROJ knows no way from {crs_name(source)} to {crs_name(target)}"
+    before, after = crs_of(source), crs_of(target)
+    no_way = f"{crs_name(source)} does not lead to {crs_name(target)}"
     with translated(lambda why: CrsError(f"{no_way}: {why}")):
-        try:
-            out = _projected(crs_of(source), crs_of(target), xs.ravel(), ys.ravel())
-        except CPLE_NotSupportedError as error:
-            raise CrsError(no_way) from error
+        out = _projected(before, after, xs.ravel(), ys.ravel())
     return out[0].reshape(xs.shape), out[1].reshape(ys.shape)
 
 
@@ -73,6 +71,8 @@ def _projected(source: CRS, target: CRS, xs: Floats, ys: Floats) -> Floats:
     """Coordinates (2, N), infinity where there are none: rasterio refuses all places for one."""
     try:
         return np.asarray(transform_coordinates(source, target, xs, ys))
+    except CPLE_NotSupportedError:
+        raise ValueError("PROJ knows no coordinate operation") from None
     except CPLE_AppDefinedError:
         if len(xs) == 1:
             return np.full((2, 1), np.inf)

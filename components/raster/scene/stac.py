@@ -83,6 +83,8 @@ class _Offer:
             found = self.load()
             if not isinstance(found, pystac.Item):
                 raise ValueError(f"it is a {type(found).__name__.lower()} and no item")
+            if not found.id:
+                raise ValueError("it has no id")
             return found
 
 

@@ -22,7 +22,7 @@ from components.raster.labels.vectors import LabelSet
 from components.raster.library_errors import translated
 from components.raster.location import Location
 from components.raster.scene.date_line import turned_to
-from components.raster.scene.grid import LONLAT, crs_name, reproject
+from components.raster.scene.grid import LONLAT, Floats, crs_name, reproject
 from components.raster.spatial.blocks import Block, blocks_of, blocks_under, extents
 from components.raster.spatial.places import Places
 from components.raster.split import SplitConfig, drawn_split, split_named
@@ -258,14 +258,15 @@ def in_degrees(areas: LabelSet) -> LabelSet:
     """Drawn areas in longitude and latitude; those that have no place there become rejects.
 
     Raises:
-        CrsError: no way leads from their CRS to the earth.
-        DataError: none has a place.
+        DataError: their CRS does not lead to the earth, or none has a place.
     """
-    moved = shapely.transform(
-        areas.geometries,
-        lambda points: np.stack(reproject(areas.crs, LONLAT, points[:, 0], points[:, 1]), axis=1),
-    )
-    known = np.isfinite(shapely.bounds(moved)).all(axis=1)
+
+    def moved_points(points: Floats) -> Floats:
+        return np.stack(reproject(areas.crs, LONLAT, points[:, 0], points[:, 1]), axis=1)
+
+    with translated(lambda why: DataError(f"Areas {areas.source} cannot be used: {why}.")):
+        moved = shapely.transform(areas.geometries, moved_points)
+        known = np.isfinite(shapely.bounds(moved)).all(axis=1)
     detail = f"its place in {crs_name(areas.crs)} has no longitude and latitude."
     rejects = [
         areas.reject(place, LabelRefusal.NOT_PROJECTABLE, detail)

@@ -13,8 +13,9 @@ from components.raster.scene.rejects import SceneRefusal, SceneRejected
 def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) -> shapely.Geometry:
     """A geometry (or an array of them) in pixel coordinates: x is the column, y is the row.
 
-    Vertices are projected one by one, and edges between them stay straight in pixel space. On a
-    grid in degrees a geometry comes with the longitudes that the grid has, also past 180.
+    Vertices are projected one by one, and edges between them stay straight in pixel space. Those
+    that have no place in the grid's CRS come as infinity. On a grid in degrees a geometry comes
+    with the longitudes that the grid has, also past 180.
 
     Args:
         geometry: shapely geometry, or a numpy array of them.
@@ -31,8 +32,9 @@ def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) 
         return np.stack(reproject(crs, grid.crs, points[:, 0], points[:, 1]), axis=1)
 
     def to_pixels(points: Floats) -> Floats:
-        rows, cols = grid.to_pixels(points[:, 0], points[:, 1])
-        return np.stack([cols, rows], axis=1)
+        known = np.isfinite(points).all(axis=1)
+        rows, cols = grid.to_pixels(*np.where(known[:, None], points, 0).T)
+        return np.where(known[:, None], np.stack([cols, rows], axis=1), np.inf)
 
     if not grid.is_geographic:
         return shapely.transform(geometry, lambda points: to_pixels(to_map(points)))
