@@ -162,7 +162,7 @@ def _read(
                 config.path, layer=layer, columns=wanted, return_fids=True, encoding=encoding
             )
         except UnicodeDecodeError as failure:
-            raise error(
+            raise LibraryError(
                 f"its text is not in {failure.encoding}; set encoding, such as cp1252"
             ) from failure
     fields = dict(zip(meta["fields"].tolist(), columns, strict=True))

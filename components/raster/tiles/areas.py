@@ -32,9 +32,9 @@ def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) 
         return np.stack(reproject(crs, grid.crs, points[:, 0], points[:, 1]), axis=1)
 
     def to_pixels(points: Floats) -> Floats:
-        known = np.isfinite(points).all(axis=1)
-        rows, cols = grid.to_pixels(*np.where(known[:, None], points, 0).T)
-        return np.where(known[:, None], np.stack([cols, rows], axis=1), np.inf)
+        known = np.isfinite(points[:, :1]) & np.isfinite(points[:, 1:])
+        rows, cols = grid.to_pixels(*np.where(known, points, 0).T)
+        return np.where(known, np.stack([cols, rows], axis=1), np.inf)
 
     if not grid.is_geographic:
         return shapely.transform(geometry, lambda points: to_pixels(to_map(points)))

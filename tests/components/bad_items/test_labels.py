@@ -328,7 +328,7 @@ def test_a_catalogue_nested_without_end_is_a_sentence(tmp_path):
         find_stac_scenes(StacQuery(source=str(path)))
 
 
-@pytest.mark.parametrize("line", ["{not json", "[1]", "[" * 100_000, '{"uri": "\udcff"}'])
+@pytest.mark.parametrize("line", ["{not json", "[1]", "[" * 100_000])
 def test_a_broken_line_of_a_manifest_is_one_reject(tmp_path, line):
     lines = ['{"uri": "a.png", "label": "x\u2028y"}', line, '{"uri": "b.png", "label": "z"}']
     path = tmp_path / "m.jsonl"
