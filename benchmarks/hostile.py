@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import grpc
 
-from serving.wire_messages import build_messages
+from serving.client.wire_messages import build_messages
 
 MODEL = "model"
 _PATH = f"/v1/models/{MODEL}:predict"

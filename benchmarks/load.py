@@ -23,8 +23,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Protocol
 
-from serving.wire_messages import build_messages
-from serving.wire_tensors import encode_tensor, string_array
+from serving.client.wire_messages import build_messages
+from serving.client.wire_tensors import encode_tensor, string_array
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 4, 6, 7, 8

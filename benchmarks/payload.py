@@ -23,7 +23,7 @@ import tensorflow as tf
 from benchmarks.made_scene import make_scene
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
-from serving.decode_tiles import decode_tiles
+from serving.graph.decode_tiles import decode_tiles
 
 Samples = npt.NDArray[np.uint16]
 

@@ -16,8 +16,8 @@ from components.raster.image import Refusal
 from components.raster.payload import PayloadError
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from pipelines.kubeflow.client.refusal import KubeflowError
+from serving.client.transport import RequestFailed
 from serving.server.errors import Code, ListenError, ServingError
-from serving.transport import RequestFailed
 
 _BUILTIN = ("Exception", "RuntimeError", "ValueError", "OSError")
 

@@ -4,6 +4,7 @@ components.raster <- serving <- {trainer, components.<node>} <- pipelines
 """
 
 import ast
+import graphlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,55 @@ def _is_in(module: str, packages: tuple[str, ...]) -> bool:
 @pytest.fixture(scope="module")
 def modules(repository: Path) -> dict[str, Module]:
     return read_modules(repository)
+
+
+def arrows(modules: Mapping[str, Module]) -> dict[str, set[str]]:
+    """The modules of ours that each module imports; a package only where no module of it is."""
+    found = {}
+    for module in modules.values():
+        ours = {name for name in module.everywhere if name in modules and name != module.name}
+        found[module.name] = {
+            name for name in ours if not any(other.startswith(f"{name}.") for other in ours)
+        }
+    return found
+
+
+def between_folders(found: Mapping[str, set[str]], packages: set[str]) -> dict[str, set[str]]:
+    """The arrows between the folders that modules lie in."""
+
+    def folder(name: str) -> str:
+        return name if name in packages else name.rpartition(".")[0]
+
+    folders: dict[str, set[str]] = {}
+    for name, imported in found.items():
+        here = folder(name)
+        folders.setdefault(here, set()).update({folder(it) for it in imported} - {here})
+    return folders
+
+
+def circle(found: Mapping[str, set[str]]) -> list[str]:
+    """The first circle of arrows, or nothing."""
+    try:
+        graphlib.TopologicalSorter(found).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_neither_modules_nor_folders_import_in_a_circle(
+    modules: dict[str, Module], repository: Path
+) -> None:
+    found = arrows(modules)
+    assert circle(found) == []
+    packages = {name for name in modules if (repository / Path(*name.split("."))).is_dir()}
+    assert circle(between_folders(found, packages)) == []
+
+
+def test_circles_are_found() -> None:
+    found = {"a.x": {"b.y"}, "b.y": {"a.z"}, "a.z": set[str]()}
+    assert circle(found) == []
+    assert circle(between_folders(found, {"a", "b"}))
+    assert circle({"a": {"b"}, "b": {"a"}})
 
 
 def test_no_import_goes_the_wrong_way(modules: dict[str, Module]) -> None:

@@ -6,7 +6,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL
-from serving.contract import TUNED_PATH
+from serving.contract.contract import TUNED_PATH
 from trainer.distribution.cluster import Surroundings
 from trainer.training.config import TrainConfig
 from trainer.training.job import (

@@ -11,8 +11,8 @@ from tfx.types import Artifact, artifact_utils
 
 from components.baseline.config import BaselineConfig
 from components.gate.baseline import NONE_FILE, VERSION_DIR
-from serving.served import served_version
-from serving.version_store import version_store
+from serving.store.served import served_version
+from serving.store.version_store import version_store
 
 #: The artifact's `served_version` when nothing is served.
 NO_VERSION = -1

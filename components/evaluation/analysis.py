@@ -29,7 +29,7 @@ from components.evaluation.slices import SliceKey
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, class_metric
 from components.evaluation.tasks.registry import family_of
 from components.raster.task import SINGLE_LABEL, Task
-from serving.names import EXAMPLES_SIGNATURE
+from serving.contract.names import EXAMPLES_SIGNATURE
 
 
 def evaluate(

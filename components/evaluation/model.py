@@ -12,8 +12,8 @@ from components.evaluation.tasks.registry import family_of
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL
-from serving.contract import CONTRACT_PATH, read_contract
-from serving.names import CLASSES_OUTPUT, EXAMPLES_SIGNATURE
+from serving.contract.contract import CONTRACT_PATH, read_contract
+from serving.contract.names import CLASSES_OUTPUT, EXAMPLES_SIGNATURE
 
 
 class ServedModel:

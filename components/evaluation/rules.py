@@ -41,7 +41,7 @@ def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
 
 def _facts(config: EvaluationConfig, evaluation: Evaluation) -> dict[str, JSON]:
     overall = evaluation.overall
-    undecided = list(too_few_examples(config.thresholds, evaluation))
+    undecided: list[JSON] = list(too_few_examples(config.thresholds, evaluation))
     return {
         **({TOO_FEW: undecided} if undecided else {}),
         "split": evaluation.split,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from serving.predictions import (
+from serving.contract.predictions import (
     AnyPrediction,
     ClassRasterPrediction,
     LabelsPrediction,

@@ -10,8 +10,8 @@ from components.infra_check.answers import answer_in_process, chunks
 from components.infra_check.config import InfraCheckConfig
 from components.raster.errors import DataError
 from serving.client import ClientError, connect
-from serving.names import BYTES_SIGNATURE, EXAMPLES_SIGNATURE
-from serving.predictions import AnyPrediction
+from serving.contract.names import BYTES_SIGNATURE, EXAMPLES_SIGNATURE
+from serving.contract.predictions import AnyPrediction
 from serving.server.process import (
     ServerProcess,
     ServerProcessError,

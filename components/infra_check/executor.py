@@ -13,7 +13,7 @@ from components.gate.artifact import publish
 from components.infra_check.check import check_model
 from components.infra_check.config import InfraCheckConfig
 from components.raster.example import ENCODED
-from serving.warmup import write_warmup
+from serving.graph.warmup import write_warmup
 
 
 class Executor(BaseExecutor):

@@ -1,8 +1,8 @@
 """Whether an image can become an example, and its pixels: the served graph's own answer.
 
 Plain JPEGs take a shorter way through the same library; whatever is not plain, or not clean, goes
-to `serving.decode`, whose refusal alone makes a reject. TensorFlow is loaded by the first file that
-needs it.
+to `serving.graph.decode`, whose refusal alone makes a reject. TensorFlow is loaded by the first
+file that needs it.
 """
 
 import struct
@@ -23,11 +23,11 @@ from components.raster.image import (
     ImageSpec,
     Refusal,
 )
-from serving.graph_errors import refusal_message
+from serving.contract.graph_errors import refusal_message
 
 Pixels = npt.NDArray[np.uint8]
 
-_EXIF_STARTS = (4, 64)  # where `serving.decode` looks for the word before an orientation
+_EXIF_STARTS = (4, 64)  # where `serving.graph.decode` looks for the word before an orientation
 _LEAST_BYTES = 26
 _END_OF_IMAGE = b"\xff\xd9"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette's colours are RGB
@@ -143,7 +143,7 @@ class _InvalidImage(Exception):
 def _reference_decoder(spec: ImageSpec) -> Callable[[bytes], Pixels]:
     import tensorflow as tf
 
-    from serving.decode import decode_image
+    from serving.graph.decode import decode_image
 
     graph = tf.function(
         lambda encoded: decode_image(encoded, spec),
@@ -175,7 +175,7 @@ def _png_pixels(data: bytes) -> Pixels | None:
 
 
 def _has_exif(data: bytes) -> bool:
-    """Whether the file may say how to turn it, where `serving.decode` looks for that."""
+    """Whether the file may say how to turn it, where `serving.graph.decode` looks for that."""
     first, last = _EXIF_STARTS
     return data.find(b"Exif\0\0", first, last + 6) >= 0
 

@@ -23,7 +23,7 @@ from components.raster.labels.targets import MaskPixels, ignore_value
 from components.raster.pairing import file_name, pair
 from components.raster.scene.gdal import page_count
 from components.raster.walk import UNUSED_MASK
-from serving.raster_reading import is_tiff
+from serving.client.raster_reading import is_tiff
 
 #: Modes of images whose samples are values and no colours.
 VALUE_MODES = {"1", "L", "P", "I", "I;16", "I;16B"}

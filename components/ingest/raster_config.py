@@ -15,8 +15,8 @@ from components.raster.labels.targets import Rule
 from components.raster.labels.vectors import VectorLabels
 from components.raster.location import Location
 from components.raster.payload import SAMPLE_TYPES
+from components.raster.scaling import Scaling, scaling_given
 from components.raster.scene.folders import Layout
-from components.raster.scene.scaling import Scaling, scaling_given
 from components.raster.scene.stac_query import StacQuery
 from components.raster.task import Task
 from components.raster.text import ClassName, Encoding

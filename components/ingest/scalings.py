@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from components.raster.band_scalings import BandScalings
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec
-from components.raster.scene.scaling import UNSCALED, Scaling
+from components.raster.scaling import UNSCALED, Scaling
 from components.raster.tiles.view import View
 
 _Of = tuple[Scaling, ...]

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Any
 
 from components.raster.example import SPLITS
-from components.raster.scene.scaling import Scaling
+from components.raster.scaling import Scaling
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.parts import PlanPart
 from components.raster.tiles.tiling import TilePlan

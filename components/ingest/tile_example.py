@@ -18,7 +18,7 @@ from components.ingest.truth import TileTruth, box_entries, mask_entries
 from components.raster import example
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
-from components.raster.scene.scaling import UNSCALED, Scaling
+from components.raster.scaling import UNSCALED, Scaling
 from components.raster.tiles.tile import BandStatistics, Tile, band_statistics
 from components.raster.tiles.view import View
 

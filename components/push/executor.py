@@ -16,8 +16,8 @@ from components.gate.report import GateReport, require_passed
 from components.push.config import PushConfig
 from components.push.provenance import Lineage, provenance_files
 from components.push.push import Pushed, push_candidate
-from serving.contract import CONTRACT_PATH, TUNED_PATH
-from serving.digest import model_digest
+from serving.contract.contract import CONTRACT_PATH, TUNED_PATH
+from serving.store.digest import model_digest
 
 _logger = logging.getLogger(__name__)
 

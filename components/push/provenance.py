@@ -41,7 +41,7 @@ class Lineage:
         data_fingerprint: of the source that its examples were made from.
         span: the span of that source; empty where it has none.
         baseline_version: the version that it was compared with; None for the first one.
-        model_sha256: `serving.digest.model_digest` of what was pushed.
+        model_sha256: `serving.store.digest.model_digest` of what was pushed.
         artifacts: places of the run's artifacts, by what they hold.
         tuned: the values that a search found and the model was trained with, by their paths.
     """

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.digest import model_digest
-from serving.served import served_version
-from serving.version_store import version_store
-from serving.versions import PublishedError, StaleBaselineError
+from serving.store.digest import model_digest
+from serving.store.served import served_version
+from serving.store.version_store import version_store
+from serving.store.versions import PublishedError, StaleBaselineError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from components.raster.errors import DataError
-from components.raster.scene.scaling import Scaling, scaling_of
+from components.raster.scaling import Scaling, scaling_of
 
 SCALINGS_FILE = "scalings.json"
 

@@ -1,7 +1,7 @@
 """How masks and boxes follow an image of another shape into the model's, in numpy.
 
-The geometry is that of `serving.fitting`, which resizes the image itself in a graph, down to how
-sizes are rounded. Masks are taken to the nearest pixel, so that no class is invented.
+The geometry is that of `serving.graph.fitting`, which resizes the image itself in a graph, down to
+how sizes are rounded. Masks are taken to the nearest pixel, so that no class is invented.
 """
 
 from dataclasses import dataclass

@@ -28,8 +28,8 @@ end, if there is one, the mask: 1 where a pixel is valid, 0 where it is not. Nei
 then alike, and a PNG decoder never gives more than its header declares, whatever the bytes hold: a
 bare zlib stream has no such bound. Each row is filtered by "Up" (PNG 3rd edition, 9.2), which this
 module writes and asks for. No decoder of PNG reads what follows its end, so that models that know
-nothing of scales take such a payload too. `serving.decode_tiles` reads the same in a TensorFlow
-graph.
+nothing of scales take such a payload too. `serving.graph.decode_tiles` reads the same in a
+TensorFlow graph.
 """
 
 import struct
@@ -42,7 +42,7 @@ import numpy.typing as npt
 
 from components.raster.errors import SkymillError
 from components.raster.image import PNG_MAGIC, Refusal, Values
-from components.raster.scene.scaling import Scaling
+from components.raster.scaling import Scaling
 
 PAYLOAD_MAGIC = b"SKYT"
 VERSION = 1

@@ -18,8 +18,8 @@ from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.probe import open_scene
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.strict_json import strict_json
-from serving.predictions import AnyPrediction, ClassRasterPrediction, ObjectsPrediction
-from serving.raster_reading import is_tiff
+from serving.client.raster_reading import is_tiff
+from serving.contract.predictions import AnyPrediction, ClassRasterPrediction, ObjectsPrediction
 
 _WGS84 = "EPSG:4326"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from serving.predictions import (
+from serving.contract.predictions import (
     AnyPrediction,
     ClassRasterPrediction,
     LabelsPrediction,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from components.raster.image import Fit, ImageSpec, Values
     from pipelines.config.tree import PipelineConfig
     from serving.client import FileResult
-    from serving.needs import ModelNeeds
-    from serving.raster_reading import RasterReading
+    from serving.client.raster_reading import RasterReading
+    from serving.contract.needs import ModelNeeds
 
 _UNTOLD = (
     "note: this version was pushed before models told on which tiles they were trained, so that no "
@@ -166,7 +166,7 @@ def _files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[Path]
         anchors: takes up where each lies below the folder that was given, or its name.
     """
     from components.ingest.folders import IMAGE_SUFFIXES
-    from serving.raster_reading import RASTER_SUFFIXES
+    from serving.client.raster_reading import RASTER_SUFFIXES
 
     suffixes = {*IMAGE_SUFFIXES, *RASTER_SUFFIXES}
     for path in paths:
@@ -192,7 +192,7 @@ def _config() -> "PipelineConfig":
 
 
 def _is_tiff(path: Path) -> bool:
-    from serving.raster_reading import RASTER_SUFFIXES
+    from serving.client.raster_reading import RASTER_SUFFIXES
 
     return path.suffix.lower() in RASTER_SUFFIXES
 
@@ -208,7 +208,7 @@ def _image(config: "PipelineConfig | None", needs: "ModelNeeds | None") -> "Imag
 
 def _rasters(config: "PipelineConfig | None", given: Mapping[str, Any]) -> "RasterReading":
     """How GeoTIFFs are read: as ingest reads them by the configuration, unless a flag differs."""
-    from serving.raster_reading import RasterReading
+    from serving.client.raster_reading import RasterReading
 
     found = RasterReading()
     if config and config.ingest.image.bands:

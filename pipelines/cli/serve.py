@@ -48,8 +48,8 @@ def command(
     from pipelines.local.console import noise_to, quiet_frameworks
     from serving.server.addresses import Addresses
     from serving.server.config import ServerConfig
-    from serving.server.detached import leave
     from serving.server.run import serve
+    from serving.store.detached import leave
 
     if model_base is None:
         config = load_config(config_path)
@@ -57,7 +57,7 @@ def command(
     if is_remote(model_base):
         raise ConfigError(
             f"{model_base}: a server watches a folder. Copy it first:\n"
-            f"  python -m serving.sync {model_base} FOLDER --once\n"
+            f"  python -m serving.store.sync {model_base} FOLDER --once\n"
             "  skymill serve --model-base FOLDER"
         )
     model_base = local_path(model_base)

@@ -13,7 +13,7 @@ from components.raster import example as spec
 from pipelines.config.tree import PipelineConfig
 from pipelines.local.record import RunRecord
 from serving.client import FileResult, connect
-from serving.predictions import Prediction
+from serving.contract.predictions import Prediction
 from serving.server.process import serve_in_subprocess
 
 _OF_EACH_CLASS = 2

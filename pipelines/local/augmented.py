@@ -13,8 +13,8 @@ from components.raster.fitting import fit_boxes, fit_mask
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
 from pipelines.config.tree import PipelineConfig
-from serving.decode import fit_image
-from serving.decode_tiles import fit_tile
+from serving.graph.decode import fit_image
+from serving.graph.decode_tiles import fit_tile
 from trainer.augment.augmentation import RGB, Augmentation
 from trainer.augment.config import chosen_views
 from trainer.augment.sheet import Arrays, augmented_sheet

@@ -11,11 +11,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
-from serving.numbering import version_number
+from serving.contract.numbering import version_number
 from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
-from serving.server.detached import leave
 from serving.server.run import serve
+from serving.store.detached import leave
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

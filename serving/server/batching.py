@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from serving.client.wire_tensors import Array
 from serving.server.errors import Code, ServingError
 from serving.server.model import Arrays, Signature
-from serving.wire_tensors import Array
 
 # Turns of the event loop without a new request after which all that has arrived is in.
 _QUIET_TURNS = 2

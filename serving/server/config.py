@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
-from serving.numbering import LARGEST_VERSION
+from serving.contract.numbering import LARGEST_VERSION
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 VersionNumber = Annotated[int, Field(ge=0, le=LARGEST_VERSION)]

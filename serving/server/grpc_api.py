@@ -14,6 +14,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
+from serving.client.wire_tensors import encode_tensor
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ListenError, ServingError
 from serving.server.grpc_calls import Calls
@@ -23,7 +24,6 @@ from serving.server.metrics import Metrics
 from serving.server.model import LoadedModel
 from serving.server.predictor import Answer, Predictor, Target
 from serving.server.requests import SETTLE_S, Endpoint, Request
-from serving.wire_tensors import encode_tensor
 
 SIGNATURE_DEF = "signature_def"
 

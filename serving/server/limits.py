@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from serving.client.wire_tensors import decode_tensor, tensor_bytes, tensor_shape
 from serving.server.errors import Code, ServingError
 from serving.server.in_flight import Held
 from serving.server.model import Arrays, Signature
-from serving.wire_tensors import decode_tensor, tensor_bytes, tensor_shape
 
 
 @dataclass(frozen=True)

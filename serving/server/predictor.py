@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from serving.graph_errors import plain_message
+from serving.client.wire_tensors import TensorError
+from serving.contract.graph_errors import plain_message
 from serving.server.errors import Code, ServingError
 from serving.server.in_flight import Held
 from serving.server.limits import TensorLimits
 from serving.server.manager import ModelManager, VersionStatus
 from serving.server.model import DEFAULT_SIGNATURE, Arrays, LoadedModel, Signature
-from serving.wire_tensors import TensorError
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from components.raster.errors import SkymillError
-from serving.numbering import version_number
+from serving.contract.numbering import version_number
 from serving.server.command import server_command, server_environment
-from serving.versions import is_complete
+from serving.store.versions import is_complete
 
 _LOG_TAIL_CHARS = 4000
 _LOOK_EVERY_S = 0.05

@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 from aiohttp import HttpVersion11, web
 
+from components.raster.errors import PortableError
+
 _CONTINUE = "100-continue"
 
 
-class BodyRefused(Exception):
+class BodyRefused(PortableError):
     """A body that is not taken: the HTTP status, and why."""
 
     def __init__(self, status: int, reason: str) -> None:

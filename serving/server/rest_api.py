@@ -12,7 +12,7 @@ from aiohttp import web
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.numbering import version_number
+from serving.contract.numbering import version_number
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ListenError, ServingError
 from serving.server.grpc_api import SIGNATURE_DEF, metadata_response, status_response

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from serving.client.wire_tensors import DT_STRING, Array, dtype_name, numpy_dtype, string_array
 from serving.server.errors import Code, ServingError
 from serving.server.json_structure import check_structure
 from serving.server.model import Arrays, Signature, TensorInfo
-from serving.wire_tensors import DT_STRING, Array, dtype_name, numpy_dtype, string_array
 
 _SHOWN_CHARS = 256  # of a value that is refused
 _WRITTEN_AT_ONCE = 1 << 16  # values of an answer

@@ -9,10 +9,10 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.graph_errors import plain_message
+from serving.client.wire_tensors import TensorError, decode_tensor
+from serving.contract.graph_errors import plain_message
 from serving.server.errors import Code, ServingError
 from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
-from serving.wire_tensors import TensorError, decode_tensor
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _MAX_RECORDS = 1000  # TensorFlow Serving's own bound

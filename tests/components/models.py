@@ -15,7 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.raster.image import ImageSpec
-from serving.contract import Contract
+from serving.contract.contract import Contract
 
 
 class BrightnessModel(tf.Module):

@@ -19,8 +19,8 @@ from PIL import Image
 
 from components.raster.image import ImageSpec
 from components.raster.task import Task
-from serving.contract import Contract
-from serving.fitting import resample
+from serving.contract.contract import Contract
+from serving.graph.fitting import resample
 from tests.components.models import write_contract
 
 MOST_BOXES = 4

@@ -13,7 +13,7 @@ from rasterio.warp import transform_geom as warp_geom
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from pipelines.answers.files import write_answer
-from serving.predictions import (
+from serving.contract.predictions import (
     ClassRasterPrediction,
     FoundObject,
     NumberPrediction,

@@ -9,7 +9,7 @@ import tensorflow as tf
 import yaml
 
 from serving.client import connect
-from serving.raster_reading import RasterReading
+from serving.client.raster_reading import RasterReading
 from serving.server.process import serve_in_subprocess
 
 pytestmark = pytest.mark.slow

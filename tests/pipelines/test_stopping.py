@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.definition.temporary import own_temporary_folder
-from serving.versions import push_version
+from serving.store.versions import push_version
 from tests.serving.conftest import always_blue as always_blue
 
 _WAITING = """

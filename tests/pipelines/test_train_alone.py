@@ -17,7 +17,7 @@ from pipelines.local.latest import latest_examples
 from pipelines.local.record import Artifact, NodeRecord, RunRecord, write_record
 from pipelines.local.train_alone import train_alone
 from pipelines.page.content import read_curve
-from serving.contract import read_contract
+from serving.contract.contract import read_contract
 from tests.trainer.conftest import SIDE_PX, write_examples
 
 

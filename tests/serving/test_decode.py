@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.raster.image import Fit, ImageSpec, Refusal
-from serving.decode import decode_image, decode_images, fit_image
+from serving.graph.decode import decode_image, decode_images, fit_image
 from tests.varieties import SPEC, VARIETIES, Pixels, scene
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from components.raster.image import Fit, ImageSpec, Refusal
 from components.raster.payload import SAMPLE_TYPES, PayloadError, decode_payload, encode_payload
-from components.raster.scene.scaling import Scaling
-from serving.decode_tiles import decode_tiles
+from components.raster.scaling import Scaling
+from serving.graph.decode_tiles import decode_tiles
 
 BANDS = ("B02", "B03", "B04", "B08")
 H, W = 12, 9

@@ -15,8 +15,8 @@ from components.raster.errors import SkymillError
 from components.raster.payload import decode_payload, read_header
 from pipelines.answers.files import place_of
 from serving.client import read_image
-from serving.needs import ModelNeeds
-from serving.raster_reading import RasterReading
+from serving.client.raster_reading import RasterReading
+from serving.contract.needs import ModelNeeds
 
 BANDS = ("B02", "B03", "B04", "B08")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from components.raster.image import Refusal
-from serving.graph_errors import CORRUPT, plain_message, refusal_message
+from serving.contract.graph_errors import CORRUPT, plain_message, refusal_message
 
 NODE = "\n\t [[{{function_node map_while_cond_true_153}}{{node map/while/cond/DecodePng}}]]"
 TWO_ROOTS = f"""2 root error(s) found.

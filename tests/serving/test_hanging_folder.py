@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from serving.client import connect
-from serving.numbering import LARGEST_VERSION
+from serving.contract.numbering import LARGEST_VERSION
 from serving.server.command import server_command, server_environment
 from serving.server.folder import VersionFolder
 from tests.serving.conftest import RunningServer, copy_version, wait_until

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.client import ClientError, PredictClient, connect
-from serving.versions import push_version
+from serving.store.versions import push_version
 from tests.serving.conftest import RunningServer, copy_version, wait_until
 from tests.serving.models import RED
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from tensorflow.core.framework import tensor_pb2
 
+from serving.client.wire_tensors import TensorError, decode_tensor, tensor_bytes
 from serving.server.errors import Code, ServingError
 from serving.server.in_flight import BytesInFlight
 from serving.server.json_structure import check_structure
 from serving.server.limits import TensorLimits
 from serving.server.model import Signature, TensorInfo
 from serving.server.rest_json import Format, write_outputs
-from serving.wire_tensors import TensorError, decode_tensor, tensor_bytes
 
 ROWS = Signature("s", {"x": TensorInfo(7, (None,))}, {"y": TensorInfo(1, (None,))})
 FIXED = Signature("s", {"x": TensorInfo(1, (2, None))}, {"y": TensorInfo(1, ())})

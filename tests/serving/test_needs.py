@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from serving.needs import ModelNeeds, TrainedTiles
+from serving.contract.needs import ModelNeeds, TrainedTiles
 
 TILES = TrainedTiles((64, 128), (64, 64), (8, 12))
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import FileSystem, GcsFileSystem
 
-from serving import sync
-from serving.digest import model_digest
-from serving.object_store import ObjectStore
-from serving.store_files import StoreError, StoreFiles
-from serving.sync import Synced, sync_versions
-from serving.version_store import Folder, version_store
-from serving.versions import (
+from serving.store import sync
+from serving.store.digest import model_digest
+from serving.store.files import StoreError, StoreFiles
+from serving.store.object_store import ObjectStore
+from serving.store.sync import Synced, sync_versions
+from serving.store.version_store import Folder, version_store
+from serving.store.versions import (
     PublishedError,
     PushError,
     StaleBaselineError,
@@ -488,7 +488,7 @@ def test_a_full_disk_is_not_the_stores_fault_and_no_older_version_comes_for_it(
         next(iter(content), b"")  # type: ignore[call-overload]
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("serving.object_store.write_durably", full)
+    monkeypatch.setattr("serving.store.object_store.write_durably", full)
     with pytest.raises(OSError, match="No space left on device"):
         sync_versions(store, tmp_path / "watched")
     assert {path.name for path in (tmp_path / "watched").iterdir()} == {".push.lock"}
@@ -502,7 +502,7 @@ def test_killed_at_any_write_it_leaves_whole_versions_and_recovers(
     first = tmp_path / "first"
     sync_versions(store, first)
     push(store, model, 1)
-    from serving import object_store
+    from serving.store import object_store
 
     durably, rename = object_store.write_durably, Path.rename
     for instant in range(20):
@@ -550,7 +550,7 @@ def test_the_command_follows_a_bucket_without_tensorflow_until_it_is_told_to_sto
     push(store, model, None)
     folder = tmp_path / "watched"
     address = [s3.uri, str(folder)]
-    program = [sys.executable, "-X", "importtime", "-m", "serving.sync", *address]
+    program = [sys.executable, "-X", "importtime", "-m", "serving.store.sync", *address]
     with subprocess.Popen(
         [*program, "--every", "0.2"], cwd=repository, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -572,7 +572,7 @@ def test_sigterm_ends_it_also_while_the_store_does_not_answer(
     push(s3.open(), model, None)
     s3.bucket.stalled = "/1/variables"
     folder = tmp_path / "watched"
-    command = [sys.executable, "-m", "serving.sync", s3.uri, str(folder)]
+    command = [sys.executable, "-m", "serving.store.sync", s3.uri, str(folder)]
     with subprocess.Popen(command, cwd=repository) as process:
         _until(lambda: list(folder.glob(".push-*/1/*")))
         process.send_signal(signal.SIGTERM)

@@ -14,10 +14,10 @@ from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
 from pipelines.cli.predict import command
 from serving.client import BadImage, connect, read_image
-from serving.contract import Contract
-from serving.needs import ModelNeeds, TrainedTiles
-from serving.raster_reading import RasterReading
-from serving.signatures import signatures
+from serving.client.raster_reading import RasterReading
+from serving.contract.contract import Contract
+from serving.contract.needs import ModelNeeds, TrainedTiles
+from serving.graph.signatures import signatures
 from tests.serving.conftest import copy_version, wait_until
 from trainer.data.bands import BandScale
 from trainer.tasks.network import build_network

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serving.client.wire_tensors import string_array
 from serving.server.errors import Code, ServingError
 from serving.server.model import Signature, TensorInfo
 from serving.server.rest_json import Format, parse_body, read_inputs, write_outputs
-from serving.wire_tensors import string_array
 
 FLOAT, INT32, STRING, INT64, BOOL = 1, 3, 7, 9, 10
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec
-from serving.contract import Contract, read_contract
-from serving.decode import decode_images
+from serving.contract.contract import Contract, read_contract
+from serving.graph.decode import decode_images
 from tests.serving.graphs import KNOWN_OPS, graphs_of, ops_of
 from trainer.tasks.network import build_network
 from trainer.tasks.single_label import SingleLabel

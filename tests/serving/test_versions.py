@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from serving import versions
-from serving.digest import model_digest
-from serving.model_files import ModelFolderError
-from serving.numbering import version_number
-from serving.versions import PublishedError, PushError, StaleBaselineError, push_version
+from serving.contract.numbering import version_number
+from serving.store import versions
+from serving.store.digest import model_digest
+from serving.store.model_files import ModelFolderError
+from serving.store.versions import PublishedError, PushError, StaleBaselineError, push_version
 
 
 def make_model(folder: Path, text: str = "model") -> Path:

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.digest import model_digest
-from serving.warmup import WARMUP_PATH, write_warmup
+from serving.graph.warmup import WARMUP_PATH, write_warmup
+from serving.store.digest import model_digest
 
 
 def requests(model_dir: Path) -> list[prediction_log_pb2.PredictionLog]:

@@ -12,10 +12,16 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from serving import names
-from serving.transport import CODE_NAMES, STATE_NAMES
-from serving.wire_messages import build_messages
-from serving.wire_tensors import TensorError, decode_tensor, dtype_name, encode_tensor, string_array
+from serving.client.transport import CODE_NAMES, STATE_NAMES
+from serving.client.wire_messages import build_messages
+from serving.client.wire_tensors import (
+    TensorError,
+    decode_tensor,
+    dtype_name,
+    encode_tensor,
+    string_array,
+)
+from serving.contract.contract import names
 
 ARRAYS: list[Any] = [
     np.array([[1.5, -2.0], [np.inf, 0.1]], np.float32),

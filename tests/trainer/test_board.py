@@ -11,7 +11,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.raster.image import ImageSpec
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.board.asking import ask
 from trainer.board.cards import cards_of, per_example
 from trainer.board.confusion import confusion, draw_confusion

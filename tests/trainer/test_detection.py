@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.raster.errors import ConfigError, DataError
 from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes
 from components.raster.image import ImageSpec
-from serving.contract import read_contract
+from serving.contract.contract import read_contract
 from tests.trainer.coco import average_precision
 from trainer.data.examples import count_several
 from trainer.models.anchors import Anchors

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.raster.image import ImageSpec, Refusal
-from serving.inputs import model_input
+from serving.graph.inputs import model_input
 from tests.varieties import HEIGHT, SPEC, VARIETIES, WIDTH, scene
 from trainer.data.pixels import _all_plain, batch_pixels
 

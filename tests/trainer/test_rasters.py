@@ -16,14 +16,14 @@ from components.infra_check.check import check_model
 from components.infra_check.config import InfraCheckConfig
 from components.raster.errors import DataError
 from components.raster.payload import encode_payload
-from components.raster.scene.scaling import UNSCALED, Scaling
+from components.raster.scaling import UNSCALED, Scaling
 from serving.client import connect
-from serving.contract import read_contract
-from serving.inputs import model_input
-from serving.needs import TrainedTiles
-from serving.raster_reading import RasterReading
+from serving.client.raster_reading import RasterReading
+from serving.contract.contract import read_contract
+from serving.contract.needs import TrainedTiles
+from serving.graph.inputs import model_input
+from serving.graph.warmup import write_warmup
 from serving.server.process import serve_model_in_subprocess
-from serving.warmup import write_warmup
 from tests.serving.graphs import KNOWN_OPS, ops_of
 from tests.trainer.objectives import of_classes
 from tests.trainer.rasters import (

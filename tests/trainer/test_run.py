@@ -15,7 +15,7 @@ from tfx.proto import trainer_pb2
 from tfx.types.standard_artifacts import Examples
 
 from components.raster.errors import DataError
-from serving.contract import read_contract
+from serving.contract.contract import read_contract
 from tests.trainer.conftest import CLASSES
 from trainer.run import run_fn
 from trainer.training.config import SmallCnn, TrainConfig

@@ -20,9 +20,9 @@ from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
 from pipelines.cli.predict import command as predict
 from serving.client import connect
-from serving.contract import read_contract
-from serving.names import OUTPUTS_OF
-from serving.predictions import (
+from serving.contract.contract import read_contract
+from serving.contract.names import OUTPUTS_OF
+from serving.contract.predictions import (
     ClassRasterPrediction,
     LabelsPrediction,
     NumberPrediction,

@@ -73,7 +73,8 @@ class RandomWindow(BatchLayer):
     """Zoom, crop and shift: together a window on the image, which is resampled once.
 
     Values between pixels are bilinear over the known ones; a pixel is known where these have at
-    least half of the weight, as in `serving.decode_tiles`. Masks take the nearest pixel's class.
+    least half of the weight, as in `serving.graph.decode_tiles`. Masks take the nearest pixel's
+    class.
 
     Args:
         zoom, crop, shift: None leaves it out.

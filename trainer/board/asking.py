@@ -10,9 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.raster.example import ENCODED
-from serving.answers.by_task import answer
-from serving.contract import Contract
-from serving.inputs import model_input
+from serving.contract.contract import Contract
+from serving.graph.inputs import model_input
+from serving.tasks.by_task import answer
 from trainer.board.truth import Truth, read_truths
 from trainer.data.examples import records
 

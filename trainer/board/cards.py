@@ -9,7 +9,7 @@ from components.raster.labels.targets import ignore_value
 from components.raster.pictures.sheet import Card, with_boxes, with_mask
 from components.raster.pictures.stretch import Picture, Stretch, picture_of, stretch_of
 from components.raster.task import Task
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.board.asking import Asked
 
 #: Objects that score less are left out of a picture.

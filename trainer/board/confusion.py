@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.board.asking import Asked
 
 Counts = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.raster.pictures.sheet import contact_sheet, legend_of
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.board.asking import ask
 from trainer.board.cards import cards_of, per_example
 from trainer.board.confusion import confusion, draw_confusion

@@ -21,7 +21,7 @@ from components.raster.example import (
 from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes, fit_mask
 from components.raster.labels.targets import ignore_value
 from components.raster.task import Task
-from serving.contract import Contract
+from serving.contract.contract import Contract
 
 Features = dict[str, Any]
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from components.raster.band_scalings import SCALINGS_FILE, described, scalings_from_json
 from components.raster.errors import DataError
 from components.raster.example import KEY, LABEL
-from components.raster.scene.scaling import Scaling
+from components.raster.scaling import Scaling
 
 CLASSES_FILE = "classes.json"
 _READ_BATCH = 256

@@ -1,17 +1,17 @@
 """From the encoded images of a batch to the tensor that a model takes, at the pace of training.
 
-What is decoded is `serving.decode`'s business, and every pixel here is the one that it gives. But a
-served model must take any bytes in any number, and looks at each file by itself, which costs more
-than decoding a small JPEG. Examples have been judged by ingest and come in batches of one size: of
-such that are all plain, the files are decoded side by side without a further question.
+What is decoded is `serving.graph.decode`'s business, and every pixel here is the one that it gives.
+But a served model must take any bytes in any number, and looks at each file by itself, which costs
+more than decoding a small JPEG. Examples have been judged by ingest and come in batches of one
+size: of such that are all plain, the files are decoded side by side without a further question.
 """
 
 import tensorflow as tf
 
 from components.raster.image import ImageSpec
-from serving.decode import decode_jpeg
-from serving.fitting import resample
-from serving.inputs import model_input
+from serving.graph.decode import decode_jpeg
+from serving.graph.fitting import resample
+from serving.graph.inputs import model_input
 
 # A JPEG whose first segment is JFIF without a thumbnail (JFIF 1.02) and whose second one holds
 # quantization tables. EXIF would have to come first to be seen, so that such a file is upright.
@@ -28,7 +28,7 @@ _MOST_PIXELS = 2**23
 def batch_pixels(
     encoded: tf.Tensor, height: tf.Tensor, width: tf.Tensor, image: ImageSpec, batch_size: int
 ) -> tf.Tensor:
-    """What `serving.inputs.model_input` gives, string [N] to [N, H, W, C].
+    """What `serving.graph.inputs.model_input` gives, string [N] to [N, H, W, C].
 
     Args:
         encoded: files that ingest accepted under this spec.

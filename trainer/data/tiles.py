@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.raster.example import GSD_M, HEIGHT, WIDTH
-from serving.needs import Range, TrainedTiles
+from serving.contract.needs import Range, TrainedTiles
 from trainer.data.examples import scalars
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.raster.example import LABELS
 from components.raster.image import ImageSpec
 from components.raster.task import Task
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.data.examples import count_several
 from trainer.data.targets import Parsing
 from trainer.imbalance.losses import WeightedBinary

@@ -19,7 +19,7 @@ class Network:
     """A model in two parts, so that a body that does not learn can be run once over the data.
 
     Attributes:
-        body: pixels [N, H, W, C] (`serving.inputs`) to features; scales the pixels itself.
+        body: pixels [N, H, W, C] (`serving.graph.inputs`) to features; scales the pixels itself.
         head: features to the objective's outputs.
         decode: from outputs to what is served of them, as layers.
         augment: whether training shows random views of the images.

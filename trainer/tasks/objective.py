@@ -6,7 +6,7 @@ import keras
 
 from components.raster.image import ImageSpec
 from components.raster.task import Task
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.data.targets import TargetReader
 from trainer.models.features import Features
 

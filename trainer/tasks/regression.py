@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.raster.example import NUMBER
 from components.raster.image import ImageSpec
 from components.raster.task import Task
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.data.examples import Spread, spread_of
 from trainer.data.targets import Parsing
 from trainer.models.features import Features

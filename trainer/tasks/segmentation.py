@@ -11,7 +11,7 @@ from components.raster.example import MASK_ENCODED
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
 from components.raster.task import Task
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.data.examples import count_with
 from trainer.data.targets import Parsing
 from trainer.models.blocks import resized

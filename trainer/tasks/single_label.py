@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.raster.example import LABEL
 from components.raster.image import ImageSpec
 from components.raster.task import Task
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.data.examples import count_labels
 from trainer.data.targets import Parsing
 from trainer.imbalance.losses import FocalCategorical

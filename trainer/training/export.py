@@ -3,15 +3,15 @@
 import keras
 import tensorflow as tf
 
-from serving.contract import CONTRACT_PATH, Contract
-from serving.signatures import signatures
+from serving.contract.contract import CONTRACT_PATH, Contract
+from serving.graph.signatures import signatures
 
 
 def export(model: keras.Model, contract: Contract, folder: str) -> None:
     """Writes the SavedModel with the signatures of the contract, and the contract in it.
 
     Args:
-        model: pixels [N, H, W, C] (`serving.inputs`) to what the contract's task asks for
+        model: pixels [N, H, W, C] (`serving.graph.inputs`) to what the contract's task asks for
             (`serving.answers`); outside of any strategy, since replicated variables have no place
             in a served graph.
         contract: what the signatures take and answer.

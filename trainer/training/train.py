@@ -14,7 +14,7 @@ from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
 from components.raster.task import Task
-from serving.contract import Contract
+from serving.contract.contract import Contract
 from trainer.augment.augmentation import RGB, Augmentation
 from trainer.augment.config import chosen_views, wrong_views
 from trainer.augment.follow import following
@@ -44,7 +44,7 @@ _MEGABYTE = 2**20
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model, from pixels [N, H, W, C] (`serving.inputs`) to what its contract's task asks for."""
+    """A model, from pixels [N, H, W, C] (`serving.graph.inputs`) to the answer of its task."""
 
     model: keras.Model
     contract: Contract

@@ -42,7 +42,7 @@ from components.evaluation.tasks.measures import (
     wilson_interval,
 )
 from components.raster.example import LABELS_TEXT
-from serving.names import PRESENT_OUTPUT, PROBABILITIES_OUTPUT
+from serving.contract.names import PRESENT_OUTPUT, PROBABILITIES_OUTPUT
 
 _BIN_LOGITS = 0.02
 _LARGEST_LOGIT = 16.2  # that of SMALLEST_PROBABILITY is -16.12

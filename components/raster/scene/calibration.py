@@ -14,9 +14,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from components.raster.location import is_remote
+from components.raster.scaling import Scaling, scaling_of
 from components.raster.scene.landsat import is_mtl, read_mtl
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.scaling import Scaling, scaling_of
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 
 #: Landsat's quantities by preference, as names in an MTL file begin.

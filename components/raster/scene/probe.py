@@ -13,12 +13,12 @@ from rasterio.io import DatasetReader
 
 from components.raster.band_names import position_of
 from components.raster.library_errors import translated
+from components.raster.scaling import UNSCALED, Scaling, scaling_of
 from components.raster.scene.gdal import listed, missing_bytes, opened, pages_of
 from components.raster.scene.grid import Grid, crs_text
 from components.raster.scene.labelled_bands import band_labels
 from components.raster.scene.orientation import upright_grid
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.scaling import UNSCALED, Scaling, scaling_of
 from components.raster.scene.scene import (
     Band,
     BandFile,

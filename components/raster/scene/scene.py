@@ -7,10 +7,10 @@ from enum import StrEnum
 from affine import Affine
 
 from components.raster.band_names import position_of
+from components.raster.scaling import UNSCALED, Scaling
 from components.raster.scene.grid import Grid
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.scaling import UNSCALED, Scaling
 
 #: What the band of a raster is called that has one and names none.
 ONLY_BAND = "B1"

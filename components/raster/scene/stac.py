@@ -23,10 +23,10 @@ from components.raster.documents import parse_json
 from components.raster.errors import DataError
 from components.raster.library_errors import translated
 from components.raster.location import is_remote, local_path
+from components.raster.scaling import Scaling
 from components.raster.scene.date_line import box_of, shares_ground
 from components.raster.scene.gdal import REMOTE_SCHEMES
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.scaling import Scaling
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.stac_query import Bounds, StacQuery
 from components.raster.scene.stac_scaling import asset_scalings

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.raster.scene.scaling import UNSCALED, Scaling, scaling_of
+from components.raster.scaling import UNSCALED, Scaling, scaling_of
 
 _SENTINEL_SCALE, _SENTINEL_OFFSET = 1e-4, -0.1
 _FIRST_BASELINE_WITH_OFFSET = (4, 0)

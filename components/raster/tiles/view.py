@@ -14,6 +14,7 @@ from components.raster.frozen import Frozen
 from components.raster.image import Values
 from components.raster.library_errors import translated
 from components.raster.payload import SAMPLE_TYPES
+from components.raster.scaling import UNSCALED, Pixels, Scaling, scaled
 from components.raster.scene.grid import (
     CrsError,
     Grid,
@@ -25,7 +26,6 @@ from components.raster.scene.grid import (
 )
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.scaling import UNSCALED, Pixels, Scaling, scaled
 from components.raster.scene.scene import Band, MaskBand, RasterFile, Scene
 
 ResamplingName = Literal[

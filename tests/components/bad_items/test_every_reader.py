@@ -21,8 +21,8 @@ from components.raster.errors import SkymillError
 from components.raster.scene.grid import crs_of
 from components.raster.scene.stac import find_stac_scenes
 from components.raster.scene.stac_query import StacQuery
-from serving.geotiff import geotiff_payload
-from serving.raster_reading import RasterReading
+from serving.client.geotiff import geotiff_payload
+from serving.client.raster_reading import RasterReading
 from tests.components.bad_items.conftest import (
     feature,
     noise,

@@ -13,9 +13,9 @@ from components.baseline.component import Baseline
 from components.baseline.config import BaselineConfig
 from components.gate.baseline import baseline_dir
 from components.raster.errors import DataError
-from serving.served import ServedVersionError, served_version
 from serving.server.process import serve_in_subprocess
-from serving.versions import push_version
+from serving.store.served import ServedVersionError, served_version
+from serving.store.versions import push_version
 from tests.components.models import save_model
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.infra_check.agreement import disagreement
-from serving.predictions import (
+from serving.contract.predictions import (
     AnyPrediction,
     ClassRasterPrediction,
     FoundObject,

@@ -13,8 +13,8 @@ from components.gate.report import GateReport as Report
 from components.infra_check.check import check_model
 from components.infra_check.config import InfraCheckConfig
 from components.infra_check.executor import Executor
-from serving.digest import model_digest
-from serving.warmup import WARMUP_PATH
+from serving.graph.warmup import WARMUP_PATH
+from serving.store.digest import model_digest
 from tests.components.models import BrightnessModel, example, image_bytes, save_model, write_split
 
 CLASSES = ("dark", "middle", "light")

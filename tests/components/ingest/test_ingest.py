@@ -16,7 +16,7 @@ from components.ingest.pool import worthwhile
 from components.ingest.reject import Reason
 from components.raster.image import ImageSpec
 from components.raster.split import SplitConfig, split_of
-from serving.decode import decode_image
+from serving.graph.decode import decode_image
 from tests.components.ingest.conftest import picture, text
 from tests.varieties import SPEC, VARIETIES
 

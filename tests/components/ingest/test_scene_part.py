@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 from components.ingest.scene_part import ScenePart, part_lines, parts_of
-from components.raster.scene.scaling import Scaling
+from components.raster.scaling import Scaling
 from components.raster.scene.scene import BandFile, SceneSource
 
 

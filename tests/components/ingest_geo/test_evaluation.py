@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from components.raster.image import ImageSpec
 from components.raster.task import Task
-from serving.contract import Contract
-from serving.signatures import signatures
+from serving.contract.contract import Contract
+from serving.graph.signatures import signatures
 from tests.components.evaluation.node import Node
 from tests.components.ingest_geo.conftest import SPLITS
 from tests.components.models import write_contract

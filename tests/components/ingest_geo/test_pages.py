@@ -20,7 +20,7 @@ from components.raster.labels.palette import read_colours
 from components.raster.payload import decode_payload
 from pipelines.answers.files import place_of
 from serving.client import read_image
-from serving.raster_reading import RasterReading
+from serving.client.raster_reading import RasterReading
 from tests.components.ingest_geo.conftest import by_key
 
 PLACE = {"crs": "EPSG:32632", "transform": from_origin(500_000, 5_300_000, 10, 10)}

@@ -23,9 +23,9 @@ from components.gate.report import Finding, GateFailed
 from components.gate.report import GateReport as Report
 from components.push.config import PushConfig
 from components.push.executor import Executor
-from serving import versions
-from serving.digest import model_digest
-from serving.versions import PushError, StaleBaselineError, list_versions
+from serving.store import versions
+from serving.store.digest import model_digest
+from serving.store.versions import PushError, StaleBaselineError, list_versions
 from tests.components.models import save_model
 
 CLASSES = ("dark", "light")

@@ -21,7 +21,7 @@ from components.infra_check.component import InfraCheck
 from components.infra_check.config import InfraCheckConfig
 from components.push.component import Push
 from components.push.config import PushConfig
-from serving.versions import list_versions
+from serving.store.versions import list_versions
 from tests.components.models import example, save_model, write_split
 
 COMPLETE, CACHED = metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED

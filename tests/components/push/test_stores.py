@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from components.gate.baseline import baseline_dir
-from serving.digest import model_digest
-from serving.object_store import ObjectStore
-from serving.versions import StaleBaselineError
+from serving.store.digest import model_digest
+from serving.store.object_store import ObjectStore
+from serving.store.versions import StaleBaselineError
 from tests.components.push.test_executor import Run, models  # noqa: F401
 from tests.serving.s3 import s3_server
 

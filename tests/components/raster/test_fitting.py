@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from components.raster.fitting import fit_boxes, fit_mask, place, unfit_boxes, unfit_mask
 from components.raster.image import ImageSpec
-from serving.fitting import resample
+from serving.graph.fitting import resample
 
 SHAPES = [(8, 8), (16, 8), (9, 31), (40, 23), (64, 64), (100, 37)]
 FITS = ("stretch", "pad", "crop")

@@ -20,7 +20,7 @@ from components.raster.payload import (
     encode_payload,
     read_header,
 )
-from components.raster.scene.scaling import Scaling
+from components.raster.scaling import Scaling
 
 
 def tile(dtype, shape, seed=0):

@@ -9,7 +9,7 @@ import pytest
 from components.ingest.config import IngestConfig
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.text import composed, decoded
-from serving.contract import Contract
+from serving.contract.contract import Contract
 
 NFC, NFD = "Forêt", unicodedata.normalize("NFD", "Forêt")
 

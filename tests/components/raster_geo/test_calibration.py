@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.raster.scaling import Scaling
 from components.raster.scene.calibration import Calibration, calibrated, sentinel_scalings
 from components.raster.scene.folders import find_scenes
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRefusal
-from components.raster.scene.scaling import Scaling
 from components.raster.scene.scene import SceneSource
 from components.raster.scene.stac_scaling import asset_scalings
 

@@ -9,9 +9,9 @@ import pytest
 import rasterio
 
 from components.raster.pictures.overview import scene_picture
+from components.raster.scaling import Scaling, scaling_of
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.scaling import Scaling, scaling_of
 from components.raster.scene.scene import BandFile, Scene, SceneSource
 from components.raster.tiles.key import Window
 from components.raster.tiles.parts import whole

@@ -1,0 +1,81 @@
+"""The served contract beside a model: what goes in, what comes out, and what the classes are."""
+
+import json
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from components.raster.band_scalings import BandScalings
+from components.raster.errors import DataError
+from components.raster.frozen import Frozen
+from components.raster.image import ImageSpec
+from components.raster.scaling import Scaling
+from components.raster.task import SINGLE_LABEL, Task
+from components.raster.text import ClassName
+from serving.contract.names import INPUT_OF, OUTPUTS_OF
+from serving.contract.needs import TrainedTiles
+
+#: Where the contract lies in a model's folder; TensorFlow Serving ignores it.
+CONTRACT_PATH = "assets.extra/contract.json"
+#: Beside it, where the model was tuned: the values that were trained with, by their paths.
+TUNED_PATH = "assets.extra/tuned.json"
+
+
+class Contract(Frozen):
+    """How to ask a model and how to read its answer.
+
+    Attributes:
+        task: what the model answers; a contract that does not say is of one class an image.
+        image: how an image of any shape meets the model.
+        classes: the names, in the order of their indices; none of a model of numbers.
+        scalings: of rasters whose numbers the model learnt as they are stored: the scale and offset
+            that each band's had, those aside that had neither; tiles that state others are refused.
+            None: unknown, or `image.values` says what to send.
+        threshold: of multi-label models: the probability from which a class counts as present.
+        signatures: the name of the one input, by signature.
+        outputs: what every signature answers with; by default what the task's models do.
+        tiles: of rasters: the tiles that the model learnt from; None where nobody looked.
+    """
+
+    task: Task = SINGLE_LABEL
+    image: ImageSpec
+    classes: tuple[ClassName, ...]
+    scalings: dict[str, tuple[float, float]] | None = None
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    signatures: dict[str, str] = Field(default_factory=lambda: dict(INPUT_OF))
+    outputs: tuple[str, ...] = Field(default_factory=lambda data: OUTPUTS_OF[data["task"]])
+    tiles: TrainedTiles | None = None
+
+    @model_validator(mode="after")
+    def _classes_go_with_the_task(self) -> Self:
+        if not self.classes and self.task != "regression":
+            raise ValueError(f"classes is empty: a model of {self.task} answers with one or more")
+        return self
+
+    @property
+    def band_scalings(self) -> BandScalings | None:
+        """`scalings` as values."""
+        if self.scalings is None:
+            return None
+        return {band: Scaling(*pair) for band, pair in self.scalings.items()}
+
+    def to_json(self) -> str:
+        """The text of contract.json."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+
+def read_contract(model_dir: Path) -> Contract:
+    """The contract of the model in a folder (the one that holds saved_model.pb).
+
+    Raises:
+        DataError: there is none, or it is not one.
+    """
+    path = model_dir / CONTRACT_PATH
+    try:
+        return Contract.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        raise DataError(
+            f"{path} is no contract of a served model ({error}); "
+            "was the model exported by the trainer?"
+        ) from error

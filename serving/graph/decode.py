@@ -1,0 +1,166 @@
+"""From the bytes of a JPEG or PNG to the tensor that a model sees, in graph and stock ops alone.
+
+This is the one decoder: training, evaluation and the served model run it, and ingest asks it about
+every image that is not plain. docs/images.md says what becomes of each variety of file.
+"""
+
+import tensorflow as tf
+
+from components.raster.image import (
+    JPEG_MAGIC,
+    JPEG_SCAN_MARKER,
+    PNG_MAGIC,
+    ImageSpec,
+    Refusal,
+)
+from serving.graph.fitting import resample
+from serving.graph.refusing import require
+
+# The orientation tag (0x0112, one SHORT) of an IFD0 that follows its TIFF header at once, where
+# every camera and library puts it (Exif 2.32, 4.5 and 4.6.2). \C is one byte whatever its value.
+_ENTRIES = r"\C\C(?:\C{12}){0,40}?"
+_EXIF_BIG = r"MM\x00\x2a\x00\x00\x00\x08" + _ENTRIES + r"\x01\x12\x00\x03\x00\x00\x00\x01\x00(\C)"
+_EXIF_LITTLE = r"II\x2a\x00\x08\x00\x00\x00" + _ENTRIES + r"\x12\x01\x03\x00\x01\x00\x00\x00(\C)"
+_EXIF_HEAD_BYTES = 1024
+_LEAST_BYTES = 24  # a PNG's signature and the sizes in its IHDR chunk
+
+
+# The graph is written out below; AutoGraph would only take seconds to find nothing to convert.
+@tf.autograph.experimental.do_not_convert
+def decode_images(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+    """Decodes, orients and fits a batch: string [N] to uint8 [N, H, W, 3].
+
+    Raises:
+        tf.errors.InvalidArgumentError: its message begins with a `Refusal`, or is TensorFlow's own
+            for a file that is broken inside.
+    """
+    return tf.map_fn(
+        lambda one: fit_image(_decode(one, spec), spec),
+        _inspect(encoded, spec),
+        fn_output_signature=tf.TensorSpec(spec.shape, tf.uint8),
+    )
+
+
+@tf.autograph.experimental.do_not_convert
+def decode_image(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+    """Decodes one file at its own size: string [] to uint8 [h, w, 3], oriented by its EXIF tag.
+
+    Raises:
+        tf.errors.InvalidArgumentError: as `decode_images` does.
+    """
+    return _decode(tuple(column[0] for column in _inspect(encoded[tf.newaxis], spec)), spec)
+
+
+def decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """The pixels of one JPEG as they lie in the file: string [] to uint8 [h, w, 3]."""
+    # The accurate transform is what other decoders use, so that they agree to the bit.
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def fit_image(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
+    """Brings uint8 [h, w, 3] to the model's shape; an image that has it already stays bit-equal."""
+    same = tf.reduce_all(tf.shape(image)[:2] == (spec.height_px, spec.width_px))
+    fitted = tf.cond(
+        same,
+        lambda: image,
+        lambda: tf.saturate_cast(tf.round(resample(image, spec)), tf.uint8),
+    )
+    return tf.ensure_shape(fitted, spec.shape)
+
+
+def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """The EXIF orientation (1 to 8) of each JPEG, 1 if none: string [N] to int32 [N]."""
+    head = tf.strings.substr(encoded, 0, _EXIF_HEAD_BYTES)
+    codes = tf.constant([bytes([value]) for value in range(1, 9)])
+    found = [
+        tf.equal(tf.strings.regex_replace(head, _whole(exif), r"\1")[:, tf.newaxis], codes)
+        for exif in (_EXIF_BIG, _EXIF_LITTLE)
+    ]
+    # Without a hit every column is False, and argmax gives the first: orientation 1.
+    hit = tf.cast(found[0] | found[1], tf.int32)
+    return tf.argmax(hit, axis=1, output_type=tf.int32) + 1
+
+
+def orient(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Turns uint8 [h, w, 3] upright: EXIF orientations 2 to 8 undone (Exif 2.32, 4.6.4)."""
+
+    def turned() -> tf.Tensor:
+        upright = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+        rows = tf.reduce_any(orientation == (3, 4, 7, 8))
+        cols = tf.reduce_any(orientation == (2, 3, 6, 7))
+        upright = tf.cond(rows, lambda: tf.reverse(upright, [0]), lambda: upright)
+        return tf.cond(cols, lambda: tf.reverse(upright, [1]), lambda: upright)
+
+    return tf.cond(orientation > 1, turned, lambda: image)
+
+
+def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, ...]:
+    """What the bytes tell before decoding, for a whole batch at once: file, kind, turn, scans."""
+    is_png = tf.equal(tf.strings.substr(encoded, 0, len(PNG_MAGIC)), PNG_MAGIC)
+    is_jpeg = tf.equal(tf.strings.substr(encoded, 0, len(JPEG_MAGIC)), JPEG_MAGIC)
+    length = tf.strings.length(encoded)
+    known, long = is_png | is_jpeg, length > spec.max_bytes
+    short = (known & (length < _LEAST_BYTES)) | (length == 0)
+    # A graph runs its checks in any order, so that no file may fail two of them.
+    checks = [
+        require(~short, Refusal.CORRUPT, "the file ends within its header"),
+        require(~long, Refusal.TOO_MANY_BYTES, f"the limit is {spec.max_bytes}"),
+        require(
+            known | short | long,
+            Refusal.UNSUPPORTED_FORMAT,
+            "the bytes are neither JPEG nor PNG",
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(encoded), is_png, exif_orientation(encoded), _scans(encoded)
+
+
+def _decode(inspected: tuple[tf.Tensor, ...], spec: ImageSpec) -> tf.Tensor:
+    """One file at its own size, given one element of what `_inspect` found."""
+    encoded, is_png, orientation, scans = inspected
+
+    def png() -> tf.Tensor:
+        with tf.control_dependencies([_require_few(_png_pixels(encoded), spec)]):
+            return tf.io.decode_png(encoded, channels=3)
+
+    def jpeg() -> tf.Tensor:
+        pixels = _jpeg_pixels(encoded)
+        work = require(
+            (pixels * scans <= spec.max_scan_pixels) | (pixels > spec.max_pixels),
+            Refusal.TOO_MUCH_WORK,
+            f"the limit on pixels times JPEG scans is {spec.max_scan_pixels}",
+        )
+        with tf.control_dependencies([_require_few(pixels, spec), work]):
+            return decode_jpeg(encoded)
+
+    return orient(tf.cond(is_png, png, jpeg), orientation)
+
+
+def _whole(exif: str) -> str:
+    """A pattern that spans the file's head, so that replacing it leaves the captured byte alone."""
+    return r"(?s)^\C{4,64}?Exif\x00\x00" + exif + r"\C*$"
+
+
+def _png_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """Height times width as the IHDR chunk declares them (PNG 3rd edition, 11.2.2): int64 []."""
+    header = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.uint8, fixed_length=8)
+    sides = tf.reshape(tf.cast(header, tf.int64), (2, 4)) * (2**24, 2**16, 2**8, 1)
+    return tf.reduce_prod(tf.reduce_sum(sides, axis=1))
+
+
+def _jpeg_pixels(encoded: tf.Tensor) -> tf.Tensor:
+    """Height times width as the frame header declares them: int64 []."""
+    return tf.reduce_prod(tf.image.extract_jpeg_shape(encoded, tf.int64)[:2])
+
+
+def _scans(encoded: tf.Tensor) -> tf.Tensor:
+    """The JPEG scans in each file: string [N] to int64 [N]. Entropy-coded data holds no marker."""
+    return tf.strings.split(encoded, JPEG_SCAN_MARKER).row_lengths() - 1
+
+
+def _require_few(pixels: tf.Tensor, spec: ImageSpec) -> tf.Operation:
+    return require(
+        pixels <= spec.max_pixels,
+        Refusal.TOO_MANY_PIXELS,
+        f"the header declares more than the limit of {spec.max_pixels}",
+    )

@@ -1,0 +1,29 @@
+"""From encoded images to the one tensor that a model takes, whatever it was trained on."""
+
+import tensorflow as tf
+
+from components.raster.band_scalings import BandScalings
+from components.raster.image import ImageSpec
+from serving.graph.decode import decode_images
+from serving.graph.decode_tiles import decode_tiles
+
+
+def model_input(
+    encoded: tf.Tensor, spec: ImageSpec, scalings: BandScalings | None = None
+) -> tf.Tensor:
+    """Decodes and fits a batch: string [N] to the pixels [N, H, W, C] of `spec.pixel_type`.
+
+    Photographs are uint8 RGB. Tiles are float32, stored numbers or scaled values as `spec.values`
+    says, NaN in every band where a pixel is not valid: one tensor that can be turned, gathered and
+    kept like any other.
+
+    `scalings` are those of the stored numbers that the model learnt, where they are known.
+
+    Raises:
+        tf.errors.InvalidArgumentError: its message begins with a `Refusal`, or is TensorFlow's own
+            for a file that is broken inside.
+    """
+    if spec.bands is None:
+        return decode_images(encoded, spec)
+    pixels, valid = decode_tiles(encoded, spec, scalings)
+    return tf.where(valid[..., tf.newaxis], pixels, float("nan"))

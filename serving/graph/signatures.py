@@ -1,0 +1,66 @@
+"""The served signatures: from what a user has to the answer that the task promises."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from components.raster.example import ENCODED
+from serving.contract.contract import Contract
+from serving.contract.names import (
+    BYTES_INPUT,
+    BYTES_SIGNATURE,
+    CONTRACT_INPUT,
+    CONTRACT_OUTPUT,
+    CONTRACT_SIGNATURE,
+    EXAMPLES_INPUT,
+    EXAMPLES_SIGNATURE,
+)
+from serving.graph.inputs import model_input
+from serving.tasks.by_task import answer
+from serving.tasks.parts import Answer
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function of one string tensor [N], and the name and spec of that tensor."""
+
+    name: str
+    function: Callable[[tf.Tensor], Answer]
+    input: tf.TensorSpec
+
+
+def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[Signature, ...]:
+    """The signatures over a model from pixels [N, H, W, C] (`serving.graph.inputs`).
+
+    Two answer the same, as `serving.answers` says for the contract's task; there it also says what
+    the model must give. The third answers with the contract's JSON, whatever it is sent.
+    """
+
+    images = tf.TensorSpec([None], tf.string, BYTES_INPUT)
+
+    @tf.function(input_signature=[images], autograph=False)  # traced once for both signatures
+    def from_bytes(image_bytes: tf.Tensor) -> Answer:
+        pixels = model_input(image_bytes, contract.image, contract.band_scalings)
+        return answer(model(pixels), pixels, contract)
+
+    def from_examples(examples: tf.Tensor) -> Answer:
+        spec = {ENCODED: tf.io.FixedLenFeature([], tf.string)}
+        answers: Answer = from_bytes(tf.io.parse_example(examples, spec)[ENCODED])
+        return answers
+
+    text = contract.to_json()
+
+    def of_contract(request: tf.Tensor) -> Answer:
+        return {CONTRACT_OUTPUT: tf.fill(tf.shape(request), text)}
+
+    return (
+        Signature(BYTES_SIGNATURE, from_bytes, images),
+        Signature(
+            EXAMPLES_SIGNATURE, from_examples, tf.TensorSpec([None], tf.string, EXAMPLES_INPUT)
+        ),
+        Signature(
+            CONTRACT_SIGNATURE, of_contract, tf.TensorSpec([None], tf.string, CONTRACT_INPUT)
+        ),
+    )

@@ -1,0 +1,180 @@
+"""A model into an object store, as the next version.
+
+A push uploads into a room of its own, which may take minutes, and then has the store copy the
+objects to the version's name, which takes a moment: variables first, the manifest and the model's
+file last. A server that watches `gs://` itself sees the version's name in that moment already,
+fails to load it once, and tries again (TensorFlow Serving: a minute later).
+"""
+
+import logging
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving.store import layout as layout
+from serving.store.files import StoreError, StoreFiles
+from serving.store.layout import Listing
+from serving.store.manifest import MANIFEST_FILE, Manifest, StoredFile
+from serving.store.tidying import remove_leftovers, retire
+from serving.store.versions import (
+    PROVENANCE_DIR,
+    PushError,
+    after_publishing,
+    checked_model,
+    checked_provenance,
+    number_above,
+    refuse_stale_baseline,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Room:
+    """A push's number, the folder that is its own, and what it began to copy to the version."""
+
+    number: int
+    folder: str
+    copied: list[str] = field(default_factory=list)
+
+
+def push_to_store(
+    store: StoreFiles,
+    src_dir: Path,
+    *,
+    expected_baseline: int | None,
+    provenance: Mapping[str, bytes | Path],
+    keep: int,
+    served: int | None = None,
+    not_served: Collection[int] = (),
+) -> int:
+    """`serving.store.versions.push_version` into a store.
+
+    Two pushes that end within the same second may both succeed: a store has no lock.
+
+    Raises:
+        PushError: `src_dir` is no SavedModel, or the store cannot be reached.
+        StaleBaselineError: another version became the newest or the served one meanwhile.
+        PublishedError: the version is published, and what follows failed.
+    """
+    contents = _contents(src_dir, provenance)
+
+    def check_baseline() -> Listing:
+        found = store.listing()
+        _refuse_cut_listing(store, found, expected_baseline)
+        whole = layout.whole(found)
+        refuse_stale_baseline(whole, store.uri, expected_baseline, served, not_served)
+        return found
+
+    _tell_foreign(store, check_baseline())
+    with _claimed(store) as room:
+        _upload(store, room, contents)
+        _refuse_taken(store, check_baseline(), room.number)
+        _publish(store, room, sorted([*contents, MANIFEST_FILE], key=layout.writing_order))
+        with after_publishing(room.number, store.uri):
+            retire(store, keep, {room.number, served, expected_baseline})
+    return room.number
+
+
+def _contents(src_dir: Path, provenance: Mapping[str, bytes | Path]) -> dict[str, bytes | Path]:
+    """What a version is made of, by relative name; raises PushError where it cannot be pushed."""
+    contents: dict[str, bytes | Path] = {**checked_model(src_dir)}
+    if MANIFEST_FILE in contents:
+        raise PushError(
+            f"{src_dir} has a file {MANIFEST_FILE}, which in a store is the push's own: rename it."
+        )
+    checked = checked_provenance(provenance)
+    return contents | {f"{PROVENANCE_DIR}/{path}": content for path, content in checked.items()}
+
+
+def _upload(store: StoreFiles, room: _Room, contents: Mapping[str, bytes | Path]) -> None:
+    """The manifest comes last: without it nothing was copied out of the room."""
+    digests = {name: StoredFile.of(content) for name, content in contents.items()}
+    for name, content in contents.items():
+        store.upload(content, f"{room.folder}/{name}")
+    store.upload(Manifest(room.number, digests).to_json(), f"{room.folder}/{MANIFEST_FILE}")
+
+
+def _refuse_cut_listing(store: StoreFiles, found: Listing, number: int | None) -> None:
+    if number is None or number in layout.whole(found):
+        return
+    if store.are_there(layout.proofs(number)):
+        raise StoreError(
+            f"{store.uri}: the store's listing was cut short: it lacks version {number}, which is "
+            "there. Push again"
+        )
+
+
+def _refuse_taken(store: StoreFiles, found: Listing, number: int) -> None:
+    if number in layout.numbered(found) or store.are_there([layout.model_file(number)]):
+        raise PushError(
+            f"{store.uri}/{number} was written by another program during this push; nothing was "
+            "published. Push again."
+        )
+
+
+def _tell_foreign(store: StoreFiles, found: Listing) -> None:
+    for number in layout.foreign(found):
+        _logger.warning(
+            "%s/%d has no %s: another program put it there. It stays, and no candidate is "
+            "compared with it",
+            store.uri,
+            number,
+            MANIFEST_FILE,
+        )
+
+
+def _publish(store: StoreFiles, room: _Room, names: list[str]) -> None:
+    try:
+        for name in names:
+            room.copied.append(name)
+            store.copy(f"{room.folder}/{name}", f"{room.number}/{name}")
+    except StoreError as error:
+        if _is_published(store, room.number, error):  # only the store's answer was lost
+            with after_publishing(room.number, store.uri):
+                raise
+        raise
+
+
+def _is_published(store: StoreFiles, number: int, error: StoreError) -> bool:
+    try:
+        return store.are_there(layout.proofs(number))
+    except StoreError:
+        raise StoreError(
+            f"{error}. It cannot be told whether version {number} is published: look whether "
+            f"{store.uri}/{layout.model_file(number)} is there before you push again"
+        ) from error
+
+
+@contextmanager
+def _claimed(store: StoreFiles) -> Iterator[_Room]:
+    """A number that no other push has, and a folder of this push's own, gone afterwards."""
+    found = store.listing()
+    number = number_above([*layout.numbered(found), *layout.claims(found)], store.uri)
+    room = _Room(number, f"{layout.PUSHES}/{number}-{uuid.uuid4().hex}")
+    claim = f"{room.folder}/{layout.CLAIM}"
+    try:
+        store.upload(b"", claim)
+        found = store.listing()
+        if layout.claims(found).count(number) > 1 or number in layout.numbered(found):
+            raise PushError(
+                f"Another push to {store.uri} began in the same moment; run this one again."
+            )
+        if claim in found:  # the store's own clock says what time it is
+            remove_leftovers(store, found, found[claim].changed)
+        yield room
+    finally:
+        with suppress(StoreError):  # a later push does it
+            _clear(store, room)
+
+
+def _clear(store: StoreFiles, room: _Room) -> None:
+    """The room goes last: as long as it is there, it tells whose the rest is."""
+    if room.copied and not store.are_there(layout.proofs(room.number)):
+        if layout.below(store.listing(), str(room.number)).keys() <= set(room.copied):
+            store.remove_folder(str(room.number))
+        else:  # another program began to write there as well
+            store.remove(f"{room.number}/{name}" for name in room.copied)
+    store.remove_folder(room.folder)

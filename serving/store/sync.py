@@ -1,0 +1,177 @@
+"""Versions from an object store into the folder that a server watches: a server's sidecar.
+
+    python -m serving.store.sync s3://bucket/models/landcover /models/landcover [--once]
+
+A version appears in the folder by one rename, when every file's digest has been checked. Stopped
+at any instant, it leaves whole versions and a hidden folder that the next look removes. It needs
+no TensorFlow.
+"""
+
+import argparse
+import logging
+import shutil
+import signal
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.raster.errors import SkymillError
+from components.raster.full_disk import full_disk_told
+from serving.store.detached import leave
+from serving.store.version_store import VersionStore, version_store
+from serving.store.versions import list_versions, staging_folder, sync_folder, to_retire
+
+_logger = logging.getLogger(__name__)
+
+#: A look that takes longer to end after SIGTERM is left where it is; the next one tidies up.
+_STOP_S = 1.0
+_CUT_SHORT = (
+    "the store's listing was cut short: it lacks version {}, which is there. Nothing was changed"
+)
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What one look did: versions that came, versions that went, and why some did not come."""
+
+    fetched: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> Synced:
+    """One look: the newest version that the store holds soundly comes, old ones go.
+
+    A version that is no longer in the store goes too, so that removing a bad version there is a
+    roll-back here, once the store was asked for that very version: a listing that was cut short
+    changes nothing. Whatever happens, the newest version in the folder that the store still has
+    stays, and an empty or unreachable store removes nothing.
+
+    Args:
+        store: where versions come from.
+        folder: the folder that a server watches; made when absent. One process writes to it.
+        keep: how many older versions stay beside the newest.
+
+    Raises:
+        PushError: the store cannot say what it holds.
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    offered = store.numbers()
+    failed: list[str] = []
+    for version in list_versions(folder):
+        if version.number not in offered and store.holds(version.number):
+            return Synced(failed=(_CUT_SHORT.format(version.number),))
+    with staging_folder(folder) as staging:
+        fetched = _fetch_newest(store, offered, folder, staging, failed)
+        removed = _remove_old(folder, staging, set(offered), keep)
+    return Synced(fetched, removed, tuple(failed))
+
+
+def _fetch_newest(
+    store: VersionStore, offered: Sequence[int], folder: Path, staging: Path, failed: list[str]
+) -> tuple[int, ...]:
+    """The newest sound version, unless it is there; a broken one leaves its turn to an older."""
+    present = {version.number for version in list_versions(folder)}
+    for number in sorted(offered, reverse=True):
+        if number in present:
+            return ()
+        arrived, place = staging / str(number), folder / str(number)
+        try:
+            store.fetch(number, arrived)
+        except SkymillError as error:
+            failed.append(str(error))
+            shutil.rmtree(arrived, ignore_errors=True)
+            continue
+        if place.exists():  # without its model's file: somebody began to copy it by hand
+            place.rename(staging / f"incomplete-{number}")
+        arrived.rename(place)
+        sync_folder(folder)
+        return (number,)
+    return ()
+
+
+def _remove_old(folder: Path, staging: Path, offered: set[int], keep: int) -> tuple[int, ...]:
+    versions = {version.number: version.path for version in list_versions(folder)}
+    sound = sorted(offered & versions.keys())
+    if not sound:
+        return ()
+    going = to_retire(sound, keep, {sound[-1]}) | (versions.keys() - offered)
+    for number in going:
+        versions[number].rename(staging / f"old-{number}")
+    return tuple(sorted(going))
+
+
+def follow(
+    store: VersionStore, folder: Path, keep: int, every_s: float, stop: threading.Event
+) -> None:
+    """Looks again and again until told to stop; what fails is logged and tried at the next look."""
+    while True:
+        _look(store, folder, keep)
+        if stop.wait(every_s):
+            return
+
+
+def _look(store: VersionStore, folder: Path, keep: int) -> bool:
+    """One look in words; False when not all is as it should be."""
+    try:
+        with full_disk_told({"FOLDER": str(folder)}):
+            synced = sync_versions(store, folder, keep)
+    except (SkymillError, OSError) as error:
+        _logger.error("%s", error)
+        return False
+    for number in synced.fetched:
+        _logger.info("version %d is in %s", number, folder)
+    for number in synced.removed:
+        _logger.info("version %d was removed from %s", number, folder)
+    for reason in synced.failed:
+        _logger.error("%s", reason)
+    return not synced.failed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code of --once: 0 when the store's newest version is in the folder, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m serving.store.sync", description=main.__doc__)
+    parser.add_argument("store", help="the model in the store: s3://bucket/models/NAME, or gs://")
+    parser.add_argument("folder", type=Path, help="the folder of versions that the server watches")
+    parser.add_argument("--keep", type=int, default=1, help="older versions to keep (default: 1)")
+    parser.add_argument("--every", type=float, default=30, help="seconds between looks")
+    parser.add_argument("--once", action="store_true", help="look once and end")
+    options = parser.parse_args(arguments)
+    if options.keep < 0 or options.every <= 0:
+        parser.error("--keep is 0 or more and --every is above 0")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        store = version_store(options.store)
+    except SkymillError as error:
+        parser.error(str(error))
+    if options.once:
+        return 0 if _look(store, options.folder, options.keep) else 1
+    return _follow_until_told(store, options.folder, options.keep, options.every)
+
+
+def _follow_until_told(store: VersionStore, folder: Path, keep: int, every_s: float) -> int:
+    """Exit code 0 after SIGTERM, also while a store does not answer; 1 when following broke."""
+    stop, told = threading.Event(), threading.Event()
+
+    def run() -> None:
+        try:
+            follow(store, folder, keep, every_s, stop)
+        finally:
+            stop.set()
+
+    def tell(*_: object) -> None:
+        told.set()
+        stop.set()
+
+    signal.signal(signal.SIGTERM, tell)
+    follower = threading.Thread(target=run, name="follow", daemon=True)
+    follower.start()
+    stop.wait()
+    follower.join(_STOP_S)
+    return 0 if told.is_set() else 1
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -1,0 +1,64 @@
+"""What goes from a store: versions beyond those that are kept, and what killed pushes have left.
+
+Other programs may write numbered folders into the same place. Nothing is removed that is not
+certainly a push's own.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from serving.store import layout as layout
+from serving.store.files import StoreError, StoreFiles, read_manifest
+from serving.store.layout import Listing
+from serving.store.manifest import MANIFEST_FILE
+from serving.store.versions import MODEL_FILE, to_retire
+
+
+def remove_leftovers(store: StoreFiles, found: Listing, now: datetime) -> None:
+    """Removes the rooms of killed pushes, and what they had copied out of them.
+
+    `now` is the time by the store's clock. Raises StoreError.
+    """
+    for room in layout.abandoned_rooms(found, now):
+        _remove_half_copied(store, found, room)
+        store.remove_folder(room)
+
+
+def retire(store: StoreFiles, keep: int, protected: Collection[int | None]) -> None:
+    """Removes old versions, as `serving.store.versions.to_retire` has it; raises StoreError.
+
+    They stop being complete first, so that nobody fetches half of one.
+    """
+    found = store.listing()
+    versions = layout.whole(found)
+    going = to_retire(versions, keep, protected)
+    for number in going:
+        store.remove([layout.model_file(number)])
+        store.remove_folder(str(number))
+    oldest = min(set(versions) - going, default=0)
+    for number in layout.numbered(found) - set(versions):
+        if number < oldest and f"{number}/{MANIFEST_FILE}" in found:  # once half retired
+            _remove_incomplete(store, number, layout.below(found, str(number)), str(number))
+
+
+def _remove_half_copied(store: StoreFiles, found: Listing, room: str) -> None:
+    """Removes a version without an end, if all of it certainly came out of this room."""
+    if f"{room}/{MANIFEST_FILE}" not in found:
+        return  # it had not begun to copy
+    number = layout.rooms(found)[room]
+    began = min(it.changed for it in layout.below(found, room).values())
+    there = layout.below(found, str(number))
+    if there and all(it.changed >= began for it in there.values()):
+        _remove_incomplete(store, number, there, room)
+
+
+def _remove_incomplete(store: StoreFiles, number: int, there: Listing, folder: str) -> None:
+    """Removes a version without its model's file, if `folder`'s manifest names all of it."""
+    try:
+        manifest = read_manifest(store, folder)
+    except StoreError:
+        return  # not certainly a push's
+    ours = manifest.model_version == number and layout.is_copy_of(there, manifest)
+    complete = MODEL_FILE in there or store.are_there([layout.model_file(number)])
+    if ours and not complete:
+        store.remove_folder(str(number))

@@ -1,0 +1,93 @@
+"""The versions of a model, wherever they lie: in a folder that servers watch, or in a store."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from components.raster.location import is_remote, local_path
+from serving.store.digest import model_digest
+from serving.store.object_store import SCHEMES, ObjectStore
+from serving.store.versions import PushError, copy_model, is_complete, list_versions, push_version
+
+
+class VersionStore(Protocol):
+    """What reading the served version and pushing the next one take."""
+
+    def numbers(self) -> tuple[int, ...]:
+        """The complete versions, oldest first."""
+
+    def holds(self, number: int) -> bool:
+        """Whether a version is complete, asked of that version alone."""
+
+    def digest(self, number: int) -> str:
+        """`serving.store.digest.model_digest` of a version."""
+
+    def fetch(self, number: int, target: Path) -> None:
+        """Copies a version into a new folder."""
+
+    def push(
+        self,
+        src_dir: Path,
+        *,
+        expected_baseline: int | None,
+        provenance: Mapping[str, bytes | Path],
+        keep: int,
+        served: int | None = None,
+        not_served: Collection[int] = (),
+    ) -> int:
+        """As `serving.store.versions.push_version`."""
+
+
+class Folder:
+    """The versions in a local folder."""
+
+    def __init__(self, model_base: Path) -> None:
+        self._base = model_base
+
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(version.number for version in list_versions(self._base))
+
+    def holds(self, number: int) -> bool:
+        return is_complete(self._path(number))
+
+    def digest(self, number: int) -> str:
+        return model_digest(self._path(number))
+
+    def fetch(self, number: int, target: Path) -> None:
+        copy_model(self._path(number), target)
+
+    def push(
+        self,
+        src_dir: Path,
+        *,
+        expected_baseline: int | None,
+        provenance: Mapping[str, bytes | Path],
+        keep: int,
+        served: int | None = None,
+        not_served: Collection[int] = (),
+    ) -> int:
+        return push_version(
+            src_dir,
+            self._base,
+            expected_baseline=expected_baseline,
+            provenance=provenance,
+            keep=keep,
+            served=served,
+            not_served=not_served,
+        )
+
+    def _path(self, number: int) -> Path:
+        paths = {version.number: version.path for version in list_versions(self._base)}
+        return paths.get(number, self._base / str(number))
+
+
+def version_store(model_base: str) -> VersionStore:
+    """The versions below a path, or below a URI of `object_store.SCHEMES`.
+
+    Raises PushError for another kind of URI.
+    """
+    if not is_remote(model_base):
+        return Folder(Path(local_path(model_base)))
+    if not model_base.startswith(SCHEMES):
+        raise PushError(f"{model_base}: models lie in a folder, or below {' or '.join(SCHEMES)}")
+    return ObjectStore(model_base)

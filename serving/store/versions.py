@@ -1,0 +1,383 @@
+"""The version folder `<model_dir>/<name>/<integer>/` that a server watches and a push writes.
+
+A version is complete when its `saved_model.pb` is there, which is why that file is written last.
+A push copies into a hidden folder beside the versions and renames it into place, so a watcher
+sees all of a version or nothing. Local (or locally mounted) file systems only: the atomic rename
+is what everything rests on. What object stores have instead is in `serving.store.object_store`.
+"""
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+
+from components.raster.errors import SkymillError
+from serving.contract.numbering import LARGEST_VERSION, looks_like_a_version, version_number
+from serving.store.model_files import ModelFolderError, model_entries, model_files
+
+MODEL_FILE = "saved_model.pb"
+PROVENANCE_DIR = "provenance"
+
+_STAGING_PREFIX = ".push-"
+_STAGING_LOCK = "lock"
+_LOCK_FILE = ".push.lock"
+
+
+class PushError(SkymillError):
+    """A model cannot be pushed as asked; nothing was published, unless it is a PublishedError."""
+
+
+class StaleBaselineError(PushError):
+    """The version that the candidate was compared with is no longer the one being served."""
+
+
+class PublishedError(PushError):
+    """A version was published, and what follows a push failed."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """One complete version: its number and its folder (`7` and `007` are the same number)."""
+
+    number: int
+    path: Path
+
+
+def list_versions(model_base: Path) -> tuple[Version, ...]:
+    """The complete versions under `model_base`, oldest first; empty when there is no such folder.
+
+    As in TensorFlow Serving a version is a folder whose name is a non-negative int64. One
+    without `saved_model.pb` is still being copied, or never will be, and is left out. Of two
+    folders with the same number the one without leading zeros counts.
+    """
+    return complete_versions(numbered_folders(model_base))
+
+
+def complete_versions(folders: Iterable[Version]) -> tuple[Version, ...]:
+    """The complete ones, oldest first, one for each number."""
+    found: dict[int, Version] = {}
+    for version in folders:
+        if is_complete(version.path):
+            found.setdefault(version.number, version)
+    return tuple(sorted(found.values()))
+
+
+def numbered_folders(model_base: Path) -> list[Version]:
+    """Everything that is named as a version is, complete or not; nothing in it is looked at."""
+    if not model_base.is_dir():
+        return []
+    numbers = ((version_number(entry.name), entry) for entry in model_base.iterdir())
+    found = [Version(number, entry) for number, entry in numbers if number is not None]
+    return sorted(found, key=lambda version: (version.number, len(version.path.name)))
+
+
+def ignored_folders(model_base: Path) -> dict[str, str]:
+    """Names under `model_base` that people may take for versions, and why they are none."""
+    if not model_base.is_dir():
+        return {}
+    ignored = {
+        entry.name: f"no version number: that is 0 to {LARGEST_VERSION}, in the digits 0 to 9"
+        for entry in model_base.iterdir()
+        if version_number(entry.name) is None and looks_like_a_version(entry.name)
+    }
+    taken: dict[int, str] = {}
+    for version in numbered_folders(model_base):
+        name = version.path.name
+        if (other := taken.setdefault(version.number, name)) != name:
+            ignored[name] = f"the same version as {other}"
+    return ignored
+
+
+def newest_version(model_base: Path) -> Version | None:
+    """The complete version with the highest number, or None."""
+    versions = list_versions(model_base)
+    return versions[-1] if versions else None
+
+
+def is_complete(version_dir: Path) -> bool:
+    """Whether `version_dir` holds a model that may be loaded."""
+    return (version_dir / MODEL_FILE).is_file()
+
+
+def next_version(model_base: Path) -> int:
+    """The number that the next push gets: above every number in use, complete or not, or used.
+
+    Raises PushError when there is none left.
+    """
+    in_use = [version.number for version in numbered_folders(model_base)]
+    return number_above([*in_use, _last_pushed(model_base)], str(model_base))
+
+
+def number_above(used: Iterable[int], model_base: str) -> int:
+    """The next version's number; raises PushError when the largest is in use."""
+    largest = max(used, default=0)
+    if largest >= LARGEST_VERSION:
+        raise PushError(
+            f"{model_base} has a version {largest}, and no number above it is a version: give "
+            "that folder a smaller number, or remove it."
+        )
+    return largest + 1
+
+
+def push_version(
+    src_dir: Path,
+    model_base: Path,
+    *,
+    expected_baseline: int | None,
+    provenance: Mapping[str, bytes | Path] | None = None,
+    keep: int = 2,
+    served: int | None = None,
+    not_served: Collection[int] = (),
+) -> int:
+    """Publish the SavedModel in `src_dir` as a new version and return its number.
+
+    Args:
+        src_dir: the SavedModel; copied whole, as `serving.store.model_files.model_entries` has it.
+        model_base: `<model_dir>/<name>`; made when absent.
+        expected_baseline: the version that the candidate was compared with; None when there was
+            none. The push is refused unless it is still the newest one.
+        provenance: files to lay into the version's `provenance/` folder, by relative name, as
+            bytes or as a file to copy.
+        keep: how many older versions stay beside the new one. The baseline and the served
+            version are kept whatever this says.
+        served: the version that a server reports it is serving, where one was asked.
+        not_served: versions newer than the baseline which are known not to be served (broken, or
+            rolled back), and so do not make the baseline stale.
+
+    Raises:
+        PushError: `src_dir` is no SavedModel or holds links that lead out of it, or an argument is
+            out of range.
+        StaleBaselineError: another version became the newest or the served one meanwhile.
+        PublishedError: the version is published, and what follows (making its name durable,
+            removing old versions) failed.
+    """
+    files = checked_provenance(provenance or {})
+    checked_model(src_dir)
+    if keep < 0:
+        raise PushError(f"keep is {keep}: the number of older versions to keep is 0 or more.")
+    model_base.mkdir(parents=True, exist_ok=True)
+
+    def check_baseline() -> None:
+        numbers = [version.number for version in list_versions(model_base)]
+        refuse_stale_baseline(numbers, str(model_base), expected_baseline, served, not_served)
+
+    check_baseline()  # before the copy, which may be long, and again when it counts
+    with staging_folder(model_base) as staging:
+        candidate = staging / "version"
+        copy_model(src_dir, candidate, files)
+        with locked(model_base):
+            check_baseline()
+            number = _claim(candidate, model_base)
+            with after_publishing(number, str(model_base)):
+                _note_last_pushed(model_base, number)
+                sync_folder(model_base)
+                protected = {number, served, expected_baseline}
+                _retire(model_base, staging, keep=keep, protected=protected)
+    return number
+
+
+@contextmanager
+def after_publishing(number: int, model_base: str) -> Iterator[None]:
+    """What fails within is a PublishedError: servers see the version already."""
+    try:
+        yield
+    except (OSError, SkymillError) as error:
+        raise PublishedError(
+            f"Version {number} is published in {model_base} and will be served, but what follows "
+            f"a push failed: {error}. Do not push the model again; the next push tidies up.",
+            number,
+        ) from error
+
+
+def checked_model(src_dir: Path) -> dict[str, Path]:
+    """The files of a SavedModel by relative name; raises PushError where it cannot be pushed."""
+    if not is_complete(src_dir):
+        raise PushError(f"{src_dir} holds no {MODEL_FILE}: give the folder of a SavedModel.")
+    try:
+        return model_files(src_dir)
+    except ModelFolderError as error:
+        raise PushError(f"{src_dir} cannot be pushed: {error}") from error
+
+
+def refuse_stale_baseline(
+    numbers: Sequence[int],
+    model_base: str,
+    expected: int | None,
+    served: int | None,
+    not_served: Collection[int],
+) -> None:
+    """Raises StaleBaselineError unless `expected` is the newest of the complete versions.
+
+    The other arguments are those of `push_version`.
+    """
+    newest = max((number for number in numbers if number not in not_served), default=None)
+    if served is not None and served != expected:
+        found = f"version {served} is being served"
+    elif newest != expected:
+        found = "there is no version" if newest is None else f"version {newest} is the newest"
+    else:
+        return
+    compared = "no baseline" if expected is None else f"version {expected}"
+    raise StaleBaselineError(
+        f"The candidate was compared with {compared}, but in {model_base} {found} now. "
+        "Evaluate it against that one and push again."
+    )
+
+
+def checked_provenance(files: Mapping[str, bytes | Path]) -> Mapping[PurePosixPath, bytes | Path]:
+    """The files by their paths; raises PushError for a name that leads out of the folder."""
+    checked: dict[PurePosixPath, bytes | Path] = {}
+    for name, content in files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise PushError(
+                f"Provenance file {name!r}: give a relative name inside {PROVENANCE_DIR}/."
+            )
+        checked[path] = content
+    return checked
+
+
+def copy_model(
+    src_dir: Path,
+    dst_dir: Path,
+    provenance: Mapping[PurePosixPath, bytes | Path] = MappingProxyType({}),
+) -> None:
+    """Copy with everything durable on disk, and the file that makes the version complete last.
+
+    Raises ModelFolderError as `serving.store.model_files.model_entries`.
+    """
+    dst_dir.mkdir()
+    for name, src in model_entries(src_dir).items():
+        if src.is_dir():
+            (dst_dir / name).mkdir()
+        elif name != MODEL_FILE:
+            write_durably(dst_dir / name, src)
+    for path, content in provenance.items():
+        write_durably(dst_dir / PROVENANCE_DIR / path, content)
+    write_durably(dst_dir / MODEL_FILE, src_dir / MODEL_FILE)
+    for folder in [d for d in dst_dir.rglob("*") if d.is_dir()] + [dst_dir]:
+        sync_folder(folder)
+
+
+def write_durably(dst: Path, content: bytes | Path | Iterable[bytes]) -> None:
+    """Writes a file, with the folders above it, so that it outlives a loss of power."""
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    with dst.open("wb") as out:
+        if isinstance(content, bytes):
+            out.write(content)
+        elif not isinstance(content, Path):
+            out.writelines(content)
+        else:
+            with content.open("rb") as source:
+                shutil.copyfileobj(source, out, 1 << 20)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder outlive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _claim(candidate: Path, model_base: Path) -> int:
+    """Rename the candidate to the next free number.
+
+    The lock already keeps pushes apart; where a file system does not honour it, the rename
+    fails on a number that was taken meanwhile, and the next one is tried.
+    """
+    number = next_version(model_base)
+    while (model_base / str(number)).exists() or not _renamed(candidate, model_base / str(number)):
+        number += 1
+    return number
+
+
+def _note_last_pushed(model_base: Path, number: int) -> None:
+    (model_base / _LOCK_FILE).write_text(f"{number}\n")
+
+
+def _renamed(src: Path, dst: Path) -> bool:
+    try:
+        src.rename(dst)
+    except OSError:
+        if dst.exists():
+            return False
+        raise
+    return True
+
+
+def _last_pushed(model_base: Path) -> int:
+    """The number of the last push, which may have been removed since and is not used again."""
+    try:
+        return version_number((model_base / _LOCK_FILE).read_text().strip()) or 0
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def _retire(model_base: Path, staging: Path, *, keep: int, protected: set[int | None]) -> None:
+    """Move old versions out of sight, at once each; the staging folder's end deletes them."""
+    complete = [v for v in numbered_folders(model_base) if is_complete(v.path)]
+    old = to_retire([version.number for version in list_versions(model_base)], keep, protected)
+    for version in complete:
+        if version.number in old:
+            version.path.rename(staging / f"old-{version.path.name}")
+
+
+def to_retire(numbers: Sequence[int], keep: int, protected: Collection[int | None]) -> set[int]:
+    """The versions that go when `keep` stay beside the newest, and the protected ones always."""
+    return set(sorted(numbers)[: -(keep + 1)]) - set(protected)
+
+
+@contextmanager
+def locked(model_base: Path) -> Iterator[None]:
+    """Keep other pushes to `model_base` out, in this process and in others."""
+    with (model_base / _LOCK_FILE).open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def staging_folder(model_base: Path) -> Iterator[Path]:
+    """A hidden folder of this push's own, on the versions' file system, gone afterwards.
+
+    It is locked for as long as the push lives, so that the next push can tell what a crashed one
+    left behind from what is being written.
+    """
+    staging = model_base / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
+    with locked(model_base):
+        _remove_leftovers(model_base)
+        staging.mkdir()
+        alive = (staging / _STAGING_LOCK).open("w")
+        fcntl.flock(alive, fcntl.LOCK_EX)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        alive.close()
+
+
+def _remove_leftovers(model_base: Path) -> None:
+    for staging in model_base.glob(f"{_STAGING_PREFIX}*"):
+        if staging.is_dir() and not _is_alive(staging):
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_alive(staging: Path) -> bool:
+    with suppress(FileNotFoundError), (staging / _STAGING_LOCK).open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

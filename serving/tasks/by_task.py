@@ -1,0 +1,31 @@
+"""Which answer a task's models give."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from components.raster.task import Task
+from serving.contract.contract import Contract
+from serving.tasks.detection import detection
+from serving.tasks.labels import multi_label, single_label
+from serving.tasks.parts import Answer
+from serving.tasks.regression import regression
+from serving.tasks.segmentation import segmentation
+
+_ANSWERS: dict[Task, Callable[[Any, tf.Tensor, Contract], Answer]] = {
+    "single_label": lambda outputs, pixels, contract: single_label(outputs, contract.classes),
+    "multi_label": lambda outputs, pixels, contract: multi_label(
+        outputs, contract.classes, contract.threshold
+    ),
+    "regression": lambda outputs, pixels, contract: regression(outputs),
+    "segmentation": lambda outputs, pixels, contract: segmentation(
+        outputs, pixels, contract.classes
+    ),
+    "detection": lambda outputs, pixels, contract: detection(outputs, contract.classes),
+}
+
+
+def answer(outputs: Any, pixels: tf.Tensor, contract: Contract) -> Answer:
+    """What a model of the contract's task gave for pixels [N, H, W, C], as a user reads it."""
+    return _ANSWERS[contract.task](outputs, pixels, contract)

@@ -1,0 +1,13 @@
+"""What the answers of several tasks share."""
+
+from typing import TypeAlias
+
+import tensorflow as tf
+
+#: Tensors of N rows by the names of `serving.contract.names`.
+Answer: TypeAlias = dict[str, tf.Tensor]
+
+
+def names_in_each_row(classes: tuple[str, ...], rows: tf.Tensor) -> tf.Tensor:
+    """string [N, K]: the class names in the order of their indices, the same in each row."""
+    return tf.tile(tf.constant(classes, tf.string)[tf.newaxis], (rows, 1))

@@ -1,0 +1,27 @@
+"""A class for each pixel."""
+
+import numpy as np
+import tensorflow as tf
+
+from components.raster.labels.targets import ignore_value
+from serving.contract.names import CLASS_RASTER_OUTPUT, CLASSES_OUTPUT, CONFIDENCE_OUTPUT
+from serving.tasks.parts import Answer, names_in_each_row
+
+
+def segmentation(logits: tf.Tensor, pixels: tf.Tensor, classes: tuple[str, ...]) -> Answer:
+    """From logits [N, H, W, K]: the most probable class of each pixel, and its probability.
+
+    The raster is uint8 where that holds the classes and the ignore value, else int32. A pixel of
+    which not every band was measured has the ignore value (`components.raster.labels.targets`)
+    and the confidence 0.
+    """
+    probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
+    valid = tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
+    ignore = ignore_value(len(classes))
+    dtype = tf.uint8 if ignore <= np.iinfo(np.uint8).max else tf.int32
+    raster = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), dtype)
+    return {
+        CLASS_RASTER_OUTPUT: tf.where(valid, raster, tf.constant(ignore, dtype)),
+        CONFIDENCE_OUTPUT: tf.where(valid, tf.reduce_max(probabilities, axis=-1), 0.0),
+        CLASSES_OUTPUT: names_in_each_row(classes, tf.shape(logits)[0]),
+    }
