@@ -123,8 +123,13 @@ def message(report: GateReport) -> str:
     lines = [
         f"gate {report.gate!r} blocked the run: {len(failed)} of {len(report.findings)} failed"
     ]
-    lines += [f"  {f.gate}: {f.rule}: {f.subject}: {f.detail}" for f in failed]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  {line_of(finding)}" for finding in failed)])
+
+
+def line_of(finding: Finding) -> str:
+    """A finding in one line."""
+    text = f"{finding.gate}: {finding.rule}: {finding.subject}: {finding.detail}"
+    return " ".join(text.split())
 
 
 def require_passed(report: GateReport) -> None:

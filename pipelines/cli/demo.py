@@ -20,13 +20,11 @@ def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> N
     With --data the same on your own images. Called again, it finds what it did before and only
     does what changed.
     """
-    from rich.console import Console
-
     from components.raster.errors import ConfigError
     from pipelines.cli.run import exit_code
     from pipelines.config.tree import load_config
     from pipelines.demo.predict import show_predictions
-    from pipelines.local.console import quiet_frameworks
+    from pipelines.local.console import console_on, quiet_frameworks
     from pipelines.local.execute import execute
     from pipelines.starter.propose import look_at, model_name, starter_config
 
@@ -45,7 +43,7 @@ def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> N
     record = execute(config, config_path)
     if record.pushed_version is not None:
         click.echo(f"\nServing version {record.pushed_version} and asking it:")
-        show_predictions(config, record, Console(highlight=False))
+        show_predictions(config, record, console_on())
     ctx.exit(exit_code(record.outcome))
 
 

@@ -44,10 +44,12 @@ def _print_list(records: list[RunRecord], runs_dir: str, as_json: bool) -> None:
     if not records:
         click.echo(f"No runs yet in {runs_dir}. Start one with: skymill run")
         return
-    from rich.console import Console
-    from rich.table import Table
+    from rich.markup import escape
 
-    table = Table("run", "model", "outcome", "version", "started (UTC)", "why", box=None)
+    from pipelines.local.console import console_on, plain_table
+
+    columns = ("run", "model", "outcome", "version", "started (UTC)", "why")
+    table = plain_table(*columns, whole=("run", "model"))
     for record in records:
         version = record.pushed_version
         table.add_row(
@@ -56,9 +58,9 @@ def _print_list(records: list[RunRecord], runs_dir: str, as_json: bool) -> None:
             record.outcome,
             "" if version is None else str(version),
             record.started[:19].replace("T", " "),
-            record.reason.splitlines()[0] if record.reason else "",
+            escape(record.reason.splitlines()[0]) if record.reason else "",
         )
-    Console().print(table)
+    console_on().print(table)
 
 
 def _print_one(record: RunRecord, folder: str) -> None:

@@ -30,11 +30,9 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
         click.echo(found.results.to_json(), nl=False)
         return
 
-    from rich.console import Console
-
+    from pipelines.local.console import console_on
     from pipelines.local.tuning import tuning_table
 
-    console = Console(highlight=False)
-    console.print(tuning_table(found.results), "")
+    console_on().print(tuning_table(found.results), "")
     click.echo(f"the best values, for your configuration:\n\n{found.best_yaml}")
     click.echo(f"table, picture and curves: {found.folder}")

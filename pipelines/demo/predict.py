@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from components.ingest.listing import contents_of
 from components.ingest.record import Record
 from components.raster import example as spec
 from pipelines.config.tree import PipelineConfig
+from pipelines.local.console import plain_table
 from pipelines.local.record import RunRecord
 from serving.client import FileResult, connect
 from serving.contract.predictions import Prediction
@@ -63,9 +65,10 @@ def _ask(address: str, model: str, paths: Sequence[Path]) -> list[FileResult]:
 def _table(
     records: Sequence[Record], over_grpc: Sequence[FileResult], over_rest: Sequence[FileResult]
 ) -> Table:
-    table = Table("image", "labelled", "over gRPC", "over REST", box=None, pad_edge=False)
+    table = plain_table("image", "labelled", "over gRPC", "over REST", whole=("image",))
     for record, *answers in zip(records, over_grpc, over_rest, strict=True):
-        table.add_row(record.key, record.label or "", *(_words(answer) for answer in answers))
+        cells = (record.key, record.label or "", *(_words(answer) for answer in answers))
+        table.add_row(*map(escape, cells))
     return table
 
 

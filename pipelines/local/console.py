@@ -3,12 +3,39 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import IO
 
 from rich.console import Console
+from rich.table import Table
 
 from components.raster.masking import masked
+
+#: Columns of what is no terminal: nothing is wrapped or cut on its way into a pipe or a file.
+_ENDLESS = 1 << 16
+
+
+def console_on(stream: IO[str] | None = None) -> Console:
+    """A console as wide as its terminal; into a pipe or a file each line is written whole.
+
+    Args:
+        stream: default: standard output.
+    """
+    console = Console(file=stream, highlight=False)
+    return console if console.is_terminal else Console(file=stream, highlight=False, width=_ENDLESS)
+
+
+def plain_table(*headers: str, whole: Collection[str] = ()) -> Table:
+    """A table without lines; where a terminal is too narrow, cells go on below themselves.
+
+    Args:
+        whole: headers of columns that hold ids or paths, which stay on one line to be copied.
+    """
+    table = Table(box=None, title_justify="left", pad_edge=False)
+    for header in headers:
+        table.add_column(header, overflow="fold", no_wrap=header in whole)
+    return table
 
 
 @dataclass(frozen=True)
@@ -48,7 +75,7 @@ def _behind(descriptor: int) -> Iterator[Console]:
     kept = os.dup(descriptor)
     with os.fdopen(kept, "w", encoding="utf-8") as terminal:
         try:
-            yield Console(file=terminal, highlight=False)
+            yield console_on(terminal)
         finally:
             streams[descriptor].flush()
             terminal.flush()

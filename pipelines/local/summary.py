@@ -14,8 +14,9 @@ from components.evaluation.result import Evaluation
 from components.evaluation.tasks.measures import class_metric
 from components.evaluation.tasks.registry import family_of
 from components.evaluation.test_size import TOO_FEW
-from components.gate.report import REPORT_FILE, GateReport
+from components.gate.report import REPORT_FILE, GateReport, line_of
 from components.raster.strict_json import strict_json
+from pipelines.local.console import plain_table
 from pipelines.local.rare_classes import are_uneven, rare_classes, read_rare
 from pipelines.local.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
 from pipelines.local.tuning import keep_tuning, tuning_of, tuning_table
@@ -117,7 +118,7 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
     console.print()
     console.print(_images_table(summary), "")
     if summary.rare and are_uneven(summary.rare):
-        console.print(rare_classes(summary.rare), markup=False, highlight=False)
+        console.print(rare_classes(summary.rare), soft_wrap=True, markup=False)
         console.print()
     if summary.tuning:
         console.print(tuning_table(summary.tuning), "")
@@ -136,12 +137,19 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
         verdict += f", version {record.pushed_version}"
         verdict += " pushed" if record.is_new_version else ", the same model, was there already"
     console.print(verdict, style=_STYLES.get(record.outcome, "bold red"))
-    for text in filter(None, (record.push_warning, record.reason)):
-        console.print(text, markup=False)
+    for text in filter(None, (record.push_warning, _reason(summary))):
+        console.print(text, soft_wrap=True, markup=False)
+
+
+def _reason(summary: Summary) -> str:
+    """Why the run ended as it did, without the findings that stand with their gates already."""
+    told = {line_of(finding) for gate in summary.gates for finding in gate.failed}
+    lines = (line for line in summary.record.reason.splitlines() if line.strip() not in told)
+    return "\n".join(lines)
 
 
 def _images_table(summary: Summary) -> Table:
-    table = _table("images", "count")
+    table = plain_table("images", "count")
     for split, count in summary.images.items():
         table.add_row(f"  {split}", str(count))
     for reason, count in summary.rejects.items():
@@ -164,7 +172,7 @@ def _metrics_table(evaluation: Evaluation) -> Table:
     """Overall and by slice; the baseline's headline metric beside the candidate's."""
     family = family_of(evaluation.task)
     columns = ("examples", family.title, "95 %", "served", *family.columns)
-    table = _table(f"metrics on {evaluation.split}", *columns)
+    table = plain_table(f"metrics on {evaluation.split}", *columns)
     for item in evaluation.slices:
         served = "" if item.baseline is None else _number(item.baseline.get(family.headline))
         table.add_row(
@@ -184,7 +192,7 @@ def _classes_table(evaluation: Evaluation) -> Table | None:
     if overall is None or not family.class_metrics or len(evaluation.classes) < 2:
         return None
     titles = (name.replace("_", " ") for name in family.class_metrics)
-    table = _table(f"classes on {evaluation.split}", "examples", *titles)
+    table = plain_table(f"classes on {evaluation.split}", "examples", *titles)
     for name in evaluation.classes[:_MOST_CLASSES]:
         values = (overall.candidate.get(class_metric(it, name)) for it in family.class_metrics)
         table.add_row(escape(name), str(overall.support(name)), *map(_number, values))
@@ -205,7 +213,7 @@ def _number(value: float | None) -> str:
 
 
 def _gates_table(gates: Iterable[GateReport]) -> Table:
-    table = _table("gates", "", "")
+    table = plain_table("gates", "", "")
     for gate in gates:
         verdict = "[green]passed[/]" if gate.passed else "[red]failed[/]"
         table.add_row(gate.gate, verdict, _checks(len(gate.findings)))
@@ -233,10 +241,6 @@ def _print_places(places: dict[str, str], console: Console) -> None:
     for what, where in places.items():
         here = os.path.relpath(where)
         console.print(f"  {what:<14}", min(here, where, key=len), soft_wrap=True, markup=False)
-
-
-def _table(*headers: str) -> Table:
-    return Table(*headers, box=None, title_justify="left", pad_edge=False)
 
 
 def _places(record: RunRecord, folder: str) -> dict[str, str]:
@@ -286,7 +290,7 @@ def _write_page(summary: Summary, folder: str) -> dict[str, str]:
         write_curve_png(curve, places["learning curve"])
     content = Content(
         title=f"{record.name}: {record.outcome}",
-        facts=_facts(record),
+        facts=_facts(summary),
         images=summary.images,
         rejects=summary.rejects,
         left_out=summary.left_out,
@@ -299,7 +303,8 @@ def _write_page(summary: Summary, folder: str) -> dict[str, str]:
     return places
 
 
-def _facts(record: RunRecord) -> dict[str, str]:
+def _facts(summary: Summary) -> dict[str, str]:
+    record = summary.record
     version = record.pushed_version
     known = {
         "run": record.run_id,
@@ -308,6 +313,6 @@ def _facts(record: RunRecord) -> dict[str, str]:
         "data": record.fingerprint,
         "span": record.span,
         "version": "" if version is None else str(version),
-        "reason": record.reason,
+        "reason": _reason(summary),
     }
     return {name: text for name, text in known.items() if text}

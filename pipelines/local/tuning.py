@@ -3,9 +3,11 @@
 import os
 import shutil
 
+from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
+from pipelines.local.console import plain_table
 from pipelines.local.record import RunRecord
 from trainer.tune.results import CSV_FILE, PICTURE_FILE, Results, read_results, shown
 
@@ -25,12 +27,11 @@ def keep_tuning(record: RunRecord, folder: str) -> None:
             shutil.copyfile(os.path.join(source, name), os.path.join(folder, name))
 
 
-def tuning_table(results: Results) -> Table:
+def tuning_table(results: Results) -> RenderableType:
     """The best trials and how each ended; the first one's values are those of the training."""
     rows = results.rows[:_MOST_ROWS]
-    table = Table(box=None, pad_edge=False, caption=_caption(results), caption_justify="left")
-    for header in (f"{results.algorithm} search", results.objective, "epochs", "seconds", "values"):
-        table.add_column(escape(header))
+    headers = (f"{results.algorithm} search", results.objective, "epochs", "seconds", "values")
+    table = plain_table(*map(escape, headers))
     for row in rows:
         cells = (
             f"  {row.rank or row.status}",
@@ -41,10 +42,11 @@ def tuning_table(results: Results) -> Table:
             ", ".join(f"{path} {shown(row.values.get(path))}" for path in results.paths),
         )
         table.add_row(*map(escape, cells), style="bold" if row.rank == 1 else None)
-    return table
+    # No caption of the table, which would be wrapped to the table's width.
+    return Group(table, *(Text(line, "dim", overflow="fold") for line in _note(results)))
 
 
-def _caption(results: Results) -> str | None:
+def _note(results: Results) -> list[str]:
     """How many trials the table leaves out, and why the first of those that failed did."""
     failed = [row for row in results.rows if row.message]
     parts = []
@@ -52,7 +54,7 @@ def _caption(results: Results) -> str | None:
         parts.append(f"of {len(results.rows)} trials")
     if failed:
         parts.append(f"{len(failed)} failed; the first: {failed[0].message.splitlines()[0]}")
-    return escape("  " + ", ".join(parts)) if parts else None
+    return ["  " + ", ".join(parts)] if parts else []
 
 
 def _folder(record: RunRecord) -> str | None:

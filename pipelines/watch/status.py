@@ -3,9 +3,9 @@
 import json
 import sys
 
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
+from pipelines.local.console import console_on, plain_table
 from pipelines.watch.machine import key_of
 from pipelines.watch.report import utc
 from pipelines.watch.state import Active, Done, State
@@ -23,14 +23,12 @@ def print_status(state: State, name: str, place: str, as_json: bool) -> None:
     print(f"{name}: {now_of(state)}  ({place})")
     if not state.active and not state.done:
         return
-    table = Table(box=None)
-    for column in ("key", "run", "state", "since or at (UTC)", ""):
-        table.add_column(column, overflow="fold")  # names are there to be copied
+    table = plain_table("key", "run", "state", "since or at (UTC)", "", whole=("key", "run"))
     if state.active:
-        table.add_row(*_active_row(name, state.active))
+        table.add_row(*map(escape, _active_row(name, state.active)))
     for done in reversed(state.done[-_SHOWN:]):
-        table.add_row(*_done_row(name, done))
-    Console().print(table)
+        table.add_row(*map(escape, _done_row(name, done)))
+    console_on().print(table)
 
 
 def now_of(state: State) -> str:

@@ -3,16 +3,18 @@
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from components.evaluation.result import Evaluation, SliceMetrics
-from components.gate.report import GateReport
+from components.gate.report import Finding, GateReport, message
 from components.raster.task import Task
-from pipelines.local.record import RunRecord
-from pipelines.local.summary import Summary, print_summary, to_json
+from pipelines.local.console import console_on
+from pipelines.local.record import BLOCKED, FAILED, RunRecord
+from pipelines.local.summary import Summary, _write_page, print_summary, to_json
 
 NORTH = (("region", "north"),)
 
@@ -142,3 +144,28 @@ def test_a_split_that_is_too_small_to_judge_is_named() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "too few examples: accuracy on overall lies ..." in text
     assert "ingest.split.stratify" in text
+
+
+def test_a_finding_is_printed_once_on_the_terminal_and_on_the_page(tmp_path: Path) -> None:
+    bad = [
+        Finding("evaluation", "min", False, "accuracy", f"is 0.{n}\n and is to be 0.9")
+        for n in (5, 6)
+    ]
+    report = GateReport("evaluation", (*bad, Finding("evaluation", "min", True, "f1", "is fine")))
+    record = RunRecord("1", "roofs", "2026-01-01").closed(BLOCKED, message(report))
+    summary = replace(summary_of("single_label", {"accuracy": 0.5}), record=record, gates=(report,))
+    console = console_on(io.StringIO())
+    print_summary(summary, console)
+    text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    page = " ".join(Path(_write_page(summary, str(tmp_path))["page"]).read_text().split())
+    for shown in (text, page):
+        assert shown.count("is 0.5 and is to be 0.9") == 1
+        assert shown.count("is 0.6 and is to be 0.9") == 1
+    assert "blocked the run: 2 of 3 failed" in text
+
+
+def test_a_reason_that_no_gate_tells_is_printed_whole() -> None:
+    record = RunRecord("1", "roofs", "2026-01-01").closed(FAILED, "the source\n  is gone")
+    console = console_on(io.StringIO())
+    print_summary(replace(summary_of("single_label", {}), record=record), console)
+    assert "the source\n  is gone\n" in console.file.getvalue()  # type: ignore[attr-defined]
