@@ -5,7 +5,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from pipelines.local.record import NodeRecord
+from trainer.training.progress import RESUMED_FILE, resumed_words
 
 _MARKS = {
     "complete": "[green]done[/]  ",
@@ -36,6 +37,8 @@ class Progress:
         self._followed = followed
         self._status: Status | None = None
         self._ended = threading.Event()
+        self._resumed = set(_beside(followed, RESUMED_FILE))  # of trainings before this one
+        self._telling = threading.Lock()
 
     def say(self, text: str) -> None:
         """Shows what goes on before the first node and after the last."""
@@ -53,6 +56,7 @@ class Progress:
     def close(self) -> None:
         """Ends the moving line."""
         self._ended.set()
+        self._tell_resumed()  # the thread may not have come to it
         if self._status:
             self._status.stop()
             self._status = None
@@ -71,12 +75,29 @@ class Progress:
     ) -> None:
         shown = ""
         while not ended.wait(0.5):
+            self._tell_resumed()
             line = _last_line(self._followed, since=began)
             if status:
                 status.update(f"{escape(text)} {time.time() - began:.0f} s  {escape(line)}")
             elif line != shown:
                 self._console.print(f"         {escape(line)}")
             shown = line
+
+    def _tell_resumed(self) -> None:
+        """A line that stays, once for each training that goes on from a checkpoint."""
+        with self._telling:
+            for path in set(_beside(self._followed, RESUMED_FILE)) - self._resumed:
+                with open(path, encoding="utf-8") as file:
+                    text = file.read()
+                if text.endswith("}"):  # else it is being written
+                    self._resumed.add(path)
+                    self._console.print(f"         {resumed_words(**json.loads(text))}")
+
+
+def _beside(patterns: Iterable[str], name: str) -> Iterator[str]:
+    """The files of a name in the folders of those followed."""
+    for pattern in patterns:
+        yield from glob.iglob(os.path.join(os.path.dirname(pattern), name))
 
 
 def _last_line(patterns: Iterable[str], since: float) -> str:

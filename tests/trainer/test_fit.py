@@ -13,7 +13,7 @@ from trainer.training.books import Books
 from trainer.training.config import EarlyStopping, SmallCnn, TrainConfig
 from trainer.training.errors import TrainingError
 from trainer.training.fit import fit
-from trainer.training.progress import Progress
+from trainer.training.progress import Progress, resumed_words
 
 SIDE_PX = 8
 OBJECTIVE = of_classes(2)
@@ -128,12 +128,15 @@ def test_a_resumed_fit_ends_where_an_undisturbed_one_does(
 
     with pytest.raises(Killed):
         run(config, image_spec, tmp_path, on_epoch=kill)
+    assert not (tmp_path / "logs/resumed.json").exists()
     seen = []
     resumed, history = run(
         config, image_spec, tmp_path, on_epoch=lambda row: seen.append(row.epoch)
     )
     assert seen == [3, 4, 5]
     assert history.resumed_after_epochs == 2
+    told = json.loads((tmp_path / "logs/resumed.json").read_text())
+    assert resumed_words(**told) == "resumed from epoch 2"
     for mine, theirs in zip(resumed.get_weights(), whole[0].get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
     losses = [[row.val_loss for row in each.epochs] for each in (history, whole[1])]

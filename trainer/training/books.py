@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from trainer.training.progress import Epoch, Progress
+from trainer.training.progress import RESUMED_FILE, Epoch, Progress
 from trainer.training.scalars import ScalarLog
 
 PROGRESS_FILE = "progress.jsonl"
@@ -25,19 +25,26 @@ class Books:
     def __init__(
         self, log_dir: str, epochs: int, on_epoch: OnEpoch | None, writes: bool = True
     ) -> None:
-        self._path = f"{log_dir}/{PROGRESS_FILE}"
+        self._folder, self._path = log_dir, f"{log_dir}/{PROGRESS_FILE}"
         self._epochs = epochs
         self._on_epoch = on_epoch
         self._scalars = ScalarLog(log_dir) if writes else None
 
-    def begin(self, progress: Progress) -> None:
-        """Writes what was known before; each attempt of a training may have a folder of its own."""
+    def begin(self, progress: Progress, steps: int = 0) -> None:
+        """Writes what was known before; each attempt of a training may have a folder of its own.
+
+        Args:
+            steps: that were done of the next epoch.
+        """
         if self._scalars is None:
             return
         if not tf.io.gfile.exists(self._path):
             for row in progress.epochs:
                 self._scalars.write(row)
-        tf.io.gfile.makedirs(self._path.rpartition("/")[0])
+        tf.io.gfile.makedirs(self._folder)
+        if progress.epochs or steps:
+            with tf.io.gfile.GFile(f"{self._folder}/{RESUMED_FILE}", "w") as file:
+                json.dump({"epochs": len(progress.epochs), "steps": steps}, file)
         self._write(progress)
 
     def enter(self, progress: Progress) -> None:

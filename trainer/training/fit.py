@@ -86,8 +86,9 @@ def fit_phases(
 
     Where `checkpoint_dir` holds the state of an interrupted fit of the same model, data and
     configuration, the fit goes on from there, also in the middle of an epoch. `log_dir` receives
-    `progress.jsonl` (one row an epoch, as it ends), `history.json`, and event files for
-    TensorBoard. The checkpoints stay; whoever keeps the model deletes them.
+    `progress.jsonl` (one row an epoch, as it ends), `history.json`, event files for TensorBoard,
+    and of a fit that goes on from a checkpoint `resumed.json`. The checkpoints
+    stay; whoever keeps the model deletes them.
 
     Args:
         whole: with all weights that any stage changes.
@@ -122,7 +123,7 @@ def fit_phases(
             profile=profile,
         )
         began = position = work.checkpoints.look() or Position(Progress(config.monitor))
-        work.books.begin(position.progress)
+        work.books.begin(position.progress, position.step)
         with told(work.batch_size, work.replicas, config.accumulate, config.precision):
             while (at := position.progress.stage_under_way(stages, stopping)) is not None:
                 position = StageRun(work, phases[at - 1], at, position).run(position)

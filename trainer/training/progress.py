@@ -6,6 +6,8 @@ from typing import Any
 
 from trainer.training.config import EarlyStopping, Stage
 
+#: Beside the curve of a training that goes on from a checkpoint: where that was.
+RESUMED_FILE = "resumed.json"
 #: Metrics of which less is better end so.
 _FALLING = ("loss", "mae", "rmse")
 
@@ -13,6 +15,13 @@ _FALLING = ("loss", "mae", "rmse")
 def less_is_better(name: str) -> bool:
     """Whether a loss or a metric is the better, the less it is."""
     return name.endswith(_FALLING)
+
+
+def resumed_words(epochs: int, steps: int) -> str:
+    """Where a training goes on, in words; `steps` are those of the epoch that was under way."""
+    if not steps:
+        return f"resumed from epoch {epochs}"
+    return f"resumed from epoch {epochs + 1}, step {steps}"
 
 
 @dataclass(frozen=True)
