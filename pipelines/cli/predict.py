@@ -37,8 +37,8 @@ _UNTOLD = (
 )
 @click.option(
     "--bands",
-    help="GeoTIFFs: the bands to send, by name or common name as the model calls them, with "
-    f"commas; by default those of {DEFAULT_CONFIG}, else all.",
+    help="GeoTIFFs: the bands to send, by name or common name as the model calls them, or by "
+    f"position from 1, with commas; by default those of {DEFAULT_CONFIG}, else all.",
 )
 @click.option(
     "--band-names", help="GeoTIFFs that name no bands: their names in order, with commas."

@@ -10,6 +10,7 @@ import pytest
 from components.ingest.config import IngestConfig
 from components.ingest.raster_config import ScenesSource
 from components.ingest.views import open_views
+from components.raster.band_names import listed_bands
 from components.raster.image import ImageSpec
 from components.raster.scene.folders import find_scenes
 from components.raster.scene.probe import open_scene
@@ -291,3 +292,7 @@ def test_what_nothing_names_is_no_b1_beside_scenes_that_have_one(
     assert isinstance(plain, SceneRejected)
     assert "the B1 of the other scenes" in plain.detail
     assert all(isinstance(view, View) for view in open_views(sources[1:], options, image))
+
+
+def test_numbers_on_the_command_line_are_positions() -> None:
+    assert listed_bands("3, nir08,B1,") == ("#3", "nir08", "B1")

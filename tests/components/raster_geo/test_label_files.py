@@ -10,6 +10,8 @@ import pyogrio
 import pytest
 import shapely
 
+from components.ingest.raster_config import ScenesSource
+from components.ingest.scenes import read_area
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.boxes import BoxFile, read_boxes
 from components.raster.labels.vectors import VectorLabels, read_labels
@@ -38,6 +40,17 @@ def test_of_several_layers_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no layer 'third'; it has first, second"):
         classes_of(path, layer="third")
     assert classes_of(path, layer="second") == ["b"]
+
+
+def test_of_an_area_with_several_layers_one_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "area.gpkg", ["a"], "first")
+    write(path, ["b", "c"], "second")
+    source = {"uri": "scenes", "area": str(path)}
+    with pytest.raises(ConfigError, match="area_layer"):
+        read_area(ScenesSource.model_validate(source))
+    found = read_area(ScenesSource.model_validate({**source, "area_layer": "second"}))
+    assert found is not None
+    assert found[0].equals(shapely.box(0, 0, 1, 1))
 
 
 def test_a_table_without_shapes_is_no_layer_to_choose_from(tmp_path: Path) -> None:
