@@ -3,6 +3,7 @@
 import copy
 import difflib
 import json
+import re
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from components.raster.errors import ConfigError
 from pipelines.cli.compile import command
 from pipelines.config.tree import PipelineConfig, load_config, parse_config
 from pipelines.kubeflow.compile.package import compile_package, vertex_job
-from pipelines.kubeflow.contract.strict import strict_spec
+from pipelines.kubeflow.compile.vertex import require_vertex_names
+from pipelines.kubeflow.contract.strict import strict_job, strict_spec
 
 GOLDEN = Path("tests/golden")
 RENEW = (
@@ -236,11 +238,11 @@ def test_an_unknown_field_does_not_pass_the_round_trip(spec: dict) -> None:
         strict_spec(wrong)
 
 
-def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
+def vertex_config(tree: dict, **kubeflow: object) -> PipelineConfig:
     only_kubernetes = {"volumes", "secret_variables", "timeout_s"}
     steps = {k: v for k, v in tree["kubeflow"]["steps"].items() if k not in only_kubernetes}
     trainer = {"accelerator": tree["kubeflow"]["nodes"]["Trainer"]["accelerator"]}
-    config = parse_config(
+    return parse_config(
         {
             **tree,
             "schema": {"home": "gs://bucket/schema.pbtxt"},
@@ -249,10 +251,15 @@ def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
                 "pipeline_root": "gs://bucket/runs",
                 "steps": steps,
                 "nodes": {"Trainer": trainer},
+                **kubeflow,
             },
         },
         "/",
     )
+
+
+def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
+    config = vertex_config(tree)
     job = json.loads(json.dumps(vertex_job(config)))
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/runs"
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
@@ -266,6 +273,73 @@ def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
     }
     with pytest.raises(ConfigError, match="volumes"):
         vertex_job(changed(tree, pipeline_root="gs://bucket/runs"))
+
+
+@pytest.mark.parametrize(
+    ("kubeflow", "words"),
+    [
+        ({"pipeline_root": None}, "kubeflow.pipeline_root '': .* gs://bucket/folder"),
+        ({"pipeline_root": "s3://bucket/runs"}, "kubeflow.pipeline_root 's3://bucket/runs'"),
+        ({"pipeline_root": "gs://Bucket Name/runs"}, "kubeflow.pipeline_root 'gs://Bucket Name"),
+        (
+            {"nodes": {"Trainer": {"accelerator": {"vertex_type": "L4", "count": 3}}}},
+            "exec-trainer: accelerator.vertex_type 'L4': such as NVIDIA_L4\n.*count 3: it is one",
+        ),
+        (
+            {"nodes": {"Trainer": {"cpu_request": "4", "cpu_limit": "2"}}},
+            "exec-trainer: cpu_request 4 is more than cpu_limit 2",
+        ),
+    ],
+)
+def test_what_vertex_would_refuse_is_told_when_the_job_is_written(
+    tree: dict, kubeflow: dict, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        vertex_job(vertex_config(tree, **kubeflow))
+
+
+def test_names_that_vertex_does_not_take_are_named(tree: dict) -> None:
+    job = vertex_job(vertex_config(tree))
+    require_vertex_names(job)
+    spec = job["pipelineSpec"]
+    spec["pipelineInfo"]["name"] = "9-lives"
+    spec["root"]["dag"]["tasks"]["Train_It"] = {}
+    spec["root"]["inputDefinitions"]["parameters"]["not-so"] = {}
+    job["displayName"] = "x" * 129
+    with pytest.raises(ConfigError) as raised:
+        require_vertex_names(job)
+    for name in ("'9-lives'", "'Train_It'", "'not-so'", "'xxx"):
+        assert name in str(raised.value)
+
+
+@pytest.mark.parametrize("place", [("displayname",), ("runtimeConfig", "gcsOutputDir")])
+def test_a_job_with_a_field_that_vertex_does_not_know_is_refused(tree: dict, place: tuple) -> None:
+    job = vertex_job(vertex_config(tree))
+    *above, name = place
+    inner = job
+    for key in above:
+        inner = inner[key]
+    inner[name] = "x"
+    with pytest.raises(ValueError, match=name):
+        strict_job(job)
+
+
+@pytest.mark.slow
+def test_the_client_of_vertex_takes_the_job(tree: dict, tmp_path: Path) -> None:
+    """Vertex AI's own library makes the request of it that it would send."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform
+
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(vertex_job(vertex_config(tree))))
+    job = aiplatform.PipelineJob(
+        display_name="land cover",
+        template_path=str(path),
+        project="project",
+        location="europe-west4",
+        credentials=AnonymousCredentials(),
+    )
+    assert re.fullmatch("land-cover-[0-9]{14}", job.job_id)
 
 
 def test_an_accelerator_that_vertex_has_no_name_for_is_not_left_out(tree: dict) -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,13 @@ from pipelines.kubeflow.compile.definition import tfx_job
 from pipelines.kubeflow.compile.images import check_image, is_fixed
 from pipelines.kubeflow.compile.platform import platform_config, platform_document
 from pipelines.kubeflow.compile.resources import kubernetes_resources, vertex_resources
+from pipelines.kubeflow.compile.vertex import refuse_kubernetes_only, require_vertex_names
 from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.parameters import RunParameter, run_parameters
 from pipelines.kubeflow.contract.prepared import CONFIG, prepared
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
-from pipelines.kubeflow.contract.strict import strict_platform, strict_spec
+from pipelines.kubeflow.contract.strict import strict_job, strict_platform, strict_spec
 
 Json = dict[str, Any]
 
@@ -106,19 +107,20 @@ def vertex_job(config: PipelineConfig) -> Json:
     """The PipelineJob (protojson) for Vertex AI Pipelines.
 
     Raises:
-        ConfigError: there is no gs:// pipeline root, or a step needs what only Kubernetes has.
+        ConfigError: there is no gs:// pipeline root, a step needs what only Kubernetes has, or a
+            name is none that Vertex AI takes.
     """
     root = config.kubeflow.pipeline_root or ""
-    if not root.startswith("gs://"):
-        raise ConfigError("Vertex AI needs kubeflow.pipeline_root as gs://bucket/folder")
     for node in (PREPARE, *sorted(config.kubeflow.nodes)):
-        _refuse_kubernetes_only(node, config.kubeflow.step(node))
+        refuse_kubernetes_only(node, config.kubeflow.step(node))
     spec = compile_package(config, vertex=True).spec
-    return {
+    job = {
         "displayName": config.name,
         "pipelineSpec": spec,
         "runtimeConfig": {"gcsOutputDirectory": root},
     }
+    require_vertex_names(job)
+    return strict_job(job)
 
 
 def _steps(config: PipelineConfig, nodes: list[str]) -> dict[str, StepConfig]:
@@ -209,26 +211,6 @@ def _definitions(parameters: tuple[RunParameter, ...]) -> Json:
         }
         for it in parameters
     }
-
-
-def _refuse_kubernetes_only(node: str, step: StepConfig) -> None:
-    used: Mapping[str, object] = {
-        "volumes": step.volumes,
-        "secret_variables": step.secret_variables,
-        "secret_volumes": step.secret_volumes,
-        "node_selector": step.node_selector,
-        "labels": step.labels,
-        "tolerations": step.tolerations,
-        "timeout_s": step.timeout_s,
-        "shared_memory": step.shared_memory,
-    }
-    if step.accelerator and not step.accelerator.vertex_type:
-        raise ConfigError(
-            f"{node}: Vertex AI needs accelerator.vertex_type, such as NVIDIA_L4, beside the name "
-            f"that Kubernetes has for {step.accelerator.resource}"
-        )
-    if names := [name for name, value in used.items() if value]:
-        raise ConfigError(f"{node}: Vertex AI has no {', '.join(names)}; leave them out")
 
 
 def _comment(spec: Json) -> str:

@@ -22,6 +22,16 @@ def strict_spec(spec: Json) -> Json:
     return through
 
 
+def strict_job(job: Json) -> Json:
+    """The PipelineJob of Vertex AI after the round trip, its spec through `strict_spec`.
+
+    Raises:
+        ValueError: as `strict_spec`.
+    """
+    through = _round_trip(job, pipeline_spec_pb2.PipelineJob())
+    return {**through, "pipelineSpec": strict_spec(job["pipelineSpec"])}
+
+
 def strict_platform(document: Json) -> Json:
     """The platform document after the round trip, each executor through kfp-kubernetes' message.
 
