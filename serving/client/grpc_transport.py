@@ -115,7 +115,10 @@ def _call(method: Any, request: Any, timeout_s: float) -> Any:
     try:
         return method(request, timeout=timeout_s)
     except grpc.RpcError as error:
-        raise RequestFailed(error.code().name, error.details() or "") from error
+        # Nobody here cancels a call: it is what a server that stops does to those that just came.
+        cancelled = error.code() is grpc.StatusCode.CANCELLED
+        code = "UNAVAILABLE" if cancelled else error.code().name
+        raise RequestFailed(code, error.details() or "") from error
     except ValueError as error:  # grpc's word for a closed channel
         raise RequestFailed("CANCELLED", str(error)) from error
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -135,16 +135,31 @@ class Health:
 
     def __init__(self) -> None:
         self._servicer = health.aio.HealthServicer()
+        self._state = health_pb2.HealthCheckResponse.NOT_SERVING
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Register with a server that has not started."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+    def service(self, calls: Calls) -> grpc.GenericRpcHandler:
+        """The service, whose calls have the bounds of all others."""
+        asked = health_pb2.HealthCheckRequest
+        return grpc.method_handlers_generic_handler(
+            "grpc.health.v1.Health",
+            {
+                "Check": calls.handler(asked, self.check, always=True),
+                "Watch": calls.stream(asked, self._servicer.Watch),
+            },
+        )
+
+    async def check(self, request: Any, under_way: Request) -> health_pb2.HealthCheckResponse:
+        """The state of the server, or of one of its services."""
+        if request.service not in _HEALTH_NAMES:
+            raise ServingError(Code.NOT_FOUND, f"There is no service {request.service}")
+        return health_pb2.HealthCheckResponse(status=self._state)
 
     async def set(self, serving: bool) -> None:
         """Say whether the server answers."""
         states = health_pb2.HealthCheckResponse
+        self._state = states.SERVING if serving else states.NOT_SERVING
         for name in _HEALTH_NAMES:
-            await self._servicer.set(name, states.SERVING if serving else states.NOT_SERVING)
+            await self._servicer.set(name, self._state)
 
 
 @asynccontextmanager
@@ -157,9 +172,9 @@ async def grpc_server(
 ) -> AsyncIterator[Endpoint]:
     """Serve for as long as the block runs."""
     calls = Calls(config, in_flight)
-    server = grpc.aio.server(interceptors=[calls], options=_options(config))
-    server.add_generic_rpc_handlers(GrpcApi(predictor, metrics, config.model_name).services(calls))
-    health_state.add_to(server)
+    server = grpc.aio.server(options=_options(config))
+    services = GrpcApi(predictor, metrics, config.model_name).services(calls)
+    server.add_generic_rpc_handlers((*services, health_state.service(calls)))
     host = f"[{config.host}]" if ":" in config.host else config.host
     try:
         port = server.add_insecure_port(f"{host}:{config.grpc_port}")
@@ -172,10 +187,11 @@ async def grpc_server(
 
     async def drain() -> None:
         await asyncio.sleep(SETTLE_S)
-        stopping = asyncio.create_task(server.stop(config.drain_timeout_s + _CLOSE_S))
+        # gRPC cancels the calls that come after it is stopped, so ours say before to go elsewhere.
+        calls.requests.leave()
         await calls.requests.drain(config.drain_timeout_s)
+        await asyncio.sleep(SETTLE_S)
         await server.stop(_CLOSE_S)  # a health watch lasts for ever
-        await stopping
 
     try:
         yield Endpoint(port, drain)

@@ -5,7 +5,7 @@ bounded is how many may take their time to arrive; whatever has arrived counts a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Never
 
 import grpc
@@ -24,36 +24,34 @@ _LOOKS_TO_ARRIVE = 3
 Answer = Callable[[Any, Request], Awaitable[Message]]
 
 
-class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """All unary calls of a server."""
+class Calls:
+    """All unary calls of a server.
+
+    To gRPC they are streams of one message, which is the same on the wire: a handler of a stream
+    is there before its message, and so can refuse what takes too long to arrive.
+    """
 
     def __init__(self, config: ServerConfig, in_flight: BytesInFlight) -> None:
         self.requests = Requests(in_flight)
         self._slow_arrivals = config.max_bytes_in_flight // config.max_request_bytes
-        self._transfer_looks = config.transfer_timeout_s / _LOOK_EVERY_S
+        self._arrival_looks = config.transfer_timeout_s / _LOOK_EVERY_S
 
-    async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        """A call begins; its message is received next."""
-        handler = await continuation(details)
-        if handler is not None and handler.unary_unary is not None:
-            self.requests.begin()
-            task = asyncio.current_task()
-            assert task is not None
-            task.add_done_callback(self.requests.end)
-        return handler
-
-    def handler(self, message: type[Message], answer: Answer) -> grpc.RpcMethodHandler:
+    def handler(
+        self, message: type[Message], answer: Answer, *, always: bool = False
+    ) -> grpc.RpcMethodHandler:
         """A method that reads one message and answers with another.
 
-        What `answer` raises becomes a status, as does a message that cannot be read.
+        What `answer` raises becomes a status, as does a message that cannot be read. A method that
+        is not to answer `always` refuses calls that come when the server is stopping.
         """
 
-        async def call(content: bytes, context: Any) -> bytes:
-            request = self.requests.of(asyncio.current_task())
+        async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
+            request = self._begin()
             try:
                 with request.answered():
-                    request.held.reach(len(content))
-                    request.enter(Stage.WORKING)
+                    if not always:
+                        self.requests.check_open()
+                    content = await self._received(messages, request)
                     answered = await answer(_parsed(message, content), request)
                     serialized = answered.SerializeToString()
                     request.held.reach(len(serialized))
@@ -62,10 +60,46 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             request.enter(Stage.ANSWERING)
             return serialized
 
-        return grpc.unary_unary_rpc_method_handler(call)
+        return grpc.stream_unary_rpc_method_handler(call)
+
+    def stream(
+        self, message: type[Message], serve: Callable[[Any, Any], Awaitable[None]]
+    ) -> grpc.RpcMethodHandler:
+        """A method that reads one message and answers with many, for as long as the client likes.
+
+        It is a request only until its message is there: nobody waits for its end.
+        """
+
+        async def call(messages: AsyncIterator[bytes], context: Any) -> None:
+            request = self._begin()
+            try:
+                with request.answered():
+                    asked = _parsed(message, await self._received(messages, request))
+            except Exception as error:
+                await _abort(context, error)
+            self.requests.end(asyncio.current_task())
+            await serve(asked, context)
+
+        return grpc.stream_stream_rpc_method_handler(
+            call, response_serializer=lambda answer: answer.SerializeToString()
+        )
+
+    def _begin(self) -> Request:
+        """It ends with gRPC's own task, when the client has taken the answer."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(self.requests.end)
+        return self.requests.begin()
+
+    async def _received(self, messages: AsyncIterator[bytes], request: Request) -> bytes:
+        async for content in messages:
+            request.held.reach(len(content))
+            request.enter(Stage.WORKING)
+            return content
+        raise ServingError(Code.INTERNAL, "There is no message in the call")
 
     async def watch(self) -> Never:
-        """Cut the calls whose message, or whose client, takes too long."""
+        """Cut the calls whose message takes too long."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             slow = []
@@ -74,12 +108,20 @@ class Calls(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 if request.looks > _LOOKS_TO_ARRIVE:
                     slow.append(request)
             for place, request in enumerate(slow):
-                if place >= self._slow_arrivals or request.looks > self._transfer_looks:
-                    request.cut()
-            for request in self.requests.at(Stage.ANSWERING):
-                request.looks += 1
-                if request.looks > self._transfer_looks:
-                    request.cut()
+                if request.looks > self._arrival_looks:
+                    request.cut(_late())
+                elif place >= self._slow_arrivals:
+                    request.cut(_too_many())
+
+
+def _late() -> ServingError:
+    return ServingError(Code.DEADLINE_EXCEEDED, "The message did not arrive in time")
+
+
+def _too_many() -> ServingError:
+    return ServingError(
+        Code.RESOURCE_EXHAUSTED, "Too many messages take long to arrive. Try again later."
+    )
 
 
 def _parsed(message: type[Message], content: bytes) -> Message:

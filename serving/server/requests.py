@@ -41,34 +41,32 @@ class Request:
         self.stage = Stage.ARRIVING
         self.looks = 0  # of a watch that saw it in this stage
         self._task = task
-        self._cut = False
+        self._cut: ServingError | None = None
 
     def enter(self, stage: Stage) -> None:
         """Go on to another stage."""
         self.stage = stage
         self.looks = 0
 
-    def cut(self) -> None:
-        """End it now; inside `answered` it becomes an error that the client is told."""
-        self._cut = True
+    def cut(self, error: ServingError) -> None:
+        """End it now; inside `answered` it becomes the error that the client is told."""
+        self._cut = error
         self._task.cancel()
 
     @contextmanager
     def answered(self) -> Iterator[None]:
-        """Being cut inside this block is an error that tells the client to try again.
+        """Being cut inside this block is an error for the client.
 
         Raises:
-            ServingError: UNAVAILABLE.
+            ServingError: the one that it was cut with.
         """
         try:
             yield
         except asyncio.CancelledError:
-            if not self._cut:
+            if self._cut is None:
                 raise
             self._task.uncancel()
-            raise ServingError(
-                Code.UNAVAILABLE, "The server is stopping. Send the request again."
-            ) from None
+            raise self._cut from None
 
 
 class Requests:
@@ -77,6 +75,25 @@ class Requests:
     def __init__(self, in_flight: BytesInFlight) -> None:
         self._in_flight = in_flight
         self._all: dict[asyncio.Task[object], Request] = {}
+        self._leaving = False
+
+    def leave(self) -> None:
+        """From here on the server is stopping."""
+        self._leaving = True
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the server is stopping."""
+        return self._leaving
+
+    def check_open(self) -> None:
+        """Refuse what comes when the server is stopping.
+
+        Raises:
+            ServingError: UNAVAILABLE.
+        """
+        if self._leaving:
+            raise _stopping()
 
     def begin(self) -> Request:
         """A request that this task serves; `end` it, or let the task's own end do it."""
@@ -85,15 +102,11 @@ class Requests:
         self._all[task] = Request(task, self._in_flight)
         return self._all[task]
 
-    def of(self, task: "asyncio.Task[object] | None") -> Request:
-        """The request that a task serves."""
-        assert task is not None
-        return self._all[task]
-
     def end(self, task: "asyncio.Task[object] | None") -> None:
-        """The task's request is answered, or gone."""
-        assert task is not None
-        self._all.pop(task).held.release()
+        """The task's request is answered, or gone; nothing happens when it has ended before."""
+        request = self._all.pop(task, None) if task is not None else None
+        if request is not None:
+            request.held.release()
 
     def at(self, stage: Stage) -> list[Request]:
         """The requests in one stage, those that began first in front."""
@@ -108,11 +121,15 @@ class Requests:
         deadline = now() + timeout_s
         await _until(lambda: not self.at(Stage.ARRIVING), min(deadline, now() + _ARRIVAL_S))
         for request in self.at(Stage.ARRIVING):
-            request.cut()
+            request.cut(_stopping())
         await _until(lambda: not self._all, deadline)
         for request in list(self._all.values()):
-            request.cut()
+            request.cut(_stopping())
         await _until(lambda: not self._all, now() + _ARRIVAL_S)
+
+
+def _stopping() -> ServingError:
+    return ServingError(Code.UNAVAILABLE, "The server is stopping. Send the request again.")
 
 
 async def _until(condition: Callable[[], bool], deadline: float) -> None:

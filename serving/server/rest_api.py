@@ -47,11 +47,10 @@ class RestApi:
         self._predictor = predictor
         self._metrics = metrics
         self._requests = Requests(in_flight)
-        self._leaving = False
 
     def leave(self) -> None:
         """From here on every answer ends its connection, so that the client goes elsewhere."""
-        self._leaving = True
+        self._requests.leave()
 
     async def drain(self) -> None:
         """Wait until what has arrived is answered."""
@@ -65,7 +64,7 @@ class RestApi:
         under_way = self._requests.begin()
         try:
             response = await self._handle(request, under_way)
-            if self._leaving:
+            if self._requests.leaving:
                 response.force_close()
             end_unless_taken(request, response)
             await self._send(request, response, under_way)
@@ -137,8 +136,9 @@ class RestApi:
                 Code.DEADLINE_EXCEEDED,
                 f"No answer within {self._config.request_timeout_s:g} s",
             ) from error
-        response = _json(await _written(answer.outputs, body.format))
-        under_way.held.reach(len(response.body))
+        written = await _written(answer.outputs, body.format)
+        under_way.held.reach(len(written))
+        response = _json(written)
         response.headers[VERSION_HEADER] = str(answer.version)
         return response
 

@@ -103,13 +103,13 @@ def save_numbers(path: Path) -> Path:
 
 
 class SlowModel(tf.Module):
-    """Keeps a core busy for seconds, in the form of the served contract."""
+    """Keeps a core busy for a minute, in the form of the served contract."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def classify(self, image_bytes: Any) -> dict[str, Any]:
-        """Always blue, some seconds later."""
+        """Always blue, a minute later."""
         spent = tf.while_loop(
-            lambda turn, value: turn < 300_000,
+            lambda turn, value: turn < 10_000_000,
             lambda turn, value: (turn + 1, tf.sin(value)),
             (tf.constant(0), tf.constant(0.5)),
         )
