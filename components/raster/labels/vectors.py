@@ -34,6 +34,8 @@ _POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 _POINTS = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
 #: Up to here GEOS has the kinds of geometries of WKB: no curves, surfaces or triangles.
 _LAST_KIND = 7
+#: No unit counts places on the earth so far; GEOS overflows with much larger numbers.
+_FARTHEST = 1e12
 
 #: Where the header of a .dbf has its code page, and what says none: nothing, and "ANSI", which is
 #: whatever the machine that wrote it had.
@@ -284,8 +286,9 @@ def _usable(
     empty = shapely.is_missing(geometries) | shapely.is_empty(geometries)
     for place in np.flatnonzero(empty).tolist():
         rejects.setdefault(place, (LabelRefusal.EMPTY_GEOMETRY, "it has no geometry."))
-    for place in _not_finite(geometries):
-        rejects[place] = LabelRefusal.BROKEN_GEOMETRY, "its coordinates are not all finite numbers."
+    for place in _nowhere(geometries):
+        why = f"its coordinates are not all finite numbers below {_FARTHEST:g}."
+        rejects[place] = LabelRefusal.BROKEN_GEOMETRY, why
     for place in np.flatnonzero(~empty & ~np.isin(kinds, [*_POLYGONS, *_POINTS])).tolist():
         name = shapely.GeometryType(kinds[place]).name.lower()
         rejects[place] = LabelRefusal.UNSUPPORTED_GEOMETRY, f"{name} has no ground of its own."
@@ -312,8 +315,8 @@ def made_valid(geometry: shapely.Geometry) -> shapely.Geometry:
     return shapely.make_valid(geometry, method="structure", keep_collapsed=False)
 
 
-def _not_finite(geometries: Geometries) -> list[int]:
-    """Places of geometries with a coordinate that is no number."""
+def _nowhere(geometries: Geometries) -> list[int]:
+    """Places of geometries with a coordinate that is no number, or beyond all measure."""
     points, owners = shapely.get_coordinates(geometries, return_index=True)
-    found: list[int] = np.unique(owners[~np.isfinite(points).all(axis=1)]).tolist()
+    found: list[int] = np.unique(owners[~(np.abs(points) < _FARTHEST).all(axis=1)]).tolist()
     return found

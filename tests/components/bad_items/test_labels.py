@@ -38,6 +38,7 @@ BROKEN = {
     "one point": (LEFT[:1], "broken_geometry"),
     "not a number": ([LEFT[0], [NAN, NAN], *LEFT[2:]], "broken_geometry"),
     "infinite": ([LEFT[0], [INFINITE, 0], *LEFT[2:]], "broken_geometry"),
+    "beyond all measure": ([LEFT[0], [1e308, 1], [-1e308, 1e308], LEFT[0]], "broken_geometry"),
     "no ground": ([LEFT[0], LEFT[1], LEFT[0], LEFT[1], LEFT[0]], "self_crossing"),
 }
 
