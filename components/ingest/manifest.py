@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import os
 import posixpath
@@ -107,6 +108,8 @@ def _json_rows(text: str) -> Sequence[Row | BadRow]:
 def _json_row(line: str, number: int) -> Row | BadRow:
     try:
         row = parse_json(line)
+    except json.JSONDecodeError as error:  # it counts lines within this one
+        return BadRow(f"line {number}, column {error.colno} is no JSON: {error.msg}")
     except ValueError as error:
         return BadRow(f"line {number} is no JSON: {error}")
     return row if isinstance(row, dict) else BadRow(f"line {number} must hold one JSON object")

@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.ingest.judge import Judge, Refused
 from components.raster.image import Refusal
 from serving.client import BadImage, connect
-from serving.decode import decode_images
+from serving.graph.decode import decode_images
 from tests.serving.conftest import RunningServer, copy_version, wait_until
 from tests.varieties import SPEC, VARIETIES
 

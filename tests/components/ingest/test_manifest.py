@@ -191,3 +191,11 @@ def test_a_manifest_that_cannot_be_read_is_an_error(tmp_path, name, content, mes
 def test_a_missing_manifest_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"m\.csv cannot be read"):
         listing(tmp_path / "m.csv")
+
+
+def test_a_broken_line_is_named_by_its_own_number_and_column(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"uri": "a.jpg", "label": "x"}\n\n{"uri": "b.jpg", "label": }\n')
+    [reject] = listing(path, ManifestColumns()).rejects
+    assert (reject.uri, reject.reason) == (str(path), Reason.BAD_ROW)
+    assert reject.detail == "line 3, column 27 is no JSON: Expecting value"
