@@ -109,7 +109,7 @@ def _json_row(line: str, number: int) -> Row | BadRow:
     try:
         row = parse_json(line)
     except json.JSONDecodeError as error:  # it counts lines within this one
-        return BadRow(f"line {number}, column {error.colno} is no JSON: {error.msg}")
+        return BadRow(f"line {number} is no JSON: {error.msg} at column {error.colno}")
     except ValueError as error:
         return BadRow(f"line {number} is no JSON: {error}")
     return row if isinstance(row, dict) else BadRow(f"line {number} must hold one JSON object")

@@ -198,4 +198,4 @@ def test_a_broken_line_is_named_by_its_own_number_and_column(tmp_path):
     path.write_text('{"uri": "a.jpg", "label": "x"}\n\n{"uri": "b.jpg", "label": }\n')
     [reject] = listing(path, ManifestColumns()).rejects
     assert (reject.uri, reject.reason) == (str(path), Reason.BAD_ROW)
-    assert reject.detail == "line 3, column 27 is no JSON: Expecting value"
+    assert reject.detail == "line 3 is no JSON: Expecting value at column 27"
