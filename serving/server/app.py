@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -38,6 +39,7 @@ def run_server(
     """
     # It tells of every restored model, and that sessions are of TensorFlow 1.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    _allow_descriptors()
     gc.collect()
     gc.freeze()  # what the imports made lives for ever; later collections need not walk it
     # The event loop, the model's thread and gRPC's own pass the interpreter lock between them at
@@ -45,6 +47,12 @@ def run_server(
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=_fast_loop_factory()) as runner:
         runner.run(_run(config, on_ready))
+
+
+def _allow_descriptors() -> None:
+    """As many as the system lets: the usual 1024 are fewer than the connections there may be."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _fast_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
