@@ -32,12 +32,10 @@ def full_disk_told(places: Mapping[str, str] | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except DiskFull:
-        raise
     except Exception as error:
-        if is_full_disk(error):
-            raise DiskFull(message(error, places or {})) from error
-        raise
+        if not is_full_disk(error) or (isinstance(error, DiskFull) and not places):
+            raise
+        raise DiskFull(message(error, places or {})) from error
 
 
 def is_full_disk(error: BaseException) -> bool:
@@ -52,26 +50,29 @@ def message(error: BaseException, places: Mapping[str, str]) -> str:
         error: one of a full disk.
         places: folders that are written to, by the name of the setting that moves them.
     """
-    full = [(name, place) for name, place in places.items() if _room(place) < _NO_ROOM_BYTES]
-    where = _path(error) or next((place for _, place in full), "")
-    settings = " or ".join(name for name, _ in full or places.items())
+    full = (place for place in places.values() if _room(place) < _NO_ROOM_BYTES)
+    where = _path(error) or next(full, "")
+    where = where and _there(where)
+    there = [name for name, place in places.items() if where and _disk(place) == _disk(where)]
+    settings = " or ".join(there or places)
     remedy = f", or set {settings} to a disk that has some" if settings else ""
     of_disk = f" of {where} ({_told_room(where)})" if where else ""
     return f"The disk{of_disk} is full. Make room there{remedy}, and start again."
 
 
 def _full(error: BaseException) -> BaseException | None:
-    """The error of the chain that tells of a full disk."""
+    """The error of the chain that tells of a full disk; the first one, which knows the path."""
     seen: set[int] = set()
+    found = None
     at: BaseException | None = error
     while at is not None and id(at) not in seen:
-        if getattr(at, "errno", None) in _NUMBERS or isinstance(at, DiskFull):
-            return at
-        if _WORDS.search(str(at)):
-            return at
+        if getattr(at, "errno", None) in _NUMBERS or _WORDS.search(str(at)):
+            found = at
+        elif isinstance(at, DiskFull):
+            found = found or at
         seen.add(id(at))
         at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
-    return None
+    return found
 
 
 def _path(error: BaseException) -> str:
@@ -92,7 +93,11 @@ def _room(place: str) -> int:
 def _told_room(place: str) -> str:
     total = shutil.disk_usage(_there(place)).total
     unit, name = (1e9, "GB") if total >= 1e9 else (1e6, "MB")
-    return f"{_room(place) / unit:.1f} of {total / unit:.1f} {name} left"
+    return f"{_room(place) / unit:.1f} of {total / unit:.1f} {name} free by now"
+
+
+def _disk(place: str) -> int:
+    return os.stat(_there(place)).st_dev
 
 
 def _there(place: str) -> str:

@@ -1,5 +1,6 @@
 """A full disk is called a full disk: by the errors that writers really raise."""
 
+import errno
 import os
 import pickle
 import sqlite3
@@ -100,6 +101,16 @@ def test_the_place_and_the_setting_that_moves_it_are_named(tmp_path: Path) -> No
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert done.stdout == (
-        f"The disk of {tmp_path}/workspace (0.0 of 1.0 MB left) is full. Make room there, or set "
-        "workspace to a disk that has some, and start again.\n"
+        f"The disk of {tmp_path}/workspace (0.0 of 1.0 MB free by now) is full. Make room there, "
+        "or set workspace to a disk that has some, and start again.\n"
     )
+
+
+def test_who_knows_the_settings_adds_them_to_what_was_told_farther_in() -> None:
+    with (
+        pytest.raises(DiskFull, match=r"The disk of /dev/full .* or set --output to a disk"),
+        full_disk_told({"--output": "/dev/out"}),
+        full_disk_told(),
+        open("/dev/full", "w") as file,
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
