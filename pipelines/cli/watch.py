@@ -144,7 +144,6 @@ def _follow(config: "PipelineConfig", watcher: "Watcher", gauges: "Gauges") -> N
     import contextlib
     import signal
 
-    from components.raster.masking import masked
     from pipelines.watch.endpoint import Door, served
     from pipelines.watch.events import secret_of
     from pipelines.watch.loop import Bell, Loop
@@ -164,8 +163,6 @@ def _follow(config: "PipelineConfig", watcher: "Watcher", gauges: "Gauges") -> N
             )
             port = stack.enter_context(served(door, gauges, endpoint.host, endpoint.port))
             watcher.report.say("listening", address=f"http://{endpoint.host}:{port}")
-        watcher.report.say(
-            "watching", source=masked(config.ingest.source.uri), state=watcher.store.place
-        )
+        watcher.report.say("watching", source=config.ingest.source.uri, state=watcher.store.place)
         Loop(watcher, config.watch.poll_s, config.watch.run_poll_s, bell).run()
     watcher.report.say("stopped")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from components.raster.masking import masked_tree
 from pipelines.watch.state import State
 
 _BAD = {"start failed", "failed"}
@@ -43,7 +44,7 @@ class Report:
 
 
 class Lines(Report):
-    """Lines on a stream."""
+    """Lines on standard error, without secrets of addresses."""
 
     def __init__(
         self, line: Callable[[float, str, dict[str, Any]], str], clock: Callable[[], float]
@@ -51,7 +52,8 @@ class Lines(Report):
         self._line, self._clock = line, clock
 
     def say(self, event: str, **facts: Any) -> None:
-        print(self._line(self._clock(), event, facts), file=sys.stderr, flush=True)
+        line = self._line(self._clock(), event, masked_tree(facts))
+        print(line, file=sys.stderr, flush=True)
 
 
 class Both(Report):

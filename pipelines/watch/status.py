@@ -5,6 +5,7 @@ import sys
 
 from rich.markup import escape
 
+from components.raster.masking import masked
 from pipelines.local.console import console_on, plain_table
 from pipelines.watch.machine import key_of
 from pipelines.watch.report import utc
@@ -20,7 +21,7 @@ def print_status(state: State, name: str, place: str, as_json: bool) -> None:
         json.dump({"name": name, "place": place, "now": now_of(state), **known}, sys.stdout)
         print()
         return
-    print(f"{name}: {now_of(state)}  ({place})")
+    print(f"{name}: {now_of(state)}  ({masked(place)})")
     if not state.active and not state.done:
         return
     table = plain_table("key", "run", "state", "since or at (UTC)", "", whole=("key", "run"))

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_told
+from components.raster.masking import masked
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.kubeflow.contract.signature import RUN_ID, Signature
 from pipelines.kubeflow.contract.uris import Places, local_path
@@ -115,7 +116,7 @@ def guarded(step: Any) -> int:
         if isinstance(error, SystemExit) and error.code == EXIT_STOPPED:
             print("The step was told to stop (SIGTERM).", file=sys.stderr)
             return EXIT_STOPPED
-        traceback.print_exc()
+        print(masked(traceback.format_exc()), file=sys.stderr)
         return 1
     return 0
 
