@@ -24,6 +24,7 @@ DT_HALF: Final = 19
 _MOST_REPEATED: Final = 1 << 24
 _MOST_DIMS: Final = 64  # NumPy's own bound
 _MOST_ELEMENTS: Final = (1 << 63) - 1
+_MOST_VARINT_BYTES: Final = 10  # of 64 bits
 _STRING_BYTES: Final = 24  # TensorFlow's string, without the characters of a long one
 _ENCODED_AT_ONCE: Final = 1 << 16
 
@@ -219,14 +220,13 @@ def _split_strings(content: bytes, count: int) -> list[bytes]:
 
 
 def _varint(content: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = content[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
+    value = 0
+    for place in range(_MOST_VARINT_BYTES):
+        byte = content[position + place]
+        value |= (byte & 0x7F) << 7 * place
         if byte < 0x80:
-            return value, position
-        shift += 7
+            return value, position + place + 1
+    raise TensorError("string content has a length that does not end")
 
 
 def encode_tensor(array: Array, proto: Any) -> None:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -180,17 +181,33 @@ def _decode_base64(text: str) -> bytes:
 
 def _numbers(name: str, value: Any, enum: int) -> Array:
     want = numpy_dtype(enum)
-    try:
-        got = np.array(value)
-    except (ValueError, OverflowError) as error:
-        raise _invalid(f"input {name}: lists of unequal size: {error}") from error
-    if got.size == 0:
+    # NumPy would give every number beside a string that string's length.
+    got = None if str in _leaf_types(value) else _rectangular(name, value)
+    if got is not None and got.size == 0:
         return got.astype(want)
-    if got.dtype.kind not in _JSON_KINDS[want.kind] or not _fits(got, want):
+    if got is None or got.dtype.kind not in _JSON_KINDS[want.kind] or not _fits(got, want):
         raise _invalid(
             f"input {name}: JSON Value: {_shown(value)} is not of expected type: {dtype_name(enum)}"
         )
     return got.astype(want)
+
+
+def _leaf_types(value: Any) -> set[type]:
+    types: set[type] = set()
+    level = [value]
+    while level:
+        here = set(map(type, level))
+        types |= here - {list}
+        lists = level if here == {list} else [item for item in level if isinstance(item, list)]
+        level = list(chain.from_iterable(lists))
+    return types
+
+
+def _rectangular(name: str, value: Any) -> Array:
+    try:
+        return np.array(value)
+    except (ValueError, OverflowError) as error:
+        raise _invalid(f"input {name}: lists of unequal size: {error}") from error
 
 
 # The kinds of JSON value that each kind of tensor takes: no decimals where integers are meant.

@@ -1,6 +1,8 @@
 """The bounds on one request and on all together, as pure functions; figures by hand."""
 
 import json
+import tracemalloc
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -27,6 +29,12 @@ def proto(dtype: int, shape: list[int], **values: list[object]) -> tensor_pb2.Te
     return made
 
 
+def content(dtype: int, shape: list[int], raw: bytes) -> tensor_pb2.TensorProto:
+    made = proto(dtype, shape)
+    made.tensor_content = raw
+    return made
+
+
 def test_the_memory_of_a_tensor_is_known_before_it_is_made() -> None:
     assert tensor_bytes(proto(1, [1_000_000, 3], float_val=[0.5])) == 12_000_000
     assert tensor_bytes(proto(9, [10], int64_val=range(10))) == 80
@@ -47,6 +55,8 @@ def test_the_memory_of_a_tensor_is_known_before_it_is_made() -> None:
         (proto(1, [2], float_val=[1, 2, 3]), "3 values do not fill"),
         (proto(1, [2]), "0 values do not fill"),
         (proto(4, [1], int_val=[300]), "a value does not fit uint8"),
+        # As one number it would have seven million digits of two, and take hours.
+        (content(7, [1], b"\xff" * 1_000_000), "a length that does not end"),
     ],
 )
 def test_shapes_and_values_that_make_no_tensor(tensor: object, says: str) -> None:
@@ -135,12 +145,35 @@ def test_json_within_its_bounds(body: bytes) -> None:
         (b'{"a":' * 50, "nested 50 deep"),
         (json.dumps([0] * 101).encode(), "more than 100 values"),
         (b"[" + b"{}," * 60 + b"{}]", "more than 100 values"),
+        (b'{"a": "\\\\' + b'", "b": ' + b"[" * 6, "nested 7 deep"),
+        # A search for the string's end from each of its quotes would take hours.
+        (b"[" * 6 + b'"' + b'\\"' * 500_000, "nested 6 deep"),
     ],
 )
 def test_json_beyond_its_bounds(body: bytes, says: str) -> None:
     with pytest.raises(ServingError, match=says) as caught:
         check_structure(body, max_values=100, max_depth=5)
     assert caught.value.code is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("content", [b'"",,', b'\\"', b"a", b"[],"])
+def test_looking_at_json_takes_little_memory(content: bytes) -> None:
+    body = b'{"a": [' + content * (4_000_000 // len(content)) + b"[" * 6
+    tracemalloc.start()
+    try:
+        with suppress(ServingError):
+            check_structure(body, max_values=100, max_depth=5)
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000  # two copies, and some megabytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_strings_within_a_look_and_across_two() -> None:
+    text = "[" * ((1 << 20) - 3)  # the string's end, or an escape in it, is in the second look
+    for string in (text, text + '"', text[:-1] + "\\", text * 2):
+        check_structure(json.dumps([string] * 2 + [[[[[1]]]]]).encode(), 100, 5)
+        with pytest.raises(ServingError, match="nested 6 deep"):
+            check_structure(json.dumps([string] * 2 + [[[[[[1]]]]]]).encode(), 100, 5)
 
 
 @pytest.mark.parametrize("form", list(Format))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,18 @@ def test_refused_requests(body: Any, dtypes: dict[str, int], says: str) -> None:
         read(body, **dtypes)
     assert caught.value.code is Code.INVALID_ARGUMENT
     assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize("rows", [[1] * 20_000 + ["x" * 3000], [[[1.5] * 20_000, ["x" * 3000]]]])
+def test_a_string_among_numbers_costs_no_memory(rows: Any) -> None:
+    content = json.dumps({"instances": rows}).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ServingError, match="not of expected type: float"):
+            read_inputs(parse_body(content, 100_000, 32), signature(x=FLOAT))
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 FLOATS = np.array([0.1, 2.0, 1e-9], np.float32)
