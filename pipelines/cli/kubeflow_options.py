@@ -135,6 +135,8 @@ def print_end(state: "RunState", connection: "Connection") -> None:
     click.echo(f"{state.name}: {state.state.lower()} (run {state.run_id})")
     for one in state.failed:
         click.echo(f"  failed: {one.step}" + (f": {one.reason}" if one.reason else ""))
+    if state.error:
+        click.echo(f"  {state.error}")
     if not state.succeeded:
         namespace = connection.namespace or "kubeflow"
         click.echo(
@@ -150,5 +152,4 @@ def exit_code_of(state: "RunState") -> int:
 
     if state.succeeded:
         return 0
-    gate = bool(state.failed) and all(one.step.startswith("stop-on-") for one in state.failed)
-    return EXIT_BLOCKED if gate else EXIT_FAILED
+    return EXIT_BLOCKED if state.blocked else EXIT_FAILED

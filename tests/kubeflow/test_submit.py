@@ -237,17 +237,99 @@ def test_the_command_submits_and_follows(api: Api, package_path: str) -> None:
     assert done.exit_code == 0
     assert json.loads(done.output)["state"] == "SUCCEEDED"
 
-    for steps, code in (({"stop-on-metrics": "FAILED"}, 3), ({"trainer": "FAILED"}, 1)):
-        api.store.set_state(run_id, "FAILED", steps)
-        done = skymill(api, "follow", run_id)
-        assert done.exit_code == code
-        assert f"failed: {next(iter(steps))}" in done.output
-        assert f"-l pipeline/runid={run_id}" in done.output
+    api.store.set_state(run_id, "FAILED", {"second": "FAILED"})
+    done = skymill(api, "follow", run_id)
+    assert done.exit_code == 1
+    assert "failed: second" in done.output
+    assert f"-l pipeline/runid={run_id}" in done.output
 
     done = skymill(api, "follow", run_id, "--metadata", "127.0.0.1:9")
     assert done.exit_code == 1
     assert "cannot read metrics" in done.stderr
-    assert "failed: trainer" in done.stdout
+    assert "failed: second" in done.stdout
+
+
+BLOCKED = "GateFailed: gate 'evaluation' blocked the run: 1 of 3 failed"
+
+
+@pytest.mark.parametrize(
+    ("steps", "logs", "code"),
+    [
+        ({"check": "FAILED"}, {}, 3),
+        ({"check": "FAILED"}, {"check": BLOCKED}, 3),
+        ({"check": "FAILED"}, {"check": "MemoryError: Unable to allocate 9 GiB"}, 1),
+        ({"stop-on-purpose": "FAILED"}, {}, 1),
+        ({"check": "FAILED", "train": "FAILED"}, {"check": BLOCKED}, 1),
+        ({"train": "FAILED", "check": "SUCCEEDED"}, {}, 1),
+    ],
+)
+def test_a_gate_that_blocks_is_told_from_whatever_else_fails(
+    server: KubeflowServer, api: Api, steps: dict, logs: dict, code: int
+) -> None:
+    """By what the package defines and the gate has said, whatever the steps are named."""
+    spec = tiny_spec("train", "check", "stop-on-purpose", gates=["check"])
+    run_id = server.submit(submission(spec))
+    api.store.set_state(run_id, "FAILED", steps, logs)
+    done = skymill(api, "follow", run_id)
+    assert done.exit_code == code, done.output
+    told = json.loads(skymill(api, "follow", run_id, "--json").output)
+    assert told["blocked"] is (code == 3)
+    assert told["steps"] == steps
+    assert {one["step"] for one in told["failed"]} == {k for k, v in steps.items() if v == "FAILED"}
+
+
+def test_a_run_that_a_gate_blocks_ends_submit_and_the_notebook_alike(
+    api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "package.yaml"
+    path.write_text(yaml.safe_dump(tiny_spec("train", "check", gates=["check"])))
+    ended = {"train": "SUCCEEDED", "check": "FAILED"}
+
+    def execute(run: dict, text: str, values: dict) -> None:
+        api.store.set_state(run["run_id"], "FAILED", ended, {"check": BLOCKED})
+
+    api.store.execute = execute
+    done = skymill(api, "submit", "-p", str(path), "--follow")
+    assert done.exit_code == 3
+    assert f"failed: check: {BLOCKED}" in done.output
+    assert "root" not in done.output
+    state = connect(api.url).submit(str(path)).follow()
+    assert (state.steps, state.blocked) == (ended, True)
+    assert capsys.readouterr().out.split() == ["succeeded", "train", "failed", "check"]
+
+
+def test_a_step_may_be_named_as_the_backend_names_its_own_nodes(
+    server: KubeflowServer, api: Api
+) -> None:
+    spec = tiny_spec("train", "train-driver", "root", "executor")
+    run_id = server.submit(submission(spec))
+    begun = dict.fromkeys(("train", "train-driver", "root"), "SUCCEEDED")
+    api.store.set_state(run_id, "SUCCEEDED", begun)
+    assert server.run_state(run_id).steps.items() >= begun.items()
+
+
+def test_the_package_of_a_run_is_in_the_run_or_its_version(
+    server: KubeflowServer, api: Api
+) -> None:
+    inline = {"display_name": "by hand", "pipeline_spec": tiny_spec()}
+    run_id = api.store.create_run(inline)["run_id"]
+    api.store.set_state(run_id, "RUNNING", {"first": "RUNNING"})
+    assert server.run_state(run_id).steps == {"first": "RUNNING"}
+    assert not any("/versions/" in line for line in api.requests)
+
+    run_id = server.submit(submission())
+    api.store.set_state(run_id, "FAILED", {"first": "FAILED"})
+    for _ in range(3):
+        assert server.run_state(run_id).steps == {"first": "FAILED"}
+    assert sum("/versions/" in line for line in api.requests) == 1, "it never changes"
+
+    api.store.versions.clear()
+    other = KubeflowServer(Connection(api.url)).run_state(run_id)
+    assert (other.state, other.steps, other.blocked) == ("FAILED", {}, False)
+    assert "its package is gone" in other.error
+    done = skymill(api, "follow", run_id)
+    assert done.exit_code == 1
+    assert "its package is gone" in done.output
 
 
 @pytest.mark.parametrize(

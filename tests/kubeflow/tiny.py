@@ -1,11 +1,13 @@
 """A pipeline of two steps, small enough to be read, for tests of what surrounds a run."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from pipelines.kubeflow.client.submission import Submission
+from pipelines.kubeflow.contract.signature import Signature
 
 _STEP = """
 import json, os, sys
@@ -16,31 +18,35 @@ json.dump({}, open(path, "w"))
 """
 
 
-def tiny_spec() -> dict[str, Any]:
-    """Two steps, one after the other; `count` and `data_fingerprint` may be chosen."""
-    steps = ("first", "second")
+def tiny_spec(*steps: str, gates: Sequence[str] = ()) -> dict[str, Any]:
+    """Steps without an order, or two one after the other; `count` may be chosen.
+
+    Of the steps `gates` have the arguments of one. Only the two are there to be run.
+    """
+    steps = steps or ("first", "second")
     words = {"command": ["python", "-c", _STEP], "args": ["{{$}}"]}
     tasks: dict[str, Any] = {
         name: {"taskInfo": {"name": name}, "componentRef": {"name": f"comp-{name}"}}
         for name in steps
     }
-    tasks["second"]["dependentTasks"] = ["first"]
-    count = {"count": {"componentInputParameter": "count"}}
-    tasks["first"]["inputs"] = {"parameters": count}
+    if "second" in tasks:
+        tasks["second"]["dependentTasks"] = ["first"]
+    tasks[steps[0]]["inputs"] = {"parameters": {"count": {"componentInputParameter": "count"}}}
+    components: dict[str, Any] = {
+        f"comp-{name}": {"executorLabel": f"exec-{name}"} for name in steps
+    }
+    count = {"parameters": {"count": {"parameterType": "NUMBER_INTEGER"}}}
+    components[f"comp-{steps[0]}"]["inputDefinitions"] = count
+    containers = {name: {"image": "a:1", **words} for name in steps}
+    signature = Signature("components.gate.executor.Executor").to_json()
+    for name in gates:
+        containers[name]["args"] = ["--signature", signature, "--executor-input", "{{$}}"]
     return {
         "pipelineInfo": {"name": "tiny"},
         "schemaVersion": "2.1.0",
-        "components": {
-            "comp-first": {
-                "executorLabel": "exec-first",
-                "inputDefinitions": {"parameters": {"count": {"parameterType": "NUMBER_INTEGER"}}},
-            },
-            "comp-second": {"executorLabel": "exec-second"},
-        },
+        "components": components,
         "deploymentSpec": {
-            "executors": {
-                f"exec-{name}": {"container": {"image": "a:1", **words}} for name in steps
-            }
+            "executors": {f"exec-{name}": {"container": one} for name, one in containers.items()}
         },
         "root": {
             "dag": {"tasks": tasks},

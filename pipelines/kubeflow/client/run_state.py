@@ -4,18 +4,35 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pipelines.kubeflow.client.definition import Definition
+
 SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
 _ENDED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
-#: What the backend's own bookkeeping calls its nodes; they are no steps of ours.
-_OWN_NODES = ("root", "executor")
+#: How the last line of a gate begins that has blocked its run.
+_BLOCKED = "GateFailed:"
 
 
 @dataclass(frozen=True)
 class FailedStep:
-    """A step that ended a run, and what it said last, if that can be had."""
+    """A step that ended a run.
+
+    Attributes:
+        step: its name in the package.
+        reason: what it said last, if that can be had.
+        gate: whether the package defines it as a gate.
+    """
 
     step: str
     reason: str = ""
+    gate: bool = False
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a failed check was the cause; a gate may also fail for want of memory.
+
+        The reason decides. Where the log is gone with its pod, the package's definition does.
+        """
+        return self.reason.startswith(_BLOCKED) if self.reason else self.gate
 
 
 @dataclass(frozen=True)
@@ -24,7 +41,7 @@ class RunState:
 
     Attributes:
         state: PENDING, RUNNING, SUCCEEDED, FAILED, CANCELING, CANCELED, SKIPPED or PAUSED.
-        steps: the state of each step that has begun, by its name.
+        steps: the state of each step of the package that has begun, by its name.
         failed: the steps that ended the run.
         error: what the server says of the run as a whole.
         created, finished: times in ISO 8601, or empty.
@@ -49,6 +66,11 @@ class RunState:
         """Whether all of it went well."""
         return self.state == SUCCEEDED
 
+    @property
+    def blocked(self) -> bool:
+        """Whether gates, and nothing else, have ended the run."""
+        return self.state == FAILED and bool(self.failed) and all(it.blocked for it in self.failed)
+
     def with_reasons(self, reason_of: Callable[[str], str]) -> "RunState":
         """The same, with a reason for each failed step that has none."""
         known = (
@@ -58,30 +80,33 @@ class RunState:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        return {**asdict(self), "blocked": self.blocked}
 
 
-def run_state_of(run: Any) -> RunState:
-    """The state of a run as Kubeflow's client has it (`V2beta1Run`)."""
+def run_state_of(run: Any, definition: Definition) -> RunState:
+    """The state of a run as Kubeflow's client has it (`V2beta1Run`).
+
+    Args:
+        run: what the server tells.
+        definition: of the run's package; nodes that it does not define are no steps.
+    """
     details = (run.run_details.task_details if run.run_details else None) or []
-    steps = [one for one in details if _is_step(one.display_name or "")]
+    steps = [one for one in details if one.display_name in definition.steps]
+    failed = {one.display_name: _why(one) for one in steps if _plain(one.state) == FAILED}
     state = _plain(run.state)
     return RunState(
         run_id=run.run_id,
         name=run.display_name or "",
         state=state,
-        steps={one.display_name: _plain(one.state) for one in steps},
+        steps={one.display_name: _plain(one.state) for one in steps}
+        | dict.fromkeys(failed, FAILED),
         failed=tuple(
-            FailedStep(one.display_name, _why(one)) for one in steps if _plain(one.state) == FAILED
+            FailedStep(step, why, gate=step in definition.gates) for step, why in failed.items()
         ),
         error=_said(run.error),
         created=run.created_at.isoformat() if run.created_at else "",
         finished=run.finished_at.isoformat() if run.finished_at and state in _ENDED else "",
     )
-
-
-def _is_step(name: str) -> bool:
-    return bool(name) and name not in _OWN_NODES and not name.endswith("-driver")
 
 
 def _plain(state: Any) -> str:

@@ -3,12 +3,15 @@
 import datetime
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from components.raster.errors import ConfigError
 from pipelines.kubeflow.client.api import IS_SUBSTRING, Api, predicate
 from pipelines.kubeflow.client.catalogue import Catalogue
 from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.definition import Definition, definition_of
+from pipelines.kubeflow.client.refusal import NotFound
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
 from pipelines.kubeflow.client.step_log import reason_of
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
@@ -29,6 +32,7 @@ class KubeflowServer:
     def __init__(self, connection: Connection) -> None:
         self.api = Api(connection)
         self.catalogue = Catalogue(self.api)
+        self._definitions: dict[str, Definition] = {}
 
     def submit(
         self,
@@ -82,11 +86,22 @@ class KubeflowServer:
         exact = (run for run in found if mark in (run.description or "").splitlines())
         return next((str(run.run_id) for run in exact), None)
 
-    def run_state(self, run_id: str) -> RunState:
-        """What has become of a run; of one that failed also what its failed steps said last."""
+    def run_state(self, run_id: str, *, with_steps: bool = True) -> RunState:
+        """What has become of a run; of one that failed also what its failed steps said last.
+
+        Steps are those of the run's package; of a run whose package was deleted none is known, and
+        `error` says so. Without steps the right to read packages is not needed.
+        """
         get = self.api.client.runs.run_service_get_run
         run = self.api.call("look at a run", get, run_id=run_id)
-        state = run_state_of(run)
+        if not with_steps:
+            return run_state_of(run, Definition())
+        try:
+            state = run_state_of(run, self._definition(run))
+        except NotFound as gone:
+            state = run_state_of(run, Definition())
+            said = f"its steps are not known, since its package is gone: {gone}"
+            return replace(state, error=". ".join(filter(None, (state.error, said))))
         if not state.failed or not state.ended:
             return state
         tasks = run.run_details.task_details
@@ -98,7 +113,26 @@ class KubeflowServer:
         found = self._runs(
             "list the runs of a schedule", predicate("recurring_run_id", recurring_run_id)
         )
-        return [state for state in map(run_state_of, found) if not state.ended]
+        states = (run_state_of(run, Definition()) for run in found)
+        return [state for state in states if not state.ended]
+
+    def _definition(self, run: Any) -> Definition:
+        """That of a run's package: in the run itself, or else the version that it names."""
+        if run.pipeline_spec:
+            return definition_of(run.pipeline_spec)
+        reference = run.pipeline_version_reference
+        key = (reference.pipeline_version_id if reference else "") or ""
+        if not key:
+            raise NotFound(f"the run {run.run_id} names no version of a pipeline")
+        if key not in self._definitions:
+            version = self.api.call(
+                "look at the package of a run",
+                self.api.client.pipelines.pipeline_service_get_pipeline_version,
+                reference.pipeline_id,
+                key,
+            )
+            self._definitions[key] = definition_of(version.pipeline_spec or {})
+        return self._definitions[key]
 
     def _runs(self, what: str, fitting: str) -> Any:
         """Those that fit a filter, the newest first."""

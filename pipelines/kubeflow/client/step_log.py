@@ -46,15 +46,30 @@ def last_reason(log: str) -> str:
 
 def _pods(step: str, tasks: list[Any]) -> Iterator[str]:
     """Names that the pods of a step may have, the likeliest first."""
-    failed = [task for task in tasks if task.state == "FAILED"]
-    own = [task for task in failed if task.display_name == step]
-    tries = [task for task in failed if task.display_name == _EXECUTOR]
-    for task in [*own, *tries]:
-        for child in reversed(task.child_tasks or []):
-            workflow, _, number = (child.pod_name or "").rpartition("-")
-            if workflow:
-                names = (template.format(step=step) for template in _TEMPLATES)
-                yield from (f"{workflow}-{name}-{number}" for name in names)
+    for node in _nodes(step, [task for task in tasks if task.state == "FAILED"]):
+        workflow, _, number = node.rpartition("-")
+        if workflow:
+            names = (template.format(step=step) for template in _TEMPLATES)
+            yield from (f"{workflow}-{name}-{number}" for name in names)
+
+
+def _nodes(step: str, failed: list[Any]) -> list[str]:
+    """The nodes below a step, the deepest and the latest first: its pods are among those.
+
+    A server that does not tell which node is which leaves the only executor that has failed.
+    """
+    known = {task.pod_name: task for task in failed if task.pod_name}
+    level = [task for task in failed if task.display_name == step]
+    executors = [task for task in failed if task.display_name == _EXECUTOR]
+    if not known and len(executors) == 1:
+        level += executors
+    found: list[str] = []
+    while level:
+        below = [child.pod_name for task in level for child in task.child_tasks or []]
+        new = [node for node in dict.fromkeys(below) if node and node not in found]
+        found += new
+        level = [known[node] for node in new if node in known]
+    return found[::-1]
 
 
 def _log(api_client: Any, run_id: str, pod: str) -> str:

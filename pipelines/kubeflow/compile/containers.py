@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.raster.errors import ConfigError
-from pipelines.kubeflow.contract.signature import Signature
+from pipelines.kubeflow.contract.signature import ARGUMENT, Signature
 
 _ENTRY_POINT = ("python", "-m", "pipelines.kubeflow.step.entrypoint")
 _PREPARE = ("python", "-m", "pipelines.kubeflow.step.prepare")
@@ -48,7 +48,7 @@ def node_container(
     """
     text = signature.to_json()
     options = beam_args(tfx_args)
-    args = ["--signature", text, "--executor-input", "{{$}}"]
+    args = [ARGUMENT, text, "--executor-input", "{{$}}"]
     args += ["--exchange", exchange] if exchange else []
     args += ["--", *options] if options else []
     if sum(len(arg.encode()) for arg in args) > _MOST_ARGUMENT_BYTES:

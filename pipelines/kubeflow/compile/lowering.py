@@ -12,7 +12,7 @@ from pipelines.kubeflow.compile.containers import executor_class, node_container
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.prepared import PREPARED
-from pipelines.kubeflow.contract.signature import RUN_ID, NodeTypes, Signature
+from pipelines.kubeflow.contract.signature import RUN_ID, STOP_EXECUTOR, NodeTypes, Signature
 from pipelines.kubeflow.contract.views import views_of
 
 Json = dict[str, Any]
@@ -21,7 +21,6 @@ SCHEMA_VERSION = "2.1.0"
 #: The backend's placeholder for the run's id, as the value of a task's parameter.
 _RUN = "{{$.pipeline_job_uuid}}"
 _TFX_RUN_PARAMETER = "pipeline-run-id"
-_STOP = "components.gate.executor.Executor"
 
 _SYSTEM_TYPES = {
     "tfx.types.standard_artifacts.Examples": "system.Dataset",
@@ -133,7 +132,7 @@ def lower_task(
 
 def retries_of(signature: Signature, retries: Retries | None) -> Retries | None:
     """None for a stop node: it would only say the same again."""
-    return None if signature.executor == _STOP else retries
+    return None if signature.executor == STOP_EXECUTOR else retries
 
 
 def lower_nodes(spec: Json, types: Mapping[str, NodeTypes]) -> dict[str, Signature]:

@@ -5,14 +5,19 @@ every optional input as if it were there. So the types travel in an argument of 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from pipelines.kubeflow.contract.views import View
 
 #: The parameter that holds the run's id; no execution property.
 RUN_ID = "run_id"
+#: The argument of a container that holds its signature.
+ARGUMENT = "--signature"
+#: The executor of every gate: it fails if the report of its check has failed.
+STOP_EXECUTOR = "components.gate.executor.Executor"
 
 
 @dataclass(frozen=True)
@@ -64,3 +69,14 @@ class Signature:
             parameters=tree["parameters"],
             views=tuple(View(**view) for view in tree["views"]),
         )
+
+    @classmethod
+    def in_arguments(cls, args: Sequence[str]) -> "Signature | None":
+        """The signature among the arguments of a container; None for a container of others."""
+        for name, text in pairwise(args):
+            if name == ARGUMENT:
+                try:
+                    return cls.from_json(text)
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    return None
+        return None

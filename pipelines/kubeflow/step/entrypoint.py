@@ -24,7 +24,7 @@ from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_told
 from components.raster.masking import masked
 from pipelines.definition.temporary import own_temporary_folder
-from pipelines.kubeflow.contract.signature import RUN_ID, Signature
+from pipelines.kubeflow.contract.signature import ARGUMENT, RUN_ID, Signature
 from pipelines.kubeflow.contract.uris import Places, local_path
 
 #: Where mounts hang, for places where the root folder cannot be written.
@@ -214,7 +214,7 @@ def _named(given: Tree) -> dict[str, Any]:
 def _main(argv: Sequence[str], mount_root: str) -> None:
     split = list(argv).index("--") if "--" in argv else len(argv)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--signature", required=True)
+    parser.add_argument(ARGUMENT, required=True)
     parser.add_argument("--executor-input", required=True)
     parser.add_argument("--exchange")
     args = parser.parse_args(argv[:split])

@@ -187,6 +187,8 @@ def _route(store: Store, method: str, path: str, query: dict[str, str], tree: An
         own = [v for v in store.versions.values() if v["pipeline_id"] == versions[1]]
         found = page("pipeline_versions", own, query)
         return models.response("V2beta1ListPipelineVersionsResponse", **found)
+    if version := re.fullmatch("[^/]+/versions/([^/]+)", rest):
+        return models.response("V2beta1PipelineVersion", **store.version(version[1]))
     if not rest:
         if method == "POST":
             return _create(store, noun, tree)

@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -196,20 +196,38 @@ class Store:
         if state in ENDED:
             run["finished_at"] = self._now()
 
+    def version(self, key: str) -> Json:
+        """A version with its package, as the server shows one alone."""
+        spec, platform = (
+            read_template(self.texts[key], old=self.old) if key in self.texts else ({}, {})
+        )
+        shown = {"pipeline_spec": spec, "platform_spec": platform} if platform else spec
+        return {**self.get(self.versions, key, "PipelineVersion"), "pipeline_spec": shown}
+
     def _details(
         self, run_id: str, state: str, steps: dict[str, str], logs: dict[str, str]
     ) -> list[Json]:
-        """The nodes of the workflow: drivers, steps, and below each step its executor."""
-        found = [_node(run_id, "root", state), _node(run_id, "root-driver", "SUCCEEDED")]
+        """The nodes of the workflow, as a server of 2.17.0 with its own settings tells them.
+
+        Every template may be tried again there, so each node stands beside its attempt: the
+        workflow, the root, each step, its driver, and below each step its executor.
+        """
+        workflow = "tiny-x7k2p"
+        found = [
+            _node(run_id, name, now)
+            for whole, now in ((workflow, state), ("root-driver", "SUCCEEDED"), ("root", state))
+            for name in (whole, f"{whole}(0)")
+        ]
         for number, (name, now) in enumerate(steps.items(), 1):
-            executor = f"tiny-x7k2p-{number:04}"
-            found += [
-                _node(run_id, f"{name}-driver", "SUCCEEDED"),
-                _node(run_id, name, now, [f"tiny-x7k2p-{number + 500:04}", executor]),
-                _node(run_id, "executor", now),
-            ]
+            driver = "FAILED" if now == "FAILED" else "SUCCEEDED"
+            found.append(_node(run_id, f"{name}-driver", "SUCCEEDED"))
+            found.append(_node(run_id, f"{name}-driver(0)", driver))
+            names = (name, f"{name}(0)", "executor", "executor(0)")
+            ids = [f"{workflow}-{number + 100 * depth:04}" for depth in (5, 7, 3, 0)]
+            for one, node, below in zip(names, ids, [*ids[1:], None], strict=True):
+                found.append(_node(run_id, one, now, node, below))
             if name in logs:
-                self.logs[run_id, f"tiny-x7k2p-system-container-impl-{number:04}"] = logs[name]
+                self.logs[run_id, f"{workflow}-system-container-impl-{number:04}"] = logs[name]
         return found
 
     def tick(self) -> list[Json]:
@@ -290,15 +308,16 @@ class Store:
         return moment.replace(microsecond=order % 1_000_000).isoformat()
 
 
-def _node(run_id: str, name: str, state: str, children: Sequence[str] = ()) -> Json:
+def _node(run_id: str, name: str, state: str, node: str = "", below: str | None = None) -> Json:
+    child = models.response("PipelineTaskDetailChildTask", pod_name=below)
     return models.response(
         "V2beta1PipelineTaskDetail",
         run_id=run_id,
         task_id=str(uuid.uuid4()),
         display_name=name,
         state=state,
-        child_tasks=[models.response("PipelineTaskDetailChildTask", pod_name=it) for it in children]
-        or None,
+        pod_name=node or None,
+        child_tasks=[child] if below else None,
     )
 
 
