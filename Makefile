@@ -21,7 +21,7 @@ PACKAGES := components pipelines serving trainer scripts
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow containers bench soak audit flink prism lock clean
+.PHONY: help setup demo test check lint slow containers bench soak audit dist flink prism lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -57,6 +57,9 @@ soak: $(READY) ## six minutes of load, swaps, kills and hostile requests; SECOND
 
 audit: $(READY) ## checkov on the manifests
 	@sh scripts/audit.sh
+
+dist: $(READY) ## wheel, source distribution and SBOM in dist/, tried in an empty environment
+	@sh scripts/dist.sh
 
 # Engines for Beam's steps; no other target needs them. Maven and Go find them by their own settings.
 flink: ## Beam's job server with Flink inside, for tests/engines; needs Maven and Java
