@@ -35,6 +35,9 @@ class ServerConfig(Frozen):
     )
     max_json_values: int = Field(4 << 20, ge=1, description="in the JSON of one REST request")
     max_json_depth: int = Field(32, ge=3, description="lists and objects within each other in JSON")
+    max_message_fields: int = Field(
+        1 << 17, ge=1, description="in one gRPC message, at any depth; packed values are none"
+    )
     max_connections: int = Field(
         1024, ge=1, description="of each protocol; over REST one without a request makes room"
     )

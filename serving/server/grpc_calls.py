@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ServingError
 from serving.server.in_flight import BytesInFlight
+from serving.server.message_structure import check_fields
 from serving.server.predictor import as_serving_error
 from serving.server.requests import Request, Requests, Stage
 
@@ -33,6 +34,7 @@ class Calls:
 
     def __init__(self, config: ServerConfig, in_flight: BytesInFlight) -> None:
         self.requests = Requests(in_flight)
+        self._max_fields = config.max_message_fields
         self._slow_arrivals = config.max_bytes_in_flight // config.max_request_bytes
         self._arrival_looks = config.transfer_timeout_s / _LOOK_EVERY_S
 
@@ -51,8 +53,8 @@ class Calls:
                 with request.answered():
                     if not always:
                         self.requests.check_open()
-                    content = await self._received(messages, request)
-                    answered = await answer(_parsed(message, content), request)
+                    asked = await self._received(message, messages, request)
+                    answered = await answer(asked, request)
                     serialized = answered.SerializeToString()
                     request.held.reach(len(serialized))
             except Exception as error:
@@ -74,7 +76,7 @@ class Calls:
             request = self._begin()
             try:
                 with request.answered():
-                    asked = _parsed(message, await self._received(messages, request))
+                    asked = await self._received(message, messages, request)
             except Exception as error:
                 await _abort(context, error)
             self.requests.end(asyncio.current_task())
@@ -91,11 +93,14 @@ class Calls:
         task.add_done_callback(self.requests.end)
         return self.requests.begin()
 
-    async def _received(self, messages: AsyncIterator[bytes], request: Request) -> bytes:
+    async def _received(
+        self, message: type[Message], messages: AsyncIterator[bytes], request: Request
+    ) -> Message:
         async for content in messages:
             request.held.reach(len(content))
             request.enter(Stage.WORKING)
-            return content
+            check_fields(content, message.DESCRIPTOR, self._max_fields)
+            return _parsed(message, content)
         raise ServingError(Code.INTERNAL, "There is no message in the call")
 
     async def watch(self) -> Never:

@@ -24,7 +24,7 @@ from serving.server.receiving import end_unless_taken
 from serving.server.requests import SETTLE_S, Endpoint, Request, Requests, Stage
 from serving.server.rest_body import read_body
 from serving.server.rest_connections import Connection, ConnectionServer, error_response
-from serving.server.rest_json import Format, parse_body, read_inputs, write_outputs
+from serving.server.rest_json import Body, Format, parse_body, read_inputs, write_outputs
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _CLOSE_S = 0.5  # for connections that are left when all requests are answered
@@ -118,10 +118,7 @@ class RestApi:
             raise ServingError(
                 Code.UNIMPLEMENTED, f"{method} is not served here: use predict, or TF Serving"
             )
-        config = self._config
-        content = await read_body(request, under_way.held, config)
-        under_way.enter(Stage.WORKING)
-        body = parse_body(content, config.max_json_values, config.max_json_depth)
+        body = await self._body(request, under_way)
         try:
             async with asyncio.timeout(self._config.request_timeout_s):
                 answer = await self._predictor.predict(
@@ -141,6 +138,12 @@ class RestApi:
         response = _json(written)
         response.headers[VERSION_HEADER] = str(answer.version)
         return response
+
+    async def _body(self, request: web.BaseRequest, under_way: Request) -> Body:
+        config = self._config
+        content = await read_body(request, under_way.held, config)
+        under_way.enter(Stage.WORKING)
+        return parse_body(content, config.max_json_values, config.max_json_depth)
 
     def _get(self, target: Target, *, metadata: bool) -> bytes:
         if not target.name:

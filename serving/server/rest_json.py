@@ -34,13 +34,18 @@ class Format(Enum):
     COLUMN = "outputs"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Body:
     """A request body, parsed as far as is possible without knowing the signature."""
 
     signature_name: str
     format: Format
     tensors: Any
+
+    def take(self) -> Any:
+        """The tensors, once: their JSON takes up to ten times the space of the arrays."""
+        tensors, self.tensors = self.tensors, None
+        return tensors
 
 
 def parse_body(body: bytes | bytearray, max_values: int, max_depth: int) -> Body:
@@ -76,15 +81,13 @@ def parse_body(body: bytes | bytearray, max_values: int, max_depth: int) -> Body
 
 
 def read_inputs(body: Body, signature: Signature) -> Arrays:
-    """The arrays that a body's tensors mean to a signature.
+    """The arrays that a body's tensors mean to a signature; the body holds them no longer.
 
     Raises:
         ServingError: INVALID_ARGUMENT, naming the input or the element.
     """
-    if body.format is Format.ROW:
-        columns = _columns_of_rows(body.tensors, signature.inputs)
-    else:
-        columns = _columns(body.tensors, signature.inputs)
+    columns_of = _columns_of_rows if body.format is Format.ROW else _columns
+    columns = columns_of(body.take(), signature.inputs)
     return {name: _array(name, value, signature.inputs[name]) for name, value in columns.items()}
 
 

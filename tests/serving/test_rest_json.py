@@ -113,6 +113,12 @@ def test_a_string_among_numbers_costs_no_memory(rows: Any) -> None:
         tracemalloc.stop()
 
 
+def test_the_json_is_not_kept_beside_the_arrays() -> None:
+    body = parse_body(b'{"instances": [1, 2]}', 1000, 32)
+    assert read_inputs(body, signature(x=FLOAT))["x"].tolist() == [1.0, 2.0]
+    assert body.tensors is None
+
+
 FLOATS = np.array([0.1, 2.0, 1e-9], np.float32)
 
 

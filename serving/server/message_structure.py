@@ -1,0 +1,82 @@
+"""How many fields there are in a gRPC message, told before it is parsed."""
+
+from functools import cache
+
+from google.protobuf.descriptor import Descriptor
+
+from serving.server.errors import Code, ServingError
+
+_SMALL = 1 << 16  # bytes, of which nothing large can be made
+_LONGEST_VARINT = 10  # bytes, of 64 bits
+_VARINT, _DELIMITED = 0, 2
+_FIXED_BYTES = {1: 8, 5: 4}
+
+
+class _Broken(Exception):
+    """What comes is no field; the parser says so in its own words."""
+
+
+def check_fields(content: bytes, message: Descriptor, max_fields: int) -> None:
+    """Refuse a message of too many fields, those of the messages within it included.
+
+    A field of two bytes may become an object of fifty, and a name of three a whole tensor. The
+    values of a packed field are no fields, and what the message's type does not know is one.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT.
+    """
+    if len(content) <= _SMALL:
+        return
+    try:
+        too_many = _has_more(content, message, max_fields)
+    except _Broken:
+        return
+    if too_many:
+        raise ServingError(
+            Code.INVALID_ARGUMENT,
+            f"the message has more than {max_fields} fields (max_message_fields)",
+        )
+
+
+def _has_more(content: bytes, message: Descriptor, max_fields: int) -> bool:
+    place, end, within = 0, len(content), _messages_within(message)
+    outer: list[tuple[int, dict[int, Descriptor]]] = []
+    for _ in range(max_fields + 1):
+        while place == end:
+            if not outer:
+                return False
+            end, within = outer.pop()
+        tag, place = _varint(content, place)
+        kind, size = tag & 7, 0
+        if kind == _VARINT:
+            _, place = _varint(content, place)
+        elif kind == _DELIMITED:
+            size, place = _varint(content, place)
+        else:  # a group begins and ends with tags alone, and its fields count as ours
+            size = _FIXED_BYTES.get(kind, 0)
+        if place + size > end:
+            raise _Broken
+        known = within.get(tag >> 3) if kind == _DELIMITED else None
+        if known is None:
+            place += size
+        else:
+            outer.append((end, within))
+            end, within = place + size, _messages_within(known)
+    return True
+
+
+@cache
+def _messages_within(message: Descriptor) -> dict[int, Descriptor]:
+    fields = message.fields_by_number.items()
+    return {n: it.message_type for n, it in fields if it.message_type is not None}
+
+
+def _varint(content: bytes, place: int) -> tuple[int, int]:
+    if place < len(content) and content[place] < 0x80:  # nearly all are so short
+        return content[place], place + 1
+    value = 0
+    for index, byte in enumerate(content[place : place + _LONGEST_VARINT]):
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return value, place + index + 1
+    raise _Broken
