@@ -1,8 +1,8 @@
 """Where and with what the nodes run on Kubeflow: the part of the configuration for `compile`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from components.raster.frozen import Frozen
 
@@ -11,6 +11,8 @@ Memory = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(k|[MGTP]|[KMGTP]i)?$"
 MountPath = Annotated[str, Field(pattern=r"^/[^:]+$")]
 ResourceName = Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+#: Kubernetes counts seconds in 32 bits.
+_MOST_SECONDS = (1 << 31) - 1
 
 
 class Accelerator(Frozen):
@@ -57,12 +59,55 @@ class Volume(Frozen):
 
 
 class Retries(Frozen):
-    """How often a step is tried again. Kubeflow's own backoff would be none at all."""
+    """How often a step is tried again, and until when. Kubeflow's own pause is none at all."""
 
-    count: int = Field(default=2, ge=0)
-    backoff_s: int = Field(default=30, ge=1)
-    factor: float = Field(default=2.0, ge=1)
-    max_backoff_s: int = Field(default=600, ge=1)
+    count: int = Field(default=2, ge=0, le=100)
+    backoff_s: int = Field(default=30, ge=1, description="The pause before the first retry.")
+    factor: int = Field(
+        default=2,
+        ge=1,
+        description="Each further pause is so many times as long; a whole number.",
+    )
+    give_up_after_s: int = Field(
+        default=604_800,
+        ge=1,
+        le=_MOST_SECONDS,
+        description="From the start of the first attempt on, attempts and pauses together: what is "
+        "running then is ended, and nothing is tried again. Default: a week, so that a training of "
+        "days that was preempted goes on from its checkpoint.",
+    )
+
+    @field_validator("factor", mode="before")
+    @classmethod
+    def _whole(cls, factor: Any) -> Any:
+        if isinstance(factor, float) and not factor.is_integer():
+            raise ValueError(
+                f"{factor} is no whole number. Argo, which Kubeflow hands it to, reads whole "
+                "numbers only: with any other a step ends at its first failure, without a retry"
+            )
+        return factor
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_longest_pause(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "max_backoff_s" in given:
+            raise ValueError(
+                "max_backoff_s has gone: Kubeflow has no longest pause. Its backoffMaxDuration is "
+                "the time since the first attempt, after which a step is ended and not tried "
+                "again. Leave it out, or give that time as give_up_after_s"
+            )
+        return given
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Self:
+        pauses = sum(self.backoff_s * self.factor**number for number in range(self.count))
+        if pauses >= self.give_up_after_s:
+            raise ValueError(
+                f"give_up_after_s {self.give_up_after_s}: the pauses of {self.count} retries take "
+                f"{pauses} s by themselves, so the last could never be. Give more time, or fewer "
+                "or shorter pauses"
+            )
+        return self
 
 
 class StepConfig(Frozen):
@@ -88,7 +133,9 @@ class StepConfig(Frozen):
         default=None,
         description="Default: 2; count 0 is none. Stop nodes have none: they would say the same.",
     )
-    timeout_s: int | None = Field(default=None, ge=1, description="The step's pod ends by then.")
+    timeout_s: int | None = Field(
+        default=None, ge=1, le=_MOST_SECONDS, description="The step's pod ends by then."
+    )
     cache: bool | None = Field(
         default=None,
         description="Whether unchanged inputs take the last run's outputs. Off in any case for "

@@ -7,12 +7,14 @@ files and no folders; every task has a mount of its own, which is gone afterward
 """
 
 import hashlib
+import itertools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,8 @@ import yaml
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
+
+from tests.kubeflow.argo import is_tried_again, retry_strategy
 
 Json = dict[str, Any]
 
@@ -133,11 +137,15 @@ class Backend:
             )
         if hook:
             hook(name, given)
-        attempts = 1 + task.get("retryPolicy", {}).get("maxRetryCount", 0)
-        for attempt in range(1, attempts + 1):
+        policy = task.get("retryPolicy")
+        strategy = retry_strategy(policy) if policy else None
+        began = time.monotonic()
+        for attempt in itertools.count(1):
             result = self._launch(container, given, component, f"{run_id}-{name}-{attempt}")
             result.attempts = attempt
-            if result.state == SUCCEEDED:
+            elapsed_s = time.monotonic() - began
+            again = strategy is not None and is_tried_again(strategy, attempt, elapsed_s)
+            if result.state == SUCCEEDED or not again:
                 break
         if result.state == SUCCEEDED:
             self._cache[key] = result

@@ -161,13 +161,15 @@ def _artifact_type(title: str) -> Json:
 
 
 def _retry_policy(retries: Retries | None) -> Json:
+    """The backend hands Argo `backoffMaxDuration` as `maxDuration`, the time since the first
+    attempt; left out it would be 0, which is no retry at all."""
     if retries is None or not retries.count:
         return {}
     return {
         "maxRetryCount": retries.count,
         "backoffDuration": f"{retries.backoff_s}s",
         "backoffFactor": retries.factor,
-        "backoffMaxDuration": f"{retries.max_backoff_s}s",
+        "backoffMaxDuration": f"{retries.give_up_after_s}s",
     }
 
 
