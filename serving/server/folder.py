@@ -43,6 +43,7 @@ class VersionFolder:
         self._patience_s = patience_s
         self._asked: dict[Path, asyncio.Future[Any]] = {}
         self._said: dict[Path, str] = {}
+        self._ignored: dict[str, str] = {}
 
     async def look(self, known: Mapping[int, Path] = MappingProxyType({})) -> Look | None:
         """What is there now; None when that cannot be told. What is wrong is logged once.
@@ -57,8 +58,7 @@ class VersionFolder:
         versions, ignored = listed
         listed_numbers = {version.number for version in versions}
         versions += [Version(n, path) for n, path in known.items() if n not in listed_numbers]
-        for name, reason in ignored.items():
-            self._say(self._base / name, f"is not served: {reason}")
+        self._say_ignored(ignored)
         answers = await asyncio.gather(*(self._ask(v.path, _probe) for v in versions))
         return _look(zip(versions, answers, strict=True))
 
@@ -80,6 +80,12 @@ class VersionFolder:
             return None
         self._said.pop(path, None)
         return answer
+
+    def _say_ignored(self, ignored: dict[str, str]) -> None:
+        for name, reason in ignored.items():
+            if self._ignored.get(name) != reason:
+                logger.warning("%s is not served: %s", self._base / name, reason)
+        self._ignored = ignored
 
     def _say(self, path: Path, what: str) -> None:
         if self._said.get(path) != what:

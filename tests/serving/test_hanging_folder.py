@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -105,12 +106,14 @@ def test_a_number_beyond_int64_is_ignored_and_said_once(
 ) -> None:
     copy_version(colours, base, 3)
     copy_version(colours, base, LARGEST_VERSION + 1)
+    shutil.copytree(colours, base / "003")
     server = serve(base, poll_interval_s=0.01)
     wait_until(lambda: states(server.rest) == {3: "AVAILABLE"})
     time.sleep(0.1)
-    said = [r.getMessage() for r in caplog.records if str(LARGEST_VERSION + 1) in r.getMessage()]
-    assert len(said) == 1
-    assert "is not served: no version number" in said[0]
+    said = [r.getMessage() for r in caplog.records if "is not served" in r.getMessage()]
+    assert len(said) == 2
+    assert f"{LARGEST_VERSION + 1} is not served: no version number" in said[0]
+    assert said[1] == f"{base}/003 is not served: the same version as 3"
     copy_version(colours, base, LARGEST_VERSION)
     wait_until(lambda: states(server.rest).get(LARGEST_VERSION) == "AVAILABLE")
     with connect(server.grpc, model="m") as client:
