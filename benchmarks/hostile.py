@@ -1,6 +1,6 @@
-"""Requests that mean harm, each with the answers that a server may give to it.
+"""Hostile requests, each with the answers that a server may give to it.
 
-Small to send, and meant to cost the server memory, time or connections.
+They are small, and are meant to cost the server memory, time or connections.
 """
 
 import gzip
@@ -23,13 +23,13 @@ _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _TIMEOUT_S = 20.0
 _MB = 1 << 20
 
-#: What happens to any request when its server is killed, stopped, or very busy.
+#: Outcomes of any request while its server is killed, stopped or overloaded.
 LOST = frozenset({"lost", "UNAVAILABLE", "503", "429", "RESOURCE_EXHAUSTED"})
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the server answers: `grpc://...` and `http://...`."""
+    """Addresses of the server: `grpc://...` and `http://...`."""
 
     grpc: str
     rest: str
@@ -37,7 +37,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Attack:
-    """`run` gives an HTTP status, a gRPC code or "lost"; good ones are in `refusals`."""
+    """A hostile request: `run` returns an HTTP status, a gRPC code or "lost".
+
+    `refusals` holds the outcomes that are right.
+    """
 
     name: str
     refusals: frozenset[str]
@@ -45,7 +48,7 @@ class Attack:
 
 
 def attacks() -> tuple[Attack, ...]:
-    """All of them."""
+    """Returns all attacks."""
     return (
         _rest("a body beyond the limit", {"413"}, lambda: b" " * (65 * _MB)),
         _rest("a compressed body that expands", {"413"}, _bomb, {"Content-Encoding": "gzip"}),
@@ -148,7 +151,7 @@ def _half_bodies(target: Target) -> str:
 
 
 def _unfinished(target: Target, count: int, content: bytes) -> str:
-    """The end of connections on which nothing more is sent: a status, or closed."""
+    """Sends unfinished requests and returns how their connections end: a status, or "closed"."""
     with _sockets(target, count, content) as sockets:
         answers = [sock.recv(1000) for sock in sockets]
     return answers[-1].split()[1].decode() if answers[-1] else "closed"

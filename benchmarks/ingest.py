@@ -39,7 +39,7 @@ COPIES = "worked loops at once"
 
 
 def make_images(root: Path, count: int) -> None:
-    """Class folders with `count` different JPEGs of about 3 KB: smooth fields and some noise."""
+    """Writes class folders with `count` different JPEGs of about 3 KB: smooth noisy fields."""
     import numpy as np
     import simplejpeg
 
@@ -57,7 +57,7 @@ def make_images(root: Path, count: int) -> None:
 
 
 def plain_loop(root: Path, target: Path) -> None:
-    """The loop everyone writes."""
+    """Converts the images as most people would: PIL, tf.train.Example and TFRecordWriter."""
     import tensorflow as tf
     from PIL import Image
 
@@ -81,7 +81,7 @@ def plain_loop(root: Path, target: Path) -> None:
 
 
 def worked_loop(root: Path, target: Path) -> None:
-    """The work of ingest with image features and nothing around it."""
+    """Does the work of ingest with image features, with no framework around it."""
     import simplejpeg
 
     from components.ingest.encode import example_bytes, record_bytes
@@ -111,7 +111,7 @@ def worked_loop(root: Path, target: Path) -> None:
 
 
 def ingest(root: Path, target: Path, features: bool = True, processes: int = 1) -> None:
-    """The component's own path."""
+    """Runs the component's own path."""
     import apache_beam as beam
 
     from components.ingest.config import FoldersSource, IngestConfig
@@ -132,7 +132,7 @@ SIDES: dict[str, Callable[[Path, Path], None]] = {
 
 
 def main() -> None:
-    """Prints the rates of every side and the ratios that count."""
+    """Prints the rates of all sides and the ratios that matter."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=24_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -168,7 +168,7 @@ def main() -> None:
 
 
 def _seconds(run: Callable[[Path, Path], None], root: Path) -> float:
-    gc.collect()  # else the garbage of imports is collected in somebody's time
+    gc.collect()  # else collecting the imports' garbage would count for one of the sides
     with tempfile.TemporaryDirectory(dir=root.parent) as target:
         start = time.perf_counter()
         run(root, Path(target))
@@ -176,7 +176,7 @@ def _seconds(run: Callable[[Path, Path], None], root: Path) -> float:
 
 
 def _copies(pool: ProcessPoolExecutor, processes: int, root: Path, target: Path) -> None:
-    """As many worked loops at once, each over all images."""
+    """Runs as many worked loops at once, each over all images."""
     targets = [target / str(number) for number in range(processes)]
     for path in targets:
         path.mkdir()

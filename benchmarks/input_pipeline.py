@@ -41,7 +41,7 @@ MORE, NAIVE_FLIPPED = "more views", "naive, flipped"
 
 _MORE: dict[str, Any] = {"zoom": {}, "shift": {}, "brightness": {}, "contrast": {}}
 
-#: Which side against which, and what is asked for by the clock.
+#: The pairs of sides to compare, and the required ratio by the clock.
 RATIOS = (
     (DECODED, CEILING, "at least 0.65"),
     (AUGMENTED, CEILING, "at least 0.45"),
@@ -53,19 +53,19 @@ RATIOS = (
 )
 
 
-#: Begins anew and warms up; what it returns makes some batches and counts their images.
+#: Restarts a side and warms it up; the function returned makes batches and counts their images.
 Side = Callable[[], Callable[[], int]]
 
 
 class Cost(NamedTuple):
-    """Seconds for an image, on the clock and of all processors."""
+    """Seconds per image: wall-clock time and processor time."""
 
     wall: float
     cpu: float
 
 
 class Stall(NamedTuple):
-    """The share of a training's steps that is waiting; seconds of a step, and of one without."""
+    """Share of a training's steps spent waiting; seconds of a step, and of one without waiting."""
 
     share: float
     step_s: float
@@ -73,7 +73,7 @@ class Stall(NamedTuple):
 
 
 def main() -> None:
-    """Prints the rates of every side, the ratios that count and the share of stalls."""
+    """Prints the rates of all sides, the ratios that matter and the share of stalls."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=8000)
     parser.add_argument("--rounds", type=int, default=7)
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def make_sides(files: list[str]) -> dict[str, Side]:
-    """All sides, by name."""
+    """Returns all sides by name."""
     source = _source(files)
     return {
         CEILING: _ceiling(files, in_place=False),
@@ -110,7 +110,7 @@ def make_sides(files: list[str]) -> dict[str, Side]:
 
 
 def stall(files: list[str]) -> Stall:
-    """How the steps of a training by `trainer.training.loop` wait for the augmented stream."""
+    """Measures how long the training steps wait for the augmented stream."""
     from trainer.data.share import distributed
     from trainer.distribution.config import StrategyName
     from trainer.distribution.strategy import make_strategy
@@ -129,7 +129,7 @@ def stall(files: list[str]) -> Stall:
 
 
 def report(rounds: list[dict[str, Cost]], stalled: Stall) -> None:
-    """Prints ratios by the clock, by processor time, the rates they come from, and the stalls."""
+    """Prints the ratios by wall clock and processor time, the rates behind them, and the stalls."""
     best = {
         side: Cost(min(it[side].wall for it in rounds), min(it[side].cpu for it in rounds))
         for side in rounds[0]
@@ -150,7 +150,7 @@ def report(rounds: list[dict[str, Cost]], stalled: Stall) -> None:
 
 
 class _Waiting:
-    """Batches in a graph; adds up how long it takes until they are there."""
+    """Iterator over batches in a graph that adds up the time until each is available."""
 
     def __init__(self, batches: Iterator[Any]) -> None:
         import tensorflow as tf
@@ -178,7 +178,7 @@ class _Waiting:
 
 
 def _loop(strategy: Any, batch: Any) -> Any:
-    """The steps of a compiled small CNN."""
+    """Builds the training loop of a compiled small CNN."""
     from components.raster.image import ImageSpec
     from trainer.models.config import SmallCnn
     from trainer.tasks.network import build_network
@@ -194,7 +194,7 @@ def _loop(strategy: Any, batch: Any) -> Any:
 
 
 def _steps(loop: Any, batches: Iterator[Any], count: int) -> list[float]:
-    """Seconds of each step."""
+    """Runs training steps and returns the seconds of each."""
     seconds = []
     for _ in range(count):
         began = time.perf_counter()
@@ -236,7 +236,7 @@ def _viewed(source: Any, **more: Any) -> Any:
 
 
 def _batches(batches: Any) -> Side:
-    """Of an endless data set."""
+    """Returns the side of an endless data set."""
 
     def begin() -> Callable[[], int]:
         iterator = iter(batches)

@@ -1,8 +1,9 @@
-"""A load generator that costs little, so that a server is measured and not its clients.
+"""A lightweight load generator, so that the benchmark measures the server and not its clients.
 
 Each of the clients is one connection that sends a request, waits for the answer and sends the
-next. Requests are built beforehand and the protocols are spoken on bare sockets from one thread:
-HTTP/1.1 for REST, and of HTTP/2 (RFC 9113) just what one request at a time on a connection needs.
+next. Requests are built beforehand and the protocols are implemented on plain sockets in one
+thread: HTTP/1.1 for REST, and the part of HTTP/2 (RFC 9113) that one request at a time on a
+connection needs.
 
     python -m benchmarks.load {grpc,rest} HOST PORT MODEL IMAGES_FILE CLIENTS SECONDS
 
@@ -38,13 +39,16 @@ class Connection(Protocol):
     """One client's side of a protocol."""
 
     def opening(self) -> bytes:
-        """What is sent before the first request."""
+        """Returns the bytes to send before the first request."""
 
     def request(self) -> bytes:
-        """The next request."""
+        """Returns the next request."""
 
     def received(self, data: bytes) -> tuple[int, int, bytes]:
-        """Answers completed by these bytes: good ones, failed ones; and bytes to send back."""
+        """Processes received bytes.
+
+        Returns: completed good answers, failed answers, and bytes to send back.
+        """
 
 
 @dataclass
@@ -93,7 +97,7 @@ class GrpcConnection:
         self._next = cycle(self.requests[self.start :] + self.requests[: self.start])
 
     def opening(self) -> bytes:
-        # Windows so large that the server never waits for an update from here.
+        # Windows so large that the server never waits for an update from this client.
         settings = struct.pack(">HI", 4, _MOST)
         window = struct.pack(">I", _MOST - _START_WINDOW)
         return _PREFACE + frame(_SETTINGS, 0, 0, settings) + frame(_WINDOW_UPDATE, 0, 0, window)
@@ -132,14 +136,14 @@ class GrpcConnection:
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """An HTTP/2 frame."""
+    """Returns an HTTP/2 frame."""
     return (
         len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
     )
 
 
 def literal_headers(headers: Sequence[tuple[str, str]]) -> bytes:
-    """HPACK (RFC 7541) at its plainest: literals that are not indexed."""
+    """Encodes headers in the simplest form of HPACK (RFC 7541): literals without indexing."""
     return b"".join(
         b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
         for name, value in headers
@@ -147,7 +151,7 @@ def literal_headers(headers: Sequence[tuple[str, str]]) -> bytes:
 
 
 def rest_requests(images: Sequence[bytes], model: str) -> list[bytes]:
-    """A request for each image, of one instance."""
+    """Returns a request of one instance for each image."""
     requests = []
     for image in images:
         instance = {"b64": base64.b64encode(image).decode()}
@@ -161,7 +165,7 @@ def rest_requests(images: Sequence[bytes], model: str) -> list[bytes]:
 
 
 def grpc_requests(images: Sequence[bytes], model: str) -> list[bytes]:
-    """A length-prefixed message for each image."""
+    """Returns a length-prefixed message for each image."""
     requests = []
     message_class = build_messages().predict_request
     for image in images:
@@ -175,7 +179,7 @@ def grpc_requests(images: Sequence[bytes], model: str) -> list[bytes]:
 
 
 def connections(kind: str, images: Sequence[bytes], model: str, count: int) -> list[Connection]:
-    """One for each client; they start at different images."""
+    """Returns one connection for each client; they start at different images."""
     if kind == "rest":
         requests = rest_requests(images, model)
         return [RestConnection(requests, i % len(images)) for i in range(count)]
@@ -195,7 +199,7 @@ def connections(kind: str, images: Sequence[bytes], model: str, count: int) -> l
 
 @dataclass
 class Load:
-    """What the clients saw."""
+    """Measurements of the clients."""
 
     requests: int
     failures: int
@@ -206,7 +210,7 @@ class Load:
 
 
 def run(clients: Sequence[Connection], host: str, port: int, seconds: float) -> Load:
-    """Keep all the clients asking for some seconds."""
+    """Keeps all clients sending requests for some seconds."""
     selector = selectors.DefaultSelector()
     sent_at: dict[int, float] = {}
     sockets = [socket.create_connection((host, port)) for _ in clients]
@@ -254,7 +258,7 @@ def _cpu_s() -> float:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Read the arguments, run, print."""
+    """Reads the arguments, runs the load and prints the result."""
     kind, host, port, model, images_file, count, seconds = arguments
     images = [bytes.fromhex(line) for line in Path(images_file).read_text().split()]
     clients = connections(kind, images, model, int(count))

@@ -1,4 +1,4 @@
-"""A made scene of any size: written in rows of blocks, so it never is in memory as a whole."""
+"""Synthetic scenes of any size, written by rows of blocks to bound memory."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ BLOCK_PX = 512
 def make_scene(
     path: Path, size_px: int, *, bands: int = 4, nodata: float | None = None, seed: int = 0
 ) -> None:
-    """Writes a tiled, deflated uint16 GeoTIFF of size x size pixels that compresses as land does.
+    """Writes a tiled, deflated uint16 GeoTIFF of size x size pixels that compresses like land.
 
-    The pixels are smooth hills with sensor noise. One patch of noise is used over and over, moved
-    a little: drawing fresh noise would take longer than everything that is measured on it.
+    The pixels are smooth hills with sensor noise. One patch of noise is reused with small offsets,
+    because drawing fresh noise would take longer than the measurements themselves.
     """
     noise = np.random.default_rng(seed).integers(0, 200, (bands, BLOCK_PX, BLOCK_PX))
     columns = 2000 + 800 * np.sin(np.arange(size_px) / 300)

@@ -30,7 +30,7 @@ Samples = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Form:
-    """A way to write a tile, and to read a batch of them back in a graph: float32 [N, H, W, C]."""
+    """A format of tiles: encodes one, and decodes a batch in a graph to float32 [N, H, W, C]."""
 
     encode: Callable[[Samples], bytes]
     decode: Callable[[tf.Tensor], tf.Tensor]
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def forms(shape: tuple[int, ...]) -> dict[str, Form]:
-    """The payload and what else could be one."""
+    """Returns the payload format and its alternatives."""
     height, width, count = shape
     bands = tuple(f"B{number}" for number in range(1, count + 1))
     spec = ImageSpec(height_px=height, width_px=width, bands=bands)
@@ -118,7 +118,7 @@ def forms(shape: tuple[int, ...]) -> dict[str, Form]:
 
 
 def made() -> list[Samples]:
-    """256 x 256 tiles of a made scene."""
+    """Returns 256 x 256 tiles of a synthetic scene."""
     with TemporaryDirectory() as folder:
         make_scene(path := Path(folder) / "scene.tif", 1536)
         with rasterio.open(path) as dataset:
@@ -128,7 +128,7 @@ def made() -> list[Samples]:
 
 
 def stored(folder: Path) -> list[Samples]:
-    """The GeoTIFFs below a folder."""
+    """Returns the GeoTIFFs below a folder."""
     tiles = []
     for path in sorted(folder.rglob("*.tif")):
         with rasterio.open(path) as dataset:
@@ -137,7 +137,7 @@ def stored(folder: Path) -> list[Samples]:
 
 
 def timed(call: Callable[[], object]) -> tuple[object, float]:
-    """The outcome and the seconds."""
+    """Runs a call and returns its outcome and seconds."""
     start = time.perf_counter()
     outcome = call()
     return outcome, time.perf_counter() - start

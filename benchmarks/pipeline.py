@@ -1,8 +1,8 @@
-"""A tiny pipeline run: our nodes against stock TFX's for the same work, in one run.
+"""A tiny pipeline run: our nodes against stock TFX for the same work, in one run.
 
 Both sides start as a new process, read the same 240 images, compute statistics, infer a schema,
 validate, train the same model for one epoch with the same code, evaluate by two slices, and push;
-nothing is cached. Stock TFX starts from TFRecords that are made beforehand; ours makes its own.
+nothing is cached. Stock TFX starts from prepared TFRecords; ours makes its own.
 
     python -m benchmarks.pipeline
 """
@@ -19,7 +19,7 @@ ROUNDS = 2
 
 
 def main() -> None:
-    """Prints each side's seconds and the ratios of the better rounds."""
+    """Prints the seconds of each side and the ratios of the better rounds."""
     with tempfile.TemporaryDirectory() as folder:
         _run("prepare", folder, 0)
         runs: dict[str, list[Cost]] = {"ours": [], "stock": []}
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 class Cost(NamedTuple):
-    """Seconds on the clock, and of all processors; the second tells less of a busy machine."""
+    """Wall-clock and processor seconds; processor time varies less on a busy machine."""
 
     wall: float
     cpu: float

@@ -1,4 +1,4 @@
-"""The two sides of `benchmarks.pipeline`, each to be run as a process of its own."""
+"""The two sides of `benchmarks.pipeline`, each run as its own process."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from pipelines.config.tree import PipelineConfig, load_config
 
 
 def prepare(folder: str) -> None:
-    """Makes the images and, by our ingest, the TFRecords that stock TFX starts from."""
+    """Makes the images and, with our ingest, the TFRecords that stock TFX starts from."""
     import apache_beam as beam
 
     from components.ingest.executor import run_ingest
@@ -29,7 +29,7 @@ def prepare(folder: str) -> None:
 
 
 def ours(folder: str, number: str) -> None:
-    """Our nodes for the work that stock TFX has nodes for: no gates, no infra check."""
+    """Runs our nodes for the work that stock TFX has nodes for: no gates, no infra check."""
     from tfx.components.example_validator.component import ExampleValidator
     from tfx.orchestration import metadata
     from tfx.orchestration.pipeline import Pipeline
@@ -81,7 +81,7 @@ def ours(folder: str, number: str) -> None:
 
 
 def stock(folder: str, number: str) -> None:
-    """The same work by the components that come with TFX."""
+    """Runs the same work with stock TFX components."""
     import tensorflow_model_analysis as tfma
     from tfx import v1 as tfx
 
@@ -169,9 +169,9 @@ def stock(folder: str, number: str) -> None:
 
 
 def run_fn(fn_args: Any) -> None:
-    """Our own training, for stock TFX, which packs its copy of the records and drops their names.
+    """Runs our training for stock TFX, whose packed copy of the records drops their names.
 
-    It reads the same records before they were packed, so that both sides train alike.
+    It reads the same records before packing, so that both sides train on equal data.
     """
     from trainer.run import run_fn as train
 

@@ -30,7 +30,7 @@ SMALL_PX = 5 * BLOCK_PX  # enough tiles for ingest to start all its processes
 
 
 def write_rows(path: Path, target: Path, band_names: tuple[str, ...], tile_px: int) -> int:
-    """The tiles of every `CORES`-th row of blocks, from `target`'s number on; how many."""
+    """Writes the tiles of each `CORES`-th row of blocks from `target`'s number; counts them."""
     from components.ingest.encode import bytes_entry, features_message, float_entry, record_bytes
     from components.raster import example
     from components.raster.payload import encode_payload
@@ -64,10 +64,10 @@ def write_rows(path: Path, target: Path, band_names: tuple[str, ...], tile_px: i
 
 
 def by_hand(path: Path, folder: Path, bands: int, tile_px: int) -> int:
-    """The limit: how many tiles were written."""
+    """Runs the limit and returns the number of tiles written."""
     names = band_names(bands)
     targets = [folder / str(number) for number in range(CORES)]
-    # The processes of ingest are started anew as well.
+    # Ingest starts its processes anew as well.
     with ProcessPoolExecutor(CORES, multiprocessing.get_context("spawn")) as pool:
         return sum(
             pool.map(write_rows, [path] * CORES, targets, [names] * CORES, [tile_px] * CORES)
@@ -75,7 +75,7 @@ def by_hand(path: Path, folder: Path, bands: int, tile_px: int) -> int:
 
 
 def by_ingest(path: Path, folder: Path, bands: int, tile_px: int) -> int:
-    """The component's own path, on as many processes."""
+    """Runs the component's own path on as many processes."""
     import apache_beam as beam
 
     from components.ingest.config import IngestConfig
@@ -100,7 +100,7 @@ def by_ingest(path: Path, folder: Path, bands: int, tile_px: int) -> int:
 
 
 def band_names(bands: int) -> tuple[str, ...]:
-    """B01 and so on."""
+    """Returns B01, B02 and so on."""
     return tuple(f"B{number:02d}" for number in range(1, bands + 1))
 
 
@@ -109,7 +109,7 @@ WAYS: dict[str, Way] = {"by hand": by_hand, "ingest": by_ingest}
 
 
 def seconds(way: Way, path: Path, bands: int, tile_px: int) -> float:
-    """One run, and a check that no tile is missing."""
+    """Times one run and checks that no tile is missing."""
     with rasterio.open(path) as dataset:
         tiles = -(-dataset.height // tile_px) * -(-dataset.width // tile_px)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:

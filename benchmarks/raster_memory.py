@@ -23,7 +23,7 @@ PART_COUNT = 4
 
 
 def read_scene(path: Path, tile_px: int) -> int:
-    """Reads all tiles of a scene, part by part; the number of tiles."""
+    """Reads all tiles of a scene part by part and returns their number."""
     view = view_scene(open_scene(SceneSource("scene", (BandFile(str(path)),))))
     plan = plan_tiles("scene", view.grid, Tiling(size_px=tile_px))
     parts = plan_parts(plan, PART_COUNT, view.block_shape, view.block_shift)
@@ -31,13 +31,16 @@ def read_scene(path: Path, tile_px: int) -> int:
 
 
 def own_peak_mb() -> float:
-    """Peak resident memory of this process, from Linux: getrusage's also counts the parent's."""
+    """Returns the peak resident memory (MB) of this process, read from Linux.
+
+    getrusage would include the parent's memory.
+    """
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def peak_mb(path: Path, tile_px: int) -> float:
-    """Peak resident memory (MB) of a process that reads a scene."""
+    """Returns the peak resident memory (MB) of a process that reads a scene."""
     command = [sys.executable, "-m", __spec__.name, "--read", str(path), "--tile", str(tile_px)]
     root = Path(__file__).resolve().parent.parent
     run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)

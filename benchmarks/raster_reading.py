@@ -34,14 +34,14 @@ TORCHGEO = "TorchGeo's grid sampler"
 
 
 def all_cores_decode(path: Path, tile_px: int) -> None:
-    """GDAL decodes the whole file with a thread for each core."""
+    """Decodes the whole file with GDAL, one thread per core."""
     del tile_px
     with rasterio.open(path, NUM_THREADS="ALL_CPUS") as dataset:
         dataset.read()
 
 
 def block_threads_decode(path: Path, tile_px: int) -> None:
-    """Whole blocks, in as many threads as cores, a handle each; nothing is kept."""
+    """Decodes whole blocks in one thread and handle per core, keeping nothing."""
     del tile_px
     own = threading.local()
     with rasterio.open(path) as dataset:
@@ -57,7 +57,7 @@ def block_threads_decode(path: Path, tile_px: int) -> None:
 
 
 def skymill_tiles(path: Path, tile_px: int) -> None:
-    """Our tiles: pixels (H, W, C), mask, transform, centre."""
+    """Reads our tiles: pixels (H, W, C), mask, transform, centre."""
     scene = open_scene(SceneSource("scene", (BandFile(str(path)),)))
     view = view_scene(scene)
     plan = plan_tiles("scene", view.grid, Tiling(size_px=tile_px))
@@ -66,7 +66,7 @@ def skymill_tiles(path: Path, tile_px: int) -> None:
 
 
 def window_loop(path: Path, tile_px: int) -> None:
-    """What everyone writes first: one handle, one window after the other."""
+    """Reads windows in a simple loop: one handle, one window after the other."""
     with rasterio.open(path) as dataset:
         for row in range(0, dataset.height, tile_px):
             for col in range(0, dataset.width, tile_px):
@@ -75,7 +75,7 @@ def window_loop(path: Path, tile_px: int) -> None:
 
 
 def torchgeo_sampler(path: Path, tile_px: int) -> None:
-    """TorchGeo's RasterDataset under its GridGeoSampler; its tiles have no mask."""
+    """Samples TorchGeo's RasterDataset with its GridGeoSampler; its tiles have no mask."""
     from torchgeo.datasets import RasterDataset
     from torchgeo.samplers import GridGeoSampler
 
@@ -85,7 +85,7 @@ def torchgeo_sampler(path: Path, tile_px: int) -> None:
 
 
 def ways() -> Iterator[tuple[str, Callable[[Path, int], None]]]:
-    """What is compared; the first two are the limit."""
+    """Yields the ways to compare; the first two are the limit."""
     yield "full decode, GDAL's threads", all_cores_decode
     yield "full decode, block threads", block_threads_decode
     yield "Skymill tiles", skymill_tiles
@@ -95,7 +95,7 @@ def ways() -> Iterator[tuple[str, Callable[[Path, int], None]]]:
 
 
 def measure(path: Path, tile_px: int, turns: int) -> dict[str, list[float]]:
-    """Seconds of every way, by turn."""
+    """Returns the seconds of each way, by turn."""
     seconds: dict[str, list[float]] = {name: [] for name, _ in ways()}
     path.read_bytes()
     for _ in range(turns):
@@ -107,7 +107,7 @@ def measure(path: Path, tile_px: int, turns: int) -> dict[str, list[float]]:
 
 
 def report(seconds: dict[str, list[float]], raw_bytes: int) -> str:
-    """A line for each way: its best rate and its share of the limit."""
+    """Formats a line for each way: its best rate and its share of the limit."""
     limits = [min(pair) for pair in zip(*list(seconds.values())[:2], strict=True)]
     lines = [f"{'':30} {'best MB/s':>10} {'of the limit':>13}"]
     for name, taken in seconds.items():

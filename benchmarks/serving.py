@@ -1,13 +1,12 @@
-"""The embedded server under load, against the most that the model itself can do.
+"""The embedded server under load, against the upper bound set by the model itself.
 
     python -m benchmarks.serving [--seconds 5] [--rounds 3] [--processes 2]
                                  [--model-dir SAVED_MODEL]
 
-In each round the same SavedModel, with the decoding of JPEG in its graph, is run over batches of
-32 in a process of its own (the ceiling), then asked by 32 concurrent clients over gRPC and over
-REST. The server has as many processes as the machine has cores, unless told otherwise. Everything
-shares the cores, the load generator too; its part is shown. Read the ratios, not the absolute
-numbers.
+In each round the same SavedModel, with the decoding of JPEG in its graph, runs over batches of 32
+in a process of its own (the ceiling), then serves 32 concurrent clients over gRPC and over REST. By
+default the server has as many processes as the machine has cores. The load generator shares these
+cores; its part is shown. Read the ratios, not the absolute numbers.
 """
 
 import argparse
@@ -36,14 +35,14 @@ AIMS = {"gRPC": (0.5, 0.65), "REST": (0.65, 0.75)}
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measures and prints a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of the server")
     parser.add_argument("--model-dir", type=Path, help="a SavedModel of the served contract")
     options = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for the processes that this one starts
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for the child processes
     with tempfile.TemporaryDirectory(prefix="skymill-benchmark-") as folder:
         images_file = Path(folder) / "images.txt"
         images_file.write_text("\n".join(image.hex() for image in jpegs(IMAGES)))
@@ -57,7 +56,7 @@ def main() -> None:
 def measure(
     model_dir: Path, images_file: Path, processes: int, seconds: float, rounds: int
 ) -> None:
-    """Rounds of ceiling, gRPC and REST, one soon after the other, and the medians of the ratios."""
+    """Measures rounds of ceiling, gRPC and REST and prints the medians of the ratios."""
     print(f"{CLIENTS} clients, {processes} server processes, {seconds:g} s each, {rounds} rounds")
     print("         images/s  of ceiling       p50       p99  CPU/image: server  load generator")
     ratios: dict[str, list[float]] = {name: [] for name in AIMS}
@@ -69,7 +68,7 @@ def measure(
     ):
         addresses = {"gRPC": server.grpc, "REST": server.rest}
         for name, address in addresses.items():
-            load_generator(name.lower(), address, images_file, 2.0)  # not counted
+            load_generator(name.lower(), address, images_file, 2.0)  # warm-up, not counted
         for _ in range(rounds):
             ceiling = measure_ceiling()
             print(f"ceiling  {ceiling['rate']:8.0f} {'':32} {ceiling['cpu_us']:14.0f} us")
@@ -102,7 +101,7 @@ def _print_load(name: str, ratio: float, load: dict[str, float]) -> None:
 def ceiling_process(
     model_dir: Path, images_file: Path, seconds: float
 ) -> Iterator[Callable[[], dict[str, float]]]:
-    """The model alone in a process; each call measures it for some seconds."""
+    """Runs the model alone in a process; each call measures it for some seconds."""
     command = [sys.executable, "-m", "benchmarks.serving_model", "ceiling"]
     command += [str(model_dir), str(images_file), str(BATCH_SIZE), str(seconds)]
     with subprocess.Popen(
@@ -122,7 +121,7 @@ def ceiling_process(
 
 
 def _cpu_s_below(pid: int) -> float:
-    """CPU time so far of a process and of those that it started; from Linux's /proc."""
+    """Returns the CPU seconds so far of a process and its descendants, from Linux's /proc."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return sum(_cpu_s(each) for each in (pid, *map(int, children)))
 
@@ -133,7 +132,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def load_generator(kind: str, address: str, images_file: Path, seconds: float) -> dict[str, float]:
-    """Run the load generator in its own process."""
+    """Runs the load generator in its own process."""
     parts = urlsplit(address)
     out = _child(
         "benchmarks.load",
@@ -145,12 +144,12 @@ def load_generator(kind: str, address: str, images_file: Path, seconds: float) -
 
 
 def make_model(folder: Path) -> None:
-    """Write the benchmark's model, without TensorFlow in this process."""
+    """Writes the benchmark's model, without TensorFlow in this process."""
     _child("benchmarks.serving_model", "make", str(folder))
 
 
 def jpegs(count: int) -> list[bytes]:
-    """Small JPEGs of smooth noise, always the same ones; about as large as EuroSAT's."""
+    """Returns small JPEGs of smooth noise, always the same, about as large as EuroSAT's."""
     generator = np.random.default_rng(0)
     encoded = []
     for _ in range(count):

@@ -1,6 +1,6 @@
-"""The model of the serving benchmark, and the most it can do on this machine.
+"""The model of the serving benchmark, and its upper bound of throughput on this machine.
 
-A small CNN on purpose: the lighter the model, the more of a request is the server's own work.
+The CNN is small on purpose: the lighter the model, the larger the server's share of a request.
 
     python -m benchmarks.serving_model make FOLDER
     python -m benchmarks.serving_model ceiling SAVED_MODEL IMAGES_FILE BATCH_SIZE SECONDS
@@ -20,7 +20,7 @@ CLASSES = tuple(f"class_{index}" for index in range(10))
 
 
 class SmallCnn(tf.Module):
-    """Three convolutions over decoded JPEGs, in the form of the served contract."""
+    """Three convolutions over decoded JPEGs, with the signature of the served contract."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class SmallCnn(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def classify(self, image_bytes: Any) -> dict[str, Any]:
-        """JPEG bytes to class, probabilities and names."""
+        """Classifies JPEG bytes: class, probabilities and names."""
         images = tf.map_fn(_decode, image_bytes, fn_output_signature=tf.uint8)
         x = tf.cast(images, tf.float32) / 127.5 - 1.0
         for kernel, stride in zip(self.kernels, (1, 2, 2), strict=True):
@@ -52,13 +52,13 @@ def _decode(encoded: Any) -> Any:
 
 
 def make(folder: str) -> None:
-    """Write the model."""
+    """Writes the model."""
     model = SmallCnn()
     tf.saved_model.save(model, folder, signatures={"serving_default": model.classify})
 
 
 def serve_ceiling(folder: str, images_file: str, batch_size: int, seconds: float) -> None:
-    """Measure once for each line on standard input, and print the result as JSON."""
+    """Measures once for each line on standard input and prints the result as JSON."""
     function = tf.saved_model.load(folder).signatures["serving_default"]
     images = [bytes.fromhex(line) for line in Path(images_file).read_text().split()]
     batches = [
@@ -74,7 +74,7 @@ def serve_ceiling(folder: str, images_file: str, batch_size: int, seconds: float
 def _measure(
     function: Any, batches: Sequence[Any], batch_size: int, seconds: float
 ) -> dict[str, float]:
-    """Images a second, and their CPU time, when nothing but the model runs on full batches."""
+    """Measures images per second and their CPU time for the model alone on full batches."""
     done = 0
     began, cpu_began = time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
@@ -88,7 +88,7 @@ def _measure(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Read the arguments and do what they say."""
+    """Runs the command that the arguments name."""
     if arguments[0] == "make":
         make(arguments[1])
     else:

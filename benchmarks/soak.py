@@ -1,14 +1,15 @@
-"""The embedded server under all that happens to one at the same time, for minutes.
+"""A soak test: the embedded server under concurrent load and faults, for minutes.
 
     python -m benchmarks.soak [--seconds 300] [--processes 2]
 
-Clients of both protocols ask without pause, through the project's own client, and know the right
-answers. Meanwhile versions come and go, a broken one among them; one of the server's processes is
-killed with SIGKILL whenever its successor answers; and hostile requests (`benchmarks.hostile`)
-arrive. The first process is never killed, so that what it loses in memory or descriptors shows.
+Clients of both protocols send requests without pause through the project's own client, and check
+the answers. Meanwhile versions are added and removed, broken ones among them; one of the server's
+processes is killed with SIGKILL whenever its successor answers; and hostile requests
+(`benchmarks.hostile`) arrive. The first process is never killed, so that its leaks of memory or
+descriptors show.
 
 Prints requests, failures, memory and descriptors. The exit code is 1 if a client's request failed
-or had a wrong answer, if a hostile request was answered otherwise than with a refusal, or if the
+or had a wrong answer, if a hostile request was not refused, or if the
 first process ended, or holds more than GROWTH_MB or GROWTH_FDS beyond what it held at the start.
 """
 
@@ -31,7 +32,7 @@ from benchmarks.hostile import LOST, MODEL, Target, attacks
 from serving.client import ClientError, connect
 from serving.server.process import ServerProcess, serve_in_subprocess
 
-GROWTH_MB = 600  # the bytes in flight that the settings allow, and what malloc keeps of them
+GROWTH_MB = 600  # the bytes in flight that the settings allow, and memory that malloc retains
 GROWTH_FDS = 64
 _SETTLE_S = 4.0
 _PAUSE_S = 0.02
@@ -45,7 +46,7 @@ SETTINGS = {
 
 @dataclass
 class Outcome:
-    """What was seen."""
+    """Measurements of a soak."""
 
     requests: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
@@ -56,7 +57,7 @@ class Outcome:
     descriptors: list[int] = field(default_factory=list)
 
     def faults(self) -> list[str]:
-        """Why the soak is not passed; empty if it is."""
+        """Returns the reasons why the soak failed; empty if it passed."""
         found = list(self.failures)
         if len(self.memory_mb) < 2:
             return [*found, "the first process ended"]
@@ -69,7 +70,7 @@ class Outcome:
         return found
 
     def report(self) -> str:
-        """The figures as lines of text."""
+        """Formats the figures as lines of text."""
         lines = [
             *(f"{name:10} {count:8} requests" for name, count in sorted(self.requests.items())),
             f"failures   {len(self.failures):8}",
@@ -90,7 +91,7 @@ def _arrow(figures: Sequence[int]) -> str:
 def soak(
     model: Path, images: Sequence[bytes], folder: Path, *, seconds: float, processes: int = 2
 ) -> Outcome:
-    """Serve copies of the SavedModel from `folder` under load for some seconds."""
+    """Serves copies of the SavedModel from `folder` under load for some seconds."""
     outcome = Outcome()
     base = folder / "served"
     base.mkdir()
@@ -159,7 +160,7 @@ def _load(
 
 @contextmanager
 def _threads(stop: float, *acts: Callable[[], None]) -> Iterator[None]:
-    """Each act again and again in a thread of its own, until the time has come."""
+    """Repeats each act in a thread of its own until the stop time."""
 
     def repeat(act: Callable[[], None]) -> None:
         while time.monotonic() < stop:
@@ -176,7 +177,7 @@ def _threads(stop: float, *acts: Callable[[], None]) -> Iterator[None]:
 
 
 def _swap(model: Path, base: Path, outcome: Outcome) -> None:
-    """Another version, every third of them broken; of the older ones two are kept."""
+    """Adds a version, every third one broken, and keeps two of the older ones."""
     numbers = sorted(int(entry.name) for entry in base.iterdir() if entry.name.isdigit())
     hidden = base / ".new"
     shutil.copytree(model, hidden)
@@ -190,7 +191,7 @@ def _swap(model: Path, base: Path, outcome: Outcome) -> None:
 
 
 def _kill(server: ServerProcess, first: int, outcome: Outcome) -> None:
-    """End one of the later processes as soon as it listens."""
+    """Kills one of the later processes as soon as it listens."""
     time.sleep(1.0)
     others = _children(server.pid) - {first}
     listening = {pid for pid in others if _listens(pid, server)}
@@ -200,7 +201,7 @@ def _kill(server: ServerProcess, first: int, outcome: Outcome) -> None:
 
 
 class _Attacker:
-    """One attack after the other."""
+    """Sends the attacks in turn."""
 
     def __init__(self, target: Target, outcome: Outcome) -> None:
         self._target = target
@@ -236,7 +237,7 @@ def _children(pid: int) -> set[int]:
 
 
 def _listens(pid: int, server: ServerProcess) -> bool:
-    """Whether the process listens on the REST port, by Linux's /proc."""
+    """Checks whether the process listens on the REST port, by Linux's /proc."""
     port = f"{int(server.rest.rpartition(':')[2]):04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inodes = {row[9] for row in rows if row[3] == "0A" and row[1].endswith(f":{port}")}
@@ -248,7 +249,7 @@ def _listens(pid: int, server: ServerProcess) -> bool:
 
 
 def main() -> int:
-    """Soak, print, and say by the exit code whether it passed."""
+    """Runs the soak and prints the figures; the exit code says whether it passed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak")
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--processes", type=int, default=2)

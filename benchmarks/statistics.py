@@ -63,7 +63,7 @@ def timed(call: Callable[[], None]) -> float:
 
 
 def write_examples(folder: Path, count: int) -> None:
-    """Examples as ingest writes them, around a few hundred distinct real JPEGs."""
+    """Writes examples as ingest does, around a few hundred distinct real JPEGs."""
     random = np.random.default_rng(7)
     images = [_jpeg(random) for _ in range(256)]
     for shard in range(SHARDS):

@@ -32,16 +32,16 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("SKYMILL_SHARED_DATA") or ROOT.parent / "shared" / "data")
 SCRATCH = "eurosat_from_scratch"
 RECIPES = (SCRATCH, "eurosat_mobilenet")
-#: Trained by the recipe from scratch, at its size: constructors of keras.applications.
+#: Trained with the recipe from scratch, at its size: constructors of keras.applications.
 OTHERS = {"MobileNet": {"alpha": 0.5}}
 SIDE_PX = 128
-#: Not trained: ten classes and random weights.
+#: Measured without training: ten classes and random weights.
 NETWORKS = ("MobileNetV3Small", "MobileNetV2", "EfficientNetV2B0", "ResNet50")
 LEAST_ROUNDS, LEAST_S = 5, 3.0
 
 
 class Row(NamedTuple):
-    """One network of the table."""
+    """Row of the table: one network."""
 
     name: str
     parameters: int
@@ -83,14 +83,14 @@ def _rows(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
 
 
 def _tree(recipe: str, data: Path) -> dict[str, Any]:
-    """An example's configuration, with the data where it lies."""
+    """Returns an example's configuration with its data paths resolved."""
     text = (ROOT / "examples" / f"{recipe}.yaml").read_text()
     tree: dict[str, Any] = yaml.safe_load(text.replace("../../shared/data", str(data.resolve())))
     return tree
 
 
 def _without_weights(tree: dict[str, Any], name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The same training of another network; whatever it reaches is told, so no gate stands."""
+    """Replaces the network by one without weights and removes the gate on its accuracy."""
     own = tree["train"]["model"]
     model = {"kind": "backbone", "name": name, "arguments": arguments, "weights": None}
     model |= {"trainable": "all", "dropout": 0.2, "augment": own.get("augment", True)}
@@ -99,7 +99,7 @@ def _without_weights(tree: dict[str, Any], name: str, arguments: dict[str, Any])
 
 
 def _trained(told_name: str, tree: dict[str, Any], folder: Path) -> Row:
-    """A configuration's own run, in a folder of its own."""
+    """Runs a configuration in a folder of its own and returns its row."""
     folder.mkdir()
     (folder / "skymill.yaml").write_text(yaml.safe_dump(tree))
     before = _seconds_of_children()
@@ -134,7 +134,7 @@ def _untrained(name: str, folder: Path) -> Row:
 
 
 def _seconds_of_children() -> float:
-    """Processor time of the processes that have ended; a clock would count what others do."""
+    """Returns the processor time of ended child processes; a clock would include other load."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -153,7 +153,7 @@ def _measured(name: str, model: Path, side_px: int, accuracy: str) -> Row:
 
 
 def _fastest(call: Callable[[], Any]) -> float:
-    """Seconds of the fastest of many calls: others may be at work on the machine."""
+    """Returns the seconds of the fastest of many calls, since other load only slows a call."""
     call()
     seconds: list[float] = []
     while len(seconds) < LEAST_ROUNDS or sum(seconds) < LEAST_S:

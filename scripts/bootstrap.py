@@ -1,8 +1,8 @@
-"""Makes the repository's virtual environment: `.venv`, exactly as the lock says.
+"""Set-up of the repository's virtual environment: `.venv`, exactly as the lock says.
 
-Run by `make` through bootstrap.sh, with a Python that has pip or ensurepip. The stamp that
-tells `make` that all is well is written last: what was interrupted is done again, from what is
-downloaded by then. Only the standard library is used.
+Run by `make` through bootstrap.sh, with a Python that has pip or ensurepip. The stamp that marks a
+complete environment for `make` is written last: an interrupted set-up runs again and reuses what
+was downloaded. Only the standard library is used.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ INPUTS = (
 
 
 def unsupported(system: str, machine: str, glibc: tuple[int, int] | None) -> str | None:
-    """Why Skymill's dependencies have no wheels for a system, or None if they have."""
+    """Returns why Skymill's dependencies have no wheels for a system, or None if they have."""
     if (system, machine) == ("Darwin", "arm64"):
         return None
     if (system, machine) != ("Linux", "x86_64"):
@@ -49,7 +49,7 @@ def unsupported(system: str, machine: str, glibc: tuple[int, int] | None) -> str
 
 
 def uv_environment(environment: Mapping[str, str], pip: Sequence[str]) -> dict[str, str]:
-    """The environment for uv, with the package index and certificates that pip is set to use."""
+    """Returns the environment for uv, with pip's configured package index and certificates."""
     settings = dict(environment)
     for option, variable in (("index-url", "UV_DEFAULT_INDEX"), ("cert", "SSL_CERT_FILE")):
         query = [*pip, "config", "get", f"global.{option}"]
@@ -61,7 +61,7 @@ def uv_environment(environment: Mapping[str, str], pip: Sequence[str]) -> dict[s
 
 
 def find_pip() -> list[str]:
-    """The command of a pip: this Python's own, or one in a small environment under .tools."""
+    """Returns the command of a pip: this Python's own, or one in an environment under .tools."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     python = TOOLS / "pip" / "bin" / "python"
@@ -71,7 +71,7 @@ def find_pip() -> list[str]:
 
 
 def install_uv(pip: Sequence[str]) -> str:
-    """The path of the pinned uv, which lies in .tools and touches no other environment."""
+    """Installs the pinned uv in .tools, touching no other environment, and returns its path."""
     wanted = REQUIREMENTS / "tools.txt"
     folder = TOOLS / "uv"
     program, installed = folder / "bin" / "uv", folder / "installed.txt"
@@ -83,7 +83,7 @@ def install_uv(pip: Sequence[str]) -> str:
 
 
 def make_venv(uv: str, keep: bool) -> None:
-    """An empty environment of this Python; `keep` one that is there, if it is of this Python."""
+    """Creates an empty environment of this Python; `keep` retains one that is already there."""
     python = VENV / "bin" / "python"
     query = [str(python), "-c", "import sys; print(*sys.version_info[:2])"]
     if keep and python.exists():
@@ -94,33 +94,34 @@ def make_venv(uv: str, keep: bool) -> None:
 
 
 def install(uv: str, lock: Path, environment: Mapping[str, str]) -> None:
-    """Brings .venv to what the lock says, and Skymill itself with it, editable."""
+    """Brings .venv to the state of the lock and installs Skymill itself in editable mode."""
     target = ["--python", str(VENV / "bin" / "python")]
-    # Packages that come as source are built, without a compiler, by what the lock pins as well.
+    # The lock pins the build dependencies of source packages too; none of these needs a compiler.
     build = ["--build-constraints", str(LOCK), "--require-build-hashes"]
     options = ["--quiet", "--preview-features", "build-dependency-hashes", *target, *build]
-    # Compiled once here; where bytecode is not written (PYTHONDONTWRITEBYTECODE, a read-only
-    # file system) every start would otherwise compile TensorFlow anew, which takes longer than it.
+    # Bytecode is compiled once here. Where it cannot be written (PYTHONDONTWRITEBYTECODE, a
+    # read-only file system) every start would otherwise compile TensorFlow anew, which takes longer
+    # than importing it.
     sync = [uv, "pip", "sync", *options, "--compile-bytecode", "--require-hashes", str(lock)]
     run(sync, environment)
     run([uv, "pip", "install", *options, "--no-deps", "--editable", str(REPOSITORY)], environment)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """Runs a command, whose failure ends the set-up."""
+    """Runs a command; its failure ends the set-up."""
     if subprocess.run(command, env=environment, check=False).returncode:
         raise SetupError(f"`{' '.join(command)}` failed: see its message above")
 
 
 def fingerprint(inputs: Sequence[Path]) -> str:
-    """Stands for all that the environment depends on; the stamp holds it."""
+    """Returns a digest of all that the environment depends on; the stamp holds it."""
     state = [platform.python_version().encode(), *(path.read_bytes() for path in inputs)]
     return hashlib.sha256(b"\0".join(state)).hexdigest()
 
 
 def set_up() -> None:
     """Makes or updates .venv."""
-    # Without a stamp it may hold half a package; from the installer's cache it is soon made anew.
+    # Without a stamp it may hold a partial package; the installer's cache makes a new one quickly.
     finished = STAMP.exists()
     STAMP.unlink(missing_ok=True)
     pip = find_pip()
@@ -138,7 +139,7 @@ def set_up() -> None:
 
 
 def set_up_if_needed() -> None:
-    """Does nothing but touch the stamp where another process, or another day, did it all."""
+    """Sets up .venv unless it is complete; in that case only touches the stamp."""
     if STAMP.exists() and STAMP.read_text() == fingerprint(INPUTS):
         STAMP.touch()
         return
@@ -149,7 +150,7 @@ def set_up_if_needed() -> None:
 
 
 def main() -> None:
-    """Sets the repository up, one process at a time."""
+    """Sets up the repository, one process at a time."""
     problem = unsupported(platform.system(), platform.machine(), glibc_version())
     if problem:
         sys.exit(f"set-up: {problem}")

@@ -1,4 +1,4 @@
-"""Makes two wheels of the lock work where the C library is older than they ask for.
+"""Adaptation of two locked wheels to systems with an older C library.
 
 ml-metadata and tensorflow-data-validation are built for glibc 2.39, which Debian 12 (2.36) and
 Ubuntu 22.04 (2.35) do not have, so installers refuse them there. Their extension modules lack
@@ -58,12 +58,12 @@ _WEAK = 2  # the flag of a version whose absence the loader accepts
 
 
 class SetupError(Exception):
-    """What a user has to know when a wheel cannot be made to work."""
+    """A wheel cannot be made to work; the message is for the user."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """Where a section of an ELF file lies; `link` is the index of its string table."""
+    """Section of an ELF file; `link` is the index of its string table."""
 
     kind: int
     offset: int
@@ -73,7 +73,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Requirement:
-    """One version that a file needs of a library, and the offset of the entry that says so."""
+    """One version that a file requires of a library, and the offset of its entry."""
 
     version: str
     index: int
@@ -82,7 +82,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Import:
-    """A symbol that a file takes from a library: its place, name and version."""
+    """A symbol that a file imports from a library: its offset, name and version."""
 
     index: int
     name: str
@@ -91,7 +91,7 @@ class Import:
 
 
 def sections(elf: bytes) -> list[Section]:
-    """The sections of a 64-bit little-endian ELF file."""
+    """Returns the sections of a 64-bit little-endian ELF file."""
     if elf[:6] != b"\x7fELF\x02\x01":
         raise SetupError("not a 64-bit little-endian ELF file")
     (table,) = struct.unpack_from("<Q", elf, 0x28)
@@ -104,7 +104,7 @@ def sections(elf: bytes) -> list[Section]:
 
 
 def requirements(elf: bytes) -> list[Requirement]:
-    """The versions that a file needs of other libraries (.gnu.version_r)."""
+    """Returns the versions that a file requires of other libraries (.gnu.version_r)."""
     table = sections(elf)
     found = []
     for section in table:
@@ -123,7 +123,7 @@ def requirements(elf: bytes) -> list[Requirement]:
 
 
 def imports(elf: bytes) -> Iterator[Import]:
-    """The versioned symbols that a file takes from other libraries."""
+    """Yields the versioned symbols that a file imports from other libraries."""
     table = sections(elf)
     by_index = {requirement.index: requirement for requirement in requirements(elf)}
     symbols, versions = _only(table, _DYNSYM), _only(table, _VERSYM)
@@ -136,14 +136,14 @@ def imports(elf: bytes) -> Iterator[Import]:
 
 
 def is_too_new(version: str) -> bool:
-    """Whether `GLIBC_2.38` and the like are newer than manylinux_2_34 promises."""
+    """Checks whether a version such as `GLIBC_2.38` is newer than manylinux_2_34 promises."""
     family, _, number = version.partition("_")
     newest = NEWEST_VERSIONS.get(family)
     return newest is not None and tuple(map(int, re.findall(r"\d+", number))) > newest
 
 
 def missing_symbols(elf: bytes) -> dict[str, str]:
-    """The symbols that a manylinux_2_34 system may lack, with the versions they are asked in."""
+    """Returns the symbols that a manylinux_2_34 system may lack, by name, with their versions."""
     return {
         symbol.name: symbol.requirement.version
         for symbol in imports(elf)
@@ -152,7 +152,7 @@ def missing_symbols(elf: bytes) -> dict[str, str]:
 
 
 def patch(elf: bytes) -> bytes:
-    """The same extension module, asking only for what manylinux_2_34 promises.
+    """Returns the same extension module, requiring only what manylinux_2_34 promises.
 
     Its size and layout stay as they are. Raises SetupError for a symbol that has no known
     equivalent.
@@ -175,7 +175,7 @@ def _rename(elf: bytes, patched: bytearray, symbol: Import) -> None:
     if new is None:
         raise SetupError(f"{symbol.name} ({symbol.requirement.version}) has no known equivalent")
     start, end = symbol.name_offset, symbol.name_offset + len(symbol.name)
-    # Linkers let one name end another; such a name must not change with it.
+    # Linkers share name suffixes; a name that ends within another one must not change with it.
     if any(start < other <= end for other in _name_offsets(elf)):
         raise SetupError(f"the name {symbol.name} is shared with another symbol")
     patched[start:end] = new.encode().ljust(end - start, b"\0")
@@ -203,7 +203,7 @@ def _text(elf: bytes, offset: int) -> str:
 def patch_wheel(source: Path, target: Path) -> dict[str, str]:
     """Writes a patched copy of a wheel and returns the symbols that were renamed.
 
-    The copy appears whole or not at all. RECORD holds the new hashes, as the wheel format asks.
+    The copy appears whole or not at all. RECORD holds the new hashes, as the wheel format requires.
     """
     renamed: dict[str, str] = {}
     rows: list[str] = []
@@ -237,7 +237,7 @@ def _platform(glibc: tuple[int, int] = PATCHED_GLIBC) -> str:
 
 
 def lock_entry(lock: str, package: str) -> str:
-    """The lines of a lock that pin one package."""
+    """Returns the lines of a lock that pin one package."""
     found = re.search(rf"^{re.escape(package)}==.*(?:\n[ ]+--hash=.*)*", lock, re.MULTILINE)
     if found is None:
         raise SetupError(f"the lock does not name {package}")
@@ -245,17 +245,17 @@ def lock_entry(lock: str, package: str) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The hex digest of a file."""
+    """Returns the hex digest of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def is_locked(path: Path, entry: str) -> bool:
-    """Whether a file is one of those that the lock's entry lists."""
+    """Checks whether the lock's entry lists a file."""
     return f"--hash=sha256:{sha256(path)}" in entry
 
 
 def replace_entry(lock: str, package: str, wheel: Path) -> str:
-    """The lock with a local wheel in place of the package's entry."""
+    """Returns the lock with a local wheel in place of the package's entry."""
     entry = lock_entry(lock, package)
     marker = re.search(r";[^\\\n]*", entry)
     local = f"{package} @ {wheel.resolve().as_uri()} {marker[0] if marker else ''}"
@@ -263,7 +263,7 @@ def replace_entry(lock: str, package: str, wheel: Path) -> str:
 
 
 def original_wheel(entry: str, folder: Path, pip: Sequence[str]) -> Path:
-    """The wheel that the lock pins for this Python, from `folder` or else the package index."""
+    """Returns the wheel that the lock pins for this Python, from `folder` or the package index."""
     requirement = entry.split()[0]
     python = f"{sys.version_info.major}{sys.version_info.minor}"
     name = requirement.replace("-", "_").replace("==", "-")
@@ -286,10 +286,10 @@ def original_wheel(entry: str, folder: Path, pip: Sequence[str]) -> Path:
 
 
 def local_wheel(package: str, lock: str, folder: Path, pip: Sequence[str]) -> Path:
-    """The patched wheel of a package, made on the first call for this lock and this module."""
+    """Returns a package's patched wheel; the first call for this lock and module makes it."""
     folder.mkdir(parents=True, exist_ok=True)
     original = original_wheel(lock_entry(lock, package), folder, pip)
-    # A changed original or module has a folder of its own, so that no stale wheel is ever used.
+    # A changed original or module gets a folder of its own, so that no stale wheel is used.
     key = hashlib.sha256(original.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
     patched = folder / key / original.name.replace(_platform(CLAIMED_GLIBC), _platform())
     if not patched.exists():
@@ -300,7 +300,7 @@ def local_wheel(package: str, lock: str, folder: Path, pip: Sequence[str]) -> Pa
 
 
 def lock_for(glibc: tuple[int, int] | None, lock: str, folder: Path, pip: Sequence[str]) -> str:
-    """The lock as this system can install it; `glibc` is None where there is none."""
+    """Returns the lock that this system can install; `glibc` is None on other C libraries."""
     if glibc is None or glibc >= CLAIMED_GLIBC:
         return lock
     print(
@@ -313,7 +313,7 @@ def lock_for(glibc: tuple[int, int] | None, lock: str, folder: Path, pip: Sequen
 
 
 def glibc_version() -> tuple[int, int] | None:
-    """The version of the GNU C library, or None on another one."""
+    """Returns the version of the GNU C library, or None on another one."""
     try:
         name, _, number = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
     except (AttributeError, ValueError):
