@@ -17,6 +17,7 @@ from pipelines.kubeflow.compile.containers import prepare_container
 from pipelines.kubeflow.compile.definition import tfx_job
 from pipelines.kubeflow.compile.images import check_image, is_fixed
 from pipelines.kubeflow.compile.platform import platform_config, platform_document
+from pipelines.kubeflow.compile.pod_rules import require_pods
 from pipelines.kubeflow.compile.resources import kubernetes_resources, vertex_resources
 from pipelines.kubeflow.compile.vertex import refuse_kubernetes_only, require_vertex_names
 from pipelines.kubeflow.contract.mounts import require_mounts
@@ -71,14 +72,17 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
         vertex: write resources as Vertex AI names them, and no platform document.
 
     Raises:
-        ConfigError: an image may change under its name, a path would not be there, a node in
-            `kubeflow.nodes` does not exist, or there is nothing to learn or no such network.
+        ConfigError: an image may change under its name, a path would not be there, Kubernetes would
+            refuse a pod, a node in `kubeflow.nodes` does not exist, or there is nothing to learn or
+            no such network.
     """
     require_learnable(config)
     job, types = tfx_job(config)
     spec = lowering.unwrap(job)
     signatures = lowering.lower_nodes(spec, types)
     steps = _steps(config, [PREPARE, *signatures])
+    if not vertex:
+        require_pods(steps, config.kubeflow)
     mounted = _VERTEX_MOUNTS if vertex else ()
     require_mounts(config, mounted)
     tasks, components, executors = _prepare(config, steps[PREPARE], mounted)

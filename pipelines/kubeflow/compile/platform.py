@@ -9,6 +9,9 @@ from pipelines.config.kubeflow import KubeflowConfig, StepConfig
 
 Json = dict[str, Any]
 
+#: The name of the volume at /dev/shm.
+SHARED_MEMORY = "shared-memory"
+
 
 def platform_config(step: StepConfig, kubeflow: KubeflowConfig) -> Json:
     """The KubernetesExecutorConfig (protojson) of one executor; empty where nothing is asked."""
@@ -34,9 +37,7 @@ def platform_config(step: StepConfig, kubeflow: KubeflowConfig) -> Json:
         "imagePullPolicy": kubeflow.image_pull_policy,
         "activeDeadlineSeconds": str(step.timeout_s) if step.timeout_s else None,
         "enabledSharedMemory": (
-            {"volumeName": "shared-memory", "size": step.shared_memory}
-            if step.shared_memory
-            else {}
+            {"volumeName": SHARED_MEMORY, "size": step.shared_memory} if step.shared_memory else {}
         ),
     }
     return {name: part for name, part in parts.items() if part}
