@@ -1,4 +1,4 @@
-"""Asks a prediction server over gRPC or REST; imports no TensorFlow."""
+"""Client of a prediction server over gRPC or REST; imports no TensorFlow."""
 
 from serving.client.client import (
     BadImage,

@@ -1,13 +1,12 @@
-"""Ask a prediction server, from a program: images in, answers out, over gRPC or REST.
+"""Python client of a prediction server: images in, predictions out, over gRPC or REST.
 
     with connect("grpc://127.0.0.1:8500", model="landcover") as client:
         [prediction] = client.predict([Path("tile.jpg").read_bytes()])
         print(prediction.class_name, prediction.probabilities)
 
-Models of other tasks than one class an image answer with the other types of
-`serving.contract.predictions`.
-The same for the embedded server and for TensorFlow Serving. Nothing here imports TensorFlow, and
-rasterio is imported only once a GeoTIFF is read.
+The type of a prediction depends on the model's task, see `serving.contract.predictions`. The client
+works with the embedded server and with TensorFlow Serving. It imports no TensorFlow, and imports
+rasterio only to read a GeoTIFF.
 """
 
 import random
@@ -48,7 +47,7 @@ from serving.contract.predictions import Prediction as Prediction
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
-#: What helps against the decoder's refusals, whose own module would load pydantic.
+#: Advice for the decoder's refusals; their own module would import pydantic.
 _WHICH_BANDS = (
     "Say which bands of the file they are: RasterReading, or skymill predict --bands and "
     "--band-names."
@@ -64,11 +63,11 @@ T = TypeVar("T")
 
 
 class ClientError(SkymillError):
-    """A server's answer was an error that no more specific class names."""
+    """Error response of a server that has no more specific class."""
 
 
 class ServerUnavailable(ClientError):
-    """Nobody answers at the address, or the server is too busy; worth trying again later."""
+    """No server answers at the address, or it is too busy; a later retry may succeed."""
 
 
 class ServerTimeout(ClientError):
@@ -84,12 +83,12 @@ class InvalidRequest(ClientError):
 
 
 class BadImage(InvalidRequest):
-    """The model cannot read an image, or one among several."""
+    """The model cannot decode an image, or one image of several."""
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """A file with its prediction (the type is the task's), or with the reason why it has none."""
+    """A file with its prediction (its type depends on the task), or the error."""
 
     path: Path
     prediction: AnyPrediction | None
@@ -99,7 +98,7 @@ class FileResult:
 def connect(
     address: str, *, model: str = "model", timeout_s: float = 30.0, retries: int = 3
 ) -> "PredictClient":
-    """A client of the server at `address`; nothing is sent yet.
+    """Returns a client of the server at `address`; sends nothing yet.
 
     Args:
         address: `grpc://host:port`, `http://host:port`, or `grpcs://` and `https://` for TLS.
@@ -126,7 +125,7 @@ def connect(
 
 
 def _transport(scheme: str, host: str, port: int) -> Transport:
-    """Only the protocol that is used is imported."""
+    """Creates the transport for a URL scheme; imports only the protocol in use."""
     if scheme.startswith("grpc"):
         from serving.client.grpc_transport import GrpcTransport
 
@@ -137,7 +136,7 @@ def _transport(scheme: str, host: str, port: int) -> Transport:
 
 
 class PredictClient:
-    """One model on one server. Safe to use from several threads; close it, or use `with`."""
+    """Client of one model on one server. Thread-safe; close it, or use `with`."""
 
     def __init__(
         self, transport: Transport, address: str, *, model: str, timeout_s: float, retries: int
@@ -156,18 +155,18 @@ class PredictClient:
         version: int | None = None,
         label: str = "",
     ) -> list[AnyPrediction]:
-        """The answers about images given as the bytes of their files, in one request.
+        """Predicts images, given as encoded files, in one request.
 
         Args:
-            images: encoded images, of rasters payloads (`read_image` makes them of GeoTIFFs); for
-                `serving_examples`, serialized tf.Examples.
+            images: encoded images; for models of rasters, payloads (`read_image` converts
+                GeoTIFFs); for `serving_examples`, serialized tf.Examples.
             signature: one of the served contract's.
             version: a model version; the newest by default.
             label: a version's label, instead of a number.
 
         Raises:
-            BadImage: the model cannot read one of them; `predict_files` says which.
-            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+            BadImage: the model cannot decode one of them; `predict_files` identifies which.
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: see these classes.
         """
         if not images:
             return []
@@ -189,11 +188,11 @@ class PredictClient:
         label: str = "",
         output_filter: Sequence[str] = (),
     ) -> RawAnswer:
-        """Run any signature on arrays by name; strings are bytes in object arrays.
+        """Runs any signature on arrays by name; strings are bytes in object arrays.
 
         Raises:
             InvalidRequest: the server refuses the inputs, or an array's type cannot be sent.
-            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: see these classes.
         """
         try:
             for array in inputs.values():
@@ -218,13 +217,13 @@ class PredictClient:
         rasters: RasterReading | None = None,
         any_size: bool = False,
     ) -> Iterator[FileResult]:
-        """The answers about many files, in their order; a bounded number of requests is under way.
+        """Predicts many files, in their order, with a bounded number of concurrent requests.
 
         A file that cannot be read, or that the model refuses, becomes a result with an error.
-        A GeoTIFF is sent as a payload of the bands that `rasters` names, or that the model asks
-        for, or of all that it has; to a model of rasters every other image as well. One that is
-        far from the tiles that the model learnt from, in size or in ground sample distance, is an
-        error, unless `any_size` says that it be sent.
+        A GeoTIFF is sent as a payload of the bands that `rasters` names, else of those that the
+        model needs, else of all. A model of rasters gets every other image as a payload as well. A
+        raster whose size or ground sample distance differs too much from the training tiles is an
+        error, unless `any_size` is set.
 
         Raises:
             ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: the run cannot go on.
@@ -270,7 +269,7 @@ class PredictClient:
     def _predict_each(
         self, images: Sequence[bytes], version: int | None, label: str
     ) -> Sequence[AnyPrediction | BadImage]:
-        """All at once, or when that fails one by one, to find the one to blame."""
+        """Predicts all images at once, or after a failure one by one to find the bad one."""
         try:
             return self.predict(images, version=version, label=label)
         except BadImage as error:
@@ -279,16 +278,16 @@ class PredictClient:
         return [self._predict_each([image], version, label)[0] for image in images]
 
     def status(self, version: int | None = None) -> tuple[VersionStatus, ...]:
-        """The state of every version that the server knows of, or of one.
+        """Returns the states of all versions that the server knows, or of one version.
 
         Raises:
-            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: see these classes.
         """
         model = ModelRef(self._model, version)
         return self._ask(lambda: self._transport.status(model, self._timeout_s))
 
     def served_version(self) -> int | None:
-        """The newest version that is available; None when there is none."""
+        """Returns the newest available version, or None."""
         try:
             statuses = self.status()
         except ModelNotFound:
@@ -297,19 +296,19 @@ class PredictClient:
         return max(available, default=None)
 
     def metadata(self, version: int | None = None, label: str = "") -> ModelMetadata:
-        """The signatures of a version, the newest by default.
+        """Returns the signatures of a version, the newest by default.
 
         Raises:
-            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: see these classes.
         """
         model = ModelRef(self._model, version, label)
         return self._ask(lambda: self._transport.metadata(model, self._timeout_s))
 
     def needs(self, version: int | None = None, label: str = "") -> ModelNeeds | None:
-        """What a version, the newest by default, takes; None of a model that does not tell.
+        """Returns the input requirements of a version, the newest by default; None if unknown.
 
         Raises:
-            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: as they say.
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: see these classes.
         """
         try:
             answer = self.predict_raw(
@@ -323,7 +322,7 @@ class PredictClient:
             return None
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Closes the connections."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -338,7 +337,7 @@ class PredictClient:
         self.close()
 
     def _ask(self, request: Callable[[], T]) -> T:
-        """Every request changes nothing on the server, so it may be sent again."""
+        """Sends a request with retries; every request is idempotent."""
         for attempt in range(self._retries + 1):
             try:
                 return request()
@@ -387,12 +386,12 @@ def _batched(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
 
 
 def read_image(path: Path, rasters: RasterReading | None = None) -> bytes:
-    """What a model is sent of a file: a raster's payload, or a photograph as it is.
+    """Reads a file in the form that a model takes: a raster's payload, or a photograph as it is.
 
-    A GeoTIFF is a raster, and so is every file for a model of rasters: one whose bands are named.
+    A GeoTIFF is a raster. For a model of rasters, one with named bands, so is every other file.
 
     Raises:
-        SkymillError: a raster cannot be read as the bands that are wanted.
+        SkymillError: the wanted bands cannot be read from a raster.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""A raster file as the payload that a model of rasters takes; needs rasterio.
+"""Conversion of a raster file to the payload that a model of rasters takes; needs rasterio.
 
-Bands, masks and nodata are read by the code that ingest runs, so that a file which the model could
-have learnt from is sent to it as it would have learnt it.
+Ingest's code reads bands, masks and nodata. So a file that the model could have been trained on is
+sent exactly as it would have been ingested.
 """
 
 from pathlib import Path
@@ -19,12 +19,12 @@ from serving.client.raster_reading import RasterReading
 
 
 def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
-    """The payload of a whole file, as one tile.
+    """Returns the payload of a whole file, as one tile.
 
     Raises:
-        SkymillError: it cannot be read, lacks a wanted band (the message names it and those that
-            it has), is too large for one tile, is unlike the tiles that the model learnt from, has
-            no valid pixel, or has other samples than a payload can hold.
+        SkymillError: it cannot be read, lacks a wanted band (the message names it and the bands of
+            the file), is too large for one tile, differs too much from the training tiles, has no
+            valid pixel, or has a sample type that a payload cannot hold.
     """
     file = BandFile(str(path), reading.band_names)
     source = calibrated_scene(SceneSource(path.name, (file,)), Calibration())

@@ -1,4 +1,4 @@
-"""A server asked over gRPC."""
+"""gRPC transport of the client."""
 
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
@@ -63,7 +63,7 @@ class GrpcTransport:
         output_filter: Sequence[str],
         timeout_s: float,
     ) -> RawAnswer:
-        """Run a signature."""
+        """Runs a signature."""
         request = self._messages.predict_request()
         _fill_spec(request.model_spec, model)
         request.model_spec.signature_name = signature
@@ -79,7 +79,7 @@ class GrpcTransport:
         return RawAnswer(outputs, spec.version.value if spec.HasField("version") else None)
 
     def status(self, model: ModelRef, timeout_s: float) -> tuple[VersionStatus, ...]:
-        """The states of the model's versions."""
+        """Returns the states of the model's versions."""
         request = self._messages.status_request()
         _fill_spec(request.model_spec, model)
         response = _call(self._status, request, timeout_s)
@@ -94,7 +94,7 @@ class GrpcTransport:
         )
 
     def metadata(self, model: ModelRef, timeout_s: float) -> ModelMetadata:
-        """The signatures of a version."""
+        """Returns the signatures of a version."""
         request = self._messages.metadata_request(metadata_field=[_SIGNATURE_DEF])
         _fill_spec(request.model_spec, model)
         response = _call(self._metadata, request, timeout_s)
@@ -107,7 +107,7 @@ class GrpcTransport:
         return ModelMetadata(response.model_spec.version.value, signatures)
 
     def close(self) -> None:
-        """Close the channel."""
+        """Closes the channel."""
         self._channel.close()
 
 
@@ -115,11 +115,11 @@ def _call(method: Any, request: Any, timeout_s: float) -> Any:
     try:
         return method(request, timeout=timeout_s)
     except grpc.RpcError as error:
-        # Nobody here cancels a call: it is what a server that stops does to those that just came.
+        # The client never cancels a call: a stopping server cancels calls that have just arrived.
         cancelled = error.code() is grpc.StatusCode.CANCELLED
         code = "UNAVAILABLE" if cancelled else error.code().name
         raise RequestFailed(code, error.details() or "") from error
-    except ValueError as error:  # grpc's word for a closed channel
+    except ValueError as error:  # raised by grpc for a closed channel
         raise RequestFailed("CANCELLED", str(error)) from error
 
 

@@ -1,4 +1,4 @@
-"""How the client reads a raster file; nothing heavy is imported here."""
+"""How the client reads a raster file: bands, mask and sample type; imports nothing heavy."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,19 +12,19 @@ _TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")  # the last two 
 
 @dataclass(frozen=True)
 class RasterReading:
-    """Which bands a model is sent, and which pixels were measured; as ingest was told it.
+    """Bands that a model is sent, and which pixels are valid; the same options as ingest's.
 
     Attributes:
-        bands: by name or common name, as the model calls them; empty: all.
+        bands: by name or common name, as in the model's contract; empty: all.
         band_names: of each file, in order, where the files do not name their bands.
-        nodata: stands for no measurement, whatever the files say.
-        valid_when: whether all of the bands or any must be measured.
-        dtype: a wider one of the samples; float32, in which models count, takes any.
-        values: `scaled` where the model learnt values with scale and offset applied.
-        scale: of every band, with offset, whatever the files say.
+        nodata: value of pixels without a measurement; overrides that of the files.
+        valid_when: whether a pixel is valid if all of its bands are, or if any is.
+        dtype: a wider sample type; float32, in which models compute, takes any.
+        values: `scaled` where the model was trained on values with scale and offset applied.
+        scale: of every band, with offset; overrides that of the files.
         offset: as scale.
-        page: which page of files that have several, from 1.
-        tiles: that the model learnt from: other rasters are refused; None takes them as they are.
+        page: the page of files that have several, from 1.
+        tiles: the model's training tiles; rasters that differ are refused. None: no check.
     """
 
     bands: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class RasterReading:
     tiles: TrainedTiles | None = None
 
     def meeting(self, needs: ModelNeeds, any_size: bool = False) -> "RasterReading":
-        """This, with what it leaves open as a model needs it; `any_size` asks for no like tiles."""
+        """Fills unset options from the model's needs; `any_size` leaves out the tile check."""
         return replace(
             self,
             bands=self.bands or needs.bands,
@@ -49,5 +49,5 @@ class RasterReading:
 
 
 def is_tiff(start: bytes) -> bool:
-    """Whether a file that begins so is a TIFF, whatever its name."""
+    """Checks for a TIFF signature in a file's first bytes; ignores the file name."""
     return start.startswith(_TIFF_MAGICS)

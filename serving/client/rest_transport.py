@@ -1,4 +1,4 @@
-"""A server asked over TensorFlow Serving's REST API, with nothing but the standard library."""
+"""REST transport of the client (TensorFlow Serving's API); standard library only."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ from serving.client.transport import (
 )
 from serving.client.wire_tensors import Array, numpy_dtype_of_name, string_array
 
-_VERSION_HEADER = "Skymill-Model-Version"  # the embedded server's; TensorFlow Serving has none
+_VERSION_HEADER = "Skymill-Model-Version"  # of the embedded server; TensorFlow Serving has none
 
 _CODE_OF_STATUS = {
     400: "INVALID_ARGUMENT",
@@ -42,7 +42,7 @@ _Answer = tuple[http.client.HTTPResponse, bytes]
 
 
 class RestTransport:
-    """Connections that are kept open and shared between threads."""
+    """Keep-alive connections that threads share."""
 
     def __init__(self, host: str, port: int, *, secure: bool) -> None:
         self._host = host
@@ -61,9 +61,9 @@ class RestTransport:
         output_filter: Sequence[str],
         timeout_s: float,
     ) -> RawAnswer:
-        """Run a signature, in the column format.
+        """Runs a signature, in the column format.
 
-        REST answers carry no types, so the signature's own are asked for once.
+        REST answers carry no types, so the transport requests the signature's types once.
         """
         info = self._signature(model, signature, timeout_s)
         body = json.dumps(
@@ -77,7 +77,7 @@ class RestTransport:
         if len(info.outputs) == 1:
             values = {next(iter(info.outputs)): values}
         elif values.keys() != info.outputs.keys():
-            self._signatures.clear()  # another model was put in place since; ask again next time
+            self._signatures.clear()  # the model was replaced; fetch its signatures again next time
         outputs = {
             name: _array(value, info.outputs.get(name))
             for name, value in values.items()
@@ -98,7 +98,7 @@ class RestTransport:
         return self._signatures[key]
 
     def status(self, model: ModelRef, timeout_s: float) -> tuple[VersionStatus, ...]:
-        """The states of the model's versions."""
+        """Returns the states of the model's versions."""
         answer, _ = self._ask(_path(model), None, timeout_s)
         return tuple(
             VersionStatus(
@@ -111,7 +111,7 @@ class RestTransport:
         )
 
     def metadata(self, model: ModelRef, timeout_s: float) -> ModelMetadata:
-        """The signatures of a version."""
+        """Returns the signatures of a version."""
         answer, _ = self._ask(f"{_path(model)}/metadata", None, timeout_s)
         definitions = answer["metadata"]["signature_def"]["signature_def"]
         signatures = {
@@ -121,7 +121,7 @@ class RestTransport:
         return ModelMetadata(int(answer["model_spec"]["version"]), signatures)
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Closes the idle connections."""
         with suppress(Empty):
             while True:
                 self._idle.get_nowait().close()
@@ -138,10 +138,10 @@ class RestTransport:
         return _checked(response.status, content), response.headers.get(_VERSION_HEADER)
 
     def _exchange(self, path: str, body: bytes | None, timeout_s: float) -> _Answer:
-        """Over a kept connection, or a new one when the server has let the kept one go.
+        """Sends a request over a kept connection, or over a new one if the server closed that one.
 
-        It may do so between the look at the connection and the request; that says nothing about
-        the server, and every request may be sent again.
+        The server may close it between the check and the request. That does not mean that the
+        server is down, and every request is idempotent.
         """
         kept = self._kept(timeout_s)
         if kept is not None:
@@ -170,7 +170,7 @@ class RestTransport:
         return response, content
 
     def _kept(self, timeout_s: float) -> http.client.HTTPConnection | None:
-        """An idle connection that the server has not closed; the others are let go."""
+        """Returns an idle connection that the server has not closed; closes the others."""
         with suppress(Empty):
             while True:
                 connection = self._idle.get_nowait()
@@ -182,7 +182,7 @@ class RestTransport:
 
 
 def _is_closed(idle: socket.socket) -> bool:
-    """Whether the other side has ended a connection on which nothing is under way."""
+    """Checks whether the peer has closed an idle connection."""
     with selectors.DefaultSelector() as selector:
         selector.register(idle, selectors.EVENT_READ)
         return bool(selector.select(0))

@@ -1,4 +1,4 @@
-"""What a client asks of a server, whichever protocol carries it."""
+"""Interface between the client and a server, independent of the protocol."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from serving.contract.numbering import LARGEST_VERSION
 
 
 class RequestFailed(PortableError):
-    """A request was answered with an error, or with nothing.
+    """A request that got an error response, or none.
 
-    `code` is the canonical status' name ("UNAVAILABLE", "INVALID_ARGUMENT", ...).
+    `code` is the name of the canonical status ("UNAVAILABLE", "INVALID_ARGUMENT", ...).
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -23,7 +23,7 @@ class RequestFailed(PortableError):
 
 @dataclass(frozen=True)
 class ModelRef:
-    """The model that is asked: by name, and where given by version or by label."""
+    """A model by name, optionally with a version or a label."""
 
     name: str
     model_version: int | None = None
@@ -38,7 +38,7 @@ class ModelRef:
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """Outputs by name, and the version that gave them where the server tells."""
+    """Outputs by name, and the version that computed them if the server reports it."""
 
     outputs: Mapping[str, Array]
     model_version: int | None
@@ -46,7 +46,7 @@ class RawAnswer:
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """One version's state: "AVAILABLE", or "END" with an error when it could not be loaded."""
+    """State of one version: "AVAILABLE", or "END" with an error if it could not be loaded."""
 
     model_version: int
     state: str
@@ -58,7 +58,7 @@ class VersionStatus:
 class TensorInfo:
     """Type ("string", "float", ...) and shape of an input or output.
 
-    None is an unknown size, or for the whole shape an unknown rank.
+    A dimension of None is unknown; a shape of None has unknown rank.
     """
 
     dtype: str
@@ -67,7 +67,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class SignatureInfo:
-    """What a signature takes and gives, by name."""
+    """Inputs and outputs of a signature, by name."""
 
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
@@ -75,14 +75,14 @@ class SignatureInfo:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """The signatures of one version."""
+    """Signatures of one version."""
 
     model_version: int
     signatures: Mapping[str, SignatureInfo]
 
 
 class Transport(Protocol):
-    """A connection to one server; safe to use from several threads.
+    """Connection to one server; thread-safe.
 
     Every method raises RequestFailed.
     """
@@ -95,16 +95,16 @@ class Transport(Protocol):
         output_filter: Sequence[str],
         timeout_s: float,
     ) -> RawAnswer:
-        """Run a signature."""
+        """Runs a signature."""
 
     def status(self, model: ModelRef, timeout_s: float) -> tuple[VersionStatus, ...]:
-        """The states of the model's versions."""
+        """Returns the states of the model's versions."""
 
     def metadata(self, model: ModelRef, timeout_s: float) -> ModelMetadata:
-        """The signatures of a version."""
+        """Returns the signatures of a version."""
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Closes the connections."""
 
 
 # Names of the numbers in error_codes.proto and get_model_status.proto.

@@ -1,10 +1,9 @@
-"""TensorFlow Serving's messages for a client that has no TensorFlow.
+"""TensorFlow Serving's messages for a client without TensorFlow.
 
-Only the fields that a client of Predict, GetModelMetadata and GetModelStatus touches; protobuf
-skips the others. Names, numbers and types are those of the public .proto files (tensorflow/core/
-framework and protobuf, tensorflow_serving/apis), which is what makes the bytes compatible. The
-classes live in a descriptor pool of their own, so they collide with nothing when TensorFlow and
-its own copies of these messages are imported into the same process.
+Only the fields that Predict, GetModelMetadata and GetModelStatus need are declared; protobuf skips
+the others. Names, numbers and types match the public .proto files (tensorflow/core/framework and
+protobuf, tensorflow_serving/apis), so the encoded messages are compatible. The classes have a
+descriptor pool of their own, so they do not collide with TensorFlow's copies in the same process.
 """
 
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ _INT32, _INT64 = _Field.TYPE_INT32, _Field.TYPE_INT64
 _UINT32, _UINT64 = _Field.TYPE_UINT32, _Field.TYPE_UINT64
 _FLOAT, _DOUBLE = _Field.TYPE_FLOAT, _Field.TYPE_DOUBLE
 
-# Enums travel as int32, so DataType, State and Code are declared as that.
+# Enums travel as int32, so DataType, State and Code are declared as int32.
 _TENSORFLOW: Final[dict[str, tuple[_F | _Map, ...]]] = {
     "TensorShapeProto": (
         _F("dim", 2, "tensorflow.TensorShapeProto.Dim", repeated=True),
@@ -114,7 +113,7 @@ _SERVING: Final[dict[str, tuple[_F | _Map, ...]]] = {
 
 @dataclass(frozen=True)
 class Messages:
-    """The message classes that a client works with."""
+    """Message classes of the client."""
 
     predict_request: Any
     predict_response: Any
@@ -126,7 +125,7 @@ class Messages:
 
 
 def build_messages() -> Messages:
-    """Make the classes; some milliseconds, so once for each transport."""
+    """Builds the classes; takes milliseconds, so call it once for each transport."""
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.AddSerializedFile(any_pb2.DESCRIPTOR.serialized_pb)
@@ -185,7 +184,7 @@ def _add_fields(
 
 
 def _add_map(message: descriptor_pb2.DescriptorProto, full_name: str, field: _Map) -> None:
-    """A map is a repeated message of key and value, marked as such."""
+    """Adds a map field: a repeated message of key and value with the map option."""
     entry_name = "".join(part.title() for part in field.name.split("_")) + "Entry"
     entry = message.nested_type.add(name=entry_name)
     entry.options.map_entry = True

@@ -1,8 +1,8 @@
-"""TensorProto <-> NumPy, for any TensorProto class: TensorFlow's own or the client's.
+"""Conversion TensorProto <-> NumPy, for any TensorProto class: TensorFlow's or the client's.
 
-Field numbers and the element type of each field are facts of the wire format, from
-tensorflow/core/framework/{tensor,types}.proto. Works on the fields directly because images are
-sent as one string element each, where the generic converters spend their time on type inference.
+Field numbers and element types are facts of the wire format, from
+tensorflow/core/framework/{tensor,types}.proto. The code works on the fields directly: images are
+one string element each, and generic converters spend their time on type inference.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ DT_UINT8: Final = 4
 DT_STRING: Final = 7
 DT_HALF: Final = 19
 
-# A few bytes may ask for any number of copies of the last value; this many are given.
+# A few bytes may request any number of copies of the last value; this is the limit.
 _MOST_REPEATED: Final = 1 << 24
 _MOST_DIMS: Final = 64  # NumPy's own bound
 _MOST_ELEMENTS: Final = (1 << 63) - 1
 _MOST_VARINT_BYTES: Final = 10  # of 64 bits
-_STRING_BYTES: Final = 24  # TensorFlow's string, without the characters of a long one
+_STRING_BYTES: Final = 24  # size of TensorFlow's string, without the characters of a long one
 _ENCODED_AT_ONCE: Final = 1 << 16
 
 
 class TensorError(ValueError):
-    """A tensor on the wire that cannot be read or written; says why."""
+    """A tensor on the wire that cannot be read or written; the message names the reason."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ _KINDS: Final = {
     22: _Kind("uint32", np.dtype(np.uint32), "uint32_val"),
     23: _Kind("uint64", np.dtype(np.uint64), "uint64_val"),
 }
-# Types that a signature may speak of, though their tensors are not sent here.
+# Types that a signature may name but whose tensors are not supported here.
 _OTHER_NAMES: Final = {
     0: "invalid",
     8: "complex64",
@@ -68,17 +68,17 @@ _ENUM_OF: Final = {kind.numpy: enum for enum, kind in _KINDS.items()}
 
 
 def dtype_name(enum: int) -> str:
-    """TensorFlow's name of a DataType number: 7 -> "string"."""
+    """Returns TensorFlow's name of a DataType number: 7 -> "string"."""
     if enum in _KINDS:
         return _KINDS[enum].name
     return _OTHER_NAMES.get(enum, f"DataType {enum}")
 
 
 def enum_of(array: Array) -> int:
-    """The DataType number for an array; text and bytes of any width are strings.
+    """Returns the DataType number of an array; text and bytes of any width are strings.
 
     Raises:
-        TensorError: the array's type has no place on this wire.
+        TensorError: the array's type has no DataType here.
     """
     if array.dtype.kind in "OSU":
         return DT_STRING
@@ -89,7 +89,7 @@ def enum_of(array: Array) -> int:
 
 
 def numpy_dtype(enum: int) -> np.dtype[Any]:
-    """The NumPy type for a DataType number; strings are objects (bytes).
+    """Returns the NumPy type of a DataType number; strings are objects (bytes).
 
     Raises:
         TensorError: the type is not supported here (complex, quantized, resources).
@@ -101,7 +101,7 @@ def numpy_dtype(enum: int) -> np.dtype[Any]:
 
 
 def numpy_dtype_of_name(name: str) -> np.dtype[Any]:
-    """The NumPy type for TensorFlow's name of a type.
+    """Returns the NumPy type for TensorFlow's name of a type.
 
     Raises:
         TensorError: the type is not supported here.
@@ -113,14 +113,14 @@ def numpy_dtype_of_name(name: str) -> np.dtype[Any]:
 
 
 def string_array(values: Sequence[bytes], shape: Sequence[int] | None = None) -> Array:
-    """Bytes as an object array; NumPy's own constructor would cut trailing zero bytes."""
+    """Returns bytes as an object array; NumPy's own constructor would cut trailing zero bytes."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array if shape is None else array.reshape(shape)
 
 
 def tensor_shape(proto: Any) -> list[int]:
-    """The shape that a TensorProto declares.
+    """Returns the shape that a TensorProto declares.
 
     Raises:
         TensorError: it is unknown, negative, or of more elements than a tensor can have.
@@ -132,16 +132,16 @@ def tensor_shape(proto: Any) -> list[int]:
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if any(size < 0 for size in shape):
         raise TensorError(f"the tensor's shape {shape} is not fully known")
-    # Also where another size is 0, as TensorFlow counts.
+    # Sizes of 0 are left out of the product, as in TensorFlow.
     if prod(size for size in shape if size) > _MOST_ELEMENTS:
         raise TensorError(f"the tensor's shape {shape} has too many elements")
     return shape
 
 
 def tensor_bytes(proto: Any) -> int:
-    """The memory that the tensor takes once it is decoded; of strings, as TensorFlow holds them.
+    """Returns the decoded size of a tensor in bytes; strings count as TensorFlow stores them.
 
-    A few bytes may ask for any number of copies of the last value, so ask before decoding.
+    A few bytes may request any number of copies of the last value, so check before decoding.
 
     Raises:
         TensorError: the type is not supported, or the shape is not known.
@@ -156,9 +156,9 @@ def tensor_bytes(proto: Any) -> int:
 
 
 def decode_tensor(proto: Any) -> Array:
-    """The array that a TensorProto holds, in either of its forms (typed values or raw content).
+    """Decodes a TensorProto in either form (typed values or raw content).
 
-    A typed field shorter than the shape repeats its last value, as the format says.
+    A typed field shorter than the shape repeats its last value, as the format defines.
 
     Raises:
         TensorError: type not supported, shape unknown, or the values do not fill the shape.
@@ -202,7 +202,7 @@ def _from_values(proto: Any, dtype: np.dtype[Any], size: int) -> Array:
 
 
 def _split_strings(content: bytes, count: int) -> list[bytes]:
-    """Strings as raw content: all the lengths as varints, then all the bytes."""
+    """Splits raw string content: all lengths as varints, then all bytes."""
     lengths, position = [], 0
     try:
         for _ in range(count):
@@ -230,10 +230,10 @@ def _varint(content: bytes, position: int) -> tuple[int, int]:
 
 
 def encode_tensor(array: Array, proto: Any) -> None:
-    """Write an array into an empty TensorProto, in the typed field, as TensorFlow Serving does.
+    """Encodes an array into an empty TensorProto, in the typed field, as TensorFlow Serving does.
 
     Raises:
-        TensorError: the array's type has no place on this wire.
+        TensorError: the array's type has no DataType here.
     """
     enum = enum_of(array)
     proto.dtype = enum
@@ -247,7 +247,7 @@ def encode_tensor(array: Array, proto: Any) -> None:
     elif enum == DT_HALF:
         values.extend(flat.view(np.uint16).tolist())
     else:
-        # A Python number is eight times the size of a tensor's, so not all exist at once.
+        # Python numbers take eight times the space of the tensor's, so convert them in chunks.
         for start in range(0, len(flat), _ENCODED_AT_ONCE):
             values.extend(flat[start : start + _ENCODED_AT_ONCE].tolist())
 

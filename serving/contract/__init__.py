@@ -1,1 +1,1 @@
-"""The served contract: names, what a model needs, and the types of its answers."""
+"""The served contract: names, a model's needs, and the types of its predictions."""

@@ -1,4 +1,4 @@
-"""The served contract beside a model: what goes in, what comes out, and what the classes are."""
+"""The served contract beside a model: its inputs, outputs and classes."""
 
 import json
 from pathlib import Path
@@ -16,9 +16,9 @@ from components.raster.text import ClassName
 from serving.contract.names import INPUT_OF, OUTPUTS_OF
 from serving.contract.needs import TrainedTiles
 
-#: Where the contract lies in a model's folder; TensorFlow Serving ignores it.
+#: Path of the contract in a model's folder; TensorFlow Serving ignores it.
 CONTRACT_PATH = "assets.extra/contract.json"
-#: Beside it, where the model was tuned: the values that were trained with, by their paths.
+#: Path of the tuned values, for a tuned model: the values of the training, by config path.
 TUNED_PATH = "assets.extra/tuned.json"
 
 
@@ -55,21 +55,21 @@ class Contract(Frozen):
 
     @property
     def band_scalings(self) -> BandScalings | None:
-        """`scalings` as values."""
+        """The `scalings` as parsed values."""
         if self.scalings is None:
             return None
         return {band: Scaling(*pair) for band, pair in self.scalings.items()}
 
     def to_json(self) -> str:
-        """The text of contract.json."""
+        """Returns the text of contract.json."""
         return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
 
 
 def read_contract(model_dir: Path) -> Contract:
-    """The contract of the model in a folder (the one that holds saved_model.pb).
+    """Reads the contract of the model in a folder (the one that holds saved_model.pb).
 
     Raises:
-        DataError: there is none, or it is not one.
+        DataError: it is missing or invalid.
     """
     path = model_dir / CONTRACT_PATH
     try:

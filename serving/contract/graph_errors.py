@@ -1,16 +1,16 @@
-"""What an error of a TensorFlow graph says, without the names of the graph's nodes.
+"""Messages of TensorFlow graph errors, without the names of graph nodes.
 
-Such a message names the node that failed, and a refusal of `serving.graph.refusing` is wrapped in
-an assertion. Neither helps whoever sent the input. The light client reads messages with this too,
-so that nothing here imports TensorFlow or pydantic.
+TensorFlow's message names the failed node, and wraps a refusal of `serving.graph.refusing` in an
+assertion. Neither helps the sender of the input. The client uses this module too, so it imports
+neither TensorFlow nor pydantic.
 """
 
 import re
 
-#: `Refusal.CORRUPT`, whose module would load pydantic.
+#: `Refusal.CORRUPT`; its module would import pydantic.
 CORRUPT = "corrupt"
 
-# Several nodes may fail at once; the first one is told.
+# Several nodes may fail at once; keep the first one.
 _FIRST_ROOT = re.compile(
     r"^\d+ root error\(s\) found\.\s*\(0\) [A-Za-z_ ]+: (.*?)(?=\n\s*\(1\) |\n\d+ successful|\Z)",
     re.DOTALL,
@@ -28,14 +28,14 @@ _PLACES = re.compile(
     re.DOTALL,
 )
 _ASSERTION = re.compile(r"^assertion failed: \[(.*?)\]$", re.DOTALL)
-# TensorFlow's decoders of PNG and JPEG on a file that is broken inside.
+# Errors of TensorFlow's PNG and JPEG decoders for a corrupt file.
 _BROKEN_IMAGE = re.compile(
     r"Invalid PNG\b|PNG size too large|jpeg::Uncompress failed|Invalid JPEG data"
 )
 
 
 def plain_message(message: str) -> str:
-    """The message alone: without nodes, stack traces and the wrapping of an assertion."""
+    """Returns the message without nodes, stack traces and the assertion around it."""
     root = _FIRST_ROOT.match(message)
     text = _TRACE.sub("", root[1] if root else message)
     text = _PLACES.sub("", _WRAPPING.sub("", text)).strip()
@@ -43,6 +43,6 @@ def plain_message(message: str) -> str:
 
 
 def refusal_message(message: str) -> str:
-    """The message as `refusal: detail` where the decoder refuses a file, also one broken inside."""
+    """Returns the message as `refusal: detail` where the decoder refuses or fails on a file."""
     text = plain_message(message)
     return f"{CORRUPT}: {text}" if _BROKEN_IMAGE.match(text) else text

@@ -1,4 +1,4 @@
-"""The names of the served signatures, their inputs and their outputs; clients import this."""
+"""Names of the served signatures, their inputs and outputs; imported by clients."""
 
 from components.raster.task import Task
 
@@ -7,12 +7,12 @@ BYTES_INPUT = "image_bytes"
 EXAMPLES_SIGNATURE = "serving_examples"
 EXAMPLES_INPUT = "examples"
 
-#: Asks a model for its contract: a row of its JSON for each row that is sent.
+#: Returns the model's contract: its JSON in each row, one row for each input row.
 CONTRACT_SIGNATURE = "serving_contract"
 CONTRACT_INPUT = "request"
 CONTRACT_OUTPUT = "contract"
 
-#: The one input of each signature that answers about images.
+#: The one input of each prediction signature.
 INPUT_OF = {BYTES_SIGNATURE: BYTES_INPUT, EXAMPLES_SIGNATURE: EXAMPLES_INPUT}
 
 CLASS_OUTPUT = "class"
@@ -27,10 +27,10 @@ BOX_LABELS_OUTPUT = "box_labels"
 BOX_CLASSES_OUTPUT = "box_classes"
 BOX_SCORES_OUTPUT = "box_scores"
 
-#: What every signature of a model of one class an image answers with.
+#: Outputs of every signature of a single-label model.
 OUTPUTS = (CLASS_OUTPUT, PROBABILITIES_OUTPUT, CLASSES_OUTPUT)
 
-#: What every signature answers with, by the model's task.
+#: Outputs of every signature, by the model's task.
 OUTPUTS_OF: dict[Task, tuple[str, ...]] = {
     "single_label": OUTPUTS,
     "multi_label": (PROBABILITIES_OUTPUT, CLASSES_OUTPUT, PRESENT_OUTPUT),

@@ -1,10 +1,10 @@
-"""What a served model tells of the images that it takes; nothing heavy is imported here."""
+"""Input requirements of a served model; imports nothing heavy."""
 
 import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-#: By how much a raster may differ from the tiles that a model learnt from, in a side or a pixel.
+#: Largest factor by which a raster may differ from the training tiles, in a side or a pixel.
 _MOST_FACTOR = 1.5
 
 Range = tuple[float, float]
@@ -12,12 +12,12 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class TrainedTiles:
-    """The tiles of rasters that a model learnt from: the least and the most of each.
+    """Ranges (minimum, maximum) of the raster tiles that a model was trained on.
 
     Attributes:
-        height_px: rows, before a tile met the model.
+        height_px: rows, before a tile is fitted to the model.
         width_px: columns.
-        gsd_m: metres from row to row; None where no tile has a place on a map.
+        gsd_m: metres from row to row; None where no tile is georeferenced.
     """
 
     height_px: Range
@@ -25,7 +25,7 @@ class TrainedTiles:
     gsd_m: Range | None = None
 
     def differ_from(self, height_px: int, width_px: int, gsd_m: float | None) -> str:
-        """Why a raster is no such tile and what to do; empty where it is one."""
+        """Explains why a raster differs too much and what to do; empty if it does not."""
         sides = ((height_px, self.height_px), (width_px, self.width_px))
         if not all(_is_near(side, trained) for side, trained in sides):
             height, width = int(self.height_px[1]), int(self.width_px[1])
@@ -45,15 +45,15 @@ class TrainedTiles:
 
 @dataclass(frozen=True)
 class ModelNeeds:
-    """What a model is to be sent, as its contract says.
+    """Input requirements of a model, from its contract.
 
     Attributes:
-        height_px: of what it sees.
-        width_px: of what it sees.
-        fit: how an image of another shape meets it.
+        height_px: of the model's input.
+        width_px: of the model's input.
+        fit: how an image of another shape is fitted.
         bands: of rasters, by name; empty for a model of photographs.
-        values: of rasters: `scaled` where it learnt values with scale and offset applied.
-        tiles: of rasters: those that it learnt from.
+        values: of rasters: `scaled` where it was trained on values with scale and offset applied.
+        tiles: of rasters: the training tiles.
     """
 
     height_px: int
@@ -65,7 +65,7 @@ class ModelNeeds:
 
     @classmethod
     def of_contract(cls, text: str) -> "ModelNeeds":
-        """What the JSON of a contract says; keys of later versions are passed over.
+        """Parses the JSON of a contract; ignores keys of later versions.
 
         Raises:
             ValueError: it is no contract.
@@ -92,7 +92,7 @@ _RANGES = ("height_px", "width_px", "gsd_m")
 
 
 def _like(height_px: int, width_px: int) -> TrainedTiles:
-    """A contract that does not tell its tiles is of those that the model sees as they are."""
+    """Default for a contract without tiles: tiles of the model's input size."""
     return TrainedTiles((height_px, height_px), (width_px, width_px))
 
 

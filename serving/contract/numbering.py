@@ -1,14 +1,14 @@
-"""Which names of folders are numbers of versions: those that TensorFlow Serving takes as well."""
+"""Version numbers in folder names, as TensorFlow Serving parses them."""
 
-#: A version is an int64 in TensorFlow Serving's API, and not negative.
+#: A version is a non-negative int64 in TensorFlow Serving's API.
 LARGEST_VERSION = 2**63 - 1
 
 
 def version_number(name: str) -> int | None:
-    """The number in a folder's name or a request; None where it is no version's.
+    """Parses the version number in a folder name or a request; None if it is not one.
 
-    Only the digits 0 to 9 count, leading zeros do not: `007` is version 7. Above
-    `LARGEST_VERSION` there is no version.
+    Only the digits 0 to 9 are accepted, and leading zeros are ignored: `007` is version 7. Numbers
+    above `LARGEST_VERSION` are no versions.
     """
     if not (name.isascii() and name.isdigit()):
         return None
@@ -19,5 +19,5 @@ def version_number(name: str) -> int | None:
 
 
 def looks_like_a_version(name: str) -> bool:
-    """Whether people would read a number in a name that may not be a version's (`٧`, `+7`)."""
+    """Checks whether a person would read a number in a name (`٧`, `+7`)."""
     return name.strip().lstrip("+").isnumeric()

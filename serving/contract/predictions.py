@@ -1,4 +1,4 @@
-"""A server's answers as a program reads them: one type for each task."""
+"""Predictions of a server as Python values: one type for each task."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ Outputs: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 
 class AnswerError(SkymillError):
-    """Outputs that no task of the served contract gives."""
+    """Outputs that match no task of the served contract."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class of an image (single_label)."""
+    """Class of an image (single_label)."""
 
     class_name: str
     probabilities: Mapping[str, float]
@@ -45,7 +45,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class LabelsPrediction:
-    """The classes of an image that are present, of all that the model knows (multi_label)."""
+    """Classes present in an image, with the probabilities of all classes (multi_label)."""
 
     present: tuple[str, ...]
     probabilities: Mapping[str, float]
@@ -54,7 +54,7 @@ class LabelsPrediction:
 
 @dataclass(frozen=True)
 class NumberPrediction:
-    """A number about an image (regression)."""
+    """Number predicted for an image (regression)."""
 
     value: float
     model_version: int | None
@@ -65,10 +65,10 @@ class ClassRasterPrediction:
     """A class for each pixel of an image (segmentation).
 
     Attributes:
-        class_raster: (H, W) indices into `classes`, in the model's own shape of the image.
+        class_raster: (H, W) indices into `classes`, in the shape of the model's input.
         confidence: (H, W) float32: the probability of that class; 0 where the pixel is not valid.
         classes: the names.
-        ignore: what `class_raster` holds where the pixel is not valid.
+        ignore: value of `class_raster` where the pixel is not valid.
     """
 
     class_raster: npt.NDArray[np.integer]
@@ -79,7 +79,7 @@ class ClassRasterPrediction:
 
     @property
     def shares(self) -> dict[str, float]:
-        """The share of the valid pixels that each class has."""
+        """Share of the valid pixels, by class."""
         valid = self.class_raster[self.class_raster != self.ignore]
         counts = np.bincount(valid, minlength=len(self.classes))
         return {
@@ -90,7 +90,7 @@ class ClassRasterPrediction:
 
 @dataclass(frozen=True)
 class FoundObject:
-    """An object in an image; edges in pixels of the model's own shape of the image."""
+    """An object in an image; edges in pixels of the model's input."""
 
     class_name: str
     score: float
@@ -102,7 +102,7 @@ class FoundObject:
 
 @dataclass(frozen=True)
 class ObjectsPrediction:
-    """The objects in an image, the surest first (detection)."""
+    """Objects in an image, in falling order of score (detection)."""
 
     objects: tuple[FoundObject, ...]
     model_version: int | None
@@ -116,10 +116,10 @@ AnyPrediction: TypeAlias = (
 def read_predictions(
     outputs: Outputs, count: int, model_version: int | None
 ) -> list[AnyPrediction]:
-    """A prediction for each of `count` images; which task it is of, the outputs' names say.
+    """Converts outputs to a prediction for each of `count` images; output names give the task.
 
     Raises:
-        AnswerError: the outputs are of no task, or of another number of images.
+        AnswerError: the outputs match no task, or have another number of images.
     """
     task = next((task for task, names in OUTPUTS_OF.items() if set(names) <= set(outputs)), None)
     if task is None:
@@ -171,7 +171,7 @@ def _objects(row: Outputs, version: int | None) -> ObjectsPrediction:
 
 
 def _text(value: Any) -> str:
-    """A string that was one of an array's."""
+    """Decodes a string element of an array."""
     return bytes(value).decode()
 
 

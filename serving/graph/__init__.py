@@ -1,1 +1,1 @@
-"""What a served model computes beside its network: decoding, fitting, signatures, warm-up."""
+"""Served computations around the network: decoding, fitting, signatures, warm-up."""

@@ -1,7 +1,7 @@
-"""From the bytes of a JPEG or PNG to the tensor that a model sees, in graph and stock ops alone.
+"""Decoding of a JPEG or PNG to the model's input tensor, in stock TensorFlow ops.
 
-This is the one decoder: training, evaluation and the served model run it, and ingest asks it about
-every image that is not plain. docs/images.md says what becomes of each variety of file.
+Training, evaluation and the served model share this one decoder, and ingest runs it on every image
+that is not plain. docs/images.md describes the result for each kind of file.
 """
 
 import tensorflow as tf
@@ -25,7 +25,7 @@ _EXIF_HEAD_BYTES = 1024
 _LEAST_BYTES = 24  # a PNG's signature and the sizes in its IHDR chunk
 
 
-# The graph is written out below; AutoGraph would only take seconds to find nothing to convert.
+# AutoGraph would take seconds and find nothing to convert: the code builds the graph itself.
 @tf.autograph.experimental.do_not_convert
 def decode_images(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     """Decodes, orients and fits a batch: string [N] to uint8 [N, H, W, 3].
@@ -52,13 +52,13 @@ def decode_image(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
 
 
 def decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    """The pixels of one JPEG as they lie in the file: string [] to uint8 [h, w, 3]."""
-    # The accurate transform is what other decoders use, so that they agree to the bit.
+    """Decodes one JPEG without applying its orientation: string [] to uint8 [h, w, 3]."""
+    # Other decoders use the accurate transform; with it the results are bit-equal.
     return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def fit_image(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    """Brings uint8 [h, w, 3] to the model's shape; an image that has it already stays bit-equal."""
+    """Fits uint8 [h, w, 3] to the model's shape; an image of that shape stays bit-equal."""
     same = tf.reduce_all(tf.shape(image)[:2] == (spec.height_px, spec.width_px))
     fitted = tf.cond(
         same,
@@ -69,20 +69,20 @@ def fit_image(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
 
 
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """The EXIF orientation (1 to 8) of each JPEG, 1 if none: string [N] to int32 [N]."""
+    """Returns the EXIF orientation (1 to 8) of each JPEG, 1 if none: string [N] to int32 [N]."""
     head = tf.strings.substr(encoded, 0, _EXIF_HEAD_BYTES)
     codes = tf.constant([bytes([value]) for value in range(1, 9)])
     found = [
         tf.equal(tf.strings.regex_replace(head, _whole(exif), r"\1")[:, tf.newaxis], codes)
         for exif in (_EXIF_BIG, _EXIF_LITTLE)
     ]
-    # Without a hit every column is False, and argmax gives the first: orientation 1.
+    # Without a hit every column is False and argmax returns the first: orientation 1.
     hit = tf.cast(found[0] | found[1], tf.int32)
     return tf.argmax(hit, axis=1, output_type=tf.int32) + 1
 
 
 def orient(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns uint8 [h, w, 3] upright: EXIF orientations 2 to 8 undone (Exif 2.32, 4.6.4)."""
+    """Undoes EXIF orientations 2 to 8 of uint8 [h, w, 3] (Exif 2.32, 4.6.4)."""
 
     def turned() -> tf.Tensor:
         upright = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
@@ -95,13 +95,13 @@ def orient(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, ...]:
-    """What the bytes tell before decoding, for a whole batch at once: file, kind, turn, scans."""
+    """Inspects the headers of a batch: file, kind, orientation, number of scans."""
     is_png = tf.equal(tf.strings.substr(encoded, 0, len(PNG_MAGIC)), PNG_MAGIC)
     is_jpeg = tf.equal(tf.strings.substr(encoded, 0, len(JPEG_MAGIC)), JPEG_MAGIC)
     length = tf.strings.length(encoded)
     known, long = is_png | is_jpeg, length > spec.max_bytes
     short = (known & (length < _LEAST_BYTES)) | (length == 0)
-    # A graph runs its checks in any order, so that no file may fail two of them.
+    # A graph runs its checks in any order, so no file may fail two of them.
     checks = [
         require(~short, Refusal.CORRUPT, "the file ends within its header"),
         require(~long, Refusal.TOO_MANY_BYTES, f"the limit is {spec.max_bytes}"),
@@ -116,7 +116,7 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, ...]:
 
 
 def _decode(inspected: tuple[tf.Tensor, ...], spec: ImageSpec) -> tf.Tensor:
-    """One file at its own size, given one element of what `_inspect` found."""
+    """Decodes one file at its own size, given one element of `_inspect`'s result."""
     encoded, is_png, orientation, scans = inspected
 
     def png() -> tf.Tensor:
@@ -137,24 +137,24 @@ def _decode(inspected: tuple[tf.Tensor, ...], spec: ImageSpec) -> tf.Tensor:
 
 
 def _whole(exif: str) -> str:
-    """A pattern that spans the file's head, so that replacing it leaves the captured byte alone."""
+    """Returns a pattern that spans the head, so that replacing it leaves only the captured byte."""
     return r"(?s)^\C{4,64}?Exif\x00\x00" + exif + r"\C*$"
 
 
 def _png_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Height times width as the IHDR chunk declares them (PNG 3rd edition, 11.2.2): int64 []."""
+    """Returns height times width from the IHDR chunk (PNG 3rd edition, 11.2.2): int64 []."""
     header = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.uint8, fixed_length=8)
     sides = tf.reshape(tf.cast(header, tf.int64), (2, 4)) * (2**24, 2**16, 2**8, 1)
     return tf.reduce_prod(tf.reduce_sum(sides, axis=1))
 
 
 def _jpeg_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """Height times width as the frame header declares them: int64 []."""
+    """Returns height times width from the frame header: int64 []."""
     return tf.reduce_prod(tf.image.extract_jpeg_shape(encoded, tf.int64)[:2])
 
 
 def _scans(encoded: tf.Tensor) -> tf.Tensor:
-    """The JPEG scans in each file: string [N] to int64 [N]. Entropy-coded data holds no marker."""
+    """Counts the JPEG scans of each file: string [N] to int64 [N]. Coded data holds no marker."""
     return tf.strings.split(encoded, JPEG_SCAN_MARKER).row_lengths() - 1
 
 

@@ -1,7 +1,7 @@
-"""From the payload of a tile to the tensor that a model sees, in graph and stock ops alone.
+"""Decoding of a tile's payload to the model's input tensor, in stock TensorFlow ops.
 
-The multiband sister of `serving.graph.decode`; `components.raster.payload` has the form of the
-bytes and the reference that this agrees with.
+The multiband counterpart of `serving.graph.decode`. `components.raster.payload` defines the bytes
+and holds the reference decoder that this one agrees with.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from serving.graph.fitting import resample
 from serving.graph.refusing import listed, require
 from serving.graph.tile_scalings import learnt_scalings, require_scalings
 
-# The PNG's signature, and the length, the kind and the fields of its first chunk, IHDR.
+# PNG signature, then length, type and fields of its first chunk, IHDR.
 _PNG_START = PNG_MAGIC + b"\x00\x00\x00\x0dIHDR"
 _PNG_HEAD_BYTES = len(_PNG_START) + 8 + len(PNG_FORM)
 _MEANT: dict[Values, str] = {
@@ -38,39 +38,40 @@ _SAMPLE_BYTES = [tf.as_dtype(name).size for name in SAMPLE_TYPES]
 
 
 class _Tile(NamedTuple):
-    """What the bytes of a tile say before a sample is decoded; of a batch, with N in front."""
+    """Header fields of a tile; for a batch, each with a leading dimension N."""
 
     png: tf.Tensor
     names: tf.Tensor
-    dtype: tf.Tensor  # position in SAMPLE_TYPES, as all integers here int64
+    dtype: tf.Tensor  # position in SAMPLE_TYPES; int64, like all integers here
     masked: tf.Tensor
     height: tf.Tensor
     width: tf.Tensor
     count: tf.Tensor
 
 
-# The graph is written out below; AutoGraph would only take seconds to find nothing to convert.
+# AutoGraph would take seconds and find nothing to convert: the code builds the graph itself.
 @tf.autograph.experimental.do_not_convert
 def decode_tiles(
     encoded: tf.Tensor, spec: ImageSpec, scalings: BandScalings | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes a batch of payloads, chooses the model's bands by name, and fits them.
+    """Decodes a batch of payloads, selects the model's bands by name, and fits them.
 
     Args:
         encoded: string [N].
-        spec: with bands; theirs is the order of the channels.
-        scalings: of the stored numbers that the model learnt; tiles that state others are refused.
+        spec: with bands; their order is that of the channels.
+        scalings: scale and offset of the stored numbers in training; tiles that state others are
+            refused.
 
     Returns:
-        float32 [N, H, W, C], stored numbers or scaled values as `spec.values` says, 0 where not
-        valid, and bool [N, H, W]: valid where the payload says so and every chosen band has a
-        finite value. A tile of the model's shape keeps its values as far as float32 holds them.
-        Another is resampled over its valid pixels, and is valid where they have at least half of
-        the weight.
+        float32 [N, H, W, C], stored numbers or scaled values according to `spec.values`, 0 where
+        not valid, and bool [N, H, W]: valid where the payload's mask is and every selected band is
+        finite. A tile of the model's shape keeps its values up to the precision of float32. Another
+        is resampled over its valid pixels, and is valid where they have at least half of the
+        weight.
 
     Raises:
         tf.errors.InvalidArgumentError: its message begins with a `Refusal`, or is TensorFlow's own
-            for a payload that is broken inside.
+        for a corrupt payload.
     """
     height, width, bands = spec.shape
     learnt = None if scalings is None else learnt_scalings(spec, scalings)
@@ -85,9 +86,9 @@ def decode_tiles(
 
 
 def fit_tile(pixels: tf.Tensor, valid: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
-    """Brings a tile to the model's shape; what is not valid lends no pixel its value.
+    """Fits a tile to the model's shape; invalid pixels contribute no values.
 
-    float32 [h, w, C] and bool [h, w] to [H, W, C] and [H, W], as `decode_tiles` gives them.
+    float32 [h, w, C] and bool [h, w] to [H, W, C] and [H, W], as `decode_tiles` returns them.
     """
 
     def resampled() -> tuple[tf.Tensor, tf.Tensor]:
@@ -104,7 +105,7 @@ def fit_tile(pixels: tf.Tensor, valid: tf.Tensor, spec: ImageSpec) -> tuple[tf.T
 
 
 def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
-    """The headers of a whole batch, judged."""
+    """Parses and validates the headers of a batch."""
     length, learnt = tf.cast(tf.strings.length(encoded), tf.int64), spec.values or "stored"
     head = tf.io.decode_raw(
         tf.strings.substr(encoded, 0, HEADER_BYTES), tf.uint8, fixed_length=HEADER_BYTES
@@ -114,13 +115,13 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
     height, width, count, names_bytes = tf.unstack(_integers(head[:, 8:]), axis=1)
     known = tf.equal(tf.strings.substr(encoded, 0, len(PAYLOAD_MAGIC)), PAYLOAD_MAGIC)
     long, short = length > spec.max_bytes, length < HEADER_BYTES
-    # A graph runs its checks in any order, so that no payload may fail two of them.
+    # A graph runs its checks in any order, so no payload may fail two of them.
     known_form = ~long & known & ~short & (version == VERSION)
     data_at = HEADER_BYTES + names_bytes
     sound = (dtype < len(SAMPLE_TYPES)) & (masked <= 1) & (values < len(VALUES)) & (count > 0)
     sound &= (height > 0) & (width > 0) & (data_at + _PNG_HEAD_BYTES <= length)
     sample_bytes = tf.gather(_SAMPLE_BYTES, tf.minimum(dtype, len(SAMPLE_TYPES) - 1))
-    # Four bytes each: the products of three leave 64 bits, and a double is exact enough.
+    # Products of three 32-bit sizes overflow 64 bits; a double is exact enough.
     sides = [tf.cast(it, tf.float64) for it in (height, width, count)]
     planes = sides[2] * tf.cast(sample_bytes, tf.float64) + tf.cast(masked, tf.float64)
     few = sides[0] * sides[1] * sides[2] <= spec.max_pixels
@@ -162,7 +163,7 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
 def _decode(
     tile: _Tile, spec: ImageSpec, learnt: Sequence[str] | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The model's bands of one tile at its own size: float32 [h, w, C] and bool [h, w]."""
+    """Decodes the model's bands of one tile at its own size: float32 [h, w, C] and bool [h, w]."""
     chosen = _chosen(tile, spec)
     if learnt is not None:
         same = require_scalings(tile.png, tile.count, chosen, spec.bands or (), learnt)
@@ -184,7 +185,7 @@ def _decode(
 
 
 def _chosen(tile: _Tile, spec: ImageSpec) -> tf.Tensor:
-    """Where the model's bands are among the tile's: int32 [C]."""
+    """Returns the positions of the model's bands among the tile's: int32 [C]."""
     have = tf.strings.split(tile.names, NAME_SEPARATOR)
     wanted = tf.constant([band.encode() for band in spec.bands or ()])
     equal = have[tf.newaxis] == wanted[:, tf.newaxis]
@@ -200,7 +201,7 @@ def _chosen(tile: _Tile, spec: ImageSpec) -> tf.Tensor:
 
 
 def _require_png(tile: _Tile, rows: tf.Tensor) -> tf.Operation:
-    """The PNG is the very one that the header declares, so that it bounds what is decoded."""
+    """Fails unless the PNG's form and size are the header's, which bounds the decoded size."""
     head = tf.io.decode_raw(
         tf.strings.substr(tile.png, 0, _PNG_HEAD_BYTES), tf.uint8, fixed_length=_PNG_HEAD_BYTES
     )
@@ -213,7 +214,7 @@ def _require_png(tile: _Tile, rows: tf.Tensor) -> tf.Operation:
 
 
 def _as_floats(name: str, by_byte: tf.Tensor) -> Callable[[], tf.Tensor]:
-    """Makes float32 [h, w, C] of the bytes [S, C, h, w] of samples of a type."""
+    """Returns a function that converts sample bytes [S, C, h, w] to float32 [h, w, C]."""
     dtype = tf.as_dtype(name)
 
     def convert() -> tf.Tensor:
@@ -228,6 +229,6 @@ def _as_floats(name: str, by_byte: tf.Tensor) -> Callable[[], tf.Tensor]:
 
 
 def _integers(parts: tf.Tensor) -> tf.Tensor:
-    """Little-endian integers of four bytes each: int64 [N, 4 K] to int64 [N, K]."""
+    """Decodes little-endian integers of four bytes: int64 [N, 4 K] to int64 [N, K]."""
     groups = tf.reshape(parts, (-1, parts.shape[1] // 4, 4))
     return tf.reduce_sum(groups * (1, 2**8, 2**16, 2**24), axis=2)

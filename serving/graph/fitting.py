@@ -1,4 +1,4 @@
-"""How an image of another shape meets the model's, in a graph."""
+"""Resampling of an image to the model's shape, in a graph."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from components.raster.image import ImageSpec
 
 
 def resample(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    """Brings [h, w, C] to float32 [H, W, C] as `spec.fit` says; bilinear with antialiasing.
+    """Resamples [h, w, C] to float32 [H, W, C] according to `spec.fit`; bilinear, antialiased.
 
     A batch [N, h, w, C] becomes [N, H, W, C].
     """

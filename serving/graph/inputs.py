@@ -1,4 +1,4 @@
-"""From encoded images to the one tensor that a model takes, whatever it was trained on."""
+"""Conversion of encoded images to the model's input tensor, for photographs and tiles."""
 
 import tensorflow as tf
 
@@ -13,15 +13,15 @@ def model_input(
 ) -> tf.Tensor:
     """Decodes and fits a batch: string [N] to the pixels [N, H, W, C] of `spec.pixel_type`.
 
-    Photographs are uint8 RGB. Tiles are float32, stored numbers or scaled values as `spec.values`
-    says, NaN in every band where a pixel is not valid: one tensor that can be turned, gathered and
-    kept like any other.
+    Photographs are uint8 RGB. Tiles are float32, stored numbers or scaled values according to
+    `spec.values`, NaN in every band where a pixel is not valid: a single tensor that ops can
+    rotate, gather and cache.
 
-    `scalings` are those of the stored numbers that the model learnt, where they are known.
+    `scalings` are the scale and offset of the stored numbers in training, if known.
 
     Raises:
         tf.errors.InvalidArgumentError: its message begins with a `Refusal`, or is TensorFlow's own
-            for a file that is broken inside.
+        for a corrupt file.
     """
     if spec.bands is None:
         return decode_images(encoded, spec)

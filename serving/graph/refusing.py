@@ -1,4 +1,4 @@
-"""How a graph refuses an input: with an error whose message begins with a `Refusal`."""
+"""Refusals of inputs in a graph: errors whose message begins with a `Refusal`."""
 
 import tensorflow as tf
 
@@ -8,14 +8,14 @@ _MESSAGE_BYTES = 400
 
 
 def listed(names: tf.Tensor) -> tf.Tensor:
-    """Strings [N] in one line that a message can carry, whatever bytes they are: string []."""
+    """Joins strings [N] into one printable line, whatever bytes they hold: string []."""
     line = tf.strings.reduce_join(names, separator=", ")
     head = tf.strings.substr(line, 0, _MESSAGE_BYTES)
     return tf.strings.unicode_transcode(head, "UTF-8", "UTF-8", replace_control_characters=True)
 
 
 def require(condition: tf.Tensor, refusal: Refusal, detail: str | tf.Tensor) -> tf.Operation:
-    """Fails with `refusal: detail` unless all of the condition holds."""
+    """Fails with `refusal: detail` unless all elements of the condition are true."""
     message = (
         tf.strings.join([f"{refusal}: ", detail])
         if tf.is_tensor(detail)

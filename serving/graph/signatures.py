@@ -1,4 +1,4 @@
-"""The served signatures: from what a user has to the answer that the task promises."""
+"""Served signatures: from a user's input to the outputs of the task."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from serving.tasks.parts import Answer
 
 @dataclass(frozen=True)
 class Signature:
-    """A function of one string tensor [N], and the name and spec of that tensor."""
+    """Function of one string tensor [N], with the name and spec of that tensor."""
 
     name: str
     function: Callable[[tf.Tensor], Answer]
@@ -32,10 +32,10 @@ class Signature:
 
 
 def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[Signature, ...]:
-    """The signatures over a model from pixels [N, H, W, C] (`serving.graph.inputs`).
+    """Returns the signatures over a model from pixels [N, H, W, C] (`serving.graph.inputs`).
 
-    Two answer the same, as `serving.answers` says for the contract's task; there it also says what
-    the model must give. The third answers with the contract's JSON, whatever it is sent.
+    Two signatures return the outputs of the contract's task; `serving.tasks` defines these and the
+    model outputs that they need. The third returns the contract's JSON for any input.
     """
 
     images = tf.TensorSpec([None], tf.string, BYTES_INPUT)

@@ -1,4 +1,4 @@
-"""Whether the stored numbers of a payload mean what those meant that a model learnt, in a graph."""
+"""Check in a graph that a payload's scale and offset are those of training."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _TAIL_BYTES = _LENGTH_BYTES + len(SCALINGS_MAGIC)
 
 
 def learnt_scalings(spec: ImageSpec, scalings: BandScalings) -> tuple[str, ...]:
-    """Scale and offset of the model's bands, in its order, as payloads have them."""
+    """Returns scale and offset of the model's bands, in its order, in the payload's form."""
     return tuple(scalings.get(band, UNSCALED).terse for band in spec.bands or ())
 
 
@@ -26,16 +26,16 @@ def require_scalings(
     bands: Sequence[str],
     learnt: Sequence[str],
 ) -> list[tf.Operation]:
-    """Fails where a payload states another scale or offset than the model learnt.
+    """Fails where a payload states another scale or offset than in training.
 
-    A payload that states none is taken.
+    A payload that states none is accepted.
 
     Args:
         png: string [], the payload from its PNG on.
-        count: int64 [], of its bands.
-        chosen: int32 [C], where the model's bands are among them.
-        bands: their names.
-        learnt: of these C bands, from `learnt_scalings`.
+        count: int64 [], number of its bands.
+        chosen: int32 [C], positions of the model's bands among them.
+        bands: names of the model's bands.
+        learnt: scale and offset of these C bands, from `learnt_scalings`.
     """
     magic_bytes = len(SCALINGS_MAGIC)
     stated = tf.equal(tf.strings.substr(png, -magic_bytes, magic_bytes), SCALINGS_MAGIC)

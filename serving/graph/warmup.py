@@ -1,6 +1,6 @@
 """Warm-up requests beside a model, which a server runs before it serves the version.
 
-The file is TensorFlow Serving's: a TFRecord of PredictionLog messages at
+TensorFlow Serving's format: a TFRecord of PredictionLog messages at
 `assets.extra/tf_serving_warmup_requests`, at most 1000 of them
 (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
 """
@@ -20,11 +20,11 @@ MAX_REQUESTS = 1000
 def write_warmup(
     model_dir: Path, images: Sequence[bytes], *, max_requests: int = 8, max_bytes: int = 4 << 20
 ) -> int:
-    """Put requests with these images beside the SavedModel in `model_dir`.
+    """Writes warm-up requests with these images beside the SavedModel in `model_dir`.
 
-    Each request asks `serving_default` about one image. What would exceed `max_bytes` in all, or
-    `max_requests` (never more than 1000), is left out; with nothing left no file is written, and
-    one that lies there is removed.
+    Each request sends one image to `serving_default`. Images beyond `max_bytes` in total, or beyond
+    `max_requests` (never more than 1000), are left out. If none remains, no file is written and an
+    existing one is removed.
 
     Returns:
         The number of requests written.
