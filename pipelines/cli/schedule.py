@@ -116,3 +116,5 @@ def _tell(one: "Scheduled", as_json: bool) -> None:
         click.echo(json.dumps(one.to_dict()))
     else:
         click.echo(f"{one.name}: {one.change} ({one.when})")
+        if one.note:
+            click.echo(f"skymill: {one.note}", err=True)

@@ -12,7 +12,7 @@ from components.raster.errors import ConfigError
 from pipelines.cli.main import cli
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.cron import checked_cron
-from pipelines.kubeflow.client.refusal import KubeflowError, NotFound
+from pipelines.kubeflow.client.refusal import KubeflowError, Lost, NotFound
 from pipelines.kubeflow.client.schedule import Schedule
 from pipelines.kubeflow.client.schedules import Schedules
 from pipelines.kubeflow.client.server import KubeflowServer
@@ -134,6 +134,44 @@ def test_a_run_that_is_going_on_is_not_ended(schedules: Schedules, api: Api, clo
     api.store.set_state(run["run_id"], "SUCCEEDED")
     schedules.delete("nightly")
     assert schedules.listed() == []
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+@pytest.mark.parametrize("changes", [{}, {"cron": "0 0 3 * * *"}])
+def test_a_schedule_whose_object_is_gone_is_made_anew(
+    schedules: Schedules, api: Api, clock: Clock, changes: dict, deletes: bool
+) -> None:
+    """As after a cluster that was set up anew over the old database."""
+    old = schedules.put(submission(), nightly())
+    api.store.lost.add(old.recurring_run_id)
+    api.store.deletes_lost = deletes
+    clock.now += DAY
+    assert api.store.tick() == []
+    made = schedules.put(submission(), nightly(**changes))
+    assert (made.change, made.enabled) == ("replaced", True)
+    assert made.recurring_run_id != old.recurring_run_id
+    listed = {one.recurring_run_id for one in schedules.listed()}
+    assert listed == {made.recurring_run_id} | (set() if deletes else {old.recurring_run_id})
+    assert (old.recurring_run_id in made.note) is not deletes
+
+    again = schedules.put(submission(), nightly(**changes))
+    assert (again.change, again.recurring_run_id) == ("unchanged", made.recurring_run_id)
+    clock.now += DAY
+    [run] = api.store.tick()
+    assert run["recurring_run_id"] == made.recurring_run_id
+    api.store.set_state(run["run_id"], "SUCCEEDED")
+    assert schedules.delete("nightly").recurring_run_id == made.recurring_run_id
+
+
+def test_what_a_server_does_not_delete_is_told(schedules: Schedules, api: Api) -> None:
+    old = schedules.put(submission(), nightly())
+    api.store.lost.add(old.recurring_run_id)
+    for change in (
+        lambda: schedules.delete("nightly"),
+        lambda: schedules.set_enabled("nightly", True),
+    ):
+        with pytest.raises(Lost, match="not in the cluster any more.*`skymill schedule create`"):
+            change()
 
 
 def test_runs_never_overlap(schedules: Schedules, api: Api, clock: Clock) -> None:

@@ -63,6 +63,10 @@ class NotFound(KubeflowError):
     """The server has none of that name."""
 
 
+class Lost(KubeflowError):
+    """The server lists a schedule whose object in the cluster is gone: it starts no runs."""
+
+
 @contextmanager
 def in_words(what: str, endpoint: str) -> Iterator[None]:
     """Turns what the client raises into a `KubeflowError`.
@@ -108,10 +112,15 @@ def explained(what: str, endpoint: str, status: int, body: Any) -> KubeflowError
         return KubeflowError(
             f"{told}. Whoever asks may not do this: docs/submit.md lists the rights that are needed"
         )
-    if status == 404:
+    if status == 404 and not _is_lost(said):
         return NotFound(told)
     if status == 409:
         return Conflict(told)
+    if _is_lost(said):
+        return Lost(
+            f"{told}. The schedule's ScheduledWorkflow is not in the cluster any more, so it "
+            "starts no runs. `skymill schedule create` makes another in its place"
+        )
     known = next((hint for words, hint in _NEXT if words in said.lower()), "")
     transient = status in _TRANSIENT_STATUS or (status == 500 and not _is_lasting(said))
     return KubeflowError(f"{told}. {known}".rstrip(". ") + ".", transient=transient)
@@ -124,6 +133,13 @@ def web_page(what: str, endpoint: str) -> KubeflowError:
         "Behind a login it means that the session or the token is missing or has expired; "
         "otherwise the address is that of something else"
     )
+
+
+def _is_lost(said: str) -> bool:
+    """Kubernetes' own words in an internal error, or the server's of an object made anew."""
+    text = said.lower()
+    found = "scheduledworkflow" in text or "check if its k8s resource exists" in text
+    return found and "not found" in text
 
 
 def _is_lasting(said: str) -> bool:

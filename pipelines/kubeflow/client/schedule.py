@@ -64,6 +64,7 @@ class Scheduled:
         when: its cron expression, or `every N s`.
         version_id: the pipeline's version that runs.
         change: what a call has done: created, replaced, enabled, disabled, deleted or unchanged.
+        note: what somebody should know of it all the same.
     """
 
     recurring_run_id: str
@@ -76,6 +77,7 @@ class Scheduled:
     max_concurrency: int
     no_catchup: bool
     change: str = ""
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

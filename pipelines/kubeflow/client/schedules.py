@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from pipelines.kubeflow.client.api import predicate
-from pipelines.kubeflow.client.refusal import KubeflowError, NotFound
+from pipelines.kubeflow.client.refusal import KubeflowError, Lost, NotFound
 from pipelines.kubeflow.client.schedule import Schedule, Scheduled, refuse_frozen
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import Submission
@@ -24,7 +25,8 @@ class Schedules:
         """Makes the schedule what is asked for; the same call again changes nothing.
 
         Kubeflow cannot change a recurring run, so another one takes its place. The old one is
-        switched off before the new one is made, so that never two of them start runs.
+        switched off before the new one is made, so that never two of them start runs. One whose
+        object in the cluster is gone is made anew, whatever the server lists of it.
 
         Raises:
             ConfigError: a parameter cannot be, or the package is for the data of one day.
@@ -32,15 +34,25 @@ class Schedules:
                 would end it together with its schedule.
         """
         wanted = self._body(package, schedule, experiment)
-        old = self._named(schedule.name)
+        named = self._named(schedule.name)
+        old = [one for one in named if self._is_alive(one)]
+        lost = [one for one in named if one not in old]
         if len(old) == 1 and _is_same(old[0], wanted):
-            return self._kept(old[0])
+            done = self._kept(old[0])
+        else:
+            done = self._replaced(schedule.name, wanted, old)
+            done = replace(done, change="replaced") if lost else done
+        left = [one for one in lost if not self._is_removed(one)]
+        return replace(done, note=_left_over(left)) if left else done
+
+    def _replaced(self, name: str, wanted: dict[str, Any], old: list[Any]) -> Scheduled:
+        """Makes a schedule and removes the old ones; if that fails, they go on."""
         try:
             for one in old:
                 self._set_mode(one, enabled=False)
             self._refuse_while_running(old, "replace")
             made = self._server.api.call(
-                f"schedule {schedule.name}",
+                f"schedule {name}",
                 self._service.recurring_run_service_create_recurring_run,
                 recurring_run=wanted,
             )
@@ -120,6 +132,25 @@ class Schedules:
         what = f"{verb} the schedule {one.display_name}"
         self._server.api.call(what, change, recurring_run_id=one.recurring_run_id)
 
+    def _is_alive(self, one: Any) -> bool:
+        """Whether its object is in the cluster: a server tells that only of a change.
+
+        It is switched to what it is. One that is off and whose object is gone may pass as alive; it
+        starts no runs either way.
+        """
+        try:
+            self._set_mode(one, enabled=_is_enabled(one))
+        except Lost:
+            return False
+        return True
+
+    def _is_removed(self, one: Any) -> bool:
+        try:
+            self._remove(one)
+        except Lost:
+            return False
+        return True
+
     def _remove(self, one: Any) -> None:
         self._server.api.call(
             f"delete the schedule {one.display_name}",
@@ -136,6 +167,8 @@ class Schedules:
 
     def _one(self, name: str) -> Any:
         found = self._named(name)
+        if len(found) > 1:  # some may be left over from a cluster that was set up anew
+            found = [one for one in found if self._is_alive(one)] or found[:1]
         if len(found) == 1:
             return found[0]
         if found:
@@ -162,6 +195,14 @@ class Schedules:
 def _defaults(package: Submission) -> dict[str, Any]:
     known = package.spec["root"].get("inputDefinitions", {}).get("parameters", {})
     return {name: one.get("defaultValue") for name, one in known.items()}
+
+
+def _left_over(rows: list[Any]) -> str:
+    ids = ", ".join(one.recurring_run_id for one in rows)
+    return (
+        f"the server still lists {ids} of that name, without an object in the cluster: it starts "
+        "no runs, and this release does not delete it"
+    )
 
 
 def _is_enabled(one: Any) -> bool:

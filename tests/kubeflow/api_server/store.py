@@ -27,6 +27,8 @@ class Store:
         multi_user: whether everything belongs to a namespace.
         old: whether it is a server that knows no fields newer than 2.5.
         clock: the time in seconds since 1970; tests put their own.
+        lost: the recurring runs whose objects in the cluster are gone.
+        deletes_lost: whether it deletes those; releases differ.
         execute: is told the run, the package and all parameters of each run that is made.
     """
 
@@ -45,6 +47,8 @@ class Store:
         self.experiments: dict[str, Json] = {}
         self.runs: dict[str, Json] = {}
         self.recurring: dict[str, Json] = {}
+        self.lost: set[str] = set()
+        self.deletes_lost = False
         self.logs: dict[tuple[str, str], str] = {}
         self._last: dict[str, float] = {}
         self._order = itertools.count()
@@ -157,12 +161,20 @@ class Store:
 
     def set_mode(self, recurring_run_id: str, mode: str) -> Json:
         one = self.get(self.recurring, recurring_run_id, "Job")
+        if recurring_run_id in self.lost:
+            said = f"Failed to enable recurring run {recurring_run_id}. Check if the scheduled "
+            said += "workflow exists"
+            if mode == "DISABLE":
+                said = f"Failed to change recurring run's {recurring_run_id} mode to enable:false"
+            raise _no_object(one, said)
         one.update(mode=mode, status=f"{mode}D", updated_at=self._now())
         return {}
 
     def delete_recurring(self, recurring_run_id: str) -> Json:
         """The workflows of a schedule belong to it, so those that run end with it."""
-        self.get(self.recurring, recurring_run_id, "Job")
+        one = self.get(self.recurring, recurring_run_id, "Job")
+        if recurring_run_id in self.lost and not self.deletes_lost:
+            raise _no_object(one, f"Failed to delete recurring run {recurring_run_id}")
         del self.recurring[recurring_run_id]
         for run in self.active(recurring_run_id):
             run["state"] = "CANCELED"
@@ -239,7 +251,7 @@ class Store:
         last = self._last.get(key, _seconds(one["created_at"]))
         when = _next(one["trigger"], last, now, bool(one.get("no_catchup")))
         busy = len(self.active(key)) >= int(one["max_concurrency"])
-        if one["status"] != "ENABLED" or busy or when > now:
+        if key in self.lost or one["status"] != "ENABLED" or busy or when > now:
             return None
         self._last[key] = when
         kept = ("experiment_id", "runtime_config", "service_account", "pipeline_spec")
@@ -306,6 +318,12 @@ class Store:
     def _now(self, order: int = 0) -> str:
         moment = datetime.datetime.fromtimestamp(self.clock(), datetime.UTC)
         return moment.replace(microsecond=order % 1_000_000).isoformat()
+
+
+def _no_object(one: Json, said: str) -> Refusal:
+    """What Kubernetes says of an object that is gone, inside an internal error."""
+    name = f"{one['display_name']}x7k2p"
+    return Refusal(13, f'scheduledworkflows.kubeflow.org "{name}" not found').as_internal(said)
 
 
 def _node(run_id: str, name: str, state: str, node: str = "", below: str | None = None) -> Json:
