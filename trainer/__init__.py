@@ -1,1 +1,1 @@
-"""From examples to a model that can be served: data, model, fit, strategy and export."""
+"""Training: from examples to a servable model (data, network, fit, strategy and export)."""

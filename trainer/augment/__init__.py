@@ -1,1 +1,1 @@
-"""Random views of whole batches, for training alone: pixels change, and the truth follows them."""
+"""Random augmentation of training batches: pixels change, and the targets follow them."""

@@ -1,4 +1,4 @@
-"""From the configuration to one layer that shows a batch anew."""
+"""Builds the configured augmentation as one layer over batches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,22 +14,22 @@ from trainer.augment.geometry import RandomSymmetry, RandomWindow
 from trainer.augment.light import RandomLight, RandomNoise
 from trainer.augment.mixing import RandomCutmix, RandomMixup
 
-#: What the bands of photographs are called in `band_groups`.
+#: Names of the bands of photographs in `band_groups`.
 RGB = ("red", "green", "blue")
 
 
 class Augmentation(keras.layers.Layer):
-    """All views of a configuration, one after another, on a whole batch.
+    """All configured random views, applied to a whole batch one after another.
 
     It keeps no state: the same batch and seed give the same views, in any process.
 
     Args:
         augment: which views.
         bands: names of the C bands.
-        ignore: what masks hold where nothing is known.
+        ignore: the ignore value of masks.
 
     Raises:
-        ConfigError: a band group names a band twice, or one that is not there.
+        ConfigError: a band group names a band twice, or one that does not exist.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Augmentation(keras.layers.Layer):
         self.views = _views(augment, self.bands, ignore)
 
     def call(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        """A batch seen anew; int32 [2] to draw from."""
+        """Returns a batch with random views drawn from an int32 [2] seed."""
         for view in self.views:
             batch = view(batch, seed=seed)
         return batch
@@ -51,10 +51,10 @@ class Augmentation(keras.layers.Layer):
 
 
 def band_groups(groups: Sequence[Sequence[str]] | None, bands: Sequence[str]) -> tuple[int, ...]:
-    """The number of each band's group; bands of no group are one group more.
+    """Returns the group number of each band; bands outside all groups form one more group.
 
     Raises:
-        ConfigError: a group names a band twice, or one that is not there.
+        ConfigError: a group names a band twice, or one that does not exist.
     """
     named = [band for group in groups or () for band in group]
     for band in named:

@@ -1,4 +1,4 @@
-"""A batch as the layers take and give it, and what they share."""
+"""The batch format of the augmentation layers, and their shared operations."""
 
 import zlib
 from abc import ABC, abstractmethod
@@ -10,10 +10,10 @@ import tensorflow as tf
 
 
 class Rows(NamedTuple):
-    """Which images of a training's whole batch are here: `count` of `whole`, from `first` on.
+    """Rows of a training's whole batch in this process: `count` of `whole`, from `first` on.
 
-    All that is drawn is drawn for the whole batch, so that a process that has a part of it shows
-    its images as one that has them all.
+    Random numbers are drawn for the whole batch, so that a process with a part of it gets the same
+    views as one that has all images.
     """
 
     count: tf.Tensor
@@ -21,23 +21,23 @@ class Rows(NamedTuple):
     whole: tf.Tensor | None = None
 
     def drawn(self, draw: Callable[[tuple[Any, ...]], tf.Tensor], *each: int) -> tf.Tensor:
-        """What is drawn in the shape [whole, *each], of the images that are here: [N, *each]."""
+        """Draws in the shape [whole, *each] and returns the rows of these images: [N, *each]."""
         if self.whole is None:
             return draw((self.count, *each))
         return draw((self.whole, *each))[self.first : self.first + self.count]
 
 
 class Batch(TypedDict):
-    """A batch of N images (H, W, C) with the truth that follows them.
+    """A batch of N images (H, W, C) with the targets that follow them.
 
     Attributes:
-        images: uint8 (photographs), or float32 with NaN where nothing is known (rasters).
-        targets: float [N, K] or [N]: soft labels or numbers, mixed as images are.
+        images: uint8 (photographs), or float32 with NaN for missing values (rasters).
+        targets: float [N, K] or [N]: soft labels or numbers, mixed like the images.
         masks: integers [N, H, W]: class indices and an ignore value.
         boxes: float32 [N, M, 4]: top, left, bottom, right in pixels, edges included.
         classes: int [N, M] of the boxes; -1 where there is no box.
-        place: int32 [2], where this is a part of a larger batch: the number of its first image in
-            that, and how many images that has.
+        place: int32 [2] in a part of a larger batch: the index of its first image there, and the
+            number of images of the larger batch.
     """
 
     images: tf.Tensor
@@ -49,71 +49,71 @@ class Batch(TypedDict):
 
 
 class BatchLayer(keras.layers.Layer, ABC):
-    """A random view. It keeps no state: what it draws follows from the seed it is called with."""
+    """Stateless random view; all random numbers follow from the seed of the call."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trainable=False, autocast=False, dtype="float32", **kwargs)
 
     def call(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        """The batch seen anew; int32 [2] to draw from."""
+        """Returns the batch with a random view, drawn from an int32 [2] seed."""
         return self.view(batch, self._own(seed))
 
     @abstractmethod
     def view(self, batch: Batch, seed: tf.Tensor) -> Batch:
-        """As `call`, with a seed that no other kind of layer has."""
+        """Returns the batch as `call` does, with a seed that no other kind of layer has."""
 
     def _own(self, seed: tf.Tensor) -> tf.Tensor:
-        """By kind and not by place, so that one more layer changes nothing for the others."""
+        """Derives a seed by kind of layer, so that adding a kind leaves the rest unchanged."""
         kind = zlib.crc32(type(self).__name__.encode()) % 2**31
         return tf.random.fold_in(seed, kind)
 
 
 def seeds(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """Independent seeds from one."""
+    """Derives independent seeds from one."""
     return tf.unstack(tf.random.split(seed, count))
 
 
 def uniform(
     seed: tf.Tensor, rows: Rows, *each: int, least: float = 0.0, most: float = 1.0
 ) -> tf.Tensor:
-    """float32 [N, *each] from least to most."""
+    """Draws float32 [N, *each] uniformly from least to most."""
     return rows.drawn(lambda shape: tf.random.stateless_uniform(shape, seed, least, most), *each)
 
 
 def normal(seed: tf.Tensor, rows: Rows, *each: int) -> tf.Tensor:
-    """float32 [N, *each] of mean 0 and deviation 1."""
+    """Draws float32 [N, *each] from a normal distribution of mean 0 and standard deviation 1."""
     return rows.drawn(lambda shape: tf.random.stateless_normal(shape, seed), *each)
 
 
 def choice(seed: tf.Tensor, rows: Rows, choices: int) -> tf.Tensor:
-    """int32 [N] from 0 to choices - 1."""
+    """Draws int32 [N] from 0 to choices - 1."""
     return rows.drawn(lambda shape: tf.random.stateless_uniform(shape, seed, 0, choices, tf.int32))
 
 
 def chance(seed: tf.Tensor, rows: Rows, probability: float) -> tf.Tensor:
-    """bool [N]: which images it happens to."""
+    """Draws bool [N]: the images to which a view applies."""
     return uniform(seed, rows) < probability
 
 
 def rows_of(batch: Batch) -> Rows:
-    """Which images are here; how many, a graph may not know beforehand."""
+    """Returns the rows of the batch; their number may be unknown when a graph is traced."""
     count = tf.shape(batch["images"])[0]
     return Rows(count, *tf.unstack(batch["place"])) if "place" in batch else Rows(count)
 
 
 def sides_of(batch: Batch) -> tuple[int, int]:
-    """Height and width."""
+    """Returns height and width."""
     _, height, width, _ = batch["images"].shape
     return height, width
 
 
 def unknown(images: tf.Tensor) -> tf.Tensor:
-    """What stands for a value that is not known, in the images' own type."""
+    """Returns the value that marks missing pixels, in the images' own type."""
     return tf.constant(float("nan") if images.dtype.is_floating else 0, images.dtype)
 
 
 def hide(batch: Batch, hidden: tf.Tensor, ignore: int) -> Batch:
-    """Makes pixels, bool [N, H, W], unknown to the model and to its truth."""
+    """Makes pixels, bool [N, H, W], missing in the image and ignored in the truth."""
     images = batch["images"]
     changed: Batch = {**batch, "images": tf.where(hidden[..., None], unknown(images), images)}
     if "masks" in batch:
@@ -134,11 +134,12 @@ def keep_boxes(batch: Batch, kept: tf.Tensor) -> Batch:
 
 
 def drop_hidden(batch: Batch, hidden: tf.Tensor, least_visible: float) -> Batch:
-    """Drops boxes of whose pixels less can be seen; hidden is bool [N, H, W]."""
+    """Drops boxes with too small a visible share of their pixels; hidden is bool [N, H, W]."""
     if "boxes" not in batch:
         return batch
     height, width = sides_of(batch)
-    # What lies above and to the left of each corner: four of these make a rectangle's sum.
+    # Sums over all pixels above and to the left of each corner; four of these give a rectangle's
+    # sum.
     sums = tf.cumsum(tf.cumsum(tf.cast(hidden, tf.float32), axis=1), axis=2)
     sums = tf.pad(sums, ((0, 0), (1, 0), (1, 0)))
     edges = tf.clip_by_value(tf.cast(tf.round(batch["boxes"]), tf.int32), 0, (height, width) * 2)
@@ -154,6 +155,6 @@ def drop_hidden(batch: Batch, hidden: tf.Tensor, least_visible: float) -> Batch:
 
 
 def areas(boxes: tf.Tensor) -> tf.Tensor:
-    """float32 [..., 4] to square pixels [...]; none is negative."""
+    """Returns the areas [...] of boxes, float32 [..., 4], in square pixels; none is negative."""
     sides = tf.maximum(boxes[..., 2:] - boxes[..., :2], 0.0)
     return sides[..., 0] * sides[..., 1]

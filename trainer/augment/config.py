@@ -1,4 +1,4 @@
-"""Which random views training shows, declared beside the layers that make them."""
+"""Configuration of the random views in training, declared beside the layers that make them."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,7 +8,8 @@ from components.raster.band_names import BandRequest
 from components.raster.frozen import Frozen
 from components.raster.task import Task
 
-#: Where a mean of two images has a mean of their truths, and where parts of them have parts.
+#: Tasks in which a mean of two images has a mean of their targets; below, those in which parts of
+#: the image keep their own.
 _MIXUP: tuple[Task, ...] = ("single_label", "multi_label", "regression")
 _CUTMIX: tuple[Task, ...] = ("single_label", "multi_label", "segmentation")
 
@@ -136,19 +137,19 @@ class Augment(Frozen):
 
     @property
     def mixes(self) -> bool:
-        """Whether an image may come to have a share of another one's truth."""
+        """True if views may give an image a share of another one's targets."""
         return self.mixup is not None or self.cutmix is not None
 
 
 def chosen_views(augment: bool | Augment) -> Augment | None:
-    """What `augment` of a model's configuration stands for; True is flips and quarter turns."""
+    """Returns the views that a model's `augment` stands for; True means flips and quarter turns."""
     if isinstance(augment, Augment):
         return augment
     return Augment() if augment else None
 
 
 def wrong_views(augment: bool | Augment, task: Task) -> str | None:
-    """What of the views leaves a truth that cannot be told in the task, in words; None: nothing."""
+    """Returns why the task's targets cannot follow the views, in words; None if they can."""
     views = chosen_views(augment)
     for name, tasks in (("mixup", _MIXUP), ("cutmix", _CUTMIX)):
         if views is not None and getattr(views, name) is not None and task not in tasks:

@@ -1,4 +1,4 @@
-"""Views in which something cannot be seen: a rectangle, the ground below a cloud, a band."""
+"""Views that hide something: a rectangle, the ground below a cloud, a band."""
 
 from typing import Any
 
@@ -22,16 +22,17 @@ from trainer.augment.batch import (
 from trainer.augment.config import Cloud, Cutout, MissingBand
 from trainer.augment.light import as_type, moments
 
-#: Cells and weights of the coarse fields from which a cloud is made: large lumps, small ones.
+#: Cells and weights of the coarse fields that make up a cloud, from large lumps to small ones.
 _LUMPS = ((2, 1.0), (4, 0.5), (8, 0.25))
-#: A cloud over rasters is so many deviations of the batch above its mean; photographs turn white.
+#: Brightness of a cloud over rasters, in standard deviations of the batch above its mean;
+#: photographs turn white.
 _BRIGHTER = 3.0
-#: How far a cloud's rim reaches, in deviations of its field.
+#: Width of a cloud's rim, in standard deviations of its field.
 _RIM = 1.0
 
 
 class RandomCutout(BatchLayer):
-    """A rectangle becomes unknown; boxes that lie below it for the most part are dropped."""
+    """Random rectangle that becomes unknown; boxes that it mostly covers are dropped."""
 
     def __init__(
         self, cutout: Cutout, ignore: int = 255, least_visible: float = 0.3, **kwargs: Any
@@ -55,7 +56,7 @@ class RandomCutout(BatchLayer):
 
 
 class RandomCloud(BatchLayer):
-    """Soft bright patches; what lies below their denser half is hidden from the truth as well."""
+    """Soft bright patches; their denser half hides the ground from the truth as well."""
 
     def __init__(
         self, cloud: Cloud, ignore: int = 255, least_visible: float = 0.3, **kwargs: Any
@@ -68,7 +69,7 @@ class RandomCloud(BatchLayer):
         for_some, for_cover, for_field = seeds(seed, 3)
         some = chance(for_some, rows, self.cloud.probability)
         cover = uniform(for_cover, rows, least=0.01, most=self.cloud.cover)
-        # Of a field that is about normal, this much lies above the level.
+        # The field is about normal: the share `cover` of it is above this level.
         level = -tf.math.ndtri(cover)
         density = (_field(for_field, rows, sides_of(batch)) - level[:, None, None]) / _RIM + 0.5
         density = tf.clip_by_value(density, 0.0, 1.0) * self.cloud.opacity
@@ -90,7 +91,7 @@ class RandomCloud(BatchLayer):
 
 
 class RandomMissingBand(BatchLayer):
-    """One band of an image becomes unknown."""
+    """Random band of an image that becomes unknown."""
 
     def __init__(self, missing_band: MissingBand, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -110,7 +111,9 @@ class RandomMissingBand(BatchLayer):
 
 
 def rectangles(place: tf.Tensor, size: tf.Tensor, sides: tuple[int, int]) -> tf.Tensor:
-    """int32 [N, 4]: top, left, bottom, right in pixels; wholly inside, and empty for a size of 0.
+    """Returns rectangles in whole pixels, inside the image, and empty for a size of 0.
+
+    Returns: int32 [N, 4]: top, left, bottom, right.
 
     Args:
         place: float32 [N, 2], from 0 (top, left) to 1.
@@ -123,7 +126,7 @@ def rectangles(place: tf.Tensor, size: tf.Tensor, sides: tuple[int, int]) -> tf.
 
 
 def within(rectangle: tf.Tensor, sides: tuple[int, int]) -> tf.Tensor:
-    """bool [N, H, W]: the pixels of rectangles int32 [N, 4]."""
+    """Returns a mask of the pixels within rectangles int32 [N, 4]: bool [N, H, W]."""
     top, left, bottom, right = tf.unstack(rectangle[:, :, None], axis=1)
     rows, cols = tf.range(sides[0]), tf.range(sides[1])
     row, col = (rows >= top) & (rows < bottom), (cols >= left) & (cols < right)
@@ -131,7 +134,7 @@ def within(rectangle: tf.Tensor, sides: tuple[int, int]) -> tf.Tensor:
 
 
 def _field(seed: tf.Tensor, rows: Rows, sides: tuple[int, int]) -> tf.Tensor:
-    """A lumpy field of mean 0 and deviation 1 over each image, float32 [N, H, W]."""
+    """Returns a lumpy field of mean 0 and deviation 1 over each image, float32 [N, H, W]."""
     total = 0.0
     for (cells, weight), own in zip(_LUMPS, seeds(seed, len(_LUMPS)), strict=True):
         coarse = normal(own, rows, cells, cells, 1)
@@ -141,7 +144,7 @@ def _field(seed: tf.Tensor, rows: Rows, sides: tuple[int, int]) -> tf.Tensor:
 
 
 def _cloud_value(images: tf.Tensor) -> tf.Tensor:
-    """How bright a dense cloud is in each band, float32 [C] or []: the same over all images."""
+    """Returns the brightness of a dense cloud in each band, float32 [C] or [], for all images."""
     if not images.dtype.is_floating:
         return tf.constant(float(images.dtype.max))
     _, width, bands = images.shape[1:]

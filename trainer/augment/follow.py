@@ -1,4 +1,4 @@
-"""From what Keras fits to, to the batch that the views change, and back: by task."""
+"""Conversion between the batches of Keras and those of the augmentation, by task."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from trainer.data.changed import Change
 
 
 def following(augmentation: Augmentation, task: Task) -> Change:
-    """The change that shows a batch's inputs anew, its targets following."""
+    """Returns the transform that augments a batch's inputs and lets its targets follow."""
 
     def change(
         batch: tuple[Any, ...], seed: tf.Tensor, place: tf.Tensor | None = None
@@ -30,11 +30,11 @@ def _with_truth(images: tf.Tensor, targets: Any, task: Task) -> Batch:
     if task == "segmentation":
         return {"images": images, "masks": targets}
     if task == "detection":
-        # As `trainer.tasks.detection` has them: the edges, and a class or -1, in one tensor.
+        # The layout of `trainer.tasks.detection`: the edges, and a class or -1, in one tensor.
         labels = tf.cast(targets[..., 4], tf.int32)
         return {"images": images, "boxes": targets[..., :4], "classes": labels}
     if not targets.dtype.is_floating:
-        return {"images": images}  # class indices, which nothing mixes
+        return {"images": images}  # class indices cannot be mixed
     return {"images": images, "targets": targets}
 
 

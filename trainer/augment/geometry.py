@@ -21,12 +21,12 @@ from trainer.augment.batch import (
 )
 from trainer.augment.config import Crop, Shift, Zoom
 
-# A symmetry is three bits: transpose first, then turn the rows' order round, then the columns'.
+# A symmetry is three bits: transpose first, then reverse the rows, then the columns.
 _ROWS, _COLS, _TRANSPOSE = 1, 2, 4
 
 
 def symmetries(flip: Sequence[str], quarter_turns: bool) -> tuple[int, ...]:
-    """All that flips and turns come to when they follow each other in any order."""
+    """Returns all combinations of the flips and turns, in any order."""
     if quarter_turns and flip:
         return tuple(range(8))
     if quarter_turns:
@@ -41,7 +41,7 @@ class RandomSymmetry(BatchLayer):
 
     Args:
         flip: axes, "horizontal" and "vertical".
-        quarter_turns: has an effect on square images alone.
+        quarter_turns: have an effect on square images only.
     """
 
     def __init__(self, flip: Sequence[str], quarter_turns: bool, **kwargs: Any) -> None:
@@ -70,16 +70,16 @@ class RandomSymmetry(BatchLayer):
 
 
 class RandomWindow(BatchLayer):
-    """Zoom, crop and shift: together a window on the image, which is resampled once.
+    """Zoom, crop and shift combined into one window, so that the image is resampled once.
 
-    Values between pixels are bilinear over the known ones; a pixel is known where these have at
-    least half of the weight, as in `serving.graph.decode_tiles`. Masks take the nearest pixel's
-    class.
+    Values between pixels are interpolated bilinearly over the known ones; a pixel is known where
+    these have at least half of the weight, as in `serving.graph.decode_tiles`. Masks take the
+    nearest pixel's class.
 
     Args:
-        zoom, crop, shift: None leaves it out.
-        ignore: what masks get outside the image.
-        least_visible: boxes of which less remains are dropped.
+        zoom, crop, shift: None omits the view.
+        ignore: value of masks outside the image.
+        least_visible: share of a box below which it is dropped.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class RandomWindow(BatchLayer):
         return changed
 
     def _window(self, seed: tf.Tensor, here: Rows) -> "_Window":
-        """Each change takes a part of the window before it, as if they followed one another."""
+        """Composes the windows of zoom, crop and shift, each relative to the one before."""
         window = _Window(tf.zeros((here.count, 2)), tf.ones((here.count,)))
         for_zoom, for_crop, for_shift = (seeds(one, 3) for one in seeds(seed, 3))
         if self.zoom:
-            # Even chances for twice as large and half as large.
+            # Twice as large and half as large are equally likely.
             least, most = (-math.log(factor) for factor in (self.zoom.most, self.zoom.least))
             drawn = tf.exp(uniform(for_zoom[1], here, least=least, most=most))
             size = tf.where(chance(for_zoom[0], here, self.zoom.probability), drawn, 1.0)
@@ -140,7 +140,7 @@ class RandomWindow(BatchLayer):
 
 
 class _Window(NamedTuple):
-    """Which part of each image is seen: (0, 0) is the centre of its first pixel, 1 its last's.
+    """Visible part of each image: (0, 0) is the centre of its first pixel, 1 that of its last.
 
     Attributes:
         start: float32 [N, 2], down and to the right.
@@ -155,10 +155,10 @@ class _Window(NamedTuple):
 
 
 def _turned(values: tf.Tensor, which: tf.Tensor, choices: Sequence[int]) -> tf.Tensor:
-    """[N, H, W, C], each image by its own symmetry, int32 [N], of those that there are.
+    """Applies to each image of [N, H, W, C] its own symmetry, int32 [N], out of the choices.
 
-    Images of the same symmetry are turned together, which moves whole rows: half of the time that
-    a gather of pixels takes.
+    Images of the same symmetry are turned together. This moves whole rows and takes half the time
+    of a gather of pixels.
     """
     count = max(choices) + 1
     order = tf.dynamic_partition(tf.range(tf.shape(values)[0]), which, count)
@@ -173,7 +173,7 @@ def _turned(values: tf.Tensor, which: tf.Tensor, choices: Sequence[int]) -> tf.T
 
 
 def _taken(values: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """[N, H, W, C] from the places [N, H, W], counted along the rows."""
+    """Gathers [N, H, W, C] at the places [N, H, W], counted along the rows."""
     _, height, width, channels = values.shape
     flat = tf.reshape(values, (-1, height * width, channels))
     taken = tf.gather(flat, tf.reshape(places, (-1, height * width)), batch_dims=1)
@@ -213,7 +213,7 @@ def _resampled(images: tf.Tensor, window: _Window) -> tf.Tensor:
 
 
 def _bilinear(images: tf.Tensor, window: _Window) -> tf.Tensor:
-    """float32, 0 outside the image; where a window is the whole image, its own values."""
+    """Samples float32 images bilinearly, 0 outside; a window of the whole image is exact."""
     corners = tf.concat([window.start, window.start + window.size[:, None]], axis=1)
     return tf.image.crop_and_resize(
         images, corners, tf.range(tf.shape(images)[0]), images.shape[1:3]
@@ -232,7 +232,7 @@ def _nearest(masks: tf.Tensor, window: _Window, ignore: int) -> tf.Tensor:
 
 
 def _along(start: tf.Tensor, size: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The nearest pixel to each place along one axis, int32 [N, side], and whether it is inside."""
+    """Returns the nearest pixel to each place on one axis, int32 [N, side], and if it is inside."""
     places = start[:, None] * (side - 1) + size[:, None] * tf.range(side, dtype=tf.float32)
     inside = (places >= 0) & (places <= side - 1)
     nearest = tf.cast(tf.floor(places + 0.5), tf.int32)

@@ -1,4 +1,4 @@
-"""Views that change values: light, colour and noise. What is unknown stays so."""
+"""Views that change values: light, colour and noise. Missing values stay missing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from trainer.augment.config import Brightness, Colour, Contrast, Noise
 
 
 class RandomLight(BatchLayer):
-    """Brightness and contrast by band group, and colour by band: one multiplication and one sum.
+    """Brightness and contrast by band group and colour by band, as one multiplication and one sum.
 
     Args:
-        groups: of each of the C bands the number of its group, from 0.
-        brightness, contrast, colour: None leaves it out.
+        groups: group number of each of the C bands, from 0.
+        brightness, contrast, colour: None omits the view.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RandomLight(BatchLayer):
 
 
 class RandomNoise(BatchLayer):
-    """Normal noise, in shares of the deviation that each band of an image has itself."""
+    """Normal noise, scaled by the standard deviation of each band of an image."""
 
     def __init__(self, noise: Noise, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -71,9 +71,9 @@ class RandomNoise(BatchLayer):
 
 
 def moments(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and deviation of each band over the known pixels of each image: float32 [N, C].
+    """Computes mean and deviation of each band over each image's known pixels: float32 [N, C].
 
-    Both are 0 for a band of which nothing is known.
+    Both are 0 for a band without known pixels.
     """
     values = tf.cast(images, tf.float32)
     if not images.dtype.is_floating:
@@ -87,7 +87,7 @@ def moments(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def as_type(values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    """Values float32 in the type of the images; what a byte cannot hold becomes its end."""
+    """Casts float32 values to the images' type, clipped to its range where that is uint8."""
     if images.dtype.is_floating:
         return values
     return tf.saturate_cast(values + 0.5, images.dtype)
@@ -99,7 +99,7 @@ def _factors(
     part: Brightness | Contrast | Colour | None,
     groups: Sequence[int],
 ) -> tf.Tensor:
-    """A factor for each image and band, float32 [N, C]; the same within a group."""
+    """Draws a factor for each image and band, float32 [N, C], equal within a group."""
     if part is None:
         return tf.ones((rows.count, len(groups)))
     for_some, for_factor = seeds(seed, 2)
@@ -109,7 +109,7 @@ def _factors(
 
 
 def _scaled(images: tf.Tensor, gain: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Spread along the rows first: three channels to a step are slow, a whole row is fast."""
+    """Scales the images; factors are spread along rows first, as whole rows are fast to process."""
     width, bands = images.shape[2:]
     shape = (tf.shape(images)[0], 1, width, bands)
     spread = (tf.broadcast_to(values[:, None, None], shape) for values in (gain, offset))

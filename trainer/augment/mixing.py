@@ -1,4 +1,4 @@
-"""Views that put two images of a batch together, and their truth with them."""
+"""Views that combine two images of a batch, and their targets with them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from trainer.augment.light import as_type
 
 
 class RandomMixup(BatchLayer):
-    """A weighted mean of an image and another; known only where both are."""
+    """Weighted mean of an image and another, known only where both are."""
 
     def __init__(self, mixup: Mixup, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -26,7 +26,7 @@ class RandomMixup(BatchLayer):
         values = tf.cast(images, tf.float32)
         other = tf.gather(values, partner)
         weight = share[:, None, None, None]
-        # 0 times NaN is NaN: what is not mixed must not see its partner at all.
+        # 0 times NaN is NaN: an image that is not mixed must exclude its partner altogether.
         mixed = tf.where(weight < 1, weight * values + (1 - weight) * other, values)
         return {**_mixed_targets(batch, share, partner), "images": as_type(mixed, images)}
 
@@ -35,7 +35,7 @@ class RandomMixup(BatchLayer):
 
 
 class RandomCutmix(BatchLayer):
-    """A rectangle of another image in place of one's own; masks follow pixel by pixel."""
+    """Rectangle pasted from another image; masks follow pixel by pixel."""
 
     def __init__(self, cutmix: Cutmix, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,7 +49,7 @@ class RandomCutmix(BatchLayer):
         size = tf.tile(tf.where(some, side, 0.0)[:, None], (1, 2))
         rectangle = rectangles(uniform(for_place, rows, 2), size, sides)
         inside, partner = within(rectangle, sides), _partners(for_partner, rows.count)
-        # Whole pixels: the share is that of the rectangle as it came to lie.
+        # The rectangle has whole pixels: the share follows from its actual area.
         share = 1 - tf.reduce_mean(tf.cast(inside, tf.float32), (1, 2))
         images = batch["images"]
         changed = _mixed_targets(batch, share, partner)
@@ -63,7 +63,7 @@ class RandomCutmix(BatchLayer):
 
 
 def _beta(seed: tf.Tensor, rows: Rows, alpha: float) -> tf.Tensor:
-    """float32 [N] from Beta(alpha, alpha), as a ratio of gamma variates."""
+    """Draws float32 [N] from Beta(alpha, alpha), as a ratio of gamma variates."""
     one, other = (_gamma(own, rows, alpha) for own in seeds(seed, 2))
     # Both can be 0 in float32 where alpha is small.
     return tf.where(one + other > 0, tf.math.divide_no_nan(one, one + other), 0.5)
@@ -74,7 +74,7 @@ def _gamma(seed: tf.Tensor, rows: Rows, alpha: float) -> tf.Tensor:
 
 
 def _partners(seed: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Another of the images that are here for each, int32 [N]: all move on by one distance."""
+    """Returns a partner for each image of this process, int32 [N]: all rotate by one distance."""
     by = tf.random.stateless_uniform((), seed, 1, tf.maximum(count, 2), tf.int32)
     return (tf.range(count) + by) % count
 

@@ -1,4 +1,4 @@
-"""A sheet of what training sees: examples, and beside each some of its random views."""
+"""A contact sheet of training images: examples, each beside some of its random views."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,16 +28,16 @@ def augmented_sheet(
     shown: Sequence[int] = (0, 1, 2),
     side_px: int = 128,
 ) -> Image.Image:
-    """A row for each example: as it is, then its views, with their labels, masks and boxes.
+    """Draws a row for each example: the original, then its views, with labels, masks and boxes.
 
     Args:
         batch: N examples; targets [N, K] are soft labels, [N] or [N, 1] numbers.
-        augmentation: what makes the views.
+        augmentation: makes the views.
         classes: names of the K classes.
-        views: of each example.
-        seed: of the first view; the others count on.
-        shown: one band or three.
-        side_px: of each picture.
+        views: number of views of each example.
+        seed: seed of the first view; the others follow it.
+        shown: indices of one band or three.
+        side_px: side of each picture.
     """
     tensors = {name: tf.constant(values) for name, values in batch.items()}
     sheets: list[Arrays] = [batch]
@@ -57,7 +57,7 @@ def augmented_sheet(
 
 
 class _Drawer:
-    """From pixels to a picture, in the same way for all."""
+    """Drawing of pixels as pictures, with the same stretch for all."""
 
     def __init__(self, shown: tuple[int, ...], stretch: Stretch | None) -> None:
         self._shown, self._stretch = shown, stretch
@@ -65,7 +65,7 @@ class _Drawer:
     def __call__(self, image: npt.NDArray[Any]) -> Picture:
         if self._stretch is None:
             return np.asarray(image, np.uint8)
-        # A band that is missing alone is black, so that the others are still seen.
+        # A band that is missing alone is black, so that the others stay visible.
         known = np.isfinite(image[..., list(self._shown)]).any(axis=-1)
         return picture_of(image, known, self._shown, self._stretch)
 

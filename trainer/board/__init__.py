@@ -1,1 +1,1 @@
-"""What a person looks at after a training: examples with their answers, and what is confused."""
+"""Visual report of a training: examples with their predictions, and confusions."""

@@ -1,4 +1,4 @@
-"""A model's answers to the examples of a split."""
+"""Predictions of a model for the examples of a split."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from trainer.data.examples import records
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """One example: what the model saw (H, W, C), what is true, and what it answered."""
+    """One example: the model's input (H, W, C), the truth, and the prediction."""
 
     pixels: npt.NDArray[Any]
     truth: Truth
@@ -29,10 +29,10 @@ class Asked:
 def ask(
     model: keras.Model, contract: Contract, files: Sequence[str], batch_size: int
 ) -> Iterator[Asked]:
-    """Every example of the files, in order, with the answer that a server would give.
+    """Yields every example of the files, in order, with the prediction a server would return.
 
     Args:
-        model: pixels [N, H, W, C] to what the contract's task asks for.
+        model: pixels [N, H, W, C] to the outputs of the contract's task.
     """
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)

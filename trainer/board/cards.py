@@ -1,4 +1,4 @@
-"""One example and its answer, as pictures with a line of text."""
+"""Cards: one example and its prediction as pictures with a line of text."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,24 +12,24 @@ from components.raster.task import Task
 from serving.contract.contract import Contract
 from trainer.board.asking import Asked
 
-#: Objects that score less are left out of a picture.
+#: Objects with a lower score are omitted from a picture.
 _SHOWN_SCORE = 0.3
 
 
 def cards_of(asked: Sequence[Asked], contract: Contract) -> list[Card]:
-    """One card an example, or two where truth and answer are pictures: the answer stands right."""
+    """Draws one card an example, or two (truth left, answer right) if the task has pictures."""
     draw = _drawer(asked, contract)
     make = _CARDS[contract.task]
     return [card for each in asked for card in make(draw(each.pixels), each, contract)]
 
 
 def per_example(contract: Contract) -> int:
-    """How many cards an example has."""
+    """Returns the number of cards of an example."""
     return 2 if contract.task in ("segmentation", "detection") else 1
 
 
 def _drawer(asked: Sequence[Asked], contract: Contract) -> Callable[[Any], Picture]:
-    """From pixels to a picture, with one stretch for all."""
+    """Returns a function from pixels to a picture, with one stretch for all."""
     if contract.image.bands is None:
         return lambda pixels: np.asarray(pixels, np.uint8)
     bands = (0, 1, 2) if len(contract.image.bands) >= 3 else (0,)

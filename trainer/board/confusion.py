@@ -1,4 +1,4 @@
-"""Which class is taken for which, counted and drawn."""
+"""Confusion of classes, counted and drawn."""
 
 import io
 import logging
@@ -17,7 +17,7 @@ _MOST_CLASSES = 40
 
 
 def confusion(asked: Iterable[Asked], contract: Contract) -> Counts | None:
-    """[K, K], true class in rows: of images, or of pixels; None for tasks without one."""
+    """Counts [K, K] images or pixels, true class in rows; None for tasks without a confusion."""
     count = len(contract.classes)
     if contract.task == "single_label":
         pairs = (
@@ -41,8 +41,8 @@ def _of_pixels(asked: Asked, count: int) -> Counts:
 
 
 def draw_confusion(counts: Counts, classes: Sequence[str]) -> Image.Image:
-    """Shares of each true class as a picture; counts are written where they can be read."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # tells of its cache of fonts
+    """Draws the shares of each true class; counts are written where they are legible."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # logs its font cache
     from matplotlib.figure import Figure
 
     side = min(4.0 + 0.45 * len(classes), 16.0)

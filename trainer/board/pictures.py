@@ -1,4 +1,4 @@
-"""The pictures of a training, as files and for TensorBoard."""
+"""Pictures of a training, as files and for TensorBoard."""
 
 import io
 import itertools
@@ -28,14 +28,14 @@ def write_pictures(
     step: int,
     batch_size: int = 32,
 ) -> None:
-    """Draws what the model answers to the eval split, and what it confuses.
+    """Draws the model's predictions for the eval split, and its confusions.
 
     Args:
-        model: with the weights that are exported.
-        files: of the eval split.
-        log_dir: gets predictions.png and, where the task has classes of images or pixels,
+        model: has the exported weights.
+        files: the eval split.
+        log_dir: receives predictions.png and, where the task has classes of images or pixels,
             confusion.png; and the same in `validation/` for TensorBoard.
-        step: under which TensorBoard shows them: the epoch of the weights.
+        step: TensorBoard's step: the epoch of the weights.
     """
     asked = ask(model, contract, files, batch_size)
     first = list(itertools.islice(asked, _EXAMPLES))

@@ -1,4 +1,4 @@
-"""The truth of examples on the model's own grid, for people to compare answers with."""
+"""The truth of examples on the model's own grid, to compare predictions with."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,13 +28,14 @@ Features = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of one example; only what its task speaks of.
+    """Truth of one example; only the attributes of its task are set.
 
     Attributes:
         labels: indices of its classes.
-        number: to predict.
+        number: the number to predict.
         mask: [H, W] of class indices and the ignore value.
-        edges_px: [M, 4], boxes of objects in pixels of the model's image; their `labels` beside.
+        edges_px: [M, 4], boxes of objects in pixels of the model's image; `labels` has their
+            classes.
     """
 
     labels: tuple[int, ...] = ()
@@ -44,7 +45,7 @@ class Truth:
 
 
 def read_truths(serialized: Sequence[bytes], contract: Contract) -> Iterator[Truth]:
-    """The truth of each serialized example."""
+    """Yields the truth of each serialized example."""
     reader = _READERS[contract.task]
     for one in serialized:
         yield reader(tf.train.Example.FromString(one).features.feature, contract)

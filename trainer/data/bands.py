@@ -1,4 +1,4 @@
-"""What the bands of the training split look like: the scale on which a model sees them."""
+"""Band statistics of the training split: the scale on which a model sees the bands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class BandScale:
 
 
 def band_scale(files: Sequence[str], bands: Sequence[str]) -> BandScale:
-    """The scale of the bands over the examples of some files; no image is decoded.
+    """Computes the scale of the bands over the examples of files; decodes no image.
 
-    It follows from each example's own mean and deviation, weighted by its valid pixels.
+    It is pooled from each example's own mean and deviation, weighted by its valid pixels.
 
     Raises:
-        DataError: no example says what a band looks like, or the files cannot be read.
+        DataError: no example has statistics of a band, or the files cannot be read.
     """
     spec = {
         **{mean_of_band(band): _scalar(np.nan) for band in bands},
@@ -59,7 +59,7 @@ def _scalar(default: float) -> tf.io.FixedLenFeature:
 def _pooled(
     band: str, means: np.ndarray, stddevs: np.ndarray, weights: np.ndarray
 ) -> tuple[float, float]:
-    """Mean and deviation of all pixels together, of those of each example."""
+    """Pools the examples' means and deviations into those of all pixels together."""
     known = np.isfinite(means) & np.isfinite(stddevs) & (weights > 0)
     if not known.any():
         raise DataError(

@@ -1,4 +1,4 @@
-"""A source whose batches are changed on the way to training."""
+"""A source whose batches are transformed on the way to training."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,24 +10,25 @@ from trainer.data.share import WHOLE, Share
 
 
 class Change(Protocol):
-    """From a batch to another one of as many rows."""
+    """Transform from a batch to another one with the same number of rows."""
 
     def __call__(self, batch: Batch, seed: tf.Tensor, place: tf.Tensor | None = None) -> Batch:
-        """The batch, changed.
+        """Returns the transformed batch.
 
         Args:
-            seed: int32 [2], of the whole batch.
-            place: int32 [2], of a part: the number of its first row, and the rows of the whole.
+            seed: int32 [2], the seed of the whole batch.
+            place: int32 [2] in a part of a batch: the index of its first row, and the number of
+                rows of the whole.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class Changed:
-    """Another source's batches, each changed; what is evaluated stays as it is.
+    """Another source with each training batch transformed; evaluation batches stay unchanged.
 
-    The seed of a batch is that of the training and the number of the batch since its beginning.
-    So nothing need be remembered for a training that is resumed, and it is the same however many
-    devices share the batch, of one process or several: each changes its rows as part of the whole.
+    The seed of a batch consists of the training's seed and the batch's number since the beginning.
+    A resumed training therefore needs no saved state, and results do not depend on the number of
+    devices or processes that share a batch: each transforms its rows as part of the whole.
     """
 
     source: Source

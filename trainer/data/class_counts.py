@@ -1,4 +1,4 @@
-"""How often each class is seen in the examples of a split."""
+"""Class frequencies in the examples of a split."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from components.raster.labels.targets import mask_dtype
 from components.raster.task import Task
 from trainer.data.examples import parsed
 
-#: Where the classes of an example are, and what is counted.
+#: The feature that holds the classes of an example, and the unit that is counted.
 _SEVERAL = {"single_label": LABEL, "multi_label": LABELS, "detection": OBJECT_LABEL}
 _UNITS = {"segmentation": "pixels", "detection": "objects"}
 
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """How often classes are seen.
+    """Frequencies of the classes.
 
     Attributes:
         classes: names.
-        counts: of each class.
-        examples: all of them, also those without a class.
-        unit: what is counted: images, pixels or objects.
+        counts: count of each class.
+        examples: number of all examples, including those without a class.
+        unit: counted unit: images, pixels or objects.
     """
 
     classes: tuple[str, ...]
@@ -35,7 +35,7 @@ class ClassCounts:
 
 
 def count_classes(task: Task, files: Sequence[str], classes: Sequence[str]) -> ClassCounts:
-    """Counts in one pass. No image is decoded; of segmentation the masks are.
+    """Counts classes in one pass. Segmentation decodes the masks; no image is decoded.
 
     Raises:
         DataError: the files are empty, or cannot be read.
@@ -47,7 +47,7 @@ def count_classes(task: Task, files: Sequence[str], classes: Sequence[str]) -> C
         batches = _indices(files, _SEVERAL[task])
     for rows, indices in batches:
         examples += rows
-        # What stands for no truth lies beyond the classes.
+        # Indices without truth are outside the range of classes.
         known = indices[(indices >= 0) & (indices < len(classes))]
         counts += np.bincount(known, minlength=len(classes))
     unit = _UNITS.get(task, "images")
@@ -60,7 +60,7 @@ def _indices(files: Sequence[str], feature: str) -> Iterator[tuple[int, Any]]:
 
 
 def _masks(files: Sequence[str], classes: int) -> Iterator[tuple[int, Any]]:
-    # More bits than a PNG has would stretch its values.
+    # Decoding to more bits than the PNG has would stretch its values.
     dtype = tf.as_dtype(mask_dtype(classes))
     for batch in parsed(files, {MASK_ENCODED: tf.io.FixedLenFeature([], tf.string)}):
         masks = [tf.io.decode_png(one, dtype=dtype) for one in batch[MASK_ENCODED]]

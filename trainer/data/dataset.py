@@ -1,6 +1,6 @@
 """TFRecords of examples as shuffled batches of decoded images.
 
-A source hands out endless shuffled epochs for training and one ordered pass for evaluation. The
+A source provides endless shuffled epochs for training and one ordered pass for evaluation. The
 order of an epoch depends on the seed and the epoch's number alone, so that a resumed training sees
 the same batches as one that was never interrupted.
 """
@@ -29,53 +29,53 @@ _IMAGE = {
     WIDTH: tf.io.FixedLenFeature([], tf.int64, -1),
 }
 
-#: What Keras fits to: (inputs, targets), or (inputs, targets, sample weights); each may be a nest
-#: of tensors, all with the same number of rows.
+#: The batches that Keras fits: (inputs, targets), or (inputs, targets, sample weights); each may be
+#: a nest of tensors, all with the same number of rows.
 Batch: TypeAlias = tuple[Any, ...]
 
 
 class Source(Protocol):
-    """Inputs and targets, however they are kept."""
+    """Source of inputs and targets, in memory or streamed."""
 
     @property
     def examples(self) -> int:
-        """How many there are."""
+        """Number of examples."""
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Where they were read, in order, with their keys; none of what was made in memory."""
+        """Files of the examples, in order, with their keys; empty for data made in memory."""
 
     @property
     def balance(self) -> tuple[int, ...] | None:
-        """Counts of the classes, if they come equally often in `epochs`."""
+        """Counts of the classes if `epochs` balances them, else None."""
 
     def epochs(
         self, batch_size: int, seed: int, first_epoch: int = 0, skip: int = 0, share: Share = WHOLE
     ) -> tf.data.Dataset:
-        """Endless batches of `batch_size`; every epoch reshuffled, its remainder dropped.
+        """Returns endless batches of `batch_size`; reshuffles every epoch and drops its remainder.
 
         Args:
-            skip: so many batches are left out, at no cost of decoding them.
-            share: which part of each batch to give.
+            skip: number of batches to leave out, without decoding them.
+            share: the part of each batch to return.
         """
 
     def once(self, batch_size: int, multiple_of: int = 1, share: Share = WHOLE) -> tf.data.Dataset:
-        """One pass in order, the last batch as small as it comes.
+        """Returns one pass in order; the last batch may be smaller.
 
-        Examples beyond the last multiple of `multiple_of` are left out.
+        Examples beyond the last multiple of `multiple_of` are omitted.
         """
 
     def keys(self, batch_size: int, seed: int, step: int) -> tuple[str, ...]:
-        """Which examples are in the batch that `epochs` gives after so many others."""
+        """Returns the keys of the examples in the batch of `epochs` after `step` others."""
 
 
 class InMemory:
-    """Arrays, gathered a batch at a time.
+    """Arrays in memory, gathered a batch at a time.
 
     Args:
         *columns: inputs, targets and perhaps sample weights, each a nest of arrays of N rows.
-        files: where the rows were read, in order, with their keys.
-        balance: counts of the classes, if they are to come equally often; targets are then
+        files: files of the rows, in order, with their keys.
+        balance: counts of the classes, to sample them equally often; targets are then
             indices [N] or shares [N, K].
     """
 
@@ -113,7 +113,7 @@ class InMemory:
         return keys_at(self.files, rows)
 
     def _rows(self, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
-        """Endless batches of row numbers."""
+        """Returns endless batches of row numbers."""
         steps = self.examples // batch_size
 
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -129,13 +129,13 @@ class InMemory:
         return _endless(one_epoch, first_epoch)
 
     def _balanced(self, order: tf.Tensor, counts: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
-        """As many rows, each class equally often, in another order of theirs."""
+        """Draws as many rows, each class equally often, in a new order."""
         targets = self._columns[1]
         labels = tf.argmax(targets, axis=1) if targets.dtype.is_floating else targets
         balancing = Balancing(counts, seed)
         many, _ = balancing.copies(tf.gather(labels, order), balancing.nothing_before())
         chosen = tf.random.experimental.stateless_shuffle(tf.repeat(order, many), seed)
-        # Rounding may leave an epoch a few rows short.
+        # Rounding may make an epoch a few rows too short.
         return tf.tile(chosen, [2])[: self.examples]
 
     def _gathered(self, rows: tf.data.Dataset) -> tf.data.Dataset:
@@ -174,20 +174,20 @@ class Streamed:
         return keys_of(next(iter(self._batches(batch_size, seed, 0).skip(step))))
 
     def _batches(self, batch_size: int, seed: int, first_epoch: int) -> tf.data.Dataset:
-        """Endless batches of serialized examples."""
+        """Returns endless batches of serialized examples."""
 
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             files = tf.random.experimental.stateless_shuffle(self.files, (seed, epoch))
             every = records(tf.data.Dataset.from_tensor_slices(files))
             if self.balance is not None:
                 every = balanced_records(every, Balancing(self.balance, tf.stack([seed, epoch])))
-            # Of this graph: next to a global seed of 0 no tensor can be a seed, and the order
-            # is to follow from ours alone.
+            # The seed is the graph's: beside a global seed of 0 no tensor can be a seed, and the
+            # order must follow from our seed alone.
             tf.compat.v1.set_random_seed(_GRAPH_SEED)
             every = every.shuffle(
                 self.shuffle_buffer, seed=seed + epoch, reshuffle_each_iteration=False
             )
-            if self.balance is not None:  # rounding may leave an epoch a few examples short
+            if self.balance is not None:  # rounding may make an epoch a few examples too short
                 every = every.repeat(2).take(self.examples)
             return every.batch(batch_size, drop_remainder=True)
 
@@ -210,9 +210,9 @@ def open_source(
     shuffle_buffer: int,
     balance: tuple[int, ...] | None = None,
 ) -> Source:
-    """The examples in memory where images and targets fit, else streamed; None sets no limit.
+    """Opens the examples, in memory where images and targets fit, else streamed; None: no limit.
 
-    With `balance`, the counts of the classes, these come equally often in an epoch.
+    With `balance`, the counts of the classes, an epoch has each class equally often.
     """
     streamed = Streamed(files, examples, image, reader, shuffle_buffer, balance)
     batches = streamed.once(_READ_BATCH)
@@ -232,10 +232,10 @@ def open_source(
 def decode_batch(
     serialized: tf.Tensor, image: ImageSpec, reader: TargetReader, batch_size: int
 ) -> Batch:
-    """Serialized examples [B] to (pixels [B, H, W, C], the targets of `reader`).
+    """Decodes serialized examples [B] into (pixels [B, H, W, C], the targets of `reader`).
 
     Args:
-        batch_size: B at most.
+        batch_size: upper bound of B.
     """
     parsed = tf.io.parse_example(serialized, {**_IMAGE, **reader.parsing})
     encoded, height, width = (parsed[name] for name in _IMAGE)
@@ -256,7 +256,7 @@ def _whole(examples: int, multiple_of: int) -> int:
 
 
 def _on_host(values: Any) -> tf.Tensor:
-    """A tensor in the host's memory: a data set does not belong in that of a GPU."""
+    """Places a tensor in host memory: a data set does not belong in that of a GPU."""
     with tf.device("CPU:0"):
         return tf.convert_to_tensor(values)
 

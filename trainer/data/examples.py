@@ -1,4 +1,4 @@
-"""What example files hold beside their images: class names, counts, and the numbers to learn."""
+"""Contents of example files beside their images: class names, counts, and numbers to learn."""
 
 import json
 import posixpath
@@ -18,19 +18,19 @@ from components.raster.scaling import Scaling
 CLASSES_FILE = "classes.json"
 _READ_BATCH = 256
 _PARALLEL_FILES = 4
-#: Taken from a file at a time: to change the file for every example costs more than to parse one.
+#: Examples taken from a file at a time: switching files for each example costs more than parsing.
 _BLOCK = 32
 
 
 def class_names(roots: Sequence[str], may_be_none: bool = False) -> tuple[str, ...]:
-    """The class names, in the order of their labels, as ingest left them beside the examples.
+    """Returns the class names in label order, as ingest stored them with the examples.
 
     Args:
         roots: the uris of the Examples artifacts; all must name the same classes.
-        may_be_none: whether examples without classes will do.
+        may_be_none: whether examples without classes are valid.
 
     Raises:
-        DataError: a file is missing or no list of names, or the artifacts disagree.
+        DataError: a file is missing, is no list of names, or the artifacts disagree.
     """
     found = {root: _read_class_names(root, may_be_none) for root in roots}
     names = next(iter(found.values()))
@@ -44,16 +44,16 @@ def class_names(roots: Sequence[str], may_be_none: bool = False) -> tuple[str, .
 
 
 def learnt_scalings(files: Sequence[str]) -> dict[str, Scaling] | None:
-    """Scale and offset of the stored numbers in example files, by band, as ingest left them.
+    """Returns scale and offset of stored numbers by band, as ingest left them; None if unknown.
 
     Args:
         files: `<uri>/Split-<name>/<file>` of any number of Examples artifacts.
 
     Returns:
-        None where an artifact does not tell: of photographs, of scaled values, of older ingests.
+        None if an artifact has none: photographs, scaled values, older ingests.
 
     Raises:
-        DataError: artifacts tell different things, or a file is broken.
+        DataError: artifacts disagree, or a file is broken.
     """
     folders = {posixpath.dirname(file) for file in files}
     roots = sorted({posixpath.dirname(folder) for folder in folders})
@@ -71,10 +71,10 @@ def learnt_scalings(files: Sequence[str]) -> dict[str, Scaling] | None:
 
 
 def list_files(patterns: Sequence[str]) -> tuple[str, ...]:
-    """The files of the patterns, sorted.
+    """Returns the files of the patterns, sorted.
 
     Raises:
-        DataError: there is none.
+        DataError: no file matches.
     """
     files = sorted({file for pattern in patterns for file in tf.io.gfile.glob(pattern)})
     if not files:
@@ -85,7 +85,7 @@ def list_files(patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def count_labels(files: Sequence[str], classes: int) -> tuple[int, ...]:
-    """How many examples each class has, from one pass that decodes no image.
+    """Counts the examples of each class in one pass that decodes no image.
 
     Raises:
         DataError: the files are empty, unreadable, or hold a label outside 0 to classes - 1.
@@ -105,7 +105,7 @@ def count_labels(files: Sequence[str], classes: int) -> tuple[int, ...]:
 def count_several(
     files: Sequence[str], feature: str, classes: int, at_most: int | None = None
 ) -> int:
-    """How many examples there are, each with any number of class indices in a feature.
+    """Counts examples, each with any number of class indices in a feature.
 
     Raises:
         DataError: the files are empty, unreadable, hold an index outside 0 to classes - 1, or more
@@ -130,7 +130,7 @@ def count_several(
 
 
 def count_with(files: Sequence[str], feature: str) -> int:
-    """How many examples there are, each of which must have one string in a feature.
+    """Counts examples, each of which must have one string in a feature.
 
     Raises:
         DataError: the files are empty, unreadable, or an example lacks the feature.
@@ -141,7 +141,7 @@ def count_with(files: Sequence[str], feature: str) -> int:
 
 @dataclass(frozen=True)
 class Spread:
-    """How the numbers of a split are spread."""
+    """Mean and deviation of the numbers of a split."""
 
     examples: int
     mean: float
@@ -149,12 +149,12 @@ class Spread:
 
     @property
     def unit(self) -> float:
-        """The deviation; 1 where all numbers are the same."""
+        """The deviation, or 1 where all numbers are the same."""
         return self.stddev if self.stddev > 0 else 1.0
 
 
 def spread_of(files: Sequence[str], feature: str) -> Spread:
-    """The spread of a feature with one number an example.
+    """Computes the spread of a feature with one number an example.
 
     Raises:
         DataError: the files are empty, unreadable, or an example lacks a finite number.
@@ -173,7 +173,7 @@ def spread_of(files: Sequence[str], feature: str) -> Spread:
 def scalars(
     files: Sequence[str], spec: Mapping[str, tf.io.FixedLenFeature]
 ) -> Iterator[dict[str, npt.NDArray[np.generic]]]:
-    """Some features of all examples, a batch at a time; no image is decoded.
+    """Yields some features of all examples, a batch at a time; decodes no image.
 
     Raises:
         DataError: the files are empty, or cannot be read.
@@ -183,13 +183,13 @@ def scalars(
 
 
 def read_keys(files: Sequence[str]) -> list[str]:
-    """The keys of all examples, in the order of the files."""
+    """Returns the keys of all examples, in the order of the files."""
     spec = {KEY: tf.io.FixedLenFeature([], tf.string, "")}
     return [key.decode() for batch in scalars(files, spec) for key in batch[KEY]]
 
 
 def keys_at(files: Sequence[str], rows: Sequence[int]) -> tuple[str, ...]:
-    """The keys of the examples at some rows, in the order of the files; numbers without files."""
+    """Returns the keys of the examples at rows, in file order; without files, the row numbers."""
     if not files:
         return tuple(f"example {row}" for row in rows)
     known = read_keys(files)
@@ -197,14 +197,14 @@ def keys_at(files: Sequence[str], rows: Sequence[int]) -> tuple[str, ...]:
 
 
 def keys_of(serialized: tf.Tensor) -> tuple[str, ...]:
-    """The keys of serialized examples [N]."""
+    """Returns the keys of serialized examples [N]."""
     spec = {KEY: tf.io.FixedLenFeature([], tf.string, "")}
     keys = tf.io.parse_example(serialized, spec)[KEY].numpy()
     return tuple(key.decode() for key in keys)
 
 
 def parsed(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Some features of all examples as `tf.io.parse_example` gives them, a batch at a time.
+    """Yields some features of all examples a batch at a time, parsed by `tf.io.parse_example`.
 
     Raises:
         DataError: the files are empty, or cannot be read.
@@ -227,7 +227,7 @@ def parsed(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, 
 
 
 def records(files: tf.data.Dataset) -> tf.data.Dataset:
-    """The serialized examples of a dataset of files; in an order that is always the same."""
+    """Returns the serialized examples of a dataset of files, in a deterministic order."""
     return files.interleave(
         tf.data.TFRecordDataset,
         cycle_length=_PARALLEL_FILES,

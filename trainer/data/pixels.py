@@ -1,9 +1,9 @@
-"""From the encoded images of a batch to the tensor that a model takes, at the pace of training.
+"""Fast decoding of training batches: from encoded images to the tensor that a model takes.
 
-What is decoded is `serving.graph.decode`'s business, and every pixel here is the one that it gives.
-But a served model must take any bytes in any number, and looks at each file by itself, which costs
-more than decoding a small JPEG. Examples have been judged by ingest and come in batches of one
-size: of such that are all plain, the files are decoded side by side without a further question.
+Every pixel equals the one that `serving.graph.decode` returns. A served model must accept any bytes
+in any number and inspects each file by itself, which costs more than decoding a small JPEG. Ingest
+has validated the examples, and training batches have one size: a batch of plain files only is
+decoded in parallel without further checks.
 """
 
 import tensorflow as tf
@@ -14,13 +14,13 @@ from serving.graph.fitting import resample
 from serving.graph.inputs import model_input
 
 # A JPEG whose first segment is JFIF without a thumbnail (JFIF 1.02) and whose second one holds
-# quantization tables. EXIF would have to come first to be seen, so that such a file is upright.
+# quantization tables. EXIF is only read from the first segment, so such a file is upright.
 _JFIF, _JFIF_AT = b"\xff\xd8\xff\xe0\x00\x10", 0
 _TABLES, _TABLES_AT = b"\xff\xdb", 20
 _HEAD_BYTES = _TABLES_AT + len(_TABLES)
-#: Files of a batch for which the graph has an operation each; larger batches come in parts.
+#: Files of a batch for which the graph has an operation each; larger batches are split.
 _AT_ONCE = 64
-#: Images of another size than the model's are resized together up to so many pixels a batch.
+#: Images of another size than the model's are resized together up to this number of pixels a batch.
 _MOST_PIXELS = 2**23
 
 
@@ -28,14 +28,14 @@ _MOST_PIXELS = 2**23
 def batch_pixels(
     encoded: tf.Tensor, height: tf.Tensor, width: tf.Tensor, image: ImageSpec, batch_size: int
 ) -> tf.Tensor:
-    """What `serving.graph.inputs.model_input` gives, string [N] to [N, H, W, C].
+    """Decodes files, string [N], to [N, H, W, C], as `serving.graph.inputs.model_input` does.
 
     Args:
         encoded: files that ingest accepted under this spec.
-        height: int64 [N], as the examples tell it; what cannot be is another file's way, not wrong.
+        height: int64 [N] of the examples; an impossible height selects the slower path, no error.
         width: likewise.
-        image: the model's.
-        batch_size: N at most; a smaller batch costs as much.
+        image: the model's spec.
+        batch_size: upper bound of N; a smaller batch costs as much.
 
     Raises:
         tf.errors.InvalidArgumentError: as `model_input` does.
@@ -54,7 +54,7 @@ def batch_pixels(
 def _all_plain(
     encoded: tf.Tensor, height: tf.Tensor, width: tf.Tensor, image: ImageSpec, batch_size: int
 ) -> tf.Tensor:
-    """bool []: whether all are plain upright JPEGs of one size, and not too large together."""
+    """Returns bool []: whether all are plain upright JPEGs of one size, within the pixel limits."""
     head = tf.strings.substr(encoded, 0, _HEAD_BYTES)
     head = tf.io.decode_raw(head, tf.uint8, fixed_length=_HEAD_BYTES)
     jfif, tables = (
@@ -69,7 +69,7 @@ def _all_plain(
 
 
 def _side_by_side(encoded: tf.Tensor, image: ImageSpec, batch_size: int) -> tf.Tensor:
-    """An operation for each file, which run beside one another; a loop would pay for each turn."""
+    """Decodes each file by an operation of its own, run in parallel; a loop would add overhead."""
     count, rows = tf.shape(encoded)[0], min(batch_size, _AT_ONCE)
     parts = -(-batch_size // rows)
     filled = tf.concat([encoded, tf.repeat(encoded[:1], parts * rows - count)], axis=0)

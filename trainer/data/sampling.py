@@ -1,4 +1,4 @@
-"""Balanced sampling: which examples come how often in an epoch."""
+"""Balanced sampling: how often each example occurs in an epoch."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ import tensorflow as tf
 from components.raster.example import LABEL
 
 _READ_BATCH = 256
-_SALT = 0x6A09E667  # so that offsets are not what the order is drawn from
+_SALT = 0x6A09E667  # separates the offsets from the seed of the order
 
 
 class Balancing:
-    """How often each example comes in one epoch, so that every class comes equally often.
+    """Copies of each example in one epoch, such that classes are equally frequent.
 
-    Along the examples of a class, a step is taken each time that the running sum of its share
-    passes an integer (systematic sampling): n examples of share s give s n copies, to within one,
-    as evenly as they can. An epoch has about as many examples as before; who of a frequent class
-    takes part changes from epoch to epoch. Classes that have no example take no part.
+    An example is copied each time that the running sum of its class's share passes an integer
+    (systematic sampling): n examples of share s give s n copies, to within one, as evenly as
+    possible. An epoch keeps about its number of examples; the chosen examples of a frequent class
+    change from epoch to epoch. Classes without examples are left out.
 
     Args:
-        counts: of the K classes.
-        seed: int32 or int64 [2], of the epoch.
+        counts: counts of the K classes.
+        seed: int32 or int64 [2], the epoch's seed.
     """
 
     def __init__(self, counts: Sequence[int], seed: tf.Tensor) -> None:
@@ -31,11 +31,11 @@ class Balancing:
         self._offset = tf.random.stateless_uniform(tf.shape(seen), own, dtype=tf.float64)
 
     def nothing_before(self) -> tf.Tensor:
-        """The examples of each class before the first one: int64 [K]."""
+        """Returns the counts of each class before the first example: int64 [K]."""
         return tf.zeros(tf.shape(self._share), tf.int64)
 
     def copies(self, labels: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """How often each of some examples comes, given how many of its class came before.
+        """Returns how often each of some examples occurs, given the counts of classes before them.
 
         Args:
             labels: int64 [N].
@@ -52,7 +52,7 @@ class Balancing:
 
 
 def balanced_records(records: tf.data.Dataset, balancing: Balancing) -> tf.data.Dataset:
-    """Serialized examples with a class each, as often as they come in a balanced epoch."""
+    """Repeats or drops serialized examples of one class each, as a balanced epoch requires."""
 
     def repeated(before: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         spec = {LABEL: tf.io.FixedLenFeature([], tf.int64)}

@@ -1,4 +1,4 @@
-"""Which rows of every batch a worker gets."""
+"""The rows of every batch that a worker gets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from trainer.distribution.strategy import cluster_of
 class Share:
     """Part `index` of `count` equal ones of each batch, cut into `pieces`, one for each replica.
 
-    The parts of all indices make up the batch, each row in one of them.
+    The parts of all indices together form the batch; each row is in one of them.
     """
 
     index: int = 0
@@ -20,24 +20,24 @@ class Share:
     pieces: int = 1
 
     def of(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """From vectors [B], of rows or serialized examples, to vectors [B / (count pieces)].
+        """Cuts vectors [B], of rows or serialized examples, to vectors [B / (count pieces)].
 
-        B must divide by count times pieces. Of a whole (count 1) nothing is cut: the strategy
-        itself shares it among the devices of one process.
+        B must divide by count times pieces. A whole (count 1) is not cut: the strategy itself
+        divides it among the devices of one process.
         """
         if self.count == 1:
             return batches
         return batches.flat_map(lambda batch: tf.data.Dataset.from_tensor_slices(self._mine(batch)))
 
     def part(self, batch_size: int) -> int:
-        """The rows of what `of` gives for a batch of so many."""
+        """Returns the number of rows that `of` returns for a batch of this size."""
         return batch_size // (self.count * self.pieces) if self.count > 1 else batch_size
 
     def place(self, number: tf.Tensor, batch_size: int) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Where a vector that `of` gives, counted from 0, comes from.
+        """Returns the origin of the vector that `of` returns at a position, counted from 0.
 
-        Returns: the number of the batch; and int32 [2], its first row there and the rows of the
-            batch, or None of a whole.
+        Returns: the number of the batch; and int32 [2], the vector's first row there and the number
+            of rows of the batch, or None for a whole.
         """
         if self.count == 1:
             return number, None
@@ -48,18 +48,18 @@ class Share:
         return tf.reshape(batch, (self.count, self.pieces, -1))[self.index]
 
 
-#: A process that trains alone gets everything.
+#: A process that trains alone gets all rows.
 WHOLE = Share()
 
 
 def distributed(
     strategy: tf.distribute.Strategy, batches: Callable[[Share], tf.data.Dataset]
 ) -> tf.data.Dataset:
-    """The batches of a data set as its replicas get them: consecutive parts of each batch."""
+    """Distributes a data set to replicas: each gets a consecutive part of each batch."""
     cluster = cluster_of(strategy)
     if cluster is None:
         return strategy.experimental_distribute_dataset(batches(WHOLE))
     workers = len(cluster.workers)
     share = Share(cluster.index, workers, strategy.num_replicas_in_sync // workers)
-    # Sharding by TensorFlow would give workers different batches, in place of parts of one.
+    # TensorFlow's sharding would give workers different batches instead of parts of one.
     return strategy.distribute_datasets_from_function(lambda _: batches(share))

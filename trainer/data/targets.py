@@ -1,4 +1,4 @@
-"""The part of a task that reading examples needs: which features, and the targets made of them."""
+"""The interface of a task to reading examples: its features, and the targets made of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from components.raster.image import ImageSpec
 
-#: How a feature of an example is parsed, as `tf.io.parse_example` takes it.
+#: Specification of a feature for `tf.io.parse_example`.
 Parsing: TypeAlias = tf.io.FixedLenFeature | tf.io.RaggedFeature
 
 
@@ -26,9 +26,9 @@ class TargetReader(Protocol):
         """
 
     def targets(self, parsed: Mapping[str, Any], image: ImageSpec) -> Any:
-        """Computes what the loss compares the outputs with: tensors of N rows, in any nest.
+        """Computes the targets of the loss: tensors of N rows, in any nest.
 
         Args:
             parsed: tensors [N, ...] of the features that `parsing` names.
-            image: how the images of the same rows met the model; masks and boxes follow.
+            image: how the images of the same rows were fitted; masks and boxes follow.
         """

@@ -1,4 +1,4 @@
-"""What the tiles of rasters are like that a model learns from: what it is to be asked about."""
+"""Sizes and resolutions of the raster tiles that a model is trained on."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from trainer.data.examples import scalars
 
 
 def trained_tiles(files: Sequence[str]) -> TrainedTiles:
-    """The sizes and ground sample distances of the examples of some files; no image is decoded.
+    """Returns the sizes and ground sample distances of the examples of files; decodes no image.
 
     Raises:
         DataError: the files are empty, or cannot be read.

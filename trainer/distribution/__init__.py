@@ -1,1 +1,1 @@
-"""Where replicas run, and how the workers of one training act together."""
+"""Placement of replicas, and synchronisation of the workers of one training."""

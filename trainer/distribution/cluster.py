@@ -7,7 +7,7 @@ from typing import Any
 
 from components.raster.errors import ConfigError
 
-#: Jobs whose processes train; the chief comes first and is one of them.
+#: Jobs whose processes train; the chief comes first and trains too.
 _TRAINING_JOBS = ("chief", "master", "worker")
 _SHAPE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
@@ -16,11 +16,11 @@ _SHAPE = (
 
 @dataclass(frozen=True)
 class Cluster:
-    """All workers, and which of them this process is.
+    """All workers, and the index of this process.
 
     Attributes:
-        workers: `host:port` of each, in an order that all of them share.
-        index: of this process; 0 is the chief, which writes logs, checkpoints and exports.
+        workers: `host:port` of each, in an order common to all.
+        index: this process; 0 is the chief, which writes logs, checkpoints and exports.
     """
 
     workers: tuple[str, ...]
@@ -28,17 +28,17 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes what the training leaves behind."""
+        """True if this process writes the training's outputs."""
         return self.index == 0
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a main read of its environment.
+    """Environment of a training process: cluster and TPU.
 
     Attributes:
-        cluster: of TF_CONFIG; None where it names fewer than two workers.
-        tpu: of TPU_NAME: `local`, `grpc://host:port`, or None.
+        cluster: parsed TF_CONFIG; None where it names fewer than two workers.
+        tpu: value of TPU_NAME: `local`, `grpc://host:port`, or None.
     """
 
     cluster: Cluster | None = None
@@ -46,20 +46,20 @@ class Surroundings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Surroundings":
-        """What the variables say.
+        """Reads the environment variables.
 
         Raises:
-            ConfigError: TF_CONFIG is not what TensorFlow defines.
+            ConfigError: TF_CONFIG does not have TensorFlow's format.
         """
         text = environment.get("TF_CONFIG")
         return cls(parse_tf_config(text) if text else None, environment.get("TPU_NAME") or None)
 
 
 def parse_tf_config(text: str) -> Cluster | None:
-    """The cluster of a TF_CONFIG variable; None where there is but one worker.
+    """Parses the cluster of a TF_CONFIG variable; None where there is only one worker.
 
     Raises:
-        ConfigError: it is not what TensorFlow defines, or this process is none of the workers.
+        ConfigError: it does not have TensorFlow's format, or this process is not among the workers.
     """
     tree = _tree(text)
     jobs = tree.get("cluster") or {}
@@ -88,7 +88,7 @@ def _tree(text: str) -> dict[str, Any]:
 
 
 def _index(task: Any, jobs: Mapping[str, list[str]]) -> int:
-    """The place of a task among the workers of all jobs."""
+    """Returns the index of a task among the workers of all jobs."""
     if not isinstance(task, dict):
         raise _wrong("it does not say which task this process is")
     job, index = task.get("type"), task.get("index")

@@ -1,4 +1,4 @@
-"""Where the replicas of a training step run."""
+"""Distribution strategies: selection of the devices that run the replicas of a training step."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ _CONNECT_TIMEOUT_S = 5.0
 
 
 def local_devices() -> tuple[str, ...]:
-    """The names of this machine's GPUs, or of its CPUs where there is no GPU."""
+    """Returns the names of this machine's GPUs, or of its CPUs without a GPU."""
     found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tuple(device.name for device in found)
 
@@ -27,24 +27,24 @@ def make_strategy(
     devices: Sequence[str] | None = None,
     surroundings: Surroundings | None = None,
 ) -> tf.distribute.Strategy:
-    """The strategy of that name over the devices (default: `local_devices()`).
+    """Builds the strategy of that name over the devices (default: `local_devices()`).
 
     `auto` takes the workers of a cluster, else a TPU, else mirrors over several GPUs, and
-    otherwise takes the first device. `multi_worker` waits until all workers are there, and must
+    otherwise takes the first device. `multi_worker` waits until all workers are connected, and must
     be the first use of TensorFlow's devices in the process.
 
     Raises:
-        ConfigError: what the strategy needs is not there.
+        ConfigError: the strategy's devices or cluster are not available.
     """
     places = _Places(surroundings or Surroundings(), devices)
     return _BUILDERS[name](places)
 
 
 def check_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
-    """Every replica must get the same share of a batch, or its gradient would weigh more.
+    """Requires equal shares of a batch for all replicas; else some gradients would weigh more.
 
     Raises:
-        ConfigError: the global batch does not divide by the replicas.
+        ConfigError: the global batch is not divisible by the number of replicas.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
@@ -55,13 +55,13 @@ def check_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
 
 
 def is_tpu(strategy: tf.distribute.Strategy) -> bool:
-    """Whether replicas are TPU cores, whose programs need every shape to be known."""
+    """Checks whether replicas are TPU cores, whose programs need static shapes."""
     return isinstance(strategy, tf.distribute.TPUStrategy)
 
 
 @dataclass(frozen=True)
 class _Places:
-    """Where replicas may run; devices are looked up when asked for, because that starts them."""
+    """Devices that may run replicas, looked up on demand, because the look-up initialises them."""
 
     surroundings: Surroundings
     given: Sequence[str] | None
@@ -147,7 +147,7 @@ def _require_local_tpu() -> None:
 
 
 def _require_listening(name: str) -> None:
-    """Asks the TPU's port first: TensorFlow itself would wait for minutes."""
+    """Checks the TPU's port first, because TensorFlow itself would wait for minutes."""
     host, _, port = name.removeprefix("grpc://").rpartition(":")
     if not name.startswith("grpc://") or not host or not port.isdecimal():
         raise ConfigError(f"TPU_NAME is {name!r}; it should be local or grpc://host:8470.")
@@ -170,7 +170,7 @@ _BUILDERS: dict[StrategyName, Callable[[_Places], tf.distribute.Strategy]] = {
 
 
 def cluster_of(strategy: tf.distribute.Strategy) -> Cluster | None:
-    """The workers that a strategy spans; None where it stays in this process."""
+    """Returns the workers that a strategy spans, or None if it stays in this process."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return None
     resolver = strategy.cluster_resolver

@@ -1,4 +1,4 @@
-"""What the workers of one training must agree on before any of them acts."""
+"""Synchronisation of the workers of one training."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from trainer.distribution.strategy import cluster_of
 
 
 class Agreement:
-    """Lets all workers act at the same step; alone, a process agrees with itself at no cost."""
+    """Synchronised decisions among all workers, at no cost to a single process."""
 
     def __init__(self, strategy: tf.distribute.Strategy) -> None:
         self.strategy = strategy
@@ -15,18 +15,18 @@ class Agreement:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes what the training leaves behind."""
+        """True if this process writes the training's outputs."""
         return self.cluster is None or self.cluster.is_chief
 
     def any(self, *wishes: bool) -> tuple[bool, ...]:
-        """For each wish, whether some worker has it. Every worker must ask at the same point."""
+        """Returns for each wish if any worker has it; all workers must call at the same point."""
         if self.cluster is None:
             return wishes
         sums = self._sums(tf.constant(wishes, tf.int32))
         return tuple(bool(total) for total in sums.numpy())
 
     def wait(self) -> None:
-        """Until every worker has come here."""
+        """Blocks until every worker has called it."""
         self.any(False)
 
     def _sum(self, wishes: tf.Tensor) -> tf.Tensor:
