@@ -1,11 +1,11 @@
-"""Where a running server listens."""
+"""Addresses of a running server."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """The host and the ports of both protocols."""
+    """Host and ports of both protocols."""
 
     host: str
     grpc_port: int
@@ -13,10 +13,10 @@ class Addresses:
 
     @property
     def grpc(self) -> str:
-        """For a gRPC channel, and `serving.client.connect`."""
+        """Address for a gRPC channel, and for `serving.client.connect`."""
         return f"grpc://{self.host}:{self.grpc_port}"
 
     @property
     def rest(self) -> str:
-        """The root of the REST API."""
+        """Root URL of the REST API."""
         return f"http://{self.host}:{self.rest_port}"

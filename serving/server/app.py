@@ -1,4 +1,4 @@
-"""The server's life: ports, model, signals, and a stop that loses no request."""
+"""The server's life cycle: ports, model, signals, and a shutdown that loses no request."""
 
 import asyncio
 import gc
@@ -27,36 +27,36 @@ logger = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL_S = 0.0005
 _REFRESH_EVERY_S = 1.0
-_FIRST_LOOK_S = 60.0  # a model that takes longer is waited for with open ports
+_FIRST_LOOK_S = 60.0  # with a slower model the ports open before it is loaded
 
 
 def run_server(
     config: ServerConfig, on_ready: Callable[[Addresses], None] = lambda addresses: None
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests under way and return.
+    """Serves until SIGTERM or SIGINT, then finishes the requests under way and returns.
 
     `on_ready` is called once both ports listen, which is before a model is loaded.
     """
-    # It tells of every restored model, and that sessions are of TensorFlow 1.
+    # TensorFlow logs every restored model, and that sessions belong to TensorFlow 1.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _allow_descriptors()
     gc.collect()
-    gc.freeze()  # what the imports made lives for ever; later collections need not walk it
-    # The event loop, the model's thread and gRPC's own pass the interpreter lock between them at
-    # every batch; Python's 5 ms is an age for that.
+    gc.freeze()  # objects of the imports live forever; later collections need not scan them
+    # The event loop, the model's thread and gRPC's own threads pass the interpreter lock to each
+    # other at every batch; Python's default interval of 5 ms is too long for that.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with asyncio.Runner(loop_factory=_fast_loop_factory()) as runner:
         runner.run(_run(config, on_ready))
 
 
 def _allow_descriptors() -> None:
-    """As many as the system lets: the usual 1024 are fewer than the connections there may be."""
+    """Raises the limit of open files: the usual 1024 are fewer than the allowed connections."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _fast_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed: a quarter less work for each gRPC request."""
+    """Returns uvloop's factory if installed: it saves a quarter of the work of a gRPC request."""
     try:
         import uvloop
     except ImportError:
@@ -82,7 +82,7 @@ async def _run(config: ServerConfig, on_ready: Callable[[Addresses], None]) -> N
 
 
 async def _unless(stop: asyncio.Event, starting: Coroutine[object, object, T]) -> T | None:
-    """What the coroutine gives; it is given up when the server is to stop before."""
+    """Awaits a coroutine; cancels it and returns None if the server is to stop first."""
     started = asyncio.ensure_future(starting)
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait((started, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -95,7 +95,7 @@ async def _unless(stop: asyncio.Event, starting: Coroutine[object, object, T]) -
 
 
 async def _stop_without(supervisor_pid: int | None, stop: asyncio.Event) -> None:
-    """No process outlives its supervisor, however that one ended."""
+    """Stops this process when its supervisor ends, however it ended."""
     while supervisor_pid is None or os.getppid() == supervisor_pid:
         await asyncio.sleep(_REFRESH_EVERY_S)
     stop.set()
@@ -103,7 +103,7 @@ async def _stop_without(supervisor_pid: int | None, stop: asyncio.Event) -> None
 
 @asynccontextmanager
 async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
-    """A running server in this event loop; leaving the block drains it."""
+    """Runs a server in this event loop; leaving the block drains it."""
     metrics = Metrics()
     limits = TensorLimits(config.max_request_rows, config.max_tensor_bytes)
     in_flight = BytesInFlight(config.max_bytes_in_flight)
@@ -141,7 +141,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
 
 
 async def _until_listening(config: ServerConfig, manager: ModelManager) -> None:
-    """Where others answer on the same ports, nobody is to connect to one that cannot yet."""
+    """Waits until the server can listen; on shared ports, clients must not reach it before."""
     if config.listen_from == "first_answer":
         await manager.answers.wait()
     elif config.listen_from == "first_look":
@@ -157,7 +157,7 @@ async def _report_health(manager: ModelManager, health: Health) -> None:
 
 
 async def _refresh(metrics: Metrics) -> None:
-    """Another process may be asked for this one's metrics."""
+    """Refreshes the metrics that another process of the server may report."""
     while True:
         metrics.refresh()
         await asyncio.sleep(_REFRESH_EVERY_S)

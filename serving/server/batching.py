@@ -1,7 +1,7 @@
-"""Requests that arrive while the model is busy go through it together, without a timer.
+"""Batching of requests that arrive while the model is busy, without a timer.
 
-A free worker takes whatever waits, up to a batch. So an idle server answers a lone request at
-once, and a busy one finds its batches already full.
+A free worker takes all waiting requests, up to a batch. So an idle server answers a single request
+at once, and a busy one finds full batches.
 """
 
 import asyncio
@@ -16,13 +16,14 @@ from serving.client.wire_tensors import Array
 from serving.server.errors import Code, ServingError
 from serving.server.model import Arrays, Signature
 
-# Turns of the event loop without a new request after which all that has arrived is in.
+# Turns of the event loop without a new request after which the arrivals are complete.
 _QUIET_TURNS = 2
 
 Run = Callable[[str, Arrays], dict[str, Array]]
 Outcome = dict[str, Array] | BaseException
 
-# Requests that may share a batch: the signature, and each input's name, type and row shape.
+# Requests with an equal key may share a batch: signature, and each input's name, type and row
+# shape.
 Key = tuple[str, tuple[tuple[str, str, tuple[int, ...]], ...]] | object
 
 
@@ -53,7 +54,7 @@ class _Pending:
 
 
 class Batcher:
-    """The queue in front of one loaded model. Used from one event loop; runs in an executor."""
+    """Queue in front of one loaded model. Runs in one event loop; the model runs in an executor."""
 
     def __init__(
         self,
@@ -79,17 +80,17 @@ class Batcher:
 
     @property
     def queued_rows(self) -> int:
-        """Rows that wait for a worker now."""
+        """Number of rows that wait for a worker."""
         return self._queued_rows
 
     async def submit(self, signature: Signature, inputs: Arrays) -> dict[str, Array]:
-        """The signature's outputs for these (checked) inputs.
+        """Returns the signature's outputs for these (checked) inputs.
 
-        A request of more rows than a batch goes through the model in parts, so that it takes no
-        more memory than a batch and others have their turn between them.
+        A request of more rows than a batch runs in parts, so that it takes no more memory than a
+        batch and other requests run between its parts.
 
         Raises:
-            ServingError: the model's own error, or UNAVAILABLE when too much waits already.
+            ServingError: the model's own error, or UNAVAILABLE when the queue is full.
         """
         key, rows = _batch_key(signature, inputs)
         if self._queued_rows + min(rows, self._max_batch_size) > self._max_queued_rows:
@@ -107,7 +108,7 @@ class Batcher:
         for part in whole.parts(self._max_batch_size):
             outputs = await self._enqueue(part)
             if not _same_rows(outputs, part.rows, like=answers[0] if answers else outputs):
-                # Not a row for each of the inputs': it cannot be put together again.
+                # An output has another number of rows than the inputs, so parts cannot be joined.
                 return await self._enqueue(replace(whole, key=object()))
             self._check_answer(outputs, whole.rows / part.rows)
             answers.append(outputs)
@@ -142,10 +143,10 @@ class Batcher:
             self._free_workers += 1
 
     async def _arrivals(self) -> None:
-        """Let in what lies in the sockets already: no waiting, only a few turns of the loop.
+        """Lets requests in the socket buffers arrive: no waiting, only a few turns of the loop.
 
-        A batch of one costs nearly as much as a batch of ten, so what has arrived is worth taking
-        along. An idle server is through here in microseconds.
+        A batch of one costs nearly as much as a batch of ten, so it pays to include what has
+        arrived. On an idle server this takes microseconds.
         """
         quiet = 0
         while quiet < _QUIET_TURNS and self._queued_rows < self._max_batch_size:
@@ -154,7 +155,7 @@ class Batcher:
             quiet = quiet + 1 if self._queued_rows == before else 0
 
     def _take(self) -> list[_Pending]:
-        """The requests that go next: those that waited longest and may go together."""
+        """Takes the next batch: the requests that waited longest and may share one."""
         batch: list[_Pending] = []
         rows = 0
         while self._waiting and not batch:
@@ -162,7 +163,7 @@ class Batcher:
             while queue and (not batch or rows + queue[0].rows <= self._max_batch_size):
                 pending = queue.popleft()
                 self._queued_rows -= pending.rows
-                if not pending.done.done():  # a client that went away is not worked for
+                if not pending.done.done():  # skip requests whose client has gone
                     batch.append(pending)
                     rows += pending.rows
             if queue:
@@ -172,12 +173,12 @@ class Batcher:
         return batch
 
     def _run_batch(self, batch: Sequence[_Pending]) -> list[Outcome]:
-        """In a worker thread: all together, or one by one when together they fail."""
+        """Runs a batch in a worker thread; if it fails, runs its requests one by one."""
         if len(batch) > 1:
             try:
                 return self._run_together(batch)
             except Exception:
-                pass  # whoever is to blame is found below; the others must not suffer for it
+                pass  # the single runs below find the bad request; the others must not fail
         return [self._run_alone(pending) for pending in batch]
 
     def _run_together(self, batch: Sequence[_Pending]) -> list[Outcome]:
@@ -215,7 +216,7 @@ def _resolve(done: asyncio.Future[dict[str, Array]], outcome: Outcome) -> None:
 
 
 def _same_rows(outputs: Arrays, rows: int, like: Arrays) -> bool:
-    """Whether every output has a row for each of the inputs', shaped as those before."""
+    """Checks that every output has one row for each input row, shaped as in earlier parts."""
     return all(
         array.ndim and len(array) == rows and array.shape[1:] == like[name].shape[1:]
         for name, array in outputs.items()
@@ -223,10 +224,10 @@ def _same_rows(outputs: Arrays, rows: int, like: Arrays) -> bool:
 
 
 def _batch_key(signature: Signature, inputs: Arrays) -> tuple[Key, int]:
-    """What the request may share a batch with, and its number of rows."""
+    """Returns the key of a request's batch, and its number of rows."""
     rows = {len(array) if array.ndim else -1 for array in inputs.values()}
     if len(rows) != 1 or -1 in rows or not signature.batchable:
-        return object(), 1  # equal to nothing but itself: goes alone
+        return object(), 1  # equal only to itself: runs alone
     specs = tuple(
         (name, inputs[name].dtype.char, inputs[name].shape[1:]) for name in signature.inputs
     )

@@ -1,4 +1,4 @@
-"""The command that starts a server process, and the environment that it needs."""
+"""Command line and environment of a server process."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def server_command(settings: Mapping[str, object], ready_file: Path) -> list[str]:
-    """`python -m serving.server` with fields of `ServerConfig` as its options; None is left out."""
+    """Returns `python -m serving.server` with `ServerConfig` fields as options, without None."""
     command = [sys.executable, "-m", "serving.server", "--ready-file", str(ready_file)]
     for name, value in settings.items():
         if name == "labels" and isinstance(value, Mapping):
@@ -18,7 +18,7 @@ def server_command(settings: Mapping[str, object], ready_file: Path) -> list[str
 
 
 def server_environment() -> dict[str, str]:
-    """This process's environment, in which the child finds this very code."""
+    """Returns this process's environment, extended so that the child imports the same code."""
     root = Path(__file__).resolve().parents[2]
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path}

@@ -1,4 +1,4 @@
-"""What the embedded server is told before it starts."""
+"""Configuration of the embedded server."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self

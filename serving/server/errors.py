@@ -1,4 +1,4 @@
-"""The one error that a request can end in, with TensorFlow Serving's status codes."""
+"""Errors of a request, with TensorFlow Serving's status codes."""
 
 from enum import Enum
 
@@ -8,7 +8,7 @@ from components.raster.errors import PortableError, SkymillError
 
 
 class Code(Enum):
-    """A canonical status: its number in error_codes.proto and TF Serving's HTTP status for it."""
+    """Canonical status: its number in error_codes.proto and TF Serving's HTTP status for it."""
 
     OK = (0, 200)
     CANCELLED = (1, 499)
@@ -30,17 +30,17 @@ class Code(Enum):
 
     @property
     def number(self) -> int:
-        """The number on the wire."""
+        """Number on the wire."""
         return self.value[0]
 
     @property
     def http_status(self) -> int:
-        """The HTTP status that goes with it over REST."""
+        """HTTP status over REST."""
         return self.value[1]
 
     @property
     def grpc(self) -> grpc.StatusCode:
-        """The same status in grpc's words."""
+        """The same status as a grpc.StatusCode."""
         return grpc.StatusCode[self.name]
 
 
@@ -50,12 +50,12 @@ _BY_NUMBER = {code.number: code for code in Code}
 
 
 def code_of_number(number: int) -> Code:
-    """The canonical status for a number; UNKNOWN for one that is none."""
+    """Returns the canonical status for a number; UNKNOWN for an undefined one."""
     return _BY_NUMBER.get(number, Code.UNKNOWN)
 
 
 class ListenError(SkymillError):
-    """The server cannot have the address that it was told to listen on."""
+    """The server cannot listen on the configured address."""
 
     def __init__(self, protocol: str, host: str, port: int, reason: object) -> None:
         super().__init__(
@@ -65,10 +65,10 @@ class ListenError(SkymillError):
 
 
 class ServingError(PortableError):
-    """A request that failed: what the client is told."""
+    """Failed request: the status and message that the client gets."""
 
     def __init__(self, code: Code, message: str, *, http_status: int | None = None) -> None:
-        if len(message) > _MOST_CHARS:  # it may repeat what the client sent
+        if len(message) > _MOST_CHARS:  # it may quote the client's input
             message = f"{message[: _MOST_CHARS // 2]} ... {message[-_MOST_CHARS // 2 :]}"
         super().__init__(message)
         self.code = code

@@ -1,4 +1,4 @@
-"""What lies in the version folder, asked so that a dead mount in it holds nobody up."""
+"""Reads of the version folder that never block on a dead mount."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ _PATIENCE_S = 5.0
 
 @dataclass(frozen=True)
 class Found:
-    """A version's folder; another fingerprint means other files."""
+    """A version's folder; the fingerprint changes with its files."""
 
     path: Path
     is_complete: bool
@@ -29,14 +29,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Look:
-    """The complete versions, and those of which it cannot be told now."""
+    """Complete versions, and versions whose state is unknown for now."""
 
     complete: dict[int, Found]
     unknown: frozenset[int]
 
 
 class VersionFolder:
-    """A folder of versions on file systems that may fail, or never answer."""
+    """Folder of versions on file systems that may fail, or never answer."""
 
     def __init__(self, model_base: Path, patience_s: float = _PATIENCE_S) -> None:
         self._base = model_base
@@ -46,11 +46,11 @@ class VersionFolder:
         self._ignored: dict[str, str] = {}
 
     async def look(self, known: Mapping[int, Path] = MappingProxyType({})) -> Look | None:
-        """What is there now; None when that cannot be told. What is wrong is logged once.
+        """Reads the folder; returns None if that fails. Logs each problem once.
 
         Args:
-            known: versions that were there before. One that is not listed is asked for by its
-                path, because a listing may be cut short.
+            known: versions of an earlier look. One that is missing in the listing is checked by its
+                path, because a listing may be incomplete.
         """
         listed = await self._ask(self._base, _list)
         if listed is None:
@@ -63,7 +63,7 @@ class VersionFolder:
         return _look(zip(versions, answers, strict=True))
 
     async def _ask(self, path: Path, question: Callable[[Path], T]) -> T | None:
-        """The answer, or None; a question without an answer is not asked a second time."""
+        """Runs a query in a thread, or returns None; a query without an answer is not repeated."""
         asked, timeout_s = self._asked.get(path), 0.0
         if asked is None:
             asked, timeout_s = detached(question, path), self._patience_s
@@ -113,7 +113,7 @@ def _probe(path: Path) -> Found:
 
 
 def _fingerprint(path: Path) -> object:
-    """Changes whenever a file of the version does."""
+    """Returns a value that changes whenever a file of the version does."""
     try:
         stats = [(entry, entry.stat()) for entry in sorted(path.rglob("*"))]
     except OSError:

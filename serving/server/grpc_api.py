@@ -1,4 +1,4 @@
-"""TensorFlow Serving's gRPC services over a Predictor."""
+"""TensorFlow Serving's gRPC services on top of a Predictor."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -31,12 +31,12 @@ _PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 _MODEL_SERVICE = "tensorflow.serving.ModelService"
 _HEALTH_NAMES = ("", _PREDICTION_SERVICE, _MODEL_SERVICE)
 
-_STREAMS_A_CONNECTION = 256  # a client waits for one of its own to end
-_CLOSE_S = 0.5  # for calls that are left when all requests are answered
+_STREAMS_A_CONNECTION = 256  # beyond it, a client waits until one of its own streams ends
+_CLOSE_S = 0.5  # for calls that remain after all requests are answered
 
 
 class GrpcApi:
-    """Predict, GetModelMetadata and GetModelStatus; gRPC answers UNIMPLEMENTED to the others."""
+    """Predict, GetModelMetadata and GetModelStatus; other methods get UNIMPLEMENTED."""
 
     def __init__(self, predictor: Predictor, metrics: Metrics, model_name: str) -> None:
         self._predictor = predictor
@@ -44,7 +44,7 @@ class GrpcApi:
         self._model_name = model_name
 
     def services(self, calls: Calls) -> tuple[grpc.GenericRpcHandler, ...]:
-        """TensorFlow Serving's services, less the methods that are not served here."""
+        """Returns TensorFlow Serving's services, without the methods that are not implemented."""
         prediction = {
             "Predict": calls.handler(predict_pb2.PredictRequest, self.predict),
             "GetModelMetadata": calls.handler(
@@ -60,7 +60,7 @@ class GrpcApi:
         )
 
     async def predict(self, request: Any, under_way: Request) -> predict_pb2.PredictResponse:
-        """Run a signature."""
+        """Runs a signature."""
         with self._metrics.request("Predict", "grpc"):
             answer = await self._predictor.predict(
                 _target(request.model_spec),
@@ -75,7 +75,7 @@ class GrpcApi:
     async def metadata(
         self, request: Any, under_way: Request
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        """The signatures of a version."""
+        """Returns the signatures of a version."""
         with self._metrics.request("GetModelMetadata", "grpc"):
             _check_metadata_fields(request.metadata_field)
             model = self._predictor.model(_target(request.model_spec))
@@ -84,14 +84,14 @@ class GrpcApi:
     async def status(
         self, request: Any, under_way: Request
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """The state of every version, or of the one asked for."""
+        """Returns the state of every version, or of the requested one."""
         with self._metrics.request("GetModelStatus", "grpc"):
             target = _target(request.model_spec)
             return status_response(self._predictor.status(target, self._model_name))
 
 
 def predict_response(name: str, answer: Answer) -> predict_pb2.PredictResponse:
-    """An answer in TensorFlow Serving's message."""
+    """Converts an answer to TensorFlow Serving's message."""
     response = predict_pb2.PredictResponse()
     spec = response.model_spec
     spec.name = name
@@ -105,7 +105,7 @@ def predict_response(name: str, answer: Answer) -> predict_pb2.PredictResponse:
 def status_response(
     statuses: Sequence[VersionStatus],
 ) -> get_model_status_pb2.GetModelStatusResponse:
-    """The versions' states in TensorFlow Serving's message."""
+    """Converts the versions' states to TensorFlow Serving's message."""
     response = get_model_status_pb2.GetModelStatusResponse()
     for status in statuses:
         entry = response.model_version_status.add()
@@ -119,7 +119,7 @@ def status_response(
 def metadata_response(
     name: str, model: LoadedModel
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-    """A version's signatures in TensorFlow Serving's message."""
+    """Converts a version's signatures to TensorFlow Serving's message."""
     signatures = get_model_metadata_pb2.SignatureDefMap()
     for key, definition in model.signature_defs.items():
         signatures.signature_def[key].CopyFrom(definition)
@@ -131,14 +131,14 @@ def metadata_response(
 
 
 class Health:
-    """gRPC's health protocol: SERVING while a version answers."""
+    """gRPC's health protocol: SERVING while a version is available."""
 
     def __init__(self) -> None:
         self._servicer = health.aio.HealthServicer()
         self._state = health_pb2.HealthCheckResponse.NOT_SERVING
 
     def service(self, calls: Calls) -> grpc.GenericRpcHandler:
-        """The service, whose calls have the bounds of all others."""
+        """Returns the service; its calls have the same limits as all others."""
         asked = health_pb2.HealthCheckRequest
         return grpc.method_handlers_generic_handler(
             "grpc.health.v1.Health",
@@ -149,13 +149,13 @@ class Health:
         )
 
     async def check(self, request: Any, under_way: Request) -> health_pb2.HealthCheckResponse:
-        """The state of the server, or of one of its services."""
+        """Returns the state of the server, or of one of its services."""
         if request.service not in _HEALTH_NAMES:
             raise ServingError(Code.NOT_FOUND, f"There is no service {request.service}")
         return health_pb2.HealthCheckResponse(status=self._state)
 
     async def set(self, serving: bool) -> None:
-        """Say whether the server answers."""
+        """Sets the state that health checks report."""
         states = health_pb2.HealthCheckResponse
         self._state = states.SERVING if serving else states.NOT_SERVING
         for name in _HEALTH_NAMES:
@@ -170,7 +170,7 @@ async def grpc_server(
     health_state: Health,
     in_flight: BytesInFlight,
 ) -> AsyncIterator[Endpoint]:
-    """Serve for as long as the block runs."""
+    """Runs the gRPC server while the block runs."""
     calls = Calls(config, in_flight)
     server = grpc.aio.server(options=_options(config))
     services = GrpcApi(predictor, metrics, config.model_name).services(calls)
@@ -187,11 +187,12 @@ async def grpc_server(
 
     async def drain() -> None:
         await asyncio.sleep(SETTLE_S)
-        # gRPC cancels the calls that come after it is stopped, so ours say before to go elsewhere.
+        # gRPC cancels calls that arrive after its stop, so new calls are refused as UNAVAILABLE
+        # first.
         calls.requests.leave()
         await calls.requests.drain(config.drain_timeout_s)
         await asyncio.sleep(SETTLE_S)
-        await server.stop(_CLOSE_S)  # a health watch lasts for ever
+        await server.stop(_CLOSE_S)  # a health watch never ends by itself
 
     try:
         yield Endpoint(port, drain)
@@ -207,7 +208,7 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", _STREAMS_A_CONNECTION),
         ("grpc.max_allowed_incoming_connections", config.max_connections),
         ("grpc.server_handshake_timeout_ms", int(1000 * config.header_timeout_s)),
-        # Two servers on one port share its connections: right for processes of one server only.
+        # SO_REUSEPORT shares connections between servers: only for processes of the same server.
         ("grpc.so_reuseport", int(config.supervisor_pid is not None)),
     ]
 

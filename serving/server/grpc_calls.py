@@ -1,7 +1,7 @@
-"""Unary gRPC calls, from the first byte of a message until its answer is taken.
+"""Unary gRPC calls, from the first byte of a message until the client has taken the answer.
 
-gRPC's core receives messages on its own and tells nothing of one before it is whole. So what is
-bounded is how many may take their time to arrive; whatever has arrived counts as bytes in flight.
+gRPC's core receives messages by itself and reports a message only when it is complete. So the
+number of slow arrivals is bounded; a message that has arrived counts as bytes in flight.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from serving.server.predictor import as_serving_error
 from serving.server.requests import Request, Requests, Stage
 
 _LOOK_EVERY_S = 0.1
-# A look takes place between turns of the event loop, so that a busy server makes no call old.
+# Looks happen between turns of the event loop, so a busy server makes no call look slow.
 _LOOKS_TO_ARRIVE = 3
 
 Answer = Callable[[Any, Request], Awaitable[Message]]
@@ -28,8 +28,8 @@ Answer = Callable[[Any, Request], Awaitable[Message]]
 class Calls:
     """All unary calls of a server.
 
-    To gRPC they are streams of one message, which is the same on the wire: a handler of a stream
-    is there before its message, and so can refuse what takes too long to arrive.
+    They are registered as streams of one message, which is the same on the wire: a stream's handler
+    starts before its message arrives, so it can refuse messages that arrive too slowly.
     """
 
     def __init__(self, config: ServerConfig, in_flight: BytesInFlight) -> None:
@@ -41,10 +41,10 @@ class Calls:
     def handler(
         self, message: type[Message], answer: Answer, *, always: bool = False
     ) -> grpc.RpcMethodHandler:
-        """A method that reads one message and answers with another.
+        """Returns a method handler that reads one message and answers with another.
 
-        What `answer` raises becomes a status, as does a message that cannot be read. A method that
-        is not to answer `always` refuses calls that come when the server is stopping.
+        An error of `answer` becomes a status, as does an unreadable message. Unless `always` is
+        set, the method refuses calls while the server is stopping.
         """
 
         async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
@@ -67,9 +67,10 @@ class Calls:
     def stream(
         self, message: type[Message], serve: Callable[[Any, Any], Awaitable[None]]
     ) -> grpc.RpcMethodHandler:
-        """A method that reads one message and answers with many, for as long as the client likes.
+        """Returns a method handler that reads one message and sends many, until the client cancels.
 
-        It is a request only until its message is there: nobody waits for its end.
+        It counts as a request only until its message has arrived: shutdown does not wait for its
+        end.
         """
 
         async def call(messages: AsyncIterator[bytes], context: Any) -> None:
@@ -87,7 +88,7 @@ class Calls:
         )
 
     def _begin(self) -> Request:
-        """It ends with gRPC's own task, when the client has taken the answer."""
+        """Begins a request, which ends with gRPC's task, once the client has taken the answer."""
         task = asyncio.current_task()
         assert task is not None
         task.add_done_callback(self.requests.end)
@@ -104,7 +105,7 @@ class Calls:
         raise ServingError(Code.INTERNAL, "There is no message in the call")
 
     async def watch(self) -> Never:
-        """Cut the calls whose message takes too long."""
+        """Cuts calls whose message arrives too slowly."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             slow = []

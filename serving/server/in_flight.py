@@ -1,4 +1,4 @@
-"""How many bytes of requests and answers a process holds at the same time."""
+"""Bound on the bytes of requests and answers that a process holds at the same time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ from serving.server.errors import Code, ServingError
 
 
 class BytesInFlight:
-    """A bound on all requests together, which a few large ones cannot use up.
+    """Bound on the bytes of all requests together, which a few large ones cannot use up.
 
-    A request may hold at most as much as it leaves free. So the bound is kept, and the closer it
-    comes the smaller are the requests that are refused, the large ones first.
+    A request may hold at most as much as it leaves free. So the total stays within the bound, and
+    as it fills up ever smaller requests are refused, large ones first.
     """
 
     def __init__(self, limit: int) -> None:
@@ -24,7 +24,7 @@ class BytesInFlight:
 
     @contextmanager
     def hold(self) -> Iterator["Held"]:
-        """What one request holds while the block runs; nothing at first."""
+        """Accounts for one request while the block runs; it holds nothing at first."""
         held = self.begin()
         try:
             yield held
@@ -32,14 +32,14 @@ class BytesInFlight:
             held.release()
 
     def begin(self) -> "Held":
-        """As `hold`, for whoever calls `release` later."""
+        """As `hold`, but the caller calls `release`."""
         return Held(self)
 
     def change(self, held: int, wanted: int) -> None:
-        """One request holds `wanted` bytes instead of `held`.
+        """Changes what one request holds from `held` to `wanted` bytes.
 
         Raises:
-            ServingError: RESOURCE_EXHAUSTED, and nothing changes.
+            ServingError: RESOURCE_EXHAUSTED; nothing changes.
         """
         others = self._held - held
         if wanted > held and wanted > self._limit - others - wanted:
@@ -52,14 +52,14 @@ class BytesInFlight:
 
 
 class Held:
-    """The bytes of one request, and later of its answer."""
+    """Bytes of one request, and later of its answer."""
 
     def __init__(self, in_flight: BytesInFlight) -> None:
         self._in_flight = in_flight
         self._bytes = 0
 
     def reach(self, wanted: int) -> None:
-        """Hold `wanted` bytes at least.
+        """Holds at least `wanted` bytes.
 
         Raises:
             ServingError: RESOURCE_EXHAUSTED, when all requests together would hold too many.
@@ -69,6 +69,6 @@ class Held:
             self._bytes = wanted
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Releases all bytes."""
         self._in_flight.change(self._bytes, 0)
         self._bytes = 0

@@ -1,12 +1,12 @@
-"""How much there is in a JSON document, told before it is parsed."""
+"""Number of values and depth of a JSON document, checked before it is parsed."""
 
 import numpy as np
 
 from serving.server.errors import Code, ServingError
 
-_AT_ONCE = 1 << 20  # bytes looked at, so that the look takes little memory itself
+_AT_ONCE = 1 << 20  # bytes scanned in one step, so that the scan itself takes little memory
 _QUOTE = ord('"')
-# What a byte of JSON means outside strings: a level deeper or back, or one value more.
+# Meaning of a JSON byte outside strings: one level deeper or back, or one more value.
 _DEEPER = np.zeros(256, np.int8)
 _DEEPER[list(b"[{")] = 1
 _DEEPER[list(b"]}")] = -1
@@ -15,20 +15,20 @@ _IS_VALUE[list(b"[{,")] = True
 
 
 def check_structure(body: bytes | bytearray, max_values: int, max_depth: int) -> None:
-    """Refuse JSON of too many values, or nested too deeply, by its punctuation alone.
+    """Refuses JSON of too many values, or nested too deeply, from its punctuation alone.
 
-    Python's values take up to forty times the space of their JSON. The time that the look takes
-    grows with the document's length and with nothing else in it.
+    Python values take up to forty times the space of their JSON. The time of this check grows only
+    with the document's length.
 
     Raises:
         ServingError: INVALID_ARGUMENT.
     """
-    # Nearly every request is so small, or a few long strings, that counting is enough.
+    # Nearly every request is small, or a few long strings: then counting is enough.
     openings = body.count(b"[") + body.count(b"{")
     if openings <= max_depth and openings + body.count(b",") < max_values:
         return
     values, depth, deepest, in_string = 0, 0, 0, False
-    # Quotes that remain without the escaped ones begin and end strings.
+    # Without the escaped quotes, the remaining ones begin and end strings.
     marks = np.frombuffer(body.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
     for start in range(0, len(marks), _AT_ONCE):
         part = marks[start : start + _AT_ONCE]

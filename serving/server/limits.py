@@ -1,4 +1,4 @@
-"""What one request may ask of the model, judged before memory is given for it."""
+"""Limits of one request, checked before memory is allocated for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from serving.server.model import Arrays, Signature
 
 @dataclass(frozen=True)
 class TensorLimits:
-    """Bounds on the tensors of one request, and of its answer."""
+    """Limits on the tensors of one request, and of its answer."""
 
     max_rows: int
     max_bytes: int
 
     def read(self, protos: Mapping[str, Any], signature: Signature, held: Held) -> Arrays:
-        """The arrays of TensorProtos; none is made before all are within the bounds.
+        """Decodes TensorProtos to arrays; checks all limits before it decodes the first.
 
         Raises:
             ServingError: INVALID_ARGUMENT or RESOURCE_EXHAUSTED.
@@ -32,7 +32,7 @@ class TensorLimits:
         return {name: decode_tensor(proto) for name, proto in protos.items()}
 
     def check(self, inputs: Arrays, signature: Signature) -> None:
-        """Refuse arrays of too many rows.
+        """Refuses arrays of too many rows.
 
         Raises:
             ServingError: INVALID_ARGUMENT.
@@ -40,7 +40,7 @@ class TensorLimits:
         self._check_rows(signature, {name: array.shape for name, array in inputs.items()})
 
     def check_answer(self, outputs: Arrays, parts: float = 1) -> int:
-        """The bytes of an answer of which these outputs are one of so many equal parts.
+        """Checks the size of an answer from one of `parts` equal parts, and returns its bytes.
 
         Raises:
             ServingError: RESOURCE_EXHAUSTED.

@@ -1,4 +1,4 @@
-"""Which versions are served: watching the folder, loading, swapping, letting go."""
+"""Life cycle of versions: watching the folder, loading, swapping, unloading."""
 
 import asyncio
 import logging
@@ -23,11 +23,11 @@ from serving.store.detached import detached
 
 logger = logging.getLogger(__name__)
 
-_ENDED_KEPT = 16  # ended versions that the status still tells of
+_ENDED_KEPT = 16  # ended versions that the status still lists
 
 
 class State(Enum):
-    """A version's state, with its number in get_model_status.proto."""
+    """State of a version, with its number in get_model_status.proto."""
 
     START = 10
     LOADING = 20
@@ -38,7 +38,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """What the status says of one version."""
+    """Status of one version."""
 
     version: int
     state: State
@@ -48,7 +48,7 @@ class VersionStatus:
 
 @dataclass(eq=False)
 class Served:
-    """A loaded version with its queue, and how many requests use it."""
+    """A loaded version with its queue and the number of requests that use it."""
 
     model: LoadedModel
     batcher: Batcher
@@ -72,7 +72,7 @@ class _Load:
 
 
 class ModelManager:
-    """The versions of one model. Everything but the loading itself happens in the event loop."""
+    """Versions of one model. All but the loading itself runs in the event loop."""
 
     def __init__(self, config: ServerConfig, metrics: Metrics, limits: TensorLimits) -> None:
         self._config = config
@@ -93,25 +93,25 @@ class ModelManager:
 
     @property
     def available(self) -> bool:
-        """Whether any version answers."""
+        """True if any version is available."""
         return bool(self._served)
 
     @property
     def statuses(self) -> tuple[VersionStatus, ...]:
-        """Every version known of, newest first."""
+        """All known versions, newest first."""
         return tuple(self._status[number] for number in sorted(self._status, reverse=True))
 
     @property
     def queued_rows(self) -> int:
-        """Rows that wait now, over all versions."""
+        """Number of waiting rows, over all versions."""
         return sum(served.batcher.queued_rows for served in self._served.values())
 
     @contextmanager
     def use(self, name: str, version: int | None, label: str) -> Iterator[Served]:
-        """The version that a request names, kept in memory while the request runs.
+        """Yields the version that a request names, and keeps it in memory while the block runs.
 
         Raises:
-            ServingError: in TensorFlow Serving's words, when there is no such version.
+            ServingError: with TensorFlow Serving's message, when there is no such version.
         """
         served = self._find(name, version, label)
         served.users += 1
@@ -144,9 +144,9 @@ class ModelManager:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Keep looking at the version folder for as long as the block runs.
+        """Watches the version folder while the block runs.
 
-        When it begins, the status tells of the versions that are there.
+        When the block begins, the status lists the versions in the folder.
         """
         watcher = asyncio.create_task(self._watch())
         try:
@@ -165,7 +165,7 @@ class ModelManager:
             await asyncio.sleep(self._config.poll_interval_s)
 
     async def look(self) -> None:
-        """Bring what is served in line with what lies in the version folder."""
+        """Reads the version folder, then loads and unloads versions to match it."""
         while (look := await self._look_at_folder()) is not None:
             self._end_loads()
             self._forgive_failures(look)
@@ -186,7 +186,7 @@ class ModelManager:
         return await self._folder.look({n: it.model.path for n, it in self._served.items()})
 
     def _forgive_failures(self, look: Look) -> None:
-        """Try a broken version again when its files changed, and now and then in any case."""
+        """Retries a broken version when its files have changed, and at intervals in any case."""
         now = time.monotonic()
         for version, failure in list(self._failures.items()):
             found = look.complete.get(version)
@@ -194,7 +194,7 @@ class ModelManager:
                 del self._failures[version]
 
     async def _load(self, version: int, found: Found) -> None:
-        """Load a version, and wait for it no longer than others are to wait for theirs."""
+        """Loads a version; waits only as long as one load may delay the next."""
         self._set_status(VersionStatus(version, State.LOADING))
         outcome = detached(_load_warm, version, found.path, self._threads)
         self._loads[version] = _Load(found, outcome, time.monotonic())

@@ -1,4 +1,4 @@
-"""How many fields there are in a gRPC message, told before it is parsed."""
+"""Number of fields in a gRPC message, counted before it is parsed."""
 
 from functools import cache
 
@@ -6,21 +6,22 @@ from google.protobuf.descriptor import Descriptor
 
 from serving.server.errors import Code, ServingError
 
-_SMALL = 1 << 16  # bytes, of which nothing large can be made
-_LONGEST_VARINT = 10  # bytes, of 64 bits
+_SMALL = 1 << 16  # bytes; too few to become anything large
+_LONGEST_VARINT = 10  # bytes of a 64-bit value
 _VARINT, _DELIMITED = 0, 2
 _FIXED_BYTES = {1: 8, 5: 4}
 
 
 class _Broken(Exception):
-    """What comes is no field; the parser says so in its own words."""
+    """Malformed field; the parser reports it in its own words."""
 
 
 def check_fields(content: bytes, message: Descriptor, max_fields: int) -> None:
-    """Refuse a message of too many fields, those of the messages within it included.
+    """Refuses a message of too many fields, including those of nested messages.
 
-    A field of two bytes may become an object of fifty, and a name of three a whole tensor. The
-    values of a packed field are no fields, and what the message's type does not know is one.
+    A field of two bytes may become an object of fifty, and a name of three bytes a whole tensor.
+    Values of a packed field do not count as fields; a field that the message type does not know
+    does.
 
     Raises:
         ServingError: INVALID_ARGUMENT.
@@ -52,7 +53,7 @@ def _has_more(content: bytes, message: Descriptor, max_fields: int) -> bool:
             _, place = _varint(content, place)
         elif kind == _DELIMITED:
             size, place = _varint(content, place)
-        else:  # a group begins and ends with tags alone, and its fields count as ours
+        else:  # a group's start and end are tags only; its fields count as this message's
             size = _FIXED_BYTES.get(kind, 0)
         if place + size > end:
             raise _Broken

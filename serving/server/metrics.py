@@ -1,7 +1,8 @@
 """Counters and histograms of one server, for Prometheus.
 
-Processes that share a server's ports share its metrics too: each writes to files in the folder that
-the environment names, as prometheus_client does it, and whichever is asked adds them up.
+Processes that share a server's ports also share its metrics: each writes to files in the folder
+that the environment variable names, as prometheus_client supports it, and the process that answers
+a request adds them up.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from serving.server.errors import Code, ServingError
 
-#: Names the folder; set before a process starts, since prometheus_client reads it once.
+#: Environment variable of the folder; set it before a process starts, as prometheus_client reads it
+#: once.
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -25,7 +27,7 @@ _BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """Each server has its own registry, so that several live in one process."""
+    """Metrics of one server, in its own registry, so that several servers fit in one process."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -73,13 +75,13 @@ class Metrics:
             registry=self._registry,
         )
         self._version.set(-1)
-        # Looking a label up by its values costs more than counting.
+        # Looking up a label by its values costs more than counting.
         self._count = cache(lambda m, p, status: self._requests.labels(m, p, status.name))
         self._timer = cache(self._latency.labels)
 
     @contextmanager
     def request(self, method: str, protocol: str) -> Iterator[None]:
-        """Count and time one request; its error, if any, gives the status."""
+        """Counts and times one request; its error, if any, gives the status."""
         started = time.perf_counter()
         status = Code.OK
         try:
@@ -99,28 +101,28 @@ class Metrics:
             self._timer(method, protocol).observe(took_s)
 
     def batch_ran(self, rows: int) -> None:
-        """A batch went through the model."""
+        """Counts a batch that the model ran."""
         self._batch_rows.observe(rows)
 
     def load_failed(self) -> None:
-        """A version could not be loaded."""
+        """Counts a failed load."""
         self._failures.inc()
 
     def versions(self, served: Collection[int]) -> None:
-        """These versions are in memory now."""
+        """Sets the versions that are in memory."""
         self._version.set(max(served, default=-1))
         self._loaded.set(len(served))
 
     def watch_queue(self, queued_rows: Callable[[], int]) -> None:
-        """Read the queue's depth whenever somebody looks."""
+        """Registers a callback that reads the queue's depth at each scrape."""
         self._read_queue = queued_rows
 
     def refresh(self) -> None:
-        """Bring what is read and not counted up to date."""
+        """Updates the gauges that are read by callback."""
         self._queued_rows.set(self._read_queue())
 
     def page(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """Returns all metrics in Prometheus' text format."""
         self.refresh()
         if MULTIPROCESS_DIR not in os.environ:
             return generate_latest(self._registry)
@@ -130,5 +132,5 @@ class Metrics:
 
 
 def forget_process(pid: int, folder: Path) -> None:
-    """Leave a dead process's gauges out; what it counted stays in the sums."""
+    """Removes a dead process's gauges; its counts stay in the sums."""
     mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""One version of a SavedModel in memory: what its signatures take, and running them."""
+"""One version of a SavedModel in memory: its signatures, and running them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ class TensorInfo:
 
     @property
     def has_free_batch_dim(self) -> bool:
-        """Whether rows of several requests may be put together along the first dimension."""
+        """True if rows of several requests can be joined along the first dimension."""
         return self.shape is None or (len(self.shape) > 0 and self.shape[0] is None)
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What one signature takes and gives."""
+    """Inputs and outputs of one signature."""
 
     name: str
     inputs: Mapping[str, TensorInfo]
@@ -47,15 +47,15 @@ class Signature:
 
     @property
     def batchable(self) -> bool:
-        """Whether requests to it may share a batch."""
+        """True if requests to the signature may share a batch."""
         tensors = [*self.inputs.values(), *self.outputs.values()]
         return bool(self.inputs) and all(info.has_free_batch_dim for info in tensors)
 
     def check(self, inputs: Arrays) -> None:
-        """Refuse inputs of other types, before they can spoil a batch. Their names are right.
+        """Refuses inputs of other types, before they can spoil a batch. Names must be valid.
 
-        Shapes are the model's own affair: as in TensorFlow Serving those of a signature are a
-        description, and graphs of TensorFlow 1 take others.
+        Shapes are left to the model: as in TensorFlow Serving, a signature's shapes are a
+        description, and graphs of TensorFlow 1 accept others.
 
         Raises:
             ServingError: INVALID_ARGUMENT, naming the input.
@@ -70,10 +70,10 @@ class Signature:
                 )
 
     def check_names(self, names: Collection[str]) -> None:
-        """Refuse inputs of other names.
+        """Refuses inputs of other names.
 
         Raises:
-            ServingError: INVALID_ARGUMENT, naming what is missing and what is too much.
+            ServingError: INVALID_ARGUMENT, naming the missing and the unexpected inputs.
         """
         if set(names) != self.inputs.keys():
             extra = ",".join(sorted(set(names) - self.inputs.keys()))
@@ -87,17 +87,17 @@ class Signature:
 
 @dataclass(frozen=True)
 class Threads:
-    """How many threads the runtime may use; 0 lets TensorFlow decide."""
+    """Numbers of threads that the runtime may use; 0 lets TensorFlow decide."""
 
     intra_op: int = 0
     inter_op: int = 0
 
 
 class LoadedModel:
-    """A SavedModel that answers, thread-safe, until it is closed.
+    """A loaded SavedModel; thread-safe, until it is closed.
 
     It runs in a session, as in TensorFlow Serving: an eager call of a SavedModel's function costs
-    0.3 ms more, which at small batches is as much as a small model itself.
+    0.3 ms more, as much as a small model itself at small batches.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class LoadedModel:
         }
 
     def run(self, signature: str, inputs: Arrays) -> dict[str, Array]:
-        """All outputs of a signature, by name.
+        """Returns all outputs of a signature, by name.
 
         Raises:
             ServingError: with the model's own code and message.
@@ -132,20 +132,20 @@ class LoadedModel:
         except tf.errors.OpError as error:
             message = refusal_message(error.message) or type(error).__name__
             raise ServingError(code_of_number(error.error_code), message) from error
-        except (TypeError, ValueError) as error:  # how arrays are refused that make no tensor
+        except (TypeError, ValueError) as error:  # raised for arrays that cannot become tensors
             message = plain_message(str(error))
             raise ServingError(
                 Code.INVALID_ARGUMENT, f"signature {signature}: {message}"
             ) from error
 
     def close(self) -> None:
-        """Give the memory back; nothing may run any more."""
+        """Releases the model's memory; no call may run any more."""
         self._calls.clear()
         self._session.close()
 
 
 class _Call:
-    """A signature as a callable of the session: arrays in, arrays out."""
+    """Signature as a callable of the session: arrays in, arrays out."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class _Call:
         self._inputs = tuple(definition.inputs)
         self._outputs = {key: info.name for key, info in definition.outputs.items()}
         self._fetched = tuple(dict.fromkeys(self._outputs.values()))
-        # The public make_callable goes through Session.run, and costs as much as an eager call.
+        # The public make_callable goes through Session.run and costs as much as an eager call.
         self._call = session._make_callable_from_options(
             config_pb2.CallableOptions(
                 feed=[info.name for info in definition.inputs.values()],
@@ -172,10 +172,10 @@ class _Call:
 
 
 def load_model(version: int, path: Path, threads: Threads = Threads()) -> LoadedModel:
-    """Load the SavedModel in `path`.
+    """Loads the SavedModel in `path`.
 
     Raises:
-        ServingError: with a code and a message that can be shown in the model's status.
+        ServingError: with a code and a message for the model's status.
     """
     session = tf.compat.v1.Session(
         graph=tf.Graph(),
@@ -184,7 +184,7 @@ def load_model(version: int, path: Path, threads: Threads = Threads()) -> Loaded
             inter_op_parallelism_threads=threads.inter_op,
         ),
     )
-    # With one thread for ops the caller's own does as well, and nothing is handed over.
+    # With one inter-op thread the caller's thread runs the ops, without a hand-over.
     options = config_pb2.RunOptions(inter_op_thread_pool=-1 if threads.inter_op == 1 else 0)
     try:
         return LoadedModel(version, path, session, _restore(session, path), options)
@@ -194,13 +194,13 @@ def load_model(version: int, path: Path, threads: Threads = Threads()) -> Loaded
 
 
 def _restore(session: tf.compat.v1.Session, path: Path) -> SignatureDefs:
-    """Graph and variables into the session; gives copies of the signatures alone.
+    """Restores graph and variables into the session; returns copies of the signatures only.
 
-    The graph's own description has megabytes, and need not stay.
+    The graph's description takes megabytes and is released.
     """
     if not (path / MODEL_FILE).is_file():
         raise FileNotFoundError(f"there is no {MODEL_FILE}")
-    model_files(path)  # a pipe among them would be waited for without end
+    model_files(path)  # opening a pipe among them would block forever
     with session.graph.as_default():
         graph = tf.compat.v1.saved_model.load(session, [SERVE_TAG], str(path))
     kept = meta_graph_pb2.MetaGraphDef()
@@ -210,7 +210,7 @@ def _restore(session: tf.compat.v1.Session, path: Path) -> SignatureDefs:
 
 
 def _refusal(path: Path, error: BaseException) -> BaseException:
-    """A SavedModel can fail to load in any way; each is a bad version."""
+    """Converts a load error; a SavedModel can fail in any way, and each is a bad version."""
     if isinstance(error, tf.errors.OpError):
         return ServingError(
             code_of_number(error.error_code), f"{path}: {plain_message(error.message)}"

@@ -1,4 +1,4 @@
-"""Which versions to load and which to let go of: a pure decision, taken at every look."""
+"""Versions to load and to unload: a pure function, run at every look."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ def plan_versions(
     latest_versions: int,
     pinned: Collection[int] = (),
 ) -> Plan:
-    """Serve the newest good versions and the pinned ones; never give up the last good one.
+    """Plans to serve the newest good versions and the pinned ones; never unloads the last good one.
 
     Args:
         on_disk: complete versions.
-        loaded: versions that answer now.
-        broken: versions that failed to load and are not to be tried now.
+        loaded: available versions.
+        broken: versions that failed to load and are not to be retried now.
         latest_versions: how many of the newest are served.
         pinned: versions that are served whatever their age (those with a label).
     """
@@ -33,6 +33,6 @@ def plan_versions(
     wanted = set(candidates[:latest_versions]) | (set(pinned) & set(candidates))
     load = tuple(sorted(wanted - set(loaded), reverse=True))
     if load or not wanted:
-        # What is loaded stays until its successor answers, or while there is none.
+        # Loaded versions stay until their successor is available, or while there is none.
         return Plan(load, ())
     return Plan((), tuple(sorted(set(loaded) - wanted)))

@@ -1,4 +1,4 @@
-"""Predict and the model's status and metadata, whichever protocol asks."""
+"""Predict, model status and metadata, independent of the protocol."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Answer:
-    """A signature's outputs and the version that gave them."""
+    """Outputs of a signature, and the version that computed them."""
 
     version: int
     signature: str
@@ -34,7 +34,7 @@ class Answer:
 
 
 class Predictor:
-    """The operations behind both APIs."""
+    """Operations behind both APIs."""
 
     def __init__(self, manager: ModelManager, limits: TensorLimits) -> None:
         self._manager = manager
@@ -50,16 +50,16 @@ class Predictor:
         *,
         missing_signature: Callable[[str], ServingError],
     ) -> Answer:
-        """Run one request.
+        """Runs one request.
 
         Args:
             target: the model and version.
             signature_name: empty for the default one.
-            read_inputs: turns the request's tensors into arrays of the signature's names.
-            held: what the request holds, and its answer from here on.
-            output_filter: the outputs to answer with; empty for all.
-            missing_signature: the error for an unknown signature, which the protocols word and
-                number differently.
+            read_inputs: converts the request's tensors to arrays by the signature's input names.
+            held: bytes of the request, and from here on of its answer.
+            output_filter: the outputs to return; empty for all.
+            missing_signature: makes the error for an unknown signature, whose code and text depend
+                on the protocol.
 
         Raises:
             ServingError: with TensorFlow Serving's status code.
@@ -81,12 +81,12 @@ class Predictor:
             return Answer(served.model.version, name, {key: outputs[key] for key in wanted})
 
     def model(self, target: Target) -> LoadedModel:
-        """The loaded version that answers for the target."""
+        """Returns the loaded version for the target."""
         with self._manager.use(target.name, target.version, target.label) as served:
             return served.model
 
     def status(self, target: Target, served_name: str) -> Sequence[VersionStatus]:
-        """The versions' states; like TensorFlow Serving it does not look at a label.
+        """Returns the versions' states; ignores a label, like TensorFlow Serving.
 
         Raises:
             ServingError: NOT_FOUND for another model or an unknown version.
@@ -123,7 +123,7 @@ def _wanted_outputs(signature: Signature, output_filter: Sequence[str]) -> Itera
 
 
 def as_serving_error(error: Exception) -> ServingError:
-    """What a client is told of any failure; an unforeseen one is logged with its trace."""
+    """Converts any failure to the client's error; logs an unexpected one with its traceback."""
     if isinstance(error, ServingError):
         return error
     logger.error("a request failed", exc_info=error)

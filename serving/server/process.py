@@ -1,4 +1,4 @@
-"""The server as a child process, for whoever wants to ask it over sockets and be done with it."""
+"""Server as a child process, for a check or a test over sockets."""
 
 import json
 import signal
@@ -25,12 +25,12 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopba
 
 
 class ServerProcessError(SkymillError):
-    """The server did not start, or did not come to serve the model; holds the end of its log."""
+    """The server did not start or did not serve the model; holds the end of its log."""
 
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """A running server and where it answers."""
+    """A running server and its addresses."""
 
     pid: int
     grpc: str
@@ -48,7 +48,7 @@ def serve_in_subprocess(
     settings: Mapping[str, object] | None = None,
     wait_for_model: bool = True,
 ) -> Iterator[ServerProcess]:
-    """Serve the newest version in `model_base` on free loopback ports while the block runs.
+    """Serves the newest version in `model_base` on free loopback ports while the block runs.
 
     Args:
         model_base: the folder of integer version folders.
@@ -89,10 +89,10 @@ def serve_model_in_subprocess(
     timeout_s: float = 120.0,
     settings: Mapping[str, object] | None = None,
 ) -> Iterator[ServerProcess]:
-    """Serve exactly the SavedModel in `model_dir`, wherever it lies, while the block runs.
+    """Serves exactly the SavedModel in `model_dir` while the block runs.
 
-    It is served through a symbolic link, so what is loaded is that very folder. Its version is
-    the folder's own name when that is a version's, and 1 otherwise.
+    A symbolic link points to it, so the server loads that very folder. Its version is the folder's
+    own name if that is a version number, else 1.
 
     Raises:
         ServerProcessError: as in `serve_in_subprocess`.

@@ -1,4 +1,4 @@
-"""The body of an HTTP request, taken within bounds of size and time."""
+"""Body of an HTTP request, received within limits of size and time."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _CONTINUE = "100-continue"
 
 
 class BodyRefused(PortableError):
-    """A body that is not taken: the HTTP status, and why."""
+    """A refused body: the HTTP status, and the reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -26,17 +26,17 @@ async def receive(
     timeout_s: float,
     reach: Callable[[int], None] = lambda size: None,
 ) -> bytearray:
-    """The whole body, decompressed; a client that waits to be told to go on with it is told.
+    """Receives the whole body, decompressed; answers `Expect: 100-continue`.
 
     Args:
-        request: its headers are there, its body need not be.
-        max_bytes: larger bodies are refused, before any of it is sent where the client says so.
-        timeout_s: for all of it.
-        reach: called with the size that is to be kept, before it grows; may raise.
+        request: its headers have arrived; its body may not have.
+        max_bytes: larger bodies are refused, before they are sent if the client announces the size.
+        timeout_s: for the whole body.
+        reach: called with the new size before the kept part grows; may raise.
 
     Raises:
-        BodyRefused: it is too large, too late, or not what the headers say.
-        ConnectionError: the client is gone.
+        BodyRefused: it is too large, too late, or does not match the headers.
+        ConnectionError: the client has gone.
     """
     _check_size(request.content_length or 0, max_bytes)
     body = bytearray()
@@ -57,10 +57,10 @@ async def receive(
 
 
 def end_unless_taken(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """The last answer on its connection, if a body that was announced has not been taken.
+    """Closes the connection after this answer, if an announced body has not been read.
 
-    A client that got the answer instead of an invitation may or may not send the body, so that
-    what comes next could be either the body or another request.
+    A client that got the answer instead of `100 Continue` may or may not send the body, so the next
+    bytes could be either the body or another request.
     """
     if _expectation(request) and not request.content.at_eof():
         response.force_close()
@@ -77,7 +77,7 @@ async def _invite(request: web.BaseRequest) -> None:
 
 
 def _expectation(request: web.BaseRequest) -> str:
-    """What an HTTP/1.1 client waits for; others do not know of it."""
+    """Returns the Expect header of an HTTP/1.1 request; older clients do not know it."""
     if request.version < HttpVersion11:
         return ""
     return request.headers.get("Expect", "").lower()

@@ -1,4 +1,4 @@
-"""The requests under way, of either protocol, and how they end when the server stops."""
+"""Requests under way, of either protocol, and how they end when the server stops."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -9,24 +9,24 @@ from enum import Enum, auto
 from serving.server.errors import Code, ServingError
 from serving.server.in_flight import BytesInFlight
 
-_ARRIVAL_S = 2.0  # what has not arrived by then, when the server stops, does not hold it any more
+_ARRIVAL_S = 2.0  # a stopping server waits this long for requests that are still arriving
 _LOOK_EVERY_S = 0.02
 
 
-#: What lies in the sockets already when the server stops has this long to be taken in.
+#: Time in which a stopping server accepts requests that are in the socket buffers already.
 SETTLE_S = 0.1
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one protocol is served, and how it comes to its end."""
+    """Server side of one protocol, with its shutdown."""
 
     port: int
     drain: Callable[[], Awaitable[None]]
 
 
 class Stage(Enum):
-    """How far a request is."""
+    """Progress of a request."""
 
     ARRIVING = auto()
     WORKING = auto()
@@ -34,31 +34,31 @@ class Stage(Enum):
 
 
 class Request:
-    """One request: the task that serves it, and what it holds."""
+    """One request: the task that serves it, and the bytes that it holds."""
 
     def __init__(self, task: "asyncio.Task[object]", in_flight: BytesInFlight) -> None:
         self.held = in_flight.begin()
         self.stage = Stage.ARRIVING
-        self.looks = 0  # of a watch that saw it in this stage
+        self.looks = 0  # looks of a watch in which the request was in this stage
         self._task = task
         self._cut: ServingError | None = None
 
     def enter(self, stage: Stage) -> None:
-        """Go on to another stage."""
+        """Moves the request to another stage."""
         self.stage = stage
         self.looks = 0
 
     def cut(self, error: ServingError) -> None:
-        """End it now; inside `answered` it becomes the error that the client is told."""
+        """Cancels the request now; inside `answered` the client gets this error."""
         self._cut = error
         self._task.cancel()
 
     @contextmanager
     def answered(self) -> Iterator[None]:
-        """Being cut inside this block is an error for the client.
+        """Turns a cut inside this block into an error for the client.
 
         Raises:
-            ServingError: the one that it was cut with.
+            ServingError: the error given to `cut`.
         """
         try:
             yield
@@ -78,16 +78,16 @@ class Requests:
         self._leaving = False
 
     def leave(self) -> None:
-        """From here on the server is stopping."""
+        """Marks the server as stopping."""
         self._leaving = True
 
     @property
     def leaving(self) -> bool:
-        """Whether the server is stopping."""
+        """True while the server is stopping."""
         return self._leaving
 
     def check_open(self) -> None:
-        """Refuse what comes when the server is stopping.
+        """Refuses requests while the server is stopping.
 
         Raises:
             ServingError: UNAVAILABLE.
@@ -96,26 +96,26 @@ class Requests:
             raise _stopping()
 
     def begin(self) -> Request:
-        """A request that this task serves; `end` it, or let the task's own end do it."""
+        """Registers a request of the current task; `end` it, or let the task's end do so."""
         task = asyncio.current_task()
         assert task is not None
         self._all[task] = Request(task, self._in_flight)
         return self._all[task]
 
     def end(self, task: "asyncio.Task[object] | None") -> None:
-        """The task's request is answered, or gone; nothing happens when it has ended before."""
+        """Removes the task's request and releases its bytes; does nothing the second time."""
         request = self._all.pop(task, None) if task is not None else None
         if request is not None:
             request.held.release()
 
     def at(self, stage: Stage) -> list[Request]:
-        """The requests in one stage, those that began first in front."""
+        """Returns the requests in one stage, oldest first."""
         return [request for request in self._all.values() if request.stage is stage]
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until all are answered.
+        """Waits until all requests are answered.
 
-        Those that do not arrive soon, and all that are left after `timeout_s`, are cut.
+        Cuts those that do not arrive soon, and those that remain after `timeout_s`.
         """
         now = asyncio.get_running_loop().time
         deadline = now() + timeout_s

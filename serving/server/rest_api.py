@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API over a Predictor."""
+"""TensorFlow Serving's REST API on top of a Predictor."""
 
 import asyncio
 import json
@@ -27,9 +27,9 @@ from serving.server.rest_connections import Connection, ConnectionServer, error_
 from serving.server.rest_json import Body, Format, parse_body, read_inputs, write_outputs
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
-_CLOSE_S = 0.5  # for connections that are left when all requests are answered
-_WRITTEN_AT_ONCE = 1 << 14  # values, which take some milliseconds
-# Not in TensorFlow Serving, whose REST answers do not tell which version gave them.
+_CLOSE_S = 0.5  # for connections that remain after all requests are answered
+_WRITTEN_AT_ONCE = 1 << 14  # values; writing them takes some milliseconds
+# Not in TensorFlow Serving, whose REST answers do not name the version.
 VERSION_HEADER = "Skymill-Model-Version"
 
 _MODEL = r"/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?"
@@ -49,15 +49,15 @@ class RestApi:
         self._requests = Requests(in_flight)
 
     def leave(self) -> None:
-        """From here on every answer ends its connection, so that the client goes elsewhere."""
+        """Closes each connection after its next answer, so that the client reconnects elsewhere."""
         self._requests.leave()
 
     async def drain(self) -> None:
-        """Wait until what has arrived is answered."""
+        """Waits until all received requests are answered."""
         await self._requests.drain(self._config.drain_timeout_s)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer any request."""
+        """Answers any request."""
         connection = request.protocol
         assert isinstance(connection, Connection)
         connection.begin()
@@ -76,10 +76,10 @@ class RestApi:
     async def _send(
         self, request: web.BaseRequest, response: web.Response, under_way: Request
     ) -> None:
-        """Until the client has taken the answer, it counts."""
+        """Sends the answer; the request counts until the client has taken it."""
         under_way.enter(Stage.ANSWERING)
         try:
-            with suppress(ConnectionError):  # the client has gone; so has whoever could be told
+            with suppress(ConnectionError):  # the client has gone
                 async with asyncio.timeout(self._config.transfer_timeout_s):
                     await response.prepare(request)
                     await response.write_eof()
@@ -158,7 +158,7 @@ class RestApi:
 async def rest_server(
     config: ServerConfig, predictor: Predictor, metrics: Metrics, in_flight: BytesInFlight
 ) -> AsyncIterator[Endpoint]:
-    """Serve for as long as the block runs."""
+    """Runs the REST server while the block runs."""
     api = RestApi(config, predictor, metrics, in_flight)
     server = ConnectionServer(config, api.handle)
     runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_S)
@@ -218,7 +218,7 @@ def _message_json(message: Any) -> str:
 
 
 def _metadata_json(response: get_model_metadata_pb2.GetModelMetadataResponse) -> bytes:
-    """As TensorFlow Serving writes it: the packed map appears as a plain message."""
+    """Formats metadata as TensorFlow Serving does: the packed map appears as a plain message."""
     signatures = get_model_metadata_pb2.SignatureDefMap()
     response.metadata[SIGNATURE_DEF].Unpack(signatures)
     spec = json.loads(_message_json(response.model_spec))
@@ -227,7 +227,7 @@ def _metadata_json(response: get_model_metadata_pb2.GetModelMetadataResponse) ->
 
 
 async def _written(outputs: Arrays, form: Format) -> bytes:
-    """The answer's JSON; a long one is not written while everybody waits."""
+    """Formats the answer's JSON; a long one in a thread, so that other requests need not wait."""
     if sum(array.size for array in outputs.values()) <= _WRITTEN_AT_ONCE:
         return write_outputs(outputs, form)
     return await asyncio.to_thread(write_outputs, outputs, form)

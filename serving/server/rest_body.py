@@ -1,4 +1,4 @@
-"""The body of a REST request, in the terms of what a server can hold."""
+"""Body of a REST request, within the server's memory."""
 
 from aiohttp import web
 
@@ -11,11 +11,11 @@ _CODE_OF_STATUS = {408: Code.DEADLINE_EXCEEDED, 413: Code.RESOURCE_EXHAUSTED}
 
 
 async def read_body(request: web.BaseRequest, held: Held, config: ServerConfig) -> bytearray:
-    """The whole body, decompressed.
+    """Reads the whole body, decompressed.
 
     Raises:
-        ServingError: it is larger than a request may be, or than there is room for now; it does
-            not arrive in time, or not in the form that its headers say.
+        ServingError: it exceeds the request limit or the free memory, does not arrive in time, or
+            does not match its headers.
     """
     try:
         return await receive(

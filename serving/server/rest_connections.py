@@ -1,4 +1,4 @@
-"""The connections of the REST port: so many, and closed when no request comes in time."""
+"""Connections of the REST port: bounded in number, and closed when no request comes in time."""
 
 import asyncio
 import json
@@ -16,13 +16,13 @@ _LINGER_S = 2.0  # how long the rest of a refused body is read, so that the refu
 
 
 def error_response(status: int, message: str) -> web.Response:
-    """An error in TensorFlow Serving's form."""
+    """Returns an error in TensorFlow Serving's form."""
     body = json.dumps({"error": message}).encode()
     return web.Response(body=body, status=status, content_type="application/json")
 
 
 class ConnectionLimits(Protocol):
-    """Seconds that a connection may be idle and a request's head may take, and how many there are.
+    """Limits: seconds that a connection may be idle and a request's head may take; connections.
 
     `ServerConfig` is one.
     """
@@ -38,7 +38,7 @@ class ConnectionLimits(Protocol):
 
 
 class Connection(web.RequestHandler):
-    """One client. Between its requests it is idle, and then has a limit of time."""
+    """Connection of one client, with a time limit while it waits for a request."""
 
     def __init__(
         self, server: "ConnectionServer", limits: ConnectionLimits, loop: asyncio.AbstractEventLoop
@@ -57,30 +57,30 @@ class Connection(web.RequestHandler):
         self._busy = False
 
     def begin(self) -> None:
-        """A request's head is there."""
+        """Marks that a request's head has arrived."""
         self._busy = True
         self._stop_timer()
         self._connections.busy(self)
 
     def end(self) -> None:
-        """The request is answered."""
+        """Marks that the request is answered."""
         self._busy = False
         self._connections.idle(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client; it has not sent a byte yet."""
+        """Starts the timer: the client has not sent a byte yet."""
         super().connection_made(transport)
         self._start_timer()
         self._connections.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """A part of a request."""
+        """Receives a part of a request."""
         super().data_received(data)
         if data and not self._busy and self._head_timer is None:
             self._start_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The client is gone."""
+        """Cleans up after the client has gone."""
         self._stop_timer()
         self._connections.closed(self)
         super().connection_lost(exc)
@@ -92,7 +92,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP at all is refused in the same form as everything else."""
+        """Answers malformed HTTP with the same error form as everything else."""
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.error("a request failed", exc_info=exc)
         if request.writer.output_size > 0:
@@ -118,7 +118,7 @@ class Connection(web.RequestHandler):
 class ConnectionServer(web.Server):
     """Makes the connections and bounds their number.
 
-    The oldest that has never had a request makes room, or else the one that is idle for longest.
+    A new connection replaces the oldest one without any request, else the one idle for longest.
     """
 
     def __init__(
@@ -134,28 +134,28 @@ class ConnectionServer(web.Server):
         self._idle: dict[Connection, None] = {}  # in the order in which they became idle
 
     def __call__(self) -> Connection:
-        """A connection for asyncio."""
+        """Returns a connection for asyncio."""
         return Connection(self, self._limits, asyncio.get_running_loop())
 
     def opened(self, connection: Connection) -> None:
-        """One more."""
+        """Registers a connection."""
         self._open.add(connection)
         if len(self._open) > self._limits.max_connections:
-            # When all are busy it is the new one that goes.
+            # When all are busy, close the new one.
             next(chain(self._silent, self._idle), connection).force_close()
         self._silent[connection] = None
 
     def busy(self, connection: Connection) -> None:
-        """It has a request."""
+        """Marks a connection as busy."""
         self._silent.pop(connection, None)
         self._idle.pop(connection, None)
 
     def idle(self, connection: Connection) -> None:
-        """It has none any more."""
+        """Marks a connection as idle."""
         if connection in self._open:
             self._idle[connection] = None
 
     def closed(self, connection: Connection) -> None:
-        """One less."""
+        """Removes a connection."""
         self._open.discard(connection)
         self.busy(connection)

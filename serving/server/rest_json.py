@@ -1,8 +1,8 @@
-"""The JSON of TensorFlow Serving's REST API <-> arrays.
+"""Conversion between the JSON of TensorFlow Serving's REST API and arrays.
 
-The format is described at https://www.tensorflow.org/tfx/serving/api_rest : rows under
-"instances" are answered under "predictions", columns under "inputs" under "outputs"; binary
-values are {"b64": "..."}; names that end in `_bytes` are binary in answers.
+The format is described at https://www.tensorflow.org/tfx/serving/api_rest : rows under "instances"
+are answered under "predictions", columns under "inputs" under "outputs"; binary values are {"b64":
+"..."}; output names that end in `_bytes` are binary.
 """
 
 import base64
@@ -21,14 +21,14 @@ from serving.server.errors import Code, ServingError
 from serving.server.json_structure import check_structure
 from serving.server.model import Arrays, Signature, TensorInfo
 
-_SHOWN_CHARS = 256  # of a value that is refused
+_SHOWN_CHARS = 256  # of a refused value
 _WRITTEN_AT_ONCE = 1 << 16  # values of an answer
 
 _WHITESPACE = str.maketrans("", "", " \t\r\n")
 
 
 class Format(Enum):
-    """How the tensors lie in a request, and so in its answer."""
+    """Row or column format of a request, and so of its answer."""
 
     ROW = "predictions"
     COLUMN = "outputs"
@@ -36,23 +36,23 @@ class Format(Enum):
 
 @dataclass
 class Body:
-    """A request body, parsed as far as is possible without knowing the signature."""
+    """Request body, parsed as far as possible without the signature."""
 
     signature_name: str
     format: Format
     tensors: Any
 
     def take(self) -> Any:
-        """The tensors, once: their JSON takes up to ten times the space of the arrays."""
+        """Returns the tensors and releases them: their JSON takes up to ten times the space."""
         tensors, self.tensors = self.tensors, None
         return tensors
 
 
 def parse_body(body: bytes | bytearray, max_values: int, max_depth: int) -> Body:
-    """Read the JSON of a predict request, within bounds that are checked before it is parsed.
+    """Parses the JSON of a predict request, after checking its size and structure.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, in TensorFlow Serving's words.
+        ServingError: INVALID_ARGUMENT, with TensorFlow Serving's message.
     """
     if not body:
         raise _invalid("JSON Parse error: The document is empty")
@@ -81,7 +81,7 @@ def parse_body(body: bytes | bytearray, max_values: int, max_depth: int) -> Body
 
 
 def read_inputs(body: Body, signature: Signature) -> Arrays:
-    """The arrays that a body's tensors mean to a signature; the body holds them no longer.
+    """Converts a body's tensors to the signature's arrays; the body releases them.
 
     Raises:
         ServingError: INVALID_ARGUMENT, naming the input or the element.
@@ -143,7 +143,7 @@ def _array(name: str, value: Any, info: TensorInfo) -> Array:
 
 
 def _shape_and_leaves(name: str, value: Any) -> tuple[list[int], list[Any]]:
-    """The shape of nested lists, and their leaves in order."""
+    """Returns the shape of nested lists, and their leaves in order."""
     shape: list[int] = []
     level = [value]
     while level and isinstance(level[0], list):
@@ -171,7 +171,7 @@ def _bytes_of(name: str, leaf: Any) -> bytes:
 
 
 def _decode_base64(text: str) -> bytes:
-    """Standard base64; white space and missing padding are allowed, as in TensorFlow Serving."""
+    """Decodes standard base64, as TensorFlow Serving: white space, missing padding allowed."""
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except (ValueError, binascii.Error):
@@ -184,7 +184,7 @@ def _decode_base64(text: str) -> bytes:
 
 def _numbers(name: str, value: Any, enum: int) -> Array:
     want = numpy_dtype(enum)
-    # NumPy would give every number beside a string that string's length.
+    # NumPy would convert numbers beside a string to strings of that string's length.
     got = None if str in _leaf_types(value) else _rectangular(name, value)
     if got is not None and got.size == 0:
         return got.astype(want)
@@ -213,7 +213,7 @@ def _rectangular(name: str, value: Any) -> Array:
         raise _invalid(f"input {name}: lists of unequal size: {error}") from error
 
 
-# The kinds of JSON value that each kind of tensor takes: no decimals where integers are meant.
+# JSON types that each tensor type accepts: no decimals for integers.
 _JSON_KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}
 
 
@@ -225,12 +225,12 @@ def _fits(got: Array, want: np.dtype[Any]) -> bool:
 
 
 def write_outputs(outputs: Arrays, form: Format) -> bytes:
-    """The answer's JSON.
+    """Formats the answer's JSON.
 
-    Written some rows at a time: the values of a raster take ten times the space of its tensor.
+    Writes some rows at a time: the values of a raster take ten times the space of its tensor.
 
     Raises:
-        ServingError: rows are asked for and the outputs have none, or unequal numbers of them.
+        ServingError: rows are requested and the outputs have none, or unequal numbers of them.
     """
     if form is Format.ROW:
         _check_rows(outputs)
@@ -266,7 +266,7 @@ def _column_json(name: str, array: Array) -> str:
 
 
 def _parts(rows: int, values: int) -> Iterator[slice]:
-    """Some rows each, of about so many values as are written at once."""
+    """Yields slices of rows with about as many values as are written at once."""
     step = max(1, _WRITTEN_AT_ONCE * rows // max(values, 1))
     return (slice(start, start + step) for start in range(0, rows, step))
 
@@ -294,10 +294,10 @@ def _json_values(name: str, array: Array) -> Any:
 
 
 def _decimals(array: Array) -> list[float]:
-    """The short decimals that stand for single precision numbers, as doubles.
+    """Returns doubles that print as the short decimals of single precision numbers.
 
-    As TensorFlow Serving does it: six digits where they suffice to get the number back, nine
-    where not. Without it 0.2 would be written as 0.20000000298023224.
+    As in TensorFlow Serving: six digits if they restore the number, else nine. Otherwise 0.2 would
+    be written as 0.20000000298023224.
     """
     flat = array.ravel()
     short = [float(f"{number:.6g}") for number in flat.tolist()]
@@ -323,7 +323,7 @@ def _base64_object(value: bytes) -> dict[str, str]:
 
 
 def _shown(value: Any) -> str:
-    """The beginning of a value's JSON, of which no more is written."""
+    """Returns the beginning of a value's JSON, without formatting the rest."""
     text = ""
     for piece in json.JSONEncoder().iterencode(value):
         text += piece[: _SHOWN_CHARS + 1]

@@ -1,4 +1,4 @@
-"""Start a server in the form that its configuration asks for."""
+"""Start of a server in one process or several, as configured."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from serving.server.config import ServerConfig
 
 
 def serve(config: ServerConfig, on_ready: Callable[[Addresses], None]) -> None:
-    """Serve in this process, or in several below it, until told to stop."""
+    """Serves in this process, or in several child processes, until told to stop."""
     if config.processes > 1:
         from serving.server.supervisor import supervise
 

@@ -1,11 +1,11 @@
-"""Several server processes behind the same two ports.
+"""Several server processes that share two ports.
 
-Python answers one request at a time, so one process cannot keep more than about two cores busy.
-Each process is a whole server with its own copy of the model; the kernel shares the connections
-between their listening sockets (SO_REUSEPORT). Like replicas behind a balancer they change to a new
-version each for itself, within `poll_interval_s`.
+Python runs one request at a time, so one process cannot keep more than about two cores busy. Each
+process is a whole server with its own copy of the model; the kernel distributes the connections
+over their listening sockets (SO_REUSEPORT). Like replicas behind a load balancer, each changes to a
+new version by itself, within `poll_interval_s`.
 
-Nothing here imports TensorFlow.
+This module imports no TensorFlow.
 """
 
 import json
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.1
 _READY_TIMEOUT_S = 120.0
 _RESTART_AFTER_S = 1.0
-_KILL_AFTER_S = 5.0  # beyond what a process has to finish its requests
+_KILL_AFTER_S = 5.0  # in addition to the time for finishing requests
 
 
 class WorkerError(SkymillError):
@@ -44,7 +44,7 @@ class WorkerError(SkymillError):
 def supervise(
     config: ServerConfig, on_ready: Callable[[Addresses], None] = lambda addresses: None
 ) -> None:
-    """Serve with `config.processes` processes until SIGTERM or SIGINT; a dead one is replaced.
+    """Serves with `config.processes` processes until SIGTERM or SIGINT; replaces a dead one.
 
     Raises:
         ListenError: a port is taken.
@@ -71,7 +71,7 @@ def supervise(
 
 
 class _Worker:
-    """One server process, started as often as it dies."""
+    """One server process, restarted when it dies."""
 
     def __init__(self, config: ServerConfig, folder: Path, index: int) -> None:
         self._config = config
@@ -81,7 +81,7 @@ class _Worker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, listen_from: str) -> None:
-        """Start it; it takes connections from then on when the configuration's field says."""
+        """Starts the process; `listen_from` says when it accepts connections."""
         settings = json.loads(self._config.model_dump_json(exclude={"processes"}))
         settings |= {"supervisor_pid": os.getpid(), "listen_from": listen_from, **self._threads()}
         self._ready_file.unlink(missing_ok=True)
@@ -89,7 +89,7 @@ class _Worker:
         self.process = subprocess.Popen(
             server_command(settings, self._ready_file),
             stdin=subprocess.DEVNULL,
-            # A terminal's Ctrl-C is for the supervisor, which passes it on.
+            # Only the supervisor takes a terminal's Ctrl-C, and passes it on.
             start_new_session=True,
             env={**server_environment(), MULTIPROCESS_DIR: str(self._folder)},
         )
@@ -107,17 +107,17 @@ class _Worker:
         if self.process is None or self.process.poll() is None:
             return
         if time.monotonic() - self._started_at < _RESTART_AFTER_S:
-            return  # not as fast as it dies
+            return  # limits the rate of restarts
         logger.error(
             "server process %d ended with %d; another one takes its place",
             self.process.pid,
             self.process.returncode,
         )
         forget_process(self.process.pid, self._folder)
-        self.start("first_answer")  # until then the others answer
+        self.start("first_answer")  # until then the other processes answer
 
     def _threads(self) -> dict[str, int]:
-        """Each process gets its part of the cores, so that they do not get in each other's way."""
+        """Divides the cores among the processes, unless the configuration sets the threads."""
         part = max(1, (os.cpu_count() or 1) // self._config.processes)
         return {
             "intra_op_threads": self._config.intra_op_threads or part,
@@ -154,13 +154,13 @@ def _signals_set(stop: threading.Event) -> Iterator[None]:
 
 @contextmanager
 def _held_port(protocol: str, host: str, port: int) -> Iterator[int]:
-    """A port that no other user's process can take while the block runs; the value is its number.
+    """Reserves a port against other users' processes while the block runs; yields its number.
 
-    A socket that does not listen gets no connections, so it may keep the port for the others.
+    A socket that does not listen gets no connections, so it can hold the port for the workers.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family) as probe:  # whoever listens there already would share with us
+        with socket.socket(family) as probe:  # another listener would share the connections
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
         holder = socket.socket(family)

@@ -1,7 +1,7 @@
-"""Requests that lie in a SavedModel to be run before it serves, as TensorFlow Serving has them.
+"""Warm-up requests of a SavedModel, run before it serves, as in TensorFlow Serving.
 
 `assets.extra/tf_serving_warmup_requests` is a TFRecord file of PredictionLog messages. Only its
-Predict requests are run here, because the server answers no others.
+Predict requests are run, because the server answers no others.
 """
 
 from pathlib import Path
@@ -19,10 +19,10 @@ _MAX_RECORDS = 1000  # TensorFlow Serving's own bound
 
 
 def warm_up(model: LoadedModel) -> int:
-    """Run the model's warm-up requests; the number run, 0 when there is no file.
+    """Runs the model's warm-up requests; returns their number, 0 without a file.
 
     Raises:
-        ServingError: the file cannot be read, or a request in it fails; as in TensorFlow Serving
+        ServingError: the file cannot be read, or a request in it fails; as in TensorFlow Serving,
             the version is then not served.
     """
     path = model.path / WARMUP_FILE
