@@ -1,6 +1,5 @@
 """Manifests: a row an image in CSV, JSON Lines or Parquet."""
 
-import csv
 import io
 import json
 import math
@@ -16,7 +15,7 @@ from components.ingest.files import ReadFailure, read_file
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.record import Contents, Record, SliceValue
 from components.ingest.reject import Reason, Reject
-from components.raster.documents import parse_json
+from components.raster.documents import parse_json, table_rows
 from components.raster.errors import DataError
 from components.raster.library_errors import translated
 from components.raster.location import is_remote, local_path
@@ -92,7 +91,7 @@ def read_rows(uri: str, encoding: str | None = None) -> Sequence[Row | BadRow]:
 
 
 def _csv_rows(text: str) -> Sequence[Row]:
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    return list(table_rows(io.StringIO(text, newline="")))
 
 
 def _json_rows(text: str) -> Sequence[Row | BadRow]:
@@ -145,6 +144,10 @@ def _folder_of(uri: str) -> str:
 def _record(
     row: Row, number: int, columns: ManifestColumns, folder: str, slices: dict[str, SliceValue]
 ) -> Record | Reject:
+    nested = [name for name in columns.of_one_value if isinstance(row.get(name), (list, dict))]
+    if nested:
+        detail = f"row {number + 1}: {', '.join(nested)} must be a text or a number, and no list or object"
+        return Reject(f"row {number + 1}", folder, Reason.BAD_ROW, detail)
     given = _text(row.get(columns.uri))
     if given is None:
         return Reject(f"row {number + 1}", folder, Reason.BAD_ROW, f"{columns.uri} is empty")

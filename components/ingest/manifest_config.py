@@ -68,6 +68,12 @@ class ManifestColumns(Frozen):
         return self
 
     @property
+    def of_one_value(self) -> tuple[str, ...]:
+        """The columns whose cells hold one text or number, and no list."""
+        named = (self.uri, self.label, self.number, self.mask, self.split, self.group)
+        return tuple(name for name in named if name is not None)
+
+    @property
     def task(self) -> Task:
         """What the columns say of each image; one class where they say that as well as several."""
         if self.mask is not None:

@@ -1,7 +1,10 @@
-"""JSON that others wrote, within known limits."""
+"""JSON and CSV that others wrote, within known limits; what they say twice is refused."""
 
+import csv
 import json
 import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from components.raster.text import decoded
@@ -11,9 +14,12 @@ LARGEST_BYTES = 2 * 2**30
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text. Raises ValueError, also where it is nested too deeply."""
+    """The value of a JSON text.
+
+    Raises ValueError, also where it is nested too deeply or an object has a key twice.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_each_once)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -30,3 +36,26 @@ def read_json(path: str, encoding: str | None = None) -> Any:
         raise ValueError(f"it has {size:,} bytes, and at most {LARGEST_BYTES:,} are read")
     with open(path, "rb") as file:
         return parse_json(decoded(file.read(), encoding))
+
+
+def table_rows(lines: Iterable[str]) -> "csv.DictReader[str]":
+    """The rows of a CSV text by the names in its first line. Raises ValueError where that has a
+    name twice, since nobody can tell which of the columns is meant."""
+    rows = csv.DictReader(lines)
+    twice = _repeated([name for name in rows.fieldnames or () if name.strip()])
+    if twice:
+        raise ValueError(f"its first line names a column twice: {', '.join(twice)}; rename one")
+    return rows
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of some pairs; of a key that is there twice Python would take the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = ", ".join(_repeated([key for key, _ in pairs]))
+        raise ValueError(f"an object has a key twice: {twice}")
+    return found
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]

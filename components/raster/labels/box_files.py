@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from xml.etree import ElementTree
 
-from components.raster.documents import read_json
+from components.raster.documents import read_json, table_rows
 from components.raster.errors import ConfigError, DataError
 from components.raster.library_errors import LibraryError, translated
 from components.raster.text import composed, decoded
@@ -168,7 +168,7 @@ def _coco(tree: Any, path: str) -> BoxListing:
     def box(entry: Any) -> ListedBox:
         named = images.get(entry["image_id"])
         return ListedBox(
-            number=int(entry["id"]),
+            number=_number_of(entry["id"]),
             image="" if named is None else named.name,
             class_name=classes.get(entry["category_id"], ""),
             edges_px=_edges_of_corner(entry.get("bbox")),
@@ -181,6 +181,14 @@ def _coco(tree: Any, path: str) -> BoxListing:
         tuple(boxes.values()),
         tuple(BadEntry(path, -number, why) for number, why in enumerate(bad, 1)),
     )
+
+
+def _number_of(key: Any) -> int:
+    """An id as a number of 64 bits, as BoxSet has them; raises ValueError where it is none."""
+    number = int(key)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("its id is beyond 64 bits")
+    return number
 
 
 def _coco_image(entry: Any) -> LabelledImage:
@@ -215,7 +223,7 @@ def _by_id(
 
 
 def _table(file: Iterable[str]) -> BoxListing:
-    rows = csv.DictReader(file)
+    rows = table_rows(file)
     missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
         raise ValueError(f"it has no column {', '.join(missing)}; its first line must name them")
@@ -245,6 +253,8 @@ def _voc(files: Mapping[str, str]) -> BoxListing:
     for key, path in files.items():
         try:
             with translated(document=True):
+                if not os.path.isfile(path):  # opening a named pipe would wait for ever
+                    raise ValueError("it is missing or no file")
                 image, found = _voc_image(key, ElementTree.parse(path).getroot())
         except LibraryError as error:
             bad.append(BadEntry(path, -len(bad) - 1, f"{path} is no Pascal VOC file: {error}"))

@@ -1,6 +1,7 @@
 """Labels, drawn areas and catalogues with one broken item among good ones."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,10 @@ SOUND = coco()["annotations"]
         ({"image_id": 1, "category_id": 1}, "entry 3 of its annotations: it has no 'id'."),
         ({"id": 9, "category_id": 1}, "entry 3 of its annotations: it has no 'image_id'."),
         ({"id": [], "image_id": 1, "category_id": 1}, "entry 3 of its annotations: "),
+        (
+            {"id": 2**63, "image_id": 1, "category_id": 1},
+            "entry 3 of its annotations: its id is beyond 64 bits.",
+        ),
         ({"id": 9, "image_id": {}, "category_id": 1}, "entry 3 of its annotations: "),
         (None, "entry 3 of its annotations: "),
         ("text", "entry 3 of its annotations: "),
@@ -236,6 +241,32 @@ def test_a_broken_voc_file_is_one_reject(tmp_path, content):
     assert found.numbers.tolist() == [1, 2]
     (reject,) = found.rejects
     assert (reject.source, reject.reason.value) == (str(tmp_path / "b.xml"), "bad_entry")
+
+
+def test_a_named_pipe_among_voc_files_is_one_reject(tmp_path):
+    (tmp_path / "a.xml").write_text(VOC.format("a"))
+    os.mkfifo(tmp_path / "b.xml")
+    found = read_boxes(BoxFile(path=str(tmp_path)))
+    assert [image.name for image in found.images] == ["a.png"]
+    assert [reject.reason.value for reject in found.rejects] == ["bad_entry"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "twice"),
+    [
+        ("boxes.csv", "image_path,xmin,ymin,xmax,ymax,label,xmin\na.png,1,1,5,5,x,3\n", "xmin"),
+        (
+            "boxes.json",
+            '{"images": [{"id": 1, "id": 2, "file_name": "a"}], "categories": [], "annotations": []}',
+            "id",
+        ),
+    ],
+)
+def test_what_labels_say_twice_is_refused(tmp_path, name, text, twice):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(DataError, match=rf"{name} cannot be read: .* twice: {twice}"):
+        read_boxes(BoxFile(path=str(path)))
 
 
 ITEM = {

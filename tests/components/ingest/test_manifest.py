@@ -199,3 +199,32 @@ def test_a_broken_line_is_named_by_its_own_number_and_column(tmp_path):
     [reject] = listing(path, ManifestColumns()).rejects
     assert (reject.uri, reject.reason) == (str(path), Reason.BAD_ROW)
     assert reject.detail == "line 3 is no JSON: Expecting value at column 27"
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("uri,label,label\n1.png,a,b\n")
+    with pytest.raises(DataError, match=r"m\.csv .* names a column twice: label; rename one"):
+        listing(path, ManifestColumns())
+
+
+def test_a_key_that_is_there_twice_spoils_its_line(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text(
+        '{"uri": "1.png", "uri": "2.png", "label": "a"}\n{"uri": "3.png", "label": "a"}\n'
+    )
+    found = listing(path, ManifestColumns())
+    assert [record.key for record in found.records] == ["3.png"]
+    (reject,) = found.rejects
+    assert (reject.key, reject.reason) == ("row 1", Reason.BAD_ROW)
+    assert "a key twice: uri" in reject.detail
+
+
+@pytest.mark.parametrize("cell", [["a"], {"name": "a"}])
+def test_a_list_is_no_name_of_a_class(tmp_path, cell):
+    rows = [{"uri": "1.png", "label": cell}, {"uri": "2.png", "label": "b"}]
+    found = listing(write(tmp_path / "m.jsonl", rows), ManifestColumns())
+    assert found.classes == ("b",)
+    (reject,) = found.rejects
+    assert (reject.key, reject.reason) == ("row 1", Reason.BAD_ROW)
+    assert "label must be a text or a number" in reject.detail
