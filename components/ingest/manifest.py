@@ -146,7 +146,7 @@ def _record(
 ) -> Record | Reject:
     nested = [name for name in columns.of_one_value if isinstance(row.get(name), (list, dict))]
     if nested:
-        detail = f"row {number + 1}: {', '.join(nested)} must be a text or a number, and no list or object"
+        detail = f"row {number + 1}: {', '.join(nested)} must be a text or a number, and no list"
         return Reject(f"row {number + 1}", folder, Reason.BAD_ROW, detail)
     given = _text(row.get(columns.uri))
     if given is None:

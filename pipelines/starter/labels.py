@@ -13,10 +13,11 @@ from typing import Any
 import pyogrio
 import shapely
 
-from components.ingest.folders import IMAGE_SUFFIXES
+from components.ingest.folders import IMAGE_SUFFIXES, list_files
 from components.raster.errors import DataError, SkymillError
 from components.raster.labels.boxes import BoxFile, read_boxes
 from components.raster.labels.vectors import VectorLabels, read_labels
+from components.raster.pairing import file_name, pair
 from pipelines.starter.masks import legend_of
 
 _FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "gt", "ground_truth")
@@ -91,14 +92,24 @@ def find_labels(folder: str, scenes: Sequence[str]) -> FoundLabels | None:
 
 
 def _mask_folders(folder: str, files: Sequence[str], scenes: Sequence[str]) -> Iterator[str]:
-    """Folders of a name of masks that hold an image of the name of every scene."""
+    """Folders of a name of masks that hold, at any depth, an image that is the mask of each scene
+    by the rule of ingest."""
     images = [path for path in files if Path(path).suffix.lower() in IMAGE_SUFFIXES]
-    wanted = {Path(path).stem for path in scenes}
-    for top in sorted({os.path.dirname(path) for path in images}):
-        is_named = os.path.basename(top).lower() in _FOLDERS and top != os.path.abspath(folder)
-        held = {Path(path).stem for path in images if os.path.dirname(path) == top}
-        if is_named and wanted <= held:
+    root = os.path.commonpath([os.path.dirname(path) for path in scenes])
+    names = [[file_name(os.path.relpath(path, root))] for path in scenes]
+    for top in sorted({it for path in images if (it := _named_above(folder, path)) is not None}):
+        held = [path for path in images if path.startswith(top + os.sep)]
+        pairs = pair(names, [file_name(os.path.relpath(path, top)) for path in held])
+        if None not in pairs.truth_of:
             yield top
+
+
+def _named_above(folder: str, path: str) -> str | None:
+    """The first folder on the way down to a file that is called as those of masks are."""
+    parts = Path(os.path.relpath(path, folder)).parts[:-1]
+    named = (place for place, part in enumerate(parts) if part.lower() in _FOLDERS)
+    place = next(named, None)
+    return None if place is None else os.path.join(folder, *parts[: place + 1])
 
 
 def _class_rasters(folder: str, files: Sequence[str], scenes: Sequence[str]) -> list[str]:
@@ -109,11 +120,7 @@ def _class_rasters(folder: str, files: Sequence[str], scenes: Sequence[str]) -> 
 
 
 def _masks(path: str) -> FoundLabels:
-    masks = sorted(
-        os.path.join(path, name)
-        for name in os.listdir(path)
-        if Path(name).suffix.lower() in IMAGE_SUFFIXES
-    )
+    masks = [record.uri for record in list_files(path).records]
     legend = legend_of(masks[:: max(1, len(masks) // 20)])
     tree = {"kind": "masks", "folder": path, "legend": legend.model_dump(exclude_defaults=True)}
     return FoundLabels(tree, {"to": "mask"}, legend.class_names, tuple(masks))

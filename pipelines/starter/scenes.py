@@ -15,6 +15,7 @@ from components.raster.example import SPLITS
 from components.raster.image import ImageSpec
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.scene.sensors import sensor_band
 from components.raster.spatial.places import all_places, places_of
 from components.raster.spatial.rules import ByBlock, assign
 from components.raster.split import SplitConfig
@@ -81,6 +82,12 @@ def propose_scenes(folder: str) -> SceneProposal | None:
     are_pictures = rasters is pictures
     if side < _least_side(folder, with_map, are_pictures):
         return None
+    if _are_bands(rasters, views):
+        raise DataError(
+            f"{folder}: {len(rasters)} files of one band each, such as {rasters[0]}. Write the "
+            "source by hand: kind: scenes with layout: folder, where the files of a folder are the "
+            "bands of a scene (docs/scenes.md)."
+        )
     labels = find_labels(folder, rasters)
     if labels is None:
         if are_pictures or side < _LEAST_SCENE_PX:
@@ -111,6 +118,13 @@ def _are_classes(folder: str, rasters: Sequence[str]) -> bool:
     if any(os.path.dirname(path) == os.path.abspath(folder) for path in rasters):
         return False
     return sum(count >= _IMAGES_A_CLASS for count in tops.values()) >= _CLASSES
+
+
+def _are_bands(rasters: Sequence[str], views: Sequence[View]) -> bool:
+    """Whether rasters are files of a band each, called as those of a known sensor."""
+    names = {known.name for path in rasters if (known := sensor_band(path)) is not None}
+    alone = all(len(view.scene.bands) == 1 for view in views)
+    return alone and len(names) > 1 and all(map(sensor_band, rasters))
 
 
 def _views(paths: Sequence[str]) -> Iterator[View]:

@@ -139,6 +139,25 @@ def test_a_mask_for_each_scene(tmp_path: Path) -> None:
     assert source.uri == str(tmp_path / "data" / "images")
 
 
+def test_masks_in_folders_as_their_scenes(tmp_path: Path) -> None:
+    for at, year in enumerate(("2024", "2025")):
+        put_scene(tmp_path / "data" / "images" / year / "ortho.tif", 10_000 * at)
+        put_raster(tmp_path / "data" / "masks" / year / "ortho.tif", halves(), 10_000 * at)
+    config, told = proposed(tmp_path / "data", tmp_path)
+    labels = config.ingest.source.labels
+    assert (labels.kind, labels.folder) == ("masks", str(tmp_path / "data" / "masks"))
+    assert "2 scenes of 2 bands" in told
+
+
+def test_files_of_a_band_each_are_no_scenes_of_their_own(tmp_path: Path) -> None:
+    band = np.ones((1, SIDE_PX, SIDE_PX), np.uint16)
+    for name in ("2024/B02.tif", "2024/B03.tif", "2025/B02.tif", "2025/B03.tif"):
+        put_raster(tmp_path / name, band)
+    put_shapes(tmp_path / "fields.geojson", ["wheat", "maize"])
+    with pytest.raises(DataError, match="4 files of one band each, .* layout: folder"):
+        look_at(str(tmp_path))
+
+
 def test_boxes_in_pixels_of_scenes_and_of_large_photographs(tmp_path: Path) -> None:
     names = [str(put_scene(tmp_path / "data" / f"{at}.tif", 10_000 * at).name) for at in range(2)]
     put_coco(tmp_path / "data" / "annotations.json", names)

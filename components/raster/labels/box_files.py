@@ -4,7 +4,6 @@ Edges are continuous: pixel 0 reaches from 0 to 1. So they are in COCO
 (https://cocodataset.org/#format-data) and in what DeepForest writes, VOC files included.
 """
 
-import csv
 import io
 import math
 import os

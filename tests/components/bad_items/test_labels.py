@@ -257,7 +257,7 @@ def test_a_named_pipe_among_voc_files_is_one_reject(tmp_path):
         ("boxes.csv", "image_path,xmin,ymin,xmax,ymax,label,xmin\na.png,1,1,5,5,x,3\n", "xmin"),
         (
             "boxes.json",
-            '{"images": [{"id": 1, "id": 2, "file_name": "a"}], "categories": [], "annotations": []}',
+            '{"annotations": [], "categories": [], "images": [{"id": 1, "id": 2}]}',
             "id",
         ),
     ],
