@@ -342,6 +342,17 @@ def test_the_client_of_vertex_takes_the_job(tree: dict, tmp_path: Path) -> None:
     assert re.fullmatch("land-cover-[0-9]{14}", job.job_id)
 
 
+def test_a_search_with_workers_is_not_for_vertex(tree: dict) -> None:
+    tune = {
+        "space": {"learning_rate": {"min": 1e-4, "max": 1e-2}},
+        "workers": {"exchange": "/gcs/bucket/search"},
+    }
+    config = vertex_config(tree)
+    config = config.model_validate({**config.model_dump(by_alias=True), "tune": tune})
+    with pytest.raises(ConfigError, match=r"tune\.workers: Vertex AI has no Service"):
+        vertex_job(config)
+
+
 def test_an_accelerator_that_vertex_has_no_name_for_is_not_left_out(tree: dict) -> None:
     image = tree["kubeflow"]["steps"]["image"]
     config = changed(

@@ -1,8 +1,10 @@
 """Whether steps are tried again, by the text that the backend hands to Argo."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from google.protobuf import json_format
 from kfp import dsl
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -12,6 +14,8 @@ from pipelines.config.kubeflow import KubeflowConfig, Retries
 from pipelines.kubeflow.compile.lowering import lower_task, retries_of
 from pipelines.kubeflow.contract.signature import STOP_EXECUTOR, Signature
 from tests.kubeflow.argo import is_tried_again, retry_strategy
+from tests.kubeflow.launcher import FAILED, SUCCEEDED, Backend
+from tests.kubeflow.tiny import tiny_spec
 
 HOUR, DAY = 3600, 86400
 
@@ -98,3 +102,30 @@ def test_whole_numbers_may_be_written_with_a_point() -> None:
 def test_a_gate_is_never_tried_again() -> None:
     assert retries_of(Signature(STOP_EXECUTOR), Retries(count=5)) is None
     assert retries_of(Signature("trainer.executor.Executor"), Retries(count=5)) is not None
+
+
+TRAIN = """
+import os, pathlib, signal
+checkpoint = pathlib.Path(os.environ["CHECKPOINT"])
+step = int(checkpoint.read_text()) if checkpoint.exists() else 0
+checkpoint.write_text(str(step + 5))
+if not step:
+    os.kill(os.getpid(), signal.SIGTERM)
+print("went on from", step)
+"""
+
+
+def test_a_preempted_step_goes_on_and_a_gate_has_one_attempt(tmp_path: Path) -> None:
+    spec = tiny_spec("train", "check", gates=["check"])
+    tasks, executors = spec["root"]["dag"]["tasks"], spec["deploymentSpec"]["executors"]
+    tasks["train"]["retryPolicy"] = policy(Retries())
+    executors["exec-train"]["container"] |= {
+        "command": ["python", "-c", TRAIN],
+        "args": [],
+        "env": [{"name": "CHECKPOINT", "value": str(tmp_path / "checkpoint")}],
+    }
+    executors["exec-check"]["container"]["command"] = ["python", "-c", "raise SystemExit(1)"]
+    done = Backend(tmp_path, "s3://bucket/root", "MOUNTS").run(yaml.safe_dump(spec))
+    assert (done["train"].state, done["train"].attempts) == (SUCCEEDED, 2)
+    assert done["train"].log == "went on from 5\n"
+    assert (done["check"].state, done["check"].attempts) == (FAILED, 1)

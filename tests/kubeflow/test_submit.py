@@ -146,6 +146,25 @@ def test_a_failed_step_says_why(server: KubeflowServer, api: Api, package_path: 
     assert server.run_state(run_id).failed == (FailedStep("second"),)
 
 
+def test_the_log_of_a_step_is_never_that_of_another(server: KubeflowServer, api: Api) -> None:
+    """A server that does not tell which node is which leaves a step's pod to be guessed."""
+    run_id = server.submit(submission(tiny_spec("a", "b")))
+    both = {"a": "FAILED", "b": "FAILED"}
+    api.store.set_state(run_id, "FAILED", both, {"b": LOG})
+    assert [bool(one.reason) for one in server.run_state(run_id).failed] == [False, True]
+    details = api.store.runs[run_id]["run_details"]["task_details"]
+    for detail in details:
+        detail.pop("pod_name", None)
+    assert not any(one.reason for one in server.run_state(run_id).failed)
+    for detail in details:
+        if detail["display_name"].startswith("a"):
+            detail["state"] = "SUCCEEDED"
+    executors = [one for one in details if one["display_name"] == "executor"]
+    executors[0]["state"] = "SUCCEEDED"
+    [failed] = server.run_state(run_id).failed
+    assert failed.reason.startswith("GateFailed:")
+
+
 def test_without_an_exception_the_last_line_is_the_reason() -> None:
     assert last_reason("one\ntwo  \n\n") == "two"
     assert last_reason("tensorflow.errors.OpError: x\n  at\n") == "tensorflow.errors.OpError: x"

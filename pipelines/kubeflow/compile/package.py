@@ -115,8 +115,13 @@ def vertex_job(config: PipelineConfig) -> Json:
             name is none that Vertex AI takes.
     """
     root = config.kubeflow.pipeline_root or ""
+    if config.tune and config.tune.workers:
+        raise ConfigError(
+            "tune.workers: Vertex AI has no Service by which workers would find the step Tuner. "
+            "Leave it out: the step tries all hyperparameters itself"
+        )
     for node in (PREPARE, *sorted(config.kubeflow.nodes)):
-        refuse_kubernetes_only(node, config.kubeflow.step(node))
+        refuse_kubernetes_only(node, _step(config, node))
     spec = compile_package(config, vertex=True).spec
     job = {
         "displayName": config.name,
