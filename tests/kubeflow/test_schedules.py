@@ -268,6 +268,13 @@ def test_some_seconds_in_a_row_are_refused_and_told() -> None:
         checked_cron("*/20,10-11 0 2 * * *")
 
 
+@pytest.mark.parametrize("cron", ["*/59 * * * * *", "59,0 5-6 2 * * *", "0,59 0,59 * * * *"])
+def test_the_last_second_of_a_minute_and_the_first_of_the_next_are_in_a_row(cron: str) -> None:
+    with pytest.raises(ConfigError, match="start a run at the seconds 59 and 0"):
+        checked_cron(cron)
+    assert checked_cron("*/59 0 2 * * *"), "no other minute follows"
+
+
 @pytest.mark.parametrize(
     "cron",
     [

@@ -56,7 +56,7 @@ def checked_cron(expression: str) -> str:
             "day of the month, month, day of the week. Every night at two is '0 0 2 * * *'"
         )
     values = [_values(field, one, text) for field, one in zip(_FIELDS, fields, strict=True)]
-    _require_pauses(values[0], fields[0], text)
+    _require_pauses(values[0], values[1], fields[0], text)
     return text
 
 
@@ -80,12 +80,18 @@ def _expanded(field: _Field, part: str, text: str) -> range:
     return range(ends[0], last + 1, int(step) if slash else 1)
 
 
-def _require_pauses(seconds: frozenset[int], value: str, text: str) -> None:
+def _require_pauses(
+    seconds: frozenset[int], minutes: frozenset[int], value: str, text: str
+) -> None:
     """Raises ConfigError where a run would start a second after another one."""
     second = next((second for second in sorted(seconds) if second + 1 in seconds), None)
+    minutes_meet = any((minute + 1) % 60 in minutes for minute in minutes)
+    if second is None and {0, 59} <= seconds and minutes_meet:
+        second = 59
     if second is None:
         return
-    pace = "every second" if len(seconds) == 60 else f"at the seconds {second} and {second + 1}"
+    both = f"at the seconds {second} and {(second + 1) % 60}"
+    pace = "every second" if len(seconds) == 60 else both
     raise ConfigError(
         f"the schedule {text!r} has {value!r} for the second: it would start a run {pace}. "
         "Put 0 there"
