@@ -1,4 +1,4 @@
-"""Answers about pixels and objects as files on the grid of the image that was asked about."""
+"""Writes class rasters and detected objects as files on the grid of the requested image."""
 
 import warnings
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ _WGS84 = "EPSG:4326"
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image's pixels lie.
+    """Size, orientation and georeferencing of an image's pixels.
 
     Attributes:
-        size_px: height and width, upright, as the model sees it.
-        is_raster: whether it has more than a photograph.
-        has_map: whether its pixels have a place on the earth.
-        crs: of a raster, as the file has it.
-        transform: of the pixels as the file stores them.
-        orientation: how these become upright.
+        size_px: height and width of the upright image, as the model sees it.
+        is_raster: True for a raster, False for a photograph.
+        has_map: True if the image is georeferenced.
+        crs: coordinate reference system of a raster, as in the file.
+        transform: affine transform of the pixels as the file stores them.
+        orientation: EXIF orientation that turns the stored pixels upright.
     """
 
     size_px: tuple[int, int]
@@ -55,21 +55,21 @@ def write_answer(
     page: int | None = None,
     is_raster: bool = False,
 ) -> Path | None:
-    """Writes what a line of text cannot hold; gives the file, or None where there is no need.
+    """Writes a class raster or objects to a file and returns its path, or None for other answers.
 
     A class raster becomes a GeoTIFF for a raster, else a PNG, whose values are the classes'
     indices; objects become GeoJSON for a raster with a map, else JSON with pixels of the image.
 
     Args:
-        path: the image that was asked about.
-        target: of the file, without a suffix.
-        fit: how the image met the model.
-        image: the model's; needed for objects alone.
-        page: that was asked about, of a TIFF file that has several.
+        path: the requested image.
+        target: path of the output file, without a suffix.
+        fit: how the image was fitted to the model's input.
+        image: the model's input; needed for objects only.
+        page: the requested page of a TIFF file that has several.
         is_raster: the model takes rasters, so that its pixels are those of the file.
 
     Raises:
-        ConfigError: objects, and no shape of the model's image.
+        ConfigError: the prediction holds objects and `image` is None.
     """
     if not isinstance(prediction, ClassRasterPrediction | ObjectsPrediction):
         return None
@@ -86,9 +86,9 @@ def write_answer(
 
 
 def place_of(path: Path, page: int | None = None, *, is_raster: bool = False) -> Place:
-    """The size of an image as the model sees it, upright, and its place on a map.
+    """Returns the size of the upright image, as the model sees it, and its georeferencing.
 
-    A JPEG that is sent to a model of rasters lies as it is stored, as in ingest of scenes.
+    A JPEG that is sent to a model of rasters keeps its stored orientation, as in scene ingest.
     """
     with path.open("rb") as file:
         is_raster |= is_tiff(file.read(4))
@@ -141,7 +141,7 @@ def _write_geotiff(
         "compress": "deflate",
     }
     with warnings.catch_warnings():
-        # A raster without a place on a map gives one without.
+        # A raster that is not georeferenced gives one that is not either.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(file, "w", **profile) as dataset:
             dataset.write(raster, 1)
@@ -153,7 +153,7 @@ def _write_geotiff(
 
 
 def _picture(raster: npt.NDArray[np.integer]) -> Image.Image:
-    """A PNG whose values are indices, with colours where 8 bits allow a palette."""
+    """Returns a PNG image of class indices, with a palette where 8 bits suffice."""
     picture = Image.fromarray(raster)
     if raster.dtype == np.uint8:
         picture = picture.convert("L")
@@ -162,7 +162,7 @@ def _picture(raster: npt.NDArray[np.integer]) -> Image.Image:
 
 
 def _colours() -> list[tuple[int, int, int]]:
-    """A colour for each of 256 values; the last, which is no class, is black."""
+    """Returns a colour for each of 256 values; the last, which is no class, is black."""
     return [*class_colours(255), (0, 0, 0)]
 
 
@@ -192,7 +192,7 @@ def _write_objects(
 
 
 def _stored_boxes(boxes: npt.NDArray[np.floating], place: Place) -> list[list[float]]:
-    """Boxes (top, left, bottom, right) in the pixels of the file, of upright ones."""
+    """Converts upright boxes (top, left, bottom, right) to pixels of the stored file."""
     to_stored, found = place.orientation.to_stored(*place.size_px), []
     for top, left, bottom, right in boxes.tolist():
         corners = to_stored * (left, top), to_stored * (right, bottom)
@@ -202,7 +202,7 @@ def _stored_boxes(boxes: npt.NDArray[np.floating], place: Place) -> list[list[fl
 
 
 def _polygon(box_px: Any, place: Place) -> dict[str, Any]:
-    """The outline of a box, top, left, bottom, right, in longitude and latitude (RFC 7946)."""
+    """Converts a box (top, left, bottom, right) to a polygon in lon/lat (RFC 7946)."""
     from rasterio.warp import transform_geom
 
     top, left, bottom, right = box_px

@@ -1,4 +1,4 @@
-"""Predictions of every task as text for a person and as JSON for a program."""
+"""Renders predictions of every task as text and as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from serving.contract.predictions import (
 
 
 def as_text(prediction: AnyPrediction, top: int) -> str:
-    """One line; of classes the `top` most probable ones."""
+    """Returns a prediction as one line; a classification shows the `top` most probable classes."""
     match prediction:
         case Prediction():
             return _ranked(prediction.probabilities, top)
@@ -31,7 +31,7 @@ def as_text(prediction: AnyPrediction, top: int) -> str:
 
 
 def as_json(prediction: AnyPrediction) -> dict[str, Any]:
-    """A plain value, without the pixels of class rasters."""
+    """Returns a prediction as plain values, without the pixels of class rasters."""
     version = {"model_version": prediction.model_version}
     match prediction:
         case Prediction():

@@ -22,7 +22,7 @@ def check(config_path: str) -> None:
 
     config = load_config(config_path)
     place = config.ingest.source.uri
-    # Which spans a store has is not asked for here: a check needs no credentials.
+    # The spans in a remote store are not listed here: a check needs no credentials.
     if not (is_remote(place) and has_pattern(place)):
         require_present(at_span(config))
     click.echo(f"{config_path}: fine; model {config.name!r}, workspace {config.workspace}")

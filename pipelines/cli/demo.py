@@ -1,4 +1,4 @@
-"""`skymill demo`: the whole way, on a made collection or on a user's own class folders."""
+"""`skymill demo`: runs every stage, on a synthetic collection or on a user's class folders."""
 
 import os
 
@@ -48,7 +48,7 @@ def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> N
 
 
 def _made(folder: str) -> str:
-    """The made collection, which is always the same and so is made once."""
+    """Returns the folder of the synthetic collection, which is generated once."""
     from pipelines.demo.collection import Collection, make_collection
 
     place = os.path.join(folder, "landcover")

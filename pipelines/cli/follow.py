@@ -39,7 +39,7 @@ def command(connection: "Connection", run_id: str, timeout_s: float | None, as_j
 def follow_and_tell(
     server: "KubeflowServer", run_id: str, timeout_s: float | None, as_json: bool
 ) -> None:
-    """Follows a run, prints its end, and leaves with its exit code."""
+    """Follows a run, prints its outcome and exits with its exit code."""
     from pipelines.kubeflow.client.follow import follow
 
     quiet = (lambda step, state: None) if as_json else print_step
@@ -55,7 +55,7 @@ def follow_and_tell(
 
 
 def _metrics(address: str, run_id: str) -> dict[str, float] | None:
-    """Those of the metadata store, if it is known; how the run ended is told in any case."""
+    """Returns the run's metrics from the metadata store; a failure never hides the outcome."""
     from pipelines.kubeflow.client.lineage import run_metrics
     from pipelines.kubeflow.client.refusal import KubeflowError
 

@@ -1,4 +1,4 @@
-"""`skymill init`: from a look at a folder to a configuration that runs."""
+"""`skymill init`: inspects a folder and writes a configuration that runs."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Options of the commands that ask a server of Kubeflow Pipelines, and what they print of a run."""
+"""Options and output of the commands that call a Kubeflow Pipelines server."""
 
 import functools
 import os
@@ -44,7 +44,7 @@ _CONNECTION = (
 
 
 def connection_options(command: Command) -> Command:
-    """Adds the options and hands the command one argument `connection` in their place."""
+    """Adds the connection options and passes them to the command as one argument `connection`."""
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
@@ -97,7 +97,7 @@ def with_package_options(command: Any) -> Any:
 
 
 def chosen_package(config_path: str | None, package_path: str | None) -> "Submission":
-    """The package that the options name; without any, that of the usual configuration."""
+    """Returns the package that the options name, by default that of the default configuration."""
     from pipelines.kubeflow.client.sources import submission_of
     from pipelines.kubeflow.client.submission import read_submission
     from pipelines.local.console import noise_to, quiet_frameworks
@@ -112,7 +112,7 @@ def chosen_package(config_path: str | None, package_path: str | None) -> "Submis
 
 
 def settings_of(settings: tuple[str, ...]) -> dict[str, str]:
-    """`NAME=VALUE` of each."""
+    """Parses `NAME=VALUE` settings."""
     found: dict[str, str] = {}
     for one in settings:
         name, equals, value = one.partition("=")
@@ -125,13 +125,13 @@ def settings_of(settings: tuple[str, ...]) -> dict[str, str]:
 
 
 def print_step(step: str, state: str) -> None:
-    """One line a step, as `skymill run` has it."""
+    """Prints one line for a step, in the format of `skymill run`."""
     word = "done" if state == "SUCCEEDED" else state.lower()
     click.echo(f"  {word:>9}  {step}")
 
 
 def print_end(state: "RunState", connection: "Connection") -> None:
-    """How a run ended, and where to look if it failed."""
+    """Prints the outcome of a run, and where to look if it failed."""
     click.echo(f"{state.name}: {state.state.lower()} (run {state.run_id})")
     for one in state.failed:
         click.echo(f"  failed: {one.step}" + (f": {one.reason}" if one.reason else ""))
@@ -147,7 +147,7 @@ def print_end(state: "RunState", connection: "Connection") -> None:
 
 
 def exit_code_of(state: "RunState") -> int:
-    """0, or 1 for a failed run, or 3 if a gate has stopped it."""
+    """Returns 0 for a success, 1 for a failed run and 3 for one that a gate blocked."""
     from pipelines.cli.main import EXIT_BLOCKED, EXIT_FAILED
 
     if state.succeeded:

@@ -1,4 +1,4 @@
-"""`skymill look`: pictures of what a model will see."""
+"""`skymill look`: draws the examples as a model will see them."""
 
 import click
 

@@ -1,7 +1,7 @@
-"""The command line: what each command takes, and which module does it.
+"""The command line's entry point: maps each command to its module.
 
-Nothing heavy is imported here or by a command's module before the command runs, so that
-``skymill --help`` answers at once.
+Neither this module nor a command's module imports a heavy library before the command runs, so
+that ``skymill --help`` answers at once.
 """
 
 import importlib
@@ -68,7 +68,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the command line; an error that a user can act on is a message, not a traceback."""
+    """Runs the command line; prints an error that a user can act on without a traceback."""
     stop_like_ctrl_c()
     try:
         with full_disk_told():
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """A path that cannot be read or written is a sentence; whatever else is a traceback."""
+    """Formats an OS error of a path as one sentence and any other error as a traceback."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"skymill: {error.filename}: {error.strerror}"
     return "".join(traceback.format_exception(error))

@@ -1,4 +1,4 @@
-"""`skymill predict`: images to a server, answers to the terminal."""
+"""`skymill predict`: sends images to a server and prints its predictions."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -160,10 +160,10 @@ def command(
 
 
 def _files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[Path]:
-    """Files as given, and of each folder every file below it whose name is that of an image.
+    """Yields the given files and every file below a given folder that has an image's suffix.
 
     Args:
-        anchors: takes up where each lies below the folder that was given, or its name.
+        anchors: filled with each file's path relative to the given folder, or its name.
     """
     from components.ingest.folders import IMAGE_SUFFIXES
     from serving.client.raster_reading import RASTER_SUFFIXES
@@ -198,7 +198,7 @@ def _is_tiff(path: Path) -> bool:
 
 
 def _image(config: "PipelineConfig | None", needs: "ModelNeeds | None") -> "ImageSpec | None":
-    """How images meet the model: as it says itself, else as the configuration does."""
+    """Returns the model's input specification: its own, else the configuration's."""
     from components.raster.image import ImageSpec
 
     if needs is None:
@@ -207,12 +207,12 @@ def _image(config: "PipelineConfig | None", needs: "ModelNeeds | None") -> "Imag
 
 
 def _rasters(config: "PipelineConfig | None", given: Mapping[str, Any]) -> "RasterReading":
-    """How GeoTIFFs are read: as ingest reads them by the configuration, unless a flag differs."""
+    """Returns how to read GeoTIFFs: as ingest does by the configuration, with flags on top."""
     from serving.client.raster_reading import RasterReading
 
     found = RasterReading()
     if config and config.ingest.image.bands:
-        source: Any = config.ingest.source  # of rasters, or the configuration were refused
+        source: Any = config.ingest.source  # of rasters, else validation refuses it
         found = RasterReading(
             bands=config.ingest.image.bands or (),
             band_names=source.band_names,

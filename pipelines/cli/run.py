@@ -28,7 +28,7 @@ def command(ctx: click.Context, config_path: str, as_json: bool, key: str) -> No
 
 
 def exit_code(outcome: str) -> int:
-    """The process's exit code for a run's outcome."""
+    """Returns the process's exit code for a run's outcome."""
     from pipelines.cli.main import EXIT_BLOCKED, EXIT_FAILED
     from pipelines.local.record import BLOCKED, SUCCEEDED
 

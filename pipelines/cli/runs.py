@@ -1,4 +1,4 @@
-"""`skymill runs`: past runs, and one run with its lineage."""
+"""`skymill runs`: lists past runs, or shows one run with its lineage."""
 
 import json
 from dataclasses import asdict
@@ -64,7 +64,7 @@ def _print_list(records: list[RunRecord], runs_dir: str, as_json: bool) -> None:
 
 
 def _print_one(record: RunRecord, folder: str) -> None:
-    """Whole paths, whatever the terminal's width: they are there to be copied."""
+    """Prints a run with whole paths, whatever the terminal's width, so that they can be copied."""
     click.secho(f"{record.run_id}  {record.name}  {record.outcome}", bold=True)
     if record.reason:
         click.echo(record.reason)

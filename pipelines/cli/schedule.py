@@ -1,4 +1,4 @@
-"""`skymill schedule`: recurring runs on Kubeflow Pipelines."""
+"""`skymill schedule`: manages recurring runs on Kubeflow Pipelines."""
 
 import json
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`skymill schema`: show the data schema, or accept the one that a run inferred."""
+"""`skymill schema`: shows the data schema, or accepts the one that a run inferred."""
 
 import os
 from typing import TYPE_CHECKING
@@ -62,7 +62,7 @@ def accept(config_path: str, source: str | None) -> None:
 
 
 def _last_of_runs(workspace: str) -> "tuple[Schema, str]":
-    """The schema of the newest run that got as far, and its path."""
+    """Returns the schema of the newest run that inferred one, and its path."""
     from components.raster.errors import DataError
     from pipelines.definition.workspace import Workspace
     from pipelines.local.record import list_records

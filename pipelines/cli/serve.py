@@ -1,4 +1,4 @@
-"""`skymill serve`: the embedded server on the models that the pipeline pushed."""
+"""`skymill serve`: serves the models that the pipeline pushed with the embedded server."""
 
 import os
 import tempfile
@@ -90,12 +90,12 @@ def command(
 
 @contextmanager
 def _log_of_failures() -> Iterator[str]:
-    """The path of a log that stays only where the command breaks."""
+    """Yields the path of a log that is kept only if the command fails unexpectedly."""
     handle, path = tempfile.mkstemp(prefix="skymill-serve-", suffix=".log")
     os.close(handle)
     try:
         yield path
-    except (SkymillError, KeyboardInterrupt):  # said in words, or wanted
+    except (SkymillError, KeyboardInterrupt):  # explained to the user, or wanted
         os.unlink(path)
         raise
     os.unlink(path)

@@ -1,4 +1,4 @@
-"""`skymill splits`: what the splits come to, before anything runs."""
+"""`skymill splits`: counts each split before anything runs."""
 
 import json
 from collections import Counter
@@ -44,7 +44,7 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
 
 
 def _counts(found: "Survey") -> str:
-    """The table alone: photographs have no place."""
+    """Returns the table without distances: photographs have no location."""
     return found.report.text().rpartition("\n")[0]
 
 

@@ -1,21 +1,21 @@
-"""SIGTERM as what Ctrl-C is: commands tidy up before they end."""
+"""Handles SIGTERM like Ctrl-C, so that commands clean up before they end."""
 
 import signal
 from types import FrameType
 from typing import NoReturn
 
-#: 128 + SIGTERM, as a process has it that the signal ended.
+#: 128 + SIGTERM: the conventional exit code of a process that the signal ended.
 EXIT_STOPPED = 128 + signal.SIGTERM
 
 
 class Stopped(KeyboardInterrupt):
-    """The process was told to end."""
+    """The process received SIGTERM."""
 
 
 def stop_like_ctrl_c() -> None:
-    """From here on the first SIGTERM raises Stopped in the main thread.
+    """Makes the first SIGTERM raise Stopped in the main thread.
 
-    The next ones are passed over: they would break off the tidying up, which SIGKILL bounds.
+    Later ones are ignored, as they would interrupt the cleanup; SIGKILL bounds its time.
     """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:

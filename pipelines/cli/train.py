@@ -1,4 +1,4 @@
-"""`skymill train`: the trainer alone, for one idea after another."""
+"""`skymill train`: runs the trainer alone, for quick experiments."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""`skymill tune`: the search alone, on the examples of the last run."""
+"""`skymill tune`: runs the hyperparameter search alone, on the examples of the last run."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`skymill watch`: a run whenever there is new data."""
+"""`skymill watch`: starts a run whenever there is new data."""
 
 import os
 from typing import TYPE_CHECKING
@@ -72,7 +72,7 @@ def command(
 
 
 def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> None:
-    """What is there, or what a person decides about it."""
+    """Prints the watch's state, or records a user's decision about the current data."""
     from pipelines.watch import machine
     from pipelines.watch.places import open_store
     from pipelines.watch.status import print_status
@@ -92,7 +92,7 @@ def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> 
 
 
 def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
-    """Counts as done what the source holds, if it held that all the while it was read."""
+    """Marks the current data as done, provided that they did not change while they were read."""
     import time
 
     from pipelines.watch import machine

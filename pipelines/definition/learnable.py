@@ -1,4 +1,4 @@
-"""Whether there is something to learn, and a network to learn it, as the configuration tells."""
+"""Checks that a configuration has truth to learn from and a network that exists."""
 
 from components.ingest.raster_config import TiledSource
 from components.raster.errors import ConfigError
@@ -8,18 +8,17 @@ from trainer.models.config import Backbone, Preset, is_folder
 
 
 def require_learnable(config: PipelineConfig) -> None:
-    """What would stop a run only when its data have been read is told before it starts.
+    """Refuses, before a run starts, what would otherwise stop it only after reading its data.
 
     Raises:
-        ConfigError: the source tells nothing to learn, or the network to train has a name that
-            nothing has.
+        ConfigError: the source has no truth to learn from, or no network has the configured name.
     """
     _require_truth(config)
     _require_network(config)
 
 
 def _require_truth(config: PipelineConfig) -> None:
-    """Tiles without truth go through ingest, statistics and look; nothing can be learnt of them."""
+    """Refuses a source without truth: only ingest, statistics and look can use its tiles."""
     source = config.ingest.source
     if isinstance(source, TiledSource) and source.labels is None:
         raise ConfigError("ingest.source: no labels; a run needs truth to learn. Set labels.")
@@ -34,7 +33,7 @@ def _require_truth(config: PipelineConfig) -> None:
 def _require_network(config: PipelineConfig) -> None:
     model = config.train.model
     if isinstance(model, Backbone):
-        from trainer.models.backbone import require_backbone  # seconds to load
+        from trainer.models.backbone import require_backbone  # takes seconds to import
 
         require_backbone(model.name)
     elif isinstance(model, Preset) and not is_folder(model.preset):

@@ -1,4 +1,4 @@
-"""The folders that a run writes to, by the settings that name them."""
+"""The folders that a run writes to, by the setting that names each."""
 
 import os
 import tempfile
@@ -11,24 +11,24 @@ from pipelines.config.tree import PipelineConfig
 
 
 def written_places(config: PipelineConfig) -> dict[str, str]:
-    """The local folders that a run writes to; beside them the one for temporary files."""
+    """Returns the local folders that a run writes to, including the temporary folder."""
     places = {"workspace": config.workspace, "push.model_dir": config.push.model_dir}
     local = {name: place for name, place in places.items() if not is_remote(place)}
     return {**local, "TMPDIR": tempfile.gettempdir()}
 
 
 def require_writable(places: Mapping[str, str]) -> None:
-    """Makes each folder and writes a file in it, which is then removed.
+    """Checks that each folder can be created and written to, by writing a temporary file.
 
-    Whether a path can be written shows in the attempt alone: permission bits say nothing to root,
-    or of a file system that is mounted for reading.
+    Only an attempt shows whether a path is writable: permission bits do not restrict root and do
+    not show a read-only file system.
 
     Args:
         places: folders by the name of the setting.
 
     Raises:
-        ConfigError: a folder cannot be made or written in.
-        DiskFull: there is no space left for it.
+        ConfigError: a folder cannot be created or written to.
+        DiskFull: no space is left for it.
     """
     for name, place in places.items():
         try:

@@ -1,4 +1,4 @@
-"""Whether the files and folders that a configuration names are there."""
+"""Checks that the files and folders that a configuration names exist."""
 
 import os
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from components.raster.spatial.rules import ByArea
 from pipelines.config.tree import PipelineConfig
 from trainer.models.config import Backbone, Preset, is_folder, require_preset_folder
 
-#: What GDAL opens by other means than the file system.
+#: Prefix of GDAL's virtual file systems.
 _VIRTUAL = "/vsi"
 _FOUND = {"file": os.path.isfile, "folder": os.path.isdir, "file or folder": os.path.exists}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A local path that a run reads, by the key that names it."""
+    """A path that a run reads, with the configuration key that names it."""
 
     key: str
     path: str
@@ -28,13 +28,13 @@ class Place:
 
 
 def require_present(config: PipelineConfig) -> None:
-    """Looks for every local file and folder that a run would read; none is opened.
+    """Checks that every local file and folder that a run reads exists, without opening any.
 
     Args:
-        config: of one run: its source has no pattern of spans (`at_span`).
+        config: the configuration of one run; its source has no span pattern (`at_span`).
 
     Raises:
-        ConfigError: some are not there; the message names each by its key.
+        ConfigError: some are missing; the message names each by its key.
     """
     missing = [
         f"{place.key}: no {place.kind} {place.path}"
@@ -51,7 +51,7 @@ def require_present(config: PipelineConfig) -> None:
 
 
 def read_places(config: PipelineConfig) -> Iterator[Place]:
-    """The files and folders that a run reads, remote ones among them."""
+    """Yields the files and folders that a run reads, including remote ones."""
     source, split_by, model = config.ingest.source, config.ingest.split_by, config.train.model
     yield _of_source(source)
     if isinstance(source, MaskedSource):

@@ -1,4 +1,4 @@
-"""What a run must know before it starts, because a cache key has to hold it."""
+"""Inputs that are resolved before a run starts, because cache keys depend on them."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from pipelines.config.tree import PipelineConfig
 
 @dataclass(frozen=True)
 class RunInputs:
-    """The state of the world outside the pipeline that its nodes depend on.
+    """External state that the pipeline's nodes depend on.
 
     Attributes:
-        fingerprint: of the source: unchanged data is a cache hit, one changed byte is not.
+        fingerprint: of the source; unchanged data are a cache hit, one changed byte is a miss.
         schema_sha256: of the accepted schema; empty while none is accepted.
-        span: the name of the span that is read; empty where the source has none.
+        span: name of the span to read; empty for a source without spans.
     """
 
     fingerprint: str
@@ -24,17 +24,17 @@ class RunInputs:
 
 
 def at_span(config: PipelineConfig) -> PipelineConfig:
-    """The configuration of one run: its source is the span that the run reads.
+    """Returns the configuration of one run, whose source is the span that the run reads.
 
     Raises:
-        DataError: no such span is there.
-        ConfigError: a span is asked for and the source has no pattern.
+        DataError: the span does not exist.
+        ConfigError: a span is requested and the source has no span pattern.
     """
     return config.model_copy(update={"ingest": choose_span(config.ingest)})
 
 
 def resolve(config: PipelineConfig) -> RunInputs:
-    """Looks at the source (of one span, `at_span`) and at the schema's home.
+    """Reads the state of the source (of one span, see `at_span`) and of the accepted schema.
 
     Raises:
         DataError: the source cannot be read.

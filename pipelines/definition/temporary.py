@@ -1,4 +1,4 @@
-"""A temporary folder of one's own, so that nothing stays behind in the system's."""
+"""A private temporary folder, so that nothing is left in the system's."""
 
 import os
 import tempfile
@@ -10,9 +10,9 @@ _VARIABLE = "TMPDIR"
 
 @contextmanager
 def own_temporary_folder() -> Iterator[str]:
-    """What libraries and child processes leave in the temporary folder is removed at the end.
+    """Redirects temporary files to a private folder and removes it at the end.
 
-    TFX packs itself up for every Beam node that has options, and TensorFlow writes the functions
+    TFX packages itself for every Beam node that has options, and TensorFlow writes the functions
     that it compiles; neither removes them when the process is stopped. Also usable as a decorator.
     """
     variable, known = os.environ.get(_VARIABLE), tempfile.tempdir

@@ -25,7 +25,7 @@ from trainer.tune.run import Tuner
 
 _RUN_FN = "trainer.run.run_fn"
 _TUNER_FN = "trainer.tune.run.tuner_fn"
-#: What is learnt from, and what it is judged by; the test split is the evaluation's alone.
+#: Splits for training and validation; only the evaluation reads the test split.
 _SPLITS = {
     "train_args": trainer_pb2.TrainArgs(splits=["train"]),
     "eval_args": trainer_pb2.EvalArgs(splits=["eval"]),
@@ -33,11 +33,11 @@ _SPLITS = {
 
 
 def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:
-    """Builds the TFX pipeline; nothing is read and nothing runs yet.
+    """Builds the TFX pipeline without reading data or running anything.
 
     Args:
         config: the whole configuration.
-        inputs: what `resolve` found before the run.
+        inputs: the external state from `resolve`.
     """
     workspace = Workspace(config.workspace)
     return Pipeline(
@@ -56,7 +56,7 @@ def pipeline_nodes(
     checkpoint_root: str | None = None,
     tuning_root: str | None = None,
 ) -> list[BaseNode]:
-    """The nodes in topological order; the two roots are the workspace's by default."""
+    """Builds the nodes in topological order; both roots default to the workspace's."""
     ingest = Ingest(config.ingest, inputs.fingerprint)
     on_rejects = StopOnRejects(ingest.outputs["rejects"])
     examples = ingest.outputs["examples"]
@@ -135,7 +135,7 @@ def pipeline_nodes(
 
 
 def _schema(config: PipelineConfig, statistics: BaseChannel, accepted_sha256: str) -> Schema:
-    """The classes that ingest lets through are those that the schema knows."""
+    """Builds the schema node; its classes are those that ingest accepts."""
     classes = config.schema_.classes or config.ingest.classes or ()
     known = config.schema_.model_copy(update={"classes": classes})
     return Schema(statistics, known, accepted_sha256)
@@ -148,9 +148,9 @@ def trainer_node(
     checkpoint_root: str | None = None,
     hyperparameters: BaseChannel | None = None,
 ) -> Trainer:
-    """TFX's own Trainer with our `run_fn` by its dotted path.
+    """Builds TFX's Trainer with the dotted path of our `run_fn`.
 
-    An empty `checkpoint_root` leaves checkpoints to the Trainer's own output.
+    With an empty `checkpoint_root`, checkpoints go to the Trainer's own output.
     """
     if checkpoint_root is None:
         checkpoint_root = Workspace(config.workspace).checkpoints
@@ -170,9 +170,9 @@ def tuner_node(
     schema: BaseChannel,
     tuning_root: str | None = None,
 ) -> Tuner | None:
-    """TFX's Tuner with our `tuner_fn` by its dotted path; None where nothing is to be tuned.
+    """Builds TFX's Tuner with the dotted path of our `tuner_fn`; None without a `tune` section.
 
-    An empty `tuning_root` leaves the search to the step's own temporary folder.
+    With an empty `tuning_root`, the search uses the step's own temporary folder.
     """
     if config.tune is None:
         return None
@@ -192,7 +192,7 @@ def tuner_node(
 
 
 def _learning(config: PipelineConfig) -> dict[str, str]:
-    """What is learnt and how, as `trainer.run` and `trainer.tune.run` read it."""
+    """Returns the training settings in the form that `trainer.run` and `trainer.tune.run` read."""
     return {
         "train": config.train.model_dump_json(),
         "image": config.ingest.image.model_dump_json(),

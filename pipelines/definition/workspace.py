@@ -1,4 +1,4 @@
-"""Where a pipeline keeps what it makes: one folder for runs, artifacts, lineage and models."""
+"""The workspace: one folder for a pipeline's runs, artifacts, lineage and models."""
 
 import contextlib
 import fcntl
@@ -10,12 +10,12 @@ from components.raster.errors import SkymillError
 
 
 class WorkspaceBusyError(SkymillError):
-    """Another run is going on in the same workspace."""
+    """Another run is in progress in the same workspace."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """The layout below the configured workspace."""
+    """Folder layout below the configured workspace."""
 
     root: str
 
@@ -36,31 +36,31 @@ class Workspace:
 
     @property
     def checkpoints(self) -> str:
-        """Where a training that was killed leaves what the next run goes on from."""
+        """Folder of checkpoints from which the next run resumes a killed training."""
         return os.path.join(self.root, "checkpoints")
 
     @property
     def tuning(self) -> str:
-        """Where a search that was killed leaves what the next run goes on from."""
+        """Folder of trials from which the next run resumes a killed search."""
         return os.path.join(self.root, "tuning")
 
     @property
     def searches(self) -> str:
-        """One folder for what each search outside of a run has found."""
+        """One folder for the results of each search outside a run."""
         return os.path.join(self.root, "searches")
 
     @property
     def trainings(self) -> str:
-        """One folder for each training by itself: model, logs, pictures."""
+        """One folder for each training outside a run: model, logs, pictures."""
         return os.path.join(self.root, "trainings")
 
     def run_dir(self, run_id: str) -> str:
-        """The folder of one run."""
+        """Returns the folder of one run."""
         return os.path.join(self.runs, run_id)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the workspace for one run; the system lets go of it if the process dies.
+        """Locks the workspace for one run; the system releases the lock if the process dies.
 
         Raises:
             WorkspaceBusyError: another run holds it.

@@ -1,1 +1,1 @@
-"""The demonstration: a made land-cover collection and what is shown with it."""
+"""The demonstration: a synthetic land-cover collection and predictions on it."""

@@ -1,9 +1,9 @@
-"""A small made land-cover collection, for the demo and the tests.
+"""A small synthetic land-cover collection, for the demo and the tests.
 
-Each class is a texture with a size and an orientation of its own, coloured by a season and a
-region, so that colour alone does not tell the classes apart: meadow and cropland share their
-greens, bare soil and settlement their greys, and a forest in winter is as brown as a field.
-Everything follows from the seed; nothing is taken from real imagery.
+Each class is a texture with its own scale and orientation, coloured by season and region, so that
+colour alone does not separate the classes: meadow and cropland share their greens, bare soil and
+settlement their greys, and a forest in winter is as brown as a field.
+The seed determines everything; nothing is taken from real imagery.
 
     python -m pipelines.demo.collection FOLDER [--degraded]
 """
@@ -34,7 +34,7 @@ _COLOURS = {
     "settlement": ((0.47, 0.45, 0.43), (0.49, 0.47, 0.44), (0.46, 0.44, 0.42)),
     "water": ((0.20, 0.28, 0.32), (0.14, 0.27, 0.34), (0.20, 0.26, 0.28)),
 }
-#: What a region does to every colour: gain per band, and haze that pulls towards grey.
+#: Effect of a region on every colour: gain per band, and haze that pulls towards grey.
 _REGION_LOOK = {
     "coast": ((0.96, 1.00, 1.10), 0.16),
     "highland": ((1.04, 0.98, 0.96), 0.04),
@@ -44,15 +44,15 @@ _REGION_LOOK = {
 
 @dataclass(frozen=True)
 class Collection:
-    """What to make.
+    """Parameters of a synthetic collection.
 
     Attributes:
         scenes: scenes for each region and date; a scene is the group that a split keeps whole.
         tiles: tiles of each class in a scene.
-        broken: whether to add files that no decoder takes, and a label of a class nobody knows.
-        degraded: whether the sensor failed: low light, strong noise, and a third of the labels
-            wrong; the gates are there to stop a model made from this.
-        seed: everything follows from it.
+        broken: adds files that no decoder accepts, and a label of an unknown class.
+        degraded: simulates a failed sensor: low light, strong noise, and a third of the labels
+            wrong; the gates must block a model trained on it.
+        seed: determines everything.
     """
 
     scenes: int = 7
@@ -65,7 +65,7 @@ class Collection:
 def make_collection(folder: str, collection: Collection) -> str:
     """Writes the images and ``manifest.csv`` into a folder; returns the manifest's path.
 
-    The same collection gives the same images, whatever the day.
+    Equal parameters give equal images.
     """
     rows = []
     for uri, payload, row in _tiles(collection):
@@ -83,7 +83,7 @@ def make_collection(folder: str, collection: Collection) -> str:
 
 
 def paint(label: str, region: str, date: str, rng: np.random.Generator) -> np.ndarray:
-    """One tile of a class: uint8 (H, W, 3). Every other one shows some of another class too."""
+    """Paints a tile of a class, uint8 (H, W, 3); every other one also shows another class."""
     image = _ground(label, date, rng)
     if rng.random() < 0.5:
         other = _ground(str(rng.choice(CLASSES)), date, rng)
@@ -119,7 +119,7 @@ def _tiles(collection: Collection) -> Iterator[tuple[str, bytes, dict[str, str]]
 
 
 def _broken(folder: str, rows: list[dict[str, str]]) -> Iterator[dict[str, str]]:
-    """What a real delivery brings along: half a file, an empty one, a text, a lost one, a typo."""
+    """Yields typical faults: a truncated, an empty, a text and a missing file, and a typo."""
     first = rows[0]
     with open(os.path.join(folder, first["uri"]), "rb") as whole:
         half = whole.read()[:400]
@@ -180,7 +180,7 @@ _TEXTURES = {
 
 
 def _grain(rng: np.random.Generator, scale_px: float) -> np.ndarray:
-    """Noise of unit deviation whose patches measure about ``scale_px``: float (H, W)."""
+    """Returns noise of unit deviation with patches of about ``scale_px`` pixels: float (H, W)."""
     frequency = np.hypot(np.fft.fftfreq(_SIZE_PX)[:, None], np.fft.rfftfreq(_SIZE_PX)[None])
     spectrum = np.fft.rfft2(rng.normal(size=(_SIZE_PX, _SIZE_PX)))
     field = np.fft.irfft2(spectrum * np.exp(-((2 * frequency * scale_px) ** 2)), s=(_SIZE_PX,) * 2)
@@ -188,7 +188,7 @@ def _grain(rng: np.random.Generator, scale_px: float) -> np.ndarray:
 
 
 def _stripes(rng: np.random.Generator, period_px: float) -> np.ndarray:
-    """A sine of a random direction: float (H, W) in -1 to 1."""
+    """Returns a sine wave of random direction: float (H, W) in -1 to 1."""
     row, col = np.mgrid[:_SIZE_PX, :_SIZE_PX]
     angle = rng.uniform(0, np.pi)
     across = row * np.cos(angle) + col * np.sin(angle)

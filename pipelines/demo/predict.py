@@ -1,4 +1,4 @@
-"""Serves what was pushed and asks it about images of the test split, over both protocols."""
+"""Serves the pushed model and predicts images of the test split over gRPC and REST."""
 
 import glob
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _OF_EACH_CLASS = 2
 
 
 def show_predictions(config: PipelineConfig, record: RunRecord, console: Console) -> None:
-    """Starts the embedded server on the pushed versions and prints its answers side by side."""
+    """Serves the pushed versions with the embedded server and prints both protocols' answers."""
     ingest = record.node("Ingest")
     keys = _test_keys(ingest.uri("examples")) if ingest else set()
     records = _few(contents_of(config.ingest.source).records, keys)
@@ -35,7 +35,7 @@ def show_predictions(config: PipelineConfig, record: RunRecord, console: Console
 
 
 def _test_keys(examples_uri: str) -> set[str]:
-    """The keys of the test split, none of which the model has learnt from."""
+    """Returns the keys of the test split, on which the model was not trained."""
     import tensorflow as tf
 
     files = sorted(glob.glob(f"{examples_uri}/Split-test/*"))
@@ -45,7 +45,7 @@ def _test_keys(examples_uri: str) -> set[str]:
 
 
 def _few(records: Sequence[Record], keys: set[str]) -> list[Record]:
-    """Some of each class, from all over the test split."""
+    """Returns a few records of each class, spread over the test split."""
     by_class: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda item: item.key):
         if record.key in keys:

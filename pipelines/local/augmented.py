@@ -1,4 +1,4 @@
-"""What training sees of a source: examples, and the random views of them."""
+"""Contact sheet of examples and their random augmentations, as training sees them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,16 +25,16 @@ _VIEWS = 7
 def look_augmented(
     config: PipelineConfig, *, count: int = 32, bands: Sequence[str] = (), side_px: int = 128
 ) -> Image.Image:
-    """A sheet with a row for each example: as it is in the model's shape, and its views.
+    """Returns a sheet with a row for each example: unchanged in the model's shape, then its views.
 
     Args:
-        config: whose `train.model.augment` is shown.
-        count: examples at most.
-        bands: to show, as in `components.ingest.look.look`.
-        side_px: of each picture.
+        config: the configuration; its `train.model.augment` is shown.
+        count: maximum number of examples.
+        bands: bands to show, as in `components.ingest.look.look`.
+        side_px: side of each picture.
 
     Raises:
-        ConfigError: nothing is augmented, or there is no such band.
+        ConfigError: nothing is augmented, or a band does not exist.
         DataError: the source cannot be read, or has no example.
     """
     views = chosen_views(config.train.model.augment)
@@ -50,7 +50,7 @@ def look_augmented(
 
 
 def as_batch(found: Sequence[Seen], classes: Sequence[str], image: ImageSpec) -> Arrays:
-    """Examples of one source in the model's shape, with whatever truth they have."""
+    """Returns examples of one source as a batch in the model's shape, with their truth."""
     batch: dict[str, Any] = {"images": np.stack([_pixels(seen, image) for seen in found])}
     truths = [seen.answer.truth for seen in found]
     sizes = [seen.pixels.shape[:2] for seen in found]

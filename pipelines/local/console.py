@@ -1,4 +1,4 @@
-"""What a person sees: our own lines on the terminal, the frameworks' noise in a log file."""
+"""Terminal output: our own lines on the terminal, the frameworks' output in a log file."""
 
 import contextlib
 import os
@@ -12,25 +12,25 @@ from rich.table import Table
 
 from components.raster.masking import masked
 
-#: Columns of what is no terminal: nothing is wrapped or cut on its way into a pipe or a file.
+#: Width of output that is no terminal: nothing is wrapped or cut in a pipe or a file.
 _ENDLESS = 1 << 16
 
 
 def console_on(stream: IO[str] | None = None) -> Console:
-    """A console as wide as its terminal; into a pipe or a file each line is written whole.
+    """Returns a console as wide as its terminal; to a pipe or a file it writes whole lines.
 
     Args:
-        stream: default: standard output.
+        stream: by default standard output.
     """
     console = Console(file=stream, highlight=False)
     return console if console.is_terminal else Console(file=stream, highlight=False, width=_ENDLESS)
 
 
 def plain_table(*headers: str, whole: Collection[str] = ()) -> Table:
-    """A table without lines; where a terminal is too narrow, cells go on below themselves.
+    """Returns a table without rules, whose cells wrap where the terminal is too narrow.
 
     Args:
-        whole: headers of columns that hold ids or paths, which stay on one line to be copied.
+        whole: headers of columns with ids or paths, which stay on one line to be copied.
     """
     table = Table(box=None, title_justify="left", pad_edge=False)
     for header in headers:
@@ -69,7 +69,7 @@ def noise_to(log_path: str) -> Iterator[Terminal]:
 
 @contextlib.contextmanager
 def _behind(descriptor: int) -> Iterator[Console]:
-    """A console on what a descriptor points at now, and points at again in the end."""
+    """Yields a console on a descriptor's current target, and restores the descriptor at the end."""
     streams = {1: sys.stdout, 2: sys.stderr}
     streams[descriptor].flush()
     kept = os.dup(descriptor)
@@ -83,7 +83,7 @@ def _behind(descriptor: int) -> Iterator[Console]:
 
 
 def _mask(log_path: str) -> None:
-    """Takes the secrets of addresses out of what libraries have told."""
+    """Masks secrets of addresses in the libraries' log."""
     with open(log_path, encoding="utf-8", errors="surrogateescape") as log:
         if all(masked(line) == line for line in log):
             return
@@ -95,7 +95,7 @@ def _mask(log_path: str) -> None:
 
 
 def quiet_frameworks() -> None:
-    """Lowers the frameworks' own verbosity; to be called by a main before it imports any."""
+    """Lowers the frameworks' verbosity; an entry point calls it before it imports any of them."""
     for name, value in {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "KERAS_BACKEND": "tensorflow",

@@ -1,4 +1,4 @@
-"""A local run from start to end: lock, record, run, sum up."""
+"""A local run from start to end: lock, record, run, summarise."""
 
 import os
 import sys
@@ -41,13 +41,13 @@ def execute(
 ) -> RunRecord:
     """Runs the pipeline on this machine; prints progress and, at the end, a summary.
 
-    A run that fails or is blocked returns its record as well; only what keeps it from starting
-    is raised. Of a `key` there is one run: a second one gets the record of the first.
+    A run that fails or is blocked also returns its record; only errors that prevent its start are
+    raised. Each `key` has one run: a second call returns the record of the first.
 
     Raises:
         ConfigError: `workspace` or `push.model_dir` cannot be written.
-        DiskFull: there is not even room to put the run on record.
-        WorkspaceBusyError: another run is going on in the same workspace.
+        DiskFull: no space is left even for the run's record.
+        WorkspaceBusyError: another run is in progress in the same workspace.
     """
     workspace, places = Workspace(config.workspace), written_places(config)
     require_writable(places)
@@ -73,7 +73,7 @@ def execute(
 
 
 class _Run:
-    """One run under way: every node that starts or ends is put on record at once."""
+    """A run in progress: records every node as soon as it starts or ends."""
 
     def __init__(
         self, config: PipelineConfig, workspace: Workspace, record: RunRecord, terminal: Terminal
@@ -101,7 +101,7 @@ class _Run:
             self._keep(self._record.closed(FAILED, "interrupted"))
             raise
         except Exception as error:
-            # into the log; a person first needs what broke, and where
+            # goes to the log; the user first needs the failed node and its error
             print(masked(traceback.format_exc()), file=sys.stderr)
             self._keep(self._record.closed(FAILED, f"{type(error).__name__}: {error}"))
         finally:

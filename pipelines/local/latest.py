@@ -1,4 +1,4 @@
-"""What the last run left that can be worked on without running anything before it again."""
+"""Examples of the last run, for commands that run a later stage alone."""
 
 import glob
 import os
@@ -8,13 +8,13 @@ from pipelines.local.record import list_records
 
 
 def latest_examples(runs_dir: str, run_id: str | None = None) -> str:
-    """The folder of the examples of the newest run that made, or took up, any that are there.
+    """Returns the examples' folder of the newest run that made or reused examples that exist.
 
     Args:
-        run_id: of this run instead.
+        run_id: selects this run instead.
 
     Raises:
-        DataError: there is none.
+        DataError: no run has any.
     """
     for record in list_records(runs_dir):
         node = record.node("Ingest") if run_id in (None, record.run_id) else None
@@ -25,5 +25,5 @@ def latest_examples(runs_dir: str, run_id: str | None = None) -> str:
 
 
 def split_pattern(examples: str, split: str) -> str:
-    """The pattern of a split's files, as TFX gives it to the trainer."""
+    """Returns the pattern of a split's files, as TFX gives it to the trainer."""
     return os.path.join(examples, f"Split-{split}", "*")

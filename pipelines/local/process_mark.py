@@ -1,4 +1,4 @@
-"""What tells a process from a later one of the same id (Linux; elsewhere nothing does)."""
+"""Mark that distinguishes a process from a later one with the same id (Linux only)."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ _AFTER_NAME_TO_START = 19  # from field 3, the state, to field 22 of proc_pid_st
 
 
 def mark_of(process_id: int) -> str:
-    """The id of the machine's boot and when the process started, in ticks since then.
+    """Returns the machine's boot id and the process's start time, in ticks since that boot.
 
-    Ids begin anew with each boot and in each container, and repeat.
+    Process ids restart with each boot and in each container, and are reused.
 
     Returns:
-        ``<boot>/<ticks>``; empty where the system does not tell, or there is no such process.
+        ``<boot>/<ticks>``; empty where the system does not report it or no such process exists.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         told = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    # The name before may hold spaces and brackets of its own.
+    # The name before it may contain spaces and brackets.
     return f"{boot}/{told.rpartition(')')[2].split()[_AFTER_NAME_TO_START]}"

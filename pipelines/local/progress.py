@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: a line for each node, and one that moves with the training."""
+"""Progress of a run: a line for each node, and a live line that follows the training."""
 
 import glob
 import json
@@ -24,12 +24,12 @@ _MARKS = {
 
 
 class Progress:
-    """Prints a line when a node ends; on a terminal a moving line shows the node that runs.
+    """Prints a line when a node ends; on a terminal a live line shows the running node.
 
     Args:
-        console: where to print; anything but a terminal gets whole lines only.
-        followed: globs of the files to which training adds a JSON line an epoch, and a search
-            one a trial.
+        console: output; anything but a terminal gets whole lines only.
+        followed: globs of the files to which a training appends a JSON line per epoch, and a
+            search one per trial.
     """
 
     def __init__(self, console: Console, *followed: str) -> None:
@@ -41,11 +41,11 @@ class Progress:
         self._telling = threading.Lock()
 
     def say(self, text: str) -> None:
-        """Shows what goes on before the first node and after the last."""
+        """Shows a text, before the first node and after the last."""
         self._move(text)
 
     def observe(self, node: NodeRecord) -> None:
-        """Takes a node's start or end."""
+        """Handles a node's start or end."""
         if node.state == "running":
             self._move(node.node_id)
             return
@@ -54,9 +54,9 @@ class Progress:
         self._console.print(f"  {mark} {node.node_id:<20} {node.seconds:6.1f} s")
 
     def close(self) -> None:
-        """Ends the moving line."""
+        """Ends the live line."""
         self._ended.set()
-        self._tell_resumed()  # the thread may not have come to it
+        self._tell_resumed()  # the thread may not have got to it
         if self._status:
             self._status.stop()
             self._status = None
@@ -84,24 +84,24 @@ class Progress:
             shown = line
 
     def _tell_resumed(self) -> None:
-        """A line that stays, once for each training that goes on from a checkpoint."""
+        """Prints a permanent line, once for each training that resumes from a checkpoint."""
         with self._telling:
             for path in set(_beside(self._followed, RESUMED_FILE)) - self._resumed:
                 with open(path, encoding="utf-8") as file:
                     text = file.read()
-                if text.endswith("}"):  # else it is being written
+                if text.endswith("}"):  # else it is still being written
                     self._resumed.add(path)
                     self._console.print(f"         {resumed_words(**json.loads(text))}")
 
 
 def _beside(patterns: Iterable[str], name: str) -> Iterator[str]:
-    """The files of a name in the folders of those followed."""
+    """Yields the files with a given name in the folders of the followed files."""
     for pattern in patterns:
         yield from glob.iglob(os.path.join(os.path.dirname(pattern), name))
 
 
 def _last_line(patterns: Iterable[str], since: float) -> str:
-    """The newest epoch or trial that was written down since a moment, as a person reads it."""
+    """Returns the newest epoch or trial recorded since a moment, as readable text."""
     found = (path for pattern in patterns for path in glob.glob(pattern, recursive=True))
     files = [path for path in found if os.path.getmtime(path) >= since]
     if not files:
@@ -113,7 +113,7 @@ def _last_line(patterns: Iterable[str], since: float) -> str:
     epoch = json.loads(lines[-1])
     if "trial" in epoch:
         return _trial(epoch, len(lines))
-    # The task's first metric is the one by which people know it.
+    # The task's first metric is its headline metric.
     both = (name for name in epoch if f"val_{name}" in epoch and name != "loss")
     metric = next(both, "loss")
     shown = dict.fromkeys((metric, f"val_{metric}", "val_loss"))

@@ -1,18 +1,18 @@
-"""What a person is told of the classes that a training saw least."""
+"""Report on the rarest classes of a training."""
 
 import json
 import os
 from typing import Any
 
-#: What a training writes below its output: `trainer.imbalance.report`.
+#: Path below a training's output that `trainer.imbalance.report` writes.
 _FILE = os.path.join("logs", "imbalance.json")
-#: Up to so many times the rarest class, the commonest one is no news.
+#: Ratio of the commonest to the rarest class up to which classes count as even.
 _EVEN = 1.5
 _FOCAL = "the detector's loss is focal by itself"
 
 
 def read_rare(model_run: str) -> dict[str, Any] | None:
-    """What the training noted in a ModelRun artifact's folder; None for a task without classes."""
+    """Reads the report in a ModelRun artifact's folder; None for a task without classes."""
     path = os.path.join(model_run, _FILE)
     if not os.path.exists(path):
         return None
@@ -22,13 +22,13 @@ def read_rare(model_run: str) -> dict[str, Any] | None:
 
 
 def are_uneven(rare: dict[str, Any]) -> bool:
-    """Whether the classes differ so much, or so much is done about it, that it is worth a line."""
+    """Checks whether the classes are imbalanced, or rebalanced, enough to be worth a line."""
     counts = rare["counts"].values()
     return bool(rare["done"]) or max(counts) > _EVEN * min(counts)
 
 
 def rare_classes(rare: dict[str, Any]) -> str:
-    """The rarest classes of the train split, and what was done about them or could be."""
+    """Describes the rarest classes of the train split, and what was or could be done about them."""
     counts, unit = rare["counts"], rare["unit"]
     named = ", ".join(f"{name} {counts[name]:,}" for name in rare["rarest"])
     nothing = _FOCAL if unit == "objects" else "nothing was done about it (train.imbalance)"

@@ -1,4 +1,4 @@
-"""What is kept of a run: its outcome, its nodes and where their evidence lies (``run.json``)."""
+"""Record of a run: its outcome, its nodes and the paths of their evidence (``run.json``)."""
 
 import contextlib
 import datetime
@@ -18,7 +18,7 @@ RUNNING, SUCCEEDED, BLOCKED, FAILED = "running", "succeeded", "blocked", "failed
 
 @dataclass(frozen=True)
 class Artifact:
-    """One output of a node: its type, its place, and its id in the lineage store."""
+    """One output of a node: its type, its URI, and its id in the lineage store."""
 
     type_name: str
     uri: str
@@ -43,17 +43,17 @@ class NodeRecord:
     outputs: dict[str, tuple[Artifact, ...]] = field(default_factory=dict)
 
     def uri(self, channel: str) -> str:
-        """Where a channel's only artifact lies."""
+        """Returns the URI of a channel's only artifact."""
         return self.outputs[channel][0].uri
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run so far, or a finished one. Times are ISO 8601 in UTC.
+    """A run in progress or a finished one. Times are ISO 8601 in UTC.
 
     Attributes:
-        process_mark: tells the process from a later one of its id; empty where nothing does.
-        key: what the run was started for, if a name was given to that: there is one of each.
+        process_mark: distinguishes the process from a later one with its id; empty if unknown.
+        key: idempotency key under which the run was started, if any; each key has one run.
     """
 
     run_id: str
@@ -71,19 +71,19 @@ class RunRecord:
 
     @property
     def pushed_version(self) -> int | None:
-        """The version that this run pushed, or found pushed already."""
+        """Version that this run pushed, or found already pushed."""
         pushed = self._pushed()
         return int(pushed["pushed_version"]) if pushed else None
 
     @property
     def is_new_version(self) -> bool:
-        """Whether the version was pushed by this run; the very same model is not pushed twice."""
+        """True if this run pushed the version; an identical model is not pushed twice."""
         pushed = self._pushed()
         return bool(pushed and pushed["pushed"])
 
     @property
     def push_warning(self) -> str:
-        """What failed after the version was published; empty where nothing did."""
+        """Error that occurred after the version was published; empty if there was none."""
         return str((self._pushed() or {}).get("warning", ""))
 
     def _pushed(self) -> dict[str, str | int | float] | None:
@@ -91,32 +91,32 @@ class RunRecord:
         return push.outputs["pushed"][0].properties if push else None
 
     def node(self, node_id: str) -> NodeRecord | None:
-        """The finished node of that name, or None where the run did not get there."""
+        """Returns the finished node of that name, or None if the run did not reach it."""
         done = (n for n in self.nodes if n.node_id == node_id and n.outputs)
         return next(done, None)
 
     def with_node(self, node: NodeRecord) -> "RunRecord":
-        """The record with one node added, or replaced where it is known already."""
+        """Returns the record with one node added, or replaced if it is already known."""
         others = tuple(n for n in self.nodes if n.node_id != node.node_id)
         return replace(self, nodes=(*others, node))
 
     def closed(self, outcome: str, reason: str = "") -> "RunRecord":
-        """The record of a run that ended now; the reason is kept without secrets of addresses."""
+        """Returns the record of a run that ended now, with the reason's addresses masked."""
         return replace(self, outcome=outcome, reason=masked(reason), ended=utc_now())
 
 
 def utc_now() -> str:
-    """This moment in UTC, to the second, as ISO 8601."""
+    """Returns the current time in UTC, to the second, as ISO 8601."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def new_run_id() -> str:
-    """A name for a run that sorts by time and does not collide within a microsecond."""
+    """Returns a run id: the time in UTC to the microsecond, so that ids sort by time."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
 
 def write_record(folder: str, record: RunRecord) -> None:
-    """Puts ``run.json`` in place in one step, so that a reader never meets half of it."""
+    """Writes ``run.json`` atomically, so that a reader never sees a partial file."""
     os.makedirs(folder, exist_ok=True)
     partial = os.path.join(folder, f".{RECORD_FILE}.partial")
     with open(partial, "w", encoding="utf-8") as file:
@@ -127,10 +127,10 @@ def write_record(folder: str, record: RunRecord) -> None:
 
 
 def read_record(folder: str) -> RunRecord:
-    """Reads a run's record; a run whose process is gone without a word counts as failed.
+    """Reads a run's record; a run whose process died without recording its end counts as failed.
 
     Raises:
-        DataError: there is no readable record in the folder.
+        DataError: the folder holds no readable record.
     """
     path = os.path.join(folder, RECORD_FILE)
     try:
@@ -144,7 +144,7 @@ def read_record(folder: str) -> RunRecord:
 
 
 def list_records(runs_dir: str) -> list[RunRecord]:
-    """The records of all runs, the newest first; one that is damaged does not hide the others."""
+    """Returns the records of all runs, newest first; skips damaged ones."""
     if not os.path.isdir(runs_dir):
         return []
     names = sorted(os.listdir(runs_dir), reverse=True)
@@ -153,7 +153,7 @@ def list_records(runs_dir: str) -> list[RunRecord]:
 
 
 def find_record(runs_dir: str, key: str) -> RunRecord | None:
-    """The run that was started under a key; None where there is none."""
+    """Returns the run that was started under a key, or None."""
     return next((record for record in list_records(runs_dir) if record.key == key), None)
 
 
@@ -164,7 +164,7 @@ def _readable(folders: Iterable[str]) -> Iterator[RunRecord]:
 
 
 def keep_config(config_path: str, folder: str) -> None:
-    """Leaves a copy of the configuration in a run's folder, without secrets of addresses."""
+    """Copies the configuration to a run's folder, with secrets of addresses masked."""
     with open(config_path, encoding="utf-8") as file:
         text = file.read()
     with open(os.path.join(folder, CONFIG_FILE), "w", encoding="utf-8") as file:

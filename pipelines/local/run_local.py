@@ -1,4 +1,4 @@
-"""Runs the pipeline in this process: TFX's own launcher, one node after the other."""
+"""Runs the pipeline in this process with TFX's launcher, one node after the other."""
 
 import time
 from collections.abc import Callable
@@ -23,18 +23,18 @@ Observer = Callable[[NodeRecord], None]
 
 
 def run_local(pipeline: Pipeline, run_id: str, observe: Observer) -> None:
-    """Runs every node in topological order and tells of each as it starts and ends.
+    """Runs every node in topological order and reports each start and end.
 
-    TFX's LocalDagRunner does the same without a word on the way, which a run of minutes needs.
+    TFX's LocalDagRunner does the same but reports no progress.
 
     Args:
-        pipeline: what `create_pipeline` made.
-        run_id: the name under which the lineage store keeps this run.
+        pipeline: the pipeline from `create_pipeline`.
+        run_id: id of this run in the lineage store.
         observe: called with a `NodeRecord` when a node starts and again when it ends.
 
     Raises:
-        GateFailed: a stop node found a check failed; what ran before keeps its outputs.
-        Exception: whatever a node's executor raised.
+        GateFailed: a stop node found a failed check; earlier nodes keep their outputs.
+        Exception: any error of a node's executor.
     """
     ir = Compiler().compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(
@@ -77,7 +77,7 @@ def _launch(
 
 
 def _finished(mlmd: metadata.Metadata, node_id: str, execution: int, seconds: float) -> NodeRecord:
-    """What the lineage store knows of an execution, cached outputs included."""
+    """Returns the lineage store's record of an execution, including cached outputs."""
     with mlmd as handle:
         [known] = handle.store.get_executions_by_id([execution])
         cached = known.last_known_state == metadata_store_pb2.Execution.CACHED

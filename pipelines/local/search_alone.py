@@ -1,4 +1,4 @@
-"""A search on examples that are there already, without a pipeline around it."""
+"""A hyperparameter search on existing examples, outside the pipeline."""
 
 import os
 from dataclasses import dataclass
@@ -23,27 +23,27 @@ BEST_FILE = "best.yaml"
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found, and the folder that tells of it."""
+    """Results of a search, and the folder that holds them."""
 
     results: Results
     folder: str
 
     @property
     def best_yaml(self) -> str:
-        """The best values as they stand in a configuration."""
+        """Best values as YAML of a configuration."""
         return best_yaml(self.results)
 
 
 @own_temporary_folder()
 def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
-    """Searches on the examples of the last run and writes what a Tuner node would.
+    """Searches on the examples of the last run and writes the outputs of a Tuner node.
 
     Raises:
         ConfigError: the configuration has no `tune`, or a folder cannot be written.
-        DiskFull: there is no space left.
+        DiskFull: no space is left.
         DataError: no run has made examples.
-        SkymillError: no trial came to an end that can be used.
-        WorkspaceBusyError: a run is going on in the workspace.
+        SkymillError: no trial succeeded.
+        WorkspaceBusyError: a run is in progress in the workspace.
     """
     if config.tune is None:
         raise ConfigError("tune: is missing; say there what to search (docs/tuning.md)")
@@ -69,7 +69,7 @@ def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
 
 
 def best_yaml(results: Results) -> str:
-    """The best trial's values as the part `train` of a configuration."""
+    """Returns the best trial's values as the section `train` of a configuration."""
     tree: dict[str, object] = {}
     for path, value in results.completed[0].values.items():
         *parents, name = path.split(".")

@@ -1,4 +1,4 @@
-"""What came of a run, from the evidence that its nodes published."""
+"""Summary of a run, from the evidence that its nodes published."""
 
 import json
 import os
@@ -45,12 +45,12 @@ class Summary:
     Attributes:
         images: examples by split.
         rejects: refused items by reason.
-        left_out: tiles that are neither, by what the configuration says of them.
+        left_out: tiles that are neither, by the reason in the configuration.
         gates: the reports of the checks that were reached, in order.
-        evaluation: what was measured, or None where no model was.
-        tuning: the trials of a search, or None where there was none.
-        rare: what the training knew of rare classes and did about them, or None without classes.
-        places: where everything lies, by what it is.
+        evaluation: the measured metrics, or None if no model was evaluated.
+        tuning: the trials of a search, or None without one.
+        rare: the training's report on rare classes, or None without classes.
+        places: paths by what they hold.
     """
 
     record: RunRecord
@@ -84,7 +84,7 @@ def summarise(record: RunRecord, folder: str) -> Summary:
 
 
 def to_json(summary: Summary) -> str:
-    """The summary for machines."""
+    """Returns the summary as JSON."""
     document = {
         "run_id": summary.record.run_id,
         "name": summary.record.name,
@@ -110,7 +110,7 @@ def to_json(summary: Summary) -> str:
 
 
 def print_summary(summary: Summary, console: Console, as_json: bool = False) -> None:
-    """Prints the tables that a person wants at the end of a run, or the JSON."""
+    """Prints the summary as tables or as JSON."""
     if as_json:
         console.file.write(to_json(summary))
         return
@@ -142,7 +142,7 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
 
 
 def _reason(summary: Summary) -> str:
-    """Why the run ended as it did, without the findings that stand with their gates already."""
+    """Returns the reason of the outcome, without the findings that the gates' rows already show."""
     told = {line_of(finding) for gate in summary.gates for finding in gate.failed}
     lines = (line for line in summary.record.reason.splitlines() if line.strip() not in told)
     return "\n".join(lines)
@@ -169,7 +169,7 @@ def _rare(record: RunRecord) -> dict[str, Any] | None:
 
 
 def _metrics_table(evaluation: Evaluation) -> Table:
-    """Overall and by slice; the baseline's headline metric beside the candidate's."""
+    """Returns the metrics by slice, with the baseline's headline metric beside the candidate's."""
     family = family_of(evaluation.task)
     columns = ("examples", family.title, "95 %", "served", *family.columns)
     table = plain_table(f"metrics on {evaluation.split}", *columns)
@@ -187,7 +187,7 @@ def _metrics_table(evaluation: Evaluation) -> Table:
 
 
 def _classes_table(evaluation: Evaluation) -> Table | None:
-    """Each class over the whole split, where precision is one among all of its classes."""
+    """Returns the metrics of each class over the whole split; precision is among all classes."""
     family, overall = family_of(evaluation.task), evaluation.overall
     if overall is None or not family.class_metrics or len(evaluation.classes) < 2:
         return None
@@ -224,7 +224,7 @@ def _gates_table(gates: Iterable[GateReport]) -> Table:
 
 
 def _print_too_few(gates: Iterable[GateReport], console: Console) -> None:
-    """Thresholds that chance decides, and what helps."""
+    """Prints the thresholds that have too few examples to be significant, and the remedy."""
     found = [text for gate in gates for text in cast(Sequence[str], gate.facts.get(TOO_FEW, ()))]
     for text in found[:_MOST_NOTES]:
         console.print(f"too few examples: {text}", soft_wrap=True, markup=False, highlight=False)
@@ -236,7 +236,7 @@ def _print_too_few(gates: Iterable[GateReport], console: Console) -> None:
 
 
 def _print_places(places: dict[str, str], console: Console) -> None:
-    """Whole paths, from here where that is shorter, never cut to the terminal's width."""
+    """Prints whole paths, relative where that is shorter, never cut to the terminal's width."""
     console.print("where it lies")
     for what, where in places.items():
         here = os.path.relpath(where)
@@ -280,7 +280,7 @@ def _evaluation(record: RunRecord) -> Evaluation | None:
 
 
 def _write_page(summary: Summary, folder: str) -> dict[str, str]:
-    """The page of the run and its learning curve; where they lie, by what they are."""
+    """Writes the page of the run and its learning curve; returns their paths by name."""
     record = summary.record
     trainer = record.node("Trainer")
     curve = read_curve(trainer.uri("model_run")) if trainer else ()

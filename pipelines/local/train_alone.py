@@ -1,4 +1,4 @@
-"""A training by itself: nothing is ingested, judged or pushed."""
+"""A training outside the pipeline: nothing is ingested, evaluated or pushed."""
 
 import os
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ LOG_DIR, MODEL_DIR, CURVE_FILE = "logs", "model", "learning_curve.png"
 
 @dataclass(frozen=True)
 class Training:
-    """Where a training's model, logs and pictures lie, its learning curve, and the row of it
-    whose weights the model has.
+    """Result of a training: paths of its model, logs and pictures, its learning curve, and the
+    curve's row whose weights the model has.
     """
 
     folder: str
@@ -46,19 +46,19 @@ def train_alone(
     environment: Mapping[str, str],
     run_id: str | None = None,
 ) -> Training:
-    """Trains on the examples of the last run, or of the one named; tells of each epoch.
+    """Trains on the examples of the last run, or of a given one, and reports each epoch.
 
     Args:
         environment: may name a TPU, as TensorFlow defines it.
-        run_id: default: the last one.
+        run_id: by default the last run.
 
-    Called again with the same configuration and examples after it was stopped, it goes on.
+    A call with the same configuration and examples resumes a training that was stopped.
 
     Raises:
         ConfigError: the environment names several workers, or the workspace cannot be written.
-        DiskFull: there is no space left.
+        DiskFull: no space is left.
         SkymillError: there are no examples, or the training fails.
-        WorkspaceBusyError: a run is going on in the workspace.
+        WorkspaceBusyError: a run is in progress in the workspace.
     """
     _require_alone(environment)
     workspace, places = Workspace(config.workspace), {"workspace": config.workspace}

@@ -1,4 +1,4 @@
-"""What a search found, for the summary of a run and for `skymill tune`."""
+"""Results of a search, for the summary of a run and for `skymill tune`."""
 
 import os
 import shutil
@@ -15,20 +15,20 @@ _MOST_ROWS = 10
 
 
 def tuning_of(record: RunRecord) -> Results | None:
-    """The trials that a run's Tuner made, now or when it was cached; None where it had none."""
+    """Returns the trials of a run's Tuner, cached or not; None for a run without one."""
     folder = _folder(record)
     return read_results(folder) if folder else None
 
 
 def keep_tuning(record: RunRecord, folder: str) -> None:
-    """Puts the table and the picture of the trials into the run's folder."""
+    """Copies the table and the picture of the trials to the run's folder."""
     if source := _folder(record):
         for name in (CSV_FILE, PICTURE_FILE):
             shutil.copyfile(os.path.join(source, name), os.path.join(folder, name))
 
 
 def tuning_table(results: Results) -> RenderableType:
-    """The best trials and how each ended; the first one's values are those of the training."""
+    """Returns a table of the best trials; the training uses the values of the first one."""
     rows = results.rows[:_MOST_ROWS]
     headers = (f"{results.algorithm} search", results.objective, "epochs", "seconds", "values")
     table = plain_table(*map(escape, headers))
@@ -38,16 +38,16 @@ def tuning_table(results: Results) -> RenderableType:
             "" if row.rank is None else f"{row.objective:.4f}",
             str(row.epochs),
             f"{row.seconds:.1f}",
-            # One column for all of them: many fields would be narrower than their names.
+            # One column for all values: separate ones would be narrower than their names.
             ", ".join(f"{path} {shown(row.values.get(path))}" for path in results.paths),
         )
         table.add_row(*map(escape, cells), style="bold" if row.rank == 1 else None)
-    # No caption of the table, which would be wrapped to the table's width.
+    # Not a caption of the table, which would wrap to the table's width.
     return Group(table, *(Text(line, "dim", overflow="fold") for line in _note(results)))
 
 
 def _note(results: Results) -> list[str]:
-    """How many trials the table leaves out, and why the first of those that failed did."""
+    """Returns the number of trials that the table omits, and the first failed trial's error."""
     failed = [row for row in results.rows if row.message]
     parts = []
     if len(results.rows) > _MOST_ROWS:

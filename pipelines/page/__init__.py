@@ -1,1 +1,1 @@
-"""One page of a run: what went in, how training went, what was measured, what the gates say."""
+"""The HTML page of a run: data, learning curve, metrics and gate reports."""

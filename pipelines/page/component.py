@@ -1,4 +1,4 @@
-"""The RunPage node: it stands with the pipeline, since it reads what all of its nodes found."""
+"""The RunPage node; it belongs to the pipeline, since it reads the results of all nodes."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class RunPageSpec(ComponentSpec):
 
 
 class RunPage(BaseComponent):
-    """Sums a run up for a person, once its model is evaluated and before a gate can stop it."""
+    """Node that summarises a run once its model is evaluated, before a gate can stop it."""
 
     SPEC_CLASS = RunPageSpec
     EXECUTOR_SPEC = ExecutorClassSpec(Executor)

@@ -1,4 +1,4 @@
-"""What the page of a run says, from the evidence that its nodes published."""
+"""Content of a run's page, from the evidence that its nodes published."""
 
 import json
 import os
@@ -14,23 +14,23 @@ PAGE_FILE = "page.html"
 HISTORY_FILE = os.path.join("logs", "history.json")
 PROGRESS_FILE = os.path.join("logs", "progress.jsonl")
 
-#: One row of a learning curve: numbers by name, an epoch's metrics among them.
+#: One row of a learning curve: numbers by name, including an epoch's metrics.
 CurveRow = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Content:
-    """A run as far as it got.
+    """A run up to its last finished node.
 
     Attributes:
         title: the pipeline's name.
-        facts: short texts by what they are, shown at the top.
+        facts: short texts by label, shown at the top.
         images: examples by split.
         rejects: refused items by reason.
-        left_out: tiles that are neither, by why.
+        left_out: tiles that are neither, by reason.
         curve: a row for each epoch.
         gates: the reports of the checks that were reached, in order.
-        evaluation: what was measured, or None where no model was.
+        evaluation: the measured metrics, or None if no model was evaluated.
     """
 
     title: str
@@ -51,7 +51,7 @@ def shown_value(item: SliceMetrics, metric: str) -> float | None:
 
 
 def counts_of(ingest: GateReport) -> dict[str, dict[str, int]]:
-    """Images, rejects and what was left out, from ingest's report."""
+    """Returns the counts of images, rejects and left-out tiles in ingest's report."""
     return {
         "images": _counts(ingest.facts.get("images")),
         "rejects": _counts(ingest.facts.get("rejects")),
@@ -60,8 +60,8 @@ def counts_of(ingest: GateReport) -> dict[str, dict[str, int]]:
 
 
 def read_curve(model_run: str) -> tuple[CurveRow, ...]:
-    """The learning curve in a ModelRun artifact's folder, as far as a training came that did not
-    end; empty where it left none.
+    """Reads the learning curve in a ModelRun artifact's folder; partial for a training that did
+    not end, empty if there is none.
     """
     path = os.path.join(model_run, HISTORY_FILE)
     if not os.path.exists(path):
@@ -71,7 +71,7 @@ def read_curve(model_run: str) -> tuple[CurveRow, ...]:
 
 
 def _begun(path: str) -> tuple[CurveRow, ...]:
-    """The rows that were told; `epochs`, how many there were to be, is not of the curve."""
+    """Reads the rows written so far, without `epochs`, the planned number of epochs."""
     if not os.path.exists(path):
         return ()
     with open(path, encoding="utf-8") as file:
@@ -81,13 +81,13 @@ def _begun(path: str) -> tuple[CurveRow, ...]:
 
 
 def read_best(model_run: str) -> CurveRow:
-    """The row of the learning curve whose weights the model has."""
+    """Reads the row of the learning curve whose weights the model has."""
     with open(os.path.join(model_run, HISTORY_FILE), encoding="utf-8") as file:
         return _numbers(json.load(file)["best"])
 
 
 def read_evaluation(folder: str) -> Evaluation:
-    """What was measured, from an evaluation's folder."""
+    """Reads the metrics in an evaluation's folder."""
     with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:
         return Evaluation.from_json(file.read())
 
@@ -97,13 +97,13 @@ def _counts(value: Any) -> dict[str, int]:
 
 
 def _left_out(ignored: Mapping[str, int]) -> dict[str, int]:
-    """What ingest ignored less files that are no images: those are counted by suffix or so."""
+    """Returns the items that ingest ignored, by reason, without files that are no images."""
     names = (name for name in ignored if name.startswith("(") and name not in FILES_LEFT_OUT)
     return {name[1:-1]: ignored[name] for name in names}
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
-    """A row with the metrics of an inner mapping beside the other numbers."""
+    """Returns a row with the metrics of its inner mapping merged into the other numbers."""
     found: dict[str, float] = {}
     for name, value in row.items():
         if isinstance(value, Mapping):

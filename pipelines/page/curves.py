@@ -1,4 +1,4 @@
-"""The learning curve as a picture: each measure on the train and the eval split, epoch by epoch."""
+"""Plots of the learning curve: each measure on the train and the eval split, by epoch."""
 
 import io
 import logging
@@ -15,19 +15,19 @@ _RATE = "learning_rate"
 
 
 def curve_svg(curve: Sequence[CurveRow]) -> str:
-    """The picture as an element to put into a page."""
+    """Returns the plot as an SVG element to embed in a page."""
     text = io.StringIO()
     _figure(curve).savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def write_curve_png(curve: Sequence[CurveRow], path: str) -> None:
-    """The picture as a file."""
+    """Writes the plot to a PNG file."""
     _figure(curve).savefig(path, format="png", dpi=110)
 
 
 def panels_of(curve: Sequence[CurveRow]) -> tuple[str, ...]:
-    """What is drawn: every measure that both splits have, then the learning rate."""
+    """Returns the panels' names: every measure that both splits have, then the learning rate."""
     names = {name: None for row in curve for name in row}
     both = tuple(name for name in names if f"val_{name}" in names)
     return (*both, _RATE) if _RATE in names else both

@@ -1,4 +1,4 @@
-"""Reports, curve and metrics of a run -> its page."""
+"""The RunPage executor: renders reports, curve and metrics of a run as its page."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pages that load nothing from elsewhere and trust no text."""
+"""Self-contained HTML pages that escape every text."""
 
 import base64
 import functools
@@ -13,7 +13,7 @@ from trainer.tune.results import Results, shown
 
 
 def run_page(content: Content) -> str:
-    """The page of a run as HTML."""
+    """Renders the page of a run as HTML."""
     drawn = content.curve and panels_of(content.curve)
     return _render(
         "run.html",
@@ -25,12 +25,12 @@ def run_page(content: Content) -> str:
 
 
 def report_page(report: GateReport) -> str:
-    """A gate's report as HTML; failed findings first."""
+    """Renders a gate's report as HTML, failed findings first."""
     return _render("report.html", report=report)
 
 
 def trials_page(results: Results, picture: bytes) -> str:
-    """The trials of a search as HTML, with their picture (PNG) in it."""
+    """Renders the trials of a search as HTML, with their picture (PNG) embedded."""
     data = base64.b64encode(picture).decode("ascii")
     return _render("trials.html", results=results, picture=data, shown=shown)
 
@@ -62,7 +62,7 @@ def _number(value: float | None) -> str:
 
 
 def _metrics(evaluation: Evaluation | None) -> tuple[str, ...]:
-    """The columns of the table of slices: the metrics that have one value a slice."""
+    """Returns the columns of the slice table: the metrics with one value per slice."""
     overall = evaluation.overall if evaluation else None
     names = overall.candidate if overall else ()
     return tuple(name for name in names if "/" not in name and not name.endswith("_count"))

@@ -1,1 +1,1 @@
-"""A first configuration, proposed from a look at a folder of images."""
+"""A first configuration, proposed from the contents of a folder of images."""

@@ -1,4 +1,4 @@
-"""What a folder of GeoTIFF chips says for a first configuration."""
+"""Traits of a folder of GeoTIFF chips, for a first configuration."""
 
 import math
 from collections import Counter
@@ -18,7 +18,7 @@ from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.view import View
 
 _SUFFIXES = (".tif", ".tiff", ".jp2")
-#: So many blocks from one end of the data to the other, and so many chips along a block at least.
+#: Blocks across the extent of the data, and the fewest chips along a block.
 _BLOCKS_ACROSS = 40
 _CHIPS_ALONG = 3
 _LEAST_BLOCK_M = 10
@@ -26,12 +26,12 @@ _LEAST_BLOCK_M = 10
 
 @dataclass(frozen=True)
 class ChipTraits:
-    """What chips have in common.
+    """Common traits of chips.
 
     Attributes:
-        bands: of most of them, by name.
-        side_px: the shorter side of the middle one, within what a model of tiles sees.
-        block_m: side of blocks to split by; None where they have no place on a map.
+        bands: band names of most chips.
+        side_px: median of the shorter sides, limited to the sizes of a tile model's input.
+        block_m: side of the blocks to split by; None for chips that are not georeferenced.
     """
 
     bands: tuple[str, ...]
@@ -40,7 +40,7 @@ class ChipTraits:
 
 
 def chip_traits(records: Sequence[Record]) -> ChipTraits | None:
-    """What a sample of records says; None where they are photographs, or none can be opened."""
+    """Returns the traits of a sample of records; None for photographs or if none can be opened."""
     named = [record for record in records if record.uri.lower().endswith(_SUFFIXES)]
     if 2 * len(named) <= len(records):
         return None
@@ -66,7 +66,7 @@ def _whole(view: View) -> TileKey:
 
 
 def block_side_m(places: Places) -> int:
-    """The side of blocks to split by: a fraction of the way across the data, with one digit."""
+    """Returns the side of the blocks to split by: a fraction of the extent, to one digit."""
     across = _metres(places.centres.min(axis=0), places.centres.max(axis=0))
     chip = _metres(places.corners[0, 0], places.corners[0, 1])
     wanted = max(across / _BLOCKS_ACROSS, _CHIPS_ALONG * chip, _LEAST_BLOCK_M)
@@ -75,6 +75,6 @@ def block_side_m(places: Places) -> int:
 
 
 def _metres(one: Floats, other: Floats) -> float:
-    """From one place, longitude and latitude, to another."""
+    """Returns the distance in metres between two places (longitude, latitude)."""
     lon, lat = one.tolist()
     return float(great_circle_m(lon, lat, other[:1], other[1:])[0])

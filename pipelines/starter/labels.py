@@ -1,4 +1,4 @@
-"""The labels that lie beside scenes: which file they are, and what a model could learn of them."""
+"""Finds the labels beside scenes, and the task and classes that they support."""
 
 import csv
 import json
@@ -37,11 +37,11 @@ class FoundLabels:
     """Labels beside scenes.
 
     Attributes:
-        tree: as `ingest.source.labels` has them.
-        target: as `ingest.source.target` has it.
+        tree: the value of `ingest.source.labels`.
+        target: the value of `ingest.source.target`.
         classes: the names of the classes.
-        rasters: of classes.
-        others: further labels that were seen and are not taken.
+        rasters: class rasters.
+        others: further labels that were found and are not used.
     """
 
     tree: dict[str, Any]
@@ -52,17 +52,17 @@ class FoundLabels:
 
 
 def is_called_as_labels(folder: str, path: str) -> bool:
-    """Whether a raster below a folder, or a folder above it, is called as labels are."""
+    """Checks whether a raster below a folder, or a folder above it, is named like labels."""
     *above, name = Path(os.path.relpath(path, folder)).parts
     is_below = any(part.lower() in _FOLDERS for part in above)
     return is_below or _WORDS.search(Path(name).stem.lower()) is not None
 
 
 def find_labels(folder: str, scenes: Sequence[str]) -> FoundLabels | None:
-    """The labels in or below a folder; None where there are none.
+    """Finds the labels in or below a folder; None if there are none.
 
     Raises:
-        DataError: what looks like labels cannot be used, or several of a kind could be meant.
+        DataError: the labels cannot be used, or several of a kind are candidates.
     """
     files = [
         os.path.join(top, name)
@@ -113,7 +113,7 @@ def _named_above(folder: str, path: str) -> str | None:
 
 
 def _class_rasters(folder: str, files: Sequence[str], scenes: Sequence[str]) -> list[str]:
-    """Rasters that are called as labels and are those of no single scene."""
+    """Returns the rasters that are named like labels and belong to no single scene."""
     rasters = [path for path in files if path.lower().endswith((".tif", ".tiff", ".img"))]
     known = set(scenes)
     return [it for it in rasters if it not in known and is_called_as_labels(folder, it)]
@@ -168,7 +168,7 @@ def _shapes(path: str) -> FoundLabels:
 
 
 def _class_field(path: str) -> str | None:
-    """The field that names classes: of a usual name, else the only text of few values."""
+    """Returns the class field: one with a usual name, else the only text field of few values."""
     try:
         meta, _, _, columns = pyogrio.raw.read(path, read_geometry=False)
     except Exception as error:  # pyogrio has many; the reader of labels names the cause

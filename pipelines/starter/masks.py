@@ -1,4 +1,4 @@
-"""What images of classes say for a first configuration: whose they are, and a legend to name."""
+"""Finds masks beside images and proposes their legend, for a first configuration."""
 
 import os
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from components.raster.location import is_remote, local_path
 
 _IMAGES = ("images", "image", "img", "imgs", "photos")
 _MASKS = ("masks", "mask", "labels", "label", "annotations")
-#: Masks with more values or colours than this hold no classes: lossy files, heights, instances.
+#: Masks with more values or colours hold no classes: lossy files, heights, instances.
 _MOST_CLASSES = 64
 
 
 def folder_pair(folder: str) -> tuple[str, str] | None:
-    """The folders of images and of their masks, where a folder holds just these two."""
+    """Returns the folders of images and of their masks if a folder holds exactly these two."""
     below = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     visible = [name for name in below if not name.startswith(".")]
     images = [name for name in visible if name.lower() in _IMAGES]
@@ -31,10 +31,10 @@ def folder_pair(folder: str) -> tuple[str, str] | None:
 
 
 def legend_of(masks: Sequence[str]) -> ClassLegend:
-    """A class for each value, or each colour, in some masks; the user knows their names.
+    """Returns a legend with a class for each value or colour in some masks, for the user to name.
 
     Raises:
-        DataError: none can be read, or what they hold is not a few classes.
+        DataError: no mask can be read, or they hold too many values for classes.
     """
     values, colours = set[int](), set[int]()
     for uri in masks:

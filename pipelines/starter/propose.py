@@ -1,4 +1,4 @@
-"""Looks at a folder of images and proposes a configuration that runs."""
+"""Inspects a folder of images and proposes a configuration that runs."""
 
 import math
 import os
@@ -75,10 +75,10 @@ _NAMES = {
     "split": ("split", "subset"),
     "group": ("group", "scene", "scene_id"),
 }
-#: Other truth than classes, where no column names these.
+#: Columns of truth other than classes, used where no column names classes.
 _OTHER_TRUTH = {"mask": ("mask", "mask_path", "mask_uri"), "number": ("number", "value", "target")}
-#: By task: the metric to watch, what a first model must reach, and why. None: more than always
-#: answering the largest class gives.
+#: By task: the headline metric, the threshold of a first model, and its reason. None stands for
+#: more than a model reaches that always predicts the largest class.
 _THRESHOLDS: dict[Task, tuple[str, float | None, str | None]] = {
     "single_label": ("accuracy", None, None),
     "multi_label": ("micro_f1", 0.3, "raise it to what your model must do"),
@@ -95,14 +95,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Proposal:
-    """What was seen in a folder and what follows from it.
+    """Findings in a folder, and the settings that follow from them.
 
     Attributes:
         images: images that the source names, readable or not.
-        classes: the names of the classes that can be learnt, sorted; none of numbers.
-        rare: classes with too few images for that: a typing error, as a rule.
-        side_px: the height and width that the model should see.
-        scenes: what the scenes and their labels are, where there are scenes.
+        classes: the sorted names of the classes that can be learnt; empty for numbers.
+        rare: classes with too few images, usually misspellings.
+        side_px: height and width of the model's input.
+        scenes: the scenes and their labels, if there are scenes.
         counts: images of each class.
     """
 
@@ -117,17 +117,17 @@ class Proposal:
 
     @property
     def largest(self) -> str:
-        """The class with the most images, the first of several by name."""
+        """Class with the most images, the first by name of several."""
         return max(self.classes, key=lambda name: self.counts.get(name, 0))
 
     @property
     def largest_share(self) -> float:
-        """Its share of the images: the accuracy of always answering it."""
+        """Share of the largest class: the accuracy of always predicting it."""
         return self.counts.get(self.largest, 0) / (sum(self.counts.values()) or 1)
 
     @property
     def slices(self) -> tuple[str, ...]:
-        """The slice columns of a manifest; none for class folders."""
+        """Slice columns of a manifest; empty for class folders."""
         is_manifest = self.source.uri.lower().endswith(MANIFEST_SUFFIXES)
         if is_manifest and isinstance(self.source, ManifestSource | ChipsSource):
             return self.source.columns.slices
@@ -169,12 +169,12 @@ class Proposal:
 
 
 def look_at(folder: str) -> Proposal:
-    """Decides what a folder holds: a manifest where one lies in it, scenes with labels beside
-    them, images and their masks in two folders, or else class folders.
+    """Detects what a folder holds: a manifest, scenes with labels beside them, images and their
+    masks in two folders, or else class folders.
 
     Raises:
-        DataError: there is no such folder, it holds fewer than two classes, its manifest has no
-            column that could be the path or the truth, or its scenes have no labels.
+        DataError: the folder does not exist, it holds fewer than two classes, its manifest has no
+            column for the path or the truth, or its scenes have no labels.
     """
     if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder. Give the folder that holds the class folders.")
@@ -207,7 +207,7 @@ def look_at(folder: str) -> Proposal:
 
 
 def _scenes(folder: str) -> SceneProposal | None:
-    """Scenes, unless a manifest tells what the folder holds."""
+    """Proposes scenes, unless a manifest lists the folder's contents."""
     if any(os.path.exists(os.path.join(folder, name)) for name in _MANIFESTS):
         return None
     return propose_scenes(folder)
@@ -259,12 +259,12 @@ def _masks_of(manifest: str, rows: Sequence[Row], column: str) -> list[str]:
 
 
 def _legend(source: SourceConfig) -> ClassLegend | None:
-    """What masks mean, of a source that has any."""
+    """Returns the legend of a source's masks, if it has any."""
     return source.legend if isinstance(source, MaskLegend) else None
 
 
 def _some(items: Sequence[_T]) -> Sequence[_T]:
-    """A sample, spread over all of them."""
+    """Returns an evenly spread sample."""
     return items[:: max(1, len(items) // _SAMPLED)]
 
 
@@ -273,7 +273,7 @@ def _first(names: tuple[str, ...], seen: Counter[str]) -> str | None:
 
 
 def _side(paths: list[str]) -> int:
-    """The power of two nearest below the images' shorter side, from 32 to 224 pixels."""
+    """Returns the largest power of two within the images' shorter side, from 32 to 224 pixels."""
     sides = []
     for path in paths:
         try:
@@ -286,7 +286,7 @@ def _side(paths: list[str]) -> int:
 
 
 def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60) -> str:
-    """The text of a configuration; its paths are relative to the folder of ``output``."""
+    """Returns the text of a configuration; its paths are relative to the folder of ``output``."""
     rasters = proposal.chips is not None or proposal.scenes is not None
     tree = {"kind": proposal.source.kind} | proposal.source.model_dump(
         exclude_none=True, exclude_defaults=rasters, mode="json"
@@ -321,7 +321,7 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
 
 
 def _floor(guessing: float) -> float:
-    """Twice the accuracy of guessing, or half of the way from there to perfect if that is less."""
+    """Returns twice the accuracy of guessing, or its midpoint to 1 if that is less."""
     return math.floor(100 * min(2 * guessing, (1 + guessing) / 2)) / 100
 
 
@@ -331,7 +331,7 @@ def _guessing(proposal: Proposal) -> str:
 
 
 def _classes(proposal: Proposal) -> str:
-    """Of labels, which can be misspelt; masks have a legend, and numbers no classes."""
+    """Returns the `classes` line for labels; masks have a legend, and numbers no classes."""
     if proposal.source.task not in ("single_label", "multi_label"):
         return ""
     return f"\n  classes: [{_flow(proposal.classes)}]  # any other label is a reject"
@@ -355,7 +355,7 @@ def _split_of_scenes(scenes: SceneTraits) -> str:
 
 
 def _split(chips: ChipTraits | None) -> str:
-    """What the shares are shares of, and the rule of rasters on a line of its own."""
+    """Returns the split's unit, and the split rule of rasters on a separate line."""
     if chips is None:
         return "by group where there is one, else by content"
     if chips.block_m is None:
@@ -365,13 +365,13 @@ def _split(chips: ChipTraits | None) -> str:
 
 
 def _flow(names: Sequence[str | int]) -> str:
-    """Names as the inside of a YAML list on one line, quoted where YAML needs it."""
+    """Formats names as the items of a YAML flow list, quoted where YAML needs it."""
     text: str = yaml.safe_dump(list(names), default_flow_style=True, width=10**6)
     return text.strip()[1:-1]
 
 
 def model_name(folder: str) -> str:
-    """A name for the model, made from the folder's."""
+    """Derives a model name from the folder's."""
     stem = os.path.basename(os.path.abspath(folder)).lower()
     name = re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")[:57]
     return name if name[:1].isalpha() else f"model-{name}".rstrip("-")

@@ -1,4 +1,4 @@
-"""What a folder of scenes says for a first configuration: their bands, tiles, place and labels."""
+"""Traits of a folder of scenes, for a first configuration: bands, tiles, location and labels."""
 
 import os
 from collections import Counter
@@ -28,12 +28,12 @@ from pipelines.starter.masks import folder_pair
 
 _RASTERS = (".tif", ".tiff", ".jp2", ".img")
 _PICTURES = (".jpg", ".jpeg", ".png")
-#: What is smaller is a tile; rasters on a map with labels beside them may be as small as the
-#: second, and photographs are scenes from the third on.
+#: Shorter sides from which an image counts as a scene: rasters, georeferenced rasters with labels
+#: beside them, and photographs.
 _LEAST_SCENE_PX, _LEAST_LABELLED_PX, _LEAST_PICTURE_PX = 512, 128, 1024
 _TILE_SIDES = (256, 128, 64)
 _TILES_ACROSS = 8
-_TRIED = 4  # scenes whose tiles are drawn to find blocks that leave no split empty
+_TRIED = 4  # scenes whose tiles are assigned to find blocks that leave no split empty
 _SAMPLED = 50
 _FEW_SCENES = 10
 _CLASSES, _IMAGES_A_CLASS = 2, 5
@@ -41,13 +41,13 @@ _CLASSES, _IMAGES_A_CLASS = 2, 5
 
 @dataclass(frozen=True)
 class SceneTraits:
-    """What scenes have in common.
+    """Common traits of scenes.
 
     Attributes:
-        count: scenes.
-        bands: of most of them, by name.
-        side_px: of the tiles that they are to be cut into.
-        split_by: the rule of the splits as a configuration has it, and what the shares are of.
+        count: number of scenes.
+        bands: band names of most scenes.
+        side_px: side of the tiles to cut.
+        split_by: the split rule as in a configuration, and the unit of its shares.
     """
 
     count: int
@@ -66,10 +66,10 @@ class SceneProposal:
 
 
 def propose_scenes(folder: str) -> SceneProposal | None:
-    """Scenes with their labels; None where a folder holds tiles or photographs.
+    """Proposes scenes with their labels; None for a folder of tiles or photographs.
 
     Raises:
-        DataError: there are scenes, and no labels beside them or several that could be theirs.
+        DataError: the scenes have no labels beside them, or several candidates.
     """
     paths = [record.uri for record in list_files(folder).records]
     pictures = _candidates(folder, paths, _PICTURES)
@@ -98,8 +98,8 @@ def propose_scenes(folder: str) -> SceneProposal | None:
 
 
 def _least_side(folder: str, with_map: bool, are_pictures: bool) -> float:
-    """The shorter side, in pixels, from which rasters or pictures may be scenes."""
-    if are_pictures:  # photographs with their masks are a source of their own
+    """Returns the shorter side, in pixels, from which rasters or photographs may be scenes."""
+    if are_pictures:  # photographs with their masks are a source kind of their own
         return _LEAST_PICTURE_PX if folder_pair(folder) is None else float("inf")
     return _LEAST_LABELLED_PX if with_map else _LEAST_SCENE_PX
 
@@ -113,7 +113,7 @@ def _candidates(folder: str, paths: Sequence[str], suffixes: tuple[str, ...]) ->
 
 
 def _are_classes(folder: str, rasters: Sequence[str]) -> bool:
-    """Whether rasters lie in folders that look like classes, as chips do."""
+    """Checks whether the rasters' folders look like classes, as those of chips do."""
     tops = Counter(os.path.relpath(path, folder).partition(os.sep)[0] for path in rasters)
     if any(os.path.dirname(path) == os.path.abspath(folder) for path in rasters):
         return False
@@ -157,7 +157,7 @@ def _split_by(
 
 
 def _block_m(views: Sequence[View], tile: int) -> int:
-    """The largest side of blocks, of a few, of which each split gets some."""
+    """Returns the largest candidate block side that leaves no split empty."""
     side = block_side_m(all_places(places_of(view, _corners(view, tile)) for view in views))
     tiling = Tiling(size_px=tile, edge="drop")
     tiles = all_places(
@@ -172,7 +172,7 @@ def _block_m(views: Sequence[View], tile: int) -> int:
 
 
 def _corners(view: View, tile: int) -> list[TileKey]:
-    """The first and the last tile of a scene."""
+    """Returns the first and the last tile of a scene."""
     last = Window(view.grid.height_px - tile, view.grid.width_px - tile, tile, tile)
     return [TileKey(view.scene.scene_id, place) for place in (Window(0, 0, tile, tile), last)]
 
