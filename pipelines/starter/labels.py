@@ -92,8 +92,9 @@ def find_labels(folder: str, scenes: Sequence[str]) -> FoundLabels | None:
 
 
 def _mask_folders(folder: str, files: Sequence[str], scenes: Sequence[str]) -> Iterator[str]:
-    """Folders of a name of masks that hold, at any depth, an image that is the mask of each scene
-    by the rule of ingest."""
+    """Yields folders named like masks that hold, at any depth, each scene's mask by ingest's
+    pairing rule.
+    """
     images = [path for path in files if Path(path).suffix.lower() in IMAGE_SUFFIXES]
     root = os.path.commonpath([os.path.dirname(path) for path in scenes])
     names = [[file_name(os.path.relpath(path, root))] for path in scenes]
@@ -105,7 +106,7 @@ def _mask_folders(folder: str, files: Sequence[str], scenes: Sequence[str]) -> I
 
 
 def _named_above(folder: str, path: str) -> str | None:
-    """The first folder on the way down to a file that is called as those of masks are."""
+    """Returns the topmost folder above a file that is named like a folder of masks."""
     parts = Path(os.path.relpath(path, folder)).parts[:-1]
     named = (place for place, part in enumerate(parts) if part.lower() in _FOLDERS)
     place = next(named, None)
