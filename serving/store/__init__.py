@@ -1,1 +1,1 @@
-"""Versions of a model in folders and object stores: pushed, listed, copied to servers."""
+"""Model versions in folders and object stores: pushed, listed, copied to servers."""

@@ -1,4 +1,4 @@
-"""Calls that may never return, as on a dead mount: nothing waits for the threads they run in."""
+"""Calls that may never return, as on a dead mount: no caller or exit waits for their threads."""
 
 import asyncio
 import logging
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 def detached(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-    """The outcome of a call in a daemon thread of its own; for use in a running event loop.
+    """Runs a call in its own daemon thread and returns a future; needs a running event loop.
 
-    An executor's threads would be waited for when the interpreter ends.
+    The interpreter would wait for an executor's threads at exit.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -40,7 +40,7 @@ def detached(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asy
 def leave(code: int) -> NoReturn:
     """Ends the process with an exit code, although calls may hang.
 
-    While the interpreter is torn down a thread that comes back from one would abort the process.
+    A thread that returns from such a call while the interpreter shuts down would abort the process.
     """
     if threading.active_count() == 1:
         sys.exit(code)

@@ -1,4 +1,4 @@
-"""The content of a model's folder as one value."""
+"""Digest of the content of a model's folder."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from serving.store.versions import PROVENANCE_DIR
 
 
 def model_digest(model_dir: Path) -> str:
-    """The SHA-256, in hex, of all that is served from a SavedModel's folder.
+    """Returns the SHA-256, in hex, of all served files in a SavedModel's folder.
 
     Two folders have the same digest if and only if they hold the same files by relative name and
-    content; what lies in `provenance/` does not count, because no server reads it.
+    content. Files in `provenance/` are left out, because no server reads them.
 
     Raises:
         ModelFolderError: as in `serving.store.model_files.model_entries`.
@@ -27,13 +27,13 @@ def model_digest(model_dir: Path) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256, in hex, of a file's content."""
+    """Returns the SHA-256, in hex, of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of_files(sha256: Mapping[str, str]) -> str:
-    """`model_digest` from the SHA-256, in hex, of each file by its relative name."""
+    """Computes `model_digest` from the SHA-256, in hex, of each file by its relative name."""
     digest = hashlib.sha256()
     for name in sorted(map(PurePosixPath, sha256)):
         if name.parts[0] != PROVENANCE_DIR:

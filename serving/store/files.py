@@ -1,4 +1,4 @@
-"""The objects below a URI of a store, by their relative names; its errors name the store."""
+"""Objects below a URI of a store, by their relative names; errors name the store."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -19,20 +19,20 @@ _CHUNK_BYTES = 1 << 20
 
 
 class StoreError(PushError):
-    """A store cannot be reached, or does not hold what it should."""
+    """A store cannot be reached, or does not hold the expected objects."""
 
 
 class StoreFiles:
-    """Reads, writes and lists; every method raises StoreError where the store refuses."""
+    """Reads, writes and lists objects; every method raises StoreError if the store refuses."""
 
     def __init__(self, uri: str, files: "FileSystem | None" = None) -> None:
-        """Args: `files` is the file system that the URI's path lies in; by default its own."""
+        """Args: `files` is the file system of the URI's path; by default the URI's own."""
         self.uri = uri.rstrip("/")
         self._root = self.uri.partition("://")[2]
         self._files = files
 
     def listing(self) -> dict[str, StoredObject]:
-        """Every object, by its name."""
+        """Returns every object, by its name."""
         from pyarrow.fs import FileSelector
 
         with self._reached() as files:
@@ -46,13 +46,13 @@ class StoreFiles:
             }
 
     def are_there(self, names: Iterable[str]) -> bool:
-        """Whether all of these objects exist, asked one by one: a listing may be cut short."""
+        """Checks each of these objects by its name, because a listing may be incomplete."""
         with self._reached() as files:
             paths = [f"{self._root}/{name}" for name in names]
             return all(info.is_file for info in files.get_file_info(paths))
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """The bytes of an object; only what the store does is the store's error."""
+        """Yields the bytes of an object; only the store's own errors become StoreError."""
         path = f"{self._root}/{name}"
         with self._reached() as files, files.open_input_stream(path, compression=None) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
@@ -83,13 +83,13 @@ class StoreFiles:
 
     def remove_folder(self, name: str) -> None:
         """Deletes every object below a name."""
-        # Cloud Storage has no object for the folder itself, which is the last one to be deleted.
+        # delete_dir deletes the folder's own object last; Cloud Storage does not have one.
         with self._reached() as files, suppress(FileNotFoundError):
             files.delete_dir(f"{self._root}/{name}")
 
     @contextmanager
     def _reached(self) -> Iterator[Any]:
-        """The file system; its errors name the store and what to look at."""
+        """Yields the file system; its errors name the store and suggest a remedy."""
         from pyarrow import ArrowException, fs
 
         try:
@@ -105,7 +105,7 @@ class StoreFiles:
 
 
 def read_manifest(store: StoreFiles, folder: str) -> Manifest:
-    """The manifest in a folder of a store; raises StoreError where there is no sound one."""
+    """Reads the manifest in a folder of a store; raises StoreError if missing or invalid."""
     name = f"{folder}/{MANIFEST_FILE}"
     try:
         return Manifest.from_json(b"".join(store.chunks(name)), f"{store.uri}/{name}")

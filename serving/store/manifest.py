@@ -1,4 +1,4 @@
-"""What a version in an object store is made of: every file with its size and digest."""
+"""Manifest of a version in an object store: every file with its size and digest."""
 
 import hashlib
 import json
@@ -14,14 +14,14 @@ MANIFEST_FILE = "manifest.json"
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file's size and the SHA-256, in hex, of its content."""
+    """Size and SHA-256, in hex, of one file's content."""
 
     size_bytes: int
     sha256: str
 
     @classmethod
     def of(cls, content: bytes | Path) -> "StoredFile":
-        """The size and digest of bytes or of a local file."""
+        """Computes size and digest of bytes or of a local file."""
         if isinstance(content, bytes):
             return cls(len(content), hashlib.sha256(content).hexdigest())
         return cls(content.stat().st_size, file_sha256(content))
@@ -29,18 +29,18 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of one version by relative name; `manifest.json` itself is not among them."""
+    """Files of one version by relative name; `manifest.json` itself is not among them."""
 
     model_version: int
     files: Mapping[str, StoredFile]
 
     @property
     def model_sha256(self) -> str:
-        """`serving.store.digest.model_digest` of the version's folder."""
+        """The `serving.store.digest.model_digest` of the version's folder."""
         return digest_of_files({name: file.sha256 for name, file in self.files.items()})
 
     def to_json(self) -> bytes:
-        """The content of `manifest.json`."""
+        """Returns the content of `manifest.json`."""
         files = {name: vars(file) for name, file in sorted(self.files.items())}
         document = {
             "model_version": self.model_version,
@@ -51,7 +51,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> "Manifest":
-        """Raises DataError for what is no manifest, or names a file outside of the version."""
+        """Raises DataError if it is no manifest, or names a file outside of the version."""
         try:
             tree = json.loads(data)
             files = {

@@ -1,4 +1,4 @@
-"""The files of a SavedModel's folder: plain files, in folders that lie in it."""
+"""Files of a SavedModel's folder: regular files, in folders inside it."""
 
 import stat
 from pathlib import Path
@@ -7,17 +7,17 @@ from components.raster.errors import SkymillError
 
 
 class ModelFolderError(SkymillError):
-    """A model's folder holds something that is neither a file nor a folder of its own."""
+    """A model's folder holds something other than its own files and folders."""
 
 
 def model_entries(model_dir: Path) -> dict[str, Path]:
-    """Every file and folder below a model's folder, by relative name, each after its folder.
+    """Lists every file and folder below a model's folder, by relative name, each after its folder.
 
     A link to a file of the same model counts as a file. The folder itself may be a link.
 
     Raises:
         ModelFolderError: a link leads to a folder, out of the model or nowhere, or an entry is a
-            pipe, a socket or a device, which whoever opens it may wait for without end.
+            pipe, a socket or a device, which may block its reader forever.
         OSError: a folder cannot be read.
     """
     root = model_dir.resolve()
@@ -33,7 +33,7 @@ def model_entries(model_dir: Path) -> dict[str, Path]:
 
 
 def model_files(model_dir: Path) -> dict[str, Path]:
-    """The files among `model_entries`."""
+    """Returns the files among `model_entries`."""
     return {name: path for name, path in model_entries(model_dir).items() if not path.is_dir()}
 
 
@@ -50,7 +50,7 @@ def _check(entry: Path, root: Path) -> None:
 def _check_link(entry: Path, root: Path) -> None:
     try:
         target = entry.resolve(strict=True)
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, until Python 3.13
+    except (OSError, RuntimeError) as error:  # RuntimeError: circular links, before Python 3.13
         raise ModelFolderError(f"{entry} is a link that leads nowhere: remove it.") from error
     if not target.is_relative_to(root):
         what = f"leads out of the model, to {target}"

@@ -1,6 +1,6 @@
-"""Versions in an object store (`s3://`, `gs://`), which renames no folder.
+"""Versions in an object store (`s3://`, `gs://`), which cannot rename a folder.
 
-What lies where is in `serving.store.layout`, and how a version gets there in `serving.store.push`.
+`serving.store.layout` defines the object names, `serving.store.push` publishes a version.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,40 +20,40 @@ SCHEMES = ("s3://", "gs://")
 
 
 class ObjectStore:
-    """The versions of one model below a URI.
+    """Versions of one model below a URI.
 
-    Credentials and endpoints are found as the store's own libraries find them: `AWS_ACCESS_KEY_ID`,
-    `AWS_ENDPOINT_URL` (MinIO) and their like, or Google's application default credentials.
+    The store's own libraries find credentials and endpoints: `AWS_ACCESS_KEY_ID`,
+    `AWS_ENDPOINT_URL` (MinIO) and similar, or Google's application default credentials.
     """
 
     def __init__(self, model_base: str, files: "FileSystem | None" = None) -> None:
-        """Args: `files` is the file system that the URI's path lies in; by default its own."""
+        """Args: `files` is the file system of the URI's path; by default the URI's own."""
         self._files = StoreFiles(model_base, files)
 
     def numbers(self) -> tuple[int, ...]:
-        """The complete versions, oldest first; raises StoreError when the store cannot say."""
+        """Returns the complete versions, oldest first; raises StoreError when the store fails."""
         return whole(self._files.listing())
 
     def holds(self, number: int) -> bool:
-        """Whether a version is complete, asked of its own objects: a listing may be cut short."""
+        """Checks a version's own objects, because a listing may be incomplete."""
         return self._files.are_there(proofs(number))
 
     def manifest(self, number: int) -> Manifest:
-        """What a version is made of; raises StoreError without a sound manifest."""
+        """Reads a version's manifest; raises StoreError if missing or invalid."""
         manifest = read_manifest(self._files, str(number))
         if manifest.model_version != number:
             raise StoreError(f"{self._files.uri}/{number} is a copy of {manifest.model_version}")
         return manifest
 
     def digest(self, number: int) -> str:
-        """`serving.store.digest.model_digest` of a version, from its manifest."""
+        """Returns a version's `serving.store.digest.model_digest`, from its manifest."""
         return self.manifest(number).model_sha256
 
     def fetch(self, number: int, target: Path) -> None:
         """Downloads a version into a new folder, the model's file last, and checks every digest.
 
         Raises:
-            StoreError: a file is missing or is not the one that was pushed.
+            StoreError: a file is missing or differs from the pushed one.
         """
         manifest, uri = self.manifest(number), self._files.uri
         target.mkdir(parents=True)
@@ -77,7 +77,7 @@ class ObjectStore:
         served: int | None = None,
         not_served: Collection[int] = (),
     ) -> int:
-        """As `serving.store.push.push_to_store`."""
+        """See `serving.store.push.push_to_store`."""
         return push_to_store(
             self._files,
             src_dir,

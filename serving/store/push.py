@@ -1,9 +1,9 @@
-"""A model into an object store, as the next version.
+"""Push of a model to an object store, as the next version.
 
-A push uploads into a room of its own, which may take minutes, and then has the store copy the
-objects to the version's name, which takes a moment: variables first, the manifest and the model's
-file last. A server that watches `gs://` itself sees the version's name in that moment already,
-fails to load it once, and tries again (TensorFlow Serving: a minute later).
+A push uploads to a folder of its own, which may take minutes. Then the store copies the objects to
+the version's name, which takes a moment: variables first, the manifest and the model's file last. A
+server that watches `gs://` itself may see the version's name in that moment, fail to load it once,
+and retry (TensorFlow Serving: a minute later).
 """
 
 import logging
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Room:
-    """A push's number, the folder that is its own, and what it began to copy to the version."""
+    """Number and folder of a push, and the objects that it began to copy to the version."""
 
     number: int
     folder: str
@@ -50,14 +50,14 @@ def push_to_store(
     served: int | None = None,
     not_served: Collection[int] = (),
 ) -> int:
-    """`serving.store.versions.push_version` into a store.
+    """Runs `serving.store.versions.push_version` on a store.
 
     Two pushes that end within the same second may both succeed: a store has no lock.
 
     Raises:
         PushError: `src_dir` is no SavedModel, or the store cannot be reached.
         StaleBaselineError: another version became the newest or the served one meanwhile.
-        PublishedError: the version is published, and what follows failed.
+        PublishedError: the version is published, and a later step failed.
     """
     contents = _contents(src_dir, provenance)
 
@@ -79,7 +79,7 @@ def push_to_store(
 
 
 def _contents(src_dir: Path, provenance: Mapping[str, bytes | Path]) -> dict[str, bytes | Path]:
-    """What a version is made of, by relative name; raises PushError where it cannot be pushed."""
+    """Returns a version's files by relative name; raises PushError if they cannot be pushed."""
     contents: dict[str, bytes | Path] = {**checked_model(src_dir)}
     if MANIFEST_FILE in contents:
         raise PushError(
@@ -90,7 +90,7 @@ def _contents(src_dir: Path, provenance: Mapping[str, bytes | Path]) -> dict[str
 
 
 def _upload(store: StoreFiles, room: _Room, contents: Mapping[str, bytes | Path]) -> None:
-    """The manifest comes last: without it nothing was copied out of the room."""
+    """Uploads all files, the manifest last: without it nothing is copied to the version."""
     digests = {name: StoredFile.of(content) for name, content in contents.items()}
     for name, content in contents.items():
         store.upload(content, f"{room.folder}/{name}")
@@ -132,7 +132,7 @@ def _publish(store: StoreFiles, room: _Room, names: list[str]) -> None:
             room.copied.append(name)
             store.copy(f"{room.folder}/{name}", f"{room.number}/{name}")
     except StoreError as error:
-        if _is_published(store, room.number, error):  # only the store's answer was lost
+        if _is_published(store, room.number, error):  # only the store's response was lost
             with after_publishing(room.number, store.uri):
                 raise
         raise
@@ -150,7 +150,7 @@ def _is_published(store: StoreFiles, number: int, error: StoreError) -> bool:
 
 @contextmanager
 def _claimed(store: StoreFiles) -> Iterator[_Room]:
-    """A number that no other push has, and a folder of this push's own, gone afterwards."""
+    """Claims an unused number and yields this push's folder, which is removed afterwards."""
     found = store.listing()
     number = number_above([*layout.numbered(found), *layout.claims(found)], store.uri)
     room = _Room(number, f"{layout.PUSHES}/{number}-{uuid.uuid4().hex}")
@@ -162,7 +162,7 @@ def _claimed(store: StoreFiles) -> Iterator[_Room]:
             raise PushError(
                 f"Another push to {store.uri} began in the same moment; run this one again."
             )
-        if claim in found:  # the store's own clock says what time it is
+        if claim in found:  # the store's own clock tells the time
             remove_leftovers(store, found, found[claim].changed)
         yield room
     finally:
@@ -171,7 +171,7 @@ def _claimed(store: StoreFiles) -> Iterator[_Room]:
 
 
 def _clear(store: StoreFiles, room: _Room) -> None:
-    """The room goes last: as long as it is there, it tells whose the rest is."""
+    """Removes this push's objects; its folder last, as it shows that the copies are this push's."""
     if room.copied and not store.are_there(layout.proofs(room.number)):
         if layout.below(store.listing(), str(room.number)).keys() <= set(room.copied):
             store.remove_folder(str(room.number))

@@ -1,4 +1,4 @@
-"""Which version is being served: asked of the server, or read off the version folder."""
+"""The served version, as the server reports it or the version folder implies it."""
 
 import posixpath
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from serving.store.versions import PushError
 
 
 class ServedVersionError(PushError):
-    """It cannot be found out which version is being served, or that version is not there."""
+    """The served version cannot be determined, or is missing in the store."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """The version being served, None when there is none, and those that a server gave up on."""
+    """The served version, None when there is none, and the versions that a server gave up on."""
 
     number: int | None
     refused: frozenset[int] = frozenset()
 
 
 def served_version(model_base: str, endpoint: str | None, timeout_s: float = 10.0) -> Served:
-    """What is being served at this moment.
+    """Returns the version that is served now.
 
     Args:
         model_base: `<model_dir>/<name>`; its last part is the model's name on the server.

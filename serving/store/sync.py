@@ -1,10 +1,10 @@
-"""Versions from an object store into the folder that a server watches: a server's sidecar.
+"""Sidecar of a server: copies versions from an object store to the folder that it watches.
 
     python -m serving.store.sync s3://bucket/models/landcover /models/landcover [--once]
 
-A version appears in the folder by one rename, when every file's digest has been checked. Stopped
-at any instant, it leaves whole versions and a hidden folder that the next look removes. It needs
-no TensorFlow.
+A version appears in the folder by one rename, after every file's digest is checked. If the process
+stops at any instant, it leaves whole versions and a hidden folder that the next look removes. It
+needs no TensorFlow.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from serving.store.versions import list_versions, staging_folder, sync_folder, t
 
 _logger = logging.getLogger(__name__)
 
-#: A look that takes longer to end after SIGTERM is left where it is; the next one tidies up.
+#: After SIGTERM, a look that takes longer is abandoned; the next one cleans up.
 _STOP_S = 1.0
 _CUT_SHORT = (
     "the store's listing was cut short: it lacks version {}, which is there. Nothing was changed"
@@ -33,7 +33,7 @@ _CUT_SHORT = (
 
 @dataclass(frozen=True)
 class Synced:
-    """What one look did: versions that came, versions that went, and why some did not come."""
+    """Result of one look: versions added and removed, and why others could not be added."""
 
     fetched: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
@@ -41,20 +41,20 @@ class Synced:
 
 
 def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> Synced:
-    """One look: the newest version that the store holds soundly comes, old ones go.
+    """Copies the store's newest sound version to the folder and removes old ones.
 
-    A version that is no longer in the store goes too, so that removing a bad version there is a
-    roll-back here, once the store was asked for that very version: a listing that was cut short
-    changes nothing. Whatever happens, the newest version in the folder that the store still has
-    stays, and an empty or unreachable store removes nothing.
+    A version that is no longer in the store is removed too, so removing a bad version from the
+    store rolls back the server. The store is first queried for that very version: an incomplete
+    listing changes nothing. The newest version in the folder that the store still has always stays,
+    and an empty or unreachable store removes nothing.
 
     Args:
         store: where versions come from.
-        folder: the folder that a server watches; made when absent. One process writes to it.
+        folder: the folder that a server watches; created when absent. One process writes to it.
         keep: how many older versions stay beside the newest.
 
     Raises:
-        PushError: the store cannot say what it holds.
+        PushError: the store cannot be listed.
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> Synced:
 def _fetch_newest(
     store: VersionStore, offered: Sequence[int], folder: Path, staging: Path, failed: list[str]
 ) -> tuple[int, ...]:
-    """The newest sound version, unless it is there; a broken one leaves its turn to an older."""
+    """Fetches the newest sound version unless it is present; tries an older one if it is broken."""
     present = {version.number for version in list_versions(folder)}
     for number in sorted(offered, reverse=True):
         if number in present:
@@ -84,7 +84,7 @@ def _fetch_newest(
             failed.append(str(error))
             shutil.rmtree(arrived, ignore_errors=True)
             continue
-        if place.exists():  # without its model's file: somebody began to copy it by hand
+        if place.exists():  # without its model's file: a copy by hand is under way
             place.rename(staging / f"incomplete-{number}")
         arrived.rename(place)
         sync_folder(folder)
@@ -106,7 +106,7 @@ def _remove_old(folder: Path, staging: Path, offered: set[int], keep: int) -> tu
 def follow(
     store: VersionStore, folder: Path, keep: int, every_s: float, stop: threading.Event
 ) -> None:
-    """Looks again and again until told to stop; what fails is logged and tried at the next look."""
+    """Looks repeatedly until told to stop; logs failures and retries at the next look."""
     while True:
         _look(store, folder, keep)
         if stop.wait(every_s):
@@ -114,7 +114,7 @@ def follow(
 
 
 def _look(store: VersionStore, folder: Path, keep: int) -> bool:
-    """One look in words; False when not all is as it should be."""
+    """Looks once and logs the result; returns False if anything failed."""
     try:
         with full_disk_told({"FOLDER": str(folder)}):
             synced = sync_versions(store, folder, keep)
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _follow_until_told(store: VersionStore, folder: Path, keep: int, every_s: float) -> int:
-    """Exit code 0 after SIGTERM, also while a store does not answer; 1 when following broke."""
+    """Returns exit code 0 after SIGTERM, even if a store hangs; 1 if following failed."""
     stop, told = threading.Event(), threading.Event()
 
     def run() -> None:

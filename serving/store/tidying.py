@@ -1,7 +1,7 @@
-"""What goes from a store: versions beyond those that are kept, and what killed pushes have left.
+"""Removal from a store: versions beyond the retention, and leftovers of killed pushes.
 
-Other programs may write numbered folders into the same place. Nothing is removed that is not
-certainly a push's own.
+Other programs may write numbered folders to the same place. Only objects that certainly belong to a
+push are removed.
 """
 
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from serving.store.versions import MODEL_FILE, to_retire
 
 
 def remove_leftovers(store: StoreFiles, found: Listing, now: datetime) -> None:
-    """Removes the rooms of killed pushes, and what they had copied out of them.
+    """Removes the folders of killed pushes, and the objects copied from them.
 
     `now` is the time by the store's clock. Raises StoreError.
     """
@@ -25,9 +25,9 @@ def remove_leftovers(store: StoreFiles, found: Listing, now: datetime) -> None:
 
 
 def retire(store: StoreFiles, keep: int, protected: Collection[int | None]) -> None:
-    """Removes old versions, as `serving.store.versions.to_retire` has it; raises StoreError.
+    """Removes old versions by the rule of `serving.store.versions.to_retire`; raises StoreError.
 
-    They stop being complete first, so that nobody fetches half of one.
+    First makes them incomplete, so that no one fetches a partial version.
     """
     found = store.listing()
     versions = layout.whole(found)
@@ -37,12 +37,12 @@ def retire(store: StoreFiles, keep: int, protected: Collection[int | None]) -> N
         store.remove_folder(str(number))
     oldest = min(set(versions) - going, default=0)
     for number in layout.numbered(found) - set(versions):
-        if number < oldest and f"{number}/{MANIFEST_FILE}" in found:  # once half retired
+        if number < oldest and f"{number}/{MANIFEST_FILE}" in found:  # partly removed before
             _remove_incomplete(store, number, layout.below(found, str(number)), str(number))
 
 
 def _remove_half_copied(store: StoreFiles, found: Listing, room: str) -> None:
-    """Removes a version without an end, if all of it certainly came out of this room."""
+    """Removes an incomplete version, if all of it certainly came from this push's folder."""
     if f"{room}/{MANIFEST_FILE}" not in found:
         return  # it had not begun to copy
     number = layout.rooms(found)[room]
@@ -53,11 +53,11 @@ def _remove_half_copied(store: StoreFiles, found: Listing, room: str) -> None:
 
 
 def _remove_incomplete(store: StoreFiles, number: int, there: Listing, folder: str) -> None:
-    """Removes a version without its model's file, if `folder`'s manifest names all of it."""
+    """Removes a version without its model's file, if `folder`'s manifest names all its objects."""
     try:
         manifest = read_manifest(store, folder)
     except StoreError:
-        return  # not certainly a push's
+        return  # may belong to another program
     ours = manifest.model_version == number and layout.is_copy_of(there, manifest)
     complete = MODEL_FILE in there or store.are_there([layout.model_file(number)])
     if ours and not complete:

@@ -1,4 +1,4 @@
-"""The versions of a model, wherever they lie: in a folder that servers watch, or in a store."""
+"""Versions of a model in a local folder or an object store."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,16 +11,16 @@ from serving.store.versions import PushError, copy_model, is_complete, list_vers
 
 
 class VersionStore(Protocol):
-    """What reading the served version and pushing the next one take."""
+    """Interface for reading the served version and pushing the next one."""
 
     def numbers(self) -> tuple[int, ...]:
-        """The complete versions, oldest first."""
+        """Returns the complete versions, oldest first."""
 
     def holds(self, number: int) -> bool:
-        """Whether a version is complete, asked of that version alone."""
+        """Checks that one version is complete, without a listing."""
 
     def digest(self, number: int) -> str:
-        """`serving.store.digest.model_digest` of a version."""
+        """Returns a version's `serving.store.digest.model_digest`."""
 
     def fetch(self, number: int, target: Path) -> None:
         """Copies a version into a new folder."""
@@ -35,11 +35,11 @@ class VersionStore(Protocol):
         served: int | None = None,
         not_served: Collection[int] = (),
     ) -> int:
-        """As `serving.store.versions.push_version`."""
+        """See `serving.store.versions.push_version`."""
 
 
 class Folder:
-    """The versions in a local folder."""
+    """Versions in a local folder."""
 
     def __init__(self, model_base: Path) -> None:
         self._base = model_base
@@ -82,7 +82,7 @@ class Folder:
 
 
 def version_store(model_base: str) -> VersionStore:
-    """The versions below a path, or below a URI of `object_store.SCHEMES`.
+    """Returns the versions below a path, or below a URI of `object_store.SCHEMES`.
 
     Raises PushError for another kind of URI.
     """

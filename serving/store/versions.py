@@ -1,9 +1,9 @@
-"""The version folder `<model_dir>/<name>/<integer>/` that a server watches and a push writes.
+"""Version folder `<model_dir>/<name>/<integer>/` that a server watches and a push writes.
 
-A version is complete when its `saved_model.pb` is there, which is why that file is written last.
-A push copies into a hidden folder beside the versions and renames it into place, so a watcher
-sees all of a version or nothing. Local (or locally mounted) file systems only: the atomic rename
-is what everything rests on. What object stores have instead is in `serving.store.object_store`.
+A version is complete when its `saved_model.pb` exists, so that file is written last. A push copies
+into a hidden folder beside the versions and renames it into place, so a watcher sees all of a
+version or nothing. The design depends on the atomic rename: local (or locally mounted) file systems
+only. For object stores see `serving.store.object_store`.
 """
 
 import fcntl
@@ -29,15 +29,15 @@ _LOCK_FILE = ".push.lock"
 
 
 class PushError(SkymillError):
-    """A model cannot be pushed as asked; nothing was published, unless it is a PublishedError."""
+    """A model cannot be pushed as requested; only PublishedError means that it was published."""
 
 
 class StaleBaselineError(PushError):
-    """The version that the candidate was compared with is no longer the one being served."""
+    """The candidate was compared with a version that is no longer served."""
 
 
 class PublishedError(PushError):
-    """A version was published, and what follows a push failed."""
+    """A version was published, and a later step of the push failed."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
@@ -46,24 +46,24 @@ class PublishedError(PushError):
 
 @dataclass(frozen=True, order=True)
 class Version:
-    """One complete version: its number and its folder (`7` and `007` are the same number)."""
+    """A complete version: its number and its folder (`7` and `007` are the same number)."""
 
     number: int
     path: Path
 
 
 def list_versions(model_base: Path) -> tuple[Version, ...]:
-    """The complete versions under `model_base`, oldest first; empty when there is no such folder.
+    """Lists the complete versions under `model_base`, oldest first; none without such a folder.
 
-    As in TensorFlow Serving a version is a folder whose name is a non-negative int64. One
-    without `saved_model.pb` is still being copied, or never will be, and is left out. Of two
-    folders with the same number the one without leading zeros counts.
+    As in TensorFlow Serving a version is a folder whose name is a non-negative int64. One without
+    `saved_model.pb` is incomplete and left out. Of two folders with the same number the one without
+    leading zeros counts.
     """
     return complete_versions(numbered_folders(model_base))
 
 
 def complete_versions(folders: Iterable[Version]) -> tuple[Version, ...]:
-    """The complete ones, oldest first, one for each number."""
+    """Returns the complete versions, oldest first, one for each number."""
     found: dict[int, Version] = {}
     for version in folders:
         if is_complete(version.path):
@@ -72,7 +72,7 @@ def complete_versions(folders: Iterable[Version]) -> tuple[Version, ...]:
 
 
 def numbered_folders(model_base: Path) -> list[Version]:
-    """Everything that is named as a version is, complete or not; nothing in it is looked at."""
+    """Lists all folders with a version's name, complete or not, without opening them."""
     if not model_base.is_dir():
         return []
     numbers = ((version_number(entry.name), entry) for entry in model_base.iterdir())
@@ -81,7 +81,7 @@ def numbered_folders(model_base: Path) -> list[Version]:
 
 
 def ignored_folders(model_base: Path) -> dict[str, str]:
-    """Names under `model_base` that people may take for versions, and why they are none."""
+    """Returns names under `model_base` that look like versions, and why they are none."""
     if not model_base.is_dir():
         return {}
     ignored = {
@@ -98,27 +98,27 @@ def ignored_folders(model_base: Path) -> dict[str, str]:
 
 
 def newest_version(model_base: Path) -> Version | None:
-    """The complete version with the highest number, or None."""
+    """Returns the complete version with the highest number, or None."""
     versions = list_versions(model_base)
     return versions[-1] if versions else None
 
 
 def is_complete(version_dir: Path) -> bool:
-    """Whether `version_dir` holds a model that may be loaded."""
+    """Checks that `version_dir` holds a model that can be loaded."""
     return (version_dir / MODEL_FILE).is_file()
 
 
 def next_version(model_base: Path) -> int:
-    """The number that the next push gets: above every number in use, complete or not, or used.
+    """Returns the next push's number: above every number in use or used before, complete or not.
 
-    Raises PushError when there is none left.
+    Raises PushError when none is left.
     """
     in_use = [version.number for version in numbered_folders(model_base)]
     return number_above([*in_use, _last_pushed(model_base)], str(model_base))
 
 
 def number_above(used: Iterable[int], model_base: str) -> int:
-    """The next version's number; raises PushError when the largest is in use."""
+    """Returns the next version's number; raises PushError when the largest is in use."""
     largest = max(used, default=0)
     if largest >= LARGEST_VERSION:
         raise PushError(
@@ -138,18 +138,18 @@ def push_version(
     served: int | None = None,
     not_served: Collection[int] = (),
 ) -> int:
-    """Publish the SavedModel in `src_dir` as a new version and return its number.
+    """Publishes the SavedModel in `src_dir` as a new version and returns its number.
 
     Args:
-        src_dir: the SavedModel; copied whole, as `serving.store.model_files.model_entries` has it.
-        model_base: `<model_dir>/<name>`; made when absent.
+        src_dir: the SavedModel; all `serving.store.model_files.model_entries` are copied.
+        model_base: `<model_dir>/<name>`; created when absent.
         expected_baseline: the version that the candidate was compared with; None when there was
             none. The push is refused unless it is still the newest one.
-        provenance: files to lay into the version's `provenance/` folder, by relative name, as
-            bytes or as a file to copy.
-        keep: how many older versions stay beside the new one. The baseline and the served
-            version are kept whatever this says.
-        served: the version that a server reports it is serving, where one was asked.
+        provenance: files for the version's `provenance/` folder, by relative name, as bytes or as a
+            file to copy.
+        keep: how many older versions stay beside the new one. The baseline and the served version
+            always stay.
+        served: the version that a server reports it is serving, if one was queried.
         not_served: versions newer than the baseline which are known not to be served (broken, or
             rolled back), and so do not make the baseline stale.
 
@@ -157,7 +157,7 @@ def push_version(
         PushError: `src_dir` is no SavedModel or holds links that lead out of it, or an argument is
             out of range.
         StaleBaselineError: another version became the newest or the served one meanwhile.
-        PublishedError: the version is published, and what follows (making its name durable,
+        PublishedError: the version is published, and a later step (syncing its name to disk,
             removing old versions) failed.
     """
     files = checked_provenance(provenance or {})
@@ -170,7 +170,7 @@ def push_version(
         numbers = [version.number for version in list_versions(model_base)]
         refuse_stale_baseline(numbers, str(model_base), expected_baseline, served, not_served)
 
-    check_baseline()  # before the copy, which may be long, and again when it counts
+    check_baseline()  # before the copy, which may be long, and again before publishing
     with staging_folder(model_base) as staging:
         candidate = staging / "version"
         copy_model(src_dir, candidate, files)
@@ -187,7 +187,7 @@ def push_version(
 
 @contextmanager
 def after_publishing(number: int, model_base: str) -> Iterator[None]:
-    """What fails within is a PublishedError: servers see the version already."""
+    """Turns errors in this block into PublishedError: servers see the version already."""
     try:
         yield
     except (OSError, SkymillError) as error:
@@ -199,7 +199,7 @@ def after_publishing(number: int, model_base: str) -> Iterator[None]:
 
 
 def checked_model(src_dir: Path) -> dict[str, Path]:
-    """The files of a SavedModel by relative name; raises PushError where it cannot be pushed."""
+    """Returns a SavedModel's files by relative name; raises PushError if it cannot be pushed."""
     if not is_complete(src_dir):
         raise PushError(f"{src_dir} holds no {MODEL_FILE}: give the folder of a SavedModel.")
     try:
@@ -217,7 +217,7 @@ def refuse_stale_baseline(
 ) -> None:
     """Raises StaleBaselineError unless `expected` is the newest of the complete versions.
 
-    The other arguments are those of `push_version`.
+    For the other arguments see `push_version`.
     """
     newest = max((number for number in numbers if number not in not_served), default=None)
     if served is not None and served != expected:
@@ -234,7 +234,7 @@ def refuse_stale_baseline(
 
 
 def checked_provenance(files: Mapping[str, bytes | Path]) -> Mapping[PurePosixPath, bytes | Path]:
-    """The files by their paths; raises PushError for a name that leads out of the folder."""
+    """Returns the files by their paths; raises PushError for a name that leaves the folder."""
     checked: dict[PurePosixPath, bytes | Path] = {}
     for name, content in files.items():
         path = PurePosixPath(name)
@@ -251,7 +251,7 @@ def copy_model(
     dst_dir: Path,
     provenance: Mapping[PurePosixPath, bytes | Path] = MappingProxyType({}),
 ) -> None:
-    """Copy with everything durable on disk, and the file that makes the version complete last.
+    """Copies with fsync, and writes the file that makes the version complete last.
 
     Raises ModelFolderError as `serving.store.model_files.model_entries`.
     """
@@ -269,7 +269,7 @@ def copy_model(
 
 
 def write_durably(dst: Path, content: bytes | Path | Iterable[bytes]) -> None:
-    """Writes a file, with the folders above it, so that it outlives a loss of power."""
+    """Writes a file and the folders above it so that they survive a power loss."""
     dst.parent.mkdir(parents=True, exist_ok=True)
     with dst.open("wb") as out:
         if isinstance(content, bytes):
@@ -284,7 +284,7 @@ def write_durably(dst: Path, content: bytes | Path | Iterable[bytes]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder outlive a loss of power."""
+    """Syncs a folder so that the names in it survive a power loss."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -293,10 +293,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def _claim(candidate: Path, model_base: Path) -> int:
-    """Rename the candidate to the next free number.
+    """Renames the candidate to the next free number.
 
-    The lock already keeps pushes apart; where a file system does not honour it, the rename
-    fails on a number that was taken meanwhile, and the next one is tried.
+    The lock excludes other pushes already. Where a file system ignores locks, the rename fails on a
+    number that was taken meanwhile, and the next one is tried.
     """
     number = next_version(model_base)
     while (model_base / str(number)).exists() or not _renamed(candidate, model_base / str(number)):
@@ -319,7 +319,7 @@ def _renamed(src: Path, dst: Path) -> bool:
 
 
 def _last_pushed(model_base: Path) -> int:
-    """The number of the last push, which may have been removed since and is not used again."""
+    """Returns the last push's number; it is not used again even if the version was removed."""
     try:
         return version_number((model_base / _LOCK_FILE).read_text().strip()) or 0
     except (FileNotFoundError, ValueError):
@@ -327,7 +327,7 @@ def _last_pushed(model_base: Path) -> int:
 
 
 def _retire(model_base: Path, staging: Path, *, keep: int, protected: set[int | None]) -> None:
-    """Move old versions out of sight, at once each; the staging folder's end deletes them."""
+    """Moves old versions out of sight, each atomically; the staging folder's end deletes them."""
     complete = [v for v in numbered_folders(model_base) if is_complete(v.path)]
     old = to_retire([version.number for version in list_versions(model_base)], keep, protected)
     for version in complete:
@@ -336,13 +336,13 @@ def _retire(model_base: Path, staging: Path, *, keep: int, protected: set[int | 
 
 
 def to_retire(numbers: Sequence[int], keep: int, protected: Collection[int | None]) -> set[int]:
-    """The versions that go when `keep` stay beside the newest, and the protected ones always."""
+    """Returns the versions to remove: beyond `keep` older ones, without the protected ones."""
     return set(sorted(numbers)[: -(keep + 1)]) - set(protected)
 
 
 @contextmanager
 def locked(model_base: Path) -> Iterator[None]:
-    """Keep other pushes to `model_base` out, in this process and in others."""
+    """Excludes other pushes to `model_base`, in this process and in others."""
     with (model_base / _LOCK_FILE).open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -350,10 +350,10 @@ def locked(model_base: Path) -> Iterator[None]:
 
 @contextmanager
 def staging_folder(model_base: Path) -> Iterator[Path]:
-    """A hidden folder of this push's own, on the versions' file system, gone afterwards.
+    """Yields a hidden folder of this push on the versions' file system, and removes it afterwards.
 
-    It is locked for as long as the push lives, so that the next push can tell what a crashed one
-    left behind from what is being written.
+    It is locked during the push, so that the next push can distinguish a crashed push's leftovers
+    from a push under way.
     """
     staging = model_base / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
     with locked(model_base):

@@ -1,1 +1,1 @@
-"""From the outputs of a model to the served answer, a module for each task."""
+"""Conversion of a model's outputs to the served outputs, a module for each task."""

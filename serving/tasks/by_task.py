@@ -1,4 +1,4 @@
-"""Which answer a task's models give."""
+"""Served outputs by task."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,5 +27,5 @@ _ANSWERS: dict[Task, Callable[[Any, tf.Tensor, Contract], Answer]] = {
 
 
 def answer(outputs: Any, pixels: tf.Tensor, contract: Contract) -> Answer:
-    """What a model of the contract's task gave for pixels [N, H, W, C], as a user reads it."""
+    """Converts a model's outputs for pixels [N, H, W, C] to the outputs of the contract's task."""
     return _ANSWERS[contract.task](outputs, pixels, contract)

@@ -1,4 +1,4 @@
-"""Objects in each image."""
+"""Served outputs of detection."""
 
 from collections.abc import Mapping
 
@@ -15,10 +15,10 @@ from serving.tasks.parts import Answer, names_in_each_row
 
 
 def detection(found: Mapping[str, tf.Tensor], classes: tuple[str, ...]) -> Answer:
-    """From `boxes` [N, M, 4], `labels` [N, M] and `scores` [N, M]: the same with names.
+    """Converts `boxes` [N, M, 4], `labels` [N, M] and `scores` [N, M]; labels become names.
 
-    Boxes are top, left, bottom, right in pixels of the model's image. What stands beyond an
-    image's own objects has the label -1: its name is empty, its box and score are 0.
+    Boxes are top, left, bottom, right in pixels of the model's image. Padding after an image's own
+    objects has the label -1: its name is empty, its box and score are 0.
     """
     labels = tf.cast(found["labels"], tf.int32)
     there = labels >= 0

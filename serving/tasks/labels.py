@@ -1,4 +1,4 @@
-"""Classes of whole images: one, or several."""
+"""Served outputs of classification: one class of an image, or several."""
 
 import tensorflow as tf
 
@@ -12,7 +12,7 @@ from serving.tasks.parts import Answer, names_in_each_row
 
 
 def single_label(logits: tf.Tensor, classes: tuple[str, ...]) -> Answer:
-    """From logits [N, K]: the most probable class [N], and the probabilities [N, K] (softmax)."""
+    """Converts logits [N, K] to the most probable class [N] and probabilities [N, K] (softmax)."""
     return {
         CLASS_OUTPUT: tf.gather(tf.constant(classes, tf.string), tf.argmax(logits, axis=1)),
         PROBABILITIES_OUTPUT: tf.nn.softmax(tf.cast(logits, tf.float32)),
@@ -21,10 +21,10 @@ def single_label(logits: tf.Tensor, classes: tuple[str, ...]) -> Answer:
 
 
 def multi_label(logits: tf.Tensor, classes: tuple[str, ...], threshold: float) -> Answer:
-    """From logits [N, K]: each class's own probability (sigmoid), and whether it counts as there.
+    """Converts logits [N, K] to each class's probability (sigmoid) and presence.
 
     Args:
-        threshold: the least probability that does.
+        threshold: the least probability of a present class.
     """
     probabilities = tf.nn.sigmoid(tf.cast(logits, tf.float32))
     return {

@@ -1,4 +1,4 @@
-"""What the answers of several tasks share."""
+"""Outputs that several tasks share."""
 
 from typing import TypeAlias
 
@@ -9,5 +9,5 @@ Answer: TypeAlias = dict[str, tf.Tensor]
 
 
 def names_in_each_row(classes: tuple[str, ...], rows: tf.Tensor) -> tf.Tensor:
-    """string [N, K]: the class names in the order of their indices, the same in each row."""
+    """Repeats the class names, in index order, in each row: string [N, K]."""
     return tf.tile(tf.constant(classes, tf.string)[tf.newaxis], (rows, 1))

@@ -1,4 +1,4 @@
-"""A number for each image."""
+"""Served output of regression."""
 
 import tensorflow as tf
 
@@ -7,5 +7,5 @@ from serving.tasks.parts import Answer
 
 
 def regression(values: tf.Tensor) -> Answer:
-    """From values [N, 1] in the user's units: the same as [N]."""
+    """Converts values [N, 1] in the user's units to [N]."""
     return {VALUE_OUTPUT: tf.cast(values[:, 0], tf.float32)}

@@ -1,4 +1,4 @@
-"""A class for each pixel."""
+"""Served outputs of segmentation."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,11 +9,11 @@ from serving.tasks.parts import Answer, names_in_each_row
 
 
 def segmentation(logits: tf.Tensor, pixels: tf.Tensor, classes: tuple[str, ...]) -> Answer:
-    """From logits [N, H, W, K]: the most probable class of each pixel, and its probability.
+    """Converts logits [N, H, W, K] to each pixel's most probable class and its probability.
 
-    The raster is uint8 where that holds the classes and the ignore value, else int32. A pixel of
-    which not every band was measured has the ignore value (`components.raster.labels.targets`)
-    and the confidence 0.
+    The raster is uint8 if that holds the classes and the ignore value, else int32. A pixel in which
+    any band is not finite has the ignore value (`components.raster.labels.targets`) and the
+    confidence 0.
     """
     probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
     valid = tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
