@@ -1,1 +1,1 @@
-"""What is done about classes that are rare: weights, sampling, and the loss."""
+"""Handling of rare classes: weights, sampling, and the loss."""

@@ -1,4 +1,4 @@
-"""What may be done about rare classes."""
+"""Configuration of the handling of rare classes."""
 
 from typing import Literal
 
@@ -49,7 +49,7 @@ class Imbalance(Frozen):
         return self
 
     def wrong_for(self, task: Task) -> str | None:
-        """What of it cannot be done in a task, in words; None: nothing."""
+        """Returns what of it the task does not support, in words, or None."""
         if self.sampling == "balanced" and task != "single_label":
             return (
                 f"train.imbalance.sampling is balanced, but an image of {task} has not one class "

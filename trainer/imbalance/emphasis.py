@@ -1,4 +1,4 @@
-"""From the configuration and the counts to what a training does about rare classes."""
+"""Derives the handling of rare classes from the configuration and the class counts."""
 
 from dataclasses import dataclass, replace
 
@@ -10,15 +10,15 @@ from trainer.imbalance.weights import class_weights, positive_weights
 
 @dataclass(frozen=True)
 class Emphasis:
-    """What counts how much.
+    """Relative weights of classes, examples and errors in the loss and the sampling.
 
     Attributes:
         soft: whether targets are shares of classes.
-        gamma: of the focal loss; None: cross-entropy.
-        positive: of several labels, how much the presence of each class counts.
-        weights: of the classes, where each example has one.
-        pixels: of the classes of pixels.
-        balance: counts of the classes, if they are to come equally often.
+        gamma: exponent of the focal loss; None: cross-entropy.
+        positive: weight of the presence of each class, for several labels.
+        weights: weights of the classes, where each example has one.
+        pixels: weights of the classes of pixels.
+        balance: counts of the classes, if sampling balances them.
     """
 
     soft: bool = False
@@ -32,7 +32,7 @@ class Emphasis:
 def emphasis_of(
     task: Task, seen: ClassCounts | None, config: Imbalance, soft: bool = False
 ) -> Emphasis:
-    """What the configuration asks for, given what is seen in the train split (None: no classes)."""
+    """Returns the configured emphasis, given the train split's counts (None: no classes)."""
     if seen is None:
         return Emphasis(soft)
     emphasis = Emphasis(

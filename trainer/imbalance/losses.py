@@ -1,4 +1,4 @@
-"""Losses in which the rare and the difficult count more."""
+"""Losses that emphasise rare classes and difficult examples."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +16,8 @@ class FocalCategorical(keras.losses.Loss):
     weights do what their alpha does.
 
     Args:
-        gamma: how fast what is known already fades.
-        smoothing: share of the truth that is spread over all classes.
+        gamma: how strongly well-classified examples are down-weighted.
+        smoothing: share of the truth spread over all classes.
     """
 
     def __init__(self, gamma: float, smoothing: float = 0.0, **kwargs: Any) -> None:
@@ -25,13 +25,18 @@ class FocalCategorical(keras.losses.Loss):
         self.gamma, self.smoothing = gamma, smoothing
 
     def call(self, truth: Any, logits: Any) -> Any:
-        """Truth: indices [...] or shares [..., K]; logits [..., K]; one loss each, [...]."""
+        """Computes the loss at each position, [...].
+
+        Args:
+            truth: indices [...] or shares [..., K].
+            logits: [..., K].
+        """
         if len(truth.shape) < len(logits.shape):
             truth = _ops.one_hot(truth, logits.shape[-1], dtype=logits.dtype)
         truth = _ops.cast(truth, logits.dtype)
         truth = truth * (1 - self.smoothing) + self.smoothing / logits.shape[-1]
         log_p = _ops.log_softmax(logits, axis=-1)
-        # 0 to a power below 1 has no finite slope, so p stays a little below 1.
+        # A power below 1 has no finite slope at 0, so p stays a little below 1.
         rest = _ops.maximum(1 - _ops.exp(log_p), keras.config.epsilon())
         return -_ops.sum(truth * rest**self.gamma * log_p, axis=-1)
 
@@ -41,12 +46,12 @@ class FocalCategorical(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("skymill")
 class WeightedBinary(keras.losses.Loss):
-    """Binary cross-entropy of logits: presence weighted by class, and focal where asked for.
+    """Binary cross-entropy of logits, with class weights for presence and optional focal scaling.
 
     Args:
-        positive: of each of the K classes, how much its presence counts; None: 1.
+        positive: weight of the presence of each of the K classes; None: 1.
         gamma: as in `FocalCategorical`; 0 for plain cross-entropy.
-        smoothing: share of the truth that is spread over presence and absence.
+        smoothing: share of the truth spread over presence and absence.
     """
 
     def __init__(
@@ -61,7 +66,12 @@ class WeightedBinary(keras.losses.Loss):
         self.gamma, self.smoothing = gamma, smoothing
 
     def call(self, truth: Any, logits: Any) -> Any:
-        """Truth [N, K] from 0 to 1, logits [N, K]; the mean over the classes, [N]."""
+        """Computes the mean loss over the classes, [N].
+
+        Args:
+            truth: [N, K], from 0 to 1.
+            logits: [N, K].
+        """
         truth = _ops.cast(truth, logits.dtype) * (1 - self.smoothing) + self.smoothing / 2
         positive = 1.0 if self.positive is None else _ops.array(self.positive, logits.dtype)
         present = positive * truth * _ops.softplus(-logits) * self._rest(-logits)
@@ -69,7 +79,7 @@ class WeightedBinary(keras.losses.Loss):
         return _ops.mean(present + absent, axis=-1)
 
     def _rest(self, logits: Any) -> Any:
-        # Of the logarithm: a power of 0 has no slope.
+        # Computed from the logarithm, because a power has no slope at 0.
         return _ops.exp(-self.gamma * _ops.softplus(-logits)) if self.gamma else 1.0
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a training knows of its rare classes, and what it does about them (pure)."""
+"""Report on the rare classes of a training and their handling (pure)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,18 +7,18 @@ from trainer.data.class_counts import ClassCounts
 from trainer.imbalance.config import Imbalance
 from trainer.imbalance.emphasis import Emphasis
 
-#: Beside a training's logs.
+#: File name, beside a training's logs.
 IMBALANCE_FILE = "imbalance.json"
 _RAREST = 3
 
 
 def imbalance_report(seen: ClassCounts, config: Imbalance, emphasis: Emphasis) -> dict[str, Any]:
-    """A plain value: counts, the rarest classes first, and what is done, in words.
+    """Returns the report as plain values: counts, the rarest classes first, and the measures taken.
 
     Args:
-        seen: in the train split.
-        config: what was asked for.
-        emphasis: what came of it.
+        seen: counts in the train split.
+        config: the requested handling.
+        emphasis: the resulting emphasis.
     """
     weights = emphasis.weights or emphasis.pixels or emphasis.positive
     order = sorted(range(len(seen.counts)), key=lambda index: seen.counts[index])

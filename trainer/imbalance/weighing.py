@@ -1,4 +1,4 @@
-"""The weights of classes as weights of examples, or of pixels."""
+"""Class weights as weights of examples or pixels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from trainer.data.changed import Change
 
 
 def weighing(weights: Sequence[float]) -> Change:
-    """The change that gives each target its class's weight, times the weight it has already.
+    """Returns the transform that multiplies each target's weight by the weight of its class.
 
-    Targets are class indices of any shape, [N] or [N, H, W], where an index of no class weighs
-    nothing; or shares [N, K], which weigh in proportion.
+    Targets are class indices of any shape, [N] or [N, H, W], where an index outside the classes has
+    weight 0; or shares [N, K], which are weighted in proportion.
     """
     table = tf.constant([*weights, 0.0])
 

@@ -1,4 +1,4 @@
-"""From how often a class is seen to how much it counts (pure)."""
+"""Class weights from class frequencies (pure)."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from trainer.imbalance.config import Imbalance
 
 
 def class_weights(counts: Sequence[int], config: Imbalance) -> tuple[float, ...] | None:
-    """A weight for each class; over all examples their mean is 1. None where nothing is weighted.
+    """Returns a weight for each class, of mean 1 over all examples; None without weighting.
 
     `inverse` is N / (K n) for K classes of n among N examples. `effective` is (1 - beta) /
     (1 - beta^n), scaled likewise (Cui et al. 2019, equation 4). A class that is never seen
@@ -30,10 +30,10 @@ def class_weights(counts: Sequence[int], config: Imbalance) -> tuple[float, ...]
 def positive_weights(
     counts: Sequence[int], examples: int, config: Imbalance
 ) -> tuple[float, ...] | None:
-    """How much the presence of each class counts, its absence counting 1; None for no weights.
+    """Returns the weight of each class's presence, that of absence being 1; None without weighting.
 
     `inverse` is absent / present, so that both halves have the same weight. `effective` takes the
-    effective numbers of both. Never below 1, and never above `most_weight`.
+    effective numbers of both. Weights are at least 1 and at most `most_weight`.
     """
     if config.class_weights == "none":
         return None

@@ -1,1 +1,1 @@
-"""The networks: bodies from pixels to features, and the heads on them."""
+"""The networks: bodies from pixels to features, and the heads on top of them."""

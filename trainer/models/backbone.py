@@ -1,4 +1,4 @@
-"""A network of keras.applications, by name."""
+"""Bodies from keras.applications, by name."""
 
 import importlib
 import inspect
@@ -16,7 +16,7 @@ from trainer.models.config import Backbone
 
 
 def backbone_names() -> tuple[str, ...]:
-    """The constructors that keras.applications offers."""
+    """Returns the names of the constructors in keras.applications."""
     return tuple(
         sorted(
             name
@@ -27,10 +27,10 @@ def backbone_names() -> tuple[str, ...]:
 
 
 def load_backbone(model: Backbone, image: ImageSpec) -> tuple[keras.Model, Callable[[Any], Any]]:
-    """The network for RGB, from pixels after the scaling that comes with it.
+    """Loads the network for RGB and the pixel scaling that belongs to it.
 
     Raises:
-        ConfigError: the network or its weights do not exist or do not fit.
+        ConfigError: the network or its weights do not exist or do not match.
     """
     require_backbone(model.name)
     if model.weights is None:
@@ -43,10 +43,10 @@ def load_backbone(model: Backbone, image: ImageSpec) -> tuple[keras.Model, Calla
 
 
 def require_backbone(name: str) -> None:
-    """Looks a name up.
+    """Checks that keras.applications has a network.
 
     Raises:
-        ConfigError: keras.applications has no such network.
+        ConfigError: it has no network of this name.
     """
     if name not in backbone_names():
         raise ConfigError(
@@ -99,7 +99,7 @@ def _with_file(model: Backbone, image: ImageSpec, path: str) -> keras.Model:
 
 
 def _preprocessing(name: str) -> Callable[[Any], Any]:
-    """The scaling that a family's weights expect; newer families do it in the network itself."""
+    """Returns the scaling that a family's weights expect; newer families do it in the network."""
     for module in pkgutil.iter_modules(keras.applications.__path__):
         family = importlib.import_module(f"keras.applications.{module.name}")
         if hasattr(family, name) and hasattr(family, "preprocess_input"):

@@ -1,4 +1,4 @@
-"""Layers that several networks are made of."""
+"""Layers shared by several networks."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def convolution(
     rate: int = 1,
     activation: str | None = "relu",
 ) -> Any:
-    """A convolution [N, h, w, D] to [N, h / strides, w / strides, filters], normalised.
+    """Applies a convolution and normalisation: [N, h, w, D] to [N, h/strides, w/strides, filters].
 
     Args:
         rate: dilation of the kernel.
@@ -37,7 +37,7 @@ def convolution(
 
 
 def resized(x: Any, height: int, width: int) -> Any:
-    """[N, h, w, D] to [N, height, width, D], bilinear."""
+    """Resizes [N, h, w, D] to [N, height, width, D], bilinear."""
     if tuple(x.shape[1:3]) == (height, width):
         return x
     return keras.layers.Resizing(height, width, interpolation="bilinear")(x)

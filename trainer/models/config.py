@@ -1,4 +1,4 @@
-"""Which network learns: the part of the configuration that is declared beside its code."""
+"""Configuration of the network, declared beside its code."""
 
 import os
 from pathlib import Path
@@ -37,7 +37,7 @@ class SmallCnn(Frozen):
     )
 
     def contents(self) -> dict[str, str]:
-        """What the files that it names hold, by field: none are named."""
+        """Returns the content digests of the named files, by field; there are none."""
         return {}
 
 
@@ -59,7 +59,7 @@ class _Body(Frozen):
 
     @property
     def frozen(self) -> bool:
-        """Whether only its head learns, where no stages are given."""
+        """True if only the head is trained, where no stages are given."""
         return self.trainable == "frozen"
 
 
@@ -78,18 +78,18 @@ class Backbone(_Body):
 
     @property
     def pretrained(self) -> bool:
-        """Whether it comes with weights."""
+        """True if it is loaded with weights."""
         return self.weights is not None
 
     def contents(self) -> dict[str, str]:
-        """What the files that it names hold, by field: a digest."""
+        """Returns the content digests of the named files, by field."""
         if self.weights in (None, "imagenet") or not os.path.isfile(self.weights):
             return {}
         return {"weights": checksums_of_files([self.weights])[0]}
 
 
 def is_folder(preset: str) -> bool:
-    """Whether a preset is named by its place here, and not by a name or a hub's handle."""
+    """Checks whether a preset is a local folder, and not a name or a hub's handle."""
     return "/" in preset and "://" not in preset
 
 
@@ -98,7 +98,7 @@ def _anchored_folder(preset: str, info: ValidationInfo) -> str:
 
 
 def require_preset_folder(folder: str) -> None:
-    """Raises ConfigError where a folder lacks what a preset consists of."""
+    """Raises ConfigError if a folder lacks a part of a preset."""
     missing = [name for name in _PRESET_FILES if not Path(folder, name).is_file()]
     if missing:
         raise ConfigError(
@@ -122,11 +122,11 @@ class Preset(_Body):
 
     @property
     def pretrained(self) -> bool:
-        """Whether it comes with weights."""
+        """True if it is loaded with weights."""
         return self.weights
 
     def contents(self) -> dict[str, str]:
-        """What the files that it names hold, by field: a digest of the preset's folder."""
+        """Returns the content digest of the preset's folder, by field."""
         folder = Path(self.preset)
         if not is_folder(self.preset) or not folder.is_dir():
             return {}

@@ -1,4 +1,4 @@
-"""The last layer of a served detector: from what it says of each anchor to the objects found."""
+"""The last layer of a served detector: decodes the outputs at the anchors into objects."""
 
 from dataclasses import asdict
 from typing import Any
@@ -8,20 +8,20 @@ import tensorflow as tf
 
 from trainer.models.anchors import Anchors
 
-#: Of each image, how many anchors are looked at closer.
+#: Number of anchors of each image that enter non-maximum suppression.
 _CANDIDATES = 1000
 
 
 @keras.saving.register_keras_serializable("skymill")
 class DecodeBoxes(keras.layers.Layer):
-    """The best boxes of each image, each object once (non-maximum suppression by class).
+    """Best boxes of each image, after non-maximum suppression by class.
 
     Args:
-        anchors: as the detector has them, or their fields.
-        max_objects: M, the most that an image may have.
-        min_score: what scores less is no object.
-        max_overlap: of two boxes of one class that share more (intersection over union), the
-            better one stays.
+        anchors: the detector's, or their fields.
+        max_objects: M, the maximum number of objects of an image.
+        min_score: boxes with a lower score are dropped.
+        max_overlap: intersection over union above which only the better of two boxes of one class
+            is kept.
     """
 
     def __init__(
@@ -39,7 +39,10 @@ class DecodeBoxes(keras.layers.Layer):
         self.max_overlap = max_overlap
 
     def call(self, outputs: Any) -> dict[str, Any]:
-        """[N, A, 4 + K] to boxes [N, M, 4], labels [N, M] (-1 for none) and scores [N, M]."""
+        """Decodes outputs [N, A, 4 + K] into objects.
+
+        Returns: boxes [N, M, 4], labels [N, M] (-1 for none) and scores [N, M].
+        """
         scores = tf.sigmoid(tf.cast(outputs[..., 4:], tf.float32))
         count = min(_CANDIDATES, scores.shape[1])
         _, best = tf.math.top_k(tf.reduce_max(scores, axis=-1), count)
@@ -80,7 +83,7 @@ class DecodeBoxes(keras.layers.Layer):
 
 
 def decoded(moves: Any, anchors: Anchors) -> Any:
-    """Boxes [N, A, 4] in pixels, cut at the image, from moves of the anchors [N, A, 4]."""
+    """Decodes offsets from the anchors [N, A, 4] to boxes in pixels, clipped to the image."""
     boxes = keras.utils.bounding_boxes.decode_deltas_to_boxes(
         anchors=keras.ops.array(anchors.boxes()),
         boxes_delta=moves,

@@ -1,4 +1,4 @@
-"""Which decoder turns feature maps into a class for each pixel."""
+"""Configuration of the decoders from feature maps to a class for each pixel."""
 
 from typing import Annotated, Literal
 

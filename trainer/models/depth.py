@@ -1,4 +1,4 @@
-"""How deep in a network a layer lies: its blocks, counted from the output."""
+"""Depth of a layer: its block, counted from the output."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import keras
 from trainer.models.inner_layers import inner_layers
 from trainer.models.norms import fix_norms
 
-#: How the networks of keras.applications and KerasHub name the layers of one block.
+#: Layer names of one block in the networks of keras.applications and KerasHub.
 _BLOCK = re.compile(
     r"^(?:.*blocks?_?\d+[a-z]?(?=_|/|$)|layers_\d+|expanded_conv(?:_\d+)?(?=_)|conv_(?:dw|pw)_(?P<pair>\d+))"
 )
@@ -17,17 +17,17 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Layers that are trained, or not, together."""
+    """Layers that are trained or frozen together."""
 
     name: str
     layers: tuple[keras.layers.Layer, ...]
 
 
 def blocks_of(body: keras.Model) -> tuple[Block, ...]:
-    """The blocks of a network from input to output; all layers with weights are in one.
+    """Returns the blocks of a network from input to output; each layer with weights is in one.
 
-    Layers whose names tell a block are together. Of others, each that has a kernel begins a block,
-    which the layers without one (normalisations) after it join.
+    Layers whose names share a block's name belong together. Any other layer with a kernel begins a
+    block, which also contains the layers without a kernel (normalisations) that follow.
     """
     found: list[tuple[str, list[keras.layers.Layer]]] = []
     for layer in _leaves(body):
@@ -40,7 +40,7 @@ def blocks_of(body: keras.Model) -> tuple[Block, ...]:
 
 
 def block_name(layer_name: str) -> str | None:
-    """The part of a layer's name that names its block, where there is one."""
+    """Returns the part of a layer's name that names its block, or None."""
     match = _BLOCK.match(layer_name)
     if match is None:
         return None
@@ -48,14 +48,14 @@ def block_name(layer_name: str) -> str | None:
 
 
 def learn_top(body: keras.Model, blocks: int, keep_norms: bool) -> None:
-    """Lets the last blocks of a body learn, and no others.
+    """Makes the last blocks of a body trainable, and no others.
 
     Args:
-        blocks: how many; of 0 the whole body stays as it is.
-        keep_norms: whether batch normalisation stays as it was pretrained, everywhere.
+        blocks: number of blocks; 0 freezes the whole body.
+        keep_norms: whether batch normalisation keeps its pretrained state everywhere.
     """
     of_body = blocks_of(body)
-    body.trainable = blocks > 0  # goes down to every layer, so each is set anew below
+    body.trainable = blocks > 0  # also sets all nested layers, so each is set again below
     if blocks <= 0:
         return
     for number, block in enumerate(reversed(of_body)):
@@ -68,7 +68,7 @@ def learn_top(body: keras.Model, blocks: int, keep_norms: bool) -> None:
 def rate_factors(
     body: keras.Model, variables: Sequence[keras.Variable], decay: float
 ) -> tuple[float, ...]:
-    """The factor of the learning rate for each variable: `decay` to the power of its depth.
+    """Returns the learning-rate factor of each variable: `decay` to the power of its depth.
 
     The head has depth 0, the last block of the body 1, the block before it 2.
     """
@@ -82,8 +82,8 @@ def rate_factors(
 
 
 def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """The layers with weights, in order; those of nested networks and of layers made of blocks
-    (a transformer's encoder) among them.
+    """Yields the layers with weights, in order, including those of nested networks and of composite
+    layers such as a transformer's encoder.
     """
     inside = layer.layers if isinstance(layer, keras.Model) else inner_layers(layer)
     for inner in inside:

@@ -1,7 +1,7 @@
-"""A detector on a body's features: a feature pyramid and two heads that all levels share.
+"""A detector on a body's features: a feature pyramid and two heads shared by all levels.
 
 RetinaNet (Lin et al. 2017, arXiv 1708.02002), with fewer channels and layers: KerasHub's own model
-has them fixed at sizes that a CPU trains for hours. Its anchors are KerasHub's.
+fixes them at sizes that take hours to train on a CPU. Its anchors are KerasHub's.
 """
 
 import math
@@ -14,19 +14,19 @@ from components.raster.errors import ConfigError
 from trainer.models.anchors import PER_PLACE, Anchors
 from trainer.models.features import Features
 
-#: What a fresh detector takes the probability of any object at any place to be.
+#: Initial probability of an object at any place.
 _PRIOR = 0.01
 
 
 def detector(
     features: Features, anchors: Anchors, classes: int, filters: int, depth: int, dropout: float
 ) -> Any:
-    """float32 [N, A, 4 + K]: for each anchor how its box differs, and a logit for each class.
+    """Returns the box offsets and class logits of each anchor, float32 [N, A, 4 + K].
 
     Args:
         features: maps [N, h, w, D] from fine to coarse.
         filters: channels of the pyramid and the heads.
-        depth: convolutions of each head before its last.
+        depth: convolutions of each head before its last one.
 
     Raises:
         ConfigError: the body has no features at the finest level of the anchors.
@@ -41,7 +41,7 @@ def detector(
 
 
 def _by_level(features: Features, anchors: Anchors) -> dict[int, Any]:
-    """The maps whose places are those of the anchors, by level."""
+    """Returns the feature maps on the grids of the anchors, by level."""
     found = {
         level: each
         for level in range(anchors.finest, anchors.coarsest + 1)
@@ -59,7 +59,7 @@ def _by_level(features: Features, anchors: Anchors) -> dict[int, Any]:
 
 
 def _pyramid(levels: dict[int, Any], anchors: Anchors, filters: int) -> list[Any]:
-    """Maps of equal depth, from fine to coarse; what the body lacks is made of its coarsest."""
+    """Builds maps of equal depth, fine to coarse; missing levels derive from the coarsest map."""
     coarsest = max(levels)
     merged = {level: _convolution(each, filters, 1) for level, each in levels.items()}
     for level in sorted(levels)[-2::-1]:
@@ -82,7 +82,7 @@ def _convolution(x: Any, filters: int, kernel: int, strides: int = 1) -> Any:
 
 
 def _head(units: int, filters: int, depth: int, bias: float) -> Callable[[Any], Any]:
-    """[N, h, w, D] to [N, h w 9, units], with the same weights at every level."""
+    """Builds a head, [N, h, w, D] to [N, h w 9, units], with shared weights for all levels."""
     layers = [
         keras.layers.Conv2D(
             filters, 3, padding="same", activation="relu", kernel_initializer="he_normal"

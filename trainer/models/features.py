@@ -1,25 +1,25 @@
-"""What a body gives to a head."""
+"""Features: the outputs of a body and inputs of a head."""
 
 import math
 from typing import Any, TypeAlias
 
 import keras
 
-#: Of a batch: one vector an image [N, D]; or feature maps [N, h, w, D], from fine to coarse, each
-#: at half the resolution of the one before it.
+#: Features of a batch: one vector an image [N, D]; or feature maps [N, h, w, D], from fine to
+#: coarse, each at half the resolution of the one before it.
 Features: TypeAlias = Any
 
-#: Layers whose outputs are no features: they only prepare the next convolution.
+#: Layers whose outputs are not features: they only prepare the next convolution.
 _MOST_LOST = 0.35  # of a halving
 _PADDINGS = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
 
 
 def pyramid_of(outputs: list[tuple[keras.layers.Layer, Any]], height: int, width: int) -> list[Any]:
-    """The deepest feature map at each stride of a network, from fine to coarse.
+    """Returns the deepest feature map at each stride of a network, from fine to coarse.
 
     Args:
         outputs: layers and their outputs, in the order of the network.
-        height: of the network's input, in pixels.
+        height: height of the network's input, in pixels.
         width: likewise.
     """
     maps = [
@@ -40,9 +40,9 @@ def pyramid_of(outputs: list[tuple[keras.layers.Layer, Any]], height: int, width
 
 
 def _halvings(whole: int, part: int) -> int | None:
-    """How often a side was halved, with halves rounded up; None where it was not by a power of two.
+    """Returns how often a side was halved, rounding up; None if not by a power of two.
 
-    Convolutions without padding lose some pixels of every side as well.
+    Convolutions without padding also remove some pixels from every side.
     """
     for halvings in range(whole.bit_length() + 1):
         if math.ceil(whole / 2**halvings) == part:

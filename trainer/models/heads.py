@@ -1,4 +1,4 @@
-"""The plain head: one dense layer on a vector an image."""
+"""The plain head: one dense layer on a vector per image."""
 
 from typing import Any
 
@@ -8,6 +8,6 @@ from trainer.models.features import Features
 
 
 def dense(features: Features, units: int, dropout: float, name: str) -> Any:
-    """float32 [N, units] from features [N, D]."""
+    """Builds the head: features [N, D] to float32 [N, units]."""
     dropped = keras.layers.Dropout(dropout)(features)
     return keras.layers.Dense(units, name=name, dtype="float32")(dropped)

@@ -1,4 +1,4 @@
-"""The layers that a layer is made of."""
+"""Access to the layers inside a layer."""
 
 from collections.abc import Iterator
 
@@ -8,5 +8,5 @@ import keras
 def inner_layers(
     layer: keras.layers.Layer, recursive: bool = False
 ) -> Iterator[keras.layers.Layer]:
-    """The layers that a layer is made of; Keras lists them publicly for models alone."""
+    """Yields the layers inside a layer; Keras lists them publicly for models only."""
     yield from layer._flatten_layers(recursive=recursive, include_self=False)

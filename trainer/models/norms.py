@@ -1,4 +1,4 @@
-"""The statistics of batch normalisation."""
+"""Statistics of batch normalisation."""
 
 from collections.abc import Iterator
 
@@ -6,25 +6,25 @@ import keras
 
 from trainer.models.inner_layers import inner_layers
 
-#: Of what starts from scratch: an average over some ten steps.
+#: Momentum for networks trained from scratch: an average over some ten steps.
 NORM_MOMENTUM = 0.9
 
 
 def fix_norms(network: keras.Model) -> None:
-    """Keeps the statistics of pretrained weights: those of a few small batches would ruin them.
+    """Keeps the statistics of pretrained weights, which a few small batches would ruin.
 
-    Calling the network with `training=False` would not do: the training flag of the outer model
-    overrides it (Keras 3). Batch norm that is not trainable runs in inference mode in any case.
+    Calling the network with `training=False` is not enough: the training flag of the outer model
+    overrides it (Keras 3). Batch normalisation that is not trainable always runs in inference mode.
     """
     for layer in _norms(network):
         layer.trainable = False
 
 
 def follow_norms(network: keras.Model) -> None:
-    """Lets the statistics of a network from scratch follow its weights.
+    """Makes the statistics of a network trained from scratch follow its weights quickly.
 
-    Networks were published for hundreds of thousands of steps: at a momentum of 0.999 a short
-    training ends before what is evaluated knows of what was learnt.
+    The published momentum suits hundreds of thousands of steps: at 0.999 a short training ends
+    before the statistics used in evaluation reflect the learnt weights.
     """
     for layer in _norms(network):
         layer.momentum = min(layer.momentum, NORM_MOMENTUM)

@@ -1,4 +1,4 @@
-"""A network whose feature maps lie on the grid of its image."""
+"""Padding of networks, so that their feature maps align with the image."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from trainer.models.inner_layers import inner_layers
 
 
 def padded(network: keras.Model) -> keras.Model:
-    """The network with every window padded, so that a map of stride s has ceil(side / s) places.
+    """Pads every window of the network, so that a map of stride s has ceil(side / s) places.
 
-    Some families (Inception, Xception, NASNet) leave out what lies at the edge. Features of a whole
-    image can do without it, but maps would cover less and less of the image, and a decoder could
-    not tell where they lie. Weights are what they were.
+    Some families (Inception, Xception, NASNet) drop pixels at the edge. Features of a whole image
+    do not need them, but maps would cover less and less of the image, and a decoder could not place
+    them. Weights stay unchanged.
     """
     if not any(_is_unpadded(layer) for layer in inner_layers(network, recursive=True)):
         return network
@@ -22,14 +22,14 @@ def padded(network: keras.Model) -> keras.Model:
 
 
 def _padded_twin(layer: keras.layers.Layer) -> keras.layers.Layer:
-    if isinstance(layer, keras.Sequential):  # its maps may have other sides than they had
+    if isinstance(layer, keras.Sequential):  # the sides of its maps may have changed
         return keras.Sequential([_padded_twin(each) for each in layer.layers], name=layer.name)
     same = {"padding": "same"} if _is_unpadded(layer) else {}
     return type(layer).from_config({**layer.get_config(), **same})
 
 
 def _is_unpadded(layer: keras.layers.Layer) -> bool:
-    """Whether a layer loses places at the edge that nothing before it has added."""
+    """Checks whether a layer drops places at the edge that no layer before it has added."""
     if getattr(layer, "padding", None) != "valid":
         return False
     window: Any = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)

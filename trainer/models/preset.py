@@ -1,4 +1,4 @@
-"""A network that KerasHub saved, with what it wants its pixels to be like."""
+"""Bodies from KerasHub presets, with their preprocessing."""
 
 import difflib
 from collections.abc import Callable
@@ -23,13 +23,13 @@ from trainer.models.stem import (
 
 
 def load_preset(model: Preset, image: ImageSpec) -> tuple[keras.Model, Callable[[Any], Any]]:
-    """The network for images of the spec's shape, and what is done to its pixels before.
+    """Loads the network for images of the spec's shape, and its preprocessing.
 
-    The latter takes RGB pixels, 0 to 255, or standardised bands; then the network's first
-    convolution has a kernel for each band (`trainer.models.stem`).
+    The preprocessing takes RGB pixels, 0 to 255, or standardised bands; with bands, the network's
+    first convolution has a kernel for each (`trainer.models.stem`).
 
     Raises:
-        ConfigError: the preset is not there, cannot be read, is none of images, or does not fit.
+        ConfigError: the preset is missing, unreadable, not a network for images, or does not match.
     """
     require_preset(model.preset)
     original, scale, offset = _read(model.preset, model.weights)
@@ -48,7 +48,7 @@ def load_preset(model: Preset, image: ImageSpec) -> tuple[keras.Model, Callable[
 
 
 def require_preset(preset: str) -> None:
-    """Looks up the name of a preset; what lies elsewhere is not asked for.
+    """Checks that a preset's name is known or its folder complete; does not query hubs.
 
     Raises:
         ConfigError: KerasHub knows no such preset, or the folder holds none.
@@ -68,24 +68,24 @@ def require_preset(preset: str) -> None:
 
 
 def preset_names() -> tuple[str, ...]:
-    """The presets of networks for images that KerasHub knows by name."""
-    import keras_hub  # seconds to load
+    """Returns the names of KerasHub's presets of networks for images."""
+    import keras_hub  # takes seconds to import
 
     return tuple(sorted(keras_hub.layers.ImageConverter.presets))
 
 
 def _read(preset: str, weights: bool) -> tuple[keras.Model, npt.NDArray[Any], npt.NDArray[Any]]:
-    """The network as it was saved, and by what its pixels are multiplied and then moved: [3] each.
+    """Reads the saved network, and the factors [3] and offsets [3] applied to its pixels.
 
-    Keras refuses whatever in a preset would be code: classes that are neither its own nor
-    KerasHub's, and lambdas. Weights are numbers in HDF5.
+    Keras refuses code in a preset: classes that are neither its own nor KerasHub's, and lambdas.
+    Weights are numbers in HDF5.
     """
-    import keras_hub  # seconds to load
+    import keras_hub  # takes seconds to import
 
     try:
         converter = keras_hub.layers.ImageConverter.from_preset(preset)
         network = keras_hub.models.Backbone.from_preset(preset, load_weights=weights)
-    except Exception as error:  # of three libraries and their ways to the network
+    except Exception as error:  # three libraries and the network raise many types
         raise ConfigError(_unread(preset, error)) from error
     shapes = [each.shape for each in network.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
@@ -107,7 +107,7 @@ def _unread(preset: str, error: Exception) -> str:
 
 
 def _of_shape(original: keras.Model, image: ImageSpec, preset: str) -> keras.Model:
-    """The same network, fresh, for images of another shape."""
+    """Rebuilds the network, without its weights, for images of another shape."""
     config = original.get_config()
     key = "image_shape" if "image_shape" in config else "input_shape"
     try:
@@ -125,7 +125,7 @@ def _take_weights(
     of_bands: Callable[[Any], Any] | None,
     preset: str,
 ) -> None:
-    """Weights as they were, but for the kernel that looks at the pixels."""
+    """Copies the weights, except the kernel on the pixels, which is converted to the bands."""
     values = original.get_weights()
     if of_bands is not None:
         stem = next(

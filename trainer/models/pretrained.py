@@ -1,4 +1,4 @@
-"""A network that others made, as a body."""
+"""Pretrained networks as bodies."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,10 +22,10 @@ from trainer.models.tokens import token_grid, token_map, token_vector
 def pretrained_body(
     model: Backbone | Preset, image: ImageSpec, scale: BandScale | None, pooled: bool
 ) -> keras.Model:
-    """Pixels [N, H, W, C] to one vector an image, or to feature maps from fine to coarse.
+    """Builds the body: pixels [N, H, W, C] to one vector an image, or to maps, fine to coarse.
 
     Raises:
-        ConfigError: the network or its weights do not exist or do not fit.
+        ConfigError: the network or its weights do not exist or do not match.
     """
     whole, preprocess = _load(model, image, pooled)
     network = keras.Model(
@@ -33,7 +33,7 @@ def pretrained_body(
     )
     pixels = keras.Input(image.shape, dtype=image.pixel_type)
     if image.bands is None:
-        # to float; the family's own scaling comes next
+        # Converts to float; the family's own scaling comes next.
         x = network(preprocess(keras.layers.Rescaling(1.0, dtype="float32")(pixels)))
     elif isinstance(model, Preset):
         x = network(preprocess(standardised(pixels, scale)))
@@ -75,7 +75,7 @@ def _vector(x: Any, network: keras.Model, image: ImageSpec) -> Any:
 
 
 def _maps(network: keras.Model, image: ImageSpec) -> list[Any]:
-    """The deepest map at each stride; where the network itself names its maps, those."""
+    """Returns the deepest map at each stride, or the maps that the network itself names."""
     outputs = [(layer, layer.output) for layer in network.layers]
     named = getattr(network, "pyramid_outputs", {})
     outputs += [(network, output) for output in named.values()]
@@ -87,7 +87,7 @@ def _maps(network: keras.Model, image: ImageSpec) -> list[Any]:
 
 
 def _grid(network: keras.Model, tokens: Any, image: ImageSpec) -> tuple[int, int]:
-    """Rows and columns of the patches that the tokens [N, T, D] stand for."""
+    """Returns the rows and columns of the patches of the tokens [N, T, D]."""
     patch_px = getattr(network, "patch_size", None)
     found = token_grid(tokens.shape[1], image.height_px, image.width_px, patch_px)
     if found is None:

@@ -14,7 +14,7 @@ from trainer.models.standardise import standardised
 def small_cnn_body(
     model: SmallCnn, image: ImageSpec, scale: BandScale | None, pooled: bool
 ) -> keras.Model:
-    """Pixels [N, H, W, C] to one vector an image, or to feature maps from fine to coarse."""
+    """Builds the body: pixels [N, H, W, C] to one vector an image, or to maps, fine to coarse."""
     pixels = keras.Input(image.shape, dtype=image.pixel_type)
     if image.bands is None:
         x = keras.layers.Rescaling(1 / 127.5, offset=-1, dtype="float32")(pixels)
@@ -29,7 +29,7 @@ def small_cnn_body(
 
 
 def _residual_block(x: Any, filters: int, batch_norm: bool) -> Any:
-    """Halves the sides: a pre-pooled shortcut beside two convolutions (He et al. 2015, type B)."""
+    """Halves the sides: pre-pooled shortcut beside two convolutions (He et al. 2015, type B)."""
     y = convolution(x, filters, batch_norm, strides=2)
     y = convolution(y, filters, batch_norm, activation=None)
     shortcut = keras.layers.AveragePooling2D(2, padding="same")(x)

@@ -1,4 +1,4 @@
-"""The first layer of a model of rasters."""
+"""Standardisation of raster bands, the first layer of their models."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,21 +10,21 @@ from trainer.data.bands import BandScale
 
 @keras.saving.register_keras_serializable("skymill")
 class Standardise(keras.layers.Layer):
-    """Brings each band to mean 0 and deviation 1; what is no finite number becomes 0, the mean.
+    """Scales each band to mean 0 and deviation 1; values that are not finite become 0, the mean.
 
     Args:
-        mean: of each of the C bands, in the tiles' units.
-        stddev: likewise; a band that never changes (0) is only centred.
+        mean: mean of each of the C bands, in the tiles' units.
+        stddev: likewise; a constant band (0) is only centred.
     """
 
     def __init__(self, mean: Sequence[float], stddev: Sequence[float], **kwargs: Any) -> None:
-        # Numbers of sensors are large beside their deviations: half a float would round those away.
+        # Sensor values are large beside their deviations: half precision would round those away.
         super().__init__(**{"dtype": "float32", **kwargs})
         self.mean = tuple(mean)
         self.stddev = tuple(stddev)
 
     def call(self, pixels: Any) -> Any:
-        """float32 [N, H, W, C] to the same shape, without a NaN."""
+        """Standardises float32 [N, H, W, C]; the output has no NaN."""
         deviations = [stddev if stddev > 0 else 1.0 for stddev in self.stddev]
         scaled = (pixels - keras.ops.array(self.mean, self.compute_dtype)) / keras.ops.array(
             deviations, self.compute_dtype
@@ -39,7 +39,11 @@ class Standardise(keras.layers.Layer):
 
 
 def standardised(pixels: Any, scale: BandScale | None) -> Any:
-    """The pixels of bands behind the layer that their scale asks for."""
+    """Standardises bands by their scale.
+
+    Raises:
+        ValueError: there is no scale.
+    """
     if scale is None:
         raise ValueError("a model of bands needs their scale")
     return Standardise(scale.mean, scale.stddev)(pixels)

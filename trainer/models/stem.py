@@ -1,10 +1,10 @@
-"""A network for RGB photographs, changed into one for any bands.
+"""Conversion of networks for RGB photographs to any bands.
 
-Its first convolution, the stem, gets a kernel for each band. A band that is called red, green or
-blue takes that colour's kernel, any other the mean of the three; all of them are then multiplied
-by 3 / C, so that an image equally bright in all bands gets the response that a gray one gets from
-the RGB network. What a network does to its pixels before the stem is measured and put into the
-kernels: they take bands of mean 0 and deviation 1, as if these were the colours of ImageNet.
+The first convolution, the stem, gets a kernel for each band. A band named red, green or blue takes
+that colour's kernel, any other the mean of the three. All kernels are multiplied by 3 / C, so that
+an image equally bright in all bands gets the response of a gray image in the RGB network. The
+network's scaling before the stem is measured and folded into the kernels, which take bands of mean
+0 and deviation 1 like the colours of ImageNet.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,17 +30,17 @@ def for_bands(
     rgb: Sequence[str],
     pretrained: bool,
 ) -> Callable[[Any], Any]:
-    """The network as a function of standardised bands [N, H, W, C].
+    """Returns the network as a function of standardised bands [N, H, W, C].
 
     Args:
-        network: from RGB pixels [N, H, W, 3], after `preprocess`; it lends its layers.
-        preprocess: from RGB pixels, 0 to 255.
+        network: takes RGB pixels [N, H, W, 3] after `preprocess`; its layers are reused.
+        preprocess: takes RGB pixels, 0 to 255.
         bands: names of the C bands, in order.
-        rgb: the names under which red, green and blue are among them, if they are.
-        pretrained: whether the stem takes over kernels; else it starts afresh.
+        rgb: names of the red, green and blue bands, if present.
+        pretrained: whether the stem reuses kernels; else it starts from scratch.
 
     Raises:
-        ConfigError: the network does not begin with one convolution of the pixels.
+        ConfigError: the network does not begin with one convolution on the pixels.
     """
     holder = _stem(network)
     stem, *then = holder.layers if isinstance(holder, keras.Sequential) else [holder]
@@ -48,7 +48,7 @@ def for_bands(
     paddings = [layer for layer in before if isinstance(layer, keras.layers.ZeroPadding2D)]
     own_stem = keras.layers.Conv2D.from_config(stem.get_config())
     own_stem.build((*stem.input.shape[:-1], len(bands)))
-    # Of a nested Sequential, `input` and `output` are its own; these are the network's.
+    # A nested Sequential's `input` and `output` are its own; the node has those in the network.
     call = holder._inbound_nodes[0]
     (seen,), (given,) = call.input_tensors, call.output_tensors
     response, offset = _measured(keras.Model(network.input, seen), preprocess)
@@ -71,7 +71,7 @@ def for_bands(
 
 
 def band_shares(bands: Sequence[str], rgb: Sequence[str]) -> Array:
-    """[C, 3]: of which colours each band takes the kernel, in rows that add up to 1."""
+    """Returns each band's shares of the colours' kernels, [C, 3], in rows that add up to 1."""
     colours = [name.casefold() for name in rgb]
     shares = np.full((len(bands), 3), 1 / 3)
     for row, band in enumerate(bands):
@@ -81,21 +81,22 @@ def band_shares(bands: Sequence[str], rgb: Sequence[str]) -> Array:
 
 
 def band_kernels(kernel: npt.NDArray[np.float32], response: Array, shares: Array) -> Array:
-    """Kernels of bands [h, w, C, F] from those of the stem [h, w, 3, F].
+    """Computes kernels of bands [h, w, C, F] from those of the stem [h, w, 3, F].
 
     Args:
-        response: [3, 3]: by how much each of the stem's channels (columns) rises with a colour
-            (rows) that is brighter by one deviation.
-        shares: as `band_shares` gives them.
+        response: [3, 3]: increase of each of the stem's channels (columns) when a colour (rows)
+            brightens by one deviation.
+        shares: as `band_shares` returns them.
     """
     by_colour = np.einsum("rk,hwkf->hwrf", response, kernel)
     return np.einsum("cr,hwrf->hwcf", shares, by_colour) * (3 / len(shares))
 
 
 def band_offsets(response: Array, offset: Array, shares: Array) -> Array:
-    """What to add to standardised bands [C]: the stem then sees their mean as it does ImageNet's.
+    """Computes offsets [C] of standardised bands that map their mean to ImageNet's at the stem.
 
-    Exactly where red, green and blue are among the bands, else as nearly as the kernels allow.
+    The match is exact if red, green and blue are among the bands, else as close as the kernels
+    allow.
     """
     of_colours = np.linalg.solve(response.T, offset)
     found: Array = np.linalg.lstsq(shares.T * (3 / len(shares)), of_colours, rcond=None)[0]
@@ -103,7 +104,7 @@ def band_offsets(response: Array, offset: Array, shares: Array) -> Array:
 
 
 def _measured(before: keras.Model, preprocess: Callable[[Any], Any]) -> tuple[Array, Array]:
-    """The response as `band_kernels` takes it, and what the stem sees of ImageNet's mean: [3]."""
+    """Measures the response as in `band_kernels`, and the stem's input for ImageNet's mean: [3]."""
     colours = IMAGENET_MEAN + np.concatenate([np.zeros((1, 3)), np.diag(IMAGENET_STDDEV)])
     height, width = before.input.shape[1:3]
     images = np.tile(colours[:, None, None].astype(np.float32), (1, height, width, 1))
@@ -113,7 +114,7 @@ def _measured(before: keras.Model, preprocess: Callable[[Any], Any]) -> tuple[Ar
 
 
 def _stem(network: keras.Model) -> keras.layers.Layer:
-    """The convolution of the pixels, or the Sequential that begins with it."""
+    """Returns the convolution on the pixels, or the Sequential that begins with it."""
     for layer in network.layers:
         first = layer.layers[0] if isinstance(layer, keras.Sequential) else layer
         if isinstance(first, keras.layers.Conv2D) and first.input.shape[-1] == 3:

@@ -1,4 +1,4 @@
-"""Features of a transformer: a token for each patch of the image, and some more before them."""
+"""Features of a transformer: a token for each patch of the image, after some global tokens."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ import keras
 def token_grid(
     tokens: int, height_px: int, width_px: int, patch_px: int | tuple[int, int] | None
 ) -> tuple[int, int] | None:
-    """Rows and columns of the finest grid that so many tokens can stand for.
+    """Returns the rows and columns of the finest grid that this number of tokens can represent.
 
-    A network may merge its patches (2 x 2) as often as it likes, and put a few tokens of the whole
-    image (a class, registers) before them.
+    A network may merge its patches (2 x 2) any number of times, and put a few global tokens (a
+    class, registers) before them.
 
     Args:
-        patch_px: sides of the patches that the network begins with; None: it does not tell.
+        patch_px: sides of the network's first patches; None if unknown.
     """
     if patch_px is None:
         return None
@@ -26,7 +26,7 @@ def token_grid(
 
 
 def token_vector(tokens: Any, rows: int, columns: int) -> Any:
-    """[N, D]: the first of the tokens of the whole image, or else the mean of all patches."""
+    """Returns the vector [N, D]: the first global token, or else the mean of all patches."""
     count, depth = tokens.shape[1:]
     if count == rows * columns:
         return keras.layers.GlobalAveragePooling1D()(tokens)
@@ -34,7 +34,7 @@ def token_vector(tokens: Any, rows: int, columns: int) -> Any:
 
 
 def token_map(tokens: Any, rows: int, columns: int) -> Any:
-    """[N, rows, columns, D]: the tokens of the patches, which are the last ones."""
+    """Returns the map [N, rows, columns, D] of the patch tokens, which are the last ones."""
     count, depth = tokens.shape[1:]
     of_patches = keras.layers.Cropping1D((count - rows * columns, 0))(tokens)
     return keras.layers.Reshape((rows, columns, depth))(of_patches)

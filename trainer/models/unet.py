@@ -1,4 +1,4 @@
-"""A U-Net's way back, over the feature maps of any body."""
+"""The decoder of a U-Net, over the feature maps of any body."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _MOST_FOLD = 8
 
 
 def unet(maps: list[Any], config: UNet, dropout: float) -> Any:
-    """[N, h, w, filters] at the finest map's resolution, from maps from fine to coarse."""
+    """Decodes maps, fine to coarse, to [N, h, w, filters] at the finest map's resolution."""
     *finer, x = maps
     x = keras.layers.Dropout(dropout)(x)
     for depth in reversed(range(len(finer))):

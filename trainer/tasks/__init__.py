@@ -1,1 +1,1 @@
-"""What differs between tasks, a module each: targets, outputs, loss and metrics."""
+"""The tasks, a module each: targets, outputs, loss and metrics."""

@@ -1,4 +1,4 @@
-"""How objects follow an image into the model's, in a graph: `components.raster.fitting` there."""
+"""Transformation of objects into the model's image, as a graph: see `components.raster.fitting`."""
 
 import tensorflow as tf
 
@@ -6,22 +6,22 @@ from components.raster.fitting import LEAST_BOX_SHARE
 from components.raster.image import ImageSpec
 from trainer.tasks.placement import placed
 
-#: The label of a row that holds no object.
+#: Label of a row without an object.
 NO_OBJECT = -1
 
 
 def objects_in_frame(
     edges: tf.Tensor, labels: tf.Tensor, sizes_px: tf.Tensor, spec: ImageSpec
 ) -> tf.Tensor:
-    """Objects of images of any shape in pixels of the model's image.
+    """Transforms objects of images of any shape into pixels of the model's image.
 
     Args:
-        edges: float32 [N, M, 4]: top, left, bottom, right in pixels of each image as it came.
-        labels: [N, M], `NO_OBJECT` where a row holds none.
-        sizes_px: [N, 2], height and width of each image as it came.
+        edges: float32 [N, M, 4]: top, left, bottom, right in pixels of each original image.
+        labels: [N, M], `NO_OBJECT` in rows without an object.
+        sizes_px: [N, 2], height and width of each original image.
 
-    Returns: float32 [N, M, 5]: the edges, cut at the frame, and the label. Of an object that the
-        frame cuts, `LEAST_BOX_SHARE` must be left.
+    Returns: float32 [N, M, 5]: the edges, clipped to the frame, and the label. Objects with less
+        than `LEAST_BOX_SHARE` left after clipping are dropped.
     """
     sizes = tf.cast(sizes_px, tf.float32)
     resized, offset = placed(sizes, spec)

@@ -1,4 +1,4 @@
-"""From a task's name and its options to what is learnt."""
+"""Builds the training objective from a task's name and options."""
 
 from collections.abc import Sequence
 
@@ -34,15 +34,15 @@ def make_objective(
     smoothing: float = 0.0,
     emphasis: Emphasis | None = None,
 ) -> Objective:
-    """What is learnt of the examples of a task.
+    """Builds the training objective of a task.
 
     Args:
-        task: of the examples.
-        options: of the same task; None takes its defaults.
+        task: task of the examples.
+        options: options of the same task; None for its defaults.
         classes: names, in the order of their indices; empty for regression.
-        image: what the model sees.
-        train_files: of the train split, for what must be known of the targets beforehand.
-        smoothing: share of the truth that is spread over all classes.
+        image: spec of the model's input.
+        train_files: files of the train split, for statistics of the targets.
+        smoothing: share of the truth spread over all classes.
         emphasis: on rare and difficult classes; None: none.
 
     Raises:

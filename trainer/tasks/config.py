@@ -1,4 +1,4 @@
-"""What may be chosen of each task; which task it is, the source's labels say."""
+"""Options of each task; the source's labels determine the task."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal, Self
@@ -107,5 +107,5 @@ _DEFAULTS: dict[Task, Callable[[], TaskOptions]] = {
 
 
 def default_options(task: Task) -> TaskOptions:
-    """The options of a task as they are without a word."""
+    """Returns the default options of a task."""
     return _DEFAULTS[task]()

@@ -1,4 +1,4 @@
-"""Objects in an image: boxes with a class and a score each."""
+"""Object detection: boxes with a class and a score each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,10 @@ from trainer.tasks.detection_loss import DetectionLoss
 
 @dataclass(frozen=True)
 class Detection:
-    """Targets float32 [N, M, 5]: edges in pixels of the model's image, and label or -1.
+    """Objective of detection. Targets: float32 [N, M, 5], edges in the model's pixels and label.
 
-    Outputs are float32 [N, A, 4 + K], for each anchor; what is served of them are the objects.
+    Rows without an object have the label -1. Outputs are float32 [N, A, 4 + K], for each
+    anchor; the served outputs are the objects.
     """
 
     classes: tuple[str, ...]
@@ -76,7 +77,7 @@ class Detection:
         return DetectionLoss(self._anchors)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        return []  # the precision of boxes needs all of a split; the evaluation measures it
+        return []  # the precision of boxes needs the whole split; the evaluation measures it
 
     def contract(self, image: ImageSpec) -> Contract:
         return Contract(image=image, task=self.task, classes=self.classes)

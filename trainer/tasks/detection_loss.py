@@ -1,4 +1,4 @@
-"""What a detector is told: which anchors are objects, and how their boxes differ."""
+"""Targets and loss of a detector: matches of anchors to objects, and their box offsets."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from trainer.models.anchors import Anchors
 
-#: Intersection over union from which an anchor is an object, and below which it is none; what is
-#: between teaches nothing (Lin et al. 2017).
+#: Intersection over union from which an anchor matches an object, and below which it is background;
+#: anchors in between are ignored (Lin et al. 2017).
 _OBJECT, _NOTHING = 0.5, 0.4
-#: Every object has its best anchor, however small the object, unless they hardly touch.
+#: Every object matches its best anchor, however small the object, above this overlap.
 _LEAST = 0.1
 _ALPHA, _GAMMA = 0.25, 2.0
 
@@ -18,8 +18,8 @@ _ALPHA, _GAMMA = 0.25, 2.0
 class DetectionLoss(keras.losses.Loss):
     """Focal loss of the classes and absolute error of the boxes, over the anchors with an object.
 
-    Of truth [N, M, 5] (edges in pixels and label, -1 for none) and outputs [N, A, 4 + K]; one
-    loss an image, so that no image with many objects outweighs the others.
+    Truth is [N, M, 5] (edges in pixels and label, -1 for none), outputs are [N, A, 4 + K]. There is
+    one loss an image, so that images with many objects do not outweigh the others.
     """
 
     def __init__(self, anchors: Anchors, name: str = "detection_loss") -> None:
@@ -27,7 +27,7 @@ class DetectionLoss(keras.losses.Loss):
         self._anchors = anchors
 
     def call(self, truth: Any, outputs: Any) -> Any:
-        """[N]."""
+        """Computes the loss of each image, [N]."""
         outputs = tf.cast(outputs, tf.float32)
         labels, is_object, counts, moves = assign(truth, self._anchors)
         classes = outputs.shape[-1] - 4
@@ -48,10 +48,10 @@ class DetectionLoss(keras.losses.Loss):
 
 
 def assign(truth: Any, anchors: Anchors) -> tuple[Any, Any, Any, Any]:
-    """What each anchor should say.
+    """Matches anchors to objects and returns their training targets.
 
-    Returns: labels int32 [N, A], whether it is an object [N, A], whether it counts for the classes
-        [N, A], and by how much the object's box differs from it [N, A, 4].
+    Returns: labels int32 [N, A], whether each anchor is an object [N, A], whether it counts in the
+        class loss [N, A], and the offsets of the object's box from it [N, A, 4].
     """
     boxes, labels = truth[..., :4], tf.cast(truth[..., 4], tf.int32)
     there = labels[:, tf.newaxis] >= 0

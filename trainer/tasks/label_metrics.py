@@ -1,6 +1,6 @@
-"""Metrics of several classes an image, of which each is present or absent.
+"""Metrics for several labels per image, each present or absent.
 
-Truth above a half counts as presence: mixed views have shares of it.
+Truth above 0.5 counts as presence, because mixed views have shares.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ import keras
 
 
 class ClassAccuracy(keras.metrics.MeanMetricWrapper):
-    """The share of right decisions, of targets [N, K] from 0 to 1 and logits [N, K].
+    """Share of right decisions, for targets [N, K] from 0 to 1 and logits [N, K].
 
     Args:
         threshold: the logit above which a class counts as present.
@@ -24,7 +24,7 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
 
 
 class ExactMatch(keras.metrics.MeanMetricWrapper):
-    """The share of images of which every class was judged rightly; arguments as above."""
+    """Share of images with all classes right; arguments as above."""
 
     def __init__(self, threshold: float, name: str = "exact_match", **kwargs: Any) -> None:
         super().__init__(_all_right, name=name, threshold=threshold, **kwargs)
@@ -35,13 +35,13 @@ class ExactMatch(keras.metrics.MeanMetricWrapper):
 
 
 class MacroAuc(keras.metrics.AUC):
-    """The mean area under the ROC curve over the classes that have one; 0 where none has.
+    """Mean area under the ROC curve over the classes for which it is defined; 0 if there are none.
 
-    A class has one that is present in some images and absent from others. Keras' own mean counts
-    any other class as 0.
+    It is defined for classes that are present in some images and absent from others. Keras' own
+    mean counts any other class as 0.
 
     Args:
-        classes: how many there are; targets and logits are [N, classes].
+        classes: number of classes; targets and logits are [N, classes].
     """
 
     def __init__(self, classes: int, name: str = "macro_auc", **kwargs: Any) -> None:
@@ -53,7 +53,7 @@ class MacroAuc(keras.metrics.AUC):
         super().update_state(_present(y_true), y_pred, sample_weight)
 
     def result(self) -> Any:
-        # Whatever the threshold, the four counts of a class have these sums.
+        # These sums of a class's four counts are the same at any threshold.
         positives = keras.ops.add(self.true_positives, self.false_negatives)[0]
         negatives = keras.ops.add(self.true_negatives, self.false_positives)[0]
         have_one = keras.ops.logical_and(positives > 0, negatives > 0)

@@ -1,4 +1,4 @@
-"""Masks as targets: decoded and brought into the model's shape, in a graph."""
+"""Masks as targets: decoded and brought into the model's shape, as a graph."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,19 +9,20 @@ from trainer.tasks.placement import placed
 
 
 def target_masks(encoded: tf.Tensor, image: ImageSpec, classes: int) -> tf.Tensor:
-    """PNGs, string [N], to class indices and ignore values [N, H, W], uint8 or int32.
+    """Decodes PNGs, string [N], to class indices and ignore values [N, H, W], uint8 or int32.
 
-    Each follows its image to the nearest pixel, as `components.raster.fitting.fit_mask` does; what
-    the image does not reach is ignored.
+    Each follows its image to the nearest pixel, as `components.raster.fitting.fit_mask` does;
+    pixels outside the image get the ignore value.
 
     Raises:
-        tf.errors.InvalidArgumentError: bytes that are no gray PNG, or an index that is no class.
+        tf.errors.InvalidArgumentError: bytes are not a gray PNG, or an index is not a class.
     """
     byte = mask_dtype(classes) is np.uint8
     ignore = ignore_value(classes)
 
     def one(png: tf.Tensor) -> tf.Tensor:
-        # The largest value of a dtype is what the samples of a PNG of so many bits can reach.
+        # The decoder's dtype must have the bits of the PNG's samples, which it would stretch
+        # otherwise.
         mask = tf.io.decode_png(png, channels=1, dtype=tf.uint8 if byte else tf.uint16)[..., 0]
         fitted = _fitted(tf.cast(mask, tf.int32), image, ignore)
         known = tf.where(fitted == ignore, 0, fitted)
@@ -36,7 +37,7 @@ def target_masks(encoded: tf.Tensor, image: ImageSpec, classes: int) -> tf.Tenso
 
 
 def _fitted(mask: tf.Tensor, image: ImageSpec, fill: int) -> tf.Tensor:
-    """int32 [h, w] to [H, W]."""
+    """Fits a mask, int32 [h, w], to [H, W]."""
     size = tf.cast(tf.shape(mask), tf.float32)
     sides, offset = (each[0] for each in placed(size[tf.newaxis], image))
     rows, columns = (
@@ -51,7 +52,7 @@ def _fitted(mask: tf.Tensor, image: ImageSpec, fill: int) -> tf.Tensor:
 def _source_indices(
     frame_px: int, size: tf.Tensor, resized: tf.Tensor, offset: tf.Tensor
 ) -> tf.Tensor:
-    """int32 [frame_px]: the pixel of the mask for each of the frame; -1 where there is none."""
+    """Returns the mask's pixel for each pixel of the frame, int32 [frame_px]; -1 where none."""
     at = tf.range(frame_px, dtype=tf.float32) - offset
     nearest = tf.floor((at + 0.5) * (size / resized))
     inside = (at >= 0) & (at < resized)

@@ -1,4 +1,4 @@
-"""Several classes an image, or none: a sigmoid for each class."""
+"""Multi-label classification: a sigmoid for each class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,16 +22,16 @@ from trainer.tasks.label_metrics import ClassAccuracy, ExactMatch, MacroAuc
 
 @dataclass(frozen=True)
 class MultiLabel:
-    """Targets float32 [N, K] of 0 and 1, outputs one logit a class [N, K].
+    """Objective of several labels. Targets: float32 [N, K] of 0 and 1; outputs: logits [N, K].
 
-    `accuracy` is the share of the N K decisions that are right, `exact_match` that of the images
-    of which all are, and `macro_auc` the mean over classes, as far as they are seen both present
-    and absent, of the area under the ROC curve.
+    `accuracy` is the share of right decisions among N K, and `exact_match` the share of images with
+    all decisions right. `macro_auc` is the mean area under the ROC curve over the classes that are
+    seen both present and absent.
 
     Attributes:
-        smoothing: share of the truth that is spread over presence and absence.
-        positive: how much the presence of each class counts; None: as much as its absence.
-        gamma: of the focal loss; None: cross-entropy.
+        smoothing: share of the truth spread over presence and absence.
+        positive: weight of the presence of each class; None: 1, as for absence.
+        gamma: exponent of the focal loss; None: cross-entropy.
     """
 
     classes: tuple[str, ...]
@@ -53,7 +53,7 @@ class MultiLabel:
     def targets(self, parsed: Mapping[str, Any], image: ImageSpec) -> Any:
         several = parsed[LABELS]
         rows = tf.stack([several.value_rowids(), several.values], axis=1)
-        # An index that stands twice in a row would count twice in a sum.
+        # A sum would count an index twice if it occurs twice in a row.
         return tf.tensor_scatter_nd_max(
             tf.zeros((several.nrows(), len(self.classes))), rows, tf.ones(tf.shape(rows)[0])
         )
@@ -70,7 +70,7 @@ class MultiLabel:
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=self.smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        # Outputs are logits, and the threshold is one of probabilities.
+        # Outputs are logits, while the threshold is a probability.
         return [
             ClassAccuracy(self._threshold_logit),
             ExactMatch(self._threshold_logit),

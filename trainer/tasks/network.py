@@ -1,4 +1,4 @@
-"""A body and a head as one network, and what is trained and served of it."""
+"""A body and a head as one network, in its trained and served forms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ from trainer.tasks.objective import Objective
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A model in two parts, so that a body that does not learn can be run once over the data.
+    """A model in two parts, so that a frozen body can run once over the data.
 
     Attributes:
-        body: pixels [N, H, W, C] (`serving.graph.inputs`) to features; scales the pixels itself.
+        body: pixels [N, H, W, C] (`serving.graph.inputs`) to features; includes the scaling of
+            pixels.
         head: features to the objective's outputs.
-        decode: from outputs to what is served of them, as layers.
+        decode: outputs to served outputs, as layers.
         augment: whether training shows random views of the images.
         pooled: whether the features are one vector an image.
     """
@@ -34,15 +35,18 @@ class Network:
 
     @property
     def repeats_features(self) -> bool:
-        """Whether a body that does not learn gives an image the same one vector in every epoch."""
+        """True if a frozen body gives an image the same single vector in every epoch."""
         return self.pooled and not self.augment
 
     def served(self) -> keras.Model:
-        """Pixels to what is served, as inference runs it."""
+        """Returns the model for inference: pixels to served outputs."""
         return self._chained(self.decode, "served")
 
     def trained(self) -> keras.Model:
-        """Pixels to outputs; shares the weights of `served`. Views come with the batches."""
+        """Returns the model for training: pixels to outputs, sharing the weights of `served`.
+
+        The batches contain the random views.
+        """
         return self._chained(lambda outputs: outputs, "trained")
 
     def _chained(self, back: Callable[[Any], Any], name: str) -> keras.Model:
@@ -53,13 +57,13 @@ class Network:
 def build_network(
     model: Model, image: ImageSpec, objective: Objective, scale: BandScale | None = None
 ) -> Network:
-    """A fresh model for images of the spec's shape.
+    """Builds a fresh model for images of the spec's shape.
 
     Args:
-        scale: of the bands; needed where the spec names bands.
+        scale: scale of the bands; required where the spec names bands.
 
     Raises:
-        ConfigError: the backbone or its weights do not exist or do not fit.
+        ConfigError: the backbone or its weights do not exist or do not match.
     """
     if isinstance(model, SmallCnn):
         body = small_cnn_body(model, image, scale, objective.pooled)

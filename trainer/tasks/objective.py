@@ -1,4 +1,4 @@
-"""The one shape that every task has for the rest of the trainer."""
+"""The interface of every task to the rest of the trainer."""
 
 from typing import Any, ClassVar, Protocol
 
@@ -12,10 +12,10 @@ from trainer.models.features import Features
 
 
 class Objective(TargetReader, Protocol):
-    """What is learnt of each image, and how well it was learnt.
+    """Training objective of a task: head, loss, metrics and served outputs.
 
     Attributes:
-        task: its name.
+        task: name of the task.
         pooled: whether the head takes one vector an image, or features at several strides.
         monitors: names of the metrics that early stopping may watch, beside `loss`.
     """
@@ -27,16 +27,16 @@ class Objective(TargetReader, Protocol):
     def monitors(self) -> tuple[str, ...]: ...
 
     def head(self, features: Features, image: ImageSpec, dropout: float) -> Any:
-        """The outputs, as layers on the features of a batch."""
+        """Builds the outputs, as layers on the features of a batch."""
 
     def decode(self, outputs: Any) -> Any:
-        """What is served of the outputs, as layers; mostly the outputs as they are."""
+        """Converts outputs to served outputs, as layers; often the identity."""
 
     def loss(self) -> keras.losses.Loss:
-        """Of outputs against targets."""
+        """Returns the loss of outputs against targets."""
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Fresh ones, whose names are those that logs use; each split is measured with them."""
+        """Returns fresh metrics; logs use their names, and each split is measured with them."""
 
     def contract(self, image: ImageSpec) -> Contract:
-        """What the served model will take and answer."""
+        """Returns the inputs and outputs of the served model."""

@@ -1,4 +1,4 @@
-"""The loss of a class for each pixel, where it is known."""
+"""The loss of segmentation, over the pixels with known truth."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,20 +11,20 @@ _ops = keras.ops
 class PixelLoss(keras.losses.Loss):
     """Cross-entropy and Dice loss of logits [N, H, W, K] against class indices [N, H, W].
 
-    Pixels whose truth is the ignore value take no part. One loss an image:
+    Pixels with the ignore value are excluded. There is one loss an image:
 
-    - cross-entropy: the sum over the known pixels by the number of all pixels, so that an image
-      weighs as much as is known of it. With `gamma` a pixel's part is scaled by (1 - p)^gamma of
-      its class (focal loss, Lin et al. 2017).
+    - cross-entropy: the sum over the known pixels divided by the number of all pixels, so that an
+      image's weight is its share of known pixels. With `gamma` a pixel's loss is scaled by
+      (1 - p)^gamma of its class (focal loss, Lin et al. 2017).
     - Dice: 1 less the mean of 2 |P T| / (|P| + |T|) over the classes that have a true pixel in the
-      image (Milletari et al. 2016, without squares), 0 where none has.
+      image (Milletari et al. 2016, without squares), 0 if there are none.
 
     Args:
         ignore: the value of pixels without truth.
         cross_entropy: weight of that part.
         dice: weight of that part.
-        class_weights: of the cross-entropy, by class; None weighs all alike.
-        gamma: of the focal loss; 0 for plain cross-entropy.
+        class_weights: weights of the classes in the cross-entropy; None: equal.
+        gamma: exponent of the focal loss; 0 for plain cross-entropy.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class PixelLoss(keras.losses.Loss):
         self.gamma = gamma
 
     def call(self, truth: Any, logits: Any) -> Any:
-        """[N]"""
+        """Computes the loss of each image, [N]."""
         known = _ops.cast(_ops.not_equal(truth, self.ignore), logits.dtype)
         classes = logits.shape[-1]
-        # An ignored pixel is no class, so that its row of zeros adds nothing to any sum.
+        # An ignored pixel is no class: its one-hot row is zero and adds nothing to any sum.
         hot = _ops.one_hot(_ops.cast(truth, "int32"), classes, dtype=logits.dtype)
         hot = hot * known[..., None]
         log_p = _ops.log_softmax(logits, axis=-1)
@@ -60,7 +60,7 @@ class PixelLoss(keras.losses.Loss):
     def _entropy(self, hot: Any, log_p: Any) -> Any:
         parts = hot * log_p
         if self.gamma:
-            # 0 to a power below 1 has no finite slope, so p stays a little below 1.
+            # A power below 1 has no finite slope at 0, so p stays a little below 1.
             rest = _ops.maximum(1 - _ops.exp(log_p), keras.config.epsilon())
             parts *= _ops.power(rest, self.gamma)
         if self.class_weights is not None:

@@ -1,4 +1,4 @@
-"""How well a class for each pixel was found, where it is known."""
+"""Metrics of segmentation, over the pixels with known truth."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ _ops = keras.ops
 
 
 class PixelConfusion(keras.metrics.Metric):
-    """Counts of true and predicted classes over the pixels that have a truth.
+    """Confusion of true and predicted classes over the pixels with a truth.
 
     Args:
         classes: K.
@@ -22,12 +22,12 @@ class PixelConfusion(keras.metrics.Metric):
         self.counts = self.add_variable(shape, keras.initializers.Zeros(), name="counts")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Counts class indices [N, H, W] against logits [N, H, W, K]; weights are for losses."""
+        """Counts class indices [N, H, W] against logits [N, H, W, K]; ignores sample weights."""
         truth = _ops.reshape(_ops.cast(y_true, "int32"), (-1,))
         found = _ops.reshape(_ops.cast(_ops.argmax(y_pred, axis=-1), "int32"), (-1,))
         known = _ops.not_equal(truth, self.ignore)
         cells = _ops.where(known, truth * self.classes + found, self.classes**2)
-        # Not bincount: XLA compiles it only where the number of cells is part of the graph.
+        # Avoids bincount: XLA compiles it only if the graph fixes the number of cells.
         ones, many = _ops.ones_like(cells), self.classes**2
         counted = _ops.segment_sum(ones, cells, num_segments=many + 1)[:many]
         self.counts.assign_add(
@@ -39,7 +39,7 @@ class PixelConfusion(keras.metrics.Metric):
 
 
 class MeanIou(PixelConfusion):
-    """Intersection over union, the mean over the classes that have a true pixel."""
+    """Mean intersection over union of the classes that have a true pixel."""
 
     def result(self) -> Any:
         right = _ops.diagonal(self.counts)
@@ -50,7 +50,7 @@ class MeanIou(PixelConfusion):
 
 
 class PixelAccuracy(PixelConfusion):
-    """The share of the known pixels that have the right class."""
+    """Share of the known pixels with the right class."""
 
     def result(self) -> Any:
         return _ops.trace(self.counts) / _ops.maximum(_ops.sum(self.counts), 1.0)

@@ -1,4 +1,4 @@
-"""Where images of any shape come to lie in the model's, in a graph."""
+"""Placement of images of any shape in the model's image, as a graph."""
 
 import tensorflow as tf
 
@@ -6,13 +6,13 @@ from components.raster.image import ImageSpec
 
 
 def placed(sizes_px: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
-    """With the arithmetic of `components.raster.fitting.place`, for many images at once.
+    """Places many images at once, with the arithmetic of `components.raster.fitting.place`.
 
     Args:
-        sizes_px: float32 [N, 2]: height and width of each image as it came.
+        sizes_px: float32 [N, 2]: height and width of each original image.
 
-    Returns: float32 [N, 2] to which each is resized, and [N, 2], the row and column of its corner
-        in the model's image; below 0 where it is cut.
+    Returns: the resized sizes, float32 [N, 2], and the row and column of each corner in the model's
+        image, [N, 2]; below 0 where the image is cropped.
     """
     frame = tf.constant([spec.height_px, spec.width_px], tf.float32)
     if spec.fit == "pad":

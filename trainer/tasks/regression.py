@@ -1,4 +1,4 @@
-"""A number an image. The network answers in deviations of the train split, the model in units."""
+"""Regression of a number per image, computed in deviations and served in units."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from trainer.models.heads import dense
 
 @dataclass(frozen=True)
 class Regression:
-    """Targets and outputs float32 [N, 1], both in the user's units.
+    """Objective of regression. Targets and outputs are float32 [N, 1], both in the user's units.
 
     The head's last layer undoes a standardisation by the train split's mean and deviation, and the
-    loss is one of errors in deviations: the optimizer sees numbers of size 1 whatever the units,
-    while metrics and the served model speak in the units.
+    loss measures errors in deviations. The optimizer thus sees numbers of size 1 in any units,
+    while metrics and the served model use the user's units.
 
     Attributes:
         spread: mean and deviation of the train split's numbers.
@@ -69,12 +69,12 @@ class Regression:
 
 
 class InUnits(keras.losses.Loss):
-    """A loss of values that are divided by a unit first."""
+    """A loss of values divided by a unit."""
 
     def __init__(self, inner: keras.losses.Loss, unit: float) -> None:
         super().__init__(name=inner.name)
         self._inner, self._unit = inner, unit
 
     def call(self, truth: Any, outputs: Any) -> Any:
-        """One loss an image, [N]."""
+        """Computes one loss an image, [N]."""
         return self._inner.call(truth / self._unit, outputs / self._unit)

@@ -1,4 +1,4 @@
-"""A class for each pixel: feature maps, a decoder, a softmax at every pixel."""
+"""Segmentation: feature maps, a decoder, and a softmax at every pixel."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ from trainer.tasks.pixel_metrics import MeanIou, PixelAccuracy
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Targets are class indices and ignore values [N, H, W], outputs logits [N, H, W, K].
+    """Objective of segmentation. Targets are indices [N, H, W], outputs logits [N, H, W, K].
 
-    Neither loss nor metrics look at a pixel that is ignored: outside of the labels, without a
-    measurement in the image (ingest writes both into the mask), or beyond a padded image.
+    Loss and metrics exclude pixels with the ignore value: unlabelled, without data in the image
+    (ingest writes both into the mask), or in the padding.
 
     Attributes:
-        weights: of the classes in the cross-entropy; None: all alike.
-        gamma: of the focal loss; None: cross-entropy.
+        weights: weights of the classes in the cross-entropy; None: equal.
+        gamma: exponent of the focal loss; None: cross-entropy.
     """
 
     classes: tuple[str, ...]
@@ -47,7 +47,7 @@ class Segmentation:
 
     @property
     def ignore(self) -> int:
-        """What masks hold where there is no truth."""
+        """Value of mask pixels without truth."""
         return ignore_value(len(self.classes))
 
     @property

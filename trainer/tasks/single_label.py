@@ -1,4 +1,4 @@
-"""One class an image: a softmax over the classes."""
+"""Single-label classification: a softmax over the classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from trainer.tasks.smoothing import SmoothedCrossentropy
 
 @dataclass(frozen=True)
 class SingleLabel:
-    """Targets int64 [N] or, if soft, shares float32 [N, K]; outputs one logit a class [N, K].
+    """Objective of one label. Targets: int64 [N] or soft float32 [N, K]; outputs: logits [N, K].
 
     Attributes:
-        smoothing: share of the truth that is spread over all classes.
+        smoothing: share of the truth spread over all classes.
         soft: whether an image may have a share of several classes, as where images are mixed.
-        gamma: of the focal loss; None: cross-entropy.
+        gamma: exponent of the focal loss; None: cross-entropy.
     """
 
     classes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Cross-entropy that does not ask for certainty."""
+"""Cross-entropy with label smoothing."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import keras
 
 
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Of class indices [...] and logits [..., K], with a share of the truth on all classes.
+    """Cross-entropy of class indices [...] and logits [..., K], with label smoothing.
 
-    Label smoothing as of Szegedy et al. (2016): the true class is wanted with probability
-    1 - s + s / K, each other one with s / K.
+    As in Szegedy et al. (2016), the target probability is 1 - s + s / K for the true class and s /
+    K for each other one.
     """
 
     def __init__(self, smoothing: float) -> None:
@@ -17,7 +17,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self._smoothing = smoothing
 
     def call(self, truth: Any, logits: Any) -> Any:
-        """One loss for each index."""
+        """Computes one loss for each index."""
         wanted = keras.ops.one_hot(keras.ops.cast(truth, "int32"), logits.shape[-1])
         return keras.losses.categorical_crossentropy(
             wanted, logits, from_logits=True, label_smoothing=self._smoothing
