@@ -20,6 +20,7 @@ from pipelines.kubeflow.client.refusal import KubeflowError, NotFound, explained
 from pipelines.kubeflow.client.run_state import FailedStep, RunState
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.step_log import last_reason
+from pipelines.kubeflow.client.submission import Submission
 from tests.kubeflow.api_server.metadata import metadata_server
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
@@ -161,6 +162,20 @@ def test_the_log_of_a_step_is_never_that_of_another(server: KubeflowServer, api:
             detail["state"] = "SUCCEEDED"
     executors = [one for one in details if one["display_name"] == "executor"]
     executors[0]["state"] = "SUCCEEDED"
+    [failed] = server.run_state(run_id).failed
+    assert failed.reason.startswith("GateFailed:")
+
+
+def test_a_pod_with_labels_has_another_name(server: KubeflowServer, api: Api) -> None:
+    labels = {"podMetadata": {"labels": {"team": "a", "tier": "b"}}}
+    executors = {"exec-second": labels}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    spec = tiny_spec()
+    package = Submission(yaml.safe_dump_all([spec, platform]), spec)
+    run_id = server.submit(package)
+    api.store.set_state(run_id, "FAILED", {"second": "FAILED"}, {"second": LOG})
+    [(key, log)] = api.store.logs.items()
+    api.store.logs = {(run_id, key[1].replace("system", "metadata-0-2-retry-system")): log}
     [failed] = server.run_state(run_id).failed
     assert failed.reason.startswith("GateFailed:")
 

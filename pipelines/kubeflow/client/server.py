@@ -97,7 +97,8 @@ class KubeflowServer:
         if not with_steps:
             return run_state_of(run, Definition())
         try:
-            state = run_state_of(run, self._definition(run))
+            definition = self._definition(run)
+            state = run_state_of(run, definition)
         except NotFound as gone:
             state = run_state_of(run, Definition())
             said = f"its steps are not known, since its package is gone: {gone}"
@@ -106,7 +107,10 @@ class KubeflowServer:
             return state
         tasks = run.run_details.task_details
         client: Any = get.__self__.api_client
-        return state.with_reasons(lambda step: reason_of(client, run_id, step, tasks))
+        labels = definition.labels
+        return state.with_reasons(
+            lambda step: reason_of(client, run_id, step, tasks, labels.get(step, 0))
+        )
 
     def active_runs(self, recurring_run_id: str) -> list[RunState]:
         """The runs of a schedule that have not ended."""

@@ -17,12 +17,12 @@ _TEMPLATES = (
 _EXECUTOR = "executor"
 #: An exception's own line, as Python and our entry point print it.
 _REASON = re.compile(r"^(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Failed|Exit|Interrupt)\b.*")
-_MOST_PODS = 12
+_MOST_PODS = 20
 _LONGEST = 300
 _TIMEOUT_S = (5, 15)
 
 
-def reason_of(api_client: Any, run_id: str, step: str, tasks: list[Any]) -> str:
+def reason_of(api_client: Any, run_id: str, step: str, tasks: list[Any], labels: int = 0) -> str:
     """What a failed step said last; empty where its log cannot be had.
 
     Args:
@@ -30,8 +30,9 @@ def reason_of(api_client: Any, run_id: str, step: str, tasks: list[Any]) -> str:
         run_id: the run.
         step: the step's name.
         tasks: the run's task details, as the API tells them.
+        labels: how many labels the step's pod has by its package.
     """
-    for pod in list(_pods(step, tasks))[:_MOST_PODS]:
+    for pod in list(_pods(step, tasks, labels))[:_MOST_PODS]:
         if reason := last_reason(_log(api_client, run_id, pod)):
             return reason
     return ""
@@ -44,12 +45,14 @@ def last_reason(log: str) -> str:
     return found[-1][:_LONGEST] if found else ""
 
 
-def _pods(step: str, tasks: list[Any]) -> Iterator[str]:
+def _pods(step: str, tasks: list[Any], labels: int) -> Iterator[str]:
     """Names that the pods of a step may have, the likeliest first."""
+    templates = [f"metadata-0-{labels}-{one}" for one in _TEMPLATES[:2]] if labels else []
+    templates += _TEMPLATES
     for node in _nodes(step, [task for task in tasks if task.state == "FAILED"]):
         workflow, _, number = node.rpartition("-")
         if workflow:
-            names = (template.format(step=step) for template in _TEMPLATES)
+            names = (template.format(step=step) for template in templates)
             yield from (f"{workflow}-{name}-{number}" for name in names)
 
 
