@@ -1,1 +1,1 @@
-"""The candidate against the test split, its thresholds and the version being served."""
+"""Evaluation of the candidate against the test split, its thresholds and the served version."""

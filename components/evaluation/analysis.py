@@ -1,4 +1,4 @@
-"""The TFMA run: examples and one or two models in, TFMA's result files and plain metrics out."""
+"""TFMA run: examples and one or two models in, TFMA's result files and plain metrics out."""
 
 import json
 import os
@@ -41,19 +41,19 @@ def evaluate(
     make_pipeline: Callable[[], beam.Pipeline],
     baseline_version: int | None = None,
 ) -> Evaluation:
-    """Measure the candidate, and the baseline on the same examples, with TFMA.
+    """Measures the candidate, and the baseline on the same examples, with TFMA.
 
     Args:
-        config: slices, bins and the batch size; its thresholds are not looked at.
+        config: slices, bins and the batch size; its thresholds are ignored.
         files: TFRecord files of the split's examples.
         candidate, baseline: folders of SavedModels; baseline None when none is served.
         output_dir: where TFMA writes the files that `tfma.load_eval_result` reads.
         make_pipeline: a Beam pipeline to run on.
         baseline_version: only recorded.
 
-    Without an example, or with a candidate that cannot be loaded and asked about each, nothing is
-    left and the result has no slice. A baseline that cannot, or that answers another task, is left
-    out. What was wrong is in the result's `failures`.
+    Without examples, or with a candidate that cannot be loaded or fails on an example, the result
+    has no slice. A baseline that fails, or that has another task, is left out. The result's
+    `failures` hold the reasons.
     """
     folders = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline else {})
     first = _first_example(files)
@@ -91,7 +91,7 @@ def _measure(
     make_pipeline: Callable[[], beam.Pipeline],
     shared: Shared,
 ) -> None:
-    """TFMA's files of the models, or notes about those that failed."""
+    """Writes TFMA's files of the models, or notes about the models that failed."""
     reading = Reading(
         asked.frames, config.slice_features, dict(config.bins), config.batch_size, asked.task
     )
@@ -115,7 +115,7 @@ def to_eval_config(
     class_count: int,
     task: Task = SINGLE_LABEL,
 ) -> config_pb2.EvalConfig:
-    """TFMA's form of what is measured: the models, the metrics and the slices.
+    """Returns TFMA's config of the measurement: the models, the metrics and the slices.
 
     Thresholds stay out of it: TFMA passes a change threshold that has no baseline.
     """
@@ -156,7 +156,7 @@ def _writers(
     files: Sequence[str],
     output_dir: str,
 ) -> list[Any]:
-    """TFMA's own writers, for metrics alone: each further kind of output costs a Beam sink."""
+    """Returns TFMA's own writers, for metrics only: each further output costs a Beam sink."""
     config_writer = tfma.writers.EvalConfigWriter(
         output_dir,
         eval_config=eval_config,
@@ -180,7 +180,7 @@ def _first_example(files: Sequence[str]) -> bytes | None:
 
 
 def _load(found: Evaluation, asked: Asked, output_dir: str) -> Evaluation:
-    """TFMA's files as plain values."""
+    """Reads TFMA's files into plain values."""
     by_model = {
         model.name: {
             _key(key): values[""]
@@ -217,7 +217,7 @@ def _key(tfma_key: Sequence[tuple[str, Any]]) -> SliceKey:
 
 
 def _flat(values: Mapping[str, Mapping[str, Any]], space: Sequence[str]) -> dict[str, float]:
-    """TFMA's metrics of one model and slice (by sub key, then name) under the gate's names."""
+    """Flattens TFMA's metrics of one model and slice (sub key, name) to the gate's names."""
     flat = {}
     for sub_key, metrics in values.items():
         for name, value in metrics.items():
@@ -235,7 +235,7 @@ def _flat(values: Mapping[str, Mapping[str, Any]], space: Sequence[str]) -> dict
 def _confusion(
     values: Mapping[str, Mapping[str, Any]], class_count: int
 ) -> tuple[tuple[int, ...], ...]:
-    """TFMA's confusion matrix as counts [true][predicted]; no prediction counts as unknown.
+    """Converts TFMA's confusion matrix to counts [true][predicted]; no prediction is unknown.
 
     Empty where the task has none.
     """

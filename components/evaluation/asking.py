@@ -1,4 +1,4 @@
-"""Whether the compared models can be asked at all, and where their answers and the truth meet."""
+"""Trial call of the compared models, and the class space of their answers and the truth."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class Asked:
-    """What came of asking each model about one example.
+    """Result of calling each model on one example.
 
     Attributes:
-        models: those that answered, and that answer the candidate's task.
+        models: those that answered, and that have the candidate's task.
         space: every class of these models, the candidate's first, then one for all other labels.
-        frames: by model, where its answers and the truth meet.
-        failures: by model, why it cannot be asked.
+        frames: by model, the mapping of its answers and the truth to the space.
+        failures: by model, the reason why it cannot be evaluated.
     """
 
     task: Task
@@ -33,7 +33,7 @@ class Asked:
     failures: Mapping[str, str]
 
     def without(self, names: Collection[str], score_threshold: float) -> "Asked":
-        """Those that are left when some models turned out not to answer every example."""
+        """Returns a copy without the models that turned out to fail on some example."""
         models = tuple(model for model in self.models if model.name not in names)
         if CANDIDATE in names:
             return replace(self, models=(), space=(), frames={})
@@ -44,7 +44,7 @@ class Asked:
 def ask(
     paths: Mapping[str, str], loaded: LoadedModels, example: bytes, score_threshold: float
 ) -> Asked:
-    """Ask every model that could be loaded about one example; what goes wrong is a failure.
+    """Calls every loaded model on one example; records each error as a failure.
 
     Args:
         paths: the folder of each model, by its name.
@@ -58,7 +58,7 @@ def ask(
         if model.task == task:
             try:
                 models.append(_answering(name, paths[name], model, example))
-            except Exception as error:  # as in `load`: whatever a graph may raise
+            except Exception as error:  # as in `load`: a graph may raise anything
                 failures[name] = reason(error)
     frames = frames_of(models, score_threshold)
     space = frames[CANDIDATE].space if CANDIDATE in frames else ()
@@ -66,7 +66,7 @@ def ask(
 
 
 def frames_of(models: Sequence[Model], score_threshold: float = 0.0) -> dict[str, Frame]:
-    """Where truth and answers meet, by model; the first of them is the candidate."""
+    """Returns each model's frame; the first model is the candidate."""
     names = dict.fromkeys(name for model in models for name in model.classes)
     space = (*names, UNKNOWN_CLASS)
     return {
@@ -76,7 +76,7 @@ def frames_of(models: Sequence[Model], score_threshold: float = 0.0) -> dict[str
 
 
 def _answering(name: str, path: str, served: ServedModel, example: bytes) -> Model:
-    """The model, once it has answered about an example in the shape that its task asks for."""
+    """Returns the model, after it has answered for an example in the shape of its task."""
     model = Model(name, path, served.classes(example), served.image)
     answer = {output: rows[0] for output, rows in served.answers([example]).items()}
     extract(example, {name: answer}, Reading(frames_of([model]), (), {}, 1, served.task))

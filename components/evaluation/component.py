@@ -1,4 +1,4 @@
-"""The Evaluation node."""
+"""Evaluation node of the pipeline."""
 
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
@@ -25,7 +25,7 @@ class EvaluationSpec(ComponentSpec):
 
 
 class Evaluation(BaseBeamComponent):
-    """Measures a model on one split with TFMA, beside the baseline, and judges the metrics.
+    """Measures a model on one split with TFMA, with the baseline, and applies the thresholds.
 
     Outputs: `evaluation`, which `tfma.load_eval_result` reads, with `metrics.json`; and `report`
     for a Stop node.

@@ -1,4 +1,4 @@
-"""What an evaluation looks at, and what a candidate must reach before it may be pushed."""
+"""Configuration of an evaluation: slices, thresholds and allowances."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from components.raster.frozen import Frozen
 from components.raster.task import Task
 from components.raster.text import composed
 
-#: What `allow` may name; the text behind the colon says which one.
+#: Names that `allow` may hold; the text behind the colon selects one case.
 _ALLOWANCES = {
     "missing_baseline": r"",
     "unusable_baseline": r"",
@@ -86,7 +86,7 @@ class Threshold(Frozen):
 
     @property
     def class_name(self) -> str | None:
-        """The class whose metric is meant, `*` for every one; None for a metric of all."""
+        """Class of the metric, `*` for every one; None for a metric over all classes."""
         return self.metric.partition("/")[2] or None
 
 
@@ -98,7 +98,7 @@ def _require_bounds(at_least: float | None, at_most: float | None) -> None:
 
 
 def _features(value: Any) -> Any:
-    """One feature may be written as plain text, a cross as a list."""
+    """Accepts one feature as plain text, a cross as a list."""
     return (value,) if isinstance(value, str) else value
 
 
@@ -174,11 +174,11 @@ class EvaluationConfig(Frozen):
 
     @property
     def slice_features(self) -> tuple[str, ...]:
-        """Every feature by which something is sliced, once."""
+        """Every slice feature, once."""
         return tuple(dict.fromkeys(name for features in self.slices for name in features))
 
     def wrong_metrics(self, task: Task) -> tuple[str, ...]:
-        """The thresholds' metrics that a task does not have, each once."""
+        """Returns the thresholds' metrics that a task does not have, each once."""
         family = family_of(task)
         metrics = (threshold.metric for threshold in self.thresholds)
         return tuple(dict.fromkeys(name for name in metrics if not family.measures(name)))

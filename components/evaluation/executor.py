@@ -1,4 +1,4 @@
-"""Properties and artifacts -> evaluate -> judge -> artifacts."""
+"""Executor of the Evaluation node: artifacts -> evaluate -> judge -> artifacts."""
 
 import os
 from typing import Any
@@ -25,7 +25,7 @@ class Executor(BaseBeamExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Never raises for a bad candidate: the report says what is wrong, Stop raises it."""
+        """Never raises for a bad candidate: the report records the failure, Stop raises it."""
         self._log_startup(input_dict, output_dict, exec_properties)
         config = EvaluationConfig.model_validate_json(exec_properties["config"])
         model = artifact_utils.get_single_instance(input_dict["model"])
@@ -50,13 +50,13 @@ class Executor(BaseBeamExecutor):
 
 
 def split_files(examples_uri: str, split: str) -> list[str]:
-    """The record files of one split of an Examples artifact, sorted; none if it has no such."""
+    """Returns the sorted record files of one split of an Examples artifact; empty without it."""
     pattern = os.path.join(examples_uri, f"Split-{split}", "*")
     return sorted(tf.io.gfile.glob(pattern))
 
 
 def _baseline(artifacts: list[Artifact]) -> tuple[str | None, int | None]:
-    """The folder and the number of the served version, if the node has such an input at all."""
+    """Returns folder and number of the served version, if the node has that input."""
     if not artifacts:
         return None, None
     artifact = artifact_utils.get_single_instance(artifacts)

@@ -1,8 +1,8 @@
-"""Test examples with the models' answers, in the form from which TFMA computes metrics.
+"""Test examples with the models' answers, as extracts from which TFMA computes metrics.
 
-Examples are read, and the models called, in batches of a fixed size: the memory that an
-evaluation needs is that of one batch of images. Neither images nor rasters of classes go further
-than this step: of each example only what it adds to the tally.
+The examples are read, and the models called, in batches of a fixed size, so an evaluation needs the
+memory of one batch of images. Images and class rasters do not leave this step: each example passes
+on only its contribution to the tally.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ _ANY_IMAGE = ImageSpec()
 
 @dataclass(frozen=True)
 class Model:
-    """One of the compared models: its name in TFMA, its folder and the classes it answers."""
+    """One of the compared models: its name in TFMA, its folder and its classes."""
 
     name: str
     path: str
@@ -39,7 +39,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Reading:
-    """How examples become extracts; `frames` says by model where truth and answers meet."""
+    """Options for converting examples to extracts; `frames` holds each model's frame."""
 
     frames: Mapping[str, Frame]
     slice_features: tuple[str, ...]
@@ -50,7 +50,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class LoadedModels:
-    """The models by path, and why others could not be loaded.
+    """Loaded models by path, and the reasons why others could not be loaded.
 
     One object so that a process can hold them once (see `Shared`).
     """
@@ -60,12 +60,12 @@ class LoadedModels:
 
 
 def load(paths: Sequence[str]) -> LoadedModels:
-    """Load each SavedModel once."""
+    """Loads each SavedModel once."""
     models, failures = {}, {}
     for path in paths:
         try:
             models[path] = ServedModel(path)
-        except Exception as error:  # a broken model is a finding, whatever breaks in TensorFlow
+        except Exception as error:  # a broken model is a finding, whatever TensorFlow raises
             failures[path] = reason(error)
     return LoadedModels(models, failures)
 
@@ -73,10 +73,10 @@ def load(paths: Sequence[str]) -> LoadedModels:
 @beam.typehints.with_input_types(str)
 @beam.typehints.with_output_types(dict[str, Any])
 class PredictFn(beam.DoFn):
-    """A TFRecord file of examples -> one extract for each of them.
+    """Converts a TFRecord file of examples to one extract for each example.
 
-    A model that fails is noted in `notes`, a folder that all workers reach; nothing of the file's
-    rest is measured then, and what was is not to be used.
+    A model's failure is written to `notes`, a folder that all workers share. The rest of the file
+    is then skipped, and the measured part must not be used.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class PredictFn(beam.DoFn):
                 served = self._loaded.by_path[model.path]
                 try:
                     answers[model.name] = served.answers(batch)
-                except Exception as error:  # as in `load`: whatever a graph may raise
+                except Exception as error:  # as in `load`: a graph may raise anything
                     note(self._notes, model.name, describe(served, batch, path, error))
             if len(answers) < len(self._models):
                 return
@@ -113,14 +113,14 @@ class PredictFn(beam.DoFn):
 
 
 def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
-    """Serialized examples of one TFRecord file, gzipped if its name says so, N at a time."""
+    """Yields batches of serialized examples of a TFRecord file, gzipped if its name says so."""
     records = tf.data.TFRecordDataset(path, "GZIP" if path.endswith(".gz") else "")
     for batch in records.batch(batch_size):
         yield list(batch.numpy())
 
 
 def extract(serialized: bytes, answers: Mapping[str, Answer], reading: Reading) -> dict[str, Any]:
-    """One example as TFMA's extract: what it adds to each model's tally, and slice features."""
+    """Converts one example to a TFMA extract: each model's tally contribution, slice features."""
     family = family_of(reading.task)
     features = _features(serialized, (*family.truth, *map(feature_of, reading.slice_features)))
     seed = seed_of(serialized)
@@ -141,7 +141,7 @@ def extract(serialized: bytes, answers: Mapping[str, Answer], reading: Reading) 
 
 
 def _features(serialized: bytes, names: Sequence[str]) -> dict[str, Sequence[bytes | float]]:
-    """The values of the named features that the example has."""
+    """Returns the values of those named features that the example has."""
     found = tf.train.Example.FromString(serialized).features.feature
     values: dict[str, Sequence[bytes | float]] = {}
     for name in names:
@@ -151,5 +151,5 @@ def _features(serialized: bytes, names: Sequence[str]) -> dict[str, Sequence[byt
 
 
 def _by_model(values: dict[str, np.ndarray]) -> Any:
-    """TFMA keys values by model only where it compares several."""
+    """Keys values by model only if there are several, as TFMA expects."""
     return values if len(values) > 1 else next(iter(values.values()))

@@ -1,7 +1,7 @@
-"""What becomes of a model that fails in the middle of a split: a finding, and no broken step.
+"""Failures of a model in the middle of a split: recorded as findings instead of errors.
 
-Workers of any Beam runner leave the failure in a file, because an exception loses its type and its
-words on the way back, and a runner would try the step again.
+Workers of any Beam runner write the failure to a file, because an exception loses its type and
+message on the way back, and a runner would retry the step.
 """
 
 import json
@@ -14,22 +14,22 @@ from components.evaluation.model import ServedModel
 from components.raster.example import KEY
 
 _PREFIX = "failed-"
-#: What TensorFlow puts before an error that a loaded graph raises.
+#: TensorFlow's prefix of an error that a loaded graph raises.
 _WHERE = re.compile(r"\AGraph execution error:.*?<stack traces unavailable>\n", re.DOTALL)
 
 
 def reason(error: Exception) -> str:
-    """An error in one line, without where in a graph it was."""
+    """Formats an error in one line, without its location in the graph."""
     lines = _WHERE.sub("", str(error)).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
 
 
 def describe(model: ServedModel, batch: Sequence[bytes], path: str, error: Exception) -> str:
-    """Which example a model failed at, asked one by one; or that it fails at a batch alone."""
+    """Names the example that a model fails on, tried one by one; else that only batches fail."""
     for serialized in batch:
         try:
             model.answers([serialized])
-        except Exception as own:  # whatever a graph may raise
+        except Exception as own:  # a graph may raise anything
             return f"it fails at the example {_key(serialized)} of {path}: {reason(own)}"
     return (
         f"it fails at {len(batch)} examples of {path} together, and not at one of them by itself: "
@@ -38,14 +38,14 @@ def describe(model: ServedModel, batch: Sequence[bytes], path: str, error: Excep
 
 
 def note(folder: str, model: str, failure: str) -> None:
-    """Leaves a model's failure in a folder that all workers reach."""
+    """Writes a model's failure to a folder that all workers share."""
     tf.io.gfile.makedirs(folder)
     with tf.io.gfile.GFile(f"{folder}/{_PREFIX}{model}.json", "w") as file:
         json.dump({"model": model, "failure": failure}, file)
 
 
 def noted(folder: str) -> Mapping[str, str]:
-    """The failures that were left, by model; the notes are taken away."""
+    """Returns the recorded failures, by model, and deletes the notes."""
     found = {}
     for path in sorted(tf.io.gfile.glob(f"{folder}/{_PREFIX}*.json")):
         with tf.io.gfile.GFile(path) as file:

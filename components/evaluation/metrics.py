@@ -1,4 +1,4 @@
-"""The tally of a task as a TFMA metric, so that TFMA slices, compares and stores it."""
+"""A task's tally as a TFMA metric, so that TFMA slices, compares and stores it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,23 +15,23 @@ from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats
 from components.evaluation.tasks.registry import family_of
 from components.raster.task import SINGLE_LABEL, Task
 
-#: The name under which TFMA's own metric, and its viewers, have the confusion matrix.
+#: Name of the confusion matrix in TFMA's own metrics and its viewers.
 CONFUSION = "multi_class_confusion_matrix_at_thresholds"
 
 
 class TaskScores(tfma.metrics.Metric):
-    """Everything that a task's family defines, from one pass over the examples.
+    """All metrics of a task's family, from one pass over the examples.
 
-    Metrics of a slice stand under their names, those of a class also under its class id. The
-    example count and the confusion matrix have the names and types of TFMA's own metrics and the
-    same values; computing those beside this one takes more than twice the time. TFMA's COCO metrics
-    would be ten computations for each class, each over 10,000 thresholds.
+    Metrics of a slice are stored by their names, those of a class also by its class id. The example
+    count and the confusion matrix have the names, types and values of TFMA's own metrics; computing
+    those beside this one takes more than twice the time. TFMA's COCO metrics would be ten
+    computations for each class, each over 10,000 thresholds.
     """
 
     def __init__(
         self, class_count: int, task: Task = SINGLE_LABEL, name: str = "task_scores"
     ) -> None:
-        """Args: `class_count` K, the classes of the space; `name` only tells it apart."""
+        """Args: `class_count` K, the classes of the space; `name` only distinguishes instances."""
         super().__init__(_computations, class_count=class_count, task=task, name=name)
 
 
@@ -86,7 +86,7 @@ class _ScoresFn(beam.CombineFn):
 
 
 def matrix(confusion: Floats) -> Any:
-    """Confusion counts [K, K] as TFMA has them: the most probable class at the threshold 0."""
+    """Converts confusion counts [K, K] to TFMA's form: the most probable class at threshold 0."""
     entries = {
         MatrixEntryKey(int(actual), int(predicted)): float(confusion[actual, predicted])
         for actual, predicted in zip(*np.nonzero(confusion), strict=True)

@@ -1,4 +1,4 @@
-"""A served model as the evaluation sees it: serialized examples in, arrays by name out."""
+"""Served model of the evaluation: serialized examples in, arrays by output name out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,19 +17,19 @@ from serving.contract.names import CLASSES_OUTPUT, EXAMPLES_SIGNATURE
 
 
 class ServedModel:
-    """A SavedModel called through its `serving_examples` signature.
+    """SavedModel called through its `serving_examples` signature.
 
-    Of its outputs only those are read that its task is measured by, and `classes` [N, K], of which
-    every row names the same K classes. A model without a contract answers one class an image.
+    It reads only the outputs from which its task is measured, and `classes` [N, K], whose rows all
+    name the same K classes. A model without a contract is a single-label model.
     """
 
     def __init__(self, path: str) -> None:
-        """Load the SavedModel in the folder `path`; raises DataError without the signature."""
+        """Loads the SavedModel in the folder `path`; raises DataError without the signature."""
         contract = read_contract(Path(path)) if (Path(path) / CONTRACT_PATH).is_file() else None
         self.task = contract.task if contract else SINGLE_LABEL
         self.image = contract.image if contract else ImageSpec()
         self._path = path
-        self._loaded = tf.saved_model.load(path)  # the signature lives only as long as this
+        self._loaded = tf.saved_model.load(path)  # the signature lives only as long as this object
         if EXAMPLES_SIGNATURE not in self._loaded.signatures:
             raise DataError(
                 f"{path} has no signature {EXAMPLES_SIGNATURE!r} (it has "
@@ -40,12 +40,12 @@ class ServedModel:
         self._outputs = (*family.outputs, *([CLASSES_OUTPUT] if family.named else []))
 
     def classes(self, serialized: bytes) -> tuple[str, ...]:
-        """The names of the K classes, asked with one example; none of a model of numbers."""
+        """Returns the names of the K classes, from one example; none for a model of numbers."""
         names = self.answers([serialized]).get(CLASSES_OUTPUT, np.zeros((1, 0)))[0]
         return tuple(name.decode("utf-8") for name in names)
 
     def answers(self, serialized: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
-        """The outputs for N serialized tf.Examples, each with N rows."""
+        """Returns the outputs for N serialized tf.Examples, each with N rows."""
         outputs: dict[str, tf.Tensor] = self._call(examples=tf.constant(list(serialized)))
         missing = set(self._outputs) - set(outputs)
         if missing:

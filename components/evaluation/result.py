@@ -1,4 +1,4 @@
-"""The metrics of an evaluation as plain values, and as the file `metrics.json`."""
+"""Metrics of an evaluation as plain values, and as the file `metrics.json`."""
 
 import json
 import math
@@ -14,13 +14,13 @@ from components.raster.task import SINGLE_LABEL, Task
 
 METRICS_FILE = "metrics.json"
 
-#: The class that stands for labels which no model knows.
+#: Class that stands for labels which no model knows.
 UNKNOWN_CLASS = "(unknown)"
 
 
 @dataclass(frozen=True)
 class SliceMetrics:
-    """One slice: the metrics of the candidate and, where there is one, of the baseline."""
+    """One slice: the metrics of the candidate and, if there is one, of the baseline."""
 
     key: SliceKey
     candidate: Mapping[str, float]
@@ -36,12 +36,12 @@ class SliceMetrics:
         return int(self.candidate.get(EXAMPLE_COUNT, 0))
 
     def support(self, class_name: str) -> int:
-        """How many true examples of a class the slice has; 0 for a class nobody knows."""
+        """Returns the number of true examples of a class in the slice; 0 for an unknown class."""
         return int(self.candidate.get(class_metric(SUPPORT, class_name), 0))
 
     @property
     def is_of_one_class(self) -> bool:
-        """Whether all truth of the slice is one class, so that precision is 1 by construction.
+        """True if all truth of the slice is one class, so that precision is 1 by construction.
 
         The accuracy is then the recall of that class, and no mean over classes means anything.
         """
@@ -51,7 +51,7 @@ class SliceMetrics:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the candidate's headline metric, where there is a sound one."""
+        """The 95 % interval of the candidate's headline metric, or None where undefined."""
         return family_of(self.task).interval(self.candidate)
 
     @property
@@ -64,12 +64,12 @@ class SliceMetrics:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured: `slices` has all examples first, then the slices by name.
+    """Measured metrics: `slices` has all examples first, then the slices by name.
 
-    `classes` and `baseline_classes` are those that the models name; `confusion` counts the
-    candidate's predictions over all examples, true class and predicted class by index into
-    `confusion_classes`; pixels where the task is segmentation. `failures` says by model (candidate,
-    baseline) why it could not be asked.
+    `classes` and `baseline_classes` are those of the models; `confusion` counts the candidate's
+    predictions over all examples (pixels in segmentation), true class and predicted class by index
+    into `confusion_classes`. `failures` says by model (candidate, baseline) why it could not be
+    evaluated.
     """
 
     split: str
@@ -85,11 +85,11 @@ class Evaluation:
 
     @property
     def overall(self) -> SliceMetrics | None:
-        """All examples; None when the split has none."""
+        """Metrics over all examples; None when the split has none."""
         return next((item for item in self.slices if not item.key), None)
 
     def to_json(self) -> str:
-        """Strict JSON; a metric that is not finite is null."""
+        """Returns strict JSON; a metric that is not finite is null."""
         return json.dumps(self._document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def _document(self) -> dict[str, JSON]:
@@ -112,7 +112,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, text: str) -> "Evaluation":
-        """The inverse of `to_json`; raises DataError when `text` is no metrics file."""
+        """Parses the text of `to_json`; raises DataError when it is no metrics file."""
         try:
             document = json.loads(text)
             baseline_classes = document["baseline_classes"]

@@ -1,4 +1,4 @@
-"""The gate: findings over measured metrics. What cannot be judged blocks unless it is allowed."""
+"""Evaluation gate: findings from metrics. What cannot be judged fails unless allowed."""
 
 import math
 from collections.abc import Iterator
@@ -21,14 +21,13 @@ GATE = "evaluation"
 
 
 def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
-    """The report of the evaluation gate.
+    """Returns the report of the evaluation gate.
 
-    Every threshold gives one finding for each slice and class that it speaks of and each of its
-    bounds. A missing baseline, or one that cannot be asked or answers another task, a missing
-    slice, a metric that is not a number, labels that the candidate does not know and a changed set
-    of classes are findings of their own; each fails unless `config.allow` names it. A candidate
-    that cannot be asked, no example, no truth, and a threshold on a metric of another task always
-    fail.
+    Every threshold gives one finding for each slice, class and bound that it covers. A missing
+    baseline, or one that fails or has another task, a missing slice, a metric that is not a number,
+    labels that the candidate does not know and a changed set of classes are findings of their own;
+    each fails unless `config.allow` names it. A candidate that fails, no example, no truth, and a
+    threshold on a metric of another task always fail.
     """
     findings = [*_contract(config, evaluation)]
     if evaluation.overall is not None:
@@ -52,7 +51,7 @@ def _facts(config: EvaluationConfig, evaluation: Evaluation) -> dict[str, JSON]:
 
 
 def _contract(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
-    """What must hold before any threshold makes sense."""
+    """Yields findings on the preconditions of all thresholds."""
     overall = evaluation.overall
     if "candidate" in evaluation.failures:
         yield Finding(
@@ -110,7 +109,7 @@ def _truth(evaluation: Evaluation, overall: SliceMetrics) -> Iterator[Finding]:
 
 
 def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
-    """One finding for each reason why there is nothing to compare with; the first one holds."""
+    """Yields a finding for the first reason why there is no usable baseline, if any."""
     before, now = evaluation.baseline_task, evaluation.task
     compared = any(threshold.change for threshold in config.thresholds)
     if "baseline" in evaluation.failures:
@@ -142,7 +141,7 @@ def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
 
 
 def _slices(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
-    """Slices by a feature that no example has; those of thresholds are judged with them."""
+    """Yields findings on slices by a feature that no example has, apart from the thresholds'."""
     judged = {parse_selector(threshold.slice).features for threshold in config.thresholds}
     found = {tuple(feature for feature, _ in item.key) for item in evaluation.slices}
     for features in config.slices:
@@ -215,7 +214,7 @@ def _finite_predictions(
 
 @dataclass(frozen=True)
 class _Target:
-    """One metric of one slice that a threshold speaks of."""
+    """One metric of one slice that a threshold covers."""
 
     config: EvaluationConfig
     threshold: Threshold
@@ -286,7 +285,7 @@ def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:
     if threshold.at_least is not None or threshold.at_most is not None:
         yield _bounded(target, value, threshold.at_least, threshold.at_most, "")
     if threshold.change is None or evaluation.baseline_classes is None:
-        return  # why there is none is a finding already
+        return  # a finding gives the reason already
     before = (item.baseline or {}).get(target.metric, math.nan)
     change = _change(value, before, threshold.change)
     yield _bounded(
@@ -299,7 +298,7 @@ def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:
 
 
 def _change(value: float, before: float, change: Change) -> float:
-    """Candidate minus baseline, or that over the baseline's size; NaN where that is undefined."""
+    """Returns candidate minus baseline, or its ratio to the baseline's size; NaN if undefined."""
     difference = value - before
     if not change.relative or difference == 0:
         return difference
@@ -351,7 +350,7 @@ def _bounds(what: str, at_least: float | None, at_most: float | None) -> str:
 def _unless_allowed(
     config: EvaluationConfig, *tokens: str, rule: str, subject: str, detail: str
 ) -> Finding:
-    """A finding that fails unless one of `tokens` is allowed; it names the first of them."""
+    """Returns a finding that fails unless one of `tokens` is allowed; it names the first one."""
     allowed = next((token for token in tokens if token in config.allow), None)
     if allowed:
         remedy = f"allowed by {allowed!r} in evaluation.allow"

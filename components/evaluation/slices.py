@@ -1,7 +1,7 @@
-"""Names of slices: what the config, the findings and the metrics file call a part of the data.
+"""Names of slices in the config, the findings and the metrics file.
 
 A slice is written `feature=value`, a crossed one `feature=value,other=value`, all examples
-`overall`. Without values (`feature`, `feature,other`) every value of the features is meant.
+`overall`. Without values (`feature`, `feature,other`) it means every value of the features.
 """
 
 from bisect import bisect_right
@@ -19,13 +19,13 @@ SliceKey: TypeAlias = tuple[tuple[str, str], ...]
 
 
 def slice_name(key: SliceKey) -> str:
-    """`region=north,season=dry`, or `overall`."""
+    """Formats a slice: `region=north,season=dry`, or `overall`."""
     return ",".join(f"{feature}={value}" for feature, value in key) or OVERALL
 
 
 @dataclass(frozen=True)
 class Selector:
-    """Which slices a rule speaks of: features, each with one value or (None) with every value."""
+    """Slices that a rule covers: features, each with one value or (None) with every value."""
 
     parts: tuple[tuple[str, str | None], ...]
 
@@ -36,11 +36,11 @@ class Selector:
 
     @property
     def is_open(self) -> bool:
-        """Whether it stands for every value of some feature rather than for one slice."""
+        """True if it covers every value of some feature rather than one slice."""
         return any(value is None for _, value in self.parts)
 
     def matches(self, key: SliceKey) -> bool:
-        """Whether the slice `key` is one of those selected."""
+        """Checks whether the slice `key` is one of those selected."""
         return tuple(feature for feature, _ in key) == self.features and all(
             wanted is None or wanted == found
             for (_, wanted), (_, found) in zip(self.parts, key, strict=True)
@@ -51,7 +51,7 @@ class Selector:
 
 
 def parse_selector(text: str) -> Selector:
-    """Read `overall`, `feature`, `feature=value` or a cross of them joined by commas.
+    """Parses `overall`, `feature`, `feature=value` or a cross of them joined by commas.
 
     Raises ConfigError for an empty name or a feature named twice.
     """
@@ -71,18 +71,18 @@ def parse_selector(text: str) -> Selector:
 
 
 def feature_of(name: str) -> str:
-    """The feature of a tf.Example that a slice named `name` is cut by.
+    """Returns the feature of a tf.Example for a slice feature's name.
 
-    A plain name is a column of the manifest (`region` is `slice/region`); a name with a slash,
-    and `label`, are taken as they are.
+    A plain name is a column of the manifest (`region` is `slice/region`); a name with a slash, and
+    `label`, stay as they are.
     """
     return name if "/" in name or name == LABEL else slice_feature(name)
 
 
 def bin_name(value: float, edges: Sequence[float]) -> str:
-    """The half-open interval of ascending `edges` that holds `value`: `<60`, `60..120`, `>=120`.
+    """Names the half-open interval of ascending `edges` around `value`: `<60`, `60..120`, `>=120`.
 
-    NaN is in none of them and is called `nan`.
+    NaN is in none of them and gives `nan`.
     """
     if value != value:
         return "nan"
@@ -99,11 +99,11 @@ def slice_values(
     names: Sequence[str],
     bins: Mapping[str, Sequence[float]],
 ) -> dict[str, tuple[str, ...]]:
-    """The values by which one example is sliced, as text.
+    """Returns the slice values of one example, as text.
 
     Args:
-        features: the example's features; one that is absent puts it into no slice of that name.
-        names: the slice features' names, as the config has them.
+        features: the example's features; it is in no slice of an absent one.
+        names: the slice features' names, as in the config.
         bins: ascending edges for the names whose numbers are cut into intervals.
     """
     values = {}

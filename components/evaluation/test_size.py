@@ -1,4 +1,4 @@
-"""Thresholds that a split is too small to judge: its interval is wider than what they ask for."""
+"""Thresholds that a split is too small to judge: the interval is wider than their margin."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,16 +8,16 @@ from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import parse_selector
 from components.evaluation.tasks.registry import family_of
 
-#: The fact of a gate's report that lists them.
+#: Fact of a gate's report that lists them.
 TOO_FEW = "too_few_examples"
 
 
 def too_few_examples(thresholds: Sequence[Threshold], evaluation: Evaluation) -> Iterator[str]:
-    """Yields a sentence for each threshold and slice whose verdict chance decides.
+    """Yields a sentence for each threshold and slice whose verdict depends on chance.
 
     Only the headline metric has an interval. A threshold on its value is undecided where the bound
-    lies within the 95 % interval; one on its change, where half the interval is wider than the
-    change that it lets pass.
+    is within the 95 % interval; one on its change, where half the interval is wider than the change
+    that it lets pass.
     """
     headline = family_of(evaluation.task).headline
     for threshold in thresholds:

@@ -1,1 +1,1 @@
-"""What is measured of each kind of task: truth, answer, and one mergeable tally, in numpy."""
+"""Measurement of each task: truth, answer, and one mergeable tally, in numpy."""

@@ -1,4 +1,4 @@
-"""Objects as boxes with classes.
+"""Metrics of detection: objects as boxes with classes.
 
 Definitions, after COCO (see `matching`), over all images of a slice:
 
@@ -60,7 +60,7 @@ Rows = npt.NDArray[Any]
 
 @dataclass
 class Tally:
-    """What is kept for K classes: an entry in each list for each image that has truth."""
+    """Counts for K classes: each list has an entry for each image that has truth."""
 
     class_count: int
     detections: list[Rows] = field(default_factory=list)  # of _DETECTION, each [N]
@@ -70,7 +70,7 @@ class Tally:
     non_finite: float = 0.0
 
     def merge(self, others: Iterable["Tally"]) -> "Tally":
-        """Take in what others have counted, and return self."""
+        """Adds the other tallies' counts, and returns self."""
         for other in others:
             self.detections += other.detections
             self.objects += other.objects
@@ -80,9 +80,10 @@ class Tally:
         return self
 
     def ranked(self) -> tuple[Rows, npt.NDArray[np.int64]]:
-        """All detections in falling order of score, and the image of each.
+        """Returns all detections in falling order of score, and the image of each.
 
-        Equal scores are ordered by the images' seeds, so that the order of merging does not matter.
+        Equal scores are ordered by the images' seeds, so that the result does not depend on the
+        order of merging.
         """
         images = np.repeat(np.arange(len(self.seeds)), [len(rows) for rows in self.detections])
         rows = np.concatenate([np.zeros(0, _DETECTION), *self.detections])
@@ -90,12 +91,12 @@ class Tally:
         return rows[order], images[order]
 
     def objects_by_image(self) -> Floats:
-        """[images, K]."""
+        """Object counts: [images, K]."""
         return np.array(self.objects).reshape(-1, self.class_count)
 
 
 def class_precisions(tally: Tally) -> tuple[Floats, Floats]:
-    """Average precision and the share of objects found, each [K, T]; NaN without an object."""
+    """Returns average precision and recall, each [K, T]; NaN for a class without an object."""
     rows, _ = tally.ranked()
     counts = tally.objects_by_image().sum(axis=0)
     precisions = np.full((tally.class_count, len(IOU_THRESHOLDS)), np.nan)
@@ -108,7 +109,7 @@ def class_precisions(tally: Tally) -> tuple[Floats, Floats]:
 
 
 def replicated_precision(tally: Tally) -> Floats:
-    """[REPLICATES]: mean_average_precision, each image as often as its weight says."""
+    """Computes mean_average_precision of each replicate: [REPLICATES]."""
     rows, images = tally.ranked()
     weights = np.array([bootstrap.weights(seed) for seed in tally.seeds])
     objects = tally.objects_by_image().T @ weights
@@ -126,7 +127,7 @@ def replicated_precision(tally: Tally) -> Floats:
 
 
 class Detection(Family[Tally]):
-    """Objects as boxes with classes."""
+    """Detection: objects as boxes with classes."""
 
     task = "detection"
     outputs = (BOXES_OUTPUT, BOX_LABELS_OUTPUT, BOX_SCORES_OUTPUT)
@@ -157,7 +158,7 @@ class Detection(Family[Tally]):
     answer_noun = "box or score"
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
-        """Seed, whether all is finite, and the objects of each class; and rows of detections."""
+        """Returns (seed, all finite, object count of each class), and the rows of detections."""
         found = answer[BOX_LABELS_OUTPUT] >= 0
         edges, scores = answer[BOXES_OUTPUT][found], answer[BOX_SCORES_OUTPUT][found]
         finite = np.isfinite(edges).all(axis=1) & np.isfinite(scores)
@@ -212,9 +213,9 @@ class Detection(Family[Tally]):
 
 
 def true_boxes(features: Features, frame: Frame) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """The objects on the model's image: boxes (M, 4) in its pixels, and places in the space (M,).
+    """Returns the objects on the model's image: boxes (M, 4) in pixels, places in the space (M,).
 
-    What is cut away but for LEAST_BOX_SHARE is no object there.
+    An object of which less than LEAST_BOX_SHARE remains after the fit is left out.
     """
     edges = np.array([features.get(name, ()) for name in BOX_EDGES], np.float64).T.reshape(-1, 4)
     height, width = (int(features[name][0]) for name in (HEIGHT, WIDTH))
@@ -230,7 +231,7 @@ def detect(
     boxes: Floats,
     classes: npt.NDArray[np.int64],
 ) -> Rows:
-    """One image's detections (N,), (N, 4), (N,) as rows, judged by its objects (M, 4), (M,)."""
+    """Matches an image's detections (N,), (N, 4), (N,) to objects (M, 4), (M,); returns rows."""
     kept = []
     for label in np.unique(labels):
         mine = np.flatnonzero(labels == label)
@@ -243,13 +244,13 @@ def detect(
 
 
 def _in_space(labels: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.int64]:
-    """Places in the space of the model's class indices; of one beyond its classes the unknown."""
+    """Converts class indices to places in the space; unknown if beyond the model's classes."""
     places = np.append(frame.of_model, frame.unknown)
     return places[np.minimum(labels, len(frame.classes))]
 
 
 def _right_found_true(tally: Tally) -> tuple[Floats, Floats, Floats]:
-    """Counts [K] of the detections at the score threshold, right at the first overlap."""
+    """Counts [K] of right, found and true at the score threshold and the first overlap."""
     rows, _ = tally.ranked()
     sure = rows[rows["sure"]]
     found, right = (

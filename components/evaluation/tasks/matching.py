@@ -1,9 +1,9 @@
-"""Detections against objects as COCO matches and averages them, in numpy.
+"""COCO matching of detections to objects, and average precision, in numpy.
 
 The rules are those of the COCO evaluation (Lin et al., 2014, arXiv 1405.0312, and pycocotools) for
-all sizes of objects and without crowds: of one class and image, detections in falling order of
-score, at most MAX_DETECTIONS of them, each take the free object that they overlap most, if by at
-least the threshold. Precision at 101 recalls, made monotonic, is averaged.
+all sizes of objects and without crowds: for one class and image, at most MAX_DETECTIONS detections,
+in falling order of score, each match the free object with the largest overlap, if it reaches the
+threshold. Precision at 101 recalls, made monotonic, is averaged.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def box_ious(found: Floats, true: Floats) -> Floats:
-    """Intersection over union [N, M] of boxes (N, 4) and (M, 4): top, left, bottom, right."""
+    """Computes intersection over union [N, M] of boxes (N, 4), (M, 4): top, left, bottom, right."""
     near = np.maximum(found[:, np.newaxis, :2], true[np.newaxis, :, :2])
     far = np.minimum(found[:, np.newaxis, 2:], true[np.newaxis, :, 2:])
     common = np.prod(np.maximum(far - near, 0), axis=2)
@@ -31,13 +31,13 @@ def box_ious(found: Floats, true: Floats) -> Floats:
 
 
 def match(found: Floats, true: Floats) -> Bools:
-    """Which of the N detections of one class and image are right, at each of the T thresholds.
+    """Matches the N detections of one class and image at each of the T thresholds.
 
     Args:
         found: boxes (N, 4) in falling order of score.
         true: boxes (M, 4) of the objects.
 
-    Returns: [N, T].
+    Returns: [N, T], true where a detection matches an object.
     """
     overlaps = box_ious(found, true)
     free = np.ones((len(IOU_THRESHOLDS), len(true)), bool)
@@ -56,10 +56,10 @@ def match(found: Floats, true: Floats) -> Bools:
 def average_precision(
     right: Bools, objects: float, weights: npt.NDArray[Any] | None = None
 ) -> Floats:
-    """Average precision [T] from detections [N, T] of one class in falling order of score.
+    """Computes average precision [T] from detections [N, T] of one class in falling score order.
 
-    `weights` [N] says how often each counts (by default once), `objects` how many there are to be
-    found. NaN without an object.
+    `weights` [N] are the detections' counts (by default one), `objects` the number of objects. NaN
+    without an object.
     """
     if objects <= 0:
         return np.full(right.shape[1], np.nan)
@@ -75,6 +75,6 @@ def average_precision(
 
 
 def _at_recalls(recall: Floats, envelope: Floats) -> float:
-    """The mean of the precision at the first detection that reaches each recall; 0 where none."""
+    """Returns the mean precision at the first detection that reaches each recall, or 0."""
     reached = np.searchsorted(recall, _RECALLS, side="left")
     return float(np.append(envelope, 0.0)[np.minimum(reached, len(recall))].mean())

@@ -1,4 +1,4 @@
-"""What the tasks' metrics have in common: names, sums that merge, means and Wilson's interval."""
+"""Shared parts of the tasks' metrics: names, sums that merge, means and Wilson's interval."""
 
 import math
 from collections.abc import Iterable
@@ -14,18 +14,18 @@ CALIBRATION_BINS = 15
 SMALLEST_PROBABILITY = 1e-7
 
 EXAMPLE_COUNT = "example_count"
-#: Counts that go with the metrics: examples that have a class, examples with a NaN or infinity in
-#: the answer, and examples that carry no truth of the task at all, which no metric counts.
+#: Counts beside the metrics: examples that have a class, examples with a NaN or infinity in the
+#: answer, and examples without truth of the task, which no metric counts.
 SUPPORT = "support"
 NON_FINITE = "non_finite_count"
 WITHOUT_TRUTH = "examples_without_truth"
 
 
 class Additive:
-    """A dataclass whose fields are sums (or lists): merging adds them up."""
+    """Dataclass whose fields are sums (or lists): merging adds them up."""
 
     def merge(self, others: Iterable[Self]) -> Self:
-        """Take in what others have counted, and return self."""
+        """Adds the other tallies' counts, and returns self."""
         for other in others:
             for field in fields(self):  # type: ignore[arg-type]
                 mine, theirs = (getattr(it, field.name) for it in (self, other))
@@ -35,23 +35,23 @@ class Additive:
 
 
 def class_metric(metric: str, class_name: str) -> str:
-    """The name of a class's own metric, such as `recall/Forest`."""
+    """Returns the name of a class's own metric, such as `recall/Forest`."""
     return f"{metric}/{class_name}"
 
 
 def ratio(part: float, whole: float) -> float:
-    """Part over whole; NaN of nothing."""
+    """Returns part over whole; NaN if whole is 0."""
     return float(part / whole) if whole else math.nan
 
 
 def mean_known(values: Floats) -> float:
-    """The mean of the values that are numbers; NaN when none is."""
+    """Returns the mean of the values that are not NaN; NaN if all are."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else math.nan
 
 
 def precision_recall_f1(right: Floats, predicted: Floats, true: Floats) -> dict[str, Floats]:
-    """Of each class [K] from three counts; NaN for a class that is nowhere true.
+    """Computes the metrics of each class [K] from three counts; NaN for a class without truth.
 
     A class that was never predicted has precision 0.
     """
@@ -64,7 +64,7 @@ def precision_recall_f1(right: Floats, predicted: Floats, true: Floats) -> dict[
 
 
 def averaged(right: Floats, predicted: Floats, true: Floats) -> dict[str, float]:
-    """`macro_*`, over the classes that are true somewhere, and `micro_*`, over all decisions."""
+    """Computes `macro_*`, over the classes with truth, and `micro_*`, over all decisions."""
     per_class = precision_recall_f1(right, predicted, true)
     macro = {f"macro_{name}": mean_known(values) for name, values in per_class.items()}
     together = precision_recall_f1(*(np.array([it.sum()]) for it in (right, predicted, true)))
@@ -72,22 +72,22 @@ def averaged(right: Floats, predicted: Floats, true: Floats) -> dict[str, float]
 
 
 def calibration_row(confidence: Floats, right: npt.NDArray[np.bool_]) -> Floats:
-    """[3, CALIBRATION_BINS] of N predictions: how many, their summed confidence, the right ones."""
+    """Returns [3, CALIBRATION_BINS] of N predictions: counts, summed confidence, right ones."""
     indices = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
     weights = (np.ones_like(confidence), confidence, right.astype(np.float64))
     return np.stack([np.bincount(indices, w, CALIBRATION_BINS) for w in weights])
 
 
 def calibration_error(bins: Floats) -> float:
-    """The expected calibration error (Guo et al., 2017, arXiv 1706.04599) over equal bins."""
+    """Computes the expected calibration error (Guo et al., 2017, arXiv 1706.04599), equal bins."""
     count, confidence, right = bins
     return ratio(float(np.abs(confidence - right).sum()), float(count.sum()))
 
 
 def wilson_interval(successes: float, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of a proportion (Wilson, 1927), at 95 % by default.
+    """Computes the Wilson score interval of a proportion (Wilson, 1927), at 95 % by default.
 
-    Without an observation it is (0, 1): nothing is known.
+    Without an observation it is (0, 1).
     """
     if n == 0:
         return 0.0, 1.0

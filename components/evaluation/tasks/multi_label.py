@@ -1,4 +1,4 @@
-"""Several classes an image, or none.
+"""Metrics of multi-label classification: several classes an image, or none.
 
 Definitions, over n examples and K classes, where a decision is one class of one example:
 
@@ -51,7 +51,7 @@ _BINS = round(2 * _LARGEST_LOGIT / _BIN_LOGITS)
 
 @dataclass
 class Tally(Additive):
-    """What is counted for K classes; the last class is the unknown one."""
+    """Counts for K classes; the last class is the unknown one."""
 
     decisions: Floats  # [3, K]: rightly found, found, true
     scores: Floats  # [2, K, _BINS]: examples without and with the class, by the logit of its score
@@ -64,7 +64,7 @@ class Tally(Additive):
 
     @classmethod
     def empty(cls, class_count: int) -> "Tally":
-        """Nothing counted yet."""
+        """Returns an empty tally."""
         return cls(
             np.zeros((3, class_count)),
             np.zeros((2, class_count, _BINS), np.float64),
@@ -77,9 +77,9 @@ class Tally(Additive):
         found: npt.NDArray[np.bool_],
         probabilities: Floats,
     ) -> None:
-        """Count one example: which of K classes it has, which were found, their probabilities.
+        """Counts one example: its true classes, found classes and probabilities, each [K].
 
-        Where a probability is not finite nothing counts as found, and the losses are NaN.
+        If a probability is not finite, nothing counts as found, and the losses are NaN.
         """
         self.examples += 1
         self.judged += 1
@@ -101,7 +101,7 @@ class Tally(Additive):
 
 
 def average_precisions(tally: Tally) -> Floats:
-    """[K]; NaN for a class without a true example, and for all where a score was not finite."""
+    """Returns [K]; NaN for a class without a true example, and for all if a score is not finite."""
     without, with_class = np.cumsum(tally.scores[:, :, ::-1], axis=2)
     gain = np.diff(with_class, axis=1, prepend=0.0)
     precision = with_class / np.maximum(with_class + without, 1)
@@ -111,7 +111,7 @@ def average_precisions(tally: Tally) -> Floats:
 
 
 class MultiLabel(Family[Tally]):
-    """Several classes an image, or none."""
+    """Multi-label classification: several classes an image, or none."""
 
     task = "multi_label"
     outputs = (PROBABILITIES_OUTPUT, PRESENT_OUTPUT)
@@ -139,7 +139,7 @@ class MultiLabel(Family[Tally]):
     }
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
-        """Which classes of the space the example has, and [2, K] probabilities and findings."""
+        """Returns the example's classes in the space [K], and probabilities and findings [2, K]."""
         predictions = np.zeros((2, len(frame.space)))
         predictions[0, frame.of_model] = answer[PROBABILITIES_OUTPUT]
         predictions[1, frame.of_model] = answer[PRESENT_OUTPUT]
@@ -182,7 +182,7 @@ class MultiLabel(Family[Tally]):
         }
 
     def interval(self, metrics: Mapping[str, float]) -> tuple[float, float]:
-        """Wilson's, of the exact match."""
+        """Returns Wilson's interval of the exact match."""
         share = metrics.get(self.headline, math.nan)
         judged = metrics.get(EXAMPLE_COUNT, 0) - metrics.get(WITHOUT_TRUTH, 0)
         n = 0 if math.isnan(share) else int(judged)

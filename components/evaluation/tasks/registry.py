@@ -1,4 +1,4 @@
-"""The tasks that can be evaluated."""
+"""Registry of the tasks that can be evaluated."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ FAMILIES: dict[Task, Family[Any]] = {
 
 
 def family_of(task: Task) -> Family[Any]:
-    """What is measured of a task."""
+    """Returns the task's family."""
     return FAMILIES[task]
 
 
 def tasks_with(metric: str) -> tuple[Task, ...]:
-    """The tasks that have a metric, by the name that thresholds use."""
+    """Returns the tasks that have a metric, by the name that thresholds use."""
     return tuple(task for task, family in FAMILIES.items() if family.measures(metric))

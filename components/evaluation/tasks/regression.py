@@ -1,4 +1,4 @@
-"""A number an image.
+"""Metrics of regression: a number an image.
 
 Definitions, with e the answer minus the truth y over n examples:
 
@@ -44,11 +44,11 @@ class Tally(Additive):
 
     @classmethod
     def empty(cls) -> "Tally":
-        """Nothing counted yet."""
+        """Returns an empty tally."""
         return cls(np.zeros(6), np.zeros(_BINS + 2), np.zeros((bootstrap.REPLICATES, 2)))
 
     def add(self, truth: float, value: float, seed: int) -> None:
-        """Count one example; a value that is not finite makes all but the median NaN."""
+        """Counts one example; a value that is not finite makes all but the median NaN."""
         self.examples += 1
         error = value - truth if math.isfinite(value) else math.nan
         size = abs(error)
@@ -67,7 +67,7 @@ def _bin(size: float) -> int:
 
 
 def median_error(tally: Tally) -> float:
-    """The median of |e|, from the bins."""
+    """Computes the median of |e|, from the bins."""
     n = int(tally.errors.sum())
     if n == 0:
         return math.nan
@@ -77,14 +77,14 @@ def median_error(tally: Tally) -> float:
 
 
 def _size(index: int) -> float:
-    """The geometric middle of a bin."""
+    """Returns the geometric middle of a bin."""
     if index == 0:
         return 0.0
     return _SMALLEST * math.exp((index - 0.5) * _STEP) if index <= _BINS else math.inf
 
 
 class Regression(Family[Tally]):
-    """A number an image."""
+    """Regression: a number an image."""
 
     task = "regression"
     outputs = (VALUE_OUTPUT,)
@@ -97,7 +97,7 @@ class Regression(Family[Tally]):
     answer_noun = "value"
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
-        """The truth, or nothing; the value and the seed."""
+        """Returns the truth, or nothing; and the value and the seed."""
         truth = np.array([float(value) for value in features.get(NUMBER, ())[:1]])
         value = np.asarray(answer[VALUE_OUTPUT], np.float64).reshape(1)
         return truth, np.array([value[0], float(seed)])
@@ -114,7 +114,7 @@ class Regression(Family[Tally]):
     def overall(self, tally: Tally) -> dict[str, float]:
         n, size, error, squared, y, y_squared = tally.sums
         spread = y_squared - ratio(y * y, n)
-        constant = not spread > 1e-12 * y_squared  # what is left of equal truths is rounding
+        constant = not spread > 1e-12 * y_squared  # what remains of equal truths is rounding
         low, high = bootstrap.bounds_of(self.headline)
         count, sizes = tally.replicates.T
         means = np.divide(sizes, count, out=np.full_like(sizes, np.nan), where=count > 0)

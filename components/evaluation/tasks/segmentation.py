@@ -1,4 +1,4 @@
-"""A class for each pixel of an image.
+"""Metrics of segmentation: a class for each pixel of an image.
 
 Definitions, with C the confusion counts of pixels (true class in rows, predicted in columns). A
 pixel counts where the truth has a class and the model has answered; neither the ignore value of the
@@ -47,7 +47,7 @@ from serving.contract.names import CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT
 
 @dataclass
 class Tally(Additive):
-    """What is counted in pixels for K classes; the last class is the unknown one."""
+    """Pixel counts for K classes; the last class is the unknown one."""
 
     confusion: Floats  # [K, K]: true class, predicted class
     bins: Floats  # [3, CALIBRATION_BINS]: pixels, their summed confidence, the right ones
@@ -60,7 +60,7 @@ class Tally(Additive):
 
     @classmethod
     def empty(cls, class_count: int) -> "Tally":
-        """Nothing counted yet."""
+        """Returns an empty tally."""
         return cls(
             np.zeros((class_count, class_count)),
             np.zeros((3, CALIBRATION_BINS)),
@@ -69,7 +69,7 @@ class Tally(Additive):
         )
 
     def add(self, image: "ImageCounts", seed: int) -> None:
-        """Count one image."""
+        """Counts one image."""
         self.examples += 1
         true = image.confusion.sum(axis=1) + image.unanswered
         self.with_truth += bool(true.any())
@@ -84,7 +84,7 @@ class Tally(Additive):
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """What one image adds: all that is kept of its pixels."""
+    """Counts of one image's pixels."""
 
     confusion: Floats  # [K, K]
     unanswered: Floats  # [K]: true pixels without an answer
@@ -92,7 +92,7 @@ class ImageCounts:
     non_finite: float = 0.0
 
     def packed(self) -> Floats:
-        """All of it in one row."""
+        """Packs all fields into one row."""
         parts = (self.confusion.ravel(), self.unanswered, self.bins.ravel(), [self.non_finite])
         return np.concatenate(parts)
 
@@ -111,7 +111,7 @@ def count_pixels(
     confidence: npt.NDArray[np.floating],
     class_count: int,
 ) -> ImageCounts:
-    """Counts of one image from classes [H, W] by index; -1 is no truth, or no answer."""
+    """Counts one image from classes [H, W] by index; -1 is no truth, or no answer."""
     known, answered = true >= 0, predicted >= 0
     both = known & answered
     pairs = true[both].astype(np.int64) * class_count + predicted[both]
@@ -128,7 +128,7 @@ def count_pixels(
 
 
 def decode_mask(png: bytes, class_count: int, unknown: int) -> npt.NDArray[np.int64]:
-    """The truth [h, w] by class index; -1 where there is none, `unknown` for indices beyond.
+    """Decodes the truth [h, w] to class indices; -1 for none, `unknown` for indices beyond.
 
     Raises DataError for bytes that are no gray image.
     """
@@ -144,7 +144,7 @@ def decode_mask(png: bytes, class_count: int, unknown: int) -> npt.NDArray[np.in
 
 
 def in_space(raster: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.int64]:
-    """A model's raster [H, W] by place in the space; -1 where the model saw no data."""
+    """Converts a model's raster [H, W] to places in the space; -1 where the model saw no data."""
     ignore = ignore_value(len(frame.classes))
     places = np.full(ignore + 2, frame.unknown)
     places[: len(frame.classes)] = frame.of_model
@@ -153,7 +153,7 @@ def in_space(raster: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.in
 
 
 def ious(right: Floats, true: Floats, predicted: Floats) -> Floats:
-    """Intersection over union by class, on the last axis; NaN for a class that is nowhere true."""
+    """Computes intersection over union by class (last axis); NaN for a class without truth."""
     union = true + predicted - right
     return np.divide(right, union, out=np.full(union.shape, np.nan), where=true > 0)
 
@@ -163,7 +163,7 @@ def _right_true_predicted(confusion: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 class Segmentation(Family[Tally]):
-    """A class for each pixel."""
+    """Segmentation: a class for each pixel."""
 
     task = "segmentation"
     outputs = (CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT)
@@ -186,7 +186,7 @@ class Segmentation(Family[Tally]):
     answer_noun = "confidence"
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
-        """The seed, and one image's counts."""
+        """Returns the seed, and one image's counts."""
         raster = answer[CLASS_RASTER_OUTPUT]
         if raster.shape != frame.image.shape[:2]:
             raise DataError(
@@ -241,6 +241,6 @@ class Segmentation(Family[Tally]):
 
 
 def _replicated_mean_iou(tally: Tally) -> Floats:
-    """[REPLICATES]; a class without a true pixel in a replicate takes no part in its mean."""
+    """Computes [REPLICATES]; each mean leaves out the classes without a true pixel."""
     values = ious(*np.moveaxis(tally.replicates, 1, 0))
     return np.array([mean_known(row) for row in values])

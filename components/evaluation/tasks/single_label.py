@@ -1,4 +1,4 @@
-"""One class an image: classification metrics as one mergeable tally.
+"""Metrics of single-label classification, from one mergeable tally.
 
 Definitions, with C the confusion counts (true class in rows, predicted class in columns):
 
@@ -44,7 +44,7 @@ from serving.contract.names import PROBABILITIES_OUTPUT
 
 @dataclass
 class Tally(Additive):
-    """What is counted of one model on one slice, for K classes."""
+    """Counts of one model on one slice, for K classes."""
 
     confusion: Floats  # [K, K]: true class, predicted class
     bins: Floats  # [3, CALIBRATION_BINS]: examples, their summed confidence, the right ones
@@ -54,13 +54,14 @@ class Tally(Additive):
 
     @classmethod
     def empty(cls, class_count: int) -> "Tally":
-        """Nothing counted yet."""
+        """Returns an empty tally."""
         return cls(np.zeros((class_count, class_count)), np.zeros((3, CALIBRATION_BINS)))
 
     def add(self, label: int, probabilities: npt.NDArray[np.floating]) -> None:
-        """Count one example: its class's index and the K probabilities it was given.
+        """Counts one example: its class's index and its K predicted probabilities.
 
-        Probabilities that are not finite count as the last class predicted, with a loss of NaN.
+        Probabilities that are not finite count as a prediction of the last class, with a loss of
+        NaN.
         """
         if not np.isfinite(probabilities).all():
             self.confusion[label, -1] += 1
@@ -78,12 +79,12 @@ class Tally(Additive):
 
     @property
     def examples(self) -> int:
-        """How many examples were counted."""
+        """Number of examples."""
         return int(self.confusion.sum())
 
 
 def overall_scores(tally: Tally) -> dict[str, float]:
-    """The metrics with one value a slice; NaN where nothing defines them."""
+    """Computes the metrics with one value a slice; NaN where undefined."""
     per_class = class_scores(tally)
     n = tally.confusion.sum()
     recall = mean_known(per_class["recall"])
@@ -101,7 +102,7 @@ def overall_scores(tally: Tally) -> dict[str, float]:
 
 
 def class_scores(tally: Tally) -> dict[str, Floats]:
-    """Support, precision, recall and F1, each [K]; NaN for a class without a true example."""
+    """Computes support, precision, recall and F1, each [K]; NaN for a class without truth."""
     support = tally.confusion.sum(axis=1)
     predicted = tally.confusion.sum(axis=0)
     scores = precision_recall_f1(np.diag(tally.confusion), predicted, support)
@@ -109,7 +110,7 @@ def class_scores(tally: Tally) -> dict[str, Floats]:
 
 
 def named_class_scores(tally: Tally, classes: Sequence[str]) -> dict[str, float]:
-    """`class_scores` under the names that thresholds use."""
+    """Returns `class_scores` under the names that thresholds use."""
     return {
         class_metric(metric, name): float(value)
         for metric, values in class_scores(tally).items()
@@ -118,7 +119,7 @@ def named_class_scores(tally: Tally, classes: Sequence[str]) -> dict[str, float]
 
 
 class SingleLabel(Family[Tally]):
-    """One class an image."""
+    """Single-label classification: one class an image."""
 
     task = "single_label"
     outputs = (PROBABILITIES_OUTPUT,)
@@ -139,7 +140,7 @@ class SingleLabel(Family[Tally]):
     columns = {"macro F1": "macro_f1", "log loss": "log_loss"}
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
-        """The label's place in the space, and the probabilities there.
+        """Returns the label's place in the space, and the probabilities of the space.
 
         An example without a label has the unknown one; a class that the model does not know has
         probability 0.
@@ -165,7 +166,7 @@ class SingleLabel(Family[Tally]):
         return tally.confusion
 
     def interval(self, metrics: Mapping[str, float]) -> tuple[float, float]:
-        """Wilson's, of the accuracy."""
+        """Returns Wilson's interval of the accuracy."""
         accuracy = metrics.get(self.headline, math.nan)
         n = 0 if math.isnan(accuracy) else int(metrics.get(EXAMPLE_COUNT, 0))
         return wilson_interval(accuracy * n if n else 0.0, n)
