@@ -1,1 +1,1 @@
-"""A run whenever there is new data: looking, settling, claiming, submitting, each once."""
+"""The watch, which starts one run for each new state of the data."""

@@ -1,4 +1,4 @@
-"""How long to wait before a start is tried again."""
+"""Backoff between attempts to start a run."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from pipelines.config.watch import RetryConfig
 
 
 def delay(retry: RetryConfig, failures: int, draw: Callable[[], float]) -> float:
-    """Seconds to wait after so many failures: half of it fixed, half drawn, so that watchers part.
+    """Returns the seconds to wait after a number of failures, half of them random jitter.
 
     Args:
-        draw: a number from 0 to 1.
+        draw: returns a random number from 0 to 1.
     """
-    exponent = min(failures - 1, 64)  # beyond it any factor has met the limit
+    exponent = min(failures - 1, 64)  # beyond it any factor has reached the limit
     longest = min(retry.first_s * retry.factor**exponent, retry.max_s)
     return longest * (0.5 + 0.5 * draw())

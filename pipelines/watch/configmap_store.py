@@ -10,14 +10,14 @@ _CONFLICT, _NOT_FOUND, _TIMEOUT_S = 409, 404, 30.0
 
 
 class ConfigMapStore:
-    """The key of one pipeline, which is its name, in a ConfigMap that exists already.
+    """State under a pipeline's name as the key, in an existing ConfigMap.
 
-    The API server refuses a replacement whose resourceVersion is not the newest, which is the
-    whole of the locking. The ConfigMap is not made here: a Role cannot allow that for one name.
+    The API server refuses a replacement whose resourceVersion is not the newest, so no other lock
+    is needed. The store does not create the ConfigMap: a Role cannot allow that for one name.
     """
 
     def __init__(self, api: Any, namespace: str, name: str, pipeline: str) -> None:
-        """Args: `api` is the cluster's core API (`kubernetes.client.CoreV1Api`)."""
+        """Takes the cluster's core API (`kubernetes.client.CoreV1Api`) as `api`."""
         self._api, self._namespace, self._name = api, namespace, name
         self._key = pipeline
 
@@ -32,7 +32,7 @@ class ConfigMapStore:
     def write(self, text: str, version: str) -> bool:
         from kubernetes.client import ApiException
 
-        # Other pipelines, labels and whatever else there is stay as they are.
+        # Other pipelines' keys, labels and all else stay unchanged.
         found = self._called(self._api.read_namespaced_config_map)
         if found.metadata.resource_version != version:
             return False
@@ -64,10 +64,10 @@ class ConfigMapStore:
 
 
 def cluster_api() -> tuple[Any, str]:
-    """The core API of the cluster that this process runs in, or of kubectl's current context.
+    """Returns the core API of the cluster that this process runs in, or of kubectl's context.
 
     Returns:
-        The API, and the namespace that is meant when none is named.
+        The API and the default namespace.
 
     Raises:
         WatchError: there is neither.

@@ -1,4 +1,4 @@
-"""The HTTP side of a watch: events in, health and metrics out."""
+"""The HTTP endpoint of a watch: receives events, serves health checks and metrics."""
 
 import asyncio
 import threading
@@ -23,10 +23,10 @@ _STOP_S = 1.0
 
 @dataclass(frozen=True)
 class Bounds:
-    """What senders may take up, whether they know the secret or not.
+    """Resource limits for senders, with or without the secret.
 
     Attributes:
-        max_held_bytes: of all the events that arrive at a time; at least one may.
+        max_held_bytes: limit for all events that arrive at a time; one event is always accepted.
     """
 
     header_timeout_s: float = 10.0
@@ -39,12 +39,12 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Door:
-    """Who may wake the watch, and by what.
+    """Access rules of the endpoint, and the callback that wakes the watch.
 
     Attributes:
-        ring: wakes it; called from another thread.
-        uri: of the source.
-        max_bytes: of one event.
+        ring: wakes the watch; called from another thread.
+        uri: the source's.
+        max_bytes: size limit of one event.
     """
 
     ring: Callable[[], None]
@@ -56,7 +56,7 @@ class Door:
 
 
 class _Endpoint:
-    """The answers, by method and path."""
+    """Request handler: dispatches by method and path."""
 
     def __init__(self, door: Door, gauges: Gauges) -> None:
         self._door = door
@@ -65,7 +65,7 @@ class _Endpoint:
         self._slots = asyncio.Semaphore(min(door.bounds.max_events, fitting))
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer any request."""
+        """Answers any request."""
         connection = request.protocol
         assert isinstance(connection, Connection)
         connection.begin()
@@ -132,10 +132,10 @@ def _said(status: int, text: str = "") -> web.Response:
 
 @contextmanager
 def served(door: Door, gauges: Gauges, host: str, port: int) -> Iterator[int]:
-    """Serves in a thread of its own; yields the port.
+    """Serves the endpoint in a separate thread and yields the port.
 
     Raises:
-        WatchError: the port cannot be had.
+        WatchError: the port cannot be bound.
     """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="endpoint", daemon=True)

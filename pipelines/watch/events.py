@@ -1,6 +1,6 @@
-"""Events from outside: who may send them, and whether they are about the source at all.
+"""External events: authentication, and a check whether they concern the source.
 
-An event only wakes a look. Nothing in it is believed: what is new, the source itself says.
+An event only wakes the watch. Its content is not trusted: only the source shows what is new.
 """
 
 import base64
@@ -29,14 +29,14 @@ _STORAGE = "//storage.googleapis.com/projects/_/buckets/"
 
 
 class BadEvent(ValueError):
-    """A request that is no event of a kind that is known here."""
+    """A request that is no event of a known kind."""
 
 
 def secret_of(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str | None:
-    """The secret that events have to show.
+    """Returns the secret that authenticates events.
 
     Raises:
-        ConfigError: it is not where the configuration says, or is too short to be one.
+        ConfigError: the configured place holds no secret, or one that is too short.
     """
     if endpoint.secret_file:
         place = endpoint.secret_file
@@ -60,9 +60,9 @@ def secret_of(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str |
 def shows_secret(
     headers: Mapping[str, str], secret: str | None, check: Literal["bearer", "hmac"]
 ) -> bool:
-    """Whether the headers show the secret, or a signature that the body can be held against.
+    """Checks whether the headers carry the secret, or a signature to verify the body with.
 
-    What is refused here is refused before its body is taken.
+    A request that fails this check is refused before its body is read.
     """
     if secret is None:
         return True
@@ -73,7 +73,7 @@ def shows_secret(
 
 
 def is_signed(headers: Mapping[str, str], body: bytes, secret: str | None) -> bool:
-    """Whether the signature is that of the body; without a secret everything is."""
+    """Verifies the signature of the body; without a secret every body passes."""
     if secret is None:
         return True
     right = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
@@ -81,7 +81,7 @@ def is_signed(headers: Mapping[str, str], body: bytes, secret: str | None) -> bo
 
 
 def _equal(shown: str, right: str) -> bool:
-    """In a time that tells nothing of what would be right."""
+    """Compares in constant time, so that timing does not reveal the right value."""
     return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), right.encode())
 
 
@@ -89,14 +89,14 @@ def _check_json(body: bytes) -> None:
     try:
         check_structure(body, _MAX_JSON_VALUES, _MAX_JSON_DEPTH)
     except ServingError as error:
-        raise BadEvent(error.message.partition(" (")[0]) from error  # names a server's setting
+        raise BadEvent(error.message.partition(" (")[0]) from error  # drops a server's setting
 
 
 def buckets_of(headers: Mapping[str, str], body: bytes) -> frozenset[str]:
-    """The buckets that an event is about; empty where it does not say.
+    """Returns the buckets that an event names; empty if it names none.
 
-    Known are CloudEvents (binary and structured), Pub/Sub's push, and the notifications of S3
-    and MinIO.
+    Supported are CloudEvents (binary and structured), Pub/Sub push messages, and the
+    notifications of S3 and MinIO.
 
     Raises:
         BadEvent: it is none of these, or nested too deeply.
@@ -111,7 +111,7 @@ def buckets_of(headers: Mapping[str, str], body: bytes) -> frozenset[str]:
 
 
 def concerns(buckets: frozenset[str], uri: str) -> bool:
-    """Whether an event may be about a source; of another bucket it is not."""
+    """Checks whether an event may concern a source: not if it names other buckets only."""
     scheme, place = urlsplit(uri).scheme, urlsplit(uri).netloc
     return not buckets or scheme in ("", "file", "http", "https") or place in buckets
 
@@ -143,7 +143,7 @@ def _of_cloud_event(headers: Mapping[str, str], body: bytes) -> Iterator[str]:
 
 
 def _of_message(message: Mapping[str, Any]) -> Iterator[str]:
-    """A message of Pub/Sub: Cloud Storage names the bucket in its attributes."""
+    """Yields the bucket that Cloud Storage names in a Pub/Sub message's attributes."""
     attributes = message.get("attributes")
     if isinstance(attributes, dict) and isinstance(attributes.get("bucketId"), str):
         yield attributes["bucketId"]

@@ -11,10 +11,10 @@ _TIMEOUT_S = 30.0
 
 
 class GcsStore:
-    """One object; its generation is its version, and 0 stands for none."""
+    """State in one object; its generation is the version, and 0 means that it does not exist."""
 
     def __init__(self, uri: str, client: Any = None) -> None:
-        """Args: `client` is a `google.cloud.storage.Client`; default: the machine's account."""
+        """Takes a `google.cloud.storage.Client`, by default one with the machine's account."""
         self._uri = uri
         self._client = client
 
@@ -30,7 +30,7 @@ class GcsStore:
                 text = blob.download_as_bytes(timeout=_TIMEOUT_S).decode()
             except NotFound:
                 return Kept(None, "0")
-            # Of the very bytes that came: the library takes it from the answer's headers.
+            # The generation of these bytes: the library takes it from the response's headers.
             return Kept(text, str(blob.generation))
 
     def write(self, text: str, version: str) -> bool:
@@ -43,7 +43,7 @@ class GcsStore:
                     content_type="application/json",
                     if_generation_match=int(version),
                     timeout=_TIMEOUT_S,
-                    # A repeated request cannot tell its own success from another's.
+                    # A repeated request cannot distinguish its own success from another's.
                     retry=None,
                 )
             except PreconditionFailed:

@@ -24,8 +24,8 @@ _SHOWN = 2000
 class KubeflowTarget:
     """Submits the package of a configuration; a run's description holds its key.
 
-    Nothing is told to a run of the data that it is for: its first step takes those that are there
-    when it starts. A run that insisted on others would fail whenever the source had moved on.
+    A run is not bound to a fingerprint: its first step takes the data that are present when it
+    starts. A bound run would fail whenever the source had changed meanwhile.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class KubeflowTarget:
         package: str | None,
         service_account: str = SERVICE_ACCOUNT,
     ) -> None:
-        """Takes note of what to submit.
+        """Stores what to submit.
 
         Args:
-            package: a compiled one; without it the configuration is compiled each time.
+            package: path of a compiled package; without it every start compiles the configuration.
             service_account: of the steps' pods; empty leaves it to the cluster.
         """
         self._server = server
@@ -75,7 +75,7 @@ class KubeflowTarget:
 
 
 def compile_apart(config_path: str, path: Path) -> None:
-    """Compiles in a process of its own, so that a watch never holds TFX in its memory.
+    """Compiles in a separate process, so that a watch never holds TFX in memory.
 
     Raises:
         StartError: the configuration does not compile.

@@ -1,4 +1,4 @@
-"""Runs on this machine: each a process of its own, which outlives the watch."""
+"""Runs on this machine, each in a separate process that outlives the watch."""
 
 import os
 import subprocess
@@ -21,12 +21,12 @@ _LOOK_S = 0.1
 class LocalTarget:
     """Starts `skymill run --key`.
 
-    The run itself refuses a second one of its key, under the workspace's lock and before it does
-    anything, so that two starts of one key give one run whatever dies in between.
+    The run itself checks its key under the workspace's lock before it does anything, so that two
+    starts with one key give one run, whichever process dies in between.
     """
 
     def __init__(self, config_path: str, workspace: str, patience_s: float = 60.0) -> None:
-        """Args: `patience_s` is how long a run may take to put itself on record."""
+        """Takes the time in which a run must write its record as `patience_s`."""
         self._config_path = os.path.abspath(config_path)
         self._workspace = Workspace(workspace)
         self._patience_s = patience_s
@@ -47,7 +47,7 @@ class LocalTarget:
             child = self._spawn(key, log)
         until = time.monotonic() + self._patience_s
         while time.monotonic() < until:
-            over = child.poll() is not None  # asked first: what it left is then all there is
+            over = child.poll() is not None  # polled first: its record is then final
             if run_id := self.find(key):
                 return run_id
             if over:
@@ -57,7 +57,7 @@ class LocalTarget:
         raise StartError(f"skymill run (process {child.pid}) has not begun yet")
 
     def ended(self, run_id: str) -> Ended | None:
-        # A child that nobody waits for stays a process, and its run would count as under way.
+        # A child that is not reaped stays a process, and its run would count as in progress.
         self._children = [child for child in self._children if child.poll() is None]
         folder = self._workspace.run_dir(run_id)
         if not os.path.isdir(folder):
@@ -72,7 +72,7 @@ class LocalTarget:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # what ends the watch does not end the run
+            start_new_session=True,  # a signal to the watch must not end the run
         )
         self._children.append(child)
         return child

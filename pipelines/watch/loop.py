@@ -1,4 +1,4 @@
-"""Steps, one after another, until told to stop; woken by time or by an event."""
+"""The loop of a watch: runs steps until it is stopped, woken by time or by an event."""
 
 import os
 import select
@@ -12,14 +12,14 @@ from pipelines.watch.backoff import delay
 from pipelines.watch.state import State, told
 from pipelines.watch.watcher import Watcher
 
-#: However many events come, looks are this far apart.
+#: Minimum seconds between looks, however many events arrive.
 PAUSE_S = 1.0
 
 
 class Bell:
-    """Wakes a loop: because something may be new, or because it is to stop.
+    """Wakes a loop, to look for new data or to stop.
 
-    A pipe and no `threading.Event`, whose lock a signal's handler could wait for in vain.
+    Uses a pipe, since a signal handler could deadlock on the lock of a `threading.Event`.
     """
 
     def __init__(self, pause_s: float = PAUSE_S) -> None:
@@ -30,17 +30,17 @@ class Bell:
         self.stopping = False
 
     def ring(self) -> None:
-        """Something may be new; called from any thread, or from a signal's handler."""
-        with suppress(BlockingIOError):  # it has rung often enough
+        """Wakes the loop to look for new data; safe in any thread and in signal handlers."""
+        with suppress(BlockingIOError):  # the pipe is full: a wake-up is pending anyway
             os.write(self._rings, b"!")
 
     def stop(self) -> None:
-        """The loop ends after the step that it is in."""
+        """Ends the loop after its current step."""
         self.stopping = True
         self.ring()
 
     def wait(self, seconds: float) -> bool:
-        """Waits; whether it was woken before the time was up. Many rings in a row are one."""
+        """Waits; returns True if woken before the time was up. Rings in a row count once."""
         woken = bool(select.select([self._hears], [], [], seconds)[0])
         if woken and not self.stopping:
             time.sleep(self._pause_s)
@@ -51,7 +51,7 @@ class Bell:
 
 
 class Loop:
-    """Follows one watcher. A step that fails is told and done again, later each time."""
+    """Runs one watcher's steps. Reports a failed step and repeats it after a growing delay."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Loop:
         self._look_at = 0.0
 
     def run(self) -> None:
-        """Returns when the bell says stop."""
+        """Runs steps until the bell's `stop`."""
         self._look_at = self._monotonic()
         while not self._bell.stopping:
             wait = self._step()
@@ -76,11 +76,11 @@ class Loop:
                 self._look_at = self._monotonic()
 
     def _step(self) -> float:
-        """One step; gives the seconds to wait after it."""
+        """Runs one step and returns the seconds to wait after it."""
         due = self._monotonic() >= self._look_at
         try:
             state = self._watcher.step(look=due)
-        except Exception as error:  # whatever it is, another step may go well
+        except Exception as error:  # whatever it is, the next step may succeed
             return self._failed(told(error))
         self._failures = 0
         now = self._watcher.clock()

@@ -1,8 +1,8 @@
-"""From one state of a watch to the next: pure functions, and the only ones that change it.
+"""State machine of a watch: pure transitions, the only functions that change a state.
 
     seen -> settled -> claimed (by one, for a time) -> submitted (a run's id) -> ended
 
-A store applies each of them atomically, so whichever watcher comes second finds it done.
+A store applies each of them atomically, so the slower of two watchers finds it done.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class Rules:
 
 
 def key_of(name: str, fingerprint: str, turn: int) -> str:
-    """What a run is found by at its target: the same for the same data, whoever starts it."""
-    name = name.replace("_", ".")  # targets take no underscores, names no dots
+    """Returns the key that identifies a run at its target: equal for equal data in any watcher."""
+    name = name.replace("_", ".")  # targets accept no underscores, and names have no dots
     return f"{name}-{fingerprint[:24]}" + (f"-{turn}" if turn > 1 else "")
 
 
 def observed(state: State, token: str, now: float) -> State:
-    """A look: what changed starts to settle anew, and so it does when the clock was set back."""
+    """Records a look; the settling time restarts if the source changed or the clock went back."""
     seen = state.sighting
     if seen and seen.token == token and seen.since <= now:
         return state
@@ -33,14 +33,14 @@ def observed(state: State, token: str, now: float) -> State:
 
 
 def has_settled(state: State, now: float, rules: Rules) -> bool:
-    """Whether the source has looked the same for long enough."""
+    """Checks whether the source has been unchanged for the settling time."""
     return state.sighting is not None and now - state.sighting.since >= rules.settle_s
 
 
 def settled(state: State, token: str, fingerprint: str) -> State:
-    """The fingerprint of what the source holds, taken while it looked like `token`."""
+    """Records the source's fingerprint, computed while its token was `token`."""
     if state.sighting is None or state.sighting.token != token:
-        return state  # another look has seen it change
+        return state  # another look has found a change
     found: dict[str, object] = {"known": Known(token=token, fingerprint=fingerprint)}
     active = state.active
     if active and active.run_id and active.fingerprint != fingerprint:
@@ -49,7 +49,7 @@ def settled(state: State, token: str, fingerprint: str) -> State:
 
 
 def claimed(state: State, ticket: str, now: float, rules: Rules) -> State:
-    """The right to start the run that is due, if one is and nobody holds it."""
+    """Claims the run that is due for a ticket; unchanged if none is due or it is claimed."""
     if not can_claim(state, now):
         return state
     lease = Lease(ticket=ticket, until=now + rules.lease_s)
@@ -62,7 +62,7 @@ def claimed(state: State, ticket: str, now: float, rules: Rules) -> State:
 
 
 def can_claim(state: State, now: float) -> bool:
-    """Whether a run is due: new data and nothing under way, or a start that did not end well."""
+    """Checks whether a run is due: new data and no active run, or a failed or expired start."""
     active = state.active
     if active is None:
         return state.wanted is not None
@@ -72,23 +72,23 @@ def can_claim(state: State, now: float) -> bool:
 
 
 def holds(state: State, ticket: str) -> bool:
-    """Whether a claim is still that of `ticket`."""
+    """Checks whether `ticket` still holds the claim."""
     active = state.active
     return bool(active and active.lease and active.lease.ticket == ticket and not active.run_id)
 
 
 def is_outdated(state: State) -> bool:
-    """Whether what was claimed is no longer what the source holds."""
+    """Checks whether the source's data differ from the claimed ones."""
     return state.active is not None and state.active.fingerprint != state.current
 
 
 def dropped(state: State, ticket: str) -> State:
-    """A claim given back: its run does not exist, and the source holds other data by now."""
+    """Drops a claim whose run does not exist and whose data the source no longer holds."""
     return state.model_copy(update={"active": None}) if holds(state, ticket) else state
 
 
 def failed(state: State, ticket: str, error: str, not_before: float) -> State:
-    """A start that failed: it is tried again, by anybody, when its time has come."""
+    """Records a failed start; any watcher may retry it from `not_before` on."""
     if not holds(state, ticket) or state.active is None:
         return state
     changes = {
@@ -101,7 +101,7 @@ def failed(state: State, ticket: str, error: str, not_before: float) -> State:
 
 
 def submitted(state: State, fingerprint: str, turn: int, run_id: str) -> State:
-    """The run of a claim is there, whoever started it."""
+    """Records the run of a claim, whichever watcher started it."""
     active = state.active
     if not active or active.run_id or (active.fingerprint, active.turn) != (fingerprint, turn):
         return state
@@ -110,10 +110,10 @@ def submitted(state: State, fingerprint: str, turn: int, run_id: str) -> State:
 
 
 def ended(state: State, run_id: str, outcome: str, took: str, now: float) -> State:
-    """A run has ended, well or not: its data are done with.
+    """Records that a run has ended, successfully or not, and marks its data as done.
 
-    A run takes the data that are there when it starts. Where the target tells which it `took`,
-    those are done with; where it does not and the source held others meanwhile, nothing is.
+    A run takes the data that are present when it starts. If the target reports which it `took`,
+    those are done; if it does not and the source changed meanwhile, no data are.
     """
     active = state.active
     if active is None or active.run_id != run_id:
@@ -147,7 +147,7 @@ def _done(
 
 
 def asked_again(state: State) -> State:
-    """The data that the source holds count as new once more."""
+    """Marks the source's data as new again."""
     done = tuple(
         one.model_copy(update={"counts": False}) if one.fingerprint == state.current else one
         for one in state.done
@@ -156,7 +156,7 @@ def asked_again(state: State) -> State:
 
 
 def skipped(state: State, now: float) -> State:
-    """The data that the source holds count as done with, without a run."""
+    """Marks the source's data as done, without a run."""
     if state.wanted is None or state.active is not None:
         return state
     done = _done(state, state.wanted, "", "skipped", now, True)
@@ -164,14 +164,14 @@ def skipped(state: State, now: float) -> State:
 
 
 def seconds_to_settle(state: State, now: float, rules: Rules) -> float | None:
-    """How long the source must stay as it is; None where that is not what is waited for."""
+    """Returns the rest of the settling time; None if the watch is not waiting for it."""
     if state.sighting is None or state.current is not None or has_settled(state, now, rules):
         return None
     return state.sighting.since + rules.settle_s - now
 
 
 def seconds_to_act(state: State, now: float, run_s: float) -> float | None:
-    """How long until something other than a look is due; None where nothing is."""
+    """Returns the seconds until an action other than a look is due; None if none is."""
     active = state.active
     if active is None:
         return None

@@ -1,4 +1,4 @@
-"""What Prometheus and the kubelet may know of a watch."""
+"""Metrics of a watch for Prometheus, and its readiness for the kubelet."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from pipelines.watch.report import Report
 from pipelines.watch.state import State
 
-#: Events that are counted, and the counter of each.
+#: Counted events, and the counter of each.
 _COUNTED = {
     "changed": ("skymill_watch_changes", "Looks that found the source changed."),
     "settled": ("skymill_watch_fingerprints", "Times that settled data were read."),
@@ -21,7 +21,7 @@ _COUNTED = {
 
 
 class Gauges(Report):
-    """Counts what happens; a watch is ready from its first look on, until one fails."""
+    """Event counters and gauges; a watch is ready once a look succeeds, until one fails."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -50,7 +50,7 @@ class Gauges(Report):
         self._running.set(state.active is not None)
 
     def text(self) -> bytes:
-        """In Prometheus's format."""
+        """Returns the metrics in Prometheus's text format."""
         found: bytes = generate_latest(self.registry)
         return found
 

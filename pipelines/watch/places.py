@@ -1,4 +1,4 @@
-"""From the configuration to the store and the target that it names."""
+"""Opens the state store and the target that a configuration names."""
 
 import os
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from pipelines.watch.target import Target
 
 
 def open_store(config: PipelineConfig, environment: Mapping[str, str]) -> StateStore:
-    """The state's store; what its kind does not need is not imported.
+    """Opens the state store; imports only the libraries that its kind needs.
 
     Raises:
-        WatchError: there is no cluster to keep a ConfigMap in, or no key for a bucket.
+        WatchError: no cluster is reachable for a ConfigMap, or no key is set for a bucket.
     """
     state = config.watch.state
     if isinstance(state, ConfigMapState):
@@ -40,10 +40,10 @@ def _object_store(uri: str, environment: Mapping[str, str]) -> StateStore:
 
 
 def open_target(config: PipelineConfig, config_path: str, environment: Mapping[str, str]) -> Target:
-    """Where runs are started.
+    """Opens the target that starts runs.
 
     Raises:
-        ConfigError: the environment names no server of Kubeflow Pipelines.
+        ConfigError: the environment names no Kubeflow Pipelines server.
     """
     if config.watch.target == "kubeflow":
         from pipelines.kubeflow.client.connection import connection_from

@@ -1,4 +1,4 @@
-"""What a watch tells: one line for each thing that happens, for people or for machines."""
+"""Event log of a watch: one line per event, as text or JSON."""
 
 import json
 import sys
@@ -13,38 +13,38 @@ _BAD = {"start failed", "failed"}
 
 
 def utc(moment: float) -> str:
-    """A moment in UTC, to the second."""
+    """Formats a time (seconds since 1970) in UTC, to the second."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def text_line(moment: float, event: str, facts: dict[str, Any]) -> str:
-    """`2026-03-01 06:00:00 started  run=... key=...`"""
+    """Formats an event as `2026-03-01 06:00:00 started  run=... key=...`."""
     told = "  ".join(f"{name}={value}" for name, value in facts.items())
     return f"{utc(moment)}  {event:<12}  {told}".rstrip()
 
 
 def json_line(moment: float, event: str, facts: dict[str, Any]) -> str:
-    """An object with `time` (ISO 8601), `level`, `event` and the facts."""
+    """Formats an event as a JSON object with `time` (ISO 8601), `level`, `event` and the facts."""
     level = "error" if event in _BAD else "info"
     at = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
     return json.dumps({"time": at, "level": level, "event": event, **facts})
 
 
 class Report:
-    """Tells nobody; the base of those that do."""
+    """Base class of reports; discards everything."""
 
     def say(self, event: str, **facts: Any) -> None:
-        """Something happened."""
+        """Reports an event."""
 
     def looked(self) -> None:
-        """A look succeeded."""
+        """Reports a successful look."""
 
     def stands(self, state: State) -> None:
-        """A step is over, and this is what the watch knows."""
+        """Reports the state after a step."""
 
 
 class Lines(Report):
-    """Lines on standard error, without secrets of addresses."""
+    """Writes lines to standard error, with secrets of addresses masked."""
 
     def __init__(
         self, line: Callable[[float, str, dict[str, Any]], str], clock: Callable[[], float]
@@ -57,7 +57,7 @@ class Lines(Report):
 
 
 class Both(Report):
-    """Tells two."""
+    """Forwards to several reports."""
 
     def __init__(self, first: Report, second: Report) -> None:
         self._reports = (first, second)

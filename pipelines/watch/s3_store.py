@@ -1,6 +1,6 @@
 """A watch's state as an object in S3 or MinIO, written under a precondition.
 
-pyarrow, which reads and writes models there, knows no preconditions; hence these two requests.
+pyarrow, which reads and writes models there, supports no preconditions; hence these two requests.
 """
 
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ _LOST = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT)
 
 
 class S3Store:
-    """One object; its ETag is its version."""
+    """State in one object; its ETag is the version."""
 
     def __init__(self, uri: str, environment: Mapping[str, str]) -> None:
-        """Takes the address and the keys from the variables that Amazon's own tools read.
+        """Reads the address and the keys from the variables that Amazon's own tools read.
 
         Raises:
             WatchError: there are no keys.
@@ -32,7 +32,7 @@ class S3Store:
         self._keys = _keys(environment)
         bucket, _, name = uri.removeprefix("s3://").partition("/")
         endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-        if endpoint:  # stores of one's own have no names for buckets
+        if endpoint:  # self-hosted stores have no host names for buckets
             self._base, self._path = endpoint.rstrip("/"), f"/{bucket}/{name}"
         else:
             self._base = f"https://{bucket}.s3.{self._keys.region}.amazonaws.com"

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class Keys:
-    """Who signs, and for which region."""
+    """Credentials and region of a signature."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -31,12 +31,12 @@ def signed_headers(
     keys: Keys,
     moment: datetime,
 ) -> dict[str, str]:
-    """The headers with those that prove who asks.
+    """Returns the headers, with those of the signature added.
 
     Args:
-        path: of the object, as it is, with a leading slash; there is no query.
-        headers: the others that the signature covers.
-        moment: now, in UTC.
+        path: unencoded path of the object with a leading slash; there is no query.
+        headers: the other headers that the signature covers.
+        moment: the current time in UTC.
     """
     time = moment.strftime("%Y%m%dT%H%M%SZ")
     digest = hashlib.sha256(body).hexdigest()

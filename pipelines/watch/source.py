@@ -1,4 +1,4 @@
-"""What a watch looks at: the very source, with the very fingerprint, that runs take."""
+"""The source of a watch, with the fingerprint that runs use."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from pipelines.watch.state import WatchError, told
 
 @dataclass(frozen=True)
 class Look:
-    """A look at a source.
+    """Result of a cheap look at a source.
 
     Attributes:
-        token: another one whenever the data may be other.
-        ready: the marker, if one is asked for, says that the upload is complete.
-        files: how many there are.
+        token: changes whenever the data may have changed.
+        ready: the marker, if one is configured, shows that the upload is complete.
+        files: number of files.
     """
 
     token: str
@@ -27,10 +27,10 @@ class Look:
 
 
 class Source:
-    """The source of a pipeline; of one that comes in spans, whatever span a run would read now."""
+    """Source of a pipeline; for one with spans, the span that a run would read now."""
 
     def __init__(self, ingest: IngestConfig, marker: str | None = None) -> None:
-        """Raises ConfigError when there is no place for a marker."""
+        """Raises ConfigError if the source cannot have a marker."""
         self._ingest = ingest
         self._marker = marker
         if marker:
@@ -38,11 +38,11 @@ class Source:
 
     @property
     def uri(self) -> str:
-        """Where it lies, without the password and the query of an address."""
+        """URI of the source, without an address's password and query."""
         return masked(self._ingest.source.uri)
 
     def look(self) -> Look:
-        """Raises WatchError when the source cannot be looked at."""
+        """Looks at the source; raises WatchError if it cannot be read."""
         try:
             now = choose_span(self._ingest)
             seen = glance_at(now.source, now.split_by)
@@ -51,7 +51,7 @@ class Source:
             raise _unreadable(self.uri, error) from error
 
     def fingerprint(self) -> str:
-        """Takes the fingerprint as a run would; raises WatchError for an unreadable source."""
+        """Computes the fingerprint as a run does; raises WatchError for an unreadable source."""
         try:
             now = choose_span(self._ingest)
             return fingerprint_dataset(now.source, now.split_by)
@@ -59,7 +59,7 @@ class Source:
             raise _unreadable(self.uri, error) from error
 
     def _is_complete(self, now: IngestConfig, newest: float) -> bool:
-        """A marker that is older than the data is of the upload before."""
+        """Checks the marker; one that is older than the data belongs to the previous upload."""
         if self._marker is None:
             return True
         written = changed_at(marker_path(now.source, self._marker))
@@ -67,6 +67,6 @@ class Source:
 
 
 def _unreadable(uri: str, error: Exception) -> WatchError:
-    """Stores and servers raise kinds of their own; none of them may end a watch."""
+    """Wraps an error of a store or server, of any type, so that it does not end the watch."""
     ours = isinstance(error, SkymillError)
     return WatchError(told(error) if ours else f"{uri}: cannot be looked at ({told(error)})")

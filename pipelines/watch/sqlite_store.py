@@ -17,7 +17,7 @@ _WAIT_S = 30.0  # for another process's transaction, which takes milliseconds
 
 
 class SqliteStore:
-    """The row of one pipeline. Each call is a transaction of its own."""
+    """State in the row of one pipeline. Each call is one transaction."""
 
     def __init__(self, path: str, name: str) -> None:
         self._path, self._name = path, name
@@ -27,7 +27,7 @@ class SqliteStore:
         return self._path
 
     def read(self) -> Kept:
-        if not os.path.exists(self._path):  # looking at a state makes none
+        if not os.path.exists(self._path):  # reading a state must not create a file
             return Kept(None, "0")
         with self._opened() as rows:
             found = rows.execute(_READ, (self._name,)).fetchone()
@@ -41,7 +41,7 @@ class SqliteStore:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is on the disk when it ends, or has not been."""
+        """Yields a connection in a transaction, which is either durable or rolled back."""
         try:
             os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
             with closing(sqlite3.connect(self._path, timeout=_WAIT_S)) as rows:

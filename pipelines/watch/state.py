@@ -1,4 +1,4 @@
-"""What a watch remembers between looks: one small document, whatever store it lies in."""
+"""State of a watch between looks: one small document, in any kind of store."""
 
 from collections.abc import Iterator
 
@@ -9,16 +9,16 @@ from components.raster.frozen import Frozen
 from components.raster.masking import masked
 
 FORMAT = 1
-#: Past data to remember. What is forgotten is still found at the target, by its key.
+#: Number of past runs to remember. Older ones are still found at the target, by their keys.
 MOST_DONE = 200
 
 
 class WatchError(SkymillError):
-    """A watch cannot look, remember or start."""
+    """A watch cannot read its source, store its state or start a run."""
 
 
 def told(error: Exception) -> str:
-    """An error in words, its addresses masked; of one that is not ours, its kind as well."""
+    """Formats an error with its addresses masked; one that is not ours also shows its type."""
     ours = isinstance(error, SkymillError)
     return masked(str(error) if ours else f"{type(error).__name__}: {error}")
 
@@ -96,34 +96,34 @@ class State(Frozen):
 
     @property
     def current(self) -> str | None:
-        """The fingerprint of the source as it was at the last look; None while it is unsettled."""
+        """Fingerprint of the source at the last look; None while it is unsettled."""
         if self.known and self.sighting and self.known.token == self.sighting.token:
             return self.known.fingerprint
         return None
 
     @property
     def wanted(self) -> str | None:
-        """The data that no run has been started for yet."""
+        """Fingerprint of the data for which no run has been started yet."""
         found = self.current
         if found is None or any(one.counts for one in self.done_with(found)):
             return None
         return None if self.active and self.active.fingerprint == found else found
 
     def done_with(self, fingerprint: str) -> Iterator[Done]:
-        """The past runs for some data."""
+        """Yields the past runs for a fingerprint."""
         return (one for one in self.done if one.fingerprint == fingerprint)
 
 
 def to_text(state: State) -> str:
-    """The document that stores keep."""
+    """Serialises a state to the document that stores keep."""
     return state.model_dump_json()
 
 
 def from_text(text: str | None, place: str) -> State:
-    """A document read back; a store without one has seen nothing yet.
+    """Parses a document; a store without one gives the initial state.
 
     Raises:
-        WatchError: it is no such document.
+        WatchError: the text is no such document.
     """
     if not text:
         return State()

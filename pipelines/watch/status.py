@@ -1,4 +1,4 @@
-"""What a watch knows, as a table or as JSON."""
+"""Status of a watch, as a table or as JSON."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ _SHOWN = 10
 
 
 def print_status(state: State, name: str, place: str, as_json: bool) -> None:
-    """Prints it on standard output."""
+    """Prints the status to standard output."""
     if as_json:
         known = state.model_dump(mode="json", exclude={"name"})
         json.dump({"name": name, "place": place, "now": now_of(state), **known}, sys.stdout)
@@ -33,7 +33,7 @@ def print_status(state: State, name: str, place: str, as_json: bool) -> None:
 
 
 def now_of(state: State) -> str:
-    """In one line, what the watch is waiting for."""
+    """Describes in one line what the watch is waiting for."""
     if state.sighting is None:
         return "nothing has been looked at yet"
     if state.active and not state.active.run_id:

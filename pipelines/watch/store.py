@@ -1,4 +1,4 @@
-"""Where a watch keeps its state: one document, written only over the version that was read."""
+"""State stores: one document, replaced only if its version is still the one that was read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ _ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class Kept:
-    """A document and its version; without a document the version says so too."""
+    """A document and its version; a missing document has a version too."""
 
     text: str | None
     version: str
 
 
 class StateStore(Protocol):
-    """A place that replaces a document atomically; what cannot be reached is a WatchError."""
+    """Store that replaces a document atomically; raises WatchError if it cannot be reached."""
 
     @property
     def place(self) -> str:
-        """Where it lies, in words."""
+        """Readable description of the store's location."""
         ...
 
     def read(self) -> Kept:
-        """The document as it is now."""
+        """Returns the current document."""
         ...
 
     def write(self, text: str, version: str) -> bool:
-        """Replaces the document of that version; False when it has another one by now."""
+        """Replaces the document of that version; returns False if its version has changed."""
         ...
 
 
 class Owned:
-    """A place with room for one document, which says whose it is, so that nobody else takes it."""
+    """Store for a single document, which names its pipeline, so that no other one overwrites it."""
 
     def __init__(self, store: StateStore, name: str) -> None:
         self._store, self._name = store, name
@@ -45,7 +45,7 @@ class Owned:
         return self._store.place
 
     def read(self) -> Kept:
-        """Raises WatchError when the document is another pipeline's."""
+        """Returns the document; raises WatchError if it is another pipeline's."""
         kept = self._store.read()
         owner = from_text(kept.text, self.place).name
         if owner not in ("", self._name):
@@ -61,15 +61,15 @@ class Owned:
 
 
 def load(store: StateStore) -> State:
-    """The state as it is now."""
+    """Returns the current state."""
     return from_text(store.read().text, store.place)
 
 
 def update(store: StateStore, change: Callable[[State], State]) -> State:
-    """Applies a pure change, to the newest state there is; gives back the result.
+    """Applies a pure change to the newest state and returns the result.
 
     Raises:
-        WatchError: the store cannot be reached, or others change it all the time.
+        WatchError: the store cannot be reached, or concurrent changes prevent every attempt.
     """
     for _ in range(_ATTEMPTS):
         kept = store.read()

@@ -1,4 +1,4 @@
-"""Where runs are started: what a watch asks of Kubeflow Pipelines or of this machine."""
+"""Interface of the targets that start runs: Kubeflow Pipelines or this machine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from pipelines.watch.state import WatchError
 
 
 class StartError(WatchError):
-    """A run could not be started, or nobody can tell whether it was; it is tried again."""
+    """A run was not started, or its start is unknown; the watch tries again."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended.
+    """Outcome of a run.
 
     Attributes:
-        outcome: in the target's words: succeeded, blocked, failed, gone.
-        took: the fingerprint of the data that it took; empty where the target does not tell.
+        outcome: the target's term: succeeded, blocked, failed, gone.
+        took: fingerprint of the data that the run took; empty if the target does not report it.
     """
 
     outcome: str
@@ -28,21 +28,21 @@ class Target(Protocol):
     """Starts runs under a key and finds them by it."""
 
     def find(self, key: str) -> str | None:
-        """The id of the run that was started under a key; raises StartError if none can tell."""
+        """Returns the id of the run started under a key; raises StartError if it is unknown."""
         ...
 
     def start(self, key: str, insist: Callable[[], None]) -> str:
-        """Starts a run under a key, takes note of the key with it, and gives its id.
+        """Starts a run, stores the key with it and returns its id.
 
         Args:
-            insist: to be called when nothing but the one request that makes the run is left;
-                raises StartError if the right to start has run out.
+            insist: called just before the one request that creates the run; raises StartError if
+                the lease is about to expire.
 
         Raises:
-            StartError: it was not started, or it is unknown whether it was.
+            StartError: the run was not started, or its start is unknown.
         """
         ...
 
     def ended(self, run_id: str) -> Ended | None:
-        """How a run ended; None while it is under way."""
+        """Returns the outcome of a run; None while it is in progress."""
         ...

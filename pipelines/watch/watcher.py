@@ -1,4 +1,4 @@
-"""One step of a watch: ask about the run, look, settle, claim, start; its memory is the store."""
+"""One step of a watch: poll the run, look, settle, claim, start; all state is in the store."""
 
 import time
 import uuid
@@ -21,7 +21,7 @@ _OF_LEASE_FOR_REQUEST = 1 / 3
 
 
 class Watched(Protocol):
-    """A source, as far as a watch knows it."""
+    """Interface of the source that a watch needs."""
 
     def look(self) -> Look: ...
 
@@ -30,12 +30,12 @@ class Watched(Protocol):
 
 @dataclass
 class Watcher:
-    """Any number of them may watch one source for one target through one store.
+    """Watches one source for one target; any number of watchers may share one store.
 
     Attributes:
-        name: of the pipeline; part of the keys of its runs.
-        clock: seconds since 1970, about the same for all watchers.
-        draw: a random number from 0 to 1.
+        name: the pipeline's; part of the keys of its runs.
+        clock: returns seconds since 1970, roughly synchronised between watchers.
+        draw: returns a random number from 0 to 1.
     """
 
     name: str
@@ -49,11 +49,11 @@ class Watcher:
     draw: Callable[[], float] = random
 
     def step(self, look: bool = True) -> State:
-        """Does whatever is due; without `look`, a look only before a run is started.
+        """Does what is due; without `look`, it looks only before it starts a run.
 
         Raises:
             WatchError: the source, the store or the target cannot be reached. Nothing is lost:
-                the next step goes on from the store.
+                the next step continues from the store.
         """
         state = self._ask_about_run(load(self.store))
         if look or machine.can_claim(state, self.clock()):
@@ -88,7 +88,7 @@ class Watcher:
         return self._settle(seen) if settled and state.current is None else state
 
     def _settle(self, seen: Look) -> State:
-        """Reads the data, and makes sure that they stayed as they are while they were read."""
+        """Computes the fingerprint, and checks that the data did not change meanwhile."""
         fingerprint = self.source.fingerprint()
         after = self.source.look()
         if after.token != seen.token or not after.ready:
@@ -124,7 +124,7 @@ class Watcher:
         return state
 
     def _insist_on_lease(self, active: Active) -> None:
-        """What is left of the lease is for the request; who slept through it starts nothing."""
+        """Raises StartError unless the lease leaves enough time for the request."""
         needed = self.rules.lease_s * _OF_LEASE_FOR_REQUEST
         if active.lease is None or self.clock() > active.lease.until - needed:
             raise StartError(
