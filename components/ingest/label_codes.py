@@ -77,10 +77,13 @@ def check_legend(
             raise DataError(f"{report.text()}\n{_HOW_TO_GO_ON}")
         return report.unreadable
     band = labels.band if isinstance(labels, ClassRasterLabels) else 1
-    found, unreadable = _undeclared_values(masks, band, labels.legend)
+    found, first, unreadable = _undeclared_values(masks, band, labels.legend)
     if found and labels.undeclared == "stop":
         shown = ", ".join(f"{value:g} ({count} pixels)" for value, count in found.most_common(10))
-        raise DataError(f"The labels hold values that no class declares: {shown}. {_HOW_TO_GO_ON}")
+        raise DataError(
+            f"The labels hold values that no class declares: {shown}; {first} is the first with "
+            f"one of them. {_HOW_TO_GO_ON}"
+        )
     return unreadable
 
 
@@ -91,17 +94,21 @@ _HOW_TO_GO_ON = (
 
 def _undeclared_values(
     paths: Iterable[Path], band: int, legend: ClassLegend
-) -> tuple[Counter[float], dict[Path, str]]:
-    """Pixels of each value that the legend lacks, and the files that cannot be read."""
-    counted: Counter[float] = Counter()
-    unreadable = {}
+) -> tuple[Counter[float], Path | None, dict[Path, str]]:
+    """Pixels of each value that the legend lacks, the first file that has one, and the files that
+    cannot be read."""
+    undeclared: Counter[float] = Counter()
+    first, unreadable = None, {}
     for path in paths:
         try:
-            counted += _values(path, band)
+            counted = _values(path, band)
         except LibraryError as error:
             unreadable[path] = str(error)
-    undeclared = {value: n for value, n in counted.items() if value not in legend.codes}
-    return Counter(undeclared), unreadable
+            continue
+        unknown = {value: n for value, n in counted.items() if value not in legend.codes}
+        undeclared.update(unknown)
+        first = first or (path if unknown else None)
+    return undeclared, first, unreadable
 
 
 def _values(path: Path, band: int) -> Counter[float]:

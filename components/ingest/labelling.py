@@ -136,9 +136,10 @@ class Labeller:
             LabelsRejected: the scene's mask or boxes cannot be read, or are of another size or
                 place.
         """
-        with _refusing_labels():
+        where = str(getattr(self._labels, "path", named))  # each scene has a mask of its own
+        with _refusing_labels(where):
             found = self._of_scene(view, named)
-        return replace(found, truth=_Guarded(found.truth))
+        return replace(found, truth=_Guarded(found.truth, where))
 
     def _of_scene(self, view: View, named: str | None) -> SceneLabels:
         if self._shapes is not None:
@@ -153,21 +154,27 @@ class Labeller:
 
 
 @contextmanager
-def _refusing_labels() -> Iterator[None]:
+def _refusing_labels(where: str) -> Iterator[None]:
     try:
         with translated():
             yield
     except LibraryError as error:
-        reason = Reason.NOT_PROJECTABLE if isinstance(error, CrsError) else Reason.UNREADABLE
-        raise LabelsRejected(reason, f"its labels: {error}") from error
+        reason, remedy = Reason.UNREADABLE, ""
+        if isinstance(error, CrsError):
+            reason, remedy = (
+                Reason.NOT_PROJECTABLE,
+                ". Give them their true system (ogr2ogr -a_srs)",
+            )
+        raise LabelsRejected(reason, f"its labels in {where}: {error}{remedy}") from error
 
 
 @dataclass(frozen=True, eq=False)
 class _Guarded:
     truth: Truth
+    where: str
 
     def __call__(self, window: Window, valid: Mask) -> Answer | None:
-        with _refusing_labels():
+        with _refusing_labels(self.where):
             return self.truth(window, valid)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from rasterio.io import MemoryFile
 
 from components.ingest.config import IngestConfig, MaskedSource, MaskLegend
@@ -28,6 +28,7 @@ from serving.client.raster_reading import is_tiff
 #: Modes of images whose samples are values and no colours.
 VALUE_MODES = {"1", "L", "P", "I", "I;16", "I;16B"}
 _SHOWN = 5
+_REMEDY = "write it as PNG, or as TIFF of 8 or 16 bits (gdal_translate -ot Byte)"
 
 
 def list_masked(source: MaskedSource) -> Contents:
@@ -93,9 +94,13 @@ class MaskReader:
                 if image.size != (width, height):
                     shape = f"{image.height} x {image.width}"
                     return Reason.MASK_DIFFERS, f"mask of {shape}, image {height} x {width} px"
+                if image.mode == "F":
+                    return Reason.MASK_DIFFERS, f"the mask holds floating-point numbers; {_REMEDY}"
                 codes = _codes(image, self._legend)
             if (pages := _pages(data)) > 1:
                 return Reason.SEVERAL_PAGES, f"the mask has {pages} pages; one can be its image's"
+        except UnidentifiedImageError:
+            return Reason.UNREADABLE, f"the mask is no image that can be read; {_REMEDY}"
         except Exception as error:  # Pillow raises anything about a broken file
             return Reason.UNREADABLE, f"the mask: {type(error).__name__}: {error}"
         if codes is None:

@@ -54,7 +54,7 @@ _WHICH_BANDS = (
 )
 _REMEDIES = {
     "wrong_bands: ": _WHICH_BANDS,
-    "(unknown_band): ": _WHICH_BANDS,
+    "(unknown_band): ": "With skymill predict: --bands, --band-names; in Python: RasterReading.",
     "wrong_values: ": "Say what the model learnt: RasterReading.values, or skymill predict "
     "--values; stored also where the numbers mean the same whatever the file says.",
 }

@@ -107,8 +107,8 @@ def test_wrong_bands_are_named_and_cost_no_other_file(server, chips, protocol, t
         [result] = client.predict_files([wrong], rasters=reading)
         assert result.error == (
             "Scene '0.tif' was rejected (unknown_band): no band 'nir'; it has blue, green, red, "
-            "pan. Name one of these. Say which bands of the file they are: RasterReading, or "
-            "skymill predict --bands and --band-names."
+            "pan. Name one of these. With skymill predict: --bands, --band-names; in Python: "
+            "RasterReading."
         )
         with pytest.raises(BadImage, match="wrong_bands: the model needs nir, the tile has blue"):
             client.predict([read_image(wrong, reading)])

@@ -111,7 +111,7 @@ def read_labels(config: VectorLabels) -> LabelSet:
             rejects[place] = LabelRefusal.NO_CLASS, f"{config.class_field} is empty."
     if config.number_field:
         for place in np.flatnonzero(~np.isfinite(values)).tolist():
-            rejects[place] = LabelRefusal.NO_NUMBER, f"{config.number_field} is empty."
+            rejects[place] = LabelRefusal.NO_NUMBER, f"{config.number_field} is no finite number."
     # Coordinates that are no numbers are rejects, and no warnings.
     with np.errstate(invalid="ignore", over="ignore"), _of_file(config.path):
         geometries, repaired = _usable(_decoded(encoded, rejects), config.crossing, rejects)
@@ -156,9 +156,8 @@ def _read(
         known = info["fields"].tolist()
         missing = [name for name in wanted if name not in known]
         if missing:
-            raise ConfigError(
-                f"{config.path} has no field {', '.join(missing)}; it has {', '.join(known)}."
-            )
+            have = ", ".join(known) or "none"
+            raise ConfigError(f"{config.path} has no field {', '.join(missing)}; it has {have}.")
         try:
             meta, numbers, encoded, columns = pyogrio.raw.read(
                 config.path, layer=layer, columns=wanted, return_fids=True, encoding=encoding

@@ -15,13 +15,15 @@ from xml.etree import ElementTree
 
 from components.raster.location import is_remote
 from components.raster.scaling import Scaling, scaling_of
-from components.raster.scene.landsat import is_mtl, read_mtl
+from components.raster.scene.landsat import is_mtl, listed_label, read_mtl
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
+from components.raster.scene.sensors import landsat_label
 
 #: Landsat's quantities by preference, as names in an MTL file begin.
 _QUANTITIES = ("TEMPERATURE", "REFLECTANCE", "RADIANCE")
-_LANDSAT_BAND = re.compile(r"(?:^|_)((?:ST_)?B)(\d+(?:_VCID_\d)?)$", re.IGNORECASE)
+#: What labels of bands have before the number, but for the surface temperatures'.
+_REFLECTANCE = re.compile(r"^(?:SR_|TOA_)?B(?=\d)")
 _SENTINEL_BAND = re.compile(r"(?:^|_)(B\d\d|B8A|AOT|WVP)(?:_\d+m)?$", re.IGNORECASE)
 #: Sentinel-2's bands in the order of their `band_id`.
 _BAND_IDS = (
@@ -50,7 +52,7 @@ class Calibration:
         return self._landsat(file) or self._sentinel(file)
 
     def _landsat(self, file: Path) -> tuple[Scaling, ...]:
-        if not _LANDSAT_BAND.search(file.stem):  # to list the folder for each of many chips is slow
+        if not landsat_label(file.stem):  # to list the folder for each of many chips is slow
             return ()
         folder = file.parent
         if folder not in self._mtls:
@@ -58,7 +60,7 @@ class Calibration:
             self._mtls[folder] = list(map(read_mtl, mtls))
         several = len(self._mtls[folder]) > 1
         for values in self._mtls[folder]:
-            band = landsat_band(file, values, by_name=not several)
+            band = mtl_key(file, values, by_name=not several)
             if band is not None:
                 return landsat_scaling(values, band)
         return ()
@@ -102,17 +104,11 @@ def calibrated_scene(source: SceneSource, calibration: Calibration) -> SceneSour
     return replace(source, files=files)
 
 
-def landsat_band(file: Path, values: Mapping[str, str], *, by_name: bool) -> str | None:
+def mtl_key(file: Path, values: Mapping[str, str], *, by_name: bool) -> str | None:
     """The band of a file as keys of an MTL file call it (`4`, `ST_B10`), by the files that it
     lists, else by the end of the file's name."""
-    prefix, name = "FILE_NAME_BAND_", file.name.lower()
-    for key, value in values.items():
-        if key.startswith(prefix) and value.lower() == name:
-            return key.removeprefix(prefix)
-    match = _LANDSAT_BAND.search(file.stem) if by_name else None
-    if match is None:
-        return None
-    return (match[1].upper() + match[2].upper()).removeprefix("B")
+    label = listed_label(file, values) or (landsat_label(file.stem) if by_name else None)
+    return None if label is None else _REFLECTANCE.sub("", label)
 
 
 def landsat_scaling(values: Mapping[str, str], band: str) -> tuple[Scaling, ...]:

@@ -33,7 +33,11 @@ def of_each_delivery(mtls: Sequence[Path], rasters: Sequence[Path]) -> dict[Path
 
 
 def read_mtl(path: Path) -> dict[str, str]:
-    """The values of a metadata file by name; groups are left out, their names do not clash."""
+    """The values of a metadata file by name, without their groups.
+
+    Of a name in several groups the first counts: those of a product of level 2 come before those of
+    the level 1 that it was made from.
+    """
     values: dict[str, str] = {}
     for line in path.read_text(encoding="ascii", errors="replace").replace("\0", "").splitlines():
         match = _ASSIGNMENT.match(line)
@@ -81,13 +85,13 @@ def _percent(text: str | None) -> float | None:
 
 def _band_of(path: Path, values: Mapping[str, str]) -> SensorBand | None:
     """The band a file holds: by the end of its name, else by the metadata's list of files."""
-    label = landsat_label(path.stem) or _listed_as(path, values)
+    label = landsat_label(path.stem) or listed_label(path, values)
     if label is None:
         return None
     return landsat_band(label, values.get("SPACECRAFT_ID", ""), values.get("SENSOR_ID", ""))
 
 
-def _listed_as(path: Path, values: Mapping[str, str]) -> str | None:
+def listed_label(path: Path, values: Mapping[str, str]) -> str | None:
     """What the metadata say a file holds: `B4`, `ST_B10`; None where they do not list it."""
     for key, value in values.items():
         if key.startswith("FILE_NAME_") and value.lower() == path.name.lower():

@@ -208,7 +208,7 @@ class Scene:
         remedy = "Name one of these."
         if any(position_of(band.name) is not None for band in self.bands):
             remedy = (
-                "Its file names no bands: ask for them by position from 1, or name them with "
-                "band_names."
+                "Not every band has a name of its own: ask for them by position from 1, or name "
+                "them with band_names."
             )
         return SceneRejected(self.scene_id, reason, f"{what}; it has {have}. {remedy}")

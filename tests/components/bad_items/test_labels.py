@@ -113,7 +113,9 @@ def test_labels_in_a_system_that_leads_nowhere_are_refused_by_name(two_tiles, tm
     wkb = [polygon_wkb(LEFT)]
     path = write_geopackage(tmp_path / "labels.gpkg", wkb, ["a"], crs="IAU_2015:49910")
     labels = {"kind": "shapes", "path": path, "class_field": "crop"}
-    with pytest.raises(DataError, match="no scene .* can be used: .*its labels: Mars .* does not"):
+    with pytest.raises(
+        DataError, match=r"its labels in .*labels\.gpkg: Mars .* does not lead to .*ogr2ogr -a_srs"
+    ):
         run(tree(two_tiles, labels=labels, **TO_CLASS))
 
 

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import rasterio
 import tensorflow as tf
 from PIL import Image
 from pydantic import ValidationError
@@ -156,3 +157,20 @@ def test_two_truths_are_refused():
         ManifestColumns(mask="mask", number="height_m")
     with pytest.raises(ValidationError, match="must name the column of the truth"):
         ManifestColumns(label=None)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("kind", "reason", "told"),
+    [("float32", "mask_differs", "floating-point"), ("int64", "unreadable", "no image")],
+)
+def test_a_mask_of_other_numbers_is_told_how_to_be_written(folders, kind, reason, told):
+    (folders / "masks/a/1.png").unlink()
+    with rasterio.open(
+        folders / "masks/a/1.tif", "w", driver="GTiff", width=20, height=12, count=1, dtype=kind
+    ) as file:
+        file.write(np.ones((1, 12, 20), kind))
+    _, found = outcomes(config(folders, legend={"values": {1: "forest"}}))
+    assert found["a/1.jpg"].reason == reason
+    assert told in found["a/1.jpg"].detail
+    assert "gdal_translate -ot Byte" in found["a/1.jpg"].detail
