@@ -1,1 +1,1 @@
-"""The version being served at this moment, as an artifact."""
+"""The version served at this moment, as an artifact."""

@@ -1,4 +1,4 @@
-"""The Baseline node."""
+"""Baseline node of the pipeline."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from components.baseline.config import BaselineConfig
 from components.baseline.executor import Executor
 from components.gate.artifact import Baseline as BaselineArtifact
 
-#: TFX's name for the id of a run, which its runners put in when the run starts.
+#: TFX's name for the run's id, which its runners fill in when the run starts.
 _RUN_ID = "pipeline-run-id"
 
 
@@ -27,11 +27,11 @@ class BaselineSpec(ComponentSpec):
 
 
 class Baseline(BaseComponent):
-    """The version being served when the node runs; output `baseline`.
+    """Version that is served when the node runs; output `baseline`.
 
-    It looks outside of the pipeline, so an answer from the cache may be wrong; TFX switches its
-    cache off for a whole pipeline only. The nonce keeps this one node out of it: a value that no
-    other run has had.
+    It depends on state outside the pipeline, so a cached result may be wrong; TFX can switch its
+    cache off for a whole pipeline only. The nonce, a value unique to the run, keeps this one node
+    out of the cache.
     """
 
     SPEC_CLASS = BaselineSpec

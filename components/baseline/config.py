@@ -1,4 +1,4 @@
-"""Who says which version is being served."""
+"""Configuration of the served version's look-up."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Copy the version being served into an artifact, or say that there is none."""
+"""Executor of the Baseline node: copies the served version into an artifact, if there is one."""
 
 import json
 import os
@@ -14,15 +14,15 @@ from components.gate.baseline import NONE_FILE, VERSION_DIR
 from serving.store.served import served_version
 from serving.store.version_store import version_store
 
-#: The artifact's `served_version` when nothing is served.
+#: The artifact's `served_version` if no version is served.
 NO_VERSION = -1
 
 
 class Executor(BaseExecutor):
     """Reads `config` and `model_base`; fills `baseline`.
 
-    The copy keeps the comparison reproducible: what a server or a later push does to the version
-    folder does not reach the nodes that compare with it.
+    The copy keeps the comparison reproducible: later changes to the version folder, by a server or
+    a push, do not affect the nodes that compare with it.
     """
 
     def Do(
@@ -31,7 +31,7 @@ class Executor(BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Raises ServedVersionError when it cannot be found out what is served."""
+        """Raises ServedVersionError when the served version cannot be determined."""
         self._log_startup(input_dict, output_dict, exec_properties)
         config = BaselineConfig.model_validate_json(exec_properties["config"])
         model_base = exec_properties["model_base"]

@@ -1,1 +1,1 @@
-"""Anomalies, drift and skew, judged: which of them stop a run, and the examples that offend."""
+"""Data gate: anomalies, drift and skew, which of them stop a run, and the offending examples."""

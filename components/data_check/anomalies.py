@@ -1,4 +1,4 @@
-"""TFDV's anomalies as findings."""
+"""Findings from TFDV's anomalies."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
@@ -23,7 +23,7 @@ _REMEDY = "Correct the data, or say in the schema that it is right (skymill sche
 def stopping_features(
     anomalies: anomalies_pb2.Anomalies, severity: Severity, ignore: Sequence[str]
 ) -> list[str]:
-    """The features whose anomalies stop the run, sorted."""
+    """Returns the sorted features whose anomalies stop the run."""
     return [name for name, _ in _counting(anomalies, severity, ignore)]
 
 
@@ -34,7 +34,7 @@ def anomaly_findings(
     ignore: Sequence[str],
     offenders: Offenders,
 ) -> Iterator[Finding]:
-    """A failed finding for every reason that counts, or a passed one that says there is none."""
+    """Yields a failed finding for every reason that counts, else one passed finding."""
     failed = False
     for name, info in _counting(anomalies, severity, ignore):
         for reason in info.reason:
@@ -57,7 +57,7 @@ def anomaly_findings(
 def lesser_anomalies(
     anomalies: anomalies_pb2.Anomalies, severity: Severity, ignore: Sequence[str]
 ) -> list[str]:
-    """What does not stop the run, in words, so that it is not lost either."""
+    """Returns anomalies that do not stop the run, as text for the report."""
     stopping = stopping_features(anomalies, severity, ignore)
     return [
         f"{name}: {info.description}" for name, info in _named(anomalies) if name not in stopping

@@ -1,4 +1,4 @@
-"""The data gate: anomalies, drift against what is served, skew between the splits."""
+"""Data gate: anomalies, drift from the served version's data, skew between the splits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ TRAIN = "train"
 
 @dataclass(frozen=True)
 class SplitData:
-    """What is known about one split; `statistics` is None when nobody computed them."""
+    """Data of one split; `statistics` is None if none were computed."""
 
     name: str
     statistics: Statistics | None
@@ -38,7 +38,7 @@ class SplitData:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two sets of statistics to compare, and how to speak of them."""
+    """Two sets of statistics to compare, and their description for messages."""
 
     comparison: Comparison
     current: Statistics
@@ -52,11 +52,11 @@ def check_data(
     baseline: Statistics | None,
     config: DataCheckConfig,
 ) -> GateReport:
-    """Judge the data of a run; reads examples only to name those that offend.
+    """Returns the report of the data gate; reads examples only to name the offending ones.
 
-    `baseline` holds the training statistics of the version being served; None means that there is
-    nothing to drift from, which is a fact and no failure. A split without statistics or without
-    examples fails, and so does a feature that cannot be compared.
+    `baseline` holds the training statistics of the served version; None means that there is nothing
+    to compare with, which is a fact and no failure. A split without statistics or without examples
+    fails, and so does a feature that cannot be compared.
     """
     findings: list[Finding] = []
     for split in splits:
@@ -98,7 +98,7 @@ def _anomalies(
 def _pairs(
     splits: Sequence[SplitData], baseline: Statistics | None, config: DataCheckConfig
 ) -> tuple[list[_Pair], list[str]]:
-    """What to compare, and in words what not."""
+    """Returns the pairs to compare, and as text those that cannot be compared."""
     known = {split.name: split.statistics for split in splits if split.statistics is not None}
     train = known.pop(TRAIN, None)
     if train is None:

@@ -1,4 +1,4 @@
-"""The `DataCheck` node: publishes the report that `Stop` then reads."""
+"""`DataCheck` node: publishes the report that `Stop` then reads."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a user may choose about the check of the data."""
+"""Configuration of the data check."""
 
 from typing import Annotated, Literal
 

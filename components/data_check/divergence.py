@@ -1,4 +1,4 @@
-"""How far two sets of statistics lie apart, feature by feature, by TFDV's own comparators."""
+"""Divergence of two sets of statistics, feature by feature, from TFDV's own comparators."""
 
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
@@ -21,11 +21,11 @@ _TYPES = {
 def divergences(
     comparison: Comparison, current: Statistics, other: Statistics, thresholds: Mapping[str, float]
 ) -> Mapping[str, float | None]:
-    """The Jensen-Shannon divergence, in bits, of every feature that `thresholds` names.
+    """Returns the Jensen-Shannon divergence, in bits, of every feature in `thresholds`.
 
-    Text is compared by the frequencies of its values, numbers by histograms brought to common
-    buckets (https://www.tensorflow.org/tfx/data_validation, "drift" and "skew"). None where TFDV
-    measures nothing: one side lacks the feature, or has no finite value of it.
+    Text is compared by the frequencies of its values, numbers by histograms with common buckets
+    (https://www.tensorflow.org/tfx/data_validation, "drift" and "skew"). None where TFDV measures
+    nothing: one side lacks the feature, or has no finite value of it.
     """
     measured: dict[str, float | None] = dict.fromkeys(thresholds)
     schema = _schema(comparison, current, thresholds)
@@ -41,7 +41,7 @@ def divergences(
 
 
 def feature_names(statistics: Statistics) -> set[str]:
-    """The features of which at least one example has a value."""
+    """Returns the features of which at least one example has a value."""
     return {
         ".".join(feature.path.step)
         for dataset in statistics.datasets
@@ -57,7 +57,7 @@ def number_of_examples(statistics: Statistics) -> int:
 def _schema(
     comparison: Comparison, current: Statistics, thresholds: Mapping[str, float]
 ) -> schema_pb2.Schema:
-    """A schema that demands nothing but closeness."""
+    """Returns a schema that holds only the comparators."""
     schema = schema_pb2.Schema()
     for feature in current.datasets[0].features if current.datasets else ():
         name = ".".join(feature.path.step)

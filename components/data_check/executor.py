@@ -1,4 +1,4 @@
-"""Artifacts in, one report out; the stop node behind it raises."""
+"""Executor of the DataCheck node: artifacts in, one report out; the stop node raises."""
 
 import os
 from typing import Any
@@ -19,7 +19,7 @@ BASELINE_STATISTICS = "provenance/Split-train/FeatureStats.pb"
 
 
 class Executor(BaseExecutor):
-    """Judges anomalies, drift and skew; always succeeds, whatever it finds."""
+    """Checks anomalies, drift and skew; succeeds whatever it finds."""
 
     def Do(
         self,

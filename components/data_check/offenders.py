@@ -1,4 +1,4 @@
-"""The very examples that break a schema's rule, found in the data itself."""
+"""Examples that break a schema's rule, found in the data itself."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _LONGEST = 40
 
 @dataclass(frozen=True)
 class Offender:
-    """An example's key, and in words what it has where it should not, or lacks."""
+    """An example's key, and as text its offending or missing value."""
 
     key: str
     value: str
@@ -34,7 +34,7 @@ def find_offenders(
     limit: int,
     scan: int,
 ) -> Mapping[str, Sequence[Offender]]:
-    """Up to `limit` examples for each of `features` that break its rule in `schema`.
+    """Finds up to `limit` examples for each of `features` that break its rule in `schema`.
 
     Reads the TFRecord files once, in order, and stops when every feature has its number or when
     `scan` examples were read. A feature that is not in the schema offends wherever it occurs.
@@ -55,13 +55,13 @@ def find_offenders(
 
 @dataclass(frozen=True)
 class _Rule:
-    """What the schema demands of one feature's values in one example."""
+    """The schema's rule for one feature's values in one example."""
 
     feature: schema_pb2.Feature | None
     allowed: frozenset[str]
 
     def violation(self, held: tf.train.Feature | None) -> str | None:
-        """What is wrong, in words, or None."""
+        """Describes the violation, or returns None."""
         kind = held.WhichOneof("kind") if held is not None else None
         values: Sequence[Value] = getattr(held, kind).value if kind else ()
         if self.feature is None:

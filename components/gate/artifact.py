@@ -1,7 +1,7 @@
 """Artifact types that checks publish and that stop nodes read.
 
-Their properties are custom properties of the artifact: TFX's compiler for Kubeflow refuses a type
-of its users that declares any.
+Their properties are custom properties of the artifact, because TFX's compiler for Kubeflow refuses
+user types that declare properties.
 """
 
 import os
@@ -11,19 +11,19 @@ from tfx.types.artifact import Artifact
 from components.gate import report as reports
 from components.raster.errors import DataError
 
-#: The custom property of an input that lies elsewhere than where this step reads it.
+#: Custom property with the permanent URI of an input that this step reads elsewhere.
 STORE_URI = "store_uri"
 
 
 def lasting_uri(artifact: Artifact) -> str:
-    """Where an artifact lies for good: in a container its own URI is that of a mount."""
+    """Returns an artifact's permanent URI; in a container its own URI is that of a mount."""
     if artifact.has_custom_property(STORE_URI):
         return str(artifact.get_string_custom_property(STORE_URI))
     return str(artifact.uri)
 
 
 class _Properties(Artifact):
-    """Custom properties by name, where a missing one is an error and not TFX's zero."""
+    """Custom properties by name; a missing one is an error, not TFX's zero."""
 
     def _integer(self, name: str) -> int:
         if not self.has_custom_property(name):
@@ -38,7 +38,7 @@ class GateReport(_Properties):
 
     @property
     def passed(self) -> int:
-        """1 or 0; raises DataError before a check has published."""
+        """The value 1 or 0; raises DataError before a check has published."""
         return self._integer("passed")
 
     @passed.setter
@@ -47,13 +47,13 @@ class GateReport(_Properties):
 
 
 class Rejects(_Properties):
-    """Items that ingest refused, and `report.json`: the gate on their fraction."""
+    """Items that ingest refused, with `report.json`: the gate on their fraction."""
 
     TYPE_NAME = "skymill.Rejects"
 
     @property
     def count(self) -> int:
-        """How many items; raises DataError before ingest has ended."""
+        """Number of items; raises DataError before ingest has ended."""
         return self._integer("count")
 
     @count.setter
@@ -62,13 +62,13 @@ class Rejects(_Properties):
 
 
 class Baseline(_Properties):
-    """The version being served: a folder `version/`, or the file `none.json` and -1."""
+    """Served version: a folder `version/`, or the file `none.json` and -1."""
 
     TYPE_NAME = "skymill.Baseline"
 
     @property
     def served_version(self) -> int:
-        """The version's number, or -1; raises DataError before the Baseline node has ended."""
+        """Number of the served version, or -1; raises DataError before the Baseline node ends."""
         return self._integer("served_version")
 
     @served_version.setter
@@ -77,12 +77,12 @@ class Baseline(_Properties):
 
 
 def publish(report: reports.GateReport, artifact: Artifact) -> None:
-    """Write `report` into `artifact` (a GateReport) and set its properties."""
+    """Writes `report` into `artifact` (a GateReport) and sets its properties."""
     report.write(os.path.join(artifact.uri, reports.REPORT_FILE))
     artifact.set_string_custom_property("gate", report.gate)
     artifact.passed = int(report.passed)
 
 
 def read_report(artifact: Artifact) -> reports.GateReport:
-    """The report in the root of a GateReport or Rejects artifact."""
+    """Reads the report in the root of a GateReport or Rejects artifact."""
     return reports.GateReport.read(os.path.join(artifact.uri, reports.REPORT_FILE))

@@ -1,4 +1,4 @@
-"""What a Baseline artifact holds: the folder `version/`, a whole copy, or the file `none.json`."""
+"""Content of a Baseline artifact: the folder `version/`, a whole copy, or the file `none.json`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ NONE_FILE = "none.json"
 
 
 def baseline_dir(uri: str) -> Path | None:
-    """The copy of the served version below a Baseline artifact, or None when none was served.
+    """Returns the copy of the served version in a Baseline artifact, or None without one.
 
     It is a version folder like any other, with `provenance/` beside the model. Raises DataError
     when the artifact holds neither form.

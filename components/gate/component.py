@@ -1,6 +1,6 @@
-"""Stop nodes: they raise what a check has found, and nothing else, so that they need no retry.
+"""Stop nodes: they only raise a check's failures, so that they need no retry.
 
-They publish nothing. A node that must wait for a gate says so with `add_upstream_node(stop)`.
+They publish nothing. A node that must wait for a gate calls `add_upstream_node(stop)`.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Raise when a published report has failed."""
+"""Executor of the stop nodes: raises when a published report has failed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a check found, as a value and as the file `report.json`."""
+"""Findings of a check, as values and as the file `report.json`."""
 
 import json
 import math
@@ -21,8 +21,8 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 class Finding:
     """One rule applied to one subject.
 
-    `gate` is the check that looked, `rule` what it demands, `subject` the feature, metric, slice
-    or reason in question, and `detail` a sentence with the value, the bound and what to do.
+    `gate` is the check, `rule` its requirement, `subject` the feature, metric, slice or reason in
+    question, and `detail` a sentence with the value, the bound and what to do.
     """
 
     gate: str
@@ -34,10 +34,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class GateReport:
-    """All that one check found, and the facts (counts, versions) that it saw.
+    """All findings of one check, and the facts (counts, versions) that it saw.
 
-    A report without findings has passed: nothing was demanded. A check that could not look must
-    say so with a failed finding, never by leaving findings out.
+    A report without findings has passed: nothing was required. A check that could not run must add
+    a failed finding, never leave findings out.
     """
 
     gate: str
@@ -67,7 +67,7 @@ class GateReport:
 
     @classmethod
     def from_json(cls, text: str) -> "GateReport":
-        """The inverse of `to_json`; raises DataError when `text` is no report."""
+        """Parses the text of `to_json`; raises DataError when `text` is no report."""
         try:
             document = json.loads(text)
             findings = tuple(Finding(**finding) for finding in document["findings"])
@@ -79,7 +79,7 @@ class GateReport:
         return report
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write to a local path atomically, or to a uri in one object."""
+        """Writes to a local path atomically, or to a URI as one object."""
         place = os.fspath(path)
         if is_remote(place):
             _gfile(place, "w", self.to_json())
@@ -98,7 +98,7 @@ class GateReport:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "GateReport":
-        """The report in the file or object `path`; raises DataError when there is none."""
+        """Reads the report in the file or object `path`; raises DataError when there is none."""
         place = os.fspath(path)
         try:
             text = _gfile(place, "r") if is_remote(place) else _local(place)
@@ -108,7 +108,7 @@ class GateReport:
 
 
 class GateFailed(SkymillError):
-    """A gate blocked the run; `report` holds why, and stays readable where it was published."""
+    """A gate blocked the run; `report` has the reasons and stays readable after the failure."""
 
     def __init__(self, report: GateReport) -> None:
         super().__init__(message(report))
@@ -116,7 +116,7 @@ class GateFailed(SkymillError):
 
 
 def message(report: GateReport) -> str:
-    """One line that sums up, then one for every failed finding."""
+    """Formats one summary line, then one line for every failed finding."""
     failed = report.failed
     if not failed:
         return f"gate {report.gate!r} passed ({len(report.findings)} findings)"
@@ -127,7 +127,7 @@ def message(report: GateReport) -> str:
 
 
 def line_of(finding: Finding) -> str:
-    """A finding in one line."""
+    """Formats a finding in one line."""
     text = f"{finding.gate}: {finding.rule}: {finding.subject}: {finding.detail}"
     return " ".join(text.split())
 

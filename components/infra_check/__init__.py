@@ -1,1 +1,1 @@
-"""The exact folder to be pushed, served and asked over sockets before anything is pushed."""
+"""Infra gate: serves the exact folder to be pushed and queries it over sockets before a push."""

@@ -1,4 +1,4 @@
-"""Whether a server's answers agree with those that the model gives in this process."""
+"""Comparison of a server's predictions with those that the model gives in this process."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from serving.contract.predictions import (
 def disagreement(
     wanted: Sequence[AnyPrediction], given: Sequence[AnyPrediction], tolerance: float
 ) -> str:
-    """How a server's answers differ from the wanted ones; empty when they agree.
+    """Describes how a server's predictions differ from the expected ones; empty if they agree.
 
     Probabilities may differ by the tolerance, numbers and edges by it or by that share of their
     size. What follows from a comparison of probabilities, such as the class, may then differ where
@@ -61,7 +61,7 @@ def _of_labels(want: LabelsPrediction, got: LabelsPrediction, tolerance: float) 
         return found
     there = {name: p for name, p in want.probabilities.items() if name in want.present}
     absent = {name: p for name, p in want.probabilities.items() if name not in want.present}
-    # The threshold lies between these two; only what is as near to it may change sides.
+    # The threshold is between these two; only a class within the tolerance of it may change sides.
     least, most = min(there.values(), default=1.0), max(absent.values(), default=0.0)
     lost = any(there[name] > least + tolerance for name in there.keys() - set(got.present))
     new = any(absent[name] < most - tolerance for name in absent.keys() & set(got.present))
@@ -76,9 +76,9 @@ def _of_class_rasters(
     if want.class_raster.shape != got.class_raster.shape:
         return f"a raster {got.class_raster.shape}, not {want.class_raster.shape}"
     difference = float(np.abs(want.confidence - got.confidence).max(initial=0.0))
-    if not difference <= tolerance:  # NaN is no agreement
+    if not difference <= tolerance:  # also true for NaN
         return f"a confidence differs by {difference:.3g}"
-    # Of two classes only those that share a pixel evenly may change places.
+    # Only two classes with nearly equal shares of the probability may change places.
     sure = want.confidence > 0.5 + tolerance
     other = int((sure & (want.class_raster != got.class_raster)).sum())
     return f"{other} pixels have another class" if other else ""
@@ -103,7 +103,7 @@ def _of_probabilities(want: Mapping[str, float], got: Mapping[str, float], toler
     if list(want) != list(got):
         return f"classes {list(got)}, not {list(want)}"
     difference = max(abs(got[name] - value) for name, value in want.items())
-    if not difference <= tolerance:  # NaN is no agreement
+    if not difference <= tolerance:  # also true for NaN
         return f"a probability differs by {difference:.3g}"
     return ""
 

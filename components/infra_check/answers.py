@@ -1,4 +1,4 @@
-"""What a model answers in this process, and how inputs are sent."""
+"""Predictions of a model in this process, and batching of inputs into requests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ _MOST_BYTES_AT_ONCE = 2 << 20  # gRPC's own limit is 4 MiB a message
 def answer_in_process(
     model_dir: Path, inputs: Mapping[str, Sequence[bytes]]
 ) -> dict[str, list[AnyPrediction]]:
-    """The answers of a SavedModel, loaded here, to the inputs of each signature.
+    """Loads a SavedModel here and returns its predictions for the inputs of each signature.
 
     Raises:
         DataError: it cannot be loaded, lacks a signature or an output, or fails on an input.
@@ -38,7 +38,7 @@ def _call(loaded: tf.Module, signature: str, items: Sequence[bytes]) -> list[Any
 
 
 def chunks(items: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """The items in order, in requests that no server refuses for their size."""
+    """Yields the items in order, in requests small enough for every server."""
     chunk: list[bytes] = []
     for item in items:
         full = sum(map(len, chunk)) + len(item) > _MOST_BYTES_AT_ONCE

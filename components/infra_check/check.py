@@ -1,4 +1,4 @@
-"""The infra gate: a server loads the very folder to be pushed and answers over sockets."""
+"""Infra gate: a server loads the very folder to be pushed and answers over sockets."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ def check_model(
     examples: Sequence[bytes],
     config: InfraCheckConfig,
 ) -> GateReport:
-    """Serve `served_dir` in a subprocess and compare its answers with those of `reference_dir`.
+    """Serves `served_dir` in a subprocess and compares its predictions with `reference_dir`'s.
 
     Args:
         served_dir: the SavedModel that would be pushed.
@@ -42,7 +42,7 @@ def check_model(
         config: tolerance and time limits.
 
     Each protocol with each signature gives a finding; so does a model or a server that does not
-    come up. Nothing is raised for a bad model.
+    start. Nothing is raised for a bad model.
     """
     inputs: Inputs = {BYTES_SIGNATURE: images, EXAMPLES_SIGNATURE: examples}
     facts = {"examples": len(images)}
@@ -56,7 +56,7 @@ def check_model(
 def _in_process(
     reference_dir: Path, inputs: Inputs
 ) -> tuple[Mapping[str, Sequence[AnyPrediction]], list[Finding]]:
-    """The answers to compare with; without them a finding that says why."""
+    """Returns the expected predictions; without them, a finding with the reason."""
     try:
         return answer_in_process(reference_dir, inputs), []
     except DataError as error:
@@ -82,7 +82,7 @@ def _serve(
     wanted: Mapping[str, Sequence[AnyPrediction]],
     config: InfraCheckConfig,
 ) -> list[Finding]:
-    """Findings of the server; with nothing wanted only whether it comes up."""
+    """Returns the server's findings; without expected predictions, only whether it starts."""
     started = time.monotonic()
     try:
         with serve_model_in_subprocess(served_dir, timeout_s=config.load_timeout_s) as server:
@@ -120,7 +120,7 @@ def _wrong(
     wanted: Sequence[AnyPrediction],
     config: InfraCheckConfig,
 ) -> str:
-    """What is wrong with the answers of one signature over one protocol; empty when nothing."""
+    """Describes the errors of one signature over one protocol; empty if there are none."""
     timeout_s = config.request_timeout_s
     try:
         with connect(address, model=server.model_name, timeout_s=timeout_s, retries=0) as client:

@@ -1,4 +1,4 @@
-"""The InfraCheck node."""
+"""InfraCheck node of the pipeline."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ class InfraCheckSpec(ComponentSpec):
 
 
 class InfraCheck(BaseComponent):
-    """Tries a model on a server, over sockets, with real images.
+    """Tests a model on a server, over sockets, with real images.
 
-    Outputs: `checked`, the model with warm-up requests beside it, which is the very folder that
-    was tried and the one to push; and `report` for a Stop node.
+    Outputs: `checked`, the model with warm-up requests beside it, which is the tested folder and
+    the one to push; and `report` for a Stop node.
     """
 
     SPEC_CLASS = InfraCheckSpec

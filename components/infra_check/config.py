@@ -1,4 +1,4 @@
-"""How a model is tried on a server before it may be pushed."""
+"""Configuration of the server test before a push."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Copy the model, put warm-up requests beside it, try exactly that copy on a server."""
+"""Executor of the InfraCheck node: copies the model, adds warm-up requests, tests the copy."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ class Executor(BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Never raises for a bad model: the report says what is wrong, Stop raises it."""
+        """Never raises for a bad model: the report records the failure, Stop raises it."""
         self._log_startup(input_dict, output_dict, exec_properties)
         config = InfraCheckConfig.model_validate_json(exec_properties["config"])
         trained = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
@@ -56,7 +56,7 @@ class Executor(BaseExecutor):
 
 
 def first_examples(examples_uri: str, split: str, count: int) -> list[bytes]:
-    """The first serialized examples of a split of an Examples artifact, up to `count`."""
+    """Returns the first serialized examples of a split of an Examples artifact, up to `count`."""
     files = sorted(tf.io.gfile.glob(os.path.join(examples_uri, f"Split-{split}", "*")))
     found: list[bytes] = []
     for path in files:
@@ -66,6 +66,6 @@ def first_examples(examples_uri: str, split: str, count: int) -> list[bytes]:
 
 
 def encoded_image(serialized: bytes) -> bytes:
-    """The user's own image bytes in a serialized example."""
+    """Returns the user's own image bytes in a serialized example."""
     (image,) = tf.train.Example.FromString(serialized).features.feature[ENCODED].bytes_list.value
     return bytes(image)

@@ -1,1 +1,1 @@
-"""From a checked model to a new version in the version folder."""
+"""Push of a checked model as a new version in the version folder."""

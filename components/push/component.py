@@ -1,4 +1,4 @@
-"""The Push node."""
+"""Push node of the pipeline."""
 
 from typing import Any
 
@@ -45,8 +45,8 @@ class Push(BaseComponent):
 
     `pushed` has the custom properties pushed_version, pushed (0 when the baseline holds the very
     same model), pushed_destination, and where something failed after the version was published,
-    warning. A report that has failed refuses the push, whatever stop
-    nodes there are. Because `baseline` is looked up anew in every run, so is this node.
+    warning. A failed report refuses the push, even without stop nodes. Because `baseline` is looked
+    up anew in every run, so is this node.
     """
 
     SPEC_CLASS = PushSpec

@@ -1,4 +1,4 @@
-"""Where versions go and how many stay."""
+"""Configuration of the push: the destination and the number of versions kept."""
 
 import os
 
@@ -23,5 +23,5 @@ class PushConfig(Frozen):
     )
 
     def model_base(self, name: str) -> str:
-        """The version folder of the model `name`: what TensorFlow Serving calls its base path."""
+        """Returns the version folder of the model `name`: TensorFlow Serving's base path."""
         return os.path.join(self.model_dir, name)

@@ -1,4 +1,4 @@
-"""Artifacts of a run that passed its gates -> a new version, and where it lies."""
+"""Executor of the Push node: artifacts of a run that passed its gates -> a new version."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ class Executor(BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Raises GateFailed, StaleBaselineError or PushError, and then has pushed nothing."""
+        """Raises GateFailed, StaleBaselineError or PushError; nothing is pushed then."""
         self._log_startup(input_dict, output_dict, exec_properties)
         config = PushConfig.model_validate_json(exec_properties["config"])
         reports = [
@@ -102,7 +102,7 @@ def _read(path: str) -> bytes:
 
 
 def _record(artifact: Artifact, pushed: Pushed, model_base: str) -> None:
-    """The outcome, as properties for the lineage store and as a file for everybody else."""
+    """Records the outcome, as properties for the lineage store and as a file."""
     destination = os.path.join(model_base, str(pushed.model_version))
     artifact.set_int_custom_property("pushed_version", pushed.model_version)
     artifact.set_int_custom_property("pushed", int(pushed.is_new))

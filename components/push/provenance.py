@@ -1,4 +1,4 @@
-"""What lies beside a pushed model, so that anyone can tell where it came from and why it passed."""
+"""Provenance beside a pushed model: its origin, and why it passed the gates."""
 
 import json
 import platform
@@ -26,7 +26,7 @@ _FRAMEWORKS = (
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """The installed package's version, and the commit where it runs from a checkout."""
+    """Version of the installed package, and the commit where it runs from a checkout."""
 
     package: str | None
     commit: str | None
@@ -34,15 +34,15 @@ class CodeVersion:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a model came from.
+    """Origin of a model.
 
     Attributes:
         run_id: the pipeline run that pushes it.
-        data_fingerprint: of the source that its examples were made from.
+        data_fingerprint: of the source of its examples.
         span: the span of that source; empty where it has none.
         baseline_version: the version that it was compared with; None for the first one.
-        model_sha256: `serving.store.digest.model_digest` of what was pushed.
-        artifacts: places of the run's artifacts, by what they hold.
+        model_sha256: the `serving.store.digest.model_digest` of the pushed model.
+        artifacts: URIs of the run's artifacts, by content.
         tuned: the values that a search found and the model was trained with, by their paths.
     """
 
@@ -63,7 +63,7 @@ def provenance_files(
     statistics: Mapping[str, bytes],
     reports: Sequence[GateReport],
 ) -> dict[str, bytes]:
-    """The files of a version's `provenance/`, by relative name.
+    """Returns the files of a version's `provenance/`, by relative name.
 
     Args:
         lineage: goes into provenance.json, with the code's and the frameworks' versions, the time,
@@ -91,7 +91,7 @@ def provenance_files(
 
 
 def overall_metrics(metrics_json: bytes) -> dict[str, object]:
-    """The candidate's metrics over all examples, out of an evaluation's metrics.json.
+    """Reads the candidate's metrics over all examples from an evaluation's metrics.json.
 
     Raises DataError when there are none.
     """
@@ -108,12 +108,12 @@ def overall_metrics(metrics_json: bytes) -> dict[str, object]:
 
 
 def framework_versions() -> dict[str, str | None]:
-    """The versions of Python and of what the model was made with."""
+    """Returns the versions of Python and of the frameworks that made the model."""
     return {"python": platform.python_version()} | {name: _installed(name) for name in _FRAMEWORKS}
 
 
 def code_version() -> CodeVersion:
-    """Which code runs: `git describe` says `-dirty` where a checkout has changes of its own."""
+    """Returns the running code's version: `git describe` adds `-dirty` for a changed checkout."""
     return CodeVersion(_installed("skymill"), _commit(Path(__file__).resolve().parents[2]))
 
 

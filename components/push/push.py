@@ -1,4 +1,4 @@
-"""Publish a candidate, unless it is being served already or was compared with the past."""
+"""Push of a candidate, unless it is served already or was compared with a stale baseline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from serving.store.versions import PublishedError, StaleBaselineError
 
 @dataclass(frozen=True)
 class Pushed:
-    """The version that holds the candidate.
+    """Version that holds the candidate.
 
     Attributes:
         is_new: False when the baseline holds the very same model, which was not pushed again.
-        warning: what failed after the version was published; empty where nothing did.
+        warning: the error after the version was published; empty if there was none.
     """
 
     model_version: int
@@ -33,23 +33,23 @@ def push_candidate(
     keep: int,
     endpoint: str | None = None,
 ) -> Pushed:
-    """Make `model_dir` the next version in `model_base`.
+    """Publishes `model_dir` as the next version in `model_base`.
 
-    What is being served is looked up again: the comparison with the baseline says nothing about a
-    version that took its place meanwhile. A candidate whose content is that of the baseline is
-    not pushed a second time.
+    Looks up the served version again: the comparison with the baseline says nothing about a version
+    that has replaced it meanwhile. A candidate with the same content as the baseline is not pushed
+    a second time.
 
     Args:
         model_dir: the SavedModel that was checked.
         model_base: `<model_dir>/<name>`: a folder, or a URI of a store.
-        baseline_version: what the candidate was compared with; None for nothing.
+        baseline_version: the version that the candidate was compared with, or None.
         provenance: files for the version's `provenance/`, by relative name.
         keep: how many older versions stay.
-        endpoint: the server that says what is being served; without one the folder does.
+        endpoint: the server that reports the served version; without one the folder implies it.
 
     Raises:
         StaleBaselineError: another version is being served by now.
-        PushError: it cannot be found out what is served, or `model_dir` is no SavedModel.
+        PushError: the served version cannot be determined, or `model_dir` is no SavedModel.
     """
     served, store = served_version(model_base, endpoint), version_store(model_base)
     if served.number != baseline_version:
@@ -69,7 +69,7 @@ def push_candidate(
             served=served.number,
             not_served=served.refused,
         )
-    except PublishedError as error:  # the lineage has to know of what servers see
+    except PublishedError as error:  # servers see the version, so the lineage must record it
         return Pushed(error.number, is_new=True, warning=str(error))
     return Pushed(number, is_new=True)
 

@@ -1,1 +1,1 @@
-"""The schema of the examples: inferred once, accepted by a person, used ever after."""
+"""Schema of the examples: inferred once, accepted by a person, used from then on."""

@@ -1,4 +1,4 @@
-"""The `Schema` node: what SchemaGen answers at first, and the accepted schema afterwards."""
+"""`Schema` node: SchemaGen's schema until one is accepted, then the accepted one."""
 
 from typing import Any
 

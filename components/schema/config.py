@@ -1,4 +1,4 @@
-"""What a user may choose about the schema."""
+"""Configuration of the schema."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""The accepted schema, or the inferred one while there is none."""
+"""Executor of the Schema node: the accepted schema, or the inferred one without it."""
 
 import os
 from typing import Any
@@ -20,7 +20,7 @@ TRAIN = "train"
 
 
 class Executor(BaseExecutor):
-    """Writes one schema, and says in the property `inferred` (0 or 1) where it is from."""
+    """Writes one schema, and records in the property `inferred` (0 or 1) where it is from."""
 
     def Do(
         self,
@@ -43,7 +43,7 @@ class Executor(BaseExecutor):
 
 
 def _accepted(config: SchemaConfig, expected: str) -> schema_pb2.Schema | None:
-    """The accepted schema, if it is still the one that this run was started with."""
+    """Reads the accepted schema, if it is still the one of this run's start."""
     found = accepted_digest(config.home)
     if found != expected:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The accepted schema's home: a text file or object that a person may read and edit."""
+"""Store of the accepted schema: a text file or object that a person may read and edit."""
 
 import hashlib
 import os
@@ -18,23 +18,23 @@ _HEADER = """\
 
 
 def accepted_digest(home: str) -> str:
-    """The sha256 of what lies at `home`, or "" while nothing is accepted.
+    """Returns the sha256 of the accepted schema at `home`, or "" without one.
 
-    Resolved before a run starts and given to the Schema node, so that accepting another schema
-    is never answered from a cache.
+    Resolved before a run starts and given to the Schema node, so that after another schema is
+    accepted, the cache holds no result for it.
     """
     content = _read(home)
     return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
 def read_home(home: str) -> schema_pb2.Schema | None:
-    """The accepted schema, or None; raises ConfigError, naming the line, when it is damaged."""
+    """Returns the accepted schema, or None; raises ConfigError, naming the line, if damaged."""
     content = _read(home)
     return None if content is None else parse(content, home)
 
 
 def parse(content: bytes, source: str) -> schema_pb2.Schema:
-    """A schema from its text; raises ConfigError naming `source` and what is wrong in it."""
+    """Parses a schema's text; raises ConfigError naming `source` and the error in it."""
     try:
         schema = text_format.Parse(content.decode(), schema_pb2.Schema())
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -52,15 +52,15 @@ def parse(content: bytes, source: str) -> schema_pb2.Schema:
 
 
 def to_text(schema: schema_pb2.Schema) -> str:
-    """The text that `parse` reads back, with a word to whoever opens the file."""
+    """Formats the text that `parse` reads, with a header comment for its readers."""
     return _HEADER + text_format.MessageToString(schema, as_utf8=True)
 
 
 def accept(home: str, schema: schema_pb2.Schema) -> str | None:
-    """Make `schema` the accepted one, in one step that a reader never sees half done.
+    """Replaces the accepted schema atomically.
 
-    Whatever lay there is first copied, byte for byte, to NAME.0001.pbtxt beside it (or the next
-    free number), whose path is returned; None when there was nothing, or nothing else.
+    The previous content is first copied, byte for byte, to NAME.0001.pbtxt beside it (or the next
+    free number), whose path is returned; None when there was no previous content, or the same.
     """
     content = to_text(schema).encode()
     parse(content, home)

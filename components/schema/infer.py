@@ -1,4 +1,4 @@
-"""A first schema, from training statistics and from what the example spec promises."""
+"""Initial schema, inferred from training statistics and from the example spec."""
 
 from collections.abc import Sequence
 
@@ -25,9 +25,9 @@ _REAL_BOUNDS: dict[str, Bounds] = {
 }
 _REAL_BOUNDS_BY_PREFIX: dict[str, Bounds] = {
     "image/mean_": (0, 255),
-    "image/stddev_": (0, 127.5),  # half the samples at either end of [0, 255]
+    "image/stddev_": (0, 127.5),  # half of the samples at each end of [0, 255]
 }
-#: Tiles are in the tiles' units, of which nothing is known but this.
+#: Tiles have units of their own; only this bound holds for all of them.
 _TILE_BOUNDS_BY_PREFIX: dict[str, Bounds] = {"image/stddev_": (0, None)}
 _FORMATS = ("jpeg", "png")
 _LABELS = (
@@ -40,13 +40,13 @@ _LABELS = (
 def infer(
     statistics: statistics_pb2.DatasetFeatureStatisticsList, classes: Sequence[str] = ()
 ) -> schema_pb2.Schema:
-    """What later data must look like, judged from the statistics of the training split.
+    """Infers the requirements on later data from the statistics of the training split.
 
-    The example spec's features are required, with one value each, within the bounds that pixels
-    have, and their numbers are never NaN. Tiles have any number of bands and any values. Labels are
-    limited to `classes`, or, when that is empty,
-    to those seen. Slice features may take any value: places and dates are meant to change. Raises
-    DataError when the statistics speak about no example.
+    The example spec's features are required, with one value each, within the bounds of pixels, and
+    their numbers are never NaN. Tiles have any number of bands and any values. Labels are limited
+    to `classes` or, when that is empty, to those in the statistics. Slice features may take any
+    value: places and dates are expected to change. Raises DataError when the statistics cover no
+    example.
     """
     if not statistics.datasets or not statistics.datasets[0].num_examples:
         raise DataError("no schema can be inferred: the training split has no examples")
@@ -78,7 +78,7 @@ def _free_text(feature: schema_pb2.Feature) -> None:
 
 
 def _allow_several(feature: schema_pb2.Feature) -> None:
-    """Any number of labels, none among them: an image may show no known class."""
+    """Allows any number of labels, including none: an image may show no known class."""
     feature.ClearField("presence")
     feature.ClearField("shape")
     feature.ClearField("value_count")
@@ -142,7 +142,7 @@ def _drop_unused_domains(schema: schema_pb2.Schema) -> None:
 
 
 def _values(statistics: statistics_pb2.DatasetFeatureStatisticsList, name: str) -> list[str]:
-    """Every value of a text feature, sorted; empty when statistics do not hold them all."""
+    """Returns every value of a text feature, sorted; empty when statistics do not hold them all."""
     for feature in statistics.datasets[0].features:
         if list(feature.path.step) == [name]:
             buckets = feature.string_stats.rank_histogram.buckets

@@ -1,4 +1,4 @@
-"""A schema, and the difference of two, in words."""
+"""Description of a schema, and of the difference of two, as text."""
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -12,13 +12,13 @@ _SHOWN = 20
 
 
 def describe(schema: schema_pb2.Schema) -> list[str]:
-    """One line a feature, sorted by name: its type, presence, number of values and domain."""
+    """Returns one line a feature, sorted by name: type, presence, number of values and domain."""
     features = _by_name(schema)
     return [f"{name}: {', '.join(_facets(features[name], schema))}" for name in sorted(features)]
 
 
 def diff(old: schema_pb2.Schema | None, new: schema_pb2.Schema) -> list[str]:
-    """What accepting `new` after `old` changes, a line each; empty when nothing does."""
+    """Returns the changes from `old` to `new`, a line each; empty if there are none."""
     before = _by_name(old) if old else {}
     after = _by_name(new)
     lines = []

@@ -1,1 +1,1 @@
-"""Statistics of the examples' scalars and labels, which never read an image."""
+"""Statistics of the examples' scalars and labels; never reads an image."""

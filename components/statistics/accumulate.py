@@ -1,8 +1,8 @@
-"""TFDV's own generators, driven shard by shard.
+"""TFDV's own generators, applied shard by shard.
 
-A shard is always counted from its first record to its last, and the shards are always merged in
-the order of their names. So the answer depends neither on where it was computed nor on how many
-workers computed it: floating-point sums and quantile sketches come out bit for bit the same.
+A shard is always counted from its first record to its last, and the shards are always merged in the
+order of their names. So the result depends neither on where nor on how many workers compute it:
+floating-point sums and quantile sketches are equal bit for bit.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from components.statistics.records import batches
 
 
 class ShardCounter:
-    """Counts shards and merges the counts; cheap to make, safe to ship to a worker."""
+    """Counts shards and merges the counts; cheap to create and to send to a worker."""
 
     def __init__(
         self, exclude: tuple[str, ...] = (), schema: schema_pb2.Schema | None = None
@@ -33,7 +33,7 @@ class ShardCounter:
         return type(self), (self._exclude, self._schema)
 
     def count(self, path: str) -> list[Any]:
-        """What one shard holds: an accumulator a generator, compacted to travel."""
+        """Counts one shard: an accumulator for each generator, compacted for transfer."""
         counts = self._nothing()
         for records in batches(path):
             columns = decode(records, self._exclude)
@@ -44,7 +44,7 @@ class ShardCounter:
         return self._compact(counts)
 
     def merge(self, shards: Iterable[list[Any]]) -> statistics_pb2.DatasetFeatureStatisticsList:
-        """The statistics of all shards, which must come in the order of their names."""
+        """Merges all shards, given in the order of their names, into statistics."""
         merged = self._nothing()
         for shard in shards:
             merged = [

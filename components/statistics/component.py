@@ -1,4 +1,4 @@
-"""The `Statistics` node: what StatisticsGen answers, without reading an image."""
+"""`Statistics` node: StatisticsGen's output, without reading an image."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Statistics of every split: in memory while it is small, on Beam when it is not."""
+"""Statistics of every split: in memory if it is small, else on Beam."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Place = Literal["memory", "beam"]
 
 @dataclass(frozen=True)
 class Split:
-    """One split's TFRecord files, in order, and the FeatureStats.pb to write for them."""
+    """TFRecord files of one split, in order, and the FeatureStats.pb to write for them."""
 
     name: str
     paths: tuple[str, ...]
@@ -30,7 +30,7 @@ def in_memory(
     exclude: tuple[str, ...] = (),
     schema: schema_pb2.Schema | None = None,
 ) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Statistics of tf.Examples in TFRecord files, in this process; see `compute_statistics`."""
+    """Computes statistics of TFRecord files in this process; see `compute_statistics`."""
     counter = ShardCounter(exclude, schema)
     return counter.merge(counter.count(path) for path in paths)
 
@@ -41,14 +41,14 @@ def compute_statistics(
     make_pipeline: Callable[[], beam.Pipeline],
     schema: schema_pb2.Schema | None = None,
 ) -> Mapping[str, Place]:
-    """Write FeatureStats.pb for every split, and say where each was computed.
+    """Writes FeatureStats.pb for every split, and returns where each was computed.
 
-    Both places give the same bytes. Exact: numbers of examples, of missing, zero, NaN and
-    multiple values, minimum, maximum and string lengths, and, up to 16,384 distinct values a
-    feature, the number of distinct values and the most frequent ones. Rounded in the last
-    digits: mean and deviation. Approximate, as TFDV's are, within a rank error of 1 %: median
-    and histograms. `make_pipeline` is called only when a split is over the configured bound.
-    Raises DataError when a record is no tf.Example.
+    Both places give the same bytes. Exact: numbers of examples, of missing, zero, NaN and multiple
+    values, minimum, maximum and string lengths, and, up to 16,384 distinct values a feature, the
+    number of distinct values and the most frequent ones. Rounded in the last digits: mean and
+    deviation. Approximate, as in TFDV, within a rank error of 1 %: median and histograms.
+    `make_pipeline` is called only when a split is over the configured bound. Raises DataError when
+    a record is no tf.Example.
     """
     places = {split.name: _place(split.paths, config) for split in splits}
     for split in splits:

@@ -1,4 +1,4 @@
-"""What a user may choose about statistics."""
+"""Configuration of the statistics."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Properties and artifacts in, FeatureStats.pb a split out."""
+"""Executor of the Statistics node: writes a FeatureStats.pb for each split."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The file in which statistics lie: `Split-NAME/FeatureStats.pb`, as TFX's own nodes expect."""
+"""File of statistics: `Split-NAME/FeatureStats.pb`, as TFX's own nodes expect."""
 
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -9,7 +9,7 @@ FILE = "FeatureStats.pb"
 
 
 def write(statistics: statistics_pb2.DatasetFeatureStatisticsList, path: str) -> None:
-    """Write a binary DatasetFeatureStatisticsList, with the folder that it lies in."""
+    """Writes a binary DatasetFeatureStatisticsList, and creates its folder."""
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.gfile.GFile(path, "wb") as file:
         file.write(statistics.SerializeToString(deterministic=True))

@@ -1,4 +1,4 @@
-"""The same counting as in memory, a shard an element."""
+"""Counting on Beam, with a shard for each element; same result as in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ class CountShard(beam.DoFn):
 
 
 class MergeAndWrite(beam.DoFn):
-    """Puts the counted shards back in order, whatever order the workers finished in."""
+    """Merges the counted shards in order, whatever order the workers finished in."""
 
     def __init__(self, counter: ShardCounter, output: str) -> None:
         self._counter = counter

@@ -1,4 +1,4 @@
-"""From serialised examples to Arrow, with the image bytes left behind."""
+"""Conversion of serialized examples to Arrow, without the image bytes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,16 +20,16 @@ _TYPE_OF_KIND = {
 
 
 def is_counted(name: str, exclude: Iterable[str] = ()) -> bool:
-    """Whether statistics speak about a feature: not a payload, not a key, not excluded."""
+    """Checks that statistics include a feature: not a payload, not a key, not excluded."""
     return not (name in UNCOUNTED or name.endswith(PAYLOAD_SUFFIX) or name in exclude)
 
 
 def decode(records: Sequence[bytes], exclude: Iterable[str] = ()) -> pa.RecordBatch:
-    """A column for every counted feature in serialised tf.Examples, sorted by name.
+    """Decodes serialized tf.Examples to a column for every counted feature, sorted by name.
 
-    The schema of this very batch does the projecting, so that excluded bytes never become Arrow
-    and a feature that only one example has is still counted. Raises DataError when a record is no
-    tf.Example, or a feature has two types.
+    This batch's own schema selects the columns, so excluded bytes never become Arrow and a feature
+    of a single example is still counted. Raises DataError when a record is no tf.Example, or a
+    feature has two types.
     """
     try:
         schema = _schema(records, tuple(exclude))
@@ -54,10 +54,10 @@ def _schema(records: Sequence[bytes], exclude: tuple[str, ...]) -> schema_pb2.Sc
 
 
 def _kinds(records: Sequence[bytes]) -> dict[str, str | None]:
-    """Every feature in any of the records, with the kind that its last holder gives it.
+    """Returns every feature in any of the records, with the kind in the last record that has it.
 
-    Joined messages parse as one whose maps are merged (protobuf encoding: "Last One Wins"), so
-    one parse names the features of the whole batch.
+    Concatenated messages parse as one whose maps are merged (protobuf encoding: "Last One Wins"),
+    so one parse names the features of the whole batch.
     """
     merged = tf.train.Example.FromString(b"".join(records)).features.feature
     return {name: merged[name].WhichOneof("kind") for name in list(merged)}
@@ -73,5 +73,5 @@ def _first_kind(records: Sequence[bytes], name: str) -> str | None:
 
 
 def _no_columns(rows: int) -> pa.RecordBatch:
-    """A batch that still knows how many examples it stands for."""
+    """Returns a batch without columns that keeps its number of rows."""
     return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, type=pa.struct([])))

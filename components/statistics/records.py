@@ -1,4 +1,4 @@
-"""TFRecord files: which there are, how large they are, and their records in bounded batches."""
+"""TFRecord files: their listing, their sizes, and their records in bounded batches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ _READ_AT_ONCE = 64
 
 
 def shards(folder: str) -> tuple[str, ...]:
-    """The TFRecord files of one split, in the order of their names; hidden files are not data."""
+    """Lists the TFRecord files of one split, in the order of their names; skips hidden files."""
     if not tf.io.gfile.isdir(folder):
         return ()
     names = sorted(n for n in tf.io.gfile.listdir(folder) if not n.startswith((".", "_")))
@@ -19,12 +19,12 @@ def shards(folder: str) -> tuple[str, ...]:
 
 
 def size_bytes(paths: Sequence[str]) -> int:
-    """Bytes in the files, from the file system alone."""
+    """Returns the total size of the files, from the file system alone."""
     return sum(int(tf.io.gfile.stat(path).length) for path in paths)
 
 
 def batches(path: str) -> Iterator[list[bytes]]:
-    """The records of a file, in lists of about MAX_BYTES or MAX_RECORDS, whichever is less."""
+    """Yields lists of a file's records, of about MAX_BYTES or MAX_RECORDS, whichever is less."""
     compression = "GZIP" if path.endswith(".gz") else ""
     read = tf.data.TFRecordDataset(path, compression).batch(_READ_AT_ONCE).as_numpy_iterator()
     batch: list[bytes] = []
