@@ -24,22 +24,23 @@ LOG_DIR = "logs"
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Trains on the examples of the Trainer and exports the model where it wants it.
+    """Trains on the examples of TFX's Trainer and exports the model to its serving folder.
 
     `custom_config` holds the `TrainConfig` under "train" and the `ImageSpec` under "image", both as
-    JSON, and the `Task` of the examples under "task" (default: single_label). Where it names a
-    folder under "checkpoint_root", the checkpoints lie there, and a training that was killed is
-    resumed by the next run with the same configuration and examples; otherwise they lie in the
-    ModelRun artifact, which TFX gives every attempt anew. The ModelRun artifact keeps `logs/`:
-    history.json, progress.jsonl, and TensorBoard's event files. Workers and a TPU are taken from
-    TF_CONFIG and TPU_NAME of the environment.
+    JSON, and the `Task` of the examples under "task" (default: single_label). If it names a folder
+    under "checkpoint_root", the checkpoints are stored there, and the next run with the same
+    configuration and examples resumes a killed training. Otherwise they are stored in the ModelRun
+    artifact, which TFX creates anew for every attempt. The ModelRun artifact keeps `logs/`:
+    history.json, progress.jsonl, and TensorBoard's event files. The environment variables TF_CONFIG
+    and TPU_NAME give workers and a TPU.
 
-    The `hyperparameters` of a Tuner, where there are any, take the place of the configuration's
-    values at their paths, and lie beside the model.
+    The `hyperparameters` of a Tuner, if any, replace the configuration's values at their paths, and
+    are stored beside the model.
 
     Raises:
-        TrainingInterrupted: the process got SIGTERM; another attempt goes on from what was saved.
-        SkymillError: the configuration or the examples do not allow to train.
+        TrainingInterrupted: the process received SIGTERM; another attempt resumes from the saved
+            state.
+        SkymillError: the configuration or the examples do not permit training.
     """
     custom = fn_args.custom_config or {}
     tuned = decode((fn_args.hyperparameters or {}).get("values", {}))

@@ -26,12 +26,12 @@ from trainer.training.interrupt import TrainingInterrupted
 from trainer.training.job import Job, run_job
 from trainer.training.splits import Splits
 
-#: 128 + SIGTERM, as a process has it that the signal ended.
+#: Exit code after SIGTERM: 128 + SIGTERM, as shells report it.
 INTERRUPTED = 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Trains as the arguments say; returns the exit code."""
+    """Trains as the arguments say and returns the exit code."""
     given = _parser().parse_args(arguments)
     try:
         with full_disk_told({"--output": given.output}):

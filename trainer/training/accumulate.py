@@ -1,4 +1,4 @@
-"""One update from several batches: what a large batch teaches, in the memory of a small one."""
+"""Gradient accumulation: one update from several batches, in the memory of one."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,13 +10,13 @@ Step = Callable[[Any], dict[str, Any]]
 
 
 def accumulated_step(model: keras.Model, parts: int) -> Step:
-    """As the model's `train_step`, but the batch passes in `parts` consecutive ones, in turn.
+    """Returns the model's `train_step` for a batch that passes in `parts` consecutive parts.
 
-    The gradient is the mean of theirs, and there is one update. So the schedule, averages of the
-    weights and the optimizer's own count see updates alone; batch normalisation sees each part.
+    Their gradients are averaged for a single update. The schedule, weight averages and the
+    optimizer's step count therefore count updates; batch normalisation sees each part.
 
     Args:
-        model: compiled, its metrics built; a replica's rows must divide by `parts`.
+        model: compiled, with built metrics; a replica's rows must be divisible by `parts`.
     """
     [tracker] = [metric for metric in model.metrics if metric.name == "loss"]
 
@@ -26,7 +26,7 @@ def accumulated_step(model: keras.Model, parts: int) -> Step:
         total: list[Any] = []
         results: dict[str, Any] = {}
         for part in _split(batch, parts):
-            # Without it TensorFlow would run the parts side by side, in the memory of all.
+            # Otherwise TensorFlow would run the parts in parallel, with the memory of all of them.
             with tf.control_dependencies([each for each in total if each is not None]):
                 own = tf.nest.map_structure(tf.identity, part)
             inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(own)
@@ -44,12 +44,12 @@ def accumulated_step(model: keras.Model, parts: int) -> Step:
 
 
 def _split(batch: Any, parts: int) -> list[Any]:
-    """Batches of consecutive rows."""
+    """Splits a batch into parts of consecutive rows."""
     columns = [tf.split(rows, parts) for rows in tf.nest.flatten(batch)]
     return [tf.nest.pack_sequence_as(batch, part) for part in zip(*columns, strict=True)]
 
 
 def _sums(before: list[Any], gradients: list[Any]) -> Iterator[Any]:
-    """What does not depend on a variable has no gradient of it, in any part."""
+    """Adds gradients; those of variables that the loss does not depend on are None in all parts."""
     for index, gradient in enumerate(gradients):
         yield gradient if gradient is None or not before else before[index] + gradient

@@ -1,4 +1,4 @@
-"""What a training tells while it goes on: the curve's rows, event files, and whoever listens."""
+"""Training progress: curve rows, event files and callbacks."""
 
 import json
 from collections.abc import Callable
@@ -14,12 +14,12 @@ OnEpoch = Callable[[Epoch], None]
 
 
 class Books:
-    """Keeps `progress.jsonl` and TensorBoard's event files in a folder.
+    """Writes `progress.jsonl` and TensorBoard's event files to a folder and calls back.
 
     Args:
         log_dir: local or remote; need not exist.
-        epochs: how many there will be at most.
-        writes: of several workers one alone tells what goes on.
+        epochs: maximum number of epochs.
+        writes: whether this worker writes; only one of several does.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class Books:
         self._scalars = ScalarLog(log_dir) if writes else None
 
     def begin(self, progress: Progress, steps: int = 0) -> None:
-        """Writes what was known before; each attempt of a training may have a folder of its own.
+        """Writes the rows known so far, since each attempt of a training may have its own folder.
 
         Args:
-            steps: that were done of the next epoch.
+            steps: completed steps of the next epoch.
         """
         if self._scalars is None:
             return
@@ -48,7 +48,7 @@ class Books:
         self._write(progress)
 
     def enter(self, progress: Progress) -> None:
-        """Tells of the last epoch."""
+        """Records the last epoch."""
         if self._scalars is None:
             return
         self._write(progress)
@@ -57,7 +57,7 @@ class Books:
             self._on_epoch(progress.epochs[-1])
 
     def _write(self, progress: Progress) -> None:
-        """All rows anew: remote filesystems cannot append, and no row may come twice."""
+        """Rewrites all rows: remote filesystems cannot append, and no row may occur twice."""
         with tf.io.gfile.GFile(self._path, "w") as file:
             for row in progress.epochs:
                 file.write(json.dumps({**row.to_json(), "epochs": self._epochs}) + "\n")

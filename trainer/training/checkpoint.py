@@ -1,4 +1,4 @@
-"""Checkpoints from which a killed training goes on, and the weights of the best epoch."""
+"""Checkpoints for resuming a killed training, and the weights of the best epoch."""
 
 import json
 import tempfile
@@ -14,12 +14,12 @@ from trainer.training.progress import Progress
 
 @dataclass(frozen=True)
 class Position:
-    """How far a training has come.
+    """Position of a training: whole epochs and steps.
 
     Attributes:
-        progress: the whole epochs.
-        step: steps of the epoch that is under way.
-        elapsed_s: what these steps took.
+        progress: the completed epochs.
+        step: completed steps of the current epoch.
+        elapsed_s: seconds that these steps took.
         best: the checkpoint of the best epoch's weights.
     """
 
@@ -29,7 +29,7 @@ class Position:
     best: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """A plain value that `from_json` takes back."""
+        """Returns a plain value that `from_json` reads."""
         return {
             "progress": self.progress.to_json(),
             "step": self.step,
@@ -39,7 +39,7 @@ class Position:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Position":
-        """The position that `to_json` wrote."""
+        """Returns the position that `to_json` wrote."""
         return cls(**{**value, "progress": Progress.from_json(value["progress"])})
 
 
@@ -48,13 +48,13 @@ class Checkpoints:
 
     A state is one TensorFlow checkpoint: weights, optimizer slots and step (with averages of
     weights and the scale of the loss, where there are), seeds of random layers, the metrics of the
-    epoch under way, and the position. It becomes visible at once or not at all, and it names its
-    best weights, which are written before it; so the two cannot fall apart.
+    epoch under way, and the position. It is written atomically and names its best weights, which
+    are written before it, so the two stay consistent.
 
     Args:
-        weights: the variables of the whole model, also of what does not learn.
+        weights: the variables of the whole model, including frozen ones.
         folder: local or remote; need not exist.
-        writes: whether this process is the one that writes. Others must save whenever it does,
+        writes: whether this process writes. Other processes must save at the same time,
             because values of replicated variables are gathered from all of them.
     """
 
@@ -66,11 +66,11 @@ class Checkpoints:
         self._state = tf.train.Checkpoint(memory=self._memory)
         self._folder = folder
         self._lasts = tf.train.CheckpointManager(self._state, f"{folder}/last", max_to_keep=2)
-        # The best of the state before may still be needed while the next state is being written.
+        # The previous state's best weights may still be needed while the next state is written.
         self._bests = tf.train.CheckpointManager(self._best, f"{folder}/best", max_to_keep=2)
 
     def attend(self, optimizer: keras.optimizers.Optimizer, metrics: Sequence[Any]) -> None:
-        """States hold this optimizer, which is built, and these metrics' variables from now on."""
+        """Adds a built optimizer and the variables of metrics to the states."""
         self._state = tf.train.Checkpoint(
             weights=self._weights,
             slots=[variable.value for variable in optimizer.variables],
@@ -80,7 +80,7 @@ class Checkpoints:
         self._lasts = tf.train.CheckpointManager(self._state, f"{self._folder}/last", max_to_keep=2)
 
     def look(self) -> Position | None:
-        """How far the last state had come, if there is one; nothing is restored."""
+        """Returns the position of the last state, or None; restores nothing."""
         if self._lasts.latest_checkpoint is None:
             return None
         only = tf.train.Checkpoint(memory=self._memory)
@@ -88,20 +88,20 @@ class Checkpoints:
         return self._memory.position
 
     def restore(self) -> None:
-        """Takes up the last state, which must be of the optimizer that is attended."""
+        """Restores the last state, which must have the attended optimizer's variables."""
         self._state.restore(self._lasts.latest_checkpoint).assert_existing_objects_matched()
 
     def restore_best(self, position: Position) -> None:
-        """Gives the model the weights of the best epoch."""
+        """Restores the weights of the best epoch."""
         self._best.read(position.best).expect_partial()
 
     def save_best(self, position: Position) -> Position:
-        """Writes the weights as the best so far."""
+        """Saves the weights as the best so far and returns the position that names them."""
         path = self._write(self._bests, self._best, len(position.progress.epochs))
         return replace(position, best=path)
 
     def save(self, position: Position) -> None:
-        """Writes the state."""
+        """Saves the state."""
         self._memory.position = position
         latest = self._lasts.latest_checkpoint
         number = int(latest.rpartition("-")[2]) + 1 if latest else 1
@@ -118,7 +118,7 @@ class Checkpoints:
 
 
 class _Memory(tf.train.experimental.PythonState):
-    """The part of a state that is no tensor."""
+    """The part of a state that is not a tensor."""
 
     def __init__(self) -> None:
         self.position = Position()

@@ -1,4 +1,4 @@
-"""The part of the configuration that training reads."""
+"""Configuration of training."""
 
 from typing import Any, Literal
 
@@ -195,7 +195,7 @@ class TrainConfig(Frozen):
 
     @property
     def peak_learning_rate(self) -> float:
-        """The given learning rate, or the one that suits what is learnt."""
+        """The given learning rate, or the default for the model."""
         if self.learning_rate is not None:
             return self.learning_rate
         if not self.pretrained:
@@ -203,21 +203,19 @@ class TrainConfig(Frozen):
         return 1e-3 if self.model.frozen else 3e-4
 
     def facts(self) -> dict[str, Any]:
-        """All of it that decides a training's result, as a plain value: given weights by their
-        content.
-        """
+        """Returns all that decides a training's result, as a plain value; weights as digests."""
         facts = self.model_dump(mode="json", exclude={"checkpoints", "profile"})
         facts["model"].update(self.model.contents())
         return facts
 
     @property
     def monitor(self) -> str:
-        """By which value of the learning curve the best epoch is the one to keep."""
+        """The value of the learning curve that selects the best epoch."""
         return self.early_stopping.monitor if self.early_stopping else "val_loss"
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
-        """The stages, or the one that epochs, learning_rate and model.trainable make."""
+        """The stages, or the single one that epochs, learning_rate and model.trainable define."""
         whole = Stage(
             train="head" if self.model.frozen else "all",
             epochs=self.epochs,
@@ -226,7 +224,7 @@ class TrainConfig(Frozen):
         return self.stages or (whole,)
 
     def peak_of(self, stage: Stage) -> float:
-        """The highest learning rate of a stage."""
+        """Returns the highest learning rate of a stage."""
         if stage.learning_rate is not None:
             return stage.learning_rate
         if not self.pretrained:
@@ -235,7 +233,7 @@ class TrainConfig(Frozen):
 
     @property
     def pretrained(self) -> bool:
-        """Whether the body comes with weights."""
+        """True if the body is loaded with weights."""
         return self.model.pretrained
 
     @model_validator(mode="after")

@@ -1,11 +1,11 @@
-"""What can go wrong in training, told to the user."""
+"""Errors of training, in the user's terms."""
 
 from components.raster.errors import SkymillError
 
 
 class TrainingError(SkymillError):
-    """Training stopped without a model that can be used."""
+    """Training stopped without a usable model."""
 
 
 class OutOfMemory(TrainingError):
-    """The memory does not hold a training step; another batch size may do."""
+    """The memory cannot hold a training step; a smaller batch may fit."""

@@ -1,4 +1,4 @@
-"""A trained model as a SavedModel that TensorFlow Serving loads as it is."""
+"""Export of a trained model as a SavedModel for TensorFlow Serving."""
 
 import keras
 import tensorflow as tf
@@ -11,11 +11,11 @@ def export(model: keras.Model, contract: Contract, folder: str) -> None:
     """Writes the SavedModel with the signatures of the contract, and the contract in it.
 
     Args:
-        model: pixels [N, H, W, C] (`serving.graph.inputs`) to what the contract's task asks for
-            (`serving.answers`); outside of any strategy, since replicated variables have no place
-            in a served graph.
-        contract: what the signatures take and answer.
-        folder: where saved_model.pb will lie; local or remote.
+        model: pixels [N, H, W, C] (`serving.graph.inputs`) to the outputs of the contract's task
+            (`serving.answers`). It is outside of any strategy, because a served graph cannot hold
+            replicated variables.
+        contract: inputs and outputs of the signatures.
+        folder: receives saved_model.pb; local or remote.
     """
     archive = keras.export.ExportArchive()
     archive.track(model)

@@ -1,4 +1,4 @@
-"""What went wrong in a training, told with what to do about it."""
+"""Training failures and their messages with remedies."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from trainer.training.errors import OutOfMemory, TrainingError
 
 BAD_BATCH_FILE = "bad_batch.json"
 _KEYS_TOLD = 8
-#: How oneDNN, CUDA and XLA say that there is no memory, in errors of other kinds.
+#: Out-of-memory messages of oneDNN, CUDA and XLA, in errors of other types.
 _MEMORY = re.compile(
     "out of memory|OUT_OF_MEMORY|RESOURCE_EXHAUSTED|could not create a memory object"
     "|Dst tensor is not initialized"
@@ -29,7 +29,7 @@ _CORRECT = "holds numbers that are none (NaN or infinite): correct it or leave i
 
 @contextmanager
 def told(batch_size: int, replicas: int, accumulate: int, precision: str) -> Iterator[None]:
-    """Failures of memory, of other workers and of a full disk become errors that say what helps."""
+    """Converts failures of memory, other workers or a full disk to errors that name a remedy."""
     try:
         yield
     except (
@@ -55,7 +55,7 @@ def told(batch_size: int, replicas: int, accumulate: int, precision: str) -> Ite
 def out_of_memory(
     batch_size: int, replicas: int, accumulate: int, precision: str, detail: str
 ) -> str:
-    """The message, with a batch size that is half as large and divides by the replicas."""
+    """Returns the message, with half the batch size, divisible by the replicas."""
     half = max(batch_size // 2 // replicas, 1) * replicas
     remedies = []
     if half < batch_size:
@@ -73,9 +73,9 @@ def out_of_memory(
 
 
 def not_finite_rows(batch: Batch) -> tuple[int, ...]:
-    """The rows of a batch that hold a number which is none, in inputs, targets or weights.
+    """Returns the rows of a batch with a non-finite number in inputs, targets or weights.
 
-    NaN in an image is a pixel that is not known, which the network takes.
+    NaN in an image marks a missing pixel, which the network accepts.
     """
     parts = [np.asarray(part) for part in tf.nest.flatten(batch)]
     images = len(tf.nest.flatten(batch[0]))
@@ -89,7 +89,7 @@ def not_finite_rows(batch: Batch) -> tuple[int, ...]:
 
 
 def not_finite_keys(source: Source, batch_size: int) -> tuple[str, ...]:
-    """The keys of those examples of a source, read once in order, whose own numbers are none."""
+    """Reads a source once, in order; returns the keys of examples with non-finite numbers."""
     rows: list[int] = []
     for number, batch in enumerate(source.once(batch_size)):
         rows += [number * batch_size + row for row in not_finite_rows(batch)]
@@ -99,12 +99,12 @@ def not_finite_keys(source: Source, batch_size: int) -> tuple[str, ...]:
 def bad_loss(
     value: float, epoch: int, step: int, rate: float, keys: Sequence[str], culprits: Sequence[str]
 ) -> str:
-    """The message about a loss that is no number.
+    """Returns the message about a loss that is not a number.
 
     Args:
-        step: of the epoch, counted from 1.
-        keys: of the examples of that step's batch.
-        culprits: those of them whose own numbers are none.
+        step: step of the epoch, counted from 1.
+        keys: keys of the examples of that step's batch.
+        culprits: those of them with non-finite numbers.
     """
     what = "Weights are no numbers any more" if math.isfinite(value) else f"The loss became {value}"
     where = f"{what} in epoch {epoch}, batch {step}"
@@ -120,17 +120,17 @@ def bad_loss(
 
 
 def bad_val_loss(value: float, epoch: int, rate: float, culprits: Sequence[str]) -> str:
-    """The message about a loss on the eval split that is no number.
+    """Returns the message about a loss on the eval split that is not a number.
 
     Args:
-        culprits: keys of the examples whose own numbers are none.
+        culprits: keys of the examples with non-finite numbers.
     """
     remedy = f"{_listed(culprits)} {_CORRECT}" if culprits else _slower(rate)
     return f"The val_loss became {value} in epoch {epoch}, on the eval split; {remedy}"
 
 
 def write_bad_batch(log_dir: str, epoch: int, step: int, keys: Sequence[str]) -> None:
-    """Leaves the keys of the batch beside the curve."""
+    """Writes the keys of the batch beside the learning curve."""
     tf.io.gfile.makedirs(log_dir)
     with tf.io.gfile.GFile(f"{log_dir}/{BAD_BATCH_FILE}", "w") as file:
         json.dump({"epoch": epoch, "batch": step, "keys": list(keys)}, file, indent=2)

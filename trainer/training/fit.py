@@ -1,4 +1,4 @@
-"""The fit of one model to one source of examples, in stages."""
+"""Fit of one model to one source of examples, in stages."""
 
 import json
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ HISTORY_FILE = "history.json"
 
 @dataclass(frozen=True)
 class History:
-    """How a training went; the model has the weights of the best epoch."""
+    """Result of a training; the model has the weights of the best epoch."""
 
     epochs: tuple[Epoch, ...]
     best: Epoch | None
@@ -45,7 +45,7 @@ class History:
     replicas: int
 
     def to_json(self) -> dict[str, Any]:
-        """A plain value for history.json."""
+        """Returns a plain value for history.json."""
         return {
             **asdict(self),
             "epochs": [row.to_json() for row in self.epochs],
@@ -63,9 +63,9 @@ def fit(
     checkpoint_dir: str,
     on_epoch: OnEpoch | None = None,
 ) -> History:
-    """Fits all that is trainable of a model (inputs to the objective's outputs) in one stage.
+    """Fits all trainable weights of a model (inputs to the objective's outputs) in one stage.
 
-    It is `fit_phases` with the first stage of the configuration.
+    Equals `fit_phases` with the first stage of the configuration.
     """
     sources = train, evaluation
     phases = [whole_phase(config.all_stages[0], model, sources)]
@@ -84,20 +84,20 @@ def fit_phases(
 ) -> History:
     """Fits a model stage by stage and leaves it with the weights of its best epoch.
 
-    Where `checkpoint_dir` holds the state of an interrupted fit of the same model, data and
-    configuration, the fit goes on from there, also in the middle of an epoch. `log_dir` receives
+    If `checkpoint_dir` holds the state of an interrupted fit of the same model, data and
+    configuration, the fit resumes there, even in the middle of an epoch. `log_dir` receives
     `progress.jsonl` (one row an epoch, as it ends), `history.json`, event files for TensorBoard,
-    and of a fit that goes on from a checkpoint `resumed.json`. The checkpoints
-    stay; whoever keeps the model deletes them.
+    and, for a resumed fit, `resumed.json`. The checkpoints remain; the caller deletes them once it
+    has stored the model.
 
     Args:
-        whole: with all weights that any stage changes.
+        whole: has all weights that any stage changes.
         phases: each fits `whole` or a part of it.
-        sources: train and eval, as they were read.
+        sources: the train and eval sources.
 
     Raises:
-        TrainingInterrupted: the process got SIGTERM; the state is saved.
-        TrainingError: the loss is no longer a number, the memory is too small, a worker is gone.
+        TrainingInterrupted: the process received SIGTERM; the state is saved.
+        TrainingError: the loss is not a number, the memory is too small, or a worker is gone.
         DataError: there are too few examples for one step.
         ConfigError: the replicas cannot share the batch evenly, or the task has no metric of the
             name that early stopping monitors.

@@ -1,4 +1,4 @@
-"""A request to stop that lets a training save itself first."""
+"""Graceful stop: a training saves itself before it ends."""
 
 import signal
 import threading
@@ -10,11 +10,11 @@ from trainer.training.errors import TrainingError
 
 
 class TrainingInterrupted(TrainingError):
-    """Training was asked to stop, and saved its state; another attempt goes on from there."""
+    """Training was asked to stop and saved its state; another attempt resumes there."""
 
 
 class StopRequest:
-    """Whether somebody asked the training to stop."""
+    """Request to stop the training."""
 
     def __init__(self) -> None:
         self.made = False
@@ -22,10 +22,10 @@ class StopRequest:
 
 @contextmanager
 def stop_on_sigterm() -> Iterator[StopRequest]:
-    """Within, a first SIGTERM (what a preempted machine sends) becomes a request.
+    """Turns a first SIGTERM within the context (sent to preempted machines) into a request.
 
-    The second one does what it would have done before. Signals reach a process's main thread
-    alone, so within another thread nothing changes.
+    A second one has its previous effect. Only a process's main thread receives signals, so in
+    another thread nothing changes.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

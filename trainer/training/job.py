@@ -1,4 +1,4 @@
-"""A training from examples to an exported model, for whoever starts one."""
+"""Training jobs: from examples to an exported model."""
 
 import json
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ CHECKPOINT_ROOT_KEY = "checkpoint_root"
 
 @dataclass(frozen=True)
 class Job:
-    """What to train on, how, and where to put what comes out; local or remote folders.
+    """Inputs, configuration and outputs of a training; folders are local or remote.
 
     Attributes:
-        checkpoint_root: below it each training has a folder of its own, named by all that decides
-            its result, and gone once the model has been exported.
-        beside: values to leave in the model's folder as JSON, by their paths there.
+        checkpoint_root: has a folder for each training, named by a digest of all that decides its
+            result and deleted once the model is exported.
+        beside: values to write to the model's folder as JSON, by their paths there.
     """
 
     splits: Splits
@@ -43,11 +43,12 @@ class Job:
 
 
 def run_job(job: Job, surroundings: Surroundings) -> None:
-    """Trains and exports. Of several workers each runs the same job, and the chief exports.
+    """Trains and exports; each of several workers runs the same job, and the chief exports.
 
     Raises:
-        TrainingInterrupted: the process got SIGTERM; the same job goes on from what was saved.
-        SkymillError: the configuration or the examples do not allow to train.
+        TrainingInterrupted: the process received SIGTERM; the same job resumes from the saved
+            state.
+        SkymillError: the configuration or the examples do not permit training.
     """
     checkpoint_dir = f"{job.checkpoint_root}/{fingerprint(job.splits, job.image, job.config)}"
     trained = train(

@@ -1,7 +1,7 @@
-"""The steps of a compiled Keras model under its strategy.
+"""Training and evaluation steps of a compiled Keras model under its strategy.
 
 Keras' own `fit` does not run under MultiWorkerMirroredStrategy, and cannot begin in the middle of
-an epoch; these steps are its `train_step` and `test_step`, called in a loop of ours.
+an epoch; this loop calls its `train_step` and `test_step`.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from trainer.training.accumulate import accumulated_step
 
 
 class Loop:
-    """Runs steps of a model, whose metrics hold what they came to.
+    """Runs steps of a model, whose metrics accumulate the results.
 
     Args:
         model: compiled under its strategy, the optimizer built.
-        steps: how many run without returning to Python.
+        steps: number of steps that run without returning to Python.
         xla: whether each step is compiled with XLA.
-        parts: in which a step's batch passes, one after another.
+        parts: number of parts in which a step's batch passes, in turn.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Loop:
         self._test = tf.function(self._test_step)
 
     def build_metrics(self, batch: Any) -> None:
-        """Makes the variables of loss and metrics, which steps of several replicas cannot."""
+        """Creates the variables of loss and metrics, which steps of several replicas cannot do."""
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(batch)
         with self._strategy.scope():
             outputs = self._model(inputs, training=False)
@@ -44,15 +44,15 @@ class Loop:
         self._model.reset_metrics()
 
     def train(self, batches: Iterator[Any]) -> tf.Tensor:
-        """Learns from `steps` batches.
+        """Trains on `steps` batches.
 
         Returns: int32 []: the first of these steps after which the epoch's mean loss or a weight is
-            no number; -1 if all are throughout.
+            not a number; -1 if there is none.
         """
         return self._train(batches)
 
     def evaluate(self, batches: tf.data.Dataset, count: int) -> dict[str, float]:
-        """Loss and metrics over `count` batches."""
+        """Computes loss and metrics over `count` batches."""
         self._model.reset_metrics()
         iterator = iter(batches)
         for _ in range(count):
@@ -60,7 +60,7 @@ class Loop:
         return self.metrics()
 
     def metrics(self) -> dict[str, float]:
-        """Loss and metrics of the steps since they were last reset."""
+        """Returns loss and metrics of the steps since they were last reset."""
         results = self._model.get_metrics_result()
         return {name: float(tf.convert_to_tensor(value)) for name, value in results.items()}
 
@@ -68,16 +68,17 @@ class Loop:
         bad = tf.constant(-1)
         for step in tf.range(self.steps):
             results = self._strategy.run(self._learn, args=(next(batches),))
-            # Each replica knows the loss of its own rows; the sum is no number if one is none.
+            # Each replica knows the loss of its own rows; the sum is not a number if any loss is
+            # not.
             loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, results["loss"], axis=None)
-            # A finite loss may have a gradient that is not: without a look at the weights the next
-            # batch would be blamed, and the state might be saved before.
+            # A finite loss may have a gradient that is not finite. Without checking the weights,
+            # the next batch would be blamed, and the state might be saved first.
             found = tf.logical_and(bad < 0, tf.logical_not(tf.math.is_finite(loss + self._sum())))
             bad = tf.where(found, step, bad)
         return bad
 
     def _sum(self) -> tf.Tensor:
-        """float32 [], no number if one of the weights that learn is none."""
+        """Returns a float32 [] that is not a number if a trainable weight is not."""
         learning = self._model.trainable_variables
         return tf.add_n([tf.reduce_sum(tf.cast(each.value, tf.float32)) for each in learning])
 

@@ -1,4 +1,4 @@
-"""Optimizers that treat each variable by its depth and kind."""
+"""Optimizers with learning rates and weight decay by variable, for its depth and kind."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from trainer.training.config import TrainConfig
 
 
 class _EachVariable:
-    """Lets an optimizer take a factor of the learning rate, and a decay, for each variable.
+    """Mix-in for optimizers with a learning-rate factor and a decay for each variable.
 
     Args:
-        factors: of the learning rate, in the order of the variables.
+        factors: factors of the learning rate, in the order of the variables.
         decays: decoupled weight decay (Loshchilov and Hutter, 2019), in the same order.
     """
 
@@ -23,7 +23,7 @@ class _EachVariable:
         self.factors, self.decays = tuple(factors), tuple(decays)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's step; its decay comes first, as in Keras' own AdamW."""
+        """Updates one variable; its decay comes first, as in Keras' own AdamW."""
         index: int = self._get_variable_index(variable)  # type: ignore[attr-defined]
         rate = learning_rate * self.factors[index]
         if self.decays[index]:
@@ -37,7 +37,7 @@ class Adam(_EachVariable, keras.optimizers.Adam):
 
 
 class SGD(_EachVariable, keras.optimizers.SGD):
-    """Stochastic gradient descent likewise."""
+    """Stochastic gradient descent with a factor and a decay for each variable."""
 
 
 def make_optimizer(
@@ -47,14 +47,14 @@ def make_optimizer(
     factors: Sequence[float],
     loss_scaled: bool = False,
 ) -> keras.optimizers.Optimizer:
-    """The configured optimizer, built for the variables.
+    """Builds the configured optimizer for the variables.
 
-    Weight decay is for kernels alone: biases, and the scales and offsets of normalisations, are
-    vectors that no decay should pull to 0.
+    Weight decay applies to kernels only: biases, and the scales and offsets of normalisations, are
+        vectors that must not decay to 0.
 
     Args:
-        factors: of the learning rate, one for each variable.
-        loss_scaled: whether gradients pass through float16, which has no small numbers.
+        factors: factors of the learning rate, one for each variable.
+        loss_scaled: whether gradients pass through float16, which lacks small numbers.
     """
     decay = config.weight_decay if config.optimizer == "adamw" else 0.0
     decays = [decay if len(variable.shape) > 1 else 0.0 for variable in variables]
@@ -68,6 +68,6 @@ def make_optimizer(
         optimizer = Adam(rate, factors, decays, **shared)
     if loss_scaled:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    # Restored slots need variables to go to, and those exist only once the optimizer is built.
+    # Restoring slots requires the variables, which exist only once the optimizer is built.
     optimizer.build(list(variables))
     return optimizer

@@ -1,4 +1,4 @@
-"""What layers compute in, and whether a step is compiled with XLA."""
+"""Numerical precision of layers, and XLA compilation of steps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ from trainer.training.config import TrainConfig
 
 Policy = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
-#: From Volta on GPUs have units for float16 (NVIDIA, compute capability 7.0).
+#: GPUs have float16 units from Volta on (NVIDIA, compute capability 7.0).
 _HALF_CAPABILITY = (7, 0)
 
 
 def choose_policy(config: TrainConfig, strategy: tf.distribute.Strategy) -> Policy:
-    """The configured policy, or of `auto` the one that pays on this machine."""
+    """Returns the configured policy; `auto` selects the fastest one on this machine."""
     if config.precision != "auto":
         return config.precision
     if is_tpu(strategy):
@@ -34,7 +34,7 @@ def choose_policy(config: TrainConfig, strategy: tf.distribute.Strategy) -> Poli
 
 @contextmanager
 def computing_in(policy: Policy) -> Iterator[None]:
-    """Layers made within compute in that type and keep float32 weights."""
+    """Makes layers created within compute in that type and keep float32 weights."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -44,13 +44,13 @@ def computing_in(policy: Policy) -> Iterator[None]:
 
 
 def choose_xla(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
-    """Whether to compile the step; on a TPU it always is, without being asked.
+    """Decides whether to compile the step; a TPU always does, even if not asked to.
 
     On CPUs compiling takes longer than it saves, and a step of several replicas cannot be compiled
-    as a whole. Batches that XLA compiles together it may also run together.
+    as a whole. XLA may also run batches together that it compiles together.
 
     Raises:
-        ConfigError: it was asked for with several replicas.
+        ConfigError: it is requested with several replicas.
     """
     if is_tpu(strategy) or config.xla == "off" or config.accumulate > 1:
         return False
@@ -66,7 +66,7 @@ def choose_xla(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
 
 
 def _cpu_has_bfloat16_units() -> bool:
-    """Whether the CPU multiplies matrices of bfloat16 (AMX); vector units alone gain nothing."""
+    """Checks for bfloat16 matrix units (AMX) of the CPU; vector units alone gain nothing."""
     try:
         return "amx_bf16" in Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -1,13 +1,13 @@
-"""A profile of some steps, for TensorBoard's profile page."""
+"""Profiling of some steps, for TensorBoard's profile page."""
 
 import tensorflow as tf
 
 
 class Profile:
-    """Starts and stops TensorFlow's profiler around the steps that were asked for.
+    """Starts and stops TensorFlow's profiler around the requested steps.
 
     Args:
-        log_dir: gets `plugins/profile/`.
+        log_dir: receives `plugins/profile/`.
         steps: the first and the last of them, counted from 1 as this process runs them; or None.
     """
 
@@ -16,7 +16,7 @@ class Profile:
         self._done, self._running = 0, False
 
     def before(self, count: int) -> None:
-        """To be called before the next `count` steps."""
+        """Starts or stops the profiler as due before the next `count` steps."""
         if self._steps is None:
             return
         first, last = self._steps
@@ -28,7 +28,7 @@ class Profile:
         self._done += count
 
     def close(self) -> None:
-        """Ends a profile that is still under way."""
+        """Ends a running profile."""
         if self._running:
             tf.profiler.experimental.stop()
             self._running = False

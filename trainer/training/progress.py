@@ -1,4 +1,4 @@
-"""What is known of a training after each epoch: the curve, the best epoch, and when to stop."""
+"""Progress of a training after each epoch: the curve, the best epoch, and early stopping."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -6,19 +6,19 @@ from typing import Any
 
 from trainer.training.config import EarlyStopping, Stage
 
-#: Beside the curve of a training that goes on from a checkpoint: where that was.
+#: File beside a resumed training's curve that names the checkpoint's position.
 RESUMED_FILE = "resumed.json"
-#: Metrics of which less is better end so.
+#: Metrics where less is better have these endings.
 _FALLING = ("loss", "mae", "rmse")
 
 
 def less_is_better(name: str) -> bool:
-    """Whether a loss or a metric is the better, the less it is."""
+    """Checks whether a smaller value of a loss or metric is better."""
     return name.endswith(_FALLING)
 
 
 def resumed_words(epochs: int, steps: int) -> str:
-    """Where a training goes on, in words; `steps` are those of the epoch that was under way."""
+    """Describes where a training resumes; `steps` are those done in the current epoch."""
     if not steps:
         return f"resumed from epoch {epochs}"
     return f"resumed from epoch {epochs + 1}, step {steps}"
@@ -29,8 +29,8 @@ class Epoch:
     """One row of the learning curve; epochs count from 1.
 
     Attributes:
-        metrics: the task's, by name; those of the eval split begin with `val_`.
-        stage: of the training, counted from 1.
+        metrics: the task's metrics, by name; those of the eval split begin with `val_`.
+        stage: stage of the training, counted from 1.
     """
 
     epoch: int
@@ -42,24 +42,24 @@ class Epoch:
     stage: int = 1
 
     def value(self, name: str) -> float:
-        """A loss or a metric by its name."""
+        """Returns a loss or a metric by its name."""
         losses = {"loss": self.loss, "val_loss": self.val_loss}
         return losses[name] if name in losses else self.metrics[name]
 
     def score(self, monitor: str) -> float:
-        """The monitored value, turned so that more is better."""
+        """Returns the monitored value, with its sign set so that more is better."""
         value = self.value(monitor)
         return -value if less_is_better(monitor) else value
 
     def to_json(self) -> dict[str, Any]:
-        """A flat row that `from_json` takes back."""
+        """Returns a flat row that `from_json` reads."""
         row = asdict(self)
         metrics = row.pop("metrics")
         return {**row, **metrics}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Epoch":
-        """The epoch that `to_json` wrote."""
+        """Returns the epoch that `to_json` wrote."""
         own = {field.name for field in fields(cls)}
         metrics = {name: value for name, value in row.items() if name not in own}
         return cls(**{name: row[name] for name in own & row.keys()}, metrics=metrics)
@@ -67,7 +67,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Progress:
-    """The epochs so far. The first of equally good epochs is the best one."""
+    """The epochs so far. The first of equally good epochs is the best."""
 
     monitor: str = "val_loss"
     epochs: tuple[Epoch, ...] = field(default=())
@@ -78,17 +78,17 @@ class Progress:
         return max(self.epochs, key=lambda row: row.score(self.monitor), default=None)
 
     def after(self, row: Epoch) -> "Progress":
-        """The progress with one more epoch."""
+        """Returns the progress with one more epoch."""
         return Progress(self.monitor, (*self.epochs, row))
 
     def of_stage(self, number: int) -> tuple[Epoch, ...]:
-        """The epochs of a stage, counted from 1."""
+        """Returns the epochs of a stage, counted from 1."""
         return tuple(row for row in self.epochs if row.stage == number)
 
     def exhausted(self, stopping: EarlyStopping | None, number: int = 1) -> bool:
-        """Whether a stage's patience with the monitored value ran out.
+        """Checks whether a stage has run out of patience with the monitored value.
 
-        The best of all epochs so far counts, but a stage is given time from its own begin.
+        The best of all epochs so far counts, but patience starts anew with each stage.
         """
         own = self.of_stage(number)
         if stopping is None or not own:
@@ -98,21 +98,21 @@ class Progress:
         return own[-1].epoch - since >= stopping.patience
 
     def is_under_way(self, number: int, stage: Stage, stopping: EarlyStopping | None) -> bool:
-        """Whether a stage has epochs left and patience."""
+        """Checks whether a stage has epochs and patience left."""
         return len(self.of_stage(number)) < stage.epochs and not self.exhausted(stopping, number)
 
     def stage_under_way(
         self, stages: Sequence[Stage], stopping: EarlyStopping | None
     ) -> int | None:
-        """The number of the first stage that is not over; None if all are."""
+        """Returns the number of the first stage that has not ended, or None."""
         numbered = enumerate(stages, start=1)
         return next((n for n, stage in numbered if self.is_under_way(n, stage, stopping)), None)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain value that `from_json` takes back."""
+        """Returns a plain value that `from_json` reads."""
         return {"monitor": self.monitor, "epochs": [row.to_json() for row in self.epochs]}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Progress":
-        """The progress that `to_json` wrote."""
+        """Returns the progress that `to_json` wrote."""
         return cls(value["monitor"], tuple(Epoch.from_json(row) for row in value["epochs"]))

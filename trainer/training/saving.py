@@ -1,20 +1,20 @@
-"""When to save within an epoch."""
+"""Timing of checkpoints within an epoch."""
 
 import time
 from collections.abc import Callable
 
 from trainer.training.config import CheckpointPolicy
 
-#: Saving may take this share of the time, however often it is asked for by the clock.
+#: Maximum share of the time spent saving, whatever interval is configured.
 _MOST_OF_TIME = 0.05
 
 
 class SavingPlan:
-    """Tells when a state is due.
+    """Decides when a state is due to be saved.
 
     Args:
         policy: by time, by steps, or both.
-        clock: seconds that only grow.
+        clock: monotonic seconds.
     """
 
     def __init__(self, policy: CheckpointPolicy, clock: Callable[[], float] = time.monotonic):
@@ -24,7 +24,7 @@ class SavingPlan:
         self._saved_s = clock()
 
     def after(self, steps: int) -> bool:
-        """Whether it is due, now that so many more steps were taken."""
+        """Counts steps and returns whether a state is due."""
         self._steps += steps
         every_s, every_steps = self._policy.every_seconds, self._policy.every_steps
         if every_steps is not None and self._steps >= every_steps:
@@ -35,7 +35,7 @@ class SavingPlan:
         return self._clock() - self._saved_s >= pause_s
 
     def save(self, write: Callable[[], None]) -> None:
-        """Saves, and notes what it cost."""
+        """Saves and records the time it took."""
         began_s = self._clock()
         write()
         self._saved_s = self._clock()

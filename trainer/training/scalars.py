@@ -1,4 +1,4 @@
-"""The learning curve as event files that TensorBoard reads."""
+"""Learning curves as event files for TensorBoard."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ class ScalarLog:
         self._validation = tf.summary.create_file_writer(f"{folder}/validation")
 
     def write(self, row: Epoch) -> None:
-        """Writes one epoch, at once."""
+        """Writes one epoch and flushes it."""
         validation = {name[4:]: it for name, it in row.metrics.items() if name.startswith("val_")}
         train = {name: it for name, it in row.metrics.items() if not name.startswith("val_")}
         rate = {"learning_rate": row.learning_rate}

@@ -1,4 +1,4 @@
-"""How the learning rate goes over the steps of a stage."""
+"""Learning-rate schedules over the steps of a stage."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from trainer.training.config import ScheduleName
 
 
 class Constant(keras.optimizers.schedules.LearningRateSchedule):
-    """The same rate at every step."""
+    """Constant learning rate."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
@@ -21,9 +21,9 @@ class Constant(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class WarmedUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises evenly to `peak` over the first `steps`, then follows a schedule from its begin.
+    """Linear warm-up to `peak` over the first `steps`, followed by a schedule from its beginning.
 
-    The first step has peak / steps, the last one of the warm-up the peak itself.
+    The first step has peak / steps, and the last warm-up step has the peak.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class WarmedUp(keras.optimizers.schedules.LearningRateSchedule):
 def make_schedule(
     name: ScheduleName, peak: float, total_steps: int, warmup_steps: int = 0, final: float = 0.0
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """From a warm-up to the last step.
+    """Builds the schedule of a stage, warm-up included.
 
     Args:
         peak: the highest rate.
-        total_steps: of the whole stage, the warm-up among them.
-        final: the rate at the end, as a share of the peak; `constant` stays.
+        total_steps: steps of the whole stage, including the warm-up.
+        final: the rate at the end, as a share of the peak; no effect on `constant`.
     """
     falling = max(total_steps - warmup_steps, 1)
     schedules = keras.optimizers.schedules

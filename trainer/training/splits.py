@@ -9,7 +9,7 @@ from trainer.data.examples import class_names
 
 @dataclass(frozen=True)
 class Splits:
-    """File patterns of two splits, the task, and the names of the classes."""
+    """File patterns of two splits, the task, and the class names."""
 
     train: tuple[str, ...]
     evaluation: tuple[str, ...]
@@ -18,10 +18,10 @@ class Splits:
 
 
 def make_splits(train_files: tuple[str, ...], eval_files: tuple[str, ...], task: Task) -> Splits:
-    """Builds the splits of these file patterns, with the class names that ingest left beside them.
+    """Builds the splits of file patterns, with the class names that ingest stored with them.
 
     Raises:
-        DataError: the examples do not name their classes.
+        DataError: the examples lack class names.
     """
     of_numbers = task == "regression"
     classes = class_names(_roots(train_files + eval_files), may_be_none=of_numbers)
@@ -29,6 +29,6 @@ def make_splits(train_files: tuple[str, ...], eval_files: tuple[str, ...], task:
 
 
 def _roots(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """The uris of the Examples artifacts: `<uri>/Split-<name>/*` names them."""
+    """Returns the uris of the Examples artifacts, from patterns `<uri>/Split-<name>/*`."""
     parents = (posixpath.dirname(posixpath.dirname(pattern)) for pattern in patterns)
     return tuple(dict.fromkeys(parents))

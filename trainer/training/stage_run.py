@@ -1,4 +1,4 @@
-"""One stage of a training: its optimizer, its steps, its epochs."""
+"""One stage of a training: its optimizer, steps and epochs."""
 
 import math
 import time
@@ -37,14 +37,14 @@ from trainer.training.saving import SavingPlan
 from trainer.training.schedule import make_schedule
 from trainer.training.stages import Phase, Sources
 
-#: So many calls later a step's loss is looked at: by then it is there, and nobody waits for it.
+#: Number of calls after which a step's loss is checked: by then reading it does not block.
 _LOOK_BACK = 8
 _MOST_STEPS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What all stages of a training share."""
+    """State shared by all stages of a training."""
 
     objective: Objective
     config: TrainConfig
@@ -63,13 +63,13 @@ class Work:
 
     @cached_property
     def batch_size(self) -> int:
-        """Images that pass at once, over all replicas; no more than there are for an update."""
+        """Images per pass over all replicas; at most the number available for an update."""
         most = self.sources[0].examples // self.config.accumulate
         return min(self.config.batch_size, most - most % self.replicas)
 
     @cached_property
     def update_size(self) -> int:
-        """Images of one step, which is an update."""
+        """Images per step, which is one update."""
         return self.batch_size * self.config.accumulate
 
     @cached_property
@@ -78,12 +78,12 @@ class Work:
 
 
 class StageRun:
-    """Runs a stage from where a training stands.
+    """Runs a stage from a training's position.
 
     Args:
-        phase: the stage on its model.
-        number: of the stage, counted from 1.
-        position: where the training stands: within the stage, or right before it.
+        phase: the stage bound to its model.
+        number: number of the stage, counted from 1.
+        position: position of the training: within the stage, or right before it.
     """
 
     def __init__(self, work: Work, phase: Phase, number: int, position: Position) -> None:
@@ -108,7 +108,7 @@ class StageRun:
             work.checkpoints.restore()
 
     def run(self, position: Position) -> Position:
-        """The epochs of the stage that are still to come."""
+        """Runs the remaining epochs of the stage."""
         work, stage = self._work, self._phase.stage
         batches = self._batches_from(position)
         while position.progress.is_under_way(self._number, stage, work.config.early_stopping):
@@ -139,7 +139,7 @@ class StageRun:
         )
 
     def _batches_from(self, position: Position) -> Iterator[Any]:
-        """The endless batches from a position on, as they come in a fit that nothing disturbed."""
+        """Returns the endless batches from a position on, the same as in an uninterrupted fit."""
         work, source = self._work, self._sources[0]
         done = len(position.progress.epochs) * work.steps_per_epoch + position.step
         epoch, skip = divmod(done, source.examples // work.update_size)
@@ -149,7 +149,7 @@ class StageRun:
         )
 
     def _learn(self, position: Position, batches: Iterator[Any]) -> Position:
-        """The steps that the epoch still has."""
+        """Runs the remaining steps of the epoch."""
         work = self._work
         if position.step == 0:
             self._model.reset_metrics()
@@ -174,7 +174,7 @@ class StageRun:
         return position
 
     def _judge(self, position: Position) -> Position:
-        """The epoch's row, its checkpoint, and its weights where they are the best so far."""
+        """Evaluates the epoch and saves its row, its checkpoint and, if the best, its weights."""
         work, began_s = self._work, time.monotonic()
         learnt = self._loop.metrics()
         with self._averaged():
@@ -196,9 +196,9 @@ class StageRun:
         return position
 
     def _evaluate(self, position: Position) -> dict[str, float]:
-        """Loss and metrics on the eval split."""
+        """Computes loss and metrics on the eval split."""
         work, source = self._work, self._sources[1]
-        # A replica that gets none of a last small batch would fail; a TPU wants all batches alike.
+        # A replica without rows of a last small batch would fail; a TPU requires equal batches.
         multiple = work.batch_size if is_tpu(self._strategy) else work.replicas
         batch_size = min(work.batch_size, source.examples - source.examples % work.replicas)
         batches = distributed(
@@ -227,7 +227,7 @@ class StageRun:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """Within, the model has the moving averages of its weights, where there are any."""
+        """Gives the model the moving averages of its weights, if any, within the context."""
         if self._work.config.ema is None:
             yield
             return
@@ -246,7 +246,7 @@ class StageRun:
             self._require_finite(position, *pending.popleft())
 
     def _require_finite(self, position: Position, step: int, first_bad: tf.Tensor) -> None:
-        """Raises about the first of the steps after which the loss was no number."""
+        """Raises TrainingError for the first step after which the loss was not a number."""
         offset = int(first_bad)
         if offset < 0:
             return
@@ -262,6 +262,6 @@ class StageRun:
 
 
 def steps_at_once(asked: int | None, steps_per_epoch: int, tpu: bool) -> int:
-    """How many steps to run without returning to Python; it divides the steps of an epoch."""
+    """Returns the number of steps without returning to Python; it divides the steps of an epoch."""
     most = asked or (_MOST_STEPS_AT_ONCE if tpu else 1)
     return next(n for n in range(min(most, steps_per_epoch), 0, -1) if steps_per_epoch % n == 0)

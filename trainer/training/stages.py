@@ -1,4 +1,4 @@
-"""The stages of a training, made concrete on one network."""
+"""Stages of a training, bound to one network."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,20 +11,20 @@ from trainer.data.dataset import Source
 from trainer.models.depth import blocks_of, learn_top, rate_factors
 from trainer.training.config import Stage
 
-#: What is learnt from, and what is judged by.
+#: The sources of training and evaluation.
 Sources = tuple[Source, Source]
 
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """One stage: what to do before it, and what is fitted in it.
+    """One stage bound to a model.
 
     Attributes:
         stage: as configured.
-        model: what is fitted; its inputs are those of the sources.
-        begin: lets the right layers learn.
-        sources: train and eval; asked for only when the stage is run.
-        factors: of the learning rate, for each of some variables.
+        model: the model to fit; its inputs are those of the sources.
+        begin: makes the stage's layers trainable.
+        sources: returns the train and eval sources; called when the stage runs.
+        factors: returns the learning-rate factor of each variable.
     """
 
     stage: Stage
@@ -35,7 +35,7 @@ class Phase:
 
 
 def blocks_to_learn(stage: Stage, body: keras.Model) -> int:
-    """How many of a body's blocks, counted from the output, learn in a stage.
+    """Returns the number of a body's blocks, counted from the output, that a stage trains.
 
     Raises:
         ConfigError: the body has fewer blocks than the stage names.
@@ -64,12 +64,12 @@ def phase_of(
     keep_norms: bool,
     layer_decay: float,
 ) -> Phase:
-    """A stage on a network with a body.
+    """Binds a stage to a network with a body.
 
     Args:
-        model: from the sources' inputs to outputs.
-        keep_norms: whether the body's batch normalisation stays as it was pretrained.
-        layer_decay: where the stage has none of its own.
+        model: the sources' inputs to outputs.
+        keep_norms: whether the body's batch normalisation keeps its pretrained state.
+        layer_decay: default for a stage that sets none.
 
     Raises:
         ConfigError: the body has fewer blocks than the stage names.
@@ -86,5 +86,5 @@ def phase_of(
 
 
 def whole_phase(stage: Stage, model: keras.Model, sources: Sources) -> Phase:
-    """A stage in which a model learns as it is, all of it at one rate."""
+    """Binds a stage to a model that is trained as it is, all of it at one rate."""
     return Phase(stage, model, lambda: None, lambda: sources, lambda each: [1.0] * len(each))

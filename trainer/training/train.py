@@ -1,4 +1,4 @@
-"""From the files of two splits to a trained model."""
+"""Training of a model from the files of two splits."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ _MEGABYTE = 2**20
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model, from pixels [N, H, W, C] (`serving.graph.inputs`) to the answer of its task."""
+    """A model from pixels [N, H, W, C] (`serving.graph.inputs`) to its task's served outputs."""
 
     model: keras.Model
     contract: Contract
@@ -60,9 +60,9 @@ def train(
     on_epoch: OnEpoch | None = None,
     surroundings: Surroundings | None = None,
 ) -> Trained:
-    """Trains a model of the splits' task.
+    """Trains a model for the task of the splits.
 
-    Of several workers, each must call this; all return the same model.
+    With several workers, each must call this; all return the same model.
 
     Raises:
         SkymillError: as `make_objective`, `build_network`, `make_strategy` and `fit_phases` do.
@@ -115,7 +115,7 @@ def _contract(
     files: Sequence[str],
     scalings: dict[str, tuple[float, float]] | None,
 ) -> Contract:
-    """The contract of a model; of rasters with the tiles that it learnt from."""
+    """Returns the model's contract; for rasters it includes the tiles trained on."""
     contract = objective.contract(image)
     if image.bands is None:
         return contract
@@ -123,7 +123,7 @@ def _contract(
 
 
 def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:
-    """Names a training by all that decides its result, so that only the same one is resumed."""
+    """Returns a digest of all that decides a training's result; only an equal one is resumed."""
     facts = {
         "files": [list_files(splits.train), list_files(splits.evaluation)],
         "task": splits.task,
@@ -135,7 +135,7 @@ def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:
 
 
 def _scalings(image: ImageSpec, files: Sequence[str]) -> dict[str, tuple[float, float]] | None:
-    """For the contract: what the stored numbers meant, where that was told and matters."""
+    """Returns the scaling of stored numbers for the contract, where it is known and relevant."""
     if image.bands is None or image.values is not None:
         return None
     found = learnt_scalings(files)
@@ -143,7 +143,7 @@ def _scalings(image: ImageSpec, files: Sequence[str]) -> dict[str, tuple[float, 
 
 
 def _check_task(config: TrainConfig, task: Task) -> None:
-    """A pipeline's configuration has been checked by now; a training by itself has not."""
+    """Checks that the configuration suits the task, since a training may run outside a pipeline."""
     wrong = wrong_views(config.model.augment, task) or config.imbalance.wrong_for(task)
     if wrong:
         raise ConfigError(f"{wrong}.")
@@ -182,10 +182,10 @@ def _phases(
     config: TrainConfig,
     emphasis: Emphasis,
 ) -> tuple[list[Phase], keras.Model]:
-    """The stages on a network, and the model that has all weights which any of them changes.
+    """Returns the stages on a network, and the model with all weights that they change.
 
-    A body that does not learn, and always sees the same images, is run over them once, in a first
-    stage for the head.
+    If a body is frozen and always sees the same images, a first stage computes its features once
+    and trains the head on them.
     """
     stages = config.all_stages
 
@@ -214,7 +214,7 @@ def _phases(
 
 
 def _features(network: Network, source: Source, batch_size: int) -> Source:
-    """The body's features of every example, computed once."""
+    """Computes the body's features of every example once."""
 
     @tf.function(reduce_retracing=True)
     def features(pixels: tf.Tensor) -> Any:
@@ -230,7 +230,7 @@ def _weighted(source: Source, emphasis: Emphasis) -> Source:
 
 
 def _with_weights_of(model: keras.Model, other: keras.Model) -> keras.Model:
-    """The model, with the weights of one of the same layers that may be replicated."""
+    """Copies the weights of a model with the same layers, which may be replicated."""
     for mine, theirs in zip(model.variables, other.variables, strict=True):
         mine.assign(tf.convert_to_tensor(theirs.value))
     return model

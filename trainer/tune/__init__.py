@@ -1,1 +1,1 @@
-"""The search for good values of the trainer's configuration."""
+"""Hyperparameter search over the trainer's configuration."""

@@ -1,4 +1,4 @@
-"""How many trials Hyperband runs, and for how long."""
+"""Numbers and lengths of the trials of Hyperband."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Round:
-    """So many trials of a bracket, each trained up to so many epochs."""
+    """Trials of a bracket that are trained up to the same number of epochs."""
 
     bracket: int
     trials: int
@@ -15,13 +15,14 @@ class Round:
 
 
 def hyperband_rounds(epochs: int, factor: int) -> Iterator[Round]:
-    """The rounds of one iteration in the order in which they begin.
+    """Yields the rounds of one iteration in the order in which they begin.
 
-    As KerasTuner's oracle cuts them, after Li et al. 2018 (JMLR 18): bracket s begins with many
-    trials of epochs / factor^s, and in every round one of `factor` goes on for as many times.
+    They match KerasTuner's oracle, after Li et al. 2018 (JMLR 18): bracket s begins with many
+    trials of epochs / factor^s, and each next round continues one in `factor` trials for `factor`
+    times as many epochs.
 
     Args:
-        epochs: of the trials that come to the end.
+        epochs: epochs of the trials that reach the end.
         factor: at least 2.
     """
     brackets = 0
@@ -39,5 +40,5 @@ def hyperband_rounds(epochs: int, factor: int) -> Iterator[Round]:
 
 
 def hyperband_trials(epochs: int, factor: int) -> int:
-    """The trials of one iteration; a trial that goes on counts once in every round."""
+    """Returns the trials of one iteration; a continued trial counts once in every round."""
     return sum(one.trials for one in hyperband_rounds(epochs, factor))

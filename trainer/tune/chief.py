@@ -1,4 +1,4 @@
-"""The chief of a search: serves the oracle by KerasTuner's protocol until all trials have ended."""
+"""The chief of a search: serves the oracle with KerasTuner's protocol until all trials end."""
 
 import collections
 import glob
@@ -22,22 +22,22 @@ from trainer.tune.processes import LocalWorkers
 from trainer.tune.search import Places
 
 _POLL_S = 0.2
-#: How long the chief waits for workers that have not heard that all is done, or are no more.
+#: Seconds that the chief waits for workers that have not heard of the end, or have died.
 _FAREWELL_S = 20
-#: A trial that has cost so many workers their lives gets no other.
+#: Maximum number of workers that a trial may kill before it is dropped.
 _MOST_HANDOUTS = 2
 
 
 class SearchStoppedError(SkymillError):
-    """A search cannot go on; what it has found is kept, and the next run takes it up."""
+    """A search cannot go on; its results are kept, and the next run resumes it."""
 
 
 def conduct(oracle: kt.Oracle, tune: TuneConfig, places: Places, note: Callable[[], None]) -> None:
-    """Gives out trials until there is none left and the last has ended.
+    """Assigns trials until none is left and the last has ended.
 
     Args:
-        oracle: decides what is tried next.
-        places: where the search lies, for the workers.
+        oracle: chooses the next trials.
+        places: the search's folder, for the workers.
         note: called after every trial that ends.
 
     Raises:
@@ -48,7 +48,7 @@ def conduct(oracle: kt.Oracle, tune: TuneConfig, places: Places, note: Callable[
         with _served(oracle, places, f"{elsewhere.host}:{elsewhere.port}") as desk:
             _wait(desk, places, note, lambda: _require_sign(desk, places, elsewhere.patience_s))
         return
-    # A socket in a folder of ours: no port is open, and nobody else on this machine gets in.
+    # The socket is in a private folder: no port is open, and other users have no access.
     with (
         tempfile.TemporaryDirectory(prefix="skymill-") as folder,
         _served(oracle, places, f"unix:{folder}/chief") as desk,
@@ -58,11 +58,11 @@ def conduct(oracle: kt.Oracle, tune: TuneConfig, places: Places, note: Callable[
 
 
 class Desk(OracleServicer):
-    """KerasTuner's service, which remembers who asked for what, and what went wrong.
+    """KerasTuner's service, which also records requests and errors.
 
     Args:
-        oracle: decides what is tried next.
-        places: where workers leave a sign if they give a trial back.
+        oracle: chooses the next trials.
+        places: paths of the markers of returned trials.
     """
 
     def __init__(self, oracle: kt.Oracle, places: Places) -> None:
@@ -75,13 +75,13 @@ class Desk(OracleServicer):
         self._handouts: collections.Counter[str] = collections.Counter()
 
     def closed(self) -> bool:
-        """Whether nothing is left to give out or under way, and every worker alive knows."""
+        """Checks whether no trial is left or running, and every live worker knows."""
         if not self.stop_triggered or self.oracle.ongoing_trials:
             return False
         return not self.oracle.tuner_ids or time.monotonic() - self.heard_s > _FAREWELL_S
 
     def CreateTrial(self, request: Any, context: Any) -> Any:
-        """A trial for a worker: the one that it was given before, if it did not end that."""
+        """Returns a trial for a worker: the one it did not finish, if any, else a new one."""
         with self._answering():
             self.asked[request.tuner_id] += 1
             while True:
@@ -89,7 +89,7 @@ class Desk(OracleServicer):
                 name = answer.trial.trial_id
                 mine = self.oracle.ongoing_trials.get(request.tuner_id)
                 if mine is None or mine.trial_id != name:
-                    return answer  # nothing to do, or nothing yet
+                    return answer  # no trial left, or none yet
                 if not self._was_given_back(name):
                     self._handouts[name] += 1
                 if self._handouts[name] <= _MOST_HANDOUTS:
@@ -98,7 +98,7 @@ class Desk(OracleServicer):
                 self.ended += 1
 
     def EndTrial(self, request: Any, context: Any) -> Any:
-        """Takes what came of a trial."""
+        """Records the end of a trial."""
         with self._answering():
             answer = super().EndTrial(request, context)
             self.ended += 1
@@ -117,14 +117,14 @@ class Desk(OracleServicer):
         try:
             yield
         except Exception as error:
-            # The oracle keeps its lock when it raises, so nobody can go on.
+            # The oracle keeps its lock when it raises, so that no call can proceed.
             self.error = error
             raise
 
 
 @contextmanager
 def _served(oracle: kt.Oracle, places: Places, address: str) -> Iterator[Desk]:
-    # One thread, as KerasTuner's own chief has: its oracles are made for no more.
+    # One thread, as in KerasTuner's own chief: its oracles are not made for more.
     server = grpc.server(ThreadPoolExecutor(max_workers=1))
     desk = Desk(oracle, places)
     get_service_grpc().add_OracleServicer_to_server(desk, server)
@@ -155,7 +155,7 @@ def _wait(desk: Desk, places: Places, note: Callable[[], None], watch: Callable[
 
 
 def _require_sign(desk: Desk, places: Places, patience_s: int) -> None:
-    """Workers elsewhere cannot be watched; they ask, and their learning curves grow."""
+    """Checks for a sign of life of remote workers: a request, or a growing learning curve."""
     silent_s = time.monotonic() - desk.heard_s
     if silent_s < patience_s:
         return

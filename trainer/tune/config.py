@@ -1,4 +1,4 @@
-"""The part of the configuration that tuning reads: what is searched, and how."""
+"""Configuration of tuning: the search space and the algorithm."""
 
 import math
 from typing import Any, Literal, Self
@@ -11,12 +11,12 @@ from trainer.training.config import EarlyStopping
 
 Number = int | float
 
-#: The trials of random and Bayesian search where no number is given.
+#: Default number of trials for random and Bayesian search.
 DEFAULT_TRIALS = 20
 
 
 def _or_bool(schema: dict[str, Any]) -> None:
-    """`bool` for short, in the JSON schema as in the validator."""
+    """Adds `bool` as a short form to the JSON schema, as in the validator."""
     whole = dict(schema)
     schema.clear()
     schema["anyOf"] = [{"const": "bool", "description": "true or false"}, whole]

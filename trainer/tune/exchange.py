@@ -1,4 +1,4 @@
-"""What workers on other machines need, put where they see it."""
+"""Exchange of files with workers on other machines."""
 
 import os
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ _EXAMPLES = "examples"
 
 
 def shared(search: Search, places: Places) -> Search:
-    """The same search with its examples in its own folder, where they are not below its root.
+    """Returns the search with its examples copied to its own folder, unless below its root.
 
-    A copy that was broken off is made anew; one that is there is not.
+    An interrupted copy is repeated; a complete one is reused.
 
     Raises:
         DataError: there are no examples.
@@ -30,17 +30,17 @@ def shared(search: Search, places: Places) -> Search:
 
 
 def announce(places: Places) -> None:
-    """Tells workers that know no more than the root which search is under way."""
+    """Publishes the current search for workers that know only the root."""
     partial = Path(f"{places.current}.partial")
     partial.write_text(places.name, encoding="utf-8")
     partial.replace(places.current)
 
 
 def announced(root: Path) -> Places:
-    """The search that `announce` told of; only the chief's answer says that it is not an old one.
+    """Returns the search that `announce` published; the chief's answer confirms it is current.
 
     Raises:
-        FileNotFoundError: none has been.
+        FileNotFoundError: no search was announced.
     """
     places = Places(str(root), "")
     return replace(places, name=Path(places.current).read_text(encoding="utf-8").strip())

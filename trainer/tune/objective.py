@@ -1,4 +1,4 @@
-"""What a trial is judged by."""
+"""The objective of trials."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,14 +10,14 @@ from trainer.tune.config import TuneConfig
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric of the eval split, as the learning curve names it, and which way is better."""
+    """A metric of the eval split, named as in the learning curve, and its direction."""
 
     name: str
     direction: Literal["min", "max"]
 
 
 def objective_of(tune: TuneConfig, train: TrainConfig) -> Objective:
-    """The metric that is asked for, or the one that early stopping monitors, or the loss."""
+    """Returns the requested metric, or the one that early stopping monitors, or the loss."""
     monitor = tune.early_stopping.monitor if tune.early_stopping else train.monitor
     name = tune.objective or monitor
     return Objective(name, "min" if less_is_better(name) else "max")

@@ -1,4 +1,4 @@
-"""KerasTuner's oracles on our search space, their state safe against a kill at any moment."""
+"""KerasTuner's oracles on our search space, with state that survives a kill at any time."""
 
 import json
 import os
@@ -14,21 +14,21 @@ from trainer.tune.config import DEFAULT_TRIALS, Dimension, TuneConfig
 from trainer.tune.objective import Objective
 from trainer.tune.space import encode, is_whole
 
-#: A failed trial says nothing of the next. KerasTuner would stop after a few in a row, and its
-#: oracle keeps its lock when it raises, so that everybody waits for ever.
+#: A failed trial says nothing about the next. KerasTuner would stop after a few in a row, and its
+#: oracle keeps its lock when it raises, so that all workers would wait forever.
 _NEVER = -1
 
 
 def make_oracle(tune: TuneConfig, train: TrainConfig, objective: Objective) -> kt.Oracle:
-    """The oracle of the configured algorithm.
+    """Builds the oracle of the configured algorithm.
 
     Args:
-        objective: what a trial is judged by.
+        objective: the metric that ranks trials.
     """
     common: dict[str, Any] = {
         "objective": kt.Objective(objective.name, objective.direction),
         "hyperparameters": hyperparameters(tune, train),
-        # KerasTuner takes 0 for no seed at all.
+        # KerasTuner treats 0 as no seed.
         "seed": tune.seed + 1,
         "max_consecutive_failed_trials": _NEVER,
     }
@@ -37,26 +37,26 @@ def make_oracle(tune: TuneConfig, train: TrainConfig, objective: Objective) -> k
         oracle = _Hyperband(
             max_epochs=epochs, factor=tune.factor, hyperband_iterations=tune.iterations, **common
         )
-        # TFX asks for that many of the best trials.
+        # TFX requests this number of best trials.
         oracle.max_trials = hyperband_trials(epochs, tune.factor) * tune.iterations
         return oracle
     trials = tune.trials or DEFAULT_TRIALS
     if tune.algorithm == "random":
         return _Random(max_trials=trials, **common)
-    # Half of the trials at most are spent before the model of the objective is asked.
+    # At most half of the trials are spent before the objective's model is used.
     initial = min(3 * len(tune.space), max(3, trials // 2))
     return _Bayesian(max_trials=trials, num_initial_points=initial, **common)
 
 
 def epochs_of_a_trial(tune: TuneConfig, train: TrainConfig) -> int:
-    """How long a whole training of the search is, over all of its stages."""
+    """Returns the epochs of a complete training of the search, over all of its stages."""
     if train.stages:
         return sum(stage.epochs for stage in train.stages)
     return tune.epochs or train.epochs
 
 
 def hyperparameters(tune: TuneConfig, train: TrainConfig) -> kt.HyperParameters:
-    """The search space in KerasTuner's types, each dimension by its path."""
+    """Converts the search space to KerasTuner's types, each dimension by its path."""
     space = kt.HyperParameters()
     for path, dimension in tune.space.items():
         _register(space, path, dimension, train)
@@ -81,11 +81,11 @@ def _register(
 
 
 class _Durable(kt.Oracle):
-    """What KerasTuner's oracles lack to be killed at any moment, and to be asked from elsewhere.
+    """Extends KerasTuner's oracles to survive a kill at any time and to serve remote workers.
 
-    Their files are put in place whole; a trial that was written down but never begun is forgotten;
-    and what a worker sends back of the values is ignored, since on its way every number became a
-    float of 32 bits, which is no member of a list of 64.
+    Their files are replaced atomically. A trial that was recorded but never begun is dropped.
+    Values that a worker sends back are ignored: the protocol makes every number a 32-bit float,
+    which no longer equals a 64-bit member of a list.
     """
 
     trials: dict[str, Trial]
@@ -102,7 +102,7 @@ class _Durable(kt.Oracle):
         self.trials = {name: trial for name, trial in sorted(self.trials.items()) if name in known}
 
     def drop(self, trial: Trial, message: str) -> None:
-        """Ends a trial that keeps killing who runs it."""
+        """Ends a trial that repeatedly kills its workers."""
         trial.status, trial.message = TrialStatus.FAILED, message
         self.end_trial(trial)
 
@@ -121,7 +121,7 @@ class _Hyperband(_Durable, HyperbandOracle):
 
 class _Bayesian(_Durable, BayesianOptimizationOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """As KerasTuner, but what has been tried already gives way to a random trial."""
+        """Proposes values as KerasTuner does, but replaces duplicates by a random trial."""
         found: dict[str, Any] = super().populate_space(trial_id)
         if found["values"] and self._duplicate(found["values"]):
             return self._random_populate_space()

@@ -1,4 +1,4 @@
-"""The trials of a search as lines over parallel axes, one axis for each field."""
+"""Plot of a search's trials as lines over parallel axes, one axis for each field."""
 
 import math
 import os
@@ -21,12 +21,12 @@ _FAILED = "0.6"
 
 @dataclass(frozen=True)
 class Axis:
-    """One upright axis.
+    """One vertical axis.
 
     Attributes:
-        title: what it shows.
+        title: the field or metric.
         at: the height of each trial's value between 0 and 1; None where it has none.
-        ticks: heights and labels.
+        ticks: heights and labels of the ticks.
     """
 
     title: str
@@ -37,8 +37,8 @@ class Axis:
 def parallel_coordinates(results: Results, space: Mapping[str, Dimension], folder: str) -> str:
     """Draws all trials into a PNG file and returns its path.
 
-    The last axis is the objective, with the better end on top; lines have the colour of where they
-    end there, the best one is thick, and a trial that failed ends before it in grey.
+    The last axis is the objective, with the better end on top; the value there gives a line its
+    colour. The best line is thick, and failed trials are grey and end before this axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ def parallel_coordinates(results: Results, space: Mapping[str, Dimension], folde
 
 
 def make_axes(results: Results, space: Mapping[str, Dimension]) -> list[Axis]:
-    """An axis for each field that was searched, and one for the objective."""
+    """Builds an axis for each searched field, and one for the objective."""
     axes = [
         _axis(path, space.get(path), [row.values.get(path) for row in results.rows])
         for path in results.paths

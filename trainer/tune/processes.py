@@ -1,4 +1,4 @@
-"""The workers of this machine: a process each, which ends with us whatever happens."""
+"""Local worker processes, which end with their parent in any case."""
 
 import os
 import subprocess
@@ -17,16 +17,16 @@ _LOG_TAIL = 2000
 
 
 class WorkerDiedError(SkymillError):
-    """A worker ended before it could ask for a trial."""
+    """A worker ended before it requested a trial."""
 
 
 class LocalWorkers:
-    """Processes that run trials; to be used as a context, which ends them.
+    """Processes that run trials; a context manager that ends them.
 
     Args:
-        count: how many at a time.
+        count: number of concurrent processes.
         socket: the path of the chief's socket.
-        places: where the search lies.
+        places: the search's folder.
     """
 
     def __init__(self, count: int, socket: str, places: Places) -> None:
@@ -56,13 +56,13 @@ class LocalWorkers:
                 process.wait()
 
     def tend(self, asked: Mapping[str, int]) -> None:
-        """Puts a new process in the place of one that died; its trial is given out again.
+        """Replaces dead processes; their trials are assigned again.
 
         Args:
-            asked: how often each worker has asked for a trial.
+            asked: number of trial requests of each worker.
 
         Raises:
-            WorkerDiedError: one died without ever asking, so the next would as well.
+            WorkerDiedError: a process died before its first request, so the next would too.
         """
         for number, (name, process) in enumerate(list(self._running.items())):
             if process.poll() in (None, 0):
@@ -94,15 +94,15 @@ class LocalWorkers:
 
 
 def device_shares(count: int, cores: int, gpus: tuple[str, ...]) -> tuple[dict[str, str], ...]:
-    """What each of some processes is told to use, as environment variables.
+    """Returns the share of devices of each process, as environment variables.
 
-    CPU threads are divided; so are GPUs where there is one for each, and else all share them and
-    take memory as they need it. What the user has set stays.
+    CPU threads are divided. GPUs are divided if there is one for each process; otherwise all share
+    them and allocate memory on demand. Variables set by the user are kept.
 
     Args:
-        count: of processes.
-        cores: that we may run on.
-        gpus: the indices of the GPUs that we may use.
+        count: number of processes.
+        cores: number of available cores.
+        gpus: indices of the available GPUs.
     """
     threads = str(max(1, cores // count))
     common = {
@@ -126,7 +126,7 @@ def device_shares(count: int, cores: int, gpus: tuple[str, ...]) -> tuple[dict[s
 
 
 def _protocol(name: str, socket: str) -> dict[str, str]:
-    """KerasTuner's variables; it puts a colon between the first two, which names a socket."""
+    """Returns KerasTuner's variables; it joins the first two by a colon, which names a socket."""
     return {
         "KERASTUNER_TUNER_ID": name,
         "KERASTUNER_ORACLE_IP": "unix",
@@ -139,7 +139,7 @@ def _cores() -> int:
 
 
 def _gpus() -> tuple[str, ...]:
-    """The GPUs that we may use, as CUDA_VISIBLE_DEVICES names them."""
+    """Returns the available GPUs, as CUDA_VISIBLE_DEVICES names them."""
     found = tf.config.list_physical_devices("GPU")
     named = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
     return tuple(named[: len(found)]) or tuple(str(number) for number in range(len(found)))

@@ -1,4 +1,4 @@
-"""The trials of a search as rows, ranked, and the files that hold them."""
+"""Results of a search: ranked rows of trials, and their files."""
 
 import csv
 import json
@@ -20,11 +20,11 @@ class Row:
     """One trial.
 
     Attributes:
-        status: `completed`, `failed`, or `running` where the search was ended before it.
-        objective: of the epoch that is kept; None where it has none.
-        values: what it was trained with, by dotted path.
-        epochs, seconds: of this trial; a trial of Hyperband that goes on counts from there.
-        rank: from 1; None where there is no objective.
+        status: `completed`, `failed`, or `running` if the search ended first.
+        objective: objective of the best epoch, or None.
+        values: values of the trial, by dotted path.
+        epochs, seconds: length of this trial; a continued trial of Hyperband counts from there.
+        rank: from 1; None without an objective.
     """
 
     trial: str
@@ -38,7 +38,7 @@ class Row:
     rank: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """A plain value."""
+        """Returns a plain value."""
         return asdict(self)
 
 
@@ -53,27 +53,27 @@ class Results:
 
     @property
     def completed(self) -> tuple[Row, ...]:
-        """The trials that have a rank."""
+        """The ranked trials."""
         return tuple(row for row in self.rows if row.rank is not None)
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The fields that were searched."""
+        """The searched fields."""
         return tuple(dict.fromkeys(path for row in self.rows for path in row.values))
 
     def to_json(self) -> str:
-        """A text that `from_json` takes back."""
+        """Returns a text that `from_json` reads."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
-        """The results that `to_json` wrote."""
+        """Returns the results that `to_json` wrote."""
         tree = json.loads(text)
         return cls(**{**tree, "rows": tuple(Row(**row) for row in tree["rows"])})
 
 
 def ranked(rows: Iterable[Row], direction: str) -> tuple[Row, ...]:
-    """The rows in order, with their ranks; equally good ones as they were begun."""
+    """Sorts and ranks the rows; equally good ones keep the order in which they began."""
     rows = list(rows)
     good = [row for row in rows if row.status == _COMPLETED and row.objective is not None]
     sign = -1 if direction == "max" else 1
@@ -83,7 +83,7 @@ def ranked(rows: Iterable[Row], direction: str) -> tuple[Row, ...]:
 
 
 def write_results(results: Results, folder: str) -> None:
-    """Writes the trials as JSON and as CSV, with a column for each field that was searched."""
+    """Writes the trials as JSON and as CSV, with a column for each searched field."""
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, JSON_FILE), "w", encoding="utf-8") as file:
         file.write(results.to_json())
@@ -97,13 +97,13 @@ def write_results(results: Results, folder: str) -> None:
 
 
 def read_results(folder: str) -> Results:
-    """The results in a folder of `write_results`."""
+    """Reads the results that `write_results` wrote to a folder."""
     with open(os.path.join(folder, JSON_FILE), encoding="utf-8") as file:
         return Results.from_json(file.read())
 
 
 def shown(value: Any) -> str:
-    """A value as a table shows it: numbers to four digits, lists and mappings as JSON."""
+    """Formats a value for a table: numbers to four digits, lists and mappings as JSON."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value)

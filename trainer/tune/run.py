@@ -1,4 +1,4 @@
-"""The entry points that TFX's Tuner calls, by their dotted paths."""
+"""Entry points that TFX's Tuner calls, by their dotted paths."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ from trainer.tune.config import TuneConfig
 from trainer.tune.search import Search
 from trainer.tune.tuner import ChiefTuner
 
-#: Keys of the Tuner's custom_config beside those of the Trainer.
+#: Keys of the Tuner's custom_config, beside those of the Trainer.
 TUNE_KEY = "tune"
 TUNING_ROOT_KEY = "tuning_root"
 
 
 class Executor(stock.Executor):
-    """TFX's own, which also publishes the table, the picture and the curves of all trials."""
+    """TFX's executor, which also publishes the table, the plot and the curves of all trials."""
 
     def Do(
         self,
@@ -34,7 +34,7 @@ class Executor(stock.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Searches, writes TFX's two outputs, and then what a person wants to see."""
+        """Searches, writes TFX's two outputs, and then the report."""
         working_dir = self._get_tmp_dir()
         tuner = stock.search(input_dict, exec_properties, working_dir, print_tuning_summary=False)
         stock.write_best_hyperparameters(tuner, output_dict)
@@ -49,15 +49,14 @@ class Tuner(StockTuner):
 
 
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
-    """The chief of the search that `custom_config` describes, on the examples of the Tuner.
+    """Returns the chief of the search in `custom_config`, on the examples of the Tuner.
 
     `custom_config` holds, as JSON, the `TrainConfig` under "train", the `ImageSpec` under "image"
-    and the `TuneConfig` under "tune". Where it names a folder under "tuning_root", the search lies
-    there, and one that was killed is taken up by the next run with the same configuration and
-    examples.
+    and the `TuneConfig` under "tune". If it names a folder under "tuning_root", the search is
+    stored there, and the next run with the same configuration and examples resumes a killed one.
 
     Raises:
-        SkymillError: the examples do not name their classes.
+        SkymillError: the examples lack class names.
     """
     custom = fn_args.custom_config or {}
     search = Search(

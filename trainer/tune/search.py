@@ -1,4 +1,4 @@
-"""One search as its chief and its workers know it, and where it keeps what it has found."""
+"""Description of a search for its chief and workers, and the layout of its folder."""
 
 import hashlib
 import json
@@ -13,16 +13,16 @@ from trainer.tune.config import TuneConfig
 from trainer.tune.objective import Objective, objective_of
 
 _SEARCH_FILE = "search.json"
-#: What of a search says how it is run and not what comes out.
+#: Fields that affect how a search runs, but not its result.
 _NO_FACTS = {"parallel", "workers"}
 
 
 @dataclass(frozen=True)
 class Search:
-    """All that a worker needs to run trials.
+    """All data that a worker needs to run trials.
 
     Attributes:
-        splits: to train on and to judge by; the test split has no place here.
+        splits: the train and eval splits; the test split is never used.
     """
 
     splits: Splits
@@ -32,19 +32,19 @@ class Search:
 
     @property
     def objective(self) -> Objective:
-        """What a trial is judged by."""
+        """The metric that ranks trials."""
         return objective_of(self.tune, self.train)
 
     @property
     def digest(self) -> str:
-        """Names a search by all that decides its result, so that only the same one is resumed."""
+        """Digest of all that decides a search's result; only an equal search is resumed."""
         facts = json.loads(self.to_json())
         facts["train"] = self.train.facts()
         facts["tune"] = {k: v for k, v in facts["tune"].items() if k not in _NO_FACTS}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """A text that `from_json` takes back."""
+        """Returns a text that `from_json` reads."""
         parts: dict[str, Any] = {
             "splits": asdict(self.splits),
             "image": self.image.model_dump(mode="json"),
@@ -55,7 +55,7 @@ class Search:
 
     @classmethod
     def from_json(cls, text: str) -> "Search":
-        """The search that `to_json` wrote."""
+        """Returns the search that `to_json` wrote."""
         tree = json.loads(text)
         return cls(
             splits=Splits(**{name: _tupled(value) for name, value in tree["splits"].items()}),
@@ -67,11 +67,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Places:
-    """The layout of a search's folder; KerasTuner's own files lie there as well.
+    """Layout of a search's folder, which also holds KerasTuner's own files.
 
     Attributes:
         root: the folder of all searches.
-        name: of this one.
+        name: name of this search.
     """
 
     root: str
@@ -79,55 +79,55 @@ class Places:
 
     @property
     def folder(self) -> str:
-        """Of this search."""
+        """Folder of this search."""
         return os.path.join(self.root, self.name)
 
     @property
     def current(self) -> str:
-        """Which of the searches below the root is under way, for workers on other machines."""
+        """File that names the current search below the root, for workers on other machines."""
         return os.path.join(self.root, "current")
 
     @property
     def search(self) -> str:
-        """What a worker reads."""
+        """File with the search's description for workers."""
         return os.path.join(self.folder, _SEARCH_FILE)
 
     @property
     def finished(self) -> str:
-        """A JSON line for every trial as it ends, which a command line can follow."""
+        """File with a JSON line for every trial as it ends, for a command line to follow."""
         return os.path.join(self.folder, "trials.jsonl")
 
     @property
     def fatal(self) -> str:
-        """Why the search cannot go on, from the worker that found out."""
+        """File with the reason why the search cannot go on, from the worker that found it."""
         return os.path.join(self.folder, "fatal.txt")
 
     def trial(self, trial_id: str) -> str:
-        """KerasTuner's folder of a trial."""
+        """Returns KerasTuner's folder of a trial."""
         return os.path.join(self.folder, f"trial_{trial_id}")
 
     def values(self, trial_id: str) -> str:
-        """KerasTuner's file of a trial, which has its values as they were drawn."""
+        """Returns KerasTuner's file of a trial, with its values at full precision."""
         return os.path.join(self.trial(trial_id), "trial.json")
 
     def outcome(self, trial_id: str) -> str:
-        """What came of a trial, with the decimals that KerasTuner's protocol loses."""
+        """Returns the file of a trial's outcome, whose decimals KerasTuner's protocol loses."""
         return os.path.join(self.trial(trial_id), "outcome.json")
 
     def given_back(self, trial_id: str) -> str:
-        """Is there when a worker was asked to stop: that says nothing against the trial."""
+        """Returns the marker of a stopped worker's trial, which does not count as a failure."""
         return os.path.join(self.trial(trial_id), "given_back")
 
     def logs(self, trial_id: str) -> str:
-        """The learning curve of a trial."""
+        """Returns the folder of a trial's learning curve."""
         return os.path.join(self.folder, "logs", trial_id)
 
     def checkpoints(self, trial_id: str) -> str:
-        """What a trial goes on from; those that Hyperband lets go on share their first one's."""
+        """Returns the folder of a trial's checkpoints, which Hyperband's continuations share."""
         return os.path.join(self.folder, "checkpoints", trial_id)
 
     def worker_log(self, worker: str) -> str:
-        """What a worker of this machine printed."""
+        """Returns the file with the output of a worker on this machine."""
         return os.path.join(self.folder, "workers", f"{worker}.log")
 
 

@@ -1,4 +1,4 @@
-"""Dotted paths into the trainer's configuration: whether they exist, and what may stand there."""
+"""Dotted paths into the trainer's configuration: existence and valid values."""
 
 import difflib
 import itertools
@@ -13,11 +13,11 @@ from trainer.distribution.config import StrategyName
 from trainer.training.config import TrainConfig
 from trainer.tune.config import Dimension, TuneConfig
 
-#: What marks a value that KerasTuner has no type for: lists, mappings and null travel as JSON.
+#: Prefix of values without a KerasTuner type: lists, mappings and null are encoded as JSON.
 _JSON = "json:"
-#: KerasTuner's own values, beside those of the space.
+#: Prefix of KerasTuner's own values, beside those of the space.
 _RESERVED = "tuner/"
-#: Of a range with a step every value is tried out, up to so many.
+#: Maximum number of values checked in a range with a step.
 _MOST_STEPS = 1000
 
 Values = Mapping[str, Any]
@@ -25,7 +25,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """What cannot be in a search space."""
+    """Finding about a search space: something that is not allowed in it."""
 
     path: str
     value: Any
@@ -33,7 +33,7 @@ class Finding:
 
 
 def encode(values: Sequence[Any]) -> list[Any]:
-    """Values as KerasTuner can hold them: texts, numbers or booleans, all of one type."""
+    """Encodes values for KerasTuner: strings, numbers or booleans, all of one type."""
     types = {type(value) for value in values}
     if types in ({bool}, {int}, {float}):
         return list(values)
@@ -45,7 +45,7 @@ def encode(values: Sequence[Any]) -> list[Any]:
 
 
 def decode(values: Values) -> dict[str, Any]:
-    """The values by path, as they were before `encode`, without KerasTuner's own."""
+    """Decodes values by path, reversing `encode`; omits KerasTuner's own."""
     return {
         path: json.loads(value.removeprefix(_JSON))
         if isinstance(value, str) and value.startswith(_JSON)
@@ -56,15 +56,15 @@ def decode(values: Values) -> dict[str, Any]:
 
 
 def apply(config: TrainConfig, values: Values, base_dir: str = "") -> TrainConfig:
-    """The configuration with other values at some paths, checked like any other.
+    """Returns the configuration with other values at some paths, validated like any other.
 
     Args:
         values: decoded, by dotted path.
-        base_dir: where relative locations among the values start.
+        base_dir: base of relative locations among the values.
 
     Raises:
-        ValidationError: a value cannot stand where its path leads.
-        KeyError: a path leads nowhere.
+        ValidationError: a value is invalid at its path.
+        KeyError: a path does not exist.
     """
     tree = config.model_dump(mode="json")
     for path, value in values.items():
@@ -77,7 +77,7 @@ def apply(config: TrainConfig, values: Values, base_dir: str = "") -> TrainConfi
 
 
 def check(tune: TuneConfig, train: TrainConfig, base_dir: str = "") -> tuple[Finding, ...]:
-    """Everything in the space that the trainer would refuse, each value tried by itself."""
+    """Finds everything in the space that the trainer would refuse, trying each value by itself."""
     return tuple(
         finding
         for path, dimension in tune.space.items()
@@ -86,7 +86,7 @@ def check(tune: TuneConfig, train: TrainConfig, base_dir: str = "") -> tuple[Fin
 
 
 def anchored(tune: TuneConfig, train: TrainConfig, base_dir: str) -> TuneConfig:
-    """The same search with every listed location absolute; the space has to be a checked one."""
+    """Returns the search with absolute locations; the space must have passed `check`."""
 
     def listed(path: str, value: Any) -> Any:
         node = apply(train, {path: value}, base_dir).model_dump(mode="json", exclude_unset=True)
@@ -106,7 +106,7 @@ def anchored(tune: TuneConfig, train: TrainConfig, base_dir: str) -> TuneConfig:
 
 
 def require_trials(tune: TuneConfig, train: TrainConfig) -> None:
-    """Refuses what no trial could be: one of several processes, or of two lengths.
+    """Refuses searches whose trials need several processes or differ in length.
 
     Raises:
         ValueError: says what to change.
@@ -125,7 +125,7 @@ def require_trials(tune: TuneConfig, train: TrainConfig) -> None:
 
 
 def is_whole(path: str, dimension: Dimension, train: TrainConfig) -> bool:
-    """Whether only integers may stand at the path of a range."""
+    """Checks whether only integers are valid at the path of a range."""
     if not all(isinstance(end, int) for end in (dimension.min, dimension.max, dimension.step or 1)):
         return False
     middle = (dimension.min or 0) + 0.5
@@ -154,7 +154,7 @@ def _findings(
 
 
 def _samples(dimension: Dimension) -> Iterator[Any]:
-    """Every value of a list or of a range with a step, the ends of any other range."""
+    """Yields every value of a list or of a range with a step, and the ends of any other range."""
     low, high, step = dimension.min, dimension.max, dimension.step
     if dimension.values is not None or low is None or high is None:
         yield from dimension.values or ()
@@ -167,7 +167,7 @@ def _samples(dimension: Dimension) -> Iterator[Any]:
 
 
 def _unknown(path: str, train: TrainConfig) -> str:
-    """Why a path leads nowhere, with what is nearest; empty where it leads somewhere."""
+    """Explains why a path does not exist, with the nearest names; empty if it exists."""
     node: Any = train
     names = path.split(".")
     for depth, name in enumerate(names):
@@ -178,7 +178,7 @@ def _unknown(path: str, train: TrainConfig) -> str:
                 return f"unknown field of train{_dot(before)} ({_hint(name, before, known)})"
             node = getattr(node, name)
         elif isinstance(node, dict):
-            # Free mappings, such as a constructor's arguments, take any one key.
+            # Free mappings, such as a constructor's arguments, accept any one key.
             return "" if depth == len(names) - 1 else f"train{_dot(before)} has nothing so deep"
         else:
             return f"train{_dot(before)} is {node!r} and has no {name}"
@@ -196,5 +196,5 @@ def _dot(path: str) -> str:
 
 
 def _reason(error: ValidationError) -> str:
-    """The messages of a refused value, each once."""
+    """Joins the distinct messages of a refused value."""
     return "; ".join(dict.fromkeys(finding["msg"] for finding in error.errors()))

@@ -1,4 +1,4 @@
-"""One trial: a training with other values, by the trainer's own means."""
+"""One trial: a training with other values, run by the trainer."""
 
 import gc
 import json
@@ -24,19 +24,19 @@ from trainer.tune.space import Values, apply
 
 
 class TrialFailed(SkymillError):
-    """These values cannot be trained with; others may."""
+    """Training failed with these values; others may work."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial.
+    """Outcome of a trial.
 
     Attributes:
-        objective: of the epoch that is kept; None where there is none.
-        epochs: trained in this trial, those before a kill or an earlier round left out.
+        objective: objective of the best epoch, or None.
+        epochs: epochs trained in this trial, without those before a kill or of an earlier round.
         best_epoch: counted from 1 over all epochs.
-        seconds: of these epochs.
-        message: why it failed; empty where it did not.
+        seconds: duration of these epochs.
+        message: reason of a failure, or empty.
     """
 
     objective: float | None
@@ -46,14 +46,14 @@ class Outcome:
     message: str = ""
 
     def write(self, path: str) -> None:
-        """Puts the outcome where the chief finds it."""
+        """Writes the outcome for the chief."""
         with open(path, "w", encoding="utf-8") as file:
             json.dump(asdict(self), file)
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Which epochs a trial of Hyperband trains, out of those of a whole training."""
+    """The epochs that a trial of Hyperband trains, out of a whole training."""
 
     begin: int = 0
     end: int | None = None
@@ -62,18 +62,18 @@ class Rounds:
 def run_trial(
     search: Search, values: Values, log_dir: str, checkpoint_dir: str, rounds: Rounds
 ) -> Outcome:
-    """Trains with some values, and goes on where the checkpoints stand.
+    """Trains with some values, resuming from checkpoints.
 
-    A trial of Hyperband follows the learning-rate schedule of a whole training and stops on its
-    way, so that the one that goes on does so as if it had never stopped.
+    A trial of Hyperband follows the learning-rate schedule of a whole training and stops early, so
+    that its continuation equals an uninterrupted training.
 
     Args:
         values: decoded, by dotted path.
-        log_dir: gets the learning curve.
+        log_dir: receives the learning curve.
 
     Raises:
-        TrialFailed: these values cannot be trained with.
-        SkymillError: no values could be.
+        TrialFailed: training fails with these values.
+        SkymillError: training would fail with any values.
     """
     config = trial_config(search, values)
     if rounds.end is not None and len(read_curve(log_dir)) >= rounds.end:
@@ -84,21 +84,22 @@ def run_trial(
     except _Enough:
         pass
     finally:
-        # A process runs many trials: the next one must find the memory that this one had.
+        # A process runs many trials, so this one's memory is freed for the next.
         keras.utils.clear_session(free_memory=True)
         gc.collect()
     return outcome(search.objective, read_curve(log_dir), config.monitor, rounds.begin)
 
 
 def trial_config(search: Search, values: Values) -> TrainConfig:
-    """The configuration of a trial: the trainer's, tuning's own limits, then the values.
+    """Returns the configuration of a trial: the trainer's, tuning's own limits, then the values.
 
     Raises:
-        TrialFailed: the values cannot stand together.
+        TrialFailed: the values are invalid in combination.
     """
     tune = search.tune
     limits: Mapping[str, Any] = {
-        # TensorFlow's collectives take one shape of network a process, which runs many trials.
+        # TensorFlow's collectives support one network shape a process, while a worker runs many
+        # trials.
         "strategy": StrategyName.ONE_DEVICE.value,
         "epochs": tune.epochs,
         "steps_per_epoch": tune.steps_per_epoch,
@@ -114,13 +115,13 @@ def trial_config(search: Search, values: Values) -> TrainConfig:
 def outcome(
     objective: Objective, curve: Sequence[Mapping[str, Any]], monitor: str, begin: int = 0
 ) -> Outcome:
-    """What a learning curve comes to; its first `begin` epochs are another trial's.
+    """Derives the outcome from a learning curve; its first `begin` epochs are another trial's.
 
     Args:
-        monitor: by which the trainer chooses the epoch whose weights it keeps; that one counts.
+        monitor: the metric by which the trainer selects the best epoch, whose objective counts.
 
     Raises:
-        SkymillError: the curve lacks what is to be judged.
+        SkymillError: the curve lacks the objective.
     """
     name = objective.name
     if not curve:
@@ -136,7 +137,7 @@ def outcome(
 
 
 def read_curve(log_dir: str) -> list[dict[str, Any]]:
-    """The epochs of a training, as it wrote them down; none where it has not begun."""
+    """Reads the learning curve of a training; empty if it has not begun."""
     path = os.path.join(log_dir, PROGRESS_FILE)
     if not os.path.exists(path):
         return []
@@ -145,16 +146,16 @@ def read_curve(log_dir: str) -> list[dict[str, Any]]:
 
 
 def forget(checkpoint_dir: str) -> None:
-    """Deletes the checkpoints of a trial that nobody will go on from."""
+    """Deletes a trial's checkpoints once no trial will continue from them."""
     shutil.rmtree(checkpoint_dir, ignore_errors=True)
 
 
 class _Enough(Exception):
-    """A trial has been trained for as long as it is to be."""
+    """A trial has reached its last epoch."""
 
 
 class _Until:
-    """Ends a training after an epoch; its checkpoint has been written by then."""
+    """Ends a training after an epoch, whose checkpoint has been written by then."""
 
     def __init__(self, epochs: int | None) -> None:
         self._epochs = epochs

@@ -1,4 +1,4 @@
-"""KerasTuner's tuner in two roles: workers that run trials, and the chief that gives them out."""
+"""KerasTuner's tuner in two roles: workers that run trials, and the chief that assigns them."""
 
 import json
 import os
@@ -29,15 +29,15 @@ _LOGS = "logs"
 
 
 class TuningError(SkymillError):
-    """A search ended without a trial whose values could be taken."""
+    """A search ended without a usable trial."""
 
 
 class WorkerTuner(BaseTuner):
-    """Runs the trials that the chief gives it; the KERASTUNER_ variables say where that is.
+    """Runs the trials that the chief assigns; the KERASTUNER_ variables give its address.
 
     Args:
-        search: what is searched.
-        places: where it is kept, the same for the chief and all workers.
+        search: the search.
+        places: its folder, the same for the chief and all workers.
     """
 
     def __init__(self, search: Search, places: Places) -> None:
@@ -47,7 +47,7 @@ class WorkerTuner(BaseTuner):
         super().__init__(oracle, directory=places.root, project_name=places.name)
 
     def pre_create_trial(self) -> None:
-        """Waits where the last answer was that others must finish first; KerasTuner would not."""
+        """Pauses if no trial was available last time, because KerasTuner would poll at once."""
         if self._asked_in_vain:
             time.sleep(_IDLE_S)
         self._asked_in_vain = True
@@ -57,11 +57,11 @@ class WorkerTuner(BaseTuner):
         super().on_trial_begin(trial)
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> float:
-        """Trains with the trial's values, leaves an outcome and returns the objective."""
+        """Trains with the trial's values, writes an outcome and returns the objective."""
         places, name = self._places, trial.trial_id
         known = _outcome(places, trial)
         if known.objective is not None:
-            return known.objective  # killed after it ended and before the chief knew
+            return known.objective  # killed after the trial ended and before the chief knew
         drawn = _drawn(places, name)
         first = self._first_of(name)
         end = drawn.get("tuner/epochs")
@@ -70,7 +70,7 @@ class WorkerTuner(BaseTuner):
             checkpoints = places.checkpoints(first)
             found = run_trial(self._search, decode(drawn), places.logs(first), checkpoints, rounds)
         except TrainingInterrupted as error:
-            # No failure of these values: who takes this process's place goes on with them.
+            # The values did not fail: the process that replaces this one resumes the trial.
             Path(places.given_back(name)).touch()
             raise SystemExit(str(error)) from error
         except (TrialFailed, TrainingError, ConfigError) as error:
@@ -91,21 +91,21 @@ class WorkerTuner(BaseTuner):
         return found.objective
 
     def _first_of(self, trial_id: str) -> str:
-        """The trial with which it began: Hyperband lets one go on under a new id."""
+        """Returns the first trial of a chain: Hyperband continues trials under new ids."""
         while before := _drawn(self._places, trial_id).get("tuner/trial_id"):
             trial_id = before
         return trial_id
 
 
 class ChiefTuner(BaseTuner):
-    """Owns the oracle, has workers run the trials, and tells what they found.
+    """Owns the oracle, has workers run the trials, and publishes the results.
 
-    It takes up a search of the same digest where a kill left it: trials that had ended count,
-    those that were under way go on from their checkpoints.
+    It resumes a killed search of the same digest: ended trials count, and running ones resume from
+        their checkpoints.
 
     Args:
-        search: what is searched.
-        root: the folder of all searches; a folder that the workers see too.
+        search: the search.
+        root: the folder of all searches, shared with the workers.
     """
 
     def __init__(self, search: Search, root: str) -> None:
@@ -120,7 +120,7 @@ class ChiefTuner(BaseTuner):
         """Runs all trials that have not ended yet.
 
         Raises:
-            TuningError: no trial came to an end that can be used, or no worker can run any.
+            TuningError: no trial ended with a usable result, or no worker can run.
         """
         places = self._places
         Path(places.fatal).unlink(missing_ok=True)
@@ -136,7 +136,7 @@ class ChiefTuner(BaseTuner):
             raise TuningError(self._nothing_found())
 
     def results(self) -> Results:
-        """All trials so far, the best first."""
+        """Returns all trials so far, the best first."""
         objective = self._search.objective
         rows = [self._row(trial) for trial in list(self.oracle.trials.values())]
         return Results(
@@ -147,7 +147,7 @@ class ChiefTuner(BaseTuner):
         )
 
     def publish(self, folder: str) -> None:
-        """Writes table, picture and learning curves of all trials into a folder."""
+        """Writes table, plot and learning curves of all trials into a folder."""
         results = self.results()
         write_results(results, folder)
         parallel_coordinates(results, self._search.tune.space, folder)
@@ -156,11 +156,11 @@ class ChiefTuner(BaseTuner):
             shutil.copytree(logs, os.path.join(folder, _LOGS), dirs_exist_ok=True)
 
     def forget(self) -> None:
-        """Deletes what a killed search would have gone on from."""
+        """Deletes the state from which a killed search would resume."""
         shutil.rmtree(self._places.folder, ignore_errors=True)
 
     def _note(self) -> None:
-        """Writes down the trials that have ended, for whoever follows."""
+        """Records the ended trials for commands that follow the search."""
         results = self.results()
         rows = {row.trial: row.to_json() for row in results.rows}
         best = results.completed[0].objective if results.completed else None

@@ -37,7 +37,7 @@ def main() -> None:
     from trainer.tune.search import Places, Search
     from trainer.tune.tuner import WorkerTuner
 
-    # Only now: the chief writes its files before it answers.
+    # The chief writes its files before it answers, so this must come after the wait.
     places = Places(str(args.folder), args.name) if args.name else announced(args.folder)
     search = Search.from_json(Path(places.search).read_text(encoding="utf-8"))
     try:
@@ -58,7 +58,7 @@ def _wait_for_chief(patience_s: float) -> None:
 
 
 def _end_with_stdin() -> None:
-    """A chief that is killed cannot end its workers, but its end of the pipe closes."""
+    """Ends the process with its stdin: a killed chief cannot end workers, but its pipe closes."""
     sys.stdin.buffer.read()
     os._exit(1)
 
