@@ -1,4 +1,4 @@
-"""How the client reads a raster file: bands, mask and sample type; imports nothing heavy."""
+"""Options for reading a raster file in the client (bands, mask, samples); imports nothing heavy."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
