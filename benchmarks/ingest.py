@@ -2,16 +2,15 @@
 
     python -m benchmarks.ingest [--images 24000] [--rounds 5] [--processes 2]
 
-- plain loop: what everyone writes: PIL for the header, tf.train.Example, TFRecordWriter.
+- plain loop: the usual script: PIL for the header, tf.train.Example, TFRecordWriter.
 - worked loop: one process, no framework, the same work as ingest with image features: the same
   reading, hash, decoding, features, split and encoding, straight into three files.
 - ingest: the component's own path, its Beam pipeline included.
 
-The sides take turns in one process, and a ratio is the median over the rounds of neighbours in
-time, since a shared machine is fast and slow by turns. So that start-up does not count, a side's
-seconds are those for all images less those for a quarter of them; a run on ten images is shown
-beside. Several processes can be no faster than the machine lets them: as many worked loops at once
-show how much that is.
+The sides take turns in one process. A ratio is the median over rounds of adjacent runs, because the
+speed of a shared machine varies. To exclude start-up, a side's seconds are those for all images
+less those for a quarter of them; a run on ten images is shown beside. The machine limits the gain
+of several processes: an equal number of concurrent worked loops measures that limit.
 """
 
 import argparse

@@ -5,18 +5,18 @@
 All sides read the same TFRecords of 64 px JPEGs, which ingest wrote, in batches of 64.
 
 - ceiling: simplejpeg on two threads, from bytes in memory to batches; nothing is read or parsed.
-- in place: the same, but each image is decoded into its row of a batch, which spares a copy.
+- in place: the same, but each image is decoded into its row of a batch, which saves a copy.
 - decoded: the trainer's stream as it reads, parses, shuffles and decodes.
-- augmented: the same with the views that `augment: true` stands for, flips and quarter turns.
+- augmented: the same with the views of `augment: true`: flips and quarter turns.
 - more views: zoom, shift, brightness and contrast as well.
-- naive: what tutorials do: each example parsed, decoded and flipped by itself.
+- naive: as in tutorials: each example parsed, decoded and flipped by itself.
 
-The sides take turns. Each begins anew, runs for a while before its clock starts, and is asked for
-batches as fast as it gives them, so that none has fetched ahead what is then counted. The figures
-that count are images a second by the clock, in each side's best round: whoever else uses the
-machine can only make a round slower. The ratios by processor time follow, which tell what an image
-costs when all cores are taken. At the end the small CNN learns from the augmented stream by the
-trainer's own steps, and the share of their time is told for which they wait for a batch.
+The sides take turns. Each restarts, warms up before its clock starts, and yields batches as fast as
+it can, so that no prefetched batches are counted. The main figures are images per second of wall
+time in each side's best round, because other load can only make a round slower. The ratios by
+processor time follow, which show the cost of an image when all cores are busy. Finally the small
+CNN is trained on the augmented stream by the trainer's own steps, and the report shows the share of
+their time spent waiting for a batch.
 """
 
 import argparse

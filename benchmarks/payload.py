@@ -4,7 +4,7 @@
 
 Every form is lossless and can be decoded by TensorFlow's own ops. The tiles are made (4 bands,
 uint16, 256 x 256), or every GeoTIFF of uint16 below a folder, all of one shape. Rounds alternate
-and the best of each counts; 100 % is the size of the samples as they are.
+and the best of each counts; 100 % is the size of the raw samples.
 """
 
 import argparse

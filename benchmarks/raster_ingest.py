@@ -2,8 +2,8 @@
 
 The limit is a loop written by hand in as many processes as the machine has cores: each decodes
 whole rows of blocks, slices the tiles, computes their statistics, encodes payload and example, and
-writes its own file. It plans nothing, splits nothing, and has no rejects. The page cache is warm;
-what both sides pay once at their start is measured on a small scene and taken off.
+writes its own file. It has no planning, splits or rejects. The page cache is warm; the
+start-up cost of both sides is measured on a small scene and subtracted.
 
     python -m benchmarks.raster_ingest [--size 6144] [--bands 4] [--tile 256] [--turns 5]
 """

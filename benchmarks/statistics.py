@@ -4,7 +4,7 @@
 
 TFDV's default is what stock StatisticsGen does: a Beam pipeline over every feature, image bytes
 included. Both read the same TFRecords, which hold JPEG-sized payloads of 64 x 64 images. Shared
-machines drift, so the rounds alternate and the best of each counts.
+machines vary in speed, so the rounds alternate and the best of each counts.
 """
 
 import argparse

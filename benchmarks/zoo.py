@@ -4,11 +4,11 @@
 
 Accuracy is that of `skymill run` on the test split, with its 95 % interval and the processor time
 of the whole run: with each `examples/eurosat_*.yaml` of photographs, and with the recipe from
-scratch for another network without weights. The larger ones are too slow to train here, and from
-scratch would say little of what they are good for: of those there are size and speed alone, with
-random weights, which compute as much. Both are those of the SavedModel. Speed is that of its
-signature for encoded images, so decoding is in it: one image at a time, and 32 together; the
-fastest of many.
+scratch for another network without weights. The larger networks are too slow to train here, and
+training them from scratch would say little about their use: for those only size and speed are
+shown, with random weights, which need the same computation. Size and speed are those of the
+SavedModel. Speed is measured through its signature for encoded images and includes decoding: one
+image at a time, and 32 together; the fastest of many.
 """
 
 import argparse

@@ -14,7 +14,7 @@ OnEpoch = Callable[[Epoch], None]
 
 
 class Books:
-    """Writes `progress.jsonl` and TensorBoard's event files to a folder and calls back.
+    """Writes `progress.jsonl` and TensorBoard's event files to a folder and calls `on_epoch`.
 
     Args:
         log_dir: local or remote; need not exist.

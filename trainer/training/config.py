@@ -195,7 +195,7 @@ class TrainConfig(Frozen):
 
     @property
     def peak_learning_rate(self) -> float:
-        """The given learning rate, or the default for the model."""
+        """The given learning rate, or the default for what is trained."""
         if self.learning_rate is not None:
             return self.learning_rate
         if not self.pretrained:

@@ -50,7 +50,7 @@ def make_optimizer(
     """Builds the configured optimizer for the variables.
 
     Weight decay applies to kernels only: biases, and the scales and offsets of normalisations, are
-        vectors that must not decay to 0.
+    vectors that must not decay to 0.
 
     Args:
         factors: factors of the learning rate, one for each variable.

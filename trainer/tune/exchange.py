@@ -37,7 +37,7 @@ def announce(places: Places) -> None:
 
 
 def announced(root: Path) -> Places:
-    """Returns the search that `announce` published; the chief's answer confirms it is current.
+    """Returns the search that `announce` published; only the chief's answer confirms it.
 
     Raises:
         FileNotFoundError: no search was announced.

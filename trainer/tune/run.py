@@ -34,7 +34,7 @@ class Executor(stock.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Searches, writes TFX's two outputs, and then the report."""
+        """Searches, writes TFX's two outputs, and then table, plot and curves."""
         working_dir = self._get_tmp_dir()
         tuner = stock.search(input_dict, exec_properties, working_dir, print_tuning_summary=False)
         stock.write_best_hyperparameters(tuner, output_dict)

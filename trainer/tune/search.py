@@ -107,11 +107,11 @@ class Places:
         return os.path.join(self.folder, f"trial_{trial_id}")
 
     def values(self, trial_id: str) -> str:
-        """Returns KerasTuner's file of a trial, with its values at full precision."""
+        """Returns KerasTuner's file of a trial, with its values as drawn."""
         return os.path.join(self.trial(trial_id), "trial.json")
 
     def outcome(self, trial_id: str) -> str:
-        """Returns the file of a trial's outcome, whose decimals KerasTuner's protocol loses."""
+        """Returns the file of a trial's outcome, with decimals that KerasTuner's protocol loses."""
         return os.path.join(self.trial(trial_id), "outcome.json")
 
     def given_back(self, trial_id: str) -> str:

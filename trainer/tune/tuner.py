@@ -101,7 +101,7 @@ class ChiefTuner(BaseTuner):
     """Owns the oracle, has workers run the trials, and publishes the results.
 
     It resumes a killed search of the same digest: ended trials count, and running ones resume from
-        their checkpoints.
+    their checkpoints.
 
     Args:
         search: the search.
