@@ -1,4 +1,4 @@
-"""The same pipeline on Kubeflow Pipelines 2.x: compiled, lowered, submitted, run in containers."""
+"""The pipeline on Kubeflow Pipelines 2.x: compiled, lowered, submitted, run in containers."""
 
 from pipelines.kubeflow.client.session import Run, Session, connect
 

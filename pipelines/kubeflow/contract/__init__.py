@@ -1,1 +1,1 @@
-"""Names and types that the compiler writes and a step or a client reads."""
+"""Contract between the compiler, which writes it, and steps and clients, which read it."""

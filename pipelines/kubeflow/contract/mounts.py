@@ -1,4 +1,4 @@
-"""Whether the paths of a configuration exist in the pods that read and write them."""
+"""Checks that the paths of a configuration exist in the pods that read and write them."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from serving.store.object_store import SCHEMES
 
 
 def is_mounted(config: PipelineConfig, node: str, path: str, always: Sequence[str] = ()) -> bool:
-    """Whether a path lies on a volume of a node, or below a path that is always there."""
+    """Checks whether a path is on a volume of a node, or below a path that every pod has."""
     if is_remote(path):
         return False
     volumes = config.kubeflow.step(node).volumes or ()
@@ -22,14 +22,14 @@ def is_mounted(config: PipelineConfig, node: str, path: str, always: Sequence[st
 
 
 def require_mounts(config: PipelineConfig, always: Sequence[str] = ()) -> None:
-    """Refuses what would only be there in the pod that wrote it, or nowhere.
+    """Refuses paths that would exist only in the pod that wrote them, or nowhere.
 
     Args:
         config: the whole configuration.
-        always: paths that every pod has without being asked.
+        always: paths that every pod has by default.
 
     Raises:
-        ConfigError: lists every path that lies on no volume of a node which needs it.
+        ConfigError: lists every path that is on no volume of a node which needs it.
     """
     findings = [
         f"{what}: {path} is on no volume of {node}"
@@ -54,7 +54,7 @@ def require_mounts(config: PipelineConfig, always: Sequence[str] = ()) -> None:
 
 
 def _needs(config: PipelineConfig) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Local paths, with the nodes that go there."""
+    """Yields local paths, with the nodes that access them."""
     for path in _paths(config.ingest.model_dump(mode="json")):
         yield "ingest", path, ("Prepare", "Ingest")
     trains = ("Trainer", "Tuner") if config.tune else ("Trainer",)
@@ -74,7 +74,7 @@ def _needs(config: PipelineConfig) -> Iterator[tuple[str, str, tuple[str, ...]]]
 
 
 def _paths(value: Any) -> Iterator[str]:
-    """Every absolute path among plain values; a configuration's relative ones are anchored."""
+    """Yields the absolute paths among plain values; a configuration has no relative ones."""
     if isinstance(value, dict):
         for item in value.values():
             yield from _paths(item)

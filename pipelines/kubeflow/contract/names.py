@@ -1,4 +1,4 @@
-"""Names of tasks, components and executors as Kubeflow wants them."""
+"""Names of tasks, components and executors in Kubeflow's format."""
 
 import re
 
@@ -6,15 +6,15 @@ _START_OF_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def kebab(name: str) -> str:
-    """`StopOnRejects` and `stop_on_rejects` are `stop-on-rejects`."""
+    """Converts `StopOnRejects` or `stop_on_rejects` to `stop-on-rejects`."""
     return _START_OF_WORD.sub("-", name).replace("_", "-").lower()
 
 
 def component_name(node: str) -> str:
-    """The component of a node; kfp.local takes the first five characters off again."""
+    """Returns the component name of a node; kfp.local strips its first five characters again."""
     return f"comp-{kebab(node)}"
 
 
 def executor_label(node: str) -> str:
-    """The executor of a node."""
+    """Returns the executor label of a node."""
     return f"exec-{kebab(node)}"

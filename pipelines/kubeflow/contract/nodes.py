@@ -10,7 +10,7 @@ from pipelines.kubeflow.contract.mounts import is_mounted
 
 
 def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
-    """Builds the nodes; checkpoints lie on a mounted volume, else in the step's own folders."""
+    """Builds the nodes; checkpoints go to a mounted volume, else to the step's own folders."""
     workspace = Workspace(config.workspace)
     return pipeline_nodes(
         config,

@@ -1,4 +1,4 @@
-"""What may be chosen for each run of a compiled pipeline, and what it does to the configuration."""
+"""Parameters of each run of a compiled pipeline, and their effect on the configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ STRING, INTEGER = "STRING", "NUMBER_INTEGER"
 
 @dataclass(frozen=True)
 class RunParameter:
-    """A parameter of a run, with the default that the configuration gave it."""
+    """A parameter of a run, with its default from the configuration."""
 
     name: str
     kind: str
@@ -20,7 +20,7 @@ class RunParameter:
 
 
 def run_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
-    """The parameters of a pipeline, in the order in which they are shown."""
+    """Returns the parameters of a pipeline, in display order."""
     return (
         RunParameter("data_location", STRING, config.ingest.source.uri, "Where the source lies."),
         RunParameter(
@@ -54,10 +54,10 @@ def run_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
 
 
 def with_parameters(config: PipelineConfig, values: Mapping[str, Any]) -> PipelineConfig:
-    """The configuration with a run's parameters in it, checked like any other.
+    """Returns the configuration with a run's parameters applied and validated.
 
     Raises:
-        ConfigError: a value cannot be.
+        ConfigError: a value is invalid.
     """
     tree = config.json_tree(by_alias=True)
     source = tree["ingest"]["source"]
@@ -73,5 +73,5 @@ def with_parameters(config: PipelineConfig, values: Mapping[str, Any]) -> Pipeli
 
 
 def _span(name: str) -> int | str | None:
-    """As the configuration has it, where a number is no text."""
+    """Parses a span's name to the configuration's type: a number becomes an integer."""
     return int(name) if name.isdecimal() else name or None

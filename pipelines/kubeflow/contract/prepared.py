@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pipelines.config.tree import PipelineConfig
 
-#: The task that runs before all nodes, and its parameter that holds the configuration.
+#: The task that runs before all nodes, and its parameter with the configuration.
 NODE = "Prepare"
 CONFIG = "config"
 

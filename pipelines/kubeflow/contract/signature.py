@@ -1,7 +1,7 @@
-"""What a node's container must know and the backend does not tell it: types, mostly.
+"""Signature of a node: what its container needs and the backend does not pass, mostly types.
 
-The open-source backend hands artifacts over with an empty schema, every integer as a double and
-every optional input as if it were there. So the types travel in an argument of the command.
+The open-source backend passes artifacts with an empty schema, every integer as a double and every
+optional input as if it were present. Therefore an argument of the command carries the types.
 """
 
 import json
@@ -12,17 +12,17 @@ from typing import Any
 
 from pipelines.kubeflow.contract.views import View
 
-#: The parameter that holds the run's id; no execution property.
+#: The parameter with the run's id; not an execution property.
 RUN_ID = "run_id"
-#: The argument of a container that holds its signature.
+#: The container argument with its signature.
 ARGUMENT = "--signature"
-#: The executor of every gate: it fails if the report of its check has failed.
+#: The executor of every gate, which fails if its check's report has failed.
 STOP_EXECUTOR = "components.gate.executor.Executor"
 
 
 @dataclass(frozen=True)
 class InputType:
-    """The class of an input artifact by its dotted path, and whether the node works without it."""
+    """Type of an input artifact: its class by dotted path, and whether it is optional."""
 
     type: str
     optional: bool = False
@@ -30,7 +30,7 @@ class InputType:
 
 @dataclass(frozen=True)
 class NodeTypes:
-    """The artifacts of a node as its TFX component declares them: inputs, then outputs by class."""
+    """Artifact types that a node's TFX component declares: inputs, and outputs by class."""
 
     inputs: Mapping[str, InputType]
     outputs: Mapping[str, str]
@@ -38,14 +38,14 @@ class NodeTypes:
 
 @dataclass(frozen=True)
 class Signature:
-    """All that the entry point needs besides what the launcher fills in.
+    """All that the entry point needs besides the launcher's executor input.
 
     Attributes:
         executor: the executor's class by its dotted path.
         inputs: the input artifacts by name.
         outputs: the classes of the output artifacts by name.
-        parameters: the execution properties and their types, as the IR spells those.
-        views: further outputs, which the entry point makes for Kubeflow's pages.
+        parameters: the execution properties and their types, as the IR spells them.
+        views: further outputs, which the entry point writes for Kubeflow's pages.
     """
 
     executor: str
@@ -55,12 +55,12 @@ class Signature:
     views: tuple[View, ...] = ()
 
     def to_json(self) -> str:
-        """One line, keys in order: it is part of a cache key."""
+        """Serialises to one line with sorted keys, since it is part of a cache key."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Signature":
-        """The inverse of `to_json`."""
+        """Parses the output of `to_json`."""
         tree: dict[str, Any] = json.loads(text)
         return cls(
             executor=tree["executor"],
@@ -72,7 +72,7 @@ class Signature:
 
     @classmethod
     def in_arguments(cls, args: Sequence[str]) -> "Signature | None":
-        """The signature among the arguments of a container; None for a container of others."""
+        """Returns the signature in a container's arguments; None for a foreign container."""
         for name, text in pairwise(args):
             if name == ARGUMENT:
                 try:

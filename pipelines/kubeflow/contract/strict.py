@@ -1,4 +1,4 @@
-"""A package must pass through Kubeflow's own protobufs and come out as it went in."""
+"""Strict validation of packages by a round trip through Kubeflow's own protobufs."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ Json = dict[str, Any]
 
 
 def strict_spec(spec: Json) -> Json:
-    """The PipelineSpec after the round trip, its deployment through its own message.
+    """Returns the PipelineSpec after the round trip, its deployment through its own message.
 
     Raises:
-        ValueError: a field is unknown, has a wrong type, or is lost on the way.
+        ValueError: a field is unknown, has a wrong type, or is lost in the round trip.
     """
     through = _round_trip(spec, pipeline_spec_pb2.PipelineSpec())
     through["deploymentSpec"] = _round_trip(
@@ -23,7 +23,7 @@ def strict_spec(spec: Json) -> Json:
 
 
 def strict_job(job: Json) -> Json:
-    """The PipelineJob of Vertex AI after the round trip, its spec through `strict_spec`.
+    """Returns Vertex AI's PipelineJob after the round trip, its spec through `strict_spec`.
 
     Raises:
         ValueError: as `strict_spec`.
@@ -33,7 +33,7 @@ def strict_job(job: Json) -> Json:
 
 
 def strict_platform(document: Json) -> Json:
-    """The platform document after the round trip, each executor through kfp-kubernetes' message.
+    """Returns the platform document after the round trip, executors by kfp-kubernetes' message.
 
     Raises:
         ValueError: as `strict_spec`.
@@ -63,7 +63,7 @@ def _round_trip(tree: Json, message: Any) -> Json:
 
 
 def _lost(before: Any, after: Any, path: str = "") -> Any:
-    """The places where a value has not come through; 2 and 2.0 are the same."""
+    """Returns the paths of values that the round trip lost; 2 and 2.0 are equal."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in before.keys() | after.keys():
             yield from _lost(before.get(name), after.get(name), f"{path}.{name}")

@@ -1,4 +1,4 @@
-"""Where the launcher mounts what lies in a store, and how a path there is told to the store."""
+"""Maps URIs of a store to the paths where the launcher mounts them, and back."""
 
 import posixpath
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ _FOLDERS = {"minio://": "minio", "s3://": "s3", "gs://": "gcs"}
 
 
 def local_path(uri: str, mount_root: str = "/") -> str:
-    """The path of an artifact's bytes: `minio://a/b` is `/minio/a/b`; a path stays what it is."""
+    """Returns an artifact's local path: `/minio/a/b` for `minio://a/b`; paths stay unchanged."""
     for scheme, folder in _FOLDERS.items():
         if uri.startswith(scheme):
             return posixpath.join(mount_root, folder, uri.removeprefix(scheme))
@@ -18,25 +18,25 @@ def local_path(uri: str, mount_root: str = "/") -> str:
 
 @dataclass(frozen=True)
 class Places:
-    """The artifacts of one step, each by its URI and by its path.
+    """URIs and local paths of a step's artifacts.
 
-    Only these are mounted, so only places at or below them are translated: another URI in a
-    property is somebody's data in the store and stays one.
+    Only these are mounted, so only places at or below them are translated: any other URI in a
+    property refers to other data in the store and stays unchanged.
     """
 
     paths: Mapping[str, str]
 
     @classmethod
     def of(cls, uris: Iterable[str], mount_root: str) -> "Places":
-        """The places of a step's inputs and outputs."""
+        """Maps the URIs of a step's inputs and outputs."""
         return cls({uri: local_path(uri, mount_root) for uri in uris if uri})
 
     def to_path(self, value: Any) -> Any:
-        """A URI at or below an artifact as a path; lists and mappings in depth; others as is."""
+        """Converts URIs at or below an artifact to paths, also in nested lists and mappings."""
         return _translated(value, self.paths)
 
     def to_uri(self, value: Any) -> Any:
-        """The inverse of `to_path`."""
+        """Reverses `to_path`."""
         return _translated(value, {path: uri for uri, path in self.paths.items()})
 
 

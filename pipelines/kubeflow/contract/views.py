@@ -1,4 +1,4 @@
-"""The outputs that only Kubeflow's pages read: metrics, a confusion matrix, HTML."""
+"""Outputs for Kubeflow's pages only: metrics, a confusion matrix, HTML."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class View:
 
 
 def views_of(outputs: Mapping[str, str]) -> tuple[View, ...]:
-    """The views of a node, by the classes of its outputs."""
+    """Returns the views of a node, by the classes of its outputs."""
     views: list[View] = []
     for name, type_path in outputs.items():
         if type_path == _EVALUATION:

@@ -1,4 +1,4 @@
-"""TFX artifacts from what the launcher hands over, and back."""
+"""Converts the launcher's runtime artifacts to TFX artifacts, and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,15 +9,15 @@ from tfx.utils import import_utils
 from components.raster.errors import DataError
 from pipelines.kubeflow.contract.uris import Places
 
-#: What the backend adds to an artifact's metadata for itself.
+#: Keys that the backend adds to an artifact's metadata for itself.
 _INTERNAL = {"display_name", "store_session_info"}
 
 
 def restore_artifact(given: Mapping[str, Any], type_path: str, places: Places) -> Artifact:
-    """The artifact of a runtime artifact (protojson), with its own class and a local path.
+    """Restores the TFX artifact of a runtime artifact (protojson), with its class and local path.
 
-    The backend keeps every property as a custom one, every integer as a double, and lists and
-    structs wrapped once more; nulls are nothing.
+    The backend stores every property as a custom one, every integer as a double, and wraps lists
+    and structs once more; nulls are dropped.
 
     Raises:
         DataError: a property of the class has a value of another type.
@@ -37,7 +37,7 @@ def restore_artifact(given: Mapping[str, Any], type_path: str, places: Places) -
 
 
 def publish_artifact(artifact: Artifact, name: str, places: Places) -> dict[str, Any]:
-    """The runtime artifact (protojson) of an output, with the URI by which it is uploaded."""
+    """Returns the runtime artifact (protojson) of an output, with the URI of its upload."""
     proto = artifact.mlmd_artifact
     metadata = {key: _plain(value) for key, value in proto.properties.items()}
     for key, value in proto.custom_properties.items():
@@ -54,7 +54,7 @@ def publish_artifact(artifact: Artifact, name: str, places: Places) -> dict[str,
 
 
 def _unwrapped(value: Any) -> Any:
-    """What the backend has wrapped as {"list": [...]} or {"struct": {...}}."""
+    """Unwraps the backend's {"list": [...]} or {"struct": {...}}."""
     if isinstance(value, dict) and len(value) == 1:
         [(kind, inner)] = value.items()
         if (kind == "list" and isinstance(inner, list)) or (
@@ -65,7 +65,7 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    """Integers again where a double is whole."""
+    """Converts whole doubles back to integers."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):

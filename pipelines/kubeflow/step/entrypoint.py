@@ -1,10 +1,10 @@
-"""The command of every step's container: runs a TFX executor under Kubeflow's launcher.
+"""Entry point of every step's container: runs a TFX executor under Kubeflow's launcher.
 
     python -m pipelines.kubeflow.step.entrypoint --signature JSON --executor-input JSON
         [--exchange FOLDER] [-- BEAM...]
 
-The launcher has downloaded the inputs to its mounts and will upload the outputs from there; what
-it does not do is in `Signature` and `artifacts`.
+The launcher downloads the inputs to its mounts and uploads the outputs from there; `Signature` and
+`artifacts` supply what it does not do.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from pipelines.definition.temporary import own_temporary_folder
 from pipelines.kubeflow.contract.signature import ARGUMENT, RUN_ID, Signature
 from pipelines.kubeflow.contract.uris import Places, local_path
 
-#: Where mounts hang, for places where the root folder cannot be written.
+#: Folder of the mounts, for machines where the root folder is not writable.
 MOUNT_ROOT_VARIABLE = "SKYMILL_MOUNT_ROOT"
-#: 128 + SIGTERM, as a process has it that the signal ended.
+#: 128 + SIGTERM: the conventional exit code of a process that the signal ended.
 EXIT_STOPPED = 128 + signal.SIGTERM
 
 Tree = Mapping[str, Any]
@@ -47,10 +47,10 @@ def run_step(
 
     Args:
         signature: the node's types.
-        given: the executor input, as the launcher puts it for `{{$}}`.
+        given: the executor input, as the launcher substitutes it for `{{$}}`.
         beam_args: Beam's pipeline options.
         mount_root: the folder that holds `minio/`, `s3/` and `gcs/`.
-        exchange: a folder that Beam's workers see too, where a Beam step's files are meanwhile.
+        exchange: a folder shared with Beam's workers, which holds a Beam step's files meanwhile.
     """
     from pipelines.kubeflow.step.artifacts import publish_artifact
     from pipelines.kubeflow.step.native import make_view
@@ -77,7 +77,7 @@ def run_step(
 
 
 def execution_properties(signature: Signature, values: Tree) -> dict[str, Any]:
-    """The executor's properties: those that the node has, nulls dropped, integers made whole."""
+    """Returns the node's execution properties, without nulls, whole doubles as integers."""
     return {
         name: int(values[name]) if kind == "NUMBER_INTEGER" else values[name]
         for name, kind in signature.parameters.items()
@@ -86,7 +86,7 @@ def execution_properties(signature: Signature, values: Tree) -> dict[str, Any]:
 
 
 def write_output(given: Tree, output: Tree) -> None:
-    """Writes the executor output where the launcher looks for it.
+    """Writes the executor output to the launcher's output file.
 
     Kubeflow names a local file; Vertex AI may name one in its bucket, which is mounted.
     """
@@ -97,7 +97,7 @@ def write_output(given: Tree, output: Tree) -> None:
 
 
 def leave(code: int) -> None:
-    """Ends the process without destructors: those of TensorFlow and MLMD can abort at exit."""
+    """Ends the process without destructors, since those of TensorFlow and MLMD can abort."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -105,7 +105,7 @@ def leave(code: int) -> None:
 
 
 def guarded(step: Any) -> int:
-    """Runs a step's main function; an error that a user can act on is shown without its trace."""
+    """Runs a step's main function; shows an error that a user can act on without a traceback."""
     try:
         with full_disk_told():
             step()
@@ -124,7 +124,7 @@ def guarded(step: Any) -> int:
 def clear_up_on_sigterm() -> None:
     """Makes the first SIGTERM a `SystemExit`, so that `finally` runs before the process ends.
 
-    The next ones are passed over: they would break off the clearing up, which SIGKILL bounds.
+    Later ones are ignored, as they would interrupt the cleanup; SIGKILL bounds its time.
     """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -135,7 +135,7 @@ def clear_up_on_sigterm() -> None:
 
 
 def _singles(given: Tree, side: str) -> dict[str, Tree]:
-    """The artifact of each input or output; every channel of ours holds one."""
+    """Returns the artifact of each input or output; each of our channels holds exactly one."""
     lists = given.get(side, {}).get("artifacts", {})
     return {name: found["artifacts"][0] for name, found in lists.items() if found.get("artifacts")}
 
@@ -148,7 +148,7 @@ def _seen_by(
     outputs: Mapping[str, Tree],
     exchange: str | None,
 ) -> AbstractContextManager[Places]:
-    """The places as the executor is to see them: elsewhere only for a Beam step."""
+    """Returns the places as the executor sees them; they differ only for a Beam step."""
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
     from pipelines.kubeflow.step.exchange import exchanged
@@ -176,7 +176,7 @@ def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> 
         if not fileio.exists(path):
             if kind.optional:
                 continue
-            fileio.makedirs(path)  # a store holds files only: it was a folder with nothing in it
+            fileio.makedirs(path)  # a store holds only files: it was an empty folder
         artifact = restore_artifact(given[name], kind.type, places)
         artifact.set_string_custom_property(STORE_URI, given[name]["uri"])
         found[name] = [artifact]

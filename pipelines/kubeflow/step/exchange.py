@@ -1,7 +1,7 @@
-"""A step's artifacts in a folder that Beam's workers see too.
+"""Exchange of a step's artifacts through a folder that Beam's workers share.
 
 The launcher puts a step's files into the step's own pod. Workers of Flink, Spark or Dataflow are
-other pods or machines, so the step works in a folder that both have, and moves its files between.
+other pods or machines, so the step works in a shared folder and copies its files there and back.
 """
 
 import os
@@ -16,15 +16,15 @@ from pipelines.kubeflow.contract.uris import Places
 def exchanged(
     places: Places, inputs: Iterable[str], outputs: Iterable[str], folder: str
 ) -> Iterator[Places]:
-    """The places of a step as its executor and its workers see them.
+    """Yields the places of a step in the shared folder, for its executor and its workers.
 
     Args:
-        places: where the launcher has put the inputs and looks for the outputs.
+        places: the launcher's places of the inputs and outputs.
         inputs, outputs: the URIs of each side.
-        folder: what both see; this step gets a folder of its own in it, gone afterwards
+        folder: the shared folder; the step uses a private subfolder, which is removed afterwards
             unless the process is killed.
 
-    What a step that fails has written is not brought back: the launcher uploads nothing of it.
+    The outputs of a failed step are not copied back: the launcher uploads none of them.
     """
     from tfx.dsl.io import fileio
     from tfx.utils import io_utils

@@ -1,4 +1,4 @@
-"""What Kubeflow's pages show of a node: metrics, a confusion matrix, a report as HTML."""
+"""Writes a node's views for Kubeflow's pages: metrics, a confusion matrix, a report as HTML."""
 
 import math
 import os
@@ -15,10 +15,10 @@ from trainer.tune.results import PICTURE_FILE, read_results
 
 
 def make_view(view: View, source: str, target: str) -> dict[str, Any]:
-    """Makes one view and returns its metadata; HTML is written to the file `target`.
+    """Makes one view and returns its metadata; writes HTML to the file `target`.
 
     Args:
-        view: which one.
+        view: the view to make.
         source: the folder of the output that it shows.
         target: the path of the view.
     """
@@ -44,14 +44,14 @@ def _page(source: str) -> str:
 
 
 def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
-    """The metrics over all examples, as system.Metrics has them; those not finite are left out."""
+    """Returns the overall metrics in the format of system.Metrics, without non-finite values."""
     overall = evaluation.overall
     candidate = overall.candidate if overall else {}
     return {name: value for name, value in candidate.items() if math.isfinite(value)}
 
 
 def confusion_of(evaluation: Evaluation) -> dict[str, Any]:
-    """The confusion matrix as system.ClassificationMetrics has it: a row for each true class."""
+    """Returns the confusion matrix for system.ClassificationMetrics: a row for each true class."""
     if not evaluation.confusion:
         return {}
     return {

@@ -1,10 +1,10 @@
-"""The first step of a run: what the nodes must know of the world as it is when the run starts.
+"""The first step of a run: resolves the external state that the nodes depend on.
 
     python -m pipelines.kubeflow.step.prepare --executor-input JSON [--mounted PATH]...
 
-A fingerprint that was compiled in would be a cache hit for ever. So this step, which is never
-cached, looks at the source and at the schema's home, applies the run's parameters, and hands every
-node that depends on them its execution property.
+A fingerprint that was compiled in would be a cache hit forever. Therefore this step, which is never
+cached, reads the state of the source and of the accepted schema, applies the run's parameters, and
+passes every node that depends on them its execution property.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pipelines.kubeflow.step.entrypoint import guarded, leave, write_output
 def prepare(
     config: PipelineConfig, values: Mapping[str, Any], mounted: Sequence[str] = ()
 ) -> dict[str, str]:
-    """The output parameters of this step.
+    """Computes the output parameters of this step.
 
     Args:
         config: the configuration that was compiled.
@@ -34,8 +34,8 @@ def prepare(
         mounted: paths that every pod has without a volume.
 
     Raises:
-        DataError: the source cannot be read, or is not the one that the run is for.
-        ConfigError: a parameter cannot be, or names a path that is not on a volume.
+        DataError: the source cannot be read, or its data are not those that the run is for.
+        ConfigError: a parameter is invalid, or names a path that is not on a volume.
     """
     changed = with_parameters(config, values)
     require_mounts(changed, mounted)
@@ -51,7 +51,7 @@ def prepare(
 
 
 def prepared_properties(config: PipelineConfig, inputs: RunInputs) -> dict[str, str]:
-    """The properties of `PREPARED` as the pipeline's definition gives them to its nodes."""
+    """Returns the properties of `PREPARED` as the pipeline's definition gives them to its nodes."""
     from tfx.utils import json_utils
 
     from pipelines.kubeflow.contract.nodes import cluster_nodes
