@@ -1,4 +1,4 @@
-"""Where the Beam steps run: Beam's own options, and what they mean for a step's files."""
+"""Configuration of the Beam steps: Beam's options, and their effect on a step's files."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pydantic import Field
 from components.raster.frozen import Frozen
 from components.raster.location import Location
 
-#: Beam's own choice of a local runner may download a program; this one is in the package.
+#: A local runner in Beam's package; Beam's default choice may download a program.
 IN_PROCESS = (
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
     "--ingest_processes=0",
@@ -34,14 +34,14 @@ class BeamConfig(Frozen):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The options that every Beam step gets."""
+        """Options of every Beam step."""
         return self.args or IN_PROCESS
 
 
 def workers_elsewhere(args: Sequence[str]) -> bool:
-    """Whether Beam's options put a step's work outside of its own process.
+    """Checks whether Beam's options move a step's work out of its own process.
 
-    No runner at all is Beam's default, which is local; a LOOPBACK environment calls back.
+    Without a runner Beam runs locally; a LOOPBACK environment calls back into the process.
     """
     parser = ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--runner", default="DirectRunner")

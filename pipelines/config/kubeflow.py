@@ -1,4 +1,4 @@
-"""Where and with what the nodes run on Kubeflow: the part of the configuration for `compile`."""
+"""Configuration of `skymill compile`: images, resources and placement of the nodes on Kubeflow."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -166,7 +166,7 @@ class KubeflowConfig(Frozen):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
 
     def step(self, node: str) -> StepConfig:
-        """What one node gets: its own values over those of every node."""
+        """Returns the settings of one node: its own values over those of every node."""
         own = self.nodes.get(node, StepConfig())
         given = {name: getattr(own, name) for name in StepConfig.model_fields}
         given = {name: value for name, value in given.items() if value is not None}

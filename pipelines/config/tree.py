@@ -1,4 +1,4 @@
-"""The one configuration tree, and how it is read from a user's YAML."""
+"""The one configuration tree, and its reader for a user's YAML."""
 
 import difflib
 import json
@@ -115,16 +115,16 @@ class PipelineConfig(Frozen):
 
     @property
     def model_base(self) -> str:
-        """The folder of this model's versions, which servers watch."""
+        """Folder of this model's versions, which servers watch."""
         return self.push.model_base(self.name)
 
 
 def load_config(path: str) -> PipelineConfig:
-    """Reads and checks a YAML file.
+    """Reads and validates a YAML file.
 
     Raises:
-        ConfigError: the file is missing, is no YAML, or names a key or a value that cannot be; the
-            message lists every finding with its key, its value and what would be right.
+        ConfigError: the file is missing, is no YAML, or has an unknown key or an invalid value; the
+            message lists every finding with its key, its value and a valid one.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -139,7 +139,7 @@ def load_config(path: str) -> PipelineConfig:
 
 
 def parse_config(tree: Any, base_dir: str, source: str = "config") -> PipelineConfig:
-    """Checks a tree of plain values; `load_config` with the reading left out."""
+    """Validates a tree of plain values, as `load_config` does with a file's."""
     try:
         return PipelineConfig.model_validate(tree, context={"base_dir": base_dir})
     except ValidationError as error:
@@ -150,12 +150,12 @@ def parse_config(tree: Any, base_dir: str, source: str = "config") -> PipelineCo
 
 
 def config_json_schema() -> str:
-    """The JSON schema of a configuration file, for editors."""
+    """Returns the JSON schema of a configuration file, for editors."""
     return json.dumps(PipelineConfig.model_json_schema(by_alias=True), indent=2) + "\n"
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys in silence; here the second one is an error."""
+    """YAML loader that refuses duplicate keys, of which YAML silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -177,7 +177,7 @@ def _explain(finding: Any) -> str:
         return f"{key}: unknown key.{_nearest(finding['loc'])}"
     if finding["type"] == "missing":
         return f"{key}: is required and missing."
-    if isinstance(finding["input"], dict):  # several keys that do not go together
+    if isinstance(finding["input"], dict):  # several keys that exclude each other
         return f"{key}: {finding['msg']}."
     return f"{key}: {finding['input']!r} is not accepted: {finding['msg']}."
 
@@ -191,7 +191,7 @@ def _nearest(loc: tuple[str | int, ...]) -> str:
 
 
 def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys of the model at a place in the tree; where there are several, of the named kind."""
+    """Returns the keys of the model at a location in the tree; of a union, of the named kind."""
     models: list[Any] = [PipelineConfig]
     for part in loc:
         if len(models) > 1:
@@ -210,7 +210,7 @@ def _kind(model: type[BaseModel]) -> object:
 
 
 def _models_in(annotation: Any) -> Iterator[Any]:
-    """The configuration models that a field's type allows."""
+    """Yields the configuration models that a field's type allows."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):

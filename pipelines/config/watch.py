@@ -1,4 +1,4 @@
-"""When a watch looks, what it waits for, what it starts and where it remembers."""
+"""Configuration of `skymill watch`: its timing, target, endpoint and state store."""
 
 from typing import Annotated, Literal, Self
 

@@ -1,1 +1,1 @@
-"""Asks a server of Kubeflow Pipelines; loads no compiler."""
+"""Client of a Kubeflow Pipelines server; imports no compiler."""

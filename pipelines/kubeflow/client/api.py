@@ -1,4 +1,4 @@
-"""Calls of Kubeflow's API with one manner: bounded in time, page by page, errors in words."""
+"""Calls of Kubeflow's API with timeouts, pagination and readable errors."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.kubeflow.client.connection import Connection, IdentityAwareProxy, api_client
 from pipelines.kubeflow.client.refusal import Unauthenticated, in_words, web_page
 
-#: Seconds to connect, and to answer.
+#: Seconds to connect, and to wait for a response.
 _TIMEOUT_S = (10, 60)
 _PAGE = 100
 
@@ -15,10 +15,10 @@ EQUALS, IS_SUBSTRING = "EQUALS", "IS_SUBSTRING"
 
 
 class Api:
-    """Kubeflow's own client and how it is used.
+    """Wrapper of Kubeflow's own client.
 
     Attributes:
-        connection: where the server is, and who asks.
+        connection: the server's address and the credentials.
         client: Kubeflow's client (`kfp.Client`).
     """
 
@@ -30,8 +30,8 @@ class Api:
         """Calls a method of the client's services.
 
         Raises:
-            KubeflowError: the server refuses or cannot be reached; `what` says in its message what
-                was tried.
+            KubeflowError: the server refuses or cannot be reached; the message names the attempt
+                by `what`.
         """
         api: Any = method.__self__.api_client  # type: ignore[attr-defined]
         try:
@@ -39,14 +39,14 @@ class Api:
         except Unauthenticated:
             if not isinstance(self.connection.credentials, IdentityAwareProxy):
                 raise
-            # Its tokens last an hour, and a run may take longer to follow.
+            # Its tokens expire after an hour, and a run may take longer to follow.
             api.configuration.api_key = _configuration(api_client(self.connection)).api_key
             return self._once(what, api, method, *args, **given)
 
     def listed(
         self, what: str, method: Callable[..., Any], part: str, **given: Any
     ) -> Iterator[Any]:
-        """All that a listing has in its `part`, page by page; raises as `call` does."""
+        """Yields the items in `part` of every page of a listing; raises as `call` does."""
         token = ""
         while True:
             page = self.call(what, method, page_token=token, page_size=_PAGE, **given)
@@ -56,7 +56,7 @@ class Api:
                 return
 
     def scope(self) -> dict[str, str]:
-        """The namespace, for calls that list."""
+        """Returns the namespace argument of listing calls."""
         return {"namespace": self.connection.namespace} if self.connection.namespace else {}
 
     def _once(
@@ -70,7 +70,7 @@ class Api:
 
 
 def predicate(key: str, value: str, operation: str = EQUALS) -> str:
-    """A filter of a listing as the API takes it."""
+    """Returns a listing's filter in the API's format."""
     one = {"operation": operation, "key": key, "stringValue": value}
     return json.dumps({"predicates": [one]})
 

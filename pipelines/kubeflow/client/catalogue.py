@@ -1,4 +1,4 @@
-"""What a server keeps beside runs: experiments, pipelines and their versions, each made once."""
+"""Experiments, pipelines and pipeline versions of a server, each created once."""
 
 import os
 import tempfile
@@ -10,17 +10,17 @@ from pipelines.kubeflow.client.submission import Submission
 
 
 class Catalogue:
-    """Finds what is there and makes what is not; raises `KubeflowError` as the API's calls do."""
+    """Finds existing entries and creates missing ones; raises `KubeflowError` as `Api` does."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
 
     def experiment(self, name: str) -> str:
-        """The id of the experiment of that name."""
+        """Returns the id of the experiment with a name."""
         return _once(lambda: self._find_experiment(name), lambda: self._make_experiment(name))
 
     def version(self, package: Submission) -> dict[str, str]:
-        """The package as a version of its pipeline, uploaded unless that content is there."""
+        """Returns the package's pipeline version, uploaded unless that content already exists."""
         name = package.name
         pipeline = _once(lambda: self._find_pipeline(name), lambda: self._make_pipeline(name))
         version = _once(
@@ -30,7 +30,7 @@ class Catalogue:
         return {"pipeline_id": pipeline, "pipeline_version_id": version}
 
     def upload(self, pipeline_id: str, name: str, text: str) -> str:
-        """Uploads a package as it is and returns the version's id."""
+        """Uploads a package unchanged and returns the version's id."""
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "package.yaml")
             with open(path, "w", encoding="utf-8") as file:
@@ -73,7 +73,7 @@ class Catalogue:
         return next((str(one.pipeline_id) for one in found), None)
 
     def _make_pipeline(self, name: str) -> str:
-        """Without a version: an upload would give its first one the pipeline's name."""
+        """Creates a pipeline without a version; an upload would name its first one after it."""
         made = self._api.call(
             f"make the pipeline {name}",
             self._api.client.pipelines.pipeline_service_create_pipeline,
@@ -93,7 +93,7 @@ class Catalogue:
 
 
 def _once(find: Callable[[], str | None], make: Callable[[], str]) -> str:
-    """What is found, or else made; if somebody else was faster meanwhile, what they made."""
+    """Returns the found id, or creates one; finds again if another client created it meanwhile."""
     if found := find():
         return found
     try:

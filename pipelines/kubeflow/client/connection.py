@@ -1,6 +1,6 @@
-"""Where a server of Kubeflow Pipelines is, who asks it, and the client that does.
+"""Connection to a Kubeflow Pipelines server: its address, the credentials and the client.
 
-A secret is never text of a configuration or a flag: it comes from the environment or a file.
+Secrets come from the environment or a file, never from a configuration or a flag.
 """
 
 import ipaddress
@@ -13,42 +13,42 @@ from urllib.parse import urlsplit
 
 from components.raster.errors import ConfigError
 
-#: Where a pod finds the token that Kubeflow's documentation has projected into it.
+#: Path in a pod of the projected token that Kubeflow's documentation describes.
 IN_CLUSTER_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"
 VARIABLES = "SKYMILL_KFP_"
-#: The ways to tell who asks.
+#: Authentication methods.
 _WAYS = ("token", "token_file", "cookie", "cookie_file", "iap")
 
 
 @dataclass(frozen=True)
 class NoCredentials:
-    """For a single-user installation behind a port-forward."""
+    """No credentials, for a single-user installation behind a port-forward."""
 
 
 @dataclass(frozen=True)
 class Bearer:
-    """A token as it is."""
+    """A literal token."""
 
     token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class TokenFile:
-    """A token in a file, read before each request: in the cluster the kubelet renews it."""
+    """A token in a file, read before each request, since the kubelet renews it in a cluster."""
 
     path: str = IN_CLUSTER_TOKEN
 
 
 @dataclass(frozen=True)
 class DexSession:
-    """The cookie of a session with Dex, as `name=value`."""
+    """The cookie of a Dex session, as `name=value`."""
 
     cookie: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class IdentityAwareProxy:
-    """Google's proxy, by its client's id; the other client is that of a person at a desktop."""
+    """Google's IAP, by its client id; the other client is for a user at a desktop."""
 
     client_id: str
     other_client_id: str | None = None
@@ -60,14 +60,14 @@ Credentials = NoCredentials | Bearer | TokenFile | DexSession | IdentityAwarePro
 
 @dataclass(frozen=True)
 class Connection:
-    """A server and who asks it.
+    """A server and the credentials for it.
 
     Attributes:
-        endpoint: its address, http:// or https://.
-        namespace: of an installation with several users, that of the runs; else empty.
-        credentials: who asks.
+        endpoint: the server's address, http:// or https://.
+        namespace: the runs' namespace in a multi-user installation; else empty.
+        credentials: the authentication method with its secret.
         ca_file: certificates to trust instead of the public ones.
-        plain_http: send credentials over http to hosts outside of the cluster and this machine.
+        plain_http: sends credentials over http to hosts outside of the cluster and this machine.
         metadata: `host:port` of the metadata store (gRPC), for a run's metrics; empty if unknown.
     """
 
@@ -94,20 +94,20 @@ class Connection:
 
 
 def connection_from(environment: Mapping[str, str], **given: Any) -> Connection:
-    """The connection that the environment describes, with what is given in its place.
+    """Returns the connection that the environment describes, with given values on top.
 
-    Variables: SKYMILL_KFP_ENDPOINT, _NAMESPACE, _METADATA, _CA; and one way to tell who asks:
+    Variables: SKYMILL_KFP_ENDPOINT, _NAMESPACE, _METADATA, _CA; and one authentication method:
     _TOKEN, _TOKEN_FILE, _COOKIE, _COOKIE_FILE or _IAP_CLIENT_ID (with _IAP_OTHER_CLIENT_ID and
     _IAP_OTHER_CLIENT_SECRET). Without any, a pod with Kubeflow's projected token shows that
     to servers in its cluster, and to nobody else.
 
     Args:
-        environment: a process's, read by its main.
+        environment: the process's variables, read by its entry point.
         given: `endpoint`, `namespace`, `metadata`, `ca_file`, `token`, `token_file`, `cookie`,
-            `cookie_file` or `plain_http`; None is not given.
+            `cookie_file` or `plain_http`; None means not given.
 
     Raises:
-        ConfigError: there is no endpoint, or more than one way to tell who asks.
+        ConfigError: there is no endpoint, or more than one authentication method.
     """
     variables = {
         "endpoint": "ENDPOINT",
@@ -144,7 +144,7 @@ def connection_from(environment: Mapping[str, str], **given: Any) -> Connection:
 
 
 def api_client(connection: Connection) -> Any:
-    """Kubeflow's own client (`kfp.Client`) for a connection; nothing is asked yet.
+    """Builds Kubeflow's own client (`kfp.Client`) for a connection, without a request.
 
     Raises:
         ConfigError: the token or the session cannot be read or exchanged.
@@ -153,7 +153,7 @@ def api_client(connection: Connection) -> Any:
     from kfp_server_api import V2beta1GetHealthzResponse
 
     class Client(kfp.Client):
-        """Without the question, five times over, whether the server has several users."""
+        """Client that skips its five requests for the server's multi-user mode."""
 
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
             return V2beta1GetHealthzResponse(multi_user=False)
@@ -175,7 +175,7 @@ def api_client(connection: Connection) -> Any:
 
 
 def _login(credentials: Credentials) -> dict[str, Any]:
-    """The arguments of Kubeflow's client; an empty cookie keeps it from sending a stored one."""
+    """Returns the arguments of Kubeflow's client; an empty cookie suppresses a stored one."""
     if isinstance(credentials, Bearer):
         return {"existing_token": credentials.token, "cookies": ""}
     if isinstance(credentials, TokenFile):
@@ -242,7 +242,7 @@ def _host(endpoint: str) -> str:
 
 
 def _is_near(host: str) -> bool:
-    """This machine, or a service by its name in the cluster."""
+    """Checks whether a host is this machine or a service by its name in the cluster."""
     if host == "localhost" or host.endswith((".svc", ".svc.cluster.local")):
         return True
     try:

@@ -1,7 +1,7 @@
-"""Cron expressions as Kubeflow's controller reads them: six fields, seconds first.
+"""Cron expressions in the format of Kubeflow's controller: six fields, seconds first.
 
-Its library also takes five, and then reads the first as seconds all the same: what is every night
-at two in a crontab would run at two minutes past every hour. So five are refused here.
+Its library also accepts five, but still reads the first as seconds: a crontab's expression for
+every night at two would run at two minutes past every hour. Therefore five are refused here.
 Source of the syntax: github.com/robfig/cron, version 1.2.
 """
 
@@ -34,11 +34,11 @@ _FIELDS = (
 
 
 def checked_cron(expression: str) -> str:
-    """The expression with single spaces.
+    """Validates an expression and returns it with single spaces.
 
     Raises:
-        ConfigError: it does not have six fields, a field has a value that cannot be, or the runs
-            would follow each other by a second.
+        ConfigError: it does not have six fields, a field has an invalid value, or runs would start
+            one second apart.
     """
     fields = expression.split()
     text = " ".join(fields)
@@ -61,12 +61,12 @@ def checked_cron(expression: str) -> str:
 
 
 def _values(field: _Field, value: str, text: str) -> frozenset[int]:
-    """What a field stands for, as the controller expands it."""
+    """Returns the values of a field, as the controller expands it."""
     return frozenset().union(*(_expanded(field, part, text) for part in value.split(",")))
 
 
 def _expanded(field: _Field, part: str, text: str) -> range:
-    """One part of a list: `*`, `?`, `5` or `5-9`, with or without `/step`; `5/2` has no end."""
+    """Expands a list item: `*`, `?`, `5` or `5-9`, with or without `/step`; `5/2` has no end."""
     bounds, slash, step = part.partition("/")
     if slash and not (re.fullmatch("[0-9]+", step) and int(step)):
         raise _wrong(field, part, text, "the step after / is no positive number")
@@ -83,7 +83,7 @@ def _expanded(field: _Field, part: str, text: str) -> range:
 def _require_pauses(
     seconds: frozenset[int], minutes: frozenset[int], value: str, text: str
 ) -> None:
-    """Raises ConfigError where a run would start a second after another one."""
+    """Raises ConfigError if a run would start one second after another."""
     second = next((second for second in sorted(seconds) if second + 1 in seconds), None)
     minutes_meet = any((minute + 1) % 60 in minutes for minute in minutes)
     if second is None and {0, 59} <= seconds and minutes_meet:

@@ -1,7 +1,7 @@
-"""What a package defines: its steps, and which of them are gates.
+"""Definition of a package: its steps, and which of them are gates.
 
-A server tells a run's nodes as its engine made them, the steps among drivers, executors and
-attempts whose names depend on the release and its settings. The package alone says which are steps.
+A server reports a run's nodes as its engine made them: steps mixed with drivers, executors and
+attempts, whose names depend on the release and its settings. Only the package defines the steps.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,10 +18,10 @@ class Definition:
     """The steps of a package by the names of their tasks.
 
     Attributes:
-        steps: all of them.
-        gates: those that stop a run if a check has failed.
-        labels: how many labels of its own the pod of a step has, where it has any; newer
-            releases name its pod by that.
+        steps: all steps.
+        gates: steps that stop a run if a check has failed.
+        labels: number of custom labels of a step's pod, for steps with any; newer releases derive
+            the pod's name from it.
     """
 
     steps: frozenset[str] = frozenset()
@@ -30,7 +30,7 @@ class Definition:
 
 
 def definition_of(tree: Json) -> Definition:
-    """The definition in a PipelineSpec (protojson), with or without its platform document."""
+    """Reads the definition in a PipelineSpec (protojson), with or without its platform document."""
     spec = tree.get("pipeline_spec") or tree.get("pipelineSpec") or tree
     platform = tree.get("platform_spec") or tree.get("platformSpec") or {}
     tasks = list(_tasks(spec))
@@ -43,7 +43,7 @@ def definition_of(tree: Json) -> Definition:
 
 
 def _tasks(spec: Json) -> Iterator[tuple[str, Json]]:
-    """The tasks of the root and of the components that are graphs themselves."""
+    """Yields the tasks of the root and of nested graph components."""
     for component in (spec.get("root", {}), *spec.get("components", {}).values()):
         yield from component.get("dag", {}).get("tasks", {}).items()
 

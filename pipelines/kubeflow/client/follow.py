@@ -1,4 +1,4 @@
-"""Following a run until it ends."""
+"""Follows a run until it ends."""
 
 import time
 from collections.abc import Callable
@@ -8,17 +8,17 @@ from pipelines.kubeflow.client.refusal import KubeflowError
 from pipelines.kubeflow.client.run_state import RunState
 
 _POLL_S = 5.0
-#: How long a server may be away before following gives up; the run itself goes on.
+#: Seconds that a server may be unreachable before following gives up; the run continues.
 _PATIENCE_S = 300.0
 
 Changed = Callable[[str, str], None]
 
 
 class Server(Protocol):
-    """What following asks."""
+    """Interface of the server that `follow` needs."""
 
     def run_state(self, run_id: str) -> RunState:
-        """What has become of a run."""
+        """Returns the state of a run."""
 
 
 def follow(
@@ -30,18 +30,19 @@ def follow(
     poll_s: float = _POLL_S,
     patience_s: float = _PATIENCE_S,
 ) -> RunState:
-    """Asks again and again until the run has ended, and returns its last state.
+    """Polls until the run has ended, and returns its last state.
 
     Args:
-        server: who is asked.
+        server: the server to poll.
         run_id: the run.
-        changed: is told each step's new state, once.
-        timeout_s: give up after so long; None is never.
-        poll_s: the time between two questions.
-        patience_s: how long a server that cannot be reached is asked again.
+        changed: called once with each new state of a step.
+        timeout_s: maximum time to follow; None is unlimited.
+        poll_s: the time between two requests.
+        patience_s: maximum time to retry while the server is unreachable.
 
     Raises:
-        KubeflowError: the server refuses or stays away, or the time is over; the run goes on.
+        KubeflowError: the server refuses or stays unreachable, or the time is up; the run
+            continues.
     """
     known: dict[str, str] = {}
     began = answered = time.monotonic()

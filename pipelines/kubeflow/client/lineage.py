@@ -1,7 +1,7 @@
-"""What a run has measured, from Kubeflow's metadata store.
+"""Metrics of a run, from Kubeflow's metadata store.
 
-The API server tells the state of steps and nothing of what they made: metrics are properties of
-artifacts in ML Metadata, which the cluster offers over gRPC (`metadata-grpc-service`, port 8080).
+The API server reports the state of steps but not their outputs: metrics are properties of artifacts
+in ML Metadata, which the cluster serves over gRPC (`metadata-grpc-service`, port 8080).
 """
 
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from pipelines.kubeflow.client.refusal import KubeflowError
 
 #: The backend's types of a run and of metrics.
 _RUN, _METRICS = "system.PipelineRun", "system.Metrics"
-#: What the backend adds to the metadata of an artifact.
+#: Keys that the backend adds to an artifact's metadata.
 _INTERNAL = ("display_name", "store_session_info")
 _TIMEOUT_S = 30.0
 
 
 def run_metrics(address: str, run_id: str) -> dict[str, float]:
-    """The metrics of a run, those of several steps together.
+    """Returns the metrics of a run, merged over its steps.
 
     Args:
         address: `host:port` of the metadata store.
@@ -26,7 +26,7 @@ def run_metrics(address: str, run_id: str) -> dict[str, float]:
 
     Raises:
         ConfigError: there is no address.
-        KubeflowError: the store cannot be reached, or knows no such run.
+        KubeflowError: the store cannot be reached, or does not know the run.
     """
     from ml_metadata import errors
 
@@ -66,7 +66,7 @@ def _store(host: str, port: int) -> Any:
 
 
 def _outputs(store: Any, context_id: int) -> Iterator[Any]:
-    """The artifacts that the run's steps gave out, those from the cache too."""
+    """Yields the output artifacts of the run's steps, including cached ones."""
     from ml_metadata.proto import metadata_store_pb2
 
     executions = [one.id for one in store.get_executions_by_context(context_id)]

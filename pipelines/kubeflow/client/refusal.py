@@ -1,4 +1,4 @@
-"""What a server of Kubeflow Pipelines or the way to it says no to, in words."""
+"""Readable errors for refusals by a Kubeflow Pipelines server or a proxy before it."""
 
 import json
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from typing import Any
 from components.raster.errors import SkymillError
 
 _EXCERPT = 600
-#: Answers that another attempt may change; a proxy on the way gives most of them.
+#: Statuses worth a retry; most of them come from a proxy.
 _TRANSIENT_STATUS = {408, 429, 502, 503, 504}
 
-#: What makes an internal error one of the request all the same: asking again gives it again.
+#: Words that show that an internal error is caused by the request: a retry would fail again.
 _LASTING = ("invalidinput", "invalid input", "failed to compile job", "failed to parse")
 
-#: Words of the server, and what to do about them.
+#: Words in the server's messages, and the remedy for each.
 _NEXT = (
     (
         "unknown template format",
@@ -40,10 +40,10 @@ _NEXT = (
 
 
 class KubeflowError(SkymillError):
-    """The server refused, or could not be asked.
+    """The server refused a request, or could not be reached.
 
     Attributes:
-        transient: whether the same request may be taken later, so that trying again makes sense.
+        transient: the same request may succeed later, so that a retry makes sense.
     """
 
     def __init__(self, message: str, *, transient: bool = False) -> None:
@@ -52,27 +52,27 @@ class KubeflowError(SkymillError):
 
 
 class Unauthenticated(KubeflowError):
-    """The server does not know who asks."""
+    """The server does not accept the credentials, or misses them."""
 
 
 class Conflict(KubeflowError):
-    """The server has one of that name already."""
+    """An entry of that name already exists on the server."""
 
 
 class NotFound(KubeflowError):
-    """The server has none of that name."""
+    """No entry of that name exists on the server."""
 
 
 class Lost(KubeflowError):
-    """The server lists a schedule whose object in the cluster is gone: it starts no runs."""
+    """The server lists a schedule whose object in the cluster is gone, so it starts no runs."""
 
 
 @contextmanager
 def in_words(what: str, endpoint: str) -> Iterator[None]:
-    """Turns what the client raises into a `KubeflowError`.
+    """Converts the client's errors to a `KubeflowError`.
 
     Args:
-        what: what is being done, as in `cannot {what}`.
+        what: the attempted action, as in `cannot {what}`.
         endpoint: the server's address.
     """
     import urllib3
@@ -89,7 +89,7 @@ def in_words(what: str, endpoint: str) -> Iterator[None]:
 
 
 def unreachable(what: str, endpoint: str, cause: str) -> KubeflowError:
-    """The error of a server that gives no answer."""
+    """Returns the error for a server that does not respond."""
     told = f"cannot {what}: {endpoint} cannot be reached ({cause})"
     if "certificate" in cause.lower():
         return KubeflowError(f"{told}. A certificate of your own is trusted with --ca-file")
@@ -100,7 +100,7 @@ def unreachable(what: str, endpoint: str, cause: str) -> KubeflowError:
 
 
 def explained(what: str, endpoint: str, status: int, body: Any) -> KubeflowError:
-    """The error of an answer, by its HTTP status and its body."""
+    """Returns the error for a response, by its HTTP status and its body."""
     said = _message(body)
     told = f"cannot {what}: {endpoint} answered {status}: {said}"
     if status == 401:
@@ -127,7 +127,7 @@ def explained(what: str, endpoint: str, status: int, body: Any) -> KubeflowError
 
 
 def web_page(what: str, endpoint: str) -> KubeflowError:
-    """The error of an answer that is a page for people: a login, in most cases."""
+    """Returns the error for a response that is a web page, usually a login."""
     return KubeflowError(
         f"cannot {what}: {endpoint} answered with a web page and not as Kubeflow's API does. "
         "Behind a login it means that the session or the token is missing or has expired; "
@@ -136,19 +136,19 @@ def web_page(what: str, endpoint: str) -> KubeflowError:
 
 
 def _is_lost(said: str) -> bool:
-    """Kubernetes' own words in an internal error, or the server's of an object made anew."""
+    """Recognises a lost object by Kubernetes' words in an internal error, or by the server's."""
     text = said.lower()
     found = "scheduledworkflow" in text or "check if its k8s resource exists" in text
     return found and "not found" in text
 
 
 def _is_lasting(said: str) -> bool:
-    """A package that it cannot read is to the server an internal error, as a lost database is."""
+    """Recognises a bad request that the server reports as an internal error, by its words."""
     return any(words in said.lower() for words in _LASTING)
 
 
 def _message(body: Any) -> str:
-    """The server's own words: gRPC's gateway has `message`, uploads have `error_message`."""
+    """Extracts the server's message: `message` of gRPC's gateway, `error_message` of uploads."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
     try:
         tree = json.loads(text)
@@ -163,7 +163,7 @@ def _message(body: Any) -> str:
 
 
 def _cause(error: Any) -> str:
-    """The innermost reason: the client wraps it several times over."""
+    """Returns the innermost cause, which the client wraps several times."""
     inner = getattr(error, "reason", None) or error
     if not isinstance(inner, BaseException):
         return str(inner)

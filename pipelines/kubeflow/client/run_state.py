@@ -1,4 +1,4 @@
-"""What became of a run, in words."""
+"""State of a run as plain values."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -8,7 +8,7 @@ from pipelines.kubeflow.client.definition import Definition
 
 SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
 _ENDED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
-#: How the last line of a gate begins that has blocked its run.
+#: Start of the last log line of a gate that blocked its run.
 _BLOCKED = "GateFailed:"
 
 
@@ -17,9 +17,9 @@ class FailedStep:
     """A step that ended a run.
 
     Attributes:
-        step: its name in the package.
-        reason: what it said last, if that can be had.
-        gate: whether the package defines it as a gate.
+        step: the step's name in the package.
+        reason: the last error in its log, if available.
+        gate: the package defines the step as a gate.
     """
 
     step: str
@@ -28,22 +28,22 @@ class FailedStep:
 
     @property
     def blocked(self) -> bool:
-        """Whether a failed check was the cause; a gate may also fail for want of memory.
+        """True if a failed check was the cause; a gate may also fail for lack of memory.
 
-        The reason decides. Where the log is gone with its pod, the package's definition does.
+        The reason decides; if the log is gone with its pod, the package's definition does.
         """
         return self.reason.startswith(_BLOCKED) if self.reason else self.gate
 
 
 @dataclass(frozen=True)
 class RunState:
-    """A run as the server tells it.
+    """A run as the server reports it.
 
     Attributes:
         state: PENDING, RUNNING, SUCCEEDED, FAILED, CANCELING, CANCELED, SKIPPED or PAUSED.
-        steps: the state of each step of the package that has begun, by its name.
+        steps: the state of each step of the package that has started, by its name.
         failed: the steps that ended the run.
-        error: what the server says of the run as a whole.
+        error: the server's error for the run as a whole.
         created, finished: times in ISO 8601, or empty.
     """
 
@@ -58,37 +58,37 @@ class RunState:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """True if the state is final."""
         return self.state in _ENDED
 
     @property
     def succeeded(self) -> bool:
-        """Whether all of it went well."""
+        """True if the whole run succeeded."""
         return self.state == SUCCEEDED
 
     @property
     def blocked(self) -> bool:
-        """Whether gates, and nothing else, have ended the run."""
+        """True if gates, and no other failures, ended the run."""
         return self.state == FAILED and bool(self.failed) and all(it.blocked for it in self.failed)
 
     def with_reasons(self, reason_of: Callable[[str], str]) -> "RunState":
-        """The same, with a reason for each failed step that has none."""
+        """Returns a copy with a reason for each failed step that lacks one."""
         known = (
             one if one.reason else replace(one, reason=reason_of(one.step)) for one in self.failed
         )
         return replace(self, failed=tuple(known))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Returns plain values for JSON."""
         return {**asdict(self), "blocked": self.blocked}
 
 
 def run_state_of(run: Any, definition: Definition) -> RunState:
-    """The state of a run as Kubeflow's client has it (`V2beta1Run`).
+    """Converts a run of Kubeflow's client (`V2beta1Run`).
 
     Args:
-        run: what the server tells.
-        definition: of the run's package; nodes that it does not define are no steps.
+        run: the server's description of the run.
+        definition: of the run's package; other nodes are not steps.
     """
     details = (run.run_details.task_details if run.run_details else None) or []
     steps = [one for one in details if one.display_name in definition.steps]
@@ -110,7 +110,7 @@ def run_state_of(run: Any, definition: Definition) -> RunState:
 
 
 def _plain(state: Any) -> str:
-    """A new run has no state yet."""
+    """Returns the name of a state; a new run has none yet."""
     return state if state and state != "RUNTIME_STATE_UNSPECIFIED" else "PENDING"
 
 

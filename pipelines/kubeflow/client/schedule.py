@@ -1,4 +1,4 @@
-"""When a package runs, and a recurring run as a server has it: plain values."""
+"""Schedules, and recurring runs of a server, as plain values."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -8,28 +8,28 @@ from components.raster.errors import ConfigError
 from pipelines.kubeflow.client.cron import checked_cron
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Value
 
-#: What says which data a run reads.
+#: Parameters that select the data of a run.
 _DATA = ("data_fingerprint", "span")
 _LEAST_INTERVAL_S = 60
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a package runs.
+    """Start times of a package's runs.
 
-    A run that has not ended when the next is due delays it, and of several that were missed
-    only the last is made up for: those two are not for choice.
+    A run that has not ended delays the next one, and only the last of several missed runs is caught
+    up; neither can be changed.
 
     Attributes:
-        name: of the recurring run; a server has one of a name.
-        cron: six fields, seconds first, in the time zone of the cluster's controller (UTC, unless
-            it was set otherwise).
-        interval_s: instead of `cron`, the seconds from one run to the next.
+        name: of the recurring run; names are unique on a server.
+        cron: six fields, seconds first, in the time zone of the cluster's controller (UTC by
+            default).
+        interval_s: seconds from one run to the next, instead of `cron`.
         parameters: those that differ from the package's defaults.
         service_account: of the steps' pods; empty leaves it to the cluster.
 
     Raises:
-        ConfigError: there is no time or more than one, or the data are those of one day.
+        ConfigError: not exactly one of `cron` and `interval_s` is given, or the data are frozen.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Schedule:
         refuse_frozen(self.parameters, "--set")
 
     def trigger(self) -> dict[str, Any]:
-        """The trigger as the API takes it."""
+        """Returns the trigger in the API's format."""
         if self.cron is not None:
             return {"cron_schedule": {"cron": self.cron}}
         return {"periodic_schedule": {"interval_second": str(self.interval_s)}}
@@ -58,13 +58,13 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A recurring run that a server has.
+    """A recurring run on a server.
 
     Attributes:
         when: its cron expression, or `every N s`.
         version_id: the pipeline's version that runs.
-        change: what a call has done: created, replaced, enabled, disabled, deleted or unchanged.
-        note: what somebody should know of it all the same.
+        change: a call's effect: created, replaced, enabled, disabled, deleted or unchanged.
+        note: a further remark for the user.
     """
 
     recurring_run_id: str
@@ -80,15 +80,15 @@ class Scheduled:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Returns plain values for JSON."""
         return asdict(self)
 
 
 def refuse_frozen(values: Mapping[str, Any], where: str) -> None:
-    """Refuses parameters that would hold every run of a schedule to the data of one day.
+    """Refuses parameters that would bind every run of a schedule to the data of one day.
 
     Raises:
-        ConfigError: names the parameter and where it was given.
+        ConfigError: names the parameter and the place that sets it.
     """
     for name in _DATA:
         if value := values.get(name):

@@ -1,4 +1,4 @@
-"""Recurring runs: one at a time, none made up for, each on the data of its own day."""
+"""Recurring runs: one at a time, without catch-up, each on the data of its own day."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,14 +22,14 @@ class Schedules:
     def put(
         self, package: Submission, schedule: Schedule, *, experiment: str | None = None
     ) -> Scheduled:
-        """Makes the schedule what is asked for; the same call again changes nothing.
+        """Creates or replaces a schedule; repeating the same call changes nothing.
 
-        Kubeflow cannot change a recurring run, so another one takes its place. The old one is
-        switched off before the new one is made, so that never two of them start runs. One whose
-        object in the cluster is gone is made anew, whatever the server lists of it.
+        Kubeflow cannot change a recurring run, so a new one replaces it. The old one is disabled
+        before the new one is created, so that two never start runs together. One whose object in
+        the cluster is gone is created again, even if the server still lists it.
 
         Raises:
-            ConfigError: a parameter cannot be, or the package is for the data of one day.
+            ConfigError: a parameter is invalid, or the package is bound to the data of one day.
             KubeflowError: the server refuses, or a run of the old one has not ended: Kubeflow
                 would end it together with its schedule.
         """
@@ -46,7 +46,7 @@ class Schedules:
         return replace(done, note=_left_over(left)) if left else done
 
     def _replaced(self, name: str, wanted: dict[str, Any], old: list[Any]) -> Scheduled:
-        """Makes a schedule and removes the old ones; if that fails, they go on."""
+        """Creates a schedule and removes the old ones; if that fails, they stay active."""
         try:
             for one in old:
                 self._set_mode(one, enabled=False)
@@ -56,7 +56,7 @@ class Schedules:
                 self._service.recurring_run_service_create_recurring_run,
                 recurring_run=wanted,
             )
-        except BaseException:  # an interrupt too: no schedule may stay off for it
+        except BaseException:  # also an interrupt, which must not leave a schedule disabled
             for one in old:
                 with suppress(KubeflowError):
                     self._set_mode(one, enabled=_is_enabled(one))
@@ -66,11 +66,11 @@ class Schedules:
         return _scheduled(made, "replaced" if old else "created")
 
     def listed(self) -> list[Scheduled]:
-        """All recurring runs, by name."""
+        """Returns all recurring runs, sorted by name."""
         return sorted((_scheduled(one) for one in self._all()), key=lambda one: one.name)
 
     def set_enabled(self, name: str, enabled: bool) -> Scheduled:
-        """Switches a schedule on or off; a run that is going on goes on."""
+        """Enables or disables a schedule; a run in progress continues."""
         one = self._one(name)
         self._set_mode(one, enabled=enabled)
         return _scheduled(self._get(one), "enabled" if enabled else "disabled")
@@ -79,7 +79,7 @@ class Schedules:
         """Deletes a schedule.
 
         Raises:
-            KubeflowError: a run of it has not ended: Kubeflow would end it as well.
+            KubeflowError: one of its runs has not ended: Kubeflow would end it as well.
         """
         one = self._one(name)
         self._refuse_while_running([one], "delete")
@@ -133,9 +133,9 @@ class Schedules:
         self._server.api.call(what, change, recurring_run_id=one.recurring_run_id)
 
     def _is_alive(self, one: Any) -> bool:
-        """Whether its object is in the cluster: a server tells that only of a change.
+        """Checks whether its object is in the cluster, which a server reports only on a change.
 
-        It is switched to what it is. One that is off and whose object is gone may pass as alive; it
+        Sets its mode to the current one. A disabled one whose object is gone may pass as alive; it
         starts no runs either way.
         """
         try:
@@ -167,7 +167,7 @@ class Schedules:
 
     def _one(self, name: str) -> Any:
         found = self._named(name)
-        if len(found) > 1:  # some may be left over from a cluster that was set up anew
+        if len(found) > 1:  # some may be left from a cluster that was set up again
             found = [one for one in found if self._is_alive(one)] or found[:1]
         if len(found) == 1:
             return found[0]
@@ -210,7 +210,7 @@ def _is_enabled(one: Any) -> bool:
 
 
 def _is_same(one: Any, wanted: Mapping[str, Any]) -> bool:
-    """Whether a recurring run is what is asked for, apart from being switched on."""
+    """Checks whether a recurring run is as requested, apart from being enabled."""
     has = _scheduled(one)
     account = wanted.get("service_account")
     return (

@@ -1,4 +1,4 @@
-"""A server of Kubeflow Pipelines: runs are submitted, found again, scheduled and looked at."""
+"""Client of a Kubeflow Pipelines server: submits, finds and inspects runs."""
 
 import datetime
 import re
@@ -20,12 +20,12 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
 
 
 class KubeflowServer:
-    """One server, asked by one user.
+    """One server, used by one user.
 
-    Every method raises `KubeflowError`; its `transient` says whether trying again makes sense.
+    Every method raises `KubeflowError`; its `transient` says whether a retry makes sense.
 
     Attributes:
-        api: the calls, for what is not here.
+        api: the calls of the API, for other uses.
         catalogue: experiments, pipelines and versions.
     """
 
@@ -48,15 +48,15 @@ class KubeflowServer:
         """Starts a run and returns its id.
 
         Args:
-            package: what to run; it becomes a version of its pipeline, once for each content.
+            package: the package; it becomes a version of its pipeline, once for each content.
             parameters: those that differ from the package's defaults.
-            run_name: how it is shown; default: the pipeline's name and the time.
-            key: what the run is for, such as the data's fingerprint. A run that was submitted with
-                the same key is not started again: its id is returned.
-            experiment: a name to group runs by; default: the pipeline's.
+            run_name: display name; by default the pipeline's name and the time.
+            key: idempotency key, such as the data's fingerprint. A run that was submitted with the
+                same key is not started again: its id is returned.
+            experiment: a name to group runs by; by default the pipeline's.
             service_account: of the steps' pods; empty leaves it to the cluster.
-            before: called when only the request that starts the run is left; what it raises stops
-                the run.
+            before: called just before the request that starts the run; an error that it raises
+                prevents the start.
         """
         values = package.parameters(parameters or {})
         if key and (found := self.find_run(key)):
@@ -72,7 +72,7 @@ class KubeflowServer:
             body["description"] = _marked(key)
         if service_account:
             body["service_account"] = service_account
-        # The calls above may have taken minutes, in which somebody else may have started it.
+        # The calls above may have taken minutes, in which another client may have started it.
         if key and (found := self.find_run(key)):
             return found
         before()
@@ -80,17 +80,17 @@ class KubeflowServer:
         return str(self.api.call(f"start a run of {package.name}", create, run=body).run_id)
 
     def find_run(self, key: str) -> str | None:
-        """The id of the newest run that was submitted with a key, archived ones too."""
+        """Returns the id of the newest run submitted with a key, including archived runs."""
         mark = _marked(key)
         found = self._runs("look for a run", predicate("description", mark, IS_SUBSTRING))
         exact = (run for run in found if mark in (run.description or "").splitlines())
         return next((str(run.run_id) for run in exact), None)
 
     def run_state(self, run_id: str, *, with_steps: bool = True) -> RunState:
-        """What has become of a run; of one that failed also what its failed steps said last.
+        """Returns the state of a run; for a failed run with the last error of its failed steps.
 
-        Steps are those of the run's package; of a run whose package was deleted none is known, and
-        `error` says so. Without steps the right to read packages is not needed.
+        Steps are those of the run's package. If the package was deleted, there are none, and
+        `error` reports it. Without steps the right to read packages is not needed.
         """
         get = self.api.client.runs.run_service_get_run
         run = self.api.call("look at a run", get, run_id=run_id)
@@ -113,7 +113,7 @@ class KubeflowServer:
         )
 
     def active_runs(self, recurring_run_id: str) -> list[RunState]:
-        """The runs of a schedule that have not ended."""
+        """Returns the runs of a schedule that have not ended."""
         found = self._runs(
             "list the runs of a schedule", predicate("recurring_run_id", recurring_run_id)
         )
@@ -121,7 +121,7 @@ class KubeflowServer:
         return [state for state in states if not state.ended]
 
     def _definition(self, run: Any) -> Definition:
-        """That of a run's package: in the run itself, or else the version that it names."""
+        """Returns the definition of a run's package, from the run itself or else its version."""
         if run.pipeline_spec:
             return definition_of(run.pipeline_spec)
         reference = run.pipeline_version_reference
@@ -139,7 +139,7 @@ class KubeflowServer:
         return self._definitions[key]
 
     def _runs(self, what: str, fitting: str) -> Any:
-        """Those that fit a filter, the newest first."""
+        """Returns the runs that match a filter, newest first."""
         return self.api.listed(
             what,
             self.api.client.runs.run_service_list_runs,
@@ -151,7 +151,7 @@ class KubeflowServer:
 
 
 def _marked(key: str) -> str:
-    """The line of a run's description that holds its key; no character of it is a wildcard."""
+    """Returns the line of a run's description with its key; it has no wildcard characters."""
     if not _KEY.fullmatch(key):
         raise ConfigError(
             f"{key!r} is no key of a run: up to 128 letters, digits, dots, colons and hyphens"

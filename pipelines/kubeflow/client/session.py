@@ -1,4 +1,4 @@
-"""Three lines for a notebook: connect, start, follow."""
+"""Short interface for notebooks: connect, submit, follow."""
 
 import os
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Run:
     """A run that was started.
 
     Attributes:
-        run_id: the server's id of it.
+        run_id: the server's id of the run.
     """
 
     def __init__(self, server: "KubeflowServer", run_id: str) -> None:
@@ -29,22 +29,22 @@ class Run:
         return f"Run({self.run_id!r})"
 
     def state(self) -> RunState:
-        """What has become of it so far."""
+        """Returns the current state of the run."""
         return self._server.run_state(self.run_id)
 
     def follow(self, changed: Changed | None = None, **given: Any) -> RunState:
-        """Waits for its end; steps are printed unless `changed` is given. See `follow.follow`."""
+        """Waits for the end; prints steps unless `changed` is given. See `follow.follow`."""
         return follow(self._server, self.run_id, changed or _print_step, **given)
 
     def metrics(self) -> dict[str, float]:
-        """What it has measured, from the metadata store of the connection."""
+        """Returns the run's metrics, from the metadata store of the connection."""
         from pipelines.kubeflow.client.lineage import run_metrics
 
         return run_metrics(self._server.api.connection.metadata, self.run_id)
 
 
 class Session:
-    """A server and what notebooks do there.
+    """A server, with the actions that notebooks need.
 
     Attributes:
         server: the server, for everything else.
@@ -66,7 +66,7 @@ class Session:
 
 
 def connect(endpoint: str | None = None, **given: Any) -> Session:
-    """A session with the server at an address, or with the one that the environment names.
+    """Returns a session with the server at an address, by default the environment's.
 
     Args:
         endpoint: http:// or https://.

@@ -1,4 +1,4 @@
-"""What is submitted may be a ready package or a configuration, which is then compiled."""
+"""Sources of a submission: a compiled package, or a configuration to compile."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ _PACKAGE_KEYS = {"pipelineInfo", "pipelineSpec", "schemaVersion", "apiVersion"}
 
 
 def submission_of(source: "str | PipelineConfig | Submission") -> Submission:
-    """The package of a path (to a configuration or a package) or of a configuration.
+    """Returns the package of a path (to a configuration or a package) or of a configuration.
 
     Raises:
         ConfigError: it cannot be read, compiled or submitted.

@@ -1,4 +1,4 @@
-"""Why a step failed, from the log of its pod.
+"""Reason of a step's failure, from the log of its pod.
 
 The API tells a step's state and the nodes below it, but neither their pods' names nor a reason. A
 pod is named by the workflow, the template and the node's number, and the template by the backend:
@@ -23,14 +23,14 @@ _TIMEOUT_S = (5, 15)
 
 
 def reason_of(api_client: Any, run_id: str, step: str, tasks: list[Any], labels: int = 0) -> str:
-    """What a failed step said last; empty where its log cannot be had.
+    """Returns the last error of a failed step; empty if its log is not available.
 
     Args:
         api_client: of the server that ran it.
         run_id: the run.
         step: the step's name.
-        tasks: the run's task details, as the API tells them.
-        labels: how many labels the step's pod has by its package.
+        tasks: the run's task details, as the API reports them.
+        labels: number of labels that the package gives the step's pod.
     """
     for pod in list(_pods(step, tasks, labels))[:_MOST_PODS]:
         if reason := last_reason(_log(api_client, run_id, pod)):
@@ -39,14 +39,14 @@ def reason_of(api_client: Any, run_id: str, step: str, tasks: list[Any], labels:
 
 
 def last_reason(log: str) -> str:
-    """The last exception in a log, or else its last line."""
+    """Returns the last exception in a log, or else its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     found = [line for line in lines if _REASON.match(line)] or lines
     return found[-1][:_LONGEST] if found else ""
 
 
 def _pods(step: str, tasks: list[Any], labels: int) -> Iterator[str]:
-    """Names that the pods of a step may have, the likeliest first."""
+    """Yields possible names of a step's pods, the likeliest first."""
     templates = [f"metadata-0-{labels}-{one}" for one in _TEMPLATES[:2]] if labels else []
     templates += _TEMPLATES
     for node in _nodes(step, [task for task in tasks if task.state == "FAILED"]):
@@ -57,9 +57,9 @@ def _pods(step: str, tasks: list[Any], labels: int) -> Iterator[str]:
 
 
 def _nodes(step: str, failed: list[Any]) -> list[str]:
-    """The nodes below a step, the deepest and the latest first: its pods are among those.
+    """Returns the nodes below a step, which include its pods, deepest and latest first.
 
-    A server that does not tell which node is which leaves the only executor that has failed.
+    If the server does not name the nodes, it returns the only failed executor.
     """
     known = {task.pod_name: task for task in failed if task.pod_name}
     level = [task for task in failed if task.display_name == step]
@@ -76,7 +76,7 @@ def _nodes(step: str, failed: list[Any]) -> list[str]:
 
 
 def _log(api_client: Any, run_id: str, pod: str) -> str:
-    """The log of a pod; the server answers 200 and an error's JSON where there is none."""
+    """Returns the log of a pod; the server responds 200 and an error's JSON if there is none."""
     import urllib3
     from kfp_server_api import ApiException
 

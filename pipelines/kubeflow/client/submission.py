@@ -1,7 +1,7 @@
-"""A package as it is submitted: read, checked against Kubeflow's protobufs, given its parameters.
+"""Packages to submit: reads them, checks them against Kubeflow's protobufs, types parameters.
 
-What a server would refuse with few words is refused here with more. Nothing here needs TFX, so
-that a ready package is submitted from anywhere.
+The checks explain in detail what a server would refuse in few words. Nothing here needs TFX, so
+that a compiled package can be submitted from anywhere.
 """
 
 import difflib
@@ -32,12 +32,12 @@ _KINDS: Mapping[str, type] = {
 
 @dataclass(frozen=True)
 class Submission:
-    """A package that fits.
+    """A valid package.
 
     Attributes:
         text: its YAML, one or two documents.
         spec: the PipelineSpec (protojson).
-        source: what it was read from, for messages.
+        source: the place it was read from, for messages.
     """
 
     text: str
@@ -46,20 +46,20 @@ class Submission:
 
     @property
     def name(self) -> str:
-        """The pipeline's name."""
+        """Name of the pipeline."""
         return str(self.spec["pipelineInfo"]["name"])
 
     @property
     def version(self) -> str:
-        """The name of the version: the content's own, so that the same content is one version."""
+        """Name of the version, derived from the content, so that equal content is one version."""
         return f"sha256-{hashlib.sha256(self.text.encode()).hexdigest()[:16]}"
 
     def parameters(self, given: Mapping[str, Value]) -> dict[str, Value]:
-        """A run's parameters in the types that the package declares.
+        """Converts a run's parameters to the types that the package declares.
 
         Raises:
-            ConfigError: the pipeline has no such parameter, a value does not fit, or one without a
-                default is missing.
+            ConfigError: a parameter is unknown, a value does not fit, or one without a default is
+                missing.
         """
         known: Json = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
         for name in given:
@@ -76,10 +76,10 @@ class Submission:
 
 
 def read_submission(path: str) -> Submission:
-    """The package in a file.
+    """Reads and checks the package in a file.
 
     Raises:
-        ConfigError: it cannot be read, or a server would refuse it; the message says why.
+        ConfigError: it cannot be read, or a server would refuse it; the message gives the reason.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -91,7 +91,7 @@ def read_submission(path: str) -> Submission:
 
 
 def parse_submission(text: str, source: str = "the package") -> Submission:
-    """`read_submission` with the reading left out."""
+    """Checks a package's text, as `read_submission` does with a file's."""
     try:
         documents = [one for one in yaml.safe_load_all(text) if one is not None]
     except yaml.YAMLError as error:
@@ -105,7 +105,7 @@ def parse_submission(text: str, source: str = "the package") -> Submission:
 
 
 def _check_spec(spec: Json, source: str) -> None:
-    """What is refused by rule, before the protobufs are asked."""
+    """Applies our own rules, before the check against the protobufs."""
     if "pipelineSpec" in spec:
         raise ConfigError(
             f"{source}: is a job for Vertex AI (it has pipelineSpec). Compile without --vertex"
@@ -130,7 +130,7 @@ def _check_spec(spec: Json, source: str) -> None:
 
 
 def _outdated(tree: Any, path: str = "") -> Iterator[str]:
-    """Where the package has what the protobufs know and the backend does not honour."""
+    """Yields the places that the protobufs accept and the backend does not honour."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             place = f"{path}.{name}".lstrip(".")
@@ -170,7 +170,7 @@ def _typed(name: str, value: Value, spec: Json) -> Value:
 
 
 def _json(name: str, value: Value, kind: str) -> Any:
-    """Lists and structs are given as JSON."""
+    """Parses a list or struct given as JSON."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:

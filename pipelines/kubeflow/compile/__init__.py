@@ -1,1 +1,1 @@
-"""Compiles a configuration to the package that Kubeflow Pipelines or Vertex AI runs."""
+"""Compiler from a configuration to a package for Kubeflow Pipelines or Vertex AI."""

@@ -1,4 +1,4 @@
-"""The executors of a package: our command, our arguments, and what a container may use."""
+"""Executors of a package: command, arguments and resources of each container."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,24 +9,24 @@ from pipelines.kubeflow.contract.signature import ARGUMENT, Signature
 _ENTRY_POINT = ("python", "-m", "pipelines.kubeflow.step.entrypoint")
 _PREPARE = ("python", "-m", "pipelines.kubeflow.step.prepare")
 _EXECUTOR_CLASS = "--executor_class_path"
-#: TFX's own flags, each with a value; what follows them belongs to Beam.
+#: TFX's own flags, each with a value; the arguments after them belong to Beam.
 _TFX_FLAGS = (
     _EXECUTOR_CLASS,
     "--json_serialized_invocation_args",
     "--json_serialized_inputs_spec_args",
 )
-#: All arguments of a container together; Linux takes 128 KiB for one, and the launcher puts the
-#: executor input into another.
+#: Limit for all arguments of a container together; Linux accepts 128 KiB for one, and the launcher
+#: puts the executor input into another.
 _MOST_ARGUMENT_BYTES = 64 << 10
 
 
 def executor_class(args: Sequence[str]) -> str:
-    """The executor's dotted path in the arguments that TFX wrote."""
+    """Returns the executor's dotted path in the arguments that TFX wrote."""
     return args[list(args).index(_EXECUTOR_CLASS) + 1]
 
 
 def beam_args(args: Sequence[str]) -> list[str]:
-    """Beam's options in the arguments that TFX wrote."""
+    """Returns Beam's options in the arguments that TFX wrote."""
     rest, waiting = [], iter(args)
     for arg in waiting:
         if arg in _TFX_FLAGS:
@@ -39,9 +39,9 @@ def beam_args(args: Sequence[str]) -> list[str]:
 def node_container(
     signature: Signature, tfx_args: Sequence[str], node: str, exchange: str | None = None
 ) -> dict[str, Any]:
-    """Command and arguments of a node. Beam's options stay behind `--`.
+    """Returns the command and arguments of a node, with Beam's options after `--`.
 
-    There is no `lifecycle`: the backend runs none.
+    There is no `lifecycle`, since the backend runs none.
 
     Raises:
         ConfigError: they are too long for a process's arguments.
@@ -57,7 +57,7 @@ def node_container(
 
 
 def prepare_container(mounted: Sequence[str]) -> dict[str, Any]:
-    """Command and arguments of the first step; `mounted` are paths that every pod has."""
+    """Returns the command and arguments of Prepare; `mounted` are paths that every pod has."""
     args = ["--executor-input", "{{$}}"]
     args += [word for path in mounted for word in ("--mounted", path)]
     return {"command": list(_PREPARE), "args": args}

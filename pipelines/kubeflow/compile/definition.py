@@ -1,4 +1,4 @@
-"""The pipeline's one definition as TFX's own compiler for Kubeflow writes it."""
+"""The pipeline's one definition, compiled by TFX's own compiler for Kubeflow."""
 
 import os
 from typing import Any
@@ -14,12 +14,12 @@ from pipelines.kubeflow.contract.names import kebab
 from pipelines.kubeflow.contract.nodes import cluster_nodes
 from pipelines.kubeflow.contract.signature import InputType, NodeTypes
 
-#: Every image is set by the lowering; TFX would otherwise name its own.
+#: Placeholder; the lowering sets every image, and TFX would otherwise name its own.
 _NO_IMAGE = "none"
 
 
 def tfx_job(config: PipelineConfig) -> tuple[dict[str, Any], dict[str, NodeTypes]]:
-    """The PipelineJob (protojson) that TFX writes, and the types that its IR does not carry."""
+    """Returns TFX's PipelineJob (protojson), and the types that its IR does not carry."""
     nodes = cluster_nodes(config, RunInputs(fingerprint="", schema_sha256=""))
     pipeline = Pipeline(
         pipeline_name=kebab(config.name),

@@ -1,4 +1,4 @@
-"""Which images a package may name: those whose content stays what it was."""
+"""Checks that a package names only images whose content does not change."""
 
 import re
 from collections.abc import Collection
@@ -10,7 +10,7 @@ _MUTABLE = {"latest", "main", "master", "head", "dev", "develop", "nightly", "ed
 
 
 def is_fixed(image: str) -> bool:
-    """Whether an image is named by its digest or by a tag that by custom never moves."""
+    """Checks whether an image has a digest or a tag that by convention never moves."""
     if _DIGEST.search(image):
         return True
     _, colon, tag = image.rpartition("/")[2].partition(":")
@@ -18,13 +18,13 @@ def is_fixed(image: str) -> bool:
 
 
 def check_image(image: str | None, node: str, insisted: Collection[str]) -> str:
-    """The image, if it may be used.
+    """Returns the image if it may be used.
 
-    A cache key holds the image's name and not its content: behind a tag that moves, other code
-    would answer with the outputs of the old.
+    A cache key holds the image's name and not its content: with a moving tag, new code would reuse
+    the outputs of old code.
 
     Raises:
-        ConfigError: there is none, or its tag may move and nobody insisted on it.
+        ConfigError: there is none, or its tag may move and is not among `insisted`.
     """
     if not image:
         raise ConfigError(

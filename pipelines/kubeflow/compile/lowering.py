@@ -1,6 +1,6 @@
-"""TFX's IR for Vertex AI to one that the open-source backend of Kubeflow honours: pure functions.
+"""Lowers TFX's IR for Vertex AI to the IR of Kubeflow's open-source backend: pure functions.
 
-Everything is built anew from what TFX wrote; the IR that goes in stays as it is.
+Every part is a new object; the input IR is not modified.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ _SYSTEM_TYPES = {
 
 
 def unwrap(job: Json) -> Json:
-    """The PipelineSpec in a PipelineJob.
+    """Returns the PipelineSpec in a PipelineJob.
 
     Raises:
-        ConfigError: its schema is another than 2.1.0, or a step is no container.
+        ConfigError: its schema version is not 2.1.0, or a step is no container.
     """
     spec: Json = job["pipelineSpec"]
     if spec.get("schemaVersion") != SCHEMA_VERSION:
@@ -48,7 +48,7 @@ def unwrap(job: Json) -> Json:
 
 
 def signature_of(node: str, spec: Json, types: NodeTypes) -> Signature:
-    """What the entry point must know of a node."""
+    """Returns the signature of a node for the entry point."""
     component = spec["components"][node]
     container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
     parameters = component.get("inputDefinitions", {}).get("parameters", {})
@@ -62,7 +62,7 @@ def signature_of(node: str, spec: Json, types: NodeTypes) -> Signature:
 
 
 def lower_component(node: str, signature: Signature, with_run_id: bool) -> Json:
-    """Inputs and outputs in Kubeflow's own types, the views among the outputs."""
+    """Converts inputs and outputs to Kubeflow's own types, and adds the views to the outputs."""
     parameters = {name: {"parameterType": kind} for name, kind in signature.parameters.items()}
     if with_run_id:
         parameters[RUN_ID] = {"parameterType": "STRING"}
@@ -85,7 +85,7 @@ def lower_component(node: str, signature: Signature, with_run_id: bool) -> Json:
 def lower_executor(
     node: str, spec: Json, signature: Signature, exchange: str | None = None
 ) -> Json:
-    """Our entry point in place of TFX's, without a lifecycle."""
+    """Replaces TFX's entry point with ours, without a lifecycle."""
     label = spec["components"][node]["executorLabel"]
     args = spec["deploymentSpec"]["executors"][label]["container"]["args"]
     return node_container(signature, args, node, exchange)
@@ -94,9 +94,9 @@ def lower_executor(
 def lower_task(
     node: str, task: Json, *, cached: bool, retries: Retries | None, with_run_id: bool
 ) -> Json:
-    """Names, dependencies, parameters, caching and retries of one task.
+    """Lowers names, dependencies, parameters, caching and retries of one task.
 
-    The backend orders tasks by `dependentTasks` alone, so every edge of an input is among them.
+    The backend orders tasks by `dependentTasks` only, so every edge of an input is among them.
     """
     given = task.get("inputs", {})
     parameters = {
@@ -131,12 +131,12 @@ def lower_task(
 
 
 def retries_of(signature: Signature, retries: Retries | None) -> Retries | None:
-    """None for a stop node: it would only say the same again."""
+    """Returns a node's retries; None for a stop node, which would only fail again."""
     return None if signature.executor == STOP_EXECUTOR else retries
 
 
 def lower_nodes(spec: Json, types: Mapping[str, NodeTypes]) -> dict[str, Signature]:
-    """The signatures of all nodes, by node."""
+    """Returns the signatures of all nodes, by node."""
     return {node: signature_of(node, spec, types[node]) for node in spec["root"]["dag"]["tasks"]}
 
 
@@ -161,8 +161,9 @@ def _artifact_type(title: str) -> Json:
 
 
 def _retry_policy(retries: Retries | None) -> Json:
-    """The backend hands Argo `backoffMaxDuration` as `maxDuration`, the time since the first
-    attempt; left out it would be 0, which is no retry at all."""
+    """Returns the retry policy; the backend passes `backoffMaxDuration` to Argo as `maxDuration`,
+    the time since the first attempt, whose default of 0 allows no retry at all.
+    """
     if retries is None or not retries.count:
         return {}
     return {
@@ -174,5 +175,5 @@ def _retry_policy(retries: Retries | None) -> Json:
 
 
 def _filled(**parts: Any) -> Json:
-    """The parts that hold something; `cachingOptions` says by being empty that there is none."""
+    """Drops empty parts, except `cachingOptions`, which disables caching when empty."""
     return {name: part for name, part in parts.items() if part or name == "cachingOptions"}

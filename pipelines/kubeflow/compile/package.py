@@ -1,4 +1,4 @@
-"""From a configuration to the package that is submitted: two YAML documents in one file."""
+"""Compiles a configuration to the package to submit: two YAML documents in one file."""
 
 import difflib
 import json
@@ -29,9 +29,9 @@ from pipelines.kubeflow.contract.strict import strict_job, strict_platform, stri
 
 Json = dict[str, Any]
 
-#: What looks outside of the pipeline: its answer from the last run may be wrong.
+#: Nodes that read external state, so that their cached outputs may be outdated.
 _NEVER_CACHED = (PREPARE, "Baseline", "Push")
-#: The label by which the Service of k8s/tuner finds the step that workers ask.
+#: The label by which the Service of k8s/tuner finds the step that workers contact.
 _CHIEF = {"skymill/tuner": "chief"}
 _WITH_RUN_ID = ("Push",)
 #: Vertex AI mounts all buckets of Cloud Storage.
@@ -40,20 +40,20 @@ _VERTEX_MOUNTS = ("/gcs",)
 
 @dataclass(frozen=True)
 class Package:
-    """A PipelineSpec and the platform document that belongs to it, both protojson."""
+    """A PipelineSpec and its platform document, both protojson."""
 
     spec: Json
     platform: Json
 
     def to_yaml(self) -> str:
-        """Both documents, keys in order, with the parameters as a comment at the top."""
+        """Serialises both documents, keys sorted, with the parameters as a comment on top."""
         documents = [self.spec, self.platform] if self.platform else [self.spec]
         dumped: str = yaml.dump_all(documents, Dumper=_Blocks, sort_keys=True, width=100)
         return _comment(self.spec) + dumped
 
 
 class _Blocks(yaml.SafeDumper):
-    """Texts of several lines as they are, so that a change is a line of a diff."""
+    """YAML dumper that writes multi-line texts as blocks, for readable diffs."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -72,7 +72,7 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
         vertex: write resources as Vertex AI names them, and no platform document.
 
     Raises:
-        ConfigError: an image may change under its name, a path would not be there, Kubernetes would
+        ConfigError: an image may change under its name, a path would not exist, Kubernetes would
             refuse a pod, a node in `kubeflow.nodes` does not exist, or there is nothing to learn or
             no such network.
     """
@@ -108,11 +108,11 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
 
 
 def vertex_job(config: PipelineConfig) -> Json:
-    """The PipelineJob (protojson) for Vertex AI Pipelines.
+    """Returns the PipelineJob (protojson) for Vertex AI Pipelines.
 
     Raises:
-        ConfigError: there is no gs:// pipeline root, a step needs what only Kubernetes has, or a
-            name is none that Vertex AI takes.
+        ConfigError: there is no gs:// pipeline root, a step needs a feature that only Kubernetes
+            has, or Vertex AI does not accept a name.
     """
     root = config.kubeflow.pipeline_root or ""
     if config.tune and config.tune.workers:
@@ -133,7 +133,7 @@ def vertex_job(config: PipelineConfig) -> Json:
 
 
 def _steps(config: PipelineConfig, nodes: list[str]) -> dict[str, StepConfig]:
-    """What each node gets, its image checked."""
+    """Returns the settings of each node, with its image checked."""
     for name in config.kubeflow.nodes:
         if name not in nodes:
             near = difflib.get_close_matches(name, nodes, n=1)
@@ -153,7 +153,7 @@ def _step(config: PipelineConfig, node: str) -> StepConfig:
 
 
 def _is_cached(node: str, step: StepConfig) -> bool:
-    """A cache key holds the image's name: behind one that moves it would be wrong."""
+    """Checks whether a node may be cached: not with an image whose tag may move."""
     return node not in _NEVER_CACHED and step.cache is not False and is_fixed(step.image or "")
 
 
@@ -167,7 +167,7 @@ def _container(container: Json, step: StepConfig, vertex: bool) -> Json:
 def _prepare(
     config: PipelineConfig, step: StepConfig, mounted: Sequence[str]
 ) -> tuple[Json, Json, Json]:
-    """Task, component and executor of the step that comes before all nodes."""
+    """Returns task, component and executor of Prepare, the step before all nodes."""
     parameters = run_parameters(config)
     text = json.dumps(config.json_tree(by_alias=True), sort_keys=True, indent=1)
     given: Json = {it.name: {"componentInputParameter": it.name} for it in parameters}
@@ -210,7 +210,7 @@ def _spec(
 
 
 def _definitions(parameters: tuple[RunParameter, ...]) -> Json:
-    """With their defaults, which TFX leaves out and the backend insists on."""
+    """Defines the parameters with their defaults, which TFX omits and the backend requires."""
     return {
         it.name: {
             "parameterType": it.kind,

@@ -1,6 +1,6 @@
-"""The platform document: what a pod gets that the pipeline's IR has no words for.
+"""The platform document: pod settings that the pipeline's IR cannot express.
 
-Only fields that backends since 2.5 know are written; secrets and claims by their plain names.
+Uses only fields that backends since 2.5 know, and plain names of secrets and claims.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ SHARED_MEMORY = "shared-memory"
 
 
 def platform_config(step: StepConfig, kubeflow: KubeflowConfig) -> Json:
-    """The KubernetesExecutorConfig (protojson) of one executor; empty where nothing is asked."""
+    """Returns the KubernetesExecutorConfig (protojson) of one executor; empty without settings."""
     parts: Json = {
         "secretAsEnv": [
             {
@@ -44,7 +44,7 @@ def platform_config(step: StepConfig, kubeflow: KubeflowConfig) -> Json:
 
 
 def platform_document(executors: dict[str, Json]) -> Json:
-    """The document for all executors by label; empty where none asks for anything."""
+    """Returns the document for all executors by label; empty if none has settings."""
     asked = {label: config for label, config in executors.items() if config}
     if not asked:
         return {}

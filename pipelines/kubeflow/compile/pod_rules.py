@@ -1,7 +1,7 @@
-"""What Kubernetes refuses of a pod and Kubeflow compiles all the same.
+"""Rules of Kubernetes for pods that Kubeflow's compiler does not check.
 
-The API server's rules are code and not in its OpenAPI schema, so no validator of schemas knows
-them; each is here with its source in Kubernetes: `meta` is
+The API server's rules are code and not in its OpenAPI schema, so no schema validator knows
+them; each is listed here with its source in Kubernetes: `meta` is
 k8s.io/apimachinery/pkg/util/validation/validation.go, `core` is
 k8s.io/kubernetes/pkg/apis/core/validation/validation.go.
 """
@@ -22,7 +22,7 @@ _WORD = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 
 
 class _Rule(NamedTuple):
-    """A grammar of the API server: a whole match of `pattern` in at most `longest` characters."""
+    """A name format of the API server: `pattern` matches all of at most `longest` characters."""
 
     pattern: str
     longest: int
@@ -38,14 +38,14 @@ _VOLUME = _Rule(_LABEL, 63, "up to 63 lower-case letters, digits and hyphens, an
 _OBJECT = _Rule(
     rf"{_LABEL}(\.{_LABEL})*", 253, "lower-case letters, digits, hyphens and dots, no part empty"
 )
-# meta: IsQualifiedName, the part behind the slash
+# meta: IsQualifiedName, the part after the slash
 _NAME = _Rule(_WORD, 63, "up to 63 letters, digits and -_. between letters or digits")
 # meta: IsValidLabelValue
 _VALUE = _Rule(rf"({_WORD})?", 63, _NAME.words)
 # meta: IsConfigMapKey
 _KEY = _Rule(r"(?!\.\.?$)(?!\.\.)[-._a-zA-Z0-9]+", 253, "letters, digits and -_., not `.` or `..`")
 
-#: The volumes that Kubeflow's compiler and Argo give every step, and where they hang.
+#: The volumes that Kubeflow's compiler and Argo give every step, with their mount paths.
 _TAKEN_VOLUMES = {
     "kfp-launcher": "/kfp-launcher",
     "gcs-scratch": "/gcs",
@@ -59,14 +59,14 @@ _TAKEN_VOLUMES = {
 
 
 def require_pods(steps: Mapping[str, StepConfig], kubeflow: KubeflowConfig) -> None:
-    """Looks at the pod of every step.
+    """Validates the pod of every step.
 
     Args:
-        steps: what each node gets, by its name.
-        kubeflow: what all pods have in common.
+        steps: settings of each node, by its name.
+        kubeflow: settings of all pods.
 
     Raises:
-        ConfigError: Kubernetes would refuse some; the message names each fault and its steps.
+        ConfigError: Kubernetes would refuse a pod; the message names each fault and its steps.
     """
     found: dict[str, list[str]] = {}
     for secret in kubeflow.image_pull_secrets:
@@ -89,7 +89,7 @@ def _faults(step: StepConfig) -> Iterator[str]:
 
 
 def _names(step: StepConfig) -> Iterator[str]:
-    """Kubeflow names a volume as its claim or secret."""
+    """Validates the names of claims and secrets, after which Kubeflow names the volumes."""
     for volume in step.volumes or ():
         for fault in _wrong("volumes: the claim", volume.claim, _VOLUME):
             yield f"{fault}; Kubeflow names the volume after the claim: make one with such a name"
@@ -102,7 +102,7 @@ def _names(step: StepConfig) -> Iterator[str]:
 
 
 def _volumes(step: StepConfig) -> Iterator[str]:
-    """core: ValidateVolumes and ValidateVolumeMounts want names and paths once."""
+    """core: ValidateVolumes and ValidateVolumeMounts require unique names and paths."""
     claims = [(it.claim, it.path) for it in step.volumes or ()]
     secrets = [(it.secret, it.path) for it in step.secret_volumes or ()]
     memory = [(SHARED_MEMORY, "/dev/shm")] if step.shared_memory else []
@@ -130,7 +130,7 @@ def _environment(step: StepConfig) -> Iterator[str]:
 
 
 def _labels(step: StepConfig) -> Iterator[str]:
-    """meta: ValidateLabels, for what a pod has and what it asks of a node."""
+    """meta: ValidateLabels, for a pod's labels and its node selector."""
     for option, labels in (("labels", step.labels), ("node_selector", step.node_selector)):
         for key, value in (labels or {}).items():
             yield from _wrong_qualified(option, key)

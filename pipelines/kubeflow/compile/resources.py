@@ -1,4 +1,4 @@
-"""What a container may use, in the words of either backend."""
+"""Container resources in the format of either backend."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ _UNITS |= {f"{letter}i": 1 << (10 * power) for power, letter in enumerate("KMGTP
 
 
 def kubernetes_resources(step: StepConfig) -> dict[str, Any]:
-    """Quantities as strings, and accelerators by the name of their resource in Kubernetes."""
+    """Returns quantities as strings, and accelerators by their resource name in Kubernetes."""
     quantities = {
         "resourceCpuRequest": step.cpu_request,
         "resourceCpuLimit": step.cpu_limit,
@@ -28,7 +28,7 @@ def kubernetes_resources(step: StepConfig) -> dict[str, Any]:
 
 
 def vertex_resources(step: StepConfig) -> dict[str, Any]:
-    """Cores and gigabytes as numbers, and accelerators by Vertex AI's own names."""
+    """Returns cores and gigabytes as numbers, and accelerators by Vertex AI's own names."""
     quantities = {
         "cpuRequest": step.cpu_request and cores(step.cpu_request),
         "cpuLimit": step.cpu_limit and cores(step.cpu_limit),
@@ -45,11 +45,11 @@ def vertex_resources(step: StepConfig) -> dict[str, Any]:
 
 
 def cores(quantity: str) -> float:
-    """`500m` is 0.5."""
+    """Converts a quantity to cores: `500m` is 0.5."""
     return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
 def gigabytes(quantity: str) -> float:
-    """`1Gi` is 1.073741824."""
+    """Converts a quantity to gigabytes: `1Gi` is 1.073741824."""
     number, unit = re.fullmatch(r"([0-9.]+)(.*)", quantity).groups()  # type: ignore[union-attr]
     return float(number) * _UNITS[unit] / 1e9

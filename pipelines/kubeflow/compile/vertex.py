@@ -1,6 +1,6 @@
-"""What Vertex AI takes of a job: what Kubernetes alone has is refused, and names are looked at.
+"""Checks a job for Vertex AI: refuses Kubernetes-only features and invalid names.
 
-It checks them itself only when a job is submitted, or when its step begins.
+Vertex AI itself checks them only when a job is submitted or a step starts.
 """
 
 import re
@@ -12,10 +12,10 @@ from pipelines.config.kubeflow import StepConfig
 
 Json = dict[str, Any]
 
-#: Of a job's id, which is the pipeline's name and the time of day in 14 digits.
+#: A job's id, which is the pipeline's name and the time in 14 digits.
 _JOB_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _TIME = "-20260101000000"
-#: Of tasks, components and executors.
+#: Names of tasks, components and executors.
 _PART = re.compile(r"[a-z0-9][-a-z0-9]{0,127}")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,127}")
 #: A bucket's name: https://cloud.google.com/storage/docs/buckets#naming
@@ -26,7 +26,7 @@ _LONGEST_DISPLAY_NAME = 128
 
 
 def refuse_kubernetes_only(node: str, step: StepConfig) -> None:
-    """Raises ConfigError for what a step asks of Kubernetes and Vertex AI does not have."""
+    """Raises ConfigError for settings of a step that only Kubernetes supports."""
     used: Mapping[str, object] = {
         "volumes": step.volumes,
         "secret_variables": step.secret_variables,
@@ -47,10 +47,10 @@ def refuse_kubernetes_only(node: str, step: StepConfig) -> None:
 
 
 def require_vertex_names(job: Json) -> None:
-    """Looks at every name of a PipelineJob (protojson).
+    """Validates every name of a PipelineJob (protojson).
 
     Raises:
-        ConfigError: Vertex AI takes some of them not; the message names each.
+        ConfigError: Vertex AI does not accept some names; the message lists each.
     """
     if wrong := list(_wrong_names(job)):
         raise ConfigError("Vertex AI does not take:\n" + "\n".join(f"  {one}" for one in wrong))
