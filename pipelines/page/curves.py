@@ -34,7 +34,7 @@ def panels_of(curve: Sequence[CurveRow]) -> tuple[str, ...]:
 
 
 def _figure(curve: Sequence[CurveRow]) -> "Figure":
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # tells of its cache of fonts
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports its font cache
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

@@ -121,7 +121,7 @@ def _are_classes(folder: str, rasters: Sequence[str]) -> bool:
 
 
 def _are_bands(rasters: Sequence[str], views: Sequence[View]) -> bool:
-    """Whether rasters are files of a band each, called as those of a known sensor."""
+    """Checks whether rasters are single-band files named like those of a known sensor."""
     names = {known.name for path in rasters if (known := sensor_band(path)) is not None}
     alone = all(len(view.scene.bands) == 1 for view in views)
     return alone and len(names) > 1 and all(map(sensor_band, rasters))

@@ -61,7 +61,7 @@ class KubeflowTarget:
     def ended(self, run_id: str) -> Ended | None:
         try:
             state = self._server.run_state(run_id, with_steps=False)
-        except NotFound:  # somebody has deleted it
+        except NotFound:  # the run was deleted
             return Ended("gone")
         return Ended(state.state.lower()) if state.ended else None
 

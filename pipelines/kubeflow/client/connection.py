@@ -99,7 +99,7 @@ def connection_from(environment: Mapping[str, str], **given: Any) -> Connection:
     Variables: SKYMILL_KFP_ENDPOINT, _NAMESPACE, _METADATA, _CA; and one authentication method:
     _TOKEN, _TOKEN_FILE, _COOKIE, _COOKIE_FILE or _IAP_CLIENT_ID (with _IAP_OTHER_CLIENT_ID and
     _IAP_OTHER_CLIENT_SECRET). Without any, a pod with Kubeflow's projected token shows that
-    to servers in its cluster, and to nobody else.
+    only to servers in its cluster.
 
     Args:
         environment: the process's variables, read by its entry point.

@@ -1,6 +1,6 @@
 """Reason of a step's failure, from the log of its pod.
 
-The API tells a step's state and the nodes below it, but neither their pods' names nor a reason. A
+The API reports a step's state and nodes, but neither their pods' names nor a reason. A
 pod is named by the workflow, the template and the node's number, and the template by the backend:
 those of 2.5 to 2.17 are tried. A log that is gone, with its pod, is no reason.
 """

@@ -170,7 +170,7 @@ def _typed(name: str, value: Value, spec: Json) -> Value:
 
 
 def _json(name: str, value: Value, kind: str) -> Any:
-    """Parses a list or struct given as JSON."""
+    """Parses a list or struct given as JSON text; returns other values unchanged."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:

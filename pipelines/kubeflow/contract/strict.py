@@ -63,7 +63,7 @@ def _round_trip(tree: Json, message: Any) -> Json:
 
 
 def _lost(before: Any, after: Any, path: str = "") -> Any:
-    """Returns the paths of values that the round trip lost; 2 and 2.0 are equal."""
+    """Yields the paths of values that the round trip lost; 2 and 2.0 are equal."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in before.keys() | after.keys():
             yield from _lost(before.get(name), after.get(name), f"{path}.{name}")
