@@ -79,7 +79,13 @@ def reason_of(error: BaseException) -> str:
         text = deepest.strerror or text  # without the number, and the path that callers name
     text = _JAVA_LIKE.sub("", " ".join(text.split()))
     text = _WKT.sub(r"'\1'", _PROJJSON.sub(r"'\1'", text)).rstrip(".")
-    return text if len(text) <= _LONGEST else text[:_LONGEST].rsplit(" ", 1)[0] + " ..."
+    return text if len(text) <= _LONGEST else _without_middle(text)
+
+
+def _without_middle(text: str) -> str:
+    """What failed stands in front; of nested errors the cause stands at the end."""
+    half = _LONGEST // 2
+    return f"{text[:half].rsplit(' ', 1)[0]} ... {text[-half:].split(' ', 1)[-1]}"
 
 
 def _is_library_error(error: Exception, document: bool) -> bool:

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, ValidationInfo
 
-#: `file:///path` and `file://localhost/path` (RFC 8089, appendix B); a scheme has no case.
-_LOCAL_SCHEME = re.compile(r"file://(?:localhost(?=/))?", re.IGNORECASE)
+#: `file:///path`, `file://localhost/path` and `file:/path` (RFC 8089); a scheme has no case.
+_LOCAL_SCHEME = re.compile(r"file:(?://(?:localhost(?=/))?|(?=/))", re.IGNORECASE)
 
 
 def is_remote(location: str) -> bool:

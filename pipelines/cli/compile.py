@@ -2,13 +2,13 @@
 
 import click
 
-from pipelines.cli.options import config_option
+from pipelines.cli.options import LocalPath, config_option
 
 
 @click.command()
 @config_option
 @click.option(
-    "-o", "--output", default="package.yaml", show_default=True, type=click.Path(dir_okay=False)
+    "-o", "--output", default="package.yaml", show_default=True, type=LocalPath(dir_okay=False)
 )
 @click.option("--vertex", is_flag=True, help="Write a PipelineJob (JSON) for Vertex AI instead.")
 def command(config_path: str, output: str, vertex: bool) -> None:

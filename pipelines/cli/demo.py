@@ -4,13 +4,15 @@ import os
 
 import click
 
+from pipelines.cli.options import LocalPath
+
 _FOLDER = "skymill-demo"
 
 
 @click.command()
-@click.option("--data", type=click.Path(), help="Your own folder of class folders.")
+@click.option("--data", type=LocalPath(), help="Your own folder of class folders.")
 @click.option(
-    "--folder", default=_FOLDER, show_default=True, type=click.Path(), help="Where it all goes."
+    "--folder", default=_FOLDER, show_default=True, type=LocalPath(), help="Where it all goes."
 )
 @click.option("--epochs", default=12, show_default=True, type=click.IntRange(1))
 @click.pass_context

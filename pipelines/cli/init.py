@@ -4,12 +4,12 @@ import os
 
 import click
 
-from pipelines.cli.options import DEFAULT_CONFIG
+from pipelines.cli.options import DEFAULT_CONFIG, LocalPath
 
 
 @click.command()
-@click.argument("folder", type=click.Path())
-@click.option("-o", "--output", default=DEFAULT_CONFIG, show_default=True, type=click.Path())
+@click.argument("folder", type=LocalPath())
+@click.option("-o", "--output", default=DEFAULT_CONFIG, show_default=True, type=LocalPath())
 @click.option("--name", help="The model's name; by default the folder's.")
 @click.option("--force", is_flag=True, help="Write over a configuration that is there.")
 def command(folder: str, output: str, name: str | None, force: bool) -> None:

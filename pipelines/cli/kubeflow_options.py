@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.options import DEFAULT_CONFIG
+from pipelines.cli.options import DEFAULT_CONFIG, LocalPath
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.client.connection import Connection
@@ -24,16 +24,16 @@ _CONNECTION = (
     ),
     click.option(
         "--token-file",
-        type=click.Path(),
+        type=LocalPath(),
         help="A bearer token, read before each request; $SKYMILL_KFP_TOKEN_FILE. The token itself: "
         "$SKYMILL_KFP_TOKEN. Google's proxy: $SKYMILL_KFP_IAP_CLIENT_ID.",
     ),
     click.option(
         "--cookie-file",
-        type=click.Path(),
+        type=LocalPath(),
         help="A session with Dex, as name=value; $SKYMILL_KFP_COOKIE_FILE or $SKYMILL_KFP_COOKIE.",
     ),
-    click.option("--ca-file", type=click.Path(), help="Certificates to trust; $SKYMILL_KFP_CA."),
+    click.option("--ca-file", type=LocalPath(), help="Certificates to trust; $SKYMILL_KFP_CA."),
     click.option(
         "--plain-http",
         is_flag=True,
@@ -67,10 +67,10 @@ metadata_option = click.option(
 )
 package_options = (
     click.option(
-        "-c", "--config", "config_path", type=click.Path(), help="A configuration to compile."
+        "-c", "--config", "config_path", type=LocalPath(), help="A configuration to compile."
     ),
     click.option(
-        "-p", "--package", "package_path", type=click.Path(), help="A package that was compiled."
+        "-p", "--package", "package_path", type=LocalPath(), help="A package that was compiled."
     ),
     click.option(
         "--set",

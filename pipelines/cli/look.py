@@ -2,12 +2,12 @@
 
 import click
 
-from pipelines.cli.options import config_option
+from pipelines.cli.options import LocalPath, config_option
 
 
 @click.command()
 @config_option
-@click.option("-o", "--output", default="look.png", show_default=True, type=click.Path())
+@click.option("-o", "--output", default="look.png", show_default=True, type=LocalPath())
 @click.option("--count", default=32, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--bands", default="", help="One, or three for red, green and blue: B08,B04,B03.")
 @click.option("--side", "side_px", default=128, show_default=True, type=click.IntRange(16, 1024))

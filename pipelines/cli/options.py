@@ -1,11 +1,31 @@
 """Options that several commands share."""
 
+import os
+from typing import Any
+
 import click
 
 DEFAULT_CONFIG = "skymill.yaml"
 
+
+class LocalPath(click.Path):
+    """A path; a `file://` URI is the path that it names, as in a configuration."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """The path, in the type that was asked for."""
+        from components.raster.location import is_remote, local_path
+
+        text = os.fspath(value)
+        return super().convert(text if is_remote(text) else local_path(text), param, ctx)
+
+
 config_argument = click.argument(
-    "config_path", metavar="[CONFIG]", default=DEFAULT_CONFIG, type=click.Path()
+    "config_path", metavar="[CONFIG]", default=DEFAULT_CONFIG, type=LocalPath()
 )
 config_option = click.option(
     "-c",
@@ -13,7 +33,7 @@ config_option = click.option(
     "config_path",
     default=DEFAULT_CONFIG,
     show_default=True,
-    type=click.Path(),
+    type=LocalPath(),
     help="The configuration that names the place.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.options import DEFAULT_CONFIG, json_option
+from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, json_option
 
 if TYPE_CHECKING:
     from components.raster.image import Fit, ImageSpec, Values
@@ -24,7 +24,7 @@ _UNTOLD = (
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=LocalPath(path_type=Path))
 @click.option(
     "--server",
     default="grpc://127.0.0.1:8500",
@@ -62,7 +62,7 @@ _UNTOLD = (
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     help="Folder for what a line cannot hold: class rasters as PNG or GeoTIFF, objects as JSON or "
     "GeoJSON, each on the grid of its image.",
 )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli.options import config_option
+from pipelines.cli.options import LocalPath, config_option
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0.schema_pb2 import Schema
@@ -41,7 +41,7 @@ def show(config_path: str) -> None:
 
 @command.command()
 @config_option
-@click.option("--from", "source", type=click.Path(), help="A schema file; default: the last run's.")
+@click.option("--from", "source", type=LocalPath(), help="A schema file; default: the last run's.")
 def accept(config_path: str, source: str | None) -> None:
     """Make the schema of the last run, or of a file, the one that later runs are judged by."""
     from components.schema.home import accept as accept_schema

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 import click
 
 from components.raster.errors import SkymillError
-from pipelines.cli.options import config_option
+from pipelines.cli.options import LocalPath, config_option
 
 
 @click.command()
 @config_option
-@click.option("--model-base", type=click.Path(), help="Serve this folder of versions instead.")
+@click.option("--model-base", type=LocalPath(), help="Serve this folder of versions instead.")
 @click.option("--name", help="The model's name, with --model-base.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--grpc-port", default=8500, show_default=True, type=int)

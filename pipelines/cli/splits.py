@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli.options import config_option, json_option
+from pipelines.cli.options import LocalPath, config_option, json_option
 
 if TYPE_CHECKING:
     from components.ingest.survey import Survey
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @click.option(
-    "-o", "--output", type=click.Path(), help="Draw a map of the tiles of each split here (PNG)."
+    "-o", "--output", type=LocalPath(), help="Draw a map of the tiles of each split here (PNG)."
 )
 @json_option
 def command(config_path: str, output: str | None, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from pipelines.cli.options import config_option, json_option
+from pipelines.cli.options import LocalPath, config_option, json_option
 
 
 @click.command()
@@ -10,7 +10,7 @@ from pipelines.cli.options import config_option, json_option
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False),
+    type=LocalPath(file_okay=False),
     help="Where table, picture and best values go; default: a new folder in the workspace.",
 )
 @json_option

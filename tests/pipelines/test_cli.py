@@ -4,10 +4,13 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from pipelines.cli.options import LocalPath
 
 
 @pytest.fixture
@@ -67,6 +70,16 @@ def test_init_writes_a_configuration_that_is_accepted(project, skymill):
     done = skymill("config", "check", cwd=project)
     assert (done.returncode, done.stderr) == (0, "")
     assert "model 'roofs'" in done.stdout
+
+
+def test_a_file_uri_is_a_path_for_every_command(project, skymill):
+    output = project / "by uri.yaml"
+    made = skymill("init", (project / "roofs").as_uri(), "-o", output.as_uri(), cwd=project)
+    assert (made.returncode, made.stderr) == (0, "")
+    checked = skymill("config", "check", output.as_uri(), cwd=project)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert LocalPath(path_type=Path).convert("file:///a%20b.png", None, None) == Path("/a b.png")
+    assert LocalPath().convert("s3://bucket/models", None, None) == "s3://bucket/models"
 
 
 def test_init_does_not_write_over_a_configuration(project, skymill):

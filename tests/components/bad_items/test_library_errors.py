@@ -120,3 +120,12 @@ def test_one_place_beside_the_earth_costs_no_other():
     assert np.isinf([lons[0, 0], lons[0, -1], lats[-1, 0], lats[-1, -1]]).all()
     # The limb lies 8.7 degrees around the middle, 35,786 km away: some 5,430 km in these metres.
     np.testing.assert_array_equal(np.isfinite(lats), np.hypot(xs, ys) < 5.43e6)
+
+
+def test_a_long_reason_keeps_its_beginning_and_its_end():
+    nested = f"Max retries exceeded with url: /{'x' * 300} (Caused by: [Errno 111] refused)"
+    reason = reason_of(ConnectionError(nested))
+    assert reason.startswith("Max retries exceeded with url: ")
+    assert reason.endswith("(Caused by: [Errno 111] refused)")
+    assert " ... " in reason
+    assert len(reason) < 210

@@ -11,6 +11,8 @@ from components.raster.location import is_remote, local_path
         ("file:///data/a.tif", "/data/a.tif"),
         ("file://localhost/data/a.tif", "/data/a.tif"),
         ("FILE:///data/a.tif", "/data/a.tif"),
+        ("file:/data/a.tif", "/data/a.tif"),
+        ("file:a.tif", "file:a.tif"),  # a name with a colon, for all that is known
         ("file:///data/a%20b%25.tif", "/data/a b%.tif"),
         ("/data/100%25.tif", "/data/100%25.tif"),
         ("folder/a.tif", "folder/a.tif"),
