@@ -1,4 +1,4 @@
-"""How bands are asked for: by a name, or by position from 1, which is written `#1` as text."""
+"""Bands requested by name, or by position from 1, which is written `#1` as text."""
 
 import re
 from typing import Annotated, Any
@@ -12,12 +12,12 @@ _NAME = r"^[^\n]+$"
 
 
 def position_name(position: int) -> str:
-    """What stands for the name of a band that is known by its position from 1 alone."""
+    """Returns the placeholder name of a band that only its position from 1 identifies."""
     return f"#{position}"
 
 
 def position_of(wanted: str | int) -> int | None:
-    """The position from 1 that a band is asked for by; None where it is asked for by name."""
+    """Returns the position from 1 of a requested band; None where it is requested by name."""
     if isinstance(wanted, int):
         return wanted
     match = _POSITION.fullmatch(wanted)
@@ -25,7 +25,7 @@ def position_of(wanted: str | int) -> int | None:
 
 
 def listed_bands(text: str) -> tuple[str, ...]:
-    """Bands from a text like `B04,B03` or `3,2,1`, whose numbers are positions."""
+    """Parses bands from a text like `B04,B03` or `3,2,1`, whose numbers are positions."""
     names = (name.strip() for name in text.split(","))
     return tuple(position_name(int(name)) if name.isdecimal() else name for name in names if name)
 
@@ -41,7 +41,7 @@ def _is_a_name(name: str) -> str:
     return name
 
 
-#: A band as a configuration asks for it: a name, a common name, or a position from 1.
+#: A band as a configuration requests it: a name, a common name, or a position from 1.
 BandRequest = Annotated[
     str,
     Field(min_length=1, pattern=_NAME),

@@ -1,6 +1,6 @@
 """Scale and offset of the stored numbers of a dataset's bands: `scalings.json` beside the splits.
 
-It is there where numbers were kept as stored because all rasters agreed.
+The file exists where numbers were kept as stored because all rasters agreed.
 """
 
 import json
@@ -11,17 +11,17 @@ from components.raster.scaling import Scaling, scaling_of
 
 SCALINGS_FILE = "scalings.json"
 
-#: By band; those that have neither scale nor offset are left out.
+#: By band; bands with neither scale nor offset are left out.
 BandScalings = Mapping[str, Scaling]
 
 
 def scalings_to_json(scalings: BandScalings) -> str:
-    """The content of `scalings.json`."""
+    """Returns the content of `scalings.json`."""
     return json.dumps(dict(sorted(scalings.items())), ensure_ascii=False, indent=1) + "\n"
 
 
 def scalings_from_json(text: str) -> dict[str, Scaling]:
-    """The inverse of `scalings_to_json`; raises DataError when `text` holds no scalings."""
+    """Inverts `scalings_to_json`; raises DataError when `text` holds no scalings."""
     try:
         return {band: scaling_of(*pair) for band, pair in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
@@ -29,6 +29,6 @@ def scalings_from_json(text: str) -> dict[str, Scaling]:
 
 
 def described(scalings: BandScalings) -> str:
-    """Scalings in words: band by band."""
+    """Describes scalings band by band, for people."""
     each = (f"{band}: {scaling}" for band, scaling in sorted(scalings.items()))
     return ", ".join(each) or "no scale and no offset"

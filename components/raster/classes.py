@@ -8,12 +8,12 @@ CLASSES_FILE = "classes.json"
 
 
 def classes_to_json(classes: tuple[str, ...]) -> str:
-    """The content of `classes.json`."""
+    """Returns the content of `classes.json`."""
     return json.dumps(list(classes), ensure_ascii=False, indent=1) + "\n"
 
 
 def classes_from_json(text: str) -> tuple[str, ...]:
-    """The inverse of `classes_to_json`; raises DataError when `text` lists no names."""
+    """Inverts `classes_to_json`; raises DataError when `text` lists no names."""
     try:
         classes = json.loads(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""JSON and CSV that others wrote, within known limits; what they say twice is refused."""
+"""JSON and CSV from other programs, read within known limits; duplicate keys are refused."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ LARGEST_BYTES = 2 * 2**30
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text.
+    """Parses a JSON text.
 
     Raises ValueError, also where it is nested too deeply or an object has a key twice.
     """
@@ -25,7 +25,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_json(path: str, encoding: str | None = None) -> Any:
-    """The value of a JSON file. Raises ValueError or OSError, also where it is too large.
+    """Reads a JSON file. Raises ValueError or OSError, also where it is too large.
 
     Args:
         path: a local file.
@@ -39,8 +39,8 @@ def read_json(path: str, encoding: str | None = None) -> Any:
 
 
 def table_rows(lines: Iterable[str]) -> "csv.DictReader[str]":
-    """The rows of a CSV text by the names in its first line. Raises ValueError where that has a
-    name twice, since nobody can tell which of the columns is meant."""
+    """Reads the rows of a CSV text by the names in its header. Raises ValueError where the header
+    has a name twice, since the intended column would be ambiguous."""
     rows = csv.DictReader(lines)
     twice = _repeated([name for name in rows.fieldnames or () if name.strip()])
     if twice:
@@ -49,7 +49,7 @@ def table_rows(lines: Iterable[str]) -> "csv.DictReader[str]":
 
 
 def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of some pairs; of a key that is there twice Python would take the last."""
+    """Builds an object from pairs; Python alone would keep the last of duplicate keys."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = ", ".join(_repeated([key for key, _ in pairs]))

@@ -1,4 +1,4 @@
-"""The root of every error that a user may see."""
+"""Base classes of every error that a user may see."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,7 +26,7 @@ class PortableError(Exception):
 
 
 class SkymillError(PortableError):
-    """What was wrong, where, and what to do next, in one message, without an address's secrets."""
+    """A message with the fault, its place and the next step, without an address's secrets."""
 
     def __str__(self) -> str:
         return masked(super().__str__())

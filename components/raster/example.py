@@ -104,22 +104,22 @@ UNCOUNTED = (
     *(ENCODED, SHA256, KEY, BANDS, SCENE, DATE, CRS, TRANSFORM, BOUNDS, LONGITUDE, LATITUDE),
     *(MASK_ENCODED, MASK_FORMAT, *BOX_EDGES),
 )
-#: Counted features that an example may lack.
+#: Counted features that are optional in an example.
 OPTIONAL = (SENSOR, GSD_M)
-#: Counted features of which an example may have any number, or none.
+#: Counted features with any number of values in an example, zero included.
 SEVERAL = (LABELS, LABELS_TEXT, OBJECT_LABEL, OBJECT_LABEL_TEXT)
 
 
 def mean_of_band(band: int | str) -> str:
-    """The feature that holds the mean of a band: by name, or of photographs counted from 0."""
+    """Returns the feature name of a band's mean: by name, or for photographs by index from 0."""
     return f"image/mean_{band}"
 
 
 def stddev_of_band(band: int | str) -> str:
-    """The feature that holds the standard deviation of a band, called as in `mean_of_band`."""
+    """Returns the feature name of a band's standard deviation; bands as in `mean_of_band`."""
     return f"image/stddev_{band}"
 
 
 def slice_feature(name: str) -> str:
-    """The feature that holds the slice feature of a manifest's column."""
+    """Returns the feature name of a manifest column's slice feature."""
     return SLICE_PREFIX + name

@@ -28,7 +28,7 @@ class ImageFeatures:
 
 
 def image_features(image: npt.NDArray[np.uint8]) -> ImageFeatures:
-    """Mean and deviation by band, brightness and sharpness of uint8 [h, w, 3].
+    """Computes mean and deviation by band, brightness and sharpness of uint8 [h, w, 3].
 
     Brightness is the mean luma (BT.601). Sharpness is the population standard deviation of the
     luma's 4-neighbour Laplacian over the pixels that have four neighbours (the square root of
@@ -69,7 +69,7 @@ class _Band:
 
 
 def _bands_of_rows(height: int) -> Iterator[_Band]:
-    """Bands of rows, each with the row above and below it where there is one."""
+    """Yields bands of rows, each with the row above and below it where there is one."""
     for first in range(0, height, _BAND_ROWS):
         last = min(first + _BAND_ROWS, height)
         start = max(first - 1, 0)
@@ -77,12 +77,12 @@ def _bands_of_rows(height: int) -> Iterator[_Band]:
 
 
 def _exact(width: int) -> type[np.floating]:
-    """The type in which the squares along a row of `width` add up without rounding."""
+    """Returns the float type in which the squares along a row of `width` add up exactly."""
     return np.float32 if width <= _EXACT_SQUARES else np.float64
 
 
 def _luma(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Luma in thousandths, float32 [h, w], of float32 [3, h, w], which is used up."""
+    """Computes luma in thousandths, float32 [h, w], from float32 [3, h, w], which it overwrites."""
     planes *= _LUMA[:, np.newaxis, np.newaxis]
     luma = planes[0]
     luma += planes[1]
@@ -91,7 +91,7 @@ def _luma(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _laplacian(luma: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Four times each pixel less its four neighbours, flat, for the pixels that have all four."""
+    """Computes four times each pixel minus its four neighbours, flat, where all four exist."""
     height, width = luma.shape
     if min(height, width) < 3:
         return np.zeros(0)

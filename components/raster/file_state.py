@@ -1,4 +1,4 @@
-"""What a file system says of a file's state: the same state is the same content, once it is old.
+"""State of a file in its file system: an equal state means equal content, once the state is old.
 
 A file system notes times in ticks, from milliseconds to two seconds long. Content that is written
 twice within a tick may keep its state, so that only a state that was old when it was taken proves
@@ -32,7 +32,7 @@ class FileState:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        """The state that `os.stat` or `os.fstat` found."""
+        """Builds the state from the result of `os.stat` or `os.fstat`."""
         return cls(
             status.st_size,
             status.st_mtime_ns,
@@ -43,7 +43,7 @@ class FileState:
 
     @property
     def is_old(self) -> bool:
-        """Whether a change from now on would give another state."""
+        """Checks whether any later change would give another state."""
         return time.time_ns() - max(self.written_ns, self.changed_ns) > _LONGEST_TICK_NS
 
     def __str__(self) -> str:
@@ -51,9 +51,9 @@ class FileState:
 
 
 def state_of(path: str) -> FileState:
-    """The state of a local file.
+    """Returns the state of a local file.
 
-    It is asked of the open file, since network file systems answer from memory otherwise.
+    It is taken from the open file, since network file systems otherwise answer from a cache.
 
     Raises:
         OSError: there is no such file, it cannot be opened, or it is no regular file.

@@ -1,4 +1,4 @@
-"""One number for a dataset: what it holds decides, never where, when or in which order it lies."""
+"""Content hash of a dataset, independent of its location, its time and its order."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from components.raster.file_state import FileState
 _READERS = 8
 _CHUNK_BYTES = 1 << 20
 _FILES_A_TASK = 256
-_LEAST_REMEMBERED_BYTES = 1 << 16  # smaller files are read again as fast as they are looked up
+_LEAST_REMEMBERED_BYTES = 1 << 16  # rereading smaller files is as fast as looking them up
 _MOST_REMEMBERED = 1 << 20
 
 #: Checksums of files by their state. A run looks at its source when it starts and when it reads.
@@ -19,7 +19,7 @@ _remembered: dict[FileState, str] = {}
 
 
 def fingerprint_of(entries: Iterable[Sequence[object]]) -> str:
-    """The sha256, in hex, over entries that JSON can write, whatever their order."""
+    """Computes the sha256, in hex, over entries that JSON can write, in any order."""
     digest = hashlib.sha256()
     for line in sorted(json.dumps(list(entry)) for entry in entries):
         digest.update(line.encode() + b"\n")
@@ -27,7 +27,7 @@ def fingerprint_of(entries: Iterable[Sequence[object]]) -> str:
 
 
 def checksums_of_files(paths: Sequence[str]) -> list[str]:
-    """The sha256 of each local file's content; `!` and the kind of error where it has none."""
+    """Computes the sha256 of each local file; `!` and the kind of error where a read fails."""
     tasks = [paths[at : at + _FILES_A_TASK] for at in range(0, len(paths), _FILES_A_TASK)]
     with ThreadPoolExecutor(_READERS) as pool:
         return [checksum for part in pool.map(_checksums, tasks) for checksum in part]

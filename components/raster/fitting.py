@@ -1,4 +1,4 @@
-"""How masks and boxes follow an image of another shape into the model's, in numpy.
+"""Masks and boxes fitted from an image's shape to the model's, in numpy.
 
 The geometry is that of `serving.graph.fitting`, which resizes the image itself in a graph, down to
 how sizes are rounded. Masks are taken to the nearest pixel, so that no class is invented.
@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from components.raster.image import ImageSpec
 
-#: Of an object that the model's image cuts, the least share of its box that must be left.
+#: Least share of an object's box that must remain where the model's image cuts it.
 LEAST_BOX_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an image comes to lie in the model's: resized, then moved, then cut or padded.
+    """Placement of an image in the model's image: resized, then moved, then cut or padded.
 
     Attributes:
         size_px: (height, width) of the image as it came.
@@ -33,7 +33,7 @@ class Placement:
 
 
 def place(height_px: int, width_px: int, spec: ImageSpec) -> Placement:
-    """Where `spec.fit` puts an image of that shape."""
+    """Computes the placement that `spec.fit` gives an image of that shape."""
     size = np.array([height_px, width_px], np.float32)
     frame = np.array([spec.height_px, spec.width_px], np.float32)
     if spec.fit == "pad":
@@ -49,7 +49,7 @@ def place(height_px: int, width_px: int, spec: ImageSpec) -> Placement:
 
 
 def fit_mask(mask: npt.NDArray[np.integer], spec: ImageSpec, fill: int) -> npt.NDArray[np.integer]:
-    """A mask [h, w] on the pixels [H, W] of the model's image, by nearest pixel.
+    """Resamples a mask [h, w] to the pixels [H, W] of the model's image, by nearest pixel.
 
     Pixels that the image does not reach are `fill`: give the mask's ignore value.
     """
@@ -64,7 +64,7 @@ def fit_mask(mask: npt.NDArray[np.integer], spec: ImageSpec, fill: int) -> npt.N
 def fit_picture(
     picture: npt.NDArray[np.uint8], spec: ImageSpec, fill: tuple[int, int, int] = (0, 0, 0)
 ) -> npt.NDArray[np.uint8]:
-    """A picture [h, w, 3] as it lies in the model's image, for people: by nearest pixel.
+    """Fits a picture [h, w, 3] to the model's image, for display: by nearest pixel.
 
     Args:
         fill: the colour of pixels that the image does not reach.
@@ -80,9 +80,9 @@ def fit_picture(
 def unfit_mask(
     raster: npt.NDArray[np.integer], size_px: tuple[int, int], spec: ImageSpec, fill: int
 ) -> npt.NDArray[np.integer]:
-    """A raster [H, W] in the model's shape, back on the pixels of an image of `size_px`.
+    """Resamples a raster [H, W] from the model's shape to an image of `size_px`.
 
-    The way back of `fit_mask`, by nearest pixel; pixels that the model did not see are `fill`.
+    The inverse of `fit_mask`, by nearest pixel; pixels that the model did not see are `fill`.
     """
     placement = place(*size_px, spec)
     rows, columns = (_frame_indices(placement, axis) for axis in (0, 1))
@@ -95,8 +95,8 @@ def unfit_mask(
 def unfit_boxes(
     edges_px: npt.NDArray[np.floating], size_px: tuple[int, int], spec: ImageSpec
 ) -> npt.NDArray[np.float64]:
-    """Boxes in the model's image, back in pixels of an image of `size_px`; the way back of
-    `fit_boxes`, cut at the image's edges.
+    """Converts boxes in the model's image to pixels of an image of `size_px`: the inverse of
+    `fit_boxes`, clipped to the image's edges.
     """
     placement = place(*size_px, spec)
     moved = np.asarray(edges_px, np.float64).reshape(-1, 4) - np.tile(placement.offset_px, 2)
@@ -107,12 +107,12 @@ def unfit_boxes(
 def fit_boxes(
     edges_px: npt.NDArray[np.floating], size_px: tuple[int, int], spec: ImageSpec
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Boxes of an image of `size_px` (height, width) in pixels of the model's image.
+    """Converts boxes of an image of `size_px` (height, width) to pixels of the model's image.
 
     Args:
         edges_px: (N, 4): top, left, bottom, right in pixels of the image as it came.
 
-    Returns: edges (N, 4), cut at the frame, and (N,) which share of each box is left, 0 to 1.
+    Returns: edges (N, 4), clipped to the frame, and (N,) the remaining share of each box, 0 to 1.
     """
     placement = place(*size_px, spec)
     scale = np.divide(placement.resized_px, placement.size_px)
@@ -125,7 +125,7 @@ def fit_boxes(
 
 
 def _source_indices(placement: Placement, axis: int) -> npt.NDArray[np.int64]:
-    """For each pixel of the frame the pixel of the image; -1 where the image does not reach."""
+    """Returns the image pixel of each frame pixel; -1 where the image does not reach."""
     size, resized = placement.size_px[axis], placement.resized_px[axis]
     at = np.arange(placement.frame_px[axis]) - placement.offset_px[axis]
     scale = np.float32(size) / np.float32(resized)
@@ -135,7 +135,7 @@ def _source_indices(placement: Placement, axis: int) -> npt.NDArray[np.int64]:
 
 
 def _frame_indices(placement: Placement, axis: int) -> npt.NDArray[np.int64]:
-    """For each pixel of the image the pixel of the frame; -1 where the frame does not show it."""
+    """Returns the frame pixel of each image pixel; -1 where the frame does not show it."""
     size, resized = placement.size_px[axis], placement.resized_px[axis]
     at = np.floor((np.arange(size) + 0.5) * (resized / size)).astype(np.int64)
     at = np.minimum(at, resized - 1) + placement.offset_px[axis]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AllowInfNan, BaseModel, ConfigDict
 
-#: A number that pixels may have: NaN and the infinities included, which configurations refuse
+#: A pixel value: NaN and the infinities included, which configurations refuse
 #: everywhere else.
 PixelValue = Annotated[float, AllowInfNan(True)]
 

@@ -1,4 +1,4 @@
-"""A full disk under whatever name it comes: of Python, TensorFlow, SQLite, HDF5, a worker."""
+"""Full-disk errors of Python, TensorFlow, SQLite, HDF5 and workers, unified as one error."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from components.raster.errors import SkymillError
 
 _NUMBERS = (errno.ENOSPC, errno.EDQUOT)
-#: TensorFlow calls it ResourceExhausted, as it does memory; Beam's workers tell it as text.
+#: TensorFlow calls it ResourceExhausted, as it does memory; Beam's workers report it as text.
 _WORDS = re.compile(
     "No space left on device|Disk quota exceeded|database or disk is full|not enough disk space",
     re.IGNORECASE,
@@ -25,7 +25,7 @@ class DiskFull(SkymillError):
 
 @contextmanager
 def full_disk_told(places: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Raises DiskFull for whatever says, within, that a disk is full; other errors pass.
+    """Raises DiskFull for any error within that reports a full disk; other errors pass.
 
     Args:
         places: folders that are written to, by the name of the setting that moves them.
@@ -39,15 +39,15 @@ def full_disk_told(places: Mapping[str, str] | None = None) -> Iterator[None]:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether an error, or what led to it, is that a disk is full."""
+    """Checks whether an error, or one of its causes, reports a full disk."""
     return _full(error) is not None
 
 
 def message(error: BaseException, places: Mapping[str, str]) -> str:
-    """What is full, how much room there is, and what helps.
+    """Describes the full disk, the space left and the remedy.
 
     Args:
-        error: one of a full disk.
+        error: one that reports a full disk.
         places: folders that are written to, by the name of the setting that moves them.
     """
     full = (place for place in places.values() if _room(place) < _NO_ROOM_BYTES)
@@ -61,7 +61,7 @@ def message(error: BaseException, places: Mapping[str, str]) -> str:
 
 
 def _full(error: BaseException) -> BaseException | None:
-    """The error of the chain that tells of a full disk; the first one, which knows the path."""
+    """Returns the first error of the chain that reports a full disk; it knows the path."""
     seen: set[int] = set()
     found = None
     at: BaseException | None = error
@@ -85,7 +85,7 @@ def _path(error: BaseException) -> str:
 
 
 def _room(place: str) -> int:
-    """Bytes that are left where a path is, or will be; no inode left is no room."""
+    """Returns the bytes left at a path, existing or not; 0 where no inode is left."""
     status = os.statvfs(_there(place))
     return 0 if status.f_files and not status.f_favail else status.f_bavail * status.f_frsize
 
@@ -101,7 +101,7 @@ def _disk(place: str) -> int:
 
 
 def _there(place: str) -> str:
-    """The path itself or the nearest folder above it that exists."""
+    """Returns the path itself or the nearest folder above it that exists."""
     at = os.path.abspath(place)
     while not os.path.exists(at):
         at = os.path.dirname(at)

@@ -1,4 +1,4 @@
-"""How an image of any shape meets the model: the image half of the served contract."""
+"""Image half of the served contract: how an image of any shape is fitted to the model."""
 
 from enum import StrEnum
 from typing import Literal, Self
@@ -9,7 +9,7 @@ from components.raster.band_names import BandRequest
 from components.raster.frozen import Frozen
 
 Fit = Literal["stretch", "pad", "crop"]
-#: What the numbers in rasters are taken for: as they are stored, or with scale and offset applied.
+#: Meaning of the numbers in rasters: as stored, or with scale and offset applied.
 Values = Literal["stored", "scaled"]
 
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -18,7 +18,7 @@ JPEG_SCAN_MARKER = b"\xff\xda"
 
 
 class Refusal(StrEnum):
-    """Why the decoder refuses an image; the served graph's error message begins with it."""
+    """Reasons of the decoder's refusals; the served graph's error message begins with one."""
 
     UNSUPPORTED_FORMAT = "unsupported_format"
     TOO_MANY_BYTES = "too_many_bytes"
@@ -78,10 +78,10 @@ class ImageSpec(Frozen):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(H, W, C) of what the model sees; photographs are RGB."""
+        """(H, W, C) of the model's input; photographs are RGB."""
         return (self.height_px, self.width_px, 3 if self.bands is None else len(self.bands))
 
     @property
     def pixel_type(self) -> Literal["uint8", "float32"]:
-        """Of what the model sees: photographs are uint8, tiles float32 with NaN for no data."""
+        """Pixel type of the model's input: uint8 for photographs, float32 with NaN for tiles."""
         return "uint8" if self.bands is None else "float32"

@@ -17,7 +17,7 @@ _PACKAGES = frozenset(
     {"_csv", "affine", "pyarrow", "pyogrio", "pystac", "pystac_client", "rasterio", "shapely"}
 )
 #: What they raise beside their own: of files, of values out of range, of nesting (RecursionError is
-#: a RuntimeError), and SystemError where an extension lost the exception that it met.
+#: a RuntimeError), and SystemError where an extension lost the original exception.
 _BUILT_IN = (OSError, ValueError, RuntimeError, ArithmeticError, SystemError)
 #: What readers of JSON and XML meet where an entry is missing or of another type, or the text is no
 #: XML (ParseError is a SyntaxError).
@@ -30,14 +30,14 @@ _JAVA_LIKE = re.compile(r"^(?:\w+(?:Exception|Error): )+")
 
 
 class LibraryError(DataError):
-    """A library could not do what one item asks of it; the message is the library's reason."""
+    """A library failed on one item; the message is the library's reason."""
 
 
 @contextmanager
 def translated(
     to: Callable[[str], SkymillError] = LibraryError, *, document: bool = False
 ) -> Iterator[None]:
-    """Turns what a library raises within into an error of ours; errors of ours pass as they are.
+    """Translates a library's exception into a project error; project errors pass unchanged.
 
     A LibraryError from a call farther in says no more than that something failed, and is turned
     into what it means here as well.
@@ -66,7 +66,7 @@ def translated(
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a library failed: its deepest cause on one line, names in place of definitions."""
+    """Returns a library's reason: its deepest cause on one line, names in place of definitions."""
     deepest = error
     while isinstance(deepest.__cause__, Exception):
         deepest = deepest.__cause__
@@ -83,7 +83,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _without_middle(text: str) -> str:
-    """What failed stands in front; of nested errors the cause stands at the end."""
+    """Shortens a text in its middle: the start says what failed, the end holds the root cause."""
     half = _LONGEST // 2
     return f"{text[:half].rsplit(' ', 1)[0]} ... {text[-half:].split(' ', 1)[-1]}"
 

@@ -1,4 +1,4 @@
-"""A place in storage as a user writes it: a path or a URI."""
+"""A storage location as a user writes it: a path or a URI."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _LOCAL_SCHEME = re.compile(r"file:(?://(?:localhost(?=/))?|(?=/))", re.IGNORECAS
 
 
 def is_remote(location: str) -> bool:
-    """Whether a location is a URI of an object store or a server, and not a local path."""
+    """Checks whether a location is a URI of an object store or a server, not a local path."""
     return "://" in location and not _LOCAL_SCHEME.match(location)
 
 
@@ -24,7 +24,7 @@ def local_path(location: str) -> str:
 
 
 def anchored(location: str, info: ValidationInfo) -> str:
-    """The location, from the configuration's folder where it is a relative path."""
+    """Resolves a relative location against the configuration's folder."""
     if is_remote(location):
         return location
     base = (info.context or {}).get("base_dir", "")

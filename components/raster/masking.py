@@ -1,37 +1,37 @@
-"""Addresses without what gives access to them, for whatever people read or runs leave behind."""
+"""Addresses without credentials, for messages and for records that runs keep."""
 
 import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 _HIDDEN = "***"
-#: What ends an address in a text.
+#: Characters that end an address in a text.
 _STOPS = r"\s'\"<>)\]"
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
 _QUERY = re.compile(rf"(://[^\s?]*)\?[^{_STOPS}]+")
-# Of some addresses only the end is told; a question mark alone may be of a pattern of files.
+# Some addresses are cut to their end; a question mark alone may belong to a file pattern.
 _END = re.compile(rf"(?<=\S)\?[\w.~%-]+=[^{_STOPS}]*")
-#: Names of the parameters of an address, or of a form, whose values give access.
+#: Names of parameters of an address, or of a form, whose values grant access.
 _SECRET_NAMES = (
     r"x-(?:amz|goog|oss)-[\w-]+|sig|signature|awsaccesskeyid|googleaccessid|key-pair-id|policy"
     r"|(?:[\w-]*[_-])?(?:token|secret|password|passwd|api[_-]?key)|subscription[_-]key|hmac"
 )
 _PARAMETER = re.compile(rf"(?i)(?<![\w-])({_SECRET_NAMES})=(?!\*\*\*)[^&;,{_STOPS}]+")
-#: What else stands in a signed address and changes whenever it is signed anew.
+#: Other parts of a signed address that change with every signature.
 _SIGNING = re.compile(
     rf"(?i)(?:{_SECRET_NAMES}|expires|key|s[vrpte]|sks|skt|ske|skv|skoid|sktid|spr|sip)$"
 )
 
 
 def masked(text: str) -> str:
-    """A text in which `***` stands for each address's user, password and query, and for the values
-    of parameters that give access, wherever they stand."""
+    """Replaces each address's user, password and query, and the values of parameters that grant
+    access, by `***`."""
     text = _END.sub(f"?{_HIDDEN}", _QUERY.sub(rf"\1?{_HIDDEN}", _USER.sub(f"{_HIDDEN}@", text)))
     return _PARAMETER.sub(rf"\1={_HIDDEN}", text)
 
 
 def masked_tree(value: Any) -> Any:
-    """Plain values of JSON with every text masked; names of entries stay."""
+    """Masks every text of plain JSON values; keys stay."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):
@@ -42,9 +42,9 @@ def masked_tree(value: Any) -> Any:
 
 
 def unsigned(address: str) -> str:
-    """An address that names the same thing without access to it, however often it is signed anew.
+    """Returns an address without credentials, stable however often it is signed anew.
 
-    User and password go, and of the query what a signature consists of.
+    Drops user, password and the signature's parameters of the query.
     """
     if "@" not in address and "?" not in address:
         return address

@@ -1,17 +1,17 @@
-"""A library's message as one sentence of an error of ours."""
+"""Library messages as sentences of project errors."""
 
 import re
 
-#: How TensorFlow marks the nodes of a graph in its messages.
+#: TensorFlow's marks for graph nodes in its messages.
 _NODES = re.compile(r"\{\{[^}]*\}\}\s*")
-#: The lines that it puts before the message of a compiled function, which say where that was.
+#: Lines that TensorFlow puts before the message of a compiled function, with its location.
 _WHERE = re.compile(
     r"(\s.*)?|Graph execution error:|Detected at node .*|<stack traces unavailable>"
 )
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says, without where in a graph it was, as a sentence."""
+    """Returns the first line of an error's message as a sentence, without graph locations."""
     text = _NODES.sub("", getattr(error, "message", None) or str(error)).strip()
     telling = (line.strip() for line in text.splitlines() if not _WHERE.fullmatch(line))
     line = next(telling, type(error).__name__)

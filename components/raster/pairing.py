@@ -1,4 +1,4 @@
-"""Which truth belongs to which image: one rule for masks and boxes, of photographs and of scenes.
+"""Pairs truths with images: one rule for masks and boxes, of photographs and of scenes.
 
 A truth belongs to the image of the same path, suffix aside; else to the one whose path it ends, or
 that ends its path; else to the one of the same name. It does so only where no other image and no
@@ -17,7 +17,7 @@ _SHOWN = 3
 
 
 class Name(NamedTuple):
-    """A path by which an image or a truth is known.
+    """A path that identifies an image or a truth.
 
     Attributes:
         parts: folders and name, without the suffix.
@@ -29,20 +29,20 @@ class Name(NamedTuple):
 
 
 def file_name(path: str) -> Name:
-    """The name of a file, by its path below a root."""
+    """Returns the name of a file, from its path below a root."""
     parts = _parts(path)
     stem, dot, after = parts[-1].rpartition(".") if parts else ("", "", "")
     return Name((*parts[:-1], stem), dot + after) if stem and after else Name(parts)
 
 
 def whole_name(path: str) -> Name:
-    """The name of a folder or an id, whose dots begin no suffix."""
+    """Returns the name of a folder or an id, in which a dot begins no suffix."""
     return Name(_parts(path))
 
 
 @dataclass(frozen=True)
 class Dispute:
-    """Images and truths of which nobody can tell which belong together; some of each.
+    """Images and truths whose pairing is ambiguous; at least one of each.
 
     Attributes:
         images: their places.
@@ -53,7 +53,7 @@ class Dispute:
     truths: tuple[int, ...]
 
     def told(self, images: Sequence[str], truths: Sequence[str]) -> str:
-        """What is ambiguous, in words, from the texts of all images and truths."""
+        """Describes the ambiguity, given the names of all images and truths."""
         return (
             f"{_listed(truths, self.truths, ' and ')} could belong to "
             f"{_listed(images, self.images, ' or ')}. Call each as its image, folders included, "
@@ -63,11 +63,11 @@ class Dispute:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What belongs together.
+    """Pairs of images and truths.
 
     Attributes:
         truth_of: the place of each image's truth, None where it has none.
-        disputes: why an image has none, where that is not for want of one; by the image's place.
+        disputes: reasons of images left without a truth by ambiguity; by the image's place.
         disputed: places of truths that could belong to several images, or with others to one.
     """
 
@@ -88,7 +88,7 @@ class _By(StrEnum):
 
 
 class _Level(NamedTuple):
-    """What an image and its truth must have in common."""
+    """Properties that an image and its truth must share."""
 
     by: _By
     with_suffix: bool = False
@@ -147,7 +147,7 @@ class _Relation:
     def settle(
         self, left: Iterable[int], taken: frozenset[int]
     ) -> tuple[dict[int, int], dict[int, Dispute]]:
-        """The truths of those images that are related to one that is not taken, or why none."""
+        """Returns the truths of images related to exactly one free truth, or the dispute."""
         free = {key for key, held in self.truths.items() if not taken.issuperset(held)}
         found: dict[int, int] = {}
         ambiguous: dict[int, Dispute] = {}
@@ -164,7 +164,7 @@ class _Relation:
         return found, ambiguous
 
     def truths_near(self, images: Iterable[int]) -> set[int]:
-        """All truths that are related to some images."""
+        """Returns all truths that are related to the given images."""
         keys = set(chain.from_iterable(self.keys_of[_IMAGE, image] for image in images))
         return set(chain.from_iterable(self.truths.get(key, ()) for key in keys))
 
@@ -175,7 +175,7 @@ def _related(
     truths: Sequence[Name],
     left: Iterable[int],
 ) -> _Relation:
-    """The relation of the images that are left to truths, and of these truths to all images."""
+    """Relates the remaining images to truths, and these truths to all images."""
     keys_of: dict[tuple[str, int], frozenset[_Key]] = {}
     asked: set[_Key] = set()
     for image in left:
@@ -196,7 +196,7 @@ def _related(
 
 
 def _keys(level: _Level, names: Iterable[Name], side: str) -> frozenset[_Key]:
-    """What is the same of names on both sides where they are related."""
+    """Returns the keys under which names on both sides match."""
     return frozenset(
         (*key, name.suffix if level.with_suffix else None)
         for name in names
@@ -210,14 +210,14 @@ def _parts_in_common(by: _By, parts: tuple[str, ...], side: str) -> Iterator[_Ke
         yield (parts,)
     elif by is _By.NAME:
         yield (parts[-1],)
-    else:  # a name that is whole on one side ends the one on the other
+    else:  # a name that is whole on one side is a suffix of the name on the other
         other = _TRUTH if side == _IMAGE else _IMAGE
         yield side, parts
         yield from ((other, parts[at:]) for at in range(len(parts)))
 
 
 def _some(held: Mapping[_Key, Sequence[int]], keys: Iterable[_Key]) -> tuple[int, ...]:
-    """The first few of different places, enough to tell one from several."""
+    """Returns the first few distinct places, enough to distinguish one from several."""
     places = chain.from_iterable(held.get(key, ())[: _SHOWN + 1] for key in keys)
     return tuple(sorted(dict.fromkeys(places)))[: _SHOWN + 1]
 
@@ -228,6 +228,6 @@ def _listed(texts: Sequence[str], places: Sequence[int], last: str) -> str:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """The parts of a path; the one place that says when two names are the same text."""
+    """Splits a path into its parts; the only definition of when two names are equal."""
     text = unicodedata.normalize("NFC", path.replace("\\", "/"))
     return tuple(part for part in text.split("/") if part not in ("", "."))

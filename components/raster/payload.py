@@ -1,4 +1,4 @@
-"""The payload of a tile: every band's samples, lossless, and what they are, in one string of bytes.
+"""Tile payload: every band's samples, lossless, with their description, in one byte string.
 
 A payload is a header, the names of the bands, a PNG image, and perhaps what stored numbers mean:
 
@@ -48,15 +48,15 @@ PAYLOAD_MAGIC = b"SKYT"
 VERSION = 1
 HEADER_BYTES = 24
 NAME_SEPARATOR = "\n"
-#: The last bytes of a payload that says what stored numbers mean; no PNG ends so.
+#: The last bytes of a payload with scale and offset; no PNG ends with them.
 SCALINGS_MAGIC = b"SKYN"
-#: The types that samples may have. 64 bits are not among them: models count in 32.
+#: Supported sample types. 64-bit types are excluded: models compute in 32 bits.
 SAMPLE_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
-#: What samples are, by the header's byte for it.
+#: The meaning of the samples, by the header's byte.
 VALUES: tuple[Values, ...] = ("stored", "scaled")
 #: The IHDR chunk after height and width: 8 bits, gray, deflate, filters 0 to 4, not interlaced.
 PNG_FORM = bytes([8, 0, 0, 0, 0])
-#: A PNG with more rows or columns is taken by no decoder (libpng's PNG_USER_HEIGHT_MAX).
+#: No decoder reads a PNG with more rows or columns (libpng's PNG_USER_HEIGHT_MAX).
 MAX_SIDE_PX = 1_000_000
 MAX_SAMPLES = 2**26
 
@@ -69,7 +69,7 @@ _MOST_EXPANSION = 1032  # of deflate (zlib's technical details)
 
 
 class PayloadError(SkymillError):
-    """Bytes that are no tile, or a tile that cannot be one; begins with a `Refusal`."""
+    """Bytes that are no valid tile, or a forbidden one; the message begins with a `Refusal`."""
 
     def __init__(self, refusal: Refusal, detail: str) -> None:
         super().__init__(f"{refusal}: {detail}")
@@ -78,7 +78,7 @@ class PayloadError(SkymillError):
 
 @dataclass(frozen=True)
 class PayloadHeader:
-    """What a payload says of itself before a sample is decoded; lengths in pixels and bytes.
+    """Payload metadata that needs no decoding of samples; lengths in pixels and bytes.
 
     Attributes:
         scalings: scale and offset of each band's stored numbers, as `Scaling.terse` has them.
@@ -123,7 +123,7 @@ def encode_payload(
     values: Values | None = None,
     scalings: Sequence[Scaling] | None = None,
 ) -> bytes:
-    """The payload of (H, W, C) pixels; the same bytes for the same tile.
+    """Encodes (H, W, C) pixels as a payload; the same tile gives the same bytes.
 
     Args:
         pixels: of one of `SAMPLE_TYPES`; any bit pattern comes back, NaN included.
@@ -166,7 +166,7 @@ def encode_payload(
 
 
 def read_header(payload: bytes) -> PayloadHeader:
-    """What a payload says of itself.
+    """Reads the header of a payload.
 
     Raises:
         PayloadError: the bytes are none, or end within the header.
@@ -192,7 +192,7 @@ def read_header(payload: bytes) -> PayloadHeader:
 
 
 def decode_payload(payload: bytes, max_samples: int = MAX_SAMPLES) -> Payload:
-    """The tile in a payload: the reference of what is served.
+    """Decodes the tile in a payload: the reference for the served decoder.
 
     Raises:
         PayloadError: the bytes are no sound payload, or declare more samples than allowed.
@@ -236,7 +236,7 @@ def _tail(scalings: Sequence[Scaling] | None) -> bytes:
 
 
 def _scalings(data: bytes, count: int) -> tuple[str, ...] | None:
-    """What follows the PNG: scale and offset of each band, if anything."""
+    """Reads scale and offset of each band from the bytes after the PNG, if any."""
     if not data.endswith(SCALINGS_MAGIC):
         return None
     end = len(data) - len(SCALINGS_MAGIC) - 4
@@ -250,7 +250,7 @@ def _scalings(data: bytes, count: int) -> tuple[str, ...] | None:
 def _planes(
     pixels: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_] | None
 ) -> npt.NDArray[np.uint8]:
-    """Bytes [rows, W] of the PNG."""
+    """Returns bytes [rows, W] for the PNG."""
     height, width, bands = pixels.shape
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     in_samples = little.view(np.uint8).reshape(height, width, bands, little.itemsize)
@@ -277,7 +277,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _unpng(png: bytes, rows: int, width: int) -> npt.NDArray[np.uint8]:
-    """Bytes [rows, W] of a PNG that this module wrote."""
+    """Decodes bytes [rows, W] from a PNG that this module wrote."""
     magic, (head, data, end) = png[: len(PNG_MAGIC)], _chunks(png)
     wanted = (PNG_MAGIC, struct.pack(">II", width, rows) + PNG_FORM, b"")
     size = rows * (width + 1)
@@ -296,7 +296,7 @@ def _unpng(png: bytes, rows: int, width: int) -> npt.NDArray[np.uint8]:
 
 
 def _chunks(png: bytes) -> tuple[bytes, bytes, bytes]:
-    """The data of the chunks IHDR, IDAT and IEND, which must follow each other."""
+    """Returns the data of the chunks IHDR, IDAT and IEND, which must follow each other."""
     found, at = [], len(PNG_MAGIC)
     for wanted in (b"IHDR", b"IDAT", b"IEND"):
         start = at + _CHUNK.size

@@ -1,4 +1,4 @@
-"""Scale and offset of a band: how the stored numbers become physical values.
+"""Scale and offset of a band: from stored numbers to physical values.
 
 A value is `number * scale + offset`, as in GDAL, STAC's raster extension and Landsat's metadata.
 """
@@ -27,21 +27,21 @@ class Scaling(NamedTuple):
 
     @property
     def terse(self) -> str:
-        """Scale and offset to six digits, a blank between them."""
+        """Formats scale and offset with six digits, separated by a blank."""
         return f"{self.scale:g} {self.offset:g}"
 
     @property
     def rounded(self) -> "Scaling":
-        """To six digits: metadata that were once kept in 32 bits still compare equal."""
+        """Rounds to six digits, so that metadata once kept in 32 bits compare equal."""
         return Scaling(*(float(f"{number:.5e}") for number in self))
 
 
-#: Of bands whose stored numbers are their values.
+#: Scaling of bands whose stored numbers are their values.
 UNSCALED = Scaling()
 
 
 def scaling_of(scale: Any, offset: Any) -> Scaling:
-    """Scale and offset from metadata; None stands for one that is not stated.
+    """Returns scale and offset from metadata; None means not stated.
 
     Raises:
         ValueError: one of them is no finite number, or the scale is 0.
@@ -57,12 +57,12 @@ def scaling_of(scale: Any, offset: Any) -> Scaling:
 
 
 def scaling_given(scale: float | None, offset: float | None) -> Scaling | None:
-    """The scale and offset that a user sets for all bands; None where neither is set."""
+    """Returns the scaling that a user sets for all bands; None where neither part is set."""
     return None if scale is None and offset is None else scaling_of(scale, offset)
 
 
 def scaled(pixels: Pixels, scalings: Sequence[Scaling], dtype: str) -> Pixels:
-    """Values of stored numbers.
+    """Applies scale and offset to stored numbers.
 
     Args:
         pixels: (H, W, C), as files store them.

@@ -1,4 +1,4 @@
-"""Which split an example belongs to: a pure function of what it is, never of when it was read."""
+"""Split of an example: a pure function of its content, group and given split, not of time."""
 
 import hashlib
 from typing import Self
@@ -43,12 +43,12 @@ class SplitConfig(Frozen):
         return self
 
     def share(self, split: str) -> float:
-        """The fraction of one of `SPLITS`."""
+        """Returns the fraction of one of `SPLITS`."""
         return {"train": self.train, "eval": self.eval, "test": self.test}[split]
 
 
 def split_of(content_sha256: str, group: str | None, given: str | None, config: SplitConfig) -> str:
-    """The split of one example: the given one, else by its group, else by its content.
+    """Returns the split of one example: the given one, else by its group, else by its content.
 
     Args:
         content_sha256: hex digest of the file.
@@ -64,7 +64,7 @@ def split_of(content_sha256: str, group: str | None, given: str | None, config: 
 
 
 def drawn_split(kind: str, value: str, config: SplitConfig) -> str:
-    """A fair draw that `value` alone decides: 64 bits of a salted sha256 against the fractions."""
+    """Draws a split from `value` alone: 64 bits of a salted sha256 against the fractions."""
     place = _drawn(kind, value, config)
     if place < config.train:
         return "train"
@@ -72,7 +72,7 @@ def drawn_split(kind: str, value: str, config: SplitConfig) -> str:
 
 
 def drawn_order(value: str, config: SplitConfig) -> tuple[float, str]:
-    """A sort key that shuffles values; another salt gives another order."""
+    """Returns a sort key that shuffles values; another salt gives another order."""
     return _drawn("order", value, config), value
 
 
@@ -82,7 +82,7 @@ def _drawn(kind: str, value: str, config: SplitConfig) -> float:
 
 
 def split_named(name: str) -> str | None:
-    """The split that a user's word means (`val` and `validation` are eval), or None for no split.
+    """Parses a user's name of a split (`val` and `validation` are eval); None for no split.
 
     Raises:
         ValueError: the word is no split's name.

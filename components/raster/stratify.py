@@ -1,4 +1,4 @@
-"""Splits that give every class its share: iterative stratification.
+"""Stratified splits for multi-label data: iterative stratification.
 
 Source of the method: Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label
 data", doi 10.1007/978-3-642-23808-6_10.

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it, for programs that are not ours: it has no NaN and no Infinity."""
+"""JSON by RFC 8259, for other programs: it has no NaN and no Infinity."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def strict_json(value: Any, indent: int | None = None) -> str:
-    """The text of a plain value; a number that is none becomes null.
+    """Serializes a plain value; NaN and infinities become null.
 
     Args:
         value: of mappings, lists, tuples, text, numbers and None.

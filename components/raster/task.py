@@ -1,4 +1,4 @@
-"""What a model is asked for: the kinds of task, from ingest's truth to the served answer."""
+"""Kinds of task, from ingest's truth to the served outputs."""
 
 from typing import Literal, get_args
 
@@ -7,5 +7,5 @@ Task = Literal["single_label", "multi_label", "regression", "segmentation", "det
 
 TASKS: tuple[Task, ...] = get_args(Task)
 SINGLE_LABEL: Task = "single_label"
-#: Tasks that tell classes apart, so that one class alone leaves nothing to learn.
+#: Tasks that distinguish classes: with only one class there is nothing to learn.
 ONE_OF_SEVERAL: tuple[Task, ...] = ("single_label", "segmentation")

@@ -1,4 +1,4 @@
-"""Text that others wrote: how its bytes are read, and one form for each name."""
+"""Text from other programs: decoding of its bytes, and one Unicode form for names."""
 
 import codecs
 import unicodedata
@@ -17,9 +17,9 @@ _MARKS = (
 
 
 def composed(text: str) -> str:
-    """A name in Unicode's normal form C: `é` is one character, whatever wrote it.
+    """Returns a name in Unicode's normal form C: `é` is always one character.
 
-    File systems and editors differ in this, and no one can see it.
+    File systems and editors differ in this, and the difference is invisible.
     """
     return unicodedata.normalize("NFC", text)
 
@@ -29,7 +29,7 @@ ClassName = Annotated[str, Field(min_length=1), AfterValidator(composed)]
 
 
 def decoded(data: bytes, encoding: str | None = None) -> str:
-    """The text of a file: in the encoding given, else as its byte order mark says, else in UTF-8.
+    """Decodes a file's text: by the given encoding, else its byte order mark, else as UTF-8.
 
     Raises:
         ValueError: it is not in that encoding; the message says what to set.

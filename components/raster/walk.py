@@ -1,4 +1,4 @@
-"""Every file below a local folder, and under which name those are counted that are not taken.
+"""Every file below a local folder, and the names under which ignored files are counted.
 
 Links to folders are followed, and no folder is entered twice. Hidden folders are entered to count
 their files; links in them are not followed.
@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-#: Under which names files are counted that are left out for another reason than their suffix.
+#: Names under which files are counted that are left out for reasons other than their suffix.
 HIDDEN, MARKER, NO_SUFFIX = "(hidden)", "(marker)", "(no_suffix)"
 NO_BAND, UNUSED_MASK = "(no_band)", "(unused_mask)"
 FILES_LEFT_OUT = frozenset({HIDDEN, MARKER, NO_SUFFIX, NO_BAND, UNUSED_MASK})
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 def walk(root: str, apart: str | None = None) -> Iterator[Entry]:
-    """Every file and folder below `root`, in no order.
+    """Yields every file and folder below `root`, in no order.
 
     A folder that can be reached in several ways has the path without links, if it has one.
 
@@ -64,7 +64,7 @@ def walk(root: str, apart: str | None = None) -> Iterator[Entry]:
 
 
 def left_out_as(key: str, taken: Collection[str]) -> str:
-    """Under which name a file is counted that is not taken; empty for one that is.
+    """Returns the name under which an ignored file is counted; empty for a file that is taken.
 
     Args:
         key: its path below a root.
@@ -79,18 +79,18 @@ def left_out_as(key: str, taken: Collection[str]) -> str:
 
 
 def suffix_of(key: str) -> str:
-    """What follows the last dot of a name, with it, in lower case; empty where there is none."""
+    """Returns the last dot of a name and what follows, in lower case; empty where there is none."""
     before, _, after = key.rpartition(".")
     return "" if not before or "/" in after else f".{after.lower()}"
 
 
 def _rank(name: str, is_link: bool) -> int:
-    """Which folders are entered first, since the first way to one is the one that counts."""
+    """Ranks folders for traversal, since the first path to a folder is the one that counts."""
     return _HIDDEN if name.startswith(".") else int(is_link)
 
 
 def _entries(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
-    """What a folder holds; nothing where it was entered before."""
+    """Lists a folder; returns nothing where it was entered before."""
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
         return []

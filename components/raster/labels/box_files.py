@@ -1,4 +1,4 @@
-"""The forms in which boxes in pixels come: COCO, a table of DeepForest's, Pascal VOC.
+"""Readers of box files in pixels: COCO, DeepForest tables, Pascal VOC.
 
 Edges are continuous: pixel 0 reaches from 0 to 1. So they are in COCO
 (https://cocodataset.org/#format-data) and in what DeepForest writes, VOC files included.
@@ -41,14 +41,14 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class ListedBox:
-    """A box as a file has it, right or wrong.
+    """A box as a file has it, not validated yet.
 
     Attributes:
         number: its id in a COCO file, its line of a table, its place among all of VOC files.
         image: name of its image; empty where the file does not know it.
-        class_name: empty where the file tells none.
-        edges_px: left, top, right, bottom; NaN where they are no numbers.
-        crowd: it stands for many objects.
+        class_name: empty where the file states none.
+        edges_px: left, top, right, bottom; NaN where they are not numbers.
+        crowd: it represents many objects.
     """
 
     number: int
@@ -60,12 +60,12 @@ class ListedBox:
 
 @dataclass(frozen=True)
 class BadEntry:
-    """An entry of a COCO file, or a whole VOC file, that tells nothing.
+    """An unusable entry of a COCO file, or a whole unusable VOC file.
 
     Attributes:
         file: that has it.
         number: its place among these, counted down from -1, since it may have no id.
-        why: what is wrong with it.
+        why: the fault.
     """
 
     file: str
@@ -75,7 +75,7 @@ class BadEntry:
 
 @dataclass(frozen=True)
 class BoxListing:
-    """What a file of boxes says, and what in it tells nothing."""
+    """Content of a file of boxes, and its unusable entries."""
 
     images: tuple[LabelledImage, ...]
     boxes: tuple[ListedBox, ...]
@@ -83,10 +83,10 @@ class BoxListing:
 
 
 def box_files(path: str) -> dict[str, str]:
-    """The files that hold the boxes: one, or the Pascal VOC files below a folder.
+    """Finds the files that hold the boxes: one, or the Pascal VOC files below a folder.
 
     Returns:
-        Where each lies, by its path below the folder.
+        The location of each, by its path below the folder.
 
     Raises:
         ConfigError: no form of boxes has such a name.
@@ -105,12 +105,12 @@ def box_files(path: str) -> dict[str, str]:
 
 
 def left_out_beside(path: str) -> Mapping[str, int]:
-    """How many files of a folder of boxes hold none, by suffix; none where there is no folder."""
+    """Counts a box folder's files without boxes, by suffix; empty where there is no folder."""
     return _voc_folder(path)[1] if os.path.isdir(path) else {}
 
 
 def listed_boxes(path: str, encoding: str | None = None) -> BoxListing:
-    """All boxes and images that a file, or a folder of VOC files, names.
+    """Lists all boxes and images that a file, or a folder of VOC files, names.
 
     Args:
         path: of the file or folder.
@@ -137,7 +137,7 @@ def listed_boxes(path: str, encoding: str | None = None) -> BoxListing:
 
 
 def _voc_folder(folder: str) -> tuple[dict[str, str], Counter[str]]:
-    """The VOC files below a folder by their paths in it, and how many others there are."""
+    """Returns the VOC files below a folder by their paths in it, and the number of others."""
     found: dict[str, str] = {}
     others: Counter[str] = Counter()
     for entry in walk(folder):
@@ -183,7 +183,7 @@ def _coco(tree: Any, path: str) -> BoxListing:
 
 
 def _number_of(key: Any) -> int:
-    """An id as a number of 64 bits, as BoxSet has them; raises ValueError where it is none."""
+    """Converts an id to a 64-bit number, as in BoxSet; raises ValueError where it is not one."""
     number = int(key)
     if not -(2**63) <= number < 2**63:
         raise ValueError("its id is beyond 64 bits")
@@ -197,7 +197,7 @@ def _coco_image(entry: Any) -> LabelledImage:
 def _by_id(
     tree: Any, kind: str, names: str, make: Callable[[Any], Entry], bad: list[str]
 ) -> dict[Any, Entry]:
-    """What is made of the entries of a COCO list, by their ids; adds those that are none to `bad`.
+    """Parses the entries of a COCO list, by id; adds unusable ones to `bad`.
 
     Raises ValueError where two have one id, since nobody can tell which of them is meant (the error
     shows what they have at `names`), and where all are bad.
@@ -240,7 +240,7 @@ def _table(file: Iterable[str]) -> BoxListing:
 
 
 def _shows_nothing(edges: Sequence[str]) -> bool:
-    """Whether a row stands for an image without objects: zeros, as DeepForest has it, or nothing,
+    """Checks whether a row marks an image without objects: zeros, as DeepForest has it, or nothing,
     as tables of other tools have it."""
     return _numbers(edges) == (0.0,) * 4 or all(edge.lower() in _EMPTY_CELLS for edge in edges)
 
@@ -252,7 +252,7 @@ def _voc(files: Mapping[str, str]) -> BoxListing:
     for key, path in files.items():
         try:
             with translated(document=True):
-                if not os.path.isfile(path):  # opening a named pipe would wait for ever
+                if not os.path.isfile(path):  # opening a named pipe would block
                     raise ValueError("it is missing or no file")
                 image, found = _voc_image(key, ElementTree.parse(path).getroot())
         except LibraryError as error:
@@ -266,7 +266,7 @@ def _voc(files: Mapping[str, str]) -> BoxListing:
 
 
 def _voc_image(key: str, root: ElementTree.Element) -> tuple[LabelledImage, list[ListedBox]]:
-    """The image of a VOC file and its boxes, not numbered yet."""
+    """Returns the image of a VOC file and its boxes, not numbered yet."""
     name = (root.findtext("filename") or "").strip()
     if root.tag != "annotation" or not name:
         raise ValueError("it is no annotation with a filename")
@@ -283,7 +283,7 @@ def _voc_image(key: str, root: ElementTree.Element) -> tuple[LabelledImage, list
 
 
 def _each_once(images: Iterable[tuple[LabelledImage, str]]) -> tuple[LabelledImage, ...]:
-    """The images, each with what has it; raises ValueError where two have one name."""
+    """Returns the images with their sources; raises ValueError where two have one name."""
     found: dict[str, tuple[LabelledImage, str]] = {}
     for image, place in images:
         other = found.setdefault(image.name, (image, place))
@@ -296,18 +296,18 @@ def _each_once(images: Iterable[tuple[LabelledImage, str]]) -> tuple[LabelledIma
 
 
 def _path(name: object) -> str:
-    """The path of an image as POSIX writes it, whatever wrote it."""
+    """Returns an image's path in POSIX form."""
     return PurePosixPath(str(name).replace("\\", "/")).as_posix()
 
 
 def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width; None where the entry does not say, or says 0 as some tools do."""
+    """Returns height and width; None where the entry does not state them, or states 0."""
     height, width = (int(entry.get(key) or 0) for key in ("height", "width"))
     return (height, width) if height and width else None
 
 
 def _edges_of_corner(box: Any) -> tuple[float, ...]:
-    """Left, top, right, bottom of left, top, width, height."""
+    """Converts left, top, width, height to left, top, right, bottom."""
     if not isinstance(box, list) or len(box) != 4:
         return _NO_NUMBERS
     left, top, width, height = _numbers(box)

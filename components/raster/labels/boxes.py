@@ -1,4 +1,4 @@
-"""Objects as boxes in pixels of the images that they were drawn in, checked one by one."""
+"""Objects as boxes in pixels of their images, validated one by one."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,11 +53,11 @@ class BoxSet(LabelSet):
     image_of: npt.NDArray[np.int64] = field(repr=False)
 
     def pair(self, images: Sequence[Collection[Name]]) -> Pairing:
-        """Which of the labelled images each image is, by its names."""
+        """Pairs images with the labelled images, by their names."""
         return pair(images, [file_name(image.name) for image in self.images], of_files=True)
 
     def place_of(self, name: str) -> int | None:
-        """The place of a labelled image; None where the labels do not name it."""
+        """Returns the place of a labelled image; None where the labels do not name it."""
         return self._places.get(name)
 
     @cached_property
@@ -66,7 +66,7 @@ class BoxSet(LabelSet):
 
 
 class ImageSizeError(DataError):
-    """Boxes were drawn in an image of another size."""
+    """Boxes drawn in an image of another size."""
 
 
 def read_boxes(config: BoxFile) -> BoxSet:
@@ -117,7 +117,7 @@ def _box_set(
 def _refused(
     box: ListedBox, config: BoxFile, images: Mapping[str, int]
 ) -> tuple[LabelRefusal, str] | None:
-    """Why a box cannot be used, if it cannot."""
+    """Returns the reason why a box cannot be used; None for a usable one."""
     left, top, right, bottom = box.edges_px
     if box.image not in images:
         return LabelRefusal.NO_IMAGE, "the file does not list its image."
@@ -141,7 +141,7 @@ def place_boxes(
     *,
     orientation: Orientation = UPRIGHT,
 ) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
-    """The boxes of one image, cut at its edges.
+    """Returns the boxes of one image, clipped to its edges.
 
     Args:
         labels: from `read_boxes`.
@@ -195,7 +195,7 @@ def _upright(
 
 
 def boxes_nowhere(labels: BoxSet, used: Collection[int]) -> tuple[LabelReject, ...]:
-    """Rejects for the boxes in images other than those used, by their places."""
+    """Returns rejects for the boxes in images other than those used, by their places."""
     return tuple(
         labels.reject(
             place,

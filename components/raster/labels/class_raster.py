@@ -55,7 +55,7 @@ class ClassLegend(Frozen):
 
 @dataclass(frozen=True, eq=False)
 class EncodedMask:
-    """A mask of class indexes, and what was found that the legend does not know.
+    """A mask of class indexes, and the codes that the legend lacks.
 
     Attributes:
         pixels: (H, W) class indexes or the ignore value.
@@ -67,7 +67,7 @@ class EncodedMask:
 
 
 def parse_colour(text: str) -> int:
-    """The code of "#RRGGBB". Raises ValueError for other text."""
+    """Parses "#RRGGBB" into a colour's code. Raises ValueError for other text."""
     digits = text.removeprefix("#")
     if len(digits) != 6:
         raise ValueError(f"{text!r} is no colour of the form #RRGGBB")
@@ -75,12 +75,12 @@ def parse_colour(text: str) -> int:
 
 
 def colour_text(code: int) -> str:
-    """ "#RRGGBB" of a colour's code."""
+    """Formats a colour's code as "#RRGGBB"."""
     return f"#{code:06X}"
 
 
 def colour_codes(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Codes (H, W) of colours (H, W, 3)."""
+    """Computes codes (H, W) of colours (H, W, 3)."""
     if rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"colours need three bands, and these pixels are {rgb.shape}")
     wide = rgb.astype(np.int64)
@@ -94,7 +94,7 @@ def encode(
     *,
     valid: Mask | None = None,
 ) -> EncodedMask:
-    """Class indexes of pixel codes (H, W): values of a class raster, or `colour_codes`.
+    """Converts pixel codes (H, W), class raster values or `colour_codes`, to class indexes.
 
     Args:
         codes: integers.

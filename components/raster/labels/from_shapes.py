@@ -24,7 +24,7 @@ SUBPIXELS = 8
 
 
 def shares(shapes: PlacedShapes, window: Window) -> dict[int, float]:
-    """Share (0 to 1) of a window's ground that each class covers; of its points, for points."""
+    """Computes each class's share (0 to 1) of a window's ground; for points, of its points."""
     found = shapes.in_window(window)
     points = shapes.is_point[found]
     if points.all():
@@ -42,7 +42,7 @@ def shares(shapes: PlacedShapes, window: Window) -> dict[int, float]:
 def tile_class(
     shapes: PlacedShapes, window: Window, rule: Literal["majority", "centre"]
 ) -> int | None:
-    """One class for a tile; None when it has none.
+    """Returns one class for a tile; None when it has none.
 
     majority: the class with the largest share, if that is more than what no shape covers; of two
     with the same share, the first. For points: the class of most of them.
@@ -65,7 +65,7 @@ def tile_classes(
     rule: Literal["any", "fraction"],
     min_fraction: float = 0.0,
 ) -> tuple[int, ...]:
-    """Every class that shares ground with a tile (`any`), or a least share of it (`fraction`)."""
+    """Returns every class that shares ground with a tile (`any`), or a least share (`fraction`)."""
     least = min_fraction if rule == "fraction" else 0.0
     covered = shares(shapes, window)
     return tuple(sorted(index for index, share in covered.items() if share >= least and share))
@@ -74,7 +74,7 @@ def tile_classes(
 def tile_number(
     shapes: PlacedShapes, window: Window, rule: Literal["mean", "centre", "count"]
 ) -> float | None:
-    """A number for a tile; None when no shape tells it.
+    """Returns a number for a tile; None when no shape provides one.
 
     mean: of the shapes' numbers, weighted by the ground they share with the tile (points: plain).
     centre: of the shape on top at the centre. count: how many shapes share ground with it.
@@ -100,7 +100,7 @@ def tile_boxes(
     min_visible: float = 0.25,
     point_size_px: float | None = None,
 ) -> Boxes:
-    """The objects of a tile: the bounds of what of each lies in it.
+    """Returns the objects of a tile: the bounds of each object's part inside it.
 
     Args:
         shapes: polygons (or boxes), one for each object; points need a size.
@@ -141,7 +141,7 @@ def tile_mask(
     background: int | None = None,
     valid: Mask | None = None,
 ) -> MaskPixels:
-    """A class for every pixel of a tile, (H, W).
+    """Returns a class for every pixel of a tile, (H, W).
 
     Args:
         shapes: polygons; points only count under `any`.
@@ -175,7 +175,7 @@ def _burn(
     *,
     all_touched: bool = False,
 ) -> npt.NDArray[np.uint32]:
-    """Class index + 1 at every (sub)pixel, 0 where there is no shape."""
+    """Rasterizes class index + 1 at every (sub)pixel, 0 where there is no shape."""
     shape = (window.height * finer, window.width * finer)
     if not len(geometries):
         return np.zeros(shape, np.uint32)
@@ -198,7 +198,7 @@ def _by_share(
     rule: Rule,
     min_fraction: float,
 ) -> npt.NDArray[np.int64]:
-    """The class with the largest share of every pixel, counted on a grid of subpixels."""
+    """Returns the class with the largest share of every pixel, counted on a grid of subpixels."""
     burned = _burn(geometries, classes, window, SUBPIXELS)
     cells = burned.reshape(window.height, SUBPIXELS, window.width, SUBPIXELS)
     mask = np.full((window.height, window.width), empty, np.int64)
@@ -215,7 +215,7 @@ def _by_share(
 
 
 def _at_centre(shapes: PlacedShapes, window: Window) -> int | None:
-    """The index of the last shape that covers a window's centre."""
+    """Returns the index of the last shape that covers a window's centre."""
     if shapes.is_point.any():
         raise ConfigError("Points have no ground, so none lies at a centre. Use majority or any.")
     centre = shapely.Point(window.col + window.width / 2, window.row + window.height / 2)

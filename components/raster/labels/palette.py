@@ -1,4 +1,4 @@
-"""Whether the masks of a collection hold the colours that its legend declares."""
+"""Comparison of a mask collection's colours with its legend."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ from components.raster.labels.class_raster import (
 from components.raster.library_errors import translated
 from components.raster.scene.gdal import page_count
 
-#: Colours that differ by at most this much in every band are taken for one that was altered.
+#: Colours that differ by at most this much in every band count as altered versions of one.
 NEAR_LEVELS = 12
 
 
@@ -46,22 +46,22 @@ class PaletteReport:
 
     @property
     def undeclared(self) -> tuple[str, ...]:
-        """Found colours that no class has, those of most pixels first."""
+        """Found colours without a class, in order of decreasing pixel count."""
         return tuple(colour for colour in self.pixels if colour not in self.declared)
 
     @property
     def undeclared_fraction(self) -> float:
-        """Share of all pixels whose class the legend does not tell."""
+        """Share of all pixels whose colour the legend does not declare."""
         total = sum(self.pixels.values())
         return sum(self.pixels[colour] for colour in self.undeclared) / total if total else 0.0
 
     @property
     def passed(self) -> bool:
-        """Whether every pixel has a declared colour; a class may be absent."""
+        """True if every pixel has a declared colour; classes without pixels are allowed."""
         return not self.undeclared
 
     def suggestions(self) -> dict[str, str]:
-        """Undeclared colours that are a declared one, a little altered (lossy files do that)."""
+        """Undeclared colours and the declared ones they slightly differ from (lossy files)."""
         return {
             colour: near
             for colour in self.undeclared
@@ -69,7 +69,7 @@ class PaletteReport:
         }
 
     def text(self) -> str:
-        """The report for people; one line when all is well."""
+        """Formats the report for people; one line when it passed."""
         if self.passed:
             return f"All pixels have one of the {len(self.declared)} declared colours."
         total, near = sum(self.pixels.values()), self.suggestions()
@@ -123,7 +123,7 @@ def check_palette(masks: Iterable[Path], legend: ClassLegend) -> PaletteReport:
 
 
 def read_colours(path: Path) -> npt.NDArray[np.uint8]:
-    """The colours of a mask image, (H, W, 3); palettes are looked up, an alpha is dropped.
+    """Reads the colours of a mask image, (H, W, 3); resolves palettes, drops an alpha band.
 
     Raises:
         DataError: it cannot be read, or has several pages.
@@ -140,14 +140,14 @@ def read_colours(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _nearest(colour: str, declared: Mapping[str, str]) -> str | None:
-    """The declared colour closest to another, if it is close."""
+    """Returns the declared colour closest to another, if it is close."""
     distances = {other: _levels(colour, other) for other in declared}
     best = min(distances, key=lambda other: distances[other], default=None)
     return best if best is not None and distances[best] <= NEAR_LEVELS else None
 
 
 def _levels(first: str, second: str) -> int:
-    """The largest difference of two colours in a band."""
+    """Returns the largest difference of two colours in a band."""
     pairs = zip(
         parse_colour(first).to_bytes(3, "big"),
         parse_colour(second).to_bytes(3, "big"),

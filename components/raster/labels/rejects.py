@@ -1,4 +1,4 @@
-"""Why a label cannot be used, one reason code each."""
+"""Reason codes of labels that cannot be used."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,5 +39,5 @@ class LabelReject:
 
     @property
     def key(self) -> str:
-        """The file's name and the number."""
+        """File name and number."""
         return f"{PurePosixPath(self.source).name}#{self.number}"

@@ -1,4 +1,4 @@
-"""Labelled shapes in the pixel coordinates of one grid, found by window."""
+"""Labelled shapes in the pixel coordinates of one grid, queried by window."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ class PlacedShapes:
 
     @cached_property
     def is_point(self) -> npt.NDArray[np.bool_]:
-        """Which shapes have no area."""
+        """Mask of the shapes without area."""
         points: npt.NDArray[np.bool_] = shapely.get_dimensions(self.geometries) == 0
         return points
 
     def in_window(self, window: Window) -> npt.NDArray[np.int64]:
-        """Indexes of the shapes that share ground with a window, in the order of their file.
+        """Returns indexes of the shapes that share ground with a window, in file order.
 
-        A polygon that only touches it does not. A point on the edge between two windows lies in
+        Polygons that only touch it are excluded. A point on the edge between two windows belongs to
         the one that begins there.
         """
         box = shapely.box(window.col, window.row, window.right, window.bottom)
@@ -63,10 +63,10 @@ class PlacedShapes:
 def place_labels(
     labels: LabelSet, grid: Grid, class_names: Sequence[str]
 ) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
-    """The labels that share ground with a grid, in its pixel coordinates.
+    """Returns the labels that share ground with a grid, in its pixel coordinates.
 
     Vertices are projected; edges stay straight between them. Labels elsewhere are left out
-    without a word, since another scene may hold them: `labels_nowhere` tells of the rest.
+    silently, since another scene may hold them: `labels_nowhere` reports the rest.
 
     Args:
         labels: from `read_labels`.
@@ -75,7 +75,7 @@ def place_labels(
 
     Returns:
         The shapes, and rejects for labels whose class is not among the names or whose vertices
-        have no place in the grid's CRS.
+        cannot be projected into the grid's CRS.
 
     Raises:
         CrsError: no way leads from the labels' CRS to the grid's.
@@ -107,7 +107,7 @@ def keep_known(
     places: npt.NDArray[np.int64],
     class_names: Sequence[str],
 ) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
-    """Those labels of a grid whose class the run has, and rejects for the others.
+    """Keeps the labels of a grid whose class the run has; rejects the others.
 
     Args:
         labels: of a file.
@@ -137,7 +137,7 @@ def keep_known(
 
 
 def labels_nowhere(labels: LabelSet, placed: Iterable[PlacedShapes]) -> tuple[LabelReject, ...]:
-    """Rejects for the labels that lie in none of a run's scenes."""
+    """Returns rejects for the labels that are in none of a run's scenes."""
     used = {number for shapes in placed for number in shapes.numbers.tolist()}
     return tuple(
         labels.reject(
@@ -153,9 +153,9 @@ def labels_nowhere(labels: LabelSet, placed: Iterable[PlacedShapes]) -> tuple[La
 def _still_valid(
     geometries: Geometries, inside: npt.NDArray[np.bool_]
 ) -> tuple[Geometries, dict[int, str]]:
-    """Projecting can make slivers cross themselves; what was valid before is made so again.
+    """Repairs polygons that projecting made invalid, as it can make slivers cross themselves.
 
-    Also which of those inside cannot be, and why.
+    Also returns the indexes of those beyond repair, with the reason.
     """
     failed = {}
     for place in np.flatnonzero(inside & ~shapely.is_valid(geometries)).tolist():
@@ -168,7 +168,7 @@ def _still_valid(
 
 
 def _begins_before(points: shapely.Geometry, window: Window) -> bool:
-    """Whether a point lies in a window, whose lower and right edges belong to its neighbours."""
+    """Checks which points are in a window, whose lower and right edges belong to its neighbours."""
     places = shapely.get_coordinates(points)
     inside = (
         (places[:, 0] >= window.col)

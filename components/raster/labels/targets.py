@@ -1,4 +1,4 @@
-"""What a model should answer for a tile, in one form for each kind of task."""
+"""Targets of a tile, in one form for each kind of task."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-#: Which class a tile gets, or whether it has one. See `docs/scenes.md` for each rule.
+#: Rule that assigns a class to a tile. See `docs/scenes.md` for each rule.
 Rule = Literal["majority", "centre", "any", "fraction"]
 
 MaskPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -36,17 +36,17 @@ def _fits_a_byte(class_count: int) -> bool:
 
 
 def mask_dtype(class_count: int) -> type[np.uint8] | type[np.uint16]:
-    """The smallest dtype that holds class indexes and an ignore value."""
+    """Returns the smallest dtype that holds class indexes and an ignore value."""
     return np.uint8 if _fits_a_byte(class_count) else np.uint16
 
 
 def ignore_value(class_count: int) -> int:
-    """What a mask holds where there is no truth: the largest value of its dtype."""
+    """Returns the ignore value of masks: the largest value of their dtype."""
     return int(np.iinfo(mask_dtype(class_count)).max)
 
 
 def as_mask(indexes: npt.NDArray[np.integer], class_count: int) -> MaskPixels:
-    """Class indexes and ignore values in the dtype that masks of so many classes have."""
+    """Casts class indexes and ignore values to the mask dtype of that class count."""
     mask: MaskPixels
     mask = np.asarray(indexes, np.uint8) if _fits_a_byte(class_count) else indexes.astype(np.uint16)
     return mask
@@ -55,7 +55,7 @@ def as_mask(indexes: npt.NDArray[np.integer], class_count: int) -> MaskPixels:
 def class_of_mask(
     mask: MaskPixels, class_count: int, rule: Literal["majority", "centre"]
 ) -> int | None:
-    """One class for a tile from its mask (H, W); None where there is no truth.
+    """Returns one class for a tile from its mask (H, W); None where there is no truth.
 
     majority: the class of most pixels that have one; of two with equally many, the first.
     centre: the class of the pixel at the tile's centre (below and right of it, for even sizes).
@@ -71,7 +71,7 @@ def class_of_mask(
 def classes_of_mask(
     mask: MaskPixels, class_count: int, rule: Literal["any", "fraction"], min_fraction: float = 0.0
 ) -> tuple[int, ...]:
-    """Every class that has a pixel of a mask (`any`), or a least share of all (`fraction`)."""
+    """Returns every class that has a pixel of a mask (`any`), or a least share (`fraction`)."""
     counts = np.bincount(mask[mask != ignore_value(class_count)], minlength=class_count)
     least = max(1.0, min_fraction * mask.size) if rule == "fraction" else 1.0
     return tuple(int(index) for index in np.flatnonzero(counts >= least))

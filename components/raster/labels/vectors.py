@@ -34,11 +34,11 @@ _POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 _POINTS = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
 #: Up to here GEOS has the kinds of geometries of WKB: no curves, surfaces or triangles.
 _LAST_KIND = 7
-#: No unit counts places on the earth so far; GEOS overflows with much larger numbers.
+#: Bound of coordinates in any unit so far; GEOS overflows with much larger numbers.
 _FARTHEST = 1e12
 
-#: Where the header of a .dbf has its code page, and what says none: nothing, and "ANSI", which is
-#: whatever the machine that wrote it had.
+#: Offset of a .dbf header's code page, and its values for none: nothing, and "ANSI", which is
+#: the code page of the machine that wrote it.
 _CODE_PAGE_AT, _NO_CODE_PAGES = 29, (b"\0", b"\x57", b"")
 
 Refusals = dict[int, tuple[LabelRefusal, str]]
@@ -92,7 +92,7 @@ class LabelSet:
         return tuple(sorted(set(self.classes.tolist())))
 
     def reject(self, place: int, reason: LabelRefusal, detail: str) -> LabelReject:
-        """That the label at a place was left out."""
+        """Builds the reject of the label at a place."""
         return LabelReject(self.source, int(self.numbers[place]), reason, detail)
 
 
@@ -112,7 +112,7 @@ def read_labels(config: VectorLabels) -> LabelSet:
     if config.number_field:
         for place in np.flatnonzero(~np.isfinite(values)).tolist():
             rejects[place] = LabelRefusal.NO_NUMBER, f"{config.number_field} is no finite number."
-    # Coordinates that are no numbers are rejects, and no warnings.
+    # Coordinates that are not numbers become rejects, without warnings.
     with np.errstate(invalid="ignore", over="ignore"), _of_file(config.path):
         geometries, repaired = _usable(_decoded(encoded, rejects), config.crossing, rejects)
     kept = [place for place in range(len(geometries)) if place not in rejects]
@@ -148,7 +148,7 @@ def _read(
     wanted = [name for name in (config.class_field, config.number_field) if name]
 
     with warnings.catch_warnings(), _of_file(config.path):
-        # What GDAL warns of in single features is checked, and said, feature by feature.
+        # GDAL's warnings about single features are replaced by checks of each feature.
         warnings.simplefilter("ignore", RuntimeWarning)
         layer = _layer_of(config, pyogrio.list_layers(config.path).tolist())
         encoding = config.encoding or _undeclared_encoding(config.path)
@@ -171,9 +171,9 @@ def _read(
 
 
 def _layer_of(config: VectorLabels, layers: Sequence[tuple[str, str | None]]) -> str | None:
-    """The layer to read: the one that is named, or the only one that has geometries.
+    """Returns the layer to read: the named one, or the only one that has geometries.
 
-    Raises ConfigError where there is no such layer, or nobody says which of several.
+    Raises ConfigError where there is no such layer, or where several could be meant.
     """
     names = [name for name, _ in layers]
     drawn = [name for name, kind in layers if kind is not None]
@@ -189,7 +189,7 @@ def _layer_of(config: VectorLabels, layers: Sequence[tuple[str, str | None]]) ->
 
 
 def _undeclared_encoding(path: str) -> str | None:
-    """UTF-8 for a Shapefile that does not say how its text is encoded; None for other files.
+    """Returns UTF-8 for a Shapefile that declares no encoding; None for other files.
 
     GDAL takes such text for Latin-1, which any bytes are: every name would be read, and many wrong.
     """
@@ -206,7 +206,7 @@ def _undeclared_encoding(path: str) -> str | None:
 
 
 def _is_encoding(name: str) -> bool:
-    """Whether a .cpg file names an encoding: by a number, as `1252` or `ISO 88591`, or a name."""
+    """Checks whether a .cpg file names an encoding: a number (`1252`, `ISO 88591`) or a name."""
     try:
         return bool(re.search(r"\d", name)) or "".encode(name) == b""
     except (LookupError, ValueError):
@@ -214,17 +214,17 @@ def _is_encoding(name: str) -> bool:
 
 
 def _of_file(path: str) -> AbstractContextManager[None]:
-    """Within, what a library raises becomes an error of the whole file."""
+    """Turns exceptions of a library within into an error of the whole file."""
     return translated(lambda why: DataError(f"Labels {path} cannot be read: {why}."))
 
 
 def _decoded(encoded: npt.NDArray[np.object_], rejects: Refusals) -> Geometries:
-    """Geometries of WKB, None for those that GEOS does not take; these are added to the rejects."""
+    """Decodes WKB geometries, None for those that GEOS refuses; adds these to the rejects."""
     try:
         with translated():
             geometries: Geometries = shapely.from_wkb(encoded)
             return geometries
-    except LibraryError:  # all are refused for one: which?
+    except LibraryError:  # one bad geometry fails them all: find it
         geometries = np.full(len(encoded), None, np.object_)
     for place, blob in enumerate(encoded.tolist()):
         try:
@@ -279,7 +279,7 @@ def _usable(
     crossing: Literal["repair", "reject"],
     rejects: Refusals,
 ) -> tuple[Geometries, list[int]]:
-    """Repaired geometries and which they are; adds those that are of no use to the rejects."""
+    """Returns repaired geometries and their indexes; adds unusable ones to the rejects."""
     geometries = shapely.force_2d(geometries)
     kinds = shapely.get_type_id(geometries)
     empty = shapely.is_missing(geometries) | shapely.is_empty(geometries)
@@ -310,12 +310,12 @@ def _usable(
 
 
 def made_valid(geometry: shapely.Geometry) -> shapely.Geometry:
-    """The ground that a polygon's rings enclose, as the module says."""
+    """Returns the ground that a polygon's rings enclose, repaired as the module describes."""
     return shapely.make_valid(geometry, method="structure", keep_collapsed=False)
 
 
 def _nowhere(geometries: Geometries) -> list[int]:
-    """Places of geometries with a coordinate that is no number, or beyond all measure."""
+    """Returns places of geometries with a coordinate that is not finite or is out of bounds."""
     points, owners = shapely.get_coordinates(geometries, return_index=True)
     found: list[int] = np.unique(owners[~(np.abs(points) < _FARTHEST).all(axis=1)]).tolist()
     return found
