@@ -281,6 +281,8 @@ def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
         ({"pipeline_root": None}, "kubeflow.pipeline_root '': .* gs://bucket/folder"),
         ({"pipeline_root": "s3://bucket/runs"}, "kubeflow.pipeline_root 's3://bucket/runs'"),
         ({"pipeline_root": "gs://Bucket Name/runs"}, "kubeflow.pipeline_root 'gs://Bucket Name"),
+        ({"pipeline_root": "gs://a..bucket/runs"}, "kubeflow.pipeline_root 'gs://a..bucket"),
+        ({"pipeline_root": f"gs://{'b' * 64}/runs"}, "kubeflow.pipeline_root 'gs://bbb"),
         (
             {"nodes": {"Trainer": {"accelerator": {"vertex_type": "L4", "count": 3}}}},
             "exec-trainer: accelerator.vertex_type 'L4': such as NVIDIA_L4\n.*count 3: it is one",

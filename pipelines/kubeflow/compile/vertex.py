@@ -19,7 +19,8 @@ _TIME = "-20260101000000"
 _PART = re.compile(r"[a-z0-9][-a-z0-9]{0,127}")
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,127}")
 #: A bucket's name: https://cloud.google.com/storage/docs/buckets#naming
-_ROOT = re.compile(r"gs://[a-z0-9][-_.a-z0-9]{1,220}[a-z0-9](/[^\s?#*\[\]]*)?")
+_LABEL = r"[a-z0-9](?:[-_a-z0-9]{0,61}[a-z0-9])?"
+_ROOT = re.compile(rf"gs://(?=[^/]{{3,222}}(?:/|$)){_LABEL}(?:\.{_LABEL})*(/[^\s?#*\[\]]*)?")
 _ACCELERATOR = re.compile(r"(NVIDIA|TPU)(_[A-Z0-9]+)+")
 _ACCELERATORS = (1, 2, 4, 8, 16)
 _LONGEST_DISPLAY_NAME = 128
