@@ -147,7 +147,7 @@ class _Relation:
     def settle(
         self, left: Iterable[int], taken: frozenset[int]
     ) -> tuple[dict[int, int], dict[int, Dispute]]:
-        """Returns the truths of images related to exactly one free truth, or the dispute."""
+        """Returns the truths of images with a related truth not yet taken, and the disputes."""
         free = {key for key, held in self.truths.items() if not taken.issuperset(held)}
         found: dict[int, int] = {}
         ambiguous: dict[int, Dispute] = {}

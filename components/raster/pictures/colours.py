@@ -2,7 +2,7 @@
 
 import colorsys
 
-#: Okabe and Ito's colours, which people with any colour vision tell apart.
+#: Okabe and Ito's colours, which are distinct under any colour vision.
 _FIRST = (
     (230, 159, 0),
     (86, 180, 233),
@@ -12,7 +12,7 @@ _FIRST = (
     (213, 94, 0),
     (204, 121, 167),
 )
-_GOLDEN = 0.618033988749895  # of a turn from hue to hue: any number of them spreads evenly
+_GOLDEN = 0.618033988749895  # fraction of a turn from hue to hue: any number of hues spreads evenly
 
 RGB = tuple[int, int, int]
 

@@ -12,7 +12,7 @@ _DEJAVU = Path("mpl-data", "fonts", "ttf", "DejaVuSans.ttf")
 
 @functools.cache
 def font(size_px: int) -> Font:
-    """DejaVu Sans, which matplotlib brings along; without it Pillow's own font of few scripts."""
+    """Returns DejaVu Sans, shipped with matplotlib; without it Pillow's own font of few scripts."""
     found = importlib.util.find_spec("matplotlib")
     path = Path(found.origin).parent / _DEJAVU if found and found.origin else None
     if path is not None and path.is_file():

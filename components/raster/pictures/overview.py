@@ -17,10 +17,10 @@ _REJECT_RGB = (220, 40, 40)
 
 
 def scene_picture(view: View, bands: tuple[int, ...], *, side_px: int = 1024) -> Picture:
-    """A reduced picture of a view, its longer side at most so many pixels.
+    """Reads a reduced picture of a view, with at most `side_px` pixels on its longer side.
 
     Files are read through their overviews where they have some; masks other than nodata values
-    are left out of account in a reduced picture.
+    are ignored in a reduced picture.
     """
     grid = view.grid
     scale = min(1.0, side_px / max(grid.height_px, grid.width_px))
@@ -48,7 +48,7 @@ def with_tiles(
     tiles: Iterable[TileKey],
     rejected: Iterable[TileKey] = (),
 ) -> Image.Image:
-    """A scene's picture with the outlines of its tiles; rejected ones in red.
+    """Draws the outlines of tiles on a scene's picture; rejected ones in red.
 
     Args:
         picture: (H, W, 3), of the whole scene at any size.

@@ -71,12 +71,12 @@ def contact_sheet(
 
 
 def legend_of(classes: Sequence[str]) -> list[Entry]:
-    """Each class with the colour that `with_mask` and `with_boxes` give it."""
+    """Pairs each class with the colour that `with_mask` and `with_boxes` give it."""
     return list(zip(classes, class_colours(len(classes)), strict=True))
 
 
 def with_boxes(picture: Picture, edges_px: np.ndarray, classes: Sequence[int]) -> Picture:
-    """A picture with an outline around each box (N, 4: top, left, bottom, right)."""
+    """Draws an outline around each box (N, 4: top, left, bottom, right)."""
     image = Image.fromarray(picture)
     draw, colours = ImageDraw.Draw(image), class_colours(max(classes, default=0) + 1)
     for (top, left, bottom, right), index in zip(edges_px.tolist(), classes, strict=True):
@@ -86,7 +86,7 @@ def with_boxes(picture: Picture, edges_px: np.ndarray, classes: Sequence[int]) -
 
 
 def with_mask(picture: Picture, mask: np.ndarray, ignore: int, weight: float = 0.45) -> Picture:
-    """A picture with a class mask (H, W) laid over it; ignored pixels stay as they are."""
+    """Blends a class mask (H, W) into a picture; ignored pixels stay unchanged."""
     known = mask != ignore
     indexes = np.where(known, mask, 0).astype(np.int64)
     colours = np.array(class_colours(int(indexes.max(initial=0)) + 1), np.float64)[indexes]
@@ -95,12 +95,12 @@ def with_mask(picture: Picture, mask: np.ndarray, ignore: int, weight: float = 0
 
 
 def mask_picture(valid: Mask) -> Picture:
-    """A valid mask as black and white."""
+    """Draws a valid mask in black and white."""
     return np.repeat(np.where(valid, 255, 0).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def _fitted(picture: Picture, side_px: int) -> Image.Image:
-    """A picture in a square, its aspect kept, with a frame where it does not fill the square."""
+    """Fits a picture into a square, its aspect kept, framed where it does not fill the square."""
     height, width = picture.shape[:2]
     scale = side_px / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -116,7 +116,7 @@ def _fitted(picture: Picture, side_px: int) -> Image.Image:
 
 
 def _lines(text: str, face: Font, width_px: int) -> list[str]:
-    """One or two lines that fit; the middle of what is longer gives way to an ellipsis."""
+    """Breaks text into one or two lines; an ellipsis replaces the middle of longer text."""
     if face.getlength(text) <= width_px:
         return [text]
     kept = len(text)
@@ -136,14 +136,14 @@ def _shortened(text: str, kept: int) -> str:
 
 
 def _fitting(text: str, face: Font, width_px: int) -> int:
-    """How many characters fit on a line, up to a space where there is one in its second half."""
+    """Returns how many characters fit on a line, up to a space if its second half has one."""
     count = next((n for n in range(len(text), 0, -1) if face.getlength(text[:n]) <= width_px), 1)
     space = text.rfind(" ", count // 2, count)
     return count if space < 0 or count == len(text) else space + 1
 
 
 def _placed(legend: Sequence[Entry], width_px: int) -> list[tuple[int, int, Entry]]:
-    """(left, line, entry) of each entry; the line breaks between entries, never within one."""
+    """Returns (left, line, entry) of each entry; lines break between entries, never within one."""
     left, line, found = _MARGIN_PX, 0, []
     for entry in legend:
         end = _end((left, line, entry))

@@ -1,4 +1,4 @@
-"""A map of where the tiles of each split lie."""
+"""Map of the tiles of each split."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ def split_map(places: Places, splits: Sequence[str | None], *, side_px: int = 10
 
 
 def _draw_tile(draw: ImageDraw.ImageDraw, outline: Floats, colour: tuple[int, int, int]) -> None:
-    """A footprint, or a dot where it would be too small to be seen."""
+    """Draws a footprint, or a dot where it would be too small to be seen."""
     if np.ptp(outline, axis=0).max() >= _LEAST_TILE_PX:
         draw.polygon([tuple(corner) for corner in outline.tolist()], fill=colour, outline="white")
         return
@@ -82,6 +82,6 @@ def _draw_legend(
 
 
 def _round_length(length_m: float) -> float:
-    """The largest round length that is not longer."""
+    """Returns the largest round length that is not longer."""
     power = 10.0 ** np.floor(np.log10(length_m))
     return float(max(step * power for step in _ROUND if step * power <= length_m))

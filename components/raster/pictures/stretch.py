@@ -1,4 +1,4 @@
-"""From measured values to a picture: a stretch that is written down.
+"""Documented stretch from measured values to a picture.
 
 Each band is stretched on its own: the low percentile of its valid pixels becomes 0, the high one
 255, linearly between (percentiles as `numpy.percentile`'s linear method has them), values beyond
@@ -17,7 +17,7 @@ from components.raster.tiles.valid_mask import Mask, Pixels
 Picture = npt.NDArray[np.uint8]
 
 LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
-#: The colour of pixels without data: none that a stretched picture of land often has.
+#: The colour of pixels without data, rare in stretched pictures of land.
 NODATA_RGB = (255, 0, 255)
 _GREY = 128
 #: Percentiles of many tiles are taken from about so many pixels of each.
@@ -39,7 +39,7 @@ def stretch_of(
     low_percent: float = LOW_PERCENT,
     high_percent: float = HIGH_PERCENT,
 ) -> Stretch:
-    """The stretch of several tiles together, so that their pictures can be compared.
+    """Computes the common stretch of several tiles, so that their pictures can be compared.
 
     Args:
         tiles: pixels (H, W, C) and valid masks; evenly spaced pixels of each are looked at.
@@ -69,7 +69,7 @@ def picture_of(
     *,
     nodata_rgb: tuple[int, int, int] = NODATA_RGB,
 ) -> Picture:
-    """RGB uint8 (H, W, 3) of one (grey) or three bands under a stretch."""
+    """Renders one (grey) or three bands under a stretch as RGB uint8 (H, W, 3)."""
     if len(bands) not in (1, 3) or len(stretch.low) != len(bands):
         raise ValueError("a picture shows one band or three, with a stretch for each")
     low, high = np.array(stretch.low), np.array(stretch.high)
@@ -88,7 +88,7 @@ def picture_of(
 
 
 def choose_bands(names: tuple[str, ...], wanted: tuple[str | int, ...] = ()) -> tuple[int, ...]:
-    """Indexes (from 0) of the bands to show: those wanted, else the first three, or the only one.
+    """Returns indexes (from 0) of the bands to show: those wanted, else the first three or one.
 
     Raises:
         ValueError: there is no such band.

@@ -1,1 +1,1 @@
-"""A georeferenced acquisition: what it is and where it lies, before a pixel is read."""
+"""Georeferenced acquisitions, described from metadata before any pixel is read."""

@@ -1,4 +1,4 @@
-"""Scale and offset that deliveries state beside their files: Landsat's MTL, Sentinel-2's MTD.
+"""Scale and offset stated in metadata beside the files: Landsat's MTL, Sentinel-2's MTD.
 
 Landsat (USGS, "Landsat 8-9 Collection 2 Level 2 Science Product Guide"): surface reflectance and
 temperature of Level 2; of Level 1 reflectance at the top of the atmosphere, without a correction
@@ -22,7 +22,7 @@ from components.raster.scene.sensors import landsat_label
 
 #: Landsat's quantities by preference, as names in an MTL file begin.
 _QUANTITIES = ("TEMPERATURE", "REFLECTANCE", "RADIANCE")
-#: What labels of bands have before the number, but for the surface temperatures'.
+#: Prefixes of band labels before the number, except for surface temperatures.
 _REFLECTANCE = re.compile(r"^(?:SR_|TOA_)?B(?=\d)")
 _SENTINEL_BAND = re.compile(r"(?:^|_)(B\d\d|B8A|AOT|WVP)(?:_\d+m)?$", re.IGNORECASE)
 #: Sentinel-2's bands in the order of their `band_id`.
@@ -35,14 +35,14 @@ _DIVISORS = ("QUANTIFICATION_VALUE", "BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTI
 
 
 class Calibration:
-    """What metadata beside local files state of their scale and offset; each is read once."""
+    """Scale and offset in metadata beside local files; each metadata file is read once."""
 
     def __init__(self) -> None:
         self._mtls: dict[Path, list[Mapping[str, str]]] = {}
         self._products: dict[Path, Mapping[str, Scaling]] = {}
 
     def of(self, path: str) -> tuple[Scaling, ...]:
-        """Scale and offset of a file's one band; none where nothing beside it states them.
+        """Returns scale and offset of a file's one band; empty where no metadata states them.
 
         Raises:
             ValueError: the metadata are broken, or what they state cannot be applied.
@@ -52,7 +52,7 @@ class Calibration:
         return self._landsat(file) or self._sentinel(file)
 
     def _landsat(self, file: Path) -> tuple[Scaling, ...]:
-        if not landsat_label(file.stem):  # to list the folder for each of many chips is slow
+        if not landsat_label(file.stem):  # listing the folder for each of many chips is slow
             return ()
         folder = file.parent
         if folder not in self._mtls:
@@ -80,7 +80,7 @@ class Calibration:
 
 
 def calibrated(found: FoundScenes) -> FoundScenes:
-    """Scenes with scale and offset from the metadata beside their files."""
+    """Adds scale and offset from the metadata beside their files to scenes."""
     calibration, sources, rejects = Calibration(), [], list(found.rejects)
     for source in found.sources:
         try:
@@ -91,7 +91,7 @@ def calibrated(found: FoundScenes) -> FoundScenes:
 
 
 def calibrated_scene(source: SceneSource, calibration: Calibration) -> SceneSource:
-    """A scene with scale and offset from the metadata beside its files.
+    """Adds scale and offset from the metadata beside its files to a scene.
 
     Raises:
         SceneRejected: the metadata cannot be used.
@@ -105,14 +105,14 @@ def calibrated_scene(source: SceneSource, calibration: Calibration) -> SceneSour
 
 
 def mtl_key(file: Path, values: Mapping[str, str], *, by_name: bool) -> str | None:
-    """The band of a file as keys of an MTL file call it (`4`, `ST_B10`), by the files that it
+    """Returns the band of a file as keys of an MTL file name it (`4`, `ST_B10`), by the files it
     lists, else by the end of the file's name."""
     label = listed_label(file, values) or (landsat_label(file.stem) if by_name else None)
     return None if label is None else _REFLECTANCE.sub("", label)
 
 
 def landsat_scaling(values: Mapping[str, str], band: str) -> tuple[Scaling, ...]:
-    """Scale and offset of a Landsat band; none where the MTL file states none, as of QA bands."""
+    """Returns scale and offset of a Landsat band; empty where the MTL file has none."""
     for quantity in _QUANTITIES:
         scale = values.get(f"{quantity}_MULT_BAND_{band}")
         if scale is not None:
@@ -121,7 +121,7 @@ def landsat_scaling(values: Mapping[str, str], band: str) -> tuple[Scaling, ...]
 
 
 def sentinel_scalings(metadata: Path) -> dict[str, Scaling]:
-    """Scale and offset of the bands of a Sentinel-2 product, AOT and WVP among them.
+    """Returns scale and offset of the bands of a Sentinel-2 product, AOT and WVP among them.
 
     Raises:
         ValueError: the file is no XML, or what it states cannot be applied.
@@ -151,7 +151,7 @@ def _calibrated(file: BandFile, calibration: Calibration) -> BandFile:
 
 
 def _product_folders(file: Path) -> Iterator[Path]:
-    """Where a file's product metadata may lie: beside it, or beside the folder GRANULE above it."""
+    """Yields the folders that may hold a file's product metadata: its own, or GRANULE's parent."""
     yield file.parent
     above = (folder.parent for folder in file.absolute().parents if folder.name == "GRANULE")
     yield from above
@@ -162,7 +162,7 @@ def _number(element: ElementTree.Element) -> float:
 
 
 def _divided(divisor: float, offset: float) -> Scaling:
-    """`(number + offset) / divisor` as a scale and an offset."""
+    """Converts `(number + offset) / divisor` to a scale and an offset."""
     if not divisor:
         raise ValueError("a quantification value of 0 cannot be applied")
     return scaling_of(1 / divisor, offset / divisor)

@@ -14,19 +14,19 @@ from components.raster.scene.stac_query import Bounds
 
 
 def box_of(bounds: Bounds) -> shapely.Polygon:
-    """The ground of a box; east of 180 where it crosses the date line."""
+    """Returns the ground of a box; east of 180 where it crosses the date line."""
     west, south, east, north = bounds
     return shapely.box(west, south, east + 360 if west > east else east, north)
 
 
 def shares_ground(geometry: shapely.Geometry, box: shapely.Polygon) -> bool:
-    """Whether a geometry and a box in degrees meet anywhere on the earth."""
+    """Checks whether a geometry and a box in degrees meet anywhere on the earth."""
     west, _, east, _ = box.bounds
     return bool(shapely.intersects(turned_to(geometry, west, east), box))
 
 
 def turned_to(geometry: Any, west: float, east: float) -> Any:
-    """A geometry, or each of an array of them, with the longitudes that a range of them has.
+    """Shifts the longitudes of a geometry, or of each of an array, into a range of longitudes.
 
     Rings whose longitudes jump at the date line are made to run on past it. Parts that lie in the
     range a turn of 360 degrees further are moved there; a part that lies in it more than once is
@@ -66,7 +66,7 @@ def _turned(geometry: shapely.Geometry, west: float, east: float) -> shapely.Geo
 
 
 def _running_on(polygon: shapely.Polygon) -> shapely.Polygon:
-    """A polygon without jumps of longitudes at the date line."""
+    """Removes the jumps of a polygon's longitudes at the date line."""
     left, _, right, _ = shapely.bounds(polygon)
     # A jump of all 360 degrees is the edge of a map of the whole earth.
     if polygon.is_empty or not 180 < right - left < 360:
@@ -80,7 +80,7 @@ def _running_on(polygon: shapely.Polygon) -> shapely.Polygon:
 
 
 def _ring(ring: shapely.LinearRing) -> npt.NDArray[np.float64]:
-    """The coordinates of a ring, running on; unchanged where it goes around a pole."""
+    """Returns a ring's coordinates without jumps; unchanged where it goes around a pole."""
     points = shapely.get_coordinates(ring)
     steps = np.diff(points[:, 0])
     turns = np.where(np.abs(steps) > 180, -360 * np.sign(steps), 0).cumsum()

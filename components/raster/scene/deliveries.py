@@ -1,4 +1,4 @@
-"""Scenes whose bands are files of their own: which file holds which band."""
+"""Scenes with one file per band: assignment of files to bands."""
 
 import re
 from collections import defaultdict
@@ -12,7 +12,7 @@ from components.raster.scene.sensors import SensorBand, sensor_band
 def band_files(
     rasters: Sequence[Path], *, band_names: tuple[str, ...] = (), band_pattern: str | None = None
 ) -> tuple[BandFile, ...]:
-    """The files of one scene, each with the name of its band.
+    """Returns the files of one scene, each with the name of its band.
 
     A file's band is what `band_pattern` finds in its name; else the one of `band_names` that
     stands in it as a word; else what it means among the names of known sensors; else the whole
@@ -41,10 +41,10 @@ def band_files(
 
 
 def finest_first_named(bands: Sequence[SensorBand]) -> Sequence[SensorBand]:
-    """The bands, each under a name of its own where it comes in several pixel sizes.
+    """Names the bands uniquely where one comes in several pixel sizes.
 
     The finest keeps its name and is called `B02_10m` as well; others are called by their size.
-    Two of one name and size keep it both: which is meant cannot be told.
+    Two of one name and size keep it both: they are ambiguous.
     """
     sizes: defaultdict[str, list[int]] = defaultdict(list)
     for band in bands:
@@ -54,7 +54,7 @@ def finest_first_named(bands: Sequence[SensorBand]) -> Sequence[SensorBand]:
 
 
 def _name_in_order(found: Sequence[SensorBand], band_names: Sequence[str]) -> bool:
-    """Whether names belong to files by their order: as many, and none tells another thing."""
+    """Checks whether names apply to files by order: equally many, and no file contradicts."""
     if len(found) != len(band_names) or any(band.name in band_names for band in found):
         return False
     # B02 for a file that calls itself B05 is a mistake, and `blue` is not.
@@ -88,7 +88,7 @@ def _band_of(path: Path, band_names: Sequence[str], band_pattern: str | None) ->
 
 
 def _word_of(stem: str, names: Sequence[str]) -> str | None:
-    """The longest of some names that stands in a file's name as a word of its own."""
+    """Returns the longest of some names that a file's name has as a word of its own."""
     found = [
         name
         for name in names

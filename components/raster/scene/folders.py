@@ -1,4 +1,4 @@
-"""Scenes below a local folder, one for each file, folder of bands or delivered product."""
+"""Scenes below a local folder: one per file, folder of bands or delivered product."""
 
 import os
 from collections import Counter
@@ -16,7 +16,7 @@ from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.sentinel2 import granule_of, is_product_metadata, safe_source
 from components.raster.walk import HIDDEN, NO_BAND, left_out_as, walk
 
-#: How files make scenes: each file is one, or each folder is one with a file for every band.
+#: Grouping of files into scenes: each file is one, or each folder is one with a file per band.
 Layout = Literal["file", "folder"]
 
 
@@ -29,7 +29,7 @@ def find_scenes(
     suffixes: tuple[str, ...] = SUFFIXES,
     apart: str | None = None,
 ) -> FoundScenes:
-    """Every scene at or below a path, in the order of their paths.
+    """Finds every scene at or below a path, in the order of their paths.
 
     A Landsat delivery (a folder with `*MTL.txt`) and a granule of a Sentinel-2 product (a folder
     with `MTD_MSI*.xml`) are one scene in any layout. A scene's id is its path below the root
@@ -74,7 +74,7 @@ def find_scenes(
 
 
 def check_ids(sources: Iterable[SceneSource]) -> None:
-    """Raises DataError when two scenes have one id: their tiles could not be told apart."""
+    """Raises DataError when two scenes have one id: their tiles would be indistinguishable."""
     by_id: dict[str, list[str]] = {}
     for source in sources:
         by_id.setdefault(source.scene_id, []).append(source.files[0].path if source.files else "")
@@ -114,7 +114,7 @@ def _files_below(root: str, apart: str | None, suffixes: tuple[str, ...]) -> _Be
                 below.safes[folder] = entry.path
         elif os.path.isfile(entry.path):
             below.rasters.setdefault(folder, []).append(entry.path)
-        else:  # opening a named pipe would wait for ever
+        else:  # opening a named pipe would block
             below.rejects.append(_unreadable(entry.key, f"{entry.path} is missing or no file."))
     return below
 
@@ -128,8 +128,8 @@ def _scenes_of_files(
 
 
 def _safe_scenes(below: _Below) -> Iterator[SceneSource]:
-    """The granules of Sentinel-2 products, taken out of what is below; other rasters in them, such
-    as masks of clouds, are counted."""
+    """Yields granules of Sentinel-2 products and removes them from `below`; their other rasters,
+    such as masks of clouds, are counted."""
     for product in sorted(below.safes):
         prefix = f"{product}/" if product else ""
         inside = [folder for folder in below.rasters if f"{folder}/".startswith(prefix)]
@@ -149,7 +149,7 @@ def _safe_scenes(below: _Below) -> Iterator[SceneSource]:
 
 
 def _landsat_scenes(folder: str, below: _Below) -> Iterator[SceneSource]:
-    """The deliveries in a folder; files of no band are counted, and what is broken is a reject."""
+    """Yields the deliveries in a folder; files of no band are counted, broken ones are rejects."""
     mtls, rasters = ([Path(it) for it in held[folder]] for held in (below.mtls, below.rasters))
     used = 0
     for mtl, own in of_each_delivery(mtls, rasters).items():

@@ -1,4 +1,4 @@
-"""Opening rasters through GDAL, wherever they are, within known limits."""
+"""Opening of rasters through GDAL, local or remote, within fixed limits."""
 
 import os
 import warnings
@@ -12,14 +12,14 @@ from rasterio.io import DatasetReader
 from components.raster.library_errors import LibraryError, translated
 from components.raster.location import is_remote
 
-#: Formats that are opened. VRT is not one of them: it can name any other file on the machine.
+#: Accepted formats. VRT is excluded: it can name any other file on the machine.
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA")
 SUFFIXES = (".tif", ".tiff", ".jp2", ".img")
 REMOTE_SCHEMES = ("http", "https", "s3", "gs")
 
-#: How NetCDF, HDF5 (of which NetCDF 4 is one) and HDF4 files begin.
+#: Signatures of NetCDF, HDF5 (on which NetCDF 4 is based) and HDF4 files.
 _CONTAINERS = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n", b"\x0e\x03\x13\x01")
-#: Pages and rasters that a message names.
+#: Number of pages and rasters that a message names.
 _SHOWN = 5
 
 #: Blocks are read once, whole, so GDAL's own cache of them only has to hold a few.
@@ -43,7 +43,7 @@ _REMOTE_OPTIONS = {
 
 
 def gdal_env(path: str, threads: int = 1) -> rasterio.Env:
-    """The settings under which a raster is opened and read; enter it in every thread that reads.
+    """Returns the settings for opening and reading a raster; enter them in every thread that reads.
 
     Args:
         path: remote ones have settings of their own.
@@ -55,7 +55,7 @@ def gdal_env(path: str, threads: int = 1) -> rasterio.Env:
 
 @contextmanager
 def opened(path: str, page: int | None = None) -> Iterator[DatasetReader]:
-    """An open raster. Raises LibraryError when it cannot be opened, or read within."""
+    """Opens a raster. Raises LibraryError when it cannot be opened, or read within."""
     with gdal_env(path):
         with translated(lambda why: LibraryError(f"{path} cannot be opened: {why}")):
             dataset = open_raster(path, page)
@@ -64,7 +64,7 @@ def opened(path: str, page: int | None = None) -> Iterator[DatasetReader]:
 
 
 def reading(path: str) -> AbstractContextManager[None]:
-    """Within, what a library raises becomes a LibraryError that names the file."""
+    """Turns exceptions of a library within into a LibraryError that names the file."""
     return translated(lambda why: LibraryError(f"{path} cannot be read: {why}"))
 
 
@@ -76,7 +76,7 @@ def open_raster(path: str, page: int | None = None) -> DatasetReader:
         page: of a TIFF file that has several, from 1.
     """
     if not is_remote(path) and os.path.exists(path) and not os.path.isfile(path):
-        raise OSError(f"{path} is no regular file")  # a named pipe would block for ever
+        raise OSError(f"{path} is no regular file")  # a named pipe would block
     with warnings.catch_warnings():
         # A raster without a place is an answer for `probe`, not a warning on the terminal.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -101,16 +101,16 @@ def _open(name: str) -> DatasetReader:
 
 
 def pages_of(dataset: DatasetReader) -> tuple[str, ...]:
-    """What GDAL says of each page of a TIFF file that has several; empty for one page.
+    """Returns GDAL's description of each page of a multi-page TIFF; empty for one page.
 
-    Overviews and masks, which are stored as pages as well, are none.
+    Overviews and masks, although stored as pages, are excluded.
     """
     tags = dataset.tags(ns="SUBDATASETS")
     return tuple(tags[f"SUBDATASET_{n}_DESC"] for n in range(1, len(dataset.subdatasets) + 1))
 
 
 def page_count(path: str) -> int:
-    """How many pages a file has; 1 for what is no TIFF that can be opened."""
+    """Returns the number of a file's pages; 1 for a file that cannot be opened as TIFF."""
     try:
         with opened(path) as dataset:
             return max(len(dataset.subdatasets), 1)
@@ -119,13 +119,13 @@ def page_count(path: str) -> int:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first names of many, and how many more there are."""
+    """Formats the first of many names and the number of the others."""
     rest = len(names) - _SHOWN
     return ", ".join([*names[:_SHOWN], *([f"and {rest} more"] if rest > 0 else [])])
 
 
 def _rasters_within(path: str) -> tuple[str, ...]:
-    """GDAL's names of the rasters in a local NetCDF or HDF file, which is not read; else none."""
+    """Returns GDAL's names of rasters in a local NetCDF or HDF file (not opened); else nothing."""
     try:
         with open(path, "rb") as file:
             if not file.read(8).startswith(_CONTAINERS):
@@ -137,7 +137,7 @@ def _rasters_within(path: str) -> tuple[str, ...]:
 
 
 def missing_bytes(dataset: DatasetReader, path: str) -> int:
-    """How many bytes a local TIFF falls short of what its own index of blocks needs.
+    """Returns how many bytes a local TIFF falls short of its own block index.
 
     A file cut off in the middle opens like a whole one when its header comes first, as in every
     COG. 0 for a whole file, and for remote ones (their index is read when they are).

@@ -16,18 +16,18 @@ from components.raster.library_errors import LibraryError, translated
 Floats = npt.NDArray[np.float64]
 LONLAT = "OGC:CRS84"
 _METRES_A_DEGREE = 111_195.0
-#: Projections whose metres grow with the latitude: twice as long as the ground's at 60 degrees.
+#: Projections whose scale grows with the latitude: lengths double at 60 degrees.
 _STRETCHING = ("merc", "webmerc")
-#: Places of a grid that are looked at, each way, to tell whether it lies on the earth.
+#: Sample positions along each axis to check whether a grid is on the earth.
 _SAMPLES = 9
 
 
 class CrsError(LibraryError):
-    """PROJ does not know a coordinate reference system, or no way from one to another."""
+    """PROJ does not know a coordinate reference system, or a transformation between two."""
 
 
 def crs_text(crs: CRS | None) -> str | None:
-    """A coordinate reference system as text that gives the same one back.
+    """Formats a coordinate reference system as text that parses back to the same system.
 
     An authority's code where that is exactly the same system, else its WKT: a code that is merely
     close (another datum shift) would move every tile by metres and say nothing.
@@ -40,18 +40,18 @@ def crs_text(crs: CRS | None) -> str | None:
 
 @lru_cache(maxsize=64)
 def crs_of(text: str) -> CRS:
-    """The parsed form of `crs_text`'s text; parsing takes a millisecond."""
+    """Parses the text of `crs_text`; parsing takes a millisecond."""
     with translated(lambda why: CrsError(f"{crs_name(text)} is no system that PROJ knows: {why}")):
         return CRS.from_user_input(text)
 
 
 def crs_name(text: str) -> str:
-    """A CRS for people: its code, or the name that its WKT begins with."""
+    """Returns a CRS's name for people: its code, or the name at the start of its WKT."""
     return text.split('"')[1] if '["' in text else text
 
 
 def reproject(source: str, target: str, xs: Floats, ys: Floats) -> tuple[Floats, Floats]:
-    """Coordinates of one CRS in another, always as (x or longitude, y or latitude).
+    """Transforms coordinates between CRSs, always as (x or longitude, y or latitude).
 
     Shapes are kept. A place that cannot be projected comes back as infinity.
 
@@ -68,7 +68,7 @@ def reproject(source: str, target: str, xs: Floats, ys: Floats) -> tuple[Floats,
 
 
 def _projected(source: CRS, target: CRS, xs: Floats, ys: Floats) -> Floats:
-    """Coordinates (2, N), infinity where there are none: rasterio refuses all places for one."""
+    """Transforms coordinates (2, N), infinity on failure: rasterio fails for all if one does."""
     try:
         return np.asarray(transform_coordinates(source, target, xs, ys))
     except CPLE_NotSupportedError:
@@ -83,7 +83,7 @@ def _projected(source: CRS, target: CRS, xs: Floats, ys: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the pixels of a raster lie.
+    """Georeference of a raster's pixels.
 
     Attributes:
         height_px: rows.
@@ -99,12 +99,12 @@ class Grid:
 
     @property
     def is_rotated(self) -> bool:
-        """Whether rows or columns do not run along the axes of the CRS."""
+        """True if rows or columns do not run along the axes of the CRS."""
         return bool(self.transform.b or self.transform.d)
 
     @property
     def is_metric(self) -> bool:
-        """Whether the CRS is projected, with the metre as its unit."""
+        """True if the CRS is projected, with the metre as its unit."""
         if self.crs is None:
             return False
         crs = crs_of(self.crs)
@@ -113,7 +113,7 @@ class Grid:
 
     @property
     def is_geographic(self) -> bool:
-        """Whether its coordinates are longitude and latitude."""
+        """True if its coordinates are longitude and latitude."""
         return self.crs is not None and bool(crs_of(self.crs).is_geographic)
 
     @property
@@ -124,7 +124,7 @@ class Grid:
 
     @property
     def gsd_m(self) -> float | None:
-        """Metres on the ground from row to row, at the grid's centre; None where it has none."""
+        """Metres on the ground from row to row, at the grid's centre; None where undefined."""
         if self.crs is None:
             return None
         if self.is_metric and crs_of(self.crs).to_dict().get("proj") not in _STRETCHING:
@@ -136,22 +136,22 @@ class Grid:
         return float(step[0]) if np.isfinite(step[0]) else None
 
     def window_transform(self, row: int, col: int) -> Affine:
-        """The transform of a window that starts at a pixel, which may lie outside of the grid."""
+        """Returns the transform of a window by its first pixel, inside or outside of the grid."""
         a, b, c, d, e, f = self.transform[:6]
         return Affine(a, b, a * col + b * row + c, d, e, d * col + e * row + f)
 
     def to_map(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
-        """Map coordinates (x, y) of pixel coordinates; (0, 0) is the grid's upper left corner."""
+        """Converts pixel coordinates to map (x, y); (0, 0) is the grid's upper left corner."""
         a, b, c, d, e, f = self.transform[:6]
         return a * cols + b * rows + c, d * cols + e * rows + f
 
     def to_pixels(self, xs: Floats, ys: Floats) -> tuple[Floats, Floats]:
-        """Pixel coordinates (row, column) of map coordinates."""
+        """Converts map coordinates to pixel coordinates (row, column)."""
         a, b, c, d, e, f = (~self.transform)[:6]
         return d * xs + e * ys + f, a * xs + b * ys + c
 
     def to_lonlat(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
-        """Longitude and latitude (WGS84, degrees) of pixel coordinates; NaN without a CRS.
+        """Converts pixel coordinates to longitude and latitude (WGS84, degrees); NaN without a CRS.
 
         Longitudes come between -180 and 180, whichever way the grid counts them. What lies over a
         pole, as half a row of a global grid may and padding does, comes as the pole. A place that
@@ -167,13 +167,13 @@ class Grid:
         return lons, np.where(known, np.clip(lats, -90, 90), lats)
 
     def sampled(self) -> tuple[Floats, Floats]:
-        """Map coordinates (x, y) of places all over the grid, its corners among them."""
+        """Returns map coordinates (x, y) of positions across the grid, its corners included."""
         steps = np.linspace(0, 1, _SAMPLES)
         rows, cols = np.meshgrid(steps * self.height_px, steps * self.width_px, indexing="ij")
         return self.to_map(rows, cols)
 
     def fault_of_place(self) -> str | None:
-        """Why the CRS does not lead to places on the earth; None where it does.
+        """Returns why the CRS does not lead to places on the earth; None where it does.
 
         Some places may have none, as in the corners of a picture of the whole disk. A grid in
         degrees may stand over a pole by up to a pixel, as those do whose pixels' centres lie on
@@ -198,12 +198,12 @@ class Grid:
         return None
 
     def on_earth(self) -> "Grid":
-        """The same grid, in pixel coordinates where its CRS does not lead to the earth."""
+        """Returns the same grid, in pixel coordinates where its CRS does not lead to the earth."""
         has_place = self.crs is None or self.fault_of_place() is None
         return self if has_place else replace(self, crs=None)
 
     def bounds(self, row: int, col: int, height: int, width: int) -> tuple[float, ...]:
-        """(left, bottom, right, top) of a window in map coordinates, whatever its rotation."""
+        """Returns a window's (left, bottom, right, top) in map coordinates, rotated or not."""
         xs, ys = self.to_map(
             np.array([row, row, row + height, row + height], dtype=np.float64),
             np.array([col, col + width, col, col + width], dtype=np.float64),
@@ -212,7 +212,7 @@ class Grid:
 
 
 def differences(grids: Sequence[Grid]) -> list[str]:
-    """What the grids of files that should lie on each other do not share; empty if all the same."""
+    """Lists the properties in which grids of co-registered files differ; empty if in none."""
     first, found = grids[0], []
     if any((g.height_px, g.width_px) != (first.height_px, first.width_px) for g in grids):
         sizes = sorted({f"{g.height_px} x {g.width_px}" for g in grids})
@@ -225,7 +225,7 @@ def differences(grids: Sequence[Grid]) -> list[str]:
 
 
 def same_place(first: Grid, second: Grid) -> bool:
-    """Whether two grids agree to a thousandth of a pixel at every corner."""
+    """Checks whether two grids agree to a thousandth of a pixel at every corner."""
     if first.transform == second.transform:
         return True
     rows = np.array([0, 0, first.height_px, first.height_px], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What the bands of an open file are called: by whoever names them first."""
+"""Band names of an open file, from the first source that states them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def band_labels(
     alone: bool,
     sensor: str | None,
 ) -> Sequence[BandLabel]:
-    """The names of some bands of an open file.
+    """Returns the names of some bands of an open file.
 
     A band is called as the source says, else as the file describes it, else as the file's name
     tells in the form of a known sensor, else by its position.
@@ -74,7 +74,7 @@ def band_labels(
 def _given(
     scene_id: str, file: BandFile, dataset: DatasetReader, indexes: Sequence[int]
 ) -> Sequence[str]:
-    """The source's names; none where it has one for all of several bands."""
+    """Returns the source's names; empty where it has one for all of several bands."""
     given = file.band_names
     if len(given) == dataset.count:  # an alpha band may be named as well
         return [given[index - 1] for index in indexes]
@@ -89,14 +89,14 @@ def _given(
 
 
 def _described(dataset: DatasetReader, indexes: Sequence[int]) -> Sequence[str]:
-    """The file's own names for its bands; none unless each has another one."""
+    """Returns the file's own names for its bands; empty unless they all differ."""
     found = [dataset.descriptions[index - 1] or "" for index in indexes]
     names = {name for name in found if name and position_of(name) is None}
     return found if len(names) == len(indexes) else ()
 
 
 def _by_position(file: BandFile, indexes: Sequence[int], alone: bool) -> Sequence[str]:
-    """`#2`, or `name#2` where several files, or the source, ask for a name before it."""
+    """Returns `#2`, or `name#2` with several files or where the source wants a prefix."""
     name = "".join(file.band_names)
     if not name and not alone:
         name = PurePosixPath(file.path).stem

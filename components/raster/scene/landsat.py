@@ -15,12 +15,12 @@ _ASSIGNMENT = re.compile(r"^\s*(\w+)\s*=\s*\"?(.*?)\"?\s*$")
 
 
 def is_mtl(name: str) -> bool:
-    """Whether a file is called as the metadata file of a Landsat delivery."""
+    """Checks whether a file is named like the metadata file of a Landsat delivery."""
     return name.endswith(_MTL)
 
 
 def of_each_delivery(mtls: Sequence[Path], rasters: Sequence[Path]) -> dict[Path, list[Path]]:
-    """The rasters of a folder by their delivery: all where it is one, else by its name's start."""
+    """Groups a folder's rasters by delivery: all for a single one, else by name prefix."""
     if len(mtls) == 1:
         return {mtls[0]: sorted(rasters)}
     found: dict[Path, list[Path]] = {mtl: [] for mtl in sorted(mtls)}
@@ -33,7 +33,7 @@ def of_each_delivery(mtls: Sequence[Path], rasters: Sequence[Path]) -> dict[Path
 
 
 def read_mtl(path: Path) -> dict[str, str]:
-    """The values of a metadata file by name, without their groups.
+    """Reads the values of a metadata file by name, without their groups.
 
     Of a name in several groups the first counts: those of a product of level 2 come before those of
     the level 1 that it was made from.
@@ -47,7 +47,7 @@ def read_mtl(path: Path) -> dict[str, str]:
 
 
 def landsat_source(mtl: Path, rasters: Sequence[Path]) -> SceneSource:
-    """The scene of a Landsat delivery; bands are called as the USGS does: B1 to B11, QA_PIXEL.
+    """Builds the scene of a Landsat delivery; band names are the USGS's: B1 to B11, QA_PIXEL.
 
     Those of level 2 have the name of their product as well: SR_B4, ST_B10.
     """
@@ -75,7 +75,7 @@ def landsat_source(mtl: Path, rasters: Sequence[Path]) -> SceneSource:
 
 
 def _percent(text: str | None) -> float | None:
-    """A share of clouds; None for what is none, and for -1, which stands for "not computed"."""
+    """Parses a cloud share; None for an invalid one and for -1, which means "not computed"."""
     try:
         number = float(text or "")
     except ValueError:
@@ -84,7 +84,7 @@ def _percent(text: str | None) -> float | None:
 
 
 def _band_of(path: Path, values: Mapping[str, str]) -> SensorBand | None:
-    """The band a file holds: by the end of its name, else by the metadata's list of files."""
+    """Returns a file's band: by the end of its name, else by the metadata's list of files."""
     label = landsat_label(path.stem) or listed_label(path, values)
     if label is None:
         return None
@@ -92,7 +92,7 @@ def _band_of(path: Path, values: Mapping[str, str]) -> SensorBand | None:
 
 
 def listed_label(path: Path, values: Mapping[str, str]) -> str | None:
-    """What the metadata say a file holds: `B4`, `ST_B10`; None where they do not list it."""
+    """Returns the metadata's label of a file: `B4`, `ST_B10`; None where they do not list it."""
     for key, value in values.items():
         if key.startswith("FILE_NAME_") and value.lower() == path.name.lower():
             label = key.removeprefix("FILE_NAME_").removeprefix("BAND_")

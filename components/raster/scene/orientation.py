@@ -1,4 +1,4 @@
-"""Which way up a raster is stored, and its grid with y upward and x to the right."""
+"""Storage orientation of a raster, and its grid with y upward and x to the right."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True)
 class Orientation:
-    """How a file's rows and columns become those of its upright grid.
+    """Mapping of a file's rows and columns to those of its upright grid.
 
     Attributes:
         transposed: the file's rows are the grid's columns.
@@ -28,25 +28,25 @@ class Orientation:
 
     @property
     def is_upright(self) -> bool:
-        """Whether the file is stored as the grid has it."""
+        """True if the file is stored in the grid's orientation."""
         return self == UPRIGHT
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) in the file of what has those in the grid, and the other way round."""
+        """Swaps (height, width) between the grid's and the file's where needed; self-inverse."""
         return (width, height) if self.transposed else (height, width)
 
     def upright(self, stored: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-        """A view of an array (..., H, W) of the file as the grid has it."""
+        """Returns a view of a file's array (..., H, W) in the grid's orientation."""
         turned = np.swapaxes(stored, -1, -2) if self.transposed else stored
         return turned[self._reversal]
 
     def stored(self, upright: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-        """The inverse of `upright`."""
+        """Inverts `upright`."""
         turned = upright[self._reversal]
         return np.swapaxes(turned, -1, -2) if self.transposed else turned
 
     def to_stored(self, height: int, width: int) -> Affine:
-        """From (column, row) of a grid of that size to (column, row) of the file; exact."""
+        """Maps (column, row) of a grid of that size to (column, row) of the file; exact."""
         back = Affine(
             *(-1 if self.cols_reversed else 1, 0, width if self.cols_reversed else 0),
             *(0, -1 if self.rows_reversed else 1, height if self.rows_reversed else 0),
@@ -63,18 +63,18 @@ UPRIGHT = Orientation()
 
 
 def upright_grid(stored: Grid) -> tuple[Grid, Orientation]:
-    """The grid of a file's pixels once they are upright, and how they get there.
+    """Returns the grid of a file's upright pixels, and the orientation that leads there.
 
     Of the eight ways to turn and mirror pixels without resampling, it is the one that comes nearest
     to y upward and x to the right; a rotated raster stays rotated by up to 45 degrees. Without a
-    CRS nothing tells which way is up, and pixels stay as they are stored.
+    CRS the upward direction is unknown, and pixels stay as they are stored.
     """
     way = UPRIGHT if stored.crs is None else _way_up(stored.transform)
     if way.is_upright:
         return stored, way
     shape = way.shape(stored.height_px, stored.width_px)
     transform = stored.transform * way.to_stored(*shape)
-    # Minus zero is a zero that reads badly.
+    # Minus zero would print badly.
     return Grid(*shape, Affine(*(number + 0.0 for number in transform[:6])), stored.crs), way
 
 

@@ -1,4 +1,4 @@
-"""From the files of a scene to the scene: headers only, or a reject that says why not."""
+"""Builds a scene from its files' headers alone, or rejects it with the reason."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -36,14 +36,14 @@ DTYPES = (
 #: Larger blocks are not read: a block is decoded whole, however small the tile.
 MAX_BLOCK_BYTES = 2**30
 
-# TIFFTAG_DATETIME is not among them: it says when the file was written.
+# TIFFTAG_DATETIME is not among them: it is the time of writing the file.
 _DATE_TAGS = ("ACQUISITIONDATETIME", "ACQUISITION_DATE", "DATE_ACQUIRED", "SENSING_TIME")
 _SENSOR_TAGS = ("SATELLITEID", "SPACECRAFT_ID", "PLATFORM", "SENSOR")
 
 
 @dataclass(frozen=True)
 class _Given:
-    """What `open_scene` was told of every file."""
+    """Options of `open_scene` that hold for every file."""
 
     without_map: bool
     nodata: float | None
@@ -54,7 +54,7 @@ class _Given:
 
 @dataclass(frozen=True)
 class _Header:
-    """All that a scene takes from one open file."""
+    """Scene properties from one open file."""
 
     bands: tuple[Band, ...]
     acquired: str | None
@@ -101,7 +101,7 @@ def open_scene(
 
 
 def _needed(source: SceneSource, wanted: tuple[str | int, ...]) -> Sequence[BandFile]:
-    """The files worth opening: all, unless names alone tell where every wanted band is."""
+    """Returns the files to open: all, unless names alone locate every wanted band."""
     if any(position_of(item) is not None for item in wanted):
         return source.files
     names = [{*file.band_names, *file.common_names, *file.aliases} for file in source.files]
@@ -125,7 +125,7 @@ def _probe(source: SceneSource, file: BandFile, given: _Given) -> _Header:
 
 
 def _check_page(scene_id: str, path: str, dataset: DatasetReader, page: int | None) -> None:
-    """Raises SceneRejected where a file has other pages than the one that is asked for."""
+    """Raises SceneRejected where a file has pages other than the requested one."""
     pages = pages_of(dataset)
     count = max(len(pages), 1)
     if page is not None and page > count:
@@ -169,7 +169,7 @@ def _check(scene_id: str, file: BandFile, dataset: DatasetReader) -> None:
 
 
 def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: bool) -> Grid:
-    """The grid of a file; with leave, one without a CRS where its own leads nowhere on the earth.
+    """Returns a file's grid; with `without_map`, one without CRS where its own is not on the earth.
 
     Raises:
         SceneRejected: its pixels have no place.
@@ -270,7 +270,7 @@ def _scalings(
     indexes: Sequence[int],
     given: Scaling | None,
 ) -> Sequence[Scaling]:
-    """Scale and offset of each band: as given, else as the source states them, else the file.
+    """Returns scale and offset of each band: as given, else the source's, else the file's.
 
     Raises SceneRejected where source and file contradict each other, or nothing can be applied.
     """
@@ -313,7 +313,7 @@ def _check_names(scene_id: str, bands: Sequence[Band]) -> None:
 
 
 def _iso(text: str | None) -> str | None:
-    """A tag's date in ISO 8601, which TIFF writes with colons; None for what is no date."""
+    """Converts a tag's date, which TIFF writes with colons, to ISO 8601; None if it is no date."""
     match = re.match(r"(\d{4})[-:](\d\d)[-:](\d\d)(.*)$", text or "")
     return f"{match[1]}-{match[2]}-{match[3]}{match[4]}" if match else None
 

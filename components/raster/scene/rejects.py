@@ -1,4 +1,4 @@
-"""Why a scene cannot be used: one reason code each, with what to do about it."""
+"""Reason codes of scenes that cannot be used, each with its remedy."""
 
 from enum import StrEnum
 
@@ -49,5 +49,5 @@ class SceneRejected(DataError):
         self.detail = detail
 
     def __reduce__(self) -> tuple[type["SceneRejected"], tuple[str, SceneRefusal, str]]:
-        # Beam pickles exceptions between workers; Exception's own way loses the arguments.
+        # Beam pickles exceptions between workers; Exception's own pickling loses the arguments.
         return (type(self), (self.scene_id, self.reason, self.detail))

@@ -1,4 +1,4 @@
-"""What a scene is, as plain values: cheap to make, to compare and to send to a worker."""
+"""Scenes as plain values: cheap to make, to compare and to send to a worker."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from components.raster.scene.grid import Grid
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 
-#: What the band of a raster is called that has one and names none.
+#: Name of the only band of a raster that does not name it.
 ONLY_BAND = "B1"
 
 
@@ -54,7 +54,7 @@ class SceneSource:
 
 @dataclass(frozen=True)
 class FoundScenes:
-    """What a folder or a catalogue names.
+    """Scenes that a folder or a catalogue names.
 
     Attributes:
         sources: the scenes; iterating over the whole gives them.
@@ -71,7 +71,7 @@ class FoundScenes:
 
 
 class MaskBand(StrEnum):
-    """Whether a file has masks of its own beside its nodata values."""
+    """Kinds of a file's own masks beside its nodata values."""
 
     NONE = "none"
     DATASET = "dataset"
@@ -104,7 +104,7 @@ class RasterFile:
 
     @property
     def to_stored(self) -> Affine:
-        """From (column, row) of the grid to (column, row) of the file."""
+        """Maps (column, row) of the grid to (column, row) of the file."""
         return self.orientation.to_stored(self.grid.height_px, self.grid.width_px)
 
     @property
@@ -127,7 +127,7 @@ class RasterFile:
 
 @dataclass(frozen=True)
 class Band:
-    """One band of a scene: where it is stored and what it is called.
+    """One band of a scene: its storage and its names.
 
     Attributes:
         name: `#2` where it is known by its position alone.
@@ -162,16 +162,16 @@ class Scene:
 
     @property
     def band_names(self) -> tuple[str, ...]:
-        """The names of all bands, in order."""
+        """Names of all bands, in order."""
         return tuple(band.name for band in self.bands)
 
     @property
     def has_map(self) -> bool:
-        """Whether every band has a place on a map."""
+        """True if every band has a place on a map."""
         return all(band.file.grid.crs is not None for band in self.bands)
 
     def select(self, wanted: tuple[str | int, ...]) -> tuple[Band, ...]:
-        """Bands by name, by common name, or by position from 1 (2 or `#2`), in that order.
+        """Returns bands by name, common name or position from 1 (2 or `#2`), in that order.
 
         None wanted means all. Raises SceneRejected when one is missing or could be several.
         """
@@ -197,7 +197,7 @@ class Scene:
 
     @property
     def _is_nameless(self) -> bool:
-        """Whether it is one band that nothing names, so that none can be mistaken for another."""
+        """True if it is a single unnamed band, which cannot be mistaken for another."""
         return len(self.bands) == 1 and position_of(self.bands[0].name) is not None
 
     def _rejected(self, reason: SceneRefusal, what: str) -> SceneRejected:

@@ -1,4 +1,4 @@
-"""Bands as the makers of Sentinel-2, Landsat and HLS products name them in their files.
+"""Band names of Sentinel-2, Landsat and HLS products, from their file names.
 
 Common names are those of STAC: https://github.com/stac-extensions/eo#common-band-names
 """
@@ -69,7 +69,7 @@ _PRODUCT = re.compile(r"^(?:SR|ST|TOA)_(?=B\d)")
 
 @dataclass(frozen=True)
 class SensorBand:
-    """A band as the name of its file tells it.
+    """A band identified by its file name.
 
     Attributes:
         name: as the sensor's maker calls it, such as B02 or B10.
@@ -85,7 +85,7 @@ class SensorBand:
 
 
 def sensor_band(path: str) -> SensorBand | None:
-    """The band that a file holds by its name; None where the name is of no known form."""
+    """Returns the band that a file's name identifies; None where the name has no known form."""
     stem = PurePosixPath(path).stem
     landsat = _IS_LANDSAT.match(stem)
     if landsat:
@@ -105,7 +105,7 @@ def sensor_band(path: str) -> SensorBand | None:
 
 
 def landsat_band(label: str, spacecraft: str, sensor: str) -> SensorBand:
-    """The band of a Landsat product by its own label, such as `B4`, `SR_B4` or `QA_PIXEL`.
+    """Returns the band of a Landsat product by its own label, such as `B4`, `SR_B4` or `QA_PIXEL`.
 
     Args:
         label: of the file.
@@ -117,13 +117,13 @@ def landsat_band(label: str, spacecraft: str, sensor: str) -> SensorBand:
 
 
 def landsat_label(stem: str) -> str | None:
-    """What a Landsat product's file name ends with: `B4`, `SR_B4`, `QA_PIXEL`."""
+    """Returns the label at the end of a Landsat file name: `B4`, `SR_B4`, `QA_PIXEL`."""
     match = _LANDSAT_BAND.search(stem)
     return match[1].upper() if match else None
 
 
 def common_name_of(name: str, sensor: str) -> str | None:
-    """The common name of a band by the maker's name and the sensor, as metadata write it."""
+    """Returns a band's common name, by the maker's name and the sensor as metadata write it."""
     landsat = re.match(r"LANDSAT[_-]?(\d)(.*)", sensor, re.IGNORECASE)
     if landsat:
         kind = "M" if "MSS" in landsat[2].upper() else ""
@@ -139,7 +139,7 @@ def _labelled(label: str, names: Mapping[str, str]) -> SensorBand:
 
 
 def _landsat_names(kind: str, number: str) -> Mapping[str, str]:
-    """Common names by band of a Landsat; `kind` M is the multispectral scanner."""
+    """Returns a Landsat's common names by band; `kind` M is the multispectral scanner."""
     satellite = int(number.strip("_")) if number.strip("_").isdecimal() else 0
     if kind.upper() == "M":
         return _SCANNER_OF_LANDSAT_1_TO_3 if satellite <= 3 else _SCANNER_OF_LANDSAT_4_AND_5

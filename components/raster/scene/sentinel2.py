@@ -18,18 +18,18 @@ _SPACECRAFT = re.compile(r"<SPACECRAFT_NAME>\s*([\w-]+)\s*<")
 
 
 def is_product_metadata(name: str) -> bool:
-    """Whether a file is called as the metadata of a product of level 1C or 2A."""
+    """Checks whether a file is named like the metadata of a product of level 1C or 2A."""
     return _METADATA.fullmatch(PurePosixPath(name).name) is not None
 
 
 def granule_of(folder: str) -> str | None:
-    """The granule whose images a folder below a product holds; None for other folders."""
+    """Returns the granule whose images a folder below a product holds; None for other folders."""
     match = _IMAGES.fullmatch(folder)
     return match[1] if match else None
 
 
 def safe_source(metadata: Path, images: Sequence[Path], *, granule: str | None) -> SceneSource:
-    """The scene of a granule.
+    """Builds the scene of a granule.
 
     Bands are called B01 to B12 and B8A, each at the finest pixel size there is; `B02_20m` is a
     coarser one. Level 2A has AOT, SCL, TCI and WVP as well.

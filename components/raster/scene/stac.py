@@ -32,13 +32,13 @@ from components.raster.scene.stac_query import Bounds, StacQuery
 from components.raster.scene.stac_scaling import asset_scalings
 
 _TIMEOUT_S = 60.0
-#: Assets with these roles are pictures of a scene and not its data.
+#: Roles of assets that are renderings of a scene and not its data.
 _PICTURES = {"thumbnail", "overview", "visual", "preview"}
 _RASTER_TYPES = ("image/tiff", "image/jp2", "application/x-geotiff", "image/vnd.stac.geotiff")
 
 
 def find_stac_scenes(query: StacQuery) -> FoundScenes:
-    """Asks a STAC source for scenes, newest item of a server first.
+    """Queries a STAC source for scenes, newest item of a server first.
 
     Raises:
         DataError: the source cannot be read or is not STAC.
@@ -66,7 +66,7 @@ def find_stac_scenes(query: StacQuery) -> FoundScenes:
 
 @dataclass(frozen=True, eq=False)
 class _Offer:
-    """An item that a source offers, before anybody knows whether it is one.
+    """An item that a source offers, not validated yet.
 
     Attributes:
         name: what to call it while its id is unknown.
@@ -77,7 +77,7 @@ class _Offer:
     load: Callable[[], pystac.Item]
 
     def item(self) -> pystac.Item:
-        """The item. Raises SceneRejected where it is none."""
+        """Loads the item. Raises SceneRejected where it is invalid."""
         with _refusing(self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore", pystac.errors.DeprecatedWarning)
             found = self.load()
@@ -89,7 +89,7 @@ class _Offer:
 
 
 def _refusing(scene_id: str) -> AbstractContextManager[None]:
-    """Within, what a broken item leads to becomes its SceneRejected."""
+    """Turns errors caused by a broken item into its SceneRejected."""
 
     def reject(why: str) -> SceneRejected:
         detail = f"what the catalogue says of it cannot be used: {why}."
@@ -99,9 +99,9 @@ def _refusing(scene_id: str) -> AbstractContextManager[None]:
 
 
 def _offers(query: StacQuery) -> Iterator[_Offer | SceneRejected]:
-    """Every item that a source offers, and catalogues in it that cannot be read.
+    """Yields every item that a source offers, and rejects for its unreadable catalogues.
 
-    A server already filters by what it is asked for.
+    A server already applies the query's filters.
     """
     reader = StacApiIO(timeout=_TIMEOUT_S, max_retries=3)
     content = parse_json(reader.read_text(query.source))
@@ -120,7 +120,7 @@ def _offers(query: StacQuery) -> Iterator[_Offer | SceneRejected]:
 
 
 def _features(features: Iterable[Any], source: str | None) -> Iterator[_Offer]:
-    """Items of a list; those that do not say where they are lie in the source."""
+    """Yields items of a list; those without an address of their own get the source's."""
 
     def load(feature: Any) -> pystac.Item:
         if not isinstance(feature, dict):
@@ -135,14 +135,14 @@ def _features(features: Iterable[Any], source: str | None) -> Iterator[_Offer]:
 
 
 def _name_of(feature: Any) -> str | None:
-    """The id of the scene that an item's JSON would be; None where it has none."""
+    """Returns the scene id of an item's JSON; None where it has none."""
     if not isinstance(feature, dict) or not feature.get("id"):
         return None
     return "/".join(str(part) for part in (feature.get("collection"), feature["id"]) if part)
 
 
 def _walk(top: pystac.Catalog) -> Iterator[_Offer | SceneRejected]:
-    """The items of a static catalogue and of those below it, each catalogue once."""
+    """Yields the items of a static catalogue and of those below it; each catalogue is read once."""
     waiting, seen = deque([top]), {top.get_self_href()}
     while waiting:
         catalogue = waiting.popleft()
@@ -183,7 +183,9 @@ def _search(query: StacQuery) -> Iterator[_Offer]:
 
 
 def _matches(item: pystac.Item, query: StacQuery) -> bool:
-    """Whether an item is asked for. Raises SceneRejected where what it says cannot be compared."""
+    """Checks whether an item matches the query. Raises SceneRejected where its values cannot be
+    compared.
+    """
     with _refusing(_scene_id(item)):
         if query.collections and item.collection_id not in query.collections:
             return False
@@ -211,14 +213,14 @@ def _in_period(item: pystac.Item, query: StacQuery) -> bool:
 
 
 def _moments(item: pystac.Item) -> tuple[datetime.datetime | None, datetime.datetime | None]:
-    """First and last moment of an item's acquisition."""
+    """Returns the first and last moment of an item's acquisition."""
     if item.datetime is not None:
         return item.datetime, item.datetime
     return item.common_metadata.start_datetime, item.common_metadata.end_datetime
 
 
 def scene_source(item: pystac.Item, query: StacQuery) -> SceneSource:
-    """The scene of one item.
+    """Builds the scene of one item.
 
     Raises:
         SceneRejected: an asset is missing, a band could be in several, or a link leads to a place
@@ -254,7 +256,7 @@ def _scene_source(scene_id: str, item: pystac.Item, query: StacQuery) -> SceneSo
 def _scalings(scene_id: str, key: str, item: pystac.Item) -> tuple[Scaling, ...]:
     try:
         return asset_scalings(key, item.assets[key].extra_fields, item.properties)
-    except (ValueError, TypeError, AttributeError) as error:  # fields may be of any kind
+    except (ValueError, TypeError, AttributeError) as error:  # fields may have any type
         detail = f"asset {key}: its scale or offset cannot be used: {error}"
         raise SceneRejected(scene_id, SceneRefusal.BAD_METADATA, detail) from error
 
@@ -264,7 +266,7 @@ def _instruments(item: pystac.Item) -> list[str]:
 
 
 def _chosen(scene_id: str, item: pystac.Item, query: StacQuery) -> list[str]:
-    """Keys of the assets to read."""
+    """Returns keys of the assets to read."""
     have = f"It has {', '.join(item.assets)}."
     if query.assets:
         missing = [key for key in query.assets if key not in item.assets]
@@ -290,7 +292,7 @@ def _is_data(asset: pystac.Asset) -> bool:
 
 
 def _holder(scene_id: str, band: str, assets: Mapping[str, pystac.Asset]) -> str:
-    """The asset that holds a common name; of several the GeoTIFF with the fewest bands."""
+    """Returns the asset that holds a common name; of several the GeoTIFF with the fewest bands."""
     names = {key: _bands(key, asset)[1] for key, asset in assets.items()}
     holders = [key for key in assets if band in names[key]]
     if not holders:
@@ -314,7 +316,7 @@ def _holder(scene_id: str, band: str, assets: Mapping[str, pystac.Asset]) -> str
 
 
 def _bands(key: str, asset: pystac.Asset) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(names, common names) of an asset's bands; an asset with one band is called by its key."""
+    """Returns (names, common names) of an asset's bands; a single band has the asset's key."""
     fields = asset.extra_fields
     listed = fields.get("bands") or fields.get("eo:bands") or ()
     names = tuple(
@@ -332,7 +334,7 @@ def _band_file(scene_id: str, key: str, asset: pystac.Asset, source: str) -> Ban
     scheme = href.partition("://")[0] if href and "://" in href else ""
     if href and scheme.lower() == "file" and local:
         href, scheme = local_path(href), ""
-    # A catalogue from elsewhere must not make this machine open its own files.
+    # A foreign catalogue must not make this machine open its own files.
     if not href or (scheme not in REMOTE_SCHEMES and (scheme or not local)):
         raise SceneRejected(
             scene_id,

@@ -1,4 +1,4 @@
-"""What is asked of a STAC source; loads nothing of STAC."""
+"""Query of a STAC source; imports no STAC library."""
 
 import datetime
 from typing import Self

@@ -14,7 +14,7 @@ from components.raster.scaling import UNSCALED, Scaling, scaling_of
 _SENTINEL_SCALE, _SENTINEL_OFFSET = 1e-4, -0.1
 _FIRST_BASELINE_WITH_OFFSET = (4, 0)
 _BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline")
-#: Whether a catalogue has taken the offset off the numbers themselves.
+#: Properties that state whether a catalogue has already subtracted the offset from the numbers.
 _APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 _REFLECTANCE = re.compile(r"B(0[1-9]|1[0-2]|8A)$")
 
@@ -22,7 +22,7 @@ _REFLECTANCE = re.compile(r"B(0[1-9]|1[0-2]|8A)$")
 def asset_scalings(
     key: str, fields: Mapping[str, Any], properties: Mapping[str, Any]
 ) -> tuple[Scaling, ...]:
-    """Scale and offset of each band, or one for all; none where the item states neither.
+    """Returns scale and offset of each band, or one for all; empty where the item states neither.
 
     Args:
         key: of the asset.
@@ -34,7 +34,7 @@ def asset_scalings(
     """
     applied = any(properties.get(name) is True for name in _APPLIED)
     found = _stated(fields) or _sentinel(key, fields, properties)
-    if applied:  # items keep stating the offset that their numbers no longer have
+    if applied:  # items may still state an offset that their numbers no longer have
         return tuple(Scaling(scaling.scale) for scaling in found)
     return found
 
@@ -51,13 +51,13 @@ def _stated(fields: Mapping[str, Any]) -> tuple[Scaling, ...]:
 
 
 def _bands(fields: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """What STAC 1.1 says of an asset's bands; of one where it lists none."""
+    """Returns STAC 1.1's entries of an asset's bands; a single entry where it lists none."""
     listed: Sequence[Mapping[str, Any]] = fields.get("bands") or ({},)
     return listed
 
 
 def _of_band(band: Mapping[str, Any], fields: Mapping[str, Any]) -> tuple[Any, Any]:
-    """A band's own fields come before those of its asset."""
+    """Returns a band's scale and offset; its own fields precede those of its asset."""
     scale, offset = (band.get(name, fields.get(name)) for name in ("raster:scale", "raster:offset"))
     return scale, offset
 
@@ -65,7 +65,7 @@ def _of_band(band: Mapping[str, Any], fields: Mapping[str, Any]) -> tuple[Any, A
 def _sentinel(
     key: str, fields: Mapping[str, Any], properties: Mapping[str, Any]
 ) -> tuple[Scaling, ...]:
-    """What a processing baseline says of a band of reflectance."""
+    """Returns the scaling that a processing baseline implies for a reflectance band."""
     stated = next((properties[name] for name in _BASELINES if name in properties), None)
     baseline = re.match(r"(\d+)\.(\d+)", str(stated))
     if baseline is None or not _is_reflectance(key, fields):
@@ -75,7 +75,7 @@ def _sentinel(
 
 
 def _is_reflectance(key: str, fields: Mapping[str, Any]) -> bool:
-    """Whether an asset is one band of reflectance: no picture, mask or classification."""
+    """Checks whether an asset is one band of reflectance: no picture, mask or classification."""
     bands = fields.get("eo:bands") or _bands(fields)
     names = (key, *(str(bands[0].get(name)) for name in ("name", "common_name", "eo:common_name")))
     told = any(name in bands[0] for name in ("common_name", "eo:common_name"))

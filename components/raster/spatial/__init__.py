@@ -1,1 +1,1 @@
-"""Splits that do not leak: by place, scene, group, date or drawn areas, and what shows it."""
+"""Leak-free splits: by place, scene, group, date or drawn areas, and their report."""

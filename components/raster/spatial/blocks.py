@@ -26,21 +26,21 @@ Block = tuple[int, int]
 
 
 def rows_of(lats: Floats, block_m: float) -> Rows:
-    """Rows of blocks, from 0 at the south pole."""
+    """Returns rows of blocks, from 0 at the south pole."""
     last = int(np.ceil(np.pi * EARTH_RADIUS_M / block_m)) - 1
     rows = np.floor(np.radians(lats + 90) * EARTH_RADIUS_M / block_m).astype(np.int64)
     return np.clip(rows, 0, last)
 
 
 def blocks_in_row(rows: Rows, block_m: float) -> Rows:
-    """How many blocks go round the earth in a row."""
+    """Returns the number of blocks around the earth in each row."""
     middle = (rows + 0.5) * block_m / EARTH_RADIUS_M - np.pi / 2
     around = 2 * np.pi * EARTH_RADIUS_M * np.cos(middle) / block_m
     return np.maximum(np.round(around), 1).astype(np.int64)
 
 
 def blocks_of(lons: Floats, lats: Floats, block_m: float) -> tuple[Rows, Rows]:
-    """The (row, column) of each place's block. NaN is not allowed."""
+    """Returns the (row, column) of each place's block. NaN is not allowed."""
     rows = rows_of(lats, block_m)
     return rows, _columns(lons, blocks_in_row(rows, block_m))
 
@@ -48,7 +48,7 @@ def blocks_of(lons: Floats, lats: Floats, block_m: float) -> tuple[Rows, Rows]:
 def blocks_under(
     west: float, south: float, east: float, north: float, block_m: float
 ) -> Iterator[Block]:
-    """Every block that shares ground with a box in degrees; it may pass the date line."""
+    """Returns every block that shares ground with a box in degrees; it may cross the date line."""
     first, last = rows_of(np.array([south, north]), block_m).tolist()
     for row in range(first, last + 1):
         around = int(blocks_in_row(np.array([row]), block_m)[0])
@@ -59,10 +59,10 @@ def blocks_under(
 
 
 def extents(corners: Floats, margin_m: float) -> tuple[Floats, Floats, Floats, Floats]:
-    """Boxes (west, south, east, north) in degrees around footprints, wider by a margin.
+    """Computes boxes (west, south, east, north) in degrees around footprints, wider by a margin.
 
     Longitudes run on past 180 where a footprint passes the date line. The margin is never less
-    than asked for.
+    than requested.
     """
     lons, lats = corners[..., 0].copy(), corners[..., 1]
     lons += np.round((lons[:, :1] - lons) / 360) * 360

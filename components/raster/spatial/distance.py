@@ -1,4 +1,4 @@
-"""How far tiles are from each other, and which share ground.
+"""Distances between tiles, and tiles that share ground.
 
 Footprints are laid flat around their own neighbourhood (azimuthal equidistant, at most some
 hundred kilometres from its centre), where lengths are right to a few parts in ten thousand;
@@ -53,7 +53,7 @@ class Contacts:
 
 
 def nearest_distance(first: Places, second: Places) -> Nearest:
-    """The shortest way in metres from a footprint of one set to one of the other; 0 if they meet.
+    """Returns the shortest distance in metres between footprints of two sets; 0 if they meet.
 
     Tiles without a place on a map are left out.
     """
@@ -64,14 +64,14 @@ def nearest_distance(first: Places, second: Places) -> Nearest:
             near = np.flatnonzero(flat.distance(first.centres) <= _REACH_M)
             found = _nearest_flat(first, second, near, members, flat)
             if found.distance_m > _REACH_M / 2:
-                # What lies beyond the neighbourhood may be nearer.
+                # Tiles beyond the neighbourhood may be nearer.
                 found = min(found, _nearest_far(first, second, members), key=_distance)
             best = min(best, found, key=_distance)
     return best
 
 
 def contacts(places: Places, splits: Sequence[str | None] | None = None) -> Contacts:
-    """Pairs of tiles that overlap or touch; with splits, only pairs of two different splits.
+    """Finds pairs of tiles that overlap or touch; with splits, only pairs across splits.
 
     Within a scene windows tell it exactly; between scenes footprints do. Tiles without a place
     are compared within their scene only.
@@ -112,7 +112,7 @@ def refuse_leaks(places: Places, *, insist: bool = False) -> Contacts:
 
 @dataclass(frozen=True)
 class _Flat:
-    """A plane that touches the earth at one place."""
+    """A plane tangent to the earth at one place."""
 
     lon: float
     lat: float
@@ -134,7 +134,7 @@ class _Flat:
 
 
 def great_circle_m(lon: float, lat: float, lons: Floats, lats: Floats) -> Floats:
-    """Distances on the sphere from one place to others, by the haversine formula."""
+    """Computes distances on the sphere from one place to others, by the haversine formula."""
     half_lat, half_lon = np.radians(lats - lat) / 2, np.radians(lons - lon) / 2
     squared = (
         np.sin(half_lat) ** 2
@@ -156,12 +156,12 @@ def _on_map(places: Places) -> Places:
 
 
 def _neighbourhoods(places: Places) -> Iterator[tuple[Indexes, _Flat]]:
-    """Tiles that lie close to each other, and a plane at their middle."""
+    """Yields groups of tiles that are close to each other, with a plane at their middle."""
     rows, cols = blocks_of(places.centres[:, 0], places.centres[:, 1], _NEIGHBOURHOOD_M)
     for row, col in sorted(set(zip(rows.tolist(), cols.tolist(), strict=True))):
         members = np.flatnonzero((rows == row) & (cols == col))
         lons, lats = places.centres[members].T
-        # Longitudes are averaged beside the first, so that the date line does no harm.
+        # Longitudes are averaged relative to the first, so that the date line does no harm.
         beside = lons + np.round((lons[0] - lons) / 360) * 360
         yield members, _Flat(float(beside.mean()), float(lats.mean()))
 
@@ -211,7 +211,7 @@ def _within_scenes(places: Places) -> Iterator[_Pairs]:
 
 
 def _by_scene(places: Places) -> Iterator[Indexes]:
-    """The tiles of every scene that has several; chips are as many scenes as tiles."""
+    """Yields the tiles of every scene that has several; chips are as many scenes as tiles."""
     found: dict[str, list[int]] = {}
     for index, key in enumerate(places.keys):
         found.setdefault(key.scene_id, []).append(index)

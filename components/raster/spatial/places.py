@@ -1,4 +1,4 @@
-"""Where tiles lie on the earth: what a split may depend on, known before a pixel is read."""
+"""Places of tiles on the earth: the basis of splits, known before a pixel is read."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Places:
         return len(self.keys)
 
     def take(self, which: Sequence[int] | Indexes) -> "Places":
-        """Some of the tiles, by index."""
+        """Returns some of the tiles, by index."""
         chosen = np.asarray(which, dtype=np.int64)
         return Places(
             keys=tuple(self.keys[index] for index in chosen.tolist()),
@@ -55,7 +55,7 @@ class Places:
 
 
 def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) -> Places:
-    """The places of some tiles of a view; corners and centres are projected together."""
+    """Returns the places of some tiles of a view; corners and centres are projected together."""
     tiles = tuple(keys)
     edges = np.array(
         [(k.window.row, k.window.col, k.window.bottom, k.window.right) for k in tiles], np.float64
@@ -75,7 +75,7 @@ def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) 
 
 
 def all_places(parts: Iterable[Places]) -> Places:
-    """The places of several scenes or parts, one after the other."""
+    """Concatenates the places of several scenes or parts."""
     found = list(parts)
     if not found:
         return Places((), np.empty((0, 2)), np.empty((0, 4, 2)), (), ())

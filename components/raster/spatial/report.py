@@ -1,4 +1,4 @@
-"""What a split came to: counts, classes, distances and leaks, for people and for gates."""
+"""Split report: counts, classes, distances and leaks, for people and for gates."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class SplitReport:
     leaks: Contacts
 
     def absent(self) -> list[tuple[str, str]]:
-        """(class, split) without a single tile."""
+        """Lists (class, split) pairs without a single tile."""
         return [
             (name, split)
             for name, row in sorted(self.classes.items())
@@ -38,7 +38,7 @@ class SplitReport:
         ]
 
     def text(self) -> str:
-        """A table and the distances, for a terminal."""
+        """Formats a table and the distances, for a terminal."""
         width = max([len(name) for name in self.classes] + [len("tiles")])
         lines = [" " * width + "".join(f"{split:>9}" for split in SPLITS)]
         for name, row in [("tiles", self.counts), *sorted(self.classes.items())]:

@@ -1,4 +1,4 @@
-"""Which split a tile belongs to, by the rule a user chose; each tile's answer is its own.
+"""Assignment of tiles to splits by the configured rule, each tile independently.
 
 No rule looks at other tiles, so a tile stays in its split when scenes are added. Tiles that a
 rule cannot give to one split are left out, with a reason.
@@ -29,7 +29,7 @@ from components.raster.split import SplitConfig, drawn_split, split_named
 
 
 class LeftOut(StrEnum):
-    """Why a tile is in no split."""
+    """Reasons why a tile is in no split."""
 
     AT_BORDER = "at_border"
     NO_PLACE = "no_place"
@@ -105,25 +105,25 @@ SplitRule = Annotated[
 
 @dataclass(frozen=True)
 class Assignment:
-    """The split of every tile, or why it has none."""
+    """The split of every tile, or the reason for its absence."""
 
     splits: tuple[str | None, ...]
     reasons: tuple[LeftOut | None, ...]
 
     @property
     def left_out(self) -> dict[LeftOut, int]:
-        """How many tiles are in no split, by reason."""
+        """Counts the tiles in no split, by reason."""
         return dict(Counter(reason for reason in self.reasons if reason is not None))
 
     def of(self, split: str) -> list[int]:
-        """The indexes of a split's tiles."""
+        """Returns the indexes of a split's tiles."""
         return [index for index, found in enumerate(self.splits) if found == split]
 
 
 def assign(
     places: Places, rule: SplitRule, shares: SplitConfig, *, areas: LabelSet | None = None
 ) -> Assignment:
-    """Gives every tile its split.
+    """Assigns every tile to a split.
 
     Args:
         places: the tiles.
@@ -200,7 +200,7 @@ def _by_block(places: Places, rule: ByBlock, shares: SplitConfig) -> list[str | 
 
 
 def _block_splits(block_m: float, shares: SplitConfig) -> Callable[[Block], str]:
-    """The draw of blocks, each made once."""
+    """Returns a function that draws a block's split; each draw is made once."""
     drawn: dict[Block, str] = {}
 
     def split_of(block: Block) -> str:
@@ -241,7 +241,7 @@ def _in_areas(places: Places, drawn: Sequence[tuple[str, shapely.Geometry]]) -> 
 
 
 def _areas_by_split(areas: LabelSet) -> Sequence[tuple[str, shapely.Geometry]]:
-    """One area in degrees for each split that is drawn."""
+    """Returns one area in degrees for each split that is drawn."""
     areas = in_degrees(areas)
     try:
         splits = np.array([split_named(name) or "" for name in areas.classes.tolist()])
@@ -255,7 +255,7 @@ def _areas_by_split(areas: LabelSet) -> Sequence[tuple[str, shapely.Geometry]]:
 
 
 def in_degrees(areas: LabelSet) -> LabelSet:
-    """Drawn areas in longitude and latitude; those that have no place there become rejects.
+    """Converts drawn areas to longitude and latitude; those without a place there become rejects.
 
     Raises:
         DataError: their CRS does not lead to the earth, or none has a place.

@@ -1,1 +1,1 @@
-"""Cut-outs of a scene: planned before a pixel is read, read in ranges of blocks."""
+"""Tiles of a scene: planned before a pixel is read, read in ranges of blocks."""

@@ -1,4 +1,4 @@
-"""An area of interest, brought into the pixel coordinates of a grid."""
+"""Areas of interest in the pixel coordinates of a grid."""
 
 import numpy as np
 import shapely
@@ -11,7 +11,7 @@ from components.raster.scene.rejects import SceneRefusal, SceneRejected
 
 
 def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) -> shapely.Geometry:
-    """A geometry (or an array of them) in pixel coordinates: x is the column, y is the row.
+    """Converts a geometry (or an array of them) to pixel coordinates: x is column, y is row.
 
     Vertices are projected one by one, and edges between them stay straight in pixel space. Those
     that have no place in the grid's CRS come as infinity. On a grid in degrees a geometry comes
@@ -45,7 +45,7 @@ def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) 
 def area_in_pixels(
     scene_id: str, grid: Grid, area: shapely.Geometry, crs: str = LONLAT
 ) -> shapely.Geometry:
-    """An area of interest in pixel coordinates, cut to the scene.
+    """Converts an area of interest to pixel coordinates, clipped to the scene.
 
     Raises:
         SceneRejected: the area and the scene share no ground, or the scene has no CRS.
@@ -78,7 +78,7 @@ def _outside(scene_id: str, detail: str) -> SceneRejected:
 
 
 def _near(area: shapely.Geometry, crs: str, grid: Grid) -> shapely.Geometry:
-    """What of an area lies around a scene: what lies far away may have no place in its CRS."""
+    """Clips an area to a scene's surroundings: distant parts may have no place in its CRS."""
     assert grid.crs is not None
     xs, ys = reproject(grid.crs, crs, *grid.sampled())
     if not (np.isfinite(xs) & np.isfinite(ys)).all():

@@ -1,4 +1,4 @@
-"""Which pixels of which scene: windows and the key that names a tile."""
+"""Windows of pixels, and the key that identifies a tile."""
 
 import re
 from dataclasses import dataclass
@@ -22,38 +22,38 @@ class Window:
 
     @property
     def bottom(self) -> int:
-        """The first row below the window."""
+        """First row below the window."""
         return self.row + self.height
 
     @property
     def right(self) -> int:
-        """The first column to the right of the window."""
+        """First column to the right of the window."""
         return self.col + self.width
 
     @property
     def area_px(self) -> int:
-        """How many pixels it has."""
+        """Number of pixels."""
         return self.height * self.width
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """(rows, columns) to index an array whose origin is the window's raster."""
+        """Returns (rows, columns) to index an array whose origin is the window's raster."""
         return slice(self.row, self.bottom), slice(self.col, self.right)
 
     def intersection(self, other: Self) -> "Window":
-        """The pixels that both windows have; of no height or width when there are none."""
+        """Returns the pixels that both windows share; zero height or width if there are none."""
         row, col = max(self.row, other.row), max(self.col, other.col)
         bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
         return Window(row, col, max(bottom - row, 0), max(right - col, 0))
 
     def relative_to(self, other: Self) -> "Window":
-        """The same pixels, counted from another window's upper left corner."""
+        """Returns the same pixels, counted from another window's upper left corner."""
         return Window(self.row - other.row, self.col - other.col, self.height, self.width)
 
 
 @dataclass(frozen=True, order=True)
 class TileKey:
-    """What names a tile for ever: its scene and its window in the scene's grid (or its view's).
+    """Permanent identity of a tile: its scene and its window in the scene's grid (or its view's).
 
     The grid is upright: row 0 is the northernmost, whichever way the file is stored.
 
@@ -69,7 +69,7 @@ class TileKey:
 
     @classmethod
     def parse(cls, text: str) -> "TileKey":
-        """The key that `str` wrote. Raises ValueError for any other text."""
+        """Parses the text that `str` wrote. Raises ValueError for any other text."""
         match = _KEY.match(text)
         if not match:
             raise ValueError(f"{text!r} is no tile key (scene@row,col,heightxwidth)")

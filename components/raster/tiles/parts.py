@@ -17,13 +17,13 @@ class PlanPart:
     cols: range
 
     def keys(self) -> Iterator[TileKey]:
-        """The tiles of the part, by rows."""
+        """Yields the tiles of the part, by rows."""
         for row_number in self.rows:
             yield from self.plan.keys_in_row(row_number, self.cols)
 
 
 def whole(plan: TilePlan) -> PlanPart:
-    """The plan in one part."""
+    """Returns the plan in one part."""
     return PlanPart(plan, range(len(plan.rows)), range(len(plan.cols)))
 
 
@@ -53,7 +53,7 @@ def plan_parts(
 
 
 def _ranges(starts: Sequence[int], block_px: int, shift_px: int, count: int) -> list[range]:
-    """At most `count` ranges of about equal length, cut where a start is in a new block."""
+    """Splits into at most `count` ranges of about equal length, at starts in a new block."""
     blocks = [(start + shift_px) // block_px for start in starts]
     cuts = [number for number in range(1, len(starts)) if blocks[number] != blocks[number - 1]]
     wanted = [round(len(starts) * part / count) for part in range(1, count)]

@@ -23,12 +23,12 @@ from components.raster.tiles.valid_mask import (
 )
 from components.raster.tiles.view import WARPED_BLOCK_PX, View
 
-#: How far from its exact place a warped pixel may be taken, in source pixels. GDAL's usual eighth
+#: Largest error of a warped pixel's position, in source pixels. GDAL's usual eighth
 #: shows when scenes are compared; projecting every pixel exactly is 20 times slower.
 WARP_ERROR_PX = 0.01
-#: Resampling by a ratio this close to a whole number is done as by that number, as in GDAL itself.
+#: A resampling ratio this close to a whole number is rounded to it, as in GDAL itself.
 _NEARLY = 0.05
-#: The warper's buffers; more does not make windows of a few blocks faster.
+#: Memory of the warper's buffers; more does not make windows of a few blocks faster.
 _WARP_MEMORY_MB = 64
 
 
@@ -39,7 +39,7 @@ class ViewReader:
     """
 
     def __init__(self, view: View, threads: int = 1) -> None:
-        """Opens the files; GDAL may decode the blocks of one window in so many threads."""
+        """Opens the files; GDAL may decode the blocks of one window in `threads` threads."""
         self._view, self._threads = view, threads
         self._stack = ExitStack()
         with gdal_env(view.files[0].path, threads):
@@ -61,12 +61,12 @@ class ViewReader:
         self._stack.close()
 
     def read(self, window: Window) -> tuple[Pixels, Mask]:
-        """Pixels (H, W, C) and valid mask (H, W) of a window that lies within the view's grid."""
+        """Reads pixels (H, W, C) and valid mask (H, W) of a window within the view's grid."""
         read = self._read_once if self._view.resampling is None else self._read_blocks
         numbers, valid = read(window)
         values = self._view.values_of(numbers)
         if values is not numbers:
-            # A number may be too large for the type of its value.
+            # A number may overflow the type of its value.
             valid &= valid_by_value(values, [None] * values.shape[2], self._view.valid_when)
         return values, valid
 
@@ -84,9 +84,9 @@ class ViewReader:
         return pixels, valid
 
     def _read_blocks(self, window: Window) -> tuple[Pixels, Mask]:
-        """A window put together from whole blocks of the grid.
+        """Assembles a window from whole blocks of the grid.
 
-        What GDAL warps depends, in the last digit, on the window it is asked for. Asking for the
+        The last digit of GDAL's warp depends on the requested window. Requesting the
         same windows always makes a pixel's value depend on its place alone.
         """
         step, grid = WARPED_BLOCK_PX, self._view.grid
@@ -105,7 +105,7 @@ class ViewReader:
 
 
 class _OpenFile:
-    """One file of a view: which of its bands go where."""
+    """One open file of a view, with the positions of its bands in the output."""
 
     def __init__(self, view: View, file: RasterFile, stack: ExitStack) -> None:
         self._path = file.path
@@ -123,7 +123,7 @@ class _OpenFile:
                 warped = _warped(source, view, file, placed[0][1].nodata)
             self._dataset = stack.enter_context(warped)
             self._mask_band = MaskBand.NONE
-            self._orientation = UPRIGHT  # GDAL warps whatever way up a file is
+            self._orientation = UPRIGHT  # GDAL warps a file in any orientation
             if self._dataset.count > source.count:
                 self._alpha = self._dataset.count
 
@@ -144,7 +144,7 @@ class _OpenFile:
             planes[place] = self._orientation.upright(stored)
 
     def restrict(self, valid: Mask, window: Window, view: View) -> None:
-        """Takes away from a mask what the file's own masks rule out."""
+        """Clears mask pixels that the file's own masks rule out."""
         with reading(self._path):
             self._restrict(valid, self._stored(window), view)
 
@@ -159,7 +159,7 @@ class _OpenFile:
             valid &= combine(iter(masks), view.valid_when)
 
     def _stored(self, window: Window) -> RasterioWindow:
-        """Where the file keeps a window of the grid."""
+        """Returns the file's window that stores a window of the grid."""
         if self._orientation.is_upright:
             return _rasterio(window)
         first = self._to_stored * (window.col, window.row)
@@ -171,7 +171,7 @@ class _OpenFile:
 
 
 def _warped(source: DatasetReader, view: View, file: RasterFile, nodata: float | None) -> WarpedVRT:
-    """A file on the view's grid. Its edges are told by nodata, or else by an alpha band."""
+    """Warps a file onto the view's grid. Nodata, or else an alpha band, marks its edges."""
     stored = stored_nodata(nodata, file.dtype)
     if stored is None and np.dtype(file.dtype).kind == "f":
         stored = np.dtype(file.dtype).type(np.nan)
@@ -191,14 +191,14 @@ def _warped(source: DatasetReader, view: View, file: RasterFile, nodata: float |
         add_alpha=stored is None and file.alpha_index is None,
         tolerance=WARP_ERROR_PX,
         warp_mem_limit=_WARP_MEMORY_MB,
-        # GDAL would else work out the reach of its filters anew for each window.
+        # Otherwise GDAL would compute the extent of its filters anew for each window.
         XSCALE=1 / col_step,
         YSCALE=1 / row_step,
     )
 
 
 def source_steps(source: Grid, target: Grid) -> tuple[float, float]:
-    """How many source pixels one target pixel's (row, column) step is, at the target's centre."""
+    """Returns the size of one target pixel's (row, column) step in source pixels, at the centre."""
     assert source.crs is not None
     assert target.crs is not None
     row, col = target.height_px / 2, target.width_px / 2
@@ -210,7 +210,7 @@ def source_steps(source: Grid, target: Grid) -> tuple[float, float]:
 
 
 def _simple(step: float) -> float:
-    """A step, as a whole number where it nearly is one: GDAL's filters are much faster then."""
+    """Rounds a step that is nearly a whole number: GDAL's filters are much faster then."""
     if not np.isfinite(step) or step <= 0:
         return 1.0
     whole = max(round(step), 1)

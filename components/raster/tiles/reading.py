@@ -23,7 +23,7 @@ from components.raster.tiles.tile import Tile, TileRefusal, TileReject
 from components.raster.tiles.valid_mask import Mask, Pixels, stored_nodata
 from components.raster.tiles.view import View
 
-#: Decoded pixels that are kept at once, about.
+#: Approximate memory of the decoded pixels kept at once.
 MEMORY_BYTES = 48 * 2**20
 #: The least that one call to GDAL reads. Several whole blocks at once it decodes side by side and
 #: past its own cache, which takes less work than block by block.
@@ -66,7 +66,7 @@ def read_tiles(
 
 
 def read_chip(view: View) -> Tile | TileReject:
-    """A whole small raster as one tile, for collections whose files are the tiles."""
+    """Reads a whole small raster as one tile, for collections whose files are the tiles."""
     window = Window(0, 0, view.grid.height_px, view.grid.width_px)
     key = TileKey(view.scene.scene_id, window)
     try:
@@ -78,7 +78,7 @@ def read_chip(view: View) -> Tile | TileReject:
 
 
 def read_window(view: View, window: Window) -> tuple[Pixels, Mask]:
-    """Pixels (H, W, C) and valid mask (H, W) of any window; outside of the scene it is padding."""
+    """Reads pixels (H, W, C) and valid mask (H, W) of any window; padded outside the scene."""
     extent = Window(0, 0, view.grid.height_px, view.grid.width_px)
     inside = window.intersection(extent)
     pixels, valid = _padding(view, window)
@@ -91,7 +91,7 @@ def read_window(view: View, window: Window) -> tuple[Pixels, Mask]:
 
 
 def unit_shape(view: View) -> tuple[int, int]:
-    """(rows, columns) read by one call: a block, or several when blocks are small."""
+    """Returns (rows, columns) read by one call: a block, or several when blocks are small."""
     rows, cols = view.block_shape
     rows, cols = min(rows, view.grid.height_px), min(cols, view.grid.width_px)
     while rows * cols * view.pixel_bytes < _UNIT_BYTES:
@@ -108,7 +108,7 @@ def unit_shape(view: View) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Units:
-    """What is read by one call: whole blocks, laid over the grid as the file's blocks lie.
+    """Units of reading: whole blocks, aligned with the file's blocks on the grid.
 
     Attributes:
         shape: (rows, columns) of a unit.
@@ -126,21 +126,21 @@ class _Units:
         return cls(unit_shape(view), view.block_shift, extent)
 
     def row_of(self, row: int) -> int:
-        """The row of units that holds a row of pixels."""
+        """Returns the row of units that holds a row of pixels."""
         return (row + self.shift[0]) // self.shape[0]
 
     def col_of(self, col: int) -> int:
-        """The column of units that holds a column of pixels."""
+        """Returns the column of units that holds a column of pixels."""
         return (col + self.shift[1]) // self.shape[1]
 
     def window(self, unit: _Unit) -> Window:
-        """The pixels of a unit, cut to the grid."""
+        """Returns the pixels of a unit, clipped to the grid."""
         (rows, cols), (down, right) = self.shape, self.shift
         whole = Window(unit[0] * rows - down, unit[1] * cols - right, rows, cols)
         return whole.intersection(self.extent)
 
     def under(self, window: Window) -> Iterator[_Unit]:
-        """The units that a tile needs."""
+        """Yields the units that a tile needs."""
         inside = window.intersection(self.extent)
         for row in range(self.row_of(inside.row), self.row_of(inside.bottom - 1) + 1):
             for col in range(self.col_of(inside.col), self.col_of(inside.right - 1) + 1):
@@ -153,7 +153,7 @@ class _Decoder:
     def __init__(self, view: View, units: _Units, threads: int) -> None:
         self.units = units
         self._view, self._threads = view, threads
-        #: Groups of tiles that are decoded before they are asked for.
+        #: Number of tile groups that are decoded ahead.
         self.ahead = threads + 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._own = threading.local()
@@ -172,7 +172,7 @@ class _Decoder:
         return self._pool.submit(self._decode, unit)
 
     def read(self, window: Window) -> _Block:
-        """A window within the grid, read for itself."""
+        """Reads a window within the grid on its own."""
         return self._pool.submit(lambda: self._reader().read(window)).result()
 
     def _decode(self, unit: _Unit) -> _Block:
@@ -188,9 +188,9 @@ class _Decoder:
 
 
 def _chunks(view: View, part: PlanPart, units: _Units, memory_bytes: int) -> Iterator[range]:
-    """Ranges of tile columns whose blocks fit into memory while rows of tiles pass through."""
+    """Yields ranges of tile columns whose blocks fit into memory as rows of tiles pass."""
     plan, unit = part.plan, units.shape
-    # Tiles that begin in one row of units reach into so many. The first of these rows is let go of
+    # Tiles that begin in one row of units reach into this many. The first of these rows is released
     # as the last one comes, so together they are never alive as a whole.
     reached = -(-(unit[0] - 1 + plan.size_px) // unit[0])
     alive_px = min(max(reached - 1, 1) * unit[0], plan.height_px)
@@ -228,7 +228,7 @@ class _Group:
 
 
 def _groups(view: View, part: PlanPart, cols: range, units: _Units) -> Iterator[_Group]:
-    """The tiles of some columns, unit by unit, row by row."""
+    """Yields groups of the tiles of some columns, unit by unit, row by row."""
     plan = part.plan
     row_ranges = list(_by_unit(plan.rows, part.rows, units.row_of))
     for number, rows in enumerate(row_ranges):
@@ -249,7 +249,7 @@ def _groups(view: View, part: PlanPart, cols: range, units: _Units) -> Iterator[
 def _by_unit(
     starts: Sequence[int], numbers: range, unit_of: Callable[[int], int]
 ) -> Iterator[range]:
-    """Ranges of tile numbers whose tiles begin in one unit."""
+    """Yields ranges of tile numbers whose tiles begin in one unit."""
     first = numbers.start
     for number in numbers:
         if unit_of(starts[number]) != unit_of(starts[first]):
@@ -262,7 +262,7 @@ def _by_unit(
 def _read_columns(
     view: View, part: PlanPart, cols: range, decoder: _Decoder, min_valid_fraction: float
 ) -> Iterator[Tile | TileReject]:
-    """The tiles of some columns; units are decoded a few groups ahead, and dropped when done."""
+    """Yields the tiles of some columns; decodes units a few groups ahead and then drops them."""
     alive: dict[_Unit, Future[_Block]] = {}
     ahead: deque[_Group] = deque()
     for group in _groups(view, part, cols, decoder.units):
@@ -284,7 +284,7 @@ def _finish(
     decoder: _Decoder,
     min_valid_fraction: float,
 ) -> Iterator[Tile | TileReject]:
-    """The tiles of the first group; then forgets the units that no later group needs."""
+    """Yields the tiles of the first group, then drops the units that no later group needs."""
     group = ahead.popleft()
     yield from _cut_out(view, group, alive, decoder, min_valid_fraction)
     following = ahead[0] if ahead else None
@@ -310,7 +310,7 @@ def _cut_out(
             yield TileReject(key, TileRefusal.UNREADABLE_BLOCK, str(error))
             continue
         transform = view.grid.window_transform(key.window.row, key.window.col)
-        # Tiles may share a block's memory, so none of them can be written to.
+        # Tiles may share a block's memory, so they are all read-only.
         pixels.flags.writeable = valid.flags.writeable = False
         tile = Tile(key, pixels, valid, transform, view.grid.crs, lonlat)
         if min_valid_fraction and tile.valid_fraction < min_valid_fraction:
@@ -323,7 +323,7 @@ def _cut_out(
 def _assemble_or_read(
     view: View, window: Window, alive: dict[_Unit, "Future[_Block]"], decoder: _Decoder
 ) -> _Block:
-    """A tile from decoded units; where one is broken, from the tile's own blocks."""
+    """Assembles a tile from decoded units; where one is broken, reads the tile's own blocks."""
     try:
         return _assemble(view, window, alive, decoder)
     except LibraryError:
@@ -337,7 +337,7 @@ def _assemble_or_read(
 def _assemble(
     view: View, window: Window, alive: dict[_Unit, "Future[_Block]"], decoder: _Decoder
 ) -> _Block:
-    """A tile from the blocks that it lies in: a view of one, or a copy from several."""
+    """Assembles a tile from its blocks: a view of one, or a copy from several."""
     inside = window.intersection(Window(0, 0, view.grid.height_px, view.grid.width_px))
     units = list(decoder.units.under(window))
     if len(units) == 1 and window == inside:
@@ -356,13 +356,13 @@ def _assemble(
 
 
 def _unfilled(view: View, window: Window) -> _Block:
-    """A window whose every pixel will be written."""
+    """Allocates a window whose every pixel will be written."""
     shape = (window.height, window.width)
     return np.empty((*shape, len(view.bands)), view.dtype), np.empty(shape, np.bool_)
 
 
 def _padding(view: View, window: Window) -> _Block:
-    """A window of nothing: each band's nodata value, or 0, and no valid pixel."""
+    """Returns a window of padding: each band's nodata value, or 0, and no valid pixel."""
     pixels, valid = _unfilled(view, window)
     numbers = [stored_nodata(band.nodata, view.read_dtype) for band in view.bands]
     stored = np.array([[[0 if it is None else it for it in numbers]]], view.read_dtype)
@@ -374,7 +374,7 @@ def _padding(view: View, window: Window) -> _Block:
 
 
 def _centres(view: View, keys: list[TileKey]) -> list[tuple[float, float]]:
-    """Longitude and latitude of the tiles' centres, projected together."""
+    """Returns longitude and latitude of the tiles' centres, projected together."""
     rows = np.array([key.window.row + key.window.height / 2 for key in keys])
     cols = np.array([key.window.col + key.window.width / 2 for key in keys])
     lons, lats = view.grid.to_lonlat(rows, cols)

@@ -1,4 +1,4 @@
-"""A tile: pixels with everything that says what and where they are."""
+"""A tile: pixels with their identity and georeference."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from components.raster.tiles.valid_mask import Mask, Pixels
 
 
 class TileRefusal(StrEnum):
-    """The reason codes of single tiles."""
+    """Reason codes of single tiles."""
 
     UNREADABLE_BLOCK = "unreadable_block"
     TOO_LITTLE_VALID = "too_little_valid"
@@ -59,12 +59,12 @@ class Tile:
 
     @property
     def valid_fraction(self) -> float:
-        """Share of its pixels that are valid, 0 to 1; padding is not."""
+        """Share of valid pixels, 0 to 1; padding is not valid."""
         return float(np.count_nonzero(self.valid)) / self.valid.size
 
     @property
     def grid(self) -> Grid:
-        """The tile as a grid of its own."""
+        """Grid of the tile."""
         return Grid(self.key.window.height, self.key.window.width, self.transform, self.crs)
 
     @property
@@ -75,7 +75,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class BandStatistics:
-    """What the finite values of valid pixels of each band look like; NaN where there are none."""
+    """Statistics of each band's finite valid values; NaN where there are none."""
 
     mean: tuple[float, ...]
     stddev: tuple[float, ...]
@@ -84,7 +84,7 @@ class BandStatistics:
 
 
 def band_statistics(pixels: Pixels, valid: Mask) -> BandStatistics:
-    """Statistics of (H, W, C) pixels over valid ones only; population standard deviation."""
+    """Computes statistics of (H, W, C) pixels over valid ones; population standard deviation."""
     everywhere = bool(valid.all())
     # Band by band, each laid out in a row first: ten times as fast as along the last axis.
     bands = [
@@ -97,14 +97,14 @@ def band_statistics(pixels: Pixels, valid: Mask) -> BandStatistics:
 
 
 def _band_statistics(values: Pixels) -> tuple[float, float, float, float]:
-    """Mean, deviation, least and largest of [N] values, moments in double precision."""
+    """Computes mean, deviation, least and largest of [N] values, moments in double precision."""
     wide: npt.NDArray[np.float64] = values.astype(np.float64)
     if values.dtype.kind == "f":
-        # A pixel that is valid because another band was measured may be no number in this one.
+        # A pixel that is valid because of another band may not be finite in this one.
         wide = wide[np.isfinite(wide)]
     if not wide.size:
         return (math.nan,) * 4
     mean, least, most = float(wide.mean()), float(wide.min()), float(wide.max())
     wide -= mean
-    wide *= wide  # not np.dot, which takes BLAS threads from whoever shares the cores
+    wide *= wide  # not np.dot, whose BLAS threads would compete for the cores
     return mean, float(np.sqrt(wide.mean())), least, most

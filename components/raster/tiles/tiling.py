@@ -1,4 +1,4 @@
-"""Where the tiles of a scene lie, from its size alone."""
+"""Layout of a scene's tiles, from its size alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,16 +54,16 @@ class Tiling(Frozen):
 
     @property
     def step_px(self) -> int:
-        """The stride that counts."""
+        """Effective stride."""
         return self.stride_px or self.size_px
 
     @property
     def overlaps(self) -> bool:
-        """Whether neighbouring tiles of a scene share pixels."""
+        """True if neighbouring tiles of a scene share pixels."""
         return self.step_px < self.size_px or self.edge == "snap"
 
     def stands_apart(self, window: Window) -> bool:
-        """Whether a tile is one of those that stand side by side from the scene's corner on."""
+        """Checks whether a tile is one of the disjoint tiles counted from the scene's corner."""
         return window.row % self.size_px == 0 and window.col % self.size_px == 0
 
 
@@ -90,25 +90,25 @@ class TilePlan:
 
     @property
     def lattice_count(self) -> int:
-        """Tiles of the whole lattice, before the area thins it out."""
+        """Number of tiles of the whole lattice, before the area thins it out."""
         return len(self.rows) * len(self.cols)
 
     @property
     def extent(self) -> Window:
-        """The pixels that exist."""
+        """Window of the existing pixels."""
         return Window(0, 0, self.height_px, self.width_px)
 
     def window(self, row_number: int, col_number: int) -> Window:
-        """The window of the lattice's tile in a row and column of tiles."""
+        """Returns the window of the lattice's tile in a row and column of tiles."""
         return Window(self.rows[row_number], self.cols[col_number], self.size_px, self.size_px)
 
     def keys(self) -> Iterator[TileKey]:
-        """All tiles of the plan, by rows."""
+        """Yields all tiles of the plan, by rows."""
         for row_number in range(len(self.rows)):
             yield from self.keys_in_row(row_number, range(len(self.cols)))
 
     def keys_in_row(self, row_number: int, col_numbers: range) -> Iterator[TileKey]:
-        """The tiles of one row of the lattice that belong to the plan."""
+        """Yields the tiles of one row of the lattice that belong to the plan."""
         windows = [self.window(row_number, number) for number in col_numbers]
         for window, kept in zip(windows, self._in_area(windows), strict=True):
             if kept:
@@ -131,11 +131,11 @@ class TilePlan:
 
 
 def starts(length_px: int, size_px: int, stride_px: int, edge: Edge) -> tuple[int, ...]:
-    """Where tiles begin along one axis of a raster.
+    """Returns the starts of tiles along one axis of a raster.
 
     Multiples of the stride, up to the first tile that reaches the end; the edge policy then
     pads, moves or drops the one that stands over. With `pad` and `snap` every pixel is in a tile
-    unless the stride is larger than the size, which leaves the gaps that were asked for.
+    unless the stride is larger than the size, which leaves the requested gaps.
     """
     last = max(length_px - size_px, 0)
     count = min(-(-last // stride_px) + 1, -(-length_px // stride_px))
@@ -150,7 +150,7 @@ def starts(length_px: int, size_px: int, stride_px: int, edge: Edge) -> tuple[in
 
 
 def _lattice(length_px: int, tiling: Tiling) -> tuple[int, ...]:
-    """Where tiles begin along one axis, those that stand side by side among them.
+    """Returns the starts of tiles along one axis, the disjoint ones among them.
 
     The last of these may begin after a tile of the finer stride has reached the end.
     """
@@ -171,7 +171,7 @@ def plan_tiles(
     area: shapely.Geometry | None = None,
     within: Window | None = None,
 ) -> TilePlan:
-    """The tiles of a scene, from its grid alone; no pixel is read.
+    """Plans the tiles of a scene, from its grid alone; no pixel is read.
 
     Args:
         scene_id: goes into every key.

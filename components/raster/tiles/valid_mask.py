@@ -1,4 +1,4 @@
-"""One mask of valid pixels from everything that can say that a pixel is none.
+"""One mask of valid pixels, combined from all nodata values, masks and alpha bands.
 
 A pixel is valid when every selected band was measured there (`all`), or at least one (`any`).
 A band was measured where its value is a finite number and not its nodata value, and where its own
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from components.raster.tiles.view import ValidWhen
 
-# Numbers as wide as the answers of so many bands.
+# Integer types as wide as the flags of that many bands.
 _WORDS: dict[int, type[np.unsignedinteger]] = {
     1: np.uint8,
     2: np.uint16,
@@ -27,7 +27,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def stored_nodata(nodata: float | None, dtype: str) -> np.generic | None:
-    """A nodata value as pixels of a dtype hold it; None when none can be equal to it.
+    """Returns a nodata value in a dtype of pixels; None when no pixel can equal it.
 
     Files declare -9999 for uint8 bands, and float64 text for float32 pixels.
     """
@@ -43,14 +43,14 @@ def stored_nodata(nodata: float | None, dtype: str) -> np.generic | None:
 
 
 def always_valid(nodata: Sequence[np.generic | None], dtype: str) -> bool:
-    """Whether no value can be invalid, so that pixels need not be looked at."""
+    """Checks whether no value can be invalid, so that pixels need no inspection."""
     return np.dtype(dtype).kind != "f" and all(value is None for value in nodata)
 
 
 def valid_by_value(
     pixels: Pixels, nodata: Sequence[np.generic | None], valid_when: ValidWhen
 ) -> Mask:
-    """Where bands were measured, judged by their values.
+    """Returns the mask of valid pixels, judged by their values.
 
     Args:
         pixels: (H, W, C).
@@ -66,7 +66,7 @@ def valid_by_value(
     word = _WORDS.get(pixels.shape[2])
     if word is None:
         return combine((~missing[..., band] for band in range(missing.shape[2])), valid_when)
-    # The bands' answers of a pixel, one byte each, are compared as one number: numpy's own
+    # The bands' flags of a pixel, one byte each, are compared as one number: numpy's own
     # reductions over so short an axis take ten times as long.
     answers = missing.view(word)[..., 0]
     valid: Mask = answers == 0 if valid_when == "all" else answers != _all_true(word)
@@ -74,7 +74,7 @@ def valid_by_value(
 
 
 def combine(measured: Iterable[Mask], valid_when: ValidWhen) -> Mask:
-    """One mask from that of every band."""
+    """Combines the masks of all bands into one."""
     masks = iter(measured)
     total = next(masks)
     for mask in masks:
@@ -86,7 +86,7 @@ def combine(measured: Iterable[Mask], valid_when: ValidWhen) -> Mask:
 
 
 def _missing(pixels: Pixels, nodata: Sequence[np.generic | None]) -> Mask:
-    """Where each band (H, W, C) was not measured."""
+    """Returns a mask of each band's missing values (H, W, C)."""
     missing = ~np.isfinite(pixels) if pixels.dtype.kind == "f" else None
     if len(set(nodata)) == 1 and nodata[0] is not None:
         equal: Mask = np.equal(pixels, nodata[0])

@@ -1,4 +1,4 @@
-"""What is read of a scene: some of its bands, as they are or warped onto another grid."""
+"""Views of scenes: selected bands, as they are or warped onto another grid."""
 
 import math
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ ValidWhen = Literal["all", "any"]
 
 #: Windows of a warped view are computed in blocks of this many rows and columns.
 WARPED_BLOCK_PX = 512
-#: What models count in, so that tiles may always be of it.
+#: The dtype in which models compute, so it is always allowed for tiles.
 COUNTING_DTYPE = "float32"
-#: Of tiles whose numbers were scaled.
+#: The dtype of tiles whose numbers were scaled.
 SCALED_DTYPE = "float32"
 
 
@@ -86,7 +86,7 @@ class View:
 
     @property
     def read_dtype(self) -> str:
-        """The dtype of numbers as they are read, in which nodata values are told."""
+        """Dtype of numbers as they are read, in which nodata values are expressed."""
         return self.stored_dtype or self.dtype
 
     @property
@@ -95,14 +95,14 @@ class View:
         return tuple(band.scaling for band in self.bands)
 
     def values_of(self, numbers: Pixels) -> Pixels:
-        """What tiles hold of (H, W, C) numbers as they are read."""
+        """Converts (H, W, C) numbers as read to the values of tiles."""
         if self.stored_dtype is None:
             return numbers
         return scaled(numbers, self.scalings, self.dtype)
 
     @property
     def files(self) -> tuple[RasterFile, ...]:
-        """The files that hold the bands, each once."""
+        """Files that hold the bands, each once."""
         return tuple(dict.fromkeys(band.file for band in self.bands))
 
     @property
@@ -113,14 +113,14 @@ class View:
 
     @property
     def block_shape(self) -> tuple[int, int]:
-        """(rows, columns) that are best read at once."""
+        """(rows, columns) of an efficient read."""
         if self.resampling is not None:
             return WARPED_BLOCK_PX, WARPED_BLOCK_PX
         return self._largest_blocks.block_shape
 
     @property
     def block_shift(self) -> tuple[int, int]:
-        """(rows, columns) of the first blocks that lie before the grid's first row and column."""
+        """(rows, columns) of the first blocks that begin before the grid's first row and column."""
         return (0, 0) if self.resampling is not None else self._largest_blocks.block_shift
 
     @property
@@ -142,7 +142,7 @@ def view_scene(
     valid_when: ValidWhen = "all",
     values: Values | None = None,
 ) -> View:
-    """Chooses bands and a grid.
+    """Builds a view of chosen bands on a chosen grid.
 
     Args:
         scene: whose files are read.
@@ -175,7 +175,7 @@ def view_scene(
 
 
 def check_samples(view: View) -> None:
-    """Refuses a view whose tiles no payload can hold.
+    """Rejects a view whose tiles no payload can hold.
 
     Raises:
         SceneRejected: its dtype is none of `SAMPLE_TYPES`.
@@ -191,14 +191,14 @@ def check_samples(view: View) -> None:
 
 
 def scaling_to_read(values: Values | None, given: Scaling | None) -> Scaling | None:
-    """What `open_scene` is told of scales: with `stored`, files are not asked for theirs."""
+    """Returns the scaling for `open_scene`; with `stored`, the scaling of files is not needed."""
     return UNSCALED if values == "stored" else given
 
 
 def view_on(
     scene: Scene, grid: Grid, band: str | int = 1, *, orientation: Orientation | None = UPRIGHT
 ) -> View:
-    """One band of a scene of classes on another scene's grid, each pixel the nearest class.
+    """Views a band of a class scene on another scene's grid, each pixel the nearest class.
 
     A scene without a map is taken to lie on the other's file pixel by pixel when it has its size
     and names no coordinates other than those of its pixels or of that file.
@@ -232,7 +232,7 @@ def view_on(
 
 
 def _stored_as(bands: Sequence[Band], grid: Grid, orientation: Orientation) -> tuple[Band, ...]:
-    """Bands of files without a map, which lie on a grid pixel by pixel."""
+    """Returns bands of files without a map, aligned with a grid pixel by pixel."""
 
     def placed(file: RasterFile) -> RasterFile:
         blocks = orientation.shape(*file.block_shape)
@@ -257,7 +257,7 @@ def _refuse_elsewhere(scene_id: str, own: Grid, grid: Grid, orientation: Orienta
 
 
 def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
-    """The grid that a scene is warped onto: north up, its origin on whole multiples of the GSD.
+    """Computes the target grid of a warp: north up, its origin on whole multiples of the GSD.
 
     Scenes that are warped to the same CRS and GSD therefore share one lattice of pixels.
     The extent is the smallest such rectangle that holds the scene.
@@ -293,7 +293,7 @@ def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
 def _warped_extent(
     scene_id: str, source: Grid, crs: str
 ) -> tuple[float, tuple[float, float, float, float]]:
-    """The pixel size that keeps a scene's detail in another CRS, and its edges there."""
+    """Returns the pixel size that keeps a scene's detail in another CRS, and its edges there."""
 
     def reject(why: str) -> SceneRejected:
         return SceneRejected(scene_id, SceneRefusal.CANNOT_WARP, f"to {crs_name(crs)}: {why}.")
@@ -309,7 +309,7 @@ def _warped_extent(
 
 
 def _grids(scene: Scene, bands: Sequence[Band], warp: Warp | None) -> tuple[Grid, Grid, bool]:
-    """(the bands' grid, the wanted one, whether they differ)."""
+    """Returns (the bands' grid, the requested one, whether they differ)."""
     grids = [band.file.grid for band in bands]
     differ = differences(grids)
     if warp is None or (warp.like_band is None and differ):
@@ -331,7 +331,7 @@ def _grids(scene: Scene, bands: Sequence[Band], warp: Warp | None) -> tuple[Grid
 
 
 def _is_already(grid: Grid, warp: Warp) -> bool:
-    """Whether a grid is what a warp asks for, so that its pixels can stay as they are."""
+    """Checks whether a grid already satisfies a warp, so that its pixels can stay as they are."""
     if warp.crs is not None and (grid.crs is None or crs_of(warp.crs) != crs_of(grid.crs)):
         return False
     if warp.gsd_m is None:
@@ -356,7 +356,7 @@ def _check_masks(scene_id: str, bands: Sequence[Band]) -> None:
 def _dtypes(
     scene_id: str, bands: Sequence[Band], wanted: str | None, values: Values | None
 ) -> tuple[str, str | None]:
-    """(the tiles' dtype, that of the files' numbers if they are scaled or rounded)."""
+    """Returns (the tiles' dtype, the files' dtype if numbers are scaled or rounded)."""
     if values != "scaled":
         return _unscaled(scene_id, bands, wanted)
     found = {band.file.dtype for band in bands}
@@ -379,7 +379,7 @@ def _dtypes(
 
 
 def _unscaled(scene_id: str, bands: Sequence[Band], wanted: str | None) -> tuple[str, str | None]:
-    """(the tiles' dtype, that of the files' numbers if they are rounded)."""
+    """Returns (the tiles' dtype, the files' dtype if numbers are rounded)."""
     found = sorted({band.file.dtype for band in bands})
     if wanted is None and len(found) > 1:
         raise SceneRejected(
@@ -402,6 +402,6 @@ def _unscaled(scene_id: str, bands: Sequence[Band], wanted: str | None) -> tuple
 
 
 def _holding(*dtypes: str) -> str:
-    """A dtype of payloads for the values of others: exact if there is one, else as models count."""
+    """Returns a payload dtype for values of others: an exact one if possible, else float32."""
     exact = str(np.result_type(*dtypes))
     return exact if exact in SAMPLE_TYPES else COUNTING_DTYPE
