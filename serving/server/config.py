@@ -46,7 +46,7 @@ class ServerConfig(Frozen):
         60.0, gt=0, description="until a request has arrived whole, and until its answer is taken"
     )
     idle_timeout_s: float = Field(
-        75.0, gt=0, description="a REST connection without a request is kept this long"
+        75.0, gt=0, description="a connection without a request is kept this long"
     )
     request_timeout_s: float = Field(30.0, gt=0, description="how long a request may wait")
 

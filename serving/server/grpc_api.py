@@ -208,6 +208,8 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", _STREAMS_A_CONNECTION),
         ("grpc.max_allowed_incoming_connections", config.max_connections),
         ("grpc.server_handshake_timeout_ms", int(1000 * config.header_timeout_s)),
+        # It is told to its client, who connects again when there is something to ask.
+        ("grpc.max_connection_idle_ms", max(1, int(1000 * config.idle_timeout_s))),
         # SO_REUSEPORT shares connections between servers: only for processes of the same server.
         ("grpc.so_reuseport", int(config.supervisor_pid is not None)),
     ]

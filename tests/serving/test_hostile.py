@@ -240,6 +240,23 @@ def test_idle_connections_make_room(server: RunningServer) -> None:
             connection.close()
 
 
+def test_idle_grpc_connections_are_closed(
+    serve: Callable[..., RunningServer], base: Path, colours: Path
+) -> None:
+    """Of those there may be only so many; a client that was idle connects again unnoticed."""
+    copy_version(colours, base, 1)
+    server = serve(base, idle_timeout_s=0.2)
+    parts = urlsplit(server.grpc)
+    with connect(server.grpc, model="m", retries=0) as client:
+        wait_until(lambda: client.status()[0].state == "AVAILABLE")
+        with socket.create_connection((str(parts.hostname), parts.port or 0)) as idle:
+            idle.settimeout(10)
+            idle.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+            while idle.recv(1000):
+                pass  # settings, and that it goes away
+        assert client.predict([RED])[0].class_name == "red"
+
+
 def test_bodies_that_stay_unfinished_leave_room_for_small_requests(server: RunningServer) -> None:
     """Sixteen of 3 MB are under way where 16 MB may be held: some are refused, nobody small is."""
     head = f"POST {PREDICT} HTTP/1.1\r\nHost: h\r\nContent-Length: {4 * MB}\r\n\r\n".encode()
