@@ -1,1 +1,1 @@
-"""Imagery of any source becomes examples and rejects; nothing is lost on the way."""
+"""Ingest: images of any source become examples and rejects; every item is accounted for."""

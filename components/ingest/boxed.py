@@ -1,4 +1,4 @@
-"""Photographs with boxes: which boxes lie in which, once its size is known."""
+"""Photographs with boxes: the boxes of each image, once its size is known."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,8 @@ from components.raster.tiles.key import Window
 
 
 def list_boxed(source: BoxedSource) -> Contents:
-    """A record for each image that the labels name; rejects for other images, and for boxes of no
-    use.
+    """Lists a record for each image that the labels name; rejects for other images, and for
+    unusable boxes.
 
     Raises:
         DataError: there is no such folder, or the labels cannot be read.
@@ -47,7 +47,7 @@ def list_boxed(source: BoxedSource) -> Contents:
     if source.boxes.outside == "reject":
         of_boxes += boxes_nowhere(labels, pairs.used | pairs.disputed)
     found.rejects += map(reject_of_label, of_boxes)
-    if not is_within(source.uri, source.boxes.path):  # else they are counted already
+    if not is_within(source.uri, source.boxes.path):  # the others are counted already
         found.ignored.update(left_out_beside(source.boxes.path))
     return found
 
@@ -68,7 +68,7 @@ class BoxReader:
         self._classes = tuple(classes)
 
     def __call__(self, record: Record, height: int, width: int) -> Boxes | Reject:
-        """The boxes of an image of that shape, or why the image cannot be learnt from."""
+        """Returns the boxes of an image of that shape, or a reject for an unusable image."""
         image = self._labels.place_of(record.boxes_of or "")
         if image is None:
             detail = f"{self._labels.source} does not name {record.boxes_of} any more"
@@ -84,6 +84,6 @@ class BoxReader:
 
 
 def box_reader(config: IngestConfig, classes: Sequence[str]) -> BoxReader | None:
-    """The reader of the boxes that a configuration's source has; None where it has none."""
+    """Returns the box reader for a configuration's source; None where it has no boxes."""
     source = config.source
     return BoxReader(source, classes) if isinstance(source, BoxedSource) else None

@@ -1,4 +1,4 @@
-"""Chips: rasters that are the tiles."""
+"""Chips: rasters that are tiles already."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ from components.raster.tiles.view import View
 
 
 def name_chips(source: ChipsSource) -> Contents:
-    """Every chip that a folder or a manifest names; no file is opened."""
+    """Lists every chip that a folder or a manifest names; no file is opened."""
     if source.uri.lower().endswith(MANIFEST_SUFFIXES):
         found = list_manifest(
             ManifestSource(uri=source.uri, columns=source.columns, encoding=source.encoding)
@@ -49,7 +49,7 @@ def name_chips(source: ChipsSource) -> Contents:
 
 
 def place_chips(found: Contents, source: ChipsSource, config: IngestConfig) -> Contents:
-    """The chips with their splits, from their headers.
+    """Assigns splits to the chips, from their headers.
 
     A chip that cannot be opened or lacks a band becomes a reject; one that its split's rule leaves
     out is counted with what is ignored.
@@ -75,7 +75,7 @@ def place_chips(found: Contents, source: ChipsSource, config: IngestConfig) -> C
 def locate_chips(
     records: Sequence[Record], source: ChipsSource, config: IngestConfig
 ) -> tuple[list[Record], Places, list[Reject], BandScalings | None]:
-    """The chips that can be opened, where they lie, the rejects, and what `Scalings` agree on.
+    """Returns the readable chips, their places, the rejects, and the agreed `Scalings`.
 
     Raises:
         DataError: chips differ in scale or offset.
@@ -84,7 +84,7 @@ def locate_chips(
     scalings = Scalings(config.image)
     sources = [chip_source(record.key, record.uri, source) for record in records]
     views = open_views(sources, source, config.image)
-    # Setting GDAL up for every single projection takes longer than all else.
+    # Setting up GDAL for every single projection takes longer than all else.
     with gdal_env(source.uri):
         for record, view in zip(records, views, strict=True):
             if isinstance(view, SceneRejected):
@@ -115,7 +115,7 @@ class ChipConverter:
         self._encode = TileEncoder(config.image, classes, are_files=True)
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
-        """One outcome for each of `records`, in their order; no chip raises."""
+        """Yields one outcome for each of `records`, in their order; no chip raises."""
         for record, read in self.read(records):
             if isinstance(read, Reject):
                 yield read
@@ -126,7 +126,7 @@ class ChipConverter:
     def read(
         self, records: Sequence[Record]
     ) -> Iterator[tuple[Record, tuple[View, Tile] | Reject]]:
-        """Each record with its view and pixels, or why there are none."""
+        """Yields each record with its view and pixels, or its reject."""
         for record in records:
             yield record, self._read(record)
 

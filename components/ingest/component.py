@@ -1,4 +1,4 @@
-"""The first node of every pipeline: a source in, examples and rejects out."""
+"""First node of every pipeline: reads a source, writes examples and rejects."""
 
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec

@@ -1,4 +1,4 @@
-"""What ingest reads and how: the part of the configuration that is declared beside its code."""
+"""Configuration of ingest: its sources, declared beside the code."""
 
 import datetime
 from typing import Annotated, Literal, Self
@@ -53,7 +53,7 @@ class MaskLegend(Frozen):
 
     @property
     def legend_classes(self) -> tuple[str, ...]:
-        """The classes that the legend names; none without one."""
+        """Classes that the legend names; empty without one."""
         return () if self.legend is None else self.legend.class_names
 
 
@@ -77,7 +77,7 @@ class ManifestSource(MaskLegend):
 
     @property
     def task(self) -> Task:
-        """What the columns say of each image."""
+        """Task that the columns describe."""
         return self.columns.task
 
 
@@ -91,7 +91,7 @@ class GroupedPhotographs(Frozen):
     )
 
     def group_of(self, key: str) -> str | None:
-        """The group of an image, by its path."""
+        """Returns the group of an image, by its path."""
         return found_by(self.group_pattern, key)
 
 
@@ -113,7 +113,7 @@ class MaskedSource(GroupedPhotographs, MaskLegend):
 
     @property
     def task(self) -> Task:
-        """A mask is a class for each pixel."""
+        """Segmentation: a mask is a class for each pixel."""
         return "segmentation"
 
 
@@ -126,11 +126,11 @@ class BoxedSource(GroupedPhotographs):
 
     @property
     def task(self) -> Task:
-        """Boxes are objects."""
+        """Detection: boxes are objects."""
         return "detection"
 
 
-# Another kind of source joins here and in `listing.py`; whatever comes after is the same for all.
+# Other kinds of source join here and in `listing.py`; all later steps are the same for all.
 SourceConfig = Annotated[
     FoldersSource
     | ManifestSource
@@ -178,7 +178,7 @@ class IngestConfig(Frozen):
 
     @property
     def task(self) -> Task:
-        """What the examples ask of a model: the source's truth decides."""
+        """Task of the examples, decided by the source's truth."""
         return self.source.task
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""From records to examples, one by one and in order: the work of ingest without any framework."""
+"""Conversion of records to examples, one by one and in order, without any framework."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from components.raster.split import split_of
 
 
 class Converted(NamedTuple):
-    """One example: where it belongs, its serialized tf.Example, and the classes to count it for:
+    """One example: its split, its serialized tf.Example, and the classes to count it for:
     those that the record names, or that its mask or boxes show. Copies share a digest."""
 
     record: Record
@@ -28,7 +28,7 @@ class Converted(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """An item that is left out as the configuration asks; `what` is the name to count by."""
+    """An item left out by configuration; `what` is the name to count by."""
 
     what: str
 
@@ -37,7 +37,7 @@ class Converter:
     """Reads, judges and encodes the images of records.
 
     Args:
-        config: what ingest was asked to do.
+        config: of ingest.
         classes: class names in the order of their indices.
     """
 
@@ -49,7 +49,7 @@ class Converter:
         self._truth_of = TruthReader(config, classes)
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
-        """One outcome for each of `records`, in their order; no image raises."""
+        """Yields one outcome for each of `records`, in their order; no image raises."""
         most = self._config.image.max_bytes
         contents = read_files([record.uri for record in records], most)
         masks = read_files([record.mask_uri for record in records if record.mask_uri], most)

@@ -1,4 +1,4 @@
-"""Exact duplicates: which copies leak between splits or contradict each other."""
+"""Exact duplicates: detection of copies that leak between splits or contradict each other."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _DIGEST_BYTES = 32
 
 
 class DigestRow(NamedTuple):
-    """What tells one example from others; `split` is one of `SPLITS`."""
+    """Identity of one example; `split` is one of `SPLITS`."""
 
     key: str
     digest: bytes
@@ -24,7 +24,7 @@ class DigestRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DigestTable:
-    """The rows of one shard, in their order, by columns that travel well between processes.
+    """The rows of one shard, in their order, as columns that are cheap to send between processes.
 
     Attributes:
         shard: the shard's number.
@@ -45,7 +45,7 @@ class DigestTable:
 
     @classmethod
     def of(cls, shard: int, rows: Sequence[DigestRow]) -> "DigestTable":
-        """The table of `rows`."""
+        """Builds the table of `rows`."""
         keys, digests, splits, labels = zip(*rows, strict=True) if rows else ((), (), (), ())
         combinations = {names: code for code, names in enumerate(dict.fromkeys(labels))}
         return cls(
@@ -61,21 +61,21 @@ class DigestTable:
         return len(self.splits)
 
     def key(self, position: int) -> str:
-        """The source key of an example."""
+        """Returns the source key of an example."""
         return self.keys.split("\0")[position]
 
     def split(self, position: int) -> str:
-        """The split of an example."""
+        """Returns the split of an example."""
         return SPLITS[self.splits[position]]
 
     def names(self, position: int) -> tuple[str, ...]:
-        """The class names of an example."""
+        """Returns the class names of an example."""
         return self.combinations[self.labels[position]]
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """An example to reject: its place in its shard, and why."""
+    """An example to reject: its position in its shard, and the reason."""
 
     position: int
     reason: Reason
@@ -90,7 +90,7 @@ class _Place:
 
 
 def surplus_copies(tables: Sequence[DigestTable]) -> dict[int, tuple[Copy, ...]]:
-    """The copies to reject, by shard.
+    """Returns the copies to reject, by shard.
 
     Of all with the same digest the one with the first key is kept. A copy in another split
     would let the model be tested on what it was trained on, and a copy with another class says
@@ -118,7 +118,7 @@ def _disagreement(tables: Sequence[DigestTable], first: _Place, other: _Place) -
 
 
 def _same_content(tables: Sequence[DigestTable]) -> list[list[_Place]]:
-    """Groups of two and more with the same digest.
+    """Groups examples with the same digest; returns groups of two or more.
 
     Sorting the first eight bytes of every digest finds the few candidates without an object for
     each example; the whole digest then decides.

@@ -29,7 +29,7 @@ def example_bytes(
     classes: Mapping[str, int],
     more: Iterable[bytes] = (),
 ) -> bytes:
-    """A serialized tf.Example as `components.raster.example` specifies it; `more` are entries."""
+    """Serializes a tf.Example as `components.raster.example` specifies it; `more` are entries."""
     key = record.key.encode("utf-8", "surrogateescape")
     parts = [
         _bytes_head(example.ENCODED, len(data)),
@@ -48,7 +48,7 @@ def example_bytes(
 
 
 def record_entries(record: Record, classes: Mapping[str, int]) -> Iterator[bytes]:
-    """What the source says about an image: its truth and its slices."""
+    """Yields entries of a record's truth and slices."""
     if record.label is not None:
         yield _label_entries(record.label, classes[record.label])
     if record.labels is not None:
@@ -60,12 +60,12 @@ def record_entries(record: Record, classes: Mapping[str, int]) -> Iterator[bytes
 
 
 def features_message(entries: Sequence[bytes]) -> bytes:
-    """A serialized tf.Example of the entries of its features."""
+    """Serializes a tf.Example from the entries of its features."""
     return b"".join((_head(1, sum(map(len, entries))), *entries))
 
 
 def record_bytes(payload: bytes) -> bytes:
-    """One TFRecord: length, its masked checksum, payload, its masked checksum."""
+    """Encodes one TFRecord: length, its masked checksum, payload, its masked checksum."""
     return b"".join((_record_head(len(payload)), payload, _masked_crc(payload)))
 
 
@@ -81,7 +81,7 @@ def _masked_crc(data: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Base-128, least significant group first; a negative number as its 64-bit two's complement."""
+    """Encodes base-128, least significant group first; negatives as 64-bit two's complement."""
     value &= 0xFFFFFFFFFFFFFFFF
     groups = bytearray()
     while value > 0x7F:
@@ -93,23 +93,23 @@ def _varint(value: int) -> bytes:
 
 @lru_cache(maxsize=1 << 16)
 def _head(field: int, size: int) -> bytes:
-    """What stands before the `size` bytes of a length-delimited field."""
+    """Encodes the tag and length before the `size` bytes of a length-delimited field."""
     return bytes((field << 3 | 2,)) + _varint(size)
 
 
 def _message(field: int, body: bytes) -> bytes:
-    """A length-delimited field."""
+    """Encodes a length-delimited field."""
     return _head(field, len(body)) + body
 
 
 def _entry(name: str, feature: bytes) -> bytes:
-    """One entry of the map in Features: the name and its Feature."""
+    """Encodes one entry of the map in Features: the name and its Feature."""
     return _message(1, _message(1, name.encode()) + _message(2, feature))
 
 
 @lru_cache(maxsize=1 << 16)
 def _bytes_head(name: str, size: int) -> bytes:
-    """What stands before the `size` bytes of the only value of a bytes feature."""
+    """Encodes all that precedes the `size` bytes of the only value of a bytes feature."""
     value = _head(1, size)
     values = _head(_BYTES, len(value) + size) + value
     feature = _head(2, len(values) + size) + values
@@ -118,17 +118,17 @@ def _bytes_head(name: str, size: int) -> bytes:
 
 
 def bytes_entry(name: str, *values: bytes) -> bytes:
-    """A feature of strings of bytes."""
+    """Encodes a feature of byte strings."""
     return _entry(name, _message(_BYTES, b"".join(_message(1, value) for value in values)))
 
 
 def int_entry(name: str, *values: int) -> bytes:
-    """A feature of integers."""
+    """Encodes a feature of integers."""
     return _entry(name, _message(_INT64, _message(1, b"".join(map(_varint, values)))))
 
 
 def float_entry(name: str, *values: float) -> bytes:
-    """A feature of 32-bit floats."""
+    """Encodes a feature of 32-bit floats."""
     return _entry(name, _message(_FLOAT, _message(1, struct.pack(f"<{len(values)}f", *values))))
 
 
@@ -154,7 +154,7 @@ def _labels_entries(labels: tuple[str, ...], indices: tuple[int, ...]) -> bytes:
     )
 
 
-@lru_cache(maxsize=4096, typed=True)  # 1 and 1.0 are equal, and yet features of two kinds
+@lru_cache(maxsize=4096, typed=True)  # 1 and 1.0 are equal, but are features of two kinds
 def _slice_entry(name: str, value: SliceValue) -> bytes:
     feature = example.slice_feature(name)
     if isinstance(value, str):
@@ -163,7 +163,7 @@ def _slice_entry(name: str, value: SliceValue) -> bytes:
 
 
 def _template(names: Sequence[str]) -> tuple[struct.Struct, list[bytes]]:
-    """A packing of float entries, each `names` constant followed by its four bytes."""
+    """Returns a packing of float entries, each `names` constant followed by its four bytes."""
     heads = [float_entry(name, 0.0)[:-4] for name in names]
     return struct.Struct("<" + "".join(f"{len(head)}sf" for head in heads)), heads
 

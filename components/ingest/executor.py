@@ -1,4 +1,4 @@
-"""Properties to configuration to shards: the driver of ingest."""
+"""Driver of ingest: properties to configuration to shards."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ from components.raster.classes import CLASSES_FILE, classes_to_json
 from components.raster.example import SPLITS
 from components.raster.image import ImageSpec
 
-_PARTIAL_FOLDER = ".partial"  # beside the splits: what is there can be renamed into them
+_PARTIAL_FOLDER = ".partial"  # beside the splits, so that its files can be renamed into them
 
 
 class Executor(BaseBeamExecutor):
@@ -38,8 +38,8 @@ class Executor(BaseBeamExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Raises DataError where the source as a whole cannot be read, or is not what the run was
-        started for, and for nothing else."""
+        """Raises DataError where the source as a whole cannot be read, or differs from the one that
+        the run was started for, and for nothing else."""
         self._log_startup(input_dict, output_dict, exec_properties)
         config = IngestConfig.model_validate_json(exec_properties["config"])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
@@ -69,7 +69,7 @@ def run_ingest(
     make_pipeline: Callable[[], beam.Pipeline],
     source: Snapshot | None = None,
 ) -> Summary:
-    """Brings all of a source into the two folders and says what became of it.
+    """Ingests all of a source into the two folders and returns the summary.
 
     Args:
         config: what to read and how.
@@ -102,14 +102,14 @@ def run_ingest(
 
 
 def _lines(listing: Listing, shards: int) -> list[bytes]:
-    """The listing as workers read it: a line for each shard."""
+    """Serializes the listing for workers: a line for each shard."""
     if listing.parts:
         return list(part_lines(listing.parts, min(shards, len(listing.parts))))
     return list(layout.listing_lines(listing.records, shards))
 
 
 def _prepare(lines: Sequence[bytes], places: Places) -> Sequence[Block]:
-    """Makes the folders and writes the listing that workers read their ranges of."""
+    """Makes the folders and writes the listing from which workers read their ranges."""
     for folder in (places.rejects, places.partial, *map(places.split_folder, SPLITS)):
         storage.make_folder(folder)
     storage.write(places.listing, b"".join(lines))
@@ -117,7 +117,7 @@ def _prepare(lines: Sequence[bytes], places: Places) -> Sequence[Block]:
 
 
 def _conclude(config: IngestConfig, listing: Listing, fingerprint: str, places: Places) -> Summary:
-    """Adds what the listing alone knew, and publishes classes, summary and report."""
+    """Adds the listing's own results, and publishes classes, summary and report."""
     path = storage.join(places.rejects, layout.SUMMARY_FILE)
     units = {} if config.image.bands is None else _units(config.image, listing.scalings)
     listed = Summary(rejects=_count(listing), ignored=listing.ignored, units=units)
@@ -138,7 +138,7 @@ def _conclude(config: IngestConfig, listing: Listing, fingerprint: str, places: 
 
 
 def _units(image: ImageSpec, scalings: BandScalings | None) -> dict[str, str]:
-    """What tiles hold, band by band, in words."""
+    """Describes the units of tiles, by band."""
     if image.values == "scaled":
         return dict.fromkeys(image.bands or (), "values: number * scale + offset")
     units = dict.fromkeys(image.bands or (), "numbers as stored")

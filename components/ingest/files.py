@@ -1,4 +1,4 @@
-"""Reading files wherever they lie: local ones directly, remote ones through Beam's FileSystems.
+"""File access: local files directly, remote ones through Beam's FileSystems.
 
 Beam is imported only for a remote uri, so that looking at a local folder costs no framework.
 """
@@ -20,7 +20,7 @@ _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a named pipe must no
 
 
 class ReadFailure(PortableError):
-    """A file that cannot be had; `reason` is the code of the reject that it becomes."""
+    """A file that cannot be read; `reason` is the code of the resulting reject."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -29,7 +29,7 @@ class ReadFailure(PortableError):
 
 
 def read_file(uri: str, max_bytes: int) -> bytes:
-    """The bytes of a file.
+    """Reads the bytes of a file.
 
     Raises:
         ReadFailure: it is missing, unreadable, no regular file, or above `max_bytes`.
@@ -40,7 +40,7 @@ def read_file(uri: str, max_bytes: int) -> bytes:
 
 
 def read_files(uris: Sequence[str], max_bytes: int) -> Iterator[bytes | ReadFailure]:
-    """The bytes of each file, or why there are none, in the order of `uris`."""
+    """Yields the bytes of each file, or its failure, in the order of `uris`."""
     if not any(map(is_remote, uris)):
         for uri in uris:
             try:
@@ -83,7 +83,7 @@ def _read_local(path: str, max_bytes: int) -> bytes:
 
 
 def stores() -> Any:
-    """Beam's FileSystems, also outside of its workers: S3 wants to be given options there."""
+    """Returns Beam's FileSystems, also outside of its workers, where S3 requires options."""
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -96,7 +96,7 @@ def _read_remote(uri: str, max_bytes: int) -> bytes:
     try:
         with stores().open(uri, compression_type=_uncompressed()) as file:
             data: bytes = file.read(max_bytes + 1)
-    except Exception as error:  # every store raises its own kind
+    except Exception as error:  # every store raises its own exceptions
         raise _failure(error) from error
     if len(data) > max_bytes:
         raise _too_many(max_bytes)

@@ -1,4 +1,4 @@
-"""The fingerprint of a source, taken before a pipeline starts."""
+"""Fingerprint of a source, taken before a pipeline starts."""
 
 import os
 import urllib.request
@@ -29,11 +29,11 @@ from components.raster.labels.box_files import box_files
 from components.raster.location import is_remote
 from components.raster.spatial.rules import ByArea, SplitRule
 
-#: What stands for the content of each of some files.
+#: Function that returns the checksums that represent the content of files.
 Checksums = Callable[[Sequence[str]], dict[str, str]]
 
 WEB = ("http://", "https://")
-#: Stands for content of which nothing can be told.
+#: Represents content without any known state.
 UNKNOWN = "?"
 _WEB_TIMEOUT_S = 30.0
 _STATE_HEADERS = ("ETag", "Last-Modified", "Content-Length")
@@ -43,7 +43,7 @@ _STORE_REQUESTS = 32  # at a time: a store answers each in tens of milliseconds
 
 
 def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None) -> str:
-    """A sha256 in hex that changes when, and only when, what ingest would read changes.
+    """Computes a sha256 in hex that changes when, and only when, ingest's input changes.
 
     It covers each image's key, truth, split, group, slice features and content, and what could not
     be listed. Content is hashed for local files; a remote file counts by the store's own checksum,
@@ -64,10 +64,10 @@ def fingerprint_by(
     split_by: SplitRule | None = None,
     named: Named | None = None,
 ) -> str:
-    """`fingerprint_dataset` with another idea of what stands for a file's content.
+    """Computes `fingerprint_dataset` with other checksums of files' content.
 
     Args:
-        checksums_of: asked once, for all files that ingest would read.
+        checksums_of: called once, for all files that ingest would read.
         source: what is read.
         split_by: the rule of its splits.
         named: what the source names, from `name_source`; None asks the source now.
@@ -92,14 +92,14 @@ def fingerprint_by(
 
 
 def same_data(one: str, other: str) -> bool:
-    """Whether two fingerprints are of the same data, as far as anything can be told of it."""
+    """Checks whether two fingerprints are of the same data, as far as file states show."""
     return one.rpartition("-")[2] == other.rpartition("-")[2]
 
 
 def _image_entries(
     checksums_of: Checksums, source: SourceConfig, contents: Contents, drawn: Sequence[str]
 ) -> list[Sequence[object]]:
-    """Each image with what is said of it, then the other files."""
+    """Lists each image with its record's values, then the other files."""
     sides_of = side_finder() if isinstance(source, ChipsSource) else _no_sides
     sides = {record.uri: sides_of(record.uri) for record in contents.records}
     masks = [record.mask_uri for record in contents.records if record.mask_uri is not None]
@@ -127,7 +127,7 @@ def _image_entries(
 
 
 def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[object]:
-    """What a record says beside classes."""
+    """Yields a record's truth other than classes."""
     if record.number is not None:
         yield record.number
     if record.mask_uri is not None:
@@ -139,8 +139,8 @@ def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[objec
 def _scene_entries(
     checksums_of: Checksums, source: TiledSource, named: NamedScenes, drawn: Sequence[str]
 ) -> list[Sequence[object]]:
-    """Each scene with the content of its files and its truth, then each other file by its role and
-    name."""
+    """Lists each scene with the content of its files and its truth, then each other file by role
+    and name."""
     others = [("split", PurePath(path).name, path) for path in drawn] + _other_files(source)
     has_masks = isinstance(source.labels, MaskLabels)
     masks = [truth if has_masks else None for truth in named.truths]
@@ -166,13 +166,13 @@ def _scene_entries(
 
 
 def _address(path: str) -> str:
-    """Where a remote file lies, without the signature that an address may carry."""
+    """Returns a remote file's address without its signature."""
     return path.partition("?")[0] if is_remote(path) else ""
 
 
 def _other_files(source: TiledSource) -> list[tuple[str, str, str]]:
-    """Role, name and path of each file of the area of interest and of labels that no scene has for
-    itself."""
+    """Lists role, name and path of each file of the area of interest, and of labels without a scene
+    of their own."""
     labels = source.labels
     found = [] if source.area is None else [("area", PurePath(source.area).name, source.area)]
     if isinstance(labels, ShapeLabels | ClassRasterLabels):
@@ -184,8 +184,8 @@ def _other_files(source: TiledSource) -> list[tuple[str, str, str]]:
 
 
 def side_finder() -> Callable[[str], list[str]]:
-    """What finds the files beside a local one that GDAL reads with it: masks, statistics, places,
-    attributes. It lists each folder once."""
+    """Returns a function that finds the side files that GDAL reads with a local file: masks,
+    statistics, places, attributes. It lists each folder once."""
 
     @cache
     def names_in(folder: str) -> frozenset[str]:
@@ -212,7 +212,7 @@ def _no_sides(uri: str) -> list[str]:
 
 
 def content_checksums(uris: Sequence[str]) -> dict[str, str]:
-    """The sha256 of local files, and what stands for the content of remote ones."""
+    """Returns the sha256 of local files, and a state that represents the content of remote ones."""
     local = [uri for uri in uris if not is_remote(uri)]
     web = [uri for uri in uris if uri.startswith(WEB)]
     found = dict(zip(local, checksums_of_files(local), strict=True))
@@ -224,7 +224,7 @@ def content_checksums(uris: Sequence[str]) -> dict[str, str]:
 
 
 def _web_checksum(url: str) -> str:
-    """What a web server says of a file's state, without its content."""
+    """Returns a web server's state of a file, without its content."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=_WEB_TIMEOUT_S) as answer:
@@ -244,5 +244,5 @@ def _store_checksums(uris: Sequence[str]) -> dict[str, str]:
 def _store_checksum(files: Any, uri: str) -> str:
     try:
         return str(files.checksum(uri))
-    except Exception:  # every store raises its own kind
+    except Exception:  # every store raises its own exceptions
         return UNKNOWN

@@ -11,8 +11,8 @@ from components.raster.location import is_remote, local_path
 from components.raster.text import composed
 from components.raster.walk import HIDDEN, Entry, left_out_as, suffix_of, walk
 
-#: Suffixes under which images come. What a file is, its content says; a suffix only tells files
-#: that mean to be images from those that lie beside them.
+#: Suffixes of images. The content decides the format; a suffix only separates intended images
+#: from files beside them.
 IMAGE_SUFFIXES = (
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"}
     | {".avif", ".heic", ".heif", ".ico", ".tga", ".pcx", ".dds", ".raw", ".dng", ".img"}
@@ -22,7 +22,7 @@ _TAKEN = IMAGE_SUFFIXES | {""}
 
 
 def list_folders(root: str) -> Contents:
-    """Every image below the class folders of `root`.
+    """Lists every image below the class folders of `root`.
 
     Hidden files and folders, and files whose suffix is of no image, are ignored and counted; a
     file without any suffix is taken, since its content decides. An image beside the class folders
@@ -43,7 +43,7 @@ def list_folders(root: str) -> Contents:
 
 
 def list_files(root: str, apart: str | None = None) -> Contents:
-    """Every image below a folder, whatever the folders in it are called; of no class.
+    """Lists every image below a folder, whatever the names of its folders; without a class.
 
     Args:
         root: the folder.
@@ -58,7 +58,7 @@ def list_files(root: str, apart: str | None = None) -> Contents:
 
 
 def is_within(place: str, folder: str) -> bool:
-    """Whether a path or uri is a folder's own, or lies below it."""
+    """Checks whether a path or uri is the folder itself, or below it."""
     return _slashed(place).startswith(_slashed(folder))
 
 
@@ -68,7 +68,7 @@ def _slashed(place: str) -> str:
 
 
 def _images(root: str, apart: str | None, found: Contents) -> Iterator[tuple[str, str]]:
-    """(key, uri) of what means to be an image; all else goes into `found`."""
+    """Yields (key, uri) of intended images; all else goes into `found`."""
     if is_remote(root):
         entries = _walk_remote(root, apart)
     elif os.path.isdir(local_path(root)):
@@ -80,7 +80,7 @@ def _images(root: str, apart: str | None, found: Contents) -> Iterator[tuple[str
         named_as_image = not name and suffix_of(entry.key) in IMAGE_SUFFIXES
         if entry.error and name != HIDDEN:
             found.rejects.append(Reject(entry.key, entry.path, Reason.UNREADABLE, entry.error))
-        # A folder named as an image goes through as one, so that its reject says what it is.
+        # A folder named like an image is passed on, so that its reject names the fault.
         elif entry.is_folder and not (named_as_image or entry.error):
             continue
         elif name:
@@ -90,7 +90,7 @@ def _images(root: str, apart: str | None, found: Contents) -> Iterator[tuple[str
 
 
 def _printable(name: str) -> str:
-    """A class name that UTF-8 can write, whatever bytes the folder's name has."""
+    """Returns a class name that UTF-8 can encode, whatever bytes the folder's name has."""
     if name.isascii():
         return name
     return composed(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""A glance at a source: whether it may hold other data than before, without reading any of it.
+"""Cheap check whether a source has changed since the last run, without reading its files.
 
 It covers the very files that the fingerprint covers; a file counts by its size and times, of a
 local one also by its inode. Data with the same glance have the same fingerprint, unless somebody
@@ -23,12 +23,12 @@ _MISSING = "!missing"
 
 @dataclass(frozen=True)
 class Glance:
-    """What was seen of a source.
+    """State of a source, from its listing.
 
     Attributes:
-        token: another one whenever the data may be other.
-        files: how many there are.
-        newest: the time of the last change of any of them, in seconds since 1970.
+        token: changes whenever the data may have changed.
+        files: number of files.
+        newest: time of the last change of any of them, in seconds since 1970.
     """
 
     token: str
@@ -45,7 +45,7 @@ class _Seen:
 def glance_at(source: SourceConfig, split_by: SplitRule | None = None) -> Glance:
     """Lists a source.
 
-    What web servers hold is not asked for: there the catalogue or manifest tells what is new.
+    Files on web servers are not queried: there the catalogue or manifest shows what is new.
 
     Raises:
         DataError: the source as a whole cannot be read.
@@ -61,7 +61,7 @@ def glance_at(source: SourceConfig, split_by: SplitRule | None = None) -> Glance
 
 
 def marker_path(source: SourceConfig, name: str) -> str:
-    """Where a marker lies that says that an upload is complete: in the source's own folder.
+    """Returns the path of a marker of a complete upload, in the source's own folder.
 
     Raises:
         ConfigError: the source is no folder and no file in one.
@@ -75,7 +75,7 @@ def marker_path(source: SourceConfig, name: str) -> str:
 
 
 def changed_at(uri: str) -> float | None:
-    """When a file was last changed, in seconds since 1970; None where there is none."""
+    """Returns when a file was last changed, in seconds since 1970; None for a missing file."""
     found = _look([uri])[uri]
     return None if found.state == _MISSING else found.changed
 
@@ -96,7 +96,7 @@ def _local(path: str) -> _Seen:
 
 
 def _stored(uris: Sequence[str]) -> dict[str, _Seen]:
-    """Objects in stores, by one listing of each bucket's part that holds them all."""
+    """Returns the state of objects in stores, by one listing of each bucket's common prefix."""
     buckets: dict[str, list[str]] = {}
     for uri in uris:
         buckets.setdefault("/".join(uri.split("/", 3)[:3]), []).append(uri)
@@ -112,7 +112,7 @@ def _listed(uris: Sequence[str]) -> dict[str, _Seen]:
     pattern = uris[0] if len(uris) == 1 else f"{scheme}://{shared}/**"
     try:
         [matched] = stores().match([pattern])
-    except Exception as error:  # every store raises its own kind
+    except Exception as error:  # every store raises its own exceptions
         raise DataError(f"{pattern}: cannot be listed ({type(error).__name__}: {error})") from error
     return {
         it.path: _Seen(

@@ -1,8 +1,8 @@
-"""Whether an image can become an example, and its pixels: the served graph's own answer.
+"""Validates images with the served graph's decoder and returns their pixels.
 
-Plain JPEGs take a shorter way through the same library; whatever is not plain, or not clean, goes
-to `serving.graph.decode`, whose refusal alone makes a reject. TensorFlow is loaded by the first
-file that needs it.
+Plain JPEGs take a faster path through the same library; any file that is not plain, or not clean,
+goes to `serving.graph.decode`, whose refusal alone makes a reject. TensorFlow is loaded by the
+first file that needs it.
 """
 
 import struct
@@ -27,7 +27,7 @@ from serving.contract.graph_errors import refusal_message
 
 Pixels = npt.NDArray[np.uint8]
 
-_EXIF_STARTS = (4, 64)  # where `serving.graph.decode` looks for the word before an orientation
+_EXIF_STARTS = (4, 64)  # where `serving.graph.decode` searches for the name before an orientation
 _LEAST_BYTES = 26
 _END_OF_IMAGE = b"\xff\xd9"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette's colours are RGB
@@ -42,7 +42,7 @@ _PLAIN_COLORS = ("Gray", "YCbCr")
 
 
 class Accepted(NamedTuple):
-    """An image that the served graph takes; `pixels` is uint8 [height, width, 3] or not decoded."""
+    """An image that the served graph accepts; `pixels` is uint8 [height, width, 3] or None."""
 
     format: str
     height: int
@@ -60,7 +60,7 @@ class Refused:
 
 
 class Judge:
-    """Judges files within the bounds of `spec`.
+    """Validates files within the bounds of `spec`.
 
     Args:
         spec: the image contract; only its bounds matter here.
@@ -80,7 +80,7 @@ class Judge:
         return self._plain_jpeg(data) or self.by_reference(data)
 
     def by_reference(self, data: bytes) -> Accepted | Refused:
-        """The verdict of the decoder that is served."""
+        """Returns the verdict of the served decoder."""
         if self._reference is None:
             self._reference = _reference_decoder(self._spec)
         try:
@@ -93,7 +93,7 @@ class Judge:
         return Accepted("png" if is_png else "jpeg", height, width, channels, pixels)
 
     def _plain_jpeg(self, data: bytes) -> Accepted | None:
-        """The verdict on an upright sequential grey or YCbCr JPEG without a flaw; else None."""
+        """Accepts an upright sequential grey or YCbCr JPEG without a flaw; None for other files."""
         if not data.startswith(JPEG_MAGIC) or _has_exif(data):
             return None
         marker, precision, height, width, channels = _jpeg_frame(data)
@@ -113,7 +113,7 @@ class Judge:
         return Accepted("jpeg", height, width, channels, pixels)
 
     def _plain_png(self, data: bytes) -> Accepted | None:
-        """The verdict on a PNG without a flaw; else None."""
+        """Accepts a PNG without a flaw; None for other files."""
         if len(data) < _LEAST_BYTES or _has_exif(data):
             return None
         width, height = struct.unpack_from(">II", data, 16)
@@ -162,7 +162,7 @@ def _reference_decoder(spec: ImageSpec) -> Callable[[bytes], Pixels]:
 
 
 def _png_pixels(data: bytes) -> Pixels | None:
-    """What the reference decoder gives for a PNG within bounds, by the operation that it ends in;
+    """Decodes a PNG within bounds with the reference decoder's last operation;
     None where that fails. The graph around it costs more than a small image."""
     import tensorflow as tf
 
@@ -175,13 +175,13 @@ def _png_pixels(data: bytes) -> Pixels | None:
 
 
 def _has_exif(data: bytes) -> bool:
-    """Whether the file may say how to turn it, where `serving.graph.decode` looks for that."""
+    """Checks whether the file may have an orientation where `serving.graph.decode` reads it."""
     first, last = _EXIF_STARTS
     return data.find(b"Exif\0\0", first, last + 6) >= 0
 
 
 def _refused(message: str) -> Refused:
-    """Sorts TensorFlow's message: it names a refusal of ours, or the file is broken inside."""
+    """Classifies TensorFlow's message: a refusal of the graph, or a broken file."""
     text = refusal_message(message)
     for refusal in Refusal:
         _, named, detail = text.partition(f"{refusal.value}: ")
@@ -195,7 +195,7 @@ def _one_line(text: str) -> str:
 
 
 def _jpeg_frame(data: bytes) -> tuple[int, int, int, int, int]:
-    """Marker, precision, height, width and components of the frame header (ITU-T T.81, B.2.2).
+    """Returns marker, precision, height, width and components of the frame header (T.81, B.2.2).
 
     Bytes between segments are skipped, as decoders do. Without any header it is (0, 0, 0, 0, 3).
     """
@@ -212,7 +212,7 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int, int, int]:
 
 
 def _sound_png(data: bytes) -> bool:
-    """Whether every chunk is whole and keeps its checksum (PNG 3rd edition, 5.3), up to IEND."""
+    """Checks that every chunk is whole and keeps its checksum (PNG 3rd ed., 5.3), up to IEND."""
     at, kinds = len(PNG_MAGIC), []
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)

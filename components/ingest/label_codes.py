@@ -1,4 +1,4 @@
-"""Pixels of class rasters and masks on a scene's grid, and whether the legend knows them all."""
+"""Pixel codes of class rasters and masks on a scene's grid, and their check against the legend."""
 
 import os
 from collections import Counter
@@ -28,16 +28,16 @@ from components.raster.tiles.valid_mask import Mask
 from components.raster.tiles.view import View, view_on
 
 Codes = npt.NDArray[np.integer]
-#: Pixel codes (H, W) of a window, and where there are any.
+#: Pixel codes (H, W) of a window, and the mask of pixels that have one.
 CodesAt = Callable[[Window], tuple[Codes, Mask]]
-#: How to read the codes of a scene's tiles, from its view and the path of its mask.
+#: Function that returns the code reader of a scene's tiles, from its view and the path of its mask.
 CodesOf = Callable[[View, str | None], CodesAt]
 
 _MASKS_KEPT = 4
 
 
 def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
-    """How to read the pixel codes of any scene; LabelsRejected where its mask is of no use.
+    """Returns a reader of any scene's pixel codes; it raises LabelsRejected for an unusable mask.
 
     Raises:
         DataError: the class raster cannot be read.
@@ -47,7 +47,7 @@ def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
         return lambda view, mask: _by_value(scene, view, labels.band)
 
     def of_scene(view: View, mask: str | None) -> CodesAt:
-        if mask is None or not os.path.isfile(mask):  # opening a named pipe would wait for ever
+        if mask is None or not os.path.isfile(mask):  # opening a named pipe would block
             raise LabelsRejected(Reason.UNREADABLE, f"the mask {mask} is no file")
         if labels.legend.values:
             try:
@@ -63,10 +63,10 @@ def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
 def check_legend(
     labels: ClassRasterLabels | MaskLabels, masks: Iterable[Path]
 ) -> Mapping[Path, str]:
-    """Looks for values or colours that no class declares, in all pixels.
+    """Searches all pixels for values or colours that no class declares.
 
     Returns:
-        The masks that cannot be read, and why.
+        The masks that cannot be read, with the reason.
 
     Raises:
         DataError: there are undeclared ones, and `labels.undeclared` says to stop.
@@ -95,8 +95,8 @@ _HOW_TO_GO_ON = (
 def _undeclared_values(
     paths: Iterable[Path], band: int, legend: ClassLegend
 ) -> tuple[Counter[float], Path | None, dict[Path, str]]:
-    """Pixels of each value that the legend lacks, the first file that has one, and the files that
-    cannot be read."""
+    """Returns pixel counts of each value that the legend lacks, the first file with each, and the
+    unreadable files."""
     undeclared: Counter[float] = Counter()
     first, unreadable = None, {}
     for path in paths:
@@ -112,7 +112,7 @@ def _undeclared_values(
 
 
 def _values(path: Path, band: int) -> Counter[float]:
-    """How many pixels of a file have each value; none that is no number, or the file's nodata."""
+    """Counts a file's pixels by value, without NaN and the file's nodata."""
     counted: Counter[float] = Counter()
     with opened(str(path)) as dataset:
         if band > dataset.count:
@@ -128,7 +128,7 @@ def _values(path: Path, band: int) -> Counter[float]:
 
 
 def _raster(path: str, legend: ClassLegend) -> Scene:
-    """A raster of classes; one that the legend declares is a class even as the file's nodata."""
+    """Opens a raster of classes; a value that the legend declares is a class even as nodata."""
     try:
         scene = open_scene(SceneSource(path, (BandFile(path),)), without_map=True)
     except SceneRejected as rejected:
@@ -152,7 +152,7 @@ def _by_value(scene: Scene, view: View, band: int) -> CodesAt:
         pixels, known = read_window(placed, window)
         values = pixels[..., 0]
         if values.dtype.kind == "f":
-            # A value between two codes is the code of no class.
+            # A value between two codes belongs to no class.
             known = known & (values == np.rint(values))
             values = np.where(known, values, 0)
         return values.astype(np.int64), known
@@ -182,11 +182,11 @@ def _by_colour(mask: Path, view: View) -> CodesAt:
 
 
 def _orientation(mask: Path, view: View) -> Orientation:
-    """How a mask is stored: as its own map says, else as the file of its scene."""
+    """Returns a mask's orientation: by its own georeference, else that of its scene's file."""
     source = SceneSource(str(mask), (BandFile(str(mask)),))
     try:
         file = open_scene(source, without_map=True).bands[0].file
-    except SceneRejected:  # Pillow reads more formats, none of which has a map
+    except SceneRejected:  # Pillow reads more formats, none with a georeference
         file = None
     if file is None or file.grid.crs is None:
         file = view.own_file

@@ -1,4 +1,4 @@
-"""The truth of tiles, from whatever labels the source names."""
+"""Truth of tiles, from every kind of labels."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -57,19 +57,19 @@ class Answer:
 
 
 def names_of(answer: Answer, classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes that a tile's truth shows."""
+    """Returns the classes that a tile's truth shows."""
     if answer.label is not None:
         return (answer.label,)
     return answer.truth.names(classes) if answer.labels is None else answer.labels
 
 
-#: The truth of a tile by its window and its valid pixels; None where the labels tell nothing.
+#: Function that returns a tile's truth by its window and valid pixels; None without a truth.
 Truth = Callable[[Window, Mask], Answer | None]
 
 
 @dataclass(frozen=True, eq=False)
 class SceneLabels:
-    """The labels of one scene: its tiles' truth, the shapes in it, and those of no use."""
+    """The labels of one scene: its tiles' truth, its shapes, and the unusable labels."""
 
     truth: Truth
     shapes: PlacedShapes | None = None
@@ -77,14 +77,14 @@ class SceneLabels:
 
 
 def read_shapes(source: TiledSource) -> LabelSet | None:
-    """The labels of a source that has shapes or boxes."""
+    """Reads the labels of a source that has shapes or boxes."""
     if isinstance(source.labels, BoxLabels):
         return read_boxes(source.labels)
     return read_labels(source.labels) if isinstance(source.labels, ShapeLabels) else None
 
 
 def class_names(source: TiledSource, shapes: LabelSet | None) -> tuple[str, ...]:
-    """The classes that the labels name, sorted, and the background."""
+    """Returns the classes that the labels name, sorted, and the background."""
     found: tuple[str, ...] = ()
     if shapes is not None:
         found = shapes.class_names
@@ -126,7 +126,7 @@ class Labeller:
             self._codes = code_reader(labels)
 
     def of_scene(self, view: View, named: str | None) -> SceneLabels:
-        """The labels of a view; their truth raises LabelsRejected where it cannot be found.
+        """Returns the labels of a view; their truth raises LabelsRejected where it is unavailable.
 
         Args:
             view: of the scene.
@@ -265,7 +265,7 @@ def _one_class(index: int | None, target: ClassTarget, classes: tuple[str, ...])
 
 
 def _mask(mask: MaskPixels, classes: tuple[str, ...]) -> Answer | None:
-    """A mask as an answer; one without a single pixel of truth is none."""
+    """Converts a mask to an answer; None without a single pixel of truth."""
     if (mask == ignore_value(len(classes))).all():
         return None
     return Answer(truth=TileTruth(mask=mask))

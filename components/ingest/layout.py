@@ -1,4 +1,4 @@
-"""Names and places of what ingest writes."""
+"""Names and paths of ingest's output."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _FEWEST_SHARDS = 4  # so that readers have something to interleave and workers t
 _FEWEST_IMAGES = 64
 _MOST_SHARDS = 1000
 
-#: What a record of a class folder says beyond key, place and label.
+#: Fields of a class folder's record beyond key, place and label.
 _NO_MORE = Record("", "")[3:]
 
 
@@ -33,7 +33,7 @@ class Block:
 
 
 def shard_count(images: int, wanted: int | None) -> int:
-    """Files a split: as configured, else by the number of images alone, never by the workers."""
+    """Returns the files per split: as configured, else by the number of images, not workers."""
     if wanted is not None:
         return min(wanted, images)
     fewest = min(_FEWEST_SHARDS, -(-images // _FEWEST_IMAGES))
@@ -41,19 +41,19 @@ def shard_count(images: int, wanted: int | None) -> int:
 
 
 def shard_name(shard: int, shards: int) -> str:
-    """The file of a shard in its split's folder."""
+    """Returns the file name of a shard in its split's folder."""
     return f"data-{shard:05d}-of-{shards:05d}.tfrecord"
 
 
 def rejects_name(shard: int, shards: int) -> str:
-    """The file of a shard's rejects."""
+    """Returns the file name of a shard's rejects."""
     return f"rejects-{shard:05d}-of-{shards:05d}.jsonl"
 
 
 def in_writing_order(records: Sequence[Record]) -> list[Record]:
-    """Records mixed by the hash of their keys: every shard is a fair sample of all classes.
+    """Shuffles records by the hash of their keys: every shard is a fair sample of all classes.
 
-    The order hangs on nothing but the keys, and training can read a shard from end to end.
+    The order depends on the keys alone, and training can read a shard from end to end.
     """
     return sorted(records, key=_mixed)
 
@@ -63,7 +63,7 @@ def _mixed(record: Record) -> bytes:
 
 
 def listing_lines(records: Sequence[Record], shards: int) -> Iterator[bytes]:
-    """One line of JSON for each shard: its records, in the order of writing."""
+    """Yields one line of JSON for each shard: its records, in the order of writing."""
     mixed = in_writing_order(records)
     bounds = [len(mixed) * shard // shards for shard in range(shards + 1)]
     for first, last in pairwise(bounds):
@@ -72,7 +72,7 @@ def listing_lines(records: Sequence[Record], shards: int) -> Iterator[bytes]:
 
 
 def blocks_of(lines: Sequence[bytes]) -> list[Block]:
-    """Where each shard's line lies in the file that they make."""
+    """Returns each shard's range in the file of these lines."""
     blocks, offset = [], 0
     for shard, line in enumerate(lines):
         blocks.append(Block(shard, offset, len(line)))
@@ -81,7 +81,7 @@ def blocks_of(lines: Sequence[bytes]) -> list[Block]:
 
 
 def records_of(line: bytes) -> list[Record]:
-    """The inverse of `listing_lines` for one shard."""
+    """Inverts `listing_lines` for one shard."""
     return [_from_row(row) for row in json.loads(line)]
 
 

@@ -1,4 +1,4 @@
-"""From a source to its listing: one place that knows the kinds of source."""
+"""Listing of a source: the one place that knows all kinds of source."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -27,12 +27,12 @@ from components.raster.errors import DataError
 from components.raster.split import SplitConfig
 from components.raster.stratify import stratified_splits
 
-#: What a source names before any image of it is opened.
+#: Contents of a source before any image is opened.
 Named = Contents | NamedScenes
 
 
 def name_source(source: SourceConfig) -> Named:
-    """What a source names, whatever its kind; no image is opened.
+    """Lists the contents of a source of any kind; no image is opened.
 
     Raises:
         DataError: the source as a whole cannot be read.
@@ -41,7 +41,7 @@ def name_source(source: SourceConfig) -> Named:
 
 
 def list_source(config: IngestConfig, named: Named | None = None) -> Listing:
-    """Everything that the configured source names, sorted by key; no image is read.
+    """Lists everything that the configured source names, sorted by key; no image is read.
 
     Args:
         config: of ingest.
@@ -79,7 +79,7 @@ def list_source(config: IngestConfig, named: Named | None = None) -> Listing:
 
 
 def contents_of(source: SourceConfig) -> Contents:
-    """What a source names, whatever its kind."""
+    """Returns the contents of a source of any kind."""
     if isinstance(source, FoldersSource):
         return list_folders(source.uri)
     if isinstance(source, ChipsSource):
@@ -94,14 +94,14 @@ def contents_of(source: SourceConfig) -> Contents:
 
 
 def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:
-    """The class names that records carry, sorted."""
+    """Returns the class names that records carry, sorted."""
     combinations = {(record.label, record.labels) for record in records}
     names = {name for label, labels in combinations for name in (label, *(labels or ()))}
     return tuple(sorted(name for name in names if name is not None))
 
 
 def _stratified(records: Sequence[Record], split: SplitConfig) -> list[Record]:
-    """The records, each with a split; given ones stay, and groups stay together."""
+    """Assigns a split to each record; given ones stay, and groups stay together."""
     units: dict[str, Counter[str]] = {}
     for record in records:
         if record.split is None:
@@ -118,14 +118,14 @@ def _unit(record: Record) -> str:
 
 
 def _first_of(rejects: Sequence[Reject]) -> str:
-    """The first reject, in words."""
+    """Describes the first reject."""
     return f" (such as {rejects[0].key}: {rejects[0].detail})" if rejects else ""
 
 
 def of_classes(
     records: list[Record], classes: Sequence[str] | None
 ) -> tuple[list[Record], list[Reject]]:
-    """The records whose classes are all among the configured ones, and rejects for the others."""
+    """Returns the records whose classes are all configured, and rejects for the others."""
     if classes is None:
         return records, []
     known = set(classes)

@@ -1,4 +1,4 @@
-"""Pictures of what a model will see: examples with their truth, rejects, and tiles over a scene."""
+"""Pictures of the model's input: examples with their truth, rejects, and tiles over a scene."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +62,7 @@ class Seen:
 def look(
     config: IngestConfig, *, count: int = 32, bands: Sequence[str] = (), side_px: int = 128
 ) -> Image.Image:
-    """A sheet of some examples, mixed as they will be written, and of some rejects.
+    """Draws a sheet of some examples, mixed as they will be written, and of some rejects.
 
     Args:
         config: of ingest.
@@ -97,7 +97,7 @@ def look(
 
 
 def some_examples(config: IngestConfig, count: int) -> tuple[list[Seen], tuple[str, ...]]:
-    """The first examples as `look` mixes them, and the names of all classes; no rejects.
+    """Returns the first examples as `look` mixes them, and the names of all classes; no rejects.
 
     Raises:
         DataError: the source cannot be read, its split would leak, or there is no example.
@@ -111,7 +111,7 @@ def some_examples(config: IngestConfig, count: int) -> tuple[list[Seen], tuple[s
 
 
 def bands_to_show(config: IngestConfig, bands: Sequence[str]) -> tuple[int, ...]:
-    """Indexes of the bands of a picture, as `look` takes and chooses them.
+    """Returns indexes of a picture's bands, requested and chosen as in `look`.
 
     Raises:
         ConfigError: there is no such band.
@@ -122,7 +122,7 @@ def bands_to_show(config: IngestConfig, bands: Sequence[str]) -> tuple[int, ...]
 def look_at_tiles(
     config: IngestConfig, scene_id: str | None = None, bands: Sequence[str] = ()
 ) -> Image.Image:
-    """A scene with its tiles, those in no split in red.
+    """Draws a scene with its tiles, those in no split in red.
 
     Args:
         config: of ingest, with a source of scenes.
@@ -173,7 +173,7 @@ def _outcomes(config: IngestConfig, listing: Listing, count: int) -> Iterator[Se
 def _of_scenes(
     scenes: SceneConverter, parts: Sequence[ScenePart], each: int
 ) -> Iterator[Seen | Reject]:
-    """Some tiles of every part, so that every scene is seen."""
+    """Yields some tiles of every part, so that every scene is shown."""
     for part in parts:
         tiles = (item for item in scenes.read(part) if isinstance(item, LabelledTile | Reject))
         for item in islice(tiles, each):
@@ -242,7 +242,7 @@ def _cards(
 
 
 def _share(valid: Mask) -> str:
-    """A percentage that is 100 only where every pixel is valid."""
+    """Formats a percentage that is 100 only where every pixel is valid."""
     share = float(valid.mean())
     return f"{share:.0%}" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
 
@@ -263,7 +263,7 @@ def _shown(config: IngestConfig, bands: Sequence[str]) -> tuple[int, ...]:
 def _with_truth(
     picture: Picture, answer: Answer, classes: Sequence[str], image: ImageSpec
 ) -> Picture:
-    """The picture and its truth as they lie in the model's image; padding is magenta."""
+    """Draws the picture and its truth as fitted to the model's image; padding is magenta."""
     truth, fitted = answer.truth, fit_picture(picture, image, NODATA_RGB)
     if truth.mask is not None:
         ignore = ignore_value(len(classes))
@@ -276,7 +276,7 @@ def _with_truth(
 
 
 def _text(seen: Seen, classes: Sequence[str]) -> str:
-    """Split and truth; what does not fit a card is cut off at its end."""
+    """Formats split and truth; text too long for a card is cut off at its end."""
     answer = seen.answer
     truth = ", ".join(names_of(answer, classes)) or seen.record.key
     if answer.truth.number is not None:

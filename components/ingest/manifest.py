@@ -32,13 +32,13 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class BadRow:
-    """A line of a manifest that is no row."""
+    """An invalid line of a manifest."""
 
     why: str
 
 
 def list_manifest(source: ManifestSource) -> Contents:
-    """A record a row; a row that says nothing usable is a reject.
+    """Lists a record per row; an unusable row is a reject.
 
     Raises:
         DataError: the manifest cannot be read, or lacks a column that the config names.
@@ -67,7 +67,7 @@ def list_manifest(source: ManifestSource) -> Contents:
 
 
 def read_rows(uri: str, encoding: str | None = None) -> Sequence[Row | BadRow]:
-    """The rows of a manifest as its suffix says to read them; lines of JSON may be bad ones.
+    """Reads the rows of a manifest by its suffix; invalid lines of JSON are `BadRow`.
 
     Args:
         uri: of the manifest.
@@ -95,7 +95,7 @@ def _csv_rows(text: str) -> Sequence[Row]:
 
 
 def _json_rows(text: str) -> Sequence[Row | BadRow]:
-    """A row a line. Raises ValueError where no line is one, so that the file is of another form."""
+    """Parses a row per line. Raises ValueError where no line is one: the file has another form."""
     lines = enumerate(text.split("\n"), start=1)
     rows = [_json_row(line, number) for number, line in lines if line.strip()]
     bad = [row for row in rows if isinstance(row, BadRow)]
@@ -176,7 +176,7 @@ def _record(
 
 
 def _place(given: str, folder: str) -> tuple[str, str]:
-    """(key, uri) of what a row names: a remote or absolute one is its own key, signatures aside."""
+    """Returns (key, uri) of a row's path: a remote or absolute one is its own key, unsigned."""
     if is_remote(given):
         return unsigned(given), given
     path = local_path(given) if "://" in given else given
@@ -188,7 +188,7 @@ def _place(given: str, folder: str) -> tuple[str, str]:
 
 
 def _text(value: Any) -> str | None:
-    """A cell as text; None where it is empty. A whole number from a float column has no `.0`."""
+    """Converts a cell to text; None if empty. A whole number from a float column has no `.0`."""
     if value is None or (isinstance(value, float) and value != value):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -197,13 +197,13 @@ def _text(value: Any) -> str | None:
 
 
 def _name(value: Any) -> str | None:
-    """A cell as a name, in the form in which names are compared; None where it is empty."""
+    """Converts a cell to a name in normal form; None if empty."""
     text = _text(value)
     return None if text is None else composed(text)
 
 
 def _finite(value: Any) -> float | None:
-    """A cell as a number that 32 bits can hold; None where it is none."""
+    """Converts a cell to a number in the range of 32-bit floats; None for any other cell."""
     try:
         number = float(_text(value) or "")
     except ValueError:
@@ -212,7 +212,7 @@ def _finite(value: Any) -> float | None:
 
 
 def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
-    """Classes, or none of them; None where the cell does not say."""
+    """Parses classes, possibly an empty list; None where the cell is unclear."""
     listed = isinstance(value, (list, tuple))
     items = value if listed else value.split("|") if isinstance(value, str) else [value]
     found = tuple(sorted({text for item in items if (text := _name(item)) is not None}))
@@ -223,7 +223,7 @@ def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
 
 
 def typed_column(cells: Sequence[Any]) -> list[SliceValue | None]:
-    """One type for a whole slice column, so that statistics see one: integers, else floats, else
+    """Gives a whole slice column one type, so that statistics see one: integers, else floats, else
     text. Text becomes a number only where every cell reads back the same (`007` stays text)."""
     for kind in (int, float):
         try:
@@ -234,7 +234,7 @@ def typed_column(cells: Sequence[Any]) -> list[SliceValue | None]:
 
 
 def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:
-    """`cell` as a number of `kind`; raises ValueError where that would change what it says."""
+    """Converts `cell` to a number of `kind`; raises ValueError where the value would change."""
     if isinstance(cell, (bool, list, dict)):
         raise ValueError(cell)
     text = _text(cell) or ""
@@ -246,8 +246,8 @@ def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:
 
 
 def _without_repeats(records: list[Record]) -> tuple[list[Record], list[Reject]]:
-    """One record a key where all rows say the same, none where they contradict each other."""
-    records = sorted(records, key=repr)  # the order of the rows does not matter
+    """Keeps one record per key where all rows agree; rejects rows that contradict each other."""
+    records = sorted(records, key=repr)  # the order of the rows has no effect
     times = Counter(record.key for record in records)
     kept = [record for record in records if times[record.key] == 1]
     repeated: dict[str, list[Record]] = {}

@@ -1,4 +1,4 @@
-"""What the columns of a manifest mean."""
+"""Meaning of a manifest's columns."""
 
 from typing import Any, Literal, Self
 
@@ -41,7 +41,7 @@ class ManifestColumns(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _label_gives_way(cls, columns: Any) -> Any:
-        """Whoever names a column of another truth means that one."""
+        """Drops the default label column where a column of another truth is named."""
         if not isinstance(columns, dict) or "label" in columns:
             return columns
         others = any(columns.get(name) is not None for name in ("labels", "number", "mask"))
@@ -69,13 +69,13 @@ class ManifestColumns(Frozen):
 
     @property
     def of_one_value(self) -> tuple[str, ...]:
-        """The columns whose cells hold one text or number, and no list."""
+        """Columns whose cells hold one text or number, and no list."""
         named = (self.uri, self.label, self.number, self.mask, self.split, self.group)
         return tuple(name for name in named if name is not None)
 
     @property
     def task(self) -> Task:
-        """What the columns say of each image; one class where they say that as well as several."""
+        """Task of the columns; classification where they give one class as well as several."""
         if self.mask is not None:
             return "segmentation"
         if self.number is not None:

@@ -1,4 +1,4 @@
-"""Photographs with masks: which mask is whose, and what its pixels say."""
+"""Photographs with masks: pairing, and the meaning of mask pixels."""
 
 import io
 from collections import Counter
@@ -25,16 +25,16 @@ from components.raster.scene.gdal import page_count
 from components.raster.walk import UNUSED_MASK
 from serving.client.raster_reading import is_tiff
 
-#: Modes of images whose samples are values and no colours.
+#: Image modes whose samples are values and not colours.
 VALUE_MODES = {"1", "L", "P", "I", "I;16", "I;16B"}
 _SHOWN = 5
 _REMEDY = "write it as PNG, or as TIFF of 8 or 16 bits (gdal_translate -ot Byte)"
 
 
 def list_masked(source: MaskedSource) -> Contents:
-    """A record for each image that has a mask, and a reject for each that has none.
+    """Lists a record for each image that has a mask, and a reject for each that has none.
 
-    Masks that are of no image are counted with what is ignored.
+    Masks without an image are counted as ignored.
 
     Raises:
         DataError: there is no such folder.
@@ -57,7 +57,7 @@ def list_masked(source: MaskedSource) -> Contents:
             found.rejects.append(Reject(record.key, record.uri, Reason.NO_MASK, detail))
     found.records, found.classes = named, source.legend_classes
     found.rejects += masks.rejects
-    if not is_within(source.uri, source.masks):  # else they are counted already
+    if not is_within(source.uri, source.masks):  # the others are counted already
         unused = Counter({UNUSED_MASK: len(masks.records) - len(pairs.used)})
         found.ignored += masks.ignored + unused
     return found
@@ -81,7 +81,7 @@ class MaskReader:
         encode(np.zeros((1, 1), np.uint8), self._legend, self._classes)  # the legend's classes
 
     def __call__(self, record: Record, data: bytes, height: int, width: int) -> MaskPixels | Reject:
-        """The mask of an image of that shape, or why the image cannot be learnt from."""
+        """Returns the mask of an image of that shape, or a reject for an unusable image."""
         outcome = self._pixels(data, height, width)
         if isinstance(outcome, tuple):
             return Reject(record.key, record.uri, *outcome)
@@ -101,7 +101,7 @@ class MaskReader:
                 return Reason.SEVERAL_PAGES, f"the mask has {pages} pages; one can be its image's"
         except UnidentifiedImageError:
             return Reason.UNREADABLE, f"the mask is no image that can be read; {_REMEDY}"
-        except Exception as error:  # Pillow raises anything about a broken file
+        except Exception as error:  # Pillow raises many exceptions for a broken file
             return Reason.UNREADABLE, f"the mask: {type(error).__name__}: {error}"
         if codes is None:
             return Reason.MASK_DIFFERS, "the legend has values, but the mask has colours"
@@ -114,7 +114,7 @@ class MaskReader:
 
 
 def mask_reader(config: IngestConfig, classes: Sequence[str]) -> MaskReader | None:
-    """The reader of the masks that a configuration's source has; None where it has none."""
+    """Returns the mask reader for a configuration's source; None where it has no masks."""
     source = config.source
     if not isinstance(source, MaskLegend) or source.legend is None:
         return None
@@ -122,7 +122,7 @@ def mask_reader(config: IngestConfig, classes: Sequence[str]) -> MaskReader | No
 
 
 def _codes(image: Image.Image, legend: ClassLegend) -> npt.NDArray[np.integer] | None:
-    """Values or codes of colours (H, W); None where values are asked of an image of colours."""
+    """Returns values or colour codes (H, W); None where a legend of values meets a colour image."""
     if legend.colours:
         return colour_codes(np.asarray(image.convert("RGB")))
     return np.asarray(image).astype(np.int64) if image.mode in VALUE_MODES else None

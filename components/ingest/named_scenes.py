@@ -1,4 +1,4 @@
-"""The scenes that a source names and the truth that belongs to each, before a raster is opened."""
+"""Scenes that a source names, with their truths, before a raster is opened."""
 
 import os
 from collections import Counter
@@ -34,9 +34,9 @@ class NamedScenes:
 
     Attributes:
         sources: the scenes that can have a truth.
-        truths: what each is labelled by: the path of its mask, or the name of its image in a file
+        truths: the label of each scene: the path of its mask, or the name of its image in a file
             of boxes; None with labels of other kinds.
-        rejects: scenes and files that are of no use.
+        rejects: unusable scenes and files.
         ignored: how many files are none of these, by suffix or why.
         claimed: images in a file of boxes that are a scene, or may be.
     """
@@ -50,10 +50,10 @@ class NamedScenes:
 
 @dataclass(frozen=True, eq=False)
 class _Truths:
-    """The truths that there are, and which scene each belongs to.
+    """Available truths and their pairing with scenes.
 
     Attributes:
-        names: how each is called in words.
+        names: their display names.
         values: what a scene is told of its truth.
         where: they lie.
         missing: the reason code of a scene that has none.
@@ -69,7 +69,7 @@ class _Truths:
 
 
 def name_scenes(source: TiledSource) -> NamedScenes:
-    """The scenes that a folder or a catalogue names.
+    """Lists the scenes that a folder or a catalogue names.
 
     Raises:
         DataError: the source or its labels cannot be read, or it gives two scenes one id.
@@ -113,14 +113,14 @@ def _root_of(source: TiledSource) -> str:
 
 
 def _folder_of_labels(source: TiledSource) -> str | None:
-    """The folder that holds masks or files of boxes and no scenes."""
+    """Returns the folder that holds masks or files of boxes and no scenes."""
     if isinstance(source.labels, MaskLabels):
         return source.labels.folder
     return source.labels.path if isinstance(source.labels, BoxLabels) else None
 
 
 def _with_truths(named: NamedScenes, truths: _Truths) -> NamedScenes:
-    """The scenes that have a truth, and rejects for the others."""
+    """Keeps the scenes that have a truth, and rejects the others."""
     pairs, ids = truths.pairs, [scene.scene_id for scene in named.sources]
     kept, values, rejects = [], [], [*named.rejects, *truths.rejects]
     for place, scene in enumerate(named.sources):
@@ -194,7 +194,7 @@ def _boxes(labels: BoxLabels, names: Sequence[Collection[Name]], root: str) -> _
 
 
 def _names_of(scene: SceneSource, root: str) -> set[Name]:
-    """What a truth of a scene may be called: its id, its folder of bands, or one of its files."""
+    """Returns names that a truth of a scene may have: its id, folder of bands, or a file."""
     paths = [_below(file.path, root) for file in scene.files]
     names = {whole_name(scene.scene_id), *map(file_name, paths)}
     folders = set(map(os.path.dirname, paths))
@@ -204,7 +204,7 @@ def _names_of(scene: SceneSource, root: str) -> set[Name]:
 
 
 def _below(path: str, root: str) -> str:
-    """A file's path below the root; of one elsewhere its whole path."""
+    """Returns a file's path below the root; for one elsewhere its whole path."""
     if is_remote(path):
         return urlsplit(path).path
     top = root if os.path.isdir(root) else os.path.dirname(root)

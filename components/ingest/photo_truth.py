@@ -1,4 +1,4 @@
-"""What photographs tell a model to answer, from their masks or from boxes."""
+"""Truth of photographs, from masks or boxes."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ class TruthReader:
     def __call__(
         self, record: Record, mask: bytes | None, height: int, width: int
     ) -> TileTruth | Reject:
-        """The truth of an image of that shape, or why the image cannot be learnt from.
+        """Returns the truth of an image of that shape, or a reject for an unusable image.
 
         Args:
             mask: the file that the record names, if it names one.

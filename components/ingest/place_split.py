@@ -1,4 +1,4 @@
-"""The splits of tiles, decided by their places before a pixel is read."""
+"""Splits of tiles, decided by their places before a pixel is read."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ Split = str | LeftOut
 def splits_of(
     places: Places, given: Sequence[str | None], config: IngestConfig, *, are_chips: bool
 ) -> list[Split]:
-    """The split of every tile, or why it has none: the given one, else what the rule says.
+    """Returns the split of every tile, or the reason why it has none: given splits come first.
 
     Args:
         places: the tiles.
@@ -60,7 +60,7 @@ def splits_of(
 
 
 def _apart_but_in_train(places: Places, splits: Sequence[Split], tiling: Tiling) -> list[Split]:
-    """Leaves out tiles that overlap others, except those to learn from."""
+    """Leaves out tiles that overlap others, except those of the train split."""
     return [
         split
         if isinstance(split, LeftOut) or split == "train" or tiling.stands_apart(key.window)
@@ -72,7 +72,7 @@ def _apart_but_in_train(places: Places, splits: Sequence[Split], tiling: Tiling)
 def _rules(
     places: Places, free: Sequence[int], rule: SplitRule | None
 ) -> list[tuple[SplitRule, list[int]]]:
-    """Which rule decides for which tiles; without one, groups do where there are any."""
+    """Returns the deciding rule of each tile; without one, groups decide where there are any."""
     if rule is not None:
         chosen = [(rule, list(free))]
     else:
@@ -95,7 +95,7 @@ def _assigned(places: Places, rule: SplitRule, config: IngestConfig) -> Assignme
 
 
 def rejected_areas(rule: SplitRule | None) -> list[Reject]:
-    """The drawn areas of a split that are of no use; empty for other rules."""
+    """Returns rejects for the unusable drawn areas of a split; empty for other rules."""
     areas = _areas(rule)
     return [] if areas is None else [reject_of_label(reject) for reject in areas.rejects]
 

@@ -1,4 +1,4 @@
-"""Shards on several processes of one machine.
+"""Process pool for shards on one machine.
 
 Beam's own worker processes import Beam and its cloud clients for many seconds before they take
 their first element; these import what turns images into examples, and nothing else.
@@ -13,11 +13,11 @@ from functools import cache
 from components.ingest.layout import Block
 from components.ingest.shard import Places, ShardWriter, WrittenShard
 
-_SHARDS_A_PROCESS = 4  # what a process does in the time that it takes to start
+_SHARDS_A_PROCESS = 4  # shards that a process writes in the time that it takes to start
 
 
 def worthwhile(shards: int) -> int:
-    """How many processes so many shards are worth on this machine."""
+    """Returns the useful number of processes for `shards` on this machine."""
     return max(1, min(os.cpu_count() or 1, shards // _SHARDS_A_PROCESS))
 
 
@@ -28,7 +28,7 @@ def write_shards(
     classes: tuple[str, ...],
     places: Places,
 ) -> Iterator[WrittenShard]:
-    """Every block's shard, in any order."""
+    """Writes every block's shard, in any order."""
     # A fork of a process with TensorFlow's threads may hang; a fresh interpreter never does.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:

@@ -1,4 +1,4 @@
-"""Sources of rasters: chips, scenes and STAC items, what becomes of them and their labels."""
+"""Configuration of raster sources: chips, scenes and STAC items, with their labels."""
 
 import datetime
 import re
@@ -100,11 +100,11 @@ class RasterOptions(Frozen):
         return scaling_given(self.scale, self.offset)
 
     def group_of(self, name: str) -> str | None:
-        """The group of a chip or scene, by its key or id."""
+        """Returns the group of a chip or scene, by its key or id."""
         return found_by(self.group_pattern, name)
 
     def date_of(self, name: str) -> str | None:
-        """The day of a chip or scene, ISO 8601, by its key or id; None where there is none."""
+        """Returns the day of a chip or scene, ISO 8601, by its key or id; None if unknown."""
         try:
             day = datetime.date.fromisoformat(found_by(self.date_pattern, name) or "")
         except ValueError:
@@ -113,14 +113,14 @@ class RasterOptions(Frozen):
 
 
 def with_one_group(pattern: str | None) -> str | None:
-    """The pattern, if it is one; raises ValueError where it has not one group in parentheses."""
+    """Returns the pattern; raises ValueError unless it has one group in parentheses."""
     if pattern is not None and re.compile(pattern).groups != 1:
         raise ValueError("needs one group in parentheses")
     return pattern
 
 
 def found_by(pattern: str | None, name: str) -> str | None:
-    """What the group of a pattern finds in a name."""
+    """Returns the text that a pattern's group matches in a name."""
     found = re.search(pattern, name) if pattern else None
     return found[1] if found else None
 
@@ -146,7 +146,7 @@ class ChipsSource(RasterOptions):
 
     @property
     def task(self) -> Task:
-        """One class a chip in class folders; of a manifest what its columns say."""
+        """Classification in class folders; for a manifest the task of its columns."""
         return self.columns.task
 
 
@@ -272,7 +272,7 @@ class TiledSource(RasterOptions):
 
     @property
     def task(self) -> Task:
-        """What the target makes of the labels."""
+        """Task of the target."""
         return _TASKS[self.target.to]
 
     @model_validator(mode="after")
@@ -336,5 +336,5 @@ class StacSource(TiledSource):
 
     @property
     def uri(self) -> str:
-        """Where the items come from."""
+        """Address of the items."""
         return self.query.source

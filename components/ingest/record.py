@@ -1,4 +1,4 @@
-"""What a source says about its images before any of them is read."""
+"""Records: a source's metadata of its images, before any image is read."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ class Record(NamedTuple):
 
 @dataclass
 class Contents:
-    """What a source names, in any order; `ignored` counts files that are no images, by suffix.
+    """Items that a source names, in any order; `ignored` counts non-image files by suffix.
 
     Attributes:
         classes: those that the source declares apart from its records, by a legend or a file of
@@ -87,5 +87,5 @@ class Listing:
 
     @property
     def images(self) -> int:
-        """How many examples and rejects will follow."""
+        """Number of examples and rejects that will follow."""
         return len(self.records) + sum(part.tiles for part in self.parts)

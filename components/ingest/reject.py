@@ -1,4 +1,4 @@
-"""Items that ingest refused: where, why, and what exactly was wrong."""
+"""Rejected items: place, reason and exact fault."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ _LONGEST_DETAIL = 400
 
 
 class Reason(StrEnum):
-    """Why an item became a reject: the decoder's own refusals, then those of files and rows, of
+    """Reasons of rejects: the decoder's own refusals, then those of files and rows, of
     scenes, of tiles, and of labels."""
 
     UNSUPPORTED_FORMAT = Refusal.UNSUPPORTED_FORMAT.value
@@ -95,16 +95,16 @@ class Reject:
     detail: str
 
     def to_json(self) -> str:
-        """One line of `rejects-*.jsonl`, without the line's end."""
+        """Serializes one line of `rejects-*.jsonl`, without the line's end."""
         return json.dumps(masked_tree(asdict(self) | {"detail": self.detail[:_LONGEST_DETAIL]}))
 
     @classmethod
     def from_json(cls, line: str) -> "Reject":
-        """The inverse of `to_json`."""
+        """Inverts `to_json`."""
         fields = json.loads(line)
         return cls(fields["key"], fields["uri"], Reason(fields["reason"]), fields["detail"])
 
 
 def reject_of_label(reject: LabelReject) -> Reject:
-    """A label that was left out."""
+    """Converts a label that was left out to a reject."""
     return Reject(reject.key, reject.source, Reason(reject.reason.value), reject.detail)

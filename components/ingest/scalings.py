@@ -1,4 +1,4 @@
-"""Whether the rasters of a source agree in scale and offset, so that one number means one value."""
+"""Check that a source's rasters agree in scale and offset, so that one number means one value."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _Of = tuple[Scaling, ...]
 
 
 def agreed_scalings(views: Iterable[View], image: ImageSpec) -> BandScalings | None:
-    """`Scalings.agreed` of some rasters that are all at hand."""
+    """Returns `Scalings.agreed` of rasters that are all available."""
     scalings = Scalings(image)
     for view in views:
         scalings.add(view)
@@ -33,16 +33,16 @@ class Scalings:
         self._first: dict[_Of, str] = {}
 
     def add(self, view: View) -> None:
-        """Takes up a raster that will be learnt from."""
+        """Adds a raster that training will use."""
         scalings = tuple(scaling.rounded for scaling in view.scalings)
         self._rasters[scalings] += 1
         self._first.setdefault(scalings, view.scene.scene_id)
 
     def agreed(self) -> BandScalings | None:
-        """What all rasters agree on; None where the configuration says what to do.
+        """Returns the common scalings; None where the configuration decides.
 
         Raises:
-            DataError: rasters differ, and the configuration does not say what to do.
+            DataError: rasters differ, and the configuration does not decide.
         """
         if self._image.values is not None or not self._rasters:
             return None

@@ -1,4 +1,4 @@
-"""From parts of scenes to examples, in a worker."""
+"""Conversion of scene parts to examples, in a worker."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class SceneConverter:
         self._open = lru_cache(_SCENES_KEPT)(self._opened)
 
     def convert(self, parts: Sequence[ScenePart]) -> Iterator[Converted | Reject | Ignored]:
-        """One outcome for each tile of the parts that has a split; no tile raises."""
+        """Yields one outcome for each tile of the parts that has a split; no tile raises."""
         for part in parts:
             for item in self.read(part):
                 if isinstance(item, LabelledTile):
@@ -73,7 +73,7 @@ class SceneConverter:
                     yield item
 
     def read(self, part: ScenePart) -> Iterator[LabelledTile | Reject | Ignored]:
-        """The tiles of a part before they are encoded."""
+        """Yields the tiles of a part before they are encoded."""
         try:
             scene = self._open(part.source, part.truth)
         except SceneRejected as rejected:

@@ -1,4 +1,4 @@
-"""What a worker takes of a scene: a range of its blocks, written into the listing."""
+"""Work item for a scene: a range of its blocks, written into the listing."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ class ScenePart:
         splits: Sequence[str | None],
         truth: str | None = None,
     ) -> "ScenePart":
-        """A part of a plan with its tiles' splits, None for those that are left out."""
+        """Builds a part of a plan with its tiles' splits, None for those that are left out."""
         return cls(
             source,
             (part.rows.start, part.rows.stop),
@@ -50,31 +50,31 @@ class ScenePart:
 
     @property
     def tiles(self) -> int:
-        """Tiles that will be examples or rejects."""
+        """Number of tiles that will be examples or rejects."""
         return len(self.splits) - self.splits.count(_LEFT_OUT)
 
     @property
     def uri(self) -> str:
-        """Where the scene lies: its first file."""
+        """Path of the scene's first file."""
         return self.source.files[0].path
 
     def part_of(self, plan: TilePlan) -> PlanPart:
-        """The same part of the scene's plan."""
+        """Returns the same part of the scene's plan."""
         return PlanPart(plan, range(*self.rows), range(*self.cols))
 
     def split_by_key(self, plan: TilePlan) -> dict[str, str]:
-        """The split of each tile that has one, by the text of its key."""
+        """Returns the split of each tile that has one, by the text of its key."""
         keys = self.part_of(plan).keys()
         pairs = zip(keys, self.splits, strict=True)
         return {str(key): SPLITS[int(place)] for key, place in pairs if place != _LEFT_OUT}
 
     def to_row(self) -> list[Any]:
-        """The part as JSON takes it."""
+        """Returns the part as plain JSON values."""
         return [asdict(self.source), self.rows, self.cols, self.splits, self.truth]
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> "ScenePart":
-        """The inverse of `to_row`."""
+        """Inverts `to_row`."""
         fields, rows, cols, splits, truth = row
         files = tuple(
             BandFile(
@@ -91,7 +91,7 @@ class ScenePart:
 
 
 def part_lines(parts: Sequence[ScenePart], shards: int) -> Iterator[bytes]:
-    """One line of JSON for each shard: parts of about as many tiles, of places far apart."""
+    """Yields one line of JSON per shard: parts of similar tile counts, from distant places."""
     mixed = sorted(parts, key=_mixed)
     total = sum(part.tiles for part in mixed)
     rows: list[list[Any]] = []
@@ -108,7 +108,7 @@ def part_lines(parts: Sequence[ScenePart], shards: int) -> Iterator[bytes]:
 
 
 def parts_of(line: bytes) -> list[ScenePart]:
-    """The inverse of `part_lines` for one shard."""
+    """Inverts `part_lines` for one shard."""
     return [ScenePart.from_row(row) for row in json.loads(line)]
 
 

@@ -1,4 +1,4 @@
-"""Scenes: found, opened and cut into tiles on paper, before a pixel is read."""
+"""Planning of scenes: found, opened and divided into tiles before a pixel is read."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ _TILES_A_PART = 512
 
 @dataclass(frozen=True, eq=False)
 class PlannedScene:
-    """A scene that can be used: its view, its tiles and where they lie, and what it is labelled by
+    """A usable scene: its view, its tiles and their places, and its label
     (see `NamedScenes`)."""
 
     source: SceneSource
@@ -63,13 +63,13 @@ class PlannedScene:
 
     @property
     def uri(self) -> str:
-        """Where the scene lies: its first file."""
+        """Path of the scene's first file."""
         return self.source.files[0].path
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedScenes:
-    """All scenes of a source, their labels, what could not be used, and files that are neither."""
+    """All scenes of a source, their labels, the rejects, and the ignored files."""
 
     scenes: tuple[PlannedScene, ...]
     labels: tuple[SceneLabels, ...]
@@ -80,14 +80,14 @@ class PlannedScenes:
 
     @property
     def places(self) -> Places:
-        """The places of all tiles, scene by scene."""
+        """Places of all tiles, scene by scene."""
         return all_places(scene.places for scene in self.scenes)
 
 
 def plan_scenes(
     config: IngestConfig, source: TiledSource, named: NamedScenes | None = None
 ) -> PlannedScenes:
-    """Opens the headers of all scenes, lays their labels on them and plans their tiles.
+    """Opens the headers of all scenes, aligns their labels and plans their tiles.
 
     Args:
         config: of ingest.
@@ -139,7 +139,7 @@ def plan_scenes(
 def list_scenes(
     config: IngestConfig, source: TiledSource, named: NamedScenes | None = None
 ) -> Listing:
-    """The parts of all scenes that workers take, and the split of every tile.
+    """Returns the parts of all scenes that workers take, and the split of every tile.
 
     Raises:
         DataError: no scene can be used, or the split would leak.
@@ -167,7 +167,7 @@ def list_scenes(
 
 
 class Area(NamedTuple):
-    """The area of interest, its CRS, and what of its file is of no use."""
+    """The area of interest, its CRS, and the unusable features of its file."""
 
     geometry: shapely.Geometry
     crs: str
@@ -175,7 +175,7 @@ class Area(NamedTuple):
 
 
 def read_area(source: TiledSource) -> Area | None:
-    """The area of interest.
+    """Reads the area of interest.
 
     Raises:
         DataError: it cannot be read.
@@ -195,7 +195,7 @@ def read_area(source: TiledSource) -> Area | None:
 
 
 def plan_of(view: View, source: TiledSource, area: Area | None) -> TilePlan:
-    """The tiles of a view, the same in the listing and in every worker.
+    """Plans the tiles of a view; the listing and every worker get the same plan.
 
     Raises:
         SceneRejected: there are none.
@@ -219,7 +219,7 @@ def _planned(
 
 
 def _check_legend(source: TiledSource, scenes: Sequence[PlannedScene]) -> dict[int, str]:
-    """Places of the scenes whose masks cannot be read, and why."""
+    """Returns the indexes of the scenes whose masks cannot be read, with the reasons."""
     if isinstance(source.labels, MaskLabels) and scenes:
         own = [Path(scene.truth or "") for scene in scenes]
         unreadable = check_legend(source.labels, dict.fromkeys(own))
@@ -236,7 +236,7 @@ def _label_rejects(
     labels: Sequence[SceneLabels],
     claimed: Collection[str],
 ) -> list[Reject]:
-    """Labels that were left out, each once whatever the number of scenes."""
+    """Returns labels that were left out, each once whatever the number of scenes."""
     if shapes is None:
         return []
     found = [*shapes.rejects, *(reject for scene in labels for reject in scene.rejects)]
@@ -258,7 +258,7 @@ def _label_rejects(
 def _parts(
     scenes: Sequence[PlannedScene], splits: Sequence[str | LeftOut], shards: int | None
 ) -> Iterable[ScenePart]:
-    """Ranges of blocks of each scene, more of them than shards."""
+    """Yields ranges of blocks of each scene, more of them than shards."""
     edges = np.cumsum([0] + [len(scene.places) for scene in scenes]).tolist()
     total, wanted = edges[-1], shard_count(edges[-1], shards)
     for scene, (first, last) in zip(scenes, pairwise(edges), strict=True):

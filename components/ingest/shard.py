@@ -1,4 +1,4 @@
-"""One shard from its records to its files: the unit of work of ingest, without any framework."""
+"""Shards: from records to files, the unit of work of ingest, without any framework."""
 
 import uuid
 from collections import Counter
@@ -21,7 +21,7 @@ from components.raster.tiles.key import TileKey
 
 @dataclass(frozen=True)
 class Places:
-    """Where the files of one run go."""
+    """Paths of the files of one run."""
 
     examples: str
     rejects: str
@@ -38,7 +38,7 @@ class Places:
 
 @dataclass(frozen=True)
 class WrittenShard:
-    """One shard before it has its final name: where it lies and what it holds."""
+    """A shard under its temporary name: its path and its content."""
 
     block: Block
     folder: str
@@ -51,17 +51,17 @@ class WrittenShard:
 
 
 def partial_path(folder: str, split: str) -> str:
-    """The file of a split in the folder of one attempt at a shard."""
+    """Returns the file of a split in the folder of one attempt at a shard."""
     return storage.join(folder, f"{split}.tfrecord")
 
 
 def read_line(places: Places, block: Block) -> bytes:
-    """What a shard is made of, from its range of the listing."""
+    """Reads a shard's line from its range of the listing."""
     return storage.read_range(places.listing, block.offset, block.length)
 
 
 def uri_of_keys(line: bytes, are_parts: bool) -> Callable[[str], str]:
-    """Where the image of a key lies, of those in a line."""
+    """Returns a function from a key to its image's uri, for the keys in a line."""
     if are_parts:
         scenes = {part.source.scene_id: part.uri for part in parts_of(line)}
         return lambda key: scenes[TileKey.parse(key).scene_id]
@@ -110,7 +110,7 @@ class ShardWriter:
 def _conversion(
     config: IngestConfig, classes: tuple[str, ...]
 ) -> Callable[[bytes], Iterator[Converted | Reject | Ignored]]:
-    """From a line of the listing to its outcomes, as the kind of source asks for.
+    """Converts a line of the listing to its outcomes, by the kind of source.
 
     Each kind loads what it needs, since worker processes start with this.
     """

@@ -1,4 +1,4 @@
-"""A source as ingest reads it, held against what the run was started for.
+"""Snapshots: consistency of a source between the start of a run and the end of reading.
 
 The fingerprint of a run names its data, in caches and in the provenance of models. It is taken
 before the run, and files may come, go and change until ingest has read the last of them.
@@ -25,12 +25,12 @@ _START_AGAIN = (
 
 
 class SourceChanged(DataError):
-    """What ingest reads is not what the run was started for."""
+    """The source has changed since the run was started."""
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """What stands for a file's content, and of a local file its state; None where it has none."""
+    """Identity of a file's content, and the state of a local file; None for other files."""
 
     checksum: str
     state: FileState | None
@@ -38,10 +38,10 @@ class _Mark:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What a source names, and its files' contents, before ingest reads any of them.
+    """Contents of a source and checksums of its files, before ingest reads any of them.
 
     Attributes:
-        named: what the listing is made of.
+        named: the basis of the listing.
         fingerprint: of the very files that `named` names.
     """
 
@@ -52,7 +52,7 @@ class Snapshot:
 
     @classmethod
     def take(cls, config: IngestConfig) -> Self:
-        """Looks at the source now.
+        """Takes a snapshot of the source now.
 
         Raises:
             DataError: the source as a whole cannot be read.
@@ -66,7 +66,7 @@ class Snapshot:
         return cls(config, named, fingerprint, marks)
 
     def require(self, fingerprint: str) -> None:
-        """Raises SourceChanged unless these are the data that a run was started for."""
+        """Raises SourceChanged unless the fingerprint is that of these data."""
         if not same_data(fingerprint, self.fingerprint):
             newest = max(self._marks, key=self._changed_at, default="")
             raise SourceChanged(
@@ -87,7 +87,7 @@ class Snapshot:
 
 
 def _fingerprint(config: IngestConfig, named: Named, marks: dict[str, _Mark]) -> str:
-    """The fingerprint of what is named; fills in the mark of every file."""
+    """Computes the fingerprint of the named contents; fills in the mark of every file."""
 
     def checksums(uris: Sequence[str]) -> dict[str, str]:
         marks.update(_marks_of(uris))
@@ -97,7 +97,7 @@ def _fingerprint(config: IngestConfig, named: Named, marks: dict[str, _Mark]) ->
 
 
 def _read_by_naming(source: SourceConfig) -> list[str]:
-    """The files whose content, and not only whose name, decides what a source names; workers read
+    """Lists the files whose content, not only their name, decides what a source names; workers read
     them again."""
     if isinstance(source, BoxedSource):
         return list(box_files(source.boxes.path).values())
@@ -106,7 +106,7 @@ def _read_by_naming(source: SourceConfig) -> list[str]:
 
 
 def _marks_of(uris: Sequence[str]) -> dict[str, _Mark]:
-    """The state comes first: a write while the checksum is taken shows in the next state."""
+    """Takes each file's state first: a write during the checksum then shows in the next state."""
     states = {uri: _state(uri) for uri in uris}
     return {uri: _Mark(it, states[uri]) for uri, it in content_checksums(uris).items()}
 
@@ -125,7 +125,7 @@ def _changed(before: Mapping[str, _Mark], after: Mapping[str, _Mark]) -> set[str
 
 
 def _same(before: _Mark, after: _Mark | None) -> bool:
-    """Whether a file had one content from the one look to the other.
+    """Checks whether a file had one content between the two marks.
 
     A file system in user space may give a file another inode at any time, so the inode alone
     tells nothing; a file that was written anew is not the same, even if its content came back.

@@ -2,7 +2,7 @@
 
 The words are TFX's: `{SPAN}` stands for a number, `{VERSION}` for that of a correction within a
 span, and `{YYYY}`, `{MM}` and `{DD}` together for a day, whose number counts days from 1970-01-01.
-A run reads one span: the newest that is there, or the one that it is told.
+A run reads one span: the newest available one, or the configured one.
 """
 
 import datetime
@@ -26,7 +26,7 @@ SpanName = int | datetime.date
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """One span at a place: its number and version, and what the placeholders stand for there."""
+    """One span at a place: its number and version, and the values of the placeholders."""
 
     number: int
     span_version: int
@@ -34,12 +34,12 @@ class Span:
 
 
 def has_pattern(place: str) -> bool:
-    """Whether a place names spans by a pattern."""
+    """Checks whether a place names spans by a pattern."""
     return bool(_PLACEHOLDER.search(place))
 
 
 def require_sound(place: str) -> None:
-    """Raises ConfigError for a pattern that does not say which span a path belongs to."""
+    """Raises ConfigError for a pattern that does not determine the span of a path."""
     found = set(_PLACEHOLDER.findall(place))
     days = found & set(_DAY)
     if not found or ("SPAN" in found and not days) or ("SPAN" not in found and len(days) == 3):
@@ -51,15 +51,15 @@ def require_sound(place: str) -> None:
 
 
 def span_number(name: SpanName) -> int:
-    """The number of a span; a day counts from 1970-01-01."""
+    """Returns the number of a span; a day counts from 1970-01-01."""
     return (name - _EPOCH).days if isinstance(name, datetime.date) else name
 
 
 def find_span(place: str, wanted: SpanName | None) -> Span:
-    """The span that a run reads: the wanted one, or else the newest; of it the newest version.
+    """Returns the span that a run reads: the wanted one, or else the newest; its newest version.
 
     Raises:
-        DataError: no span is there, or not the wanted one.
+        DataError: no span exists, or not the wanted one.
     """
     at = place if is_remote(place) else local_path(place)
     spans = sorted(_spans(_names(place), _pattern(at)))
@@ -79,12 +79,12 @@ def find_span(place: str, wanted: SpanName | None) -> Span:
 
 
 def name_of(place: str, span: Span) -> SpanName:
-    """A span as a configuration writes it: a day where the pattern is of days."""
+    """Returns a span as a configuration writes it: a day where the pattern is of days."""
     return _EPOCH + datetime.timedelta(days=span.number) if "{YYYY}" in place else span.number
 
 
 def filled(tree: Any, span: Span) -> Any:
-    """Plain values with the span's own text for every placeholder."""
+    """Fills every placeholder in plain values with the span's own text."""
     if isinstance(tree, dict):
         return {name: filled(item, span) for name, item in tree.items()}
     if isinstance(tree, list):
@@ -96,7 +96,7 @@ def filled(tree: Any, span: Span) -> Any:
 
 
 def _pattern(place: str) -> re.Pattern[str]:
-    """What the paths at a place begin with; of a placeholder that stands twice, the same text."""
+    """Compiles a place's prefix pattern; a repeated placeholder must match the same text."""
     parts = _PLACEHOLDER.split(place.rstrip("/"))
     text = re.escape(parts[0])
     for at in range(1, len(parts), 2):
@@ -108,7 +108,7 @@ def _pattern(place: str) -> re.Pattern[str]:
 
 
 def _names(place: str) -> Iterable[str]:
-    """Paths among which those of the spans are."""
+    """Lists candidate paths of spans."""
     if not is_remote(place):
         literal = _PLACEHOLDER.split(local_path(place).rstrip("/"))[::2]
         return glob.iglob("*".join(map(glob.escape, literal)))
@@ -127,7 +127,7 @@ def _spans(names: Iterable[str], pattern: re.Pattern[str]) -> set[Span]:
 
 
 def _span(values: dict[str, str]) -> Span | None:
-    """None for what only looks like a day."""
+    """Parses the values of placeholders; None for an invalid day."""
     if "SPAN" in values:
         number = int(values["SPAN"])
     else:

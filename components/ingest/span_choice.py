@@ -1,4 +1,4 @@
-"""The one span of a configured source that a run reads."""
+"""Choice of the one span of a configured source that a run reads."""
 
 from components.ingest.config import IngestConfig
 from components.ingest.span import filled, find_span, has_pattern, name_of
@@ -6,7 +6,7 @@ from components.raster.errors import ConfigError
 
 
 def choose_span(config: IngestConfig) -> IngestConfig:
-    """The configuration with the span's own paths in place of patterns, and its name in `span`.
+    """Replaces patterns by the chosen span's own paths, and sets its name in `span`.
 
     Every place of the source follows, those of labels too. A source without a pattern stays as it
     is. Call it once, where a run begins: what is newest may change.

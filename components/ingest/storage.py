@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, on local disks directly and in stores through Beam.
+"""Atomic writing of files, on local disks directly and in stores through Beam.
 
 Beam is imported only for a remote uri, so that worker processes on local files start at once.
 """
@@ -12,7 +12,7 @@ from components.raster.location import is_remote, local_path
 
 
 def join(*parts: str) -> str:
-    """A path or uri below another."""
+    """Joins a path or uri with parts below it."""
     return (
         "/".join((parts[0].rstrip("/"), *parts[1:]))
         if is_remote(parts[0])
@@ -27,7 +27,7 @@ def make_folder(path: str) -> None:
 
 
 def create(path: str) -> IO[bytes]:
-    """A new file to write bytes into, never compressed by its name."""
+    """Opens a new file for bytes, never compressed by its name."""
     if not is_remote(path):
         return open(local_path(path), "wb", buffering=1 << 20)
     file: IO[bytes] = stores().create(path, compression_type="uncompressed")
@@ -35,7 +35,7 @@ def create(path: str) -> IO[bytes]:
 
 
 def open_file(path: str) -> IO[bytes]:
-    """A file to read bytes from, as they are."""
+    """Opens a file to read its bytes, without decompression."""
     if not is_remote(path):
         return open(local_path(path), "rb")
     file: IO[bytes] = stores().open(path, compression_type="uncompressed")
@@ -43,13 +43,13 @@ def open_file(path: str) -> IO[bytes]:
 
 
 def read(path: str) -> bytes:
-    """All bytes of a file."""
+    """Reads all bytes of a file."""
     with open_file(path) as file:
         return file.read()
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
-    """`length` bytes of a file from `offset` on."""
+    """Reads `length` bytes of a file from `offset` on."""
     with open_file(path) as file:
         file.seek(offset)
         return file.read(length)

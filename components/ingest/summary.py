@@ -1,4 +1,4 @@
-"""What became of a source: counts that people and gates read, without any framework."""
+"""Ingest summary: counts for people and gates, without any framework."""
 
 import json
 from collections import Counter
@@ -42,7 +42,7 @@ class Summary:
 
     @property
     def reject_fraction(self) -> float:
-        """Rejects among all that meant to be images; 0 where there were none."""
+        """Rejects among all intended images; 0 where there were none."""
         total = self.total_images + self.total_rejects
         return self.total_rejects / total if total else 0.0
 
@@ -62,7 +62,7 @@ class Summary:
 
     @classmethod
     def from_json(cls, text: str) -> "Summary":
-        """The inverse of `to_json`; raises DataError when `text` is no summary."""
+        """Inverts `to_json`; raises DataError when `text` is no summary."""
         try:
             facts = json.loads(text)
             return cls(
@@ -74,7 +74,7 @@ class Summary:
 
 
 def total(summaries: Iterable[Summary]) -> Summary:
-    """The sum of several, with every split present."""
+    """Adds up summaries, with every split present."""
     examples: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     images = Counter(dict.fromkeys(SPLITS, 0))
     rejects: Counter[str] = Counter()

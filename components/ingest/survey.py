@@ -1,4 +1,4 @@
-"""What the splits of a source come to, before anything is ingested."""
+"""Survey of a source's splits, before anything is ingested."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +131,7 @@ def _of_chips(
     found: Sequence[Split],
     rejects: Sequence[Reject],
 ) -> Survey:
-    """The survey of chips, less the copies among those that lie on this machine."""
+    """Surveys chips, less the copies among those on this machine."""
     local = [
         record._replace(split=split)
         for record, split in zip(records, found, strict=True)
@@ -153,7 +153,7 @@ def _rejected_copies(
     contents: Sequence[str],
     convert: Callable[[Sequence[Record]], Iterator[Converted | Reject]],
 ) -> dict[str, Reject]:
-    """The copies that ingest would reject, by key; only files that occur twice are converted."""
+    """Returns the copies that ingest would reject, by key; converts only files that occur twice."""
     counts = Counter(contents)
     twice = [it for it, one in zip(records, contents, strict=True) if counts[one] > 1]
     rows = [
@@ -168,7 +168,7 @@ def _rejected_copies(
 
 
 def _names_of_scenes(planned: PlannedScenes) -> tuple[list[Names | None], list[Reject]]:
-    """The classes of each tile, were all of its pixels valid; None where nothing is told of it.
+    """Returns each tile's classes, assuming that all of its pixels are valid; None without truth.
 
     Also the rejects of tiles whose labels cannot be used.
     """

@@ -41,7 +41,7 @@ class TileEncoder:
     def __call__(
         self, record: Record, tile: Tile, view: View, truth: TileTruth, scene: str | None
     ) -> Converted | Reject:
-        """The example of a tile, or its reject where the served graph would refuse it.
+        """Encodes the example of a tile, or its reject where the served graph would refuse it.
 
         Args:
             record: key, classes, slices and the tile's split.
@@ -78,7 +78,7 @@ class TileEncoder:
         return Converted(record, record.split, identity, features_message(entries), names)
 
     def _identity(self, payload: bytes, tile: Tile, found: BandStatistics) -> bytes:
-        """What a copy of a tile shares with it and nothing else does: its pixels and its place.
+        """Returns bytes shared by copies of a tile alone: its pixels and its place.
 
         Cloud, water or saturation that fills a tile looks the same at every time, so that a tile of
         one value that was cut out of a scene is itself by its key.
@@ -91,7 +91,7 @@ class TileEncoder:
         return hashlib.sha256("\0".join(map(str, place)).encode() + b"\0" + payload).digest()
 
     def _scalings_to_state(self, view: View) -> tuple[Scaling, ...] | None:
-        """What a model that learns stored numbers is told that they mean, if anything is known."""
+        """Returns the scalings to state for stored numbers, if known."""
         if self._image.values is not None or set(view.scalings) == {UNSCALED}:
             return None
         return view.scalings

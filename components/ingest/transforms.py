@@ -30,7 +30,7 @@ from components.raster.example import SPLITS
 
 
 class IngestOptions(PipelineOptions):
-    """`--ingest_processes=N`: how many processes each Beam worker shares its shards between.
+    """`--ingest_processes=N`: number of processes that share a Beam worker's shards.
 
     With 0 it is as many as the machine has cores and there is work for.
     """
@@ -188,12 +188,12 @@ class IngestShards(beam.PTransform):
 
 
 def reject_lines(rejects: Iterable[Reject]) -> bytes:
-    """The content of a file of rejects."""
+    """Serializes the content of a file of rejects."""
     return b"".join(reject.to_json().encode() + b"\n" for reject in rejects)
 
 
 def _without(path: str, drop: set[int]) -> str:
-    """A copy of a file of TFRecords less those at the positions in `drop`; gives its path."""
+    """Copies a file of TFRecords without those at the positions in `drop`; returns its path."""
     kept = path + ".kept"
     with storage.create(kept) as target:
         _copy_records(storage.read(path), target, drop)

@@ -1,4 +1,4 @@
-"""What an example tells a model to answer, beside the classes that its record carries."""
+"""Truth of an example, beside the classes that its record carries."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,14 @@ from components.raster.labels.targets import Boxes, MaskPixels, ignore_value
 
 @dataclass(frozen=True, eq=False)
 class TileTruth:
-    """What a model should answer for a tile, beside the classes that its record carries."""
+    """Truth of a tile, beside the classes that its record carries."""
 
     number: float | None = None
     mask: MaskPixels | None = None
     boxes: Boxes | None = None
 
     def names(self, classes: Sequence[str]) -> tuple[str, ...]:
-        """The classes in the mask or among the boxes, of those of the run."""
+        """Returns the classes in the mask or among the boxes, out of the run's classes."""
         indices: set[int] = set()
         if self.boxes is not None:
             indices |= set(self.boxes.classes.tolist())
@@ -31,14 +31,14 @@ class TileTruth:
 
 
 def mask_entries(mask: MaskPixels | None) -> Iterator[bytes]:
-    """The features of an example that hold a mask, if there is one."""
+    """Yields the features of an example that hold a mask, if there is one."""
     if mask is not None:
         yield bytes_entry(example.MASK_ENCODED, mask_png(mask))
         yield bytes_entry(example.MASK_FORMAT, b"png")
 
 
 def box_entries(boxes: Boxes | None, classes: Sequence[str]) -> Iterator[bytes]:
-    """The features of an example that hold its objects, if it has boxes."""
+    """Yields the features of an example that hold its objects, if it has boxes."""
     if boxes is None:
         return
     for name, edges in zip(example.BOX_EDGES, boxes.edges_px.T, strict=True):
@@ -49,7 +49,7 @@ def box_entries(boxes: Boxes | None, classes: Sequence[str]) -> Iterator[bytes]:
 
 
 def mask_png(mask: MaskPixels) -> bytes:
-    """A mask as a gray PNG of 8 or 16 bits."""
+    """Encodes a mask as a gray PNG of 8 or 16 bits."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(mask)).save(file, "PNG")
     return file.getvalue()

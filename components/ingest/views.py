@@ -1,4 +1,4 @@
-"""From the names of rasters to views of them, the same in the listing and in every worker."""
+"""Views from raster names, the same in the listing and in every worker."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ _HEADER_READERS = 8
 
 
 def chip_source(key: str, uri: str, options: RasterOptions) -> SceneSource:
-    """A chip as a scene of one file."""
+    """Describes a chip as a scene of one file."""
     return SceneSource(key, (BandFile(uri, options.band_names),), options.date_of(key))
 
 
 def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> View:
-    """The bands of a scene that the model sees, on the wanted grid; headers only.
+    """Opens the model's bands of a scene on the wanted grid; headers only.
 
     Raises:
         SceneRejected: the scene cannot be used.
@@ -60,9 +60,9 @@ def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
 def open_views(
     sources: Sequence[SceneSource], options: RasterOptions, image: ImageSpec
 ) -> Sequence[View | SceneRejected]:
-    """The view of each source or why there is none, in their order; several at a time."""
+    """Returns each source's view or rejection, in their order; opens several at a time."""
     with warnings.catch_warnings(), ThreadPoolExecutor(_HEADER_READERS) as pool:
-        # Each thread's own filter for it would meet the others'.
+        # Each thread's own filter for it would conflict with the others'.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         views = list(pool.map(partial(_outcome, options=options, image=image), sources))
     names = {view.bands[0].name for view in views if isinstance(view, View)}
@@ -72,7 +72,7 @@ def open_views(
 
 
 def _named_only(view: View | SceneRejected) -> View | SceneRejected:
-    """The view, unless its band is B1 only because nothing names it: other scenes have a B1."""
+    """Rejects a view whose band is B1 only because it is unnamed: other scenes have a B1."""
     if isinstance(view, SceneRejected) or view.bands[0].name == ONLY_BAND:
         return view
     return SceneRejected(
@@ -84,12 +84,12 @@ def _named_only(view: View | SceneRejected) -> View | SceneRejected:
 
 
 def scene_reject(rejected: SceneRejected, uri: str) -> Reject:
-    """A scene's refusal among the rejects."""
+    """Converts a scene's refusal to a reject."""
     return Reject(rejected.scene_id, uri, Reason(rejected.reason.value), rejected.detail)
 
 
 def too_little_valid(key: str, uri: str, tile: Tile) -> Reject:
-    """The reject of a tile with few valid pixels."""
+    """Returns the reject of a tile with few valid pixels."""
     detail = f"{tile.valid_fraction:.1%} of its pixels are valid"
     return Reject(key, uri, Reason.TOO_LITTLE_VALID, detail)
 

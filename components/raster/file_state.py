@@ -43,7 +43,7 @@ class FileState:
 
     @property
     def is_old(self) -> bool:
-        """Checks whether any later change would give another state."""
+        """True if any later change would give another state."""
         return time.time_ns() - max(self.written_ns, self.changed_ns) > _LONGEST_TICK_NS
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ class Scaling(NamedTuple):
 
     @property
     def terse(self) -> str:
-        """Formats scale and offset with six digits, separated by a blank."""
+        """Scale and offset with six digits, separated by a blank."""
         return f"{self.scale:g} {self.offset:g}"
 
     @property

@@ -48,7 +48,7 @@ def blocks_of(lons: Floats, lats: Floats, block_m: float) -> tuple[Rows, Rows]:
 def blocks_under(
     west: float, south: float, east: float, north: float, block_m: float
 ) -> Iterator[Block]:
-    """Returns every block that shares ground with a box in degrees; it may cross the date line."""
+    """Yields every block that shares ground with a box in degrees; it may cross the date line."""
     first, last = rows_of(np.array([south, north]), block_m).tolist()
     for row in range(first, last + 1):
         around = int(blocks_in_row(np.array([row]), block_m)[0])

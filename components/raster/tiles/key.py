@@ -37,7 +37,7 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Returns (rows, columns) to index an array whose origin is the window's raster."""
+        """Slices (rows, columns) to index an array whose origin is the window's raster."""
         return slice(self.row, self.bottom), slice(self.col, self.right)
 
     def intersection(self, other: Self) -> "Window":

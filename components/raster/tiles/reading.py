@@ -41,7 +41,7 @@ def read_tiles(
     threads: int | None = None,
     memory_bytes: int = MEMORY_BYTES,
 ) -> Iterator[Tile | TileReject]:
-    """The tiles of a part of a plan, or why there is none, each once.
+    """Yields the tiles of a part of a plan, or their rejects, each once.
 
     They come in a fixed order, block by block, in columns of blocks where the scene is wider than
     the memory allows. A block that cannot be read costs the tiles that need it and no others.
