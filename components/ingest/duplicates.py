@@ -93,7 +93,7 @@ def surplus_copies(tables: Sequence[DigestTable]) -> dict[int, tuple[Copy, ...]]
     """Returns the copies to reject, by shard.
 
     Of all with the same digest the one with the first key is kept. A copy in another split
-    would let the model be tested on what it was trained on, and a copy with another class says
+    would let the model be tested on its training data, and a copy with another class shows
     that one of the two is wrong: both are rejected. A copy that agrees with the first is kept.
     """
     surplus = defaultdict(list)

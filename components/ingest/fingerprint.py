@@ -47,9 +47,9 @@ def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None)
 
     It covers each image's key, truth, split, group, slice features and content, and what could not
     be listed. Content is hashed for local files; a remote file counts by the store's own checksum,
-    or generation, or size and time where the store has no more. Where nothing can be told of some
-    file, 32 digits that are others each time and a hyphen precede. No TensorFlow is loaded.
-    Of scenes it covers every file of every band and what the catalogue says of it, the files of
+    or generation, or size and time where the store has no more. If a
+    file has no known state, 32 random digits and a hyphen precede. No TensorFlow is loaded.
+    Of scenes it covers every file of every band and its catalogue entry, the files of
     labels and the area of interest; of any source the areas that its split is drawn by.
 
     Raises:

@@ -26,7 +26,7 @@ def list_folders(root: str) -> Contents:
 
     Hidden files and folders, and files whose suffix is of no image, are ignored and counted; a
     file without any suffix is taken, since its content decides. An image beside the class folders
-    has no class and is a reject; a file like `_SUCCESS` there says that an upload is complete.
+    has no class and is a reject; a file like `_SUCCESS` there marks a complete upload.
 
     Raises:
         DataError: there is no such folder.
@@ -47,7 +47,7 @@ def list_files(root: str, apart: str | None = None) -> Contents:
 
     Args:
         root: the folder.
-        apart: a folder of other files, which is left out where it lies below `root`.
+        apart: a folder of other files, which is left out if it is below `root`.
 
     Raises:
         DataError: there is no such folder.

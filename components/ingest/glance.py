@@ -1,8 +1,8 @@
 """Cheap check whether a source has changed since the last run, without reading its files.
 
 It covers the very files that the fingerprint covers; a file counts by its size and times, of a
-local one also by its inode. Data with the same glance have the same fingerprint, unless somebody
-sets the clock back; not the other way round: a file that is touched only looks new.
+local one also by its inode. Data with the same glance have the same fingerprint, unless the clock
+was set back. The converse does not hold: a touched file looks new.
 """
 
 import os

@@ -69,7 +69,7 @@ def check_legend(
         The masks that cannot be read, with the reason.
 
     Raises:
-        DataError: there are undeclared ones, and `labels.undeclared` says to stop.
+        DataError: there are undeclared ones, and `labels.undeclared` requires an error.
     """
     if isinstance(labels, MaskLabels) and labels.legend.colours:
         report = check_palette(masks, labels.legend)

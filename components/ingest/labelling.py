@@ -106,7 +106,7 @@ class Labeller:
 
     Raises:
         DataError: the labels cannot be read.
-        ConfigError: the background is none of the classes.
+        ConfigError: the background is not among the classes.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ def read_rows(uri: str, encoding: str | None = None) -> Sequence[Row | BadRow]:
         encoding: of text; see `decoded`.
 
     Raises:
-        DataError: the manifest is missing or not what its suffix says.
+        DataError: the manifest is missing or does not match its suffix.
     """
     suffix = os.path.splitext(uri)[1].lower()
     if suffix not in MANIFEST_SUFFIXES:

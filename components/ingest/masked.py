@@ -71,7 +71,7 @@ class MaskReader:
         classes: class names in the order of their indices.
 
     Raises:
-        ConfigError: the legend has a class that is none of these.
+        ConfigError: the legend has a class that is not among these.
     """
 
     def __init__(self, source: MaskLegend, classes: Sequence[str]) -> None:

@@ -53,9 +53,9 @@ class _Truths:
     """Available truths and their pairing with scenes.
 
     Attributes:
-        names: their display names.
-        values: what a scene is told of its truth.
-        where: they lie.
+        names: their names, for messages.
+        values: the `truths` entry of each.
+        where: their folder or file, for messages.
         missing: the reason code of a scene that has none.
     """
 

@@ -18,7 +18,7 @@ class TruthReader:
         classes: class names in the order of their indices.
 
     Raises:
-        ConfigError: a legend has a class that is none of these.
+        ConfigError: a legend has a class that is not among these.
         DataError: boxes cannot be read.
     """
 

@@ -18,14 +18,14 @@ class Record(NamedTuple):
 
     Attributes:
         key: path below the source's root, `/` between parts; no two records share one.
-        uri: where the file lies.
+        uri: location of the file.
         label: the class, or None where only `labels` are known.
         labels: several classes, sorted; None where the source knows but one.
         split: the given split (`train`, `eval`, `test`), or None.
         group: what must share one split, or None.
         slices: slice features by name.
         number: what a model should answer where that is a number, or None.
-        mask_uri: where the image's mask lies, or None.
+        mask_uri: location of the image's mask, or None.
         boxes_of: the name of the image in the file of boxes, or None.
     """
 

@@ -84,7 +84,7 @@ class Reject:
 
     Attributes:
         key: path below the source's root, `/` between parts.
-        uri: where the item lies.
+        uri: location of the item.
         reason: the code to count by.
         detail: what was wrong with this very item, for a person to read.
     """

@@ -24,7 +24,7 @@ class Scalings:
     """Scale and offset of the bands that a model sees, gathered raster by raster.
 
     Args:
-        image: names the bands, and says whether scale and offset are applied.
+        image: names the bands, and sets whether scale and offset are applied.
     """
 
     def __init__(self, image: ImageSpec) -> None:

@@ -24,8 +24,8 @@ from components.raster.tiles.tiling import TilePlan
 from components.raster.tiles.view import View
 
 _SCENES_KEPT = 8
-#: Under which names tiles are counted that hold nothing: the collar of a scene, and ground of
-#: which the labels tell nothing.
+#: Names under which empty tiles are counted: the collar of a scene, and ground
+#: without truth.
 NO_DATA, NO_TRUTH = "(no_data)", "(no_truth)"
 
 

@@ -13,7 +13,7 @@ def choose_span(config: IngestConfig) -> IngestConfig:
 
     Raises:
         DataError: no such span is there.
-        ConfigError: a span is asked for and the source has no pattern.
+        ConfigError: a span is requested and the source has no pattern.
     """
     place = config.source.uri
     if not has_pattern(place):

@@ -105,7 +105,7 @@ def rejects_report(
 ) -> GateReport:
     """Judges whether the examples can be trained on.
 
-    There are few rejects, no split is without an example, and a model has something to tell apart.
+    There are few rejects, no split is without an example, and a classifier has several classes.
     """
     findings = [_few_rejects(summary, max_reject_fraction)]
     findings += [_not_empty(summary, split) for split in SPLITS]

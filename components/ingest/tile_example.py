@@ -28,7 +28,7 @@ class TileEncoder:
 
     Args:
         image: the bounds that the served graph keeps, and the names of the bands: those under
-            which they were asked for, so that `red` is called so whatever the sensor calls it.
+            which they were requested, so that `red` keeps this name for every sensor.
         classes: class names in the order of their indices.
         are_files: each tile is a file, a chip, and not cut out of a scene.
     """

@@ -39,7 +39,7 @@ def translated(
 ) -> Iterator[None]:
     """Translates a library's exception into a project error; project errors pass unchanged.
 
-    A LibraryError from a call farther in says no more than that something failed, and is turned
+    A LibraryError from an inner call only states that something failed, and is translated
     into what it means here as well.
 
     Args:

@@ -113,7 +113,7 @@ def pair(
     Args:
         images: the names of each; a scene has those of its files as well.
         truths: the name of each.
-        of_files: truths are called as the images' files, so that suffixes tell images apart.
+        of_files: truths are called as the images' files, so that suffixes distinguish images.
     """
     truth_of: dict[int, int] = {}
     disputes: dict[int, Dispute] = {}

@@ -169,7 +169,7 @@ def read_header(payload: bytes) -> PayloadHeader:
     """Reads the header of a payload.
 
     Raises:
-        PayloadError: the bytes are none, or end within the header.
+        PayloadError: the bytes are not a payload, or end within the header.
     """
     if payload and payload[: len(PAYLOAD_MAGIC)] != PAYLOAD_MAGIC:
         raise PayloadError(Refusal.UNSUPPORTED_FORMAT, "the bytes are no tile's payload")

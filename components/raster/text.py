@@ -32,7 +32,7 @@ def decoded(data: bytes, encoding: str | None = None) -> str:
     """Decodes a file's text: by the given encoding, else its byte order mark, else as UTF-8.
 
     Raises:
-        ValueError: it is not in that encoding; the message says what to set.
+        ValueError: it is not in that encoding; the message names the setting to change.
     """
     for mark, marked in _MARKS:
         if encoding is None and data.startswith(mark):

@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
     Attributes:
         key: its path below the root, `/` between parts.
-        path: where it lies.
+        path: its local path.
         is_folder: what is in it comes as entries of their own.
         error: why a folder cannot be read; empty for all others.
     """
@@ -40,7 +40,7 @@ def walk(root: str, apart: str | None = None) -> Iterator[Entry]:
 
     Args:
         root: a folder.
-        apart: a folder that may lie below it and is left out, since it is listed on its own.
+        apart: a folder that is left out if it is below `root`, since it is listed on its own.
     """
     top, apart = os.path.abspath(root), apart and os.path.abspath(apart)
     pending = [(0, "", top)]
@@ -101,5 +101,5 @@ def _entries(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a symbolic link to itself; reading it will say so
+    except OSError:  # a symbolic link to itself; reading it will report that
         return False

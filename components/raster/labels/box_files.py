@@ -199,7 +199,7 @@ def _by_id(
 ) -> dict[Any, Entry]:
     """Parses the entries of a COCO list, by id; adds unusable ones to `bad`.
 
-    Raises ValueError where two have one id, since nobody can tell which of them is meant (the error
+    Raises ValueError where two have one id, which would be ambiguous (the error
     shows what they have at `names`), and where all are bad.
     """
     found: dict[Any, tuple[Any, Entry]] = {}

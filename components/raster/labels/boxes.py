@@ -151,7 +151,7 @@ def place_boxes(
         orientation: how the image is stored; boxes are in its stored pixels, and come back upright.
 
     Returns:
-        The boxes, and rejects for those that lie beside the image or whose class is not among
+        The boxes, and rejects for those outside the image or whose class is not among
         the names.
 
     Raises:

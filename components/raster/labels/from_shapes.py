@@ -1,4 +1,4 @@
-"""Targets of a tile from labelled shapes, each by a rule that says what counts.
+"""Targets of a tile from labelled shapes, each by a configured rule.
 
 Shares are of the tile's ground, and ground that several shapes of one class cover counts once.
 Where shapes of different classes overlap, each has its share in `majority`, `any` and `fraction`;

@@ -19,7 +19,7 @@ class Boxes:
     Attributes:
         edges_px: (N, 4) float32: top, left, bottom, right in pixels of the tile.
         classes: (N,) int64.
-        visible: (N,) float32: share of each object's ground that lies in the tile.
+        visible: (N,) float32: share of each object's ground inside the tile.
     """
 
     edges_px: npt.NDArray[np.float32]

@@ -43,7 +43,7 @@ def find_scenes(
             layout `folder` for the files of each folder (see `band_files`).
         band_pattern: finds the band in a file's name, with the layout `folder`.
         suffixes: of files that are scenes or bands, in lower case.
-        apart: a folder of other files, such as masks, that is left out where it lies below.
+        apart: a folder of other files, such as masks, that is left out if it is below `root`.
 
     Raises:
         DataError: the root does not exist, or there is no raster below it.

@@ -30,7 +30,7 @@ def crs_text(crs: CRS | None) -> str | None:
     """Formats a coordinate reference system as text that parses back to the same system.
 
     An authority's code where that is exactly the same system, else its WKT: a code that is merely
-    close (another datum shift) would move every tile by metres and say nothing.
+    close (another datum shift) would silently move every tile by metres.
     """
     if not crs:
         return None
@@ -153,7 +153,7 @@ class Grid:
     def to_lonlat(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
         """Converts pixel coordinates to longitude and latitude (WGS84, degrees); NaN without a CRS.
 
-        Longitudes come between -180 and 180, whichever way the grid counts them. What lies over a
+        Longitudes are between -180 and 180, whatever range the grid uses. What lies over a
         pole, as half a row of a global grid may and padding does, comes as the pole. A place that
         has none comes as infinity.
         """

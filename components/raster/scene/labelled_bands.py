@@ -39,8 +39,8 @@ def band_labels(
 ) -> Sequence[BandLabel]:
     """Returns the names of some bands of an open file.
 
-    A band is called as the source says, else as the file describes it, else as the file's name
-    tells in the form of a known sensor, else by its position.
+    A band's name is the source's, else that of the file's description, else that of the file's name
+    in the form of a known sensor, else its position.
 
     Args:
         scene_id: of the file's scene.

@@ -76,8 +76,8 @@ def open_scene(
         source: the files and what is known without them.
         wanted: bands that will be selected; files that hold none of them are not opened.
         without_map: accept a raster without CRS, in pixel coordinates.
-        nodata: stands for no measurement in every band, whatever the files say.
-        scaling: of every band; files and catalogues are then not asked for theirs.
+        nodata: value of missing measurements in every band, overriding the files.
+        scaling: of every band, overriding files and catalogues.
         page: which page of TIFF files that have several, from 1.
 
     Raises:

@@ -85,7 +85,7 @@ class RasterFile:
     Attributes:
         grid: of its pixels once they are upright.
         block_shape: (rows, columns) of the grid that are decoded at once.
-        alpha_index: the band (from 1) that says which pixels are valid, if there is one.
+        alpha_index: the band (from 1) that marks valid pixels, if there is one.
         page: of a TIFF file that has several, from 1.
         overviews: factors by which its smaller copies are reduced.
         orientation: how the stored pixels become upright.
@@ -150,7 +150,7 @@ class Scene:
     """One georeferenced acquisition; nothing of its pixels has been read.
 
     Attributes:
-        acquired: ISO 8601 date or time of the acquisition, None when nothing tells it.
+        acquired: ISO 8601 date or time of the acquisition, None if unknown.
         has_map: whether there is a CRS; without one its tiles have pixel coordinates only.
     """
 

@@ -73,9 +73,9 @@ class SensorBand:
 
     Attributes:
         name: as the sensor's maker calls it, such as B02 or B10.
-        common_name: shared by sensors, where the file's name tells the sensor as well.
+        common_name: shared by sensors, where the file's name identifies the sensor as well.
         aliases: other names, such as ST_B10.
-        gsd_m: pixel size, where the file's name tells it.
+        gsd_m: pixel size, where the file's name states it.
     """
 
     name: str

@@ -73,7 +73,7 @@ def nearest_distance(first: Places, second: Places) -> Nearest:
 def contacts(places: Places, splits: Sequence[str | None] | None = None) -> Contacts:
     """Finds pairs of tiles that overlap or touch; with splits, only pairs across splits.
 
-    Within a scene windows tell it exactly; between scenes footprints do. Tiles without a place
+    Within a scene windows decide exactly; between scenes footprints do. Tiles without a place
     are compared within their scene only.
     """
     names = None if splits is None else np.array([split or "" for split in splits])

@@ -134,7 +134,7 @@ def assign(
 
     Raises:
         ConfigError: the rule lacks what it decides by for every tile.
-        DataError: an area's split is none.
+        DataError: an area's split is not a valid name.
     """
     if isinstance(rule, ByBlock):
         found = _by_block(places, rule, shares)

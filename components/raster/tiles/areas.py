@@ -19,7 +19,7 @@ def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) 
 
     Args:
         geometry: shapely geometry, or a numpy array of them.
-        crs: of the geometry; None says that it has the grid's own coordinates.
+        crs: of the geometry; None for the grid's own coordinates.
         grid: whose pixels count. Without a CRS of its own it takes coordinates as they are.
 
     Raises:

@@ -1,9 +1,9 @@
 """Tiles from a plan: blocks are decoded once, ahead, on every core; tiles are cut out of them.
 
-Tiles are cut out block by block. What is alive at once are a few blocks, and where tiles lie across
-rows of blocks, one or two rows of them over a bounded width; so memory depends on the size of
-tiles and blocks and not on that of the scene. (A file stored in strips has blocks as wide as
-itself; there memory grows with its width, not with its height.)
+Tiles are cut out block by block. Only a few blocks are in memory at once, and where tiles
+extend across rows of blocks, one or two rows of them over a bounded width. Memory therefore depends
+on the size of tiles and blocks and not on that of the scene. (A file stored in strips has blocks as
+wide as itself; there memory grows with its width, not with its height.)
 """
 
 import os

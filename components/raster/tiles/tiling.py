@@ -71,7 +71,7 @@ class Tiling(Frozen):
 class TilePlan:
     """The tiles of one scene: a lattice, and an area that thins it out.
 
-    Tiles are made when they are asked for; a plan of a million tiles is as small as one of ten.
+    Tiles are made on demand; a plan of a million tiles is as small as one of ten.
 
     Attributes:
         rows: the first rows of the lattice's tiles, rising.

@@ -178,7 +178,7 @@ def check_samples(view: View) -> None:
     """Rejects a view whose tiles no payload can hold.
 
     Raises:
-        SceneRejected: its dtype is none of `SAMPLE_TYPES`.
+        SceneRejected: its dtype is not one of `SAMPLE_TYPES`.
     """
     if view.dtype not in SAMPLE_TYPES:
         raise SceneRejected(
