@@ -16,11 +16,12 @@ from components.raster.full_disk import DiskFull, is_full_disk, message
 _PACKAGES = frozenset(
     {"_csv", "affine", "pyarrow", "pyogrio", "pystac", "pystac_client", "rasterio", "shapely"}
 )
-#: What they raise beside their own: of files, of values out of range, of nesting (RecursionError is
-#: a RuntimeError), and SystemError where an extension lost the original exception.
+#: Built-in exceptions that they raise: of files, of values out of range, of nesting
+#: (RecursionError is a RuntimeError), and SystemError where an extension lost the original
+#: exception.
 _BUILT_IN = (OSError, ValueError, RuntimeError, ArithmeticError, SystemError)
-#: What readers of JSON and XML meet where an entry is missing or of another type, or the text is no
-#: XML (ParseError is a SyntaxError).
+#: Exceptions in readers of JSON and XML where an entry is missing or of another type, or the text
+#: is no XML (ParseError is a SyntaxError).
 _OF_DOCUMENTS = (LookupError, TypeError, AttributeError, SyntaxError)
 
 _LONGEST = 200
