@@ -21,7 +21,7 @@ from components.ingest.masked import list_masked
 from components.ingest.named_scenes import NamedScenes, name_scenes
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Contents, Listing, Record
-from components.ingest.reject import Reason, Reject
+from components.ingest.reject import Reason, Reject, in_words
 from components.ingest.scenes import list_scenes
 from components.raster.errors import DataError
 from components.raster.split import SplitConfig
@@ -63,8 +63,7 @@ def list_source(config: IngestConfig, named: Named | None = None) -> Listing:
     if not found.records:
         raise DataError(
             f"no image with a known class in {source.uri}: "
-            f"{len(found.rejects)} rejects{_first_of(found.rejects)}, "
-            f"{found.ignored.total()} other files"
+            f"{in_words(found.rejects)}, {found.ignored.total()} other files"
         )
     records = sorted(found.records, key=attrgetter("key"))
     if config.split.stratify:
@@ -115,11 +114,6 @@ def _stratified(records: Sequence[Record], split: SplitConfig) -> list[Record]:
 
 def _unit(record: Record) -> str:
     return f"key {record.key}" if record.group is None else f"group {record.group}"
-
-
-def _first_of(rejects: Sequence[Reject]) -> str:
-    """Describes the first reject."""
-    return f" (such as {rejects[0].key}: {rejects[0].detail})" if rejects else ""
 
 
 def of_classes(

@@ -1,6 +1,8 @@
 """Rejected items: place, reason and exact fault."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -108,3 +110,12 @@ class Reject:
 def reject_of_label(reject: LabelReject) -> Reject:
     """Converts a label that was left out to a reject."""
     return Reject(reject.key, reject.source, Reason(reject.reason.value), reject.detail)
+
+
+def in_words(rejects: Sequence[Reject]) -> str:
+    """How many rejects there are and, of those with the commonest reason, what the first says."""
+    if not rejects:
+        return "0 rejects"
+    ((commonest, _),) = Counter(reject.reason for reject in rejects).most_common(1)
+    first = next(reject for reject in rejects if reject.reason is commonest)
+    return f"{len(rejects)} rejects (such as {first.key}: {first.detail.rstrip('.')})"

@@ -25,7 +25,7 @@ from components.ingest.raster_config import (
     TiledSource,
 )
 from components.ingest.record import Listing
-from components.ingest.reject import Reason, Reject, reject_of_label
+from components.ingest.reject import Reason, Reject, in_words, reject_of_label
 from components.ingest.scalings import agreed_scalings
 from components.ingest.scene_part import ScenePart
 from components.ingest.views import open_views, scene_reject
@@ -147,10 +147,7 @@ def list_scenes(
     """
     planned = plan_scenes(config, source, named)
     if not planned.scenes:
-        first = f" (such as {planned.rejects[0].detail})" if planned.rejects else ""
-        raise DataError(
-            f"no scene in {config.source.uri} can be used: {len(planned.rejects)} rejects{first}"
-        )
+        raise DataError(f"no scene in {config.source.uri} can be used: {in_words(planned.rejects)}")
     places = planned.places
     splits = splits_of(places, [None] * len(places), config, are_chips=False)
     ignored = Counter(f"({split})" for split in splits if isinstance(split, LeftOut))

@@ -16,7 +16,7 @@ from components.ingest.listing import contents_of, list_source, of_classes, seen
 from components.ingest.place_split import Split, rejected_areas, splits_of
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Record
-from components.ingest.reject import Reason, Reject
+from components.ingest.reject import Reason, Reject, in_words
 from components.ingest.scenes import PlannedScenes, plan_scenes
 from components.raster.errors import ConfigError, DataError
 from components.raster.fingerprint import checksums_of_files
@@ -80,10 +80,7 @@ def survey(config: IngestConfig) -> Survey:
 
 def _require_some(places: Places, config: IngestConfig, rejects: Sequence[Reject]) -> None:
     if not len(places):
-        first = f" (such as {rejects[0].key}: {rejects[0].detail})" if rejects else ""
-        raise DataError(
-            f"no raster in {config.source.uri} can be used: {len(rejects)} rejects{first}"
-        )
+        raise DataError(f"no raster in {config.source.uri} can be used: {in_words(rejects)}")
 
 
 def _of_places(

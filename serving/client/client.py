@@ -394,6 +394,8 @@ def read_image(path: Path, rasters: RasterReading | None = None) -> bytes:
         SkymillError: the wanted bands cannot be read from a raster.
         OSError: the file cannot be read.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait for ever
+        raise ClientError("it is no regular file")
     with path.open("rb") as file:
         start = file.read(4)
         if not is_tiff(start) and not (rasters and rasters.bands):

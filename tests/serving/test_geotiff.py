@@ -1,6 +1,7 @@
 """A GeoTIFF as the payload that is sent; rasterio writes the files and tells what is in them."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -218,3 +219,9 @@ def test_a_model_s_contract_tells_the_client_to_scale(write):
     payload = decode_payload(read_image(write(pixels), reading))
     assert payload.values == "scaled"
     np.testing.assert_allclose(payload.pixels, pixels * 0.5 + 3)
+
+
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(SkymillError, match="no regular file"):
+        read_image(tmp_path / "a.tif")

@@ -236,3 +236,11 @@ def test_an_area_off_the_earth_is_refused_by_name(two_tiles, tmp_path):
     )  # fmt: skip
     with pytest.raises(ConfigError, match=r"source\.area: .*mars\.geojson: .*does not lead to"):
         run(tree(two_tiles, area=area))
+
+
+def test_of_many_rejects_the_commonest_reason_is_told(two_tiles, write_raster):
+    (two_tiles / "a.tif").write_bytes(b"no raster")
+    write_raster(noise(seed=1), str(two_tiles / "z.tif"))
+    bands = {"height_px": 32, "width_px": 32, "bands": ["red"]}
+    with pytest.raises(DataError, match=r"3 rejects \(such as good: no band 'red'"):
+        run({**tree(two_tiles), "image": bands})
