@@ -166,6 +166,7 @@ def _files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[Path]
         anchors: filled with each file's path relative to the given folder, or its name.
     """
     from components.ingest.folders import IMAGE_SUFFIXES
+    from components.raster.walk import left_out_as, walk
     from serving.client.raster_reading import RASTER_SUFFIXES
 
     suffixes = {*IMAGE_SUFFIXES, *RASTER_SUFFIXES}
@@ -174,12 +175,10 @@ def _files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[Path]
             anchors[path] = Path(path.name)
             yield path
             continue
-        for folder, _, names in sorted(os.walk(path)):
-            found = (Path(folder, name) for name in sorted(names))
-            for file in found:
-                if file.suffix.lower() in suffixes:
-                    anchors[file] = file.relative_to(path)
-                    yield file
+        entries = (entry for entry in walk(str(path)) if not entry.is_folder)
+        for key in sorted(it.key for it in entries if not left_out_as(it.key, suffixes)):
+            anchors[path / key] = Path(key)
+            yield path / key
 
 
 def _config() -> "PipelineConfig":

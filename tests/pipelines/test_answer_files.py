@@ -1,6 +1,7 @@
 """Answers about pixels and objects, written where the image's own pixels lie."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from rasterio.warp import transform_geom as warp_geom
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from pipelines.answers.files import write_answer
+from pipelines.cli.predict import _files
 from serving.contract.predictions import (
     ClassRasterPrediction,
     FoundObject,
@@ -143,3 +145,14 @@ def test_answers_return_in_the_orientation_of_the_file(tmp_path, way):
     own = [transform * corner for corner in ((left, top), (right, bottom))]
     (west, east), (south, north) = (sorted(ends) for ends in zip(*own, strict=True))
     assert (west, east, south, north) == pytest.approx((500_000, 501_000, 5_299_500, 5_300_000))
+
+
+def test_of_a_folder_hidden_files_are_left_out_and_links_followed(tmp_path):
+    for name in ("in/b.tif", "in/.a.tif", "in/.h/a.tif", "in/x.txt", "else/c.PNG"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "else")
+    anchors: dict[Path, Path] = {}
+    found = list(_files((tmp_path / "in",), anchors))
+    assert found == [tmp_path / "in" / "b.tif", tmp_path / "in" / "link" / "c.PNG"]
+    assert list(anchors.values()) == [Path("b.tif"), Path("link/c.PNG")]
