@@ -21,7 +21,7 @@ from serving.client.wire_tensors import (
     encode_tensor,
     string_array,
 )
-from serving.contract.contract import names
+from serving.contract import names
 
 ARRAYS: list[Any] = [
     np.array([[1.5, -2.0], [np.inf, 0.1]], np.float32),
