@@ -27,6 +27,7 @@ from components.ingest.record import Contents, Record
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.labels.box_files import box_files
 from components.raster.location import is_remote
+from components.raster.scene.calibration import Calibration
 from components.raster.spatial.rules import ByArea, SplitRule
 
 #: Function that returns the checksums that represent the content of files.
@@ -100,7 +101,7 @@ def _image_entries(
     checksums_of: Checksums, source: SourceConfig, contents: Contents, drawn: Sequence[str]
 ) -> list[Sequence[object]]:
     """Lists each image with its record's values, then the other files."""
-    sides_of = side_finder() if isinstance(source, ChipsSource) else _no_sides
+    sides_of = _chip_sides() if isinstance(source, ChipsSource) else _no_sides
     sides = {record.uri: sides_of(record.uri) for record in contents.records}
     masks = [record.mask_uri for record in contents.records if record.mask_uri is not None]
     boxes = box_files(source.boxes.path) if isinstance(source, BoxedSource) else {}
@@ -205,6 +206,12 @@ def side_finder() -> Callable[[str], list[str]]:
         return [side for it in there if os.path.isfile(side := os.path.join(folder, it))]
 
     return sides_of
+
+
+def _chip_sides() -> Callable[[str], list[str]]:
+    """Returns a function that finds the side files of a chip and its scale and offset metadata."""
+    sides_of, calibration = side_finder(), Calibration()
+    return lambda path: [*sides_of(path), *calibration.files(path)]
 
 
 def _no_sides(uri: str) -> list[str]:

@@ -7,10 +7,11 @@ from functools import partial
 
 from rasterio.errors import NotGeoreferencedWarning
 
-from components.ingest.raster_config import RasterOptions, TiledSource
+from components.ingest.raster_config import ChipsSource, RasterOptions, TiledSource
 from components.ingest.reject import Reason, Reject
 from components.raster.image import ImageSpec
 from components.raster.library_errors import translated
+from components.raster.scene.calibration import Calibration, calibrated_scene
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
 from components.raster.scene.scene import ONLY_BAND, BandFile, SceneSource
@@ -36,6 +37,8 @@ def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
     def unreadable(why: str) -> SceneRejected:
         return SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, why)
 
+    if isinstance(options, ChipsSource):  # scenes come with theirs from the listing
+        source = calibrated_scene(source, Calibration())
     with translated(unreadable):
         scene = open_scene(
             source,

@@ -51,13 +51,24 @@ class Calibration:
         file = Path(path)
         return self._landsat(file) or self._sentinel(file)
 
+    def files(self, path: str) -> list[str]:
+        """Returns the metadata files that may state scale and offset of a local file."""
+        file = Path(path)
+        if is_remote(path):
+            return []
+        found: list[Path] = []
+        if landsat_label(file.stem):
+            found += _mtl_files(file.parent)
+        if _SENTINEL_BAND.search(file.stem):
+            found += [it for folder in _product_folders(file) for it in _product_files(folder)[:1]]
+        return [str(it) for it in found]
+
     def _landsat(self, file: Path) -> tuple[Scaling, ...]:
         if not landsat_label(file.stem):  # listing the folder for each of many chips is slow
             return ()
         folder = file.parent
         if folder not in self._mtls:
-            mtls = sorted(it for it in folder.iterdir() if is_mtl(it.name) and it.is_file())
-            self._mtls[folder] = list(map(read_mtl, mtls))
+            self._mtls[folder] = list(map(read_mtl, _mtl_files(folder)))
         several = len(self._mtls[folder]) > 1
         for values in self._mtls[folder]:
             band = mtl_key(file, values, by_name=not several)
@@ -71,7 +82,7 @@ class Calibration:
             return ()
         for folder in _product_folders(file):
             if folder not in self._products:
-                metadata = sorted(folder.glob("MTD_MSIL*.xml"))
+                metadata = _product_files(folder)
                 self._products[folder] = sentinel_scalings(metadata[0]) if metadata else {}
             scaling = self._products[folder].get(match[1].upper())
             if scaling is not None:
@@ -148,6 +159,14 @@ def _calibrated(file: BandFile, calibration: Calibration) -> BandFile:
     if file.scalings or is_remote(file.path):
         return file
     return replace(file, scalings=calibration.of(file.path))
+
+
+def _mtl_files(folder: Path) -> list[Path]:
+    return sorted(it for it in folder.iterdir() if is_mtl(it.name) and it.is_file())
+
+
+def _product_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("MTD_MSIL*.xml"))
 
 
 def _product_folders(file: Path) -> Iterator[Path]:

@@ -184,3 +184,28 @@ def test_an_offset_that_a_catalogue_took_off_is_not_applied_again(one_ground):
     applied = [{"s2:processing_baseline": "03.01"}, {"s2:processing_baseline": "05.11"}]
     applied[1]["earthsearch:boa_offset_applied"] = True
     assert listed(stac_of(one_ground, applied) | {"image": {"bands": ["red"]}}).images == 2
+
+
+def test_chips_take_scale_and_offset_from_the_metadata_beside_them(run, write_raster, tmp_path):
+    numbers = np.random.default_rng(0).integers(5_000, 30_000, (32, 32, 1)).astype(np.uint16)
+    for place, name in enumerate(("land", "water")):
+        corner = from_origin(500_000 + 20_000 * place, 5_000_000, 30, 30)
+        path = tmp_path / "source" / name / "LC09_L2SP_191027_20220601_20220603_02_T1_SR_B4.tif"
+        write_raster(numbers, str(path), transform=corner)
+        mtl = path.with_name("LC09_L2SP_191027_20220601_20220603_02_T1_MTL.txt")
+        mtl.write_text(
+            "GROUP = LEVEL2_SURFACE_REFLECTANCE_PARAMETERS\n"
+            "  REFLECTANCE_MULT_BAND_4 = 2.75e-05\n"
+            "  REFLECTANCE_ADD_BAND_4 = -0.2\n"
+            "END_GROUP = LEVEL2_SURFACE_REFLECTANCE_PARAMETERS\nEND\n"
+        )
+    tree = config_of("chips", tmp_path / "source", image={"bands": ["B4"], "values": "scaled"})
+    config = IngestConfig.model_validate(tree)
+    before = fingerprint_dataset(config.source)
+    found = by_key(run(tree))
+    assert len(found) == 2
+    for _, features in found.values():
+        values = payload_of(features).pixels
+        np.testing.assert_allclose(values, numbers * 2.75e-05 - 0.2, rtol=0, atol=1e-6)
+    mtl.write_text(mtl.read_text().replace("-0.2", "-0.1"))
+    assert fingerprint_dataset(config.source) != before
