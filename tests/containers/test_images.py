@@ -12,6 +12,8 @@ from docker.types import Mount
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from components.ingest.config import FoldersSource, IngestConfig
+from components.ingest.snapshot import Snapshot
 from tests.containers.engine import Engine, container, output
 from tests.kubeflow.land_cover import COLOURS, make_images
 from tests.kubeflow.test_exchange import INGEST, handed_over
@@ -130,8 +132,9 @@ def test_a_step_writes_the_same_bytes_with_workers_in_a_pool(
 
 def step(folder: Path, name: str) -> list[str]:
     """The command of ingest, which reads `images` and writes into the folder `name`."""
-    config = {"source": {"kind": "folders", "uri": str(folder / "images")}}
-    given = handed_over({"config": json.dumps(config), "fingerprint": "f"}, {}, ())
+    config = IngestConfig(source=FoldersSource(uri=str(folder / "images")))
+    fingerprint = Snapshot.take(config).fingerprint
+    given = handed_over({"config": config.model_dump_json(), "fingerprint": fingerprint}, {}, ())
     given["outputs"]["artifacts"] = {
         output: {"artifacts": [{"name": output, "uri": str(folder / name / output)}]}
         for output in INGEST.outputs

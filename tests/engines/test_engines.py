@@ -19,6 +19,7 @@ from components.evaluation.analysis import evaluate
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.executor import split_files
 from components.ingest.config import FoldersSource, IngestConfig
+from components.ingest.snapshot import Snapshot
 from components.statistics.compute import Split, compute_statistics
 from components.statistics.config import StatisticsConfig
 from pipelines.config.beam import IN_PROCESS
@@ -150,8 +151,9 @@ def test_a_step_of_a_package_works_in_the_folder_that_workers_see(
     engine: list[str],
     tmp_path: Path,
 ) -> None:
-    config = IngestConfig(source=FoldersSource(uri=str(folders))).model_dump_json()
-    values = {"config": config, "fingerprint": "f"}
+    config = IngestConfig(source=FoldersSource(uri=str(folders)))
+    fingerprint = Snapshot.take(config).fingerprint
+    values = {"config": config.model_dump_json(), "fingerprint": fingerprint}
     given = handed_over(values, {}, ("examples", "rejects"))
     made = []
     for name, options in (("here", list(IN_PROCESS)), ("there", engine)):
