@@ -1,8 +1,11 @@
 """Packaging of Skymill: the packages, what each use of them needs, and the command."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 VERSION = "0.1.0"
+README = Path(__file__).parent / "README.md"  # container images are built without it
 
 # The command line, the config and the manifest of a run: no TensorFlow.
 BASE = [
@@ -82,6 +85,7 @@ setup(
     name="skymill",
     version=VERSION,
     description="From a folder of images to a served model that can be trusted.",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
