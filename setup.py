@@ -45,7 +45,7 @@ SERVER = [
 ]
 
 # Brings versions from a bucket into the folder that a server watches.
-SYNC = ["pyarrow>=14"]
+SYNC = ["obstore>=0.8", "pyarrow>=14"]
 
 # Everything from a folder of images to a pushed model.
 PIPELINE = [
