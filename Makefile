@@ -21,7 +21,7 @@ PACKAGES := components pipelines serving trainer scripts
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow containers bench soak audit dist flink prism lock clean
+.PHONY: help setup demo test check lint slow containers bench soak audit docs dist flink prism lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -58,6 +58,9 @@ soak: $(READY) ## six minutes of load, swaps, kills and hostile requests; SECOND
 audit: $(READY) ## checkov on the manifests
 	@sh scripts/audit.sh
 
+docs: $(READY) ## the documentation as a site, in site/
+	@sh scripts/docs.sh
+
 dist: $(READY) ## wheel, source distribution and SBOM in dist/, tried in an empty environment
 	@sh scripts/dist.sh
 
@@ -76,8 +79,8 @@ setup: $(READY) ## only the set-up, in .venv; PYTHON=python3.12 chooses the Pyth
 lock: $(READY) ## resolve requirements/ anew, keeping what still fits; UPGRADE=1 takes the newest
 	@sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
 
-clean: ## remove what set-up made
-	rm -rf .venv .tools .wheels skymill.egg-info
+clean: ## remove what set-up and docs made
+	rm -rf .venv .tools .wheels build/docs site skymill.egg-info
 
 # A Python that was named may not be the one in .venv, so the set-up looks again.
 $(READY): requirements/lock.txt requirements/tools.txt setup.py \

@@ -14,6 +14,7 @@ resolve_image() {
 }
 resolve "$@" requirements/tools.in --output-file requirements/tools.txt
 resolve "$@" requirements/audit.in --output-file requirements/audit.txt
+resolve "$@" requirements/docs.in --output-file requirements/docs.txt
 resolve "$@" setup.py requirements/dev.in --extra all --overrides requirements/overrides.in \
     --python .venv/bin/python --output-file requirements/lock.txt
 resolve_image --output-file requirements/image-gpu.txt

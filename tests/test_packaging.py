@@ -129,7 +129,7 @@ def test_the_server_brings_no_pipeline() -> None:
 
 
 def test_every_file_of_the_lock_has_hashes_and_no_address(repository: Path) -> None:
-    for name in ("lock.txt", "tools.txt", "audit.txt"):
+    for name in ("lock.txt", "tools.txt", "audit.txt", "docs.txt"):
         lock = (repository / "requirements" / name).read_text()
         pins = re.findall(r"^\S+==", lock, re.MULTILINE)
         assert len(re.findall(r"^\S+==.*\\\n    --hash=sha256:", lock, re.MULTILINE)) == len(pins)

@@ -1,0 +1,129 @@
+"""The reference of the configuration: a table of keys for each part, from the JSON schema."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.config.tree import config_json_schema
+
+_BOUNDS = {
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
+}
+_ROOT = "PipelineConfig"
+_INTRODUCTION = """# Configuration
+
+Every key of `skymill.yaml`, made from the types that read it. Unknown keys are refused.
+`skymill config check` reads a file and names each wrong key with a valid value;
+`skymill config json-schema` prints the same as a JSON schema, for editors.
+
+A key in **bold** is required. *Part* in the column of types is a table of keys of its own, below.
+"""
+
+
+def configuration_page() -> str:
+    """The page as Markdown."""
+    schema = json.loads(config_json_schema())
+    parts = {_ROOT: schema} | schema["$defs"]
+    sections = [_section(name, paths, parts) for name, paths in used_at(parts).items()]
+    return "\n".join([_INTRODUCTION, *sections])
+
+
+def used_at(parts: dict[str, Any]) -> dict[str, list[str]]:
+    """The paths at which each part of the tree is used, in the order of the tree."""
+    found: dict[str, list[str]] = {_ROOT: [""]}
+
+    def visit(name: str, path: str) -> None:
+        for key, field in parts[name].get("properties", {}).items():
+            for part, suffix in _parts_in(field, parts):
+                place = f"{path}.{key}{suffix}".lstrip(".")
+                new = part not in found
+                found.setdefault(part, []).append(place)
+                if new:
+                    visit(part, place)
+
+    visit(_ROOT, "")
+    return found
+
+
+def _parts_in(field: Any, parts: dict[str, Any], suffix: str = "") -> Iterator[tuple[str, str]]:
+    """The tables that a field's type leads to, each with `[]` or `.*` for a list or a mapping."""
+    if name := field.get("$ref", "").rpartition("/")[2]:
+        if "properties" in parts[name]:
+            yield name, suffix
+        else:
+            yield from _parts_in(parts[name], parts, suffix)
+    for choice in (*field.get("anyOf", ()), *field.get("oneOf", ())):
+        yield from _parts_in(choice, parts, suffix)
+    if isinstance(items := field.get("items"), dict):
+        yield from _parts_in(items, parts, f"{suffix}[]")
+    if isinstance(values := field.get("additionalProperties"), dict):
+        yield from _parts_in(values, parts, f"{suffix}.*")
+
+
+def _section(name: str, paths: list[str], parts: dict[str, Any]) -> str:
+    part = parts[name]
+    places = ", ".join(f"`{path}`" for path in paths if path)
+    lines = [
+        f"## {name}",
+        "",
+        *([f"At {places}.", ""] if places else []),
+        part.get("description", ""),
+        "",
+        "| key | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    required = part.get("required", ())
+    for key, field in part["properties"].items():
+        shown = f"**`{key}`**" if key in required else f"`{key}`"
+        cells = (shown, type_of(field, parts), _default(field, key in required), _meaning(field))
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _meaning(field: Any) -> str:
+    return " ".join(str(field.get("description", "")).split())
+
+
+def _default(field: Any, required: bool) -> str:
+    """A value as YAML has it; that of a whole part is in the part's own table."""
+    if required or "default" not in field:
+        return ""
+    value = field["default"]
+    if isinstance(value, dict) and value:
+        return "its own"
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def type_of(field: Any, parts: dict[str, Any]) -> str:
+    """A field's type in words, with a link to each part that has a table."""
+    if name := field.get("$ref", "").rpartition("/")[2]:
+        part = parts[name]
+        return f"[{name}](#{name.lower()})" if "properties" in part else type_of(part, parts)
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "enum" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"])
+    if choices := field.get("anyOf") or field.get("oneOf"):
+        words = [type_of(it, parts) for it in choices if it.get("type") != "null"]
+        return " or ".join(dict.fromkeys(words))
+    if field.get("type") == "array":
+        return _list(field, parts)
+    if field.get("type") == "object":
+        values = field.get("additionalProperties")
+        return f"mapping to {type_of(values, parts)}" if isinstance(values, dict) else "mapping"
+    if field.get("type") == "null":
+        return "null"
+    bounds = [text.format(field[name]) for name, text in _BOUNDS.items() if name in field]
+    kind = field.get("format") or field.get("type") or "any value"
+    return " ".join([str(kind), ", ".join(bounds)]).strip()
+
+
+def _list(field: Any, parts: dict[str, Any]) -> str:
+    if "prefixItems" in field:
+        words = dict.fromkeys(type_of(it, parts) for it in field["prefixItems"])
+        return f"list of {len(field['prefixItems'])}: {', '.join(words)}"
+    items = field.get("items")
+    return f"list of {type_of(items, parts)}" if items else "list"
