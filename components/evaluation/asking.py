@@ -7,7 +7,7 @@ from components.evaluation.extracts import LoadedModels, Model, Reading, extract
 from components.evaluation.failing import reason
 from components.evaluation.model import ServedModel
 from components.evaluation.result import UNKNOWN_CLASS
-from components.evaluation.tasks.family import Frame
+from components.evaluation.tasks.base import Frame
 from components.raster.task import SINGLE_LABEL, Task
 
 CANDIDATE = "candidate"

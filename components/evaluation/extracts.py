@@ -18,8 +18,8 @@ from apache_beam.utils.shared import Shared
 from components.evaluation.failing import describe, note, reason
 from components.evaluation.model import ServedModel
 from components.evaluation.slices import feature_of, slice_values
+from components.evaluation.tasks.base import Answer, Frame, Observation
 from components.evaluation.tasks.bootstrap import seed_of
-from components.evaluation.tasks.family import Answer, Frame, Observation
 from components.evaluation.tasks.registry import family_of
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, Task

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from serving.contract.predictions import (
+from serving.tasks.registry import (
     AnyPrediction,
     ClassRasterPrediction,
     LabelsPrediction,

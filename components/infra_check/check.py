@@ -11,12 +11,12 @@ from components.infra_check.config import InfraCheckConfig
 from components.raster.errors import DataError
 from serving.client import ClientError, connect
 from serving.contract.names import BYTES_SIGNATURE, EXAMPLES_SIGNATURE
-from serving.contract.predictions import AnyPrediction
 from serving.server.process import (
     ServerProcess,
     ServerProcessError,
     serve_model_in_subprocess,
 )
+from serving.tasks.registry import AnyPrediction
 
 GATE = "infra_check"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from serving.contract.predictions import (
+from serving.tasks.registry import (
     AnyPrediction,
     ClassRasterPrediction,
     LabelsPrediction,

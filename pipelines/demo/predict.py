@@ -15,8 +15,8 @@ from pipelines.config.tree import PipelineConfig
 from pipelines.local.console import plain_table
 from pipelines.local.record import RunRecord
 from serving.client import FileResult, connect
-from serving.contract.predictions import Prediction
 from serving.server.process import serve_in_subprocess
+from serving.tasks.registry import Prediction
 
 _OF_EACH_CLASS = 2
 

@@ -4,7 +4,7 @@
         [prediction] = client.predict([Path("tile.jpg").read_bytes()])
         print(prediction.class_name, prediction.probabilities)
 
-The type of a prediction depends on the model's task, see `serving.contract.predictions`. The client
+The type of a prediction depends on the model's task, see `serving.tasks.registry`. The client
 works with the embedded server and with TensorFlow Serving. It imports no TensorFlow, and imports
 rasterio only to read a GeoTIFF.
 """
@@ -42,8 +42,8 @@ from serving.contract.names import (
     INPUT_OF,
 )
 from serving.contract.needs import ModelNeeds
-from serving.contract.predictions import AnswerError, AnyPrediction, read_predictions
-from serving.contract.predictions import Prediction as Prediction
+from serving.tasks.registry import AnswerError, AnyPrediction, read_predictions
+from serving.tasks.registry import Prediction as Prediction
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0

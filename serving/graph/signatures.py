@@ -18,7 +18,7 @@ from serving.contract.names import (
     EXAMPLES_SIGNATURE,
 )
 from serving.graph.inputs import model_input
-from serving.tasks.by_task import answer
+from serving.tasks.graph import answer
 from serving.tasks.parts import Answer
 
 

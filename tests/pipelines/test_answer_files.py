@@ -15,7 +15,7 @@ from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from pipelines.answers.files import write_answer
 from pipelines.cli.predict import _files
-from serving.contract.predictions import (
+from serving.tasks.registry import (
     ClassRasterPrediction,
     FoundObject,
     NumberPrediction,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer.losses.boxes import assign
 from trainer.models.anchors import Anchors
 from trainer.models.decode_boxes import decoded
-from trainer.tasks.detection_loss import assign
 
 ANCHORS = Anchors(64, 64, finest=2, levels=3, smallest_px=8.0)
 

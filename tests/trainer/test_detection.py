@@ -13,11 +13,11 @@ from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes
 from components.raster.image import ImageSpec
 from serving.contract.contract import read_contract
 from tests.trainer.coco import average_precision
+from trainer.data.boxes import objects_in_frame
 from trainer.data.examples import count_several
+from trainer.losses.boxes import DetectionLoss, assign
 from trainer.models.anchors import Anchors
 from trainer.models.decode_boxes import DecodeBoxes, decoded
-from trainer.tasks.boxes import objects_in_frame
-from trainer.tasks.detection_loss import DetectionLoss, assign
 from trainer.training.config import TrainConfig
 from trainer.training.export import export
 from trainer.training.splits import Splits

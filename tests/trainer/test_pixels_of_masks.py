@@ -9,10 +9,10 @@ from components.raster.fitting import fit_mask
 from components.raster.image import ImageSpec
 from tests.trainer.rasters import serialized, write_records
 from trainer.data.dataset import InMemory, Streamed, open_source
+from trainer.data.masks import target_masks
+from trainer.losses.pixels import PixelLoss
+from trainer.metrics.pixels import MeanIou, PixelAccuracy
 from trainer.tasks.config import SegmentationOptions
-from trainer.tasks.masks import target_masks
-from trainer.tasks.pixel_loss import PixelLoss
-from trainer.tasks.pixel_metrics import MeanIou, PixelAccuracy
 from trainer.tasks.segmentation import Segmentation
 
 IGNORE = 255

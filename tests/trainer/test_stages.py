@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from components.raster.example import KEY
 from tests.trainer.conftest import CLASSES, toy_example, toy_image
-from trainer.tasks.smoothing import SmoothedCrossentropy
+from trainer.losses.smoothing import SmoothedCrossentropy
 from trainer.training.config import EarlyStopping, SmallCnn, Stage, TrainConfig
 from trainer.training.errors import TrainingError
 from trainer.training.failures import BAD_BATCH_FILE

@@ -22,14 +22,14 @@ from pipelines.cli.predict import command as predict
 from serving.client import connect
 from serving.contract.contract import read_contract
 from serving.contract.names import OUTPUTS_OF
-from serving.contract.predictions import (
+from serving.server.process import serve_model_in_subprocess
+from serving.tasks.registry import (
     ClassRasterPrediction,
     LabelsPrediction,
     NumberPrediction,
     ObjectsPrediction,
     Prediction,
 )
-from serving.server.process import serve_model_in_subprocess
 from tests.serving.graphs import KNOWN_OPS, ops_of
 from tests.trainer.coco import average_precision
 from tests.trainer.collection import (

@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.raster.example import ENCODED
 from serving.contract.contract import Contract
 from serving.graph.inputs import model_input
-from serving.tasks.by_task import answer
+from serving.tasks.graph import answer
 from trainer.board.truth import Truth, read_truths
 from trainer.data.examples import records
 

@@ -11,15 +11,15 @@ from components.raster.example import BOX_EDGES, HEIGHT, OBJECT_LABEL, WIDTH
 from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract.contract import Contract
+from trainer.data.boxes import NO_OBJECT, objects_in_frame
 from trainer.data.examples import count_several
 from trainer.data.targets import Parsing
+from trainer.losses.boxes import DetectionLoss
 from trainer.models.anchors import Anchors
 from trainer.models.decode_boxes import DecodeBoxes
 from trainer.models.detector import detector
 from trainer.models.features import Features
-from trainer.tasks.boxes import NO_OBJECT, objects_in_frame
 from trainer.tasks.config import DetectionOptions
-from trainer.tasks.detection_loss import DetectionLoss
 
 
 @dataclass(frozen=True)

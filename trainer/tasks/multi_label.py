@@ -14,10 +14,10 @@ from components.raster.task import Task
 from serving.contract.contract import Contract
 from trainer.data.examples import count_several
 from trainer.data.targets import Parsing
-from trainer.imbalance.losses import WeightedBinary
+from trainer.losses.labels import WeightedBinary
+from trainer.metrics.labels import ClassAccuracy, ExactMatch, MacroAuc
 from trainer.models.features import Features
 from trainer.models.heads import dense
-from trainer.tasks.label_metrics import ClassAccuracy, ExactMatch, MacroAuc
 
 
 @dataclass(frozen=True)

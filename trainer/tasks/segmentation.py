@@ -13,16 +13,16 @@ from components.raster.labels.targets import ignore_value
 from components.raster.task import Task
 from serving.contract.contract import Contract
 from trainer.data.examples import count_with
+from trainer.data.masks import target_masks
 from trainer.data.targets import Parsing
+from trainer.losses.pixels import PixelLoss
+from trainer.metrics.pixels import MeanIou, PixelAccuracy
 from trainer.models.blocks import resized
 from trainer.models.decoder_config import UNet
 from trainer.models.deeplab import deeplab
 from trainer.models.features import Features
 from trainer.models.unet import unet
 from trainer.tasks.config import SegmentationOptions
-from trainer.tasks.masks import target_masks
-from trainer.tasks.pixel_loss import PixelLoss
-from trainer.tasks.pixel_metrics import MeanIou, PixelAccuracy
 
 
 @dataclass(frozen=True)

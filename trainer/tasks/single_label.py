@@ -13,10 +13,10 @@ from components.raster.task import Task
 from serving.contract.contract import Contract
 from trainer.data.examples import count_labels
 from trainer.data.targets import Parsing
-from trainer.imbalance.losses import FocalCategorical
+from trainer.losses.labels import FocalCategorical
+from trainer.losses.smoothing import SmoothedCrossentropy
 from trainer.models.features import Features
 from trainer.models.heads import dense
-from trainer.tasks.smoothing import SmoothedCrossentropy
 
 
 @dataclass(frozen=True)

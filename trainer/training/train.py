@@ -30,9 +30,9 @@ from trainer.distribution.workers import Agreement
 from trainer.imbalance.emphasis import Emphasis, emphasis_of
 from trainer.imbalance.report import IMBALANCE_FILE, imbalance_report
 from trainer.imbalance.weighing import weighing
-from trainer.tasks.build import make_objective
 from trainer.tasks.network import Network, build_network
 from trainer.tasks.objective import Objective
+from trainer.tasks.registry import make_objective
 from trainer.training.config import TrainConfig
 from trainer.training.fit import History, OnEpoch, fit_phases
 from trainer.training.precision import choose_policy, computing_in

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.tasks import bootstrap
-from components.evaluation.tasks.family import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.base import Answer, Family, Features, Frame, Observation
 from components.evaluation.tasks.matching import (
     IOU_THRESHOLDS,
     MAX_DETECTIONS,

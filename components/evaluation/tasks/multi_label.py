@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluation.tasks.family import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.base import Answer, Family, Features, Frame, Observation
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
     EXAMPLE_COUNT,

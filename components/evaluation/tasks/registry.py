@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from components.evaluation.tasks.base import Family
 from components.evaluation.tasks.detection import Detection
-from components.evaluation.tasks.family import Family
 from components.evaluation.tasks.multi_label import MultiLabel
 from components.evaluation.tasks.regression import Regression
 from components.evaluation.tasks.segmentation import Segmentation

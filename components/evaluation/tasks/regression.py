@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.tasks import bootstrap
-from components.evaluation.tasks.family import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.base import Answer, Family, Features, Frame, Observation
 from components.evaluation.tasks.measures import (
     NON_FINITE,
     WITHOUT_TRUTH,

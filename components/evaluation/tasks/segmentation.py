@@ -24,7 +24,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from components.evaluation.tasks import bootstrap
-from components.evaluation.tasks.family import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.base import Answer, Family, Features, Frame, Observation
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
     NON_FINITE,

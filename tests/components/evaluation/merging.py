@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.evaluation.tasks.family import Family
+from components.evaluation.tasks.base import Family
 
 
 def same_however_merged(family: Family[Any], observed: Sequence[Any], class_count: int) -> None:

@@ -10,8 +10,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from components.evaluation.tasks.base import Frame
 from components.evaluation.tasks.detection import Detection, Tally
-from components.evaluation.tasks.family import Frame
 from components.evaluation.tasks.matching import match
 from components.raster.image import ImageSpec
 from tests.components.evaluation.merging import same_however_merged

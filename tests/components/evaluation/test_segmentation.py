@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from sklearn import metrics
 
-from components.evaluation.tasks.family import Frame
+from components.evaluation.tasks.base import Frame
 from components.evaluation.tasks.segmentation import Segmentation, Tally, decode_mask
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec

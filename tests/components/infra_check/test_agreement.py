@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.infra_check.agreement import disagreement
-from serving.contract.predictions import (
+from serving.tasks.registry import (
     AnyPrediction,
     ClassRasterPrediction,
     FoundObject,

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.imbalance.losses import FocalCategorical, WeightedBinary
+from trainer.losses.labels import FocalCategorical, WeightedBinary
 
 LOGITS = np.random.default_rng(1).normal(0, 2, (40, 5)).astype(np.float32)
 CLASSES = np.arange(40) % 5

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value, mask_dtype
-from trainer.tasks.placement import placed
+from trainer.data.placement import placed
 
 
 def target_masks(encoded: tf.Tensor, image: ImageSpec, classes: int) -> tf.Tensor:

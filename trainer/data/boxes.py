@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from components.raster.fitting import LEAST_BOX_SHARE
 from components.raster.image import ImageSpec
-from trainer.tasks.placement import placed
+from trainer.data.placement import placed
 
 #: Label of a row without an object.
 NO_OBJECT = -1

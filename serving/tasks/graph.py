@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from components.raster.task import Task
 from serving.contract.contract import Contract
-from serving.tasks.detection import detection
-from serving.tasks.labels import multi_label, single_label
+from serving.tasks.detection.graph import detection
 from serving.tasks.parts import Answer
-from serving.tasks.regression import regression
-from serving.tasks.segmentation import segmentation
+from serving.tasks.regression.graph import regression
+from serving.tasks.segmentation.graph import segmentation
+from serving.tasks.single_label.graph import multi_label, single_label
 
 _ANSWERS: dict[Task, Callable[[Any, tf.Tensor, Contract], Answer]] = {
     "single_label": lambda outputs, pixels, contract: single_label(outputs, contract.classes),

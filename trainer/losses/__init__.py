@@ -1,0 +1,1 @@
+"""Losses of training, for any task."""

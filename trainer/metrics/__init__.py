@@ -1,0 +1,1 @@
+"""Metrics of a training's learning curve, for any task."""
