@@ -13,7 +13,8 @@ from components.raster.errors import DataError
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL
 from serving.contract.contract import CONTRACT_PATH, read_contract
-from serving.contract.names import CLASSES_OUTPUT, EXAMPLES_SIGNATURE
+from serving.contract.names import EXAMPLES_SIGNATURE
+from serving.tasks.base import CLASSES_OUTPUT
 
 
 class ServedModel:

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from components.raster.errors import DataError
 from serving.contract.names import INPUT_OF
-from serving.tasks.registry import AnyPrediction, read_predictions
+from serving.tasks.base import AnyPrediction
+from serving.tasks.registry import read_predictions
 
 _MOST_AT_ONCE = 8
 _MOST_BYTES_AT_ONCE = 2 << 20  # gRPC's own limit is 4 MiB a message

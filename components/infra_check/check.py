@@ -16,7 +16,7 @@ from serving.server.process import (
     ServerProcessError,
     serve_model_in_subprocess,
 )
-from serving.tasks.registry import AnyPrediction
+from serving.tasks.base import AnyPrediction
 
 GATE = "infra_check"
 

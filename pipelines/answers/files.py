@@ -19,7 +19,9 @@ from components.raster.scene.probe import open_scene
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.strict_json import strict_json
 from serving.client.raster_reading import is_tiff
-from serving.tasks.registry import AnyPrediction, ClassRasterPrediction, ObjectsPrediction
+from serving.tasks.base import AnyPrediction
+from serving.tasks.detection.answer import ObjectsPrediction
+from serving.tasks.segmentation.answer import ClassRasterPrediction
 
 _WGS84 = "EPSG:4326"
 

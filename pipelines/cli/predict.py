@@ -231,20 +231,17 @@ def _listed(names: str | None) -> tuple[str, ...] | None:
 
 
 def _as_text(result: "FileResult", top: int) -> str:
-    from pipelines.answers.render import as_text
-
     if result.prediction is None:
         return f"refused: {result.error}"
-    return as_text(result.prediction, top)
+    return result.prediction.as_text(top)
 
 
 def _as_json(result: "FileResult", written: Path | None) -> str:
     from components.raster.strict_json import strict_json
-    from pipelines.answers.render import as_json
 
     answer: dict[str, object] = {"path": str(result.path), "error": result.error}
     if result.prediction is not None:
-        answer |= as_json(result.prediction)
+        answer |= result.prediction.as_json()
     if written is not None:
         answer["file"] = str(written)
     return strict_json(answer)

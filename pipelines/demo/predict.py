@@ -16,7 +16,7 @@ from pipelines.local.console import plain_table
 from pipelines.local.record import RunRecord
 from serving.client import FileResult, connect
 from serving.server.process import serve_in_subprocess
-from serving.tasks.registry import Prediction
+from serving.tasks.single_label.answer import Prediction
 
 _OF_EACH_CLASS = 2
 

@@ -42,8 +42,9 @@ from serving.contract.names import (
     INPUT_OF,
 )
 from serving.contract.needs import ModelNeeds
-from serving.tasks.registry import AnswerError, AnyPrediction, read_predictions
-from serving.tasks.registry import Prediction as Prediction
+from serving.tasks.base import AnyPrediction
+from serving.tasks.registry import AnswerError, read_predictions
+from serving.tasks.single_label.answer import Prediction as Prediction
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0

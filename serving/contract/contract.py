@@ -11,10 +11,11 @@ from components.raster.errors import DataError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
 from components.raster.scaling import Scaling
-from components.raster.task import SINGLE_LABEL, Task
+from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES, Task
 from components.raster.text import ClassName
-from serving.contract.names import INPUT_OF, OUTPUTS_OF
+from serving.contract.names import INPUT_OF
 from serving.contract.needs import TrainedTiles
+from serving.tasks.registry import outputs_of
 
 #: Path of the contract in a model's folder; TensorFlow Serving ignores it.
 CONTRACT_PATH = "assets.extra/contract.json"
@@ -44,12 +45,12 @@ class Contract(Frozen):
     scalings: dict[str, tuple[float, float]] | None = None
     threshold: float = Field(default=0.5, gt=0, lt=1)
     signatures: dict[str, str] = Field(default_factory=lambda: dict(INPUT_OF))
-    outputs: tuple[str, ...] = Field(default_factory=lambda data: OUTPUTS_OF[data["task"]])
+    outputs: tuple[str, ...] = Field(default_factory=lambda data: outputs_of(data["task"]))
     tiles: TrainedTiles | None = None
 
     @model_validator(mode="after")
     def _classes_go_with_the_task(self) -> Self:
-        if not self.classes and self.task != "regression":
+        if not self.classes and self.task not in WITHOUT_CLASSES:
             raise ValueError(f"classes is empty: a model of {self.task} answers with one or more")
         return self
 

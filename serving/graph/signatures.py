@@ -18,8 +18,7 @@ from serving.contract.names import (
     EXAMPLES_SIGNATURE,
 )
 from serving.graph.inputs import model_input
-from serving.tasks.graph import answer
-from serving.tasks.parts import Answer
+from serving.tasks.graph import Tensors, served_outputs
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Signature:
     """Function of one string tensor [N], with the name and spec of that tensor."""
 
     name: str
-    function: Callable[[tf.Tensor], Answer]
+    function: Callable[[tf.Tensor], Tensors]
     input: tf.TensorSpec
 
 
@@ -41,18 +40,18 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
     images = tf.TensorSpec([None], tf.string, BYTES_INPUT)
 
     @tf.function(input_signature=[images], autograph=False)  # traced once for both signatures
-    def from_bytes(image_bytes: tf.Tensor) -> Answer:
+    def from_bytes(image_bytes: tf.Tensor) -> Tensors:
         pixels = model_input(image_bytes, contract.image, contract.band_scalings)
-        return answer(model(pixels), pixels, contract)
+        return served_outputs(model(pixels), pixels, contract)
 
-    def from_examples(examples: tf.Tensor) -> Answer:
+    def from_examples(examples: tf.Tensor) -> Tensors:
         spec = {ENCODED: tf.io.FixedLenFeature([], tf.string)}
-        answers: Answer = from_bytes(tf.io.parse_example(examples, spec)[ENCODED])
+        answers: Tensors = from_bytes(tf.io.parse_example(examples, spec)[ENCODED])
         return answers
 
     text = contract.to_json()
 
-    def of_contract(request: tf.Tensor) -> Answer:
+    def of_contract(request: tf.Tensor) -> Tensors:
         return {CONTRACT_OUTPUT: tf.fill(tf.shape(request), text)}
 
     return (

@@ -1,31 +1,35 @@
-"""Served outputs by task."""
+"""Conversion of a model's outputs to the served outputs, as a graph."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import tensorflow as tf
 
-from components.raster.task import Task
-from serving.contract.contract import Contract
-from serving.tasks.detection.graph import detection
-from serving.tasks.parts import Answer
-from serving.tasks.regression.graph import regression
-from serving.tasks.segmentation.graph import segmentation
-from serving.tasks.single_label.graph import multi_label, single_label
+from components.raster.task import Task, part_of_task
 
-_ANSWERS: dict[Task, Callable[[Any, tf.Tensor, Contract], Answer]] = {
-    "single_label": lambda outputs, pixels, contract: single_label(outputs, contract.classes),
-    "multi_label": lambda outputs, pixels, contract: multi_label(
-        outputs, contract.classes, contract.threshold
-    ),
-    "regression": lambda outputs, pixels, contract: regression(outputs),
-    "segmentation": lambda outputs, pixels, contract: segmentation(
-        outputs, pixels, contract.classes
-    ),
-    "detection": lambda outputs, pixels, contract: detection(outputs, contract.classes),
-}
+#: Tensors of N rows by output name.
+Tensors: TypeAlias = dict[str, tf.Tensor]
 
 
-def answer(outputs: Any, pixels: tf.Tensor, contract: Contract) -> Answer:
-    """Converts a model's outputs for pixels [N, H, W, C] to the outputs of the contract's task."""
-    return _ANSWERS[contract.task](outputs, pixels, contract)
+class AnswerSpec(Protocol):
+    """Part of a model's contract from which its served outputs follow."""
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+
+def served_outputs(outputs: Any, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
+    """Converts a model's outputs for pixels [N, H, W, C] to the outputs of the spec's task."""
+    convert = part_of_task(__package__, spec.task, "graph.convert")
+    found: Tensors = convert(outputs, pixels, spec)
+    return found
+
+
+def names_in_each_row(classes: tuple[str, ...], rows: tf.Tensor) -> tf.Tensor:
+    """Repeats the class names, in index order, in each row: string [N, K]."""
+    return tf.tile(tf.constant(classes, tf.string)[tf.newaxis], (rows, 1))

@@ -15,12 +15,9 @@ from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from pipelines.answers.files import write_answer
 from pipelines.cli.predict import _files
-from serving.tasks.registry import (
-    ClassRasterPrediction,
-    FoundObject,
-    NumberPrediction,
-    ObjectsPrediction,
-)
+from serving.tasks.detection.answer import FoundObject, ObjectsPrediction
+from serving.tasks.regression.answer import NumberPrediction
+from serving.tasks.segmentation.answer import ClassRasterPrediction
 
 SPEC = ImageSpec(height_px=32, width_px=32, fit="pad")
 

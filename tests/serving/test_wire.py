@@ -12,6 +12,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
+from components.raster.task import TASKS
 from serving.client.transport import CODE_NAMES, STATE_NAMES
 from serving.client.wire_messages import build_messages
 from serving.client.wire_tensors import (
@@ -22,6 +23,7 @@ from serving.client.wire_tensors import (
     string_array,
 )
 from serving.contract import names
+from serving.tasks.registry import outputs_of
 
 ARRAYS: list[Any] = [
     np.array([[1.5, -2.0], [np.inf, 0.1]], np.float32),
@@ -148,4 +150,10 @@ def test_names_of_numbers_are_tensorflows() -> None:
 def test_the_names_of_the_served_contract_are_fixed() -> None:
     """Clients in the field send and expect them, so they change for nobody's convenience."""
     assert names.INPUT_OF == {"serving_default": "image_bytes", "serving_examples": "examples"}
-    assert names.OUTPUTS == ("class", "probabilities", "classes")
+    assert {task: outputs_of(task) for task in TASKS} == {
+        "single_label": ("class", "probabilities", "classes"),
+        "multi_label": ("probabilities", "classes", "present"),
+        "regression": ("value",),
+        "segmentation": ("class_raster", "confidence", "classes"),
+        "detection": ("boxes", "box_labels", "box_classes", "box_scores", "classes"),
+    }

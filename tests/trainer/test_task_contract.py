@@ -21,15 +21,13 @@ from components.raster.labels.targets import ignore_value
 from pipelines.cli.predict import command as predict
 from serving.client import connect
 from serving.contract.contract import read_contract
-from serving.contract.names import OUTPUTS_OF
 from serving.server.process import serve_model_in_subprocess
-from serving.tasks.registry import (
-    ClassRasterPrediction,
-    LabelsPrediction,
-    NumberPrediction,
-    ObjectsPrediction,
-    Prediction,
-)
+from serving.tasks.detection.answer import ObjectsPrediction
+from serving.tasks.multi_label.answer import LabelsPrediction
+from serving.tasks.registry import outputs_of
+from serving.tasks.regression.answer import NumberPrediction
+from serving.tasks.segmentation.answer import ClassRasterPrediction
+from serving.tasks.single_label.answer import Prediction
 from tests.serving.graphs import KNOWN_OPS, ops_of
 from tests.trainer.coco import average_precision
 from tests.trainer.collection import (
@@ -167,7 +165,7 @@ def test_the_contract_says_what_it_answers(case):
     signatures = tf.saved_model.load(str(case.model)).signatures
     for name in contract.signatures:
         outputs = signatures[name].structured_outputs
-        assert set(outputs) == set(contract.outputs) == set(OUTPUTS_OF[contract.task])
+        assert set(outputs) == set(contract.outputs) == set(outputs_of(contract.task))
 
 
 def test_every_op_is_one_that_stock_tensorflow_serving_has(case):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.raster.example import ENCODED
 from serving.contract.contract import Contract
 from serving.graph.inputs import model_input
-from serving.tasks.graph import answer
+from serving.tasks.graph import served_outputs
 from trainer.board.truth import Truth, read_truths
 from trainer.data.examples import records
 
@@ -39,7 +39,7 @@ def ask(
     def seen(serialized: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         spec = {ENCODED: tf.io.FixedLenFeature([], tf.string)}
         pixels = model_input(tf.io.parse_example(serialized, spec)[ENCODED], contract.image)
-        return pixels, answer(model(pixels, training=False), pixels, contract)
+        return pixels, served_outputs(model(pixels, training=False), pixels, contract)
 
     for batch in records(tf.data.Dataset.from_tensor_slices(list(files))).batch(batch_size):
         pixels, answers = seen(batch)

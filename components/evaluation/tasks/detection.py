@@ -43,7 +43,7 @@ from components.evaluation.tasks.measures import (
 )
 from components.raster.example import BOX_EDGES, HEIGHT, OBJECT_LABEL_TEXT, WIDTH
 from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes
-from serving.contract.names import BOX_LABELS_OUTPUT, BOX_SCORES_OUTPUT, BOXES_OUTPUT
+from serving.tasks.detection.answer import BOX_LABELS_OUTPUT, BOX_SCORES_OUTPUT, BOXES_OUTPUT
 
 MOST_REPLICATED = 50_000
 

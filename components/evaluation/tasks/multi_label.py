@@ -42,7 +42,8 @@ from components.evaluation.tasks.measures import (
     wilson_interval,
 )
 from components.raster.example import LABELS_TEXT
-from serving.contract.names import PRESENT_OUTPUT, PROBABILITIES_OUTPUT
+from serving.tasks.base import PROBABILITIES_OUTPUT
+from serving.tasks.multi_label.answer import PRESENT_OUTPUT
 
 _BIN_LOGITS = 0.02
 _LARGEST_LOGIT = 16.2  # that of SMALLEST_PROBABILITY is -16.12

@@ -26,7 +26,7 @@ from components.evaluation.tasks.measures import (
     ratio,
 )
 from components.raster.example import NUMBER
-from serving.contract.names import VALUE_OUTPUT
+from serving.tasks.regression.answer import VALUE_OUTPUT
 
 _SMALLEST, _LARGEST, _STEP = 1e-12, 1e12, math.log(1.01)
 _BINS = math.ceil(math.log(_LARGEST / _SMALLEST) / _STEP)

@@ -42,7 +42,7 @@ from components.raster.errors import DataError
 from components.raster.example import MASK_ENCODED
 from components.raster.fitting import fit_mask
 from components.raster.labels.targets import ignore_value
-from serving.contract.names import CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT
+from serving.tasks.segmentation.answer import CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT
 
 
 @dataclass

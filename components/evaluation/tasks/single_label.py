@@ -39,7 +39,7 @@ from components.evaluation.tasks.measures import (
     wilson_interval,
 )
 from components.raster.example import LABEL_TEXT
-from serving.contract.names import PROBABILITIES_OUTPUT
+from serving.tasks.base import PROBABILITIES_OUTPUT
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from serving.contract.names import VALUE_OUTPUT
-from serving.tasks.parts import Answer
+from serving.tasks.graph import AnswerSpec, Tensors
+from serving.tasks.regression.answer import VALUE_OUTPUT
 
 
-def regression(values: tf.Tensor) -> Answer:
+def convert(values: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
     """Converts values [N, 1] in the user's units to [N]."""
     return {VALUE_OUTPUT: tf.cast(values[:, 0], tf.float32)}

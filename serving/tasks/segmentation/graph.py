@@ -4,11 +4,12 @@ import numpy as np
 import tensorflow as tf
 
 from components.raster.labels.targets import ignore_value
-from serving.contract.names import CLASS_RASTER_OUTPUT, CLASSES_OUTPUT, CONFIDENCE_OUTPUT
-from serving.tasks.parts import Answer, names_in_each_row
+from serving.tasks.base import CLASSES_OUTPUT
+from serving.tasks.graph import AnswerSpec, Tensors, names_in_each_row
+from serving.tasks.segmentation.answer import CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT
 
 
-def segmentation(logits: tf.Tensor, pixels: tf.Tensor, classes: tuple[str, ...]) -> Answer:
+def convert(logits: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
     """Converts logits [N, H, W, K] to each pixel's most probable class and its probability.
 
     The raster is uint8 if that holds the classes and the ignore value, else int32. A pixel in which
@@ -17,11 +18,11 @@ def segmentation(logits: tf.Tensor, pixels: tf.Tensor, classes: tuple[str, ...])
     """
     probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
     valid = tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
-    ignore = ignore_value(len(classes))
+    ignore = ignore_value(len(spec.classes))
     dtype = tf.uint8 if ignore <= np.iinfo(np.uint8).max else tf.int32
     raster = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), dtype)
     return {
         CLASS_RASTER_OUTPUT: tf.where(valid, raster, tf.constant(ignore, dtype)),
         CONFIDENCE_OUTPUT: tf.where(valid, tf.reduce_max(probabilities, axis=-1), 0.0),
-        CLASSES_OUTPUT: names_in_each_row(classes, tf.shape(logits)[0]),
+        CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),
     }

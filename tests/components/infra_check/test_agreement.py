@@ -4,14 +4,11 @@ import numpy as np
 import pytest
 
 from components.infra_check.agreement import disagreement
-from serving.tasks.registry import (
-    AnyPrediction,
-    ClassRasterPrediction,
-    FoundObject,
-    LabelsPrediction,
-    NumberPrediction,
-    ObjectsPrediction,
-)
+from serving.tasks.base import AnyPrediction
+from serving.tasks.detection.answer import FoundObject, ObjectsPrediction
+from serving.tasks.multi_label.answer import LabelsPrediction
+from serving.tasks.regression.answer import NumberPrediction
+from serving.tasks.segmentation.answer import ClassRasterPrediction
 
 
 def labels(present: tuple[str, ...], a: float, b: float) -> LabelsPrediction:

@@ -6,7 +6,7 @@ import pytest
 
 from components.infra_check.agreement import disagreement
 from components.infra_check.answers import chunks
-from serving.tasks.registry import Prediction
+from serving.tasks.single_label.answer import Prediction
 
 WANTED = [Prediction("a", {"a": 0.7, "b": 0.3}, None)]
 

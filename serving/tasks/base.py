@@ -1,0 +1,91 @@
+"""Interface of a task's predictions, and the parts that several tasks share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, TypeAlias
+
+import numpy.typing as npt
+
+#: Names of the classes, in the order of their indices.
+CLASSES_OUTPUT = "classes"
+PROBABILITIES_OUTPUT = "probabilities"
+
+#: Arrays by output name.
+Outputs: TypeAlias = Mapping[str, npt.NDArray[Any]]
+
+
+class AnyPrediction(ABC):
+    """Prediction of a model for one image; each task has its own type.
+
+    Attributes:
+        outputs: names of the outputs of every signature.
+        model_version: version of the model that answered; None where the server does not report it:
+            TensorFlow Serving over REST, unless the request named a version.
+    """
+
+    outputs: ClassVar[tuple[str, ...]]
+    model_version: int | None
+
+    @classmethod
+    @abstractmethod
+    def read(cls, row: Outputs, model_version: int | None) -> Self:
+        """Converts the row of one image in each output."""
+
+    @abstractmethod
+    def as_text(self, top: int) -> str:
+        """Returns the prediction as one line, with at most `top` classes or objects."""
+
+    @abstractmethod
+    def values(self) -> dict[str, Any]:
+        """Returns the predicted values as plain values, without the pixels of class rasters."""
+
+    @abstractmethod
+    def difference(self, served: Self, tolerance: float) -> str:
+        """Describes how a server's prediction differs from this one; empty if they agree.
+
+        Probabilities may differ by the tolerance, numbers and edges by it or by that share of their
+        size. What follows from a comparison of probabilities, such as the class, may then differ
+        where they are closer than the tolerance.
+        """
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the values and the model's version as plain values."""
+        return {**self.values(), "model_version": self.model_version}
+
+
+def text_of(value: Any) -> str:
+    """Decodes a string element of an array."""
+    return bytes(value).decode()
+
+
+def class_names(row: Outputs) -> tuple[str, ...]:
+    """Returns the names of the classes."""
+    return tuple(name.decode() for name in row[CLASSES_OUTPUT].tolist())
+
+
+def probabilities_of(row: Outputs) -> dict[str, float]:
+    """Returns the probability of each class by name."""
+    return dict(zip(class_names(row), row[PROBABILITIES_OUTPUT].tolist(), strict=True))
+
+
+def ranked(values: Mapping[str, float], top: int) -> str:
+    """Returns the `top` classes with the highest values, as text."""
+    order = sorted(values.items(), key=lambda item: -item[1])
+    return "  ".join(f"{name} {value:.3f}" for name, value in order[:top])
+
+
+def difference_of_probabilities(
+    wanted: Mapping[str, float], served: Mapping[str, float], tolerance: float
+) -> str:
+    """Describes how probabilities by class differ; empty if they agree."""
+    if list(wanted) != list(served):
+        return f"classes {list(served)}, not {list(wanted)}"
+    difference = max(abs(served[name] - value) for name, value in wanted.items())
+    if not difference <= tolerance:  # also true for NaN
+        return f"a probability differs by {difference:.3g}"
+    return ""
+
+
+def are_close(wanted: float, served: float, tolerance: float) -> bool:
+    """Compares two numbers by their difference, or by its share of their size."""
+    return abs(served - wanted) <= tolerance * max(1.0, abs(wanted))

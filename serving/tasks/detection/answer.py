@@ -1,0 +1,79 @@
+"""Prediction of detection: the objects in an image."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from serving.tasks.base import CLASSES_OUTPUT, AnyPrediction, Outputs, are_close
+
+BOXES_OUTPUT = "boxes"
+BOX_LABELS_OUTPUT = "box_labels"
+BOX_CLASSES_OUTPUT = "box_classes"
+BOX_SCORES_OUTPUT = "box_scores"
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """An object in an image; edges in pixels of the model's input."""
+
+    class_name: str
+    score: float
+    ymin: float
+    xmin: float
+    ymax: float
+    xmax: float
+
+
+_NUMBERS = ("score", "ymin", "xmin", "ymax", "xmax")
+
+
+@dataclass(frozen=True)
+class ObjectsPrediction(AnyPrediction):
+    """Objects in an image, in falling order of score."""
+
+    objects: tuple[FoundObject, ...]
+    model_version: int | None
+
+    outputs = (
+        BOXES_OUTPUT,
+        BOX_LABELS_OUTPUT,
+        BOX_CLASSES_OUTPUT,
+        BOX_SCORES_OUTPUT,
+        CLASSES_OUTPUT,
+    )
+
+    @classmethod
+    def read(cls, row: Outputs, model_version: int | None) -> Self:
+        found = zip(
+            row[BOX_LABELS_OUTPUT].tolist(),
+            row[BOX_CLASSES_OUTPUT].tolist(),
+            row[BOX_SCORES_OUTPUT].tolist(),
+            row[BOXES_OUTPUT].tolist(),
+            strict=True,
+        )
+        objects = (
+            FoundObject(name.decode(), score, *edges)
+            for label, name, score, edges in found
+            if label >= 0
+        )
+        return cls(tuple(sorted(objects, key=lambda it: -it.score)), model_version)
+
+    def as_text(self, top: int) -> str:
+        shown = self.objects[:top]
+        return "  ".join(f"{it.class_name} {it.score:.3f}" for it in shown) or "none"
+
+    def values(self) -> dict[str, Any]:
+        return {"objects": [vars(found) for found in self.objects]}
+
+    def difference(self, served: Self, tolerance: float) -> str:
+        if len(self.objects) != len(served.objects):
+            return f"{len(served.objects)} objects, not {len(self.objects)}"
+        for index, (one, other) in enumerate(zip(self.objects, served.objects, strict=True)):
+            pairs = [(getattr(one, name), getattr(other, name)) for name in _NUMBERS]
+            if one.class_name != other.class_name or not all(
+                are_close(mine, theirs, tolerance) for mine, theirs in pairs
+            ):
+                return f"object {index} is {other}, not {one}"
+        return ""
+
+
+PREDICTION = ObjectsPrediction

@@ -1,0 +1,1 @@
+"""Served answer of multi-label classification."""

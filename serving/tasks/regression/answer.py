@@ -1,0 +1,34 @@
+"""Prediction of regression: a number for an image."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from serving.tasks.base import AnyPrediction, Outputs, are_close
+
+VALUE_OUTPUT = "value"
+
+
+@dataclass(frozen=True)
+class NumberPrediction(AnyPrediction):
+    """Number predicted for an image, in the units of the training's numbers."""
+
+    value: float
+    model_version: int | None
+
+    outputs = (VALUE_OUTPUT,)
+
+    @classmethod
+    def read(cls, row: Outputs, model_version: int | None) -> Self:
+        return cls(float(row[VALUE_OUTPUT]), model_version)
+
+    def as_text(self, top: int) -> str:
+        return f"{self.value:.6g}"
+
+    def values(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def difference(self, served: Self, tolerance: float) -> str:
+        return "" if are_close(self.value, served.value, tolerance) else f"value {served.value:.6g}"
+
+
+PREDICTION = NumberPrediction

@@ -1,0 +1,71 @@
+"""Prediction of segmentation: a class for each pixel of an image."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from components.raster.labels.targets import ignore_value
+from serving.tasks.base import CLASSES_OUTPUT, AnyPrediction, Outputs, class_names, ranked
+
+CLASS_RASTER_OUTPUT = "class_raster"
+CONFIDENCE_OUTPUT = "confidence"
+
+
+@dataclass(frozen=True, eq=False)
+class ClassRasterPrediction(AnyPrediction):
+    """A class for each pixel of an image.
+
+    Attributes:
+        class_raster: (H, W) indices into `classes`, in the shape of the model's input.
+        confidence: (H, W) float32: the probability of that class; 0 where the pixel is not valid.
+        classes: the names.
+        ignore: value of `class_raster` where the pixel is not valid.
+    """
+
+    class_raster: npt.NDArray[np.integer]
+    confidence: npt.NDArray[np.float32]
+    classes: tuple[str, ...]
+    ignore: int
+    model_version: int | None
+
+    outputs = (CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT, CLASSES_OUTPUT)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of the valid pixels, by class."""
+        valid = self.class_raster[self.class_raster != self.ignore]
+        counts = np.bincount(valid, minlength=len(self.classes))
+        return {
+            name: float(count / max(valid.size, 1))
+            for name, count in zip(self.classes, counts, strict=True)
+        }
+
+    @classmethod
+    def read(cls, row: Outputs, model_version: int | None) -> Self:
+        classes = class_names(row)
+        raster, confidence = row[CLASS_RASTER_OUTPUT], row[CONFIDENCE_OUTPUT]
+        return cls(raster, confidence, classes, ignore_value(len(classes)), model_version)
+
+    def as_text(self, top: int) -> str:
+        return ranked(self.shares, top)
+
+    def values(self) -> dict[str, Any]:
+        return {"shares": self.shares}
+
+    def difference(self, served: Self, tolerance: float) -> str:
+        if self.classes != served.classes:
+            return f"classes {list(served.classes)}, not {list(self.classes)}"
+        if self.class_raster.shape != served.class_raster.shape:
+            return f"a raster {served.class_raster.shape}, not {self.class_raster.shape}"
+        difference = float(np.abs(self.confidence - served.confidence).max(initial=0.0))
+        if not difference <= tolerance:  # also true for NaN
+            return f"a confidence differs by {difference:.3g}"
+        # Only two classes with nearly equal shares of the probability may change places.
+        sure = self.confidence > 0.5 + tolerance
+        other = int((sure & (self.class_raster != served.class_raster)).sum())
+        return f"{other} pixels have another class" if other else ""
+
+
+PREDICTION = ClassRasterPrediction
