@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def command(connection: "Connection", run_id: str, timeout_s: float | None, as_json: bool) -> None:
     """Wait for the run RUN_ID on Kubeflow Pipelines, and tell how it ended.
 
-    With the metadata store's address its metrics are shown as well. Exit code 3 says that a gate
-    blocked the run.
+    Its metrics are shown as well; a server up to 2.17 keeps them in a metadata store, whose address
+    --metadata gives. Exit code 3 says that a gate blocked the run.
     """
     from pipelines.kubeflow.client.server import KubeflowServer
 
@@ -44,7 +44,7 @@ def follow_and_tell(
 
     quiet = (lambda step, state: None) if as_json else print_step
     state = follow(server, run_id, quiet, timeout_s=timeout_s)
-    metrics = _metrics(server.api.connection.metadata, run_id)
+    metrics = _metrics(server, run_id)
     if as_json:
         click.echo(json.dumps({**state.to_dict(), "metrics": metrics}, indent=1))
     else:
@@ -54,15 +54,12 @@ def follow_and_tell(
     click.get_current_context().exit(exit_code_of(state))
 
 
-def _metrics(address: str, run_id: str) -> dict[str, float] | None:
-    """Returns the run's metrics from the metadata store; a failure never hides the outcome."""
-    from pipelines.kubeflow.client.lineage import run_metrics
+def _metrics(server: "KubeflowServer", run_id: str) -> dict[str, float] | None:
+    """Returns the run's metrics, if they can be read; a failure never hides the outcome."""
     from pipelines.kubeflow.client.refusal import KubeflowError
 
-    if not address:
-        return None
     try:
-        return run_metrics(address, run_id)
+        return server.metrics(run_id)
     except KubeflowError as error:
         click.echo(f"skymill: {error}", err=True)
         return None

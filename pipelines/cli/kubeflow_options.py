@@ -63,7 +63,8 @@ def connection_options(command: Command) -> Command:
 
 metadata_option = click.option(
     "--metadata",
-    help="HOST:PORT of the metadata store, for a run's metrics; $SKYMILL_KFP_METADATA.",
+    help="HOST:PORT of the metadata store, for the metrics of servers up to 2.17; "
+    "$SKYMILL_KFP_METADATA.",
 )
 package_options = (
     click.option(

@@ -260,6 +260,8 @@ class Backend:
             uri = told.get("uri") or one["uri"]
             if not uri.startswith(tuple(_SCHEMES)):
                 raise Refused(f"{key}: {uri} is no place in a store")
+            if one["type"].get("schemaTitle") == "system.Metrics":
+                _check_metrics(told.get("metadata", {}))
             self._copy(mount / _key(uri), self._stored(uri))
             task.artifacts[key] = {
                 "name": hashlib.sha256(uri.encode()).hexdigest()[:8],
@@ -351,6 +353,13 @@ def _stored_value(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         return {"struct": value}
     return value if isinstance(value, str | bool) else float(value)
+
+
+def _check_metrics(metadata: Json) -> None:
+    """The rule of the launcher without ML Metadata, which stores each metric as a number."""
+    for name, value in metadata.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refused(f"metric value {name!r} must be a number, got {type(value).__name__}")
 
 
 def _key(uri: str) -> str:

@@ -76,7 +76,10 @@ def test_an_input_that_the_launcher_forgot_is_told(tmp_path: Path) -> None:
         run_step(SIGNATURE, handed_over(), [], str(tmp_path))
 
 
-def test_properties_come_back_as_they_were(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mlmd", [True, False])
+def test_properties_come_back_as_they_were(mlmd: bool) -> None:
+    """ML Metadata wraps lists and structs once more; servers without it keep them as they are."""
+    sizes, facts = [1.0, 2.5], {"count": 4.0, "nothing": None}
     given = {
         "uri": "s3://bucket/examples",
         "type": {"instanceSchema": ""},
@@ -84,8 +87,8 @@ def test_properties_come_back_as_they_were(tmp_path: Path) -> None:
             "span": 2.0,
             "split_names": '["train"]',
             "payload": "FORMAT_TF_EXAMPLE",
-            "sizes": {"list": [1.0, 2.5]},
-            "facts": {"struct": {"count": 4.0, "nothing": None}},
+            "sizes": {"list": sizes} if mlmd else sizes,
+            "facts": {"struct": facts} if mlmd else facts,
             "nothing": None,
             "folder": "s3://bucket/examples/Split-train",
             "display_name": "examples",

@@ -34,14 +34,7 @@ class Api:
                 by `what`.
         """
         api: Any = method.__self__.api_client  # type: ignore[attr-defined]
-        try:
-            return self._once(what, api, method, *args, **given)
-        except Unauthenticated:
-            if not isinstance(self.connection.credentials, IdentityAwareProxy):
-                raise
-            # Its tokens expire after an hour, and a run may take longer to follow.
-            api.configuration.api_key = _configuration(api_client(self.connection)).api_key
-            return self._once(what, api, method, *args, **given)
+        return self._authenticated(what, api, method, *args, **given)
 
     def listed(
         self, what: str, method: Callable[..., Any], part: str, **given: Any
@@ -55,9 +48,62 @@ class Api:
             if not token:
                 return
 
+    def get(self, what: str, path: str, **query: str) -> dict[str, Any]:
+        """Returns the JSON of a GET request, with the fields that the client's release lacks.
+
+        Args:
+            what: the attempt, for messages.
+            path: below `/apis/v2beta1/`.
+            query: the request's parameters; a server ignores those that it does not know.
+
+        Raises:
+            KubeflowError: as `call` does.
+        """
+
+        def method(*, _request_timeout: Any) -> Any:
+            return api.call_api(
+                f"/apis/v2beta1/{path}",
+                "GET",
+                query_params=list(query.items()),
+                header_params={"Accept": "application/json"},
+                response_type="object",
+                auth_settings=["Bearer"],
+                _return_http_data_only=True,
+                _request_timeout=_request_timeout,
+            )
+
+        api = self.transport
+        tree = self._authenticated(what, api, method)
+        if not isinstance(tree, dict):
+            raise web_page(what, self.connection.endpoint)
+        return tree
+
+    @property
+    def transport(self) -> Any:
+        """The HTTP client of Kubeflow's client."""
+        return _transport(self.client)
+
+    def tree(self, model: Any) -> dict[str, Any]:
+        """Converts an object of the client to the JSON that it was read from."""
+        found: dict[str, Any] = self.transport.sanitize_for_serialization(model)
+        return found
+
     def scope(self) -> dict[str, str]:
         """Returns the namespace argument of listing calls."""
         return {"namespace": self.connection.namespace} if self.connection.namespace else {}
+
+    def _authenticated(
+        self, what: str, api: Any, method: Callable[..., Any], *args: Any, **given: Any
+    ) -> Any:
+        try:
+            return self._once(what, api, method, *args, **given)
+        except Unauthenticated:
+            if not isinstance(self.connection.credentials, IdentityAwareProxy):
+                raise
+            # Its tokens expire after an hour, and a run may take longer to follow.
+            fresh = _transport(api_client(self.connection)).configuration
+            api.configuration.api_key = fresh.api_key
+            return self._once(what, api, method, *args, **given)
 
     def _once(
         self, what: str, api: Any, method: Callable[..., Any], *args: Any, **given: Any
@@ -75,5 +121,5 @@ def predicate(key: str, value: str, operation: str = EQUALS) -> str:
     return json.dumps({"predicates": [one]})
 
 
-def _configuration(client: Any) -> Any:
-    return client.runs.run_service_get_run.__self__.api_client.configuration
+def _transport(client: Any) -> Any:
+    return client.runs.run_service_get_run.__self__.api_client

@@ -1,7 +1,7 @@
-"""Metrics of a run, from Kubeflow's metadata store.
+"""Metrics of a run, from the metadata store of releases up to 2.17.
 
-The API server reports the state of steps but not their outputs: metrics are properties of artifacts
-in ML Metadata, which the cluster serves over gRPC (`metadata-grpc-service`, port 8080).
+Their API server reports the state of steps but not their outputs: metrics are properties of
+artifacts in ML Metadata, which the cluster serves over gRPC (`metadata-grpc-service`, port 8080).
 """
 
 from collections.abc import Iterator
@@ -32,11 +32,7 @@ def run_metrics(address: str, run_id: str) -> dict[str, float]:
 
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
-        raise ConfigError(
-            f"the metadata store's address is {address!r}: metrics need HOST:PORT, for instance "
-            "127.0.0.1:8080 behind\n"
-            "  kubectl -n kubeflow port-forward service/metadata-grpc-service 8080:8080"
-        )
+        raise no_address(address)
     try:
         store = _store(host, int(port))
         context = store.get_context_by_type_and_name(_RUN, run_id)
@@ -52,6 +48,15 @@ def run_metrics(address: str, run_id: str) -> dict[str, float]:
             f"cannot read metrics: the metadata store at {address} answered: {error}",
             transient=isinstance(error, errors.UnavailableError),
         ) from error
+
+
+def no_address(address: str) -> ConfigError:
+    """Returns the error for a missing or wrong address of the metadata store."""
+    return ConfigError(
+        f"the metadata store's address is {address!r}: this server keeps metrics there, so they "
+        "need HOST:PORT, for instance 127.0.0.1:8080 behind\n"
+        "  kubectl -n kubeflow port-forward service/metadata-grpc-service 8080:8080"
+    )
 
 
 def _store(host: str, port: int) -> Any:

@@ -1,12 +1,21 @@
 """State of a run as plain values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipelines.kubeflow.client.definition import Definition
+from pipelines.kubeflow.client.records import (
+    CANCELED,
+    FAILED,
+    SKIPPED,
+    SUCCEEDED,
+    Json,
+    StepRecord,
+    message_of,
+    plain_state,
+)
 
-SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
 _ENDED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
 #: Start of the last log line of a gate that blocked its run.
 _BLOCKED = "GateFailed:"
@@ -18,7 +27,7 @@ class FailedStep:
 
     Attributes:
         step: the step's name in the package.
-        reason: the last error in its log, if available.
+        reason: the last error in its log, or else the server's message; empty if there is neither.
         gate: the package defines the step as a gate.
     """
 
@@ -42,6 +51,7 @@ class RunState:
     Attributes:
         state: PENDING, RUNNING, SUCCEEDED, FAILED, CANCELING, CANCELED, SKIPPED or PAUSED.
         steps: the state of each step of the package that has started, by its name.
+        cached: the steps whose outputs are those of an earlier run, if the server reports them.
         failed: the steps that ended the run.
         error: the server's error for the run as a whole.
         created, finished: times in ISO 8601, or empty.
@@ -51,6 +61,7 @@ class RunState:
     name: str
     state: str
     steps: dict[str, str] = field(default_factory=dict)
+    cached: tuple[str, ...] = ()
     failed: tuple[FailedStep, ...] = ()
     error: str = ""
     created: str = ""
@@ -72,10 +83,8 @@ class RunState:
         return self.state == FAILED and bool(self.failed) and all(it.blocked for it in self.failed)
 
     def with_reasons(self, reason_of: Callable[[str], str]) -> "RunState":
-        """Returns a copy with a reason for each failed step that lacks one."""
-        known = (
-            one if one.reason else replace(one, reason=reason_of(one.step)) for one in self.failed
-        )
+        """Returns a copy in which failed steps have the reasons that `reason_of` finds."""
+        known = (replace(one, reason=reason_of(one.step) or one.reason) for one in self.failed)
         return replace(self, failed=tuple(known))
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,42 +92,27 @@ class RunState:
         return {**asdict(self), "blocked": self.blocked}
 
 
-def run_state_of(run: Any, definition: Definition) -> RunState:
-    """Converts a run of Kubeflow's client (`V2beta1Run`).
+def run_state_of(run: Json, steps: Sequence[StepRecord], definition: Definition) -> RunState:
+    """Returns the state of a run.
 
     Args:
-        run: the server's description of the run.
-        definition: of the run's package; other nodes are not steps.
+        run: the server's answer for the run, as JSON.
+        steps: the steps in its record.
+        definition: of the run's package, which names the gates.
     """
-    details = (run.run_details.task_details if run.run_details else None) or []
-    steps = [one for one in details if one.display_name in definition.steps]
-    failed = {one.display_name: _why(one) for one in steps if _plain(one.state) == FAILED}
-    state = _plain(run.state)
+    state = plain_state(run.get("state"))
     return RunState(
-        run_id=run.run_id,
-        name=run.display_name or "",
+        run_id=run["run_id"],
+        name=run.get("display_name") or "",
         state=state,
-        steps={one.display_name: _plain(one.state) for one in steps}
-        | dict.fromkeys(failed, FAILED),
+        steps={one.step: one.state for one in steps},
+        cached=tuple(one.step for one in steps if one.cached),
         failed=tuple(
-            FailedStep(step, why, gate=step in definition.gates) for step, why in failed.items()
+            FailedStep(one.step, one.message, gate=one.step in definition.gates)
+            for one in steps
+            if one.state == FAILED
         ),
-        error=_said(run.error),
-        created=run.created_at.isoformat() if run.created_at else "",
-        finished=run.finished_at.isoformat() if run.finished_at and state in _ENDED else "",
+        error=message_of(run.get("error")),
+        created=run.get("created_at") or "",
+        finished=(run.get("finished_at") or "") if state in _ENDED else "",
     )
-
-
-def _plain(state: Any) -> str:
-    """Returns the name of a state; a new run has none yet."""
-    return state if state and state != "RUNTIME_STATE_UNSPECIFIED" else "PENDING"
-
-
-def _why(task: Any) -> str:
-    said = [_said(task.error)]
-    said += [_said(one.error) for one in task.state_history or []]
-    return next((text for text in reversed(said) if text), "")
-
-
-def _said(status: Any) -> str:
-    return (status.message or "") if status else ""

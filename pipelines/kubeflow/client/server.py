@@ -5,15 +5,19 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from components.raster.errors import ConfigError
 from pipelines.kubeflow.client.api import IS_SUBSTRING, Api, predicate
 from pipelines.kubeflow.client.catalogue import Catalogue
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.definition import Definition, definition_of
+from pipelines.kubeflow.client.engine_nodes import EngineNodes
+from pipelines.kubeflow.client.native_tasks import NativeTasks
+from pipelines.kubeflow.client.records import Json, RunRecord
 from pipelines.kubeflow.client.refusal import NotFound
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
-from pipelines.kubeflow.client.step_log import reason_of
+from pipelines.kubeflow.client.step_log import first_log, last_reason, read_log
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
@@ -92,47 +96,63 @@ class KubeflowServer:
         Steps are those of the run's package. If the package was deleted, there are none, and
         `error` reports it. Without steps the right to read packages is not needed.
         """
-        get = self.api.client.runs.run_service_get_run
-        run = self.api.call("look at a run", get, run_id=run_id)
+        run = self._run(run_id)
         if not with_steps:
-            return run_state_of(run, Definition())
+            return run_state_of(run, (), Definition())
         try:
             definition = self._definition(run)
-            state = run_state_of(run, definition)
         except NotFound as gone:
-            state = run_state_of(run, Definition())
+            state = run_state_of(run, (), Definition())
             said = f"its steps are not known, since its package is gone: {gone}"
             return replace(state, error=". ".join(filter(None, (state.error, said))))
+        record = record_of(run, definition)
+        state = run_state_of(run, record.steps(), definition)
         if not state.failed or not state.ended:
             return state
-        tasks = run.run_details.task_details
-        client: Any = get.__self__.api_client
-        labels = definition.labels
-        return state.with_reasons(
-            lambda step: reason_of(client, run_id, step, tasks, labels.get(step, 0))
-        )
+        return state.with_reasons(lambda step: last_reason(self._log(run_id, record, step)))
+
+    def metrics(self, run_id: str) -> dict[str, float] | None:
+        """Returns the metrics of a run, merged over its steps.
+
+        A server without ML Metadata reports them itself. Of an older one they are in the metadata
+        store; None if the connection has no address of it.
+
+        Raises:
+            KubeflowError: the store cannot be reached, or does not know the run.
+        """
+        run = self._run(run_id)
+        metadata = self.api.connection.metadata
+        return record_of(run, self._definition(run), metadata).metrics()
 
     def active_runs(self, recurring_run_id: str) -> list[RunState]:
         """Returns the runs of a schedule that have not ended."""
         found = self._runs(
             "list the runs of a schedule", predicate("recurring_run_id", recurring_run_id)
         )
-        states = (run_state_of(run, Definition()) for run in found)
+        states = (run_state_of(self.api.tree(run), (), Definition()) for run in found)
         return [state for state in states if not state.ended]
 
-    def _definition(self, run: Any) -> Definition:
+    def _run(self, run_id: str) -> Json:
+        """Returns the server's answer for a run, with its tasks where the server has such."""
+        return self.api.get("look at a run", f"runs/{quote(run_id, safe='')}", view="FULL")
+
+    def _log(self, run_id: str, record: RunRecord, step: str) -> str:
+        transport = self.api.transport
+        return first_log(record.pods(step), lambda pod: read_log(transport, run_id, pod))
+
+    def _definition(self, run: Json) -> Definition:
         """Returns the definition of a run's package, from the run itself or else its version."""
-        if run.pipeline_spec:
-            return definition_of(run.pipeline_spec)
-        reference = run.pipeline_version_reference
-        key = (reference.pipeline_version_id if reference else "") or ""
+        if run.get("pipeline_spec"):
+            return definition_of(run["pipeline_spec"])
+        reference = run.get("pipeline_version_reference") or run.get("pipeline_reference") or {}
+        key = reference.get("pipeline_version_id") or ""
         if not key:
-            raise NotFound(f"the run {run.run_id} names no version of a pipeline")
+            raise NotFound(f"the run {run['run_id']} names no version of a pipeline")
         if key not in self._definitions:
             version = self.api.call(
                 "look at the package of a run",
                 self.api.client.pipelines.pipeline_service_get_pipeline_version,
-                reference.pipeline_id,
+                reference["pipeline_id"],
                 key,
             )
             self._definitions[key] = definition_of(version.pipeline_spec or {})
@@ -148,6 +168,19 @@ class KubeflowServer:
             filter=fitting,
             sort_by="created_at desc",
         )
+
+
+def record_of(run: Json, definition: Definition, metadata: str = "") -> RunRecord:
+    """Returns the record in a server's answer for a run, in the form that the server keeps it.
+
+    Args:
+        run: the answer with `view=FULL`.
+        definition: of the run's package; other nodes are not steps.
+        metadata: `host:port` of the metadata store, which later releases do not need.
+    """
+    if "tasks" in run or "task_count" in run:
+        return NativeTasks(run.get("tasks") or [], definition)
+    return EngineNodes(run, definition, metadata)
 
 
 def _marked(key: str) -> str:

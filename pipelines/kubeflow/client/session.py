@@ -37,10 +37,17 @@ class Run:
         return follow(self._server, self.run_id, changed or _print_step, **given)
 
     def metrics(self) -> dict[str, float]:
-        """Returns the run's metrics, from the metadata store of the connection."""
-        from pipelines.kubeflow.client.lineage import run_metrics
+        """Returns the run's metrics.
 
-        return run_metrics(self._server.api.connection.metadata, self.run_id)
+        Raises:
+            ConfigError: the server keeps them in a metadata store whose address is not known.
+        """
+        from pipelines.kubeflow.client.lineage import no_address
+
+        found = self._server.metrics(self.run_id)
+        if found is None:
+            raise no_address(self._server.api.connection.metadata)
+        return found
 
 
 class Session:

@@ -178,7 +178,10 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
 def _route(store: Store, method: str, path: str, query: dict[str, str], tree: Any) -> Json:
     noun, _, rest = path.partition("/")
     if (method, path) == ("GET", "healthz"):
-        return {"multi_user": store.multi_user}
+        release = {"commit_sha": "unknown", "tag_name": "2.17.0" if store.mlmd else "unknown"}
+        return {**release, "multi_user": store.multi_user}
+    if (method, path) == ("GET", "artifacts") and not store.mlmd:
+        return {}
     if noun not in _LISTS:
         raise not_found(path)
     part, many = _LISTS[noun]
@@ -199,6 +202,8 @@ def _route(store: Store, method: str, path: str, query: dict[str, str], tree: An
         return store.set_mode(key, verb.upper())
     if method == "DELETE" and noun == "recurringruns":
         return store.delete_recurring(key)
+    if method == "GET" and noun == "runs":
+        return store.shown_run(key, query.get("view", ""))
     if method == "GET":
         return _shown(noun, store.get(where, key, noun))
     raise not_found(f"{method} {path}")

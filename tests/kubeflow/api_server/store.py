@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.kubeflow.api_server import models
+from tests.kubeflow.api_server import models, native
 from tests.kubeflow.api_server.cron import Cron
 from tests.kubeflow.api_server.refusals import Refusal, exists, invalid, not_found
 from tests.kubeflow.api_server.template import check_parameters, check_runnable, read_template
@@ -26,6 +26,7 @@ class Store:
     Attributes:
         multi_user: whether everything belongs to a namespace.
         old: whether it is a server that knows no fields newer than 2.5.
+        mlmd: whether it is a server with ML Metadata, up to 2.17; later ones return tasks.
         clock: the time in seconds since 1970; tests put their own.
         lost: the recurring runs whose objects in the cluster are gone.
         deletes_lost: whether it deletes those; releases differ.
@@ -37,10 +38,12 @@ class Store:
         *,
         multi_user: bool = False,
         old: bool = False,
+        mlmd: bool = True,
         clock: Callable[[], float] = time.time,
         execute: Callable[[Json, str, Json], None] | None = None,
     ) -> None:
-        self.multi_user, self.old, self.clock, self.execute = multi_user, old, clock, execute
+        self.multi_user, self.old, self.mlmd = multi_user, old, mlmd
+        self.clock, self.execute = clock, execute
         self.pipelines: dict[str, Json] = {}
         self.versions: dict[str, Json] = {}
         self.texts: dict[str, str] = {}
@@ -50,6 +53,7 @@ class Store:
         self.lost: set[str] = set()
         self.deletes_lost = False
         self.logs: dict[tuple[str, str], str] = {}
+        self.tasks: dict[str, list[Json]] = {}
         self._last: dict[str, float] = {}
         self._order = itertools.count()
         self._lock = threading.RLock()
@@ -185,6 +189,14 @@ class Store:
             raise not_found(f"{noun} {key} not found")
         return where[key]
 
+    def shown_run(self, run_id: str, view: str) -> Json:
+        """A run as `GET` returns it: without ML Metadata its tasks are counted, or told in full."""
+        shown = models.response("V2beta1Run", **self.get(self.runs, run_id, "Run"))
+        tasks = self.tasks.get(run_id, [])
+        if self.mlmd or not tasks:  # empty fields are left out
+            return shown
+        return {**shown, "task_count": len(tasks)} | ({"tasks": tasks} if view == "FULL" else {})
+
     def active(self, recurring_run_id: str) -> list[Json]:
         """The runs of a schedule that have not ended."""
         return [
@@ -199,11 +211,20 @@ class Store:
         state: str,
         steps: dict[str, str] | None = None,
         logs: dict[str, str] | None = None,
+        metrics: dict[str, float] | None = None,
     ) -> None:
-        """What the agent of the cluster reports of a run; `logs` are those of steps' pods."""
+        """What the agent of the cluster reports of a run; `logs` are those of steps' pods.
+
+        The metrics are those of the last step; a server with ML Metadata is not told them.
+        """
         run = self.runs[run_id]
         run["state"] = state
-        if steps is not None:
+        if steps is not None and not self.mlmd:
+            self.tasks[run_id] = native.tasks_of(run, steps, metrics or {})
+            for number, name in enumerate(steps, 1):
+                if name in (logs or {}):
+                    self.logs[run_id, native.executor_pod(number)] = (logs or {})[name]
+        elif steps is not None:
             run["run_details"] = {"task_details": self._details(run_id, state, steps, logs or {})}
         if state in ENDED:
             run["finished_at"] = self._now()
