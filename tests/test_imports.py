@@ -3,36 +3,19 @@
 components.raster <- serving <- {trainer, components.<node>} <- pipelines
 """
 
-import ast
 import graphlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from components.raster.task import TASKS
+from scripts.imports import PACKAGES, Module, arrows, between_folders, layer, read_modules
 
-PACKAGES = ("components", "pipelines", "serving", "trainer")
 # Folders of components/ whose pure parts other nodes may use.
 SHARED_NODES = ("components.gate",)
 TFX_MODULES = ("trainer.run", "trainer.tune.run")
 HEAVY = ("tensorflow", "tf_keras", "keras", "tfx", "apache_beam", "tensorflow_serving")
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module of ours and what it imports; `at_start` is what merely importing it loads."""
-
-    name: str
-    everywhere: frozenset[str]
-    at_start: frozenset[str]
-
-
-def layer(module: str) -> str:
-    """The part of the house that a module belongs to: a package, or a folder of components/."""
-    parts = module.split(".")
-    return ".".join(parts[:2]) if parts[0] == "components" else parts[0]
 
 
 def may_import(importer: str, imported: str) -> bool:
@@ -85,44 +68,6 @@ def loads(modules: Mapping[str, Module], start: str) -> set[str]:
     return seen
 
 
-def read_modules(root: Path) -> dict[str, Module]:
-    """Our modules below a folder, by name."""
-    modules = {}
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            relative = path.relative_to(root).with_suffix("")
-            name = ".".join(relative.parts).removesuffix(".__init__")
-            tree = ast.parse(path.read_text(), str(path))
-            in_package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-            everywhere = {i for node in ast.walk(tree) for i in _imported(node, in_package)}
-            at_start = {i for node in _run_on_import(tree) for i in _imported(node, in_package)}
-            modules[name] = Module(name, frozenset(everywhere), frozenset(at_start))
-    return modules
-
-
-def _imported(node: ast.AST, in_package: str) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        parents = in_package.split(".")
-        base = parents[: len(parents) - node.level + 1] if node.level else []
-        source = ".".join([*base, *([node.module] if node.module else [])])
-        # `from a import b` may name a module or something in one.
-        yield source
-        yield from (f"{source}.{alias.name}" for alias in node.names)
-
-
-def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
-    """The statements that run when a module is imported: no bodies of functions, no types."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            continue
-        yield child
-        yield from _run_on_import(child)
-
-
 def _is_in(module: str, packages: tuple[str, ...]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
@@ -130,30 +75,6 @@ def _is_in(module: str, packages: tuple[str, ...]) -> bool:
 @pytest.fixture(scope="module")
 def modules(repository: Path) -> dict[str, Module]:
     return read_modules(repository)
-
-
-def arrows(modules: Mapping[str, Module]) -> dict[str, set[str]]:
-    """The modules of ours that each module imports; a package only where no module of it is."""
-    found = {}
-    for module in modules.values():
-        ours = {name for name in module.everywhere if name in modules and name != module.name}
-        found[module.name] = {
-            name for name in ours if not any(other.startswith(f"{name}.") for other in ours)
-        }
-    return found
-
-
-def between_folders(found: Mapping[str, set[str]], packages: set[str]) -> dict[str, set[str]]:
-    """The arrows between the folders that modules lie in."""
-
-    def folder(name: str) -> str:
-        return name if name in packages else name.rpartition(".")[0]
-
-    folders: dict[str, set[str]] = {}
-    for name, imported in found.items():
-        here = folder(name)
-        folders.setdefault(here, set()).update({folder(it) for it in imported} - {here})
-    return folders
 
 
 def circle(found: Mapping[str, set[str]]) -> list[str]:
