@@ -48,17 +48,49 @@ def connection_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
-        from pipelines.kubeflow.client.connection import connection_from
+        command(connection=_connection(_taken(given)), **given)
 
-        names = ("endpoint", "namespace", "token_file", "cookie_file", "ca_file", "plain_http")
-        own = {name: given.pop(name) for name in names}
-        if "metadata" in given:
-            own["metadata"] = given.pop("metadata")
-        command(connection=connection_from(os.environ, **own), **given)
+    return _with_options(wrapped)
 
+
+def optional_connection(command: Command) -> Command:
+    """Adds `--kubeflow` and the connection options for a command that also works locally.
+
+    The argument `connection` is None unless `--kubeflow` or an address is given: a variable of the
+    environment alone never sends a command to a server.
+    """
+
+    @functools.wraps(command)
+    def wrapped(kubeflow: bool, **given: Any) -> None:
+        own = _taken(given)
+        chosen = kubeflow or own["endpoint"] is not None
+        command(connection=_connection(own) if chosen else None, **given)
+
+    flag = click.option(
+        "--kubeflow", is_flag=True, help="Runs of a server, and not of this machine."
+    )
+    return flag(_with_options(wrapped))
+
+
+def _with_options(command: Command) -> Command:
     for option in reversed(_CONNECTION):
-        wrapped = option(wrapped)
-    return wrapped
+        command = option(command)
+    return command
+
+
+def _taken(given: dict[str, Any]) -> dict[str, Any]:
+    """Removes the connection's options from a command's arguments and returns them."""
+    names = ("endpoint", "namespace", "token_file", "cookie_file", "ca_file", "plain_http")
+    own = {name: given.pop(name) for name in names}
+    if "metadata" in given:
+        own["metadata"] = given.pop("metadata")
+    return own
+
+
+def _connection(own: dict[str, Any]) -> "Connection":
+    from pipelines.kubeflow.client.connection import connection_from
+
+    return connection_from(os.environ, **own)
 
 
 metadata_option = click.option(

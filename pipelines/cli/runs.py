@@ -1,79 +1,179 @@
-"""`skymill runs`: lists past runs, or shows one run with its lineage."""
+"""`skymill runs`: lists, shows, stops and retries runs, local ones or those of a server."""
 
-import json
-from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.cli import kubeflow_runs, local_runs
+from pipelines.cli.kubeflow_options import connection_options, metadata_option, optional_connection
 from pipelines.cli.options import config_option, json_option
-from pipelines.definition.workspace import Workspace
-from pipelines.local.record import RunRecord, list_records
+from pipelines.local.record import list_records
+
+if TYPE_CHECKING:
+    from pipelines.kubeflow.client.connection import Connection
+
+_workspace_option = click.option(
+    "--workspace", help="Look here, and not where a configuration says."
+)
+_most_option = click.option(
+    "-n",
+    "--most",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Of a server's runs.",
+)
 
 
-@click.command()
-@click.argument("run_id", required=False)
-@config_option
-@click.option("--workspace", help="Look here, and not where a configuration says.")
-@json_option
-def command(run_id: str | None, config_path: str, workspace: str | None, as_json: bool) -> None:
+class _Runs(click.Group):
+    """Understands `skymill runs [RUN_ID]` as `list` or `show`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        known = {*self.commands, *ctx.help_option_names}
+        if not args or args[0] not in known:
+            args = ["list-or-show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Runs)
+def command() -> None:
     """List past runs, the newest first; with RUN_ID, show one with its lineage.
 
-    A RUN_ID may be cut short as long as only one run begins so.
+    They are those of this machine. With --kubeflow or --endpoint they are those of a server of
+    Kubeflow Pipelines. A RUN_ID of this machine may be cut short as long as only one run begins so.
     """
-    from pipelines.config.tree import load_config
 
-    place = Workspace(workspace or load_config(config_path).workspace)
-    records = list_records(place.runs)
+
+@command.command("list")
+@config_option
+@_workspace_option
+@_most_option
+@optional_connection
+@json_option
+def list_(
+    connection: "Connection | None",
+    config_path: str,
+    workspace: str | None,
+    most: int,
+    as_json: bool,
+) -> None:
+    """List runs, the newest first."""
+    _list(connection, config_path, workspace, most, as_json)
+
+
+@command.command()
+@click.argument("run_id")
+@config_option
+@_workspace_option
+@metadata_option
+@optional_connection
+@json_option
+def show(
+    connection: "Connection | None",
+    run_id: str,
+    config_path: str,
+    workspace: str | None,
+    as_json: bool,
+) -> None:
+    """Show the run RUN_ID: of this machine with its lineage, of a server with its steps."""
+    _show(connection, run_id, config_path, workspace, as_json)
+
+
+@command.command("list-or-show", hidden=True)
+@click.argument("run_id", required=False)
+@config_option
+@_workspace_option
+@_most_option
+@metadata_option
+@optional_connection
+@json_option
+def list_or_show(
+    connection: "Connection | None",
+    run_id: str | None,
+    config_path: str,
+    workspace: str | None,
+    most: int,
+    as_json: bool,
+) -> None:
+    """List runs, or show RUN_ID."""
     if run_id is None:
-        _print_list(records, place.runs, as_json)
-        return
-    found = [record for record in records if record.run_id.startswith(run_id)]
-    if len(found) != 1:
-        noun = "no run begins" if not found else f"{len(found)} runs begin"
-        raise click.UsageError(f"{noun} with {run_id!r}; see: skymill runs")
-    if as_json:
-        click.echo(json.dumps(asdict(found[0]), indent=1))
+        _list(connection, config_path, workspace, most, as_json)
     else:
-        _print_one(found[0], place.run_dir(found[0].run_id))
+        _show(connection, run_id, config_path, workspace, as_json)
 
 
-def _print_list(records: list[RunRecord], runs_dir: str, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps([asdict(record) for record in records], indent=1))
+@command.command()
+@click.argument("run_id")
+@click.argument("step", required=False)
+@config_option
+@_workspace_option
+@optional_connection
+def logs(
+    connection: "Connection | None",
+    run_id: str,
+    step: str | None,
+    config_path: str,
+    workspace: str | None,
+) -> None:
+    """Print the log of the run RUN_ID; on a server of its failed steps, or of STEP.
+
+    A server has the log of a step as long as its pod exists, or if it archives logs.
+    """
+    if connection is not None:
+        kubeflow_runs.print_logs(connection, run_id, step)
         return
-    if not records:
-        click.echo(f"No runs yet in {runs_dir}. Start one with: skymill run")
+    if step is not None:
+        raise click.UsageError("a run of this machine has one log: leave out STEP")
+    place = local_runs.workspace_of(workspace, config_path)
+    local_runs.print_log(place, local_runs.find_record(place, run_id))
+
+
+@command.command()
+@click.argument("run_id")
+@connection_options
+def stop(connection: "Connection", run_id: str) -> None:
+    """Stop the run RUN_ID on Kubeflow Pipelines.
+
+    A run of this machine stops with Ctrl-C or SIGTERM.
+    """
+    kubeflow_runs.stop(connection, run_id)
+
+
+@command.command()
+@click.argument("run_id")
+@connection_options
+def retry(connection: "Connection", run_id: str) -> None:
+    """Run the failed steps of the run RUN_ID on Kubeflow Pipelines again, and what follows them.
+
+    On this machine `skymill run` does so: what has not changed is taken from the last run.
+    """
+    kubeflow_runs.retry(connection, run_id)
+
+
+def _list(
+    connection: "Connection | None",
+    config_path: str,
+    workspace: str | None,
+    most: int,
+    as_json: bool,
+) -> None:
+    if connection is not None:
+        kubeflow_runs.print_list(connection, most, as_json)
         return
-    from rich.markup import escape
-
-    from pipelines.local.console import console_on, plain_table
-
-    columns = ("run", "model", "outcome", "version", "started (UTC)", "why")
-    table = plain_table(*columns, whole=("run", "model"))
-    for record in records:
-        version = record.pushed_version
-        table.add_row(
-            record.run_id,
-            record.name,
-            record.outcome,
-            "" if version is None else str(version),
-            record.started[:19].replace("T", " "),
-            escape(record.reason.splitlines()[0]) if record.reason else "",
-        )
-    console_on().print(table)
+    place = local_runs.workspace_of(workspace, config_path)
+    local_runs.print_list(list_records(place.runs), place.runs, as_json)
 
 
-def _print_one(record: RunRecord, folder: str) -> None:
-    """Prints a run with whole paths, whatever the terminal's width, so that they can be copied."""
-    click.secho(f"{record.run_id}  {record.name}  {record.outcome}", bold=True)
-    if record.reason:
-        click.echo(record.reason)
-    made = {a.artifact_id: n for n in record.nodes for many in n.outputs.values() for a in many}
-    for node in record.nodes:
-        sources = {made[i].node_id for ids in node.inputs.values() for i in ids if i in made}
-        origin = f"  from {', '.join(sorted(sources))}" if sources else ""
-        click.echo(f"{node.node_id:<17} {node.state:<8} {node.seconds:6.1f} s{origin}")
-        for channel, artifacts in node.outputs.items():
-            for artifact in artifacts:
-                click.echo(f"    {channel}: {artifact.uri}")
-    click.echo(f"record, configuration, summary and log: {folder}")
+def _show(
+    connection: "Connection | None",
+    run_id: str,
+    config_path: str,
+    workspace: str | None,
+    as_json: bool,
+) -> None:
+    if connection is not None:
+        kubeflow_runs.print_one(connection, run_id, as_json)
+        return
+    place = local_runs.workspace_of(workspace, config_path)
+    record = local_runs.find_record(place, run_id)
+    local_runs.print_one(record, place.run_dir(record.run_id), as_json)

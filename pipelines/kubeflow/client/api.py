@@ -11,7 +11,7 @@ from pipelines.kubeflow.client.refusal import Unauthenticated, in_words, web_pag
 _TIMEOUT_S = (10, 60)
 _PAGE = 100
 
-EQUALS, IS_SUBSTRING = "EQUALS", "IS_SUBSTRING"
+EQUALS, NOT_EQUALS, IS_SUBSTRING = "EQUALS", "NOT_EQUALS", "IS_SUBSTRING"
 
 
 class Api:

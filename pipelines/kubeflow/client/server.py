@@ -1,6 +1,7 @@
 """Client of a Kubeflow Pipelines server: submits, finds and inspects runs."""
 
 import datetime
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from components.raster.errors import ConfigError
-from pipelines.kubeflow.client.api import IS_SUBSTRING, Api, predicate
+from pipelines.kubeflow.client.api import IS_SUBSTRING, NOT_EQUALS, Api, predicate
 from pipelines.kubeflow.client.catalogue import Catalogue
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.definition import Definition, definition_of
@@ -123,6 +124,28 @@ class KubeflowServer:
         run = self._run(run_id)
         metadata = self.api.connection.metadata
         return record_of(run, self._definition(run), metadata).metrics()
+
+    def newest_runs(self, most: int) -> list[RunState]:
+        """Returns at most so many runs that are not archived, the newest first, without steps."""
+        found = self._runs("list runs", predicate("storage_state", "ARCHIVED", NOT_EQUALS))
+        return [
+            run_state_of(self.api.tree(run), (), Definition())
+            for run in itertools.islice(found, most)
+        ]
+
+    def step_log(self, run_id: str, step: str) -> str:
+        """Returns the log of a step's last attempt; empty if the server has it no longer."""
+        run = self._run(run_id)
+        return self._log(run_id, record_of(run, self._definition(run)), step)
+
+    def stop(self, run_id: str) -> None:
+        """Asks the server to stop a run; its pods are told to end."""
+        terminate = self.api.client.runs.run_service_terminate_run
+        self.api.call("stop a run", terminate, run_id)
+
+    def retry(self, run_id: str) -> None:
+        """Asks the server to run the failed steps of a run again, and those that follow."""
+        self.api.call("retry a run", self.api.client.runs.run_service_retry_run, run_id)
 
     def active_runs(self, recurring_run_id: str) -> list[RunState]:
         """Returns the runs of a schedule that have not ended."""

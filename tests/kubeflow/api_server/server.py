@@ -200,6 +200,8 @@ def _route(store: Store, method: str, path: str, query: dict[str, str], tree: An
     key, _, verb = rest.partition(":")
     if method == "POST" and noun == "recurringruns" and verb in ("enable", "disable"):
         return store.set_mode(key, verb.upper())
+    if method == "POST" and noun == "runs" and verb in ("terminate", "retry"):
+        return store.terminate(key) if verb == "terminate" else store.retry(key)
     if method == "DELETE" and noun == "recurringruns":
         return store.delete_recurring(key)
     if method == "GET" and noun == "runs":

@@ -189,6 +189,21 @@ class Store:
             raise not_found(f"{noun} {key} not found")
         return where[key]
 
+    def terminate(self, run_id: str) -> Json:
+        """The row of a run that has ended does not fit the server's update."""
+        run = self.get(self.runs, run_id, "Run")
+        if run["state"] not in ("PAUSED", "PENDING", "RUNNING"):
+            said = invalid(f"Failed to terminate a run {run_id}. Row not found")
+            raise said.within(f"Failed to terminate run {run_id}")
+        run["state"] = "CANCELING"
+        return {}
+
+    def retry(self, run_id: str) -> Json:
+        """Failed nodes are begun anew and those that succeeded are kept."""
+        run = self.get(self.runs, run_id, "Run")
+        run["state"] = "PENDING"
+        return {}
+
     def shown_run(self, run_id: str, view: str) -> Json:
         """A run as `GET` returns it: without ML Metadata its tasks are counted, or told in full."""
         shown = models.response("V2beta1Run", **self.get(self.runs, run_id, "Run"))

@@ -1,0 +1,120 @@
+"""`skymill runs` of a server: listed, shown, their logs, stopped and run again."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+
+from components.raster.errors import ConfigError
+from pipelines.cli.main import cli
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.refusal import NotFound
+from pipelines.kubeflow.client.server import KubeflowServer
+from tests.kubeflow.api_server.server import Api, api_server
+from tests.kubeflow.api_server.store import Store
+from tests.kubeflow.tiny import submission
+
+STEPS = {"first": "SUCCEEDED", "second": "FAILED"}
+LOG = "reading\nValueError: a wrong one\n"
+
+
+@pytest.fixture(params=[True, False], ids=["mlmd", "native"])
+def api(request: pytest.FixtureRequest) -> Iterator[Api]:
+    with api_server(Store(mlmd=request.param)) as running:
+        yield running
+
+
+@pytest.fixture
+def run_id(api: Api) -> str:
+    return KubeflowServer(Connection(api.url)).submit(submission(), run_name="mine")
+
+
+def runs(api: Api, *words: str) -> Result:
+    return CliRunner().invoke(cli, ["runs", *words, "--endpoint", api.url])
+
+
+def test_runs_are_listed_newest_first_and_without_archived_ones(api: Api, run_id: str) -> None:
+    server = KubeflowServer(Connection(api.url))
+    later = server.submit(submission(), run_name="later")
+    archived = server.submit(submission(), run_name="archived")
+    api.store.runs[archived]["storage_state"] = "ARCHIVED"
+    api.store.set_state(run_id, "SUCCEEDED", {})
+    found = json.loads(runs(api, "list", "--json").output)
+    assert [one["run_id"] for one in found] == [later, run_id]
+    assert [one["state"] for one in found] == ["PENDING", "SUCCEEDED"]
+    assert json.loads(runs(api, "-n", "1", "--json").output) == found[:1]
+    shown = runs(api).output.splitlines()
+    assert shown[1].split()[:3] == [later, "later", "pending"]
+    api.store.runs.clear()
+    assert "No runs at" in runs(api).output
+
+
+def test_one_run_is_shown_with_its_steps(api: Api, run_id: str) -> None:
+    api.store.set_state(run_id, "FAILED", STEPS, {"second": LOG})
+    for words in (("show", run_id), (run_id,)):
+        done = runs(api, *words)
+        assert done.exit_code == 0, "the command worked; the run's outcome is follow's exit code"
+        assert done.output.splitlines()[:4] == [
+            "       done  first",
+            "     failed  second",
+            f"mine: failed (run {run_id})",
+            "  failed: second: ValueError: a wrong one",
+        ]
+    told = json.loads(runs(api, "show", run_id, "--json").output)
+    assert (told["steps"], told["blocked"]) == (STEPS, False)
+    assert isinstance(runs(api, "show", "nothing").exception, NotFound)
+
+
+def test_logs_are_those_of_failed_steps_or_of_the_named_one(api: Api, run_id: str) -> None:
+    api.store.set_state(run_id, "FAILED", STEPS, {"first": "fine\n", "second": LOG})
+    assert runs(api, "logs", run_id).output == LOG
+    assert runs(api, "logs", run_id, "first").output == "fine\n"
+    with pytest.raises(ConfigError, match="no step 'third'; those that have begun: first, second"):
+        raise runs(api, "logs", run_id, "third").exception
+    api.store.logs.clear()
+    with pytest.raises(ConfigError, match=f"(?s)no log of second.*runid={run_id}"):
+        raise runs(api, "logs", run_id).exception
+    api.store.set_state(run_id, "SUCCEEDED", {"first": "SUCCEEDED"})
+    with pytest.raises(ConfigError, match="has failed: name one, of first"):
+        raise runs(api, "logs", run_id).exception
+
+
+def test_several_failed_steps_have_a_heading_each(api: Api, run_id: str) -> None:
+    failed = {"first": "FAILED", "second": "FAILED"}
+    api.store.set_state(run_id, "FAILED", failed, {"first": "one\n", "second": "two\n"})
+    assert runs(api, "logs", run_id).output == "==> first\none\n==> second\ntwo\n"
+
+
+def test_a_run_is_stopped_once(api: Api, run_id: str) -> None:
+    api.store.set_state(run_id, "RUNNING", {"first": "RUNNING"})
+    assert f"stopping (run {run_id})" in runs(api, "stop", run_id).output
+    assert api.store.runs[run_id]["state"] == "CANCELING"
+    api.store.set_state(run_id, "CANCELED", {})
+    done = runs(api, "stop", run_id)
+    assert (done.exit_code, done.output) == (
+        0,
+        f"mine: has ended already: canceled (run {run_id})\n",
+    )
+
+
+def test_a_failed_run_is_run_again_and_no_other(api: Api, run_id: str) -> None:
+    with pytest.raises(ConfigError, match="has not ended"):
+        raise runs(api, "retry", run_id).exception
+    api.store.set_state(run_id, "SUCCEEDED", {})
+    with pytest.raises(ConfigError, match="nothing to run again"):
+        raise runs(api, "retry", run_id).exception
+    api.store.set_state(run_id, "FAILED", STEPS)
+    assert f"skymill follow {run_id}" in runs(api, "retry", run_id).output
+    assert api.store.runs[run_id]["state"] == "PENDING"
+
+
+def test_a_variable_alone_leaves_the_command_on_this_machine(
+    api: Api, run_id: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("SKYMILL_KFP_ENDPOINT", api.url)
+    runner = CliRunner()
+    words = ["runs", "--json", "--workspace", str(tmp_path)]
+    assert json.loads(runner.invoke(cli, words).output) == []
+    found = json.loads(runner.invoke(cli, ["runs", "--kubeflow", "--json"]).output)
+    assert [one["run_id"] for one in found] == [run_id]
