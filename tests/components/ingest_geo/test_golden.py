@@ -96,7 +96,7 @@ def chips_of_table(root: Path) -> Tree:
     """Chips that a manifest names, with numbers."""
     tree = KINDS["chips"](root).tree
     chips = sorted((root / "chips").rglob("*.tif"))
-    rows = [f"{path},{number}\n" for number, path in enumerate(chips)]
+    rows = [f"{path.relative_to(root)},{number}\n" for number, path in enumerate(chips)]
     table = root / "chips.csv"
     table.write_text("".join(["uri,height\n", *rows, "missing.tif,1\n"]))
     tree["source"] |= {"uri": str(table), "columns": {"number": "height"}}
