@@ -84,7 +84,7 @@ def worked_loop(root: Path, target: Path) -> None:
     import simplejpeg
 
     from components.ingest.encode import example_bytes, record_bytes
-    from components.ingest.judge import Accepted
+    from components.ingest.outcome import Accepted
     from components.ingest.record import Record
     from components.raster.features import image_features
     from components.raster.split import SplitConfig, split_of
@@ -113,8 +113,9 @@ def ingest(root: Path, target: Path, features: bool = True, processes: int = 1) 
     """Runs the component's own path."""
     import apache_beam as beam
 
-    from components.ingest.config import FoldersSource, IngestConfig
+    from components.ingest.config import IngestConfig
     from components.ingest.executor import run_ingest
+    from components.ingest.photo_config import FoldersSource
 
     config = IngestConfig(source=FoldersSource(uri=str(root)), features=features)
     argv = ["--runner=FnApiRunner", f"--ingest_processes={processes}"]

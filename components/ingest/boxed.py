@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from components.ingest.config import BoxedSource, IngestConfig
 from components.ingest.folders import is_within, list_files
+from components.ingest.photo_config import BoxedSource
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject, reject_of_label
 from components.raster.labels.box_files import left_out_beside
@@ -81,9 +81,3 @@ class BoxReader:
             why = Reason(rejects[0].reason.value)
             return Reject(record.key, record.uri, why, f"box {rejects[0].key}: {rejects[0].detail}")
         return tile_boxes(shapes, Window(0, 0, height, width), min_visible=0)
-
-
-def box_reader(config: IngestConfig, classes: Sequence[str]) -> BoxReader | None:
-    """Returns the box reader for a configuration's source; None where it has no boxes."""
-    source = config.source
-    return BoxReader(source, classes) if isinstance(source, BoxedSource) else None

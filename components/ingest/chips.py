@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from components.ingest.config import IngestConfig, ManifestSource
-from components.ingest.convert import Converted
 from components.ingest.folders import list_folders
 from components.ingest.manifest import MANIFEST_SUFFIXES, list_manifest
+from components.ingest.outcome import Converted
 from components.ingest.place_split import rejected_areas, splits_of
 from components.ingest.raster_config import ChipsSource
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
 from components.ingest.scalings import Scalings
+from components.ingest.settings import Settings
 from components.ingest.tile_example import TileEncoder
 from components.ingest.truth import TileTruth
 from components.ingest.views import (
@@ -36,9 +36,7 @@ from components.raster.tiles.view import View
 def name_chips(source: ChipsSource) -> Contents:
     """Lists every chip that a folder or a manifest names; no file is opened."""
     if source.uri.lower().endswith(MANIFEST_SUFFIXES):
-        found = list_manifest(
-            ManifestSource(uri=source.uri, columns=source.columns, encoding=source.encoding)
-        )
+        found = list_manifest(source.uri, source.columns, source.encoding)
     else:
         found = list_folders(source.uri)
     found.records = [
@@ -48,7 +46,7 @@ def name_chips(source: ChipsSource) -> Contents:
     return found
 
 
-def place_chips(found: Contents, source: ChipsSource, config: IngestConfig) -> Contents:
+def place_chips(found: Contents, source: ChipsSource, settings: Settings) -> Contents:
     """Assigns splits to the chips, from their headers.
 
     A chip that cannot be opened or lacks a band becomes a reject; one that its split's rule leaves
@@ -58,9 +56,9 @@ def place_chips(found: Contents, source: ChipsSource, config: IngestConfig) -> C
         DataError: the split would leak, or chips differ in scale or offset.
         ConfigError: the split's rule cannot decide.
     """
-    records, places, rejects, scalings = locate_chips(found.records, source, config)
-    rejects += rejected_areas(config.split_by)
-    splits = splits_of(places, [it.split for it in records], config, are_chips=True)
+    records, places, rejects, scalings = locate_chips(found.records, source, settings)
+    rejects += rejected_areas(settings.split_by)
+    splits = splits_of(places, [it.split for it in records], settings)
     placed = Contents(
         rejects=found.rejects + rejects, ignored=Counter(found.ignored), scalings=scalings
     )
@@ -73,7 +71,7 @@ def place_chips(found: Contents, source: ChipsSource, config: IngestConfig) -> C
 
 
 def locate_chips(
-    records: Sequence[Record], source: ChipsSource, config: IngestConfig
+    records: Sequence[Record], source: ChipsSource, settings: Settings
 ) -> tuple[list[Record], Places, list[Reject], BandScalings | None]:
     """Returns the readable chips, their places, the rejects, and the agreed `Scalings`.
 
@@ -81,9 +79,9 @@ def locate_chips(
         DataError: chips differ in scale or offset.
     """
     kept, parts, rejects = [], [], []
-    scalings = Scalings(config.image)
+    scalings = Scalings(settings.image)
     sources = [chip_source(record.key, record.uri, source) for record in records]
-    views = open_views(sources, source, config.image)
+    views = open_views(sources, source, settings.image)
     # Setting up GDAL for every single projection takes longer than all else.
     with gdal_env(source.uri):
         for record, view in zip(records, views, strict=True):
@@ -104,15 +102,15 @@ class ChipConverter:
     """Reads and encodes chips.
 
     Args:
-        config: of ingest, with a source of chips.
-        source: that source.
+        settings: of ingest.
+        source: of chips.
         classes: class names in the order of their indices.
     """
 
-    def __init__(self, config: IngestConfig, source: ChipsSource, classes: Sequence[str]) -> None:
+    def __init__(self, settings: Settings, source: ChipsSource, classes: Sequence[str]) -> None:
         self._source = source
-        self._image = config.image
-        self._encode = TileEncoder(config.image, classes, are_files=True)
+        self._image = settings.image
+        self._encode = TileEncoder(settings.image, classes, are_files=True)
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
         """Yields one outcome for each of `records`, in their order; no chip raises."""

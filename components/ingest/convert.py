@@ -2,55 +2,38 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from components.ingest.config import IngestConfig
-from components.ingest.encode import example_bytes
+from components.ingest.encode import box_entries, example_bytes, mask_entries
 from components.ingest.files import ReadFailure, read_files
 from components.ingest.judge import Judge, Refused
+from components.ingest.outcome import Converted
 from components.ingest.photo_truth import TruthReader
 from components.ingest.record import Record
 from components.ingest.reject import Reject
-from components.ingest.truth import box_entries, mask_entries
+from components.ingest.settings import Settings
 from components.raster.features import image_features
 from components.raster.split import split_of
-
-
-class Converted(NamedTuple):
-    """One example: its split, its serialized tf.Example, and the classes to count it for:
-    those that the record names, or that its mask or boxes show. Copies share a digest."""
-
-    record: Record
-    split: str
-    digest: bytes
-    example: bytes
-    names: tuple[str, ...]
-
-
-class Ignored(NamedTuple):
-    """An item left out by configuration; `what` is the name to count by."""
-
-    what: str
 
 
 class Converter:
     """Reads, judges and encodes the images of records.
 
     Args:
-        config: of ingest.
+        settings: of ingest.
         classes: class names in the order of their indices.
+        truth_of: finds the truth that the record itself does not hold.
     """
 
-    def __init__(self, config: IngestConfig, classes: Sequence[str]) -> None:
-        self._config = config
+    def __init__(self, settings: Settings, classes: Sequence[str], truth_of: TruthReader) -> None:
+        self._settings = settings
         self._indices = {name: index for index, name in enumerate(classes)}
-        self._judge = Judge(config.image, decode=config.features)
+        self._judge = Judge(settings.image, decode=settings.features)
         self._classes = tuple(classes)
-        self._truth_of = TruthReader(config, classes)
+        self._truth_of = truth_of
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
         """Yields one outcome for each of `records`, in their order; no image raises."""
-        most = self._config.image.max_bytes
+        most = self._settings.image.max_bytes
         contents = read_files([record.uri for record in records], most)
         masks = read_files([record.mask_uri for record in records if record.mask_uri], most)
         for record, content in zip(records, contents, strict=True):
@@ -69,11 +52,11 @@ class Converter:
         truth = self._truth_of(record, mask, image.height, image.width)
         if isinstance(truth, Reject):
             return truth
-        pixels = image.pixels if self._config.features else None
+        pixels = image.pixels if self._settings.features else None
         features = None if pixels is None else image_features(pixels)
         digest = hashlib.sha256(data).digest()
         content = digest.hex()
-        split = split_of(content, record.group, record.split, self._config.split)
+        split = split_of(content, record.group, record.split, self._settings.split)
         entries = [*mask_entries(truth.mask), *box_entries(truth.boxes, self._classes)]
         encoded = example_bytes(record, data, content, image, features, self._indices, entries)
         names = record.names or truth.names(self._classes)

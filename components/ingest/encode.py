@@ -5,16 +5,20 @@ the wire format is fixed (protobuf.dev/programming-guides/encoding; tensorflow/c
 example.proto and feature.proto; the record in tensorflow/core/lib/io/record_writer.h).
 """
 
+import io
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import google_crc32c
+import numpy as np
+from PIL import Image
 
-from components.ingest.judge import Accepted
+from components.ingest.outcome import Accepted
 from components.ingest.record import Record, SliceValue
 from components.raster import example
 from components.raster.features import ImageFeatures
+from components.raster.labels.targets import Boxes, MaskPixels
 
 _BYTES, _FLOAT, _INT64 = 1, 2, 3  # the fields of Feature
 _MASK = 0xA282EAD8
@@ -130,6 +134,31 @@ def int_entry(name: str, *values: int) -> bytes:
 def float_entry(name: str, *values: float) -> bytes:
     """Encodes a feature of 32-bit floats."""
     return _entry(name, _message(_FLOAT, _message(1, struct.pack(f"<{len(values)}f", *values))))
+
+
+def mask_entries(mask: MaskPixels | None) -> Iterator[bytes]:
+    """Yields the features of an example that hold a mask, if there is one."""
+    if mask is not None:
+        yield bytes_entry(example.MASK_ENCODED, mask_png(mask))
+        yield bytes_entry(example.MASK_FORMAT, b"png")
+
+
+def box_entries(boxes: Boxes | None, classes: Sequence[str]) -> Iterator[bytes]:
+    """Yields the features of an example that hold its objects, if it has boxes."""
+    if boxes is None:
+        return
+    for name, edges in zip(example.BOX_EDGES, boxes.edges_px.T, strict=True):
+        yield float_entry(name, *edges.tolist())
+    indices = boxes.classes.tolist()
+    yield int_entry(example.OBJECT_LABEL, *indices)
+    yield bytes_entry(example.OBJECT_LABEL_TEXT, *(classes[index].encode() for index in indices))
+
+
+def mask_png(mask: MaskPixels) -> bytes:
+    """Encodes a mask as a gray PNG of 8 or 16 bits."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(mask)).save(file, "PNG")
+    return file.getvalue()
 
 
 @lru_cache(maxsize=4096)

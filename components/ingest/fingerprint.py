@@ -11,10 +11,11 @@ from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
-from components.ingest.config import BoxedSource, SourceConfig
+from components.ingest.config import SourceConfig
 from components.ingest.files import stores
 from components.ingest.listing import Named, name_source
 from components.ingest.named_scenes import NamedScenes
+from components.ingest.photo_config import BoxedSource
 from components.ingest.raster_config import (
     BoxLabels,
     ChipsSource,

@@ -9,12 +9,13 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from components.ingest.outcome import Accepted
 from components.ingest.reject import Reason
 from components.raster.image import (
     JPEG_MAGIC,
@@ -39,16 +40,6 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # less DHT, JPG and
 _FRAME_HEADER = struct.Struct(">BHHB")
 _WITHOUT_LENGTH = frozenset([0x00, 0x01, *range(0xD0, 0xD9), 0xFF])  # stuffing, TEM, RST, SOI, fill
 _PLAIN_COLORS = ("Gray", "YCbCr")
-
-
-class Accepted(NamedTuple):
-    """An image that the served graph accepts; `pixels` is uint8 [height, width, 3] or None."""
-
-    format: str
-    height: int
-    width: int
-    channels: int
-    pixels: Pixels | None
 
 
 @dataclass(frozen=True, slots=True)

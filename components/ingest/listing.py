@@ -7,18 +7,12 @@ from operator import attrgetter
 
 from components.ingest.boxed import list_boxed
 from components.ingest.chips import name_chips, place_chips
-from components.ingest.config import (
-    BoxedSource,
-    FoldersSource,
-    IngestConfig,
-    ManifestSource,
-    MaskedSource,
-    SourceConfig,
-)
+from components.ingest.config import IngestConfig, SourceConfig
 from components.ingest.folders import list_folders
 from components.ingest.manifest import list_manifest
 from components.ingest.masked import list_masked
 from components.ingest.named_scenes import NamedScenes, name_scenes
+from components.ingest.photo_config import BoxedSource, FoldersSource, ManifestSource, MaskedSource
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Contents, Listing, Record
 from components.ingest.reject import Reason, Reject, in_words
@@ -84,7 +78,8 @@ def contents_of(source: SourceConfig) -> Contents:
     if isinstance(source, ChipsSource):
         return name_chips(source)
     if isinstance(source, ManifestSource):
-        return list_manifest(source)
+        found = list_manifest(source.uri, source.columns, source.encoding)
+        return replace(found, classes=source.legend_classes)
     if isinstance(source, MaskedSource):
         return list_masked(source)
     if isinstance(source, BoxedSource):

@@ -187,7 +187,7 @@ def _of_photographs(
     config: IngestConfig, records: Sequence[Record], classes: Sequence[str]
 ) -> Iterator[Seen | Reject]:
     judge = Judge(config.image, decode=True)
-    truth_of = TruthReader(config, classes)
+    truth_of = TruthReader(config.source, classes)
     contents = read_files([record.uri for record in records], config.image.max_bytes)
     for record, content in zip(records, contents, strict=True):
         if isinstance(content, ReadFailure):

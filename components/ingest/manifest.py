@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.ingest.config import ManifestSource
 from components.ingest.files import ReadFailure, read_file
 from components.ingest.manifest_config import ManifestColumns
 from components.ingest.record import Contents, Record, SliceValue
@@ -37,22 +36,25 @@ class BadRow:
     why: str
 
 
-def list_manifest(source: ManifestSource) -> Contents:
+def list_manifest(uri: str, columns: ManifestColumns, encoding: str | None = None) -> Contents:
     """Lists a record per row; an unusable row is a reject.
+
+    Args:
+        uri: of the manifest.
+        columns: their meaning.
+        encoding: of text; see `decoded`.
 
     Raises:
         DataError: the manifest cannot be read, or lacks a column that the config names.
     """
-    rows = read_rows(source.uri, source.encoding)
-    columns = source.columns
+    rows = read_rows(uri, encoding)
     sound = [row for row in rows if not isinstance(row, BadRow)]
-    _require_columns(sound, columns, source.uri)
+    _require_columns(sound, columns, uri)
     slices = {name: iter(typed_column([row.get(name) for row in sound])) for name in columns.slices}
-    folder = _folder_of(source.uri)
-    found = Contents(classes=source.legend_classes)
+    folder, found = _folder_of(uri), Contents()
     for number, row in enumerate(rows):
         if isinstance(row, BadRow):
-            found.rejects.append(Reject(f"row {number + 1}", source.uri, Reason.BAD_ROW, row.why))
+            found.rejects.append(Reject(f"row {number + 1}", uri, Reason.BAD_ROW, row.why))
             continue
         cells = {name: next(column) for name, column in slices.items()}
         values = {name: cell for name, cell in cells.items() if cell is not None}

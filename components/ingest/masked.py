@@ -9,8 +9,8 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 from rasterio.io import MemoryFile
 
-from components.ingest.config import IngestConfig, MaskedSource, MaskLegend
 from components.ingest.folders import is_within, list_files
+from components.ingest.photo_config import MaskedSource, MaskLegend
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
 from components.raster.labels.class_raster import (
@@ -111,14 +111,6 @@ class MaskReader:
         if (found.pixels == ignore_value(len(self._classes))).all():
             return Reason.NO_CLASS, "no pixel of the mask has a class"
         return found.pixels
-
-
-def mask_reader(config: IngestConfig, classes: Sequence[str]) -> MaskReader | None:
-    """Returns the mask reader for a configuration's source; None where it has no masks."""
-    source = config.source
-    if not isinstance(source, MaskLegend) or source.legend is None:
-        return None
-    return MaskReader(source, classes)
 
 
 def _codes(image: Image.Image, legend: ClassLegend) -> npt.NDArray[np.integer] | None:

@@ -9,11 +9,10 @@ from urllib.parse import urlsplit
 
 from components.ingest.folders import is_within, list_files
 from components.ingest.raster_config import (
+    AnyScenes,
     BoxLabels,
     MaskLabels,
-    ScenesSource,
     StacSource,
-    TiledSource,
 )
 from components.ingest.reject import Reason, Reject
 from components.ingest.views import scene_reject
@@ -68,7 +67,7 @@ class _Truths:
     ignored: Mapping[str, int] = field(default_factory=dict)
 
 
-def name_scenes(source: TiledSource) -> NamedScenes:
+def name_scenes(source: AnyScenes) -> NamedScenes:
     """Lists the scenes that a folder or a catalogue names.
 
     Raises:
@@ -80,19 +79,18 @@ def name_scenes(source: TiledSource) -> NamedScenes:
         scene if scene.acquired else replace(scene, acquired=source.date_of(scene.scene_id))
         for scene in found
     ]
-    rejects = tuple(scene_reject(rejected, _root_of(source)) for rejected in found.rejects)
+    rejects = tuple(scene_reject(rejected, source.uri) for rejected in found.rejects)
     truths = _truths(source, dated)
     if truths is None:
         return NamedScenes(tuple(dated), (None,) * len(dated), rejects, found.ignored)
     return _with_truths(NamedScenes(tuple(dated), (), rejects, found.ignored), truths)
 
 
-def _found_scenes(source: TiledSource) -> FoundScenes:
+def _found_scenes(source: AnyScenes) -> FoundScenes:
     if isinstance(source, StacSource):
         from components.raster.scene.stac import find_stac_scenes  # only these need its client
 
         return find_stac_scenes(source.query)
-    assert isinstance(source, ScenesSource)
     if is_remote(source.uri):
         name = PurePosixPath(source.uri.partition("://")[2]).stem
         return FoundScenes((SceneSource(name, (BandFile(source.uri, source.band_names),)),))
@@ -107,12 +105,7 @@ def _found_scenes(source: TiledSource) -> FoundScenes:
     return calibrated(found)
 
 
-def _root_of(source: TiledSource) -> str:
-    assert isinstance(source, ScenesSource | StacSource)
-    return source.uri
-
-
-def _folder_of_labels(source: TiledSource) -> str | None:
+def _folder_of_labels(source: AnyScenes) -> str | None:
     """Returns the folder that holds masks or files of boxes and no scenes."""
     if isinstance(source.labels, MaskLabels):
         return source.labels.folder
@@ -148,8 +141,8 @@ def _with_truths(named: NamedScenes, truths: _Truths) -> NamedScenes:
     )
 
 
-def _truths(source: TiledSource, scenes: Sequence[SceneSource]) -> _Truths | None:
-    root = _root_of(source)
+def _truths(source: AnyScenes, scenes: Sequence[SceneSource]) -> _Truths | None:
+    root = source.uri
     names = [_names_of(scene, root) for scene in scenes]
     if isinstance(source.labels, MaskLabels):
         own = {file.path for scene in scenes for file in scene.files}

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from components.ingest.boxed import box_reader
-from components.ingest.config import IngestConfig
-from components.ingest.masked import mask_reader
+from components.ingest.boxed import BoxReader
+from components.ingest.config import SourceConfig
+from components.ingest.masked import MaskReader
+from components.ingest.photo_config import BoxedSource, MaskLegend
 from components.ingest.record import Record
 from components.ingest.reject import Reject
 from components.ingest.truth import TileTruth
@@ -14,7 +15,7 @@ class TruthReader:
     """Finds the truth of photographs, whatever kind of source they have.
 
     Args:
-        config: whose source it is.
+        source: of photographs.
         classes: class names in the order of their indices.
 
     Raises:
@@ -22,9 +23,11 @@ class TruthReader:
         DataError: boxes cannot be read.
     """
 
-    def __init__(self, config: IngestConfig, classes: Sequence[str]) -> None:
-        self._read_mask = mask_reader(config, classes)
-        self._read_boxes = box_reader(config, classes)
+    def __init__(self, source: SourceConfig, classes: Sequence[str]) -> None:
+        self._read_mask = None
+        if isinstance(source, MaskLegend) and source.legend is not None:
+            self._read_mask = MaskReader(source, classes)
+        self._read_boxes = BoxReader(source, classes) if isinstance(source, BoxedSource) else None
 
     def __call__(
         self, record: Record, mask: bytes | None, height: int, width: int

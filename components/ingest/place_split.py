@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from components.ingest.config import IngestConfig
-from components.ingest.raster_config import TiledSource
 from components.ingest.reject import Reject, reject_of_label
+from components.ingest.settings import Settings
 from components.raster.errors import ConfigError
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
 from components.raster.spatial.distance import LeakError, refuse_leaks
@@ -26,37 +25,40 @@ Split = str | LeftOut
 
 
 def splits_of(
-    places: Places, given: Sequence[str | None], config: IngestConfig, *, are_chips: bool
+    places: Places,
+    given: Sequence[str | None],
+    settings: Settings,
+    tiling: Tiling | None = None,
 ) -> list[Split]:
     """Returns the split of every tile, or the reason why it has none: given splits come first.
 
     Args:
         places: the tiles.
         given: for each, the split that the source gives.
-        config: rule and shares.
-        are_chips: each tile is a file, so that its scene is unknown.
+        settings: rule and shares.
+        tiling: of scenes; None for chips, each of which is a file, so that its scene is unknown.
 
     Raises:
         LeakError: single tiles would be drawn although some overlap or touch.
         ConfigError: the rule cannot decide for this source, or leaves out every tile.
     """
-    if are_chips and isinstance(config.split_by, ByScene):
+    if tiling is None and isinstance(settings.split_by, ByScene):
         raise ConfigError(
             "ingest.split_by: a chip does not tell its scene. Split by block, or by group with "
             "source.group_pattern or a manifest's column."
         )
     found: list[Split | None] = list(given)
     free = [index for index, split in enumerate(given) if split is None]
-    for rule, members in _rules(places, free, config.split_by):
-        assignment = _assigned(places.take(members), rule, config)
+    for rule, members in _rules(places, free, settings.split_by):
+        assignment = _assigned(places.take(members), rule, settings)
         for index, split, reason in zip(
             members, assignment.splits, assignment.reasons, strict=True
         ):
             found[index] = split if reason is None else reason
     decided = [split for split in found if split is not None]
-    if not isinstance(config.source, TiledSource) or config.source.tiling.overlap == "all":
+    if tiling is None or tiling.overlap == "all":
         return decided
-    return _apart_but_in_train(places, decided, config.source.tiling)
+    return _apart_but_in_train(places, decided, tiling)
 
 
 def _apart_but_in_train(places: Places, splits: Sequence[Split], tiling: Tiling) -> list[Split]:
@@ -82,7 +84,7 @@ def _rules(
     return [(one, members) for one, members in chosen if members]
 
 
-def _assigned(places: Places, rule: SplitRule, config: IngestConfig) -> Assignment:
+def _assigned(places: Places, rule: SplitRule, settings: Settings) -> Assignment:
     if isinstance(rule, ByTile):
         try:
             refuse_leaks(places, insist=rule.insist)
@@ -91,7 +93,7 @@ def _assigned(places: Places, rule: SplitRule, config: IngestConfig) -> Assignme
                 f"{error} That is ingest.split_by: {{by: block, block_m: 10000}}, or "
                 "{by: tile, insist: true}."
             ) from error
-    return assign(places, rule, config.split, areas=_areas(rule))
+    return assign(places, rule, settings.split, areas=_areas(rule))
 
 
 def rejected_areas(rule: SplitRule | None) -> list[Reject]:

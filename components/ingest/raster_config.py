@@ -1,12 +1,12 @@
 """Configuration of raster sources: chips, scenes and STAC items, with their labels."""
 
 import datetime
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from components.ingest.manifest_config import ManifestColumns
+from components.ingest.patterns import found_by, with_one_group
 from components.raster.band_names import BandName
 from components.raster.frozen import Frozen, PixelValue
 from components.raster.labels.boxes import BoxFile
@@ -110,19 +110,6 @@ class RasterOptions(Frozen):
         except ValueError:
             return None
         return day.isoformat()
-
-
-def with_one_group(pattern: str | None) -> str | None:
-    """Returns the pattern; raises ValueError unless it has one group in parentheses."""
-    if pattern is not None and re.compile(pattern).groups != 1:
-        raise ValueError("needs one group in parentheses")
-    return pattern
-
-
-def found_by(pattern: str | None, name: str) -> str | None:
-    """Returns the text that a pattern's group matches in a name."""
-    found = re.search(pattern, name) if pattern else None
-    return found[1] if found else None
 
 
 class ChipsSource(RasterOptions):
@@ -338,3 +325,7 @@ class StacSource(TiledSource):
     def uri(self) -> str:
         """Address of the items."""
         return self.query.source
+
+
+#: Any source of scenes.
+AnyScenes = ScenesSource | StacSource

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from components.ingest.config import IngestConfig
-from components.ingest.convert import Converted, Ignored
 from components.ingest.labelling import Answer, Labeller, Truth, read_shapes
 from components.ingest.labels_rejected import LabelsRejected
+from components.ingest.outcome import Converted, Ignored
 from components.ingest.raster_config import TiledSource
 from components.ingest.record import Record
 from components.ingest.reject import Reason, Reject
 from components.ingest.scene_part import ScenePart
 from components.ingest.scenes import plan_of, read_area
+from components.ingest.settings import Settings
 from components.ingest.tile_example import TileEncoder
 from components.ingest.views import open_view, scene_reject, too_little_valid
 from components.raster.library_errors import LibraryError
@@ -50,16 +50,16 @@ class SceneConverter:
     """Reads, labels and encodes the tiles of parts of scenes.
 
     Args:
-        config: of ingest, with a source of scenes.
-        source: that source.
+        settings: of ingest.
+        source: of scenes.
         classes: class names in the order of their indices.
     """
 
-    def __init__(self, config: IngestConfig, source: TiledSource, classes: Sequence[str]) -> None:
-        self._source, self._image = source, config.image
+    def __init__(self, settings: Settings, source: TiledSource, classes: Sequence[str]) -> None:
+        self._source, self._image = source, settings.image
         self._area = read_area(source)
         self._labeller = Labeller(source, classes, read_shapes(source))
-        self._encode = TileEncoder(config.image, classes, are_files=False)
+        self._encode = TileEncoder(settings.image, classes, are_files=False)
         self._open = lru_cache(_SCENES_KEPT)(self._opened)
 
     def convert(self, parts: Sequence[ScenePart]) -> Iterator[Converted | Reject | Ignored]:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
-from components.ingest.config import IngestConfig
 from components.ingest.label_codes import check_legend
 from components.ingest.labelling import Labeller, SceneLabels, class_names, read_shapes
 from components.ingest.labels_rejected import LabelsRejected
@@ -18,6 +17,7 @@ from components.ingest.layout import shard_count
 from components.ingest.named_scenes import NamedScenes, name_scenes
 from components.ingest.place_split import rejected_areas, splits_of
 from components.ingest.raster_config import (
+    AnyScenes,
     BoxLabels,
     ClassRasterLabels,
     MaskLabels,
@@ -28,6 +28,7 @@ from components.ingest.record import Listing
 from components.ingest.reject import Reason, Reject, in_words, reject_of_label
 from components.ingest.scalings import agreed_scalings
 from components.ingest.scene_part import ScenePart
+from components.ingest.settings import Settings
 from components.ingest.views import open_views, scene_reject
 from components.raster.band_scalings import BandScalings
 from components.raster.errors import ConfigError, DataError
@@ -85,13 +86,13 @@ class PlannedScenes:
 
 
 def plan_scenes(
-    config: IngestConfig, source: TiledSource, named: NamedScenes | None = None
+    settings: Settings, source: AnyScenes, named: NamedScenes | None = None
 ) -> PlannedScenes:
     """Opens the headers of all scenes, aligns their labels and plans their tiles.
 
     Args:
-        config: of ingest.
-        source: its source.
+        settings: of ingest.
+        source: of scenes.
         named: from `name_scenes`; None asks the source now.
 
     Raises:
@@ -102,10 +103,10 @@ def plan_scenes(
     named = named or name_scenes(source)
     rejects = list(named.rejects)
     shapes = read_shapes(source)
-    classes = config.classes or class_names(source, shapes)
+    classes = settings.classes or class_names(source, shapes)
     labeller, area = Labeller(source, classes, shapes), read_area(source)
     scenes, labels = [], []
-    views = open_views(named.sources, source, config.image)
+    views = open_views(named.sources, source, settings.image)
     for scene, truth, view in zip(named.sources, named.truths, views, strict=True):
         uri = scene.files[0].path
         try:
@@ -130,35 +131,33 @@ def plan_scenes(
     labels = [found for place, found in enumerate(labels) if place not in unmasked]
     rejects += _label_rejects(source, shapes, labels, named.claimed)
     rejects += () if area is None else area.rejects
-    agreed = agreed_scalings((scene.view for scene in scenes), config.image)
+    agreed = agreed_scalings((scene.view for scene in scenes), settings.image)
     return PlannedScenes(
         tuple(scenes), tuple(labels), tuple(rejects), classes, named.ignored, agreed
     )
 
 
-def list_scenes(
-    config: IngestConfig, source: TiledSource, named: NamedScenes | None = None
-) -> Listing:
+def list_scenes(settings: Settings, source: AnyScenes, named: NamedScenes | None = None) -> Listing:
     """Returns the parts of all scenes that workers take, and the split of every tile.
 
     Raises:
         DataError: no scene can be used, or the split would leak.
         ConfigError: something that the configuration names cannot be used.
     """
-    planned = plan_scenes(config, source, named)
+    planned = plan_scenes(settings, source, named)
     if not planned.scenes:
-        raise DataError(f"no scene in {config.source.uri} can be used: {in_words(planned.rejects)}")
+        raise DataError(f"no scene in {source.uri} can be used: {in_words(planned.rejects)}")
     places = planned.places
-    splits = splits_of(places, [None] * len(places), config, are_chips=False)
+    splits = splits_of(places, [None] * len(places), settings, source.tiling)
     ignored = Counter(f"({split})" for split in splits if isinstance(split, LeftOut))
     ignored.update(planned.ignored)
-    rejects = [*planned.rejects, *rejected_areas(config.split_by)]
+    rejects = [*planned.rejects, *rejected_areas(settings.split_by)]
     return Listing(
         records=(),
         rejects=tuple(sorted(rejects, key=lambda reject: reject.key)),
         ignored=dict(sorted(ignored.items())),
         classes=planned.classes,
-        parts=tuple(_parts(planned.scenes, splits, config.shards)),
+        parts=tuple(_parts(planned.scenes, splits, settings.shards)),
         scalings=planned.scalings,
     )
 

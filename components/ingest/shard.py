@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from components.ingest import layout, storage
 from components.ingest.config import IngestConfig
-from components.ingest.convert import Converted, Converter, Ignored
+from components.ingest.convert import Converter
 from components.ingest.duplicates import DigestRow, DigestTable
 from components.ingest.encode import record_bytes
 from components.ingest.layout import Block
+from components.ingest.outcome import Converted, Ignored
+from components.ingest.photo_truth import TruthReader
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.reject import Reject
 from components.ingest.scene_part import parts_of
@@ -125,5 +127,5 @@ def _conversion(
 
         chips = ChipConverter(config, source, classes)
         return lambda line: chips.convert(layout.records_of(line))
-    photographs = Converter(config, classes)
+    photographs = Converter(config, classes, TruthReader(source, classes))
     return lambda line: photographs.convert(layout.records_of(line))

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from components.ingest.config import BoxedSource, IngestConfig, SourceConfig
+from components.ingest.config import IngestConfig, SourceConfig
 from components.ingest.fingerprint import content_checksums, fingerprint_by, same_data
 from components.ingest.listing import Named, name_source
+from components.ingest.photo_config import BoxedSource
 from components.ingest.raster_config import BoxLabels, TiledSource
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of

@@ -8,11 +8,13 @@ import numpy as np
 
 from components.ingest.chips import ChipConverter, locate_chips
 from components.ingest.config import IngestConfig
-from components.ingest.convert import Converted, Converter
+from components.ingest.convert import Converter
 from components.ingest.duplicates import DigestRow, DigestTable, surplus_copies
 from components.ingest.labelling import names_of
 from components.ingest.labels_rejected import LabelsRejected
 from components.ingest.listing import contents_of, list_source, of_classes, seen_classes
+from components.ingest.outcome import Converted
+from components.ingest.photo_truth import TruthReader
 from components.ingest.place_split import Split, rejected_areas, splits_of
 from components.ingest.raster_config import ChipsSource, TiledSource
 from components.ingest.record import Record
@@ -61,7 +63,7 @@ def survey(config: IngestConfig) -> Survey:
         _require_some(planned.places, config, planned.rejects)
         told, unlabelled = _names_of_scenes(planned)
         rejects = [*planned.rejects, *unlabelled, *rejected_areas(config.split_by)]
-        found = splits_of(planned.places, [None] * len(told), config, are_chips=False)
+        found = splits_of(planned.places, [None] * len(told), config, source.tiling)
         found = [
             LeftOut.NO_TRUTH if names is None and not isinstance(split, LeftOut) else split
             for names, split in zip(told, found, strict=True)
@@ -73,7 +75,7 @@ def survey(config: IngestConfig) -> Survey:
         kept, places, bad, _ = locate_chips(records, source, config)
         rejects = [*contents.rejects, *unknown, *bad, *rejected_areas(config.split_by)]
         _require_some(places, config, rejects)
-        found = splits_of(places, [it.split for it in kept], config, are_chips=True)
+        found = splits_of(places, [it.split for it in kept], config)
         return _of_chips(config, source, kept, places, found, rejects)
     return _of_photographs(config)
 
@@ -107,7 +109,9 @@ def _of_photographs(config: IngestConfig) -> Survey:
         for content, record in zip(contents, records, strict=True)
         if content.startswith("!")
     }
-    rejected |= _rejected_copies(records, contents, Converter(config, listing.classes).convert)
+    truth_of = TruthReader(config.source, listing.classes)
+    converter = Converter(config, listing.classes, truth_of)
+    rejected |= _rejected_copies(records, contents, converter.convert)
     splits = tuple(
         None
         if record.key in rejected

@@ -4,17 +4,19 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 
-from components.ingest.convert import Converted
 from components.ingest.encode import (
+    box_entries,
     bytes_entry,
     features_message,
     float_entry,
     int_entry,
+    mask_entries,
     record_entries,
 )
+from components.ingest.outcome import Converted
 from components.ingest.record import Record
 from components.ingest.reject import Reason, Reject
-from components.ingest.truth import TileTruth, box_entries, mask_entries
+from components.ingest.truth import TileTruth
 from components.raster import example
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload

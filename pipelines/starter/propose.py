@@ -12,17 +12,12 @@ from typing import Any, TypeVar
 import yaml
 from PIL import Image
 
-from components.ingest.config import (
-    FoldersSource,
-    ManifestSource,
-    MaskedSource,
-    MaskLegend,
-    SourceConfig,
-)
+from components.ingest.config import SourceConfig
 from components.ingest.folders import list_files
 from components.ingest.listing import contents_of
 from components.ingest.manifest import MANIFEST_SUFFIXES, BadRow, Row, read_rows
 from components.ingest.manifest_config import ManifestColumns
+from components.ingest.photo_config import FoldersSource, ManifestSource, MaskedSource, MaskLegend
 from components.ingest.raster_config import ChipsSource
 from components.raster.band_names import position_of
 from components.raster.errors import DataError

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.ingest.config import FoldersSource, IngestConfig
+from components.ingest.config import IngestConfig
+from components.ingest.photo_config import FoldersSource
 from components.ingest.snapshot import Snapshot
 from components.raster.errors import DataError
 from pipelines.config.beam import IN_PROCESS, workers_elsewhere

@@ -10,8 +10,10 @@ import tensorflow as tf
 from PIL import Image
 
 from components.ingest.config import IngestConfig
-from components.ingest.convert import Converted, Converter
+from components.ingest.convert import Converter
 from components.ingest.listing import list_source
+from components.ingest.outcome import Converted
+from components.ingest.photo_truth import TruthReader
 
 SIDE_PX = 32
 COUNT = 30
@@ -96,7 +98,8 @@ def write_examples(config: IngestConfig, root: Path) -> tuple[str, ...]:
     """An Examples artifact's folder; gives the class names."""
     listing = list_source(config)
     by_split = defaultdict(list)
-    for outcome in Converter(config, listing.classes).convert(listing.records):
+    truth_of = TruthReader(config.source, listing.classes)
+    for outcome in Converter(config, listing.classes, truth_of).convert(listing.records):
         assert isinstance(outcome, Converted), outcome
         by_split[outcome.split].append(outcome.example)
     _write_splits(by_split, listing.classes, root)

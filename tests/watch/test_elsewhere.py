@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from apache_beam.internal.gcp import auth
 
-from components.ingest.config import FoldersSource, IngestConfig, ManifestSource
+from components.ingest.config import IngestConfig
+from components.ingest.photo_config import FoldersSource, ManifestSource
 from components.ingest.raster_config import StacSource
 from components.raster.image import ImageSpec
 from components.raster.scene.stac_query import StacQuery

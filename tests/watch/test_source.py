@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest.config import FoldersSource, IngestConfig
+from components.ingest.config import IngestConfig
+from components.ingest.photo_config import FoldersSource
 from components.ingest.raster_config import StacSource
 from components.raster.image import ImageSpec
 from components.raster.scene.stac_query import StacQuery

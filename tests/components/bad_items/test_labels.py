@@ -370,7 +370,7 @@ def test_a_broken_line_of_a_manifest_is_one_reject(tmp_path, line):
     for name in "ab":
         Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
     source = IngestConfig.model_validate({"source": {"kind": "manifest", "uri": str(path)}}).source
-    found = list_manifest(source)
+    found = list_manifest(source.uri, source.columns)
     assert [record.label for record in found.records] == ["x\u2028y", "z"]
     (reject,) = found.rejects
     assert (reject.key, reject.uri, reject.reason.value) == ("row 2", str(path), "bad_row")

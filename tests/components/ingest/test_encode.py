@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from components.ingest.encode import example_bytes, record_bytes
-from components.ingest.judge import Accepted
+from components.ingest.outcome import Accepted
 from components.ingest.record import Record
 from components.raster.features import ImageFeatures
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest.config import ManifestSource
 from components.ingest.folders import list_folders
 from components.ingest.manifest import list_manifest, read_rows
+from components.ingest.manifest_config import ManifestColumns
+from components.ingest.photo_config import ManifestSource
 from components.raster.errors import DataError
 
 NFC, NFD = "Forêt", unicodedata.normalize("NFD", "Forêt")
@@ -18,7 +19,7 @@ CSV = "uri,label\na.png,Forêt\n"
 def test_a_manifest_in_unicode_is_read(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "m.csv"
     path.write_bytes(CSV.encode(encoding))
-    [record] = list_manifest(ManifestSource(uri=str(path))).records
+    [record] = list_manifest(str(path), ManifestColumns()).records
     assert record.label == "Forêt"
 
 
@@ -26,8 +27,8 @@ def test_a_manifest_in_another_encoding_needs_to_say_so(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_bytes(CSV.encode("cp1252"))
     with pytest.raises(DataError, match="line 2 is not in UTF-8.*set encoding, such as cp1252"):
-        list_manifest(ManifestSource(uri=str(path)))
-    [record] = list_manifest(ManifestSource(uri=str(path), encoding="cp1252")).records
+        list_manifest(str(path), ManifestColumns())
+    [record] = list_manifest(str(path), ManifestColumns(), "cp1252").records
     assert record.label == "Forêt"
 
 
@@ -45,7 +46,7 @@ def test_both_forms_of_a_class_are_one_class(tmp_path: Path) -> None:
     path.write_text("\n".join(rows))
     columns = {"labels": "several", "group": "g", "slices": ["g"]}
     source = ManifestSource.model_validate({"uri": str(path), "columns": columns})
-    for record in list_manifest(source).records:
+    for record in list_manifest(source.uri, source.columns).records:
         assert (record.labels, record.group, record.slices) == ((NFC,), NFC, {"g": NFC})
     for form in (NFC, NFD):
         (tmp_path / "folders" / form).mkdir(parents=True)

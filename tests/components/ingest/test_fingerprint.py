@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from components.ingest.config import FoldersSource, ManifestSource
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.manifest_config import ManifestColumns
+from components.ingest.photo_config import FoldersSource, ManifestSource
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from collections import Counter
 
 import pytest
 
-from components.ingest.config import FoldersSource, IngestConfig
+from components.ingest.config import IngestConfig
 from components.ingest.folders import list_folders
 from components.ingest.listing import list_source
+from components.ingest.photo_config import FoldersSource
 from components.ingest.reject import Reason
 from components.raster.errors import DataError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest.config import FoldersSource, ManifestSource
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.glance import changed_at, glance_at, marker_path
+from components.ingest.photo_config import FoldersSource, ManifestSource
 from components.ingest.raster_config import ScenesSource, StacSource
 from components.raster.errors import ConfigError
 from components.raster.scene.stac_query import StacQuery

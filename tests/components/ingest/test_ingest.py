@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from components.gate.report import GateFailed, require_passed
 from components.ingest import layout
-from components.ingest.config import FoldersSource, IngestConfig, ManifestSource
+from components.ingest.config import IngestConfig
 from components.ingest.manifest_config import ManifestColumns
+from components.ingest.photo_config import FoldersSource, ManifestSource
 from components.ingest.pool import worthwhile
 from components.ingest.reject import Reason
 from components.raster.image import ImageSpec

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from components.ingest.judge import Accepted, Judge, Refused
+from components.ingest.judge import Judge, Refused
+from components.ingest.outcome import Accepted
 from components.raster.image import ImageSpec, Refusal
 from tests.varieties import SPEC, VARIETIES
 

@@ -4,10 +4,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from components.ingest.config import IngestConfig, ManifestSource
+from components.ingest.config import IngestConfig
 from components.ingest.listing import list_source
 from components.ingest.manifest import typed_column
 from components.ingest.manifest_config import ManifestColumns
+from components.ingest.photo_config import ManifestSource
 from components.ingest.reject import Reason
 from components.raster.errors import DataError
 

@@ -15,6 +15,7 @@ from components.ingest.convert import Converter
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.listing import list_source
 from components.ingest.manifest_config import ManifestColumns
+from components.ingest.photo_truth import TruthReader
 
 COLOURS = {"#0000FF": "water", "#00FF00": "forest", "#808080": "unlabelled"}
 BLUE, GREEN, GRAY, WHITE = (0, 0, 255), (0, 255, 0), (128, 128, 128), (255, 255, 255)
@@ -49,7 +50,8 @@ def config(folder, **source):
 
 def outcomes(config):
     listing = list_source(config)
-    found = Converter(config, listing.classes).convert(listing.records)
+    truth_of = TruthReader(config.source, listing.classes)
+    found = Converter(config, listing.classes, truth_of).convert(listing.records)
     keys = (record.key for record in listing.records)
     return listing, dict(zip(keys, found, strict=True))
 

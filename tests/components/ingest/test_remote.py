@@ -9,9 +9,10 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 
 from components.gate.report import require_passed
 from components.ingest import storage
-from components.ingest.config import FoldersSource, IngestConfig, ManifestSource
+from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.manifest_config import ManifestColumns
+from components.ingest.photo_config import FoldersSource, ManifestSource
 from components.ingest.reject import Reason
 from components.ingest.span import find_span
 from components.ingest.span_choice import choose_span

@@ -10,8 +10,8 @@ import rasterio.shutil
 from PIL import Image
 from rasterio.transform import from_origin
 
-from components.ingest.config import MaskedSource
 from components.ingest.masked import MaskReader
+from components.ingest.photo_config import MaskedSource
 from components.ingest.record import Record
 from components.ingest.reject import Reason
 from components.raster.errors import DataError, SkymillError
