@@ -2,7 +2,7 @@
 
 import click
 
-from pipelines.cli.options import LocalPath, config_option
+from pipelines.cli.options import LocalPath, config_option, echo_unchecked
 
 
 @click.command()
@@ -15,6 +15,7 @@ def command(config_path: str, output: str, vertex: bool) -> None:
     """Write the package that Kubeflow Pipelines 2.x runs.
 
     Nothing is read of the data: what a run must know is looked up by its first step, Prepare.
+    Prepare also checks what is named here as not checked, since its package is not installed.
     """
     import json
     import os
@@ -24,6 +25,7 @@ def command(config_path: str, output: str, vertex: bool) -> None:
 
     quiet_frameworks()
     config = load_config(config_path)
+    echo_unchecked(config)
     with noise_to(os.devnull):
         from pipelines.kubeflow.compile.package import compile_package, vertex_job
 

@@ -2,7 +2,7 @@
 
 import click
 
-from pipelines.cli.options import config_argument
+from pipelines.cli.options import config_argument, echo_unchecked
 
 
 @click.group()
@@ -13,14 +13,17 @@ def command() -> None:
 @command.command()
 @config_argument
 def check(config_path: str) -> None:
-    """Check a configuration, and that the local files and folders it names are there."""
+    """Check a configuration, and that the local files, folders and code it names are there."""
     from components.ingest.span import has_pattern
     from components.raster.location import is_remote
     from pipelines.config.tree import load_config
+    from pipelines.definition.extensions import check_extensions
     from pipelines.definition.present import require_present
     from pipelines.definition.resolve import at_span
 
     config = load_config(config_path)
+    echo_unchecked(config)
+    check_extensions(config)
     place = config.ingest.source.uri
     # The spans in a remote store are not listed here: a check needs no credentials.
     if not (is_remote(place) and has_pattern(place)):

@@ -1,9 +1,12 @@
 """Options that several commands share."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from pipelines.config.tree import PipelineConfig
 
 DEFAULT_CONFIG = "skymill.yaml"
 
@@ -37,3 +40,11 @@ config_option = click.option(
     help="The configuration that names the place.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def echo_unchecked(config: "PipelineConfig") -> None:
+    """Says which code of the user's is not checked here, since its package is not installed."""
+    from pipelines.definition.extensions import missing_extensions
+
+    for reason in missing_extensions(config):
+        click.echo(f"not checked: {reason}", err=True)

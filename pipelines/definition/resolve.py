@@ -1,11 +1,13 @@
 """Inputs that are resolved before a run starts, because cache keys depend on them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.span_choice import choose_span
 from components.schema.home import accepted_digest
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.extensions import identities
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,13 @@ class RunInputs:
         fingerprint: of the source; unchanged data are a cache hit, one changed byte is a miss.
         schema_sha256: of the accepted schema; empty while none is accepted.
         span: name of the span to read; empty for a source without spans.
+        train_code: identity of the user's own code in a training, by its key.
     """
 
     fingerprint: str
     schema_sha256: str
     span: str = ""
+    train_code: Mapping[str, str] = field(default_factory=dict)
 
 
 def at_span(config: PipelineConfig) -> PipelineConfig:
@@ -38,10 +42,11 @@ def resolve(config: PipelineConfig) -> RunInputs:
 
     Raises:
         DataError: the source cannot be read.
-        ConfigError: the accepted schema is damaged.
+        ConfigError: the accepted schema is damaged, or a package of the user's is missing.
     """
     return RunInputs(
         fingerprint=fingerprint_dataset(config.ingest.source, config.ingest.split_by),
         schema_sha256=accepted_digest(config.schema_.home),
         span="" if config.ingest.span is None else str(config.ingest.span),
+        train_code=identities(config, "train"),
     )

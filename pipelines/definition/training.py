@@ -1,5 +1,8 @@
 """The pipeline from images to a pushed model, defined once for every place that runs it."""
 
+import json
+from collections.abc import Mapping
+
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.trainer.component import Trainer
 from tfx.dsl.components.base.base_node import BaseNode
@@ -76,9 +79,12 @@ def pipeline_nodes(
     )
     on_anomalies = Stop(data_check.outputs["report"]).with_id("StopOnAnomalies")
 
-    tuner = tuner_node(config, examples, schema.outputs["schema"], tuning_root)
+    learning = _learning(config, inputs)
+    tuner = tuner_node(config, examples, schema.outputs["schema"], learning, tuning_root)
     best = tuner.outputs["best_hyperparameters"] if tuner else None
-    trainer = trainer_node(config, examples, schema.outputs["schema"], checkpoint_root, best)
+    trainer = trainer_node(
+        config, examples, schema.outputs["schema"], learning, checkpoint_root, best
+    )
     for node in filter(None, (tuner, trainer)):
         node.add_upstream_node(on_anomalies)
     evaluation = Evaluation(
@@ -145,6 +151,7 @@ def trainer_node(
     config: PipelineConfig,
     examples: BaseChannel,
     schema: BaseChannel,
+    learning: Mapping[str, str],
     checkpoint_root: str | None = None,
     hyperparameters: BaseChannel | None = None,
 ) -> Trainer:
@@ -160,7 +167,7 @@ def trainer_node(
         schema=schema,
         hyperparameters=hyperparameters,
         **_SPLITS,
-        custom_config={**_learning(config), "checkpoint_root": checkpoint_root},
+        custom_config={**learning, "checkpoint_root": checkpoint_root},
     )
 
 
@@ -168,6 +175,7 @@ def tuner_node(
     config: PipelineConfig,
     examples: BaseChannel,
     schema: BaseChannel,
+    learning: Mapping[str, str],
     tuning_root: str | None = None,
 ) -> Tuner | None:
     """Builds TFX's Tuner with the dotted path of our `tuner_fn`; None without a `tune` section.
@@ -184,17 +192,22 @@ def tuner_node(
         schema=schema,
         **_SPLITS,
         custom_config={
-            **_learning(config),
+            **learning,
             "tune": config.tune.model_dump_json(),
             "tuning_root": tuning_root,
         },
     )
 
 
-def _learning(config: PipelineConfig) -> dict[str, str]:
-    """Returns the training settings in the form that `trainer.run` and `trainer.tune.run` read."""
+def _learning(config: PipelineConfig, inputs: RunInputs) -> dict[str, str]:
+    """Returns the training settings in the form that `trainer.run` and `trainer.tune.run` read.
+
+    Neither reads the identity of the user's own code: it is there for the cache key.
+    """
+    code = {"code": json.dumps(inputs.train_code, sort_keys=True)} if inputs.train_code else {}
     return {
         "train": config.train.model_dump_json(),
         "image": config.ingest.image.model_dump_json(),
         "task": config.ingest.task,
+        **code,
     }

@@ -110,6 +110,7 @@ class _Run:
 
     def _launch(self) -> None:
         self._progress.say("looking at the source")
+        from pipelines.definition.extensions import require_extensions
         from pipelines.definition.learnable import require_learnable
         from pipelines.definition.present import require_present
         from pipelines.definition.resolve import at_span, resolve
@@ -117,6 +118,7 @@ class _Run:
         config = at_span(self._config)
         require_present(config)
         require_learnable(config)
+        require_extensions(config)
         inputs = resolve(config)
         self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))
         self._progress.say("loading TensorFlow and TFX")

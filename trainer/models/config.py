@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from components.raster.band_names import BandRequest
 from components.raster.errors import ConfigError
+from components.raster.extension import Built
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.frozen import Frozen
 from components.raster.location import Location, anchored
@@ -136,4 +137,43 @@ class Preset(_Body):
         return {"preset": fingerprint_of(zip(names, checksums, strict=True))}
 
 
-Model = Annotated[SmallCnn | Backbone | Preset, Field(discriminator="kind")]
+class Custom(Built):
+    """A network of one's own, below a new head: see docs/extending.md."""
+
+    group: ClassVar[str] = "skymill.models"
+    offers: ClassVar[tuple[str, ...]] = ("input_shape", "bands")
+
+    kind: Literal["custom"]
+    weights: Location | None = Field(
+        default=None, description="A Keras weights file of the whole network, loaded into it."
+    )
+    has_weights: bool = Field(
+        default=False,
+        description="true: what build makes has pretrained weights already; their batch "
+        "normalisation keeps its statistics, as with weights.",
+    )
+    trainable: Literal["frozen", "all"] = "all"
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Before the head.")
+    augment: bool | Augment = Field(
+        default=True, description="Random views in training; true: flips and quarter turns."
+    )
+
+    @property
+    def pretrained(self) -> bool:
+        """True if it is loaded with weights."""
+        return self.has_weights or self.weights is not None
+
+    @property
+    def frozen(self) -> bool:
+        """True if only the head is trained, where no stages are given."""
+        return self.trainable == "frozen"
+
+    def contents(self) -> dict[str, str]:
+        """Returns the identity of the code and the digest of the weights, by field."""
+        found = {"build": self.identity("train.model.build")}
+        if self.weights is not None and os.path.isfile(self.weights):
+            found["weights"] = checksums_of_files([self.weights])[0]
+        return found
+
+
+Model = Annotated[SmallCnn | Backbone | Preset | Custom, Field(discriminator="kind")]

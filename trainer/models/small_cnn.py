@@ -8,7 +8,7 @@ from components.raster.image import ImageSpec
 from trainer.data.bands import BandScale
 from trainer.models.blocks import convolution
 from trainer.models.config import SmallCnn
-from trainer.models.standardise import standardised
+from trainer.models.standardise import scaled
 
 
 def small_cnn_body(
@@ -16,11 +16,7 @@ def small_cnn_body(
 ) -> keras.Model:
     """Builds the body: pixels [N, H, W, C] to one vector an image, or to maps, fine to coarse."""
     pixels = keras.Input(image.shape, dtype=image.pixel_type)
-    if image.bands is None:
-        x = keras.layers.Rescaling(1 / 127.5, offset=-1, dtype="float32")(pixels)
-    else:
-        x = standardised(pixels, scale)
-    maps = [convolution(x, model.filters[0], model.batch_norm)]
+    maps = [convolution(scaled(pixels, image, scale), model.filters[0], model.batch_norm)]
     maps.append(keras.layers.MaxPooling2D(2, padding="same")(maps[-1]))
     for filters in model.filters[1:]:
         maps.append(_residual_block(maps[-1], filters, model.batch_norm))

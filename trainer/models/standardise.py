@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from components.raster.image import ImageSpec
 from trainer.data.bands import BandScale
 
 
@@ -47,3 +48,14 @@ def standardised(pixels: Any, scale: BandScale | None) -> Any:
     if scale is None:
         raise ValueError("a model of bands needs their scale")
     return Standardise(scale.mean, scale.stddev)(pixels)
+
+
+def scaled(pixels: Any, image: ImageSpec, scale: BandScale | None) -> Any:
+    """Scales the pixels of networks from scratch: photographs to -1 to 1, bands by their scale.
+
+    Raises:
+        ValueError: the image has bands, and there is no scale.
+    """
+    if image.bands is not None:
+        return standardised(pixels, scale)
+    return keras.layers.Rescaling(1 / 127.5, offset=-1, dtype="float32")(pixels)

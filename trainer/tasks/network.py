@@ -8,7 +8,8 @@ import keras
 
 from components.raster.image import ImageSpec
 from trainer.data.bands import BandScale
-from trainer.models.config import Model, SmallCnn
+from trainer.models.config import Custom, Model, SmallCnn
+from trainer.models.custom import custom_body
 from trainer.models.pretrained import pretrained_body
 from trainer.models.small_cnn import small_cnn_body
 from trainer.tasks.objective import Objective
@@ -63,10 +64,12 @@ def build_network(
         scale: scale of the bands; required where the spec names bands.
 
     Raises:
-        ConfigError: the backbone or its weights do not exist or do not match.
+        ConfigError: the network or its weights do not exist or do not match.
     """
     if isinstance(model, SmallCnn):
         body = small_cnn_body(model, image, scale, objective.pooled)
+    elif isinstance(model, Custom):
+        body = custom_body(model, image, scale, objective.pooled)
     else:
         body = pretrained_body(model, image, scale, objective.pooled)
     features = keras.tree.map_structure(

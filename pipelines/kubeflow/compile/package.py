@@ -11,6 +11,7 @@ import yaml
 from components.raster.errors import ConfigError
 from pipelines.config.kubeflow import StepConfig
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.extensions import check_extensions
 from pipelines.definition.learnable import require_learnable
 from pipelines.kubeflow.compile import lowering
 from pipelines.kubeflow.compile.containers import prepare_container
@@ -73,10 +74,12 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
 
     Raises:
         ConfigError: an image may change under its name, a path would not exist, Kubernetes would
-            refuse a pod, a node in `kubeflow.nodes` does not exist, or there is nothing to learn or
-            no such network.
+            refuse a pod, a node in `kubeflow.nodes` does not exist, there is nothing to learn or no
+            such network, or a package of the user's has a fault (what is not installed here, the
+            step Prepare checks).
     """
     require_learnable(config)
+    check_extensions(config)
     job, types = tfx_job(config)
     spec = lowering.unwrap(job)
     signatures = lowering.lower_nodes(spec, types)

@@ -16,6 +16,7 @@ from typing import Any
 from components.ingest.fingerprint import same_data
 from components.raster.errors import DataError
 from pipelines.config.tree import PipelineConfig, parse_config
+from pipelines.definition.extensions import require_extensions
 from pipelines.definition.resolve import RunInputs, at_span, resolve
 from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.parameters import with_parameters
@@ -35,10 +36,12 @@ def prepare(
 
     Raises:
         DataError: the source cannot be read, or its data are not those that the run is for.
-        ConfigError: a parameter is invalid, or names a path that is not on a volume.
+        ConfigError: a parameter is invalid, or names a path that is not on a volume; or the image
+            lacks a package of the user's.
     """
     changed = with_parameters(config, values)
     require_mounts(changed, mounted)
+    require_extensions(changed)
     changed = at_span(changed)
     inputs = resolve(changed)
     wanted = values.get("data_fingerprint")

@@ -1,0 +1,1 @@
+"""Examples of everything that a configuration of Skymill can be extended by."""

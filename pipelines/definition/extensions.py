@@ -1,0 +1,72 @@
+"""Checks of the user's own code that a configuration names, before a run reads its data."""
+
+from collections.abc import Iterator
+
+from components.raster.errors import ConfigError
+from components.raster.extension import Extension, PackageMissing, extensions_of
+from pipelines.config.tree import PipelineConfig
+from trainer.models.config import Custom
+
+
+def require_extensions(config: PipelineConfig) -> None:
+    """Refuses code that is not installed here, or cannot be what the configuration uses it for.
+
+    Raises:
+        ConfigError: lists every fault by its key.
+    """
+    _raise([*missing_extensions(config), *_faults(config)])
+
+
+def check_extensions(config: PipelineConfig) -> None:
+    """Refuses as `require_extensions` does, but passes over packages that are not installed here.
+
+    Raises:
+        ConfigError: lists every fault by its key.
+    """
+    _raise(_faults(config))
+
+
+def missing_extensions(config: PipelineConfig) -> list[str]:
+    """Returns why some extensions cannot be checked here, in words; imports none."""
+    return [error for key, each in extensions_of(config) if (error := _missing(each, key))]
+
+
+def identities(config: PipelineConfig, *parts: str) -> dict[str, str]:
+    """Returns the identity of each extension below some sections, by its key.
+
+    Raises:
+        PackageMissing: a package is not installed here.
+    """
+    found = {key: each for key, each in extensions_of(config) if key.split(".")[0] in parts}
+    return {key: each.identity(key) for key, each in found.items()}
+
+
+def _missing(extension: Extension, key: str) -> str:
+    try:
+        extension.find(key)
+    except PackageMissing as error:
+        return str(error)
+    return ""
+
+
+def _faults(config: PipelineConfig) -> Iterator[str]:
+    for key, extension in extensions_of(config):
+        if not _missing(extension, key):
+            try:
+                _check(extension, key, config)
+            except ConfigError as error:
+                yield str(error)
+
+
+def _check(extension: Extension, key: str, config: PipelineConfig) -> None:
+    """Raises ConfigError for what can be known without data."""
+    extension.require(key)
+    if isinstance(extension, Custom):
+        from trainer.models.custom import require_body  # takes seconds to import
+
+        require_body(extension, config.ingest.image, config.ingest.task)
+
+
+def _raise(faults: list[str] | Iterator[str]) -> None:
+    if told := list(faults):
+        raise ConfigError("\n".join(told))
