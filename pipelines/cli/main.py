@@ -35,6 +35,7 @@ _COMMANDS = {
     "schedule": "Recurring runs on Kubeflow Pipelines.",
     "serve": "Serve the pushed model over gRPC and REST.",
     "predict": "Send images to a server and print its answers.",
+    "assess": "Assess a finished map: sample, labels, accuracy, areas.",
     "config": "Check a configuration, or print its JSON schema.",
     "demo": "The whole way on a made collection, or on your own class folders.",
 }

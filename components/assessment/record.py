@@ -1,0 +1,215 @@
+"""The folder of a sample: its design for the machine, its units for the people who label.
+
+`design.json` holds what the estimates need and analysts should not see: the stratum and the mapped
+class of each unit. `labels.csv` and `labels.geojson` hold the units alone, in random order; either
+comes back with its labels filled in.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from components.assessment.estimators import Sample
+from components.raster.documents import read_json, table_rows
+from components.raster.errors import DataError
+from components.raster.frozen import Frozen
+from components.raster.library_errors import translated
+from components.raster.strict_json import strict_json
+from components.raster.text import composed, decoded
+
+DESIGN_FILE, TABLE_FILE, GEOJSON_FILE = "design.json", "labels.csv", "labels.geojson"
+_COLUMNS = ("id", "longitude", "latitude", "x", "y", "row", "column", "label")
+
+
+class Unit(Frozen):
+    """One pixel of a sample.
+
+    Attributes:
+        id: number in the list, from 1.
+        row: of the map, from 0.
+        column: of the map, from 0.
+        x: map coordinates of its centre.
+        y: see x.
+        longitude: degrees; None for a map without a CRS.
+        latitude: see longitude.
+        stratum: index.
+        mapped: index of the class that the map gives.
+    """
+
+    id: Annotated[int, Field(ge=1)]
+    row: int
+    column: int
+    x: float
+    y: float
+    longitude: float | None
+    latitude: float | None
+    stratum: Annotated[int, Field(ge=0)]
+    mapped: Annotated[int, Field(ge=0)]
+
+
+class Design(Frozen):
+    """A drawn sample.
+
+    Attributes:
+        map: path of the map.
+        crs: of the map; None where it has none.
+        classes: name of each class, by index.
+        pixels: mapped pixels of each class.
+        area_ha: mapped hectares of each class on the ground; None without a CRS.
+        strata: name of each stratum.
+        population: pixels of each stratum.
+        seed: of the draw.
+        units: in the order of their ids.
+    """
+
+    map: str
+    crs: str | None
+    classes: tuple[str, ...]
+    pixels: tuple[int, ...]
+    area_ha: tuple[float, ...] | None
+    strata: tuple[str, ...]
+    population: tuple[int, ...]
+    seed: int
+    units: tuple[Unit, ...]
+
+
+def write_design(folder: Path, design: Design) -> None:
+    """Writes a sample into a new folder.
+
+    Raises:
+        DataError: the folder holds a sample already, whose labels would be lost.
+    """
+    if any((folder / name).exists() for name in (DESIGN_FILE, TABLE_FILE, GEOJSON_FILE)):
+        raise DataError(f"{folder} holds a sample already: name another folder, or remove it.")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TABLE_FILE).write_text(_table(design.units), encoding="utf-8", newline="")
+    if design.crs is not None:
+        (folder / GEOJSON_FILE).write_text(_geojson(design.units), encoding="utf-8")
+    (folder / DESIGN_FILE).write_text(strict_json(design.model_dump(), indent=1), encoding="utf-8")
+
+
+def read_design(folder: Path) -> Design:
+    """Reads a sample's design.
+
+    Raises:
+        DataError: there is none, or it was changed by hand.
+    """
+    path = folder / DESIGN_FILE
+    if not path.exists():
+        raise DataError(f"{folder} holds no sample: draw one with `skymill assess sample`.")
+    with translated(lambda why: DataError(f"{path} cannot be read: {why}.")):
+        document = read_json(str(path))
+    try:
+        return Design.model_validate(document)
+    except ValidationError as error:
+        raise DataError(f"{path} is no design of a sample: {error.errors()[0]['msg']}.") from error
+
+
+def read_labels(path: Path, design: Design) -> dict[int, str]:
+    """Reads the labels of a sample from a CSV table or GeoJSON; empty ones are left out.
+
+    Raises:
+        DataError: an id is unknown or has two labels, or the file has no ids and labels.
+    """
+    with translated(lambda why: DataError(f"{path} cannot be read: {why}."), document=True):
+        text = decoded(path.read_bytes())
+        rows = _features(path) if path.suffix.lower() in (".geojson", ".json") else _rows(text)
+    if not rows:
+        raise DataError(f"{path} holds no units.")
+    known = {unit.id for unit in design.units}
+    labels: dict[int, str] = {}
+    for row in rows:
+        if "id" not in row or "label" not in row:
+            raise DataError(f"{path} needs a column `id` and a column `label`.")
+        number, label = _number(row["id"]), composed(str(row["label"] or "")).strip()
+        if number not in known:
+            raise DataError(f"{path} labels unit {row['id']!r}, which is not of this sample.")
+        if label and labels.setdefault(number, label) != label:
+            raise DataError(f"{path} gives unit {number} two labels: {labels[number]} and {label}.")
+    return labels
+
+
+def labelled_sample(
+    design: Design, labels: Mapping[int, str], *, incomplete: bool = False
+) -> tuple[Sample, tuple[int, ...]]:
+    """Joins a sample with its labels.
+
+    Args:
+        design: of the sample.
+        labels: by id: a class by name, or by its index where no class has that name.
+        incomplete: leaves units without a label out, as if they were missing at random.
+
+    Returns:
+        The labelled units as a sample, and their ids.
+
+    Raises:
+        DataError: a label names no class, or units have none.
+    """
+    missing = [unit.id for unit in design.units if unit.id not in labels]
+    if missing and not incomplete:
+        raise DataError(
+            f"{len(missing)} of {len(design.units)} units have no label (such as {missing[0]}). "
+            "Label them, or take what there is with --incomplete, which holds only if units were "
+            "left out by chance and not because they were hard to label."
+        )
+    units = [unit for unit in design.units if unit.id in labels]
+    if not units:
+        raise DataError("No unit has a label.")
+    reference = [_class_index(labels[unit.id], unit.id, design.classes) for unit in units]
+    sample = Sample(
+        population=np.array(design.population, np.int64),
+        stratum=np.array([unit.stratum for unit in units], np.int64),
+        mapped=np.array([unit.mapped for unit in units], np.int64),
+        reference=np.array(reference, np.int64),
+    )
+    return sample, tuple(unit.id for unit in units)
+
+
+def _class_index(label: str, unit: int, classes: Sequence[str]) -> int:
+    if label in classes:
+        return classes.index(label)
+    if label.isdecimal() and int(label) < len(classes):
+        return int(label)
+    raise DataError(
+        f"unit {unit} has the label {label!r}, which is no class of the map: {', '.join(classes)}."
+    )
+
+
+def _table(units: Sequence[Unit]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**unit.model_dump(), "label": ""} for unit in units)
+    return out.getvalue()
+
+
+def _geojson(units: Sequence[Unit]) -> str:
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [unit.longitude, unit.latitude]},
+            "properties": {"id": unit.id, "label": ""},
+        }
+        for unit in units
+    ]
+    return strict_json({"type": "FeatureCollection", "features": features}, indent=1)
+
+
+def _features(path: Path) -> list[dict[str, Any]]:
+    return [feature["properties"] for feature in read_json(str(path))["features"]]
+
+
+def _rows(text: str) -> list[dict[str, Any]]:
+    return list(table_rows(text.splitlines(keepends=True)))
+
+
+def _number(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        return 0
