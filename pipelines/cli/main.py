@@ -32,6 +32,7 @@ _COMMANDS = {
     "compile": "Write the package that Kubeflow Pipelines or Vertex AI runs.",
     "submit": "Start a run on Kubeflow Pipelines.",
     "follow": "Wait for a run on Kubeflow Pipelines, and tell how it ended.",
+    "doctor": "Check an installation of Kubeflow Pipelines.",
     "schedule": "Recurring runs on Kubeflow Pipelines.",
     "serve": "Serve the pushed model over gRPC and REST.",
     "predict": "Send images to a server and print its answers.",

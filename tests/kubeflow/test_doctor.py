@@ -1,0 +1,251 @@
+"""`skymill doctor`: what an installation lacks, and what to do about it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pipelines.cli.main import cli
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.doctor import FAILED, OK, UNKNOWN, Finding, Needs, examine
+from pipelines.kubeflow.client.images import ImageName
+from pipelines.kubeflow.client.server import KubeflowServer
+from pipelines.kubeflow.cluster.api import KubernetesApi
+from tests.kubeflow.api_server.server import Api, api_server, bearer
+from tests.kubeflow.api_server.store import Store
+from tests.kubeflow.cluster import Cluster, kubernetes_api
+from tests.loopback import QuietHandler, http_server
+
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[Cluster, KubernetesApi]]:
+    """A namespace in which everything is as `k8s/pipeline` and Kubeflow leave it."""
+    with kubernetes_api() as (found, api):
+        found.put("v1", "serviceaccounts", {"metadata": {"name": "skymill-steps"}})
+        ready = [{"addresses": [{"ip": "10.0.0.5"}]}]
+        found.put("v1", "endpoints", {"metadata": {"name": "minio-service"}, "subsets": ready})
+        put_claim(found, "skymill", "Bound", "ReadWriteMany")
+        found.put("v1", "secrets", {"metadata": {"name": "store"}})
+        yield found, api
+
+
+def put_claim(cluster: Cluster, name: str, phase: str, mode: str) -> None:
+    spec = {"accessModes": [mode]}
+    claim = {"metadata": {"name": name}, "spec": spec, "status": {"phase": phase}}
+    cluster.put("v1", "persistentvolumeclaims", claim)
+
+
+def look(
+    api: Api, cluster: KubernetesApi | None, namespace: str = "", **needs: tuple[str, ...]
+) -> list[Finding]:
+    server = KubeflowServer(Connection(api.url, namespace=namespace))
+    return examine(server, cluster, Needs("skymill-steps", **needs))
+
+
+def states(found: list[Finding]) -> dict[str, str]:
+    return {one.check: one.state for one in found}
+
+
+def one(found: list[Finding], check: str) -> Finding:
+    [finding] = [it for it in found if it.check == check]
+    return finding
+
+
+def test_a_complete_installation_passes_every_check(
+    api: Api, cluster: tuple[Cluster, KubernetesApi]
+) -> None:
+    found = look(api, cluster[1], claims=("skymill",), secrets=("store",))
+    assert set(states(found).values()) == {OK}
+    assert all(not it.remedy for it in found)
+    detail = "release 2.17.0, with ML Metadata, single-user; metrics need --metadata"
+    assert one(found, "version").detail == detail
+
+
+def test_a_server_without_mlmd_is_told(cluster: tuple[Cluster, KubernetesApi]) -> None:
+    with api_server(Store(mlmd=False)) as api:
+        found = look(api, cluster[1])
+    assert one(found, "version").detail == "release unknown, without ML Metadata, single-user"
+
+
+def test_what_is_missing_is_named_with_its_remedy(
+    api: Api, cluster: tuple[Cluster, KubernetesApi]
+) -> None:
+    there, kubernetes = cluster
+    for path in list(there.objects):
+        if not path.endswith("/skymill"):
+            del there.objects[path]
+    put_claim(there, "lost", "Lost", "ReadWriteMany")
+    put_claim(there, "late", "Pending", "ReadWriteMany")
+    put_claim(there, "narrow", "Bound", "ReadWriteOnce")
+    claims = ("skymill", "gone", "lost", "late", "narrow")
+    found = look(api, kubernetes, claims=claims, secrets=("store",))
+    wrong = {(it.check, it.state, it.detail) for it in found if it.state != OK}
+    assert wrong == {
+        ("account", FAILED, "there is no ServiceAccount skymill-steps in kubeflow"),
+        (
+            "pipeline root",
+            FAILED,
+            "minio://mlpipeline: minio-service does not exist in kubeflow",
+        ),
+        ("claims", FAILED, "there is no claim gone in kubeflow"),
+        ("claims", FAILED, "lost is Lost"),
+        ("claims", UNKNOWN, "late is not bound; it may wait for its first pod"),
+        ("claims", UNKNOWN, "narrow is bound, but only ReadWriteOnce"),
+        ("secrets", FAILED, "there is no Secret store in kubeflow"),
+    }
+    assert all(it.remedy for it in found if it.state != OK)
+    assert "kubectl apply -k k8s/pipeline" in one(found, "account").remedy
+
+
+def test_the_root_is_the_configurations_or_that_of_the_launcher(
+    api: Api, cluster: tuple[Cluster, KubernetesApi]
+) -> None:
+    there, kubernetes = cluster
+    launcher = {"metadata": {"name": "kfp-launcher"}, "data": {"defaultPipelineRoot": "s3://b/r"}}
+    there.put("v1", "configmaps", launcher)
+    finding = one(look(api, kubernetes), "pipeline root")
+    assert (finding.state, finding.detail) == (UNKNOWN, "s3://b/r: only a pod has its credentials")
+    finding = one(look(api, kubernetes, pipeline_root="minio://other/r"), "pipeline root")
+    assert finding == Finding("pipeline root", OK, "minio://other/r: minio-service is ready")
+
+
+def test_with_several_users_the_rights_of_the_caller_are_reviewed(
+    cluster: tuple[Cluster, KubernetesApi],
+) -> None:
+    there, kubernetes = cluster
+    there.denied = {("create", "runs"), ("terminate", "runs")}
+    with api_server(Store(multi_user=True)) as api:
+        assert one(look(api, kubernetes), "namespace").remedy == "Give --namespace"
+        found = look(api, kubernetes, namespace="kubeflow")
+        assert one(found, "namespace") == Finding("namespace", OK, "kubeflow")
+        rights = one(found, "rights")
+        assert rights.detail == "in kubeflow you lack runs: create, runs: terminate"
+        there.denied = set()
+        assert one(look(api, kubernetes, namespace="kubeflow"), "rights").state == OK
+
+
+def test_who_may_not_look_learns_that_and_no_more(
+    api: Api, cluster: tuple[Cluster, KubernetesApi]
+) -> None:
+    there, kubernetes = cluster
+    there.forbidden = {"secrets"}
+    finding = one(look(api, kubernetes, secrets=("store",)), "secrets")
+    assert finding.state == UNKNOWN
+    assert "answered 403" in finding.detail
+    found = look(api, None, claims=("skymill",))
+    assert states(found)["claims"] == states(found)["rights"] == UNKNOWN
+    assert "KUBECONFIG" in one(found, "claims").remedy
+
+
+def test_a_server_that_refuses_or_is_away_fails_at_once() -> None:
+    with api_server(guard=bearer({"secret"})) as api:
+        found = look(api, None)
+    assert one(found, "connection").state == FAILED
+    assert "version" not in states(found)
+    assert one(look(api, None), "connection").detail.count("cannot be reached") == 1
+
+
+def test_an_old_release_fails(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = KubeflowServer(Connection(api.url))
+    asked = server.api.get
+
+    def old(what: str, path: str, **query: str) -> dict:
+        return {"tag_name": "2.4.1"} if path == "healthz" else asked(what, path, **query)
+
+    monkeypatch.setattr(server.api, "get", old)
+    finding = one(examine(server, None, Needs("")), "version")
+    assert (finding.state, finding.remedy) == (FAILED, "Install Kubeflow Pipelines 2.5 or newer")
+
+
+@contextmanager
+def registry() -> Iterator[str]:
+    """A registry with a public image, a private one, and one for whoever has a token."""
+
+    class Handler(QuietHandler):
+        def do_HEAD(self) -> None:
+            name = self.path.removeprefix("/v2/")
+            has_token = self.headers["Authorization"] == "Bearer pull open"
+            if has_token or name == f"public/manifests/{DIGEST}":
+                self._end(200)
+            elif name.startswith(("private/", "open/")):
+                host = self.headers["Host"]
+                realm = f'Bearer realm="http://{host}/token",service="here"'
+                self._end(401, realm if name.startswith("open/") else "Basic")
+            else:
+                self._end(404)
+
+        def do_GET(self) -> None:
+            assert self.path == "/token?service=here&scope=repository%3Aopen%3Apull"
+            body = json.dumps({"token": "pull open"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _end(self, status: int, challenge: str = "") -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            if challenge:
+                self.send_header("WWW-Authenticate", challenge)
+            self.end_headers()
+
+    with http_server(Handler) as url:
+        yield url.removeprefix("http://")
+
+
+def test_images_are_looked_up_without_credentials(api: Api) -> None:
+    with registry() as host:
+        names = ("public@" + DIGEST, "open:1", "private:1", "missing:1")
+        images = tuple(f"{host}/{name}" for name in names)
+        found = [it for it in look(api, None, images=images) if it.check == "images"]
+        assert [it.state for it in found] == [OK, OK, FAILED, FAILED]
+        assert "image_pull_secrets" in found[2].remedy
+        found = look(api, None, images=images[2:3], pull_secrets=("registry",))
+        assert one(found, "images").state == UNKNOWN
+        assert "registry" in one(found, "images").remedy
+    finding = one(look(api, None, images=images[:1]), "images")
+    assert (finding.state, finding.detail) == (
+        UNKNOWN,
+        f"{images[0]}: its registry cannot be reached from here",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("alpine", ("registry-1.docker.io", "library/alpine", "latest")),
+        ("docker.io/team/app:2", ("registry-1.docker.io", "team/app", "2")),
+        ("registry.example:5000/a/b:1@" + DIGEST, ("registry.example:5000", "a/b", DIGEST)),
+        ("localhost/a:1", ("localhost", "a", "1")),
+    ],
+)
+def test_an_images_name_is_read_as_container_runtimes_do(text: str, parts: tuple) -> None:
+    image = ImageName.parse(text)
+    assert (image.registry, image.repository, image.reference) == parts
+
+
+def test_the_command_reads_the_configuration_and_fails_with_a_check(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    runner = CliRunner()
+    done = runner.invoke(cli, ["doctor", "--endpoint", api.url, "--json"])
+    assert done.exit_code == 0, done.output
+    assert {it["state"] for it in json.loads(done.output)} == {OK, UNKNOWN}
+    with registry() as host:
+        tree = yaml.safe_load((repository / "tests/golden/kubeflow.yaml").read_text())
+        tree["kubeflow"]["steps"]["image"] = f"{host}/missing:1"
+        tree["kubeflow"].pop("nodes", None)
+        path = tmp_path / "skymill.yaml"
+        path.write_text(yaml.safe_dump(tree))
+        done = runner.invoke(cli, ["doctor", "--endpoint", api.url, "-c", str(path)])
+    assert done.exit_code == 1
+    assert f"failed  images        {host}/missing:1 does not exist" in done.output
+    assert "Push it, or correct the name" in done.output
+    assert "skymill config check" in runner.invoke(cli, ["doctor"]).output
