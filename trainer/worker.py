@@ -19,12 +19,11 @@ from components.raster.errors import ConfigError, SkymillError
 from components.raster.full_disk import full_disk_told
 from components.raster.image import ImageSpec
 from components.raster.task import TASKS
-from trainer.data.examples import class_names
 from trainer.distribution.cluster import Surroundings
 from trainer.training.config import TrainConfig
 from trainer.training.interrupt import TrainingInterrupted
 from trainer.training.job import Job, run_job
-from trainer.training.splits import Splits
+from trainer.training.splits import make_splits
 
 #: Exit code after SIGTERM: 128 + SIGTERM, as shells report it.
 INTERRUPTED = 143
@@ -62,10 +61,9 @@ def _job(given: argparse.Namespace) -> Job:
         config = TrainConfig.model_validate(tree.get("train", {}), context=context)
     except ValidationError as error:
         raise ConfigError(f"{given.config}: {error}") from error
-    classes = class_names((given.examples,), may_be_none=given.task == "regression")
-    train, evaluation = (f"{given.examples}/Split-{name}/*" for name in ("train", "eval"))
+    train, evaluation = ((f"{given.examples}/Split-{name}/*",) for name in ("train", "eval"))
     return Job(
-        splits=Splits((train,), (evaluation,), classes, given.task),
+        splits=make_splits(train, evaluation, given.task),
         image=image,
         config=config,
         model_dir=f"{given.output}/model",

@@ -95,16 +95,13 @@ def _require_alone(environment: Mapping[str, str]) -> None:
 def _run(
     config: PipelineConfig, examples: str, folder: str, environment: Mapping[str, str]
 ) -> None:
-    from trainer.data.examples import class_names
     from trainer.distribution.cluster import Surroundings
     from trainer.training.job import Job, run_job
-    from trainer.training.splits import Splits
+    from trainer.training.splits import make_splits
 
-    task = config.ingest.task
-    patterns = [(split_pattern(examples, split),) for split in ("train", "eval")]
-    classes = class_names([examples], may_be_none=task == "regression")
+    train, evaluation = ((split_pattern(examples, split),) for split in ("train", "eval"))
     job = Job(
-        splits=Splits(patterns[0], patterns[1], classes, task),
+        splits=make_splits(train, evaluation, config.ingest.task),
         image=config.ingest.image,
         config=config.train,
         model_dir=os.path.join(folder, MODEL_DIR),

@@ -56,7 +56,7 @@ def train(folder: str, strategy: tf.distribute.Strategy, plain: bool = False) ->
         trained = network.trained()
     places = f"{folder}/logs", f"{folder}/checkpoints"
     views = Augment(zoom=Zoom(probability=1), brightness=Brightness())
-    source = Changed(toy(30), following(Augmentation(views), "single_label"))
+    source = Changed(toy(30), following(Augmentation(views), of_classes(3)))
     return fit(trained, of_classes(2), source, toy(12), config, *places)
 
 

@@ -12,10 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from components.raster.image import ImageSpec
 from serving.contract.contract import Contract
-from trainer.board.asking import ask
-from trainer.board.cards import cards_of, per_example
+from trainer.board.cards import cards_of
 from trainer.board.confusion import confusion, draw_confusion
 from trainer.board.pictures import CONFUSION_FILE, PREDICTIONS_FILE, write_pictures
+from trainer.board.predictions import predict_examples
 
 SIDE = 16
 CLASSES = ("dark", "bright")
@@ -71,13 +71,13 @@ def single(tmp_path: Path) -> tuple[str]:
 
 def test_the_confusion_is_that_of_truth_and_answer(single: tuple[str]) -> None:
     contract = Contract(image=IMAGE, classes=CLASSES)
-    counts = confusion(ask(judging_by_brightness(), contract, single, 2), contract)
+    counts = confusion(predict_examples(judging_by_brightness(), contract, single, 2), contract)
     np.testing.assert_array_equal(counts, [[1, 1], [1, 2]])
 
 
 def test_wrong_answers_are_framed_and_named(single: tuple[str]) -> None:
     contract = Contract(image=IMAGE, classes=CLASSES)
-    cards = cards_of(list(ask(judging_by_brightness(), contract, single, 8)), contract)
+    cards = cards_of(list(predict_examples(judging_by_brightness(), contract, single, 8)), contract)
     assert [card.alarm for card in cards] == [False, True, False, True, False]
     assert cards[1].text == "bright: dark 1.00"
     assert cards[4].text == "bright 1.00"
@@ -87,7 +87,7 @@ def test_wrong_answers_are_framed_and_named(single: tuple[str]) -> None:
 def test_several_labels_tell_what_is_missing_and_what_is_too_much(tmp_path: Path) -> None:
     contract = Contract(image=IMAGE, task="multi_label", classes=CLASSES)
     files = write(tmp_path / "examples", [50, 160], labels=[ints(1), ints(0, 1)])
-    cards = cards_of(list(ask(judging_by_brightness(), contract, files, 8)), contract)
+    cards = cards_of(list(predict_examples(judging_by_brightness(), contract, files, 8)), contract)
     # A logit of 0 is a probability of 1/2: dark counts as there in both.
     assert [card.text for card in cards] == ["+dark -bright", "dark bright"]
     assert [card.alarm for card in cards] == [True, False]
@@ -99,12 +99,11 @@ def test_masks_are_compared_where_there_is_truth(tmp_path: Path) -> None:
     mask[:8] = 255
     contract = Contract(image=IMAGE, task="segmentation", classes=CLASSES)
     files = write(tmp_path / "examples", [200], **{"mask/encoded": [texts(png(mask))]})
-    asked = list(ask(judging_by_brightness(per_pixel=True), contract, files, 8))
-    np.testing.assert_array_equal(confusion(asked, contract), [[0, 64], [0, 64]])
-    truth, found = cards_of(asked, contract)
+    examples = list(predict_examples(judging_by_brightness(per_pixel=True), contract, files, 8))
+    np.testing.assert_array_equal(confusion(examples, contract), [[0, 64], [0, 64]])
+    truth, found = cards_of(examples, contract)
     assert found.text == "answer: 50% right"
     assert (truth.picture[:8] == 200).all(), "where nothing is known the image stays as it is"
-    assert per_example(contract) == 2
 
 
 def test_boxes_of_truth_and_answer_stand_side_by_side(tmp_path: Path) -> None:
@@ -126,9 +125,9 @@ def test_boxes_of_truth_and_answer_stand_side_by_side(tmp_path: Path) -> None:
         lambda it: tf.constant([[0.9, 0.1]]) + tf.zeros((tf.shape(it)[0], 1)), output_shape=(2,)
     )(pixels)
     model = keras.Model(pixels, {"boxes": edges, "labels": labels, "scores": scores})
-    asked = list(ask(model, contract, files, 8))
-    assert confusion(asked, contract) is None
-    truth, found = cards_of(asked, contract)
+    examples = list(predict_examples(model, contract, files, 8))
+    assert confusion(examples, contract) is None
+    truth, found = cards_of(examples, contract)
     assert (truth.text, found.text) == ("truth: 1", "found: 1"), "what scores little is not drawn"
     changed = np.argwhere((truth.picture != 80).any(axis=-1))
     assert changed.min(0).tolist() == [2, 3]

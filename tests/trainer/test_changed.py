@@ -3,13 +3,20 @@ import pytest
 import tensorflow as tf
 
 from components.raster.errors import ConfigError
+from components.raster.image import ImageSpec
+from tests.trainer.objectives import of_classes
 from trainer.augment.augmentation import Augmentation
-from trainer.augment.config import Augment, wrong_views
+from trainer.augment.config import Augment
 from trainer.augment.follow import following
 from trainer.data.changed import Changed
 from trainer.data.dataset import InMemory
 from trainer.data.share import Share
+from trainer.imbalance.config import Imbalance
 from trainer.imbalance.weighing import weighing
+from trainer.tasks.config import DetectionOptions, SegmentationOptions
+from trainer.tasks.conflicts import conflict
+from trainer.tasks.detection import Detection
+from trainer.tasks.segmentation import Segmentation
 
 BATCH, EXAMPLES, SIDE = 4, 10, 8
 STEPS = EXAMPLES // BATCH
@@ -19,9 +26,16 @@ LABELS = np.arange(EXAMPLES) % 3
 VIEWS = {"cutout": {}, "brightness": {}}
 
 
+OBJECTIVES = {
+    "single_label": of_classes(3),
+    "segmentation": Segmentation(("a", "b"), SegmentationOptions()),
+    "detection": Detection(("a", "b"), DetectionOptions(), ImageSpec()),
+}
+
+
 def shown(views=VIEWS, targets=LABELS, task="single_label"):
     augmentation = Augmentation(Augment.model_validate(views), ignore=255)
-    return Changed(InMemory(IMAGES, targets), following(augmentation, task))
+    return Changed(InMemory(IMAGES, targets), following(augmentation, OBJECTIVES[task]))
 
 
 def images(source, seed=1, first_epoch=0, skip=0, steps=STEPS):
@@ -135,10 +149,10 @@ def test_classes_weigh_their_examples_and_pixels():
     ],
 )
 def test_images_are_mixed_where_their_truth_can_be(view, task, right):
-    wrong = wrong_views(Augment.model_validate({view: {}}), task)
+    wrong = conflict(task, Augment.model_validate({view: {}}), Imbalance())
     assert (wrong is None) == right
     assert right or f"augment.{view} makes no sense for {task}" in wrong
-    assert wrong_views(True, task) is None
+    assert conflict(task, True, Imbalance()) is None
 
 
 def test_a_training_by_itself_refuses_what_a_pipeline_would(tmp_path, pattern, image_spec):

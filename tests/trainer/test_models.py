@@ -51,7 +51,7 @@ def test_augmentation_is_in_training_only_and_absent_from_what_is_served():
     assert not any(name.startswith("Random") for name in names)
     expected = served(pixels()).numpy()
     np.testing.assert_allclose(trained(pixels(), training=False), expected, atol=1e-6)
-    views = following(Augmentation(Augment()), "single_label")
+    views = following(Augmentation(Augment()), of_classes(3))
     shown = Changed(InMemory(pixels(), np.zeros(4, np.int64)), views)
     (seen, _), *_ = shown.epochs(4, 0).take(1)
     assert not np.allclose(trained(seen, training=True), expected, atol=1e-4)

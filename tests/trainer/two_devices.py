@@ -60,7 +60,7 @@ def viewed_training(strategy: tf.distribute.Strategy, folder: str) -> dict[str, 
     counts = tuple(int(count) for count in np.bincount(labels))
     views = Augment.model_validate({"zoom": {"probability": 1}, "contrast": {}, "noise": {}})
     source = Changed(
-        InMemory(images, labels, balance=counts), following(Augmentation(views), "single_label")
+        InMemory(images, labels, balance=counts), following(Augmentation(views), of_classes(3))
     )
     keras.utils.set_random_seed(5)
     with strategy.scope():
@@ -88,7 +88,7 @@ def weights_of(model: keras.Model) -> list[float]:
 def views_are_alike(strategy: tf.distribute.Strategy) -> bool:
     """Whether the replicas together get the views that one device would get."""
     views = Augment(brightness=Brightness(probability=1))
-    source = Changed(toy(), following(Augmentation(views), "single_label"))
+    source = Changed(toy(), following(Augmentation(views), of_classes(3)))
     shared = next(iter(strategy.experimental_distribute_dataset(source.epochs(8, 0))))[0]
     parts = tf.concat(strategy.experimental_local_results(shared), axis=0)
     return bool(tf.reduce_all(parts == next(iter(source.epochs(8, 0)))[0]))

@@ -6,12 +6,6 @@ from pydantic import Field, model_validator
 
 from components.raster.band_names import BandRequest
 from components.raster.frozen import Frozen
-from components.raster.task import Task
-
-#: Tasks in which a mean of two images has a mean of their targets; below, those in which parts of
-#: the image keep their own.
-_MIXUP: tuple[Task, ...] = ("single_label", "multi_label", "regression")
-_CUTMIX: tuple[Task, ...] = ("single_label", "multi_label", "segmentation")
 
 
 class Chance(Frozen):
@@ -146,15 +140,3 @@ def chosen_views(augment: bool | Augment) -> Augment | None:
     if isinstance(augment, Augment):
         return augment
     return Augment() if augment else None
-
-
-def wrong_views(augment: bool | Augment, task: Task) -> str | None:
-    """Returns why the task's targets cannot follow the views, in words; None if they can."""
-    views = chosen_views(augment)
-    for name, tasks in (("mixup", _MIXUP), ("cutmix", _CUTMIX)):
-        if views is not None and getattr(views, name) is not None and task not in tasks:
-            return (
-                f"train.model.augment.{name} makes no sense for {task}, where the truths of two "
-                f"images cannot be put together: leave it out; it is for {', '.join(tasks)}"
-            )
-    return None

@@ -3,41 +3,32 @@
 import io
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from serving.contract.contract import Contract
-from trainer.board.asking import Asked
+from trainer.tasks.board import PredictedExample
+from trainer.tasks.registry import board_of
 
 Counts = npt.NDArray[np.int64]
 
 _MOST_CLASSES = 40
 
 
-def confusion(asked: Iterable[Asked], contract: Contract) -> Counts | None:
+def confusion(examples: Iterable[PredictedExample[Any]], contract: Contract) -> Counts | None:
     """Counts [K, K] images or pixels, true class in rows; None for tasks without a confusion."""
-    count = len(contract.classes)
-    if contract.task == "single_label":
-        pairs = (
-            (each.truth.labels[0], int(each.answer["probabilities"].argmax())) for each in asked
-        )
-        found = np.zeros((count, count), np.int64)
-        for true, answered in pairs:
-            found[true, answered] += 1
-        return found
-    if contract.task == "segmentation":
-        return sum((_of_pixels(each, count) for each in asked), np.zeros((count, count), np.int64))
-    return None
-
-
-def _of_pixels(asked: Asked, count: int) -> Counts:
-    true, answered = asked.truth.mask, asked.answer["class_raster"]
-    assert true is not None
-    told = (true < count) & (answered < count)
-    flat = true[told].astype(np.int64) * count + answered[told]
-    return np.bincount(flat, minlength=count * count).reshape(count, count)
+    count, board = len(contract.classes), board_of(contract.task)
+    counts = np.zeros(count * count, np.int64)
+    for example in examples:
+        decisions = board.decisions(example, count)
+        if decisions is None:
+            return None
+        true, predicted = decisions
+        np.add.at(counts, true.astype(np.int64) * count + predicted, 1)
+    return counts.reshape(count, count)
 
 
 def draw_confusion(counts: Counts, classes: Sequence[str]) -> Image.Image:

@@ -11,9 +11,10 @@ from PIL import Image
 
 from components.raster.pictures.sheet import contact_sheet, legend_of
 from serving.contract.contract import Contract
-from trainer.board.asking import ask
-from trainer.board.cards import cards_of, per_example
+from trainer.board.cards import cards_of
 from trainer.board.confusion import confusion, draw_confusion
+from trainer.board.predictions import predict_examples
+from trainer.tasks.registry import board_of
 
 PREDICTIONS_FILE, CONFUSION_FILE = "predictions.png", "confusion.png"
 _EXAMPLES = 32
@@ -37,11 +38,12 @@ def write_pictures(
             confusion.png; and the same in `validation/` for TensorBoard.
         step: TensorBoard's step: the epoch of the weights.
     """
-    asked = ask(model, contract, files, batch_size)
-    first = list(itertools.islice(asked, _EXAMPLES))
-    counts = confusion(itertools.chain(first, asked), contract)
-    columns = _COLUMNS // per_example(contract) * per_example(contract)
-    legend = legend_of(contract.classes) if per_example(contract) > 1 else ()
+    examples = predict_examples(model, contract, files, batch_size)
+    first = list(itertools.islice(examples, _EXAMPLES))
+    counts = confusion(itertools.chain(first, examples), contract)
+    each = board_of(contract.task).cards_per_example
+    columns = _COLUMNS // each * each
+    legend = legend_of(contract.classes) if each > 1 else ()
     sheet = contact_sheet(cards_of(first, contract), columns=columns, legend=legend)
     pictures = {PREDICTIONS_FILE: sheet}
     if counts is not None:

@@ -1,20 +1,15 @@
 """Class frequencies in the examples of a split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from components.raster.example import LABEL, LABELS, MASK_ENCODED, OBJECT_LABEL
+from components.raster.example import MASK_ENCODED
 from components.raster.labels.targets import mask_dtype
-from components.raster.task import Task
 from trainer.data.examples import parsed
-
-#: The feature that holds the classes of an example, and the unit that is counted.
-_SEVERAL = {"single_label": LABEL, "multi_label": LABELS, "detection": OBJECT_LABEL}
-_UNITS = {"segmentation": "pixels", "detection": "objects"}
 
 
 @dataclass(frozen=True)
@@ -34,29 +29,38 @@ class ClassCounts:
     unit: str = "images"
 
 
-def count_classes(task: Task, files: Sequence[str], classes: Sequence[str]) -> ClassCounts:
-    """Counts classes in one pass. Segmentation decodes the masks; no image is decoded.
+def count_indices(
+    files: Sequence[str], feature: str, classes: Sequence[str], unit: str = "images"
+) -> ClassCounts:
+    """Counts the class indices in a feature with any number of them; decodes no image.
 
     Raises:
         DataError: the files are empty, or cannot be read.
     """
+    batches = (
+        (int(batch[feature].nrows()), batch[feature].values.numpy())
+        for batch in parsed(files, {feature: tf.io.RaggedFeature(tf.int64)})
+    )
+    return _counted(batches, classes, unit)
+
+
+def count_pixels(files: Sequence[str], classes: Sequence[str]) -> ClassCounts:
+    """Counts the pixels of each class in the masks, which it decodes.
+
+    Raises:
+        DataError: the files are empty, or cannot be read.
+    """
+    return _counted(_masks(files, len(classes)), classes, "pixels")
+
+
+def _counted(batches: Iterable[tuple[int, Any]], classes: Sequence[str], unit: str) -> ClassCounts:
     counts, examples = np.zeros(len(classes), np.int64), 0
-    if task == "segmentation":
-        batches = _masks(files, len(classes))
-    else:
-        batches = _indices(files, _SEVERAL[task])
     for rows, indices in batches:
         examples += rows
         # Indices without truth are outside the range of classes.
         known = indices[(indices >= 0) & (indices < len(classes))]
         counts += np.bincount(known, minlength=len(classes))
-    unit = _UNITS.get(task, "images")
     return ClassCounts(tuple(classes), tuple(int(it) for it in counts), examples, unit)
-
-
-def _indices(files: Sequence[str], feature: str) -> Iterator[tuple[int, Any]]:
-    for batch in parsed(files, {feature: tf.io.RaggedFeature(tf.int64)}):
-        yield int(batch[feature].nrows()), batch[feature].values.numpy()
 
 
 def _masks(files: Sequence[str], classes: int) -> Iterator[tuple[int, Any]]:

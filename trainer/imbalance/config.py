@@ -5,9 +5,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
-from components.raster.task import Task
 
-_WEIGHTED: tuple[Task, ...] = ("single_label", "multi_label", "segmentation")
+#: What class weights apply to: each example, the presence of each class against its absence, or
+#: each pixel.
+Weighting = Literal["examples", "presence", "pixels"]
 
 
 class Imbalance(Frozen):
@@ -47,18 +48,3 @@ class Imbalance(Frozen):
                 "classes count twice over; keep one of them"
             )
         return self
-
-    def wrong_for(self, task: Task) -> str | None:
-        """Returns what of it the task does not support, in words, or None."""
-        if self.sampling == "balanced" and task != "single_label":
-            return (
-                f"train.imbalance.sampling is balanced, but an image of {task} has not one class "
-                "of its own: leave it natural"
-            )
-        for name, is_set in (
-            ("class_weights", self.class_weights != "none"),
-            ("focal_gamma", self.focal_gamma is not None),
-        ):
-            if is_set and task not in _WEIGHTED:
-                return f"train.imbalance.{name} is for {', '.join(_WEIGHTED)}, not for {task}"
-        return None

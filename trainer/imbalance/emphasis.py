@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from components.raster.task import Task
 from trainer.data.class_counts import ClassCounts
-from trainer.imbalance.config import Imbalance
+from trainer.imbalance.config import Imbalance, Weighting
 from trainer.imbalance.weights import class_weights, positive_weights
 
 
@@ -15,24 +14,34 @@ class Emphasis:
     Attributes:
         soft: whether targets are shares of classes.
         gamma: exponent of the focal loss; None: cross-entropy.
-        positive: weight of the presence of each class, for several labels.
-        weights: weights of the classes, where each example has one.
-        pixels: weights of the classes of pixels.
+        example_weights: weight of an example by its class.
+        loss_weights: weights of the classes within the loss: of their presence, or their pixels.
         balance: counts of the classes, if sampling balances them.
     """
 
     soft: bool = False
     gamma: float | None = None
-    positive: tuple[float, ...] | None = None
-    weights: tuple[float, ...] | None = None
-    pixels: tuple[float, ...] | None = None
+    example_weights: tuple[float, ...] | None = None
+    loss_weights: tuple[float, ...] | None = None
     balance: tuple[int, ...] | None = None
+
+    @property
+    def class_weights(self) -> tuple[float, ...] | None:
+        """The weights of the classes, wherever they apply."""
+        return self.example_weights or self.loss_weights
 
 
 def emphasis_of(
-    task: Task, seen: ClassCounts | None, config: Imbalance, soft: bool = False
+    weighting: Weighting | None, seen: ClassCounts | None, config: Imbalance, soft: bool = False
 ) -> Emphasis:
-    """Returns the configured emphasis, given the train split's counts (None: no classes)."""
+    """Returns the configured emphasis.
+
+    Args:
+        weighting: what the task applies class weights to.
+        seen: counts in the train split; None for a task without classes.
+        config: the requested handling.
+        soft: whether targets are shares of classes.
+    """
     if seen is None:
         return Emphasis(soft)
     emphasis = Emphasis(
@@ -40,10 +49,10 @@ def emphasis_of(
         gamma=config.focal_gamma,
         balance=seen.counts if config.sampling == "balanced" else None,
     )
-    if task == "multi_label":
+    if weighting == "presence":
         found = positive_weights(seen.counts, seen.examples, config)
-        return replace(emphasis, positive=found)
+        return replace(emphasis, loss_weights=found)
     weights = class_weights(seen.counts, config)
-    if task == "segmentation":
-        return replace(emphasis, pixels=weights)
-    return replace(emphasis, weights=weights)
+    if weighting == "pixels":
+        return replace(emphasis, loss_weights=weights)
+    return replace(emphasis, example_weights=weights)

@@ -20,7 +20,7 @@ def imbalance_report(seen: ClassCounts, config: Imbalance, emphasis: Emphasis) -
         config: the requested handling.
         emphasis: the resulting emphasis.
     """
-    weights = emphasis.weights or emphasis.pixels or emphasis.positive
+    weights = emphasis.class_weights
     order = sorted(range(len(seen.counts)), key=lambda index: seen.counts[index])
     return {
         "unit": seen.unit,

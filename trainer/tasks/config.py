@@ -1,34 +1,57 @@
 """Options of each task; the source's labels determine the task."""
 
-from collections.abc import Callable
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
 from components.raster.task import Task
+from trainer.imbalance.config import Weighting
 from trainer.models.decoder_config import Decoder, UNet
 
 
-class SingleLabelOptions(Frozen):
+class Options(Frozen):
+    """Options of a task, and what its targets permit of the training's configuration.
+
+    Attributes:
+        weighting: what class weights apply to; None for a task that has none, nor a focal loss.
+        balances: whether an example has one class, so that sampling can balance the classes.
+        smooths: whether labels can be smoothed.
+        mixes_whole: whether a mean of two images has the mean of their targets (mixup).
+        mixes_parts: whether parts of an image keep their own targets (cutmix).
+    """
+
+    weighting: ClassVar[Weighting | None] = None
+    balances: ClassVar[bool] = False
+    smooths: ClassVar[bool] = False
+    mixes_whole: ClassVar[bool] = False
+    mixes_parts: ClassVar[bool] = False
+
+
+class SingleLabelOptions(Options):
     """One class an image."""
 
     name: Literal["single_label"] = "single_label"
+    weighting = "examples"
+    balances = smooths = mixes_whole = mixes_parts = True
 
 
-class MultiLabelOptions(Frozen):
+class MultiLabelOptions(Options):
     """Several classes an image, or none."""
 
     name: Literal["multi_label"] = "multi_label"
+    weighting = "presence"
+    smooths = mixes_whole = mixes_parts = True
     threshold: float = Field(
         default=0.5, gt=0, lt=1, description="Probability from which a class counts as present."
     )
 
 
-class RegressionOptions(Frozen):
+class RegressionOptions(Options):
     """A number an image."""
 
     name: Literal["regression"] = "regression"
+    mixes_whole = True
     loss: Literal["huber", "mse"] = Field(
         default="huber",
         description="Of errors in deviations of the train split: huber is linear above one, so "
@@ -36,10 +59,12 @@ class RegressionOptions(Frozen):
     )
 
 
-class SegmentationOptions(Frozen):
+class SegmentationOptions(Options):
     """A class for each pixel."""
 
     name: Literal["segmentation"] = "segmentation"
+    weighting = "pixels"
+    mixes_parts = True
     decoder: Decoder = Field(default_factory=UNet)
     cross_entropy: float = Field(default=1.0, ge=0, description="Weight of that part of the loss.")
     dice: float = Field(
@@ -56,7 +81,7 @@ class SegmentationOptions(Frozen):
         return self
 
 
-class DetectionOptions(Frozen):
+class DetectionOptions(Options):
     """Objects in an image, by a RetinaNet-like detector."""
 
     name: Literal["detection"] = "detection"
@@ -97,15 +122,21 @@ TaskOptions = Annotated[
     Field(discriminator="name"),
 ]
 
-_DEFAULTS: dict[Task, Callable[[], TaskOptions]] = {
-    "single_label": SingleLabelOptions,
-    "multi_label": MultiLabelOptions,
-    "regression": RegressionOptions,
-    "segmentation": SegmentationOptions,
-    "detection": DetectionOptions,
+_TYPES: dict[Task, type[TaskOptions]] = {
+    options.model_fields["name"].default: options for options in get_args(get_args(TaskOptions)[0])
 }
+
+
+def options_type(task: Task) -> type[TaskOptions]:
+    """Returns the type of a task's options."""
+    return _TYPES[task]
 
 
 def default_options(task: Task) -> TaskOptions:
     """Returns the default options of a task."""
-    return _DEFAULTS[task]()
+    return options_type(task)()
+
+
+def tasks_that(trait: str) -> tuple[Task, ...]:
+    """Returns the tasks whose options have a trait, such as `smooths`."""
+    return tuple(task for task, options in _TYPES.items() if getattr(options, trait))

@@ -6,22 +6,30 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from components.raster.example import LABELS
 from components.raster.image import ImageSpec
+from components.raster.pictures.sheet import Card
+from components.raster.pictures.stretch import Picture
 from components.raster.task import Task
 from serving.contract.contract import Contract
+from serving.tasks.multi_label.answer import PRESENT_OUTPUT
+from trainer.data.class_counts import ClassCounts, count_indices
 from trainer.data.examples import count_several
 from trainer.data.targets import Parsing
 from trainer.losses.labels import WeightedBinary
 from trainer.metrics.labels import ClassAccuracy, ExactMatch, MacroAuc
 from trainer.models.features import Features
 from trainer.models.heads import dense
+from trainer.tasks.board import Board, ExampleFeatures, PredictedExample
+from trainer.tasks.config import MultiLabelOptions
+from trainer.tasks.objective import Objective, ObjectiveInputs
 
 
 @dataclass(frozen=True)
-class MultiLabel:
+class MultiLabel(Objective):
     """Objective of several labels. Targets: float32 [N, K] of 0 and 1; outputs: logits [N, K].
 
     `accuracy` is the share of right decisions among N K, and `exact_match` the share of images with
@@ -40,8 +48,17 @@ class MultiLabel:
     positive: tuple[float, ...] | None = None
     gamma: float | None = None
     task: ClassVar[Task] = "multi_label"
-    pooled: ClassVar[bool] = True
     monitors: ClassVar[tuple[str, ...]] = ("accuracy", "exact_match", "macro_auc")
+
+    @classmethod
+    def build(cls, inputs: ObjectiveInputs[MultiLabelOptions]) -> "MultiLabel":
+        emphasis, threshold = inputs.emphasis, inputs.options.threshold
+        weights = emphasis.loss_weights
+        return cls(inputs.classes, threshold, inputs.smoothing, weights, emphasis.gamma)
+
+    @classmethod
+    def count_classes(cls, files: Sequence[str], classes: Sequence[str]) -> ClassCounts:
+        return count_indices(files, LABELS, classes)
 
     @property
     def parsing(self) -> Mapping[str, Parsing]:
@@ -60,9 +77,6 @@ class MultiLabel:
 
     def head(self, features: Features, image: ImageSpec, dropout: float) -> Any:
         return dense(features, len(self.classes), dropout, "logits")
-
-    def decode(self, outputs: Any) -> Any:
-        return outputs
 
     def loss(self) -> keras.losses.Loss:
         if self.positive is not None or self.gamma is not None:
@@ -83,3 +97,25 @@ class MultiLabel:
     @property
     def _threshold_logit(self) -> float:
         return math.log(self.threshold / (1 - self.threshold))
+
+
+class MultiLabelBoard(Board[tuple[int, ...]]):
+    """Draws an image with its classes; the truth is their indices."""
+
+    def truth(self, features: ExampleFeatures, contract: Contract) -> tuple[int, ...]:
+        return tuple(features[LABELS].int64_list.value)
+
+    def cards(
+        self, picture: Picture, example: PredictedExample[tuple[int, ...]], contract: Contract
+    ) -> list[Card]:
+        found = set(np.flatnonzero(example.answer[PRESENT_OUTPUT]).tolist())
+        true = set(example.truth)
+        marks = [(index, "") for index in found & true]
+        marks += [(index, "-") for index in true - found]
+        marks += [(index, "+") for index in found - true]
+        text = " ".join(mark + contract.classes[index] for index, mark in sorted(marks))
+        return [Card(picture, text or "(none)", alarm=found != true)]
+
+
+OBJECTIVE = MultiLabel
+BOARD = MultiLabelBoard()

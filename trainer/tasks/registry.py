@@ -1,28 +1,27 @@
-"""Builds the training objective from a task's name and options."""
+"""Registry of the tasks that can be learnt."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from components.raster.errors import ConfigError
-from components.raster.example import NUMBER
 from components.raster.image import ImageSpec
-from components.raster.task import Task
-from trainer.data.examples import spread_of
+from components.raster.task import Task, part_of_task
 from trainer.imbalance.emphasis import Emphasis
-from trainer.tasks.config import (
-    DetectionOptions,
-    MultiLabelOptions,
-    RegressionOptions,
-    SegmentationOptions,
-    SingleLabelOptions,
-    TaskOptions,
-    default_options,
-)
-from trainer.tasks.detection import Detection
-from trainer.tasks.multi_label import MultiLabel
-from trainer.tasks.objective import Objective
-from trainer.tasks.regression import Regression
-from trainer.tasks.segmentation import Segmentation
-from trainer.tasks.single_label import SingleLabel
+from trainer.tasks.board import Board
+from trainer.tasks.config import TaskOptions, default_options, tasks_that
+from trainer.tasks.objective import Objective, ObjectiveInputs
+
+
+def objective_type(task: Task) -> type[Objective]:
+    """Returns the class of a task's objective."""
+    found: type[Objective] = part_of_task(__package__, task, "OBJECTIVE")
+    return found
+
+
+def board_of(task: Task) -> Board[Any]:
+    """Returns the drawing of a task's predictions."""
+    found: Board[Any] = part_of_task(__package__, task, "BOARD")
+    return found
 
 
 def make_objective(
@@ -39,37 +38,26 @@ def make_objective(
     Args:
         task: task of the examples.
         options: options of the same task; None for its defaults.
-        classes: names, in the order of their indices; empty for regression.
+        classes: names, in the order of their indices; empty for a task without classes.
         image: spec of the model's input.
         train_files: files of the train split, for statistics of the targets.
         smoothing: share of the truth spread over all classes.
         emphasis: on rare and difficult classes; None: none.
 
     Raises:
-        ConfigError: the options are those of another task.
+        ConfigError: the options are those of another task, or do not suit it.
         DataError: the files cannot be read, or hold no target of the task.
     """
-    chosen, emphasis = options or default_options(task), emphasis or Emphasis()
+    chosen = options or default_options(task)
     if chosen.name != task:
         raise ConfigError(
             f"train.task.name is {chosen.name}, but the source gives {task} examples: leave "
             "train.task out, or change the source's target or columns."
         )
-    if smoothing and task not in ("single_label", "multi_label"):
+    if smoothing and task not in tasks_that("smooths"):
         raise ConfigError(
             f"train.label_smoothing is {smoothing}, but it is for the classes of whole images, and "
             f"the source gives {task} examples; leave it out."
         )
-    match chosen:
-        case SingleLabelOptions():
-            return SingleLabel(classes, smoothing, emphasis.soft, emphasis.gamma)
-        case MultiLabelOptions():
-            return MultiLabel(
-                classes, chosen.threshold, smoothing, emphasis.positive, emphasis.gamma
-            )
-        case RegressionOptions():
-            return Regression(spread_of(train_files, NUMBER), chosen.loss)
-        case SegmentationOptions():
-            return Segmentation(classes, chosen, emphasis.pixels, emphasis.gamma)
-        case DetectionOptions():
-            return Detection(classes, chosen, image)
+    inputs = ObjectiveInputs(chosen, classes, image, train_files, smoothing, emphasis or Emphasis())
+    return objective_type(task).build(inputs)

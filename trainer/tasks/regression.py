@@ -9,16 +9,22 @@ import tensorflow as tf
 
 from components.raster.example import NUMBER
 from components.raster.image import ImageSpec
+from components.raster.pictures.sheet import Card
+from components.raster.pictures.stretch import Picture
 from components.raster.task import Task
 from serving.contract.contract import Contract
+from serving.tasks.regression.answer import VALUE_OUTPUT
 from trainer.data.examples import Spread, spread_of
 from trainer.data.targets import Parsing
 from trainer.models.features import Features
 from trainer.models.heads import dense
+from trainer.tasks.board import Board, ExampleFeatures, PredictedExample
+from trainer.tasks.config import RegressionOptions
+from trainer.tasks.objective import Objective, ObjectiveInputs
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(Objective):
     """Objective of regression. Targets and outputs are float32 [N, 1], both in the user's units.
 
     The head's last layer undoes a standardisation by the train split's mean and deviation, and the
@@ -33,8 +39,11 @@ class Regression:
     spread: Spread
     kind: Literal["huber", "mse"]
     task: ClassVar[Task] = "regression"
-    pooled: ClassVar[bool] = True
     monitors: ClassVar[tuple[str, ...]] = ("mae", "rmse")
+
+    @classmethod
+    def build(cls, inputs: ObjectiveInputs[RegressionOptions]) -> "Regression":
+        return cls(spread_of(inputs.train_files, NUMBER), inputs.options.loss)
 
     @property
     def parsing(self) -> Mapping[str, Parsing]:
@@ -50,9 +59,6 @@ class Regression:
         standardised = dense(features, 1, dropout, "standardised")
         scale, offset = self.spread.unit, self.spread.mean
         return keras.layers.Rescaling(scale, offset, name="value", dtype="float32")(standardised)
-
-    def decode(self, outputs: Any) -> Any:
-        return outputs
 
     def loss(self) -> keras.losses.Loss:
         inner = keras.losses.Huber() if self.kind == "huber" else keras.losses.MeanSquaredError()
@@ -78,3 +84,19 @@ class InUnits(keras.losses.Loss):
     def call(self, truth: Any, outputs: Any) -> Any:
         """Computes one loss an image, [N]."""
         return self._inner.call(truth / self._unit, outputs / self._unit)
+
+
+class RegressionBoard(Board[float]):
+    """Draws an image with its number; the truth is the number."""
+
+    def truth(self, features: ExampleFeatures, contract: Contract) -> float:
+        return float(features[NUMBER].float_list.value[0])
+
+    def cards(
+        self, picture: Picture, example: PredictedExample[float], contract: Contract
+    ) -> list[Card]:
+        return [Card(picture, f"{example.truth:.4g}: {float(example.answer[VALUE_OUTPUT]):.4g}")]
+
+
+OBJECTIVE = Regression
+BOARD = RegressionBoard()

@@ -5,22 +5,31 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from components.raster.example import LABEL
 from components.raster.image import ImageSpec
+from components.raster.pictures.sheet import Card
+from components.raster.pictures.stretch import Picture
 from components.raster.task import Task
 from serving.contract.contract import Contract
+from serving.tasks.base import PROBABILITIES_OUTPUT, text_of
+from serving.tasks.single_label.answer import CLASS_OUTPUT
+from trainer.data.class_counts import ClassCounts, count_indices
 from trainer.data.examples import count_labels
 from trainer.data.targets import Parsing
 from trainer.losses.labels import FocalCategorical
 from trainer.losses.smoothing import SmoothedCrossentropy
 from trainer.models.features import Features
 from trainer.models.heads import dense
+from trainer.tasks.board import Board, ExampleFeatures, Indices, PredictedExample
+from trainer.tasks.config import SingleLabelOptions
+from trainer.tasks.objective import Objective, ObjectiveInputs
 
 
 @dataclass(frozen=True)
-class SingleLabel:
+class SingleLabel(Objective):
     """Objective of one label. Targets: int64 [N] or soft float32 [N, K]; outputs: logits [N, K].
 
     Attributes:
@@ -34,8 +43,16 @@ class SingleLabel:
     soft: bool = False
     gamma: float | None = None
     task: ClassVar[Task] = "single_label"
-    pooled: ClassVar[bool] = True
     monitors: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    @classmethod
+    def build(cls, inputs: ObjectiveInputs[SingleLabelOptions]) -> "SingleLabel":
+        emphasis = inputs.emphasis
+        return cls(inputs.classes, inputs.smoothing, emphasis.soft, emphasis.gamma)
+
+    @classmethod
+    def count_classes(cls, files: Sequence[str], classes: Sequence[str]) -> ClassCounts:
+        return count_indices(files, LABEL, classes)
 
     @property
     def parsing(self) -> Mapping[str, Parsing]:
@@ -49,9 +66,6 @@ class SingleLabel:
 
     def head(self, features: Features, image: ImageSpec, dropout: float) -> Any:
         return dense(features, len(self.classes), dropout, "logits")
-
-    def decode(self, outputs: Any) -> Any:
-        return outputs
 
     def loss(self) -> keras.losses.Loss:
         if self.gamma is not None or self.soft:
@@ -67,3 +81,30 @@ class SingleLabel:
 
     def contract(self, image: ImageSpec) -> Contract:
         return Contract(image=image, task=self.task, classes=self.classes)
+
+
+class SingleLabelBoard(Board[int]):
+    """Draws an image with its class; the truth is the index of the class."""
+
+    def truth(self, features: ExampleFeatures, contract: Contract) -> int:
+        return int(features[LABEL].int64_list.value[0])
+
+    def cards(
+        self, picture: Picture, example: PredictedExample[int], contract: Contract
+    ) -> list[Card]:
+        true = contract.classes[example.truth]
+        probability = example.answer[PROBABILITIES_OUTPUT].max()
+        found = text_of(example.answer[CLASS_OUTPUT])
+        right = found == true
+        text = f"{found} {probability:.2f}" if right else f"{true}: {found} {probability:.2f}"
+        return [Card(picture, text, alarm=not right)]
+
+    def decisions(
+        self, example: PredictedExample[int], class_count: int
+    ) -> tuple[Indices, Indices]:
+        predicted = example.answer[PROBABILITIES_OUTPUT].argmax()
+        return np.array([example.truth]), np.array([predicted])
+
+
+OBJECTIVE = SingleLabel
+BOARD = SingleLabelBoard()

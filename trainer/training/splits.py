@@ -3,7 +3,7 @@
 import posixpath
 from dataclasses import dataclass
 
-from components.raster.task import SINGLE_LABEL, Task
+from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES, Task
 from trainer.data.examples import class_names
 
 
@@ -23,8 +23,8 @@ def make_splits(train_files: tuple[str, ...], eval_files: tuple[str, ...], task:
     Raises:
         DataError: the examples lack class names.
     """
-    of_numbers = task == "regression"
-    classes = class_names(_roots(train_files + eval_files), may_be_none=of_numbers)
+    roots = _roots(train_files + eval_files)
+    classes = class_names(roots, may_be_none=task in WITHOUT_CLASSES)
     return Splits(train_files, eval_files, classes, task)
 
 

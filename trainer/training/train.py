@@ -13,14 +13,12 @@ import tensorflow as tf
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
-from components.raster.task import Task
 from serving.contract.contract import Contract
 from trainer.augment.augmentation import RGB, Augmentation
-from trainer.augment.config import chosen_views, wrong_views
+from trainer.augment.config import chosen_views
 from trainer.augment.follow import following
 from trainer.data.bands import band_scale
 from trainer.data.changed import Changed
-from trainer.data.class_counts import ClassCounts, count_classes
 from trainer.data.dataset import InMemory, Source, open_source
 from trainer.data.examples import learnt_scalings, list_files
 from trainer.data.tiles import trained_tiles
@@ -30,9 +28,11 @@ from trainer.distribution.workers import Agreement
 from trainer.imbalance.emphasis import Emphasis, emphasis_of
 from trainer.imbalance.report import IMBALANCE_FILE, imbalance_report
 from trainer.imbalance.weighing import weighing
+from trainer.tasks.config import options_type
+from trainer.tasks.conflicts import conflict
 from trainer.tasks.network import Network, build_network
 from trainer.tasks.objective import Objective
-from trainer.tasks.registry import make_objective
+from trainer.tasks.registry import make_objective, objective_type
 from trainer.training.config import TrainConfig
 from trainer.training.fit import History, OnEpoch, fit_phases
 from trainer.training.precision import choose_policy, computing_in
@@ -74,10 +74,13 @@ def train(
     train_files = list_files(splits.train)
     scalings = _scalings(image, (*train_files, *list_files(splits.evaluation)))
     scale = band_scale(train_files, image.bands) if image.bands else None
-    _check_task(config, splits.task)
+    # A training may run outside a pipeline, which checks this when it reads the configuration.
+    if wrong := conflict(splits.task, config.model.augment, config.imbalance):
+        raise ConfigError(f"{wrong}.")
     views = chosen_views(config.model.augment)
-    seen = _counts(splits, train_files)
-    emphasis = emphasis_of(splits.task, seen, config.imbalance, soft=bool(views and views.mixes))
+    seen = objective_type(splits.task).count_classes(train_files, splits.classes)
+    weighting = options_type(splits.task).weighting
+    emphasis = emphasis_of(weighting, seen, config.imbalance, soft=bool(views and views.mixes))
     objective = make_objective(
         splits.task,
         config.task,
@@ -94,7 +97,7 @@ def train(
     learnt = _source(splits.train, objective, image, config, emphasis.balance)
     if views is not None:
         augmentation = Augmentation(views, image.bands or RGB, ignore_value(len(splits.classes)))
-        learnt = Changed(learnt, following(augmentation, splits.task))
+        learnt = Changed(learnt, following(augmentation, objective))
     sources = learnt, _source(splits.evaluation, objective, image, config)
     phases, whole = _phases(network, trained, sources, config, emphasis)
     if seen is not None and Agreement(strategy).is_chief:
@@ -140,19 +143,6 @@ def _scalings(image: ImageSpec, files: Sequence[str]) -> dict[str, tuple[float, 
         return None
     found = learnt_scalings(files)
     return None if found is None else {band: (*it,) for band, it in found.items()}
-
-
-def _check_task(config: TrainConfig, task: Task) -> None:
-    """Checks that the configuration suits the task, since a training may run outside a pipeline."""
-    wrong = wrong_views(config.model.augment, task) or config.imbalance.wrong_for(task)
-    if wrong:
-        raise ConfigError(f"{wrong}.")
-
-
-def _counts(splits: Splits, train_files: Sequence[str]) -> ClassCounts | None:
-    if splits.task == "regression":
-        return None
-    return count_classes(splits.task, train_files, splits.classes)
 
 
 def _write_report(log_dir: str, report: dict[str, Any]) -> None:
@@ -226,7 +216,9 @@ def _features(network: Network, source: Source, batch_size: int) -> Source:
 
 
 def _weighted(source: Source, emphasis: Emphasis) -> Source:
-    return Changed(source, weighing(emphasis.weights)) if emphasis.weights else source
+    return (
+        Changed(source, weighing(emphasis.example_weights)) if emphasis.example_weights else source
+    )
 
 
 def _with_weights_of(model: keras.Model, other: keras.Model) -> keras.Model:

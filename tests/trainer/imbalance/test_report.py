@@ -8,10 +8,13 @@ from pydantic import ValidationError
 
 from pipelines.local.rare_classes import are_uneven, rare_classes
 from tests.trainer.rasters import serialized, write_records
-from trainer.data.class_counts import ClassCounts, count_classes
+from trainer.data.class_counts import ClassCounts
 from trainer.imbalance.config import Imbalance
 from trainer.imbalance.emphasis import emphasis_of
 from trainer.imbalance.report import imbalance_report
+from trainer.tasks.config import options_type
+from trainer.tasks.conflicts import conflict
+from trainer.tasks.registry import objective_type
 
 CLASSES = ("a", "b", "c")
 SEEN = ClassCounts(CLASSES, (80, 5, 15), 100)
@@ -36,30 +39,32 @@ def test_classes_are_counted_as_the_task_has_them(tmp_path):
         ("multi_label", (1, 0, 1), "images"),
         ("detection", (1, 2, 0), "objects"),
     ):
-        assert count_classes(task, [path], CLASSES) == ClassCounts(CLASSES, counts, 2, unit)
+        found = objective_type(task).count_classes([path], CLASSES)
+        assert found == ClassCounts(CLASSES, counts, 2, unit)
 
 
 def test_pixels_of_masks_are_counted_without_the_ignored(tmp_path):
     masks = [np.array([[0, 1], [1, 255]], np.uint8), np.array([[2, 2, 2]], np.uint8)]
     records = [serialized({"mask/encoded": [png(mask)]}) for mask in masks]
     path = write_records(tmp_path / "one.tfrecord", records)
-    found = count_classes("segmentation", [path], CLASSES)
+    found = objective_type("segmentation").count_classes([path], CLASSES)
     assert found == ClassCounts(CLASSES, (1, 2, 3), 2, "pixels")
 
 
 @pytest.mark.parametrize("task", ["single_label", "multi_label", "segmentation"])
 def test_weights_go_where_the_task_needs_them(task):
-    emphasis = emphasis_of(task, SEEN, Imbalance(class_weights="inverse", focal_gamma=2.0))
-    where = {"single_label": "weights", "multi_label": "positive", "segmentation": "pixels"}
-    given = {name for name in where.values() if getattr(emphasis, name) is not None}
-    assert given == {where[task]}
+    config = Imbalance(class_weights="inverse", focal_gamma=2.0)
+    emphasis = emphasis_of(options_type(task).weighting, SEEN, config)
+    of_examples = task == "single_label"
+    assert (emphasis.example_weights is not None) == of_examples
+    assert (emphasis.loss_weights is None) == of_examples
     assert emphasis.gamma == 2.0
 
 
 def test_a_summary_names_the_rarest_classes_and_what_was_done():
     def told(config, seen=SEEN):
         return rare_classes(
-            imbalance_report(seen, config, emphasis_of("single_label", seen, config))
+            imbalance_report(seen, config, emphasis_of("examples", seen, config))
         ).splitlines()
 
     assert told(Imbalance(class_weights="inverse", focal_gamma=2.0)) == [
@@ -76,7 +81,7 @@ def test_a_summary_is_silent_about_classes_that_are_as_common_as_each_other():
     def uneven(counts, **config):
         seen = replace(SEEN, counts=counts)
         chosen = Imbalance(**config)
-        return are_uneven(imbalance_report(seen, chosen, emphasis_of("single_label", seen, chosen)))
+        return are_uneven(imbalance_report(seen, chosen, emphasis_of("examples", seen, chosen)))
 
     assert not uneven((100, 150, 120))
     assert uneven((100, 151, 120))
@@ -100,5 +105,5 @@ def test_rare_classes_are_not_made_to_count_twice_over():
     ],
 )
 def test_what_a_task_cannot_have_is_told(change, task, wrong):
-    found = Imbalance.model_validate(change).wrong_for(task)
+    found = conflict(task, False, Imbalance.model_validate(change))
     assert (found is None) if wrong is None else (wrong in found)

@@ -1,0 +1,40 @@
+"""Checks whether augmentation and class weights suit a task; needs no TensorFlow."""
+
+from components.raster.task import Task
+from trainer.augment.config import Augment, chosen_views
+from trainer.imbalance.config import Imbalance
+from trainer.tasks.config import options_type, tasks_that
+
+
+def conflict(task: Task, augment: bool | Augment, imbalance: Imbalance) -> str | None:
+    """Returns why the configuration does not suit a task, in words; None if it does."""
+    return _with_views(task, augment) or _with_imbalance(task, imbalance)
+
+
+def _with_views(task: Task, augment: bool | Augment) -> str | None:
+    views = chosen_views(augment)
+    for name, trait in (("mixup", "mixes_whole"), ("cutmix", "mixes_parts")):
+        known = tasks_that(trait)
+        if views is not None and getattr(views, name) is not None and task not in known:
+            return (
+                f"train.model.augment.{name} makes no sense for {task}, where the truths of two "
+                f"images cannot be put together: leave it out; it is for {', '.join(known)}"
+            )
+    return None
+
+
+def _with_imbalance(task: Task, imbalance: Imbalance) -> str | None:
+    options = options_type(task)
+    if imbalance.sampling == "balanced" and not options.balances:
+        return (
+            f"train.imbalance.sampling is balanced, but an image of {task} has not one class "
+            "of its own: leave it natural"
+        )
+    for name, is_set in (
+        ("class_weights", imbalance.class_weights != "none"),
+        ("focal_gamma", imbalance.focal_gamma is not None),
+    ):
+        if is_set and options.weighting is None:
+            known = ", ".join(tasks_that("weighting"))
+            return f"train.imbalance.{name} is for {known}, not for {task}"
+    return None
