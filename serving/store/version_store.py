@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from components.raster.location import is_remote, local_path
+from serving.store.bucket_versions import SCHEMES, BucketVersions
 from serving.store.digest import model_digest
-from serving.store.object_store import SCHEMES, ObjectStore
 from serving.store.versions import PushError, copy_model, is_complete, list_versions, push_version
 
 
@@ -38,7 +38,7 @@ class VersionStore(Protocol):
         """See `serving.store.versions.push_version`."""
 
 
-class Folder:
+class FolderVersions:
     """Versions in a local folder."""
 
     def __init__(self, model_base: Path) -> None:
@@ -82,12 +82,12 @@ class Folder:
 
 
 def version_store(model_base: str) -> VersionStore:
-    """Returns the versions below a path, or below a URI of `object_store.SCHEMES`.
+    """Returns the versions below a path, or below a URI of `bucket_versions.SCHEMES`.
 
     Raises PushError for another kind of URI.
     """
     if not is_remote(model_base):
-        return Folder(Path(local_path(model_base)))
+        return FolderVersions(Path(local_path(model_base)))
     if not model_base.startswith(SCHEMES):
         raise PushError(f"{model_base}: models lie in a folder, or below {' or '.join(SCHEMES)}")
-    return ObjectStore(model_base)
+    return BucketVersions(model_base)

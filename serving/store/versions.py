@@ -3,7 +3,7 @@
 A version is complete when its `saved_model.pb` exists, so that file is written last. A push copies
 into a hidden folder beside the versions and renames it into place, so a watcher sees all of a
 version or nothing. The design depends on the atomic rename: local (or locally mounted) file systems
-only. For object stores see `serving.store.object_store`.
+only. For object stores see `serving.store.bucket_versions`.
 """
 
 import fcntl

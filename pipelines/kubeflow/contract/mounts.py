@@ -8,7 +8,7 @@ from components.raster.errors import ConfigError
 from components.raster.location import is_remote
 from pipelines.config.beam import BEAM_NODES, workers_elsewhere
 from pipelines.config.tree import PipelineConfig
-from serving.store.object_store import SCHEMES
+from serving.store.bucket_versions import SCHEMES
 
 
 def is_mounted(config: PipelineConfig, node: str, path: str, always: Sequence[str] = ()) -> bool:

@@ -16,11 +16,11 @@ import pytest
 from pyarrow.fs import FileSystem, GcsFileSystem
 
 from serving.store import sync
+from serving.store.bucket_versions import BucketVersions
 from serving.store.digest import model_digest
 from serving.store.files import StoreError, StoreFiles
-from serving.store.object_store import ObjectStore
 from serving.store.sync import Synced, sync_versions
-from serving.store.version_store import Folder, version_store
+from serving.store.version_store import FolderVersions, version_store
 from serving.store.versions import (
     PublishedError,
     PushError,
@@ -51,8 +51,8 @@ class Service:
     bucket: Bucket
     files: FileSystem | None = None
 
-    def open(self) -> ObjectStore:
-        return ObjectStore(self.uri, self.files)
+    def open(self) -> BucketVersions:
+        return BucketVersions(self.uri, self.files)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def bucket(service: Service) -> Bucket:
 
 
 @pytest.fixture
-def store(service: Service) -> ObjectStore:
+def store(service: Service) -> BucketVersions:
     return service.open()
 
 
@@ -97,7 +97,7 @@ def model(tmp_path: Path) -> Path:
     return make_model(tmp_path / "model")
 
 
-def push(store: ObjectStore, model: Path, after: int | None, keep: int = 5) -> int:
+def push(store: BucketVersions, model: Path, after: int | None, keep: int = 5) -> int:
     return store.push(model, expected_baseline=after, provenance={"run.json": b"{}"}, keep=keep)
 
 
@@ -106,7 +106,7 @@ def numbers(folder: Path) -> list[int]:
 
 
 def test_the_models_file_is_written_last_and_the_manifest_before_it(
-    bucket: Bucket, store: ObjectStore, model: Path
+    bucket: Bucket, store: BucketVersions, model: Path
 ) -> None:
     assert store.numbers() == ()
     assert push(store, model, None) == 1
@@ -122,7 +122,7 @@ def test_the_models_file_is_written_last_and_the_manifest_before_it(
 
 
 def test_every_state_on_the_way_is_no_version_until_the_last(
-    bucket: Bucket, store: ObjectStore, model: Path
+    bucket: Bucket, store: BucketVersions, model: Path
 ) -> None:
     push(store, model, None)
     final = {key: data for key, data in bucket.objects.items() if key.startswith(f"{BASE}/1/")}
@@ -135,7 +135,7 @@ def test_every_state_on_the_way_is_no_version_until_the_last(
 
 
 def test_a_version_comes_back_as_it_was_pushed(
-    store: ObjectStore, model: Path, tmp_path: Path
+    store: BucketVersions, model: Path, tmp_path: Path
 ) -> None:
     push(store, model, None)
     store.fetch(1, tmp_path / "back")
@@ -144,7 +144,7 @@ def test_a_version_comes_back_as_it_was_pushed(
 
 
 def test_numbers_rise_and_old_versions_go_but_not_the_served_one(
-    bucket: Bucket, store: ObjectStore, model: Path
+    bucket: Bucket, store: BucketVersions, model: Path
 ) -> None:
     for after in (None, 1, 2):
         push(store, model, after)
@@ -178,7 +178,7 @@ def test_a_baseline_of_yesterday_is_refused_also_when_it_becomes_so_on_the_way(
 
 
 def test_two_claims_of_one_number_are_a_refusal(
-    bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = StoreFiles.upload
 
@@ -202,7 +202,7 @@ class Kill:
 
     monkeypatch: pytest.MonkeyPatch
 
-    def push(self, store: ObjectStore, model: Path, after: int | None, step: int) -> bool:
+    def push(self, store: BucketVersions, model: Path, after: int | None, step: int) -> bool:
         """Whether the push was killed, and not over before that step."""
         left = [step]
 
@@ -252,7 +252,7 @@ def test_what_a_push_left_that_was_killed_at_any_step_goes_after_a_day(
 
 
 def test_a_killed_push_is_left_alone_for_a_day(
-    bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Kill(monkeypatch).push(store, model, None, 8)
     before = {key for key in bucket.objects if not key.endswith("/.push/")}
@@ -273,7 +273,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_what_another_program_wrote_stays_however_old(
-    bucket: Bucket, store: ObjectStore, model: Path, name: str
+    bucket: Bucket, store: BucketVersions, model: Path, name: str
 ) -> None:
     for key, data in FOREIGN[name].items():
         bucket.put(f"{BASE}/{key}", data)
@@ -288,7 +288,7 @@ def test_what_another_program_wrote_stays_however_old(
 
 
 def test_a_version_that_another_program_wrote_under_a_killed_pushs_number_stays(
-    bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Kill(monkeypatch).push(store, model, None, 8)
     bucket.put(f"{BASE}/1/theirs", b"x")
@@ -300,7 +300,7 @@ def test_a_version_that_another_program_wrote_under_a_killed_pushs_number_stays(
 
 
 def test_a_bucket_that_tensorflow_serving_serves_already(
-    bucket: Bucket, store: ObjectStore, model: Path, caplog: pytest.LogCaptureFixture
+    bucket: Bucket, store: BucketVersions, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It loads the newest number whose `saved_model.pb` is there, with the variables there are."""
     theirs = {f"{BASE}/1700000000/{name}": b"x" for name in ("saved_model.pb", "variables/x")}
@@ -317,7 +317,7 @@ def test_a_bucket_that_tensorflow_serving_serves_already(
 
 @pytest.mark.parametrize("part", ["/1/variables", "/1/manifest.json", "/1/saved_model.pb"])
 def test_a_push_that_may_not_publish_leaves_nothing_that_a_server_would_try(
-    bucket: Bucket, store: ObjectStore, model: Path, part: str
+    bucket: Bucket, store: BucketVersions, model: Path, part: str
 ) -> None:
     bucket.read_only = part
     with pytest.raises(StoreError, match="credentials"):
@@ -326,7 +326,7 @@ def test_a_push_that_may_not_publish_leaves_nothing_that_a_server_would_try(
 
 
 def test_a_push_whose_last_answer_was_lost_says_what_is_published(
-    bucket: Bucket, store: ObjectStore, model: Path
+    bucket: Bucket, store: BucketVersions, model: Path
 ) -> None:
     bucket.lost_answer = "/1/saved_model.pb"
     with pytest.raises(PublishedError, match="Version 1 is published in .*/landcover") as it:
@@ -336,7 +336,7 @@ def test_a_push_whose_last_answer_was_lost_says_what_is_published(
 
 
 def test_a_push_that_cannot_retire_says_what_is_published(
-    store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+    store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(store, model, None)
     push(store, model, 1)
@@ -351,7 +351,7 @@ def test_a_push_that_cannot_retire_says_what_is_published(
 
 
 def test_a_number_that_another_program_took_on_the_way_is_not_overwritten(
-    bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = StoreFiles.upload
 
@@ -366,7 +366,7 @@ def test_a_number_that_another_program_took_on_the_way_is_not_overwritten(
     assert not [key for key in bucket.objects if f"{BASE}/1/variables" in key]
 
 
-def test_a_listing_comes_in_pages(bucket: Bucket, store: ObjectStore, model: Path) -> None:
+def test_a_listing_comes_in_pages(bucket: Bucket, store: BucketVersions, model: Path) -> None:
     bucket.page_size = 2
     for after in (None, 1, 2):
         push(store, model, after)
@@ -377,7 +377,7 @@ def test_a_listing_comes_in_pages(bucket: Bucket, store: ObjectStore, model: Pat
 
 
 def test_a_listing_cut_short_rolls_nothing_back(
-    bucket: Bucket, store: ObjectStore, model: Path, tmp_path: Path
+    bucket: Bucket, store: BucketVersions, model: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "watched"
     for after in (None, 1, 2):
@@ -399,7 +399,7 @@ def test_a_listing_cut_short_rolls_nothing_back(
 
 
 def test_a_listing_cut_short_deletes_nothing(
-    bucket: Bucket, store: ObjectStore, model: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Version 1 is complete, and the room it came from was left behind; its end is not listed."""
     monkeypatch.setattr(StoreFiles, "remove_folder", lambda *_: None)
@@ -413,7 +413,7 @@ def test_a_listing_cut_short_deletes_nothing(
 
 
 def test_what_a_store_refuses_is_told_with_its_address(
-    bucket: Bucket, store: ObjectStore, model: Path
+    bucket: Bucket, store: BucketVersions, model: Path
 ) -> None:
     bucket.forbidden = True
     with pytest.raises(StoreError, match="://models/prod/landcover: .*credentials"):
@@ -423,7 +423,7 @@ def test_what_a_store_refuses_is_told_with_its_address(
 
 
 def test_the_sidecar_brings_the_newest_and_keeps_some(
-    store: ObjectStore, model: Path, tmp_path: Path
+    store: BucketVersions, model: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "watched" / "landcover"
     assert sync_versions(store, folder) == Synced()
@@ -439,7 +439,7 @@ def test_the_sidecar_brings_the_newest_and_keeps_some(
 
 
 def test_a_version_withdrawn_from_the_store_is_a_roll_back(
-    bucket: Bucket, store: ObjectStore, model: Path, tmp_path: Path
+    bucket: Bucket, store: BucketVersions, model: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "watched"
     push(store, model, None)
@@ -454,7 +454,7 @@ def test_a_version_withdrawn_from_the_store_is_a_roll_back(
 
 @pytest.mark.parametrize("name", ["variables/variables.data-00000-of-00001", "manifest.json"])
 def test_a_spoilt_version_never_appears_and_an_older_one_serves(
-    bucket: Bucket, store: ObjectStore, model: Path, tmp_path: Path, name: str
+    bucket: Bucket, store: BucketVersions, model: Path, tmp_path: Path, name: str
 ) -> None:
     push(store, model, None)
     push(store, model, 1)
@@ -468,7 +468,7 @@ def test_a_spoilt_version_never_appears_and_an_older_one_serves(
 
 
 def test_a_name_that_leads_out_of_the_version_is_refused(
-    bucket: Bucket, store: ObjectStore, model: Path, tmp_path: Path
+    bucket: Bucket, store: BucketVersions, model: Path, tmp_path: Path
 ) -> None:
     push(store, model, None)
     key = f"{BASE}/1/manifest.json"
@@ -479,7 +479,7 @@ def test_a_name_that_leads_out_of_the_version_is_refused(
 
 
 def test_a_full_disk_is_not_the_stores_fault_and_no_older_version_comes_for_it(
-    store: ObjectStore, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: BucketVersions, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(store, model, None)
     push(store, model, 1)
@@ -488,23 +488,23 @@ def test_a_full_disk_is_not_the_stores_fault_and_no_older_version_comes_for_it(
         next(iter(content), b"")  # type: ignore[call-overload]
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("serving.store.object_store.write_durably", full)
+    monkeypatch.setattr("serving.store.bucket_versions.write_durably", full)
     with pytest.raises(OSError, match="No space left on device"):
         sync_versions(store, tmp_path / "watched")
     assert {path.name for path in (tmp_path / "watched").iterdir()} == {".push.lock"}
 
 
 def test_killed_at_any_write_it_leaves_whole_versions_and_recovers(
-    store: ObjectStore, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: BucketVersions, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every rename and every finished file is an instant at which it may be killed."""
     push(store, model, None)
     first = tmp_path / "first"
     sync_versions(store, first)
     push(store, model, 1)
-    from serving.store import object_store
+    from serving.store import bucket_versions
 
-    durably, rename = object_store.write_durably, Path.rename
+    durably, rename = bucket_versions.write_durably, Path.rename
     for instant in range(20):
         folder = tmp_path / f"killed-{instant}"
         folder.mkdir()
@@ -525,7 +525,7 @@ def test_killed_at_any_write_it_leaves_whole_versions_and_recovers(
             return rename(self, target)
 
         with monkeypatch.context() as patched:
-            patched.setattr(object_store, "write_durably", write)
+            patched.setattr(bucket_versions, "write_durably", write)
             patched.setattr(Path, "rename", move)
             try:
                 sync_versions(store, folder, keep=0)
@@ -592,7 +592,7 @@ def test_one_look_tells_by_its_exit_code(s3: Service, model: Path, tmp_path: Pat
 
 def test_a_folder_is_a_store_as_well(model: Path, tmp_path: Path) -> None:
     """A shared disk may be the store of many local ones."""
-    shared = Folder(tmp_path / "shared")
+    shared = FolderVersions(tmp_path / "shared")
     assert shared.push(model, expected_baseline=None, provenance={}, keep=1) == 1
     assert sync_versions(shared, tmp_path / "watched") == Synced(fetched=(1,))
     assert shared.digest(1) == model_digest(tmp_path / "watched" / "1")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCHEMES = ("s3://", "gs://")
 
 
-class ObjectStore:
+class BucketVersions:
     """Versions of one model below a URI.
 
     The store's own libraries find credentials and endpoints: `AWS_ACCESS_KEY_ID`,
