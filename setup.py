@@ -45,7 +45,7 @@ SERVER = [
 ]
 
 # Brings versions from a bucket into the folder that a server watches.
-SYNC = ["obstore>=0.8", "pyarrow>=14"]
+SYNC = ["obstore>=0.12"]
 
 # Everything from a folder of images to a pushed model.
 PIPELINE = [
@@ -66,6 +66,7 @@ PIPELINE = [
     "kubernetes>=23",
     "matplotlib>=3.8",
     "ml-metadata>=1.21,<1.22",
+    "pyarrow>=14",
     "pyogrio>=0.9",
     "pyproj>=3.6",
     "pystac>=1.11,<1.15",

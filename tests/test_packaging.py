@@ -120,8 +120,8 @@ def test_a_client_brings_no_framework(extra: str) -> None:
     assert needed(extra) & FRAMEWORKS == set()
 
 
-def test_the_sidecar_brings_no_framework_but_its_file_systems() -> None:
-    assert needed("sync") & FRAMEWORKS == {"pyarrow"}
+def test_the_sidecar_brings_no_framework() -> None:
+    assert needed("sync") & FRAMEWORKS == set()
 
 
 def test_the_server_brings_no_pipeline() -> None:

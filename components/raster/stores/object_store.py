@@ -1,0 +1,88 @@
+"""Operations on objects below one URI, in any kind of store, and the errors that they raise."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from components.raster.errors import SkymillError
+
+#: Version of an object that does not exist.
+ABSENT = ""
+
+
+class StorageError(SkymillError):
+    """A store cannot be reached, refuses a request, or lacks an object that should be there."""
+
+
+class ObjectMissing(StorageError):
+    """There is no object of this name."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """Size of an object, its modification time by the store's own clock, and its entity tag."""
+
+    size_bytes: int
+    changed: datetime
+    etag: str = ""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Content of an object and its version; of an absent one None and `ABSENT`."""
+
+    content: bytes | None
+    version: str
+
+
+class ObjectStore(Protocol):
+    """Objects below a URI by their relative names; every method raises StorageError."""
+
+    @property
+    def uri(self) -> str:
+        """URI that the names are relative to, without a slash at its end."""
+        ...
+
+    def listing(self, folder: str = "") -> dict[str, StoredObject]:
+        """Returns all objects, or those below a folder, by their names."""
+        ...
+
+    def find(self, name: str) -> StoredObject | None:
+        """Returns one object's properties, or None; a listing may be incomplete, this is not."""
+        ...
+
+    def read(self, name: str, max_bytes: int | None = None) -> bytes:
+        """Returns an object's content, or its start; raises ObjectMissing."""
+        ...
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yields an object's content in pieces; raises ObjectMissing."""
+        ...
+
+    def revision(self, name: str) -> Revision:
+        """Returns an object's content with the version that `replace` takes."""
+        ...
+
+    def write(self, name: str, content: bytes | Path) -> None:
+        """Writes an object from bytes or a local file; readers see all of it or nothing."""
+        ...
+
+    def replace(self, name: str, content: bytes, version: str) -> bool:
+        """Writes an object only if its version is still this one; returns False if it is not."""
+        ...
+
+    def copy(self, source: str, target: str) -> None:
+        """Has the store copy an object."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Deletes an object; one that is gone already is no error."""
+        ...
+
+
+def delete_below(store: ObjectStore, folder: str) -> None:
+    """Deletes every object below a folder."""
+    for name in store.listing(folder):
+        store.delete(name)

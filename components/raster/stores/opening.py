@@ -1,0 +1,55 @@
+"""Opening of the store and the object that a location names."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from components.raster.errors import ConfigError
+from components.raster.location import is_remote, local_path
+from components.raster.stores.cloud_store import RETRIES, CloudStore, Retries
+from components.raster.stores.local_folder import LocalFolder
+from components.raster.stores.object_store import ObjectStore
+
+SCHEMES = ("s3://", "gs://", "az://")
+#: Names of variables that credentials and addresses depend on.
+_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_", "STORAGE_")
+
+
+def is_object_store(location: str) -> bool:
+    """Checks whether a location is a URI of a supported object store."""
+    return location.startswith(SCHEMES)
+
+
+def open_store(location: str, retries: Retries = RETRIES) -> ObjectStore:
+    """Opens the objects below a location; nothing is connected yet.
+
+    Raises:
+        ConfigError: it is a URI of another kind.
+    """
+    if not is_remote(location):
+        return LocalFolder(Path(local_path(location)))
+    if not is_object_store(location):
+        raise ConfigError(f"{location}: a store is a folder, or lies at {' or '.join(SCHEMES)}")
+    return CloudStore(location, retries)
+
+
+def shared_bucket(root: str) -> CloudStore:
+    """Returns the store of a bucket, `s3://bucket`, whose connections all callers share."""
+    return _bucket(root, frozenset(it for it in os.environ.items() if it[0].startswith(_VARIABLES)))
+
+
+@lru_cache(maxsize=8)
+def _bucket(root: str, environment: frozenset[tuple[str, str]]) -> CloudStore:
+    """Other credentials or addresses in the environment are another store."""
+    return CloudStore(root)
+
+
+def open_object(location: str) -> tuple[ObjectStore, str]:
+    """Opens the store of one object; returns it with the object's name.
+
+    Raises:
+        ConfigError: it is a URI of another kind.
+    """
+    path = location if is_remote(location) else local_path(location)
+    folder, _, name = path.rpartition("/")
+    return open_store(folder or ("/" if path.startswith("/") else ".")), name
