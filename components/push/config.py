@@ -12,8 +12,8 @@ class PushConfig(Frozen):
     """The folder that servers watch, or a bucket that they copy from, and its retention."""
 
     model_dir: Location = Field(
-        description="The folder of models, or its address at s3:// or gs://; versions lie in "
-        "<model_dir>/<name>/<integer>/."
+        description="The folder of models, or its address at s3://, gs:// or az://; versions lie "
+        "in <model_dir>/<name>/<integer>/."
     )
     keep: int = Field(
         default=3,

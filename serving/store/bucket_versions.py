@@ -1,48 +1,37 @@
-"""Versions in an object store (`s3://`, `gs://`), which cannot rename a folder.
+"""Versions in an object store, which cannot rename a folder.
 
 `serving.store.layout` defines the object names, `serving.store.push` publishes a version.
 """
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from serving.store.files import StoreError, StoreFiles, read_manifest
-from serving.store.layout import proofs, whole, writing_order
-from serving.store.manifest import Manifest, StoredFile
-from serving.store.push import push_to_store
+from components.raster.stores.object_store import ObjectStore, StorageError
+from serving.store.layout import whole, writing_order
+from serving.store.manifest import Manifest, StoredFile, read_manifest
+from serving.store.push import is_complete, push_to_store
 from serving.store.versions import sync_folder, write_durably
-
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
-
-SCHEMES = ("s3://", "gs://")
 
 
 class BucketVersions:
-    """Versions of one model below a URI.
+    """Versions of one model in a store that holds nothing else."""
 
-    The store's own libraries find credentials and endpoints: `AWS_ACCESS_KEY_ID`,
-    `AWS_ENDPOINT_URL` (MinIO) and similar, or Google's application default credentials.
-    """
-
-    def __init__(self, model_base: str, files: "FileSystem | None" = None) -> None:
-        """Args: `files` is the file system of the URI's path; by default the URI's own."""
-        self._files = StoreFiles(model_base, files)
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
 
     def numbers(self) -> tuple[int, ...]:
-        """Returns the complete versions, oldest first; raises StoreError when the store fails."""
-        return whole(self._files.listing())
+        """Returns the complete versions, oldest first; raises StorageError when the store fails."""
+        return whole(self._store.listing())
 
     def holds(self, number: int) -> bool:
         """Checks a version's own objects, because a listing may be incomplete."""
-        return self._files.are_there(proofs(number))
+        return is_complete(self._store, number)
 
     def manifest(self, number: int) -> Manifest:
-        """Reads a version's manifest; raises StoreError if missing or invalid."""
-        manifest = read_manifest(self._files, str(number))
+        """Reads a version's manifest; raises StorageError if missing or invalid."""
+        manifest = read_manifest(self._store, str(number))
         if manifest.model_version != number:
-            raise StoreError(f"{self._files.uri}/{number} is a copy of {manifest.model_version}")
+            raise StorageError(f"{self._store.uri}/{number} is a copy of {manifest.model_version}")
         return manifest
 
     def digest(self, number: int) -> str:
@@ -53,14 +42,14 @@ class BucketVersions:
         """Downloads a version into a new folder, the model's file last, and checks every digest.
 
         Raises:
-            StoreError: a file is missing or differs from the pushed one.
+            StorageError: a file is missing or differs from the pushed one.
         """
-        manifest, uri = self.manifest(number), self._files.uri
+        manifest, uri = self.manifest(number), self._store.uri
         target.mkdir(parents=True)
         for name in sorted(manifest.files, key=writing_order):
-            write_durably(target / name, self._files.chunks(f"{number}/{name}"))
+            write_durably(target / name, self._store.chunks(f"{number}/{name}"))
             if StoredFile.of(target / name) != manifest.files[name]:
-                raise StoreError(
+                raise StorageError(
                     f"{uri}/{number}/{name} is not the file that was pushed: size or digest differ "
                     "from the manifest. Delete that version, or push the model again"
                 )
@@ -79,7 +68,7 @@ class BucketVersions:
     ) -> int:
         """See `serving.store.push.push_to_store`."""
         return push_to_store(
-            self._files,
+            self._store,
             src_dir,
             expected_baseline=expected_baseline,
             provenance=provenance,

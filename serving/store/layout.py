@@ -8,9 +8,9 @@ These functions work on a listing; none accesses the store.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from components.raster.stores.object_store import StoredObject
 from serving.contract.numbering import version_number
 from serving.store.manifest import MANIFEST_FILE, Manifest
 from serving.store.versions import MODEL_FILE
@@ -21,14 +21,6 @@ CLAIM = "claim"
 LEFTOVER_AGE = timedelta(days=1)
 
 _ROOM = re.compile(rf"{re.escape(PUSHES)}/([0-9]+)-[0-9A-Za-z]+(?=/)")
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """Size of an object and its modification time, by the store's own clock."""
-
-    size_bytes: int
-    changed: datetime
 
 
 Listing = Mapping[str, StoredObject]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from components.raster.errors import DataError
+from components.raster.stores.object_store import ObjectStore, StorageError
 from serving.store.digest import digest_of_files, file_sha256
 
 MANIFEST_FILE = "manifest.json"
@@ -65,6 +66,15 @@ class Manifest:
         if not sound:
             raise DataError(f"{where}: contradicts itself; push the model again")
         return manifest
+
+
+def read_manifest(store: ObjectStore, folder: str) -> Manifest:
+    """Reads the manifest in a folder of a store; raises StorageError if missing or invalid."""
+    name = f"{folder}/{MANIFEST_FILE}"
+    try:
+        return Manifest.from_json(store.read(name), f"{store.uri}/{name}")
+    except DataError as error:
+        raise StorageError(str(error)) from error
 
 
 def _is_inside(name: str) -> bool:

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from components.raster.stores.object_store import ObjectStore, StorageError, delete_below
 from serving.store import layout as layout
-from serving.store.files import StoreError, StoreFiles
 from serving.store.layout import Listing
 from serving.store.manifest import MANIFEST_FILE, Manifest, StoredFile
 from serving.store.tidying import remove_leftovers, retire
@@ -41,7 +41,7 @@ class _Room:
 
 
 def push_to_store(
-    store: StoreFiles,
+    store: ObjectStore,
     src_dir: Path,
     *,
     expected_baseline: int | None,
@@ -78,6 +78,11 @@ def push_to_store(
     return room.number
 
 
+def is_complete(store: ObjectStore, number: int) -> bool:
+    """Checks a version's own objects by their names, because a listing may be incomplete."""
+    return all(store.find(name) is not None for name in layout.proofs(number))
+
+
 def _contents(src_dir: Path, provenance: Mapping[str, bytes | Path]) -> dict[str, bytes | Path]:
     """Returns a version's files by relative name; raises PushError if they cannot be pushed."""
     contents: dict[str, bytes | Path] = {**checked_model(src_dir)}
@@ -89,33 +94,33 @@ def _contents(src_dir: Path, provenance: Mapping[str, bytes | Path]) -> dict[str
     return contents | {f"{PROVENANCE_DIR}/{path}": content for path, content in checked.items()}
 
 
-def _upload(store: StoreFiles, room: _Room, contents: Mapping[str, bytes | Path]) -> None:
+def _upload(store: ObjectStore, room: _Room, contents: Mapping[str, bytes | Path]) -> None:
     """Uploads all files, the manifest last: without it nothing is copied to the version."""
     digests = {name: StoredFile.of(content) for name, content in contents.items()}
     for name, content in contents.items():
-        store.upload(content, f"{room.folder}/{name}")
-    store.upload(Manifest(room.number, digests).to_json(), f"{room.folder}/{MANIFEST_FILE}")
+        store.write(f"{room.folder}/{name}", content)
+    store.write(f"{room.folder}/{MANIFEST_FILE}", Manifest(room.number, digests).to_json())
 
 
-def _refuse_cut_listing(store: StoreFiles, found: Listing, number: int | None) -> None:
+def _refuse_cut_listing(store: ObjectStore, found: Listing, number: int | None) -> None:
     if number is None or number in layout.whole(found):
         return
-    if store.are_there(layout.proofs(number)):
-        raise StoreError(
+    if is_complete(store, number):
+        raise StorageError(
             f"{store.uri}: the store's listing was cut short: it lacks version {number}, which is "
             "there. Push again"
         )
 
 
-def _refuse_taken(store: StoreFiles, found: Listing, number: int) -> None:
-    if number in layout.numbered(found) or store.are_there([layout.model_file(number)]):
+def _refuse_taken(store: ObjectStore, found: Listing, number: int) -> None:
+    if number in layout.numbered(found) or store.find(layout.model_file(number)):
         raise PushError(
             f"{store.uri}/{number} was written by another program during this push; nothing was "
             "published. Push again."
         )
 
 
-def _tell_foreign(store: StoreFiles, found: Listing) -> None:
+def _tell_foreign(store: ObjectStore, found: Listing) -> None:
     for number in layout.foreign(found):
         _logger.warning(
             "%s/%d has no %s: another program put it there. It stays, and no candidate is "
@@ -126,37 +131,37 @@ def _tell_foreign(store: StoreFiles, found: Listing) -> None:
         )
 
 
-def _publish(store: StoreFiles, room: _Room, names: list[str]) -> None:
+def _publish(store: ObjectStore, room: _Room, names: list[str]) -> None:
     try:
         for name in names:
             room.copied.append(name)
             store.copy(f"{room.folder}/{name}", f"{room.number}/{name}")
-    except StoreError as error:
+    except StorageError as error:
         if _is_published(store, room.number, error):  # only the store's response was lost
             with after_publishing(room.number, store.uri):
                 raise
         raise
 
 
-def _is_published(store: StoreFiles, number: int, error: StoreError) -> bool:
+def _is_published(store: ObjectStore, number: int, error: StorageError) -> bool:
     try:
-        return store.are_there(layout.proofs(number))
-    except StoreError:
-        raise StoreError(
+        return is_complete(store, number)
+    except StorageError:
+        raise StorageError(
             f"{error}. It cannot be told whether version {number} is published: look whether "
             f"{store.uri}/{layout.model_file(number)} is there before you push again"
         ) from error
 
 
 @contextmanager
-def _claimed(store: StoreFiles) -> Iterator[_Room]:
+def _claimed(store: ObjectStore) -> Iterator[_Room]:
     """Claims an unused number and yields this push's folder, which is removed afterwards."""
     found = store.listing()
     number = number_above([*layout.numbered(found), *layout.claims(found)], store.uri)
     room = _Room(number, f"{layout.PUSHES}/{number}-{uuid.uuid4().hex}")
     claim = f"{room.folder}/{layout.CLAIM}"
     try:
-        store.upload(b"", claim)
+        store.write(claim, b"")
         found = store.listing()
         if layout.claims(found).count(number) > 1 or number in layout.numbered(found):
             raise PushError(
@@ -166,15 +171,16 @@ def _claimed(store: StoreFiles) -> Iterator[_Room]:
             remove_leftovers(store, found, found[claim].changed)
         yield room
     finally:
-        with suppress(StoreError):  # a later push does it
+        with suppress(StorageError):  # a later push does it
             _clear(store, room)
 
 
-def _clear(store: StoreFiles, room: _Room) -> None:
+def _clear(store: ObjectStore, room: _Room) -> None:
     """Removes this push's objects; its folder last, as it shows that the copies are this push's."""
-    if room.copied and not store.are_there(layout.proofs(room.number)):
+    if room.copied and not is_complete(store, room.number):
         if layout.below(store.listing(), str(room.number)).keys() <= set(room.copied):
-            store.remove_folder(str(room.number))
+            delete_below(store, str(room.number))
         else:  # another program began to write there as well
-            store.remove(f"{room.number}/{name}" for name in room.copied)
-    store.remove_folder(room.folder)
+            for name in room.copied:
+                store.delete(f"{room.number}/{name}")
+    delete_below(store, room.folder)

@@ -7,41 +7,38 @@ push are removed.
 from collections.abc import Collection
 from datetime import datetime
 
+from components.raster.stores.object_store import ObjectStore, StorageError, delete_below
 from serving.store import layout as layout
-from serving.store.files import StoreError, StoreFiles, read_manifest
 from serving.store.layout import Listing
-from serving.store.manifest import MANIFEST_FILE
+from serving.store.manifest import MANIFEST_FILE, read_manifest
 from serving.store.versions import MODEL_FILE, to_retire
 
 
-def remove_leftovers(store: StoreFiles, found: Listing, now: datetime) -> None:
+def remove_leftovers(store: ObjectStore, found: Listing, now: datetime) -> None:
     """Removes the folders of killed pushes, and the objects copied from them.
 
-    `now` is the time by the store's clock. Raises StoreError.
+    `now` is the time by the store's clock. Raises StorageError.
     """
     for room in layout.abandoned_rooms(found, now):
         _remove_half_copied(store, found, room)
-        store.remove_folder(room)
+        delete_below(store, room)
 
 
-def retire(store: StoreFiles, keep: int, protected: Collection[int | None]) -> None:
-    """Removes old versions by the rule of `serving.store.versions.to_retire`; raises StoreError.
-
-    First makes them incomplete, so that no one fetches a partial version.
+def retire(store: ObjectStore, keep: int, protected: Collection[int | None]) -> None:
+    """Removes old versions by the rule of `serving.store.versions.to_retire`; raises StorageError.
     """
     found = store.listing()
     versions = layout.whole(found)
     going = to_retire(versions, keep, protected)
     for number in going:
-        store.remove([layout.model_file(number)])
-        store.remove_folder(str(number))
+        _delete_version(store, number)
     oldest = min(set(versions) - going, default=0)
     for number in layout.numbered(found) - set(versions):
         if number < oldest and f"{number}/{MANIFEST_FILE}" in found:  # partly removed before
             _remove_incomplete(store, number, layout.below(found, str(number)), str(number))
 
 
-def _remove_half_copied(store: StoreFiles, found: Listing, room: str) -> None:
+def _remove_half_copied(store: ObjectStore, found: Listing, room: str) -> None:
     """Removes an incomplete version, if all of it certainly came from this push's folder."""
     if f"{room}/{MANIFEST_FILE}" not in found:
         return  # it had not begun to copy
@@ -52,13 +49,23 @@ def _remove_half_copied(store: StoreFiles, found: Listing, room: str) -> None:
         _remove_incomplete(store, number, there, room)
 
 
-def _remove_incomplete(store: StoreFiles, number: int, there: Listing, folder: str) -> None:
+def _remove_incomplete(store: ObjectStore, number: int, there: Listing, folder: str) -> None:
     """Removes a version without its model's file, if `folder`'s manifest names all its objects."""
     try:
         manifest = read_manifest(store, folder)
-    except StoreError:
+    except StorageError:
         return  # may belong to another program
     ours = manifest.model_version == number and layout.is_copy_of(there, manifest)
-    complete = MODEL_FILE in there or store.are_there([layout.model_file(number)])
+    complete = MODEL_FILE in there or store.find(layout.model_file(number)) is not None
     if ours and not complete:
-        store.remove_folder(str(number))
+        _delete_version(store, number)
+
+
+def _delete_version(store: ObjectStore, number: int) -> None:
+    """Deletes the model's file first, so that no one fetches a partial version, and the manifest
+    last: if the process is killed, it still shows the next push whose the rest is."""
+    manifest = f"{number}/{MANIFEST_FILE}"
+    store.delete(layout.model_file(number))
+    for name in store.listing(str(number)).keys() - {manifest}:
+        store.delete(name)
+    store.delete(manifest)

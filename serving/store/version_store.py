@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from components.raster.location import is_remote, local_path
-from serving.store.bucket_versions import SCHEMES, BucketVersions
+from components.raster.stores.opening import SCHEMES, is_object_store, open_store
+from serving.store.bucket_versions import BucketVersions
 from serving.store.digest import model_digest
 from serving.store.versions import PushError, copy_model, is_complete, list_versions, push_version
 
@@ -82,12 +83,12 @@ class FolderVersions:
 
 
 def version_store(model_base: str) -> VersionStore:
-    """Returns the versions below a path, or below a URI of `bucket_versions.SCHEMES`.
+    """Returns the versions below a path, or in an object store.
 
     Raises PushError for another kind of URI.
     """
     if not is_remote(model_base):
         return FolderVersions(Path(local_path(model_base)))
-    if not model_base.startswith(SCHEMES):
+    if not is_object_store(model_base):
         raise PushError(f"{model_base}: models lie in a folder, or below {' or '.join(SCHEMES)}")
-    return BucketVersions(model_base)
+    return BucketVersions(open_store(model_base))

@@ -13,12 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pyarrow.fs import FileSystem, GcsFileSystem
 
+from components.raster.stores.cloud_store import CloudStore
+from components.raster.stores.object_store import StorageError
 from serving.store import sync
 from serving.store.bucket_versions import BucketVersions
 from serving.store.digest import model_digest
-from serving.store.files import StoreError, StoreFiles
 from serving.store.sync import Synced, sync_versions
 from serving.store.version_store import FolderVersions, version_store
 from serving.store.versions import (
@@ -28,8 +28,8 @@ from serving.store.versions import (
     list_versions,
     push_version,
 )
-from tests.serving.gcs import gcs_server
-from tests.serving.s3 import Bucket, s3_server
+from tests.stores.s3 import Bucket
+from tests.stores.services import Service, service_on_loopback
 
 BASE = "prod/landcover"
 
@@ -43,43 +43,21 @@ def make_model(folder: Path, text: str = "model") -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Service:
-    """A store on loopback with one bucket, by its own protocol."""
-
-    uri: str
-    bucket: Bucket
-    files: FileSystem | None = None
-
-    def open(self) -> BucketVersions:
-        return BucketVersions(self.uri, self.files)
+@pytest.fixture(params=["s3", "gs", "az"])
+def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    with service_on_loopback(request.param, BASE, monkeypatch) as found:
+        yield found
 
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    with s3_server("models") as (url, bucket):
-        for name, value in {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }.items():
-            monkeypatch.setenv(name, value)
-        yield Service(f"s3://models/{BASE}", bucket)
+    with service_on_loopback("s3", BASE, monkeypatch) as found:
+        yield found
 
 
-@pytest.fixture
-def gs() -> Iterator[Service]:
-    with gcs_server("models") as (url, bucket):
-        address = url.removeprefix("http://")
-        files = GcsFileSystem(anonymous=True, scheme="http", endpoint_override=address)
-        yield Service(f"gs://models/{BASE}", bucket, files)
-
-
-@pytest.fixture(params=["s3", "gs"])
-def service(request: pytest.FixtureRequest) -> Service:
-    found: Service = request.getfixturevalue(request.param)
-    return found
+def opened(service: Service) -> BucketVersions:
+    """The versions there, as another process would open them."""
+    return BucketVersions(service.open())
 
 
 @pytest.fixture
@@ -89,7 +67,7 @@ def bucket(service: Service) -> Bucket:
 
 @pytest.fixture
 def store(service: Service) -> BucketVersions:
-    return service.open()
+    return opened(service)
 
 
 @pytest.fixture
@@ -159,18 +137,18 @@ def test_numbers_rise_and_old_versions_go_but_not_the_served_one(
 def test_a_baseline_of_yesterday_is_refused_also_when_it_becomes_so_on_the_way(
     service: Service, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = service.open()
+    store = opened(service)
     push(store, model, None)
     with pytest.raises(StaleBaselineError, match="version 1 is the newest"):
         push(store, model, None)
-    upload, other = StoreFiles.upload, service.open()
+    write, other = CloudStore.write, opened(service)
 
-    def overtaken(self: StoreFiles, content: bytes | Path, name: str) -> None:
-        upload(self, content, name)
+    def overtaken(self: CloudStore, name: str, content: bytes | Path) -> None:
+        write(self, name, content)
         if name.startswith(".push/2-") and name.endswith("/saved_model.pb"):
             push(other, model, 1)
 
-    monkeypatch.setattr(StoreFiles, "upload", overtaken)
+    monkeypatch.setattr(CloudStore, "write", overtaken)
     with pytest.raises(StaleBaselineError, match="version 3 is the newest"):
         push(store, model, 1)
     assert store.numbers() == (1, 3)
@@ -180,13 +158,13 @@ def test_a_baseline_of_yesterday_is_refused_also_when_it_becomes_so_on_the_way(
 def test_two_claims_of_one_number_are_a_refusal(
     bucket: Bucket, store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload = StoreFiles.upload
+    write = CloudStore.write
 
-    def together(self: StoreFiles, content: bytes | Path, name: str) -> None:
-        upload(self, content, name)
+    def together(self: CloudStore, name: str, content: bytes | Path) -> None:
+        write(self, name, content)
         bucket.put(f"{BASE}/.push/1-other/claim", b"")
 
-    monkeypatch.setattr(StoreFiles, "upload", together)
+    monkeypatch.setattr(CloudStore, "write", together)
     with pytest.raises(PushError, match="in the same moment"):
         push(store, model, None)
     assert store.numbers() == ()
@@ -216,8 +194,8 @@ class Kill:
             return run
 
         with self.monkeypatch.context() as patched:
-            for name in ("upload", "copy", "remove", "remove_folder"):
-                patched.setattr(StoreFiles, name, dies(getattr(StoreFiles, name)))
+            for name in ("write", "copy", "delete"):
+                patched.setattr(CloudStore, name, dies(getattr(CloudStore, name)))
             try:
                 push(store, model, after, keep=0)
             except Killed:
@@ -232,10 +210,10 @@ def age(bucket: Bucket, days: float = 2) -> None:
 
 
 def test_what_a_push_left_that_was_killed_at_any_step_goes_after_a_day(
-    service: Service, model: Path, monkeypatch: pytest.MonkeyPatch
+    s3: Service, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, bucket, number = service.open(), service.bucket, 0
-    for step in range(40):
+    store, bucket, number = opened(s3), s3.bucket, 0
+    for step in range(60):
         newest = max(store.numbers(), default=None)
         killed = Kill(monkeypatch).push(store, model, newest, step)
         began = {key for key in bucket.objects if f"{BASE}/.push/" in key}
@@ -320,7 +298,7 @@ def test_a_push_that_may_not_publish_leaves_nothing_that_a_server_would_try(
     bucket: Bucket, store: BucketVersions, model: Path, part: str
 ) -> None:
     bucket.read_only = part
-    with pytest.raises(StoreError, match="credentials"):
+    with pytest.raises(StorageError, match="credentials"):
         push(store, model, None)
     assert not bucket.objects.keys() - {f"{BASE}/", f"{BASE}/.push/"}
 
@@ -342,9 +320,9 @@ def test_a_push_that_cannot_retire_says_what_is_published(
     push(store, model, 1)
 
     def refused(*_: object) -> None:
-        raise StoreError("gone")
+        raise StorageError("gone")
 
-    monkeypatch.setattr(StoreFiles, "remove", refused)
+    monkeypatch.setattr(CloudStore, "delete", refused)
     with pytest.raises(PublishedError, match="Version 3 is published"):
         push(store, model, 2, keep=0)
     assert store.numbers() == (1, 2, 3)
@@ -353,13 +331,13 @@ def test_a_push_that_cannot_retire_says_what_is_published(
 def test_a_number_that_another_program_took_on_the_way_is_not_overwritten(
     bucket: Bucket, store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload = StoreFiles.upload
+    write = CloudStore.write
 
-    def overtaken(self: StoreFiles, content: bytes | Path, name: str) -> None:
-        upload(self, content, name)
+    def overtaken(self: CloudStore, name: str, content: bytes | Path) -> None:
+        write(self, name, content)
         bucket.put(f"{BASE}/1/saved_model.pb", b"theirs")
 
-    monkeypatch.setattr(StoreFiles, "upload", overtaken)
+    monkeypatch.setattr(CloudStore, "write", overtaken)
     with pytest.raises(PushError, match=r"1 was written by another program|in the same moment"):
         push(store, model, None)
     assert bucket.objects[f"{BASE}/1/saved_model.pb"] == b"theirs"
@@ -372,7 +350,7 @@ def test_a_listing_comes_in_pages(bucket: Bucket, store: BucketVersions, model: 
         push(store, model, after)
     assert store.numbers() == (1, 2, 3)
     bucket.failing_page = True
-    with pytest.raises(StoreError):
+    with pytest.raises(StorageError):
         store.numbers()
 
 
@@ -389,10 +367,10 @@ def test_a_listing_cut_short_rolls_nothing_back(
         (said,) = sync_versions(store, folder).failed
         assert "listing was cut short: it lacks version 3" in said
         assert numbers(folder) == [3]
-        with pytest.raises(StoreError, match="cut short: it lacks version 3"):
+        with pytest.raises(StorageError, match="cut short: it lacks version 3"):
             push(store, model, 3, keep=0)
     bucket.unlisted, bucket.page_size, bucket.failing_page = set(), 2, True
-    with pytest.raises(StoreError):
+    with pytest.raises(StorageError):
         sync_versions(store, folder)
     assert numbers(folder) == [3]
     assert every <= bucket.objects.keys()
@@ -402,7 +380,7 @@ def test_a_listing_cut_short_deletes_nothing(
     bucket: Bucket, store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Version 1 is complete, and the room it came from was left behind; its end is not listed."""
-    monkeypatch.setattr(StoreFiles, "remove_folder", lambda *_: None)
+    monkeypatch.setattr(CloudStore, "delete", lambda *_: None)
     push(store, model, None)
     monkeypatch.undo()
     age(bucket)
@@ -416,9 +394,9 @@ def test_what_a_store_refuses_is_told_with_its_address(
     bucket: Bucket, store: BucketVersions, model: Path
 ) -> None:
     bucket.forbidden = True
-    with pytest.raises(StoreError, match="://models/prod/landcover: .*credentials"):
+    with pytest.raises(StorageError, match="://models/prod/landcover: .*credentials"):
         store.numbers()
-    with pytest.raises(PushError, match="models lie in a folder, or below s3:// or gs://"):
+    with pytest.raises(PushError, match="models lie in a folder, or below s3:// or gs:// or az://"):
         version_store("minio://models/x")
 
 
@@ -546,7 +524,7 @@ def test_killed_at_any_write_it_leaves_whole_versions_and_recovers(
 def test_the_command_follows_a_bucket_without_tensorflow_until_it_is_told_to_stop(
     s3: Service, model: Path, tmp_path: Path, repository: Path
 ) -> None:
-    store = s3.open()
+    store = opened(s3)
     push(store, model, None)
     folder = tmp_path / "watched"
     address = [s3.uri, str(folder)]
@@ -569,7 +547,7 @@ def test_the_command_follows_a_bucket_without_tensorflow_until_it_is_told_to_sto
 def test_sigterm_ends_it_also_while_the_store_does_not_answer(
     s3: Service, model: Path, tmp_path: Path, repository: Path
 ) -> None:
-    push(s3.open(), model, None)
+    push(opened(s3), model, None)
     s3.bucket.stalled = "/1/variables"
     folder = tmp_path / "watched"
     command = [sys.executable, "-m", "serving.store.sync", s3.uri, str(folder)]
@@ -579,12 +557,12 @@ def test_sigterm_ends_it_also_while_the_store_does_not_answer(
         assert process.wait(10) == 0
     s3.bucket.stalled = ""
     s3.bucket.go_on.set()
-    assert sync_versions(s3.open(), folder) == Synced(fetched=(1,))
+    assert sync_versions(opened(s3), folder) == Synced(fetched=(1,))
     assert {path.name for path in folder.iterdir()} == {"1", ".push.lock"}
 
 
 def test_one_look_tells_by_its_exit_code(s3: Service, model: Path, tmp_path: Path) -> None:
-    push(s3.open(), model, None)
+    push(opened(s3), model, None)
     assert sync.main([s3.uri, str(tmp_path / "a"), "--once"]) == 0
     s3.bucket.forbidden = True
     assert sync.main([s3.uri, str(tmp_path / "b"), "--once"]) == 1

@@ -6,9 +6,9 @@ from typing import Any
 
 from components.raster.errors import ConfigError
 from components.raster.location import is_remote
+from components.raster.stores.opening import SCHEMES, is_object_store
 from pipelines.config.beam import BEAM_NODES, workers_elsewhere
 from pipelines.config.tree import PipelineConfig
-from serving.store.bucket_versions import SCHEMES
 
 
 def is_mounted(config: PipelineConfig, node: str, path: str, always: Sequence[str] = ()) -> bool:
@@ -37,7 +37,7 @@ def require_mounts(config: PipelineConfig, always: Sequence[str] = ()) -> None:
         for node in nodes
         if not is_mounted(config, node, path, always)
     ]
-    if is_remote(config.push.model_dir) and not config.push.model_dir.startswith(SCHEMES):
+    if is_remote(config.push.model_dir) and not is_object_store(config.push.model_dir):
         findings.append(
             f"push.model_dir: {config.push.model_dir} is neither a path nor {' or '.join(SCHEMES)}"
         )

@@ -41,7 +41,7 @@ def run_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
             "push_destination",
             STRING,
             config.push.model_dir,
-            "The folder of models: on a mounted volume, or at s3:// or gs://.",
+            "The folder of models: on a mounted volume, or at s3://, gs:// or az://.",
         ),
         RunParameter("epochs", INTEGER, config.train.epochs, "Training's epochs."),
         RunParameter(

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from components.gate.baseline import baseline_dir
-from serving.store.bucket_versions import BucketVersions
 from serving.store.digest import model_digest
+from serving.store.version_store import version_store
 from serving.store.versions import StaleBaselineError
 from tests.components.push.test_executor import Run, models  # noqa: F401
-from tests.serving.s3 import s3_server
+from tests.stores.s3 import s3_server
 
 
 class Destination(str):
@@ -57,4 +57,4 @@ def test_a_run_is_compared_with_what_the_last_one_pushed(
     again = second.push(models[0])
     assert again.get_int_custom_property("pushed") == 0, "it is the served one"
     assert Run(tmp_path / "third", base).push(models[1]).get_int_custom_property("pushed") == 1
-    assert BucketVersions(base).numbers() == (1, 2)
+    assert version_store(base).numbers() == (1, 2)
