@@ -78,7 +78,7 @@ def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> 
     from pipelines.watch.status import print_status
     from pipelines.watch.store import load, update
 
-    store = open_store(config, os.environ)
+    store = open_store(config)
     state = load(store)
     if (again or skip) and state.active:
         raise click.UsageError("a run is being started or under way; see --status")
@@ -123,7 +123,7 @@ def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "W
     return Watcher(
         name=config.name,
         source=Source(config.ingest, watch.marker),
-        store=open_store(config, os.environ),
+        store=open_store(config),
         target=open_target(config, config_path, os.environ),
         rules=Rules(watch.settle_s, watch.lease_s),
         retry=watch.retry,

@@ -39,7 +39,7 @@ class ObjectState(Frozen):
     """An object in a bucket, written under the condition that nobody else has meanwhile."""
 
     kind: Literal["object"] = "object"
-    uri: str = Field(pattern=r"^(gs|s3)://[^/]+/.+")
+    uri: str = Field(pattern=r"^(s3|gs|az)://[^/]+/.+")
 
 
 StateConfig = Annotated[SqliteState | ConfigMapState | ObjectState, Field(discriminator="kind")]

@@ -9,11 +9,11 @@ from pipelines.watch.store import Owned, StateStore
 from pipelines.watch.target import Target
 
 
-def open_store(config: PipelineConfig, environment: Mapping[str, str]) -> StateStore:
+def open_store(config: PipelineConfig) -> StateStore:
     """Opens the state store; imports only the libraries that its kind needs.
 
     Raises:
-        WatchError: no cluster is reachable for a ConfigMap, or no key is set for a bucket.
+        WatchError: no cluster is reachable for a ConfigMap.
     """
     state = config.watch.state
     if isinstance(state, ConfigMapState):
@@ -22,21 +22,13 @@ def open_store(config: PipelineConfig, environment: Mapping[str, str]) -> StateS
         api, namespace = cluster_api()
         return ConfigMapStore(api, state.namespace or namespace, state.name, config.name)
     if isinstance(state, ObjectState):
-        return Owned(_object_store(state.uri, environment), config.name)
+        from pipelines.watch.bucket_store import BucketStore
+
+        return Owned(BucketStore(state.uri), config.name)
     from pipelines.watch.sqlite_store import SqliteStore
 
     path = state.path or os.path.join(config.workspace, "watch.sqlite")
     return SqliteStore(path, config.name)
-
-
-def _object_store(uri: str, environment: Mapping[str, str]) -> StateStore:
-    if uri.startswith("s3://"):
-        from pipelines.watch.s3_store import S3Store
-
-        return S3Store(uri, environment)
-    from pipelines.watch.gcs_store import GcsStore
-
-    return GcsStore(uri)
 
 
 def open_target(config: PipelineConfig, config_path: str, environment: Mapping[str, str]) -> Target:

@@ -18,7 +18,10 @@ class Kept:
 
 
 class StateStore(Protocol):
-    """Store that replaces a document atomically; raises WatchError if it cannot be reached."""
+    """Store that replaces a document atomically.
+
+    Raises WatchError, or StorageError for a bucket, if it cannot be reached.
+    """
 
     @property
     def place(self) -> str:

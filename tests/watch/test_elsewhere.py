@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from apache_beam.internal.gcp import auth
 
 from components.ingest.config import IngestConfig
 from components.ingest.photo_config import FoldersSource, ManifestSource
@@ -15,21 +14,18 @@ from pipelines.watch.machine import Rules
 from pipelines.watch.source import Source
 from pipelines.watch.watcher import Watcher
 from tests.components.raster_geo.test_stac import Site, item, sentinel, site  # noqa: F401
-from tests.serving.gcs import gcs_server
-from tests.serving.s3 import Bucket
+from tests.stores.s3 import Bucket
+from tests.stores.services import service_on_loopback
 from tests.watch.world import Clock, MemoryStore, Runs
 
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """A bucket `gs://imagery`, as Beam finds it."""
-    with gcs_server("imagery") as (url, found):
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-        # Beam has looked for credentials, half a minute long, and found none.
-        monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
+    """A bucket `gs://imagery`."""
+    with service_on_loopback("gs", "land", monkeypatch, "imagery") as service:
         for name in ("river/1.png", "river/2.png", "wood/1.png"):
-            found.put(f"land/{name}", name.encode())
-        yield found
+            service.bucket.put(f"land/{name}", name.encode())
+        yield service.bucket
 
 
 def watch(source: Source) -> tuple[Watcher, Clock, Runs]:

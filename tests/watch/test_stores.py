@@ -5,29 +5,23 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 from kubernetes import client
 
+from components.raster.stores.object_store import StorageError
 from pipelines.config.tree import parse_config
+from pipelines.watch.bucket_store import BucketStore
 from pipelines.watch.configmap_store import ConfigMapStore
-from pipelines.watch.gcs_store import GcsStore
 from pipelines.watch.machine import observed
 from pipelines.watch.places import open_store
-from pipelines.watch.s3_store import S3Store
-from pipelines.watch.sigv4 import Keys, signed_headers
 from pipelines.watch.sqlite_store import SqliteStore
 from pipelines.watch.state import Active, Sighting, State, WatchError, from_text, to_text
 from pipelines.watch.store import StateStore, load, update
-from tests.serving.gcs import gcs_server
-from tests.serving.s3 import Bucket, s3_server
+from tests.stores.s3 import Bucket
+from tests.stores.services import service_on_loopback
 from tests.watch.kubernetes_api import TOKEN, Cluster, kubernetes_api
-
-AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
 @dataclass
@@ -47,15 +41,10 @@ def cluster_store(url: str, token: str = TOKEN, pipeline: str = "land") -> Confi
     return ConfigMapStore(api, "kubeflow", "skymill-watch", pipeline)
 
 
-def google(url: str) -> GcsStore:
-    anyone = storage.Client(
-        project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url}
-    )
-    return GcsStore("gs://bucket/watch/land.json", anyone)
-
-
-@pytest.fixture(params=["sqlite", "configmap", "gcs", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+@pytest.fixture(params=["sqlite", "configmap", "s3", "gs", "az"])
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
     with ExitStack() as stack:
         if request.param == "sqlite":
             yield Place(lambda: SqliteStore(str(tmp_path / "new" / "watch.sqlite"), "land"))
@@ -64,13 +53,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             kept = {"metadata": {"labels": {"app": "skymill"}}, "data": {"note": "by hand"}}
             cluster.put("kubeflow", "skymill-watch", kept)
             yield Place(lambda: cluster_store(cluster.url), cluster)
-        elif request.param == "gcs":
-            url, bucket = stack.enter_context(gcs_server("bucket"))
-            yield Place(lambda: google(url), bucket=bucket)
         else:
-            url, bucket = stack.enter_context(s3_server("bucket"))
-            environment = {**AWS, "AWS_ENDPOINT_URL": url}
-            yield Place(lambda: S3Store("s3://bucket/watch/ä 1.json", environment), bucket=bucket)
+            context = service_on_loopback(request.param, "watch/ä 1.json", monkeypatch)
+            service = stack.enter_context(context)
+            yield Place(lambda: BucketStore(service.uri), bucket=service.bucket)
 
 
 def test_the_second_to_write_over_one_version_is_told(place: Place) -> None:
@@ -118,15 +104,18 @@ def test_what_does_not_change_is_not_written(place: Place) -> None:
     assert store.read() == before
 
 
-def test_a_store_that_cannot_be_reached_says_where(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_reached_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     away = "http://127.0.0.1:9"
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", away)
     for store, words in (
         (SqliteStore(str(tmp_path / "file" / "watch.sqlite"), "land"), "watch.sqlite"),
         (cluster_store(away), "ConfigMap kubeflow/skymill-watch"),
-        (S3Store("s3://bucket/x", {**AWS, "AWS_ENDPOINT_URL": away}), "s3://bucket/x"),
+        (BucketStore("gs://bucket/x"), "gs://bucket/x"),
     ):
-        with pytest.raises(WatchError, match=words):
+        with pytest.raises((WatchError, StorageError), match=words):
             store.write("{}", "0")
 
 
@@ -169,26 +158,29 @@ def test_one_configmap_holds_several_pipelines() -> None:
         assert cluster.maps["kubeflow", "skymill-watch"]["data"] == {"land": "1", "sea_2": "2"}
 
 
-def test_an_object_is_one_pipelines_and_no_other_takes_it() -> None:
-    def opened(name: str, url: str) -> StateStore:
+def test_an_object_is_one_pipelines_and_no_other_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def opened(name: str) -> StateStore:
         tree = {
             "name": name,
             "ingest": {"source": {"kind": "folders", "uri": "images"}},
             "push": {"model_dir": "models"},
-            "watch": {"state": {"kind": "object", "uri": "s3://bucket/watch.json"}},
+            "watch": {"state": {"kind": "object", "uri": "s3://models/watch.json"}},
         }
-        return open_store(parse_config(tree, base_dir="/"), {**AWS, "AWS_ENDPOINT_URL": url})
+        return open_store(parse_config(tree, base_dir="/"))
 
-    with s3_server("bucket") as (url, bucket):
-        land, sea = opened("land", url), opened("sea", url)
+    with service_on_loopback("s3", "watch.json", monkeypatch) as service:
+        bucket = service.bucket
+        land, sea = opened("land"), opened("sea")
         update(land, lambda old: observed(old, "t", 1.0))
         kept = bucket.objects["watch.json"]
         for call in (load, lambda store: update(store, lambda old: observed(old, "u", 2.0))):
-            with pytest.raises(WatchError, match=r"s3://bucket/watch\.json: holds .* land, .* sea"):
+            with pytest.raises(WatchError, match=r"s3://models/watch\.json: holds .* land, .* sea"):
                 call(sea)
         assert bucket.objects["watch.json"] == kept
         update(land, lambda old: observed(old, "u", 2.0))
-        assert load(opened("land", url)).sighting == Sighting(token="u", since=2.0)
+        assert load(opened("land")).sighting == Sighting(token="u", since=2.0)
 
 
 def test_what_a_cluster_refuses_is_said_in_words() -> None:
@@ -202,27 +194,6 @@ def test_what_a_cluster_refuses_is_said_in_words() -> None:
         store = cluster_store(cluster.url)
         with pytest.raises(WatchError, match=r"403.*needs get and update"):
             store.write("{}", store.read().version)
-
-
-def test_s3_without_keys_or_rights() -> None:
-    with pytest.raises(WatchError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
-        S3Store("s3://bucket/x", {})
-    with s3_server("bucket") as (url, bucket):
-        bucket.forbidden = True
-        with pytest.raises(WatchError, match="answered 403"):
-            S3Store("s3://bucket/x", {**AWS, "AWS_ENDPOINT_URL": url}).read()
-
-
-def test_amazons_own_example_of_a_signature() -> None:
-    """GET Object of the documentation of signature version 4."""
-    keys = Keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")
-    moment = datetime(2013, 5, 24, tzinfo=UTC)
-    host = "examplebucket.s3.amazonaws.com"
-    found = signed_headers("GET", host, "/test.txt", {"Range": "bytes=0-9"}, b"", keys, moment)
-    assert found["authorization"].endswith(
-        "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,"
-        "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
-    )
 
 
 def test_a_state_comes_back_as_it_was_and_nothing_else_passes_for_one() -> None:
