@@ -1,18 +1,16 @@
-"""File access: local files directly, remote ones through Beam's FileSystems.
-
-Beam is imported only for a remote uri, so that looking at a local folder costs no framework.
-"""
+"""Reading of whole files, local or remote, within a limit of bytes."""
 
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any
 
 from components.ingest.reject import Reason
-from components.raster.errors import PortableError
+from components.ingest.remote import remote_files
+from components.raster.errors import PortableError, SkymillError
 from components.raster.location import is_remote, local_path
+from components.raster.stores.object_store import ObjectMissing
 
 _REMOTE_READERS = 16  # a store answers in tens of milliseconds, so requests overlap
 _REMOTE_AHEAD = 64
@@ -82,20 +80,10 @@ def _read_local(path: str, max_bytes: int) -> bytes:
         raise _failure(error) from error
 
 
-def stores() -> Any:
-    """Returns Beam's FileSystems, also outside of its workers, where S3 requires options."""
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    if FileSystems._pipeline_options is None:
-        FileSystems.set_options(PipelineOptions([]))
-    return FileSystems
-
-
 def _read_remote(uri: str, max_bytes: int) -> bytes:
     try:
-        with stores().open(uri, compression_type=_uncompressed()) as file:
-            data: bytes = file.read(max_bytes + 1)
+        files, name = remote_files(uri)
+        data = files.read(name, max_bytes + 1)
     except Exception as error:  # every store raises its own exceptions
         raise _failure(error) from error
     if len(data) > max_bytes:
@@ -103,18 +91,13 @@ def _read_remote(uri: str, max_bytes: int) -> bytes:
     return data
 
 
-def _uncompressed() -> Any:
-    from apache_beam.io.filesystem import CompressionTypes
-
-    return CompressionTypes.UNCOMPRESSED
-
-
 def _too_many(max_bytes: int) -> ReadFailure:
     return ReadFailure(Reason.TOO_MANY_BYTES, f"more than the limit of {max_bytes} bytes")
 
 
 def _failure(error: Exception) -> ReadFailure:
-    missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError | ObjectMissing)
     missing |= getattr(error, "code", None) == HTTPStatus.NOT_FOUND
     reason = Reason.MISSING_FILE if missing else Reason.UNREADABLE
-    return ReadFailure(reason, f"{type(error).__name__}: {error}")
+    ours = isinstance(error, SkymillError)
+    return ReadFailure(reason, str(error) if ours else f"{type(error).__name__}: {error}")

@@ -6,13 +6,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from functools import cache, partial
+from functools import cache
 from itertools import chain
 from pathlib import PurePath
-from typing import Any
 
 from components.ingest.config import SourceConfig
-from components.ingest.files import stores
 from components.ingest.listing import Named, name_source
 from components.ingest.named_scenes import NamedScenes
 from components.ingest.photo_config import BoxedSource
@@ -25,6 +23,7 @@ from components.ingest.raster_config import (
     TiledSource,
 )
 from components.ingest.record import Contents, Record
+from components.ingest.remote import content_state
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.labels.box_files import box_files
 from components.raster.location import is_remote
@@ -246,11 +245,11 @@ def _store_checksums(uris: Sequence[str]) -> dict[str, str]:
     if not uris:
         return {}
     with ThreadPoolExecutor(_STORE_REQUESTS) as pool:
-        return dict(zip(uris, pool.map(partial(_store_checksum, stores()), uris), strict=True))
+        return dict(zip(uris, pool.map(_store_checksum, uris), strict=True))
 
 
-def _store_checksum(files: Any, uri: str) -> str:
+def _store_checksum(uri: str) -> str:
     try:
-        return str(files.checksum(uri))
+        return content_state(uri)
     except Exception:  # every store raises its own exceptions
         return UNKNOWN

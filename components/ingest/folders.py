@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterator
 
-from components.ingest.files import stores
 from components.ingest.record import Contents, Record
 from components.ingest.reject import Reason, Reject
+from components.ingest.remote import remote_files
 from components.raster.errors import DataError
 from components.raster.location import is_remote, local_path
 from components.raster.text import composed
@@ -97,12 +97,14 @@ def _printable(name: str) -> str:
 
 
 def _walk_remote(root: str, apart: str | None) -> Iterator[Entry]:
-    prefix = root.rstrip("/") + "/"
-    match = stores().match([prefix + "**"])[0]
-    if not match.metadata_list:
+    files, folder = remote_files(root.rstrip("/"))
+    found = files.listing(folder)
+    if not found:
         raise DataError(f"nothing lies below {root}: name the folder that holds the images")
     apart = None if apart is None or is_within(root, apart) else apart
-    for metadata in match.metadata_list:
+    prefix = root.rstrip("/") + "/"
+    for name in found:
+        key = name.removeprefix(f"{folder}/")
         # Stores mark folders with empty objects.
-        if not metadata.path.endswith("/") and not (apart and is_within(metadata.path, apart)):
-            yield Entry(metadata.path.removeprefix(prefix), metadata.path)
+        if not name.endswith("/") and not (apart and is_within(prefix + key, apart)):
+            yield Entry(key, prefix + key)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.ingest.config import SourceConfig
-from components.ingest.files import stores
 from components.ingest.fingerprint import WEB, fingerprint_by
 from components.ingest.raster_config import StacSource
-from components.raster.errors import ConfigError, DataError
+from components.ingest.remote import remote_files, root_of
+from components.raster.errors import ConfigError, DataError, SkymillError
 from components.raster.file_state import FileState
 from components.raster.location import is_remote, local_path
 from components.raster.spatial.rules import SplitRule
@@ -109,14 +109,18 @@ def _stored(uris: Sequence[str]) -> dict[str, _Seen]:
 def _listed(uris: Sequence[str]) -> dict[str, _Seen]:
     scheme = uris[0].partition("://")[0]
     shared = os.path.commonpath([os.path.dirname(uri.partition("://")[2]) for uri in uris])
-    pattern = uris[0] if len(uris) == 1 else f"{scheme}://{shared}/**"
+    place = uris[0] if len(uris) == 1 else f"{scheme}://{shared}"
+    files, path = remote_files(place)
     try:
-        [matched] = stores().match([pattern])
-    except Exception as error:  # every store raises its own exceptions
-        raise DataError(f"{pattern}: cannot be listed ({type(error).__name__}: {error})") from error
+        one = files.find(path) if len(uris) == 1 else None
+        found = files.listing(path) if len(uris) > 1 else {path: one} if one else {}
+    except SkymillError:
+        raise
+    except Exception as error:  # every file system of Beam raises its own exceptions
+        raise DataError(f"{place}: cannot be listed ({type(error).__name__}: {error})") from error
     return {
-        it.path: _Seen(
-            f"{it.size_in_bytes}|{it.last_updated_in_seconds}", it.last_updated_in_seconds or 0.0
+        f"{root_of(place)}{name}": _Seen(
+            f"{it.size_bytes}|{it.changed.timestamp()}|{it.etag}", it.changed.timestamp()
         )
-        for it in matched.metadata_list
+        for name, it in found.items()
     }

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from components.ingest.files import stores
+from components.ingest.remote import remote_files, root_of
 from components.raster.errors import ConfigError, DataError
 from components.raster.location import is_remote, local_path
 
@@ -113,8 +113,8 @@ def _names(place: str) -> Iterable[str]:
         literal = _PLACEHOLDER.split(local_path(place).rstrip("/"))[::2]
         return glob.iglob("*".join(map(glob.escape, literal)))
     folder = _PLACEHOLDER.split(place)[0].rpartition("/")[0]
-    match = stores().match([f"{folder}/**"])[0]
-    return (metadata.path for metadata in match.metadata_list)
+    files, path = remote_files(folder)
+    return (f"{root_of(folder)}{name}" for name in files.listing(path))
 
 
 def _spans(names: Iterable[str], pattern: re.Pattern[str]) -> set[Span]:

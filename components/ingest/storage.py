@@ -7,7 +7,7 @@ import os
 import shutil
 from typing import IO
 
-from components.ingest.files import stores
+from components.ingest.remote import beam_files
 from components.raster.location import is_remote, local_path
 
 
@@ -30,7 +30,7 @@ def create(path: str) -> IO[bytes]:
     """Opens a new file for bytes, never compressed by its name."""
     if not is_remote(path):
         return open(local_path(path), "wb", buffering=1 << 20)
-    file: IO[bytes] = stores().create(path, compression_type="uncompressed")
+    file: IO[bytes] = beam_files().create(path, compression_type="uncompressed")
     return file
 
 
@@ -38,7 +38,7 @@ def open_file(path: str) -> IO[bytes]:
     """Opens a file to read its bytes, without decompression."""
     if not is_remote(path):
         return open(local_path(path), "rb")
-    file: IO[bytes] = stores().open(path, compression_type="uncompressed")
+    file: IO[bytes] = beam_files().open(path, compression_type="uncompressed")
     return file
 
 
@@ -70,7 +70,7 @@ def publish(source: str, target: str) -> None:
         if not _exists(target):
             raise FileNotFoundError(f"neither {source} nor {target}")
     elif is_remote(target):
-        stores().rename([source], [target])
+        beam_files().rename([source], [target])
     else:
         os.replace(local_path(source), local_path(target))
 
@@ -80,10 +80,10 @@ def remove_folder(path: str) -> None:
     if not is_remote(path):
         shutil.rmtree(local_path(path))
         return
-    found = [metadata.path for metadata in stores().match([path + "/**"])[0].metadata_list]
+    found = [metadata.path for metadata in beam_files().match([path + "/**"])[0].metadata_list]
     if found:
-        stores().delete(found)
+        beam_files().delete(found)
 
 
 def _exists(path: str) -> bool:
-    return bool(stores().exists(path)) if is_remote(path) else os.path.exists(local_path(path))
+    return bool(beam_files().exists(path)) if is_remote(path) else os.path.exists(local_path(path))

@@ -16,8 +16,8 @@ from components.ingest.photo_config import FoldersSource, ManifestSource
 from components.ingest.reject import Reason
 from components.ingest.span import find_span
 from components.ingest.span_choice import choose_span
-from components.raster.errors import DataError
-from tests.serving.s3 import s3_server
+from components.raster.errors import DataError, SkymillError
+from tests.stores.services import service_on_loopback
 
 SPLITS = ("train", "eval", "test")
 
@@ -136,26 +136,34 @@ def test_spans_in_a_store(folders, shelf):
     assert manifest.number == 9
 
 
-@pytest.mark.slow
-def test_images_in_s3_are_read_by_their_own_protocol(folders, ingest, monkeypatch):
-    with s3_server("imagery") as (address, bucket):
-        for path in sorted(folders.rglob("*.jpg"))[12:]:
-            path.unlink()
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_images_in_a_bucket_give_the_same_examples(folders, ingest, monkeypatch, scheme):
+    for path in sorted(folders.rglob("*.jpg"))[12:]:
+        path.unlink()
+    with service_on_loopback(scheme, "land", monkeypatch, "imagery") as service:
         for path in sorted(folders.rglob("*.jpg")):
-            bucket.put(f"land/{path.relative_to(folders)}", path.read_bytes())
-        for name, value in {
-            "AWS_ENDPOINT_URL": address,
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
-            monkeypatch.setenv(name, value)
-        config = IngestConfig(source=FoldersSource(uri="s3://imagery/land"))
+            service.bucket.put(f"land/{path.relative_to(folders)}", path.read_bytes())
+        config = IngestConfig(source=FoldersSource(uri=service.uri))
         before = fingerprint_dataset(config.source)
         stored = ingest(config, "stored")
         assert fingerprint_dataset(config.source) == before
-        bucket.put(sorted(bucket.objects)[0], b"other")
+        service.bucket.put(sorted(service.bucket.objects)[0], b"other")
         assert fingerprint_dataset(config.source) != before
     local = ingest(IngestConfig(source=FoldersSource(uri=str(folders))), "local")
     for split in SPLITS:
         assert stored.shards(split) == local.shards(split)
+
+
+def test_spans_in_a_bucket(monkeypatch):
+    with service_on_loopback("s3", "", monkeypatch, "imagery") as service:
+        for span in ("9", "10"):
+            service.bucket.put(f"span-{span}/a.jpg", b"")
+        config = IngestConfig(source=FoldersSource(uri="s3://imagery/span-{SPAN}"))
+        assert choose_span(config).source.uri == "s3://imagery/span-10"
+
+
+def test_a_bucket_that_refuses_is_an_error_and_no_empty_source(monkeypatch):
+    with service_on_loopback("s3", "land", monkeypatch, "imagery") as service:
+        service.bucket.forbidden = True
+        with pytest.raises(SkymillError, match="s3://imagery.*403.*credentials"):
+            fingerprint_dataset(FoldersSource(uri=service.uri))
