@@ -133,7 +133,9 @@ def _look(store: VersionStore, folder: Path, keep: int) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code of --once: 0 when the store's newest version is in the folder, else 1."""
     parser = argparse.ArgumentParser(prog="python -m serving.store.sync", description=main.__doc__)
-    parser.add_argument("store", help="the model in the store: s3://bucket/models/NAME, gs:// or az://")
+    parser.add_argument(
+        "store", help="the model in the store: s3://bucket/models/NAME, gs:// or az://"
+    )
     parser.add_argument("folder", type=Path, help="the folder of versions that the server watches")
     parser.add_argument("--keep", type=int, default=1, help="older versions to keep (default: 1)")
     parser.add_argument("--every", type=float, default=30, help="seconds between looks")

@@ -25,7 +25,9 @@ def remove_leftovers(store: ObjectStore, found: Listing, now: datetime) -> None:
 
 
 def retire(store: ObjectStore, keep: int, protected: Collection[int | None]) -> None:
-    """Removes old versions by the rule of `serving.store.versions.to_retire`; raises StorageError.
+    """Removes old versions by the rule of `serving.store.versions.to_retire`.
+
+    Raises StorageError.
     """
     found = store.listing()
     versions = layout.whole(found)
