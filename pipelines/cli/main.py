@@ -37,6 +37,7 @@ _COMMANDS = {
     "serve": "Serve the pushed model over gRPC and REST.",
     "predict": "Send images to a server and print its answers.",
     "assess": "Assess a finished map: sample, labels, accuracy, areas.",
+    "map": "Map whole scenes with the pushed model.",
     "config": "Check a configuration, or print its JSON schema.",
     "demo": "The whole way on a made collection, or on your own class folders.",
 }

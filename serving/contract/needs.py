@@ -34,13 +34,17 @@ class TrainedTiles:
                 f"{_told(self.height_px)} x {_told(self.width_px)}: its answer would be wrong at "
                 f"another size. Cut it into such tiles (gdal_retile.py -ps {width} {height})"
             )
-        if gsd_m is not None and self.gsd_m is not None and not _is_near(gsd_m, self.gsd_m):
+        if gsd_m is not None and self.gsd_m is not None and not self.is_near_gsd(gsd_m):
             return (
                 f"its pixels are {gsd_m:.4g} m apart, and the model learnt from pixels of "
                 f"{_told(self.gsd_m)} m: its answer would be wrong at another scale. Warp it to "
                 "that and cut it anew (gdalwarp -tr)"
             )
         return ""
+
+    def is_near_gsd(self, gsd_m: float) -> bool:
+        """Checks whether a ground sample distance is like that of the tiles, or theirs unknown."""
+        return self.gsd_m is None or _is_near(gsd_m, self.gsd_m)
 
 
 @dataclass(frozen=True)

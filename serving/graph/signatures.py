@@ -16,14 +16,22 @@ from serving.contract.names import (
     CONTRACT_SIGNATURE,
     EXAMPLES_INPUT,
     EXAMPLES_SIGNATURE,
+    PIXELS_INPUT,
+    PIXELS_SIGNATURE,
+    PLANES_SIGNATURE,
 )
 from serving.graph.inputs import model_input
+from serving.graph.map_answers import class_planes, class_probabilities, fit_pixels
 from serving.tasks.graph import Tensors, served_outputs
+from serving.tasks.segmentation.planes import (
+    CLASS_PROBABILITIES_OUTPUT,
+    PLANES_OUTPUT,
+)
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Function of one string tensor [N], with the name and spec of that tensor."""
+    """Function of one tensor of N rows, with the name and spec of that tensor."""
 
     name: str
     function: Callable[[tf.Tensor], Tensors]
@@ -34,27 +42,48 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
     """Returns the signatures over a model from pixels [N, H, W, C] (`serving.graph.inputs`).
 
     Two signatures return the outputs of the contract's task; `serving.tasks` defines these and the
-    model outputs that they need. The third returns the contract's JSON for any input.
+    model outputs that they need. The third returns the contract's JSON for any input. The others
+    are for maps: `serving_pixels` takes decoded tiles, and `serving_planes` (segmentation) returns
+    the probability of every class in a compact form.
     """
 
+    spec = contract.image
     images = tf.TensorSpec([None], tf.string, BYTES_INPUT)
+    tiles = tf.TensorSpec([None, None, None, spec.shape[2]], spec.pixel_type, PIXELS_INPUT)
 
-    @tf.function(input_signature=[images], autograph=False)  # traced once for both signatures
+    # Each function is traced once, whatever the number of signatures that call it.
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, *spec.shape], spec.pixel_type)], autograph=False
+    )
+    def network(pixels: tf.Tensor) -> Any:
+        return model(pixels)
+
+    @tf.function(input_signature=[images], autograph=False)
     def from_bytes(image_bytes: tf.Tensor) -> Tensors:
-        pixels = model_input(image_bytes, contract.image, contract.band_scalings)
-        return served_outputs(model(pixels), pixels, contract)
+        pixels = model_input(image_bytes, spec, contract.band_scalings)
+        return served_outputs(network(pixels), pixels, contract)
 
     def from_examples(examples: tf.Tensor) -> Tensors:
-        spec = {ENCODED: tf.io.FixedLenFeature([], tf.string)}
-        answers: Tensors = from_bytes(tf.io.parse_example(examples, spec)[ENCODED])
+        parsed = {ENCODED: tf.io.FixedLenFeature([], tf.string)}
+        answers: Tensors = from_bytes(tf.io.parse_example(examples, parsed)[ENCODED])
         return answers
+
+    def from_pixels(pixels: tf.Tensor) -> Tensors:
+        fitted = fit_pixels(pixels, spec)
+        if contract.task == "segmentation":
+            return {CLASS_PROBABILITIES_OUTPUT: class_probabilities(network(fitted))}
+        return served_outputs(network(fitted), fitted, contract)
+
+    def to_planes(image_bytes: tf.Tensor) -> Tensors:
+        pixels = model_input(image_bytes, spec, contract.band_scalings)
+        return {PLANES_OUTPUT: class_planes(class_probabilities(network(pixels)))}
 
     text = contract.to_json()
 
     def of_contract(request: tf.Tensor) -> Tensors:
         return {CONTRACT_OUTPUT: tf.fill(tf.shape(request), text)}
 
-    return (
+    found = (
         Signature(BYTES_SIGNATURE, from_bytes, images),
         Signature(
             EXAMPLES_SIGNATURE, from_examples, tf.TensorSpec([None], tf.string, EXAMPLES_INPUT)
@@ -62,4 +91,8 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
         Signature(
             CONTRACT_SIGNATURE, of_contract, tf.TensorSpec([None], tf.string, CONTRACT_INPUT)
         ),
+        Signature(PIXELS_SIGNATURE, from_pixels, tiles),
     )
+    if contract.task != "segmentation":
+        return found
+    return (*found, Signature(PLANES_SIGNATURE, to_planes, images))

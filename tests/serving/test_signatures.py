@@ -78,7 +78,8 @@ def examples_of(files):
 def test_the_signatures_are_those_of_the_contract(exported):
     _, folder = exported
     signatures = tf.saved_model.load(folder).signatures
-    assert set(signatures) == {"serving_default", "serving_examples", "serving_contract"}
+    names = {"serving_default", "serving_examples", "serving_contract", "serving_pixels"}
+    assert set(signatures) == names
     for name, key in [("serving_default", "image_bytes"), ("serving_examples", "examples")]:
         (positional, keyword) = signatures[name].structured_input_signature
         assert positional == ()

@@ -1,0 +1,111 @@
+"""Configuration of maps: reading of scenes, blending, and outputs."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.mapping.weights import Blend
+from components.raster.band_names import BandName, BandRequest
+from components.raster.frozen import Frozen, PixelValue
+from components.raster.tiles.view import ResamplingName, ValidWhen
+
+VectorFormat = Literal["parquet", "fgb", "gpkg", "geojson"]
+
+
+class SceneReading(Frozen):
+    """How scenes are read, where the files do not say it; the model's contract says the rest."""
+
+    bands: tuple[BandRequest, ...] = Field(
+        default=(),
+        description="The scene's bands in the order of the model's, where their names differ.",
+    )
+    band_names: tuple[BandName, ...] = Field(
+        default=(), description="Of each file, in order, where the files do not name their bands."
+    )
+    nodata: PixelValue | None = Field(
+        default=None, description="Stands for no measurement, whatever the files say."
+    )
+    scale: float | None = Field(
+        default=None, allow_inf_nan=False, description="Of every band, whatever the files say."
+    )
+    offset: float | None = Field(default=None, allow_inf_nan=False, description="As scale.")
+    stored: bool = Field(
+        default=False,
+        description="Take the numbers as the files store them, whatever scale and offset they "
+        "state, for a model that was trained on stored numbers.",
+    )
+    page: int | None = Field(default=None, ge=1, description="Of TIFF files with several pages.")
+    valid_when: ValidWhen = "all"
+    without_map: bool = Field(
+        default=False,
+        description="Take rasters without a CRS, in pixel coordinates; photographs always are.",
+    )
+    resample: bool = Field(
+        default=False,
+        description="Resample scenes to the model's ground sample distance where they have "
+        "another; without it they are rejected.",
+    )
+    crs: str | None = Field(
+        default=None, description="To resample into, such as EPSG:32632; not set: the scene's own."
+    )
+    resampling: ResamplingName = "bilinear"
+
+
+class PolygonsConfig(Frozen):
+    """Polygons of the areas of each class."""
+
+    min_area_px: float = Field(
+        default=0, ge=0, description="Smaller polygons are left out of the vector file."
+    )
+    simplify_px: float = Field(
+        default=0,
+        ge=0,
+        description="Tolerance; borders that polygons share stay shared. 0: along the pixels.",
+    )
+
+
+class MapConfig(Frozen):
+    """How a map is made."""
+
+    reading: SceneReading = SceneReading()
+    tile_px: int | None = Field(
+        default=None,
+        ge=8,
+        le=16384,
+        description="Rows and columns of a tile; not set: those of the training tiles.",
+    )
+    overlap: float = Field(
+        default=0.25,
+        ge=0,
+        le=0.75,
+        description="Of neighbouring tiles, as a share of a tile's side.",
+    )
+    blend: Blend = Field(
+        default="cosine",
+        description="Where tiles overlap: cosine passes smoothly from one to the other; constant "
+        "takes the mean; crop changes tiles in the middle.",
+    )
+    probabilities: bool = Field(
+        default=False, description="Write the probability of every class as well (segmentation)."
+    )
+    vectors: tuple[VectorFormat, ...] = Field(
+        default=("parquet",), description="Formats of the polygons, cells or objects; may be empty."
+    )
+    polygons: PolygonsConfig = PolygonsConfig()
+    min_score: float = Field(
+        default=0.3, ge=0, le=1, description="Objects with a lower score are left out (detection)."
+    )
+    points: bool = Field(default=False, description="Objects as points, not boxes (detection).")
+    batch: int = Field(default=16, ge=1, le=1024, description="Tiles that the model gets at once.")
+    memory_mb: int = Field(
+        default=128,
+        ge=8,
+        description="Of unfinished pixels; wider scenes are made in several columns.",
+    )
+    checkpoint_s: float = Field(
+        default=10, ge=0, description="A killed run loses at most so many seconds of work."
+    )
+
+    def stride_px(self, size_px: int) -> int:
+        """Returns the stride of tiles of a size."""
+        return max(1, size_px - round(size_px * self.overlap))

@@ -1,0 +1,130 @@
+"""Division of a scene's map: columns that fit into memory, and bands of rows that are finished
+one after the other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from components.mapping.weights import tile_starts
+from components.raster.tiles.parts import PlanPart
+from components.raster.tiles.reading import unit_shape
+from components.raster.tiles.tiling import TilePlan
+from components.raster.tiles.view import View
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows of tiles that begin in one row of the reader's blocks; they are read together.
+
+    Attributes:
+        tiles: numbers of the rows of tiles.
+        top: first row of pixels that these tiles may change.
+        end: the row up to which no later tile changes a pixel.
+    """
+
+    tiles: range
+    top: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A part of a map, over its whole height.
+
+    Attributes:
+        tiles: numbers of the columns of tiles that show it.
+        own: those that begin in it.
+        left: first column of pixels of the part.
+        right: first column beyond it.
+    """
+
+    tiles: range
+    own: range
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Tiles of a scene's map and the order in which they are worked off.
+
+    Attributes:
+        plan: of all tiles.
+        bands: from top to bottom, the same in all columns.
+        columns: from left to right.
+    """
+
+    plan: TilePlan
+    bands: tuple[Band, ...]
+    columns: tuple[Columns, ...]
+
+    @property
+    def band_rows(self) -> int:
+        """Rows of pixels that the tallest band covers."""
+        size, tops = self.plan.size_px, self.plan.rows
+        return max(tops[band.tiles[-1]] + size - band.top for band in self.bands)
+
+    def parts(self, columns: Columns, first_band: int) -> PlanPart:
+        """Returns the tiles of some columns from a band on."""
+        rows = range(self.bands[first_band].tiles.start, len(self.plan.rows))
+        return PlanPart(self.plan, rows, columns.tiles)
+
+
+def lay_out(
+    view: View, size_px: int, stride_px: int, *, pixel_bytes: int, memory_bytes: int
+) -> Layout:
+    """Lays out the tiles of a scene's map.
+
+    Args:
+        view: the scene.
+        size_px: rows and columns of a tile.
+        stride_px: from tile to tile.
+        pixel_bytes: memory of an unfinished pixel of the map.
+        memory_bytes: about, of unfinished pixels and decoded blocks together; wider scenes are
+            divided into columns, and tiles on their borders are asked twice.
+    """
+    grid = view.grid
+    plan = TilePlan(
+        scene_id=view.scene.scene_id,
+        height_px=grid.height_px,
+        width_px=grid.width_px,
+        size_px=size_px,
+        rows=tile_starts(grid.height_px, size_px, stride_px),
+        cols=tile_starts(grid.width_px, size_px, stride_px),
+    )
+    unit_rows, unit_cols = unit_shape(view)
+    bands = tuple(_bands(plan, unit_rows, view.block_shift[0]))
+    height = Layout(plan, bands, ()).band_rows
+    read_rows = min((-(-(size_px + unit_rows) // unit_rows)) * unit_rows, grid.height_px)
+    column_bytes = height * pixel_bytes + read_rows * view.pixel_bytes
+    width = max(memory_bytes // column_bytes, unit_cols, 2 * size_px)
+    return Layout(plan, bands, tuple(_columns(plan, width)))
+
+
+def _bands(plan: TilePlan, unit_rows: int, shift: int) -> Iterator[Band]:
+    first = 0
+    for number in range(1, len(plan.rows) + 1):
+        last = number == len(plan.rows)
+        if (
+            last
+            or (plan.rows[number] + shift) // unit_rows != (plan.rows[first] + shift) // unit_rows
+        ):
+            end = plan.height_px if last else plan.rows[number]
+            yield Band(range(first, number), plan.rows[first], end)
+            first = number
+
+
+def _columns(plan: TilePlan, width_px: int) -> Iterator[Columns]:
+    left = first = own = 0
+    for number, start in enumerate(plan.cols):
+        # This tile's columns are the next part's unless all of it fits.
+        if start > left and min(start + plan.size_px, plan.width_px) - plan.cols[first] > width_px:
+            yield Columns(range(first, number), range(own, number), left, start)
+            left, own = start, number
+            first = _first_reaching(plan.cols, plan.size_px, start)
+    count = len(plan.cols)
+    yield Columns(range(first, count), range(own, count), left, plan.width_px)
+
+
+def _first_reaching(cols: Sequence[int], size_px: int, col: int) -> int:
+    """Returns the first tile that shows a column of pixels."""
+    return next(number for number, start in enumerate(cols) if start + size_px > col)

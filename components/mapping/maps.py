@@ -1,0 +1,196 @@
+"""Maps of several scenes: each in a folder of its own, or a reject with its reason."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from components.mapping.config import MapConfig
+from components.mapping.layout import Layout, lay_out
+from components.mapping.models import TileModel
+from components.mapping.opening import view_for
+from components.mapping.product import Output, Product
+from components.mapping.progress import identity_of
+from components.mapping.rejects import MapRefusal, MapRejected, Reject
+from components.mapping.scene_map import OnProgress, Task, gather, put_in_place
+from components.mapping.segmentation import ClassMap
+from components.raster.errors import ConfigError, DataError
+from components.raster.library_errors import LibraryError
+from components.raster.scene.rejects import SceneRejected
+from components.raster.scene.scene import SceneSource
+from components.raster.tiles.view import View
+from serving.contract.contract import Contract
+
+#: Unfinished maps, in the folder of outputs.
+UNFINISHED = ".unfinished"
+_REPORT = "map.json"
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class SceneMap:
+    """The finished map of a scene.
+
+    Attributes:
+        scene_id: which scene.
+        folder: with its files.
+        files: their names.
+        rejects: tiles that could not be read.
+        is_new: False where an earlier run had finished it.
+    """
+
+    scene_id: str
+    folder: Path
+    files: tuple[str, ...]
+    rejects: tuple[Reject, ...]
+    is_new: bool = True
+
+
+def map_scenes(
+    sources: Iterable[SceneSource],
+    model: TileModel,
+    config: MapConfig,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    on_scene: Callable[[SceneSource], OnProgress] | None = None,
+) -> Iterator[SceneMap | Reject]:
+    """Yields the map of each scene, or the reject of one that cannot be mapped.
+
+    Raises:
+        ConfigError: model and settings do not go together.
+        SkymillError: the server cannot be reached, or the disk is full; finished maps and the parts
+            of an unfinished one stay, and the same call continues there.
+    """
+    for source in sources:
+        on_progress = None if on_scene is None else on_scene(source)
+        try:
+            yield map_scene(
+                source, model, config, output, overwrite=overwrite, on_progress=on_progress
+            )
+        except (SceneRejected, MapRejected) as rejected:
+            yield Reject.of_scene(rejected)
+        except LibraryError as error:
+            yield Reject(source.scene_id, MapRefusal.UNREADABLE, str(error))
+        except DataError as error:
+            yield Reject(source.scene_id, MapRefusal.MODEL_FAILED, str(error))
+
+
+def map_scene(
+    source: SceneSource,
+    model: TileModel,
+    config: MapConfig,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> SceneMap:
+    """Makes the map of a scene in a folder of its own: `output / scene_id`.
+
+    The folder appears when it is complete. A finished map of the same scene, model and settings is
+    returned as it is.
+
+    Raises:
+        SceneRejected: the scene cannot be read.
+        MapRejected: it does not go with the model, or there is another map of it.
+        DataError: the model fails.
+    """
+    view = view_for(source, model.contract, config.reading)
+    identity, target = identity_of(view, model, config), output / source.scene_id
+    found = _finished(target, source.scene_id, identity)
+    if found is not None:
+        return found
+    if target.exists() and not overwrite:
+        raise MapRejected(
+            source.scene_id,
+            MapRefusal.EXISTS,
+            f"{target} holds another map, of another version of the scene or the model, or with "
+            "other settings. Remove it, choose another --output, or give --overwrite.",
+        )
+    folder = output / UNFINISHED / source.scene_id
+    folder.mkdir(parents=True, exist_ok=True)
+    product, layout = product_for(view, model.contract, config, folder)
+    try:
+        rejects = gather(Task(view, layout, product, folder), model, config, on_progress)
+    except MapRejected:
+        _remove(folder, output)
+        raise
+    finished = folder / "finished"
+    shutil.rmtree(finished, ignore_errors=True)
+    finished.mkdir()
+    outputs = product.outputs(finished)
+    _write_report(finished / _REPORT, identity, outputs, rejects)
+    put_in_place(finished, target)
+    _remove(folder, output)
+    files = tuple(output.path.name for output in outputs)
+    return SceneMap(source.scene_id, target, files, rejects)
+
+
+def product_for(
+    view: View, contract: Contract, config: MapConfig, folder: Path
+) -> tuple[Product, Layout]:
+    """Builds the product of the model's task for a scene, and the layout of its tiles.
+
+    Raises:
+        ConfigError: the model's tiles are not square.
+    """
+    size = config.tile_px or tile_px(contract)
+    planes = len(contract.classes) + 2
+    layout = lay_out(
+        view,
+        size,
+        config.stride_px(size),
+        pixel_bytes=planes * _FLOAT_BYTES,
+        memory_bytes=config.memory_mb * 2**20,
+    )
+    return ClassMap(layout, view.grid, contract.classes, config, folder), layout
+
+
+def tile_px(contract: Contract) -> int:
+    """Returns the side of the tiles that a model was trained on, or else of its input.
+
+    Raises:
+        ConfigError: they are not square, or of several sizes.
+    """
+    image, tiles = contract.image, contract.tiles
+    sides = {image.height_px, image.width_px}
+    if tiles is not None:
+        sides = {int(side) for side in (*tiles.height_px, *tiles.width_px)}
+    if len(sides) > 1:
+        raise ConfigError(
+            f"the model learnt from images of {min(sides)} to {max(sides)} pixels a side, and a "
+            "map is made of square tiles: choose their side (--tile-px)."
+        )
+    return sides.pop()
+
+
+def _finished(target: Path, scene_id: str, identity: str) -> SceneMap | None:
+    """Returns a finished map; None where there is none, or another one."""
+    try:
+        report = json.loads((target / _REPORT).read_text())
+    except (OSError, ValueError):
+        return None
+    if report.get("identity") != identity:
+        return None
+    rejects = tuple(Reject(**it) for it in report["rejects"])
+    return SceneMap(scene_id, target, tuple(report["files"]), rejects, is_new=False)
+
+
+def _write_report(
+    path: Path, identity: str, outputs: Iterable[Output], rejects: Iterable[Reject]
+) -> None:
+    report = {
+        "identity": identity,
+        "files": [output.path.name for output in outputs],
+        "rejects": [asdict(reject) for reject in rejects],
+    }
+    path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _remove(folder: Path, output: Path) -> None:
+    """Removes a scene's unfinished folder, and those above it that become empty."""
+    shutil.rmtree(folder)
+    while folder.parent != output and not any(folder.parent.iterdir()):
+        folder = folder.parent
+        folder.rmdir()

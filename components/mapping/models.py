@@ -1,0 +1,73 @@
+"""Models that answer tiles: the same answers from this process or from a server."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from components.raster.tiles.tile import Tile
+from components.raster.tiles.view import View
+from serving.contract.contract import Contract
+
+#: Arrays of N rows by the names of `serving.contract.names`. Segmentation answers with one alone,
+#: `class_probabilities` (N, K, H, W), in the shape of the model's input.
+Answer: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
+
+
+class TileModel(Protocol):
+    """A model of the served contract.
+
+    Attributes:
+        contract: its contract.
+        name: for people and for the metadata of maps.
+        version: the version that answers; None if unknown.
+        identity: changes with the model's answers; a map is only continued with the same.
+        requests: how many requests it works on at a time.
+    """
+
+    contract: Contract
+    name: str
+    version: int | None
+    identity: str
+    requests: int
+
+    def answer(self, tiles: Sequence[Tile], view: View) -> Answer:
+        """Returns the answer for each tile.
+
+        Raises:
+            SkymillError: the model fails on them, or cannot be reached.
+        """
+
+
+def batched(tiles: Iterable[Tile], size: int) -> Iterator[tuple[Tile, ...]]:
+    """Yields tiles in batches, the last one smaller."""
+    iterator = iter(tiles)
+    while batch := tuple(islice(iterator, size)):
+        yield batch
+
+
+def answers(
+    batches: Iterable[Sequence[Tile]], model: TileModel, view: View
+) -> Iterator[tuple[Sequence[Tile], Answer]]:
+    """Yields batches with their answers, in order; reading and asking overlap.
+
+    At most `model.requests` batches are under way, and one more is read ahead.
+    """
+    with ThreadPoolExecutor(model.requests, thread_name_prefix="ask") as pool:
+        under_way: deque[tuple[Sequence[Tile], Future[Answer]]] = deque()
+        try:
+            for batch in batches:
+                under_way.append((batch, pool.submit(model.answer, batch, view)))
+                if len(under_way) > model.requests:
+                    asked, future = under_way.popleft()
+                    yield asked, future.result()
+            while under_way:
+                asked, future = under_way.popleft()
+                yield asked, future.result()
+        finally:
+            for _, future in under_way:
+                future.cancel()

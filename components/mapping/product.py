@@ -1,0 +1,67 @@
+"""Products: what a map of each task consists of, gathered tile by tile."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from components.mapping.layout import Columns
+from components.mapping.models import Answer
+from components.raster.tiles.key import TileKey
+from components.raster.tiles.tile import Tile
+
+
+@dataclass(frozen=True)
+class Output:
+    """A finished file of a map.
+
+    Attributes:
+        key: short name, unique in the map.
+        path: of the file.
+        media_type: its MIME type.
+        title: for people.
+        fields: further metadata, such as the classes of a raster.
+    """
+
+    key: str
+    path: Path
+    media_type: str
+    title: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+class Product(Protocol):
+    """Gathers the answers of a scene's tiles into files.
+
+    Everything it has gathered is either in its files or in what `save` writes, so that a killed
+    run can be continued by `load`.
+
+    Attributes:
+        blends: tiles on the border of two columns are needed by both of them.
+    """
+
+    blends: bool
+
+    def create(self) -> None:
+        """Begins a map with nothing known."""
+
+    def begin(self, columns: Columns, band: int) -> None:
+        """Begins some columns of the layout, or continues them at a band."""
+
+    def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
+        """Adds the answers for tiles that have valid pixels."""
+
+    def lose(self, key: TileKey) -> None:
+        """Notes a tile that cannot be read."""
+
+    def finish(self, band: int) -> None:
+        """Ends a band: no later tile changes its pixels."""
+
+    def save(self, folder: Path) -> None:
+        """Writes what is unfinished, and makes sure that the disk has what is finished."""
+
+    def load(self, folder: Path) -> None:
+        """Restores what `save` wrote, instead of `create`."""
+
+    def outputs(self, folder: Path) -> list[Output]:
+        """Writes the finished files into a folder."""

@@ -1,0 +1,72 @@
+"""Progress of a map that is kept on disk, so that a killed run is continued."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from components.mapping.config import MapConfig
+from components.mapping.models import TileModel
+from components.mapping.rejects import Reject
+from components.raster.file_state import state_of
+from components.raster.location import is_remote
+from components.raster.tiles.view import View
+
+_STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        columns: the columns that are worked on.
+        band: the next band in them.
+        done: tiles so far.
+        measured: those among them that had valid pixels.
+        rejects: tiles that cannot be read.
+    """
+
+    columns: int = 0
+    band: int = 0
+    done: int = 0
+    measured: int = 0
+    rejects: tuple[Reject, ...] = ()
+
+
+def identity_of(view: View, model: TileModel, config: MapConfig) -> str:
+    """Returns a digest of all that a map follows from: its files, the model, and the settings.
+
+    A remote file counts by its address alone.
+    """
+    files = [
+        (file.path, "" if is_remote(file.path) else str(state_of(file.path))) for file in view.files
+    ]
+    shown = config.model_dump(mode="json", exclude={"memory_mb", "checkpoint_s"})
+    # Columns, and so the order of sums, follow from the memory.
+    parts = [view.scene.scene_id, files, model.identity, shown, config.memory_mb, repr(view.grid)]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def save_progress(folder: Path, identity: str, progress: Progress) -> None:
+    """Writes the progress; it replaces the former one in one step."""
+    partial = folder / f"{_STATE}.part"
+    with partial.open("w") as file:
+        json.dump({"identity": identity, **asdict(progress)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / _STATE)
+
+
+def load_progress(folder: Path, identity: str) -> Progress | None:
+    """Reads the progress; None where there is none of this map."""
+    try:
+        found = json.loads((folder / _STATE).read_text())
+    except (OSError, ValueError):
+        return None
+    if found.pop("identity", None) != identity:
+        return None
+    rejects: Sequence[dict[str, str]] = found.pop("rejects")
+    return Progress(**found, rejects=tuple(Reject(**it) for it in rejects))

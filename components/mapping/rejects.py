@@ -1,0 +1,54 @@
+"""Scenes without a map, and the tiles that a map lacks, with their reasons."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from components.raster.errors import DataError
+from components.raster.scene.rejects import SceneRejected
+from components.raster.tiles.tile import TileReject
+
+
+class MapRefusal(StrEnum):
+    """Reason codes of scenes that a model cannot map; those of reading are `SceneRefusal`'s."""
+
+    WRONG_GSD = "wrong_gsd"
+    WRONG_SCALING = "wrong_scaling"
+    NO_DATA = "no_data"
+    EXISTS = "exists"
+    MODEL_FAILED = "model_failed"
+    UNREADABLE = "unreadable"
+
+
+class MapRejected(DataError):
+    """One scene gets no map; others can.
+
+    Attributes:
+        scene_id: which scene.
+        reason: the code to count by.
+        detail: what was found and what to do, for people.
+    """
+
+    def __init__(self, scene_id: str, reason: MapRefusal, detail: str) -> None:
+        super().__init__(f"Scene {scene_id!r} was rejected ({reason}): {detail}")
+        self.scene_id = scene_id
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A scene, or a tile of one, that is missing from the maps."""
+
+    key: str
+    reason: str
+    detail: str
+
+    @classmethod
+    def of_scene(cls, rejected: SceneRejected | MapRejected) -> "Reject":
+        """Builds the reject of a whole scene."""
+        return cls(rejected.scene_id, rejected.reason.value, rejected.detail)
+
+    @classmethod
+    def of_tile(cls, rejected: TileReject) -> "Reject":
+        """Builds the reject of a tile."""
+        return cls(str(rejected.key), rejected.reason.value, rejected.detail)

@@ -1,0 +1,151 @@
+"""The map of one scene: tiles to the model, answers to a product, files into place."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from components.mapping.config import MapConfig
+from components.mapping.layout import Columns, Layout
+from components.mapping.models import TileModel, answers, batched
+from components.mapping.product import Product
+from components.mapping.progress import Progress, identity_of, load_progress, save_progress
+from components.mapping.rejects import MapRefusal, MapRejected, Reject
+from components.raster.tiles.reading import read_tiles
+from components.raster.tiles.tile import Tile, TileReject
+from components.raster.tiles.view import View
+
+#: Called with the tiles done and all tiles of the scene.
+OnProgress = Callable[[int, int], None]
+
+# The layout's columns bound the memory; the reader must not divide them further.
+_ALL_AT_ONCE = 2**62
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scene that is to be mapped.
+
+    Attributes:
+        view: its bands on its grid, as the model needs them.
+        layout: of its tiles.
+        product: gathers the answers.
+        folder: for scratch files and progress; exists.
+    """
+
+    view: View
+    layout: Layout
+    product: Product
+    folder: Path
+
+
+def gather(
+    task: Task, model: TileModel, config: MapConfig, on_progress: OnProgress | None = None
+) -> tuple[Reject, ...]:
+    """Asks the model for every tile of a scene, and gathers the answers in the product.
+
+    A run that was killed is continued at its last checkpoint, if scene, model and settings are
+    still the same; the result is then the same.
+
+    Returns:
+        The tiles that cannot be read.
+
+    Raises:
+        MapRejected: no tile has a valid pixel.
+        SkymillError: the model fails.
+    """
+    layout, product, identity = task.layout, task.product, identity_of(task.view, model, config)
+    progress = load_progress(task.folder, identity)
+    if progress is None:
+        product.create()
+        progress = Progress()
+    else:
+        product.load(task.folder)
+    total, saved = _count(layout, product), time.monotonic()
+    for number in range(progress.columns, len(layout.columns)):
+        columns = layout.columns[number]
+        product.begin(columns, progress.band)
+        for band, found in _bands(task, columns, progress.band):
+            measured, lost = _gather_band(task, model, config, found)
+            product.finish(band)
+            last = band + 1 == len(layout.bands)
+            done = progress.done + len(layout.bands[band].tiles) * len(_asked(columns, product))
+            progress = Progress(
+                columns=number + last,
+                band=0 if last else band + 1,
+                done=done,
+                measured=progress.measured + measured,
+                rejects=progress.rejects + lost,
+            )
+            if on_progress is not None:
+                on_progress(done, total)
+            if time.monotonic() - saved >= config.checkpoint_s:
+                product.save(task.folder)
+                save_progress(task.folder, identity, progress)
+                saved = time.monotonic()
+    if not progress.measured:
+        raise MapRejected(
+            task.view.scene.scene_id,
+            MapRefusal.NO_DATA,
+            f"none of its {total} tiles has a valid pixel that can be read: they are nodata, "
+            f"masked or broken ({len(progress.rejects)} cannot be read).",
+        )
+    return progress.rejects
+
+
+def _gather_band(
+    task: Task, model: TileModel, config: MapConfig, found: Iterator[Tile | TileReject]
+) -> tuple[int, tuple[Reject, ...]]:
+    """Adds the tiles of one band; batches end with it, so that they are the same in every run.
+
+    Returns the number of tiles with valid pixels, and the tiles that cannot be read.
+    """
+    measured = 0
+    lost: list[Reject] = []
+
+    def known() -> Iterator[Tile]:
+        for tile in found:
+            if isinstance(tile, TileReject):
+                task.product.lose(tile.key)
+                lost.append(Reject.of_tile(tile))
+            elif tile.valid.any():
+                yield tile
+
+    for tiles, answer in answers(batched(known(), config.batch), model, task.view):
+        task.product.add(tiles, answer)
+        measured += len(tiles)
+    return measured, tuple(lost)
+
+
+def _bands(
+    task: Task, columns: Columns, first: int
+) -> Iterator[tuple[int, Iterator[Tile | TileReject]]]:
+    """Yields each band's number and its tiles, which must be taken before the next band."""
+    layout = task.layout
+    band_of = {
+        layout.plan.rows[row]: number
+        for number, band in enumerate(layout.bands)
+        for row in band.tiles
+    }
+    part = replace(layout.parts(columns, first), cols=_asked(columns, task.product))
+    tiles = read_tiles(task.view, part, memory_bytes=_ALL_AT_ONCE)
+    yield from groupby(tiles, lambda tile: band_of[tile.key.window.row])
+
+
+def _asked(columns: Columns, product: Product) -> range:
+    return columns.tiles if product.blends else columns.own
+
+
+def _count(layout: Layout, product: Product) -> int:
+    across = sum(len(_asked(columns, product)) for columns in layout.columns)
+    return across * len(layout.plan.rows)
+
+
+def put_in_place(folder: Path, target: Path) -> None:
+    """Moves a finished folder to its place, in one step where nothing is there yet."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(target)
+    folder.rename(target)

@@ -1,0 +1,204 @@
+"""Maps of classes: blended probabilities to rasters of classes and of confidence."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from components.mapping.config import MapConfig
+from components.mapping.layout import Columns, Layout
+from components.mapping.models import Answer
+from components.mapping.mosaic import Carry, Floats, Mosaic, most_probable
+from components.mapping.product import Output
+from components.mapping.rasters import RasterSpec, Scratch
+from components.mapping.weights import axis_weights
+from components.raster.labels.targets import ignore_value, mask_dtype
+from components.raster.pictures.colours import class_colours
+from components.raster.scene.grid import Grid
+from components.raster.tiles.key import TileKey, Window
+from components.raster.tiles.tile import Tile
+from components.raster.tiles.valid_mask import Mask
+from serving.tasks.segmentation.planes import CLASS_PROBABILITIES_OUTPUT
+
+#: Probabilities are stored in steps of this, as bytes; 255 is nodata.
+PROBABILITY_STEP = 0.004
+PROBABILITY_NODATA = 255
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+_CARRY = "carry.npz"
+_MOST_COLOURS = 255
+
+
+class ClassMap:
+    """The `Product` of a segmentation model."""
+
+    blends = True
+
+    def __init__(
+        self, layout: Layout, grid: Grid, classes: tuple[str, ...], config: MapConfig, folder: Path
+    ) -> None:
+        """Prepares the map.
+
+        Args:
+            layout: of the scene's tiles.
+            grid: of the scene.
+            classes: in the order of their indices.
+            config: of the map.
+            folder: for scratch files.
+        """
+        plan, self._layout, self._classes = layout.plan, layout, classes
+        self._down = axis_weights(plan.rows, plan.size_px, config.blend)
+        self._across = axis_weights(plan.cols, plan.size_px, config.blend)
+        self._place = {top: n for n, top in enumerate(plan.rows)}
+        self._side = {left: n for n, left in enumerate(plan.cols)}
+        self.class_raster = Scratch(class_spec(grid, classes), folder)
+        self.confidence = Scratch(_confidence_spec(grid), folder)
+        self.probabilities = Scratch(_probability_spec(grid, classes), folder)
+        self._with_probabilities = config.probabilities
+        self._carry: Carry | None = None
+
+    def create(self) -> None:
+        """Begins a map with nothing known."""
+        for scratch in self._scratches:
+            scratch.create()
+
+    def begin(self, columns: Columns, band: int) -> None:
+        """Begins some columns of the layout, or continues them at a band."""
+        layout = self._layout
+        self._columns, self._top, self._unfinished = columns, layout.bands[band].top, 0
+        self._mosaic = Mosaic(
+            len(self._classes), layout.band_rows, columns.left, columns.right, self._top
+        )
+        if self._carry is not None and band:
+            self._mosaic.restore(self._carry)
+        self._carry = None
+
+    def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
+        """Adds the class probabilities of tiles."""
+        for tile, found in zip(tiles, answer[CLASS_PROBABILITIES_OUTPUT], strict=True):
+            window = tile.key.window
+            planes = _resized(found.astype(np.float32, copy=False), window)
+            self._mosaic.add(window, planes, _known(tile), *self._weights(window))
+
+    def lose(self, key: TileKey) -> None:
+        """Notes a tile that cannot be read."""
+        self._mosaic.lose(key.window, *self._weights(key.window))
+
+    def finish(self, band: int) -> None:
+        """Writes the pixels that no later tile changes."""
+        end, columns, plan = self._layout.bands[band].end, self._columns, self._layout.plan
+        values, valid = self._mosaic.take(end - self._top)
+        width = columns.right - columns.left
+        window = Window(self._top, columns.left, end - self._top, width)
+        count = len(self._classes)
+        classes, best = most_probable(values, valid, ignore_value(count), mask_dtype(count))
+        self.class_raster.write(window, classes)
+        self.confidence.write(window, _as_bytes(best, valid))
+        if self._with_probabilities:
+            planes = np.stack([_as_bytes(plane, valid) for plane in values])
+            self.probabilities.write(window, planes)
+        self._mosaic.move(end - self._top)
+        last = plan.rows[self._layout.bands[band].tiles[-1]] + plan.size_px
+        self._top, self._unfinished = end, max(min(last, plan.height_px) - end, 0)
+
+    def save(self, folder: Path) -> None:
+        """Writes the sums of unfinished rows, and syncs the rasters."""
+        for scratch in self._scratches:
+            scratch.sync()
+        carry = self._mosaic.carry(self._unfinished)
+        np.savez(folder / _CARRY, sums=carry.sums, valid=carry.valid, lost=carry.lost)
+
+    def load(self, folder: Path) -> None:
+        """Restores the sums of unfinished rows."""
+        with np.load(folder / _CARRY) as found:
+            self._carry = Carry(found["sums"], found["valid"], found["lost"])
+
+    def outputs(self, folder: Path) -> list[Output]:
+        """Writes the rasters."""
+        found = [
+            Output("classes", self.class_raster.to_cog(folder), COG, "Classes"),
+            Output("confidence", self.confidence.to_cog(folder), COG, "Probability of the class"),
+        ]
+        if self._with_probabilities:
+            path = self.probabilities.to_cog(folder)
+            found.append(Output("probabilities", path, COG, "Probability of every class"))
+        return found
+
+    @property
+    def _scratches(self) -> list[Scratch]:
+        more = [self.probabilities] if self._with_probabilities else []
+        return [self.class_raster, self.confidence, *more]
+
+    def _weights(self, window: Window) -> tuple[Floats, Floats]:
+        return self._down[self._place[window.row]], self._across[self._side[window.col]]
+
+
+def class_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
+    """Describes the raster of classes: indices with a palette, and the names as tags."""
+    return RasterSpec(
+        name="classes",
+        grid=grid,
+        dtype=np.dtype(mask_dtype(len(classes))).name,
+        nodata=ignore_value(len(classes)),
+        bands=("class",),
+        colours=class_colours(len(classes)) if len(classes) <= _MOST_COLOURS else (),
+        tags={f"class_{index}": name for index, name in enumerate(classes)},
+    )
+
+
+def _confidence_spec(grid: Grid) -> RasterSpec:
+    return RasterSpec(
+        name="confidence",
+        grid=grid,
+        dtype="uint8",
+        nodata=PROBABILITY_NODATA,
+        bands=("probability of the class",),
+        scale=PROBABILITY_STEP,
+        overviews="AVERAGE",
+    )
+
+
+def _probability_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
+    return RasterSpec(
+        name="probabilities",
+        grid=grid,
+        dtype="uint8",
+        nodata=PROBABILITY_NODATA,
+        bands=classes,
+        scale=PROBABILITY_STEP,
+        overviews="AVERAGE",
+    )
+
+
+def _as_bytes(probabilities: Floats, valid: Mask) -> np.ndarray:
+    """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where not valid."""
+    scaled = probabilities * np.float32(1 / PROBABILITY_STEP) + np.float32(0.5)
+    found = np.minimum(scaled, 1 / PROBABILITY_STEP).astype(np.uint8)
+    found[~valid] = PROBABILITY_NODATA
+    return found
+
+
+def _known(tile: Tile) -> Mask:
+    """Returns where a model takes a tile's pixels for measured: every band is finite."""
+    if tile.pixels.dtype.kind != "f":
+        return tile.valid
+    return tile.valid & np.isfinite(tile.pixels).all(axis=-1)
+
+
+def _resized(planes: Floats, window: Window) -> Floats:
+    """Resamples planes (K, H, W) from the model's shape to a tile's, bilinearly."""
+    if planes.shape[1:] == (window.height, window.width):
+        return planes
+    rows, cols = (
+        _between(have, wanted)
+        for have, wanted in zip(planes.shape[1:], (window.height, window.width), strict=True)
+    )
+    down = planes[:, rows[0]] * (1 - rows[2][:, None]) + planes[:, rows[1]] * rows[2][:, None]
+    across = down[:, :, cols[0]] * (1 - cols[2]) + down[:, :, cols[1]] * cols[2]
+    return np.asarray(across, np.float32)
+
+
+def _between(have: int, wanted: int) -> tuple[np.ndarray, np.ndarray, Floats]:
+    """Returns, for each wanted place, the two nearest pixels and the weight of the second."""
+    at = np.clip((np.arange(wanted) + 0.5) * (have / wanted) - 0.5, 0, have - 1)
+    first = np.floor(at).astype(np.int64)
+    return first, np.minimum(first + 1, have - 1), (at - first).astype(np.float32)

@@ -1,0 +1,254 @@
+"""`skymill map`: whole scenes to maps."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from components.raster.errors import ConfigError
+from pipelines.cli.options import LocalPath, config_option, json_option
+
+if TYPE_CHECKING:
+    from components.mapping.config import MapConfig
+    from components.mapping.maps import SceneMap
+    from components.mapping.models import TileModel
+    from components.mapping.rejects import Reject
+    from components.raster.scene.folders import Layout
+    from components.raster.scene.scene import SceneSource
+    from components.raster.scene.stac_query import StacQuery
+
+_PROGRESS_EVERY_S = 2.0
+
+
+@click.command()
+@click.argument("scenes", nargs=-1)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=LocalPath(path_type=Path, file_okay=False),
+    help="Folder that receives a folder for each scene.",
+)
+@config_option
+@click.option(
+    "--model-base",
+    type=LocalPath(path_type=Path),
+    help="Folder of pushed versions, or a SavedModel; by default that of the configuration.",
+)
+@click.option("--stac", help="A STAC API, catalogue or collection; its items are scenes.")
+@click.option("--collection", "collections", multiple=True, help="Of --stac; may be repeated.")
+@click.option("--bbox", help="Of --stac: west,south,east,north in degrees.")
+@click.option("--start", help="Of --stac: the first day, as 2023-05-01.")
+@click.option("--end", help="Of --stac: the last day, included.")
+@click.option("--max-cloud", type=float, help="Of --stac: the most cloud cover, in percent.")
+@click.option(
+    "--layout",
+    type=click.Choice(["file", "folder"]),
+    default="file",
+    show_default=True,
+    help="Each file is a scene, or each folder with a file for each band.",
+)
+@click.option("--bands", help="The scene's bands in the model's order, where names differ.")
+@click.option("--band-names", help="Names of each file's bands in order, where it has none.")
+@click.option("--nodata", type=float, help="The value of no data, whatever the files say.")
+@click.option("--scale", type=float, help="The scale of every band, whatever the files say.")
+@click.option("--offset", type=float, help="The offset of every band, with --scale.")
+@click.option("--stored", is_flag=True, help="Take stored numbers, whatever scale files state.")
+@click.option("--page", type=click.IntRange(1), help="TIFFs of several pages: which of them.")
+@click.option("--without-map", is_flag=True, help="Take rasters without a CRS.")
+@click.option("--resample", is_flag=True, help="Resample scenes of another pixel size.")
+@click.option("--crs", help="Resample into this CRS, such as EPSG:32632.")
+@click.option("--tile-px", type=click.IntRange(8), help="Side of a tile; default: as in training.")
+@click.option("--overlap", type=click.FloatRange(0, 0.75), help="Share of a tile's side.")
+@click.option("--blend", type=click.Choice(["cosine", "constant", "crop"]), help="Default: cosine.")
+@click.option("--probabilities", is_flag=True, help="Write the probability of every class, too.")
+@click.option("--batch", type=click.IntRange(1), help="Tiles that the model gets at once.")
+@click.option("--memory-mb", type=click.IntRange(8), help="Memory of unfinished pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace other maps of the same scenes.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    scenes: tuple[str, ...],
+    output: Path,
+    config_path: str,
+    model_base: Path | None,
+    stac: str | None,
+    collections: tuple[str, ...],
+    bbox: str | None,
+    start: str | None,
+    end: str | None,
+    max_cloud: float | None,
+    layout: "Layout",
+    bands: str | None,
+    band_names: str | None,
+    overwrite: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Map whole scenes: tiles to the newest pushed model, answers back onto the scene's grid.
+
+    SCENES are raster files, folders of them, addresses, or files of STAC items. The map of each is
+    a folder in --output, which appears when it is complete. A run that was stopped continues where
+    it was. A scene that cannot be mapped is printed with its reason, and the others go on; the exit
+    code is then 1.
+    """
+    from components.mapping.maps import SceneMap, map_scenes
+    from components.mapping.rejects import Reject
+    from components.mapping.sources import scenes_at
+    from components.raster.band_names import listed_bands
+
+    settings["bands"] = listed_bands(bands) if bands else None
+    settings["band_names"] = tuple(map(str.strip, band_names.split(","))) if band_names else None
+    config = _config(settings)
+    query = _query(stac, collections, bbox, start, end, max_cloud)
+    model = _model(model_base, config_path)
+    photographs = model.contract.image.bands is None
+    found = scenes_at(scenes, config.reading, photographs=photographs, layout=layout, query=query)
+    failed = 0
+    for reject in map(Reject.of_scene, found.rejects):
+        failed += 1
+        _tell(reject, as_json)
+    show = None if as_json else _Progress(len(found.sources))
+    made = map_scenes(found.sources, model, config, output, overwrite=overwrite, on_scene=show)
+    for result in made:
+        failed += not isinstance(result, SceneMap)
+        _tell(result, as_json)
+    ctx.exit(1 if failed else 0)
+
+
+def _config(settings: dict[str, Any]) -> "MapConfig":
+    """Builds the configuration of the flags that were given."""
+    from pydantic import ValidationError
+
+    from components.mapping.config import MapConfig, SceneReading
+
+    given = {name: value for name, value in settings.items() if value not in (None, False)}
+    reading = {name: given.pop(name) for name in SceneReading.model_fields if name in given}
+    try:
+        return MapConfig.model_validate({**given, "reading": reading})
+    except ValidationError as error:
+        faults = "; ".join(
+            f"--{str(fault['loc'][-1]).replace('_', '-')}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ConfigError(faults) from error
+
+
+def _query(
+    stac: str | None,
+    collections: tuple[str, ...],
+    bbox: str | None,
+    start: str | None,
+    end: str | None,
+    max_cloud: float | None,
+) -> "StacQuery | None":
+    from pydantic import ValidationError
+
+    from components.raster.scene.stac_query import StacQuery
+
+    if stac is None:
+        return None
+    try:
+        return StacQuery.model_validate(
+            {
+                "source": stac,
+                "collections": collections,
+                "bbox": bbox.split(",") if bbox else None,
+                "start": start,
+                "end": end,
+                "max_cloud_cover_percent": max_cloud,
+            }
+        )
+    except ValidationError as error:
+        raise ConfigError(f"--stac: {error}") from error
+
+
+def _model(model_base: Path | None, config_path: str) -> "TileModel":
+    """Loads the newest pushed model of a folder, or of the configuration."""
+    from components.raster.location import is_remote
+    from pipelines.config.tree import load_config
+    from pipelines.local.console import quiet_frameworks
+
+    name = None
+    if model_base is None:
+        config = load_config(config_path)
+        name = config.name
+        if is_remote(config.model_base):
+            raise ConfigError(
+                f"{config.model_base} is remote: copy it (python -m serving.store.sync "
+                f"{config.model_base} FOLDER --once), and give --model-base FOLDER."
+            )
+        model_base = Path(config.model_base)
+    quiet_frameworks()
+    from components.mapping.in_process import InProcessModel
+
+    return InProcessModel(model_base, name)
+
+
+class _Progress:
+    """Prints the progress of scenes, with the time left, every few seconds."""
+
+    def __init__(self, scenes: int) -> None:
+        self._scenes, self._number = scenes, 0
+
+    def __call__(self, source: "SceneSource") -> Callable[[int, int], None]:
+        self._number += 1
+        head = f"[{self._number}/{self._scenes}] {source.scene_id}"
+        begun = told = time.monotonic()
+        first = 0
+
+        def show(done: int, total: int) -> None:
+            nonlocal told, first
+            now = time.monotonic()
+            first = first or done  # a continued run begins with what an earlier one did
+            if now - told < _PROGRESS_EVERY_S and done < total:
+                return
+            told, text = now, f"{head}: {done:,} of {total:,} tiles ({done / total:.0%})"
+            if first < done < total:
+                text += f", {_duration((total - done) * (now - begun) / (done - first))} left"
+            click.echo(text, err=True)
+
+        return show
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _tell(result: "SceneMap | Reject", as_json: bool) -> None:
+    """Prints a scene's map, or why it has none."""
+    from components.mapping.maps import SceneMap
+    from components.raster.strict_json import strict_json
+
+    if as_json:
+        click.echo(strict_json(_as_json(result)))
+    elif isinstance(result, SceneMap):
+        note = "" if result.is_new else "  (made before)"
+        click.echo(f"{result.scene_id}  {result.folder}: {', '.join(result.files)}{note}")
+        for reject in result.rejects:
+            click.echo(f"  {reject.key}  {reject.reason}: {reject.detail}", err=True)
+    else:
+        click.echo(f"{result.key}  {result.reason}: {result.detail}", err=True)
+
+
+def _as_json(result: "SceneMap | Reject") -> dict[str, object]:
+    from components.mapping.maps import SceneMap
+
+    if not isinstance(result, SceneMap):
+        return {"scene": result.key, "reason": result.reason, "detail": result.detail}
+    return {
+        "scene": result.scene_id,
+        "folder": str(result.folder),
+        "files": list(result.files),
+        "rejects": [asdict(reject) for reject in result.rejects],
+        "is_new": result.is_new,
+    }

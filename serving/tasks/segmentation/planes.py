@@ -1,0 +1,36 @@
+"""Class probabilities of an image in a compact form: one PNG whose rows are planes of classes.
+
+As a tensor they would travel at a fiftieth of the speed: a server sends each number as a field.
+"""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from components.raster.errors import DataError
+
+#: Probabilities (N, K, H, W) of decoded tiles.
+CLASS_PROBABILITIES_OUTPUT = "class_probabilities"
+#: The same of encoded images, each as a PNG of `class_planes`.
+PLANES_OUTPUT = "class_planes"
+#: A probability of 1 in a plane.
+FULL = 255
+
+
+def read_planes(png: bytes, classes: int) -> npt.NDArray[np.float32]:
+    """Decodes the probabilities (K, H, W) of an image.
+
+    Raises:
+        DataError: it is no such PNG.
+    """
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            levels = np.asarray(image)
+    except (OSError, ValueError) as error:
+        raise DataError(f"the model's class planes are no PNG: {error}") from error
+    if levels.ndim != 2 or levels.dtype != np.uint8 or len(levels) % classes:
+        raise DataError(f"the model's class planes are {levels.shape}, not {classes} gray planes")
+    planes = levels.reshape(classes, -1, levels.shape[1])
+    return np.multiply(planes, np.float32(1 / FULL), dtype=np.float32)
