@@ -1,5 +1,6 @@
 """Configuration of `skymill compile`: images, resources and placement of the nodes on Kubeflow."""
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -10,9 +11,13 @@ Cpu = Annotated[str, Field(pattern=r"^([0-9]+m|[0-9]+(\.[0-9]+)?)$")]
 Memory = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(k|[MGTP]|[KMGTP]i)?$")]
 MountPath = Annotated[str, Field(pattern=r"^/[^:]+$")]
 ResourceName = Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 #: Kubernetes counts seconds in 32 bits.
 _MOST_SECONDS = (1 << 31) - 1
+#: Most TPU chips of one host on GKE, by the number of a topology's dimensions: v5e and v6e have
+#: two, v4 and v5p three.
+_CHIPS_OF_A_HOST = {2: 8, 3: 4}
 
 
 class Accelerator(Frozen):
@@ -25,6 +30,37 @@ class Accelerator(Frozen):
     vertex_type: str | None = Field(
         default=None, description="The name for --vertex, such as NVIDIA_L4."
     )
+
+
+class Tpu(Frozen):
+    """TPU chips of one host on GKE; a topology that spans hosts is refused."""
+
+    accelerator: str = Field(
+        pattern=r"^tpu-[a-z0-9-]+$",
+        description="The node label cloud.google.com/gke-tpu-accelerator, such as "
+        "tpu-v5-lite-podslice or tpu-v6e-slice.",
+    )
+    topology: str = Field(
+        pattern=r"^[1-9][0-9]?x[1-9][0-9]?(x[1-9][0-9]?)?$",
+        description="The node label cloud.google.com/gke-tpu-topology: 1x1, 2x2, 2x4 or 2x2x1.",
+    )
+
+    @property
+    def chips(self) -> int:
+        """Number of chips, which is what the pod requests."""
+        return math.prod(int(size) for size in self.topology.split("x"))
+
+    @field_validator("topology")
+    @classmethod
+    def _one_host(cls, topology: str) -> str:
+        sizes = topology.split("x")
+        most = _CHIPS_OF_A_HOST[len(sizes)]
+        if math.prod(int(size) for size in sizes) > most:
+            raise ValueError(
+                f"{topology} spans several hosts: one has up to {most} chips of a topology with "
+                f"{len(sizes)} sizes. Choose a smaller one"
+            )
+        return topology
 
 
 class Toleration(Frozen):
@@ -119,6 +155,7 @@ class StepConfig(Frozen):
     memory_request: Memory | None = None
     memory_limit: Memory | None = None
     accelerator: Accelerator | None = None
+    tpu: Tpu | None = Field(default=None, description="TPU of GKE, in place of `accelerator`.")
     environment: dict[EnvironmentName, str] | None = None
     node_selector: dict[str, str] | None = None
     labels: dict[str, str] | None = Field(default=None, description="Of the step's pod.")
@@ -136,11 +173,18 @@ class StepConfig(Frozen):
     timeout_s: int | None = Field(
         default=None, ge=1, le=_MOST_SECONDS, description="The step's pod ends by then."
     )
+    image_pull_policy: PullPolicy | None = None
     cache: bool | None = Field(
         default=None,
         description="Whether unchanged inputs take the last run's outputs. Off in any case for "
         "what looks outside of the pipeline (Prepare, Baseline, Push) and for mutable images.",
     )
+
+    @model_validator(mode="after")
+    def _one_accelerator(self) -> Self:
+        if self.tpu and self.accelerator:
+            raise ValueError("a step has an accelerator or a tpu, not both")
+        return self
 
 
 class KubeflowConfig(Frozen):
@@ -163,12 +207,16 @@ class KubeflowConfig(Frozen):
         description="Where artifacts go: minio://, s3:// or gs://. Default: the cluster's own.",
     )
     image_pull_secrets: tuple[ResourceName, ...] = ()
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    image_pull_policy: PullPolicy | None = Field(
+        default=None, description="Of steps that give none of their own."
+    )
 
     def step(self, node: str) -> StepConfig:
         """Returns the settings of one node: its own values over those of every node."""
         own = self.nodes.get(node, StepConfig())
         given = {name: getattr(own, name) for name in StepConfig.model_fields}
         given = {name: value for name, value in given.items() if value is not None}
+        if own.tpu or own.accelerator:  # one replaces the other
+            given |= {"tpu": own.tpu, "accelerator": own.accelerator}
         merged = self.steps.model_copy(update=given)
         return merged.model_copy(update={"retries": merged.retries or Retries()})

@@ -173,6 +173,63 @@ def test_a_mutable_image_that_is_insisted_on_is_never_cached(tree: dict) -> None
     assert {name for name, task in tasks.items() if task["cachingOptions"]} == {"trainer"}
 
 
+V5E = {"accelerator": "tpu-v5-lite-podslice", "topology": "2x4"}
+
+
+def test_a_tpu_is_a_resource_with_the_labels_of_its_nodes(tree: dict) -> None:
+    """The keys and values that GKE's own examples have, for one host of eight chips."""
+    steps = {**tree["kubeflow"]["steps"], "accelerator": {"count": 1}}
+    trainer = {"tpu": V5E, "node_selector": {"pool": "tpu"}}
+    package = compile_package(changed(tree, steps=steps, nodes={"Trainer": trainer}))
+    executors = package.spec["deploymentSpec"]["executors"]
+    container = executors["exec-trainer"]["container"]
+    assert container["resources"]["accelerator"] == {
+        "resourceType": "google.com/tpu",
+        "resourceCount": "8",
+    }
+    assert {"name": "TPU_NAME", "value": "local"} in container["env"]
+    pods = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert pods["exec-trainer"]["nodeSelector"]["labels"] == {
+        "pool": "tpu",
+        "cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice",
+        "cloud.google.com/gke-tpu-topology": "2x4",
+    }
+    other = executors["exec-ingest"]["container"]["resources"]["accelerator"]
+    assert other["resourceType"] == "nvidia.com/gpu"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "message"),
+    [
+        ({"tpu": {**V5E, "topology": "4x4"}}, "4x4 spans several hosts: one has up to 8 chips"),
+        ({"tpu": {**V5E, "topology": "2x2x2"}}, "2x2x2 spans several hosts: one has up to 4"),
+        ({"tpu": V5E, "accelerator": {"count": 1}}, "an accelerator or a tpu, not both"),
+        (
+            {"tpu": V5E, "node_selector": {"cloud.google.com/gke-tpu-topology": "1x1"}},
+            "Trainer: node_selector has cloud.google.com/gke-tpu-topology: 1x1, and tpu needs 2x4",
+        ),
+    ],
+)
+def test_a_tpu_that_no_host_has_is_refused(tree: dict, trainer: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        compile_package(changed(tree, nodes={"Trainer": trainer}))
+
+
+def test_vertex_has_no_tpu_of_gke(tree: dict) -> None:
+    image = {"image": tree["kubeflow"]["steps"]["image"]}
+    config = changed(tree, steps=image, nodes={"Trainer": {"tpu": V5E}})
+    with pytest.raises(ConfigError, match="Trainer: Vertex AI has no .*tpu"):
+        vertex_job(config)
+
+
+def test_a_step_pulls_its_image_by_its_own_policy_over_that_of_all(tree: dict) -> None:
+    nodes = {"Trainer": {"image_pull_policy": "Always"}}
+    package = compile_package(changed(tree, nodes=nodes, image_pull_policy="IfNotPresent"))
+    pods = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert pods["exec-trainer"]["imagePullPolicy"] == "Always"
+    assert pods["exec-ingest"]["imagePullPolicy"] == "IfNotPresent"
+
+
 def test_a_path_that_is_on_no_volume_is_refused_by_name(tree: dict) -> None:
     with pytest.raises(ConfigError) as caught:
         compile_package(changed(tree, steps={"image": tree["kubeflow"]["steps"]["image"]}))

@@ -20,6 +20,7 @@ from pipelines.kubeflow.compile.images import check_image, is_fixed
 from pipelines.kubeflow.compile.platform import platform_config, platform_document
 from pipelines.kubeflow.compile.pod_rules import require_pods
 from pipelines.kubeflow.compile.resources import kubernetes_resources, vertex_resources
+from pipelines.kubeflow.compile.tpu import with_tpu
 from pipelines.kubeflow.compile.vertex import refuse_kubernetes_only, require_vertex_names
 from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
@@ -124,7 +125,7 @@ def vertex_job(config: PipelineConfig) -> Json:
             "Leave it out: the step tries all hyperparameters itself"
         )
     for node in (PREPARE, *sorted(config.kubeflow.nodes)):
-        refuse_kubernetes_only(node, _step(config, node))
+        refuse_kubernetes_only(node, config.kubeflow.step(node))
     spec = compile_package(config, vertex=True).spec
     job = {
         "displayName": config.name,
@@ -149,7 +150,7 @@ def _steps(config: PipelineConfig, nodes: list[str]) -> dict[str, StepConfig]:
 
 
 def _step(config: PipelineConfig, node: str) -> StepConfig:
-    step = config.kubeflow.step(node)
+    step = with_tpu(node, config.kubeflow.step(node))
     if node != "Tuner" or config.tune is None or config.tune.workers is None:
         return step
     return step.model_copy(update={"labels": {**(step.labels or {}), **_CHIEF}})

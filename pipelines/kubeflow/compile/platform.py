@@ -34,7 +34,7 @@ def platform_config(step: StepConfig, kubeflow: KubeflowConfig) -> Json:
             for it in step.tolerations or ()
         ],
         "imagePullSecret": [{"secretName": name} for name in kubeflow.image_pull_secrets],
-        "imagePullPolicy": kubeflow.image_pull_policy,
+        "imagePullPolicy": step.image_pull_policy or kubeflow.image_pull_policy,
         "activeDeadlineSeconds": str(step.timeout_s) if step.timeout_s else None,
         "enabledSharedMemory": (
             {"volumeName": SHARED_MEMORY, "size": step.shared_memory} if step.shared_memory else {}

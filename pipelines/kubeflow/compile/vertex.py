@@ -35,6 +35,8 @@ def refuse_kubernetes_only(node: str, step: StepConfig) -> None:
         "node_selector": step.node_selector,
         "labels": step.labels,
         "tolerations": step.tolerations,
+        "tpu": step.tpu,
+        "image_pull_policy": step.image_pull_policy,
         "timeout_s": step.timeout_s,
         "shared_memory": step.shared_memory,
     }
