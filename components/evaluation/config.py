@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
 
 from components.evaluation.slices import OVERALL, parse_selector
-from components.evaluation.tasks.registry import FAMILIES, family_of, tasks_with
+from components.evaluation.tasks.registry import family_of, tasks_with
 from components.raster.frozen import Frozen
-from components.raster.task import Task
+from components.raster.task import TASKS, Task
 from components.raster.text import composed
 
 #: Names that `allow` may hold; the text behind the colon selects one case.
@@ -62,7 +62,7 @@ class Threshold(Frozen):
         metric = composed(metric)
         if tasks_with(metric):
             return metric
-        known = "; ".join(f"for {task}: {it.vocabulary()}" for task, it in FAMILIES.items())
+        known = "; ".join(f"for {task}: {family_of(task).vocabulary()}" for task in TASKS)
         raise ValueError(f"unknown metric {metric!r}: use {known}")
 
     @field_validator("slice")

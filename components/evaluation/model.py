@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.evaluation.tasks.registry import family_of
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec
-from components.raster.task import SINGLE_LABEL
+from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES
 from serving.contract.contract import CONTRACT_PATH, read_contract
 from serving.contract.names import EXAMPLES_SIGNATURE
 from serving.tasks.base import CLASSES_OUTPUT
@@ -37,8 +37,8 @@ class ServedModel:
                 f"{sorted(self._loaded.signatures)}): export it with the trainer's export"
             )
         self._call = self._loaded.signatures[EXAMPLES_SIGNATURE]
-        family = family_of(self.task)
-        self._outputs = (*family.outputs, *([CLASSES_OUTPUT] if family.named else []))
+        named = () if self.task in WITHOUT_CLASSES else (CLASSES_OUTPUT,)
+        self._outputs = (*family_of(self.task).outputs, *named)
 
     def classes(self, serialized: bytes) -> tuple[str, ...]:
         """Returns the names of the K classes, from one example; none for a model of numbers."""

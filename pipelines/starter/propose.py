@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from PIL import Image
 
+from components.evaluation.tasks.registry import family_of
 from components.ingest.config import SourceConfig
 from components.ingest.folders import list_files
 from components.ingest.listing import contents_of
@@ -23,7 +24,7 @@ from components.raster.band_names import position_of
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.location import is_remote
-from components.raster.task import Task
+from components.raster.task import WITHOUT_CLASSES
 from pipelines.starter.chips import ChipTraits, chip_traits
 from pipelines.starter.masks import folder_pair, legend_of
 from pipelines.starter.scenes import SceneProposal, SceneTraits, propose_scenes
@@ -72,15 +73,6 @@ _NAMES = {
 }
 #: Columns of truth other than classes, used where no column names classes.
 _OTHER_TRUTH = {"mask": ("mask", "mask_path", "mask_uri"), "number": ("number", "value", "target")}
-#: By task: the headline metric, the threshold of a first model, and its reason. None stands for
-#: more than a model reaches that always predicts the largest class.
-_THRESHOLDS: dict[Task, tuple[str, float | None, str | None]] = {
-    "single_label": ("accuracy", None, None),
-    "multi_label": ("micro_f1", 0.3, "raise it to what your model must do"),
-    "regression": ("r2", 0.0, "better than always the mean"),
-    "segmentation": ("mean_iou", 0.2, "raise it to what your model must do"),
-    "detection": ("mean_average_precision_50", 0.1, "raise it to what your model must do"),
-}
 _TRUTH = ("label", "labels", *_OTHER_TRUTH)
 _MOST_SLICE_VALUES = 20
 _SAMPLED = 50
@@ -136,7 +128,7 @@ class Proposal:
         kind = "images"
         if self.chips is not None:
             kind = f"chips of {len(self.chips.bands)} bands"
-        if self.source.task == "regression":
+        if self.source.task in WITHOUT_CLASSES:
             return f"{self.images} {kind} with a number each"
         if self.source.task == "segmentation":
             return (
@@ -183,7 +175,7 @@ def look_at(folder: str) -> Proposal:
     legend = _legend(source)
     if legend is not None:
         classes = legend.class_names
-    elif source.task != "regression" and len(classes) < 2:
+    elif source.task not in WITHOUT_CLASSES and len(classes) < 2:
         raise DataError(
             f"{folder}: {len(records)} images, {len(classes)} classes of {_LEAST_IMAGES} images or "
             "more; at least 2 such classes are needed. Put the images of each class into a folder "
@@ -296,7 +288,8 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
     if (legend := _legend(proposal.source)) is not None:
         tree["legend"] = legend.model_dump(exclude_defaults=True)
     source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
-    metric, floor, why = _THRESHOLDS[proposal.source.task]
+    first = family_of(proposal.source.task).first_threshold
+    guessing = first.least is None
     return _TEMPLATE.format(
         path=output,
         name=name,
@@ -309,9 +302,9 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
         epochs=epochs,
         classes=_classes(proposal),
         slices=_flow(proposal.slices),
-        metric=metric,
-        floor=_floor(proposal.largest_share) if floor is None else floor,
-        why=_guessing(proposal) if why is None else why,
+        metric=first.metric,
+        floor=_floor(proposal.largest_share) if guessing else first.least,
+        why=_guessing(proposal) if guessing else first.why,
     )
 
 

@@ -62,6 +62,22 @@ class Frame:
         return {name: place for place, name in enumerate(self.space)}
 
 
+@dataclass(frozen=True)
+class FirstThreshold:
+    """Threshold of a first model.
+
+    Attributes:
+        metric: the metric.
+        least: its least value; None stands for more than a model reaches that always predicts the
+            largest class.
+        why: the reason.
+    """
+
+    metric: str
+    least: float | None = None
+    why: str = "raise it to what your model must do"
+
+
 class Mergeable(Protocol):
     """Tally: counts of one model on one slice."""
 
@@ -81,24 +97,24 @@ class Family(ABC, Generic[T]):
 
     Attributes:
         outputs: the signature's outputs that are read.
-        named: whether answers have classes, in the output `classes`.
         truth: the features of an example that carry the truth; messages name the first.
         overall_metrics: metrics with one value a slice.
         class_metrics: metrics with one value a class and slice, written `recall/Forest`.
         headline: the main metric, with an interval; `title` in words.
         columns: the other metrics of the summary's table, by their titles.
+        first_threshold: the threshold that `skymill init` proposes.
         answer_noun: name of an answer's values in messages on non-finite ones.
     """
 
     task: ClassVar[Task]
     outputs: ClassVar[tuple[str, ...]]
-    named: ClassVar[bool] = True
     truth: ClassVar[tuple[str, ...]]
     overall_metrics: ClassVar[tuple[str, ...]]
     class_metrics: ClassVar[tuple[str, ...]] = ()
     title: ClassVar[str]
     headline: ClassVar[str]
     columns: ClassVar[Mapping[str, str]]
+    first_threshold: ClassVar[FirstThreshold]
     answer_noun: ClassVar[str] = "probability"
 
     @abstractmethod

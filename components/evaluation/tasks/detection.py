@@ -25,7 +25,14 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.tasks import bootstrap
-from components.evaluation.tasks.base import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.base import (
+    Answer,
+    Family,
+    Features,
+    FirstThreshold,
+    Frame,
+    Observation,
+)
 from components.evaluation.tasks.matching import (
     IOU_THRESHOLDS,
     MAX_DETECTIONS,
@@ -155,6 +162,7 @@ class Detection(Family[Tally]):
     title = "mAP"
     headline = "mean_average_precision"
     columns = {"at 0.5": "mean_average_precision_50", "macro F1": "macro_f1"}
+    first_threshold = FirstThreshold("mean_average_precision_50", 0.1)
     answer_noun = "box or score"
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
@@ -266,3 +274,6 @@ def _interval(tally: Tally) -> tuple[float, float]:
     if sum(len(rows) for rows in tally.detections) > MOST_REPLICATED:
         return math.nan, math.nan
     return bootstrap.interval(replicated_precision(tally), len(tally.seeds))
+
+
+TASK = Detection()

@@ -23,7 +23,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluation.tasks.base import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.base import (
+    Answer,
+    Family,
+    Features,
+    FirstThreshold,
+    Frame,
+    Observation,
+)
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
     EXAMPLE_COUNT,
@@ -138,6 +145,7 @@ class MultiLabel(Family[Tally]):
         "macro F1": "macro_f1",
         "mean AP": "mean_average_precision",
     }
+    first_threshold = FirstThreshold("micro_f1", 0.3)
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
         """Returns the example's classes in the space [K], and probabilities and findings [2, K]."""
@@ -188,3 +196,6 @@ class MultiLabel(Family[Tally]):
         judged = metrics.get(EXAMPLE_COUNT, 0) - metrics.get(WITHOUT_TRUTH, 0)
         n = 0 if math.isnan(share) else int(judged)
         return wilson_interval(share * n if n else 0.0, n)
+
+
+TASK = MultiLabel()

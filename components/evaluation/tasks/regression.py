@@ -17,7 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.tasks import bootstrap
-from components.evaluation.tasks.base import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.base import (
+    Answer,
+    Family,
+    Features,
+    FirstThreshold,
+    Frame,
+    Observation,
+)
 from components.evaluation.tasks.measures import (
     NON_FINITE,
     WITHOUT_TRUTH,
@@ -88,12 +95,12 @@ class Regression(Family[Tally]):
 
     task = "regression"
     outputs = (VALUE_OUTPUT,)
-    named = False
     truth = (NUMBER,)
     overall_metrics = ("mae", "rmse", "bias", "r2", "median_absolute_error", WITHOUT_TRUTH)
     title = "MAE"
     headline = "mae"
     columns = {"RMSE": "rmse", "bias": "bias", "R2": "r2"}
+    first_threshold = FirstThreshold("r2", 0.0, "better than always the mean")
     answer_noun = "value"
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
@@ -130,3 +137,6 @@ class Regression(Family[Tally]):
             NON_FINITE: tally.non_finite,
             WITHOUT_TRUTH: tally.examples - n,
         }
+
+
+TASK = Regression()

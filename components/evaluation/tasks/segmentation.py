@@ -24,7 +24,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from components.evaluation.tasks import bootstrap
-from components.evaluation.tasks.base import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.base import (
+    Answer,
+    Family,
+    Features,
+    FirstThreshold,
+    Frame,
+    Observation,
+)
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
     NON_FINITE,
@@ -183,6 +190,7 @@ class Segmentation(Family[Tally]):
     title = "mean IoU"
     headline = "mean_iou"
     columns = {"accuracy": "pixel_accuracy", "macro F1": "macro_f1"}
+    first_threshold = FirstThreshold("mean_iou", 0.2)
     answer_noun = "confidence"
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
@@ -244,3 +252,6 @@ def _replicated_mean_iou(tally: Tally) -> Floats:
     """Computes [REPLICATES]; each mean leaves out the classes without a true pixel."""
     values = ious(*np.moveaxis(tally.replicates, 1, 0))
     return np.array([mean_known(row) for row in values])
+
+
+TASK = Segmentation()

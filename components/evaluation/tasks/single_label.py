@@ -22,7 +22,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluation.tasks.base import Answer, Family, Features, Frame, Observation
+from components.evaluation.tasks.base import (
+    Answer,
+    Family,
+    Features,
+    FirstThreshold,
+    Frame,
+    Observation,
+)
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
     EXAMPLE_COUNT,
@@ -138,6 +145,7 @@ class SingleLabel(Family[Tally]):
     title = "accuracy"
     headline = "accuracy"
     columns = {"macro F1": "macro_f1", "log loss": "log_loss"}
+    first_threshold = FirstThreshold("accuracy")
 
     def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
         """Returns the label's place in the space, and the probabilities of the space.
@@ -170,3 +178,6 @@ class SingleLabel(Family[Tally]):
         accuracy = metrics.get(self.headline, math.nan)
         n = 0 if math.isnan(accuracy) else int(metrics.get(EXAMPLE_COUNT, 0))
         return wilson_interval(accuracy * n if n else 0.0, n)
+
+
+TASK = SingleLabel()
