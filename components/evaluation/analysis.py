@@ -12,7 +12,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.utils.shared import Shared
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluation.asking import BASELINE, CANDIDATE, Asked, ask
+from components.evaluation.compared_models import BASELINE, CANDIDATE, ComparedModels, call_models
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.extracts import (
     LoadedModels,
@@ -27,7 +27,7 @@ from components.evaluation.metrics import CONFUSION, TaskScores
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import SliceKey
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, class_metric
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 from components.raster.task import SINGLE_LABEL, Task
 from serving.contract.names import EXAMPLES_SIGNATURE
 
@@ -61,31 +61,31 @@ def evaluate(
         return Evaluation(config.split, (), None, baseline_version, ())
     shared = Shared()
     loaded: LoadedModels = shared.acquire(lambda: load(tuple(folders.values())))
-    asked = ask(folders, loaded, first, config.score_threshold)
+    compared = call_models(folders, loaded, first, config.score_threshold)
     found = Evaluation(
         split=config.split,
         classes=(),
         baseline_classes=None,
         baseline_version=baseline_version,
         slices=(),
-        task=asked.task,
-        baseline_task=asked.baseline_task,
-        failures=asked.failures,
+        task=compared.task,
+        baseline_task=compared.baseline_task,
+        failures=compared.failures,
     )
     while CANDIDATE not in found.failures:
-        _measure(config, asked, files, output_dir, make_pipeline, shared)
+        _measure(config, compared, files, output_dir, make_pipeline, shared)
         failed = noted(output_dir)
         if not failed:
-            return _load(found, asked, output_dir)
+            return _load(found, compared, output_dir)
         tf.io.gfile.rmtree(output_dir)
         found = replace(found, failures={**found.failures, **failed})
-        asked = asked.without(failed, config.score_threshold)
+        compared = compared.without(failed, config.score_threshold)
     return found
 
 
 def _measure(
     config: EvaluationConfig,
-    asked: Asked,
+    compared: ComparedModels,
     files: Sequence[str],
     output_dir: str,
     make_pipeline: Callable[[], beam.Pipeline],
@@ -93,19 +93,19 @@ def _measure(
 ) -> None:
     """Writes TFMA's files of the models, or notes about the models that failed."""
     reading = Reading(
-        asked.frames, config.slice_features, dict(config.bins), config.batch_size, asked.task
+        compared.frames, config.slice_features, dict(config.bins), config.batch_size, compared.task
     )
-    eval_config = to_eval_config(config, asked.models, len(asked.space), asked.task)
+    eval_config = to_eval_config(config, compared.models, len(compared.space), compared.task)
     with make_pipeline() as pipeline:
         extracts = (
             pipeline
             | "Files" >> beam.Create(list(files))
-            | "Predict" >> beam.ParDo(PredictFn(asked.models, reading, shared, output_dir))
+            | "Predict" >> beam.ParDo(PredictFn(compared.models, reading, shared, output_dir))
         )
         _ = extracts | "Analyse" >> tfma.ExtractEvaluateAndWriteResults(
             eval_config=eval_config,
             extractors=[tfma.extractors.SliceKeyExtractor(eval_config=eval_config)],
-            writers=_writers(eval_config, asked.models, files, output_dir),
+            writers=_writers(eval_config, compared.models, files, output_dir),
         )
 
 
@@ -119,13 +119,13 @@ def to_eval_config(
 
     Thresholds stay out of it: TFMA passes a change threshold that has no baseline.
     """
-    family = family_of(task)
+    evaluated = evaluated_task(task)
     specs = [
         config_pb2.ModelSpec(
             name=model.name,
             signature_name=EXAMPLES_SIGNATURE,
-            prediction_key=family.outputs[0],
-            label_key=family.truth[0],
+            prediction_key=evaluated.outputs[0],
+            label_key=evaluated.truth[0],
             is_baseline=model.name == BASELINE,
         )
         for model in models
@@ -179,35 +179,35 @@ def _first_example(files: Sequence[str]) -> bytes | None:
     return None
 
 
-def _load(found: Evaluation, asked: Asked, output_dir: str) -> Evaluation:
+def _load(found: Evaluation, compared: ComparedModels, output_dir: str) -> Evaluation:
     """Reads TFMA's files into plain values."""
     by_model = {
         model.name: {
             _key(key): values[""]
             for key, values in tfma.load_eval_result(
-                output_dir, model_name=model.name if len(asked.models) > 1 else None
+                output_dir, model_name=model.name if len(compared.models) > 1 else None
             ).slicing_metrics
         }
-        for model in asked.models
+        for model in compared.models
     }
     before = by_model.get(BASELINE)
     slices = [
         SliceMetrics(
             key,
-            _flat(values, asked.space),
-            _flat(before[key], asked.space) if before else None,
-            asked.task,
+            _flat(values, compared.space),
+            _flat(before[key], compared.space) if before else None,
+            compared.task,
         )
         for key, values in by_model[CANDIDATE].items()
     ]
-    classes = {model.name: model.classes for model in asked.models}
-    confusion = _confusion(by_model[CANDIDATE][()], len(asked.space))
+    classes = {model.name: model.classes for model in compared.models}
+    confusion = _confusion(by_model[CANDIDATE][()], len(compared.space))
     return replace(
         found,
         classes=classes[CANDIDATE],
         baseline_classes=classes.get(BASELINE),
         slices=tuple(sorted(slices, key=lambda item: (len(item.key), item.key))),
-        confusion_classes=asked.space if confusion else (),
+        confusion_classes=compared.space if confusion else (),
         confusion=confusion,
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
 
 from components.evaluation.slices import OVERALL, parse_selector
-from components.evaluation.tasks.registry import family_of, tasks_with
+from components.evaluation.tasks.registry import evaluated_task, tasks_with
 from components.raster.frozen import Frozen
 from components.raster.task import TASKS, Task
 from components.raster.text import composed
@@ -62,7 +62,7 @@ class Threshold(Frozen):
         metric = composed(metric)
         if tasks_with(metric):
             return metric
-        known = "; ".join(f"for {task}: {family_of(task).vocabulary()}" for task in TASKS)
+        known = "; ".join(f"for {task}: {evaluated_task(task).vocabulary()}" for task in TASKS)
         raise ValueError(f"unknown metric {metric!r}: use {known}")
 
     @field_validator("slice")
@@ -179,6 +179,6 @@ class EvaluationConfig(Frozen):
 
     def wrong_metrics(self, task: Task) -> tuple[str, ...]:
         """Returns the thresholds' metrics that a task does not have, each once."""
-        family = family_of(task)
+        evaluated = evaluated_task(task)
         metrics = (threshold.metric for threshold in self.thresholds)
-        return tuple(dict.fromkeys(name for name in metrics if not family.measures(name)))
+        return tuple(dict.fromkeys(name for name in metrics if not evaluated.measures(name)))

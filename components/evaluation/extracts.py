@@ -20,7 +20,7 @@ from components.evaluation.model import ServedModel
 from components.evaluation.slices import feature_of, slice_values
 from components.evaluation.tasks.base import Answer, Frame, Observation
 from components.evaluation.tasks.bootstrap import seed_of
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, Task
 
@@ -121,11 +121,11 @@ def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
 
 def extract(serialized: bytes, answers: Mapping[str, Answer], reading: Reading) -> dict[str, Any]:
     """Converts one example to a TFMA extract: each model's tally contribution, slice features."""
-    family = family_of(reading.task)
-    features = _features(serialized, (*family.truth, *map(feature_of, reading.slice_features)))
+    evaluated = evaluated_task(reading.task)
+    features = _features(serialized, (*evaluated.truth, *map(feature_of, reading.slice_features)))
     seed = seed_of(serialized)
     observed: dict[str, Observation] = {
-        name: family.observe(features, answer, reading.frames[name], seed)
+        name: evaluated.observe(features, answer, reading.frames[name], seed)
         for name, answer in answers.items()
     }
     values = slice_values(features, reading.slice_features, reading.bins)

@@ -12,7 +12,7 @@ from tensorflow_model_analysis.metrics.multi_class_confusion_matrix_metrics impo
 )
 
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 from components.raster.task import SINGLE_LABEL, Task
 
 #: Name of the confusion matrix in TFMA's own metrics and its viewers.
@@ -20,7 +20,7 @@ CONFUSION = "multi_class_confusion_matrix_at_thresholds"
 
 
 class TaskScores(tfma.metrics.Metric):
-    """All metrics of a task's family, from one pass over the examples.
+    """All metrics of a task, from one pass over the examples.
 
     Metrics of a slice are stored by their names, those of a class also by its class id. The example
     count and the confusion matrix have the names, types and values of TFMA's own metrics; computing
@@ -53,29 +53,29 @@ def _computations(
 
 class _ScoresFn(beam.CombineFn):
     def __init__(self, task: Task, class_count: int, model_name: str) -> None:
-        self._family = family_of(task)
+        self._evaluated = evaluated_task(task)
         self._class_count = class_count
         self._model_name = model_name
 
     def create_accumulator(self) -> Any:
-        return self._family.empty(self._class_count)
+        return self._evaluated.empty(self._class_count)
 
     def add_input(self, tally: Any, inputs: Any) -> Any:
         labels = inputs.get_labels(model_name=self._model_name)
-        self._family.add(tally, labels, inputs.get_predictions(model_name=self._model_name))
+        self._evaluated.add(tally, labels, inputs.get_predictions(model_name=self._model_name))
         return tally
 
     def merge_accumulators(self, tallies: Iterable[Any]) -> Any:
-        return self._family.empty(self._class_count).merge(tallies)
+        return self._evaluated.empty(self._class_count).merge(tallies)
 
     def extract_output(self, tally: Any) -> dict[Any, Any]:
         result: dict[Any, Any] = {self._key(EXAMPLE_COUNT): float(tally.examples)}
-        confusion = self._family.confusion(tally)
+        confusion = self._evaluated.confusion(tally)
         if confusion is not None:
             result[self._key(CONFUSION)] = matrix(confusion)
-        for name, value in self._family.overall(tally).items():
+        for name, value in self._evaluated.overall(tally).items():
             result[self._key(name)] = value
-        for metric, values in self._family.per_class(tally).items():
+        for metric, values in self._evaluated.per_class(tally).items():
             for class_id, value in enumerate(values):
                 result[self._key(metric, class_id)] = float(value)
         return result

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES
@@ -38,7 +38,7 @@ class ServedModel:
             )
         self._call = self._loaded.signatures[EXAMPLES_SIGNATURE]
         named = () if self.task in WITHOUT_CLASSES else (CLASSES_OUTPUT,)
-        self._outputs = (*family_of(self.task).outputs, *named)
+        self._outputs = (*evaluated_task(self.task).outputs, *named)
 
     def classes(self, serialized: bytes) -> tuple[str, ...]:
         """Returns the names of the K classes, from one example; none for a model of numbers."""

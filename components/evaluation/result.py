@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from components.evaluation.slices import SliceKey, slice_name
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, SUPPORT, class_metric
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 from components.gate.report import JSON
 from components.raster.errors import DataError
 from components.raster.task import SINGLE_LABEL, Task
@@ -52,12 +52,12 @@ class SliceMetrics:
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval of the candidate's headline metric, or None where undefined."""
-        return family_of(self.task).interval(self.candidate)
+        return evaluated_task(self.task).interval(self.candidate)
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
         """The 95 % Wilson interval of the candidate's accuracy."""
-        found = family_of(SINGLE_LABEL).interval(self.candidate)
+        found = evaluated_task(SINGLE_LABEL).interval(self.candidate)
         assert found is not None
         return found
 
@@ -135,7 +135,7 @@ class Evaluation:
 
 def _slice_document(item: SliceMetrics) -> dict[str, JSON]:
     interval: JSON = None if item.interval is None else list(item.interval)
-    headline = family_of(item.task).headline
+    headline = evaluated_task(item.task).headline
     return {
         "slice": item.name,
         "features": dict(item.key),

@@ -13,7 +13,7 @@ from components.evaluation.tasks.measures import (
     WITHOUT_TRUTH,
     class_metric,
 )
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 from components.evaluation.test_size import TOO_FEW, too_few_examples
 from components.gate.report import JSON, Finding, GateReport
 
@@ -90,14 +90,14 @@ def _metrics(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Findi
             False,
             metric,
             f"a threshold speaks of {metric}, and the candidate's task {evaluation.task} has no "
-            f"such metric: use {family_of(evaluation.task).vocabulary()}",
+            f"such metric: use {evaluated_task(evaluation.task).vocabulary()}",
         )
 
 
 def _truth(evaluation: Evaluation, overall: SliceMetrics) -> Iterator[Finding]:
     without = int(overall.candidate.get(WITHOUT_TRUTH, 0))
     if without and without == overall.examples:
-        feature = family_of(evaluation.task).truth[0]
+        feature = evaluated_task(evaluation.task).truth[0]
         yield Finding(
             GATE,
             "examples with truth",
@@ -190,7 +190,7 @@ def _labels(
             config,
             "unknown_labels",
             rule="labels that the candidate knows",
-            subject=family_of(evaluation.task).truth[0],
+            subject=evaluated_task(evaluation.task).truth[0],
             detail=f"{sum(strange.values())} of {overall.examples} examples carry labels "
             f"that are no class of the candidate {strange}: each counts as wrong",
         )
@@ -201,7 +201,7 @@ def _finite_predictions(
 ) -> Iterator[Finding]:
     count = int(overall.candidate.get(NON_FINITE, 0))
     if count:
-        noun = family_of(evaluation.task).answer_noun
+        noun = evaluated_task(evaluation.task).answer_noun
         yield _unless_allowed(
             config,
             "nan:predictions",

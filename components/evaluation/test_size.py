@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from components.evaluation.config import Threshold
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import parse_selector
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 
 #: Fact of a gate's report that lists them.
 TOO_FEW = "too_few_examples"
@@ -19,7 +19,7 @@ def too_few_examples(thresholds: Sequence[Threshold], evaluation: Evaluation) ->
     is within the 95 % interval; one on its change, where half the interval is wider than the change
     that it lets pass.
     """
-    headline = family_of(evaluation.task).headline
+    headline = evaluated_task(evaluation.task).headline
     for threshold in thresholds:
         if threshold.metric != headline:
             continue

@@ -20,7 +20,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from components.baseline.config import BaselineConfig
 from components.data_check.config import DataCheckConfig
 from components.evaluation.config import EvaluationConfig
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 from components.infra_check.config import InfraCheckConfig
 from components.ingest.config import IngestConfig
 from components.push.config import PushConfig
@@ -70,7 +70,7 @@ class PipelineConfig(Frozen):
         if wrong:
             raise ValueError(
                 f"evaluation.thresholds speaks of {', '.join(wrong)}, and the truth that ingest "
-                f"reads is of the task {task}: use {family_of(task).vocabulary()}"
+                f"reads is of the task {task}: use {evaluated_task(task).vocabulary()}"
             )
         return self
 

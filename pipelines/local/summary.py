@@ -12,7 +12,7 @@ from rich.table import Table
 
 from components.evaluation.result import Evaluation
 from components.evaluation.tasks.measures import class_metric
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 from components.evaluation.test_size import TOO_FEW
 from components.gate.report import REPORT_FILE, GateReport, line_of
 from components.raster.strict_json import strict_json
@@ -170,31 +170,31 @@ def _rare(record: RunRecord) -> dict[str, Any] | None:
 
 def _metrics_table(evaluation: Evaluation) -> Table:
     """Returns the metrics by slice, with the baseline's headline metric beside the candidate's."""
-    family = family_of(evaluation.task)
-    columns = ("examples", family.title, "95 %", "served", *family.columns)
+    evaluated = evaluated_task(evaluation.task)
+    columns = ("examples", evaluated.title, "95 %", "served", *evaluated.columns)
     table = plain_table(f"metrics on {evaluation.split}", *columns)
     for item in evaluation.slices:
-        served = "" if item.baseline is None else _number(item.baseline.get(family.headline))
+        served = "" if item.baseline is None else _number(item.baseline.get(evaluated.headline))
         table.add_row(
             item.name,
             str(item.examples),
-            _number(item.candidate.get(family.headline)),
+            _number(item.candidate.get(evaluated.headline)),
             _interval(item.interval),
             served,
-            *(_number(shown_value(item, metric)) for metric in family.columns.values()),
+            *(_number(shown_value(item, metric)) for metric in evaluated.columns.values()),
         )
     return table
 
 
 def _classes_table(evaluation: Evaluation) -> Table | None:
     """Returns the metrics of each class over the whole split; precision is among all classes."""
-    family, overall = family_of(evaluation.task), evaluation.overall
-    if overall is None or not family.class_metrics or len(evaluation.classes) < 2:
+    evaluated, overall = evaluated_task(evaluation.task), evaluation.overall
+    if overall is None or not evaluated.class_metrics or len(evaluation.classes) < 2:
         return None
-    titles = (name.replace("_", " ") for name in family.class_metrics)
+    titles = (name.replace("_", " ") for name in evaluated.class_metrics)
     table = plain_table(f"classes on {evaluation.split}", "examples", *titles)
     for name in evaluation.classes[:_MOST_CLASSES]:
-        values = (overall.candidate.get(class_metric(it, name)) for it in family.class_metrics)
+        values = (overall.candidate.get(class_metric(it, name)) for it in evaluated.class_metrics)
         table.add_row(escape(name), str(overall.support(name)), *map(_number, values))
     if (more := len(evaluation.classes) - _MOST_CLASSES) > 0:
         table.add_row(f"({more} more in metrics.json)")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from PIL import Image
 
-from components.evaluation.tasks.registry import family_of
+from components.evaluation.tasks.registry import evaluated_task
 from components.ingest.config import SourceConfig
 from components.ingest.folders import list_files
 from components.ingest.listing import contents_of
@@ -288,7 +288,7 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
     if (legend := _legend(proposal.source)) is not None:
         tree["legend"] = legend.model_dump(exclude_defaults=True)
     source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
-    first = family_of(proposal.source.task).first_threshold
+    first = evaluated_task(proposal.source.task).first_threshold
     guessing = first.least is None
     return _TEMPLATE.format(
         path=output,

@@ -92,7 +92,7 @@ class Mergeable(Protocol):
 T = TypeVar("T", bound=Mergeable)
 
 
-class Family(ABC, Generic[T]):
+class EvaluatedTask(ABC, Generic[T]):
     """One task: the outputs and features that it reads, its counts and its metrics.
 
     Attributes:

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
     Answer,
-    Family,
+    EvaluatedTask,
     Features,
     FirstThreshold,
     Frame,
@@ -133,7 +133,7 @@ def replicated_precision(tally: Tally) -> Floats:
     return means
 
 
-class Detection(Family[Tally]):
+class Detection(EvaluatedTask[Tally]):
     """Detection: objects as boxes with classes."""
 
     task = "detection"

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from components.evaluation.tasks.base import (
     Answer,
-    Family,
+    EvaluatedTask,
     Features,
     FirstThreshold,
     Frame,
@@ -118,7 +118,7 @@ def average_precisions(tally: Tally) -> Floats:
     return np.where((true > 0) & (tally.non_finite == 0), values, np.nan)
 
 
-class MultiLabel(Family[Tally]):
+class MultiLabel(EvaluatedTask[Tally]):
     """Multi-label classification: several classes an image, or none."""
 
     task = "multi_label"

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from components.evaluation.tasks.base import Family
+from components.evaluation.tasks.base import EvaluatedTask
 from components.raster.task import TASKS, Task, part_of_task
 
 
-def family_of(task: Task) -> Family[Any]:
-    """Returns the task's family."""
-    found: Family[Any] = part_of_task(__package__, task, "TASK")
+def evaluated_task(task: Task) -> EvaluatedTask[Any]:
+    """Returns the evaluation of a task."""
+    found: EvaluatedTask[Any] = part_of_task(__package__, task, "TASK")
     return found
 
 
 def tasks_with(metric: str) -> tuple[Task, ...]:
     """Returns the tasks that have a metric, by the name that thresholds use."""
-    return tuple(task for task in TASKS if family_of(task).measures(metric))
+    return tuple(task for task in TASKS if evaluated_task(task).measures(metric))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
     Answer,
-    Family,
+    EvaluatedTask,
     Features,
     FirstThreshold,
     Frame,
@@ -90,7 +90,7 @@ def _size(index: int) -> float:
     return _SMALLEST * math.exp((index - 0.5) * _STEP) if index <= _BINS else math.inf
 
 
-class Regression(Family[Tally]):
+class Regression(EvaluatedTask[Tally]):
     """Regression: a number an image."""
 
     task = "regression"

@@ -26,7 +26,7 @@ from PIL import Image
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
     Answer,
-    Family,
+    EvaluatedTask,
     Features,
     FirstThreshold,
     Frame,
@@ -169,7 +169,7 @@ def _right_true_predicted(confusion: Floats) -> tuple[Floats, Floats, Floats]:
     return np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
 
 
-class Segmentation(Family[Tally]):
+class Segmentation(EvaluatedTask[Tally]):
     """Segmentation: a class for each pixel."""
 
     task = "segmentation"

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from components.evaluation.tasks.base import (
     Answer,
-    Family,
+    EvaluatedTask,
     Features,
     FirstThreshold,
     Frame,
@@ -125,7 +125,7 @@ def named_class_scores(tally: Tally, classes: Sequence[str]) -> dict[str, float]
     }
 
 
-class SingleLabel(Family[Tally]):
+class SingleLabel(EvaluatedTask[Tally]):
     """Single-label classification: one class an image."""
 
     task = "single_label"

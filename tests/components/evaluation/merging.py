@@ -6,29 +6,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.evaluation.tasks.base import Family
+from components.evaluation.tasks.base import EvaluatedTask
 
 
-def same_however_merged(family: Family[Any], observed: Sequence[Any], class_count: int) -> None:
+def same_however_merged(
+    evaluated: EvaluatedTask[Any], observed: Sequence[Any], class_count: int
+) -> None:
     """Counts in one go, in parts merged left to right, and in parts of another order."""
     order = np.random.default_rng(0).permutation(len(observed))
-    together = _counted(family, observed, class_count)
-    parts = [_counted(family, observed[at::4], class_count) for at in range(4)]
-    left = family.empty(class_count).merge(parts)
+    together = _counted(evaluated, observed, class_count)
+    parts = [_counted(evaluated, observed[at::4], class_count) for at in range(4)]
+    left = evaluated.empty(class_count).merge(parts)
     shuffled = [observed[at] for at in order]
-    pair = _counted(family, shuffled[:7], class_count).merge(
-        [_counted(family, shuffled[7:], class_count), family.empty(class_count)]
+    pair = _counted(evaluated, shuffled[:7], class_count).merge(
+        [_counted(evaluated, shuffled[7:], class_count), evaluated.empty(class_count)]
     )
-    expected = family.overall(together)
+    expected = evaluated.overall(together)
     for merged in (left, pair):
         assert merged.examples == together.examples
-        assert family.overall(merged) == pytest.approx(expected, nan_ok=True)
-        for name, values in family.per_class(together).items():
-            np.testing.assert_allclose(family.per_class(merged)[name], values, err_msg=name)
+        assert evaluated.overall(merged) == pytest.approx(expected, nan_ok=True)
+        for name, values in evaluated.per_class(together).items():
+            np.testing.assert_allclose(evaluated.per_class(merged)[name], values, err_msg=name)
 
 
-def _counted(family: Family[Any], observed: Sequence[Any], class_count: int) -> Any:
-    tally = family.empty(class_count)
+def _counted(evaluated: EvaluatedTask[Any], observed: Sequence[Any], class_count: int) -> Any:
+    tally = evaluated.empty(class_count)
     for labels, predictions in observed:
-        family.add(tally, labels, predictions)
+        evaluated.add(tally, labels, predictions)
     return tally

@@ -15,7 +15,7 @@ BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ComparedModels:
     """Result of calling each model on one example.
 
     Attributes:
@@ -32,7 +32,7 @@ class Asked:
     frames: Mapping[str, Frame]
     failures: Mapping[str, str]
 
-    def without(self, names: Collection[str], score_threshold: float) -> "Asked":
+    def without(self, names: Collection[str], score_threshold: float) -> "ComparedModels":
         """Returns a copy without the models that turned out to fail on some example."""
         models = tuple(model for model in self.models if model.name not in names)
         if CANDIDATE in names:
@@ -41,9 +41,9 @@ class Asked:
         return replace(self, models=models, space=frames[CANDIDATE].space, frames=frames)
 
 
-def ask(
+def call_models(
     paths: Mapping[str, str], loaded: LoadedModels, example: bytes, score_threshold: float
-) -> Asked:
+) -> ComparedModels:
     """Calls every loaded model on one example; records each error as a failure.
 
     Args:
@@ -62,7 +62,7 @@ def ask(
                 failures[name] = reason(error)
     frames = frames_of(models, score_threshold)
     space = frames[CANDIDATE].space if CANDIDATE in frames else ()
-    return Asked(task, tasks.get(BASELINE), tuple(models), space, frames, failures)
+    return ComparedModels(task, tasks.get(BASELINE), tuple(models), space, frames, failures)
 
 
 def frames_of(models: Sequence[Model], score_threshold: float = 0.0) -> dict[str, Frame]:
