@@ -13,10 +13,9 @@ empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 "$uv" venv --quiet --python "$python" "$empty/venv"
 wheel=$(ls "$PWD"/dist/skymill-*.whl)
-[ ! -d .wheels ] || adapted="--find-links $PWD/.wheels"
-# shellcheck disable=SC2086 # two words, or none
-"$uv" pip install --quiet --python "$empty/venv/bin/python" ${adapted:-} \
-    --overrides requirements/overrides.in --constraints requirements/lock.txt "${wheel}[pipeline]"
+# The lock as set-up adapted it to this system: on an older one two wheels are local files.
+"$uv" pip install --quiet --python "$empty/venv/bin/python" \
+    --overrides requirements/overrides.in --constraints .venv/lock.txt "${wheel}[pipeline]"
 "$uv" tool run --quiet --python "$python" --from cyclonedx-bom==7.2.1 cyclonedx-py environment \
     "$empty/venv/bin/python" --output-reproducible -o dist/skymill.cdx.json
 (

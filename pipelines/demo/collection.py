@@ -5,13 +5,13 @@ colour alone does not separate the classes: meadow and cropland share their gree
 settlement their greys, and a forest in winter is as brown as a field.
 The seed determines everything; nothing is taken from real imagery.
 
-    python -m pipelines.demo.collection FOLDER [--degraded]
+    python -m pipelines.demo.collection FOLDER [--scenes 7] [--degraded]
 """
 
+import argparse
 import csv
 import io
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -216,4 +216,9 @@ def _write(path: str, payload: bytes) -> None:
 
 
 if __name__ == "__main__":
-    print(make_collection(sys.argv[1], Collection(degraded="--degraded" in sys.argv[2:])))
+    words = argparse.ArgumentParser(description="Makes a small land-cover collection.")
+    words.add_argument("folder")
+    words.add_argument("--scenes", type=int, default=Collection.scenes, help="of each region, date")
+    words.add_argument("--degraded", action="store_true", help="as a failed sensor would see it")
+    asked = words.parse_args()
+    print(make_collection(asked.folder, Collection(asked.scenes, degraded=asked.degraded)))
