@@ -1,8 +1,9 @@
 """Maps of several scenes: each in a folder of its own, or a reject with its reason."""
 
+import datetime
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,21 +11,26 @@ from components.mapping.config import MapConfig
 from components.mapping.layout import Layout, lay_out
 from components.mapping.models import TileModel
 from components.mapping.opening import view_for
+from components.mapping.picture import UNKNOWN_RGB, map_picture
 from components.mapping.product import Output, Product
 from components.mapping.progress import identity_of
 from components.mapping.rejects import MapRefusal, MapRejected, Reject
 from components.mapping.scene_map import OnProgress, Task, gather, put_in_place
 from components.mapping.segmentation import ClassMap
+from components.mapping.stac_item import stac_item
+from components.mapping.thumbnail import Thumbnail
 from components.raster.errors import ConfigError, DataError
 from components.raster.library_errors import LibraryError
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
+from components.raster.strict_json import strict_json
 from components.raster.tiles.view import View
 from serving.contract.contract import Contract
 
 #: Unfinished maps, in the folder of outputs.
 UNFINISHED = ".unfinished"
 _REPORT = "map.json"
+_ITEM = "item.json"
 _FLOAT_BYTES = 4
 
 
@@ -111,20 +117,35 @@ def map_scene(
     folder = output / UNFINISHED / source.scene_id
     folder.mkdir(parents=True, exist_ok=True)
     product, layout = product_for(view, model.contract, config, folder)
+    task = Task(view, layout, product, Thumbnail(view), folder)
     try:
-        rejects = gather(Task(view, layout, product, folder), model, config, on_progress)
+        rejects = gather(task, model, config, on_progress)
     except MapRejected:
         _remove(folder, output)
         raise
     finished = folder / "finished"
     shutil.rmtree(finished, ignore_errors=True)
     finished.mkdir()
-    outputs = product.outputs(finished)
-    _write_report(finished / _REPORT, identity, outputs, rejects)
+    outputs = [*product.outputs(finished), _picture(task, model, finished)]
+    _write_item(finished / _ITEM, stac_item(view, model, outputs, _now()))
+    names = (*(output.path.name for output in outputs), _ITEM)
+    _write_report(finished / _REPORT, identity, names, rejects)
     put_in_place(finished, target)
     _remove(folder, output)
-    files = tuple(output.path.name for output in outputs)
-    return SceneMap(source.scene_id, target, files, rejects)
+    return SceneMap(source.scene_id, target, names, rejects)
+
+
+def _picture(task: Task, model: TileModel, folder: Path) -> Output:
+    """Draws scene and answer beside each other."""
+    grid, path = task.view.grid, folder / "map.png"
+    scene = task.thumbnail.picture(UNKNOWN_RGB)
+    answer = task.product.picture(folder, task.thumbnail.shape)
+    version = "" if model.version is None else f" {model.version}"
+    title = f"{task.view.scene.scene_id}   {model.name}{version}"
+    pixel_m = None if grid.gsd_m is None else grid.gsd_m * task.thumbnail.step
+    picture = map_picture(scene, answer, task.product.legend, title, pixel_m)
+    picture.save(path)
+    return Output("picture", path, "image/png", "Scene and map")
 
 
 def product_for(
@@ -178,14 +199,22 @@ def _finished(target: Path, scene_id: str, identity: str) -> SceneMap | None:
 
 
 def _write_report(
-    path: Path, identity: str, outputs: Iterable[Output], rejects: Iterable[Reject]
+    path: Path, identity: str, names: Sequence[str], rejects: Iterable[Reject]
 ) -> None:
     report = {
         "identity": identity,
-        "files": [output.path.name for output in outputs],
+        "files": list(names),
         "rejects": [asdict(reject) for reject in rejects],
     }
     path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _write_item(path: Path, item: Mapping[str, object]) -> None:
+    path.write_text(strict_json(item, indent=1) + "\n")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _remove(folder: Path, output: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from components.mapping.layout import Columns
 from components.mapping.models import Answer
+from components.raster.pictures.sheet import Entry
+from components.raster.pictures.stretch import Picture
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.tile import Tile
 
@@ -65,3 +67,10 @@ class Product(Protocol):
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the finished files into a folder."""
+
+    def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
+        """Draws the finished map in that shape, from the files in the folder."""
+
+    @property
+    def legend(self) -> list[Entry]:
+        """Names and colours of the picture."""

@@ -42,7 +42,7 @@ class RasterSpec:
         bands: a description of each.
         colours: of values from 0 on, for a raster of classes.
         scale: from stored numbers to values.
-        tags: of the whole file.
+        tags: of the first band.
         overviews: how smaller copies are made.
     """
 
@@ -84,7 +84,7 @@ class Scratch:
         }
         with _writing(), rasterio.open(self.path, "w", **profile) as dataset:
             dataset.descriptions = spec.bands
-            dataset.update_tags(**spec.tags)
+            dataset.update_tags(1, **spec.tags)
             if spec.scale != 1:
                 dataset.scales = (spec.scale,) * len(spec.bands)
             if spec.colours:

@@ -13,6 +13,7 @@ from components.mapping.models import TileModel, answers, batched
 from components.mapping.product import Product
 from components.mapping.progress import Progress, identity_of, load_progress, save_progress
 from components.mapping.rejects import MapRefusal, MapRejected, Reject
+from components.mapping.thumbnail import Thumbnail
 from components.raster.tiles.reading import read_tiles
 from components.raster.tiles.tile import Tile, TileReject
 from components.raster.tiles.view import View
@@ -32,12 +33,14 @@ class Task:
         view: its bands on its grid, as the model needs them.
         layout: of its tiles.
         product: gathers the answers.
+        thumbnail: gathers the scene's picture.
         folder: for scratch files and progress; exists.
     """
 
     view: View
     layout: Layout
     product: Product
+    thumbnail: Thumbnail
     folder: Path
 
 
@@ -63,6 +66,7 @@ def gather(
         progress = Progress()
     else:
         product.load(task.folder)
+        task.thumbnail.load(task.folder)
     total, saved = _count(layout, product), time.monotonic()
     for number in range(progress.columns, len(layout.columns)):
         columns = layout.columns[number]
@@ -83,6 +87,7 @@ def gather(
                 on_progress(done, total)
             if time.monotonic() - saved >= config.checkpoint_s:
                 product.save(task.folder)
+                task.thumbnail.save(task.folder)
                 save_progress(task.folder, identity, progress)
                 saved = time.monotonic()
     if not progress.measured:
@@ -115,6 +120,7 @@ def _gather_band(
 
     for tiles, answer in answers(batched(known(), config.batch), model, task.view):
         task.product.add(tiles, answer)
+        task.thumbnail.add(tiles)
         measured += len(tiles)
     return measured, tuple(lost)
 

@@ -9,11 +9,17 @@ from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.models import Answer
 from components.mapping.mosaic import Carry, Floats, Mosaic, most_probable
+from components.mapping.picture import UNKNOWN_RGB
+from components.mapping.polygons import class_polygons
 from components.mapping.product import Output
 from components.mapping.rasters import RasterSpec, Scratch
+from components.mapping.vectors import write_vectors
 from components.mapping.weights import axis_weights
 from components.raster.labels.targets import ignore_value, mask_dtype
 from components.raster.pictures.colours import class_colours
+from components.raster.pictures.sheet import Entry, legend_of
+from components.raster.pictures.stretch import Picture
+from components.raster.scene.gdal import opened
 from components.raster.scene.grid import Grid
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.tile import Tile
@@ -53,7 +59,7 @@ class ClassMap:
         self.class_raster = Scratch(class_spec(grid, classes), folder)
         self.confidence = Scratch(_confidence_spec(grid), folder)
         self.probabilities = Scratch(_probability_spec(grid, classes), folder)
-        self._with_probabilities = config.probabilities
+        self._config, self._with_probabilities = config, config.probabilities
         self._carry: Carry | None = None
 
     def create(self) -> None:
@@ -121,7 +127,23 @@ class ClassMap:
         if self._with_probabilities:
             path = self.probabilities.to_cog(folder)
             found.append(Output("probabilities", path, COG, "Probability of every class"))
+        if self._config.vectors:
+            grid, polygons = self.class_raster.spec.grid, self._config.polygons
+            areas = class_polygons(found[0].path, grid, self._classes, polygons)
+            found += write_vectors(areas, self._config.vectors, folder)
         return found
+
+    def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
+        """Draws the finished raster of classes in that shape, from its overviews."""
+        with opened(str(folder / "classes.tif")) as dataset:
+            classes = dataset.read(1, out_shape=shape)
+        colours = np.array([*class_colours(len(self._classes)), UNKNOWN_RGB], np.uint8)
+        return colours[np.minimum(classes, len(self._classes))]
+
+    @property
+    def legend(self) -> list[Entry]:
+        """Names and colours."""
+        return legend_of(self._classes)
 
     @property
     def _scratches(self) -> list[Scratch]:
@@ -141,7 +163,7 @@ def class_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
         nodata=ignore_value(len(classes)),
         bands=("class",),
         colours=class_colours(len(classes)) if len(classes) <= _MOST_COLOURS else (),
-        tags={f"class_{index}": name for index, name in enumerate(classes)},
+        tags={"CLASSES": "\t".join(classes)},
     )
 
 

@@ -65,6 +65,15 @@ _PROGRESS_EVERY_S = 2.0
 @click.option("--overlap", type=click.FloatRange(0, 0.75), help="Share of a tile's side.")
 @click.option("--blend", type=click.Choice(["cosine", "constant", "crop"]), help="Default: cosine.")
 @click.option("--probabilities", is_flag=True, help="Write the probability of every class, too.")
+@click.option(
+    "--vector",
+    "vectors",
+    type=click.Choice(["parquet", "fgb", "gpkg", "geojson", "none"]),
+    multiple=True,
+    help="Format of polygons, cells or objects; may be repeated. Default: parquet.",
+)
+@click.option("--min-area-px", type=click.FloatRange(0), help="Leave smaller polygons out.")
+@click.option("--simplify-px", type=click.FloatRange(0), help="Simplify polygons so far.")
 @click.option("--batch", type=click.IntRange(1), help="Tiles that the model gets at once.")
 @click.option("--memory-mb", type=click.IntRange(8), help="Memory of unfinished pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace other maps of the same scenes.")
@@ -125,12 +134,15 @@ def _config(settings: dict[str, Any]) -> "MapConfig":
     """Builds the configuration of the flags that were given."""
     from pydantic import ValidationError
 
-    from components.mapping.config import MapConfig, SceneReading
+    from components.mapping.config import MapConfig, PolygonsConfig, SceneReading
 
-    given = {name: value for name, value in settings.items() if value not in (None, False)}
+    given = {name: value for name, value in settings.items() if value not in (None, False, ())}
     reading = {name: given.pop(name) for name in SceneReading.model_fields if name in given}
+    polygons = {name: given.pop(name) for name in PolygonsConfig.model_fields if name in given}
+    if "none" in given.get("vectors", ()):
+        given["vectors"] = ()
     try:
-        return MapConfig.model_validate({**given, "reading": reading})
+        return MapConfig.model_validate({**given, "reading": reading, "polygons": polygons})
     except ValidationError as error:
         faults = "; ".join(
             f"--{str(fault['loc'][-1]).replace('_', '-')}: {fault['msg']}"

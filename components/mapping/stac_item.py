@@ -1,0 +1,136 @@
+"""The STAC item of a map: its files, and the scene and the model that it was derived from."""
+
+import datetime
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import shapely
+import shapely.geometry
+
+from components.mapping.models import TileModel
+from components.mapping.product import Output
+from components.raster.masking import masked
+from components.raster.scene.grid import Grid, crs_of
+from components.raster.tiles.view import View
+
+_EXTENSIONS = (
+    "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+)
+#: Names of tasks in the MLM extension.
+_TASKS = {
+    "single_label": "scene-classification",
+    "multi_label": "scene-classification",
+    "regression": "regression",
+    "segmentation": "semantic-segmentation",
+    "detection": "object-detection",
+}
+_STEPS = 16
+
+
+def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str) -> dict[str, Any]:
+    """Returns the item as JSON values.
+
+    Args:
+        view: the scene.
+        model: that answered.
+        outputs: files beside the item.
+        made: date and time, ISO 8601.
+    """
+    scene, grid = view.scene, view.grid
+    ground = footprint(grid)
+    told = f"version {model.version}" if model.version is not None else model.identity[:12]
+    properties: dict[str, Any] = {
+        "datetime": _moment(scene.acquired),
+        "created": made,
+        "processing:lineage": f"Map by model {model.name}, {told}, of scene {scene.scene_id}",
+        "processing:software": {"skymill": _own_version()},
+        "mlm:name": model.name,
+        "mlm:tasks": [_TASKS[model.contract.task]],
+        "version": None if model.version is None else str(model.version),
+        "proj:code": None if grid.crs is None else _code(grid.crs),
+        "proj:shape": [grid.height_px, grid.width_px],
+        "proj:transform": list(grid.transform[:6]),
+    }
+    if properties["datetime"] is None:
+        properties |= {"start_datetime": made, "end_datetime": made}
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": list(_EXTENSIONS),
+        "id": scene.scene_id.replace("/", "_"),
+        "geometry": None if ground is None else shapely.geometry.mapping(ground),
+        **({} if ground is None else {"bbox": _bbox(ground)}),
+        "properties": properties,
+        "links": [{"rel": "derived_from", "href": masked(file.path)} for file in view.files],
+        "assets": {output.key: _asset(output) for output in outputs},
+    }
+
+
+def footprint(grid: Grid) -> shapely.Geometry | None:
+    """Returns a grid's ground in longitude and latitude, cut at the date line; None without a CRS.
+
+    Edges are followed in steps, since they curve.
+    """
+    if grid.crs is None:
+        return None
+    way = np.linspace(0, 1, _STEPS, endpoint=False)
+    rows = np.concatenate([0 * way, way, 0 * way + 1, 1 - way]) * grid.height_px
+    cols = np.concatenate([way, 0 * way + 1, 1 - way, 0 * way]) * grid.width_px
+    lons, lats = grid.to_lonlat(rows, cols)
+    known = np.isfinite(lons) & np.isfinite(lats)
+    if known.sum() < 3:
+        return None
+    running = np.unwrap(lons[known], period=360)
+    ground = shapely.make_valid(shapely.Polygon(np.stack([running, lats[known]], axis=1)))
+    parts = []
+    for turn in (-360, 0, 360):
+        world = shapely.box(-180 + turn, -90, 180 + turn, 90)
+        part = shapely.intersection(ground, world)
+        if part.area:
+            parts.append(shapely.transform(part, lambda points, turn=turn: points - (turn, 0)))
+    return shapely.orient_polygons(shapely.union_all(parts))
+
+
+def _bbox(ground: shapely.Geometry) -> list[float]:
+    """Returns west, south, east, north; west is greater than east across the date line."""
+    west, south, east, north = ground.bounds
+    parts = shapely.get_parts(ground)
+    if len(parts) > 1 and west == -180 and east == 180:
+        west = min(part.bounds[0] for part in parts if part.bounds[0] > 0)
+        east = max(part.bounds[2] for part in parts if part.bounds[2] < 0)
+    return [west, south, east, north]
+
+
+def _asset(output: Output) -> dict[str, Any]:
+    return {
+        "href": f"./{output.path.name}",
+        "type": output.media_type,
+        "title": output.title,
+        "roles": ["overview"] if output.key == "picture" else ["data"],
+        **output.fields,
+    }
+
+
+def _moment(acquired: str | None) -> str | None:
+    """Returns an acquisition's date or time as RFC 3339 has it."""
+    if acquired is None:
+        return None
+    found = datetime.datetime.fromisoformat(acquired)
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=datetime.UTC)
+    return found.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _code(crs: str) -> str | None:
+    authority = crs_of(crs).to_authority()
+    return None if authority is None else ":".join(authority)
+
+
+def _own_version() -> str:
+    try:
+        return version("skymill")
+    except PackageNotFoundError:
+        return "unknown"

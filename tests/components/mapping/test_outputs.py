@@ -1,0 +1,183 @@
+"""Vector files, picture and STAC item of a map, read back by other libraries."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pyogrio
+import pystac
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from PIL import Image
+
+from components.mapping.config import MapConfig
+from components.mapping.maps import map_scene
+from components.mapping.picture import round_length
+from components.mapping.stac_item import footprint
+from components.raster.scene.grid import Grid
+from tests.components.mapping.networks import (
+    UTM,
+    Network,
+    contract_of,
+    smooth_ground,
+    write_scene,
+)
+
+FORMATS = ("parquet", "fgb", "gpkg", "geojson")
+
+
+def make(tmp_path, pixels, *, scene=None, **settings):
+    source = write_scene(tmp_path / "scene.tif", pixels, **(scene or {}))
+    config = MapConfig.model_validate({"vectors": FORMATS, **settings})
+    return map_scene(source, Network(contract_of()), config, tmp_path / "maps")
+
+
+@pytest.fixture
+def ground():
+    """A field of `middle`, 20 rows by 10 columns from (5, 30), in `low`, and a hole in it."""
+    pixels = np.full((60, 80), 166, np.uint16)
+    pixels[5:25, 30:40] = 500
+    pixels[10:12, 33:36] = 0
+    return pixels
+
+
+def read_parquet(path):
+    table = pq.read_table(path)
+    return json.loads(table.schema.metadata[b"geo"]), table.to_pydict()
+
+
+def test_polygons_are_the_ground_of_each_class(tmp_path, ground):
+    found = make(tmp_path, ground)
+    document, table = read_parquet(found.folder / "polygons.parquet")
+    assert document["version"] == "1.1.0"
+    geometry = document["columns"]["geometry"]
+    assert geometry["crs"]["id"] == {"authority": "EPSG", "code": 32632}
+    assert geometry["covering"]["bbox"]["xmax"] == ["bbox", "xmax"]
+    assert sorted(table["class"]) == ["low", "middle"]
+    row = table["class"].index("middle")
+    field = shapely.from_wkb(table["geometry"][row])
+    outline = shapely.box(500_300, 5_299_750, 500_400, 5_299_950)
+    assert field.equals(outline - shapely.box(500_330, 5_299_880, 500_360, 5_299_900))
+    assert (table["pixels"][row], table["area_m2"][row]) == (194, 19_400)
+    assert table["bbox"][row] == {
+        "xmin": 500_300,
+        "ymin": 5_299_750,
+        "xmax": 500_400,
+        "ymax": 5_299_950,
+    }
+
+
+@pytest.mark.parametrize("suffix", ["fgb", "gpkg"])
+def test_other_formats_hold_the_same(tmp_path, ground, suffix):
+    found = make(tmp_path, ground)
+    meta, _, geometries, columns = pyogrio.raw.read(found.folder / f"polygons.{suffix}")
+    values = dict(zip(meta["fields"], columns, strict=True))
+    assert meta["crs"] == "EPSG:32632"
+    row = list(values["class"]).index("middle")
+    assert shapely.from_wkb(geometries[row]).area == 19_400
+    assert values["pixels"][row] == 194
+
+
+def test_geojson_is_in_longitude_and_latitude(tmp_path, ground):
+    found = make(tmp_path, ground)
+    tree = json.loads((found.folder / "polygons.geojson").read_text())
+    assert "crs" not in tree
+    [field] = [it for it in tree["features"] if it["properties"]["class"] == "middle"]
+    polygon = shapely.geometry.shape(field["geometry"])
+    assert polygon.exterior.is_ccw
+    [east], [north] = rasterio.warp.transform(UTM, "OGC:CRS84", [500_350], [5_299_850])
+    assert shapely.Polygon(polygon.exterior).centroid.distance(shapely.Point(east, north)) < 2e-6
+
+
+def test_small_polygons_are_left_out_and_borders_stay_shared(tmp_path):
+    rows, cols = np.mgrid[:120, :120]
+    pixels = np.where(cols > rows, 500, 166).astype(np.uint16)  # a border in steps
+    pixels[100, 10] = 833
+    found = make(tmp_path, pixels, polygons={"min_area_px": 4, "simplify_px": 2})
+    _, table = read_parquet(found.folder / "polygons.parquet")
+    assert sorted(table["class"]) == ["low", "middle"]
+    first, second = (shapely.from_wkb(it) for it in table["geometry"])
+    assert len(shapely.get_coordinates([first, second])) < 60  # of some 480 steps
+    assert first.intersection(second).area == 0
+    assert first.union(second).area >= 120 * 120 * 100 - 100  # less the speck
+
+
+def test_the_item_tells_files_scene_and_model(tmp_path, ground):
+    found = make(tmp_path, ground)
+    item = pystac.Item.from_file(str(found.folder / "item.json"))
+    assert {"classes", "confidence", "polygons_parquet", "picture"} <= set(item.assets)
+    for asset in item.assets.values():
+        assert (found.folder / asset.href).resolve().exists()
+    assert item.properties["version"] == "7"
+    assert item.properties["mlm:name"] == "made"
+    assert next(link.href for link in item.get_links("derived_from")).endswith("scene.tif")
+    with rasterio.open(found.folder / "classes.tif") as dataset:
+        west, south, east, north = rasterio.warp.transform_bounds(
+            dataset.crs, "OGC:CRS84", *dataset.bounds
+        )
+    assert item.bbox == pytest.approx([west, south, east, north], abs=1e-6)
+    assert {path.name for path in found.folder.iterdir()} == {*found.files, "map.json"}
+
+
+def test_the_picture_shows_scene_and_answer(tmp_path, ground):
+    found = make(tmp_path, ground)
+    picture = np.asarray(Image.open(found.folder / "map.png").convert("RGB"))
+    colours = {tuple(colour) for colour in picture.reshape(-1, 3).tolist()}
+    assert {(230, 159, 0), (86, 180, 233)} <= colours  # low and middle
+    middle = (picture == (86, 180, 233)).all(axis=-1)
+    _rows, cols = np.nonzero(middle[: picture.shape[0] // 2])
+    assert cols.min() > picture.shape[1] / 2  # the answer is on the right
+
+
+@pytest.mark.parametrize(("most", "length"), [(1234, 1000), (4999, 2000), (0.7, 0.5), (50, 50)])
+def test_the_scale_bar_has_a_round_length(most, length):
+    assert round_length(most) == length
+
+
+def test_across_the_date_line(tmp_path):
+    """A scene from 179.9 east to 179.9 west: one raster, and polygons cut at the line."""
+    transform = Affine(0.001, 0, 179.9, 0, -0.001, -16)
+    pixels = np.full((50, 200), 500, np.uint16)
+    scene = {"transform": transform, "crs": "EPSG:4326"}
+    source = write_scene(tmp_path / "scene.tif", pixels, **scene)
+    network = Network(contract_of(gsd_m=111.0))
+    config = MapConfig(vectors=("geojson", "parquet"))
+    found = map_scene(source, network, config, tmp_path / "maps")
+    with rasterio.open(found.folder / "classes.tif") as dataset:
+        assert dataset.transform == transform
+        assert (dataset.read(1) == 1).all()
+    item = pystac.Item.from_file(str(found.folder / "item.json"))
+    assert item.bbox == pytest.approx([179.9, -16.05, -179.9, -16.0])
+    assert item.geometry["type"] == "MultiPolygon"
+    tree = json.loads((found.folder / "polygons.geojson").read_text())
+    shapes = [shapely.geometry.shape(it["geometry"]) for it in tree["features"]]
+    assert sum(it.area for it in shapes) == pytest.approx(0.2 * 0.05, rel=1e-3)
+    assert max(abs(shapely.get_coordinates(shapes)[:, 0])) <= 180
+
+
+def test_a_footprint_follows_curved_edges():
+    grid = Grid(1000, 1000, Affine(1000, 0, 0, 0, -1000, 8_000_000), UTM)
+    ground = footprint(grid)
+    assert ground.is_valid
+    assert len(shapely.get_coordinates(ground)) > 60
+
+
+def test_a_scene_without_a_map_keeps_pixel_coordinates(tmp_path, ground):
+    source = write_scene(tmp_path / "scene.tif", ground, crs=None, transform=Affine.identity())
+    config = MapConfig.model_validate({"vectors": FORMATS, "reading": {"without_map": True}})
+    found = map_scene(source, Network(contract_of()), config, tmp_path / "maps")
+    assert "polygons.geojson" not in found.files  # RFC 7946 knows places on the earth alone
+    document, table = read_parquet(found.folder / "polygons.parquet")
+    assert document["columns"]["geometry"]["crs"] is None
+    row = table["class"].index("middle")
+    assert shapely.from_wkb(table["geometry"][row]).bounds == (30, 5, 40, 25)
+
+
+def test_a_map_of_nodata_and_one_class_has_its_files(tmp_path):
+    pixels = smooth_ground(40, 40)
+    found = make(tmp_path, np.where(pixels > 500, 166, 0).astype(np.uint16))
+    _, table = read_parquet(found.folder / "polygons.parquet")
+    assert set(table["class"]) == {"low"}
+    assert sum(table["pixels"]) == (pixels > 500).sum()
