@@ -24,8 +24,8 @@ class SchemaSpec(ComponentSpec):
 class Schema(BaseComponent):
     """The schema that a run is judged by; output `schema`, as SchemaGen's.
 
-    `accepted_sha256` is `components.schema.home.accepted_digest(config.home)`, resolved before
-    the run starts. The artifact's custom property `inferred` is 1 while nothing is accepted.
+    `accepted_sha256` is `components.schema.schema_store.accepted_digest(config.home)`, resolved
+    before the run starts. The artifact's custom property `inferred` is 1 while nothing is accepted.
     """
 
     SPEC_CLASS = SchemaSpec

@@ -11,8 +11,8 @@ from tfx.types import Artifact, artifact_utils
 
 from components.raster.errors import ConfigError
 from components.schema.config import SchemaConfig
-from components.schema.home import accepted_digest, read_home, to_text
 from components.schema.infer import infer
+from components.schema.schema_store import accepted_digest, read_home, to_text
 
 SCHEMA_FILE = "schema.pbtxt"
 INFERRED = "inferred"

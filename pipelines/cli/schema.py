@@ -22,7 +22,7 @@ def command() -> None:
 @config_option
 def show(config_path: str) -> None:
     """Show the accepted schema in words, or the last inferred one while none is accepted."""
-    from components.schema.home import read_home
+    from components.schema.schema_store import read_home
     from components.schema.wording import describe
     from pipelines.config.tree import load_config
 
@@ -44,8 +44,8 @@ def show(config_path: str) -> None:
 @click.option("--from", "source", type=LocalPath(), help="A schema file; default: the last run's.")
 def accept(config_path: str, source: str | None) -> None:
     """Make the schema of the last run, or of a file, the one that later runs are judged by."""
-    from components.schema.home import accept as accept_schema
-    from components.schema.home import read_home
+    from components.schema.schema_store import accept as accept_schema
+    from components.schema.schema_store import read_home
     from components.schema.wording import diff
     from pipelines.config.tree import load_config
 
@@ -77,7 +77,7 @@ def _last_of_runs(workspace: str) -> "tuple[Schema, str]":
 
 def _read(path: str) -> "tuple[Schema, str]":
     from components.raster.errors import DataError
-    from components.schema.home import parse
+    from components.schema.schema_store import parse
 
     try:
         with open(path, "rb") as file:

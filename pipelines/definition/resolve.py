@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.span_choice import choose_span
-from components.schema.home import accepted_digest
+from components.schema.schema_store import accepted_digest
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.extensions import identities
 

@@ -16,7 +16,7 @@ from components.gate.component import Stop
 from components.gate.report import GateFailed, GateReport
 from components.schema.component import Schema
 from components.schema.config import SchemaConfig
-from components.schema.home import accepted_digest
+from components.schema.schema_store import accepted_digest
 from components.statistics import feature_stats
 from components.statistics.component import Statistics
 from components.statistics.config import StatisticsConfig

@@ -12,7 +12,7 @@ from tfx import v1 as tfx
 from components.raster.errors import ConfigError
 from components.schema.component import Schema
 from components.schema.config import SchemaConfig
-from components.schema.home import accept, accepted_digest, parse
+from components.schema.schema_store import accept, accepted_digest, parse
 from components.statistics import feature_stats
 
 ROW = {"label": 0, "label/text": "Sea", "image/brightness": 10.0}

@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.raster.errors import ConfigError
-from components.schema.home import accept, accepted_digest, read_home
+from components.schema.schema_store import accept, accepted_digest, read_home
 from components.schema.wording import describe, diff
 
 
