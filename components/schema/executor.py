@@ -12,7 +12,7 @@ from tfx.types import Artifact, artifact_utils
 from components.raster.errors import ConfigError
 from components.schema.config import SchemaConfig
 from components.schema.infer import infer
-from components.schema.schema_store import accepted_digest, read_home, to_text
+from components.schema.schema_store import accepted_digest, read_accepted, to_text
 
 SCHEMA_FILE = "schema.pbtxt"
 INFERRED = "inferred"
@@ -50,7 +50,7 @@ def _accepted(config: SchemaConfig, expected: str) -> schema_pb2.Schema | None:
             f"the accepted schema at {config.home} has changed since this run was started "
             f"(sha256 {found or 'none'}, then {expected or 'none'}); run again"
         )
-    return read_home(config.home)
+    return read_accepted(config.home)
 
 
 def _training_statistics(statistics: Artifact) -> Any:

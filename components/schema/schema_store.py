@@ -27,7 +27,7 @@ def accepted_digest(home: str) -> str:
     return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
-def read_home(home: str) -> schema_pb2.Schema | None:
+def read_accepted(home: str) -> schema_pb2.Schema | None:
     """Returns the accepted schema, or None; raises ConfigError, naming the line, if damaged."""
     content = _read(home)
     return None if content is None else parse(content, home)

@@ -22,13 +22,13 @@ def command() -> None:
 @config_option
 def show(config_path: str) -> None:
     """Show the accepted schema in words, or the last inferred one while none is accepted."""
-    from components.schema.schema_store import read_home
+    from components.schema.schema_store import read_accepted
     from components.schema.wording import describe
     from pipelines.config.tree import load_config
 
     config = load_config(config_path)
     home = config.schema_.home
-    accepted = read_home(home)
+    accepted = read_accepted(home)
     if accepted is not None:
         click.echo(f"accepted, in {home}")
         schema = accepted
@@ -45,14 +45,14 @@ def show(config_path: str) -> None:
 def accept(config_path: str, source: str | None) -> None:
     """Make the schema of the last run, or of a file, the one that later runs are judged by."""
     from components.schema.schema_store import accept as accept_schema
-    from components.schema.schema_store import read_home
+    from components.schema.schema_store import read_accepted
     from components.schema.wording import diff
     from pipelines.config.tree import load_config
 
     config = load_config(config_path)
     home = config.schema_.home
     schema, path = _read(source) if source else _last_of_runs(config.workspace)
-    changes = diff(read_home(home), schema)
+    changes = diff(read_accepted(home), schema)
     backup = accept_schema(home, schema)
     for line in changes:
         click.echo(f"  {line}")

@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.raster.errors import ConfigError
-from components.schema.schema_store import accept, accepted_digest, read_home
+from components.schema.schema_store import accept, accepted_digest, read_accepted
 from components.schema.wording import describe, diff
 
 
@@ -28,7 +28,7 @@ def schema(classes: str = "Forest Sea", most: float = 255) -> schema_pb2.Schema:
 
 def test_nothing_is_accepted_at_first(tmp_path: Path) -> None:
     home = str(tmp_path / "schema.pbtxt")
-    assert read_home(home) is None
+    assert read_accepted(home) is None
     assert accepted_digest(home) == ""
 
 
@@ -37,7 +37,7 @@ def test_what_is_accepted_is_read_back_by_us_and_by_tfdv(tmp_path: Path) -> None
 
     assert accept(home, schema()) is None
 
-    assert read_home(home) == schema() == tfdv.load_schema_text(home)
+    assert read_accepted(home) == schema() == tfdv.load_schema_text(home)
     assert [path.name for path in Path(home).parent.iterdir()] == ["schema.pbtxt"]
 
 
@@ -53,7 +53,7 @@ def test_every_earlier_schema_is_kept_as_it_was(tmp_path: Path) -> None:
     assert first == str(tmp_path / "schema.0001.pbtxt")
     assert second == str(tmp_path / "schema.0002.pbtxt")
     assert Path(first).read_text() == edited
-    assert read_home(second) == schema("Forest Lake Sea")
+    assert read_accepted(second) == schema("Forest Lake Sea")
     assert accept(str(home), schema("Lake")) is None, "accepting the same again changes nothing"
 
 
@@ -80,7 +80,7 @@ def test_a_damaged_schema_is_refused_and_says_where(tmp_path: Path, text: str, s
     home = tmp_path / "schema.pbtxt"
     home.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        read_home(str(home))
+        read_accepted(str(home))
     assert str(home) in str(caught.value)
     assert said in str(caught.value)
 
