@@ -3,14 +3,14 @@
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TypeAlias
 
 from components.raster.errors import DataError, SkymillError
-from components.raster.location import is_remote
 from components.raster.masking import masked_tree
+from components.raster.stores.object_store import ObjectMissing
+from components.raster.stores.opening import open_object
 
 REPORT_FILE = "report.json"
 
@@ -79,31 +79,19 @@ class GateReport:
         return report
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes to a local path atomically, or to a URI as one object."""
-        place = os.fspath(path)
-        if is_remote(place):
-            _gfile(place, "w", self.to_json())
-            return
-        folder = os.path.dirname(os.path.abspath(place))
-        os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".report-", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(self.to_json())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, place)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        """Writes to a local path or to a URI, atomically."""
+        store, name = open_object(os.fspath(path))
+        store.write(name, self.to_json().encode())
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "GateReport":
         """Reads the report in the file or object `path`; raises DataError when there is none."""
         place = os.fspath(path)
+        store, name = open_object(place)
         try:
-            text = _gfile(place, "r") if is_remote(place) else _local(place)
-        except OSError as error:
-            raise DataError(f"no gate report at {place}: run the check again ({error})") from error
+            text = store.read(name).decode()
+        except ObjectMissing as error:
+            raise DataError(f"no gate report at {place}: run the check again") from error
         return cls.from_json(text)
 
 
@@ -146,21 +134,3 @@ def _finite(value: JSON) -> JSON:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value
-
-
-def _local(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
-def _gfile(uri: str, mode: str, text: str | None = None) -> str:
-    import tensorflow as tf  # only for object stores, which local runs never touch
-
-    try:
-        with tf.io.gfile.GFile(uri, mode) as file:
-            if text is None:
-                return str(file.read())
-            file.write(text)
-            return text
-    except tf.errors.OpError as error:
-        raise OSError(str(error)) from error

@@ -1,15 +1,13 @@
 """Store of the accepted schema: a text file or object that a person may read and edit."""
 
 import hashlib
-import os
-import tempfile
-from pathlib import PurePosixPath
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.raster.errors import ConfigError
-from components.raster.location import is_remote
+from components.raster.stores.object_store import ABSENT, ObjectStore
+from components.raster.stores.opening import open_object
 
 _HEADER = """\
 # The accepted schema of the data: a tensorflow_metadata.proto.v0.Schema in text form.
@@ -61,63 +59,35 @@ def accept(home: str, schema: schema_pb2.Schema) -> str | None:
 
     The previous content is first copied, byte for byte, to NAME.0001.pbtxt beside it (or the next
     free number), whose path is returned; None when there was no previous content, or the same.
+
+    Raises:
+        ConfigError: another schema was accepted in the same moment.
+        StorageError: the place cannot be read or written.
     """
     content = to_text(schema).encode()
     parse(content, home)
-    previous = _read(home)
-    if previous == content:
+    store, name = open_object(home)
+    previous = store.revision(name)
+    if previous.content == content:
         return None
     backup = None
-    if previous is not None:
-        backup = _free_name(home)
-        _write(backup, previous)
-    _write(home, content)
+    if previous.content is not None:
+        backup = home[: len(home) - len(name)] + _write_backup(store, name, previous.content)
+    if not store.replace(name, content, previous.version):
+        raise ConfigError(f"{home} was changed in the same moment; look at it, and accept again")
     return backup
 
 
-def _free_name(home: str) -> str:
-    name = PurePosixPath(home).name
+def _write_backup(store: ObjectStore, name: str, content: bytes) -> str:
+    """Writes the content under the first free number beside a name, which is returned."""
     stem, dot, suffix = name.rpartition(".")
-    folder = home[: len(home) - len(name)]
     for number in range(1, 10_000):
-        candidate = f"{folder}{stem or name}.{number:04d}{dot}{suffix if stem else 'pbtxt'}"
-        if _read(candidate) is None:
+        candidate = f"{stem or name}.{number:04d}{dot}{suffix if stem else 'pbtxt'}"
+        if store.replace(candidate, content, ABSENT):
             return candidate
-    raise ConfigError(f"{home} has 9,999 earlier schemas beside it; remove some")
+    raise ConfigError(f"{store.uri}/{name} has 9,999 earlier schemas beside it; remove some")
 
 
 def _read(place: str) -> bytes | None:
-    if is_remote(place):
-        import tensorflow as tf  # only for object stores
-
-        if not tf.io.gfile.exists(place):
-            return None
-        with tf.io.gfile.GFile(place, "rb") as file:
-            return bytes(file.read())
-    try:
-        with open(place, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ConfigError(f"the schema's home {place} cannot be read: {error.strerror}") from error
-
-
-def _write(place: str, content: bytes) -> None:
-    if is_remote(place):
-        import tensorflow as tf  # an object appears whole, when its writer closes
-
-        with tf.io.gfile.GFile(place, "wb") as file:
-            file.write(content)
-        return
-    folder = os.path.dirname(os.path.abspath(place))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".schema-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, place)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    store, name = open_object(place)
+    return store.revision(name).content

@@ -8,8 +8,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.raster.errors import ConfigError
+from components.raster.stores.local_folder import LocalFolder
 from components.schema.schema_store import accept, accepted_digest, read_accepted
 from components.schema.wording import describe, diff
+from tests.stores.services import service_on_loopback
 
 
 def schema(classes: str = "Forest Sea", most: float = 255) -> schema_pb2.Schema:
@@ -66,6 +68,33 @@ def test_the_digest_changes_with_one_byte(tmp_path: Path) -> None:
     home.write_text(home.read_text().replace("255", "254"))
 
     assert accepted_digest(str(home)) != before
+
+
+def test_a_schema_in_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    with service_on_loopback("s3", "land/schema.pbtxt", monkeypatch) as service:
+        assert read_accepted(service.uri) is None
+        assert accept(service.uri, schema()) is None
+        earlier = service.bucket.objects["land/schema.pbtxt"]
+        assert accept(service.uri, schema("Lake")) == "s3://models/land/schema.0001.pbtxt"
+        assert service.bucket.objects["land/schema.0001.pbtxt"] == earlier
+        assert read_accepted(service.uri) == schema("Lake")
+
+
+def test_of_two_who_accept_at_once_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "schema.pbtxt"
+    accept(str(home), schema())
+    replace = LocalFolder.replace
+
+    def overtaken(self: LocalFolder, name: str, content: bytes, version: str) -> bool:
+        home.write_text("# other words")
+        return replace(self, name, content, version)
+
+    monkeypatch.setattr(LocalFolder, "replace", overtaken)
+    with pytest.raises(ConfigError, match="changed in the same moment"):
+        accept(str(home), schema("Lake"))
+    assert home.read_text() == "# other words"
 
 
 @pytest.mark.parametrize(
