@@ -1,17 +1,10 @@
 """Who asks, in each way there is, against a server that checks it."""
 
-import datetime
-import ipaddress
 import json
-import ssl
 from pathlib import Path
 
 import kfp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from kfp.client import auth
 
 from components.raster.errors import ConfigError
@@ -29,6 +22,7 @@ from pipelines.kubeflow.client.refusal import KubeflowError
 from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.server import Api, api_server, bearer, dex, iap
 from tests.kubeflow.tiny import submission
+from tests.loopback import make_certificate, tls_of
 
 
 @pytest.fixture(autouse=True)
@@ -128,30 +122,11 @@ def test_a_cookie_that_the_client_has_stored_goes_nowhere_unasked(
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate of our own for this machine, with its key in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
-    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=2))
-        .add_extension(here, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    kind, secret = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path = tmp_path / "server.pem"
-    path.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, kind, secret))
-    return path
+    return make_certificate(tmp_path / "server.pem")
 
 
 def test_a_certificate_is_checked_by_the_authority_that_is_trusted(certificate: Path) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
-    with api_server(tls=tls) as api:
+    with api_server(tls=tls_of(certificate)) as api:
         environment = {"SKYMILL_KFP_ENDPOINT": api.url, "SKYMILL_KFP_TOKEN": "t"}
         connection = connection_from({**environment, "SKYMILL_KFP_CA": str(certificate)})
         assert submit(connection) in api.store.runs

@@ -1,5 +1,7 @@
 """One interface on a folder and on every kind of bucket, whatever goes wrong."""
 
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -231,3 +233,15 @@ def test_locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (tmp_path / "c").read_bytes() == location.encode()
     with pytest.raises(ConfigError, match="minio://x: a store is a folder, or lies at s3://"):
         open_store("minio://x")
+
+
+def test_a_local_folder_needs_no_library_of_stores(repository: Path, tmp_path: Path) -> None:
+    program = f"""
+import sys
+from components.raster.stores.opening import open_object, open_store
+store, name = open_object({str(tmp_path / "a")!r})
+store.write(name, b"1")
+open_store("s3://bucket/x")
+assert not {{"obstore", "boto3", "google.auth"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=repository, check=True)
