@@ -38,6 +38,14 @@ class GateReport:
 
     A report without findings has passed: nothing was required. A check that could not run must add
     a failed finding, never leave findings out.
+
+    >>> low = Finding("evaluation", "accuracy", False, "overall", "0.81 is below 0.9")
+    >>> report = GateReport("evaluation", (low,))
+    >>> report.passed
+    False
+    >>> print(message(report))
+    gate 'evaluation' blocked the run: 1 of 1 failed
+      evaluation: accuracy: overall: 0.81 is below 0.9
     """
 
     gate: str

@@ -17,7 +17,13 @@ def position_name(position: int) -> str:
 
 
 def position_of(wanted: str | int) -> int | None:
-    """Returns the position from 1 of a requested band; None where it is requested by name."""
+    """Returns the position from 1 of a requested band; None where it is requested by name.
+
+    >>> position_of("#2"), position_of(3)
+    (2, 3)
+    >>> print(position_of("B04"))
+    None
+    """
     if isinstance(wanted, int):
         return wanted
     match = _POSITION.fullmatch(wanted)
@@ -25,7 +31,13 @@ def position_of(wanted: str | int) -> int | None:
 
 
 def listed_bands(text: str) -> tuple[str, ...]:
-    """Parses bands from a text like `B04,B03` or `3,2,1`, whose numbers are positions."""
+    """Parses bands from a text like `B04,B03` or `3,2,1`, whose numbers are positions.
+
+    >>> listed_bands("B04, B03")
+    ('B04', 'B03')
+    >>> listed_bands("3,2,1")
+    ('#3', '#2', '#1')
+    """
     names = (name.strip() for name in text.split(","))
     return tuple(position_name(int(name)) if name.isdecimal() else name for name in names if name)
 

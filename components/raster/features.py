@@ -34,6 +34,10 @@ def image_features(image: npt.NDArray[np.uint8]) -> ImageFeatures:
     luma's 4-neighbour Laplacian over the pixels that have four neighbours (the square root of
     Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy"); it is 0 where an
     image has no such pixel.
+
+    >>> gray = np.full((4, 4, 3), 100, np.uint8)
+    >>> image_features(gray)
+    ImageFeatures(mean=(100.0, 100.0, 100.0), ..., brightness=100.0, sharpness=0.0)
     """
     height, width, _ = image.shape
     sums = np.zeros(3)

@@ -33,7 +33,13 @@ class Placement:
 
 
 def place(height_px: int, width_px: int, spec: ImageSpec) -> Placement:
-    """Computes the placement that `spec.fit` gives an image of that shape."""
+    """Computes the placement that `spec.fit` gives an image of that shape.
+
+    >>> place(100, 200, ImageSpec(height_px=64, width_px=64, fit="pad")).resized_px
+    (32, 64)
+    >>> place(100, 200, ImageSpec(height_px=64, width_px=64, fit="crop")).offset_px
+    (0, -32)
+    """
     size = np.array([height_px, width_px], np.float32)
     frame = np.array([spec.height_px, spec.width_px], np.float32)
     if spec.fit == "pad":

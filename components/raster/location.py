@@ -12,12 +12,20 @@ _LOCAL_SCHEME = re.compile(r"file:(?://(?:localhost(?=/))?|(?=/))", re.IGNORECAS
 
 
 def is_remote(location: str) -> bool:
-    """Checks whether a location is a URI of an object store or a server, not a local path."""
+    """Checks whether a location is a URI of an object store or a server, not a local path.
+
+    >>> is_remote("s3://bucket/scenes"), is_remote("file:///scenes")
+    (True, False)
+    """
     return "://" in location and not _LOCAL_SCHEME.match(location)
 
 
 def local_path(location: str) -> str:
-    """Returns the path that a local location names: `file:///a%20b` is `/a b`, `~` the home."""
+    """Returns the path that a local location names: `file:///a%20b` is `/a b`, `~` the home.
+
+    >>> local_path("file:///a%20b")
+    '/a b'
+    """
     if scheme := _LOCAL_SCHEME.match(location):
         return unquote(location[scheme.end() :])
     return os.path.expanduser(location)

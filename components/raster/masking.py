@@ -25,7 +25,11 @@ _SIGNING = re.compile(
 
 def masked(text: str) -> str:
     """Replaces each address's user, password and query, and the values of parameters that grant
-    access, by `***`."""
+    access, by `***`.
+
+    >>> masked("read https://me:secret@host/a.tif?sig=abc")
+    'read https://***@host/a.tif?***'
+    """
     text = _END.sub(f"?{_HIDDEN}", _QUERY.sub(rf"\1?{_HIDDEN}", _USER.sub(f"{_HIDDEN}@", text)))
     return _PARAMETER.sub(rf"\1={_HIDDEN}", text)
 
@@ -45,6 +49,9 @@ def unsigned(address: str) -> str:
     """Returns an address without credentials, stable however often it is signed anew.
 
     Drops user, password and the signature's parameters of the query.
+
+    >>> unsigned("https://me:secret@host/a.tif")
+    'https://host/a.tif'
     """
     if "@" not in address and "?" not in address:
         return address

@@ -11,7 +11,11 @@ _WHERE = re.compile(
 
 
 def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message as a sentence, without graph locations."""
+    """Returns the first line of an error's message as a sentence, without graph locations.
+
+    >>> first_line(ValueError("the mask has 3 bands"))
+    'the mask has 3 bands.'
+    """
     text = _NODES.sub("", getattr(error, "message", None) or str(error)).strip()
     telling = (line.strip() for line in text.splitlines() if not _WHERE.fullmatch(line))
     line = next(telling, type(error).__name__)

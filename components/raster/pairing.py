@@ -29,7 +29,11 @@ class Name(NamedTuple):
 
 
 def file_name(path: str) -> Name:
-    """Returns the name of a file, from its path below a root."""
+    """Returns the name of a file, from its path below a root.
+
+    >>> file_name("north/B02.tif")
+    Name(parts=('north', 'B02'), suffix='.tif')
+    """
     parts = _parts(path)
     stem, dot, after = parts[-1].rpartition(".") if parts else ("", "", "")
     return Name((*parts[:-1], stem), dot + after) if stem and after else Name(parts)
@@ -114,6 +118,12 @@ def pair(
         images: the names of each; a scene has those of its files as well.
         truths: the name of each.
         of_files: truths are called as the images' files, so that suffixes distinguish images.
+
+    >>> images = [[file_name("north/1.jpg")], [file_name("south/1.jpg")]]
+    >>> pair(images, [file_name("north/1.png")]).truth_of
+    (0, None)
+    >>> list(pair(images, [file_name("1.png")]).disputes)
+    [0, 1]
     """
     truth_of: dict[int, int] = {}
     disputes: dict[int, Dispute] = {}

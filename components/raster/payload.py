@@ -135,6 +135,13 @@ def encode_payload(
     Raises:
         PayloadError: another type of samples, or more rows than a PNG may have.
         ValueError: shapes and names do not fit together.
+
+    >>> tile = np.arange(8, dtype=np.uint16).reshape(2, 2, 2)
+    >>> payload = encode_payload(tile, ["red", "nir08"])
+    >>> decode_payload(payload).bands
+    ('red', 'nir08')
+    >>> bool((decode_payload(payload).pixels == tile).all())
+    True
     """
     if pixels.ndim != 3 or len(bands) != pixels.shape[2] or not pixels.size:
         raise ValueError(f"pixels of shape {pixels.shape} with the bands {tuple(bands)}")

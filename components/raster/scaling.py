@@ -14,7 +14,11 @@ Pixels = npt.NDArray[np.generic]
 
 
 class Scaling(NamedTuple):
-    """Scale and offset of one band."""
+    """Scale and offset of one band.
+
+    >>> print(Scaling(0.0001, -0.1))
+    number * 0.0001 - 0.1
+    """
 
     scale: float = 1.0
     offset: float = 0.0
@@ -71,6 +75,9 @@ def scaled(pixels: Pixels, scalings: Sequence[Scaling], dtype: str) -> Pixels:
 
     Returns:
         (H, W, C) of that dtype.
+
+    >>> scaled(np.array([[[5000]]], np.uint16), [Scaling(0.0001, -0.1)], "float32")
+    array([[[0.4]]], dtype=float32)
     """
     values = np.empty(pixels.shape, dtype)
     if len(set(scalings)) == 1:

@@ -55,6 +55,13 @@ def split_of(content_sha256: str, group: str | None, given: str | None, config: 
         group: what must stay together (a scene, a farm, a day), or None.
         given: one of `SPLITS`, or None.
         config: fractions and salt.
+
+    >>> split_of("0" * 64, "farm-7", None, SplitConfig())
+    'eval'
+    >>> split_of("f" * 64, "farm-7", None, SplitConfig())
+    'eval'
+    >>> split_of("f" * 64, "farm-7", "test", SplitConfig())
+    'test'
     """
     if given is not None:
         return given
@@ -86,6 +93,11 @@ def split_named(name: str) -> str | None:
 
     Raises:
         ValueError: the word is no split's name.
+
+    >>> split_named("validation")
+    'eval'
+    >>> print(split_named(""))
+    None
     """
     word = name.strip().lower()
     if not word:

@@ -23,6 +23,11 @@ def stratified_splits(
         config: fractions and salt.
 
     Returns: the split of each unit, by its name.
+
+    >>> units = {f"farm-{i}": {"corn": 4, "rye": i % 2} for i in range(6)}
+    >>> drawn = stratified_splits(units, SplitConfig(train=0.5, eval=0.25, test=0.25))
+    >>> sorted(drawn.values())
+    ['eval', 'test', 'test', 'train', 'train', 'train']
     """
     totals: Counter[str] = Counter()
     holders: dict[str, list[str]] = {}

@@ -12,6 +12,9 @@ def strict_json(value: Any, indent: int | None = None) -> str:
     Args:
         value: of mappings, lists, tuples, text, numbers and None.
         indent: as in `json.dumps`.
+
+    >>> strict_json({"iou": float("nan"), "classes": ("a", "b")})
+    '{"iou": null, "classes": ["a", "b"]}'
     """
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 

@@ -79,7 +79,13 @@ def left_out_as(key: str, taken: Collection[str]) -> str:
 
 
 def suffix_of(key: str) -> str:
-    """Returns the last dot of a name and what follows, in lower case; empty where there is none."""
+    """Returns the last dot of a name and what follows, in lower case; empty where there is none.
+
+    >>> suffix_of("north/scene.TIF")
+    '.tif'
+    >>> suffix_of("north.v2/scene")
+    ''
+    """
     before, _, after = key.rpartition(".")
     return "" if not before or "/" in after else f".{after.lower()}"
 

@@ -139,7 +139,19 @@ def load_config(path: str) -> PipelineConfig:
 
 
 def parse_config(tree: Any, base_dir: str, source: str = "config") -> PipelineConfig:
-    """Validates a tree of plain values, as `load_config` does with a file's."""
+    """Validates a tree of plain values, as `load_config` does with a file's.
+
+    >>> tree = {"name": "fields", "ingest": {"source": {"kind": "folders", "uri": "images"}}}
+    >>> config = parse_config({**tree, "push": {"model_dir": "models"}}, base_dir="/work")
+    >>> config.model_base, config.train.epochs
+    ('/work/models/fields', 25)
+    >>> parse_config({**tree, "push": {"model_dirs": "models"}}, base_dir="/work")
+    Traceback (most recent call last):
+        ...
+    components.raster.errors.ConfigError: config: 2 things to correct:
+      push.model_dir: is required and missing.
+      push.model_dirs: unknown key. Did you mean 'model_dir'?
+    """
     try:
         return PipelineConfig.model_validate(tree, context={"base_dir": base_dir})
     except ValidationError as error:

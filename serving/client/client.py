@@ -109,6 +109,11 @@ def connect(
 
     Raises:
         ClientError: the address has another form.
+
+    >>> connect("127.0.0.1:8500")
+    Traceback (most recent call last):
+        ...
+    serving.client.client.ClientError: The address '127.0.0.1:8500' is not of the form ...
     """
     parts = urlsplit(address)
     try:

@@ -49,5 +49,9 @@ class RasterReading:
 
 
 def is_tiff(start: bytes) -> bool:
-    """Checks for a TIFF signature in a file's first bytes; ignores the file name."""
+    """Checks for a TIFF signature in a file's first bytes; ignores the file name.
+
+    >>> is_tiff(b"II*" + bytes(5)), is_tiff(b"GIF89a")
+    (True, False)
+    """
     return start.startswith(_TIFF_MAGICS)

@@ -9,6 +9,11 @@ def version_number(name: str) -> int | None:
 
     Only the digits 0 to 9 are accepted, and leading zeros are ignored: `007` is version 7. Numbers
     above `LARGEST_VERSION` are no versions.
+
+    >>> version_number("007")
+    7
+    >>> print(version_number("7.tmp"))
+    None
     """
     if not (name.isascii() and name.isdigit()):
         return None

@@ -67,7 +67,11 @@ class EncodedMask:
 
 
 def parse_colour(text: str) -> int:
-    """Parses "#RRGGBB" into a colour's code. Raises ValueError for other text."""
+    """Parses "#RRGGBB" into a colour's code. Raises ValueError for other text.
+
+    >>> parse_colour("#00FF00")
+    65280
+    """
     digits = text.removeprefix("#")
     if len(digits) != 6:
         raise ValueError(f"{text!r} is no colour of the form #RRGGBB")
@@ -75,7 +79,11 @@ def parse_colour(text: str) -> int:
 
 
 def colour_text(code: int) -> str:
-    """Formats a colour's code as "#RRGGBB"."""
+    """Formats a colour's code as "#RRGGBB".
+
+    >>> colour_text(65280)
+    '#00FF00'
+    """
     return f"#{code:06X}"
 
 

@@ -41,7 +41,11 @@ def mask_dtype(class_count: int) -> type[np.uint8] | type[np.uint16]:
 
 
 def ignore_value(class_count: int) -> int:
-    """Returns the ignore value of masks: the largest value of their dtype."""
+    """Returns the ignore value of masks: the largest value of their dtype.
+
+    >>> ignore_value(5), ignore_value(300)
+    (255, 65535)
+    """
     return int(np.iinfo(mask_dtype(class_count)).max)
 
 
@@ -59,6 +63,12 @@ def class_of_mask(
 
     majority: the class of most pixels that have one; of two with equally many, the first.
     centre: the class of the pixel at the tile's centre (below and right of it, for even sizes).
+
+    >>> mask = as_mask(np.array([[0, 1], [1, 255]]), class_count=2)
+    >>> class_of_mask(mask, 2, "majority")
+    1
+    >>> print(class_of_mask(mask, 2, "centre"))
+    None
     """
     ignore = ignore_value(class_count)
     if rule == "centre":

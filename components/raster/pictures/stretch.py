@@ -92,6 +92,9 @@ def choose_bands(names: tuple[str, ...], wanted: tuple[str | int, ...] = ()) -> 
 
     Raises:
         ValueError: there is no such band.
+
+    >>> choose_bands(("B02", "B03", "B04", "B08"), ("B08", "B04", "B03"))
+    (3, 2, 1)
     """
     if not wanted:
         return (0, 1, 2) if len(names) >= 3 else (0,)

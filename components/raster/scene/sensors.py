@@ -85,7 +85,13 @@ class SensorBand:
 
 
 def sensor_band(path: str) -> SensorBand | None:
-    """Returns the band that a file's name identifies; None where the name has no known form."""
+    """Returns the band that a file's name identifies; None where the name has no known form.
+
+    >>> sensor_band("T32TQM_20260621T101559_B8A_20m.jp2")
+    SensorBand(name='B8A', common_name='nir08', aliases=(), gsd_m=20)
+    >>> print(sensor_band("north.tif"))
+    None
+    """
     stem = PurePosixPath(path).stem
     landsat = _IS_LANDSAT.match(stem)
     if landsat:
@@ -123,7 +129,11 @@ def landsat_label(stem: str) -> str | None:
 
 
 def common_name_of(name: str, sensor: str) -> str | None:
-    """Returns a band's common name, by the maker's name and the sensor as metadata write it."""
+    """Returns a band's common name, by the maker's name and the sensor as metadata write it.
+
+    >>> common_name_of("B08", "Sentinel-2A"), common_name_of("B5", "LANDSAT_8")
+    ('nir', 'nir08')
+    """
     landsat = re.match(r"LANDSAT[_-]?(\d)(.*)", sensor, re.IGNORECASE)
     if landsat:
         kind = "M" if "MSS" in landsat[2].upper() else ""

@@ -40,7 +40,12 @@ def blocks_in_row(rows: Rows, block_m: float) -> Rows:
 
 
 def blocks_of(lons: Floats, lats: Floats, block_m: float) -> tuple[Rows, Rows]:
-    """Returns the (row, column) of each place's block. NaN is not allowed."""
+    """Returns the (row, column) of each place's block. NaN is not allowed.
+
+    >>> rows, cols = blocks_of(np.array([11.5, 11.6]), np.array([48.1, 48.1]), block_m=10_000)
+    >>> rows.tolist(), cols.tolist()
+    ([1535, 1535], [1422, 1423])
+    """
     rows = rows_of(lats, block_m)
     return rows, _columns(lons, blocks_in_row(rows, block_m))
 

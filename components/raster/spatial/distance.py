@@ -134,7 +134,12 @@ class _Flat:
 
 
 def great_circle_m(lon: float, lat: float, lons: Floats, lats: Floats) -> Floats:
-    """Computes distances on the sphere from one place to others, by the haversine formula."""
+    """Computes distances on the sphere from one place to others, by the haversine formula.
+
+    >>> pole = great_circle_m(0.0, 0.0, np.array([0.0]), np.array([90.0]))
+    >>> pole.round(-3).tolist()
+    [10008000.0]
+    """
     half_lat, half_lon = np.radians(lats - lat) / 2, np.radians(lons - lon) / 2
     squared = (
         np.sin(half_lat) ** 2

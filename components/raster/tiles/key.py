@@ -58,6 +58,11 @@ class TileKey:
     The grid is upright: row 0 is the northernmost, whichever way the file is stored.
 
     As text it is `scene@row,col,heightxwidth`, for `image/key`.
+
+    >>> print(TileKey("T32UQD", Window(row=256, col=0, height=128, width=128)))
+    T32UQD@256,0,128x128
+    >>> TileKey.parse("T32UQD@256,0,128x128").window.bottom
+    384
     """
 
     scene_id: str

@@ -136,6 +136,13 @@ def starts(length_px: int, size_px: int, stride_px: int, edge: Edge) -> tuple[in
     Multiples of the stride, up to the first tile that reaches the end; the edge policy then
     pads, moves or drops the one that stands over. With `pad` and `snap` every pixel is in a tile
     unless the stride is larger than the size, which leaves the requested gaps.
+
+    >>> starts(100, 32, 32, "pad")
+    (0, 32, 64, 96)
+    >>> starts(100, 32, 32, "snap")
+    (0, 32, 64, 68)
+    >>> starts(100, 32, 32, "drop")
+    (0, 32, 64)
     """
     last = max(length_px - size_px, 0)
     count = min(-(-last // stride_px) + 1, -(-length_px // stride_px))
@@ -183,6 +190,12 @@ def plan_tiles(
 
     Raises:
         SceneRejected: the scene has no tile under this tiling.
+
+    >>> from affine import Affine
+    >>> grid = Grid(height_px=100, width_px=64, transform=Affine.identity(), crs=None)
+    >>> plan = plan_tiles("north", grid, Tiling(size_px=64, edge="snap"))
+    >>> [str(key) for key in plan.keys()]
+    ['north@0,0,64x64', 'north@36,0,64x64']
     """
     extent = Window(0, 0, grid.height_px, grid.width_px)
     inside = extent if within is None else within.intersection(extent)

@@ -30,6 +30,11 @@ def stored_nodata(nodata: float | None, dtype: str) -> np.generic | None:
     """Returns a nodata value in a dtype of pixels; None when no pixel can equal it.
 
     Files declare -9999 for uint8 bands, and float64 text for float32 pixels.
+
+    >>> int(stored_nodata(0, "uint16"))
+    0
+    >>> print(stored_nodata(-9999, "uint8"))
+    None
     """
     if nodata is None:
         return None
@@ -59,6 +64,10 @@ def valid_by_value(
 
     Returns:
         (H, W), True where valid.
+
+    >>> pixels = np.array([[[0, 7], [5, 7]]], np.uint8)
+    >>> valid_by_value(pixels, [np.uint8(0), None], "all")
+    array([[False,  True]])
     """
     if always_valid(nodata, str(pixels.dtype)):
         return np.ones(pixels.shape[:2], np.bool_)

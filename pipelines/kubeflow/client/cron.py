@@ -39,6 +39,13 @@ def checked_cron(expression: str) -> str:
     Raises:
         ConfigError: it does not have six fields, a field has an invalid value, or runs would start
             one second apart.
+
+    >>> checked_cron("0 0 2  * * *")
+    '0 0 2 * * *'
+    >>> checked_cron("0 2 * * *")
+    Traceback (most recent call last):
+        ...
+    components.raster.errors.ConfigError: the schedule '0 2 * * *' has five fields, ...
     """
     fields = expression.split()
     text = " ".join(fields)

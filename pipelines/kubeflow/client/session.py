@@ -78,6 +78,11 @@ def connect(endpoint: str | None = None, **given: Any) -> Session:
     Args:
         endpoint: http:// or https://.
         given: as for `connection_from`.
+
+    >>> connect("127.0.0.1:8888")
+    Traceback (most recent call last):
+        ...
+    components.raster.errors.ConfigError: '127.0.0.1:8888' is no address of a server: ...
     """
     from pipelines.kubeflow.client.server import KubeflowServer
 
