@@ -62,9 +62,12 @@ def _check(extension: Extension, key: str, config: PipelineConfig) -> None:
     """Raises ConfigError for what can be known without data."""
     extension.require(key)
     if isinstance(extension, Custom):
-        from trainer.models.custom import require_body  # takes seconds to import
+        # They take seconds to import.
+        from trainer.models.custom import require_body
+        from trainer.tasks.registry import objective_type
 
-        require_body(extension, config.ingest.image, config.ingest.task)
+        pooled = objective_type(config.ingest.task).pooled
+        require_body(extension, config.ingest.image, pooled)
 
 
 def _raise(faults: list[str] | Iterator[str]) -> None:

@@ -20,13 +20,8 @@ from serving.contract.names import (
     PIXELS_SIGNATURE,
     PLANES_SIGNATURE,
 )
-from serving.graph.inputs import model_input
-from serving.graph.map_answers import class_planes, class_probabilities, fit_pixels
-from serving.tasks.graph import Tensors, served_outputs
-from serving.tasks.segmentation.planes import (
-    CLASS_PROBABILITIES_OUTPUT,
-    PLANES_OUTPUT,
-)
+from serving.graph.inputs import fit_pixels, model_input
+from serving.tasks.graph import Tensors, task_graph
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
     the probability of every class in a compact form.
     """
 
-    spec = contract.image
+    spec, task = contract.image, task_graph(contract.task)
     images = tf.TensorSpec([None], tf.string, BYTES_INPUT)
     tiles = tf.TensorSpec([None, None, None, spec.shape[2]], spec.pixel_type, PIXELS_INPUT)
 
@@ -61,7 +56,7 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
     @tf.function(input_signature=[images], autograph=False)
     def from_bytes(image_bytes: tf.Tensor) -> Tensors:
         pixels = model_input(image_bytes, spec, contract.band_scalings)
-        return served_outputs(network(pixels), pixels, contract)
+        return task.answer(network(pixels), pixels, contract)
 
     def from_examples(examples: tf.Tensor) -> Tensors:
         parsed = {ENCODED: tf.io.FixedLenFeature([], tf.string)}
@@ -70,13 +65,11 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
 
     def from_pixels(pixels: tf.Tensor) -> Tensors:
         fitted = fit_pixels(pixels, spec)
-        if contract.task == "segmentation":
-            return {CLASS_PROBABILITIES_OUTPUT: class_probabilities(network(fitted))}
-        return served_outputs(network(fitted), fitted, contract)
+        return task.for_maps(network(fitted), fitted, contract)
 
     def to_planes(image_bytes: tf.Tensor) -> Tensors:
         pixels = model_input(image_bytes, spec, contract.band_scalings)
-        return {PLANES_OUTPUT: class_planes(class_probabilities(network(pixels)))}
+        return task.planes(network(pixels))
 
     text = contract.to_json()
 
@@ -93,6 +86,6 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
         ),
         Signature(PIXELS_SIGNATURE, from_pixels, tiles),
     )
-    if contract.task != "segmentation":
+    if not task.has_planes:
         return found
     return (*found, Signature(PLANES_SIGNATURE, to_planes, images))

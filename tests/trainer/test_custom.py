@@ -16,6 +16,7 @@ from trainer.run import run_fn
 from trainer.tasks.config import DetectionOptions, SegmentationOptions
 from trainer.tasks.detection import Detection
 from trainer.tasks.network import build_network
+from trainer.tasks.registry import objective_type
 from trainer.tasks.segmentation import Segmentation
 from trainer.training.config import TrainConfig
 
@@ -155,7 +156,7 @@ def test_every_kind_of_head_sits_on_it():
 )
 def test_what_has_no_such_features_is_refused(build, task, message):
     with pytest.raises(ConfigError, match=f"^train.model.build: .*{message}"):
-        require_body(custom(build), PHOTO, task)
+        require_body(custom(build), PHOTO, objective_type(task).pooled)
 
 
 def test_weights_are_loaded_and_keep_their_statistics(tmp_path):

@@ -7,7 +7,6 @@ import keras
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from components.raster.messages import first_line
-from components.raster.task import Task
 from trainer.data.bands import BandScale
 from trainer.models.config import Custom
 from trainer.models.features import pyramid_of
@@ -15,8 +14,6 @@ from trainer.models.norms import fix_norms
 from trainer.models.standardise import scaled
 
 _RGB = ("red", "green", "blue")
-#: Tasks whose head takes feature maps; that of any other takes one vector an image.
-_TASKS_OF_MAPS: tuple[Task, ...] = ("segmentation", "detection")
 #: The configuration key of the code, for errors.
 _KEY = "train.model.build"
 
@@ -42,8 +39,8 @@ def custom_body(
     return body
 
 
-def require_body(model: Custom, image: ImageSpec, task: Task) -> None:
-    """Builds the body for a task, without its weights, and forgets it.
+def require_body(model: Custom, image: ImageSpec, pooled: bool) -> None:
+    """Builds the body without its weights, and forgets it.
 
     Raises:
         ConfigError: as `custom_body`.
@@ -51,7 +48,7 @@ def require_body(model: Custom, image: ImageSpec, task: Task) -> None:
     bands = len(image.bands or ())
     unit = BandScale((0.0,) * bands, (1.0,) * bands)
     bare = model.model_copy(update={"weights": None})
-    custom_body(bare, image, unit, pooled=task not in _TASKS_OF_MAPS)
+    custom_body(bare, image, unit, pooled)
 
 
 def _network(model: Custom, image: ImageSpec) -> keras.layers.Layer:

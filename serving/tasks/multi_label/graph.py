@@ -3,18 +3,24 @@
 import tensorflow as tf
 
 from serving.tasks.base import CLASSES_OUTPUT, PROBABILITIES_OUTPUT
-from serving.tasks.graph import AnswerSpec, Tensors, names_in_each_row
+from serving.tasks.graph import AnswerSpec, TaskGraph, Tensors, names_in_each_row
 from serving.tasks.multi_label.answer import PRESENT_OUTPUT
 
 
-def convert(logits: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
-    """Converts logits [N, K] to each class's probability (sigmoid) and presence.
+class MultiLabelGraph(TaskGraph):
+    """Served outputs of multi-label classification."""
 
-    A class is present if its probability is at least the threshold of the spec.
-    """
-    probabilities = tf.nn.sigmoid(tf.cast(logits, tf.float32))
-    return {
-        PROBABILITIES_OUTPUT: probabilities,
-        CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),
-        PRESENT_OUTPUT: probabilities >= spec.threshold,
-    }
+    def answer(self, logits: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
+        """Converts logits [N, K] to each class's probability (sigmoid) and presence.
+
+        A class is present if its probability is at least the threshold of the spec.
+        """
+        probabilities = tf.nn.sigmoid(tf.cast(logits, tf.float32))
+        return {
+            PROBABILITIES_OUTPUT: probabilities,
+            CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),
+            PRESENT_OUTPUT: probabilities >= spec.threshold,
+        }
+
+
+GRAPH = MultiLabelGraph()

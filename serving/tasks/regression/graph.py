@@ -2,10 +2,16 @@
 
 import tensorflow as tf
 
-from serving.tasks.graph import AnswerSpec, Tensors
+from serving.tasks.graph import AnswerSpec, TaskGraph, Tensors
 from serving.tasks.regression.answer import VALUE_OUTPUT
 
 
-def convert(values: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
-    """Converts values [N, 1] in the user's units to [N]."""
-    return {VALUE_OUTPUT: tf.cast(values[:, 0], tf.float32)}
+class RegressionGraph(TaskGraph):
+    """Served output of regression."""
+
+    def answer(self, values: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
+        """Converts values [N, 1] in the user's units to [N]."""
+        return {VALUE_OUTPUT: tf.cast(values[:, 0], tf.float32)}
+
+
+GRAPH = RegressionGraph()

@@ -5,24 +5,64 @@ import tensorflow as tf
 
 from components.raster.labels.targets import ignore_value
 from serving.tasks.base import CLASSES_OUTPUT
-from serving.tasks.graph import AnswerSpec, Tensors, names_in_each_row
+from serving.tasks.graph import AnswerSpec, TaskGraph, Tensors, names_in_each_row
 from serving.tasks.segmentation.answer import CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT
+from serving.tasks.segmentation.planes import (
+    CLASS_PROBABILITIES_OUTPUT,
+    FULL,
+    PLANES_OUTPUT,
+)
 
 
-def convert(logits: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
-    """Converts logits [N, H, W, K] to each pixel's most probable class and its probability.
+class SegmentationGraph(TaskGraph):
+    """Served outputs of segmentation."""
 
-    The raster is uint8 if that holds the classes and the ignore value, else int32. A pixel in which
-    any band is not finite has the ignore value (`components.raster.labels.targets`) and the
-    confidence 0.
+    has_planes = True
+
+    def answer(self, logits: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
+        """Converts logits [N, H, W, K] to each pixel's most probable class and its probability.
+
+        The raster is uint8 if that holds the classes and the ignore value, else int32. A pixel in
+        which any band is not finite has the ignore value (`components.raster.labels.targets`) and
+        the confidence 0.
+        """
+        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
+        valid = tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
+        ignore = ignore_value(len(spec.classes))
+        dtype = tf.uint8 if ignore <= np.iinfo(np.uint8).max else tf.int32
+        raster = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), dtype)
+        return {
+            CLASS_RASTER_OUTPUT: tf.where(valid, raster, tf.constant(ignore, dtype)),
+            CONFIDENCE_OUTPUT: tf.where(valid, tf.reduce_max(probabilities, axis=-1), 0.0),
+            CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),
+        }
+
+    def for_maps(self, outputs: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
+        return {CLASS_PROBABILITIES_OUTPUT: class_probabilities(outputs)}
+
+    def planes(self, outputs: tf.Tensor) -> Tensors:
+        return {PLANES_OUTPUT: class_planes(class_probabilities(outputs))}
+
+
+def class_probabilities(logits: tf.Tensor) -> tf.Tensor:
+    """Converts logits [N, H, W, K] to probabilities [N, K, H, W]: a plane for each class."""
+    return tf.transpose(tf.nn.softmax(tf.cast(logits, tf.float32)), (0, 3, 1, 2))
+
+
+def class_planes(probabilities: tf.Tensor) -> tf.Tensor:
+    """Encodes probabilities [N, K, H, W] as one gray PNG for each image: string [N].
+
+    Its K * H rows are the planes of the classes, one below the other, in steps of 1/255
+    (`serving.tasks.segmentation.planes`).
     """
-    probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
-    valid = tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
-    ignore = ignore_value(len(spec.classes))
-    dtype = tf.uint8 if ignore <= np.iinfo(np.uint8).max else tf.int32
-    raster = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), dtype)
-    return {
-        CLASS_RASTER_OUTPUT: tf.where(valid, raster, tf.constant(ignore, dtype)),
-        CONFIDENCE_OUTPUT: tf.where(valid, tf.reduce_max(probabilities, axis=-1), 0.0),
-        CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),
-    }
+    levels = tf.cast(tf.round(probabilities * FULL), tf.uint8)
+    return tf.map_fn(
+        lambda planes: tf.io.encode_png(
+            tf.reshape(planes, (-1, tf.shape(planes)[2], 1)), compression=1
+        ),
+        levels,
+        fn_output_signature=tf.string,
+    )
+
+
+GRAPH = SegmentationGraph()
