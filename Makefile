@@ -4,9 +4,10 @@ PYTHON ?=
 DATA ?=
 DOCKER ?=
 PYTEST_ARGS ?=
-# How many processes share the tests; the tests of one file stay together.
+# How many processes share the tests. The tests of one file stay together; tests/longest_first.py
+# says in which order the files come.
 JOBS ?= 2
-SHARED = -n $(JOBS) --dist loadfile
+SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 SECONDS ?=
 BENCH ?= ingest input_pipeline pipeline raster_memory raster_reading serving statistics
 
@@ -21,7 +22,8 @@ PACKAGES := components pipelines serving trainer scripts
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow containers bench soak audit docs dist flink prism lock clean
+.PHONY: help setup demo test check lint slow seconds containers bench soak audit docs dist flink prism \
+	lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -41,7 +43,10 @@ lint: $(READY) ## ruff and strict typing
 	@$(BIN)/python -m mypy $(PACKAGES)
 
 slow: $(READY) ## the tests that take longer
-	@$(BIN)/python -m pytest $(SHARED) -m slow --durations=25 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(SHARED) -m slow --durations=10 $(PYTEST_ARGS)
+
+seconds: ## measure anew how long each file of tests takes
+	@$(MAKE) test slow PYTEST_ARGS=--record-seconds
 
 containers: $(READY) ## build the images and run the package in them; root on Debian, or DOCKER=address
 	@SKYMILL_DOCKER_HOST="$(DOCKER)" sh scripts/containers.sh

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from tests import warm
 from tests.kubeflow.argo import is_tried_again, retry_strategy
 
 Json = dict[str, Any]
@@ -58,10 +59,11 @@ class Backend:
 
     Attributes:
         store: the folder that holds the buckets.
+        warm: modules run in processes that have the libraries imported, not in fresh ones.
     """
 
     def __init__(self, folder: Path, root: str, mount_variable: str) -> None:
-        self.store = folder / "store"
+        self.store, self.warm = folder / "store", False
         self._folder, self._root, self._variable = folder, root, mount_variable
         self._cache: dict[str, Task] = {}
         self._count = 0
@@ -222,21 +224,14 @@ class Backend:
         too_long = [word[:40] for word in words if len(word.encode()) > 128 << 10]
         if too_long:
             return Task(FAILED, log=f"argument list too long: {too_long}", inputs=given)
-        ended = subprocess.run(
-            words,
-            cwd=work,
-            env={
-                **os.environ,
-                "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
-                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-                self._variable: str(mount),
-                **{one["name"]: one["value"] for one in container.get("env", [])},
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        env = {
+            **os.environ,
+            "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            self._variable: str(mount),
+            **{one["name"]: one["value"] for one in container.get("env", [])},
+        }
+        ended = self._execute(words, work, env)
         task = Task(SUCCEEDED if ended.returncode == 0 else FAILED, ended.stdout, given)
         if task.state == SUCCEEDED:
             try:
@@ -245,6 +240,21 @@ class Backend:
                 task.state, task.log = FAILED, f"{task.log}\nlauncher: {error}"
         shutil.rmtree(scratch)
         return task
+
+    def _execute(
+        self, words: Sequence[str], cwd: Path, env: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        if self.warm and words[:2] == ["python", "-m"]:
+            return warm.run(words[2], words[3:], together=True, cwd=cwd, env=env)
+        return subprocess.run(
+            words,
+            cwd=cwd,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
 
     def _publish(self, task: Task, given: Json, component: Json, mount: Path) -> None:
         path = Path(given["outputs"]["outputFile"])

@@ -30,6 +30,7 @@ def test_each_run_sees_the_data_of_its_own_day(tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     make_images(volume / "images")
     backend = Backend(tmp_path, "minio://mlpipeline/v2", "SKYMILL_MOUNT_ROOT")
+    backend.warm = True
     now = [datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.UTC).timestamp()]
     fingerprints: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Running the command line as a user does, in a process of its own."""
+"""Running the command line in a process of its own: a fresh one as a user does, or a warm one."""
 
 import json
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import warm
+
 Run = subprocess.CompletedProcess[str]
 
 
@@ -19,14 +21,28 @@ def call_skymill(*arguments: str, cwd: Path | None = None) -> Run:
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "160"},
+        env=_environment(),
     )
+
+
+def call_warm_skymill(*arguments: str, cwd: Path | None = None) -> Run:
+    return warm.run("pipelines.cli", arguments, cwd=cwd, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "160"}
 
 
 @pytest.fixture(scope="session")
 def skymill() -> Callable[..., Run]:
     """Calls the command line: `skymill("run", "x.yaml", cwd=folder)`."""
     return call_skymill
+
+
+@pytest.fixture(scope="session")
+def warm_skymill() -> Callable[..., Run]:
+    """As `skymill`, with the libraries imported: for runs whose start is not what is tested."""
+    return call_warm_skymill
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +55,7 @@ def run_config() -> Callable[..., tuple[Run, dict]]:
             tree[part] = {**tree.get(part, {}), **values} if isinstance(values, dict) else values
         path = folder / source.name
         path.write_text(yaml.safe_dump(tree, sort_keys=False))
-        done = call_skymill("run", str(path), "--json")
+        done = call_warm_skymill("run", str(path), "--json")
         assert done.stdout, done.stderr[-3000:]
         return done, json.loads(done.stdout)
 

@@ -89,8 +89,8 @@ def test_the_terminal_shows_no_framework_noise(first):
         assert noise not in first.stdout + first.stderr
 
 
-def test_a_second_run_takes_what_has_not_changed_and_pushes_nothing(first, folder, skymill):
-    done = skymill("run", str(folder / "landcover.yaml"), "--json")
+def test_a_second_run_takes_what_has_not_changed_and_pushes_nothing(first, folder, warm_skymill):
+    done = warm_skymill("run", str(folder / "landcover.yaml"), "--json")
     summary = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
     for node in ("Ingest", "Statistics", "Schema", "Trainer"):
@@ -113,9 +113,9 @@ def test_past_runs_are_listed_with_their_lineage(first, folder, skymill):
     assert "from Baseline, DataCheck, Evaluation, InfraCheck, Schema, Statistics" in shown
 
 
-def test_too_many_rejects_stop_the_run_and_say_which(first, folder, skymill):
+def test_too_many_rejects_stop_the_run_and_say_which(first, folder, warm_skymill):
     config = changed_config(folder, "strict.yaml", ingest={**_ingest(folder), **_no_rejects})
-    done = skymill("run", config, "--json")
+    done = warm_skymill("run", config, "--json")
     summary = json.loads(done.stdout)
     assert (done.returncode, summary["outcome"]) == (3, "blocked")
     assert summary["nodes"]["StopOnRejects"] == "stopped"
@@ -139,10 +139,10 @@ def degraded(folder):
 
 
 def test_a_degraded_delivery_is_stopped_as_drift_before_it_is_trained_on(
-    first, folder, degraded, skymill
+    first, folder, degraded, warm_skymill
 ):
     config = changed_config(folder, "degraded.yaml", ingest=_ingest(folder, degraded))
-    done = skymill("run", config, "--json")
+    done = warm_skymill("run", config, "--json")
     summary = json.loads(done.stdout)
     assert (done.returncode, summary["outcome"]) == (3, "blocked")
     assert summary["nodes"]["StopOnAnomalies"] == "stopped"
@@ -153,7 +153,7 @@ def test_a_degraded_delivery_is_stopped_as_drift_before_it_is_trained_on(
     assert not data["passed"]
 
 
-def test_a_model_of_degraded_data_is_stopped_by_the_metrics(first, folder, degraded, skymill):
+def test_a_model_of_degraded_data_is_stopped_by_the_metrics(first, folder, degraded, warm_skymill):
     """A third of its labels are wrong, so nothing can get more than about 0.72 of them right."""
     config = changed_config(
         folder,
@@ -163,25 +163,25 @@ def test_a_model_of_degraded_data_is_stopped_by_the_metrics(first, folder, degra
         train={"model": {"kind": "small_cnn"}, "epochs": 2},
         evaluation={"thresholds": [{"metric": "accuracy", "at_least": 0.8}]},
     )
-    summary = blocked_by_metrics(skymill, config, folder)
+    summary = blocked_by_metrics(warm_skymill, config, folder)
     assert "accuracy" in summary["reason"]
     assert "0.8" in summary["reason"]
 
 
-def test_a_model_that_is_worse_than_the_served_one_is_stopped(first, folder, skymill):
+def test_a_model_that_is_worse_than_the_served_one_is_stopped(first, folder, warm_skymill):
     config = changed_config(
         folder,
         "worse.yaml",
         train={"model": {"kind": "small_cnn"}, "epochs": 1, "learning_rate": 1e-6},
         evaluation={"thresholds": [{"metric": "accuracy", "change": {"at_least": -0.02}}]},
     )
-    summary = blocked_by_metrics(skymill, config, folder)
+    summary = blocked_by_metrics(warm_skymill, config, folder)
     [overall] = [s for s in summary["metrics"]["slices"] if s["slice"] == "overall"]
     assert overall["candidate"]["accuracy"] < overall["baseline"]["accuracy"] - 0.02
 
 
-def blocked_by_metrics(skymill, config, folder):
-    done = skymill("run", config, "--json")
+def blocked_by_metrics(warm_skymill, config, folder):
+    done = warm_skymill("run", config, "--json")
     summary = json.loads(done.stdout)
     assert (done.returncode, summary["outcome"]) == (3, "blocked"), summary["reason"]
     assert summary["nodes"]["StopOnMetrics"] == "stopped"
@@ -192,13 +192,13 @@ def blocked_by_metrics(skymill, config, folder):
     return summary
 
 
-def test_an_accepted_schema_judges_later_runs(first, folder, skymill):
+def test_an_accepted_schema_judges_later_runs(first, folder, skymill, warm_skymill):
     config = str(folder / "landcover.yaml")
     assert skymill("schema", "accept", "-c", config).returncode == 0
     assert "accepted" in skymill("schema", "show", "-c", config).stdout
     home = folder / "landcover-schema.pbtxt"
     home.write_text(home.read_text().replace('"water"', '"sea"'))
-    done = skymill("run", config, "--json")
+    done = warm_skymill("run", config, "--json")
     summary = json.loads(done.stdout)
     assert (done.returncode, summary["outcome"]) == (3, "blocked")
     assert "label/text" in summary["reason"]
