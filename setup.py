@@ -22,6 +22,7 @@ BASE = [
 CLIENT = [
     "grpcio>=1.66",
     "protobuf>=5.29,<7",
+    "urllib3>=2",
 ]
 
 # Lets a client send GeoTIFFs.
@@ -77,7 +78,6 @@ PIPELINE = [
     "tensorflow-model-analysis>=0.52,<0.53",
     "tfx>=1.21,<1.22",
     "tfx-bsl>=1.21,<1.22",
-    "urllib3>=2",
 ]
 
 PACKAGES = ["components", "pipelines", "serving", "trainer"]

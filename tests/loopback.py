@@ -27,10 +27,10 @@ class QuietHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def http_server(
-    handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None
+    handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None, port: int = 0
 ) -> Iterator[str]:
     """The address of a server whose requests the handler answers, each in a thread of its own."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()

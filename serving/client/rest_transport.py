@@ -1,18 +1,16 @@
-"""REST transport of the client (TensorFlow Serving's API); standard library only."""
+"""REST transport of the client (TensorFlow Serving's API)."""
 
-import http.client
 import json
-import selectors
-import socket
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from queue import Empty, LifoQueue
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
+from serving.client.http_pool import is_timeout, open_pool, request, root_cause
 from serving.client.transport import (
     ModelMetadata,
     ModelRef,
@@ -38,19 +36,13 @@ _CODE_OF_STATUS = {
 }
 
 
-_Answer = tuple[http.client.HTTPResponse, bytes]
-
-
 class RestTransport:
     """Keep-alive connections that threads share."""
 
     def __init__(self, host: str, port: int, *, secure: bool) -> None:
-        self._host = host
-        self._port = port
-        self._connection_class = (
-            http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        )
-        self._idle: LifoQueue[http.client.HTTPConnection] = LifoQueue()
+        shown = f"[{host}]" if ":" in host else host
+        self._base = f"{'https' if secure else 'http'}://{shown}:{port}"
+        self._pool = open_pool(self._base)
         self._signatures: dict[tuple[ModelRef, str], SignatureInfo] = {}
 
     def predict(
@@ -122,70 +114,25 @@ class RestTransport:
 
     def close(self) -> None:
         """Closes the idle connections."""
-        with suppress(Empty):
-            while True:
-                self._idle.get_nowait().close()
+        self._pool.clear()
 
     def _ask(
         self, path: str, body: bytes | None, timeout_s: float
     ) -> tuple[dict[str, Any], str | None]:
         try:
-            response, content = self._exchange(path, body, timeout_s)
-        except TimeoutError as error:
-            raise RequestFailed("DEADLINE_EXCEEDED", f"no answer in {timeout_s:g} s") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise RequestFailed("UNAVAILABLE", f"{type(error).__name__}: {error}") from error
-        return _checked(response.status, content), response.headers.get(_VERSION_HEADER)
+            response = self._exchange(path, body, timeout_s)
+        except HTTPError as error:
+            if is_timeout(error):
+                raise RequestFailed("DEADLINE_EXCEEDED", f"no answer in {timeout_s:g} s") from error
+            cause = root_cause(error)
+            raise RequestFailed("UNAVAILABLE", f"{type(cause).__name__}: {cause}") from error
+        return _checked(response.status, response.data), response.headers.get(_VERSION_HEADER)
 
-    def _exchange(self, path: str, body: bytes | None, timeout_s: float) -> _Answer:
-        """Sends a request over a kept connection, or over a new one if the server closed that one.
-
-        The server may close it between the check and the request. That does not mean that the
-        server is down, and every request is idempotent.
-        """
-        kept = self._kept(timeout_s)
-        if kept is not None:
-            try:
-                return self._send(kept, path, body)
-            except TimeoutError:
-                raise
-            except (OSError, http.client.HTTPException):
-                pass
-        fresh = self._connection_class(self._host, self._port, timeout=timeout_s)
-        return self._send(fresh, path, body)
-
-    def _send(
-        self, connection: http.client.HTTPConnection, path: str, body: bytes | None
-    ) -> _Answer:
-        try:
-            headers = {"Content-Type": "application/json"} if body else {}
-            connection.request("POST" if body else "GET", path, body, headers)
-            response = connection.getresponse()
-            content = response.read()
-        except BaseException:
-            connection.close()
-            raise
-        if connection.sock is not None:  # the server keeps it open as well
-            self._idle.put(connection)
-        return response, content
-
-    def _kept(self, timeout_s: float) -> http.client.HTTPConnection | None:
-        """Returns an idle connection that the server has not closed; closes the others."""
-        with suppress(Empty):
-            while True:
-                connection = self._idle.get_nowait()
-                if not _is_closed(connection.sock):
-                    connection.sock.settimeout(timeout_s)
-                    return connection
-                connection.close()
-        return None
-
-
-def _is_closed(idle: socket.socket) -> bool:
-    """Checks whether the peer has closed an idle connection."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(idle, selectors.EVENT_READ)
-        return bool(selector.select(0))
+    def _exchange(self, path: str, body: bytes | None, timeout_s: float) -> BaseHTTPResponse:
+        """Sends a request; every request is idempotent."""
+        headers = {"Content-Type": "application/json"} if body else {}
+        method = "POST" if body else "GET"
+        return request(self._pool, method, self._base + path, body, headers, timeout_s)
 
 
 def _checked(status: int, content: bytes) -> dict[str, Any]:

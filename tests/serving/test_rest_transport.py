@@ -1,16 +1,20 @@
 """Kept connections of the REST client: what a server closes is no failure of the server."""
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from serving.client import PredictClient, ServerTimeout, ServerUnavailable, connect
-from tests.loopback import QuietHandler, http_server
+from serving.client.http_pool import open_pool, request
+from tests.loopback import QuietHandler, http_server, make_certificate, tls_of
 
 STATUS = {
     "model_version_status": [
@@ -21,6 +25,17 @@ STATUS = {
 
 class Server(QuietHandler):
     """Answers status requests, and says how many came over which connection."""
+
+    def setup(self) -> None:
+        self.sockets.append(self.request)
+        super().setup()
+
+    @classmethod
+    def end_connections(cls) -> None:
+        """As the end of the server's process does."""
+        for connection in cls.sockets:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
         self.asked[self.client_address] += 1
@@ -35,6 +50,7 @@ class Server(QuietHandler):
         self.wfile.write(body)
 
     asked: Counter[object]
+    sockets: list[socket.socket]
     lets_go: Callable[[int], bool]
     together: Callable[[], object]
 
@@ -53,6 +69,7 @@ def server(
     """
     members = {
         "asked": Counter(),
+        "sockets": [],
         "timeout": idle_s,
         "lets_go": staticmethod(lets_go),
         "together": staticmethod(together),
@@ -97,6 +114,71 @@ def test_a_server_that_never_answers_is_asked_once() -> None:
     ):
         client.served_version()
     assert list(kind.asked.values()) == [1]
+
+
+def test_many_requests_go_over_one_connection() -> None:
+    kind = server()
+    with http_server(kind) as address, without_retries(address) as client:
+        for _ in range(50):
+            assert client.served_version() == 3
+    assert list(kind.asked.values()) == [50]
+
+
+def test_a_server_that_restarts_between_requests_fails_none() -> None:
+    kind = server()
+    with http_server(kind) as address, without_retries(address) as client:
+        assert client.served_version() == 3
+        kind.end_connections()
+        port = int(address.rpartition(":")[2])
+    for _ in range(3):
+        with http_server(kind, port=port):
+            assert client.served_version() == 3
+            assert client.served_version() == 3
+            kind.end_connections()
+    assert sorted(kind.asked.values()) == [1, 2, 2, 2], "a connection for each life of the server"
+
+
+def test_threads_share_a_bounded_number_of_connections() -> None:
+    kind = server(together=lambda: time.sleep(0.02))
+    with http_server(kind) as address:
+        pool = open_pool(address, max_connections=2)
+        with ThreadPoolExecutor(8) as threads:
+            answers = [
+                threads.submit(request, pool, "GET", address, None, {}, 5.0) for _ in range(24)
+            ]
+        assert {answer.result().status for answer in answers} == {200}
+        pool.clear()
+    assert sum(kind.asked.values()) == 24
+    assert len(kind.asked) <= 2
+
+
+def test_a_certificate_of_ones_own_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path / "server.pem")
+    with http_server(server(), tls_of(certificate)) as address:
+        with without_retries(address) as client, pytest.raises(ServerUnavailable, match="verify"):
+            client.served_version()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with without_retries(address) as client:
+            assert client.served_version() == 3
+
+
+def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = server()
+    with http_server(kind) as proxy, http_server(server()) as here:
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.setenv("no_proxy", "")
+        with without_retries("http://models.example:8501") as client:
+            assert client.served_version() == 3
+        assert sum(kind.asked.values()) == 1
+        with without_retries(here) as client:
+            assert client.served_version() == 3
+        assert sum(kind.asked.values()) == 1
+        monkeypatch.setenv("no_proxy", ".example")
+        assert open_pool("http://models.example:8501").proxy is None
 
 
 def test_a_timeout_is_not_tried_again() -> None:
