@@ -182,7 +182,7 @@ def _loop(strategy: Any, batch: Any) -> Any:
     from components.raster.image import ImageSpec
     from trainer.models.config import SmallCnn
     from trainer.tasks.network import build_network
-    from trainer.training.loop import Loop
+    from trainer.training.steps import Loop
 
     with strategy.scope():
         model = build_network(SmallCnn(), ImageSpec(), _objective()).trained()

@@ -20,8 +20,8 @@ from components.raster.full_disk import full_disk_told
 from components.raster.image import ImageSpec
 from components.raster.task import TASKS
 from trainer.distribution.cluster import Surroundings
+from trainer.training.checkpoint import TrainingInterrupted
 from trainer.training.config import TrainConfig
-from trainer.training.interrupt import TrainingInterrupted
 from trainer.training.job import Job, run_job
 from trainer.training.splits import make_splits
 

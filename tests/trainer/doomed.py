@@ -29,7 +29,7 @@ from trainer.training.config import (
     TrainConfig,
 )
 from trainer.training.fit import History, fit
-from trainer.training.loop import Loop
+from trainer.training.steps import Loop
 
 #: All that must survive: a schedule, an average of the weights, patience, random layers; and the
 #: random views of `train`.

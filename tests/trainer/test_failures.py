@@ -18,13 +18,17 @@ from trainer.data.dataset import InMemory
 from trainer.distribution.cluster import Surroundings
 from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import make_strategy
+from trainer.training.checkpoint import SavingPlan, TrainingInterrupted, stop_on_sigterm
 from trainer.training.config import CheckpointPolicy, TrainConfig
-from trainer.training.errors import OutOfMemory, TrainingError
-from trainer.training.failures import not_finite_rows, out_of_memory, told
+from trainer.training.failures import (
+    OutOfMemory,
+    TrainingError,
+    not_finite_rows,
+    out_of_memory,
+    told,
+)
 from trainer.training.fit import fit
-from trainer.training.interrupt import TrainingInterrupted, stop_on_sigterm
 from trainer.training.progress import resumed_words
-from trainer.training.saving import SavingPlan
 
 CONFIG = TrainConfig(batch_size=4, epochs=3, learning_rate=0.05, early_stopping=None, ema=0.5)
 ROWS = 16

@@ -9,10 +9,10 @@ from components.raster.errors import DataError
 from tests.trainer.objectives import of_classes
 from trainer.data.dataset import InMemory
 from trainer.tasks.network import build_network
-from trainer.training.books import Books
 from trainer.training.config import EarlyStopping, SmallCnn, TrainConfig
-from trainer.training.errors import TrainingError
+from trainer.training.failures import TrainingError
 from trainer.training.fit import fit
+from trainer.training.log import Books
 from trainer.training.progress import Progress, resumed_words
 
 SIDE_PX = 8

@@ -11,8 +11,7 @@ from components.raster.example import KEY
 from tests.trainer.conftest import CLASSES, toy_example, toy_image
 from trainer.losses.smoothing import SmoothedCrossentropy
 from trainer.training.config import EarlyStopping, SmallCnn, Stage, TrainConfig
-from trainer.training.errors import TrainingError
-from trainer.training.failures import BAD_BATCH_FILE
+from trainer.training.failures import BAD_BATCH_FILE, TrainingError
 from trainer.training.progress import Epoch, Progress
 from trainer.training.splits import Splits
 from trainer.training.stage_run import steps_at_once

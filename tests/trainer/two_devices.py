@@ -23,8 +23,8 @@ from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import local_devices, make_strategy
 from trainer.tasks.network import build_network
 from trainer.training.config import SmallCnn, TrainConfig
-from trainer.training.errors import TrainingError
 from trainer.training.export import export
+from trainer.training.failures import TrainingError
 from trainer.training.fit import fit
 
 SPEC = ImageSpec(height_px=8, width_px=8)

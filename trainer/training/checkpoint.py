@@ -1,15 +1,25 @@
-"""Checkpoints for resuming a killed training, and the weights of the best epoch."""
+"""Checkpoints for resuming a killed training: contents, timing, and the stop on SIGTERM."""
 
 import json
+import signal
 import tempfile
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import FrameType
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from trainer.training.config import CheckpointPolicy
+from trainer.training.failures import TrainingError
 from trainer.training.progress import Progress
+
+#: Maximum share of the time spent saving, whatever interval is configured.
+_MOST_OF_TIME = 0.05
 
 
 @dataclass(frozen=True)
@@ -128,3 +138,72 @@ class _Memory(tf.train.experimental.PythonState):
 
     def deserialize(self, string_value: Any) -> None:
         self.position = Position.from_json(json.loads(string_value))
+
+
+class SavingPlan:
+    """Decides when a state is due to be saved.
+
+    Args:
+        policy: by time, by steps, or both.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, policy: CheckpointPolicy, clock: Callable[[], float] = time.monotonic):
+        self._policy, self._clock = policy, clock
+        self._steps = 0
+        self._cost_s = 0.0
+        self._saved_s = clock()
+
+    def after(self, steps: int) -> bool:
+        """Counts steps and returns whether a state is due."""
+        self._steps += steps
+        every_s, every_steps = self._policy.every_seconds, self._policy.every_steps
+        if every_steps is not None and self._steps >= every_steps:
+            return True
+        if every_s is None:
+            return False
+        pause_s = max(every_s, self._cost_s / _MOST_OF_TIME)
+        return self._clock() - self._saved_s >= pause_s
+
+    def save(self, write: Callable[[], None]) -> None:
+        """Saves and records the time it took."""
+        began_s = self._clock()
+        write()
+        self._saved_s = self._clock()
+        self._cost_s = self._saved_s - began_s
+        self._steps = 0
+
+
+class TrainingInterrupted(TrainingError):
+    """Training was asked to stop and saved its state; another attempt resumes there."""
+
+
+class StopRequest:
+    """Request to stop the training."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+
+@contextmanager
+def stop_on_sigterm() -> Iterator[StopRequest]:
+    """Turns a first SIGTERM within the context (sent to preempted machines) into a request.
+
+    A second one has its previous effect. Only a process's main thread receives signals, so in
+    another thread nothing changes.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = signal.getsignal(signal.SIGTERM)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        request.made = True
+        signal.signal(signal.SIGTERM, before)
+
+    signal.signal(signal.SIGTERM, note)
+    try:
+        yield request
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow as tf
 
+from components.raster.errors import SkymillError
 from components.raster.full_disk import DiskFull, is_full_disk
 from components.raster.full_disk import message as full_disk
 from components.raster.messages import first_line
 from trainer.data.dataset import Batch, Source
 from trainer.data.examples import keys_at
-from trainer.training.errors import OutOfMemory, TrainingError
 
 BAD_BATCH_FILE = "bad_batch.json"
 _KEYS_TOLD = 8
@@ -25,6 +25,14 @@ _MEMORY = re.compile(
 )
 _IMAGE_DIMENSIONS = 4
 _CORRECT = "holds numbers that are none (NaN or infinite): correct it or leave it out."
+
+
+class TrainingError(SkymillError):
+    """Training stopped without a usable model."""
+
+
+class OutOfMemory(TrainingError):
+    """The memory cannot hold a training step; a smaller batch may fit."""
 
 
 @contextmanager

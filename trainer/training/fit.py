@@ -14,16 +14,20 @@ from trainer.data.dataset import Source
 from trainer.distribution.strategy import check_batch
 from trainer.distribution.workers import Agreement
 from trainer.tasks.objective import Objective
-from trainer.training.books import PROGRESS_FILE as PROGRESS_FILE
-from trainer.training.books import Books
-from trainer.training.books import OnEpoch as OnEpoch
-from trainer.training.checkpoint import Checkpoints, Position
+from trainer.training.checkpoint import (
+    Checkpoints,
+    Position,
+    SavingPlan,
+    TrainingInterrupted,
+    stop_on_sigterm,
+)
 from trainer.training.config import TrainConfig
 from trainer.training.failures import told
-from trainer.training.interrupt import TrainingInterrupted, stop_on_sigterm
+from trainer.training.log import PROGRESS_FILE as PROGRESS_FILE
+from trainer.training.log import Books
+from trainer.training.log import OnEpoch as OnEpoch
 from trainer.training.profiling import Profile
 from trainer.training.progress import Epoch, Progress
-from trainer.training.saving import SavingPlan
 from trainer.training.stage_run import StageRun, Work
 from trainer.training.stages import Phase, Sources, whole_phase
 

@@ -16,26 +16,30 @@ from trainer.data.share import distributed
 from trainer.distribution.strategy import is_tpu
 from trainer.distribution.workers import Agreement
 from trainer.tasks.objective import Objective
-from trainer.training.books import Books
-from trainer.training.checkpoint import Checkpoints, Position
+from trainer.training.checkpoint import (
+    Checkpoints,
+    Position,
+    SavingPlan,
+    StopRequest,
+    TrainingInterrupted,
+)
 from trainer.training.config import TrainConfig
-from trainer.training.errors import TrainingError
 from trainer.training.failures import (
+    TrainingError,
     bad_loss,
     bad_val_loss,
     not_finite_keys,
     not_finite_rows,
     write_bad_batch,
 )
-from trainer.training.interrupt import StopRequest, TrainingInterrupted
-from trainer.training.loop import Loop
+from trainer.training.log import Books
 from trainer.training.optimizer import make_optimizer
 from trainer.training.precision import choose_xla
 from trainer.training.profiling import Profile
 from trainer.training.progress import Epoch
-from trainer.training.saving import SavingPlan
 from trainer.training.schedule import make_schedule
 from trainer.training.stages import Phase, Sources
+from trainer.training.steps import Loop
 
 #: Number of calls after which a step's loss is checked: by then reading it does not block.
 _LOOK_BACK = 8

@@ -13,8 +13,8 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.errors import FailedTrialError, FatalError
 
 from components.raster.errors import ConfigError, SkymillError
-from trainer.training.errors import TrainingError
-from trainer.training.interrupt import TrainingInterrupted
+from trainer.training.checkpoint import TrainingInterrupted
+from trainer.training.failures import TrainingError
 from trainer.tune import chief
 from trainer.tune.exchange import announce, shared
 from trainer.tune.oracle import make_oracle
