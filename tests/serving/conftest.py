@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,27 @@ def serve_for_module() -> Iterator[Callable[..., RunningServer]]:
     """As `serve`, ended with the module's last test."""
     with ExitStack() as running:
         yield _Servers(running).start
+
+
+@pytest.fixture(scope="module")
+def serve_versions(
+    serve_for_module: Callable[..., RunningServer], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., RunningServer]:
+    """Starts a server of saved models by their versions, and waits until it serves them all."""
+
+    def start(versions: Mapping[int, Path], **settings: Any) -> RunningServer:
+        from serving.client import connect
+
+        base = tmp_path_factory.mktemp("served") / "m"
+        base.mkdir()
+        for version, saved in versions.items():
+            copy_version(saved, base, version)
+        server = serve_for_module(base, **settings)
+        with connect(server.rest, model="m") as client:
+            wait_until(lambda: [s.state for s in client.status()] == ["AVAILABLE"] * len(versions))
+        return server
+
+    return start
 
 
 class _Servers:

@@ -29,20 +29,10 @@ from tests.serving.models import BLUE, CLASSES, GREEN, RED
 
 @pytest.fixture(scope="module")
 def server(
-    serve_for_module: Callable[..., RunningServer],
-    colours: Path,
-    numbers_model: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    serve_versions: Callable[..., RunningServer], colours: Path, numbers_model: Path
 ) -> RunningServer:
-    base = tmp_path_factory.mktemp("client") / "m"
-    base.mkdir()
-    copy_version(colours, base, 7)
-    copy_version(numbers_model, base, 6)
-    server = serve_for_module(base, labels={"stable": 7, "numbers": 6})
-    with connect(server.rest, model="m") as client:
-        wait_until(lambda: client.served_version() == 7 and len(client.status()) == 2)
-        wait_until(lambda: all(s.state == "AVAILABLE" for s in client.status()))
-    return server
+    versions = {7: colours, 6: numbers_model}
+    return serve_versions(versions, labels={"stable": 7, "numbers": 6})
 
 
 @pytest.fixture(params=["grpc", "rest"])

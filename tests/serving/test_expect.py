@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from serving.client import connect
-from tests.serving.conftest import RunningServer, copy_version, wait_until
+from tests.serving.conftest import RunningServer
 from tests.serving.models import RED
 
 LIMIT = 4096
@@ -19,18 +18,8 @@ BODY = json.dumps({"instances": [{"b64": base64.b64encode(RED).decode()}]}).enco
 
 
 @pytest.fixture(scope="module")
-def server(
-    serve_for_module: Callable[..., RunningServer],
-    colours: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> RunningServer:
-    base = tmp_path_factory.mktemp("expect") / "m"
-    base.mkdir()
-    copy_version(colours, base, 1)
-    server = serve_for_module(base, max_request_bytes=LIMIT, transfer_timeout_s=0.5)
-    with connect(server.rest, model="m") as client:
-        wait_until(lambda: client.served_version() == 1)
-    return server
+def server(serve_versions: Callable[..., RunningServer], colours: Path) -> RunningServer:
+    return serve_versions({1: colours}, max_request_bytes=LIMIT, transfer_timeout_s=0.5)
 
 
 @contextmanager

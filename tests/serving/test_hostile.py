@@ -30,17 +30,10 @@ MB = 1 << 20
 
 @pytest.fixture(scope="module")
 def server(
-    serve_for_module: Callable[..., RunningServer],
-    colours: Path,
-    numbers_model: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    serve_versions: Callable[..., RunningServer], colours: Path, numbers_model: Path
 ) -> RunningServer:
-    base = tmp_path_factory.mktemp("hostile") / "m"
-    base.mkdir()
-    copy_version(numbers_model, base, 4)
-    copy_version(colours, base, 5)
-    server = serve_for_module(
-        base,
+    return serve_versions(
+        {4: numbers_model, 5: colours},
         latest_versions=2,
         max_request_bytes=4 * MB,
         max_bytes_in_flight=16 * MB,
@@ -51,9 +44,6 @@ def server(
         transfer_timeout_s=0.8,
         max_connections=30,
     )
-    with connect(server.rest, model="m") as client:
-        wait_until(lambda: [s.state for s in client.status()] == ["AVAILABLE"] * 2)
-    return server
 
 
 def address(server: RunningServer) -> tuple[str, int]:

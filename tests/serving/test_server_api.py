@@ -26,7 +26,6 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.client import connect
 from serving.server.app import serving
 from serving.server.config import ServerConfig
 from serving.server.errors import ListenError
@@ -36,23 +35,13 @@ from tests.serving.models import BLUE, CLASSES, GREEN, RED
 
 @pytest.fixture(scope="module")
 def server(
-    serve_for_module: Callable[..., RunningServer],
-    colours: Path,
-    numbers_model: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    serve_versions: Callable[..., RunningServer], colours: Path, numbers_model: Path
 ) -> RunningServer:
-    base = tmp_path_factory.mktemp("api") / "m"
-    base.mkdir()
-    copy_version(numbers_model, base, 4)
-    copy_version(colours, base, 5)
-    server = serve_for_module(
-        base,
+    return serve_versions(
+        {4: numbers_model, 5: colours},
         labels={"stable": 4, "canary": "latest", "gone": 99},
         max_request_bytes=100_000,
     )
-    with connect(server.rest, model="m") as client:
-        wait_until(lambda: [s.state for s in client.status()] == ["AVAILABLE"] * 2)
-    return server
 
 
 def ask(server: RunningServer, path: str, body: Any = None) -> tuple[int, Any]:
