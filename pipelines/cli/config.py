@@ -18,7 +18,7 @@ def check(config_path: str) -> None:
     from components.raster.location import is_remote
     from pipelines.config.tree import load_config
     from pipelines.definition.extensions import check_extensions
-    from pipelines.definition.present import require_present
+    from pipelines.definition.required_paths import require_present
     from pipelines.definition.resolve import at_span
 
     config = load_config(config_path)

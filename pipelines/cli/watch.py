@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipelines.watch.metrics import Gauges
     from pipelines.watch.report import Report
     from pipelines.watch.state import State
-    from pipelines.watch.store import StateStore
+    from pipelines.watch.state_store import StateStore
     from pipelines.watch.watcher import Watcher
 
 
@@ -58,7 +58,7 @@ def command(
     if status or again or skip:
         _state(config, again, skip, as_json)
         return
-    from pipelines.definition.places import require_writable, written_places
+    from pipelines.definition.written_folders import require_writable, written_places
     from pipelines.watch.metrics import Gauges
 
     if config.watch.target == "local":
@@ -74,9 +74,9 @@ def command(
 def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> None:
     """Prints the watch's state, or records a user's decision about the current data."""
     from pipelines.watch import machine
-    from pipelines.watch.places import open_store
+    from pipelines.watch.opening import open_store
+    from pipelines.watch.state_store import load, update
     from pipelines.watch.status import print_status
-    from pipelines.watch.store import load, update
 
     store = open_store(config)
     state = load(store)
@@ -98,7 +98,7 @@ def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
     from pipelines.watch import machine
     from pipelines.watch.source import Source
     from pipelines.watch.state import WatchError
-    from pipelines.watch.store import update
+    from pipelines.watch.state_store import update
 
     source = Source(config.ingest, config.watch.marker)
     token, fingerprint = source.look().token, source.fingerprint()
@@ -115,7 +115,7 @@ def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
 
 def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "Watcher":
     from pipelines.watch.machine import Rules
-    from pipelines.watch.places import open_store, open_target
+    from pipelines.watch.opening import open_store, open_target
     from pipelines.watch.source import Source
     from pipelines.watch.watcher import Watcher
 

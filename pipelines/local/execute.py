@@ -10,9 +10,9 @@ from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_told
 from components.raster.masking import masked
 from pipelines.config.tree import PipelineConfig
-from pipelines.definition.places import require_writable, written_places
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
+from pipelines.definition.written_folders import require_writable, written_places
 from pipelines.local.console import Terminal, noise_to
 from pipelines.local.process_mark import mark_of
 from pipelines.local.progress import Progress
@@ -112,7 +112,7 @@ class _Run:
         self._progress.say("looking at the source")
         from pipelines.definition.extensions import require_extensions
         from pipelines.definition.learnable import require_learnable
-        from pipelines.definition.present import require_present
+        from pipelines.definition.required_paths import require_present
         from pipelines.definition.resolve import at_span, resolve
 
         config = at_span(self._config)

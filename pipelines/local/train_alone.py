@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from components.raster.errors import ConfigError
 from components.raster.full_disk import full_disk_told
 from pipelines.config.tree import PipelineConfig
-from pipelines.definition.places import require_writable
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
+from pipelines.definition.written_folders import require_writable
 from pipelines.local.console import noise_to
 from pipelines.local.latest import latest_examples, split_pattern
 from pipelines.local.progress import Progress

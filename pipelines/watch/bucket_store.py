@@ -1,7 +1,7 @@
 """A watch's state as an object in a bucket, for watchers anywhere."""
 
 from components.raster.stores.opening import open_object
-from pipelines.watch.store import Kept
+from pipelines.watch.state_store import Kept
 
 
 class BucketStore:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipelines.watch.state import WatchError
-from pipelines.watch.store import Kept
+from pipelines.watch.state_store import Kept
 
 _CONFLICT, _NOT_FOUND, _TIMEOUT_S = 409, 404, 30.0
 

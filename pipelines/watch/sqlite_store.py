@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 from components.raster.full_disk import is_full_disk, message
 from pipelines.watch.state import WatchError
-from pipelines.watch.store import Kept
+from pipelines.watch.state_store import Kept
 
 _TABLE = "CREATE TABLE IF NOT EXISTS watch (name TEXT PRIMARY KEY, version INTEGER, state TEXT)"
 _READ = "SELECT state, version FROM watch WHERE name = ?"

@@ -14,7 +14,7 @@ from pipelines.watch.machine import Rules, key_of
 from pipelines.watch.report import Report
 from pipelines.watch.source import Look
 from pipelines.watch.state import Active, State, told
-from pipelines.watch.store import StateStore, load, update
+from pipelines.watch.state_store import StateStore, load, update
 from pipelines.watch.target import StartError, Target
 
 _OF_LEASE_FOR_REQUEST = 1 / 3

@@ -17,7 +17,7 @@ from components.raster.stores.object_store import ObjectStore, StorageError, del
 from serving.store import layout as layout
 from serving.store.layout import Listing
 from serving.store.manifest import MANIFEST_FILE, Manifest, StoredFile
-from serving.store.tidying import remove_leftovers, retire
+from serving.store.retention import remove_leftovers, retire
 from serving.store.versions import (
     PROVENANCE_DIR,
     PushError,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.watch.store import load
+from pipelines.watch.state_store import load
 from tests.watch.processes import Yard, spawn
 
 AT_ONCE = 5

@@ -13,7 +13,7 @@ from pipelines.watch import machine
 from pipelines.watch.backoff import delay
 from pipelines.watch.machine import Rules, key_of
 from pipelines.watch.state import WatchError
-from pipelines.watch.store import load, update
+from pipelines.watch.state_store import load, update
 from pipelines.watch.watcher import Watcher
 from tests.watch.world import Clock, Data, Deadly, Killed, MemoryStore, Runs
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pipelines.watch.source import Look
 from pipelines.watch.state import WatchError
-from pipelines.watch.store import Kept
+from pipelines.watch.state_store import Kept
 from pipelines.watch.target import Ended, StartError
 
 

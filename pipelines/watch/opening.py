@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pipelines.config.tree import PipelineConfig
 from pipelines.config.watch import ConfigMapState, ObjectState
-from pipelines.watch.store import Owned, StateStore
+from pipelines.watch.state_store import Owned, StateStore
 from pipelines.watch.target import Target
 
 

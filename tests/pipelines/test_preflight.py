@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from components.raster.errors import ConfigError
 from pipelines.cli.config import check
 from pipelines.config.tree import PipelineConfig, load_config, parse_config
-from pipelines.definition.places import require_writable, written_places
-from pipelines.definition.present import read_places, require_present
+from pipelines.definition.required_paths import read_places, require_present
+from pipelines.definition.written_folders import require_writable, written_places
 from pipelines.local.execute import execute
 
 LEGEND = {"values": {1: "water"}}
