@@ -294,18 +294,20 @@ def _require_arguments(found: Callable[..., Any], extension: Extension, key: str
     }
     given, offered = set(extension.arguments), set(extension.offers)
     takes_any = inspect.Parameter.VAR_KEYWORD in kinds
-    faults = [f"has no argument {name!r}" for name in given - set(accepted) if not takes_any]
-    faults += [
-        f"needs the argument {name!r}"
-        for name, is_needed in accepted.items()
-        if is_needed and name not in given | offered
-    ]
+    strange = [] if takes_any else sorted(given - set(accepted))
+    lacking = [name for name, needed in accepted.items() if needed and name not in given | offered]
+    faults = [f"has no argument {_quoted(strange)}"] if strange else []
+    faults += [f"needs the argument {_quoted(lacking)}"] if lacking else []
     if faults:
         own = [name for name in accepted if name not in offered]
         raise ConfigError(
-            f"{key}: {extension.reference} {' and '.join(sorted(faults))}; "
+            f"{key}: {extension.reference} {' and '.join(faults)}; "
             + (f"its arguments are {', '.join(own)}." if own else "it has none.")
         )
+
+
+def _quoted(names: list[str]) -> str:
+    return " and ".join(map(repr, names))
 
 
 @cache

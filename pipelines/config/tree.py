@@ -32,7 +32,6 @@ from components.statistics.config import StatisticsConfig
 from pipelines.config.beam import BeamConfig
 from pipelines.config.kubeflow import KubeflowConfig
 from pipelines.config.watch import WatchConfig
-from trainer.tasks.conflicts import conflict
 from trainer.training.config import TrainConfig
 from trainer.tune.config import TuneConfig
 from trainer.tune.space import anchored, check, require_trials
@@ -107,9 +106,7 @@ class PipelineConfig(Frozen):
 
     @model_validator(mode="after")
     def _training_suits_the_task(self) -> Self:
-        task = self.ingest.task
-        wrong = conflict(task, self.train.model.augment, self.train.imbalance)
-        if wrong:
+        if wrong := self.train.conflict(self.ingest.task):
             raise ValueError(wrong)
         return self
 

@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 from components.raster.errors import ConfigError
 from components.raster.extension import Extension, PackageMissing, extensions_of
+from components.raster.task import WITHOUT_CLASSES
 from pipelines.config.tree import PipelineConfig
+from trainer.augment.config import CustomView
 from trainer.models.config import Custom
+from trainer.tasks.config import options_type
+from trainer.tasks.measures_config import CustomLoss, CustomMetric
 
 
 def require_extensions(config: PipelineConfig) -> None:
@@ -61,13 +65,22 @@ def _faults(config: PipelineConfig) -> Iterator[str]:
 def _check(extension: Extension, key: str, config: PipelineConfig) -> None:
     """Raises ConfigError for what can be known without data."""
     extension.require(key)
+    image, task, classes = config.ingest.image, config.ingest.task, config.ingest.classes or ()
+    # What makes and tries them takes seconds to import.
     if isinstance(extension, Custom):
-        # They take seconds to import.
         from trainer.models.custom import require_body
         from trainer.tasks.registry import objective_type
 
-        pooled = objective_type(config.ingest.task).pooled
-        require_body(extension, config.ingest.image, pooled)
+        require_body(extension, image, objective_type(task).pooled)
+    elif isinstance(extension, CustomView):
+        from trainer.augment.custom import require_view
+
+        require_view(extension, key, image, options_type(task).seen_by_views)
+    elif isinstance(extension, CustomLoss | CustomMetric) and (classes or task in WITHOUT_CLASSES):
+        from trainer.tasks.measures import make_loss, make_metric
+
+        make = make_loss if isinstance(extension, CustomLoss) else make_metric
+        make(extension, key, classes)
 
 
 def _raise(faults: list[str] | Iterator[str]) -> None:

@@ -180,11 +180,11 @@ def test_a_changed_package_or_weights_file_is_another_training(tmp_path):
     weights = tmp_path / "own.weights.h5"
     weights.write_bytes(b"one")
     config = TrainConfig(model=custom(weights=str(weights)))
-    facts = config.facts()["model"]
-    assert facts["build"].startswith(f"{SEPARABLE} ")
+    facts = config.facts()
+    assert facts["code"]["train.model.build"].startswith(f"{SEPARABLE} ")
     assert TrainConfig(model=custom(weights=str(weights))).facts() == config.facts()
     weights.write_bytes(b"two")
-    assert config.facts()["model"] != facts
+    assert config.facts() != facts
 
 
 @pytest.mark.slow

@@ -10,12 +10,14 @@ from components.raster.errors import ConfigError
 from trainer.augment.batch import Batch, BatchLayer
 from trainer.augment.config import Augment
 from trainer.augment.cover import RandomCloud, RandomCutout, RandomMissingBand
+from trainer.augment.custom import RGB as RGB
+from trainer.augment.custom import CustomLayer
 from trainer.augment.geometry import RandomSymmetry, RandomWindow
 from trainer.augment.light import RandomLight, RandomNoise
 from trainer.augment.mixing import RandomCutmix, RandomMixup
 
-#: Names of the bands of photographs in `band_groups`.
-RGB = ("red", "green", "blue")
+#: The key of the user's own views in the configuration.
+_CUSTOM = "train.model.augment.custom"
 
 
 class Augmentation(keras.layers.Layer):
@@ -29,7 +31,8 @@ class Augmentation(keras.layers.Layer):
         ignore: the ignore value of masks.
 
     Raises:
-        ConfigError: a band group names a band twice, or one that does not exist.
+        ConfigError: a band group names a band twice, or one that does not exist; or the user's
+            own code cannot be called.
     """
 
     def __init__(
@@ -70,24 +73,41 @@ def band_groups(groups: Sequence[Sequence[str]] | None, bands: Sequence[str]) ->
 def _views(augment: Augment, bands: Sequence[str], ignore: int) -> list[BatchLayer]:
     groups = band_groups(augment.band_groups, bands)
     shown, views = augment.least_visible, list[BatchLayer]()
+    own = [
+        (each.before, CustomLayer(each, f"{_CUSTOM}.{number}.call", bands, ignore))
+        for number, each in enumerate(augment.custom)
+    ]
+
+    def before(place: str) -> None:
+        views.extend(layer for wanted, layer in own if wanted == place)
+
+    before("flip")
     if augment.flip or augment.quarter_turns:
         views.append(RandomSymmetry(augment.flip, augment.quarter_turns))
+    before("zoom")
     if augment.zoom or augment.crop or augment.shift:
         window = augment.zoom, augment.crop, augment.shift
         views.append(RandomWindow(*window, ignore=ignore, least_visible=shown))
+    before("brightness")
     if augment.brightness or augment.contrast or augment.colour:
         light = augment.brightness, augment.contrast, augment.colour
         views.append(RandomLight(groups, *light))
+    before("noise")
     if augment.noise:
         views.append(RandomNoise(augment.noise))
+    before("cloud")
     if augment.cloud:
         views.append(RandomCloud(augment.cloud, ignore, shown))
+    before("missing_band")
     if augment.missing_band:
         views.append(RandomMissingBand(augment.missing_band))
+    before("cutout")
     if augment.cutout:
         views.append(RandomCutout(augment.cutout, ignore, shown))
+    before("mixup")
     if augment.mixup:
         views.append(RandomMixup(augment.mixup))
     if augment.cutmix:
         views.append(RandomCutmix(augment.cutmix))
+    before("end")
     return views

@@ -1,10 +1,11 @@
 """Configuration of the random views in training, declared beside the layers that make them."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from components.raster.band_names import BandRequest
+from components.raster.extension import Called
 from components.raster.frozen import Frozen
 
 
@@ -96,8 +97,25 @@ class Cutmix(Chance):
     alpha: float = Field(default=1.0, gt=0, description="The area comes from Beta(alpha, alpha).")
 
 
+class CustomView(Called):
+    """A random view of one's own, applied to a whole batch: see docs/extending.md."""
+
+    group: ClassVar[str] = "skymill.views"
+    passes: ClassVar[tuple[str, ...]] = ("batch", "seed")
+    offers: ClassVar[tuple[str, ...]] = ("bands", "ignore_value")
+
+    before: Literal[
+        "flip", "zoom", "brightness", "noise", "cloud", "missing_band", "cutout", "mixup", "end"
+    ] = Field(
+        default="mixup",
+        description="The built-in views that come next, used or not: flip and quarter_turns, "
+        "zoom (crop, shift), brightness (contrast, colour), noise, cloud, missing_band, cutout, "
+        "mixup (cutmix); end: none.",
+    )
+
+
 class Augment(Frozen):
-    """The random views, applied in the order of the fields.
+    """The random views, applied in the order of the fields; custom ones where they say.
 
     Flips and quarter turns happen unless they are turned off, the others if they are named.
 
@@ -125,6 +143,9 @@ class Augment(Frozen):
     cutout: Cutout | None = None
     mixup: Mixup | None = None
     cutmix: Cutmix | None = None
+    custom: tuple[CustomView, ...] = Field(
+        default=(), description="Views of one's own, in this order where they share a place."
+    )
     least_visible: float = Field(
         default=0.3, ge=0, le=1, description="Boxes of which less remains in sight are dropped."
     )

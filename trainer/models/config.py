@@ -169,11 +169,10 @@ class Custom(Built):
         return self.trainable == "frozen"
 
     def contents(self) -> dict[str, str]:
-        """Returns the identity of the code and the digest of the weights, by field."""
-        found = {"build": self.identity("train.model.build")}
-        if self.weights is not None and os.path.isfile(self.weights):
-            found["weights"] = checksums_of_files([self.weights])[0]
-        return found
+        """Returns the content digests of the named files, by field."""
+        if self.weights is None or not os.path.isfile(self.weights):
+            return {}
+        return {"weights": checksums_of_files([self.weights])[0]}
 
 
 Model = Annotated[SmallCnn | Backbone | Preset | Custom, Field(discriminator="kind")]

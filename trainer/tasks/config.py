@@ -19,6 +19,7 @@ class Options(Frozen):
         smooths: whether labels can be smoothed.
         mixes_whole: whether a mean of two images has the mean of their targets (mixup).
         mixes_parts: whether parts of an image keep their own targets (cutmix).
+        seen_by_views: parts of the augmentation's batch that hold the targets.
     """
 
     weighting: ClassVar[Weighting | None] = None
@@ -26,6 +27,7 @@ class Options(Frozen):
     smooths: ClassVar[bool] = False
     mixes_whole: ClassVar[bool] = False
     mixes_parts: ClassVar[bool] = False
+    seen_by_views: ClassVar[tuple[str, ...]] = ()
 
 
 class SingleLabelOptions(Options):
@@ -42,6 +44,7 @@ class MultiLabelOptions(Options):
     name: Literal["multi_label"] = "multi_label"
     weighting = "presence"
     smooths = mixes_whole = mixes_parts = True
+    seen_by_views = ("targets",)
     threshold: float = Field(
         default=0.5, gt=0, lt=1, description="Probability from which a class counts as present."
     )
@@ -52,6 +55,7 @@ class RegressionOptions(Options):
 
     name: Literal["regression"] = "regression"
     mixes_whole = True
+    seen_by_views = ("targets",)
     loss: Literal["huber", "mse"] = Field(
         default="huber",
         description="Of errors in deviations of the train split: huber is linear above one, so "
@@ -65,6 +69,7 @@ class SegmentationOptions(Options):
     name: Literal["segmentation"] = "segmentation"
     weighting = "pixels"
     mixes_parts = True
+    seen_by_views = ("masks",)
     decoder: Decoder = Field(default_factory=UNet)
     cross_entropy: float = Field(default=1.0, ge=0, description="Weight of that part of the loss.")
     dice: float = Field(
@@ -85,6 +90,7 @@ class DetectionOptions(Options):
     """Objects in an image, by a RetinaNet-like detector."""
 
     name: Literal["detection"] = "detection"
+    seen_by_views = ("boxes", "classes")
     max_objects: int = Field(
         default=100, ge=1, le=1000, description="The most that an image has, in truth and answer."
     )

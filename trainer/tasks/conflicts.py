@@ -1,9 +1,9 @@
-"""Checks whether augmentation and class weights suit a task; needs no TensorFlow."""
+"""Checks whether augmentation, class weights and loss suit a task; needs no TensorFlow."""
 
 from components.raster.task import Task
 from trainer.augment.config import Augment, chosen_views
 from trainer.imbalance.config import Imbalance
-from trainer.tasks.config import options_type, tasks_that
+from trainer.tasks.config import TaskOptions, default_options, options_type, tasks_that
 
 
 def conflict(task: Task, augment: bool | Augment, imbalance: Imbalance) -> str | None:
@@ -38,3 +38,23 @@ def _with_imbalance(task: Task, imbalance: Imbalance) -> str | None:
             known = ", ".join(tasks_that("weighting"))
             return f"train.imbalance.{name} is for {known}, not for {task}"
     return None
+
+
+def beside_own_loss(task: Task, options: TaskOptions | None, imbalance: Imbalance) -> str | None:
+    """Returns which settings of the task's loss have no effect beside one of the user's own."""
+    usual = default_options(task)
+    chosen = options or usual
+    idle = [
+        f"train.task.{name}"
+        for name in ("loss", "cross_entropy", "dice")
+        if getattr(chosen, name, None) != getattr(usual, name, None)
+    ]
+    # Weights of whole examples are applied outside of the loss.
+    if imbalance.class_weights != "none" and usual.weighting != "examples":
+        idle.append("train.imbalance.class_weights")
+    if not idle:
+        return None
+    return (
+        f"train.loss is one of your own, which {' and '.join(idle)} cannot change: leave it out, "
+        "or have the loss take it as an argument"
+    )

@@ -4,7 +4,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from components.raster.extension import extensions_of
 from components.raster.frozen import Frozen
+from components.raster.task import Task
 from trainer.distribution.config import StrategyName
 from trainer.imbalance.config import Imbalance
 from trainer.models.config import Backbone as Backbone
@@ -12,6 +14,8 @@ from trainer.models.config import Model
 from trainer.models.config import Preset as Preset
 from trainer.models.config import SmallCnn as SmallCnn
 from trainer.tasks.config import TaskOptions
+from trainer.tasks.conflicts import beside_own_loss, conflict
+from trainer.tasks.measures_config import CustomLoss, CustomMetric
 
 ScheduleName = Literal["cosine", "linear", "exponential", "constant"]
 
@@ -85,6 +89,12 @@ class TrainConfig(Frozen):
         "here must be the same; default: its defaults.",
     )
     model: Model = Field(default_factory=SmallCnn)
+    loss: CustomLoss | None = Field(
+        default=None, description="A Keras loss of one's own, in place of the task's."
+    )
+    metrics: tuple[CustomMetric, ...] = Field(
+        default=(), description="Keras metrics of one's own, beside the task's."
+    )
     imbalance: Imbalance = Imbalance()
     batch_size: int = Field(default=32, ge=1, description="Global: over all replicas.")
     accumulate: int = Field(
@@ -193,6 +203,35 @@ class TrainConfig(Frozen):
             )
         return self
 
+    @field_validator("metrics")
+    @classmethod
+    def _names_differ(cls, metrics: tuple[CustomMetric, ...]) -> tuple[CustomMetric, ...]:
+        names = [each.name for each in metrics]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two metrics have one name: {', '.join(names)}")
+        return metrics
+
+    @model_validator(mode="after")
+    def _a_loss_is_whole(self) -> "TrainConfig":
+        changes = {
+            "label_smoothing": self.label_smoothing > 0,
+            "imbalance.focal_gamma": self.imbalance.focal_gamma is not None,
+        }
+        idle = [name for name, is_set in changes.items() if is_set]
+        if self.loss is not None and idle:
+            raise ValueError(
+                f"loss is one of your own, which {' and '.join(idle)} cannot change: leave it out, "
+                "or have the loss take it as an argument"
+            )
+        return self
+
+    def conflict(self, task: Task) -> str | None:
+        """Returns why the configuration does not suit a task, in words; None if it does."""
+        found = conflict(task, self.model.augment, self.imbalance)
+        if found or self.loss is None:
+            return found
+        return beside_own_loss(task, self.task, self.imbalance)
+
     @property
     def peak_learning_rate(self) -> float:
         """The given learning rate, or the default for what is trained."""
@@ -206,7 +245,8 @@ class TrainConfig(Frozen):
         """Returns all that decides a training's result, as a plain value; weights as digests."""
         facts = self.model_dump(mode="json", exclude={"checkpoints", "profile"})
         facts["model"].update(self.model.contents())
-        return facts
+        code = {key: each.identity(key) for key, each in extensions_of(self, "train")}
+        return {**facts, "code": code} if code else facts
 
     @property
     def monitor(self) -> str:

@@ -13,7 +13,7 @@ from components.raster.errors import ConfigError, DataError
 from trainer.data.dataset import Source
 from trainer.distribution.strategy import check_batch
 from trainer.distribution.workers import Agreement
-from trainer.tasks.objective import Objective
+from trainer.tasks.measures import Measures
 from trainer.training.checkpoint import (
     Checkpoints,
     Position,
@@ -59,7 +59,7 @@ class History:
 
 def fit(
     model: keras.Model,
-    objective: Objective,
+    measures: Measures,
     train: Source,
     evaluation: Source,
     config: TrainConfig,
@@ -67,20 +67,20 @@ def fit(
     checkpoint_dir: str,
     on_epoch: OnEpoch | None = None,
 ) -> History:
-    """Fits all trainable weights of a model (inputs to the objective's outputs) in one stage.
+    """Fits all trainable weights of a model (inputs to the outputs that are measured) in one stage.
 
     Equals `fit_phases` with the first stage of the configuration.
     """
     sources = train, evaluation
     phases = [whole_phase(config.all_stages[0], model, sources)]
-    return fit_phases(model, phases, sources, objective, config, log_dir, checkpoint_dir, on_epoch)
+    return fit_phases(model, phases, sources, measures, config, log_dir, checkpoint_dir, on_epoch)
 
 
 def fit_phases(
     whole: keras.Model,
     phases: Sequence[Phase],
     sources: Sources,
-    objective: Objective,
+    measures: Measures,
     config: TrainConfig,
     log_dir: str,
     checkpoint_dir: str,
@@ -107,7 +107,7 @@ def fit_phases(
             name that early stopping monitors.
     """
     strategy = whole.distribute_strategy
-    _check_monitor(config, objective)
+    _check_monitor(config, measures)
     check_batch(config.batch_size, strategy)
     _check_examples(sources, strategy.num_replicas_in_sync, config.accumulate)
     agreement = Agreement(strategy)
@@ -115,7 +115,7 @@ def fit_phases(
     profile = Profile(log_dir, config.profile if agreement.is_chief else None)
     with stop_on_sigterm() as request, closing(profile):
         work = Work(
-            objective=objective,
+            measures=measures,
             config=config,
             sources=sources,
             log_dir=log_dir,
@@ -164,11 +164,11 @@ def _epochs(phases: Sequence[Phase]) -> int:
     return sum(phase.stage.epochs for phase in phases)
 
 
-def _check_monitor(config: TrainConfig, objective: Objective) -> None:
-    known = [f"val_{name}" for name in ("loss", *objective.monitors)]
+def _check_monitor(config: TrainConfig, measures: Measures) -> None:
+    known = [f"val_{name}" for name in ("loss", *measures.monitors)]
     if config.monitor not in known:
         raise ConfigError(
-            f"train.early_stopping.monitor is {config.monitor}, but a {objective.task} training "
+            f"train.early_stopping.monitor is {config.monitor}, but a {measures.task} training "
             f"has {', '.join(known)}."
         )
 

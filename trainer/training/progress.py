@@ -9,7 +9,7 @@ from trainer.training.config import EarlyStopping, Stage
 #: File beside a resumed training's curve that names the checkpoint's position.
 RESUMED_FILE = "resumed.json"
 #: Metrics where less is better have these endings.
-_FALLING = ("loss", "mae", "rmse")
+_FALLING = ("loss", "error", "cost", "mae", "rmse")
 
 
 def less_is_better(name: str) -> bool:

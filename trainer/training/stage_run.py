@@ -15,7 +15,7 @@ import tensorflow as tf
 from trainer.data.share import distributed
 from trainer.distribution.strategy import is_tpu
 from trainer.distribution.workers import Agreement
-from trainer.tasks.objective import Objective
+from trainer.tasks.measures import Measures
 from trainer.training.checkpoint import (
     Checkpoints,
     Position,
@@ -50,7 +50,7 @@ _MOST_STEPS_AT_ONCE = 32
 class Work:
     """State shared by all stages of a training."""
 
-    objective: Objective
+    measures: Measures
     config: TrainConfig
     sources: Sources
     log_dir: str
@@ -136,8 +136,8 @@ class StageRun:
             optimizer=make_optimizer(
                 config, rate, variables, self._phase.factors(variables), loss_scaled=half
             ),
-            loss=work.objective.loss(),
-            metrics=work.objective.metrics(),
+            loss=work.measures.loss(),
+            metrics=work.measures.metrics(),
             jit_compile=False,
             auto_scale_loss=False,
         )

@@ -29,7 +29,7 @@ from trainer.imbalance.emphasis import Emphasis, emphasis_of
 from trainer.imbalance.report import IMBALANCE_FILE, imbalance_report
 from trainer.imbalance.weighing import weighing
 from trainer.tasks.config import options_type
-from trainer.tasks.conflicts import conflict
+from trainer.tasks.measures import measures_of, require_fitting
 from trainer.tasks.network import Network, build_network
 from trainer.tasks.objective import Objective
 from trainer.tasks.registry import make_objective, objective_type
@@ -75,7 +75,7 @@ def train(
     scalings = _scalings(image, (*train_files, *list_files(splits.evaluation)))
     scale = band_scale(train_files, image.bands) if image.bands else None
     # A training may run outside a pipeline, which checks this when it reads the configuration.
-    if wrong := conflict(splits.task, config.model.augment, config.imbalance):
+    if wrong := config.conflict(splits.task):
         raise ConfigError(f"{wrong}.")
     views = chosen_views(config.model.augment)
     seen = objective_type(splits.task).count_classes(train_files, splits.classes)
@@ -99,11 +99,13 @@ def train(
         augmentation = Augmentation(views, image.bands or RGB, ignore_value(len(splits.classes)))
         learnt = Changed(learnt, following(augmentation, objective))
     sources = learnt, _source(splits.evaluation, objective, image, config)
+    measures = measures_of(objective, splits.classes, config.loss, config.metrics)
+    require_fitting(measures, trained, sources[1])
     phases, whole = _phases(network, trained, sources, config, emphasis)
     if seen is not None and Agreement(strategy).is_chief:
         _write_report(log_dir, imbalance_report(seen, config.imbalance, emphasis))
     history = fit_phases(
-        whole, phases, sources, objective, config, log_dir, checkpoint_dir, on_epoch
+        whole, phases, sources, measures, config, log_dir, checkpoint_dir, on_epoch
     )
     served = network.served()
     if policy != "float32" or strategy.num_replicas_in_sync > 1 or cluster_of(strategy):

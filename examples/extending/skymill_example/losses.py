@@ -1,0 +1,49 @@
+"""A loss and a training metric of one's own: confusions have prices."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def price_table(prices: Mapping[str, float], classes: Sequence[str]) -> np.ndarray:
+    """Returns the price of each confusion, [K, K], true class by predicted one; 1 by default.
+
+    Args:
+        prices: by "true>predicted", the names of two classes.
+    """
+    table = 1.0 - np.eye(len(classes), dtype=np.float32)
+    for pair, price in prices.items():
+        true, _, predicted = pair.partition(">")
+        table[classes.index(true), classes.index(predicted)] = price
+    return table
+
+
+class ConfusionCost(keras.losses.Loss):
+    """Cross-entropy, and the price that a random answer of these probabilities would have."""
+
+    def __init__(self, classes: Sequence[str], prices: Mapping[str, float], weight: float = 1.0):
+        super().__init__(name="confusion_cost")
+        self.table, self.weight = price_table(prices, classes), weight
+
+    def call(self, truth: Any, logits: Any) -> Any:
+        """Computes one loss for each image: class indices [N] and logits [N, K] to [N]."""
+        truth = keras.ops.cast(truth, "int32")
+        entropy = keras.losses.sparse_categorical_crossentropy(truth, logits, from_logits=True)
+        row = keras.ops.take(keras.ops.array(self.table), truth, axis=0)
+        return entropy + self.weight * keras.ops.sum(row * keras.ops.softmax(logits), axis=-1)
+
+
+class MeanCost(keras.metrics.MeanMetricWrapper):
+    """Mean price of the answers, for class indices [N] and logits [N, K]."""
+
+    def __init__(self, classes: Sequence[str], prices: Mapping[str, float], name: str):
+        super().__init__(self.cost, name=name)
+        self.table = price_table(prices, classes)
+
+    def cost(self, truth: Any, logits: Any) -> Any:
+        """Returns the price of each answer, [N]."""
+        row = keras.ops.take(keras.ops.array(self.table), keras.ops.cast(truth, "int32"), axis=0)
+        answer = keras.ops.argmax(logits, axis=-1)[..., None]
+        return keras.ops.take_along_axis(row, answer, axis=-1)[..., 0]

@@ -1,0 +1,27 @@
+"""Configuration of a loss and of metrics of the user's own."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from components.raster.extension import Built
+
+
+class CustomLoss(Built):
+    """A Keras loss of one's own, in place of the task's: see docs/extending.md."""
+
+    group: ClassVar[str] = "skymill.losses"
+    offers: ClassVar[tuple[str, ...]] = ("classes", "ignore_value")
+
+
+class CustomMetric(Built):
+    """A Keras metric of one's own, of train and eval split: see docs/extending.md."""
+
+    group: ClassVar[str] = "skymill.training_metrics"
+    offers: ClassVar[tuple[str, ...]] = ("name", "classes", "ignore_value")
+
+    name: str = Field(
+        pattern="^[a-z][a-z0-9_]*$",
+        description="In the learning curve; early_stopping.monitor and tune.objective may be val_ "
+        "and this. Less is better if it ends in loss, error, cost, mae or rmse.",
+    )
