@@ -7,7 +7,12 @@ from pydantic import Field
 from components.mapping.weights import Blend
 from components.raster.band_names import BandName, BandRequest
 from components.raster.frozen import Frozen, PixelValue
+from components.raster.task import Task
 from components.raster.tiles.view import ResamplingName, ValidWhen
+
+#: Tasks whose answers have places within a tile.
+BLENDED: tuple[Task, ...] = ("segmentation", "detection")
+_OVERLAP = 0.25
 
 VectorFormat = Literal["parquet", "fgb", "gpkg", "geojson"]
 
@@ -74,11 +79,12 @@ class MapConfig(Frozen):
         le=16384,
         description="Rows and columns of a tile; not set: those of the training tiles.",
     )
-    overlap: float = Field(
-        default=0.25,
+    overlap: float | None = Field(
+        default=None,
         ge=0,
         le=0.75,
-        description="Of neighbouring tiles, as a share of a tile's side.",
+        description="Of neighbouring tiles, as a share of a tile's side; not set: a quarter, and "
+        "none for models that give one answer for a tile.",
     )
     blend: Blend = Field(
         default="cosine",
@@ -106,6 +112,8 @@ class MapConfig(Frozen):
         default=10, ge=0, description="A killed run loses at most so many seconds of work."
     )
 
-    def stride_px(self, size_px: int) -> int:
+    def stride_px(self, size_px: int, task: Task) -> int:
         """Returns the stride of tiles of a size."""
-        return max(1, size_px - round(size_px * self.overlap))
+        usual = _OVERLAP if task in BLENDED else 0.0
+        overlap = usual if self.overlap is None else self.overlap
+        return max(1, size_px - round(size_px * overlap))

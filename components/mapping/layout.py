@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from components.mapping.weights import tile_starts
 from components.raster.tiles.parts import PlanPart
 from components.raster.tiles.reading import unit_shape
-from components.raster.tiles.tiling import TilePlan
+from components.raster.tiles.tiling import Edge, TilePlan
 from components.raster.tiles.view import View
 
 
@@ -70,7 +70,13 @@ class Layout:
 
 
 def lay_out(
-    view: View, size_px: int, stride_px: int, *, pixel_bytes: int, memory_bytes: int
+    view: View,
+    size_px: int,
+    stride_px: int,
+    *,
+    pixel_bytes: int,
+    memory_bytes: int,
+    edge: Edge = "snap",
 ) -> Layout:
     """Lays out the tiles of a scene's map.
 
@@ -81,6 +87,7 @@ def lay_out(
         pixel_bytes: memory of an unfinished pixel of the map.
         memory_bytes: about, of unfinished pixels and decoded blocks together; wider scenes are
             divided into columns, and tiles on their borders are asked twice.
+        edge: what the last tile of a row or column does at the scene's edge.
     """
     grid = view.grid
     plan = TilePlan(
@@ -88,8 +95,8 @@ def lay_out(
         height_px=grid.height_px,
         width_px=grid.width_px,
         size_px=size_px,
-        rows=tile_starts(grid.height_px, size_px, stride_px),
-        cols=tile_starts(grid.width_px, size_px, stride_px),
+        rows=tile_starts(grid.height_px, size_px, stride_px, edge),
+        cols=tile_starts(grid.width_px, size_px, stride_px, edge),
     )
     unit_rows, unit_cols = unit_shape(view)
     bands = tuple(_bands(plan, unit_rows, view.block_shift[0]))

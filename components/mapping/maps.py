@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from components.mapping.config import MapConfig
+from components.mapping.cells import CellMap
+from components.mapping.config import BLENDED, MapConfig
 from components.mapping.layout import Layout, lay_out
 from components.mapping.models import TileModel
+from components.mapping.objects import ObjectMap
 from components.mapping.opening import view_for
 from components.mapping.picture import UNKNOWN_RGB, map_picture
 from components.mapping.product import Output, Product
 from components.mapping.progress import identity_of
 from components.mapping.rejects import MapRefusal, MapRejected, Reject
-from components.mapping.scene_map import OnProgress, Task, gather, put_in_place
+from components.mapping.scene_map import OnProgress, SceneTask, gather, put_in_place
 from components.mapping.segmentation import ClassMap
 from components.mapping.stac_item import stac_item
 from components.mapping.thumbnail import Thumbnail
@@ -24,6 +26,7 @@ from components.raster.library_errors import LibraryError
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.strict_json import strict_json
+from components.raster.task import Task
 from components.raster.tiles.view import View
 from serving.contract.contract import Contract
 
@@ -32,6 +35,13 @@ UNFINISHED = ".unfinished"
 _REPORT = "map.json"
 _ITEM = "item.json"
 _FLOAT_BYTES = 4
+_PRODUCTS: Mapping[Task, type[ClassMap | CellMap | ObjectMap]] = {
+    "segmentation": ClassMap,
+    "detection": ObjectMap,
+    "single_label": CellMap,
+    "multi_label": CellMap,
+    "regression": CellMap,
+}
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,7 @@ def map_scene(
     folder = output / UNFINISHED / source.scene_id
     folder.mkdir(parents=True, exist_ok=True)
     product, layout = product_for(view, model.contract, config, folder)
-    task = Task(view, layout, product, Thumbnail(view), folder)
+    task = SceneTask(view, layout, product, Thumbnail(view), folder)
     try:
         rejects = gather(task, model, config, on_progress)
     except MapRejected:
@@ -135,7 +145,7 @@ def map_scene(
     return SceneMap(source.scene_id, target, names, rejects)
 
 
-def _picture(task: Task, model: TileModel, folder: Path) -> Output:
+def _picture(task: SceneTask, model: TileModel, folder: Path) -> Output:
     """Draws scene and answer beside each other."""
     grid, path = task.view.grid, folder / "map.png"
     scene = task.thumbnail.picture(UNKNOWN_RGB)
@@ -157,15 +167,17 @@ def product_for(
         ConfigError: the model's tiles are not square.
     """
     size = config.tile_px or tile_px(contract)
-    planes = len(contract.classes) + 2
+    blends = contract.task == "segmentation"
     layout = lay_out(
         view,
         size,
-        config.stride_px(size),
-        pixel_bytes=planes * _FLOAT_BYTES,
+        config.stride_px(size, contract.task),
+        pixel_bytes=(len(contract.classes) + 2) * _FLOAT_BYTES if blends else 0,
         memory_bytes=config.memory_mb * 2**20,
+        edge="snap" if contract.task in BLENDED else "pad",
     )
-    return ClassMap(layout, view.grid, contract.classes, config, folder), layout
+    kind = _PRODUCTS[contract.task]
+    return kind(layout, view.grid, contract, config, folder), layout
 
 
 def tile_px(contract: Contract) -> int:

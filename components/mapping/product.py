@@ -12,6 +12,9 @@ from components.raster.pictures.stretch import Picture
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.tile import Tile
 
+#: Media type of Cloud Optimized GeoTIFF.
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+
 
 @dataclass(frozen=True)
 class Output:

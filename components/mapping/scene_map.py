@@ -26,7 +26,7 @@ _ALL_AT_ONCE = 2**62
 
 
 @dataclass(frozen=True)
-class Task:
+class SceneTask:
     """A scene that is to be mapped.
 
     Attributes:
@@ -45,7 +45,7 @@ class Task:
 
 
 def gather(
-    task: Task, model: TileModel, config: MapConfig, on_progress: OnProgress | None = None
+    task: SceneTask, model: TileModel, config: MapConfig, on_progress: OnProgress | None = None
 ) -> tuple[Reject, ...]:
     """Asks the model for every tile of a scene, and gathers the answers in the product.
 
@@ -101,7 +101,7 @@ def gather(
 
 
 def _gather_band(
-    task: Task, model: TileModel, config: MapConfig, found: Iterator[Tile | TileReject]
+    task: SceneTask, model: TileModel, config: MapConfig, found: Iterator[Tile | TileReject]
 ) -> tuple[int, tuple[Reject, ...]]:
     """Adds the tiles of one band; batches end with it, so that they are the same in every run.
 
@@ -126,7 +126,7 @@ def _gather_band(
 
 
 def _bands(
-    task: Task, columns: Columns, first: int
+    task: SceneTask, columns: Columns, first: int
 ) -> Iterator[tuple[int, Iterator[Tile | TileReject]]]:
     """Yields each band's number and its tiles, which must be taken before the next band."""
     layout = task.layout

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
@@ -11,7 +12,7 @@ from components.mapping.models import Answer
 from components.mapping.mosaic import Carry, Floats, Mosaic, most_probable
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.polygons import class_polygons
-from components.mapping.product import Output
+from components.mapping.product import COG, Output
 from components.mapping.rasters import RasterSpec, Scratch
 from components.mapping.vectors import write_vectors
 from components.mapping.weights import axis_weights
@@ -24,12 +25,12 @@ from components.raster.scene.grid import Grid
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.tile import Tile
 from components.raster.tiles.valid_mask import Mask
+from serving.contract.contract import Contract
 from serving.tasks.segmentation.planes import CLASS_PROBABILITIES_OUTPUT
 
 #: Probabilities are stored in steps of this, as bytes; 255 is nodata.
 PROBABILITY_STEP = 0.004
 PROBABILITY_NODATA = 255
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _CARRY = "carry.npz"
 _MOST_COLOURS = 255
 
@@ -40,25 +41,26 @@ class ClassMap:
     blends = True
 
     def __init__(
-        self, layout: Layout, grid: Grid, classes: tuple[str, ...], config: MapConfig, folder: Path
+        self, layout: Layout, grid: Grid, contract: Contract, config: MapConfig, folder: Path
     ) -> None:
         """Prepares the map.
 
         Args:
             layout: of the scene's tiles.
             grid: of the scene.
-            classes: in the order of their indices.
+            contract: of the model.
             config: of the map.
             folder: for scratch files.
         """
-        plan, self._layout, self._classes = layout.plan, layout, classes
+        plan, self._layout, classes = layout.plan, layout, contract.classes
+        self._classes = classes
         self._down = axis_weights(plan.rows, plan.size_px, config.blend)
         self._across = axis_weights(plan.cols, plan.size_px, config.blend)
         self._place = {top: n for n, top in enumerate(plan.rows)}
         self._side = {left: n for n, left in enumerate(plan.cols)}
         self.class_raster = Scratch(class_spec(grid, classes), folder)
-        self.confidence = Scratch(_confidence_spec(grid), folder)
-        self.probabilities = Scratch(_probability_spec(grid, classes), folder)
+        self.confidence = Scratch(confidence_spec(grid), folder)
+        self.probabilities = Scratch(probability_spec(grid, classes), folder)
         self._config, self._with_probabilities = config, config.probabilities
         self._carry: Carry | None = None
 
@@ -98,9 +100,9 @@ class ClassMap:
         count = len(self._classes)
         classes, best = most_probable(values, valid, ignore_value(count), mask_dtype(count))
         self.class_raster.write(window, classes)
-        self.confidence.write(window, _as_bytes(best, valid))
+        self.confidence.write(window, as_bytes(best, valid))
         if self._with_probabilities:
-            planes = np.stack([_as_bytes(plane, valid) for plane in values])
+            planes = np.stack([as_bytes(plane, valid) for plane in values])
             self.probabilities.write(window, planes)
         self._mosaic.move(end - self._top)
         last = plan.rows[self._layout.bands[band].tiles[-1]] + plan.size_px
@@ -167,7 +169,8 @@ def class_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
     )
 
 
-def _confidence_spec(grid: Grid) -> RasterSpec:
+def confidence_spec(grid: Grid) -> RasterSpec:
+    """Describes the raster of each pixel's highest probability."""
     return RasterSpec(
         name="confidence",
         grid=grid,
@@ -179,7 +182,8 @@ def _confidence_spec(grid: Grid) -> RasterSpec:
     )
 
 
-def _probability_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
+def probability_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
+    """Describes the raster of probabilities, a band for each class."""
     return RasterSpec(
         name="probabilities",
         grid=grid,
@@ -191,7 +195,7 @@ def _probability_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
     )
 
 
-def _as_bytes(probabilities: Floats, valid: Mask) -> np.ndarray:
+def as_bytes(probabilities: Floats, valid: Mask) -> npt.NDArray[np.uint8]:
     """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where not valid."""
     scaled = probabilities * np.float32(1 / PROBABILITY_STEP) + np.float32(0.5)
     found = np.minimum(scaled, 1 / PROBABILITY_STEP).astype(np.uint8)

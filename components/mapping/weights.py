@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from components.raster.tiles.tiling import starts
+from components.raster.tiles.tiling import Edge, starts
 
 Blend = Literal["cosine", "constant", "crop"]
 #: Share of an overlap, at a tile's edge, that does not count with `cosine`.
@@ -20,14 +20,15 @@ _UNUSED = 0.25
 Weights = npt.NDArray[np.float32]
 
 
-def tile_starts(length_px: int, size_px: int, stride_px: int) -> tuple[int, ...]:
+def tile_starts(
+    length_px: int, size_px: int, stride_px: int, edge: Edge = "snap"
+) -> tuple[int, ...]:
     """Returns the starts of tiles that cover one axis.
 
-    The last tile is moved inwards, so that a scene's edge is seen by a tile that is full of pixels.
-    A scene smaller than a tile gets one, padded.
+    With `snap` the last tile is moved inwards, so that a scene's edge is seen by a tile that is
+    full of pixels. A scene smaller than a tile gets one, padded.
     """
-    edge: Literal["pad", "snap"] = "pad" if length_px < size_px else "snap"
-    return starts(length_px, size_px, stride_px, edge)
+    return starts(length_px, size_px, stride_px, "pad" if length_px < size_px else edge)
 
 
 def axis_weights(tops: Sequence[int], size_px: int, blend: Blend) -> Weights:

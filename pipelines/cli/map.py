@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from components.raster.errors import ConfigError
-from pipelines.cli.options import LocalPath, config_option, json_option
+from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
 
 if TYPE_CHECKING:
     from components.mapping.config import MapConfig
@@ -38,6 +38,11 @@ _PROGRESS_EVERY_S = 2.0
     type=LocalPath(path_type=Path),
     help="Folder of pushed versions, or a SavedModel; by default that of the configuration.",
 )
+@click.option(
+    "--server", help="Ask this server instead: grpc://HOST:PORT, http://HOST:PORT; grpcs, https."
+)
+@click.option("--model", help=f"The model's name on --server; by default as {DEFAULT_CONFIG} says.")
+@click.option("--model-version", type=click.IntRange(0), help="Of --server; default: the newest.")
 @click.option("--stac", help="A STAC API, catalogue or collection; its items are scenes.")
 @click.option("--collection", "collections", multiple=True, help="Of --stac; may be repeated.")
 @click.option("--bbox", help="Of --stac: west,south,east,north in degrees.")
@@ -74,6 +79,8 @@ _PROGRESS_EVERY_S = 2.0
 )
 @click.option("--min-area-px", type=click.FloatRange(0), help="Leave smaller polygons out.")
 @click.option("--simplify-px", type=click.FloatRange(0), help="Simplify polygons so far.")
+@click.option("--min-score", type=click.FloatRange(0, 1), help="Leave worse objects out.")
+@click.option("--points", is_flag=True, help="Objects as points instead of boxes.")
 @click.option("--batch", type=click.IntRange(1), help="Tiles that the model gets at once.")
 @click.option("--memory-mb", type=click.IntRange(8), help="Memory of unfinished pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace other maps of the same scenes.")
@@ -86,6 +93,9 @@ def command(
     output: Path,
     config_path: str,
     model_base: Path | None,
+    server: str | None,
+    model: str | None,
+    model_version: int | None,
     stac: str | None,
     collections: tuple[str, ...],
     bbox: str | None,
@@ -115,15 +125,19 @@ def command(
     settings["band_names"] = tuple(map(str.strip, band_names.split(","))) if band_names else None
     config = _config(settings)
     query = _query(stac, collections, bbox, start, end, max_cloud)
-    model = _model(model_base, config_path)
-    photographs = model.contract.image.bands is None
+    asked = (
+        _model(model_base, config_path)
+        if server is None
+        else _served(server, model, model_version, config_path)
+    )
+    photographs = asked.contract.image.bands is None
     found = scenes_at(scenes, config.reading, photographs=photographs, layout=layout, query=query)
     failed = 0
     for reject in map(Reject.of_scene, found.rejects):
         failed += 1
         _tell(reject, as_json)
     show = None if as_json else _Progress(len(found.sources))
-    made = map_scenes(found.sources, model, config, output, overwrite=overwrite, on_scene=show)
+    made = map_scenes(found.sources, asked, config, output, overwrite=overwrite, on_scene=show)
     for result in made:
         failed += not isinstance(result, SceneMap)
         _tell(result, as_json)
@@ -200,6 +214,14 @@ def _model(model_base: Path | None, config_path: str) -> "TileModel":
     from components.mapping.in_process import InProcessModel
 
     return InProcessModel(model_base, name)
+
+
+def _served(server: str, model: str | None, version: int | None, config_path: str) -> "TileModel":
+    """Connects to the model on a server."""
+    from components.mapping.served import ServedModel
+    from pipelines.config.tree import load_config
+
+    return ServedModel.at(server, model or load_config(config_path).name, version)
 
 
 class _Progress:

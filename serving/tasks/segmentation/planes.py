@@ -13,8 +13,9 @@ from components.raster.errors import DataError
 
 #: Probabilities (N, K, H, W) of decoded tiles.
 CLASS_PROBABILITIES_OUTPUT = "class_probabilities"
-#: The same of encoded images, each as a PNG of `class_planes`.
-PLANES_OUTPUT = "class_planes"
+#: The same of encoded images, each as a PNG. Over REST, TensorFlow Serving sends a string as bytes
+#: where its name ends with `_bytes`.
+PLANES_OUTPUT = "class_planes_bytes"
 #: A probability of 1 in a plane.
 FULL = 255
 

@@ -14,37 +14,11 @@ from components.mapping.maps import map_scene
 from components.raster.errors import DataError
 from components.raster.payload import encode_payload
 from pipelines.cli.map import command
-from serving.graph.signatures import signatures
 from serving.tasks.segmentation.planes import read_planes
 from tests.components.mapping.networks import contract_of, smooth_ground, write_scene
+from tests.components.mapping.saved import Means, save
 from tests.components.models import write_contract
-
-KERNEL_PX = 5
-
-
-class Means(tf.Module):
-    """Logits of three classes: how near the mean of 5 x 5 pixels is to their levels."""
-
-    def __init__(self):
-        super().__init__()
-        side = KERNEL_PX
-        self.kernel = tf.Variable(tf.fill((side, side, 1, 1), 1.0 / side**2 / 1000))
-
-    def __call__(self, pixels):
-        known = tf.where(tf.math.is_nan(pixels), 0.0, pixels)
-        means = tf.nn.conv2d(known, self.kernel, 1, "SAME")
-        return -30.0 * tf.abs(means - [1 / 6, 3 / 6, 5 / 6])
-
-
-def save(folder, contract):
-    """Exports the network with the served signatures."""
-    module = Means()
-    found = signatures(module, contract)
-    module.calls = [tf.function(it.function, [it.input], autograph=False) for it in found]
-    named = {it.name: call for it, call in zip(found, module.calls, strict=True)}
-    tf.saved_model.save(module, str(folder), signatures=named)
-    write_contract(folder, contract)
-    return folder
+from tests.serving.graphs import KNOWN_OPS, ops_of
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +53,13 @@ def test_planes_are_the_probabilities_of_the_pixels(base):
     calls = tf.saved_model.load(str(base / "3")).signatures
     by_pixels = calls["serving_pixels"](pixels=tf.constant(pixels[None], tf.float32))
     payload = tf.constant([encode_payload(pixels, ("gray",))])
-    [png] = calls["serving_planes"](image_bytes=payload)["class_planes"].numpy()
+    [png] = calls["serving_planes"](image_bytes=payload)["class_planes_bytes"].numpy()
     expected = by_pixels["class_probabilities"][0].numpy()
     assert abs(read_planes(png, 3) - expected).max() <= 0.5 / 255 + 1e-6
+
+
+def test_stock_tensorflow_serving_has_every_op(base):
+    assert not ops_of(base / "3") - KNOWN_OPS
 
 
 def test_a_tile_of_another_size_is_fitted_to_the_model(tmp_path):

@@ -1,0 +1,200 @@
+"""Maps of one answer for each tile: a cell of a coarse raster for a class, several, or a number."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+
+from components.mapping.config import MapConfig
+from components.mapping.layout import Columns, Layout
+from components.mapping.models import Answer
+from components.mapping.picture import UNKNOWN_RGB
+from components.mapping.product import COG, Output
+from components.mapping.rasters import RasterSpec, Scratch
+from components.mapping.segmentation import as_bytes, class_spec, confidence_spec, probability_spec
+from components.mapping.vectors import Features, write_vectors
+from components.raster.pictures.colours import class_colours
+from components.raster.pictures.sheet import Entry, legend_of
+from components.raster.pictures.stretch import Picture, picture_of, stretch_of
+from components.raster.scene.grid import Grid
+from components.raster.tiles.key import TileKey, Window
+from components.raster.tiles.tile import Tile
+from components.raster.tiles.valid_mask import Mask
+from serving.contract.contract import Contract
+from serving.tasks.base import PROBABILITIES_OUTPUT
+from serving.tasks.regression.answer import VALUE_OUTPUT
+
+_ANSWERS = "cells.npy"
+
+
+class CellMap:
+    """The `Product` of models that give one answer for an image.
+
+    A cell is as large as the stride and lies in the middle of its tile. Its answers are kept in
+    memory: K numbers for each tile.
+    """
+
+    blends = False
+
+    def __init__(
+        self, layout: Layout, grid: Grid, contract: Contract, config: MapConfig, folder: Path
+    ) -> None:
+        """Prepares the map; see `ClassMap`."""
+        plan = layout.plan
+        self._plan, self._contract, self._config, self._folder = plan, contract, config, folder
+        self._scene = grid
+        self._stride_px = config.stride_px(plan.size_px, contract.task)
+        self.grid = cell_grid(grid, plan.size_px, self._stride_px, layout)
+        self._place = {top: n for n, top in enumerate(plan.rows)}
+        self._side = {left: n for n, left in enumerate(plan.cols)}
+        self._count = len(contract.classes) or 1
+        self._answers: npt.NDArray[np.float32] = np.empty(0, np.float32)
+
+    def create(self) -> None:
+        """Begins a map with nothing known."""
+        shape = (self._count, self.grid.height_px, self.grid.width_px)
+        self._answers = np.full(shape, np.nan, np.float32)
+
+    def begin(self, columns: Columns, band: int) -> None:
+        """Needs nothing: cells do not share pixels."""
+
+    def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
+        """Sets the cells of tiles."""
+        regression = self._contract.task == "regression"
+        found = answer[VALUE_OUTPUT if regression else PROBABILITIES_OUTPUT]
+        for tile, numbers in zip(tiles, found, strict=True):
+            window = tile.key.window
+            self._answers[:, self._place[window.row], self._side[window.col]] = numbers
+
+    def lose(self, key: TileKey) -> None:
+        """Leaves the cell unknown."""
+
+    def finish(self, band: int) -> None:
+        """Needs nothing: every cell is finished at once."""
+
+    def save(self, folder: Path) -> None:
+        """Writes the answers so far."""
+        np.save(folder / _ANSWERS, self._answers)
+
+    def load(self, folder: Path) -> None:
+        """Restores the answers so far."""
+        self._answers = np.load(folder / _ANSWERS)
+
+    def outputs(self, folder: Path) -> list[Output]:
+        """Writes the rasters, and the cells as polygons."""
+        outputs = []
+        for key, title, spec, pixels in self._rasters():
+            scratch = Scratch(spec, self._folder)
+            scratch.create()
+            scratch.write(Window(0, 0, self.grid.height_px, self.grid.width_px), pixels)
+            outputs.append(Output(key, scratch.to_cog(folder), COG, title))
+        return outputs + write_vectors(self._cells(), self._config.vectors, folder)
+
+    def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
+        """Draws the cells, each over its pixels of the scene."""
+        shown = self._shown()
+        scene, stride = self._scene, self._stride_px
+        shift = (self._plan.size_px - stride) // 2
+        places = [
+            (np.arange(count) + 0.5) * (whole / count)
+            for count, whole in zip(shape, (scene.height_px, scene.width_px), strict=True)
+        ]
+        rows, cols = (((at - shift) // stride).astype(int) for at in places)
+        inside = np.outer(
+            (rows >= 0) & (rows < self.grid.height_px), (cols >= 0) & (cols < self.grid.width_px)
+        )
+        picture = shown[
+            np.clip(rows, 0, self.grid.height_px - 1)[:, None],
+            np.clip(cols, 0, self.grid.width_px - 1),
+        ]
+        picture[~inside] = UNKNOWN_RGB
+        return picture
+
+    @property
+    def legend(self) -> list[Entry]:
+        """Names and colours of the classes; of numbers the least and the largest."""
+        if self._contract.task != "regression":
+            return legend_of(self._contract.classes)
+        known = self._answers[np.isfinite(self._answers)]
+        return [(f"{known.min():.4g}", (0, 0, 0)), (f"{known.max():.4g}", (255, 255, 255))]
+
+    @property
+    def _known(self) -> Mask:
+        """Where there is an answer, (H, W)."""
+        return np.asarray(np.isfinite(self._answers).all(axis=0), np.bool_)
+
+    def _rasters(self) -> list[tuple[str, str, RasterSpec, npt.NDArray[np.generic]]]:
+        task, classes, answers = self._contract.task, self._contract.classes, self._answers
+        known = self._known
+        if task == "regression":
+            spec = RasterSpec("values", self.grid, "float32", np.nan, ("value",))
+            return [("values", "Value of each cell", spec, answers[0])]
+        filled = np.where(known, answers, 0)
+        planes = np.stack([as_bytes(plane, known) for plane in filled])
+        probability = (
+            "probabilities",
+            "Probability of every class",
+            probability_spec(self.grid, classes),
+            planes,
+        )
+        if task == "multi_label":
+            present = (filled >= self._contract.threshold).astype(np.uint8)
+            spec = replace(probability_spec(self.grid, classes), name="present", scale=1.0)
+            present[:, ~known] = 255
+            return [("present", "1 where a class is present", spec, present), probability]
+        spec = class_spec(self.grid, classes)
+        best = filled.argmax(axis=0).astype(spec.dtype)
+        best[~known] = int(spec.nodata)
+        sure = as_bytes(filled.max(axis=0), known)
+        return [
+            ("classes", "Class of each cell", spec, best),
+            ("confidence", "Probability of the class", confidence_spec(self.grid), sure),
+            probability,
+        ]
+
+    def _shown(self) -> Picture:
+        """Draws the cells as pixels."""
+        known = self._known
+        if self._contract.task == "regression":
+            pixels = self._answers[0][..., np.newaxis]
+            stretch = stretch_of([(pixels, known)], (0,), low_percent=0, high_percent=100)
+            return picture_of(pixels, known, (0,), stretch, nodata_rgb=UNKNOWN_RGB)
+        colours = np.array([*class_colours(self._count), UNKNOWN_RGB], np.uint8)
+        best = np.where(known, np.where(known, self._answers, 0).argmax(axis=0), self._count)
+        return np.asarray(colours[best], np.uint8)
+
+    def _cells(self) -> Features:
+        """Returns the cells that have an answer, as polygons."""
+        rows, cols = np.nonzero(self._known)
+        xs, ys = self.grid.to_map(
+            np.stack([rows, rows + 1, rows + 1, rows], axis=1).astype(np.float64),
+            np.stack([cols, cols, cols + 1, cols + 1], axis=1).astype(np.float64),
+        )
+        polygons = shapely.polygons(np.stack([xs, ys], axis=-1)) if len(rows) else np.empty(0)
+        found = self._answers[:, rows, cols]
+        columns: dict[str, npt.NDArray[Any]] = {}
+        if self._contract.task == "regression":
+            columns["value"] = found[0]
+        else:
+            if self._contract.task == "single_label":
+                columns["class"] = np.array(self._contract.classes, object)[found.argmax(axis=0)]
+            columns |= {
+                f"p_{name}": plane
+                for name, plane in zip(self._contract.classes, found, strict=True)
+            }
+        kept = np.asarray(polygons, object)
+        return Features("cells", "Cells with answers", "Polygon", self.grid.crs, kept, columns)
+
+
+def cell_grid(grid: Grid, size_px: int, stride_px: int, layout: Layout) -> Grid:
+    """Returns the grid of cells: each as large as the stride, in the middle of its tile."""
+    shift = (size_px - stride_px) // 2
+    corner = grid.window_transform(shift, shift)
+    a, b, c, d, e, f = corner[:6]
+    transform = Affine(a * stride_px, b * stride_px, c, d * stride_px, e * stride_px, f)
+    return Grid(len(layout.plan.rows), len(layout.plan.cols), transform, grid.crs)
