@@ -83,9 +83,9 @@ def worked_loop(root: Path, target: Path) -> None:
     """Does the work of ingest with image features, with no framework around it."""
     import simplejpeg
 
-    from components.ingest.encode import example_bytes, record_bytes
-    from components.ingest.outcome import Accepted
-    from components.ingest.record import Record
+    from components.ingest.files.encode import example_bytes, record_bytes
+    from components.ingest.records.outcome import Accepted
+    from components.ingest.records.record import Record
     from components.raster.features import image_features
     from components.raster.split import SplitConfig, split_of
 
@@ -115,7 +115,7 @@ def ingest(root: Path, target: Path, features: bool = True, processes: int = 1) 
 
     from components.ingest.config import IngestConfig
     from components.ingest.executor import run_ingest
-    from components.ingest.photo_config import FoldersSource
+    from components.ingest.photographs.config import FoldersSource
 
     config = IngestConfig(source=FoldersSource(uri=str(root)), features=features)
     argv = ["--runner=FnApiRunner", f"--ingest_processes={processes}"]

@@ -31,7 +31,12 @@ SMALL_PX = 5 * BLOCK_PX  # enough tiles for ingest to start all its processes
 
 def write_rows(path: Path, target: Path, band_names: tuple[str, ...], tile_px: int) -> int:
     """Writes the tiles of each `CORES`-th row of blocks from `target`'s number; counts them."""
-    from components.ingest.encode import bytes_entry, features_message, float_entry, record_bytes
+    from components.ingest.files.encode import (
+        bytes_entry,
+        features_message,
+        float_entry,
+        record_bytes,
+    )
     from components.raster import example
     from components.raster.payload import encode_payload
     from components.raster.tiles.tile import band_statistics

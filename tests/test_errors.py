@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from components.gate.report import GateFailed, GateReport
-from components.ingest.files import ReadFailure
-from components.ingest.labels_rejected import LabelsRejected
-from components.ingest.reject import Reason
+from components.ingest.files.read import ReadFailure
+from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
+from components.ingest.records.reject import Reason
 from components.raster.errors import ConfigError, PortableError
 from components.raster.image import Refusal
 from components.raster.payload import PayloadError

@@ -5,14 +5,14 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from components.ingest.photo_config import (
+from components.ingest.files.spans import require_sound
+from components.ingest.photographs.config import (
     BoxedSource,
     FoldersSource,
     ManifestSource,
     MaskedSource,
 )
-from components.ingest.raster_config import ChipsSource, RasterOptions, ScenesSource, StacSource
-from components.ingest.span import require_sound
+from components.ingest.rasters.config import ChipsSource, RasterOptions, ScenesSource, StacSource
 from components.raster.errors import ConfigError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec

@@ -10,16 +10,16 @@ from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 
 from components.gate.report import REPORT_FILE
-from components.ingest import layout, storage
 from components.ingest.config import IngestConfig
-from components.ingest.layout import Block
-from components.ingest.listing import list_source
-from components.ingest.record import Listing
-from components.ingest.scene_part import part_lines
+from components.ingest.files import layout, storage
+from components.ingest.files.layout import Block
+from components.ingest.files.spans import span_number
+from components.ingest.records.record import Listing
+from components.ingest.records.scene_part import part_lines
+from components.ingest.records.summary import Summary, rejects_report, total
 from components.ingest.shard import Places
 from components.ingest.snapshot import Snapshot
-from components.ingest.span import span_number
-from components.ingest.summary import Summary, rejects_report, total
+from components.ingest.sources import list_source
 from components.ingest.transforms import IngestShards, reject_lines
 from components.raster.band_scalings import SCALINGS_FILE, BandScalings, scalings_to_json
 from components.raster.classes import CLASSES_FILE, classes_to_json

@@ -11,10 +11,9 @@ from itertools import chain
 from pathlib import PurePath
 
 from components.ingest.config import SourceConfig
-from components.ingest.listing import Named, name_source
-from components.ingest.named_scenes import NamedScenes
-from components.ingest.photo_config import BoxedSource
-from components.ingest.raster_config import (
+from components.ingest.files.remote import content_state
+from components.ingest.photographs.config import BoxedSource
+from components.ingest.rasters.config import (
     BoxLabels,
     ChipsSource,
     ClassRasterLabels,
@@ -22,8 +21,9 @@ from components.ingest.raster_config import (
     ShapeLabels,
     TiledSource,
 )
-from components.ingest.record import Contents, Record
-from components.ingest.remote import content_state
+from components.ingest.rasters.scenes.named import NamedScenes
+from components.ingest.records.record import Contents, Record
+from components.ingest.sources import Named, name_source
 from components.raster.fingerprint import checksums_of_files, fingerprint_of
 from components.raster.labels.box_files import box_files
 from components.raster.location import is_remote

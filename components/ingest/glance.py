@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.ingest.config import SourceConfig
+from components.ingest.files.remote import remote_files, root_of
 from components.ingest.fingerprint import WEB, fingerprint_by
-from components.ingest.raster_config import StacSource
-from components.ingest.remote import remote_files, root_of
+from components.ingest.rasters.config import StacSource
 from components.raster.errors import ConfigError, DataError, SkymillError
 from components.raster.file_state import FileState
 from components.raster.location import is_remote, local_path

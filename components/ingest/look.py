@@ -7,22 +7,22 @@ from itertools import islice
 import numpy as np
 from PIL import Image
 
-from components.ingest.chips import ChipConverter
 from components.ingest.config import IngestConfig
-from components.ingest.files import ReadFailure, read_file, read_files
-from components.ingest.judge import Judge, Refused
-from components.ingest.labelling import Answer, names_of
-from components.ingest.layout import in_writing_order
-from components.ingest.listing import list_source
-from components.ingest.photo_truth import TruthReader
-from components.ingest.raster_config import ChipsSource, TiledSource
-from components.ingest.record import Listing, Record
-from components.ingest.reject import Reject
-from components.ingest.scene_convert import LabelledTile, SceneConverter
-from components.ingest.scene_part import ScenePart
-from components.ingest.scenes import plan_of, read_area
-from components.ingest.truth import TileTruth
-from components.ingest.views import open_view
+from components.ingest.files.layout import in_writing_order
+from components.ingest.files.read import ReadFailure, read_file, read_files
+from components.ingest.photographs.judge import Judge, Refused
+from components.ingest.photographs.truth import TruthReader
+from components.ingest.rasters.chips.chips import ChipConverter
+from components.ingest.rasters.config import ChipsSource, TiledSource
+from components.ingest.rasters.scenes.convert import LabelledTile, SceneConverter
+from components.ingest.rasters.scenes.labelling import Answer, names_of
+from components.ingest.rasters.scenes.plan import plan_of, read_area
+from components.ingest.rasters.views import open_view
+from components.ingest.records.record import Listing, Record
+from components.ingest.records.reject import Reject
+from components.ingest.records.scene_part import ScenePart
+from components.ingest.records.truth import TileTruth
+from components.ingest.sources import list_source
 from components.raster.errors import ConfigError, DataError
 from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes, fit_mask, fit_picture
 from components.raster.image import ImageSpec

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
-from components.ingest.layout import Block
+from components.ingest.files.layout import Block
 from components.ingest.shard import Places, ShardWriter, WrittenShard
 
 _SHARDS_A_PROCESS = 4  # shards that a process writes in the time that it takes to start

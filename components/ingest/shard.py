@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from components.ingest import layout, storage
 from components.ingest.config import IngestConfig
-from components.ingest.convert import Converter
-from components.ingest.duplicates import DigestRow, DigestTable
-from components.ingest.encode import record_bytes
-from components.ingest.layout import Block
-from components.ingest.outcome import Converted, Ignored
-from components.ingest.photo_truth import TruthReader
-from components.ingest.raster_config import ChipsSource, TiledSource
-from components.ingest.reject import Reject
-from components.ingest.scene_part import parts_of
+from components.ingest.files import layout, storage
+from components.ingest.files.encode import record_bytes
+from components.ingest.files.layout import Block
+from components.ingest.photographs.convert import Converter
+from components.ingest.photographs.truth import TruthReader
+from components.ingest.rasters.config import ChipsSource, TiledSource
+from components.ingest.records.duplicates import DigestRow, DigestTable
+from components.ingest.records.outcome import Converted, Ignored
+from components.ingest.records.reject import Reject
+from components.ingest.records.scene_part import parts_of
 from components.raster.example import SPLITS
 from components.raster.tiles.key import TileKey
 
@@ -118,12 +118,12 @@ def _conversion(
     """
     source = config.source
     if isinstance(source, TiledSource):
-        from components.ingest.scene_convert import SceneConverter
+        from components.ingest.rasters.scenes.convert import SceneConverter
 
         scenes = SceneConverter(config, source, classes)
         return lambda line: scenes.convert(parts_of(line))
     if isinstance(source, ChipsSource):
-        from components.ingest.chips import ChipConverter
+        from components.ingest.rasters.chips.chips import ChipConverter
 
         chips = ChipConverter(config, source, classes)
         return lambda line: chips.convert(layout.records_of(line))

@@ -10,9 +10,9 @@ from typing import Self
 
 from components.ingest.config import IngestConfig, SourceConfig
 from components.ingest.fingerprint import content_checksums, fingerprint_by, same_data
-from components.ingest.listing import Named, name_source
-from components.ingest.photo_config import BoxedSource
-from components.ingest.raster_config import BoxLabels, TiledSource
+from components.ingest.photographs.config import BoxedSource
+from components.ingest.rasters.config import BoxLabels, TiledSource
+from components.ingest.sources import Named, name_source
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
 from components.raster.labels.box_files import box_files

@@ -1,7 +1,7 @@
 """Choice of the one span of a configured source that a run reads."""
 
 from components.ingest.config import IngestConfig
-from components.ingest.span import filled, find_span, has_pattern, name_of
+from components.ingest.files.spans import filled, find_span, has_pattern, name_of
 from components.raster.errors import ConfigError
 
 

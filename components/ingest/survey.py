@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from components.ingest.chips import ChipConverter, locate_chips
 from components.ingest.config import IngestConfig
-from components.ingest.convert import Converter
-from components.ingest.duplicates import DigestRow, DigestTable, surplus_copies
-from components.ingest.labelling import names_of
-from components.ingest.labels_rejected import LabelsRejected
-from components.ingest.listing import contents_of, list_source, of_classes, seen_classes
-from components.ingest.outcome import Converted
-from components.ingest.photo_truth import TruthReader
-from components.ingest.place_split import Split, rejected_areas, splits_of
-from components.ingest.raster_config import ChipsSource, TiledSource
-from components.ingest.record import Record
-from components.ingest.reject import Reason, Reject, in_words
-from components.ingest.scenes import PlannedScenes, plan_scenes
+from components.ingest.photographs.convert import Converter
+from components.ingest.photographs.truth import TruthReader
+from components.ingest.rasters.chips.chips import ChipConverter, locate_chips
+from components.ingest.rasters.config import ChipsSource, TiledSource
+from components.ingest.rasters.scenes.labelling import names_of
+from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
+from components.ingest.rasters.scenes.plan import PlannedScenes, plan_scenes
+from components.ingest.rasters.split import Split, rejected_areas, splits_of
+from components.ingest.records.duplicates import DigestRow, DigestTable, surplus_copies
+from components.ingest.records.outcome import Converted
+from components.ingest.records.record import Record
+from components.ingest.records.reject import Reason, Reject, in_words
+from components.ingest.sources import contents_of, list_source, of_classes, seen_classes
 from components.raster.errors import ConfigError, DataError
 from components.raster.fingerprint import checksums_of_files
 from components.raster.location import is_remote

@@ -17,15 +17,15 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from components.ingest import layout, storage
 from components.ingest.config import IngestConfig
-from components.ingest.duplicates import Copy, DigestTable, surplus_copies
-from components.ingest.layout import Block
+from components.ingest.files import layout, storage
+from components.ingest.files.layout import Block
 from components.ingest.pool import worthwhile, write_shards
-from components.ingest.raster_config import TiledSource
-from components.ingest.reject import Reject
+from components.ingest.rasters.config import TiledSource
+from components.ingest.records.duplicates import Copy, DigestTable, surplus_copies
+from components.ingest.records.reject import Reject
+from components.ingest.records.summary import Summary, total
 from components.ingest.shard import Places, ShardWriter, WrittenShard, read_line, uri_of_keys
-from components.ingest.summary import Summary, total
 from components.raster.example import SPLITS
 
 

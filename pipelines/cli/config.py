@@ -14,7 +14,7 @@ def command() -> None:
 @config_argument
 def check(config_path: str) -> None:
     """Check a configuration, and that the local files, folders and code it names are there."""
-    from components.ingest.span import has_pattern
+    from components.ingest.files.spans import has_pattern
     from components.raster.location import is_remote
     from pipelines.config.tree import load_config
     from pipelines.definition.extensions import check_extensions

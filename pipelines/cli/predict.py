@@ -165,7 +165,7 @@ def _files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[Path]
     Args:
         anchors: filled with each file's path relative to the given folder, or its name.
     """
-    from components.ingest.folders import IMAGE_SUFFIXES
+    from components.ingest.listing.folders import IMAGE_SUFFIXES
     from components.raster.walk import left_out_as, walk
     from serving.client.raster_reading import RASTER_SUFFIXES
 

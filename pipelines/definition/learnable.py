@@ -1,6 +1,6 @@
 """Checks that a configuration has truth to learn from and a network that exists."""
 
-from components.ingest.raster_config import TiledSource
+from components.ingest.rasters.config import TiledSource
 from components.raster.errors import ConfigError
 from components.raster.task import ONE_OF_SEVERAL
 from pipelines.config.tree import PipelineConfig

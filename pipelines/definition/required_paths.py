@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.ingest.config import SourceConfig
-from components.ingest.photo_config import BoxedSource, ManifestSource, MaskedSource
-from components.ingest.raster_config import MaskLabels, RasterOptions, StacSource, TiledSource
+from components.ingest.photographs.config import BoxedSource, ManifestSource, MaskedSource
+from components.ingest.rasters.config import MaskLabels, RasterOptions, StacSource, TiledSource
 from components.raster.errors import ConfigError, SkymillError
 from components.raster.location import is_remote, local_path
 from components.raster.spatial.rules import ByArea

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.ingest.listing import contents_of
-from components.ingest.record import Record
+from components.ingest.records.record import Record
+from components.ingest.sources import contents_of
 from components.raster import example as spec
 from pipelines.config.tree import PipelineConfig
 from pipelines.local.console import plain_table

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from components.ingest.raster_config import ChipsSource
-from components.ingest.record import Record
-from components.ingest.views import chip_source, open_views
+from components.ingest.rasters.config import ChipsSource
+from components.ingest.rasters.views import chip_source, open_views
+from components.ingest.records.record import Record
 from components.raster.image import ImageSpec
 from components.raster.scene.grid import Floats
 from components.raster.scene.rejects import SceneRejected

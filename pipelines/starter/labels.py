@@ -13,7 +13,7 @@ from typing import Any
 import pyogrio
 import shapely
 
-from components.ingest.folders import IMAGE_SUFFIXES, list_files
+from components.ingest.listing.folders import IMAGE_SUFFIXES, list_files
 from components.raster.errors import DataError, SkymillError
 from components.raster.labels.boxes import BoxFile, read_boxes
 from components.raster.labels.vectors import VectorLabels, read_labels

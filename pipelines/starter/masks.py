@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from components.ingest.folders import IMAGE_SUFFIXES
-from components.ingest.masked import VALUE_MODES
+from components.ingest.listing.folders import IMAGE_SUFFIXES
+from components.ingest.photographs.masks import VALUE_MODES
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend, colour_codes, colour_text
 from components.raster.location import is_remote, local_path

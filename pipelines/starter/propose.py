@@ -14,12 +14,17 @@ from PIL import Image
 
 from components.evaluation.tasks.registry import evaluated_task
 from components.ingest.config import SourceConfig
-from components.ingest.folders import list_files
-from components.ingest.listing import contents_of
-from components.ingest.manifest import MANIFEST_SUFFIXES, BadRow, Row, read_rows
-from components.ingest.manifest_config import ManifestColumns
-from components.ingest.photo_config import FoldersSource, ManifestSource, MaskedSource, MaskLegend
-from components.ingest.raster_config import ChipsSource
+from components.ingest.listing.config import ManifestColumns
+from components.ingest.listing.folders import list_files
+from components.ingest.listing.manifest import MANIFEST_SUFFIXES, BadRow, Row, read_rows
+from components.ingest.photographs.config import (
+    FoldersSource,
+    ManifestSource,
+    MaskedSource,
+    MaskLegend,
+)
+from components.ingest.rasters.config import ChipsSource
+from components.ingest.sources import contents_of
 from components.raster.band_names import position_of
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend

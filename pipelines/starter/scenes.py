@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Any
 
-from components.ingest.folders import list_files
-from components.ingest.raster_config import ScenesSource
-from components.ingest.views import open_views
+from components.ingest.listing.folders import list_files
+from components.ingest.rasters.config import ScenesSource
+from components.ingest.rasters.views import open_views
 from components.raster.errors import DataError
 from components.raster.example import SPLITS
 from components.raster.image import ImageSpec

@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from components.ingest.config import IngestConfig
-from components.ingest.photo_config import FoldersSource
+from components.ingest.photographs.config import FoldersSource
 from components.ingest.snapshot import Snapshot
 from tests.containers.engine import Engine, container, output
 from tests.kubeflow.land_cover import COLOURS, make_images

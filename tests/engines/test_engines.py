@@ -19,7 +19,7 @@ from components.evaluation.analysis import evaluate
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.executor import split_files
 from components.ingest.config import IngestConfig
-from components.ingest.photo_config import FoldersSource
+from components.ingest.photographs.config import FoldersSource
 from components.ingest.snapshot import Snapshot
 from components.statistics.compute import Split, compute_statistics
 from components.statistics.config import StatisticsConfig

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from components.ingest.config import IngestConfig
-from components.ingest.photo_config import FoldersSource
+from components.ingest.photographs.config import FoldersSource
 from components.ingest.snapshot import Snapshot
 from components.raster.errors import DataError
 from pipelines.config.beam import IN_PROCESS, workers_elsewhere

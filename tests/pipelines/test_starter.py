@@ -8,7 +8,7 @@ import rasterio
 from PIL import Image
 from rasterio.transform import from_origin
 
-from components.ingest.listing import list_source
+from components.ingest.sources import list_source
 from components.raster.errors import DataError
 from pipelines.config.tree import load_config
 from pipelines.starter.propose import look_at, model_name, starter_config

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from components.ingest.judge import Judge, Refused
+from components.ingest.photographs.judge import Judge, Refused
 from components.raster.image import Refusal
 from serving.client import BadImage, connect
 from serving.graph.decode import decode_images

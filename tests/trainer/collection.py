@@ -10,10 +10,10 @@ import tensorflow as tf
 from PIL import Image
 
 from components.ingest.config import IngestConfig
-from components.ingest.convert import Converter
-from components.ingest.listing import list_source
-from components.ingest.outcome import Converted
-from components.ingest.photo_truth import TruthReader
+from components.ingest.photographs.convert import Converter
+from components.ingest.photographs.truth import TruthReader
+from components.ingest.records.outcome import Converted
+from components.ingest.sources import list_source
 
 SIDE_PX = 32
 COUNT = 30

@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from components.ingest.config import IngestConfig
-from components.ingest.photo_config import FoldersSource
+from components.ingest.photographs.config import FoldersSource
 from pipelines.config.watch import RetryConfig
 from pipelines.watch.machine import Rules
 from pipelines.watch.source import Source

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.ingest.config import IngestConfig
-from components.ingest.photo_config import FoldersSource, ManifestSource
-from components.ingest.raster_config import StacSource
+from components.ingest.photographs.config import FoldersSource, ManifestSource
+from components.ingest.rasters.config import StacSource
 from components.raster.image import ImageSpec
 from components.raster.scene.stac_query import StacQuery
 from pipelines.watch.machine import Rules

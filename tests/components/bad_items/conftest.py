@@ -13,10 +13,10 @@ import shapely
 import shapely.geometry
 
 from components.ingest.config import IngestConfig
-from components.ingest.listing import list_source
-from components.ingest.raster_config import TiledSource
-from components.ingest.reject import Reject
-from components.ingest.scene_convert import LabelledTile, SceneConverter
+from components.ingest.rasters.config import TiledSource
+from components.ingest.rasters.scenes.convert import LabelledTile, SceneConverter
+from components.ingest.records.reject import Reject
+from components.ingest.sources import list_source
 from tests.components.raster_geo.conftest import write_raster  # noqa: F401
 
 UTM = "EPSG:32632"

@@ -9,7 +9,7 @@ import shapely
 from PIL import Image
 
 from components.ingest.config import IngestConfig
-from components.ingest.manifest import list_manifest
+from components.ingest.listing.manifest import list_manifest
 from components.ingest.survey import survey
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.boxes import BoxFile, read_boxes

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from components.gate.report import GateReport
 from components.ingest.executor import run_ingest
-from components.ingest.reject import Reject
-from components.ingest.summary import Summary
+from components.ingest.records.reject import Reject
+from components.ingest.records.summary import Summary
 
 
 @dataclass(frozen=True)

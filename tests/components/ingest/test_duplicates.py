@@ -1,8 +1,8 @@
 import hashlib
 import random
 
-from components.ingest.duplicates import DigestRow, DigestTable, surplus_copies
-from components.ingest.reject import Reason
+from components.ingest.records.duplicates import DigestRow, DigestTable, surplus_copies
+from components.ingest.records.reject import Reason
 
 
 def table(shard, *rows):

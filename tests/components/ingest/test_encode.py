@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.ingest.encode import example_bytes, record_bytes
-from components.ingest.outcome import Accepted
-from components.ingest.record import Record
+from components.ingest.files.encode import example_bytes, record_bytes
+from components.ingest.records.outcome import Accepted
+from components.ingest.records.record import Record
 from components.raster.features import ImageFeatures
 
 FEATURES = ImageFeatures((1.5, 2.5, 3.5), (0.25, 0.5, 0.75), 127.125, 9.0625)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest.folders import list_folders
-from components.ingest.manifest import list_manifest, read_rows
-from components.ingest.manifest_config import ManifestColumns
-from components.ingest.photo_config import ManifestSource
+from components.ingest.listing.config import ManifestColumns
+from components.ingest.listing.folders import list_folders
+from components.ingest.listing.manifest import list_manifest, read_rows
+from components.ingest.photographs.config import ManifestSource
 from components.raster.errors import DataError
 
 NFC, NFD = "Forêt", unicodedata.normalize("NFD", "Forêt")

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.manifest_config import ManifestColumns
-from components.ingest.photo_config import FoldersSource, ManifestSource
+from components.ingest.listing.config import ManifestColumns
+from components.ingest.photographs.config import FoldersSource, ManifestSource
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 
 from components.ingest.config import IngestConfig
-from components.ingest.folders import list_folders
-from components.ingest.listing import list_source
-from components.ingest.photo_config import FoldersSource
-from components.ingest.reject import Reason
+from components.ingest.listing.folders import list_folders
+from components.ingest.photographs.config import FoldersSource
+from components.ingest.records.reject import Reason
+from components.ingest.sources import list_source
 from components.raster.errors import DataError
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.glance import changed_at, glance_at, marker_path
-from components.ingest.photo_config import FoldersSource, ManifestSource
-from components.ingest.raster_config import ScenesSource, StacSource
+from components.ingest.photographs.config import FoldersSource, ManifestSource
+from components.ingest.rasters.config import ScenesSource, StacSource
 from components.raster.errors import ConfigError
 from components.raster.scene.stac_query import StacQuery
 
@@ -120,7 +120,7 @@ def test_times_of_markers(tmp_path: Path) -> None:
 
 
 def test_a_marker_is_no_image(source: FoldersSource) -> None:
-    from components.ingest.folders import list_folders
+    from components.ingest.listing.folders import list_folders
 
     (Path(source.uri) / "_SUCCESS").touch()
     found = list_folders(source.uri)

@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 
 from components.gate.report import GateFailed, require_passed
-from components.ingest import layout
 from components.ingest.config import IngestConfig
-from components.ingest.manifest_config import ManifestColumns
-from components.ingest.photo_config import FoldersSource, ManifestSource
+from components.ingest.files import layout
+from components.ingest.listing.config import ManifestColumns
+from components.ingest.photographs.config import FoldersSource, ManifestSource
 from components.ingest.pool import worthwhile
-from components.ingest.reject import Reason
+from components.ingest.records.reject import Reason
 from components.raster.image import ImageSpec
 from components.raster.split import SplitConfig, split_of
 from serving.graph.decode import decode_image

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from components.ingest.judge import Judge, Refused
-from components.ingest.outcome import Accepted
+from components.ingest.photographs.judge import Judge, Refused
+from components.ingest.records.outcome import Accepted
 from components.raster.image import ImageSpec, Refusal
 from tests.varieties import SPEC, VARIETIES
 
@@ -100,7 +100,8 @@ def _mutated(data: bytes, draw: random.Random) -> bytes:
 
 def test_a_plain_jpeg_needs_no_tensorflow():
     code = (
-        "import sys; from components.ingest.judge import Judge; from tests.varieties import *;"
+        "import sys; from components.ingest.photographs.judge import Judge;"
+        "from tests.varieties import *;"
         "verdict = Judge(SPEC, decode=True)(VARIETIES['JPEG, YCbCr 4:2:0']().data);"
         "assert verdict.pixels is not None; assert 'tensorflow' not in sys.modules"
     )
@@ -111,7 +112,7 @@ def test_a_plain_jpeg_needs_no_tensorflow():
 def test_bombs_do_not_take_memory():
     """With 1 GiB above what TensorFlow itself takes, images that declare gigabytes are refused."""
     code = """
-from components.ingest.judge import Judge
+from components.ingest.photographs.judge import Judge
 from components.raster.image import ImageSpec
 from tests.varieties import VARIETIES, write_png
 import resource
@@ -143,7 +144,7 @@ def test_real_bombs_and_fuzz_findings_do_not_take_memory(shared_data):
     code = """
 import resource, sys
 from pathlib import Path
-from components.ingest.judge import Judge, Refused
+from components.ingest.photographs.judge import Judge, Refused
 from components.raster.image import ImageSpec
 from tests.varieties import VARIETIES
 judge = Judge(ImageSpec(), decode=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.ingest.layout import listing_lines, records_of
-from components.ingest.record import Record
+from components.ingest.files.layout import listing_lines, records_of
+from components.ingest.records.record import Record
 
 
 @pytest.mark.parametrize(

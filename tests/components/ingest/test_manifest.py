@@ -5,11 +5,11 @@ import pyarrow.parquet
 import pytest
 
 from components.ingest.config import IngestConfig
-from components.ingest.listing import list_source
-from components.ingest.manifest import typed_column
-from components.ingest.manifest_config import ManifestColumns
-from components.ingest.photo_config import ManifestSource
-from components.ingest.reject import Reason
+from components.ingest.listing.config import ManifestColumns
+from components.ingest.listing.manifest import typed_column
+from components.ingest.photographs.config import ManifestSource
+from components.ingest.records.reject import Reason
+from components.ingest.sources import list_source
 from components.raster.errors import DataError
 
 COLUMNS = ManifestColumns(

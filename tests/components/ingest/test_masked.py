@@ -11,11 +11,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from components.ingest.config import IngestConfig
-from components.ingest.convert import Converter
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.listing import list_source
-from components.ingest.manifest_config import ManifestColumns
-from components.ingest.photo_truth import TruthReader
+from components.ingest.listing.config import ManifestColumns
+from components.ingest.photographs.convert import Converter
+from components.ingest.photographs.truth import TruthReader
+from components.ingest.sources import list_source
 
 COLOURS = {"#0000FF": "water", "#00FF00": "forest", "#808080": "unlabelled"}
 BLUE, GREEN, GRAY, WHITE = (0, 0, 255), (0, 255, 0), (128, 128, 128), (255, 255, 255)

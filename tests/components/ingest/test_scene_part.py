@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from components.ingest.scene_part import ScenePart, part_lines, parts_of
+from components.ingest.records.scene_part import ScenePart, part_lines, parts_of
 from components.raster.scaling import Scaling
 from components.raster.scene.scene import BandFile, SceneSource
 

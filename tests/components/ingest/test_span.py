@@ -8,9 +8,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from components.ingest.config import IngestConfig
+from components.ingest.files.spans import find_span, span_number
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.listing import list_source
-from components.ingest.span import find_span, span_number
+from components.ingest.sources import list_source
 from components.ingest.span_choice import choose_span
 from components.raster.errors import ConfigError, DataError
 

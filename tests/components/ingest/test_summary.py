@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.ingest.summary import Summary, rejects_report
+from components.ingest.records.summary import Summary, rejects_report
 
 COUNTS = dict.fromkeys(("train", "eval", "test"), 10)
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.listing import list_source
 from components.ingest.look import look
+from components.ingest.sources import list_source
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.box_files import BoxListing, listed_boxes
 from tests.components.ingest_geo.conftest import by_key, floats, strings

@@ -11,8 +11,8 @@ from rasterio.warp import transform
 
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.listing import list_source
-from components.ingest.reject import Reason
+from components.ingest.records.reject import Reason
+from components.ingest.sources import list_source
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.rejects import LabelRefusal
 from components.raster.payload import decode_payload

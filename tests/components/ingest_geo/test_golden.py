@@ -19,15 +19,15 @@ from typing import Any
 
 import pytest
 
-from components.ingest import storage
 from components.ingest.config import IngestConfig
+from components.ingest.files import storage
+from components.ingest.files.layout import blocks_of, listing_lines
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.layout import blocks_of, listing_lines
-from components.ingest.listing import list_source
 from components.ingest.look import look
-from components.ingest.record import Listing
-from components.ingest.scene_part import part_lines
+from components.ingest.records.record import Listing
+from components.ingest.records.scene_part import part_lines
 from components.ingest.shard import Places, ShardWriter, WrittenShard
+from components.ingest.sources import list_source
 from components.ingest.survey import survey
 from tests.components.ingest_geo.conftest import SPLITS
 from tests.components.ingest_geo.sources import KINDS, photograph, polygons

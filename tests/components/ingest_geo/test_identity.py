@@ -10,7 +10,7 @@ from rasterio.transform import from_origin
 
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.listing import list_source
+from components.ingest.sources import list_source
 from components.raster.errors import DataError
 from tests.components.ingest_geo.conftest import by_key, mask_of
 

@@ -13,9 +13,9 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 from components.ingest.config import IngestConfig
-from components.ingest.listing import list_source, name_source
-from components.ingest.named_scenes import NamedScenes
-from components.ingest.record import Contents
+from components.ingest.rasters.scenes.named import NamedScenes
+from components.ingest.records.record import Contents
+from components.ingest.sources import list_source, name_source
 from components.raster.walk import FILES_LEFT_OUT
 
 LEGEND = {"values": {1: "field", 2: "water"}}

@@ -10,10 +10,10 @@ import rasterio.shutil
 from PIL import Image
 from rasterio.transform import from_origin
 
-from components.ingest.masked import MaskReader
-from components.ingest.photo_config import MaskedSource
-from components.ingest.record import Record
-from components.ingest.reject import Reason
+from components.ingest.photographs.config import MaskedSource
+from components.ingest.photographs.masks import MaskReader
+from components.ingest.records.record import Record
+from components.ingest.records.reject import Reason
 from components.raster.errors import DataError, SkymillError
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.labels.palette import read_colours

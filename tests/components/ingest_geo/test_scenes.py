@@ -16,8 +16,8 @@ from rasterio.windows import transform as window_transform
 
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.listing import list_source
 from components.ingest.look import look
+from components.ingest.sources import list_source
 from components.raster.errors import DataError
 from components.raster.payload import decode_payload
 from components.raster.spatial.distance import LeakError

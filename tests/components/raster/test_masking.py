@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from components.ingest.reject import Reason, Reject
+from components.ingest.records.reject import Reason, Reject
 from components.raster.errors import DataError
 from components.raster.masking import masked, masked_tree, unsigned
 

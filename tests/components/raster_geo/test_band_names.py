@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from components.ingest.config import IngestConfig
-from components.ingest.raster_config import ScenesSource
-from components.ingest.views import open_views
+from components.ingest.rasters.config import ScenesSource
+from components.ingest.rasters.views import open_views
 from components.raster.band_names import listed_bands
 from components.raster.image import ImageSpec
 from components.raster.scene.folders import find_scenes

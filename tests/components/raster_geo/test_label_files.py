@@ -10,8 +10,8 @@ import pyogrio
 import pytest
 import shapely
 
-from components.ingest.raster_config import ScenesSource
-from components.ingest.scenes import read_area
+from components.ingest.rasters.config import ScenesSource
+from components.ingest.rasters.scenes.plan import read_area
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.boxes import BoxFile, read_boxes
 from components.raster.labels.vectors import VectorLabels, read_labels

@@ -11,8 +11,8 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.ingest.label_codes import code_reader
-from components.ingest.raster_config import MaskLabels
+from components.ingest.rasters.config import MaskLabels
+from components.ingest.rasters.scenes.label_codes import code_reader
 from components.raster.labels.boxes import BoxFile, place_boxes, read_boxes
 from components.raster.labels.class_raster import ClassLegend, colour_codes
 from components.raster.labels.from_shapes import tile_boxes

@@ -1,0 +1,1 @@
+"""Reading and writing of files, on local disks and in stores."""

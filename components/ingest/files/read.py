@@ -1,0 +1,103 @@
+"""Reading of whole files, local or remote, within a limit of bytes."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+
+from components.ingest.files.remote import remote_files
+from components.ingest.records.reject import Reason
+from components.raster.errors import PortableError, SkymillError
+from components.raster.location import is_remote, local_path
+from components.raster.stores.object_store import ObjectMissing
+
+_REMOTE_READERS = 16  # a store answers in tens of milliseconds, so requests overlap
+_REMOTE_AHEAD = 64
+_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a named pipe must not block the run
+
+
+class ReadFailure(PortableError):
+    """A file that cannot be read; `reason` is the code of the resulting reject."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def read_file(uri: str, max_bytes: int) -> bytes:
+    """Reads the bytes of a file.
+
+    Raises:
+        ReadFailure: it is missing, unreadable, no regular file, or above `max_bytes`.
+    """
+    if is_remote(uri):
+        return _read_remote(uri, max_bytes)
+    return _read_local(local_path(uri), max_bytes)
+
+
+def read_files(uris: Sequence[str], max_bytes: int) -> Iterator[bytes | ReadFailure]:
+    """Yields the bytes of each file, or its failure, in the order of `uris`."""
+    if not any(map(is_remote, uris)):
+        for uri in uris:
+            try:
+                yield _read_local(local_path(uri), max_bytes)
+            except ReadFailure as failure:
+                yield failure
+        return
+    with ThreadPoolExecutor(_REMOTE_READERS) as pool:
+        for first in range(0, len(uris), _REMOTE_AHEAD):
+            ahead = uris[first : first + _REMOTE_AHEAD]
+            yield from pool.map(_outcome, ahead, [max_bytes] * len(ahead))
+
+
+def _outcome(uri: str, max_bytes: int) -> bytes | ReadFailure:
+    try:
+        return read_file(uri, max_bytes)
+    except ReadFailure as failure:
+        return failure
+
+
+def _read_local(path: str, max_bytes: int) -> bytes:
+    try:
+        handle = os.open(path, _READ_FLAGS)
+        try:
+            status = os.fstat(handle)
+            size = status.st_size
+            if not stat.S_ISREG(status.st_mode):
+                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+                raise ReadFailure(Reason.UNREADABLE, f"{kind}, not an image file")
+            if size > max_bytes:
+                raise _too_many(max_bytes)
+            data = os.read(handle, size)
+            while len(data) < size and (more := os.read(handle, size - len(data))):
+                data += more  # one read gives at most 2 GiB
+            return data
+        finally:
+            os.close(handle)
+    except (OSError, ValueError) as error:
+        raise _failure(error) from error
+
+
+def _read_remote(uri: str, max_bytes: int) -> bytes:
+    try:
+        files, name = remote_files(uri)
+        data = files.read(name, max_bytes + 1)
+    except Exception as error:  # every store raises its own exceptions
+        raise _failure(error) from error
+    if len(data) > max_bytes:
+        raise _too_many(max_bytes)
+    return data
+
+
+def _too_many(max_bytes: int) -> ReadFailure:
+    return ReadFailure(Reason.TOO_MANY_BYTES, f"more than the limit of {max_bytes} bytes")
+
+
+def _failure(error: Exception) -> ReadFailure:
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError | ObjectMissing)
+    missing |= getattr(error, "code", None) == HTTPStatus.NOT_FOUND
+    reason = Reason.MISSING_FILE if missing else Reason.UNREADABLE
+    ours = isinstance(error, SkymillError)
+    return ReadFailure(reason, str(error) if ours else f"{type(error).__name__}: {error}")

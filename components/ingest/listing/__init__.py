@@ -1,0 +1,1 @@
+"""Ways to find images, for any family of sources: class folders and manifests."""

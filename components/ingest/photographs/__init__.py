@@ -1,0 +1,1 @@
+"""Photographs: class folders, manifests, and images with masks or boxes."""

@@ -1,0 +1,83 @@
+"""Photographs with boxes: the boxes of each image, once its size is known."""
+
+from collections.abc import Sequence
+
+from components.ingest.listing.folders import is_within, list_files
+from components.ingest.photographs.config import BoxedSource
+from components.ingest.records.record import Contents, Record
+from components.ingest.records.reject import Reason, Reject, reject_of_label
+from components.raster.labels.box_files import left_out_beside
+from components.raster.labels.boxes import (
+    BoxSet,
+    ImageSizeError,
+    boxes_nowhere,
+    place_boxes,
+    read_boxes,
+)
+from components.raster.labels.from_shapes import tile_boxes
+from components.raster.labels.targets import Boxes
+from components.raster.pairing import file_name
+from components.raster.tiles.key import Window
+
+
+def list_boxed(source: BoxedSource) -> Contents:
+    """Lists a record for each image that the labels name; rejects for other images, and for
+    unusable boxes.
+
+    Raises:
+        DataError: there is no such folder, or the labels cannot be read.
+    """
+    found, labels = list_files(source.uri, source.boxes.path), read_boxes(source.boxes)
+    keys, names = [record.key for record in found.records], [it.name for it in labels.images]
+    pairs = labels.pair([[file_name(key)] for key in keys])
+    named = []
+    for place, record in enumerate(found.records):
+        image = pairs.truth_of[place]
+        if image is not None:
+            group = source.group_of(record.key)
+            named.append(record._replace(boxes_of=names[image], group=group))
+        elif place in pairs.disputes:
+            detail = f"in {labels.source} {pairs.disputes[place].told(keys, names)}"
+            found.rejects.append(Reject(record.key, record.uri, Reason.AMBIGUOUS_TRUTH, detail))
+        else:
+            detail = f"{labels.source} does not name it"
+            found.rejects.append(Reject(record.key, record.uri, Reason.NO_BOXES, detail))
+    found.records, found.classes = named, labels.class_names
+    of_boxes = list(labels.rejects)
+    if source.boxes.outside == "reject":
+        of_boxes += boxes_nowhere(labels, pairs.used | pairs.disputed)
+    found.rejects += map(reject_of_label, of_boxes)
+    if not is_within(source.uri, source.boxes.path):  # the others are counted already
+        found.ignored.update(left_out_beside(source.boxes.path))
+    return found
+
+
+class BoxReader:
+    """Finds the boxes of photographs.
+
+    Args:
+        source: of photographs.
+        classes: class names in the order of their indices.
+
+    Raises:
+        DataError: the labels cannot be read.
+    """
+
+    def __init__(self, source: BoxedSource, classes: Sequence[str]) -> None:
+        self._labels: BoxSet = read_boxes(source.boxes)
+        self._classes = tuple(classes)
+
+    def __call__(self, record: Record, height: int, width: int) -> Boxes | Reject:
+        """Returns the boxes of an image of that shape, or a reject for an unusable image."""
+        image = self._labels.place_of(record.boxes_of or "")
+        if image is None:
+            detail = f"{self._labels.source} does not name {record.boxes_of} any more"
+            return Reject(record.key, record.uri, Reason.NO_BOXES, detail)
+        try:
+            shapes, rejects = place_boxes(self._labels, image, (height, width), self._classes)
+        except ImageSizeError as error:
+            return Reject(record.key, record.uri, Reason.BOXES_DIFFER, str(error))
+        if rejects:
+            why = Reason(rejects[0].reason.value)
+            return Reject(record.key, record.uri, why, f"box {rejects[0].key}: {rejects[0].detail}")
+        return tile_boxes(shapes, Window(0, 0, height, width), min_visible=0)

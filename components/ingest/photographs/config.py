@@ -1,0 +1,117 @@
+"""Configuration of sources of photographs: class folders, manifests, masks and boxes."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from components.ingest.listing.config import ManifestColumns
+from components.ingest.listing.patterns import found_by, with_one_group
+from components.raster.frozen import Frozen
+from components.raster.labels.boxes import BoxFile
+from components.raster.labels.class_raster import ClassLegend
+from components.raster.location import Location
+from components.raster.task import Task
+from components.raster.text import Encoding
+
+
+class FoldersSource(Frozen):
+    """Class folders: `<uri>/<class>/**` holds the images of a class."""
+
+    kind: Literal["folders"] = "folders"
+    uri: Location = Field(min_length=1, description="path or uri of the folder of class folders")
+
+    @property
+    def task(self) -> Task:
+        """A folder is one class."""
+        return "single_label"
+
+
+class MaskLegend(Frozen):
+    """What the pixels of masks mean."""
+
+    legend: ClassLegend | None = Field(
+        default=None, description="of masks: what their values or colours mean"
+    )
+    undeclared: Literal["reject", "ignore"] = Field(
+        default="reject",
+        description="what becomes of an image whose mask holds values or colours that the legend "
+        "lacks: a reject, or these pixels have no truth",
+    )
+
+    @property
+    def legend_classes(self) -> tuple[str, ...]:
+        """Classes that the legend names; empty without one."""
+        return () if self.legend is None else self.legend.class_names
+
+
+class ManifestSource(MaskLegend):
+    """A table with a row an image: CSV with a header, JSON Lines, or Parquet, by its suffix."""
+
+    kind: Literal["manifest"] = "manifest"
+    uri: Location = Field(min_length=1, description="path or uri of a .csv, .jsonl or .parquet")
+    columns: ManifestColumns = ManifestColumns()
+    encoding: Encoding | None = Field(
+        default=None,
+        description="of a .csv or .jsonl, such as cp1252; not set: UTF-8, or as its first bytes "
+        "mark",
+    )
+
+    @model_validator(mode="after")
+    def _masks_have_a_legend(self) -> Self:
+        if (self.columns.mask is None) != (self.legend is None):
+            raise ValueError("columns.mask and legend go together: give both, or neither")
+        return self
+
+    @property
+    def task(self) -> Task:
+        """Task that the columns describe."""
+        return self.columns.task
+
+
+class GroupedPhotographs(Frozen):
+    """Which photographs of a folder belong together."""
+
+    group_pattern: Annotated[str | None, AfterValidator(with_one_group)] = Field(
+        default=None,
+        description="a regular expression; what its first group finds in an image's path must "
+        "share one split",
+    )
+
+    def group_of(self, key: str) -> str | None:
+        """Returns the group of an image, by its path."""
+        return found_by(self.group_pattern, key)
+
+
+class MaskedSource(GroupedPhotographs, MaskLegend):
+    """Photographs in one folder, and in another an image of classes for each, called as it."""
+
+    kind: Literal["masked"] = "masked"
+    uri: Location = Field(min_length=1, description="path or uri of the folder of images")
+    masks: Location = Field(
+        min_length=1,
+        description="path or uri of the folder of masks: called as the images, suffix aside",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_legend(self) -> Self:
+        if self.legend is None:
+            raise ValueError("masks need a legend: what their values or colours mean")
+        return self
+
+    @property
+    def task(self) -> Task:
+        """Segmentation: a mask is a class for each pixel."""
+        return "segmentation"
+
+
+class BoxedSource(GroupedPhotographs):
+    """Photographs in one folder, and boxes in their pixels in a file."""
+
+    kind: Literal["boxed"] = "boxed"
+    uri: Location = Field(min_length=1, description="path or uri of the folder of images")
+    boxes: BoxFile
+
+    @property
+    def task(self) -> Task:
+        """Detection: boxes are objects."""
+        return "detection"

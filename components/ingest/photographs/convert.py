@@ -1,0 +1,63 @@
+"""Conversion of records to examples, one by one and in order, without any framework."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from components.ingest.files.encode import box_entries, example_bytes, mask_entries
+from components.ingest.files.read import ReadFailure, read_files
+from components.ingest.photographs.judge import Judge, Refused
+from components.ingest.photographs.truth import TruthReader
+from components.ingest.records.outcome import Converted
+from components.ingest.records.record import Record
+from components.ingest.records.reject import Reject
+from components.ingest.records.settings import Settings
+from components.raster.features import image_features
+from components.raster.split import split_of
+
+
+class Converter:
+    """Reads, judges and encodes the images of records.
+
+    Args:
+        settings: of ingest.
+        classes: class names in the order of their indices.
+        truth_of: finds the truth that the record itself does not hold.
+    """
+
+    def __init__(self, settings: Settings, classes: Sequence[str], truth_of: TruthReader) -> None:
+        self._settings = settings
+        self._indices = {name: index for index, name in enumerate(classes)}
+        self._judge = Judge(settings.image, decode=settings.features)
+        self._classes = tuple(classes)
+        self._truth_of = truth_of
+
+    def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
+        """Yields one outcome for each of `records`, in their order; no image raises."""
+        most = self._settings.image.max_bytes
+        contents = read_files([record.uri for record in records], most)
+        masks = read_files([record.mask_uri for record in records if record.mask_uri], most)
+        for record, content in zip(records, contents, strict=True):
+            mask = next(masks) if record.mask_uri else None
+            if isinstance(content, ReadFailure):
+                yield Reject(record.key, record.uri, content.reason, content.detail)
+            elif isinstance(mask, ReadFailure):
+                yield Reject(record.key, record.uri, mask.reason, f"the mask: {mask.detail}")
+            else:
+                yield self._convert(record, content, mask)
+
+    def _convert(self, record: Record, data: bytes, mask: bytes | None) -> Converted | Reject:
+        image = self._judge(data)
+        if isinstance(image, Refused):
+            return Reject(record.key, record.uri, image.reason, image.detail)
+        truth = self._truth_of(record, mask, image.height, image.width)
+        if isinstance(truth, Reject):
+            return truth
+        pixels = image.pixels if self._settings.features else None
+        features = None if pixels is None else image_features(pixels)
+        digest = hashlib.sha256(data).digest()
+        content = digest.hex()
+        split = split_of(content, record.group, record.split, self._settings.split)
+        entries = [*mask_entries(truth.mask), *box_entries(truth.boxes, self._classes)]
+        encoded = example_bytes(record, data, content, image, features, self._indices, entries)
+        names = record.names or truth.names(self._classes)
+        return Converted(record, split, digest, encoded, names)

@@ -1,0 +1,1 @@
+"""Rasters of any bands, with a place: chips, scenes and STAC items."""

@@ -1,0 +1,1 @@
+"""Chips: rasters that are tiles already."""

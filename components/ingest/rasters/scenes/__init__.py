@@ -1,0 +1,1 @@
+"""Scenes: rasters that are cut into tiles, with their labels."""

@@ -1,0 +1,275 @@
+"""Planning of scenes: found, opened and divided into tiles before a pixel is read."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+
+from components.ingest.files.layout import shard_count
+from components.ingest.rasters.config import (
+    AnyScenes,
+    BoxLabels,
+    ClassRasterLabels,
+    MaskLabels,
+    ShapeLabels,
+    TiledSource,
+)
+from components.ingest.rasters.scalings import agreed_scalings
+from components.ingest.rasters.scenes.label_codes import check_legend
+from components.ingest.rasters.scenes.labelling import (
+    Labeller,
+    SceneLabels,
+    class_names,
+    read_shapes,
+)
+from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
+from components.ingest.rasters.scenes.named import NamedScenes, name_scenes
+from components.ingest.rasters.split import rejected_areas, splits_of
+from components.ingest.rasters.views import open_views, scene_reject
+from components.ingest.records.record import Listing
+from components.ingest.records.reject import Reason, Reject, in_words, reject_of_label
+from components.ingest.records.scene_part import ScenePart
+from components.ingest.records.settings import Settings
+from components.raster.band_scalings import BandScalings
+from components.raster.errors import ConfigError, DataError
+from components.raster.labels.boxes import BoxSet, boxes_nowhere
+from components.raster.labels.rejects import LabelReject
+from components.raster.labels.shapes import labels_nowhere
+from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
+from components.raster.library_errors import LibraryError, translated
+from components.raster.scene.grid import LONLAT, reproject
+from components.raster.scene.rejects import SceneRejected
+from components.raster.scene.scene import SceneSource
+from components.raster.spatial.places import Places, all_places, places_of
+from components.raster.spatial.rules import LeftOut
+from components.raster.tiles.areas import area_in_pixels
+from components.raster.tiles.key import TileKey
+from components.raster.tiles.parts import plan_parts
+from components.raster.tiles.tiling import TilePlan, plan_tiles
+from components.raster.tiles.view import View
+
+_TILES_A_PART = 512
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedScene:
+    """A usable scene: its view, its tiles and their places, and its label
+    (see `NamedScenes`)."""
+
+    source: SceneSource
+    view: View
+    plan: TilePlan
+    places: Places
+    truth: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """Path of the scene's first file."""
+        return self.source.files[0].path
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedScenes:
+    """All scenes of a source, their labels, the rejects, and the ignored files."""
+
+    scenes: tuple[PlannedScene, ...]
+    labels: tuple[SceneLabels, ...]
+    rejects: tuple[Reject, ...]
+    classes: tuple[str, ...]
+    ignored: Mapping[str, int]
+    scalings: BandScalings | None
+
+    @property
+    def places(self) -> Places:
+        """Places of all tiles, scene by scene."""
+        return all_places(scene.places for scene in self.scenes)
+
+
+def plan_scenes(
+    settings: Settings, source: AnyScenes, named: NamedScenes | None = None
+) -> PlannedScenes:
+    """Opens the headers of all scenes, aligns their labels and plans their tiles.
+
+    Args:
+        settings: of ingest.
+        source: of scenes.
+        named: from `name_scenes`; None asks the source now.
+
+    Raises:
+        DataError: the source or its labels cannot be read, masks hold undeclared classes, or
+            scenes differ in scale or offset.
+        ConfigError: the area or the background cannot be used.
+    """
+    named = named or name_scenes(source)
+    rejects = list(named.rejects)
+    shapes = read_shapes(source)
+    classes = settings.classes or class_names(source, shapes)
+    labeller, area = Labeller(source, classes, shapes), read_area(source)
+    scenes, labels = [], []
+    views = open_views(named.sources, source, settings.image)
+    for scene, truth, view in zip(named.sources, named.truths, views, strict=True):
+        uri = scene.files[0].path
+        try:
+            if isinstance(view, SceneRejected):
+                raise view
+            with translated():
+                planned = _planned(scene, truth, view, source, area)
+                labels.append(labeller.of_scene(view, truth))
+            scenes.append(planned)
+        except SceneRejected as rejected:
+            rejects.append(scene_reject(rejected, uri))
+        except LabelsRejected as rejected:
+            rejects.append(Reject(scene.scene_id, uri, rejected.reason, rejected.detail))
+        except LibraryError as error:
+            rejects.append(Reject(scene.scene_id, uri, Reason.UNREADABLE, str(error)))
+    unmasked = _check_legend(source, scenes)
+    rejects += [
+        Reject(scenes[place].source.scene_id, scenes[place].uri, Reason.UNREADABLE, why)
+        for place, why in unmasked.items()
+    ]
+    scenes = [scene for place, scene in enumerate(scenes) if place not in unmasked]
+    labels = [found for place, found in enumerate(labels) if place not in unmasked]
+    rejects += _label_rejects(source, shapes, labels, named.claimed)
+    rejects += () if area is None else area.rejects
+    agreed = agreed_scalings((scene.view for scene in scenes), settings.image)
+    return PlannedScenes(
+        tuple(scenes), tuple(labels), tuple(rejects), classes, named.ignored, agreed
+    )
+
+
+def list_scenes(settings: Settings, source: AnyScenes, named: NamedScenes | None = None) -> Listing:
+    """Returns the parts of all scenes that workers take, and the split of every tile.
+
+    Raises:
+        DataError: no scene can be used, or the split would leak.
+        ConfigError: something that the configuration names cannot be used.
+    """
+    planned = plan_scenes(settings, source, named)
+    if not planned.scenes:
+        raise DataError(f"no scene in {source.uri} can be used: {in_words(planned.rejects)}")
+    places = planned.places
+    splits = splits_of(places, [None] * len(places), settings, source.tiling)
+    ignored = Counter(f"({split})" for split in splits if isinstance(split, LeftOut))
+    ignored.update(planned.ignored)
+    rejects = [*planned.rejects, *rejected_areas(settings.split_by)]
+    return Listing(
+        records=(),
+        rejects=tuple(sorted(rejects, key=lambda reject: reject.key)),
+        ignored=dict(sorted(ignored.items())),
+        classes=planned.classes,
+        parts=tuple(_parts(planned.scenes, splits, settings.shards)),
+        scalings=planned.scalings,
+    )
+
+
+class Area(NamedTuple):
+    """The area of interest, its CRS, and the unusable features of its file."""
+
+    geometry: shapely.Geometry
+    crs: str
+    rejects: tuple[Reject, ...]
+
+
+def read_area(source: TiledSource) -> Area | None:
+    """Reads the area of interest.
+
+    Raises:
+        DataError: it cannot be read.
+        ConfigError: it holds no polygon, or its CRS does not lead to the earth.
+    """
+    if source.area is None:
+        return None
+    found = read_labels(VectorLabels(path=source.area, layer=source.area_layer))
+    key = f"ingest.source.area: {source.area}"
+    with translated(lambda why: ConfigError(f"{key}: {why}.")):
+        geometry = shapely.union_all(found.geometries)
+        left, bottom, right, top = geometry.bounds
+        reproject(found.crs, LONLAT, np.array([left, right]), np.array([bottom, top]))
+        if not geometry.area:
+            raise ConfigError(f"{key} holds no polygon")
+    return Area(geometry, found.crs, tuple(map(reject_of_label, found.rejects)))
+
+
+def plan_of(view: View, source: TiledSource, area: Area | None) -> TilePlan:
+    """Plans the tiles of a view; the listing and every worker get the same plan.
+
+    Raises:
+        SceneRejected: there are none.
+    """
+    scene_id, inside = view.scene.scene_id, None
+    if area is not None:
+        inside = area_in_pixels(scene_id, view.grid, area.geometry, area.crs)
+    return plan_tiles(scene_id, view.grid, source.tiling, area=inside)
+
+
+def _planned(
+    named: SceneSource,
+    truth: str | None,
+    view: View,
+    source: TiledSource,
+    area: Area | None,
+) -> PlannedScene:
+    plan = plan_of(view, source, area)
+    group = source.group_of(named.scene_id)
+    return PlannedScene(named, view, plan, places_of(view, plan.keys(), group=group), truth)
+
+
+def _check_legend(source: TiledSource, scenes: Sequence[PlannedScene]) -> dict[int, str]:
+    """Returns the indexes of the scenes whose masks cannot be read, with the reasons."""
+    if isinstance(source.labels, MaskLabels) and scenes:
+        own = [Path(scene.truth or "") for scene in scenes]
+        unreadable = check_legend(source.labels, dict.fromkeys(own))
+        return {place: unreadable[mask] for place, mask in enumerate(own) if mask in unreadable}
+    if isinstance(source.labels, ClassRasterLabels):
+        for why in check_legend(source.labels, [Path(source.labels.path)]).values():
+            raise DataError(f"the class raster cannot be used: {why}")
+    return {}
+
+
+def _label_rejects(
+    source: TiledSource,
+    shapes: LabelSet | None,
+    labels: Sequence[SceneLabels],
+    claimed: Collection[str],
+) -> list[Reject]:
+    """Returns labels that were left out, each once whatever the number of scenes."""
+    if shapes is None:
+        return []
+    found = [*shapes.rejects, *(reject for scene in labels for reject in scene.rejects)]
+    if isinstance(source.labels, ShapeLabels | BoxLabels) and source.labels.outside == "reject":
+        known = {reject.number for reject in found}
+        nowhere: Iterable[LabelReject]
+        if isinstance(shapes, BoxSet):
+            places = (shapes.place_of(name) for name in claimed)
+            nowhere = boxes_nowhere(shapes, {place for place in places if place is not None})
+        else:
+            nowhere = labels_nowhere(shapes, (it.shapes for it in labels if it.shapes is not None))
+        found += [reject for reject in nowhere if reject.number not in known]
+    unique: dict[tuple[str, int], LabelReject] = {}
+    for reject in found:
+        unique.setdefault((reject.source, reject.number), reject)
+    return [reject_of_label(reject) for reject in unique.values()]
+
+
+def _parts(
+    scenes: Sequence[PlannedScene], splits: Sequence[str | LeftOut], shards: int | None
+) -> Iterable[ScenePart]:
+    """Yields ranges of blocks of each scene, more of them than shards."""
+    edges = np.cumsum([0] + [len(scene.places) for scene in scenes]).tolist()
+    total, wanted = edges[-1], shard_count(edges[-1], shards)
+    for scene, (first, last) in zip(scenes, pairwise(edges), strict=True):
+        own: dict[TileKey, str | None] = {
+            key: None if isinstance(split, LeftOut) else split
+            for key, split in zip(scene.places.keys, splits[first:last], strict=True)
+        }
+        count = max(-(-len(own) // _TILES_A_PART), -(-wanted * len(own) // total), 1)
+        blocks = scene.view.block_shape, scene.view.block_shift
+        for part in plan_parts(scene.plan, count, *blocks):
+            of_tiles = list(map(own.__getitem__, part.keys()))
+            if any(of_tiles):
+                yield ScenePart.of(scene.source, part, of_tiles, scene.truth)

@@ -1,0 +1,110 @@
+"""Splits of tiles, decided by their places before a pixel is read."""
+
+from collections.abc import Sequence
+
+from components.ingest.records.reject import Reject, reject_of_label
+from components.ingest.records.settings import Settings
+from components.raster.errors import ConfigError
+from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
+from components.raster.spatial.distance import LeakError, refuse_leaks
+from components.raster.spatial.places import Places
+from components.raster.spatial.rules import (
+    Assignment,
+    ByArea,
+    ByGroup,
+    ByScene,
+    ByTile,
+    LeftOut,
+    SplitRule,
+    assign,
+    in_degrees,
+)
+from components.raster.tiles.tiling import Tiling
+
+Split = str | LeftOut
+
+
+def splits_of(
+    places: Places,
+    given: Sequence[str | None],
+    settings: Settings,
+    tiling: Tiling | None = None,
+) -> list[Split]:
+    """Returns the split of every tile, or the reason why it has none: given splits come first.
+
+    Args:
+        places: the tiles.
+        given: for each, the split that the source gives.
+        settings: rule and shares.
+        tiling: of scenes; None for chips, each of which is a file, so that its scene is unknown.
+
+    Raises:
+        LeakError: single tiles would be drawn although some overlap or touch.
+        ConfigError: the rule cannot decide for this source, or leaves out every tile.
+    """
+    if tiling is None and isinstance(settings.split_by, ByScene):
+        raise ConfigError(
+            "ingest.split_by: a chip does not tell its scene. Split by block, or by group with "
+            "source.group_pattern or a manifest's column."
+        )
+    found: list[Split | None] = list(given)
+    free = [index for index, split in enumerate(given) if split is None]
+    for rule, members in _rules(places, free, settings.split_by):
+        assignment = _assigned(places.take(members), rule, settings)
+        for index, split, reason in zip(
+            members, assignment.splits, assignment.reasons, strict=True
+        ):
+            found[index] = split if reason is None else reason
+    decided = [split for split in found if split is not None]
+    if tiling is None or tiling.overlap == "all":
+        return decided
+    return _apart_but_in_train(places, decided, tiling)
+
+
+def _apart_but_in_train(places: Places, splits: Sequence[Split], tiling: Tiling) -> list[Split]:
+    """Leaves out tiles that overlap others, except those of the train split."""
+    return [
+        split
+        if isinstance(split, LeftOut) or split == "train" or tiling.stands_apart(key.window)
+        else LeftOut.OVERLAPS
+        for key, split in zip(places.keys, splits, strict=True)
+    ]
+
+
+def _rules(
+    places: Places, free: Sequence[int], rule: SplitRule | None
+) -> list[tuple[SplitRule, list[int]]]:
+    """Returns the deciding rule of each tile; without one, groups decide where there are any."""
+    if rule is not None:
+        chosen = [(rule, list(free))]
+    else:
+        grouped = [index for index in free if places.groups[index] is not None]
+        single = [index for index in free if places.groups[index] is None]
+        chosen = [(ByGroup(), grouped), (ByTile(), single)]
+    return [(one, members) for one, members in chosen if members]
+
+
+def _assigned(places: Places, rule: SplitRule, settings: Settings) -> Assignment:
+    if isinstance(rule, ByTile):
+        try:
+            refuse_leaks(places, insist=rule.insist)
+        except LeakError as error:
+            raise LeakError(
+                f"{error} That is ingest.split_by: {{by: block, block_m: 10000}}, or "
+                "{by: tile, insist: true}."
+            ) from error
+    return assign(places, rule, settings.split, areas=_areas(rule))
+
+
+def rejected_areas(rule: SplitRule | None) -> list[Reject]:
+    """Returns rejects for the unusable drawn areas of a split; empty for other rules."""
+    areas = _areas(rule)
+    return [] if areas is None else [reject_of_label(reject) for reject in areas.rejects]
+
+
+def _areas(rule: SplitRule | None) -> LabelSet | None:
+    if not isinstance(rule, ByArea):
+        return None
+    return in_degrees(
+        read_labels(VectorLabels(path=rule.path, layer=rule.layer, class_field=rule.field))
+    )

@@ -1,0 +1,1 @@
+"""Values that families of sources and the phases of ingest share."""

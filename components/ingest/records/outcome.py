@@ -1,0 +1,35 @@
+"""Outcomes of items that a worker reads: an example, or something left out by configuration."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from components.ingest.records.record import Record
+
+
+class Accepted(NamedTuple):
+    """An image that the served graph accepts; `pixels` is uint8 [height, width, 3] or None."""
+
+    format: str
+    height: int
+    width: int
+    channels: int
+    pixels: npt.NDArray[np.uint8] | None
+
+
+class Converted(NamedTuple):
+    """One example: its split, its serialized tf.Example, and the classes to count it for:
+    those that the record names, or that its mask or boxes show. Copies share a digest."""
+
+    record: Record
+    split: str
+    digest: bytes
+    example: bytes
+    names: tuple[str, ...]
+
+
+class Ignored(NamedTuple):
+    """An item left out by configuration; `what` is the name to count by."""
+
+    what: str

@@ -1,0 +1,91 @@
+"""Records: a source's metadata of its images, before any image is read."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+from components.ingest.records.reject import Reject
+from components.ingest.records.scene_part import ScenePart
+from components.raster.band_scalings import BandScalings
+
+SliceValue = str | int | float
+
+
+class Record(NamedTuple):
+    """One image that a source names (a tuple, since there may be millions).
+
+    Attributes:
+        key: path below the source's root, `/` between parts; no two records share one.
+        uri: location of the file.
+        label: the class, or None where only `labels` are known.
+        labels: several classes, sorted; None where the source knows but one.
+        split: the given split (`train`, `eval`, `test`), or None.
+        group: what must share one split, or None.
+        slices: slice features by name.
+        number: what a model should answer where that is a number, or None.
+        mask_uri: location of the image's mask, or None.
+        boxes_of: the name of the image in the file of boxes, or None.
+    """
+
+    key: str
+    uri: str
+    label: str | None = None
+    labels: tuple[str, ...] | None = None
+    split: str | None = None
+    group: str | None = None
+    slices: Mapping[str, SliceValue] = MappingProxyType({})
+    number: float | None = None
+    mask_uri: str | None = None
+    boxes_of: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every class that the record names."""
+        if self.labels is None and self.label is not None:
+            return (self.label,)
+        return (self.labels or ()) + ((self.label,) if self.label is not None else ())
+
+
+@dataclass
+class Contents:
+    """Items that a source names, in any order; `ignored` counts non-image files by suffix.
+
+    Attributes:
+        classes: those that the source declares apart from its records, by a legend or a file of
+            boxes.
+        scalings: of the bands, as in `Listing`.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    classes: tuple[str, ...] = ()
+    scalings: BandScalings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All that a source names, sorted by key.
+
+    Attributes:
+        records: what ingest will read.
+        rejects: what could not even be listed.
+        ignored: files that are no images, by suffix, and how many of each.
+        classes: class names in the order of their indices.
+        parts: of scenes, instead of records.
+        scalings: what all rasters agree on, where their numbers are kept for that.
+    """
+
+    records: tuple[Record, ...]
+    rejects: tuple[Reject, ...]
+    ignored: Mapping[str, int]
+    classes: tuple[str, ...]
+    parts: tuple[ScenePart, ...] = ()
+    scalings: BandScalings | None = None
+
+    @property
+    def images(self) -> int:
+        """Number of examples and rejects that will follow."""
+        return len(self.records) + sum(part.tiles for part in self.parts)
