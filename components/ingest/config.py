@@ -12,7 +12,9 @@ from components.ingest.photographs.config import (
     ManifestSource,
     MaskedSource,
 )
-from components.ingest.rasters.config import ChipsSource, RasterOptions, ScenesSource, StacSource
+from components.ingest.rasters.chips.config import ChipsSource
+from components.ingest.rasters.scenes.config import ScenesSource
+from components.ingest.rasters.stac.config import StacSource
 from components.raster.errors import ConfigError
 from components.raster.frozen import Frozen
 from components.raster.image import ImageSpec
@@ -21,7 +23,7 @@ from components.raster.split import SplitConfig
 from components.raster.task import Task
 from components.raster.text import ClassName
 
-# Other kinds of source join here and in `listing.py`; all later steps are the same for all.
+#: Configuration of any source; `sources.py` has the family of each kind.
 SourceConfig = Annotated[
     FoldersSource
     | ManifestSource
@@ -80,10 +82,7 @@ class IngestConfig(Frozen):
 
     @model_validator(mode="after")
     def _stratification_knows_classes(self) -> Self:
-        source = self.source
-        columns = source.columns if isinstance(source, ManifestSource) else None
-        named = columns is not None and (columns.label or columns.labels)
-        if self.split.stratify and not (isinstance(source, FoldersSource) or named):
+        if self.split.stratify and not self.source.names_classes:
             raise ValueError(
                 "split.stratify needs a source that names the classes of each photograph: class "
                 "folders, or a manifest with label or labels; leave it out"
@@ -100,7 +99,7 @@ class IngestConfig(Frozen):
 
     @model_validator(mode="after")
     def _bands_are_of_rasters(self) -> Self:
-        rasters = isinstance(self.source, RasterOptions)
+        rasters = self.source.is_raster
         if rasters and not self.image.bands:
             raise ValueError(
                 f"image.bands must name the bands that the model sees, for {self.source.kind}"

@@ -15,11 +15,10 @@ from components.ingest.files import layout, storage
 from components.ingest.files.layout import Block
 from components.ingest.files.spans import span_number
 from components.ingest.records.record import Listing
-from components.ingest.records.scene_part import part_lines
 from components.ingest.records.summary import Summary, rejects_report, total
 from components.ingest.shard import Places
 from components.ingest.snapshot import Snapshot
-from components.ingest.sources import list_source
+from components.ingest.sources import family_of, list_source
 from components.ingest.transforms import IngestShards, reject_lines
 from components.raster.band_scalings import SCALINGS_FILE, BandScalings, scalings_to_json
 from components.raster.classes import CLASSES_FILE, classes_to_json
@@ -84,8 +83,9 @@ def run_ingest(
         SourceChanged: it was changed before all of it was read.
     """
     source = source or Snapshot.take(config)
-    listing = list_source(config, source.named)
-    lines = _lines(listing, layout.shard_count(listing.images, config.shards))
+    listing = list_source(config, source.found)
+    shards = layout.shard_count(listing.images, config.shards)
+    lines = family_of(config.source).lines(listing, shards)
     partial = storage.join(examples_uri, _PARTIAL_FOLDER)
     places = Places(examples_uri, rejects_uri, partial, len(lines))
     blocks = _prepare(lines, places)
@@ -99,13 +99,6 @@ def run_ingest(
     storage.remove_folder(places.partial)
     source.require_unchanged()
     return _conclude(config, listing, fingerprint, places)
-
-
-def _lines(listing: Listing, shards: int) -> list[bytes]:
-    """Serializes the listing for workers: a line for each shard."""
-    if listing.parts:
-        return list(part_lines(listing.parts, min(shards, len(listing.parts))))
-    return list(layout.listing_lines(listing.records, shards))
 
 
 def _prepare(lines: Sequence[bytes], places: Places) -> Sequence[Block]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.ingest.config import SourceConfig
+from components.ingest.files.checksums import WEB
 from components.ingest.files.remote import remote_files, root_of
-from components.ingest.fingerprint import WEB, fingerprint_by
-from components.ingest.rasters.config import StacSource
+from components.ingest.fingerprint import fingerprint_by
 from components.raster.errors import ConfigError, DataError, SkymillError
 from components.raster.file_state import FileState
 from components.raster.location import is_remote, local_path
@@ -66,8 +66,10 @@ def marker_path(source: SourceConfig, name: str) -> str:
     Raises:
         ConfigError: the source is no folder and no file in one.
     """
-    if isinstance(source, StacSource):
-        raise ConfigError("a marker lies in a folder, and a STAC source has none: leave it out")
+    if not source.in_a_folder:
+        raise ConfigError(
+            f"a marker lies in a folder, and a {source.kind.upper()} source has none: leave it out"
+        )
     uri = source.uri if is_remote(source.uri) else local_path(source.uri)
     if os.path.splitext(uri)[1] and not os.path.isdir(uri):
         uri = os.path.dirname(uri)

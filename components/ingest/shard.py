@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -10,15 +10,11 @@ from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.files.encode import record_bytes
 from components.ingest.files.layout import Block
-from components.ingest.photographs.convert import Converter
-from components.ingest.photographs.truth import TruthReader
-from components.ingest.rasters.config import ChipsSource, TiledSource
 from components.ingest.records.duplicates import DigestRow, DigestTable
 from components.ingest.records.outcome import Converted, Ignored
 from components.ingest.records.reject import Reject
-from components.ingest.records.scene_part import parts_of
+from components.ingest.sources import family_of
 from components.raster.example import SPLITS
-from components.raster.tiles.key import TileKey
 
 
 @dataclass(frozen=True)
@@ -62,15 +58,6 @@ def read_line(places: Places, block: Block) -> bytes:
     return storage.read_range(places.listing, block.offset, block.length)
 
 
-def uri_of_keys(line: bytes, are_parts: bool) -> Callable[[str], str]:
-    """Returns a function from a key to its image's uri, for the keys in a line."""
-    if are_parts:
-        scenes = {part.source.scene_id: part.uri for part in parts_of(line)}
-        return lambda key: scenes[TileKey.parse(key).scene_id]
-    uris = {record.key: record.uri for record in layout.records_of(line)}
-    return uris.__getitem__
-
-
 class ShardWriter:
     """Writes shards, each under a name of its own for every attempt.
 
@@ -82,7 +69,8 @@ class ShardWriter:
 
     def __init__(self, config_json: str, classes: tuple[str, ...], places: Places) -> None:
         self._places = places
-        self._convert = _conversion(IngestConfig.model_validate_json(config_json), classes)
+        config = IngestConfig.model_validate_json(config_json)
+        self._convert = family_of(config.source).converter(config, classes)
 
     def write(self, block: Block) -> WrittenShard:
         """Reads the block's records and images, and writes a file a split."""
@@ -107,25 +95,3 @@ class ShardWriter:
                     rejects.append(outcome)
         table = DigestTable.of(block.shard, rows)
         return WrittenShard(block, folder, table, tuple(rejects), dict(ignored))
-
-
-def _conversion(
-    config: IngestConfig, classes: tuple[str, ...]
-) -> Callable[[bytes], Iterator[Converted | Reject | Ignored]]:
-    """Converts a line of the listing to its outcomes, by the kind of source.
-
-    Each kind loads what it needs, since worker processes start with this.
-    """
-    source = config.source
-    if isinstance(source, TiledSource):
-        from components.ingest.rasters.scenes.convert import SceneConverter
-
-        scenes = SceneConverter(config, source, classes)
-        return lambda line: scenes.convert(parts_of(line))
-    if isinstance(source, ChipsSource):
-        from components.ingest.rasters.chips.chips import ChipConverter
-
-        chips = ChipConverter(config, source, classes)
-        return lambda line: chips.convert(layout.records_of(line))
-    photographs = Converter(config, classes, TruthReader(source, classes))
-    return lambda line: photographs.convert(layout.records_of(line))

@@ -6,16 +6,14 @@ before the run, and files may come, go and change until ingest has read the last
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-from components.ingest.config import IngestConfig, SourceConfig
-from components.ingest.fingerprint import content_checksums, fingerprint_by, same_data
-from components.ingest.photographs.config import BoxedSource
-from components.ingest.rasters.config import BoxLabels, TiledSource
-from components.ingest.sources import Named, name_source
+from components.ingest.config import IngestConfig
+from components.ingest.files.checksums import content_checksums
+from components.ingest.fingerprint import fingerprint_by, same_data
+from components.ingest.sources import family_of
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
-from components.raster.labels.box_files import box_files
 from components.raster.location import is_remote
 
 _NAMED = 3
@@ -42,12 +40,12 @@ class Snapshot:
     """Contents of a source and checksums of its files, before ingest reads any of them.
 
     Attributes:
-        named: the basis of the listing.
-        fingerprint: of the very files that `named` names.
+        found: what the source's family has found; the basis of the listing.
+        fingerprint: of the very files that were found.
     """
 
     config: IngestConfig
-    named: Named
+    found: Any
     fingerprint: str
     _marks: Mapping[str, _Mark]
 
@@ -59,12 +57,13 @@ class Snapshot:
             DataError: the source as a whole cannot be read.
             SourceChanged: it changed meanwhile.
         """
-        read_first = _marks_of(_read_by_naming(config.source))
-        named = name_source(config.source)
+        family = family_of(config.source)
+        read_first = _marks_of(family.files_read_to_find())  # workers read them again
+        found = family.find()
         marks: dict[str, _Mark] = {}
-        fingerprint = _fingerprint(config, named, marks)
+        fingerprint = _fingerprint(config, found, marks)
         _refuse(config, _changed(read_first, marks))
-        return cls(config, named, fingerprint, marks)
+        return cls(config, found, fingerprint, marks)
 
     def require(self, fingerprint: str) -> None:
         """Raises SourceChanged unless the fingerprint is that of these data."""
@@ -79,7 +78,7 @@ class Snapshot:
     def require_unchanged(self) -> None:
         """Raises SourceChanged if a file was changed, came or went since the snapshot was taken."""
         now: dict[str, _Mark] = {}
-        _fingerprint(self.config, self.named, now)
+        _fingerprint(self.config, self.found, now)
         _refuse(self.config, _changed(self._marks, now) | (now.keys() - self._marks.keys()))
 
     def _changed_at(self, path: str) -> int:
@@ -87,23 +86,14 @@ class Snapshot:
         return 0 if state is None else max(state.written_ns, state.changed_ns)
 
 
-def _fingerprint(config: IngestConfig, named: Named, marks: dict[str, _Mark]) -> str:
-    """Computes the fingerprint of the named contents; fills in the mark of every file."""
+def _fingerprint(config: IngestConfig, found: Any, marks: dict[str, _Mark]) -> str:
+    """Computes the fingerprint of what was found; fills in the mark of every file."""
 
     def checksums(uris: Sequence[str]) -> dict[str, str]:
         marks.update(_marks_of(uris))
         return {uri: marks[uri].checksum for uri in uris}
 
-    return fingerprint_by(checksums, config.source, config.split_by, named)
-
-
-def _read_by_naming(source: SourceConfig) -> list[str]:
-    """Lists the files whose content, not only their name, decides what a source names; workers read
-    them again."""
-    if isinstance(source, BoxedSource):
-        return list(box_files(source.boxes.path).values())
-    labels = source.labels if isinstance(source, TiledSource) else None
-    return list(box_files(labels.path).values()) if isinstance(labels, BoxLabels) else []
+    return fingerprint_by(checksums, config.source, config.split_by, found)
 
 
 def _marks_of(uris: Sequence[str]) -> dict[str, _Mark]:

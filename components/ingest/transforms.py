@@ -21,11 +21,11 @@ from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.files.layout import Block
 from components.ingest.pool import worthwhile, write_shards
-from components.ingest.rasters.config import TiledSource
 from components.ingest.records.duplicates import Copy, DigestTable, surplus_copies
 from components.ingest.records.reject import Reject
 from components.ingest.records.summary import Summary, total
-from components.ingest.shard import Places, ShardWriter, WrittenShard, read_line, uri_of_keys
+from components.ingest.shard import Places, ShardWriter, WrittenShard, read_line
+from components.ingest.sources import family_of
 from components.raster.example import SPLITS
 
 
@@ -94,9 +94,12 @@ class SurplusCopies(beam.CombineFn):
 class FinishShard(beam.DoFn):
     """WrittenShard -> Summary, and the shard under its final name without its surplus copies."""
 
-    def __init__(self, places: Places, are_parts: bool) -> None:
+    def __init__(self, config_json: str, places: Places) -> None:
+        self._config_json = config_json
         self._places = places
-        self._are_parts = are_parts
+
+    def setup(self) -> None:
+        self._family = family_of(IngestConfig.model_validate_json(self._config_json).source)
 
     def process(
         self, written: WrittenShard, surplus: Mapping[int, tuple[Copy, ...]]
@@ -114,7 +117,7 @@ class FinishShard(beam.DoFn):
         self, written: WrittenShard, copies: Mapping[int, Copy]
     ) -> Iterator[Reject]:
         if copies:
-            uri_of = uri_of_keys(read_line(self._places, written.block), self._are_parts)
+            uri_of = self._family.uri_of_keys(read_line(self._places, written.block))
         for position, copy in copies.items():
             key = written.table.key(position)
             yield Reject(key, uri_of(key), copy.reason, copy.detail)
@@ -167,7 +170,6 @@ class IngestShards(beam.PTransform):
         self._config_json = config.model_dump_json()
         self._classes = classes
         self._places = places
-        self._are_parts = isinstance(config.source, TiledSource)
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
         processes = blocks.pipeline.options.view_as(IngestOptions).ingest_processes
@@ -178,7 +180,7 @@ class IngestShards(beam.PTransform):
             written | beam.Map(_table) | beam.CombineGlobally(SurplusCopies()).without_defaults()
         )
         finished = written | beam.ParDo(
-            FinishShard(self._places, self._are_parts), surplus=beam.pvalue.AsSingleton(surplus)
+            FinishShard(self._config_json, self._places), surplus=beam.pvalue.AsSingleton(surplus)
         )
         return (
             finished

@@ -9,7 +9,7 @@ import click
 from pipelines.cli.options import LocalPath, config_option, json_option
 
 if TYPE_CHECKING:
-    from components.ingest.survey import Survey
+    from components.ingest.records.survey import Survey
 
 
 @click.command()

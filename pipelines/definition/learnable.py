@@ -1,6 +1,5 @@
 """Checks that a configuration has truth to learn from and a network that exists."""
 
-from components.ingest.rasters.config import TiledSource
 from components.raster.errors import ConfigError
 from components.raster.task import ONE_OF_SEVERAL
 from pipelines.config.tree import PipelineConfig
@@ -19,8 +18,7 @@ def require_learnable(config: PipelineConfig) -> None:
 
 def _require_truth(config: PipelineConfig) -> None:
     """Refuses a source without truth: only ingest, statistics and look can use its tiles."""
-    source = config.ingest.source
-    if isinstance(source, TiledSource) and source.labels is None:
+    if not config.ingest.source.has_truth:
         raise ConfigError("ingest.source: no labels; a run needs truth to learn. Set labels.")
     classes = config.ingest.classes or ()
     if config.ingest.task in ONE_OF_SEVERAL and len(classes) == 1:

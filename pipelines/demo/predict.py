@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from components.ingest.records.record import Record
-from components.ingest.sources import contents_of
+from components.ingest.sources import family_of
 from components.raster import example as spec
 from pipelines.config.tree import PipelineConfig
 from pipelines.local.console import plain_table
@@ -25,7 +25,7 @@ def show_predictions(config: PipelineConfig, record: RunRecord, console: Console
     """Serves the pushed versions with the embedded server and prints both protocols' answers."""
     ingest = record.node("Ingest")
     keys = _test_keys(ingest.uri("examples")) if ingest else set()
-    records = _few(contents_of(config.ingest.source).records, keys)
+    records = _few(family_of(config.ingest.source).find().records, keys)
     paths = [Path(item.uri) for item in records]
     with serve_in_subprocess(Path(config.model_base), model_name=config.name) as server:
         over_grpc, over_rest = (

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components.ingest.look import Seen, bands_to_show, some_examples
+from components.ingest.look import bands_to_show, some_examples
+from components.ingest.records.sample import Sample
 from components.raster.errors import ConfigError
 from components.raster.fitting import fit_boxes, fit_mask
 from components.raster.image import ImageSpec
@@ -49,11 +50,11 @@ def look_augmented(
     return augmented_sheet(batch, augmentation, classes, views=_VIEWS, shown=shown, side_px=side_px)
 
 
-def as_batch(found: Sequence[Seen], classes: Sequence[str], image: ImageSpec) -> Arrays:
+def as_batch(found: Sequence[Sample], classes: Sequence[str], image: ImageSpec) -> Arrays:
     """Returns examples of one source as a batch in the model's shape, with their truth."""
-    batch: dict[str, Any] = {"images": np.stack([_pixels(seen, image) for seen in found])}
-    truths = [seen.answer.truth for seen in found]
-    sizes = [seen.pixels.shape[:2] for seen in found]
+    batch: dict[str, Any] = {"images": np.stack([_pixels(sample, image) for sample in found])}
+    truths = [sample.truth for sample in found]
+    sizes = [sample.pixels.shape[:2] for sample in found]
     if all(truth.mask is not None for truth in truths):
         ignore = ignore_value(len(classes))
         masks = [fit_mask(truth.mask, image, ignore) for truth in truths if truth.mask is not None]
@@ -73,21 +74,21 @@ def as_batch(found: Sequence[Seen], classes: Sequence[str], image: ImageSpec) ->
     return batch
 
 
-def _label_targets(found: Sequence[Seen], classes: Sequence[str]) -> np.ndarray:
+def _label_targets(found: Sequence[Sample], classes: Sequence[str]) -> np.ndarray:
     index = {name: place for place, name in enumerate(classes)}
     targets = np.zeros((len(found), len(classes)), np.float32)
-    for row, seen in enumerate(found):
-        names = seen.answer.labels or (seen.answer.label,)
+    for row, sample in enumerate(found):
+        names = sample.truth.labels or (sample.truth.label,)
         for name in names:
             if name in index:
                 targets[row, index[name]] = 1
     return targets
 
 
-def _pixels(seen: Seen, image: ImageSpec) -> np.ndarray:
-    if seen.valid is None:
-        fitted: np.ndarray = fit_image(tf.constant(seen.pixels.astype(np.uint8)), image).numpy()
+def _pixels(sample: Sample, image: ImageSpec) -> np.ndarray:
+    if sample.valid is None:
+        fitted: np.ndarray = fit_image(tf.constant(sample.pixels.astype(np.uint8)), image).numpy()
         return fitted
-    known = np.where(seen.valid[..., None], seen.pixels, 0).astype(np.float32)
-    pixels, valid = fit_tile(tf.constant(known), tf.constant(seen.valid), image)
+    known = np.where(sample.valid[..., None], sample.pixels, 0).astype(np.float32)
+    pixels, valid = fit_tile(tf.constant(known), tf.constant(sample.valid), image)
     return np.where(valid.numpy()[..., None], pixels.numpy(), np.float32(np.nan))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from components.ingest.rasters.config import ChipsSource
-from components.ingest.rasters.views import chip_source, open_views
+from components.ingest.rasters.chips.config import ChipsSource
+from components.ingest.rasters.chips.views import chip_source, open_chips
 from components.ingest.records.record import Record
 from components.raster.image import ImageSpec
 from components.raster.scene.grid import Floats
@@ -48,7 +48,7 @@ def chip_traits(records: Sequence[Record]) -> ChipTraits | None:
     sources = [chip_source(record.key, record.uri, options) for record in named]
     views = [
         view
-        for view in open_views(sources, options, ImageSpec())
+        for view in open_chips(sources, options, ImageSpec())
         if not isinstance(view, SceneRejected)
     ]
     if not views:

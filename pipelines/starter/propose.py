@@ -16,18 +16,16 @@ from components.evaluation.tasks.registry import evaluated_task
 from components.ingest.config import SourceConfig
 from components.ingest.listing.config import ManifestColumns
 from components.ingest.listing.folders import list_files
-from components.ingest.listing.manifest import MANIFEST_SUFFIXES, BadRow, Row, read_rows
+from components.ingest.listing.manifest import BadRow, Row, read_rows
 from components.ingest.photographs.config import (
     FoldersSource,
     ManifestSource,
     MaskedSource,
-    MaskLegend,
 )
-from components.ingest.rasters.config import ChipsSource
-from components.ingest.sources import contents_of
+from components.ingest.rasters.chips.config import ChipsSource
+from components.ingest.sources import family_of
 from components.raster.band_names import position_of
 from components.raster.errors import DataError
-from components.raster.labels.class_raster import ClassLegend
 from components.raster.location import is_remote
 from components.raster.task import WITHOUT_CLASSES
 from pipelines.starter.chips import ChipTraits, chip_traits
@@ -120,10 +118,7 @@ class Proposal:
     @property
     def slices(self) -> tuple[str, ...]:
         """Slice columns of a manifest; empty for class folders."""
-        is_manifest = self.source.uri.lower().endswith(MANIFEST_SUFFIXES)
-        if is_manifest and isinstance(self.source, ManifestSource | ChipsSource):
-            return self.source.columns.slices
-        return ()
+        return self.source.slices
 
     def __str__(self) -> str:
         names = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
@@ -174,12 +169,12 @@ def look_at(folder: str) -> Proposal:
         classes, side = scenes.labels.classes, scenes.traits.side_px
         return Proposal(scenes.source, scenes.traits.count, classes, (), side, scenes=scenes)
     source = _source_of(os.path.abspath(folder))
-    records = contents_of(source).records
+    records = family_of(source).find().records
     counts = Counter(name for record in records for name in record.names)
     classes = tuple(sorted(name for name in counts if counts[name] >= _LEAST_IMAGES))
-    legend = _legend(source)
-    if legend is not None:
-        classes = legend.class_names
+    has_masks = source.mask_legend is not None
+    if has_masks:
+        classes = source.legend_classes
     elif source.task not in WITHOUT_CLASSES and len(classes) < 2:
         raise DataError(
             f"{folder}: {len(records)} images, {len(classes)} classes of {_LEAST_IMAGES} images or "
@@ -189,7 +184,7 @@ def look_at(folder: str) -> Proposal:
     if not records:
         raise DataError(f"{folder}: no image has the truth that {source.uri} should tell of it.")
     sample = _some(records)
-    chips = chip_traits(sample) if legend is None else None
+    chips = None if has_masks else chip_traits(sample)
     side = _side([record.uri for record in sample]) if chips is None else chips.side_px
     rare = tuple(sorted(counts.keys() - set(classes)))
     if chips is not None:
@@ -250,11 +245,6 @@ def _masks_of(manifest: str, rows: Sequence[Row], column: str) -> list[str]:
     return [name if is_remote(name) else os.path.join(folder, name) for name in _some(named)]
 
 
-def _legend(source: SourceConfig) -> ClassLegend | None:
-    """Returns the legend of a source's masks, if it has any."""
-    return source.legend if isinstance(source, MaskLegend) else None
-
-
 def _some(items: Sequence[_T]) -> Sequence[_T]:
     """Returns an evenly spread sample."""
     return items[:: max(1, len(items) // _SAMPLED)]
@@ -290,7 +280,7 @@ def starter_config(proposal: Proposal, name: str, output: str, epochs: int = 60)
     for part, place in ((tree, "uri"), (tree, "masks"), *_paths_of_labels(tree)):
         if place in part:
             part[place] = os.path.relpath(part[place], folder)
-    if (legend := _legend(proposal.source)) is not None:
+    if (legend := proposal.source.mask_legend) is not None:
         tree["legend"] = legend.model_dump(exclude_defaults=True)
     source = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
     first = evaluated_task(proposal.source.task).first_threshold

@@ -8,8 +8,8 @@ from statistics import median_low
 from typing import Any
 
 from components.ingest.listing.folders import list_files
-from components.ingest.rasters.config import ScenesSource
-from components.ingest.rasters.views import open_views
+from components.ingest.rasters.scenes.config import ScenesSource
+from components.ingest.rasters.scenes.views import open_scene_views
 from components.raster.errors import DataError
 from components.raster.example import SPLITS
 from components.raster.image import ImageSpec
@@ -130,7 +130,7 @@ def _are_bands(rasters: Sequence[str], views: Sequence[View]) -> bool:
 def _views(paths: Sequence[str]) -> Iterator[View]:
     options = ScenesSource(uri="scenes", without_map=True)
     sources = [SceneSource(path, (BandFile(path),)) for path in paths]
-    for view in open_views(sources, options, ImageSpec()):
+    for view in open_scene_views(sources, options, ImageSpec()):
         if not isinstance(view, SceneRejected):
             yield view
 

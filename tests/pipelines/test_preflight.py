@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from components.raster.errors import ConfigError
 from pipelines.cli.config import check
 from pipelines.config.tree import PipelineConfig, load_config, parse_config
-from pipelines.definition.required_paths import read_places, require_present
+from pipelines.definition.required_paths import input_paths, require_present
 from pipelines.definition.written_folders import require_writable, written_places
 from pipelines.local.execute import execute
 
@@ -97,7 +97,7 @@ def test_all_that_is_missing_is_named_at_once_and_nothing_where_all_is_there(
     with pytest.raises(ConfigError) as raised:
         require_present(config)
     keys = [line.strip().partition(":")[0] for line in str(raised.value).splitlines()[1:5]]
-    assert keys == [place.key for place in read_places(config)]
+    assert keys == [place.key for place in input_paths(config)]
     (tmp_path / "masks").mkdir()
     for name in ("scenes", "area.geojson", "splits.geojson"):
         (tmp_path / name).touch()

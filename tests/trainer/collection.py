@@ -10,10 +10,8 @@ import tensorflow as tf
 from PIL import Image
 
 from components.ingest.config import IngestConfig
-from components.ingest.photographs.convert import Converter
-from components.ingest.photographs.truth import TruthReader
 from components.ingest.records.outcome import Converted
-from components.ingest.sources import list_source
+from components.ingest.sources import family_of, list_source
 
 SIDE_PX = 32
 COUNT = 30
@@ -98,8 +96,9 @@ def write_examples(config: IngestConfig, root: Path) -> tuple[str, ...]:
     """An Examples artifact's folder; gives the class names."""
     listing = list_source(config)
     by_split = defaultdict(list)
-    truth_of = TruthReader(config.source, listing.classes)
-    for outcome in Converter(config, listing.classes, truth_of).convert(listing.records):
+    family = family_of(config.source)
+    [line] = family.lines(listing, 1)
+    for outcome in family.converter(config, listing.classes)(line):
         assert isinstance(outcome, Converted), outcome
         by_split[outcome.split].append(outcome.example)
     _write_splits(by_split, listing.classes, root)

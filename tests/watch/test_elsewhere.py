@@ -7,7 +7,7 @@ import pytest
 
 from components.ingest.config import IngestConfig
 from components.ingest.photographs.config import FoldersSource, ManifestSource
-from components.ingest.rasters.config import StacSource
+from components.ingest.rasters.stac.config import StacSource
 from components.raster.image import ImageSpec
 from components.raster.scene.stac_query import StacQuery
 from pipelines.watch.machine import Rules

@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from components.raster.frozen import Frozen
 from components.raster.task import Task
 
+#: Suffixes of manifests.
+MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
+
 
 class ManifestColumns(Frozen):
     """Which column of a manifest says what."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.ingest.files.read import ReadFailure, read_file
-from components.ingest.listing.config import ManifestColumns
+from components.ingest.listing.config import MANIFEST_SUFFIXES, ManifestColumns
 from components.ingest.records.record import Contents, Record, SliceValue
 from components.ingest.records.reject import Reason, Reject
 from components.raster.documents import parse_json, table_rows
@@ -23,7 +23,6 @@ from components.raster.split import split_named
 from components.raster.text import composed, decoded
 
 LARGEST_BYTES = 4 * 2**30
-MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 _LARGEST_FLOAT = 3.4e38
 _SAID = Record._fields[2:]  # all but key and place
 Row = Mapping[str, Any]

@@ -1,12 +1,15 @@
 """Photographs with boxes: the boxes of each image, once its size is known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from components.ingest.listing.folders import is_within, list_files
 from components.ingest.photographs.config import BoxedSource
+from components.ingest.photographs.source import Photographs
+from components.ingest.photographs.truth import TruthReader
 from components.ingest.records.record import Contents, Record
 from components.ingest.records.reject import Reason, Reject, reject_of_label
-from components.raster.labels.box_files import left_out_beside
+from components.ingest.records.truth import Truth
+from components.raster.labels.box_files import box_files, left_out_beside
 from components.raster.labels.boxes import (
     BoxSet,
     ImageSizeError,
@@ -15,7 +18,6 @@ from components.raster.labels.boxes import (
     read_boxes,
 )
 from components.raster.labels.from_shapes import tile_boxes
-from components.raster.labels.targets import Boxes
 from components.raster.pairing import file_name
 from components.raster.tiles.key import Window
 
@@ -52,8 +54,24 @@ def list_boxed(source: BoxedSource) -> Contents:
     return found
 
 
+class BoxedPhotographs(Photographs[BoxedSource]):
+    """Photographs in one folder, and boxes in their pixels in a file."""
+
+    def find(self) -> Contents:
+        """Lists the images that the labels name."""
+        return list_boxed(self.source)
+
+    def box_files(self) -> Mapping[str, str]:
+        """Returns the files of boxes, by key."""
+        return box_files(self.source.boxes.path)
+
+    def truth_of(self, classes: Sequence[str]) -> TruthReader:
+        """Returns the reader of the boxes."""
+        return BoxReader(self.source, classes)
+
+
 class BoxReader:
-    """Finds the boxes of photographs.
+    """Finds the boxes of photographs: a `TruthReader`.
 
     Args:
         source: of photographs.
@@ -67,7 +85,9 @@ class BoxReader:
         self._labels: BoxSet = read_boxes(source.boxes)
         self._classes = tuple(classes)
 
-    def __call__(self, record: Record, height: int, width: int) -> Boxes | Reject:
+    def __call__(
+        self, record: Record, mask: bytes | None, height: int, width: int
+    ) -> Truth | Reject:
         """Returns the boxes of an image of that shape, or a reject for an unusable image."""
         image = self._labels.place_of(record.boxes_of or "")
         if image is None:
@@ -80,4 +100,5 @@ class BoxReader:
         if rejects:
             why = Reason(rejects[0].reason.value)
             return Reject(record.key, record.uri, why, f"box {rejects[0].key}: {rejects[0].detail}")
-        return tile_boxes(shapes, Window(0, 0, height, width), min_visible=0)
+        boxes = tile_boxes(shapes, Window(0, 0, height, width), min_visible=0)
+        return Truth(boxes=boxes)

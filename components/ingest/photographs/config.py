@@ -1,12 +1,13 @@
 """Configuration of sources of photographs: class folders, manifests, masks and boxes."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from components.ingest.listing.config import ManifestColumns
 from components.ingest.listing.patterns import found_by, with_one_group
-from components.raster.frozen import Frozen
+from components.ingest.records.source import InputPath, SourceOptions
 from components.raster.labels.boxes import BoxFile
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.location import Location
@@ -14,7 +15,7 @@ from components.raster.task import Task
 from components.raster.text import Encoding
 
 
-class FoldersSource(Frozen):
+class FoldersSource(SourceOptions):
     """Class folders: `<uri>/<class>/**` holds the images of a class."""
 
     kind: Literal["folders"] = "folders"
@@ -25,8 +26,17 @@ class FoldersSource(Frozen):
         """A folder is one class."""
         return "single_label"
 
+    @property
+    def names_classes(self) -> bool:
+        """A folder names the class of its images."""
+        return True
 
-class MaskLegend(Frozen):
+    def input_paths(self) -> Iterator[InputPath]:
+        """Yields the folder."""
+        yield InputPath("uri", self.uri, "folder")
+
+
+class MaskLegend(SourceOptions):
     """What the pixels of masks mean."""
 
     legend: ClassLegend | None = Field(
@@ -39,9 +49,9 @@ class MaskLegend(Frozen):
     )
 
     @property
-    def legend_classes(self) -> tuple[str, ...]:
-        """Classes that the legend names; empty without one."""
-        return () if self.legend is None else self.legend.class_names
+    def mask_legend(self) -> ClassLegend | None:
+        """The legend."""
+        return self.legend
 
 
 class ManifestSource(MaskLegend):
@@ -67,8 +77,22 @@ class ManifestSource(MaskLegend):
         """Task that the columns describe."""
         return self.columns.task
 
+    @property
+    def names_classes(self) -> bool:
+        """A column names the classes of each image."""
+        return bool(self.columns.label or self.columns.labels)
 
-class GroupedPhotographs(Frozen):
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """Columns of slices."""
+        return self.columns.slices
+
+    def input_paths(self) -> Iterator[InputPath]:
+        """Yields the table."""
+        yield InputPath("uri", self.uri, "file")
+
+
+class GroupedPhotographs(SourceOptions):
     """Which photographs of a folder belong together."""
 
     group_pattern: Annotated[str | None, AfterValidator(with_one_group)] = Field(
@@ -103,6 +127,11 @@ class MaskedSource(GroupedPhotographs, MaskLegend):
         """Segmentation: a mask is a class for each pixel."""
         return "segmentation"
 
+    def input_paths(self) -> Iterator[InputPath]:
+        """Yields both folders."""
+        yield InputPath("uri", self.uri, "folder")
+        yield InputPath("masks", self.masks, "folder")
+
 
 class BoxedSource(GroupedPhotographs):
     """Photographs in one folder, and boxes in their pixels in a file."""
@@ -115,3 +144,8 @@ class BoxedSource(GroupedPhotographs):
     def task(self) -> Task:
         """Detection: boxes are objects."""
         return "detection"
+
+    def input_paths(self) -> Iterator[InputPath]:
+        """Yields the folder and the labels."""
+        yield InputPath("uri", self.uri, "folder")
+        yield InputPath("boxes.path", self.boxes.path, "file or folder")

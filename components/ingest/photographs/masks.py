@@ -11,8 +11,11 @@ from rasterio.io import MemoryFile
 
 from components.ingest.listing.folders import is_within, list_files
 from components.ingest.photographs.config import MaskedSource, MaskLegend
+from components.ingest.photographs.source import Photographs
+from components.ingest.photographs.truth import TruthReader
 from components.ingest.records.record import Contents, Record
 from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.truth import Truth
 from components.raster.labels.class_raster import (
     ClassLegend,
     colour_codes,
@@ -63,8 +66,20 @@ def list_masked(source: MaskedSource) -> Contents:
     return found
 
 
+class MaskedPhotographs(Photographs[MaskedSource]):
+    """Photographs in one folder, and their masks in another."""
+
+    def find(self) -> Contents:
+        """Lists the images, each with its mask."""
+        return list_masked(self.source)
+
+    def truth_of(self, classes: Sequence[str]) -> TruthReader:
+        """Returns the reader of the masks."""
+        return MaskReader(self.source, classes)
+
+
 class MaskReader:
-    """Reads masks as class indices.
+    """Reads masks as class indices: a `TruthReader`.
 
     Args:
         source: with a legend.
@@ -80,12 +95,16 @@ class MaskReader:
         self._classes = tuple(classes)
         encode(np.zeros((1, 1), np.uint8), self._legend, self._classes)  # the legend's classes
 
-    def __call__(self, record: Record, data: bytes, height: int, width: int) -> MaskPixels | Reject:
+    def __call__(
+        self, record: Record, mask: bytes | None, height: int, width: int
+    ) -> Truth | Reject:
         """Returns the mask of an image of that shape, or a reject for an unusable image."""
-        outcome = self._pixels(data, height, width)
+        if mask is None:
+            return Truth()
+        outcome = self._pixels(mask, height, width)
         if isinstance(outcome, tuple):
             return Reject(record.key, record.uri, *outcome)
-        return outcome
+        return Truth(mask=outcome)
 
     def _pixels(self, data: bytes, height: int, width: int) -> MaskPixels | tuple[Reason, str]:
         try:

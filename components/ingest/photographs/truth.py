@@ -1,46 +1,29 @@
-"""Truth of photographs, from masks or boxes."""
+"""Truth of photographs beyond that of their records."""
 
-from collections.abc import Sequence
+from typing import Protocol
 
-from components.ingest.config import SourceConfig
-from components.ingest.photographs.boxes import BoxReader
-from components.ingest.photographs.config import BoxedSource, MaskLegend
-from components.ingest.photographs.masks import MaskReader
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reject
-from components.ingest.records.truth import TileTruth
+from components.ingest.records.truth import Truth
 
 
-class TruthReader:
-    """Finds the truth of photographs, whatever kind of source they have.
-
-    Args:
-        source: of photographs.
-        classes: class names in the order of their indices.
-
-    Raises:
-        ConfigError: a legend has a class that is not among these.
-        DataError: boxes cannot be read.
-    """
-
-    def __init__(self, source: SourceConfig, classes: Sequence[str]) -> None:
-        self._read_mask = None
-        if isinstance(source, MaskLegend) and source.legend is not None:
-            self._read_mask = MaskReader(source, classes)
-        self._read_boxes = BoxReader(source, classes) if isinstance(source, BoxedSource) else None
+class TruthReader(Protocol):
+    """Finds the truth that a record itself does not hold: a mask or boxes."""
 
     def __call__(
         self, record: Record, mask: bytes | None, height: int, width: int
-    ) -> TileTruth | Reject:
+    ) -> Truth | Reject:
         """Returns the truth of an image of that shape, or a reject for an unusable image.
 
         Args:
+            record: of the image.
             mask: the file that the record names, if it names one.
+            height: of the image in pixels, after EXIF orientation.
+            width: of the image in pixels.
         """
-        if self._read_boxes is not None:
-            boxes = self._read_boxes(record, height, width)
-            return boxes if isinstance(boxes, Reject) else TileTruth(boxes=boxes)
-        if self._read_mask is not None and mask is not None:
-            pixels = self._read_mask(record, mask, height, width)
-            return pixels if isinstance(pixels, Reject) else TileTruth(mask=pixels)
-        return TileTruth()
+        ...
+
+
+def of_record(record: Record, mask: bytes | None, height: int, width: int) -> Truth:
+    """Returns no truth but the record's own: a `TruthReader`."""
+    return Truth()

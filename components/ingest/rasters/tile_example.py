@@ -16,7 +16,7 @@ from components.ingest.files.encode import (
 from components.ingest.records.outcome import Converted
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reason, Reject
-from components.ingest.records.truth import TileTruth
+from components.ingest.records.truth import Truth
 from components.raster import example
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
@@ -41,7 +41,7 @@ class TileEncoder:
         self._indices = {name: index for index, name in enumerate(classes)}
 
     def __call__(
-        self, record: Record, tile: Tile, view: View, truth: TileTruth, scene: str | None
+        self, record: Record, tile: Tile, view: View, truth: Truth, scene: str | None
     ) -> Converted | Reject:
         """Encodes the example of a tile, or its reject where the served graph would refuse it.
 
@@ -98,7 +98,7 @@ class TileEncoder:
             return None
         return view.scalings
 
-    def _truth_entries(self, truth: TileTruth) -> Iterator[bytes]:
+    def _truth_entries(self, truth: Truth) -> Iterator[bytes]:
         if truth.number is not None:
             yield float_entry(example.NUMBER, truth.number)
         yield from mask_entries(truth.mask)

@@ -1,33 +1,38 @@
 """Views from raster names, the same in the listing and in every worker."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from rasterio.errors import NotGeoreferencedWarning
 
-from components.ingest.rasters.config import ChipsSource, RasterOptions, TiledSource
+from components.ingest.rasters.config import RasterOptions
 from components.ingest.records.reject import Reason, Reject
 from components.raster.image import ImageSpec
 from components.raster.library_errors import translated
-from components.raster.scene.calibration import Calibration, calibrated_scene
 from components.raster.scene.probe import open_scene
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from components.raster.scene.scene import ONLY_BAND, BandFile, SceneSource
+from components.raster.scene.scene import ONLY_BAND, SceneSource
 from components.raster.tiles.tile import Tile
-from components.raster.tiles.view import View, check_samples, scaling_to_read, view_scene
+from components.raster.tiles.view import View, Warp, check_samples, scaling_to_read, view_scene
 
 _HEADER_READERS = 8
 
-
-def chip_source(key: str, uri: str, options: RasterOptions) -> SceneSource:
-    """Describes a chip as a scene of one file."""
-    return SceneSource(key, (BandFile(uri, options.band_names),), options.date_of(key))
+#: Function that opens the headers of a scene.
+OpenView = Callable[[SceneSource], View]
 
 
-def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> View:
+def open_view(
+    source: SceneSource, options: RasterOptions, image: ImageSpec, warp: Warp | None = None
+) -> View:
     """Opens the model's bands of a scene on the wanted grid; headers only.
+
+    Args:
+        source: files of the scene, with the scale and offset of metadata beside them.
+        options: of reading.
+        image: names the bands.
+        warp: another grid than the scene's own.
 
     Raises:
         SceneRejected: the scene cannot be used.
@@ -37,8 +42,6 @@ def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
     def unreadable(why: str) -> SceneRejected:
         return SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, why)
 
-    if isinstance(options, ChipsSource):  # scenes come with theirs from the listing
-        source = calibrated_scene(source, Calibration())
     with translated(unreadable):
         scene = open_scene(
             source,
@@ -51,7 +54,7 @@ def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
         view = view_scene(
             scene,
             wanted,
-            warp=options.warp if isinstance(options, TiledSource) else None,
+            warp=warp,
             dtype=options.dtype,
             valid_when=options.valid_when,
             values=image.values,
@@ -61,13 +64,19 @@ def open_view(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
 
 
 def open_views(
-    sources: Sequence[SceneSource], options: RasterOptions, image: ImageSpec
+    sources: Sequence[SceneSource], open_one: OpenView, image: ImageSpec
 ) -> Sequence[View | SceneRejected]:
-    """Returns each source's view or rejection, in their order; opens several at a time."""
+    """Returns each source's view or rejection, in their order; opens several at a time.
+
+    Args:
+        sources: files of each scene.
+        open_one: returns the view of one; it raises SceneRejected.
+        image: names the bands.
+    """
     with warnings.catch_warnings(), ThreadPoolExecutor(_HEADER_READERS) as pool:
         # Each thread's own filter for it would conflict with the others'.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        views = list(pool.map(partial(_outcome, options=options, image=image), sources))
+        views = list(pool.map(partial(_outcome, open_one), sources))
     names = {view.bands[0].name for view in views if isinstance(view, View)}
     if image.bands == (ONLY_BAND,) and ONLY_BAND in names:
         return [_named_only(view) for view in views]
@@ -97,8 +106,8 @@ def too_little_valid(key: str, uri: str, tile: Tile) -> Reject:
     return Reject(key, uri, Reason.TOO_LITTLE_VALID, detail)
 
 
-def _outcome(source: SceneSource, options: RasterOptions, image: ImageSpec) -> View | SceneRejected:
+def _outcome(open_one: OpenView, source: SceneSource) -> View | SceneRejected:
     try:
-        return open_view(source, options, image)
+        return open_one(source)
     except SceneRejected as rejected:
         return rejected

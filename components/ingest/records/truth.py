@@ -1,23 +1,34 @@
-"""Truth of an example, beside the classes that its record carries."""
+"""Truth of one example, whatever its task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from components.ingest.records.record import Record
 from components.raster.labels.targets import Boxes, MaskPixels, ignore_value
 
 
 @dataclass(frozen=True, eq=False)
-class TileTruth:
-    """Truth of a tile, beside the classes that its record carries."""
+class Truth:
+    """The truth of an example: its class, its classes, a number, a mask or boxes."""
 
+    label: str | None = None
+    labels: tuple[str, ...] | None = None
     number: float | None = None
     mask: MaskPixels | None = None
     boxes: Boxes | None = None
 
+    def with_record(self, record: Record) -> "Truth":
+        """Adds the class, the classes and the number that a record holds."""
+        return replace(self, label=record.label, labels=record.labels, number=record.number)
+
     def names(self, classes: Sequence[str]) -> tuple[str, ...]:
-        """Returns the classes in the mask or among the boxes, out of the run's classes."""
+        """Returns the classes that the truth shows, out of the run's classes."""
+        if self.label is not None:
+            return (self.label,)
+        if self.labels is not None:
+            return self.labels
         indices: set[int] = set()
         if self.boxes is not None:
             indices |= set(self.boxes.classes.tolist())

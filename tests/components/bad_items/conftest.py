@@ -13,7 +13,7 @@ import shapely
 import shapely.geometry
 
 from components.ingest.config import IngestConfig
-from components.ingest.rasters.config import TiledSource
+from components.ingest.rasters.scenes.config import TiledSource
 from components.ingest.rasters.scenes.convert import LabelledTile, SceneConverter
 from components.ingest.records.reject import Reject
 from components.ingest.sources import list_source

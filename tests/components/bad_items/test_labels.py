@@ -45,7 +45,7 @@ BROKEN = {
 
 
 def classes_of(found):
-    return {key: tile.answer.label for key, tile in found.tiles.items()}
+    return {key: tile.truth.label for key, tile in found.tiles.items()}
 
 
 def both(left="a", right="b"):

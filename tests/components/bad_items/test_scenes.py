@@ -72,7 +72,7 @@ def test_with_leave_a_scene_off_the_earth_is_tiled_in_its_pixels(two_tiles, writ
     source = {"labels": {"kind": "shapes", "path": labels, "class_field": "crop"}}
     (two_tiles / "good.tif").unlink()
     found = run(tree(two_tiles, without_map=True, target={"to": "class"}, **source))
-    assert {key: tile.answer.label for key, tile in found.tiles.items()} == {
+    assert {key: tile.truth.label for key, tile in found.tiles.items()} == {
         "drone@0,0,32x32": "left",
         "drone@0,32,32x32": "right",
     }
@@ -147,7 +147,7 @@ def masked(two_tiles, write_raster, tmp_path):
 def test_a_mask_in_an_engineering_system_lies_on_its_scene_by_size_and_place(masked, write_raster):
     named = 'LOCAL_CS["WGS 84 / UTM zone 32N",UNIT["metre",1],AXIS["E",EAST],AXIS["N",NORTH]]'
     found = masked(lambda pixels, path: write_raster(pixels, str(path), crs=named))
-    labels = {key: tile.answer.label for key, tile in found.tiles.items()}
+    labels = {key: tile.truth.label for key, tile in found.tiles.items()}
     assert labels["good@0,0,32x32"] == labels["whole@0,0,32x32"] == "building"
     assert labels["good@0,32,32x32"] == labels["whole@0,32,32x32"] == "water"
     assert found.rejects == []
@@ -169,7 +169,7 @@ def test_a_mask_with_nan_for_nodata_has_its_classes(masked, write_raster):
 
     found = masked(write)
     assert found.rejects == []
-    assert found.tiles["good@0,0,32x32"].answer.label == "building"
+    assert found.tiles["good@0,0,32x32"].truth.label == "building"
     assert len(found.tiles) == 4
 
 

@@ -9,7 +9,8 @@ import pytest
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.glance import changed_at, glance_at, marker_path
 from components.ingest.photographs.config import FoldersSource, ManifestSource
-from components.ingest.rasters.config import ScenesSource, StacSource
+from components.ingest.rasters.scenes.config import ScenesSource
+from components.ingest.rasters.stac.config import StacSource
 from components.raster.errors import ConfigError
 from components.raster.scene.stac_query import StacQuery
 

@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.listing.config import ManifestColumns
-from components.ingest.photographs.convert import Converter
-from components.ingest.photographs.truth import TruthReader
-from components.ingest.sources import list_source
+from components.ingest.records.reject import Reject
+from components.ingest.sources import family_of, list_source
 
 COLOURS = {"#0000FF": "water", "#00FF00": "forest", "#808080": "unlabelled"}
 BLUE, GREEN, GRAY, WHITE = (0, 0, 255), (0, 255, 0), (128, 128, 128), (255, 255, 255)
@@ -49,11 +48,10 @@ def config(folder, **source):
 
 
 def outcomes(config):
-    listing = list_source(config)
-    truth_of = TruthReader(config.source, listing.classes)
-    found = Converter(config, listing.classes, truth_of).convert(listing.records)
-    keys = (record.key for record in listing.records)
-    return listing, dict(zip(keys, found, strict=True))
+    family, listing = family_of(config.source), list_source(config)
+    convert = family.converter(config, listing.classes)
+    found = [one for line in family.lines(listing, 1) for one in convert(line)]
+    return listing, {one.key if isinstance(one, Reject) else one.record.key: one for one in found}
 
 
 def mask_of(converted):

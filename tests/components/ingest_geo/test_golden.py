@@ -21,13 +21,12 @@ import pytest
 
 from components.ingest.config import IngestConfig
 from components.ingest.files import storage
-from components.ingest.files.layout import blocks_of, listing_lines
+from components.ingest.files.layout import blocks_of
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.look import look
 from components.ingest.records.record import Listing
-from components.ingest.records.scene_part import part_lines
 from components.ingest.shard import Places, ShardWriter, WrittenShard
-from components.ingest.sources import list_source
+from components.ingest.sources import family_of, list_source
 from components.ingest.survey import survey
 from tests.components.ingest_geo.conftest import SPLITS
 from tests.components.ingest_geo.sources import KINDS, photograph, polygons
@@ -168,11 +167,7 @@ def made(name: str, root: Path) -> Tree:
 def written(config: IngestConfig, listing: Listing, folder: Path) -> list[WrittenShard]:
     """The shards of a listing, as one worker writes them."""
     shards = 2
-    lines = list(
-        part_lines(listing.parts, shards)
-        if listing.parts
-        else listing_lines(listing.records, shards)
-    )
+    lines = family_of(config.source).lines(listing, shards)
     places = Places(*(str(folder / name) for name in ("examples", "rejects", "partial")), shards)
     storage.make_folder(places.partial)
     storage.write(places.listing, b"".join(lines))

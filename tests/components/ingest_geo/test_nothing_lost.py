@@ -15,7 +15,7 @@ from rasterio.transform import from_origin
 from components.ingest.config import IngestConfig
 from components.ingest.rasters.scenes.named import NamedScenes
 from components.ingest.records.record import Contents
-from components.ingest.sources import list_source, name_source
+from components.ingest.sources import family_of, list_source
 from components.raster.walk import FILES_LEFT_OUT
 
 LEGEND = {"values": {1: "field", 2: "water"}}
@@ -225,7 +225,7 @@ def files_read(named: Contents | NamedScenes) -> set[str]:
 def test_files_are_read_rejected_or_counted(tmp_path: Path, make: Callable[[Path], Case]) -> None:
     case = make(tmp_path)
     config = IngestConfig.model_validate(case.tree)
-    named, listing = name_source(config.source), list_source(config)
+    named, listing = family_of(config.source).find(), list_source(config)
     assert {it.key: str(it.reason) for it in listing.rejects} == case.rejects
     assert listing.ignored == case.ignored
     scenes = {part.source.scene_id for part in listing.parts}

@@ -127,7 +127,7 @@ def test_a_photograph_s_mask_has_one_page():
     assert (found.reason, found.detail[:20]) == (Reason.SEVERAL_PAGES, "the mask has 2 pages")
     alone = io.BytesIO()
     mask.save(alone, "TIFF")
-    assert not reader(Record("a.png", "a.png"), alone.getvalue(), 8, 8).any()
+    assert not reader(Record("a.png", "a.png"), alone.getvalue(), 8, 8).mask.any()
 
 
 def test_rasters_in_hdf_are_named(run, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from components.ingest.config import IngestConfig
-from components.ingest.rasters.config import ScenesSource
+from components.ingest.rasters.scenes.config import ScenesSource
 from components.ingest.rasters.views import open_views
 from components.raster.band_names import listed_bands
 from components.raster.image import ImageSpec

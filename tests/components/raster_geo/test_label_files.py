@@ -10,7 +10,7 @@ import pyogrio
 import pytest
 import shapely
 
-from components.ingest.rasters.config import ScenesSource
+from components.ingest.rasters.scenes.config import ScenesSource
 from components.ingest.rasters.scenes.plan import read_area
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.boxes import BoxFile, read_boxes

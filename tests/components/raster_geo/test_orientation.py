@@ -11,7 +11,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.ingest.rasters.config import MaskLabels
+from components.ingest.rasters.scenes.config import MaskLabels
 from components.ingest.rasters.scenes.label_codes import code_reader
 from components.raster.labels.boxes import BoxFile, place_boxes, read_boxes
 from components.raster.labels.class_raster import ClassLegend, colour_codes

@@ -4,17 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from components.ingest.rasters.config import TiledSource
-from components.ingest.rasters.scenes.labelling import Answer, Labeller, Truth, read_shapes
+from components.ingest.rasters.scenes.areas import plan_of, read_area
+from components.ingest.rasters.scenes.config import TiledSource
+from components.ingest.rasters.scenes.labelling import Labeller, TruthAt, read_shapes
 from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
-from components.ingest.rasters.scenes.plan import plan_of, read_area
+from components.ingest.rasters.scenes.views import open_scene_view
 from components.ingest.rasters.tile_example import TileEncoder
-from components.ingest.rasters.views import open_view, scene_reject, too_little_valid
+from components.ingest.rasters.views import scene_reject, too_little_valid
 from components.ingest.records.outcome import Converted, Ignored
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reason, Reject
 from components.ingest.records.scene_part import ScenePart
 from components.ingest.records.settings import Settings
+from components.ingest.records.truth import Truth
 from components.raster.library_errors import LibraryError
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
@@ -36,14 +38,14 @@ class LabelledTile:
     record: Record
     tile: Tile
     view: View
-    answer: Answer
+    truth: Truth
 
 
 @dataclass(frozen=True, eq=False)
 class _Open:
     view: View
     plan: TilePlan
-    truth: Truth
+    truth_at: TruthAt
 
 
 class SceneConverter:
@@ -68,7 +70,7 @@ class SceneConverter:
             for item in self.read(part):
                 if isinstance(item, LabelledTile):
                     scene = part.source.scene_id
-                    yield self._encode(item.record, item.tile, item.view, item.answer.truth, scene)
+                    yield self._encode(item.record, item.tile, item.view, item.truth, scene)
                 else:
                     yield item
 
@@ -103,16 +105,16 @@ class SceneConverter:
         if tile.valid_fraction < self._source.tiling.min_valid_fraction:
             return too_little_valid(str(tile.key), part.uri, tile)
         try:
-            answer = scene.truth(tile.key.window, tile.valid)
+            truth = scene.truth_at(tile.key.window, tile.valid)
         except LabelsRejected as rejected:
             return Reject(str(tile.key), part.uri, rejected.reason, rejected.detail)
-        if answer is None:
+        if truth is None:
             return Ignored(NO_TRUTH)
         group = self._source.group_of(part.source.scene_id)
-        record = Record(str(tile.key), part.uri, answer.label, answer.labels, split, group)
-        return LabelledTile(record, tile, scene.view, answer)
+        record = Record(str(tile.key), part.uri, truth.label, truth.labels, split, group)
+        return LabelledTile(record, tile, scene.view, truth)
 
     def _opened(self, named: SceneSource, truth: str | None) -> _Open:
-        view = open_view(named, self._source, self._image)
+        view = open_scene_view(named, self._source, self._image)
         labels = self._labeller.of_scene(view, truth)
-        return _Open(view, plan_of(view, self._source, self._area), labels.truth)
+        return _Open(view, plan_of(view, self._source, self._area), labels.truth_at)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from components.ingest.rasters.config import ClassRasterLabels, MaskLabels
+from components.ingest.rasters.scenes.config import ClassRasterLabels, MaskLabels
 from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
 from components.ingest.records.reject import Reason
 from components.raster.errors import DataError

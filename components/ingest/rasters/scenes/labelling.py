@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from components.ingest.rasters.config import (
+from components.ingest.rasters.scenes.config import (
     BoxesTarget,
     BoxLabels,
     ClassesTarget,
@@ -20,7 +20,7 @@ from components.ingest.rasters.config import (
 from components.ingest.rasters.scenes.label_codes import CodesAt, CodesOf, code_reader
 from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
 from components.ingest.records.reject import Reason
-from components.ingest.records.truth import TileTruth
+from components.ingest.records.truth import Truth
 from components.raster.errors import ConfigError
 from components.raster.labels.boxes import BoxSet, ImageSizeError, place_boxes, read_boxes
 from components.raster.labels.class_raster import ClassLegend, encode
@@ -46,32 +46,15 @@ from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 from components.raster.tiles.view import View
 
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """The truth of one tile: its class, its classes, or what `truth` holds."""
-
-    label: str | None = None
-    labels: tuple[str, ...] | None = None
-    truth: TileTruth = field(default_factory=TileTruth)
-
-
-def names_of(answer: Answer, classes: Sequence[str]) -> tuple[str, ...]:
-    """Returns the classes that a tile's truth shows."""
-    if answer.label is not None:
-        return (answer.label,)
-    return answer.truth.names(classes) if answer.labels is None else answer.labels
-
-
 #: Function that returns a tile's truth by its window and valid pixels; None without a truth.
-Truth = Callable[[Window, Mask], Answer | None]
+TruthAt = Callable[[Window, Mask], Truth | None]
 
 
 @dataclass(frozen=True, eq=False)
 class SceneLabels:
     """The labels of one scene: its tiles' truth, its shapes, and the unusable labels."""
 
-    truth: Truth
+    truth_at: TruthAt
     shapes: PlacedShapes | None = None
     rejects: tuple[LabelReject, ...] = ()
 
@@ -139,16 +122,16 @@ class Labeller:
         where = str(getattr(self._labels, "path", named))  # each scene has a mask of its own
         with _refusing_labels(where):
             found = self._of_scene(view, named)
-        return replace(found, truth=_Guarded(found.truth, where))
+        return replace(found, truth_at=_Guarded(found.truth_at, where))
 
     def _of_scene(self, view: View, named: str | None) -> SceneLabels:
         if self._shapes is not None:
             known = self._classes or self._shapes.class_names
             shapes, rejects = _placed(self._shapes, view, named, known)
-            truth = _ShapeTruth(shapes, self._target, self._classes)
-            return SceneLabels(truth, shapes, rejects)
+            truth_at = _ShapeTruth(shapes, self._target, self._classes)
+            return SceneLabels(truth_at, shapes, rejects)
         if self._codes is None or not isinstance(self._labels, ClassRasterLabels | MaskLabels):
-            return SceneLabels(lambda window, valid: Answer())
+            return SceneLabels(lambda window, valid: Truth())
         pixels = _mask_reader(self._codes(view, named), self._labels.legend, self._classes)
         return SceneLabels(_MaskTruth(pixels, self._target, self._classes))
 
@@ -170,12 +153,12 @@ def _refusing_labels(where: str) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class _Guarded:
-    truth: Truth
+    truth_at: TruthAt
     where: str
 
-    def __call__(self, window: Window, valid: Mask) -> Answer | None:
+    def __call__(self, window: Window, valid: Mask) -> Truth | None:
         with _refusing_labels(self.where):
-            return self.truth(window, valid)
+            return self.truth_at(window, valid)
 
 
 def _placed(
@@ -211,16 +194,16 @@ class _ShapeTruth:
     target: Target
     classes: tuple[str, ...]
 
-    def __call__(self, window: Window, valid: Mask) -> Answer | None:
+    def __call__(self, window: Window, valid: Mask) -> Truth | None:
         target, shapes = self.target, self.shapes
         if isinstance(target, ClassTarget):
             return _one_class(tile_class(shapes, window, target.rule), target, self.classes)
         if isinstance(target, ClassesTarget):
             found = tile_classes(shapes, window, target.rule, target.min_fraction)
-            return Answer(labels=tuple(self.classes[index] for index in found))
+            return Truth(labels=tuple(self.classes[index] for index in found))
         if isinstance(target, NumberTarget):
             number = tile_number(shapes, window, target.rule)
-            return None if number is None else Answer(truth=TileTruth(number=number))
+            return None if number is None else Truth(number=number)
         if isinstance(target, BoxesTarget):
             boxes = tile_boxes(
                 shapes,
@@ -228,7 +211,7 @@ class _ShapeTruth:
                 min_visible=target.min_visible,
                 point_size_px=target.point_size_px,
             )
-            return Answer(truth=TileTruth(boxes=boxes))
+            return Truth(boxes=boxes)
         background = None if target.background is None else self.classes.index(target.background)
         mask = tile_mask(
             shapes,
@@ -248,24 +231,24 @@ class _MaskTruth:
     target: Target
     classes: tuple[str, ...]
 
-    def __call__(self, window: Window, valid: Mask) -> Answer | None:
+    def __call__(self, window: Window, valid: Mask) -> Truth | None:
         mask, target, count = self.pixels(window, valid), self.target, len(self.classes)
         if isinstance(target, ClassTarget):
             return _one_class(class_of_mask(mask, count, target.rule), target, self.classes)
         if isinstance(target, ClassesTarget):
             found = classes_of_mask(mask, count, target.rule, target.min_fraction)
-            return Answer(labels=tuple(self.classes[index] for index in found))
+            return Truth(labels=tuple(self.classes[index] for index in found))
         assert isinstance(target, MaskTarget)
         return _mask(mask, self.classes)
 
 
-def _one_class(index: int | None, target: ClassTarget, classes: tuple[str, ...]) -> Answer | None:
+def _one_class(index: int | None, target: ClassTarget, classes: tuple[str, ...]) -> Truth | None:
     label = target.background if index is None else classes[index]
-    return None if label is None else Answer(label=label)
+    return None if label is None else Truth(label=label)
 
 
-def _mask(mask: MaskPixels, classes: tuple[str, ...]) -> Answer | None:
-    """Converts a mask to an answer; None without a single pixel of truth."""
+def _mask(mask: MaskPixels, classes: tuple[str, ...]) -> Truth | None:
+    """Converts a mask to a truth; None without a single pixel of truth."""
     if (mask == ignore_value(len(classes))).all():
         return None
-    return Answer(truth=TileTruth(mask=mask))
+    return Truth(mask=mask)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from components.ingest.listing.folders import is_within, list_files
-from components.ingest.rasters.config import AnyScenes, BoxLabels, MaskLabels, StacSource
+from components.ingest.rasters.scenes.config import BoxLabels, MaskLabels, ScenesSource, TiledSource
 from components.ingest.rasters.views import scene_reject
 from components.ingest.records.reject import Reason, Reject
 from components.raster.errors import DataError
@@ -62,30 +62,12 @@ class _Truths:
     ignored: Mapping[str, int] = field(default_factory=dict)
 
 
-def name_scenes(source: AnyScenes) -> NamedScenes:
-    """Lists the scenes that a folder or a catalogue names.
+def find_in_folder(source: ScenesSource) -> FoundScenes:
+    """Finds the scenes of a folder, or one file.
 
     Raises:
-        DataError: the source or its labels cannot be read, or it gives two scenes one id.
+        DataError: the source cannot be read.
     """
-    found = _found_scenes(source)
-    check_ids(found)
-    dated = [
-        scene if scene.acquired else replace(scene, acquired=source.date_of(scene.scene_id))
-        for scene in found
-    ]
-    rejects = tuple(scene_reject(rejected, source.uri) for rejected in found.rejects)
-    truths = _truths(source, dated)
-    if truths is None:
-        return NamedScenes(tuple(dated), (None,) * len(dated), rejects, found.ignored)
-    return _with_truths(NamedScenes(tuple(dated), (), rejects, found.ignored), truths)
-
-
-def _found_scenes(source: AnyScenes) -> FoundScenes:
-    if isinstance(source, StacSource):
-        from components.raster.scene.stac import find_stac_scenes  # only these need its client
-
-        return find_stac_scenes(source.query)
     if is_remote(source.uri):
         name = PurePosixPath(source.uri.partition("://")[2]).stem
         return FoundScenes((SceneSource(name, (BandFile(source.uri, source.band_names),)),))
@@ -100,7 +82,30 @@ def _found_scenes(source: AnyScenes) -> FoundScenes:
     return calibrated(found)
 
 
-def _folder_of_labels(source: AnyScenes) -> str | None:
+def name_scenes(source: TiledSource, root: str, found: FoundScenes) -> NamedScenes:
+    """Pairs the scenes that a folder or a catalogue names with their truths.
+
+    Args:
+        source: names the labels.
+        root: the folder or catalogue.
+        found: its scenes.
+
+    Raises:
+        DataError: the labels cannot be read, or two scenes have one id.
+    """
+    check_ids(found)
+    dated = [
+        scene if scene.acquired else replace(scene, acquired=source.date_of(scene.scene_id))
+        for scene in found
+    ]
+    rejects = tuple(scene_reject(rejected, root) for rejected in found.rejects)
+    truths = _truths(source, root, dated)
+    if truths is None:
+        return NamedScenes(tuple(dated), (None,) * len(dated), rejects, found.ignored)
+    return _with_truths(NamedScenes(tuple(dated), (), rejects, found.ignored), truths)
+
+
+def _folder_of_labels(source: TiledSource) -> str | None:
     """Returns the folder that holds masks or files of boxes and no scenes."""
     if isinstance(source.labels, MaskLabels):
         return source.labels.folder
@@ -136,8 +141,7 @@ def _with_truths(named: NamedScenes, truths: _Truths) -> NamedScenes:
     )
 
 
-def _truths(source: AnyScenes, scenes: Sequence[SceneSource]) -> _Truths | None:
-    root = source.uri
+def _truths(source: TiledSource, root: str, scenes: Sequence[SceneSource]) -> _Truths | None:
     names = [_names_of(scene, root) for scene in scenes]
     if isinstance(source.labels, MaskLabels):
         own = {file.path for scene in scenes for file in scene.files}

@@ -5,21 +5,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import shapely
 
 from components.ingest.files.layout import shard_count
-from components.ingest.rasters.config import (
-    AnyScenes,
+from components.ingest.rasters.scalings import agreed_scalings
+from components.ingest.rasters.scenes.areas import Area, plan_of, read_area
+from components.ingest.rasters.scenes.config import (
     BoxLabels,
     ClassRasterLabels,
     MaskLabels,
     ShapeLabels,
     TiledSource,
 )
-from components.ingest.rasters.scalings import agreed_scalings
 from components.ingest.rasters.scenes.label_codes import check_legend
 from components.ingest.rasters.scenes.labelling import (
     Labeller,
@@ -28,29 +26,28 @@ from components.ingest.rasters.scenes.labelling import (
     read_shapes,
 )
 from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
-from components.ingest.rasters.scenes.named import NamedScenes, name_scenes
+from components.ingest.rasters.scenes.named import NamedScenes
+from components.ingest.rasters.scenes.views import open_scene_views
 from components.ingest.rasters.split import rejected_areas, splits_of
-from components.ingest.rasters.views import open_views, scene_reject
+from components.ingest.rasters.views import scene_reject
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reason, Reject, in_words, reject_of_label
 from components.ingest.records.scene_part import ScenePart
 from components.ingest.records.settings import Settings
 from components.raster.band_scalings import BandScalings
-from components.raster.errors import ConfigError, DataError
+from components.raster.errors import DataError
 from components.raster.labels.boxes import BoxSet, boxes_nowhere
 from components.raster.labels.rejects import LabelReject
 from components.raster.labels.shapes import labels_nowhere
-from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
+from components.raster.labels.vectors import LabelSet
 from components.raster.library_errors import LibraryError, translated
-from components.raster.scene.grid import LONLAT, reproject
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.spatial.places import Places, all_places, places_of
 from components.raster.spatial.rules import LeftOut
-from components.raster.tiles.areas import area_in_pixels
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.parts import plan_parts
-from components.raster.tiles.tiling import TilePlan, plan_tiles
+from components.raster.tiles.tiling import TilePlan
 from components.raster.tiles.view import View
 
 _TILES_A_PART = 512
@@ -90,28 +87,25 @@ class PlannedScenes:
         return all_places(scene.places for scene in self.scenes)
 
 
-def plan_scenes(
-    settings: Settings, source: AnyScenes, named: NamedScenes | None = None
-) -> PlannedScenes:
+def plan_scenes(settings: Settings, source: TiledSource, named: NamedScenes) -> PlannedScenes:
     """Opens the headers of all scenes, aligns their labels and plans their tiles.
 
     Args:
         settings: of ingest.
         source: of scenes.
-        named: from `name_scenes`; None asks the source now.
+        named: from `name_scenes`.
 
     Raises:
-        DataError: the source or its labels cannot be read, masks hold undeclared classes, or
+        DataError: the labels cannot be read, masks hold undeclared classes, or
             scenes differ in scale or offset.
         ConfigError: the area or the background cannot be used.
     """
-    named = named or name_scenes(source)
     rejects = list(named.rejects)
     shapes = read_shapes(source)
     classes = settings.classes or class_names(source, shapes)
     labeller, area = Labeller(source, classes, shapes), read_area(source)
     scenes, labels = [], []
-    views = open_views(named.sources, source, settings.image)
+    views = open_scene_views(named.sources, source, settings.image)
     for scene, truth, view in zip(named.sources, named.truths, views, strict=True):
         uri = scene.files[0].path
         try:
@@ -142,8 +136,16 @@ def plan_scenes(
     )
 
 
-def list_scenes(settings: Settings, source: AnyScenes, named: NamedScenes | None = None) -> Listing:
+def list_scenes(
+    settings: Settings, source: TiledSource, source_uri: str, named: NamedScenes
+) -> Listing:
     """Returns the parts of all scenes that workers take, and the split of every tile.
+
+    Args:
+        settings: of ingest.
+        source: of scenes.
+        source_uri: for messages.
+        named: from `name_scenes`.
 
     Raises:
         DataError: no scene can be used, or the split would leak.
@@ -151,7 +153,7 @@ def list_scenes(settings: Settings, source: AnyScenes, named: NamedScenes | None
     """
     planned = plan_scenes(settings, source, named)
     if not planned.scenes:
-        raise DataError(f"no scene in {source.uri} can be used: {in_words(planned.rejects)}")
+        raise DataError(f"no scene in {source_uri} can be used: {in_words(planned.rejects)}")
     places = planned.places
     splits = splits_of(places, [None] * len(places), settings, source.tiling)
     ignored = Counter(f"({split})" for split in splits if isinstance(split, LeftOut))
@@ -165,46 +167,6 @@ def list_scenes(settings: Settings, source: AnyScenes, named: NamedScenes | None
         parts=tuple(_parts(planned.scenes, splits, settings.shards)),
         scalings=planned.scalings,
     )
-
-
-class Area(NamedTuple):
-    """The area of interest, its CRS, and the unusable features of its file."""
-
-    geometry: shapely.Geometry
-    crs: str
-    rejects: tuple[Reject, ...]
-
-
-def read_area(source: TiledSource) -> Area | None:
-    """Reads the area of interest.
-
-    Raises:
-        DataError: it cannot be read.
-        ConfigError: it holds no polygon, or its CRS does not lead to the earth.
-    """
-    if source.area is None:
-        return None
-    found = read_labels(VectorLabels(path=source.area, layer=source.area_layer))
-    key = f"ingest.source.area: {source.area}"
-    with translated(lambda why: ConfigError(f"{key}: {why}.")):
-        geometry = shapely.union_all(found.geometries)
-        left, bottom, right, top = geometry.bounds
-        reproject(found.crs, LONLAT, np.array([left, right]), np.array([bottom, top]))
-        if not geometry.area:
-            raise ConfigError(f"{key} holds no polygon")
-    return Area(geometry, found.crs, tuple(map(reject_of_label, found.rejects)))
-
-
-def plan_of(view: View, source: TiledSource, area: Area | None) -> TilePlan:
-    """Plans the tiles of a view; the listing and every worker get the same plan.
-
-    Raises:
-        SceneRejected: there are none.
-    """
-    scene_id, inside = view.scene.scene_id, None
-    if area is not None:
-        inside = area_in_pixels(scene_id, view.grid, area.geometry, area.crs)
-    return plan_tiles(scene_id, view.grid, source.tiling, area=inside)
 
 
 def _planned(

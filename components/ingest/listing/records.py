@@ -1,0 +1,150 @@
+"""Records of single files: checked, sorted and divided into splits; their lines and fingerprint."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+
+from components.ingest.files.layout import listing_lines, records_of
+from components.ingest.records.family import Checksums, Entries
+from components.ingest.records.record import Contents, Listing, Record
+from components.ingest.records.reject import Reason, Reject, in_words
+from components.ingest.records.settings import Settings
+from components.raster.errors import DataError
+from components.raster.split import SplitConfig
+from components.raster.stratify import stratified_splits
+
+
+class RecordLines:
+    """The part of a family whose items are records: the lines that workers read."""
+
+    def lines(self, listing: Listing, shards: int) -> list[bytes]:
+        """Serializes a listing: a line of JSON for each shard."""
+        return list(listing_lines(listing.records, shards))
+
+    def uri_of_keys(self, line: bytes) -> Callable[[str], str]:
+        """Returns a function from a record's key to its file, for the records of a line."""
+        return {record.key: record.uri for record in records_of(line)}.__getitem__
+
+
+def listing_of(found: Contents, settings: Settings, source_uri: str) -> Listing:
+    """Sorts records and rejects by key, and assigns stratified splits if so configured.
+
+    Args:
+        found: records of configured classes, from `of_classes`.
+        settings: of ingest.
+        source_uri: for messages.
+
+    Raises:
+        DataError: there is no record.
+    """
+    if not found.records:
+        raise DataError(
+            f"no image with a known class in {source_uri}: "
+            f"{in_words(found.rejects)}, {found.ignored.total()} other files"
+        )
+    records = sorted(found.records, key=attrgetter("key"))
+    if settings.split.stratify:
+        records = _stratified(records, settings.split)
+    return Listing(
+        records=tuple(records),
+        rejects=tuple(sorted(found.rejects, key=attrgetter("key"))),
+        ignored=dict(sorted(found.ignored.items())),
+        classes=settings.classes or found.classes or seen_classes(found.records),
+        scalings=found.scalings,
+    )
+
+
+def of_classes(
+    records: Sequence[Record], classes: Sequence[str] | None
+) -> tuple[list[Record], list[Reject]]:
+    """Returns the records whose classes are all configured, and rejects for the others."""
+    if classes is None:
+        return list(records), []
+    known = set(classes)
+    rejects = [
+        Reject(
+            record.key,
+            record.uri,
+            Reason.UNKNOWN_LABEL,
+            f"{', '.join(sorted(set(record.names) - known))} is not among the configured classes",
+        )
+        for record in records
+        if not known.issuperset(record.names)
+    ]
+    return [record for record in records if known.issuperset(record.names)], rejects
+
+
+def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:
+    """Returns the class names that records carry, sorted."""
+    combinations = {(record.label, record.labels) for record in records}
+    names = {name for label, labels in combinations for name in (label, *(labels or ()))}
+    return tuple(sorted(name for name in names if name is not None))
+
+
+def fingerprint_of_records(
+    found: Contents,
+    checksums_of: Checksums,
+    split_files: Sequence[str],
+    *,
+    sides_of: Callable[[str], Sequence[str]] = lambda uri: (),
+    box_files: Mapping[str, str] | None = None,
+) -> Entries:
+    """Returns an entry for each record with its values and content, then for the other files.
+
+    Args:
+        found: the records and rejects of a source.
+        checksums_of: called once, for all files.
+        split_files: files by whose content splits are drawn.
+        sides_of: the files that are read beside a file.
+        box_files: files of boxes, by key.
+    """
+    boxes = box_files or {}
+    sides = {record.uri: sides_of(record.uri) for record in found.records}
+    masks = [record.mask_uri for record in found.records if record.mask_uri is not None]
+    files = [path for uri, beside in sides.items() for path in (uri, *beside)]
+    checksums = checksums_of([*files, *masks, *boxes.values(), *split_files])
+    entries: Entries = [
+        (
+            record.key,
+            record.label,
+            record.labels,
+            record.split,
+            record.group,
+            sorted(record.slices.items()),
+            checksums[record.uri],
+            *_other_truth(record, checksums),
+            *(checksums[path] for path in sides[record.uri]),
+        )
+        for record in found.records
+    ]
+    entries += [("reject", reject.key, reject.reason.value) for reject in found.rejects]
+    entries += [("boxes", key, checksums[path]) for key, path in boxes.items()]
+    entries += [("split", checksums[path]) for path in split_files]
+    return entries
+
+
+def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[object]:
+    """Yields a record's truth other than classes."""
+    if record.number is not None:
+        yield record.number
+    if record.mask_uri is not None:
+        yield checksums[record.mask_uri]
+    if record.boxes_of is not None:
+        yield record.boxes_of
+
+
+def _stratified(records: Sequence[Record], split: SplitConfig) -> list[Record]:
+    """Assigns a split to each record; given ones stay, and groups stay together."""
+    units: dict[str, Counter[str]] = {}
+    for record in records:
+        if record.split is None:
+            units.setdefault(_unit(record), Counter()).update(record.names or ("",))
+    found = stratified_splits(units, split)
+    return [
+        record if record.split else record._replace(split=found[_unit(record)])
+        for record in records
+    ]
+
+
+def _unit(record: Record) -> str:
+    return f"key {record.key}" if record.group is None else f"group {record.group}"

@@ -1,0 +1,84 @@
+"""Family of chips."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from components.ingest.files.layout import in_writing_order, records_of
+from components.ingest.files.sides import side_finder
+from components.ingest.listing.records import (
+    RecordLines,
+    fingerprint_of_records,
+    listing_of,
+    of_classes,
+)
+from components.ingest.rasters.chips.config import ChipsSource
+from components.ingest.rasters.chips.convert import ChipConverter
+from components.ingest.rasters.chips.find import name_chips, place_chips
+from components.ingest.rasters.chips.survey import survey_chips
+from components.ingest.records.family import Checksums, Convert, Entries
+from components.ingest.records.record import Contents, Listing
+from components.ingest.records.reject import Reject
+from components.ingest.records.sample import Sample
+from components.ingest.records.settings import Settings
+from components.ingest.records.survey import Survey
+from components.ingest.records.truth import Truth
+from components.raster.scene.calibration import Calibration
+
+
+class Chips(RecordLines):
+    """A source of chips: a `Family` whose items are records of single rasters.
+
+    Args:
+        source: configuration of the source.
+    """
+
+    def __init__(self, source: ChipsSource) -> None:
+        self.source = source
+
+    def find(self) -> Contents:
+        """Lists the chips of the folder or manifest."""
+        return name_chips(self.source)
+
+    def files_read_to_find(self) -> Sequence[str]:
+        """Returns nothing: names alone decide, and a manifest's rows are fingerprinted."""
+        return ()
+
+    def fingerprint(
+        self, found: Contents, checksums_of: Checksums, split_files: Sequence[str]
+    ) -> Entries:
+        """Returns an entry for each chip with its side files and metadata."""
+        return fingerprint_of_records(found, checksums_of, split_files, sides_of=_sides())
+
+    def listing(self, settings: Settings, found: Contents) -> Listing:
+        """Opens headers, and assigns a split to each chip by its place."""
+        known, unknown = of_classes(found.records, settings.classes)
+        found = replace(found, records=known, rejects=[*found.rejects, *unknown])
+        placed = place_chips(found, self.source, settings)
+        return listing_of(placed, settings, self.source.uri)
+
+    def converter(self, settings: Settings, classes: Sequence[str]) -> Convert:
+        """Returns the conversion of lines of records."""
+        converter = ChipConverter(settings, self.source, classes)
+        return lambda line: converter.convert(records_of(line))
+
+    def survey(self, settings: Settings) -> Survey:
+        """Reads headers, and the files for copies."""
+        return survey_chips(self.source, settings, self.find())
+
+    def samples(
+        self, settings: Settings, listing: Listing, count: int
+    ) -> Iterator[Sample | Reject]:
+        """Yields every example and reject."""
+        records = in_writing_order(listing.records)
+        for record, read in ChipConverter(settings, self.source, listing.classes).read(records):
+            if isinstance(read, Reject):
+                yield read
+            else:
+                _, tile = read
+                yield Sample(record, tile.pixels, tile.valid, Truth().with_record(record))
+
+
+def _sides() -> Callable[[str], list[str]]:
+    """Returns a function that finds the side files of a chip and its scale and offset metadata."""
+    sides_of, calibration = side_finder(), Calibration()
+    return lambda path: [*sides_of(path), *calibration.files(path)]

@@ -1,0 +1,66 @@
+"""Entries of a fingerprint for scenes, their labels and their area of interest."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import chain
+from pathlib import PurePath
+
+from components.ingest.files.sides import side_finder
+from components.ingest.rasters.scenes.config import (
+    BoxLabels,
+    ClassRasterLabels,
+    MaskLabels,
+    ShapeLabels,
+    TiledSource,
+)
+from components.ingest.rasters.scenes.named import NamedScenes
+from components.ingest.records.family import Checksums, Entries
+from components.raster.labels.box_files import box_files
+from components.raster.location import is_remote
+
+
+def fingerprint_of_scenes(
+    source: TiledSource, named: NamedScenes, checksums_of: Checksums, split_files: Sequence[str]
+) -> Entries:
+    """Lists each scene with the content of its files and its truth, then each other file by role
+    and name."""
+    others = [("split", PurePath(path).name, path) for path in split_files] + _other_files(source)
+    has_masks = isinstance(source.labels, MaskLabels)
+    masks = [truth if has_masks else None for truth in named.truths]
+    paths = [file.path for scene in named.sources for file in scene.files]
+    sides_of = side_finder()
+    whole = {path: (path, *sides_of(path)) for path in (*paths, *masks) if path is not None}
+    checksums = checksums_of([*(path for _, _, path in others), *chain(*whole.values())])
+    entries: Entries = []
+    for scene, truth, mask in zip(named.sources, named.truths, masks, strict=True):
+        contents = [
+            (
+                *(file.band_names, file.common_names, file.aliases, *file.scalings),
+                _address(file.path),
+                [checksums[it] for it in whole[file.path]],
+            )
+            for file in scene.files
+        ]
+        own = truth if mask is None else [checksums[it] for it in whole[mask]]
+        entries.append(("scene", asdict(replace(scene, files=())), contents, own))
+    entries += [(role, name, checksums[path]) for role, name, path in others]
+    entries += [("reject", reject.key, reject.reason.value) for reject in named.rejects]
+    return entries
+
+
+def _address(path: str) -> str:
+    """Returns a remote file's address without its signature."""
+    return path.partition("?")[0] if is_remote(path) else ""
+
+
+def _other_files(source: TiledSource) -> list[tuple[str, str, str]]:
+    """Lists role, name and path of each file of the area of interest, and of labels without a scene
+    of their own."""
+    labels = source.labels
+    found = [] if source.area is None else [("area", PurePath(source.area).name, source.area)]
+    if isinstance(labels, ShapeLabels | ClassRasterLabels):
+        whole = (labels.path, *side_finder()(labels.path))
+        found += [("labels", PurePath(path).name, path) for path in whole]
+    elif isinstance(labels, BoxLabels):
+        found += [("labels", key, path) for key, path in box_files(labels.path).items()]
+    return found

@@ -1,0 +1,139 @@
+"""Families of scenes; a kind differs in how it finds its scenes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Generic, TypeVar
+
+from components.ingest.rasters.scenes.areas import plan_of, read_area
+from components.ingest.rasters.scenes.config import BoxLabels, ScenesSource, TiledSource
+from components.ingest.rasters.scenes.convert import LabelledTile, SceneConverter
+from components.ingest.rasters.scenes.fingerprint import fingerprint_of_scenes
+from components.ingest.rasters.scenes.named import NamedScenes, find_in_folder, name_scenes
+from components.ingest.rasters.scenes.plan import list_scenes, plan_scenes
+from components.ingest.rasters.scenes.survey import survey_scenes
+from components.ingest.rasters.scenes.views import open_scene_view
+from components.ingest.records.family import Checksums, Convert, Entries
+from components.ingest.records.record import Listing
+from components.ingest.records.reject import Reject
+from components.ingest.records.sample import Sample
+from components.ingest.records.scene_part import part_lines, parts_of
+from components.ingest.records.settings import Settings
+from components.ingest.records.survey import Survey
+from components.raster.errors import ConfigError
+from components.raster.labels.box_files import box_files
+from components.raster.scene.scene import FoundScenes
+from components.raster.tiles.key import TileKey
+from components.raster.tiles.view import View
+
+_SHOWN_IDS = 20
+
+Options = TypeVar("Options", bound=TiledSource)
+
+
+class TiledScenes(ABC, Generic[Options]):
+    """A source of scenes: a `Family` whose items are parts of scenes.
+
+    Args:
+        source: configuration of the source.
+        uri: the folder or catalogue.
+    """
+
+    def __init__(self, source: Options) -> None:
+        self.source = source
+
+    @property
+    @abstractmethod
+    def uri(self) -> str:
+        """Folder or catalogue of the scenes."""
+
+    @abstractmethod
+    def scenes(self) -> FoundScenes:
+        """Finds the scenes; none is opened."""
+
+    def find(self) -> NamedScenes:
+        """Lists the scenes, each with its mask or boxes."""
+        return name_scenes(self.source, self.uri, self.scenes())
+
+    def files_read_to_find(self) -> Sequence[str]:
+        """Lists the files of boxes, which name scenes."""
+        labels = self.source.labels
+        return list(box_files(labels.path).values()) if isinstance(labels, BoxLabels) else ()
+
+    def fingerprint(
+        self, found: NamedScenes, checksums_of: Checksums, split_files: Sequence[str]
+    ) -> Entries:
+        """Returns an entry for each scene, and for the other files."""
+        return fingerprint_of_scenes(self.source, found, checksums_of, split_files)
+
+    def listing(self, settings: Settings, found: NamedScenes) -> Listing:
+        """Opens headers, plans tiles, and assigns a split to each by its place."""
+        return list_scenes(settings, self.source, self.uri, found)
+
+    def lines(self, listing: Listing, shards: int) -> list[bytes]:
+        """Serializes a listing: a line of JSON for each shard, of whole parts."""
+        return list(part_lines(listing.parts, min(shards, len(listing.parts))))
+
+    def uri_of_keys(self, line: bytes) -> Callable[[str], str]:
+        """Returns a function from a tile's key to the first file of its scene."""
+        scenes = {part.source.scene_id: part.uri for part in parts_of(line)}
+        return lambda key: scenes[TileKey.parse(key).scene_id]
+
+    def converter(self, settings: Settings, classes: Sequence[str]) -> Convert:
+        """Returns the conversion of lines of parts."""
+        converter = SceneConverter(settings, self.source, classes)
+        return lambda line: converter.convert(parts_of(line))
+
+    def survey(self, settings: Settings) -> Survey:
+        """Reads headers and labels, and no pixel of a scene."""
+        planned = plan_scenes(settings, self.source, self.find())
+        return survey_scenes(self.source, self.uri, settings, planned)
+
+    def samples(
+        self, settings: Settings, listing: Listing, count: int
+    ) -> Iterator[Sample | Reject]:
+        """Yields some tiles of every part, so that every scene is shown."""
+        scenes = SceneConverter(settings, self.source, listing.classes)
+        each = -(-count // len(listing.parts)) if listing.parts else 0
+        for part in listing.parts:
+            read = (item for item in scenes.read(part) if isinstance(item, LabelledTile | Reject))
+            for item in islice(read, each):
+                if isinstance(item, Reject):
+                    yield item
+                else:
+                    yield Sample(item.record, item.tile.pixels, item.tile.valid, item.truth)
+
+    def tiles_of(
+        self, settings: Settings, scene_id: str | None
+    ) -> tuple[View, list[TileKey], list[TileKey]]:
+        """Returns a scene's view, its tiles with a split, and its tiles without one.
+
+        Raises:
+            ConfigError: there is no such scene.
+        """
+        listing = self.listing(settings, self.find())
+        parts = sorted(listing.parts, key=lambda part: part.source.scene_id)
+        ids = list(dict.fromkeys(part.source.scene_id for part in parts))
+        chosen = scene_id or ids[0]
+        if chosen not in ids:
+            raise ConfigError(f"no scene {chosen!r}; there are {', '.join(ids[:_SHOWN_IDS])}")
+        own = [part for part in parts if part.source.scene_id == chosen]
+        view = open_scene_view(own[0].source, self.source, settings.image)
+        plan = plan_of(view, self.source, read_area(self.source))
+        kept = {key for part in own for key in part.split_by_key(plan)}
+        tiles = list(plan.keys())
+        left_out = [key for key in tiles if str(key) not in kept]
+        return view, [key for key in tiles if str(key) in kept], left_out
+
+
+class FolderScenes(TiledScenes[ScenesSource]):
+    """Scenes in a folder, or one file."""
+
+    @property
+    def uri(self) -> str:
+        """Folder or file."""
+        return self.source.uri
+
+    def scenes(self) -> FoundScenes:
+        """Finds the scenes of the folder."""
+        return find_in_folder(self.source)

@@ -1,0 +1,102 @@
+"""Protocol of a family of sources: all that ingest asks of one kind of source.
+
+A family is bound to the configuration of one source, and `components.ingest.sources` finds the
+family of a configuration. The phases of ingest (listing, fingerprint, shards, survey, sheet of
+examples) call these methods and never ask for the kind.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from components.ingest.records.outcome import Converted, Ignored
+from components.ingest.records.record import Listing
+from components.ingest.records.reject import Reject
+from components.ingest.records.sample import Sample
+from components.ingest.records.settings import Settings
+from components.ingest.records.survey import Survey
+from components.raster.tiles.key import TileKey
+from components.raster.tiles.view import View
+
+#: Function that returns the checksums that represent the content of files.
+Checksums = Callable[[Sequence[str]], dict[str, str]]
+#: Entries of a fingerprint, which JSON can write; their order has no effect.
+Entries = list[Sequence[object]]
+#: Function that converts a shard's line of the listing to one outcome for each of its items.
+Convert = Callable[[bytes], Iterator[Converted | Reject | Ignored]]
+
+Found = TypeVar("Found")
+
+
+@runtime_checkable
+class Family(Protocol[Found]):
+    """One kind of source, bound to the configuration of a source.
+
+    `Found` is what the family itself makes of the source's names; others only hand it back.
+    Methods that read the source raise DataError where it cannot be read as a whole, and
+    ConfigError where something that the configuration names cannot be used.
+    """
+
+    def find(self) -> Found:
+        """Lists what the source names; no image is opened."""
+        ...
+
+    def files_read_to_find(self) -> Sequence[str]:
+        """Lists the files whose content, not only their name, decides what `find` returns."""
+        ...
+
+    def fingerprint(
+        self, found: Found, checksums_of: Checksums, split_files: Sequence[str]
+    ) -> Entries:
+        """Returns an entry for everything that decides what ingest reads.
+
+        Args:
+            found: from `find`.
+            checksums_of: called once, for all files.
+            split_files: files by whose content splits are drawn.
+        """
+        ...
+
+    def listing(self, settings: Settings, found: Found) -> Listing:
+        """Returns what workers will read, with the splits that are known before."""
+        ...
+
+    def lines(self, listing: Listing, shards: int) -> list[bytes]:
+        """Serializes a listing: a line of JSON for each shard, at most `shards`."""
+        ...
+
+    def uri_of_keys(self, line: bytes) -> Callable[[str], str]:
+        """Returns a function from an example's key to its file, for the examples of a line."""
+        ...
+
+    def converter(self, settings: Settings, classes: Sequence[str]) -> Convert:
+        """Returns the conversion of lines to examples; it raises for no single item."""
+        ...
+
+    def survey(self, settings: Settings) -> Survey:
+        """Counts the splits before anything is ingested."""
+        ...
+
+    def samples(
+        self, settings: Settings, listing: Listing, count: int
+    ) -> Iterator[Sample | Reject]:
+        """Yields about `count` examples before they are encoded, mixed as they will be written."""
+        ...
+
+
+@runtime_checkable
+class Tiled(Protocol):
+    """A family whose images are cut into tiles."""
+
+    def tiles_of(
+        self, settings: Settings, scene_id: str | None
+    ) -> tuple[View, list[TileKey], list[TileKey]]:
+        """Returns a scene's view, its tiles with a split, and its tiles without one.
+
+        Raises:
+            ConfigError: there is no such scene.
+        """
+        ...
+
+
+#: A family of any kind.
+AnyFamily = Family[Any]

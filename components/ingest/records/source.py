@@ -1,0 +1,72 @@
+"""Answers that the configuration of every source gives, whatever its kind."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+from components.raster.frozen import Frozen
+from components.raster.labels.class_raster import ClassLegend
+
+
+class InputPath(NamedTuple):
+    """A file or folder that a run reads.
+
+    Attributes:
+        key: the key of the configuration that names it, below the source: `labels.path`.
+        path: as configured; it may be remote.
+        kind: of what must be there.
+    """
+
+    key: str
+    path: str
+    kind: Literal["file", "folder", "file or folder"]
+
+
+class Located(Protocol):
+    """Anything with a place: a path or an address."""
+
+    @property
+    def uri(self) -> str: ...
+
+
+class SourceOptions(Frozen):
+    """Base of each source's configuration, with the answers that most kinds give.
+
+    A kind adds `kind` (a literal, by which `components.ingest.sources` finds its family), `uri`
+    (a field or a property) and `task` (the task of its truth).
+
+    Attributes:
+        is_raster: its images have bands and a place; else they are photographs.
+        in_a_folder: it lies in a folder, where a marker of a complete upload may lie as well.
+    """
+
+    is_raster: ClassVar[bool] = False
+    in_a_folder: ClassVar[bool] = True
+
+    @property
+    def names_classes(self) -> bool:
+        """The source names the classes of each image, so that splits can be stratified."""
+        return False
+
+    @property
+    def has_truth(self) -> bool:
+        """A model can be trained on the source."""
+        return True
+
+    @property
+    def mask_legend(self) -> ClassLegend | None:
+        """The meaning of the pixels of masks, where images have masks of their own."""
+        return None
+
+    @property
+    def legend_classes(self) -> tuple[str, ...]:
+        """Classes that the legend of masks names; empty without one."""
+        return () if self.mask_legend is None else self.mask_legend.class_names
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """Columns that statistics and metrics are sliced by."""
+        return ()
+
+    def input_paths(self) -> Iterator[InputPath]:
+        """Yields the files and folders that a run reads."""
+        yield from ()
