@@ -10,12 +10,14 @@ from pathlib import Path
 from scripts.docs.commands import commands_page
 from scripts.docs.configuration import configuration_page
 from scripts.docs.pages import navigation, places, relinked, toctree
+from scripts.docs.python import python_page
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: The pages that are made from the code, below reference/: name, title, text.
 REFERENCE = {
     "configuration": ("Configuration", configuration_page),
     "commands": ("Command line", commands_page),
+    "python": ("Python", python_page),
 }
 
 
