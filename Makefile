@@ -22,8 +22,8 @@ PACKAGES := components pipelines serving trainer scripts
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow seconds containers bench soak audit docs dist flink prism \
-	lock clean
+.PHONY: help setup demo test check lint slow seconds containers bench soak audit docs pictures dist \
+	flink prism lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -65,6 +65,10 @@ audit: $(READY) ## checkov on the manifests
 
 docs: $(READY) ## the documentation as a site, in site/
 	@sh scripts/docs.sh
+
+pictures: $(READY) ## draw docs/*.svg anew, from the imports and the pipeline's definition
+	@$(BIN)/python -m scripts.docs.architecture docs/architecture.svg
+	@$(BIN)/python -m scripts.docs.pipeline docs/pipeline.svg
 
 dist: $(READY) ## wheel, source distribution and SBOM in dist/, tried in an empty environment
 	@sh scripts/dist.sh

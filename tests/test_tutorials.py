@@ -1,7 +1,9 @@
 """The tutorials: every command on their pages is run, and prints what the page shows."""
 
+import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import pytest
 
 from tests.kubeflow.api_server.server import api_server
 
+#: Half a minute on a quiet machine; this is against a command that never ends.
+TIMEOUT_S = 1500
 _BLOCK = re.compile(r"^```(sh|python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _START = """\
 set -euo pipefail
@@ -73,19 +77,23 @@ def run(page: Path, folder: Path, repository: Path, kubeflow: str = "") -> None:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(repository),
     }
-    done = subprocess.run(
+    process = subprocess.Popen(
         ["bash", "-c", text],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
-        check=False,
+        start_new_session=True,
     )
-    assert done.returncode == 0, done.stdout
-    printed = {without_numbers(line) for line in done.stdout.splitlines()}
-    assert [line for line in shown(page) if line not in printed] == [], done.stdout
+    try:
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, output
+    printed = {without_numbers(line) for line in output.splitlines()}
+    assert [line for line in shown(page) if line not in printed] == [], output
 
 
 @pytest.mark.slow

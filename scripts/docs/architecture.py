@@ -1,48 +1,15 @@
 """The picture of the architecture, drawn from the imports: docs/architecture.svg.
 
-Each box is a folder; arrows lead to what it imports, less those that follow from others. A package
-that has a floor to itself is drawn from left to right, packages side by side from top to bottom.
+Each box is a folder; arrows lead to what it imports.
 
     python -m scripts.docs.architecture docs/architecture.svg
 """
 
-import graphlib
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
+from scripts.docs.layered import Look, draw
 from scripts.imports import arrows, layer, read_modules
-
-Graph = Mapping[str, set[str]]
-
-_CHARACTER, _ROOM_HEIGHT, _GAP, _ROW = 7.9, 26, 14, 46
-_LINE, _PADDING, _TITLE, _BETWEEN = 36, 20, 36, 40
-_HEADS = {"inside": (7, "#7f9ab2"), "between": (4, "#808c97")}
-# Boxes bring their own grounds, so that the picture can be read on white and on black.
-_STYLE = """
-text { font: 13px ui-monospace, Menlo, Consolas, monospace; fill: #1c2733; text-anchor: middle }
-.title { font-weight: bold; text-anchor: start }
-.package { fill: #e8eef4; stroke: #8a9bab }
-.room { fill: #ffffff; stroke: #5b7f9f }
-.inside { fill: none; stroke: #7f9ab2; stroke-width: 1.3 }
-.between { fill: none; stroke: #808c97; stroke-width: 3 }
-"""
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in pixels, from its upper left corner."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def moved(self, x: float, y: float) -> "Box":
-        """The box so much further right and down."""
-        return Box(self.x + x, self.y + y, self.width, self.height)
 
 
 def room(module: str) -> str:
@@ -53,8 +20,8 @@ def room(module: str) -> str:
 
 
 def package(name: str) -> str:
-    """The box that a room stands in: the nodes of a pipeline share one."""
-    here = layer(name)
+    """The group that a room stands in: the nodes of a pipeline share one."""
+    here = layer(name.rstrip("/"))
     return "components" if here.startswith("components.") and here != "components.raster" else here
 
 
@@ -79,211 +46,16 @@ def rooms(root: Path) -> dict[str, set[str]]:
     return found
 
 
-def depths(graph: Graph) -> dict[str, int]:
-    """The length of the longest way down from each node.
-
-    Raises:
-        graphlib.CycleError: there is a circle.
-    """
-    found: dict[str, int] = {}
-    for name in graphlib.TopologicalSorter(graph).static_order():
-        found[name] = max((found[it] + 1 for it in graph.get(name, ())), default=0)
-    return found
-
-
-def reduced(graph: Graph) -> dict[str, set[str]]:
-    """The graph without the arrows that a longer way implies."""
-
-    def below(names: Iterable[str]) -> set[str]:
-        return {it for name in names for it in {name, *below(graph.get(name, ()))}}
-
-    return {
-        name: {
-            it for it in targets if it not in below(x for o in targets for x in graph.get(o, ()))
-        }
-        for name, targets in graph.items()
-    }
-
-
-def between(graph: Graph) -> dict[str, set[str]]:
-    """The arrows between the packages."""
-    found: dict[str, set[str]] = {}
-    for name, imported in graph.items():
-        here = package(name.rstrip("/"))
-        found.setdefault(here, set()).update(package(it.rstrip("/")) for it in imported)
-        found[here].discard(here)
-    return found
-
-
-def rows(graph: Graph) -> list[list[str]]:
-    """The nodes of a graph from the top row to the bottom one, each near what imports it."""
-    depth = depths(graph)
-    found: list[list[str]] = []
-    for level in range(max(depth.values()), -1, -1):
-        above = {name: i for i, name in enumerate(found[-1])} if found else {}
-
-        def near(name: str, above: Mapping[str, int] = above) -> tuple[float, str]:
-            places = [i for parent, i in above.items() if name in graph.get(parent, ())]
-            return (sum(places) / len(places) if places else len(above) / 2, name)
-
-        found.append(sorted((name for name in depth if depth[name] == level), key=near))
-    return found
-
-
-def draw(graph: Graph) -> str:
-    """The picture as SVG."""
-    packages = between(graph)
-    floors = rows(packages)
-    plans = {
-        name: _plan(_inside(name, graph), across=len(floor) == 1)
-        for floor in floors
-        for name in floor
-    }
-    width = max(
-        sum(plans[name].width for name in floor) + _BETWEEN * (len(floor) - 1) for floor in floors
-    )
-    shapes: list[str] = []
-    boxes: dict[str, Box] = {}
-    y = 1.0
-    for floor in floors:
-        used = sum(plans[name].width for name in floor) + _BETWEEN * (len(floor) - 1)
-        spare = (width - used) / len(floor)
-        height = max(plans[name].height for name in floor)
-        x = 1.0
-        for name in floor:
-            boxes[name] = Box(x, y, plans[name].width + spare, height)
-            shapes += _package(name, plans[name], boxes[name])
-            x += boxes[name].width + _BETWEEN
-        y += height + _BETWEEN
-    thick = [
-        _down(boxes[here], boxes[there], "between")
-        for here, targets in sorted(reduced(packages).items())
-        for there in sorted(targets)
-    ]
-    size = f'viewBox="0 0 {width + 2:.0f} {y - _BETWEEN + 1:.0f}"'
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
-            "<title>The packages of Skymill and the imports between them</title>",
-            f"<style>{_STYLE}</style>",
-            *(_marker(kind, *look) for kind, look in _HEADS.items()),
-            *thick,
-            *shapes,
-            "</svg>",
-            "",
-        ]
-    )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The rooms of a package and the arrows between them, from the package's upper left corner."""
-
-    width: float
-    height: float
-    boxes: Mapping[str, Box]
-    graph: Graph
-    across: bool
-
-
-def _inside(name: str, graph: Graph) -> dict[str, set[str]]:
-    """The rooms of one package and the arrows between them."""
-    here = {it for it in graph if package(it.rstrip("/")) == name}
-    return reduced({it: graph[it] & here for it in sorted(here)})
-
-
-def _plan(graph: Graph, across: bool) -> Plan:
-    """Places the rooms of a package: each row in a line, or each in a column."""
-    levels = rows(graph)
-    boxes: dict[str, Box] = {}
-    if across:
-        tallest = max(len(level) for level in levels)
-        x = float(_PADDING)
-        for level in levels:
-            y = _TITLE + (tallest - len(level)) * _LINE / 2
-            for i, it in enumerate(level):
-                boxes[it] = Box(x, y + i * _LINE, _wide(it), _ROOM_HEIGHT)
-            x += max(_wide(it) for it in level) + _BETWEEN
-        return Plan(x - _BETWEEN + _PADDING, _bottom(boxes), boxes, graph, across)
-    width = max(_row_width(level) for level in levels)
-    for i, level in enumerate(levels):
-        x = _PADDING + (width - _row_width(level)) / 2
-        for it in level:
-            boxes[it] = Box(x, _TITLE + i * _ROW, _wide(it), _ROOM_HEIGHT)
-            x += _wide(it) + _GAP
-    return Plan(width + 2 * _PADDING, _bottom(boxes), boxes, graph, across)
-
-
-def _bottom(boxes: Mapping[str, Box]) -> float:
-    return max(box.y + box.height for box in boxes.values()) + _PADDING
-
-
-def _label(name: str) -> str:
+def label(name: str) -> str:
+    """The text in a room's box."""
     return "*.py" if name.endswith("/") else name.rpartition(".")[2]
 
 
-def _wide(name: str) -> float:
-    return len(_label(name)) * _CHARACTER + 18
-
-
-def _row_width(row: list[str]) -> float:
-    return sum(_wide(name) + _GAP for name in row) - _GAP
-
-
-def _package(name: str, plan: Plan, box: Box) -> list[str]:
-    """A package's box with its rooms and the arrows between them."""
-    x, y = box.x + (box.width - plan.width) / 2, box.y + (box.height - plan.height) / 2
-    boxes = {it: inner.moved(x, y) for it, inner in plan.boxes.items()}
-    arrow = _right if plan.across else _down
-    thin = [
-        arrow(boxes[here], boxes[there], "inside")
-        for here in boxes
-        for there in sorted(plan.graph[here])
-    ]
-    title = f'<text class="title" x="{box.x + 12:.0f}" y="{box.y + 22:.0f}">{escape(name)}</text>'
-    shown = [
-        f'{_rectangle(inner, "room")}<text x="{inner.x + inner.width / 2:.0f}" '
-        f'y="{inner.y + 17:.0f}">{escape(_label(it))}</text>'
-        for it, inner in boxes.items()
-    ]
-    return [_rectangle(box, "package"), title, *thin, *shown]
-
-
-def _rectangle(box: Box, kind: str) -> str:
-    return (
-        f'<rect class="{kind}" x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" '
-        f'height="{box.height:.0f}" rx="5"/>'
-    )
-
-
-def _down(above: Box, below: Box, kind: str) -> str:
-    """An arrow from a box's lower edge to another's upper one."""
-    x, y = above.x + above.width / 2, above.y + above.height
-    to = below.x + below.width / 2
-    middle = (y + below.y) / 2
-    return _curve(kind, (x, y), (x, middle), (to, middle), (to, below.y))
-
-
-def _right(left: Box, right: Box, kind: str) -> str:
-    """An arrow from a box's right edge to another's left one."""
-    x, y = left.x + left.width, left.y + left.height / 2
-    to = right.y + right.height / 2
-    middle = (x + right.x) / 2
-    return _curve(kind, (x, y), (middle, y), (middle, to), (right.x, to))
-
-
-def _curve(kind: str, *points: tuple[float, float]) -> str:
-    start, *rest = (f"{x:.0f} {y:.0f}" for x, y in points)
-    return f'<path class="{kind}" marker-end="url(#{kind})" d="M{start}C{" ".join(rest)}"/>'
-
-
-def _marker(kind: str, size: int, colour: str) -> str:
-    """The head of an arrow."""
-    return (
-        f'<marker id="{kind}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="{size}" '
-        f'markerHeight="{size}" orient="auto"><path d="M0 0 8 4 0 8z" fill="{colour}"/></marker>'
-    )
+def picture(root: Path) -> str:
+    """The picture as SVG."""
+    title = "The packages of Skymill and the imports between them"
+    return draw(rooms(root), Look(title, package, label))
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(draw(rooms(Path(__file__).resolve().parents[2])))
+    Path(sys.argv[1]).write_text(picture(Path(__file__).resolve().parents[2]))

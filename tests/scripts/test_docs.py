@@ -9,6 +9,7 @@ from scripts.docs.commands import commands_page
 from scripts.docs.configuration import configuration_page
 from scripts.docs.loads import outside
 from scripts.docs.pages import navigation, places, relinked
+from scripts.docs.python import markdown, python_page
 
 
 @pytest.fixture
@@ -109,3 +110,36 @@ def test_the_reference_of_the_commands_has_each_option() -> None:
     assert "\nskymill predict [OPTIONS] " in page
     assert "\n| `-c, --config PATH` |" in page
     assert "\b" not in page
+
+
+DOC = """Returns a thing.
+
+Args:
+    names: what it is
+        called.
+
+Raises:
+    ValueError: there is none.
+
+>>> thing()
+1
+"""
+
+
+def test_a_docstring_becomes_fields_and_blocks() -> None:
+    assert [line for line in markdown(DOC) if line.strip()] == [
+        "Returns a thing.",
+        ":param names: what it is",
+        "    called.",
+        ":raises ValueError: there is none.",
+        "```pycon",
+        ">>> thing()",
+        "1",
+        "```",
+    ]
+
+
+def test_the_reference_of_python_has_signatures_as_they_are_written() -> None:
+    page = python_page()
+    assert "\n````{py:function} serving.client.connect(address: str, *, model: str='model'" in page
+    assert "\n````{py:method} pipelines.kubeflow.Run.state() -> RunState\n" in page

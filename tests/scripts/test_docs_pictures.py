@@ -1,9 +1,10 @@
-"""The picture of the architecture: what it is drawn from, and that the committed one is current."""
+"""The pictures of the documentation: what they are drawn from; the committed ones are current."""
 
 from pathlib import Path
 from xml.etree import ElementTree
 
-from scripts.docs.architecture import between, draw, reduced, rooms, rows
+from scripts.docs.architecture import package, picture, rooms
+from scripts.docs.layered import between, reduced, rows
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -34,7 +35,7 @@ def test_rooms_are_folders_below_a_package_and_its_own_modules(tmp_path: Path) -
         "trainer/": {"trainer.deep"},
         "trainer.deep": set(),
     }
-    assert between(found) == {
+    assert between(found, package) == {
         "components.raster": set(),
         "components": {"serving"},
         "serving": {"components.raster"},
@@ -50,7 +51,15 @@ def test_arrows_that_follow_from_others_are_left_out() -> None:
 
 def test_the_committed_picture_is_drawn_from_the_imports_of_today(repository: Path) -> None:
     path = repository / "docs" / "architecture.svg"
-    told = "run: .venv/bin/python -m scripts.docs.architecture docs/architecture.svg"
-    assert path.read_text() == draw(rooms(repository)), told
+    assert path.read_text() == picture(repository), "run: make pictures"
     boxes = [it.get("class") for it in ElementTree.parse(path).iter(f"{SVG}rect")]
-    assert boxes.count("package") == 5
+    assert boxes.count("group") == 5
+
+
+def test_the_committed_picture_is_drawn_from_the_pipeline_of_today(repository: Path) -> None:
+    from scripts.docs import pipeline
+
+    path = repository / "docs" / "pipeline.svg"
+    assert path.read_text() == pipeline.picture(), "run: make pictures"
+    boxes = [it.get("class") for it in ElementTree.parse(path).iter(f"{SVG}rect")]
+    assert boxes.count("marked") == 4
