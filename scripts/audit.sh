@@ -12,7 +12,7 @@ fi
 rendered=$(mktemp -d)
 trap 'rm -rf "$rendered"' EXIT
 for folder in volume pipeline beam-flink overlays/local overlays/production overlays/bucket \
-    trigger/deployment trigger/cronjob tuner loader; do
+    trigger/deployment trigger/cronjob tuner workers loader; do
     .venv/bin/kubectl kustomize "k8s/$folder" >"$rendered/$(basename "$folder").yaml"
 done
 "$home/bin/checkov" --config-file k8s/checkov.yaml --directory "$rendered"

@@ -42,11 +42,16 @@ def run_fn(fn_args: FnArgs) -> None:
             state.
         SkymillError: the configuration or the examples do not permit training.
     """
+    run_job(job_of(fn_args), Surroundings.of(os.environ))
+
+
+def job_of(fn_args: FnArgs) -> Job:
+    """Returns the job that TFX's Trainer requests; see `run_fn`."""
     custom = fn_args.custom_config or {}
     tuned = decode((fn_args.hyperparameters or {}).get("values", {}))
     config = apply(TrainConfig.model_validate_json(custom.get(TRAIN_KEY, "{}")), tuned)
     image = ImageSpec.model_validate_json(custom.get(IMAGE_KEY, "{}"))
-    job = Job(
+    return Job(
         splits=make_splits(
             tuple(fn_args.train_files),
             tuple(fn_args.eval_files),
@@ -59,4 +64,3 @@ def run_fn(fn_args: FnArgs) -> None:
         checkpoint_root=custom.get(CHECKPOINT_ROOT_KEY) or f"{fn_args.model_run_dir}/checkpoints",
         beside={TUNED_PATH: tuned} if tuned else {},
     )
-    run_job(job, Surroundings.of(os.environ))

@@ -1,8 +1,11 @@
 """One worker of a training that spans processes: `python -m trainer.worker CONFIG [options]`.
 
+A step of a pipeline writes the whole job to a file: `python -m trainer.worker --job FILE`.
+
 Every worker is started with the same arguments and a TF_CONFIG of its own; the chief, the first of
 them, exports the model. Examples, logs, checkpoints and model lie where all workers can reach them.
-Exit codes: 0 done, 1 failed, 2 wrong call, 143 stopped by SIGTERM with its state saved.
+Exit codes: 0 done, 1 failed, 2 wrong call, 4 data or configuration at fault, so that a restart
+would fail again, 143 stopped by SIGTERM with its state saved.
 """
 
 import argparse
@@ -15,42 +18,57 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from components.raster.errors import ConfigError, SkymillError
+from components.raster.errors import ConfigError, DataError, SkymillError
 from components.raster.full_disk import full_disk_told
 from components.raster.image import ImageSpec
 from components.raster.task import TASKS
-from trainer.distribution.cluster import Surroundings
+from trainer.distribution.cluster import CannotJoin, Surroundings
 from trainer.training.checkpoint import TrainingInterrupted
 from trainer.training.config import TrainConfig
+from trainer.training.failures import OutOfMemory
 from trainer.training.job import Job, run_job
+from trainer.training.job_file import read_job
 from trainer.training.splits import make_splits
 
 #: Exit code after SIGTERM: 128 + SIGTERM, as shells report it.
 INTERRUPTED = 143
+#: Exit code of a failure that a restart would repeat.
+LASTING = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Trains as the arguments say and returns the exit code."""
-    given = _parser().parse_args(arguments)
+    given = _arguments(arguments)
     try:
-        with full_disk_told({"--output": given.output}):
-            run_job(_job(given), Surroundings.of(os.environ))
+        with full_disk_told({"--output": given.output or os.path.dirname(given.job)}):
+            job = read_job(Path(given.job)) if given.job else _job(given)
+            run_job(job, Surroundings.of(os.environ))
     except TrainingInterrupted as interrupted:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED
     except SkymillError as error:
-        print(error, file=sys.stderr)
-        return 1
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        lasting = isinstance(error, ConfigError | DataError | OutOfMemory)
+        return LASTING if lasting and not isinstance(error, CannotJoin) else 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer.worker", description=__doc__)
-    parser.add_argument("config", help="a configuration; ingest.image and train are read of it")
-    parser.add_argument("--examples", required=True, help="an Examples artifact, as ingest left it")
-    parser.add_argument("--output", required=True, help="folder for model, logs and checkpoints")
-    parser.add_argument("--task", choices=TASKS, required=True, help="what the examples tell")
-    return parser
+    parser.add_argument(
+        "config", nargs="?", help="a configuration; ingest.image and train are read of it"
+    )
+    parser.add_argument("--job", help="a file with the whole job, in place of all other arguments")
+    parser.add_argument("--examples", help="an Examples artifact, as ingest left it")
+    parser.add_argument("--output", help="folder for model, logs and checkpoints")
+    parser.add_argument("--task", choices=TASKS, help="what the examples tell")
+    given = parser.parse_args(arguments)
+    others = (given.config, given.examples, given.output, given.task)
+    if given.job and any(others):
+        parser.error("--job stands alone")
+    if not given.job and not all(others):
+        parser.error("give CONFIG, --examples, --output and --task, or --job alone")
+    return given
 
 
 def _job(given: argparse.Namespace) -> Job:

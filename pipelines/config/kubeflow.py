@@ -187,6 +187,24 @@ class StepConfig(Frozen):
         return self
 
 
+class Workers(Frozen):
+    """Several pods that train together, in place of the Trainer step's own."""
+
+    count: int = Field(ge=2, le=1000, description="Pods, each with the settings of nodes.Trainer.")
+    exchange: MountPath = Field(
+        description="A folder on a volume of the Trainer, which all pods mount. Examples, "
+        "checkpoints and the model lie there while they train."
+    )
+    port: int = Field(default=2222, ge=1024, le=65535, description="Where workers listen.")
+    restarts: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="How often all workers begin again from the last checkpoint, after one was "
+        "lost. Then the step fails, and its own retries count.",
+    )
+
+
 class KubeflowConfig(Frozen):
     """How `skymill compile` writes the package."""
 
@@ -196,6 +214,9 @@ class KubeflowConfig(Frozen):
     nodes: dict[str, StepConfig] = Field(
         default_factory=dict,
         description="By node (Prepare, Ingest, Trainer, ...): what is given replaces `steps`.",
+    )
+    workers: Workers | None = Field(
+        default=None, description="Train on several pods, which needs JobSet in the cluster."
     )
     mutable_images: tuple[str, ...] = Field(
         default=(),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.trainer.component import Trainer
@@ -26,13 +27,24 @@ from pipelines.definition.workspace import Workspace
 from pipelines.page.component import RunPage
 from trainer.tune.run import Tuner
 
-_RUN_FN = "trainer.run.run_fn"
 _TUNER_FN = "trainer.tune.run.tuner_fn"
 #: Splits for training and validation; only the evaluation reads the test split.
 _SPLITS = {
     "train_args": trainer_pb2.TrainArgs(splits=["train"]),
     "eval_args": trainer_pb2.EvalArgs(splits=["eval"]),
 }
+
+
+@dataclass(frozen=True)
+class TrainerFn:
+    """Function that TFX's Trainer calls: its dotted path, and settings besides the training's."""
+
+    path: str = "trainer.run.run_fn"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+#: Trains in the Trainer's own process.
+_HERE = TrainerFn()
 
 
 def create_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pipeline:
@@ -58,6 +70,7 @@ def pipeline_nodes(
     inputs: RunInputs,
     checkpoint_root: str | None = None,
     tuning_root: str | None = None,
+    trainer_fn: TrainerFn = _HERE,
 ) -> list[BaseNode]:
     """Builds the nodes in topological order; both roots default to the workspace's."""
     ingest = Ingest(config.ingest, inputs.fingerprint)
@@ -83,7 +96,7 @@ def pipeline_nodes(
     tuner = tuner_node(config, examples, schema.outputs["schema"], learning, tuning_root)
     best = tuner.outputs["best_hyperparameters"] if tuner else None
     trainer = trainer_node(
-        config, examples, schema.outputs["schema"], learning, checkpoint_root, best
+        config, examples, schema.outputs["schema"], learning, checkpoint_root, best, trainer_fn
     )
     for node in filter(None, (tuner, trainer)):
         node.add_upstream_node(on_anomalies)
@@ -154,20 +167,21 @@ def trainer_node(
     learning: Mapping[str, str],
     checkpoint_root: str | None = None,
     hyperparameters: BaseChannel | None = None,
+    trainer_fn: TrainerFn = _HERE,
 ) -> Trainer:
-    """Builds TFX's Trainer with the dotted path of our `run_fn`.
+    """Builds TFX's Trainer with the dotted path of a `run_fn`.
 
     With an empty `checkpoint_root`, checkpoints go to the Trainer's own output.
     """
     if checkpoint_root is None:
         checkpoint_root = Workspace(config.workspace).checkpoints
     return Trainer(
-        run_fn=_RUN_FN,
+        run_fn=trainer_fn.path,
         examples=examples,
         schema=schema,
         hyperparameters=hyperparameters,
         **_SPLITS,
-        custom_config={**learning, "checkpoint_root": checkpoint_root},
+        custom_config={**learning, **trainer_fn.settings, "checkpoint_root": checkpoint_root},
     )
 
 

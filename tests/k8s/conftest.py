@@ -18,7 +18,7 @@ KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 
 OVERLAYS = ("overlays/local", "overlays/production")
 TRIGGERS = ("trigger/deployment", "trigger/cronjob")
-STEPS = ("pipeline", "loader", "beam-flink", "tuner")
+STEPS = ("pipeline", "loader", "beam-flink", "tuner", "workers")
 ROOTS = ("volume", *OVERLAYS, "overlays/bucket", *STEPS, *TRIGGERS)
 
 

@@ -131,16 +131,16 @@ def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
 
         def _log(self, pod: str) -> None:
             self.send_response(200)
-            self.send_header("Connection", "close")
+            self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            self.close_connection = True
             for number in itertools.count():
                 while len(cluster.logs.setdefault(pod, [])) <= number:
                     time.sleep(0.02)
                 line = cluster.logs[pod][number]
+                text = b"" if line is None else f"{line}\n".encode()
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
                 if line is None:
                     return
-                self.wfile.write(f"{line}\n".encode())
 
     return Handler
 

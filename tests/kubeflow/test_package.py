@@ -15,9 +15,11 @@ from kfp import components
 from components.raster.errors import ConfigError
 from pipelines.cli.compile import command
 from pipelines.config.tree import PipelineConfig, load_config, parse_config
+from pipelines.definition.resolve import RunInputs
 from pipelines.kubeflow.compile.package import compile_package, vertex_job
 from pipelines.kubeflow.compile.vertex import require_vertex_names
 from pipelines.kubeflow.contract.strict import strict_job, strict_spec
+from pipelines.kubeflow.step.prepare import prepared_properties
 
 GOLDEN = Path("tests/golden")
 RENEW = (
@@ -213,6 +215,27 @@ def test_a_tpu_is_a_resource_with_the_labels_of_its_nodes(tree: dict) -> None:
 def test_a_tpu_that_no_host_has_is_refused(tree: dict, trainer: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         compile_package(changed(tree, nodes={"Trainer": trainer}))
+
+
+def test_with_workers_the_trainer_step_only_waits_for_pods_of_its_own(tree: dict) -> None:
+    """What the configuration gives the Trainer is for the pods; the step itself needs no GPU."""
+    nodes = {"Trainer": {"accelerator": {"count": 2}, "node_selector": {"pool": "gpu"}}}
+    workers = {"count": 4, "exchange": "/mnt/skymill/training"}
+    package = compile_package(changed(tree, nodes=nodes, workers=workers))
+    executors = package.spec["deploymentSpec"]["executors"]
+    assert "accelerator" not in executors["exec-trainer"]["container"].get("resources", {})
+    pods = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert "nodeSelector" not in pods["exec-trainer"]
+    task = package.spec["root"]["dag"]["tasks"]["trainer"]["inputs"]["parameters"]
+    run_fn = task["run_fn"]["runtimeValue"]["constant"]
+    assert run_fn == "pipelines.kubeflow.step.workers.run_fn"
+    config = changed(tree, nodes=nodes, workers=workers)
+    given = prepared_properties(config, RunInputs("f", ""))["trainer_config"]
+    told = json.loads(json.loads(given)["workers"])
+    assert told["step"]["accelerator"]["count"] == 2
+    assert told["workers"]["count"] == 4
+    with pytest.raises(ConfigError, match="Vertex AI has no JobSet"):
+        vertex_job(config)
 
 
 def test_vertex_has_no_tpu_of_gke(tree: dict) -> None:

@@ -19,8 +19,8 @@ from pipelines.kubeflow.client.lineage import run_metrics
 from pipelines.kubeflow.client.refusal import KubeflowError, NotFound, explained
 from pipelines.kubeflow.client.run_state import FailedStep, RunState
 from pipelines.kubeflow.client.server import KubeflowServer
-from pipelines.kubeflow.client.step_log import last_reason
 from pipelines.kubeflow.client.submission import Submission
+from pipelines.kubeflow.contract.reason import last_reason
 from tests.kubeflow.api_server.metadata import metadata_server
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store

@@ -14,6 +14,10 @@ _SHAPE = (
 )
 
 
+class CannotJoin(ConfigError):
+    """The other workers cannot be reached; they may be later."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """All workers, and the index of this process.

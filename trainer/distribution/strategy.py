@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.raster.errors import ConfigError
 from components.raster.messages import first_line
-from trainer.distribution.cluster import Cluster, Surroundings
+from trainer.distribution.cluster import CannotJoin, Cluster, Surroundings
 from trainer.distribution.config import StrategyName
 
 _TPU_DEVICE_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
@@ -112,7 +112,7 @@ def _multi_worker(places: _Places) -> tf.distribute.Strategy:
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (RuntimeError, tf.errors.OpError) as error:
-        raise ConfigError(
+        raise CannotJoin(
             f"Worker {cluster.index} of {', '.join(cluster.workers)} cannot join the others: "
             f"{first_line(error)} Is each of them started, reachable, and its port free? A worker "
             "needs a process that has not used TensorFlow yet: `python -m trainer.worker`."

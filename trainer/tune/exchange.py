@@ -1,13 +1,10 @@
 """Exchange of files with workers on other machines."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import tensorflow as tf
-
-from trainer.data.examples import list_files
+from trainer.data.copies import copy_examples
 from trainer.tune.search import Places, Search
 
 _EXAMPLES = "examples"
@@ -24,9 +21,9 @@ def shared(search: Search, places: Places) -> Search:
     splits = search.splits
     if all(path.startswith(f"{places.root}/") for path in (*splits.train, *splits.evaluation)):
         return search
-    train = _copied(splits.train, os.path.join(places.folder, _EXAMPLES, "train"))
-    evaluation = _copied(splits.evaluation, os.path.join(places.folder, _EXAMPLES, "eval"))
-    return replace(search, splits=replace(splits, train=train, evaluation=evaluation))
+    train = copy_examples(splits.train, os.path.join(places.folder, _EXAMPLES, "train"))
+    evaluation = copy_examples(splits.evaluation, os.path.join(places.folder, _EXAMPLES, "eval"))
+    return replace(search, splits=replace(splits, train=(train,), evaluation=(evaluation,)))
 
 
 def announce(places: Places) -> None:
@@ -44,14 +41,3 @@ def announced(root: Path) -> Places:
     """
     places = Places(str(root), "")
     return replace(places, name=Path(places.current).read_text(encoding="utf-8").strip())
-
-
-def _copied(patterns: Sequence[str], folder: str) -> tuple[str, ...]:
-    os.makedirs(folder, exist_ok=True)
-    for number, source in enumerate(list_files(patterns)):
-        target = os.path.join(folder, f"{number:05d}-{os.path.basename(source)}")
-        if os.path.exists(target) and os.path.getsize(target) == tf.io.gfile.stat(source).length:
-            continue
-        tf.io.gfile.copy(source, f"{folder}/../.partial", overwrite=True)
-        os.replace(f"{folder}/../.partial", target)
-    return (os.path.join(folder, "*"),)

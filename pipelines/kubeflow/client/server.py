@@ -18,8 +18,9 @@ from pipelines.kubeflow.client.native_tasks import NativeTasks
 from pipelines.kubeflow.client.records import Json, RunRecord
 from pipelines.kubeflow.client.refusal import NotFound
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
-from pipelines.kubeflow.client.step_log import first_log, last_reason, read_log
+from pipelines.kubeflow.client.step_log import first_log, read_log
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
+from pipelines.kubeflow.contract.reason import last_reason
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
 

@@ -1,30 +1,19 @@
-"""Logs of a step's pods, and the reason of a failure in them.
+"""Logs of a step's pods.
 
 The server reads the log of a pod that exists, or else the archive of the workflow engine, if the
-installation keeps one. A log that is gone with its pod is empty, and no reason.
+installation keeps one. A log that is gone with its pod is empty.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-#: An exception's own line, as Python and our entry point print it.
-_REASON = re.compile(r"^(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Failed|Exit|Interrupt)\b.*")
 _MOST_PODS = 20
-_LONGEST = 300
 _TIMEOUT_S = (5, 15)
 
 
 def first_log(pods: Sequence[str], read: Callable[[str], str]) -> str:
     """Returns the first available log of the given pods, or an empty text."""
     return next((log for pod in pods[:_MOST_PODS] if (log := read(pod))), "")
-
-
-def last_reason(log: str) -> str:
-    """Returns the last exception in a log, or else its last line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    found = [line for line in lines if _REASON.match(line)] or lines
-    return found[-1][:_LONGEST] if found else ""
 
 
 def read_log(api_client: Any, run_id: str, pod: str) -> str:

@@ -28,6 +28,7 @@ from pipelines.kubeflow.contract.parameters import RunParameter, run_parameters
 from pipelines.kubeflow.contract.prepared import CONFIG, prepared
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.strict import strict_job, strict_platform, strict_spec
+from pipelines.kubeflow.contract.workers import coordinator
 
 Json = dict[str, Any]
 
@@ -124,6 +125,8 @@ def vertex_job(config: PipelineConfig) -> Json:
             "tune.workers: Vertex AI has no Service by which workers would find the step Tuner. "
             "Leave it out: the step tries all hyperparameters itself"
         )
+    if config.kubeflow.workers:
+        raise ConfigError("kubeflow.workers: Vertex AI has no JobSet; leave it out")
     for node in (PREPARE, *sorted(config.kubeflow.nodes)):
         refuse_kubernetes_only(node, config.kubeflow.step(node))
     spec = compile_package(config, vertex=True).spec
@@ -151,6 +154,8 @@ def _steps(config: PipelineConfig, nodes: list[str]) -> dict[str, StepConfig]:
 
 def _step(config: PipelineConfig, node: str) -> StepConfig:
     step = with_tpu(node, config.kubeflow.step(node))
+    if node == "Trainer" and config.kubeflow.workers:
+        return coordinator(step, config.kubeflow.steps)
     if node != "Tuner" or config.tune is None or config.tune.workers is None:
         return step
     return step.model_copy(update={"labels": {**(step.labels or {}), **_CHIEF}})

@@ -4,9 +4,10 @@ from tfx.dsl.components.base.base_node import BaseNode
 
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.resolve import RunInputs
-from pipelines.definition.training import pipeline_nodes
+from pipelines.definition.training import TrainerFn, pipeline_nodes
 from pipelines.definition.workspace import Workspace
 from pipelines.kubeflow.contract.mounts import is_mounted
+from pipelines.kubeflow.contract.workers import WORKERS_FN, WORKERS_KEY, worker_pods
 
 
 def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
@@ -17,7 +18,16 @@ def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
         inputs,
         checkpoint_root=_lasting(config, "Trainer", workspace.checkpoints),
         tuning_root=_lasting(config, "Tuner", workspace.tuning),
+        trainer_fn=_trainer_fn(config),
     )
+
+
+def _trainer_fn(config: PipelineConfig) -> TrainerFn:
+    """Returns the function that trains in the step's own process, or on pods of their own."""
+    pods = worker_pods(config)
+    if pods is None:
+        return TrainerFn()
+    return TrainerFn(WORKERS_FN, {WORKERS_KEY: pods.model_dump_json()})
 
 
 def _lasting(config: PipelineConfig, node: str, root: str) -> str:
