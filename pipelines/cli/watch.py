@@ -73,7 +73,7 @@ def command(
 
 def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> None:
     """Prints the watch's state, or records a user's decision about the current data."""
-    from pipelines.watch import machine
+    from pipelines.watch import transitions
     from pipelines.watch.opening import open_store
     from pipelines.watch.state_store import load, update
     from pipelines.watch.status import print_status
@@ -85,7 +85,7 @@ def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> 
     if again and state.current is None:
         raise click.UsageError("the source has not settled yet, so no data are known to ask for")
     if again:
-        state = update(store, machine.asked_again)
+        state = update(store, transitions.asked_again)
     if skip:
         state = _skip(config, store)
     print_status(state, config.name, store.place, as_json)
@@ -95,7 +95,7 @@ def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
     """Marks the current data as done, provided that they did not change while they were read."""
     import time
 
-    from pipelines.watch import machine
+    from pipelines.watch import transitions
     from pipelines.watch.source import Source
     from pipelines.watch.state import WatchError
     from pipelines.watch.state_store import update
@@ -107,16 +107,16 @@ def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
 
     def change(old: "State") -> "State":
         now = time.time()
-        seen = machine.settled(machine.observed(old, token, now), token, fingerprint)
-        return machine.skipped(seen, now)
+        seen = transitions.settled(transitions.observed(old, token, now), token, fingerprint)
+        return transitions.skipped(seen, now)
 
     return update(store, change)
 
 
 def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "Watcher":
-    from pipelines.watch.machine import Rules
     from pipelines.watch.opening import open_store, open_target
     from pipelines.watch.source import Source
+    from pipelines.watch.transitions import Rules
     from pipelines.watch.watcher import Watcher
 
     watch = config.watch

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pipelines.config.watch import RetryConfig
-from pipelines.watch import machine
+from pipelines.watch import transitions
 from pipelines.watch.backoff import delay
 from pipelines.watch.state import State, told
 from pipelines.watch.watcher import Watcher
@@ -87,11 +87,11 @@ class Loop:
         if due:
             self._look_at = self._monotonic() + self._until_look(state, now)
         until_look = self._look_at - self._monotonic()
-        act = machine.seconds_to_act(state, now, self._run_poll_s)
+        act = transitions.seconds_to_act(state, now, self._run_poll_s)
         return max(PAUSE_S, min(until_look, until_look if act is None else act))
 
     def _until_look(self, state: State, now: float) -> float:
-        settle = machine.seconds_to_settle(state, now, self._watcher.rules)
+        settle = transitions.seconds_to_settle(state, now, self._watcher.rules)
         return self._poll_s if settle is None else min(self._poll_s, settle)
 
     def _failed(self, reason: str) -> float:

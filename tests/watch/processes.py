@@ -13,10 +13,10 @@ from pathlib import Path
 from components.ingest.config import IngestConfig
 from components.ingest.photographs.config import FoldersSource
 from pipelines.config.watch import RetryConfig
-from pipelines.watch.machine import Rules
 from pipelines.watch.source import Source
 from pipelines.watch.sqlite_store import SqliteStore
 from pipelines.watch.target import Ended
+from pipelines.watch.transitions import Rules
 from pipelines.watch.watcher import Watcher
 from tests.watch.world import Deadly
 

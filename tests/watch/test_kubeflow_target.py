@@ -12,10 +12,10 @@ from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import Submission
 from pipelines.watch.kubeflow_target import KubeflowTarget, compile_apart
-from pipelines.watch.machine import Rules
 from pipelines.watch.opening import open_target
 from pipelines.watch.state_store import load
 from pipelines.watch.target import Ended, StartError
+from pipelines.watch.transitions import Rules
 from pipelines.watch.watcher import Watcher
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.watch.world import Clock, Data, MemoryStore

@@ -5,13 +5,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.watch import machine
+from pipelines.watch import transitions
 from pipelines.watch.loop import PAUSE_S, Bell, Loop
-from pipelines.watch.machine import Rules
 from pipelines.watch.metrics import Gauges
 from pipelines.watch.report import Both, Lines, Report, json_line, text_line
 from pipelines.watch.source import Look
 from pipelines.watch.state import Active, Lease, State
+from pipelines.watch.transitions import Rules
 from pipelines.watch.watcher import Watcher
 from tests.watch.world import Clock, Data, MemoryStore, Runs
 
@@ -124,18 +124,18 @@ class Told(Report):
 
 def test_when_something_is_due() -> None:
     rules, active = Rules(120, 300), Active(fingerprint="f", turn=1, since=0)
-    assert machine.seconds_to_act(State(), 0, 30) is None
+    assert transitions.seconds_to_act(State(), 0, 30) is None
     started = active.model_copy(update={"run_id": "r"})
-    assert machine.seconds_to_act(State(active=started), 0, 30) == 30
+    assert transitions.seconds_to_act(State(active=started), 0, 30) == 30
     failed = active.model_copy(update={"not_before": 70})
-    assert machine.seconds_to_act(State(active=failed), 10, 30) == 60
-    assert machine.seconds_to_act(State(active=failed), 100, 30) == 0
+    assert transitions.seconds_to_act(State(active=failed), 10, 30) == 60
+    assert transitions.seconds_to_act(State(active=failed), 100, 30) == 0
     leased = active.model_copy(update={"lease": Lease(ticket="t", until=50)})
-    assert machine.seconds_to_act(State(active=leased), 10, 30) == 40
-    seen = machine.observed(State(), "t", 100)
-    assert machine.seconds_to_settle(State(), 0, rules) is None
-    assert machine.seconds_to_settle(seen, 130, rules) == 90
-    assert machine.seconds_to_settle(seen, 220, rules) is None
+    assert transitions.seconds_to_act(State(active=leased), 10, 30) == 40
+    seen = transitions.observed(State(), "t", 100)
+    assert transitions.seconds_to_settle(State(), 0, rules) is None
+    assert transitions.seconds_to_settle(seen, 130, rules) == 90
+    assert transitions.seconds_to_settle(seen, 220, rules) is None
 
 
 def test_lines_for_people_and_for_machines(capsys) -> None:

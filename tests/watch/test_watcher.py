@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.config.watch import RetryConfig
-from pipelines.watch import machine
+from pipelines.watch import transitions
 from pipelines.watch.backoff import delay
-from pipelines.watch.machine import Rules, key_of
 from pipelines.watch.state import WatchError
 from pipelines.watch.state_store import load, update
+from pipelines.watch.transitions import Rules, key_of
 from pipelines.watch.watcher import Watcher
 from tests.watch.world import Clock, Data, Deadly, Killed, MemoryStore, Runs
 
@@ -155,7 +155,7 @@ def test_a_run_that_ends_badly_is_not_repeated_unless_asked_for(outcome: str) ->
     for _ in range(5):
         scene.after(300)
     assert scene.runs.keys == ["land-a"]
-    update(scene.store, machine.asked_again)
+    update(scene.store, transitions.asked_again)
     scene.after(300)
     assert scene.runs.keys == ["land-a", "land-a-2"]
     scene.runs.finish()
@@ -178,8 +178,8 @@ def test_skipped_data_get_no_run() -> None:
     scene.watcher.step()
     scene.clock.now += 120
     seen = scene.data.look()
-    update(scene.store, lambda old: machine.settled(old, seen.token, "a"))
-    update(scene.store, lambda old: machine.skipped(old, scene.clock()))
+    update(scene.store, lambda old: transitions.settled(old, seen.token, "a"))
+    update(scene.store, lambda old: transitions.skipped(old, scene.clock()))
     scene.runs.refuses = False
     scene.after(300)
     assert scene.runs.keys == []
