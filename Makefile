@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 SECONDS ?=
-BENCH ?= ingest input_pipeline pipeline raster_memory raster_reading serving statistics
+BENCH ?= ingest input_pipeline pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
 FLINK_RUNNER ?= 2.62.0
@@ -17,7 +17,7 @@ FLINK_RUNNER ?= 2.62.0
 BIN := .venv/bin
 BEAM_VERSION = $(BIN)/python -c 'from importlib.metadata import version as v; print(v("apache-beam"))'
 READY := .venv/.ready
-PACKAGES := components pipelines serving trainer scripts
+PACKAGES := components pipelines serving trainer scripts benchmarks
 # Our own layers keep their own quiet; this is for the C++ below them.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

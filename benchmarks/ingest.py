@@ -4,30 +4,31 @@
 
 - plain loop: the usual script: PIL for the header, tf.train.Example, TFRecordWriter.
 - worked loop: one process, no framework, the same work as ingest with image features: the same
-  reading, hash, decoding, features, split and encoding, straight into three files.
+  reading, hash, decoding, split and encoding, and the features in plain numpy.
 - ingest: the component's own path, its Beam pipeline included.
+- webdataset: its ShardWriter with the same bytes, where it is installed.
 
-The sides take turns in one process. A ratio is the median over rounds of adjacent runs, because the
-speed of a shared machine varies. To exclude start-up, a side's seconds are those for all images
-less those for a quarter of them; a run on ten images is shown beside. The machine limits the gain
-of several processes: an equal number of concurrent worked loops measures that limit.
+The sides take turns (`benchmarks.sides`). Their seconds include their start-up, which is shown
+apart, as a run on ten images. The machine limits the gain of several processes: an equal number of
+concurrent worked loops measures that limit.
 """
 
 import argparse
-import gc
 import hashlib
 import io
 import multiprocessing
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from typing import Any
+
+from benchmarks.sides import Rounds, cost_of, machine_load, take_turns
 
 SIDE_PX = 64
 CLASSES = 10
@@ -86,7 +87,7 @@ def worked_loop(root: Path, target: Path) -> None:
     from components.ingest.files.encode import example_bytes, record_bytes
     from components.ingest.records.outcome import Accepted
     from components.ingest.records.record import Record
-    from components.raster.features import image_features
+    from components.raster.features import ImageFeatures
     from components.raster.split import SplitConfig, split_of
 
     classes = {name: index for index, name in enumerate(sorted(os.listdir(root)))}
@@ -104,9 +105,31 @@ def worked_loop(root: Path, target: Path) -> None:
             label = path.parent.name
             record = Record(f"{label}/{path.name}", str(path), label)
             image = Accepted("jpeg", height, width, 3, pixels)
-            features = image_features(pixels)
+            features = ImageFeatures(*_features(pixels))
             example = example_bytes(record, data, sha256, image, features, classes)
             files[split_of(sha256, None, None, config)].write(record_bytes(example))
+
+
+def _features(pixels: Any) -> tuple[Any, Any, float, float]:
+    """Computes what ingest calls features, as one would write it in numpy."""
+    import numpy as np
+
+    values = pixels.astype(np.float32)
+    mean, stddev = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
+    luma = values @ np.array([0.299, 0.587, 0.114], np.float32)
+    edges = 4 * luma[1:-1, 1:-1] - luma[:-2, 1:-1] - luma[2:, 1:-1]
+    edges = edges - luma[1:-1, :-2] - luma[1:-1, 2:]
+    return tuple(mean.tolist()), tuple(stddev.tolist()), float(luma.mean()), float(edges.std())
+
+
+def webdataset_loop(root: Path, target: Path) -> None:
+    """Writes the images with webdataset's ShardWriter."""
+    import webdataset
+
+    with webdataset.ShardWriter(str(target / "%06d.tar"), maxcount=8000, verbose=0) as writer:
+        for number, path in enumerate(_paths(root)):
+            label = path.parent.name
+            writer.write({"__key__": f"{number:09d}", "jpg": path.read_bytes(), "cls": label})
 
 
 def ingest(root: Path, target: Path, features: bool = True, processes: int = 1) -> None:
@@ -145,34 +168,33 @@ def main() -> None:
         MANY: lambda root, target: ingest(root, target, processes=processes),
         OFF_MANY: lambda root, target: ingest(root, target, False, processes),
     }
+    if find_spec("webdataset"):
+        sides["webdataset"] = webdataset_loop
+    else:
+        print("webdataset is not installed, so that it is left out", file=sys.stderr)
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool,
+        machine_load(),
     ):
         sides[COPIES] = lambda root, target: _copies(pool, processes, root, target)
-        many, part, few = (Path(folder) / name for name in ("many", "part", "few"))
-        for root, count in ((many, options.images), (part, options.images // 4), (few, CLASSES)):
-            make_images(root, count)
-        for run in sides.values():
-            _seconds(run, few)
-        rounds = []
-        for number in range(options.rounds):
-            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-            rounds.append(
-                {name: _seconds(run, many) - _seconds(run, part) for name, run in sides.items()}
-            )
-        starts = {name: _seconds(run, few) for name, run in sides.items()}
-    print(f"{options.images} JPEGs of {SIDE_PX} px, {options.rounds} rounds, {processes} processes")
-    _print_rates(options.images - options.images // 4, rounds, starts)
-    _print_ratios(rounds, processes)
+        many, few = Path(folder) / "many", Path(folder) / "few"
+        make_images(many, options.images)
+        make_images(few, CLASSES)
+        small = {name: partial(_run, side, few) for name, side in sides.items()}
+        for run in small.values():
+            run()  # imports count for none of them
+        starts = {name: cost_of(run).wall for name, run in small.items()}
+        large = {name: partial(_run, side, many) for name, side in sides.items()}
+        rounds = take_turns(large, options.rounds)
+        print(f"{options.images} JPEGs of {SIDE_PX} px, {options.rounds} rounds")
+        _print_rates(options.images, rounds, starts)
+        _print_ratios(rounds, processes)
 
 
-def _seconds(run: Callable[[Path, Path], None], root: Path) -> float:
-    gc.collect()  # else collecting the imports' garbage would count for one of the sides
+def _run(side: Callable[[Path, Path], None], root: Path) -> None:
     with tempfile.TemporaryDirectory(dir=root.parent) as target:
-        start = time.perf_counter()
-        run(root, Path(target))
-        return time.perf_counter() - start
+        side(root, Path(target))
 
 
 def _copies(pool: ProcessPoolExecutor, processes: int, root: Path, target: Path) -> None:
@@ -183,26 +205,25 @@ def _copies(pool: ProcessPoolExecutor, processes: int, root: Path, target: Path)
     list(pool.map(worked_loop, [root] * processes, targets))
 
 
-def _print_rates(images: int, rounds: list[dict[str, float]], starts: dict[str, float]) -> None:
+def _print_rates(images: int, rounds: Rounds, starts: dict[str, float]) -> None:
     for name, start in starts.items():
-        seconds = median(times[name] for times in rounds)
         if name != COPIES:
-            print(f"{name:35} {images / seconds:9,.0f} images/s; ten images {start:.2f} s")
+            rate = images / rounds.typical(name).wall
+            print(f"{name:35} {rate:9,.0f} images/s; ten images {start:.2f} s")
 
 
-def _print_ratios(rounds: list[dict[str, float]], processes: int) -> None:
-    def ratio(base: str, side: str) -> float:
-        return median(times[base] / times[side] for times in rounds)
-
-    room = processes * ratio("worked loop", COPIES)
-    print(f"features on / worked loop: {ratio('worked loop', ON):.2f} (at least 0.8)")
-    print(f"features off / plain loop: {ratio('plain loop', OFF):.2f}")
+def _print_ratios(rounds: Rounds, processes: int) -> None:
+    ratio = rounds.ratio
+    print(f"features on / worked loop: {ratio('worked loop', ON)} (at least 0.95)")
+    print(f"features off / plain loop: {ratio('plain loop', OFF)} (at least 4)")
+    print(f"features off, {processes} processes / plain loop: {ratio('plain loop', OFF_MANY)}")
+    print(f"{processes} processes / one, features on: {ratio(ON, MANY)} (at least 1.9)")
     print(
-        f"features off, {processes} processes / plain loop: {ratio('plain loop', OFF_MANY):.2f} "
-        "(at least 3)"
+        f"{processes} worked loops at once / one: "
+        f"{ratio('worked loop', COPIES, factor=processes)}, what the machine has room for"
     )
-    print(f"{processes} processes / worked loop: {ratio('worked loop', MANY):.2f} (at least 1.7)")
-    print(f"{processes} worked loops at once / one: {room:.2f}, what the machine has room for")
+    if "webdataset" in rounds.sides:
+        print(f"features off / webdataset: {ratio('webdataset', OFF)}")
 
 
 def _paths(root: Path) -> Iterator[Path]:

@@ -11,10 +11,9 @@ All sides read the same TFRecords of 64 px JPEGs, which ingest wrote, in batches
 - more views: zoom, shift, brightness and contrast as well.
 - naive: as in tutorials: each example parsed, decoded and flipped by itself.
 
-The sides take turns. Each restarts, warms up before its clock starts, and yields batches as fast as
-it can, so that no prefetched batches are counted. The main figures are images per second of wall
-time in each side's best round, because other load can only make a round slower. The ratios by
-processor time follow, which show the cost of an image when all cores are busy. Finally the small
+The sides take turns (`benchmarks.sides`). Each restarts, warms up before its clock starts, and
+yields batches as fast as it can, so that no prefetched batches are counted. The ratios by processor
+time show the cost of an image when all cores are busy. Finally the small
 CNN is trained on the augmented stream by the trainer's own steps, and the report shows the share of
 their time spent waiting for a batch.
 """
@@ -29,6 +28,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+
+from benchmarks.sides import Cost, Rounds, cost_of, machine_load
 
 BATCH = 64
 SHAPE = (64, 64, 3)
@@ -57,13 +58,6 @@ RATIOS = (
 Side = Callable[[], Callable[[], int]]
 
 
-class Cost(NamedTuple):
-    """Seconds per image: wall-clock time and processor time."""
-
-    wall: float
-    cpu: float
-
-
 class Stall(NamedTuple):
     """Share of a training's steps spent waiting; seconds of a step, and of one without waiting."""
 
@@ -81,17 +75,17 @@ def main() -> None:
     os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     from benchmarks.ingest import ingest, make_images
 
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, machine_load():
         folder = Path(name)
         make_images(folder / "images", options.images)
         (folder / "out").mkdir()
         ingest(folder / "images", folder / "out")
         files = sorted(str(path) for path in (folder / "out").glob("examples/Split-train/*"))
         sides = make_sides(files)
-        rounds = []
+        rounds = Rounds(tuple(sides))
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-            rounds.append({name: _cost(side) for name, side in sides.items()})
+            rounds.add({name: _cost(side) for name, side in sides.items()})
         report(rounds, stall(files))
 
 
@@ -116,8 +110,8 @@ def stall(files: list[str]) -> Stall:
     from trainer.distribution.strategy import make_strategy
 
     strategy = make_strategy(StrategyName.ONE_DEVICE)
-    stream = _viewed(_source(files)).epochs(BATCH, 0)
-    loop = _loop(strategy, next(iter(stream)))
+    stream = make_stream(files)
+    loop = make_loop(strategy, next(iter(stream)))
     waiting = _Waiting(iter(distributed(strategy, lambda _: stream)))
     at_hand = iter(distributed(strategy, lambda _: stream.take(1).cache().repeat()))
     _steps(loop, waiting, WARM_UP_STEPS)
@@ -128,20 +122,16 @@ def stall(files: list[str]) -> Stall:
     return Stall(share, median(streamed), median(_steps(loop, at_hand, STEPS)))
 
 
-def report(rounds: list[dict[str, Cost]], stalled: Stall) -> None:
+def report(rounds: Rounds, stalled: Stall) -> None:
     """Prints the ratios by wall clock and processor time, the rates behind them, and the stalls."""
-    best = {
-        side: Cost(min(it[side].wall for it in rounds), min(it[side].cpu for it in rounds))
-        for side in rounds[0]
-    }
     for measure, name in (("by the clock", "wall"), ("by processor time", "cpu")):
         print(f"{measure}:")
         for side, base, goal in RATIOS:
-            ratio = getattr(best[base], name) / getattr(best[side], name)
             wanted = f" (wanted: {goal})" if goal and name == "wall" else ""
-            print(f"  {side} / {base}: {ratio:.2f}{wanted}")
-    print("best of the rounds:")
-    for side, cost in best.items():
+            print(f"  {side} / {base}: {rounds.ratio(base, side, name)}{wanted}")
+    print("medians of the rounds:")
+    for side in rounds.sides:
+        cost = rounds.typical(side)
         print(f"  {side:24} {1 / cost.wall:9,.0f} images/s, {1e6 * cost.cpu:6.1f} us of processors")
     print(
         f"a step of the small CNN: {1e3 * stalled.step_s:.1f} ms, {1e3 * stalled.at_hand_s:.1f} ms "
@@ -177,17 +167,29 @@ class _Waiting:
         return float(self._total_s)
 
 
-def _loop(strategy: Any, batch: Any) -> Any:
-    """Builds the training loop of a compiled small CNN."""
+def make_stream(files: list[str]) -> Any:
+    """Returns the endless stream of augmented batches that the trainer reads."""
+    return _viewed(_source(files)).epochs(BATCH, 0)
+
+
+def make_trained() -> Any:
+    """Returns a compiled small CNN; call it in the scope of its strategy."""
     from components.raster.image import ImageSpec
     from trainer.models.config import SmallCnn
     from trainer.tasks.network import build_network
+
+    model = build_network(SmallCnn(), ImageSpec(), _objective()).trained()
+    model.compile("adamw", _objective().loss(), jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def make_loop(strategy: Any, batch: Any) -> Any:
+    """Builds the trainer's loop of a small CNN."""
     from trainer.training.steps import Loop
 
     with strategy.scope():
-        model = build_network(SmallCnn(), ImageSpec(), _objective()).trained()
-        model.compile("adamw", _objective().loss(), jit_compile=False)
-        model.optimizer.build(model.trainable_variables)
+        model = make_trained()
     loop = Loop(model)
     loop.build_metrics(batch)
     return loop
@@ -204,10 +206,15 @@ def _steps(loop: Any, batches: Iterator[Any], count: int) -> list[float]:
 
 
 def _cost(side: Side) -> Cost:
-    run = side()
-    began, used = time.perf_counter(), time.process_time()
-    images = run()
-    return Cost((time.perf_counter() - began) / images, (time.process_time() - used) / images)
+    """Measures the seconds of an image."""
+    run, images = side(), 0
+
+    def counted() -> None:
+        nonlocal images
+        images = run()
+
+    cost = cost_of(counted)
+    return Cost(cost.wall / images, cost.cpu / images)
 
 
 def _objective() -> Any:
@@ -232,7 +239,7 @@ def _viewed(source: Any, **more: Any) -> Any:
     from trainer.data.changed import Changed
 
     augmentation = Augmentation(Augment.model_validate(more))
-    return Changed(source, following(augmentation, _objective().task))
+    return Changed(source, following(augmentation, _objective()))
 
 
 def _batches(batches: Any) -> Side:

@@ -12,8 +12,10 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,7 @@ from components.raster.payload import encode_payload
 from serving.graph.decode_tiles import decode_tiles
 
 Samples = npt.NDArray[np.uint16]
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,11 @@ def main() -> None:
     sizes = {}
     for _ in range(args.rounds):
         for name, form in found.items():
-            encoded, encode_s = timed(lambda form=form: [form.encode(tile) for tile in tiles])
+            encoded, encode_s = timed(partial(_encoded, form, tiles))
             batch = tf.constant(encoded)
             decode = tf.function(form.decode, autograph=False)
             decoded = decode(batch).numpy()
-            _, decode_s = timed(lambda decode=decode, batch=batch: decode(batch).numpy())
+            _, decode_s = timed(partial(_decoded, decode, batch))
             assert all(map(np.array_equal, decoded, tiles)), name
             best[name] = [min(best[name][0], encode_s), min(best[name][1], decode_s)]
             sizes[name] = sum(map(len, encoded)) / 1e6
@@ -136,11 +139,19 @@ def stored(folder: Path) -> list[Samples]:
     return tiles
 
 
-def timed(call: Callable[[], object]) -> tuple[object, float]:
+def timed(call: Callable[[], Outcome]) -> tuple[Outcome, float]:
     """Runs a call and returns its outcome and seconds."""
     start = time.perf_counter()
     outcome = call()
     return outcome, time.perf_counter() - start
+
+
+def _encoded(form: Form, tiles: list[Samples]) -> list[bytes]:
+    return [form.encode(tile) for tile in tiles]
+
+
+def _decoded(decode: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor) -> object:
+    return decode(batch).numpy()
 
 
 if __name__ == "__main__":

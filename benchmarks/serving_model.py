@@ -3,7 +3,7 @@
 The CNN is small on purpose: the lighter the model, the larger the server's share of a request.
 
     python -m benchmarks.serving_model make FOLDER
-    python -m benchmarks.serving_model ceiling SAVED_MODEL IMAGES_FILE BATCH_SIZE SECONDS
+    python -m benchmarks.serving_model ceiling SAVED_MODEL IMAGES_FILE BATCH_SIZE SECONDS THREADS
 """
 
 import json
@@ -57,8 +57,16 @@ def make(folder: str) -> None:
     tf.saved_model.save(model, folder, signatures={"serving_default": model.classify})
 
 
-def serve_ceiling(folder: str, images_file: str, batch_size: int, seconds: float) -> None:
-    """Measures once for each line on standard input and prints the result as JSON."""
+def serve_ceiling(
+    folder: str, images_file: str, batch_size: int, seconds: float, threads: int
+) -> None:
+    """Measures once for each line on standard input and prints the result as JSON.
+
+    Args:
+        threads: of TensorFlow's pools; 0 leaves them to TensorFlow.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
     function = tf.saved_model.load(folder).signatures["serving_default"]
     images = [bytes.fromhex(line) for line in Path(images_file).read_text().split()]
     batches = [
@@ -67,6 +75,7 @@ def serve_ceiling(folder: str, images_file: str, batch_size: int, seconds: float
     ]
     for batch in batches * 10:
         function(image_bytes=batch)
+    print("ready", flush=True)
     for _ in sys.stdin:
         print(json.dumps(_measure(function, batches, batch_size, seconds)), flush=True)
 
@@ -92,8 +101,8 @@ def main(arguments: Sequence[str]) -> None:
     if arguments[0] == "make":
         make(arguments[1])
     else:
-        folder, images_file, batch_size, seconds = arguments[1:]
-        serve_ceiling(folder, images_file, int(batch_size), float(seconds))
+        folder, images_file, batch_size, seconds, threads = arguments[1:]
+        serve_ceiling(folder, images_file, int(batch_size), float(seconds), int(threads))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ from pathlib import Path
 from benchmarks.hostile import LOST, MODEL, Target, attacks
 from serving.client import ClientError, connect
 from serving.server.process import ServerProcess, serve_in_subprocess
+from serving.tasks.base import AnyPrediction
+from serving.tasks.single_label.answer import Prediction
 
 GROWTH_MB = 600  # the bytes in flight that the settings allow, and memory that malloc retains
 GROWTH_FDS = 64
@@ -118,9 +120,15 @@ def soak(
     return outcome
 
 
+def _class_of(answer: AnyPrediction) -> str:
+    """Returns the class of a single-label prediction, which the benchmark's model gives."""
+    assert isinstance(answer, Prediction)
+    return answer.class_name
+
+
 def _right_answers(target: Target, images: Sequence[bytes]) -> list[str]:
     with connect(target.grpc, model=MODEL) as client:
-        return [client.predict([image])[0].class_name for image in images]  # type: ignore[union-attr]
+        return [_class_of(client.predict([image])[0]) for image in images]
 
 
 @contextmanager
@@ -136,7 +144,7 @@ def _load(
                     return
                 try:
                     [answer] = client.predict([images[index]])
-                    if answer.class_name != right[index]:  # type: ignore[union-attr]
+                    if _class_of(answer) != right[index]:
                         outcome.failures.append(f"{address}: a wrong answer: {answer}")
                 except ClientError as error:
                     outcome.failures.append(f"{type(error).__name__}: {error}")

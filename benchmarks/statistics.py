@@ -1,65 +1,100 @@
-"""Statistics of a small set: this project's against TFDV's default, side by side in one run.
+"""Statistics of a small set: this project's against TFDV's, side by side in one run.
 
-    python -m benchmarks.statistics [--examples 20000] [--rounds 3]
+    python -m benchmarks.statistics [--examples 20000] [--rounds 5]
 
-TFDV's default is what stock StatisticsGen does: a Beam pipeline over every feature, image bytes
-included. Both read the same TFRecords, which hold JPEG-sized payloads of 64 x 64 images. Shared
-machines vary in speed, so the rounds alternate and the best of each counts.
+- TFDV default: what stock StatisticsGen does, a Beam pipeline over every feature, image bytes too.
+- TFDV without image bytes: the same on a schema of the other features, as an expert writes it.
+
+All read the same TFRecords, which hold JPEG-sized payloads of 64 x 64 images, and take turns
+(`benchmarks.sides`).
 """
 
 import argparse
 import io
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from PIL import Image
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.tfxio import tf_example_record
 
+from benchmarks.sides import Rounds, machine_load, take_turns
 from components.statistics.compute import in_memory
 from components.statistics.records import shards
 
-GOAL = 5.0
+DEFAULT, WITHOUT_BYTES, OURS = "TFDV default", "TFDV without image bytes", "skymill"
+#: The least of each ratio that is aimed at.
+GOALS = {DEFAULT: 10, WITHOUT_BYTES: 3}
+IMAGE = "image/encoded"
 SHARDS = 4
 
 
 def main() -> None:
+    """Prints the rates of all sides and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--examples", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, machine_load():
         write_examples(Path(folder), args.examples)
         paths = shards(folder)
+        pattern, schema = f"{folder}/data-*", schema_without_image(paths[0])
 
-        def stock() -> None:
-            tfdv.generate_statistics_from_tfrecord(f"{folder}/data-*")
-
-        def ours() -> None:
-            in_memory(paths)
-
-        ours()  # the first call initialises tf.data for both
-        seconds = {"tfdv default": [], "skymill": []}  # type: dict[str, list[float]]
-        for _ in range(args.rounds):
-            seconds["tfdv default"].append(timed(stock))
-            seconds["skymill"].append(timed(ours))
-    report({name: min(times) for name, times in seconds.items()}, args.examples)
+        sides: dict[str, Callable[[], object]] = {
+            DEFAULT: lambda: tfdv.generate_statistics_from_tfrecord(pattern),
+            WITHOUT_BYTES: lambda: projected(pattern, schema),
+            OURS: lambda: in_memory(paths),
+        }
+        for run in sides.values():
+            run()  # first calls load and trace
+        report(take_turns(sides, args.rounds), args.examples)
 
 
-def report(best: dict[str, float], examples: int) -> None:
-    for name, time_s in best.items():
-        print(f"{name:>14}: {time_s:6.2f} s  {examples / time_s:10,.0f} examples/s")
-    ratio = best["tfdv default"] / best["skymill"]
-    print(f"{'ratio':>14}: {ratio:.1f} (goal: at least {GOAL:.0f})")
+def report(rounds: Rounds, examples: int) -> None:
+    """Prints the rates and the ratios."""
+    for name in rounds.sides:
+        seconds = rounds.typical(name).wall
+        print(f"{name:>26}: {seconds:6.2f} s  {examples / seconds:10,.0f} examples/s")
+    for name, goal in GOALS.items():
+        print(f"skymill / {name}: {rounds.ratio(name, OURS)} (aim: at least {goal})")
 
 
-def timed(call: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+def _default(pattern: str) -> None:
+    tfdv.generate_statistics_from_tfrecord(pattern)
+
+
+def projected(pattern: str, schema: schema_pb2.Schema) -> None:
+    """Runs TFDV on the features of a schema alone; the others are never decoded."""
+    source = tf_example_record.TFExampleRecord(
+        file_pattern=pattern, schema=schema, telemetry_descriptors=["benchmark"]
+    )
+    with tempfile.TemporaryDirectory() as folder, beam.Pipeline() as pipeline:
+        _ = (
+            pipeline
+            | source.BeamSource()
+            | tfdv.GenerateStatistics(tfdv.StatsOptions(schema=schema))
+            | tfdv.WriteStatisticsToTFRecord(f"{folder}/statistics.tfrecord")
+        )
+
+
+def schema_without_image(path: str) -> schema_pb2.Schema:
+    """Returns a schema of every feature of a file's first example but the image's bytes."""
+    first = next(iter(tf.data.TFRecordDataset(path).take(1)))
+    kinds = {
+        "bytes_list": schema_pb2.BYTES,
+        "int64_list": schema_pb2.INT,
+        "float_list": schema_pb2.FLOAT,
+    }
+    schema = schema_pb2.Schema()
+    for name, value in sorted(tf.train.Example.FromString(first.numpy()).features.feature.items()):
+        if name != IMAGE:
+            schema.feature.add(name=name, type=kinds[value.WhichOneof("kind")])
+    return schema
 
 
 def write_examples(folder: Path, count: int) -> None:
@@ -84,7 +119,7 @@ def _jpeg(random: np.random.Generator) -> bytes:
 def _example(index: int, image: bytes, random: np.random.Generator) -> bytes:
     label = int(random.integers(10))
     strings = {
-        "image/encoded": image,
+        IMAGE: image,
         "image/format": b"jpeg",
         "image/key": b"class_%d/%06d.jpg" % (label, index),
         "image/sha256": random.bytes(32).hex().encode(),

@@ -92,7 +92,12 @@ def _tree(recipe: str, data: Path) -> dict[str, Any]:
 def _without_weights(tree: dict[str, Any], name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Replaces the network by one without weights and removes the gate on its accuracy."""
     own = tree["train"]["model"]
-    model = {"kind": "backbone", "name": name, "arguments": arguments, "weights": None}
+    model: dict[str, Any] = {
+        "kind": "backbone",
+        "name": name,
+        "arguments": arguments,
+        "weights": None,
+    }
     model |= {"trainable": "all", "dropout": 0.2, "augment": own.get("augment", True)}
     gates = {**tree["evaluation"], "thresholds": [{"metric": "accuracy", "at_least": 0}]}
     return {**tree, "train": {**tree["train"], "model": model}, "evaluation": gates}

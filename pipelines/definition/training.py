@@ -92,7 +92,7 @@ def pipeline_nodes(
     )
     on_anomalies = Stop(data_check.outputs["report"]).with_id("StopOnAnomalies")
 
-    learning = _learning(config, inputs)
+    learning = learning_of(config, inputs)
     tuner = tuner_node(config, examples, schema.outputs["schema"], learning, tuning_root)
     best = tuner.outputs["best_hyperparameters"] if tuner else None
     trainer = trainer_node(
@@ -213,7 +213,7 @@ def tuner_node(
     )
 
 
-def _learning(config: PipelineConfig, inputs: RunInputs) -> dict[str, str]:
+def learning_of(config: PipelineConfig, inputs: RunInputs) -> dict[str, str]:
     """Returns the training settings in the form that `trainer.run` and `trainer.tune.run` read.
 
     Neither reads the identity of the user's own code: it is there for the cache key.

@@ -33,17 +33,17 @@ def json_line(moment: float, event: str, facts: dict[str, Any]) -> str:
 class Report:
     """Base class of reports; discards everything."""
 
-    def event(self, event: str, **facts: Any) -> None:
+    def say(self, event: str, **facts: Any) -> None:
         """Reports an event."""
 
-    def look_succeeded(self) -> None:
+    def looked(self) -> None:
         """Reports a successful look."""
 
-    def state_changed(self, state: State) -> None:
+    def stands(self, state: State) -> None:
         """Reports the state after a step."""
 
 
-class LineReport(Report):
+class Lines(Report):
     """Writes lines to standard error, with secrets of addresses masked."""
 
     def __init__(
@@ -51,25 +51,25 @@ class LineReport(Report):
     ) -> None:
         self._line, self._clock = line, clock
 
-    def event(self, event: str, **facts: Any) -> None:
+    def say(self, event: str, **facts: Any) -> None:
         line = self._line(self._clock(), event, masked_tree(facts))
         print(line, file=sys.stderr, flush=True)
 
 
-class CombinedReport(Report):
+class Both(Report):
     """Forwards to several reports."""
 
     def __init__(self, first: Report, second: Report) -> None:
         self._reports = (first, second)
 
-    def event(self, event: str, **facts: Any) -> None:
+    def say(self, event: str, **facts: Any) -> None:
         for report in self._reports:
-            report.event(event, **facts)
+            report.say(event, **facts)
 
-    def look_succeeded(self) -> None:
+    def looked(self) -> None:
         for report in self._reports:
-            report.look_succeeded()
+            report.looked()
 
-    def state_changed(self, state: State) -> None:
+    def stands(self, state: State) -> None:
         for report in self._reports:
-            report.state_changed(state)
+            report.stands(state)

@@ -10,7 +10,7 @@ _ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
-class Document:
+class Kept:
     """A document and its version; a missing document has a version too."""
 
     text: str | None
@@ -28,7 +28,7 @@ class StateStore(Protocol):
         """Readable description of the store's location."""
         ...
 
-    def read(self) -> Document:
+    def read(self) -> Kept:
         """Returns the current document."""
         ...
 
@@ -37,7 +37,7 @@ class StateStore(Protocol):
         ...
 
 
-class OwnedDocumentStore:
+class Owned:
     """Store for a single document, which names its pipeline, so that no other one overwrites it."""
 
     def __init__(self, store: StateStore, name: str) -> None:
@@ -47,16 +47,16 @@ class OwnedDocumentStore:
     def place(self) -> str:
         return self._store.place
 
-    def read(self) -> Document:
+    def read(self) -> Kept:
         """Returns the document; raises WatchError if it is another pipeline's."""
-        document = self._store.read()
-        owner = from_text(document.text, self.place).name
+        kept = self._store.read()
+        owner = from_text(kept.text, self.place).name
         if owner not in ("", self._name):
             raise WatchError(
                 f"{self.place}: holds the state of the pipeline {owner}, and this is {self._name}. "
                 "Name an object for each in `watch.state.uri`."
             )
-        return document
+        return kept
 
     def write(self, text: str, version: str) -> bool:
         state = from_text(text, self.place).model_copy(update={"name": self._name})
@@ -75,9 +75,9 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
         WatchError: the store cannot be reached, or concurrent changes prevent every attempt.
     """
     for _ in range(_ATTEMPTS):
-        document = store.read()
-        before = from_text(document.text, store.place)
+        kept = store.read()
+        before = from_text(kept.text, store.place)
         after = change(before)
-        if after == before or store.write(to_text(after), document.version):
+        if after == before or store.write(to_text(after), kept.version):
             return after
     raise WatchError(f"{store.place}: changed by others at each of {_ATTEMPTS} attempts")
