@@ -12,8 +12,12 @@ Divergence = Annotated[float, Field(ge=0, le=1)]
 class FeatureThresholds(Frozen):
     """One feature's own bounds; what is left out is the default's."""
 
-    drift_threshold: Divergence | None = None
-    skew_threshold: Divergence | None = None
+    drift_threshold: Divergence | None = Field(
+        default=None, description="Default: that of all features."
+    )
+    skew_threshold: Divergence | None = Field(
+        default=None, description="Default: that of all features."
+    )
 
 
 class DataCheckConfig(Frozen):

@@ -27,9 +27,13 @@ _ALLOWANCES = {
 class Change(Frozen):
     """Bounds on candidate minus baseline, or with `relative` on that over the baseline's size."""
 
-    at_least: FiniteFloat | None = None
-    at_most: FiniteFloat | None = None
-    relative: bool = False
+    at_least: FiniteFloat | None = Field(
+        default=None, description="The least difference from the baseline."
+    )
+    at_most: FiniteFloat | None = Field(
+        default=None, description="The largest difference from the baseline."
+    )
+    relative: bool = Field(default=False, description="Bounds are shares of the baseline's value.")
 
     @model_validator(mode="after")
     def _bounded(self) -> "Change":
@@ -49,12 +53,23 @@ class Threshold(Frozen):
     examples are passed over where every one is meant, and missing where one is named.
     """
 
-    metric: str
-    slice: str = OVERALL
-    at_least: FiniteFloat | None = None
-    at_most: FiniteFloat | None = None
-    change: Change | None = None
-    min_examples: int = Field(default=1, ge=1)
+    metric: str = Field(description="A metric of the task, or of a class: recall/Forest, recall/*.")
+    slice: str = Field(
+        default=OVERALL,
+        description="overall, one slice (region=north) or every value of a feature (region).",
+    )
+    at_least: FiniteFloat | None = Field(
+        default=None, description="The least value of the candidate."
+    )
+    at_most: FiniteFloat | None = Field(
+        default=None, description="The largest value of the candidate."
+    )
+    change: Change | None = Field(
+        default=None, description="Bounds on the difference from the version being served."
+    )
+    min_examples: int = Field(
+        default=1, ge=1, description="Fewest examples of a slice or class that is judged."
+    )
 
     @field_validator("metric")
     @classmethod
@@ -117,12 +132,27 @@ class EvaluationConfig(Frozen):
     `nan:log_loss@region=north`. Whatever is not named there blocks.
     """
 
-    split: str = Field(default="test", min_length=1)
-    slices: tuple[SliceFeatures, ...] = ()
-    bins: Mapping[str, tuple[FiniteFloat, ...]] = {}
-    thresholds: tuple[Threshold, ...] = ()
-    allow: tuple[str, ...] = ()
-    batch_size: int = Field(default=32, ge=1, le=4096)
+    split: str = Field(
+        default="test", min_length=1, description="The split that the metrics are of."
+    )
+    slices: tuple[SliceFeatures, ...] = Field(
+        default=(),
+        description="Features by which the metrics are broken down: a column, or a list of them "
+        "to cross.",
+    )
+    bins: Mapping[str, tuple[FiniteFloat, ...]] = Field(
+        default={},
+        description="Ascending edges that cut a numeric feature into intervals, by feature.",
+    )
+    thresholds: tuple[Threshold, ...] = Field(
+        default=(), description="Demands on metrics; one that fails blocks the run."
+    )
+    allow: tuple[str, ...] = Field(
+        default=(), description="What is let through although it would block."
+    )
+    batch_size: int = Field(
+        default=32, ge=1, le=4096, description="Examples that the model predicts at once."
+    )
     score_threshold: float = Field(
         default=0.5, ge=0, le=1, description="of detections, for precision, recall and F1"
     )

@@ -39,7 +39,9 @@ SourceConfig = Annotated[
 class IngestConfig(Frozen):
     """From a source to examples and rejects."""
 
-    source: SourceConfig
+    source: SourceConfig = Field(
+        description="Where images come from; its kind says which form they have."
+    )
     span: Annotated[int, Field(ge=0)] | datetime.date | None = Field(
         default=None,
         description="which span to read where the source's place has a pattern, {SPAN} or "

@@ -37,8 +37,8 @@ class ImageSpec(Frozen):
     times the number of JPEG scans (each scan of a progressive file touches every pixel again).
     """
 
-    height_px: int = Field(default=64, ge=8, le=4096)
-    width_px: int = Field(default=64, ge=8, le=4096)
+    height_px: int = Field(default=64, ge=8, le=4096, description="Rows of the model's image.")
+    width_px: int = Field(default=64, ge=8, le=4096, description="Columns of the model's image.")
     bands: tuple[BandRequest, ...] | None = Field(
         default=None,
         min_length=1,
@@ -56,7 +56,7 @@ class ImageSpec(Frozen):
         description="stretch: to the shape, whatever the aspect; pad: whole image, zeros around; "
         "crop: fill the shape, cut what stands over at the centre.",
     )
-    max_bytes: int = Field(default=64 * 2**20, ge=1024)
+    max_bytes: int = Field(default=64 * 2**20, ge=1024, description="Largest file that is decoded.")
     max_pixels: int = Field(
         default=2**26,
         ge=64,

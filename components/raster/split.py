@@ -23,8 +23,8 @@ class SplitConfig(Frozen):
     """How examples without a given split are shared out."""
 
     train: float = Field(default=0.7, gt=0, lt=1, description="fraction of the hash space")
-    eval: float = Field(default=0.15, gt=0, lt=1)
-    test: float = Field(default=0.15, gt=0, lt=1)
+    eval: float = Field(default=0.15, gt=0, lt=1, description="as train")
+    test: float = Field(default=0.15, gt=0, lt=1, description="as train")
     salt: str = Field(default="", description="another salt is another, equally fair, drawing")
 
     stratify: bool = Field(

@@ -26,7 +26,7 @@ class Accelerator(Frozen):
     resource: str = Field(
         default="nvidia.com/gpu", description="What the device plugin offers, as Kubernetes has it."
     )
-    count: int = Field(default=1, ge=1)
+    count: int = Field(default=1, ge=1, description="Accelerators of a pod.")
     vertex_type: str | None = Field(
         default=None, description="The name for --vertex, such as NVIDIA_L4."
     )
@@ -67,37 +67,41 @@ class Toleration(Frozen):
     """A taint that a node may have."""
 
     key: str = Field(min_length=1)
-    operator: Literal["Exists", "Equal"] = "Exists"
-    value: str = ""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    operator: Literal["Exists", "Equal"] = Field(
+        default="Exists", description="Exists: any value; Equal: this one."
+    )
+    value: str = Field(default="", description="With Equal.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="Default: every effect."
+    )
 
 
 class SecretVariable(Frozen):
     """An environment variable from a key of a Kubernetes secret."""
 
-    secret: ResourceName
+    secret: ResourceName = Field(description="The secret's name.")
     key: str = Field(min_length=1)
-    variable: EnvironmentName
+    variable: EnvironmentName = Field(description="The variable's name.")
 
 
 class SecretVolume(Frozen):
     """A Kubernetes secret as files."""
 
-    secret: ResourceName
-    path: MountPath
+    secret: ResourceName = Field(description="The secret's name.")
+    path: MountPath = Field(description="Where its keys are files.")
 
 
 class Volume(Frozen):
     """A PersistentVolumeClaim that exists already."""
 
-    claim: ResourceName
-    path: MountPath
+    claim: ResourceName = Field(description="The claim's name.")
+    path: MountPath = Field(description="Where it is mounted.")
 
 
 class Retries(Frozen):
     """How often a step is tried again, and until when. Kubeflow's own pause is none at all."""
 
-    count: int = Field(default=2, ge=0, le=100)
+    count: int = Field(default=2, ge=0, le=100, description="Retries after the first attempt.")
     backoff_s: int = Field(default=30, ge=1, description="The pause before the first retry.")
     factor: int = Field(
         default=2,
@@ -150,14 +154,22 @@ class StepConfig(Frozen):
     """What a step gets; None leaves it to the cluster, or, for one node, to `steps`."""
 
     image: str | None = Field(default=None, description="By digest or fixed tag.")
-    cpu_request: Cpu | None = None
-    cpu_limit: Cpu | None = None
-    memory_request: Memory | None = None
-    memory_limit: Memory | None = None
+    cpu_request: Cpu | None = Field(
+        default=None, description="Cores that the pod reserves, such as 500m or 2."
+    )
+    cpu_limit: Cpu | None = Field(default=None, description="Most cores of the pod.")
+    memory_request: Memory | None = Field(
+        default=None, description="Memory that the pod reserves, such as 4Gi."
+    )
+    memory_limit: Memory | None = Field(default=None, description="Most memory of the pod.")
     accelerator: Accelerator | None = None
     tpu: Tpu | None = Field(default=None, description="TPU of GKE, in place of `accelerator`.")
-    environment: dict[EnvironmentName, str] | None = None
-    node_selector: dict[str, str] | None = None
+    environment: dict[EnvironmentName, str] | None = Field(
+        default=None, description="Environment variables; a secret never belongs here."
+    )
+    node_selector: dict[str, str] | None = Field(
+        default=None, description="Labels of the nodes that may run it."
+    )
     labels: dict[str, str] | None = Field(default=None, description="Of the step's pod.")
     tolerations: tuple[Toleration, ...] | None = None
     secret_variables: tuple[SecretVariable, ...] | None = None
@@ -173,7 +185,9 @@ class StepConfig(Frozen):
     timeout_s: int | None = Field(
         default=None, ge=1, le=_MOST_SECONDS, description="The step's pod ends by then."
     )
-    image_pull_policy: PullPolicy | None = None
+    image_pull_policy: PullPolicy | None = Field(
+        default=None, description="When the image is pulled."
+    )
     cache: bool | None = Field(
         default=None,
         description="Whether unchanged inputs take the last run's outputs. Off in any case for "
@@ -227,7 +241,9 @@ class KubeflowConfig(Frozen):
         pattern=r"^(minio|s3|gs)://.+",
         description="Where artifacts go: minio://, s3:// or gs://. Default: the cluster's own.",
     )
-    image_pull_secrets: tuple[ResourceName, ...] = ()
+    image_pull_secrets: tuple[ResourceName, ...] = Field(
+        default=(), description="Secrets that pull the images."
+    )
     image_pull_policy: PullPolicy | None = Field(
         default=None, description="Of steps that give none of their own."
     )

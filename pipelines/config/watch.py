@@ -29,7 +29,11 @@ class ConfigMapState(Frozen):
     """A ConfigMap that exists (`k8s/trigger`)."""
 
     kind: Literal["configmap"] = "configmap"
-    name: str = Field(default="skymill-watch", pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    name: str = Field(
+        default="skymill-watch",
+        pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$",
+        description="The ConfigMap's name.",
+    )
     namespace: str | None = Field(
         default=None, description="default: the pod's own, or that of kubectl's current context"
     )
@@ -39,7 +43,9 @@ class ObjectState(Frozen):
     """An object in a bucket, written under the condition that nobody else has meanwhile."""
 
     kind: Literal["object"] = "object"
-    uri: str = Field(pattern=r"^(s3|gs|az)://[^/]+/.+")
+    uri: str = Field(
+        pattern=r"^(s3|gs|az)://[^/]+/.+", description="The object, s3://, gs:// or az://."
+    )
 
 
 StateConfig = Annotated[SqliteState | ConfigMapState | ObjectState, Field(discriminator="kind")]

@@ -78,13 +78,25 @@ def _section(name: str, paths: list[str], parts: dict[str, Any]) -> str:
     required = part.get("required", ())
     for key, field in part["properties"].items():
         shown = f"**`{key}`**" if key in required else f"`{key}`"
-        cells = (shown, type_of(field, parts), _default(field, key in required), _meaning(field))
+        cells = (
+            shown,
+            type_of(field, parts),
+            _default(field, key in required),
+            _meaning(field, parts),
+        )
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join([*lines, ""])
 
 
-def _meaning(field: Any) -> str:
-    return " ".join(str(field.get("description", "")).split())
+def _meaning(field: Any, parts: dict[str, Any]) -> str:
+    """A key's description; without one, the first sentence on the one part that it leads to."""
+    text = field.get("description", "")
+    if not text and "const" in field:
+        return "Chooses this part."
+    found = {name for name, _ in _parts_in(field, parts)}
+    if not text and len(found) == 1:
+        text = parts[found.pop()].get("description", "").partition("\n\n")[0]
+    return " ".join(text.split())
 
 
 def _default(field: Any, required: bool) -> str:

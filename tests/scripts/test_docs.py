@@ -93,9 +93,10 @@ def configuration() -> str:
 @pytest.mark.parametrize(
     "row",
     [
-        "| **`push`** | [PushConfig](#pushconfig) |  |  |",
+        "| **`push`** | [PushConfig](#pushconfig) |  | ",
         "| `batch_size` | integer ≥ 1 | `32` | Global: over all replicas. |",
-        '| `optimizer` | `adamw` or `adam` or `sgd` | `"adamw"` |  |',
+        '| `optimizer` | `adamw` or `adam` or `sgd` | `"adamw"` | AdamW, Adam or SGD with',
+        '| `kind` | `chips` | `"chips"` | Chooses this part. |',
         "| **`space`** | mapping to ",
         "At `train.stages[]`.",
     ],

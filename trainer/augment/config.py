@@ -19,7 +19,7 @@ class Zoom(Chance):
     """The whole image larger or smaller about its centre."""
 
     least: float = Field(default=0.8, gt=0.1, le=10, description="Below 1: smaller, with a rim.")
-    most: float = Field(default=1.25, gt=0.1, le=10)
+    most: float = Field(default=1.25, gt=0.1, le=10, description="Above 1: larger, cut off.")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -43,19 +43,23 @@ class Shift(Chance):
 class Brightness(Chance):
     """One factor for all pixels of a band group, between 1 - most and 1 + most."""
 
-    most: float = Field(default=0.2, gt=0, lt=1)
+    most: float = Field(
+        default=0.2, gt=0, lt=1, description="Largest distance of the factor from 1."
+    )
 
 
 class Contrast(Chance):
     """Distance from the image's mean, by one factor for a band group."""
 
-    most: float = Field(default=0.2, gt=0, lt=1)
+    most: float = Field(
+        default=0.2, gt=0, lt=1, description="Largest distance of the factor from 1."
+    )
 
 
 class Colour(Chance):
     """A factor for each band on its own, between 1 - most and 1 + most."""
 
-    most: float = Field(default=0.1, gt=0, lt=1)
+    most: float = Field(default=0.1, gt=0, lt=1, description="Largest distance of a factor from 1.")
 
 
 class Noise(Chance):
@@ -82,7 +86,7 @@ class Cloud(Chance):
 class MissingBand(Chance):
     """One band becomes unknown, as when a sensor's channel fails."""
 
-    probability: float = Field(default=0.1, gt=0, le=1)
+    probability: float = Field(default=0.1, gt=0, le=1, description="Of an example to lose a band.")
 
 
 class Mixup(Chance):

@@ -31,7 +31,12 @@ class SmallCnn(Frozen):
         description="Channels of each stage; each of them halves height and width.",
     )
     batch_norm: bool = Field(default=True, description="Batch normalisation after convolutions.")
-    dropout: float = Field(default=0.2, ge=0, lt=1)
+    dropout: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Share of the features that are dropped before the head.",
+    )
     augment: bool | Augment = Field(
         default=True,
         description="Random views in training; true: flips and quarter turns.",
@@ -50,8 +55,15 @@ class _Body(Frozen):
         description="Rasters: the bands that take the weights of red, green and blue, if they are "
         "among image.bands; others take the mean of the three.",
     )
-    trainable: Literal["frozen", "all"] = "frozen"
-    dropout: float = Field(default=0.5, ge=0, lt=1)
+    trainable: Literal["frozen", "all"] = Field(
+        default="frozen", description="Where no stages are given: only the new head, or all."
+    )
+    dropout: float = Field(
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="Share of the features that are dropped before the head.",
+    )
     augment: bool | Augment = Field(
         default=False,
         description="Random views in training; true: flips and quarter turns. Without any a frozen "

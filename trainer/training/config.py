@@ -39,7 +39,7 @@ class Stage(Frozen):
         description="head: the body stays as it is. top: also its last blocks. all: everything; "
         "batch normalisation of pretrained weights stays as it was made in any case."
     )
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, description="Passes over the train split.")
     learning_rate: float | None = Field(
         default=None,
         gt=0,
@@ -77,7 +77,9 @@ class CheckpointPolicy(Frozen):
         description="At least as long apart, and never so often that saving takes more than a "
         "twentieth of the time; None: not by time.",
     )
-    every_steps: int | None = Field(default=None, ge=1)
+    every_steps: int | None = Field(
+        default=None, ge=1, description="So many steps apart as well; None: not by steps."
+    )
 
 
 class TrainConfig(Frozen):
@@ -88,7 +90,7 @@ class TrainConfig(Frozen):
         description="Options of the task. Which task it is, the source's labels say, and its name "
         "here must be the same; default: its defaults.",
     )
-    model: Model = Field(default_factory=SmallCnn)
+    model: Model = Field(default_factory=SmallCnn, description="The network.")
     loss: CustomLoss | None = Field(
         default=None, description="A Keras loss of one's own, in place of the task's."
     )
@@ -103,13 +105,17 @@ class TrainConfig(Frozen):
         description="Batches to an update, which is then that of one so many times as large, in "
         "the memory of one. Batch normalisation sees each batch by itself.",
     )
-    epochs: int = Field(default=25, ge=1)
+    epochs: int = Field(
+        default=25, ge=1, description="Passes over the train split, without stages."
+    )
     steps_per_epoch: int | None = Field(
         default=None,
         ge=1,
         description="Updates. None: as many as the train split has whole batches for.",
     )
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(
+        default="adamw", description="AdamW, Adam or SGD with momentum."
+    )
     learning_rate: float | None = Field(
         default=None,
         gt=0,
@@ -176,13 +182,18 @@ class TrainConfig(Frozen):
     )
     checkpoints: CheckpointPolicy = Field(default_factory=CheckpointPolicy)
     early_stopping: EarlyStopping | None = Field(default_factory=EarlyStopping)
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Decides every random number.")
     deterministic_ops: bool = Field(default=False, description="Same result to the bit; slower.")
-    strategy: StrategyName = StrategyName.AUTO
+    strategy: StrategyName = Field(
+        default=StrategyName.AUTO,
+        description="Where replicas are placed; auto takes what the machine has.",
+    )
     cache: Literal["auto", "memory", "none"] = Field(
         default="auto", description="auto: decoded images stay in memory below cache_limit_mb."
     )
-    cache_limit_mb: int = Field(default=2048, ge=0)
+    cache_limit_mb: int = Field(
+        default=2048, ge=0, description="Most memory of the cache of decoded images."
+    )
     shuffle_buffer: int = Field(
         default=4096, ge=1, description="Examples; only where images do not stay in memory."
     )

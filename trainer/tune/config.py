@@ -84,7 +84,9 @@ class Workers(Frozen):
 class TuneConfig(Frozen):
     """A search over fields of `train`. The best trial's values are those that are trained with."""
 
-    algorithm: Literal["random", "hyperband", "bayesian"] = "random"
+    algorithm: Literal["random", "hyperband", "bayesian"] = Field(
+        default="random", description="How values are chosen."
+    )
     space: dict[str, Dimension] = Field(
         min_length=1,
         description="By the dotted path of a field of train, such as model.dropout.",
@@ -110,7 +112,9 @@ class TuneConfig(Frozen):
         default=3, ge=2, description="hyperband: of so many trials one goes on, for as many times."
     )
     iterations: int = Field(default=1, ge=1, description="hyperband: how often all brackets run.")
-    seed: int = Field(default=0, ge=0, lt=2**31 - 1)
+    seed: int = Field(
+        default=0, ge=0, lt=2**31 - 1, description="Decides the values that are drawn."
+    )
     parallel: int = Field(
         default=1, ge=1, le=64, description="Trials at a time on this machine, each in a process."
     )

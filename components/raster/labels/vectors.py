@@ -56,7 +56,9 @@ class VectorLabels(Frozen):
     class_field: str | None = Field(
         default=None, description="holds the class; not set: every shape is of class_name"
     )
-    class_name: ClassName = "object"
+    class_name: ClassName = Field(
+        default="object", description="The class of every shape, without class_field."
+    )
     number_field: str | None = Field(default=None, description="holds the number to predict")
     crossing: Literal["repair", "reject"] = Field(
         default="repair", description="what becomes of polygons that cross themselves"

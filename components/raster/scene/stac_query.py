@@ -16,7 +16,7 @@ class StacQuery(Frozen):
     """Which items of a STAC source become scenes."""
 
     source: Location = Field(description="an API, a catalogue, a collection or a file of items")
-    collections: tuple[str, ...] = ()
+    collections: tuple[str, ...] = Field(default=(), description="Default: every collection.")
     assets: tuple[str, ...] = Field(default=(), description="keys of assets, in order")
     bands: tuple[str, ...] = Field(
         default=(), description="common names of bands, in order; instead of assets"
@@ -30,7 +30,7 @@ class StacQuery(Frozen):
     max_cloud_cover_percent: float | None = Field(
         default=None, ge=0, le=100, description="items that do not tell theirs are left out"
     )
-    max_items: int = Field(default=1000, ge=1)
+    max_items: int = Field(default=1000, ge=1, description="Later items are left out.")
 
     @field_validator("bbox")
     @classmethod

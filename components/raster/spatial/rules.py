@@ -70,8 +70,8 @@ class ByDate(Frozen):
     """The past to train on, what came later to evaluate and test."""
 
     by: Literal["date"] = "date"
-    eval_from: datetime.date
-    test_from: datetime.date
+    eval_from: datetime.date = Field(description="First day of eval; earlier ones are train.")
+    test_from: datetime.date = Field(description="First day of test.")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

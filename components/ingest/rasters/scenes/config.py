@@ -42,8 +42,8 @@ class ClassRasterLabels(Frozen):
     """Labels as one raster of classes, on any grid."""
 
     kind: Literal["class_raster"] = "class_raster"
-    path: Location
-    band: int = Field(default=1, ge=1)
+    path: Location = Field(description="The raster of classes.")
+    band: int = Field(default=1, ge=1, description="Its band, from 1.")
     legend: ClassLegend
     undeclared: Undeclared = Field(
         default="stop", description="what values do that the legend lacks"
@@ -60,7 +60,7 @@ class MaskLabels(Frozen):
     """Labels as an image of classes for each scene, called as it."""
 
     kind: Literal["masks"] = "masks"
-    folder: Location
+    folder: Location = Field(description="The folder of masks.")
     legend: ClassLegend
     undeclared: Undeclared = Field(
         default="stop", description="what values or colours do that the legend lacks"
@@ -76,7 +76,10 @@ class ClassTarget(Frozen):
     """One class a tile."""
 
     to: Literal["class"] = "class"
-    rule: Literal["majority", "centre"] = "majority"
+    rule: Literal["majority", "centre"] = Field(
+        default="majority",
+        description="What gives a tile its class: the largest share, or the shape at its centre.",
+    )
     background: ClassName | None = Field(
         default=None, description="class of tiles that have none; null leaves them out"
     )
@@ -86,7 +89,10 @@ class ClassesTarget(Frozen):
     """Several classes a tile, or none."""
 
     to: Literal["classes"] = "classes"
-    rule: Literal["any", "fraction"] = "any"
+    rule: Literal["any", "fraction"] = Field(
+        default="any",
+        description="Which shapes count: all that share ground, or those above min_fraction.",
+    )
     min_fraction: float = Field(default=0.05, gt=0, le=1, description="for the rule fraction")
 
 
