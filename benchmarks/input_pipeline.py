@@ -236,10 +236,10 @@ def _viewed(source: Any, **more: Any) -> Any:
     from trainer.augment.augmentation import Augmentation
     from trainer.augment.config import Augment
     from trainer.augment.follow import following
-    from trainer.data.changed import Changed
+    from trainer.data.transformed import TransformedSource
 
     augmentation = Augmentation(Augment.model_validate(more))
-    return Changed(source, following(augmentation, _objective()))
+    return TransformedSource(source, following(augmentation, _objective()))
 
 
 def _batches(batches: Any) -> Side:

@@ -7,7 +7,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL
 from serving.contract.contract import TUNED_PATH
-from trainer.distribution.cluster import Surroundings
+from trainer.distribution.cluster import ClusterEnvironment
 from trainer.training.config import TrainConfig
 from trainer.training.job import (
     CHECKPOINT_ROOT_KEY,
@@ -42,7 +42,7 @@ def run_fn(fn_args: FnArgs) -> None:
             state.
         SkymillError: the configuration or the examples do not permit training.
     """
-    run_job(job_of(fn_args), Surroundings.of(os.environ))
+    run_job(job_of(fn_args), ClusterEnvironment.of(os.environ))
 
 
 def job_of(fn_args: FnArgs) -> Job:

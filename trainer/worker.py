@@ -22,7 +22,7 @@ from components.raster.errors import ConfigError, DataError, SkymillError
 from components.raster.full_disk import full_disk_told
 from components.raster.image import ImageSpec
 from components.raster.task import TASKS
-from trainer.distribution.cluster import CannotJoin, Surroundings
+from trainer.distribution.cluster import CannotJoin, ClusterEnvironment
 from trainer.training.checkpoint import TrainingInterrupted
 from trainer.training.config import TrainConfig
 from trainer.training.failures import OutOfMemory
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with full_disk_told({"--output": given.output or os.path.dirname(given.job)}):
             job = read_job(Path(given.job)) if given.job else _job(given)
-            run_job(job, Surroundings.of(os.environ))
+            run_job(job, ClusterEnvironment.of(os.environ))
     except TrainingInterrupted as interrupted:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED

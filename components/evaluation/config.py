@@ -24,7 +24,7 @@ _ALLOWANCES = {
 }
 
 
-class Change(Frozen):
+class ChangeBounds(Frozen):
     """Bounds on candidate minus baseline, or with `relative` on that over the baseline's size."""
 
     at_least: FiniteFloat | None = Field(
@@ -36,7 +36,7 @@ class Change(Frozen):
     relative: bool = Field(default=False, description="Bounds are shares of the baseline's value.")
 
     @model_validator(mode="after")
-    def _bounded(self) -> "Change":
+    def _bounded(self) -> "ChangeBounds":
         _require_bounds(self.at_least, self.at_most)
         return self
 
@@ -64,7 +64,7 @@ class Threshold(Frozen):
     at_most: FiniteFloat | None = Field(
         default=None, description="The largest value of the candidate."
     )
-    change: Change | None = Field(
+    change: ChangeBounds | None = Field(
         default=None, description="Bounds on the difference from the version being served."
     )
     min_examples: int = Field(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from components.evaluation.config import Change, EvaluationConfig, Threshold
+from components.evaluation.config import ChangeBounds, EvaluationConfig, Threshold
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import OVERALL, parse_selector
 from components.evaluation.tasks.measures import (
@@ -297,7 +297,7 @@ def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:
     )
 
 
-def _change(value: float, before: float, change: Change) -> float:
+def _change(value: float, before: float, change: ChangeBounds) -> float:
     """Returns candidate minus baseline, or its ratio to the baseline's size; NaN if undefined."""
     difference = value - before
     if not change.relative or difference == 0:

@@ -81,9 +81,9 @@ def train_alone(
 
 
 def _require_alone(environment: Mapping[str, str]) -> None:
-    from trainer.distribution.cluster import Surroundings
+    from trainer.distribution.cluster import ClusterEnvironment
 
-    cluster = Surroundings.of(environment).cluster
+    cluster = ClusterEnvironment.of(environment).cluster
     if cluster is not None:
         raise ConfigError(
             f"TF_CONFIG names {len(cluster.workers)} workers, but this command trains by itself: "
@@ -95,7 +95,7 @@ def _require_alone(environment: Mapping[str, str]) -> None:
 def _run(
     config: PipelineConfig, examples: str, folder: str, environment: Mapping[str, str]
 ) -> None:
-    from trainer.distribution.cluster import Surroundings
+    from trainer.distribution.cluster import ClusterEnvironment
     from trainer.training.job import Job, run_job
     from trainer.training.splits import make_splits
 
@@ -108,4 +108,4 @@ def _run(
         log_dir=os.path.join(folder, LOG_DIR),
         checkpoint_root=Workspace(config.workspace).checkpoints,
     )
-    run_job(job, Surroundings.of(environment))
+    run_job(job, ClusterEnvironment.of(environment))

@@ -18,7 +18,7 @@ from tests.trainer.two_devices import PLAIN, toy
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment, Brightness, Zoom
 from trainer.augment.follow import following
-from trainer.data.changed import Changed
+from trainer.data.transformed import TransformedSource
 from trainer.distribution.strategy import make_strategy
 from trainer.tasks.network import build_network
 from trainer.training.config import (
@@ -56,7 +56,7 @@ def train(folder: str, strategy: tf.distribute.Strategy, plain: bool = False) ->
         trained = network.trained()
     places = f"{folder}/logs", f"{folder}/checkpoints"
     views = Augment(zoom=Zoom(probability=1), brightness=Brightness())
-    source = Changed(toy(30), following(Augmentation(views), of_classes(3)))
+    source = TransformedSource(toy(30), following(Augmentation(views), of_classes(3)))
     return fit(trained, of_classes(2), source, toy(12), config, *places)
 
 

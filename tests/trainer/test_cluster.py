@@ -3,7 +3,7 @@ import json
 import pytest
 
 from components.raster.errors import ConfigError
-from trainer.distribution.cluster import Cluster, Surroundings, parse_tf_config
+from trainer.distribution.cluster import Cluster, ClusterEnvironment, parse_tf_config
 
 
 def tf_config(task, **cluster):
@@ -27,7 +27,7 @@ def test_a_chief_job_comes_before_the_workers():
 
 def test_one_worker_is_no_cluster():
     assert parse_tf_config(tf_config({"type": "worker", "index": 0}, worker=["a:1"])) is None
-    assert Surroundings.of({}) == Surroundings()
+    assert ClusterEnvironment.of({}) == ClusterEnvironment()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from components.raster.errors import ConfigError
 from components.raster.full_disk import DiskFull
 from tests.trainer.objectives import of_classes
 from trainer.data.dataset import InMemory
-from trainer.distribution.cluster import Surroundings
+from trainer.distribution.cluster import ClusterEnvironment
 from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import make_strategy
 from trainer.training.checkpoint import SavingPlan, TrainingInterrupted, stop_on_sigterm
@@ -23,9 +23,9 @@ from trainer.training.config import CheckpointPolicy, TrainConfig
 from trainer.training.failures import (
     OutOfMemory,
     TrainingError,
+    explained_failures,
     not_finite_rows,
     out_of_memory,
-    told,
 )
 from trainer.training.fit import fit
 from trainer.training.progress import resumed_words
@@ -130,7 +130,7 @@ def test_out_of_memory_suggests_a_batch_size(tmp_path):
 def test_memory_runs_out_by_other_names(error):
     with (
         pytest.raises(OutOfMemory, match="Try batch_size: 4 with accumulate: 2,"),
-        told(8, 1, 1, "float32"),
+        explained_failures(8, 1, 1, "float32"),
     ):
         raise error
 
@@ -219,9 +219,9 @@ def test_without_a_tpu_the_error_comes_at_once():
     with socket.create_server(("127.0.0.1", 0)) as server:
         closed = f"grpc://127.0.0.1:{server.getsockname()[1]}"
     with pytest.raises(ConfigError, match=f"nothing answers at {closed}"):
-        make_strategy(StrategyName.TPU, surroundings=Surroundings(tpu=closed))
+        make_strategy(StrategyName.TPU, environment=ClusterEnvironment(tpu=closed))
     with pytest.raises(ConfigError, match="should be local or grpc"):
-        make_strategy(StrategyName.TPU, surroundings=Surroundings(tpu="my-tpu"))
+        make_strategy(StrategyName.TPU, environment=ClusterEnvironment(tpu="my-tpu"))
     assert time.monotonic() - began < 20
 
 
@@ -234,7 +234,7 @@ def test_a_full_disk_is_no_lack_of_memory():
     """TensorFlow raises the same class for both."""
     with (
         pytest.raises(DiskFull, match=r"The disk of /dev/full .* is full. Make room there"),
-        told(8, 1, 1, "float32"),
+        explained_failures(8, 1, 1, "float32"),
         tf.io.gfile.GFile("/dev/full", "w") as file,
     ):
         file.write("x" * 2**20)

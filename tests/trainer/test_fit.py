@@ -12,7 +12,7 @@ from trainer.tasks.network import build_network
 from trainer.training.config import EarlyStopping, SmallCnn, TrainConfig
 from trainer.training.failures import TrainingError
 from trainer.training.fit import fit
-from trainer.training.log import Books
+from trainer.training.log import TrainingLog
 from trainer.training.progress import Progress, resumed_words
 
 SIDE_PX = 8
@@ -101,7 +101,7 @@ def test_a_new_folder_gets_the_curve_so_far_and_an_old_one_nothing_twice(undistu
     _, _, history = undisturbed
     progress = Progress(epochs=history.epochs[:3])
     for _ in range(2):
-        Books(str(tmp_path), 5, None).begin(progress)
+        TrainingLog(str(tmp_path), 5, None).begin(progress)
     told = [found for path in (tmp_path / "validation").iterdir() for found in values_in(path)]
     assert [step for step, value in told if value.tag == "epoch_loss"] == [1, 2, 3]
 

@@ -11,8 +11,8 @@ from tests.trainer.objectives import of_classes
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment
 from trainer.augment.follow import following
-from trainer.data.changed import Changed
 from trainer.data.dataset import InMemory
+from trainer.data.transformed import TransformedSource
 from trainer.models.backbone import backbone_names
 from trainer.tasks.network import build_network
 from trainer.training.config import Backbone, SmallCnn
@@ -52,7 +52,7 @@ def test_augmentation_is_in_training_only_and_absent_from_what_is_served():
     expected = served(pixels()).numpy()
     np.testing.assert_allclose(trained(pixels(), training=False), expected, atol=1e-6)
     views = following(Augmentation(Augment()), of_classes(3))
-    shown = Changed(InMemory(pixels(), np.zeros(4, np.int64)), views)
+    shown = TransformedSource(InMemory(pixels(), np.zeros(4, np.int64)), views)
     (seen, _), *_ = shown.epochs(4, 0).take(1)
     assert not np.allclose(trained(seen, training=True), expected, atol=1e-4)
     (plain, _), *_ = shown.once(4)

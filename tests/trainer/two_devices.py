@@ -16,9 +16,9 @@ from tests.trainer.objectives import of_classes
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment, Brightness
 from trainer.augment.follow import following
-from trainer.data.changed import Changed
 from trainer.data.dataset import InMemory
 from trainer.data.share import distributed
+from trainer.data.transformed import TransformedSource
 from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import local_devices, make_strategy
 from trainer.tasks.network import build_network
@@ -59,7 +59,7 @@ def viewed_training(strategy: tf.distribute.Strategy, folder: str) -> dict[str, 
     labels = (np.arange(len(images)) % 4 == 1).astype(np.int64)
     counts = tuple(int(count) for count in np.bincount(labels))
     views = Augment.model_validate({"zoom": {"probability": 1}, "contrast": {}, "noise": {}})
-    source = Changed(
+    source = TransformedSource(
         InMemory(images, labels, balance=counts), following(Augmentation(views), of_classes(3))
     )
     keras.utils.set_random_seed(5)
@@ -88,7 +88,7 @@ def weights_of(model: keras.Model) -> list[float]:
 def views_are_alike(strategy: tf.distribute.Strategy) -> bool:
     """Whether the replicas together get the views that one device would get."""
     views = Augment(brightness=Brightness(probability=1))
-    source = Changed(toy(), following(Augmentation(views), of_classes(3)))
+    source = TransformedSource(toy(), following(Augmentation(views), of_classes(3)))
     shared = next(iter(strategy.experimental_distribute_dataset(source.epochs(8, 0))))[0]
     parts = tf.concat(strategy.experimental_local_results(shared), axis=0)
     return bool(tf.reduce_all(parts == next(iter(source.epochs(8, 0)))[0]))

@@ -21,7 +21,7 @@ from tests.trainer.two_devices import (
     viewed_training,
     weights_of,
 )
-from trainer.distribution.cluster import Surroundings
+from trainer.distribution.cluster import ClusterEnvironment
 from trainer.distribution.config import StrategyName
 from trainer.distribution.strategy import make_strategy
 from trainer.tasks.network import build_network
@@ -33,9 +33,9 @@ BATCH, EXAMPLES = 8, 22
 
 def main(folder: Path) -> None:
     """Fits, and writes what came out."""
-    surroundings = Surroundings.of(os.environ)
-    index = surroundings.cluster.index if surroundings.cluster else 0
-    strategy = make_strategy(StrategyName.AUTO, surroundings=surroundings)
+    environment = ClusterEnvironment.of(os.environ)
+    index = environment.cluster.index if environment.cluster else 0
+    strategy = make_strategy(StrategyName.AUTO, environment=environment)
     keras.utils.set_random_seed(5)
     with strategy.scope():
         trained = build_network(PLAIN, SPEC, of_classes(2)).trained()

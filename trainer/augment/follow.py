@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.batch import Batch
-from trainer.data.changed import Change
+from trainer.data.transformed import BatchTransform
 
 
 class TargetsOfBatch(Protocol):
@@ -19,7 +19,7 @@ class TargetsOfBatch(Protocol):
         """Returns the targets of an augmented batch, given those before it."""
 
 
-def following(augmentation: Augmentation, task: TargetsOfBatch) -> Change:
+def following(augmentation: Augmentation, task: TargetsOfBatch) -> BatchTransform:
     """Returns the transform that augments a batch's inputs and lets its targets follow."""
 
     def change(

@@ -37,7 +37,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ClusterEnvironment:
     """Environment of a training process: cluster and TPU.
 
     Attributes:
@@ -49,7 +49,7 @@ class Surroundings:
     tpu: str | None = None
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> "Surroundings":
+    def of(cls, environment: Mapping[str, str]) -> "ClusterEnvironment":
         """Reads the environment variables.
 
         Raises:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.raster.errors import ConfigError
 from components.raster.messages import first_line
-from trainer.distribution.cluster import CannotJoin, Cluster, Surroundings
+from trainer.distribution.cluster import CannotJoin, Cluster, ClusterEnvironment
 from trainer.distribution.config import StrategyName
 
 _TPU_DEVICE_FILES = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
@@ -25,7 +25,7 @@ def local_devices() -> tuple[str, ...]:
 def make_strategy(
     name: StrategyName,
     devices: Sequence[str] | None = None,
-    surroundings: Surroundings | None = None,
+    environment: ClusterEnvironment | None = None,
 ) -> tf.distribute.Strategy:
     """Builds the strategy of that name over the devices (default: `local_devices()`).
 
@@ -36,8 +36,8 @@ def make_strategy(
     Raises:
         ConfigError: the strategy's devices or cluster are not available.
     """
-    places = _Places(surroundings or Surroundings(), devices)
-    return _BUILDERS[name](places)
+    available = _Devices(environment or ClusterEnvironment(), devices)
+    return _BUILDERS[name](available)
 
 
 def check_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
@@ -60,10 +60,10 @@ def is_tpu(strategy: tf.distribute.Strategy) -> bool:
 
 
 @dataclass(frozen=True)
-class _Places:
+class _Devices:
     """Devices that may run replicas, looked up on demand, because the look-up initialises them."""
 
-    surroundings: Surroundings
+    environment: ClusterEnvironment
     given: Sequence[str] | None
 
     @property
@@ -71,22 +71,22 @@ class _Places:
         return tuple(self.given) if self.given is not None else local_devices()
 
 
-def _auto(places: _Places) -> tf.distribute.Strategy:
-    if places.surroundings.cluster is not None:
-        return _multi_worker(places)
-    if places.given is None and (places.surroundings.tpu or _tpus_here()):
-        return _tpu(places)
-    devices = places.devices
+def _auto(available: _Devices) -> tf.distribute.Strategy:
+    if available.environment.cluster is not None:
+        return _multi_worker(available)
+    if available.given is None and (available.environment.tpu or _tpus_here()):
+        return _tpu(available)
+    devices = available.devices
     several_gpus = len(devices) > 1 and all("GPU" in device.upper() for device in devices)
-    return _mirrored(places) if several_gpus else _one_device(places)
+    return _mirrored(available) if several_gpus else _one_device(available)
 
 
-def _one_device(places: _Places) -> tf.distribute.Strategy:
-    return tf.distribute.OneDeviceStrategy(places.devices[0])
+def _one_device(available: _Devices) -> tf.distribute.Strategy:
+    return tf.distribute.OneDeviceStrategy(available.devices[0])
 
 
-def _mirrored(places: _Places) -> tf.distribute.Strategy:
-    devices = places.devices
+def _mirrored(available: _Devices) -> tf.distribute.Strategy:
+    devices = available.devices
     if len(devices) < 2:
         raise ConfigError(
             f"strategy is mirrored, but this machine has only {', '.join(devices)}; "
@@ -95,8 +95,8 @@ def _mirrored(places: _Places) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-def _multi_worker(places: _Places) -> tf.distribute.Strategy:
-    cluster = places.surroundings.cluster
+def _multi_worker(available: _Devices) -> tf.distribute.Strategy:
+    cluster = available.environment.cluster
     if cluster is None:
         raise ConfigError(
             "strategy is multi_worker, but TF_CONFIG names no workers: start "
@@ -119,8 +119,8 @@ def _multi_worker(places: _Places) -> tf.distribute.Strategy:
         ) from error
 
 
-def _tpu(places: _Places) -> tf.distribute.Strategy:
-    name = places.surroundings.tpu or "local"
+def _tpu(available: _Devices) -> tf.distribute.Strategy:
+    name = available.environment.tpu or "local"
     if name == "local":
         _require_local_tpu()
     else:
@@ -160,7 +160,7 @@ def _require_listening(name: str) -> None:
         ) from error
 
 
-_BUILDERS: dict[StrategyName, Callable[[_Places], tf.distribute.Strategy]] = {
+_BUILDERS: dict[StrategyName, Callable[[_Devices], tf.distribute.Strategy]] = {
     StrategyName.AUTO: _auto,
     StrategyName.ONE_DEVICE: _one_device,
     StrategyName.MIRRORED: _mirrored,

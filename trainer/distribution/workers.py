@@ -5,7 +5,7 @@ import tensorflow as tf
 from trainer.distribution.strategy import cluster_of
 
 
-class Agreement:
+class WorkerConsensus:
     """Synchronised decisions among all workers, at no cost to a single process."""
 
     def __init__(self, strategy: tf.distribute.Strategy) -> None:

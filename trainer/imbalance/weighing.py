@@ -5,10 +5,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.data.changed import Change
+from trainer.data.transformed import BatchTransform
 
 
-def weighing(weights: Sequence[float]) -> Change:
+def weighing(weights: Sequence[float]) -> BatchTransform:
     """Returns the transform that multiplies each target's weight by the weight of its class.
 
     Targets are class indices of any shape, [N] or [N, H, W], where an index outside the classes has

@@ -36,7 +36,9 @@ class OutOfMemory(TrainingError):
 
 
 @contextmanager
-def told(batch_size: int, replicas: int, accumulate: int, precision: str) -> Iterator[None]:
+def explained_failures(
+    batch_size: int, replicas: int, accumulate: int, precision: str
+) -> Iterator[None]:
     """Converts failures of memory, other workers or a full disk to errors that name a remedy."""
     try:
         yield

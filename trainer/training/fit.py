@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.raster.errors import ConfigError, DataError
 from trainer.data.dataset import Source
 from trainer.distribution.strategy import check_batch
-from trainer.distribution.workers import Agreement
+from trainer.distribution.workers import WorkerConsensus
 from trainer.tasks.measures import Measures
 from trainer.training.checkpoint import (
     Checkpoints,
@@ -22,13 +22,13 @@ from trainer.training.checkpoint import (
     stop_on_sigterm,
 )
 from trainer.training.config import TrainConfig
-from trainer.training.failures import told
+from trainer.training.failures import explained_failures
 from trainer.training.log import PROGRESS_FILE as PROGRESS_FILE
-from trainer.training.log import Books
 from trainer.training.log import OnEpoch as OnEpoch
+from trainer.training.log import TrainingLog
 from trainer.training.profiling import Profile
 from trainer.training.progress import Epoch, Progress
-from trainer.training.stage_run import StageRun, Work
+from trainer.training.stage_run import StageRun, TrainingContext
 from trainer.training.stages import Phase, Sources, whole_phase
 
 HISTORY_FILE = "history.json"
@@ -110,43 +110,47 @@ def fit_phases(
     _check_monitor(config, measures)
     check_batch(config.batch_size, strategy)
     _check_examples(sources, strategy.num_replicas_in_sync, config.accumulate)
-    agreement = Agreement(strategy)
+    consensus = WorkerConsensus(strategy)
     stages, stopping = [phase.stage for phase in phases], config.early_stopping
-    profile = Profile(log_dir, config.profile if agreement.is_chief else None)
+    profile = Profile(log_dir, config.profile if consensus.is_chief else None)
     with stop_on_sigterm() as request, closing(profile):
-        work = Work(
+        context = TrainingContext(
             measures=measures,
             config=config,
             sources=sources,
             log_dir=log_dir,
-            checkpoints=Checkpoints(whole.variables, checkpoint_dir, agreement.is_chief),
-            books=Books(log_dir, _epochs(phases), on_epoch, agreement.is_chief),
-            agreement=agreement,
+            checkpoints=Checkpoints(whole.variables, checkpoint_dir, consensus.is_chief),
+            log=TrainingLog(log_dir, _epochs(phases), on_epoch, consensus.is_chief),
+            consensus=consensus,
             plan=SavingPlan(config.checkpoints),
             request=request,
             profile=profile,
         )
-        began = position = work.checkpoints.look() or Position(Progress(config.monitor))
-        work.books.begin(position.progress, position.step)
-        with told(work.batch_size, work.replicas, config.accumulate, config.precision):
+        began = position = context.checkpoints.look() or Position(Progress(config.monitor))
+        context.log.begin(position.progress, position.step)
+        with explained_failures(
+            context.batch_size, context.replicas, config.accumulate, config.precision
+        ):
             while (at := position.progress.stage_under_way(stages, stopping)) is not None:
-                position = StageRun(work, phases[at - 1], at, position).run(position)
-        if any(agreement.any(request.made)):
+                position = StageRun(context, phases[at - 1], at, position).run(position)
+        if any(consensus.any(request.made)):
             raise TrainingInterrupted(
                 "Training was asked to stop (SIGTERM) after its last epoch. Its state is saved: "
                 "run it again, and the model is exported at once."
             )
-    work.checkpoints.restore_best(position)
+    context.checkpoints.restore_best(position)
     # Others may still read what the chief is about to delete.
-    agreement.wait()
-    history = _history(work, phases, began, position.progress)
-    if agreement.is_chief:
+    consensus.wait()
+    history = _history(context, phases, began, position.progress)
+    if consensus.is_chief:
         with tf.io.gfile.GFile(f"{log_dir}/{HISTORY_FILE}", "w") as file:
             json.dump(history.to_json(), file, indent=2)
     return history
 
 
-def _history(work: Work, phases: Sequence[Phase], began: Position, progress: Progress) -> History:
+def _history(
+    context: TrainingContext, phases: Sequence[Phase], began: Position, progress: Progress
+) -> History:
     return History(
         epochs=progress.epochs,
         best=progress.best,
@@ -154,9 +158,9 @@ def _history(work: Work, phases: Sequence[Phase], began: Position, progress: Pro
         stopped_early=len(progress.epochs) < _epochs(phases),
         resumed_after_epochs=len(began.progress.epochs),
         resumed_after_steps=began.step,
-        steps_per_epoch=work.steps_per_epoch,
-        batch_size=work.batch_size,
-        replicas=work.replicas,
+        steps_per_epoch=context.steps_per_epoch,
+        batch_size=context.batch_size,
+        replicas=context.replicas,
     )
 
 

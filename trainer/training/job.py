@@ -10,7 +10,7 @@ import tensorflow as tf
 from components.raster.image import ImageSpec
 from trainer.board.pictures import write_pictures
 from trainer.data.examples import list_files
-from trainer.distribution.cluster import Surroundings
+from trainer.distribution.cluster import ClusterEnvironment
 from trainer.training.config import TrainConfig
 from trainer.training.export import export
 from trainer.training.splits import Splits
@@ -42,7 +42,7 @@ class Job:
     beside: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_job(job: Job, surroundings: Surroundings) -> None:
+def run_job(job: Job, environment: ClusterEnvironment) -> None:
     """Trains and exports; each of several workers runs the same job, and the chief exports.
 
     Raises:
@@ -57,9 +57,9 @@ def run_job(job: Job, surroundings: Surroundings) -> None:
         job.config,
         job.log_dir,
         checkpoint_dir,
-        surroundings=surroundings,
+        environment=environment,
     )
-    if surroundings.cluster is None or surroundings.cluster.is_chief:
+    if environment.cluster is None or environment.cluster.is_chief:
         best = trained.history.best
         write_pictures(
             *(trained.model, trained.contract, list_files(job.splits.evaluation), job.log_dir),

@@ -13,7 +13,7 @@ PROGRESS_FILE = "progress.jsonl"
 OnEpoch = Callable[[Epoch], None]
 
 
-class Books:
+class TrainingLog:
     """Writes `progress.jsonl` and TensorBoard's event files to a folder and calls `on_epoch`.
 
     Args:

@@ -20,7 +20,7 @@ class Constant(keras.optimizers.schedules.LearningRateSchedule):
         return {"rate": self.rate}
 
 
-class WarmedUp(keras.optimizers.schedules.LearningRateSchedule):
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up to `peak` over the first `steps`, followed by a schedule from its beginning.
 
     The first step has peak / steps, and the last warm-up step has the peak.
@@ -63,4 +63,4 @@ def make_schedule(
             then = schedules.ExponentialDecay(peak, falling, decay_rate=final)
         case "constant":
             then = Constant(peak)
-    return WarmedUp(peak, warmup_steps, then) if warmup_steps else then
+    return WarmupSchedule(peak, warmup_steps, then) if warmup_steps else then

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from trainer.data.share import distributed
 from trainer.distribution.strategy import is_tpu
-from trainer.distribution.workers import Agreement
+from trainer.distribution.workers import WorkerConsensus
 from trainer.tasks.measures import Measures
 from trainer.training.checkpoint import (
     Checkpoints,
@@ -32,7 +32,7 @@ from trainer.training.failures import (
     not_finite_rows,
     write_bad_batch,
 )
-from trainer.training.log import Books
+from trainer.training.log import TrainingLog
 from trainer.training.optimizer import make_optimizer
 from trainer.training.precision import choose_xla
 from trainer.training.profiling import Profile
@@ -47,7 +47,7 @@ _MOST_STEPS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class TrainingContext:
     """State shared by all stages of a training."""
 
     measures: Measures
@@ -55,15 +55,15 @@ class Work:
     sources: Sources
     log_dir: str
     checkpoints: Checkpoints
-    books: Books
-    agreement: Agreement
+    log: TrainingLog
+    consensus: WorkerConsensus
     plan: SavingPlan
     request: StopRequest
     profile: Profile
 
     @cached_property
     def replicas(self) -> int:
-        return int(self.agreement.strategy.num_replicas_in_sync)
+        return int(self.consensus.strategy.num_replicas_in_sync)
 
     @cached_property
     def batch_size(self) -> int:
@@ -90,39 +90,45 @@ class StageRun:
         position: position of the training: within the stage, or right before it.
     """
 
-    def __init__(self, work: Work, phase: Phase, number: int, position: Position) -> None:
-        self._work, self._phase, self._number = work, phase, number
-        self._strategy = work.agreement.strategy
+    def __init__(
+        self, context: TrainingContext, phase: Phase, number: int, position: Position
+    ) -> None:
+        self._context, self._phase, self._number = context, phase, number
+        self._strategy = context.consensus.strategy
         self._model = phase.model
         within = position.step > 0 or bool(position.progress.of_stage(number))
         if position.best and not within:
-            work.checkpoints.restore_best(position)
+            context.checkpoints.restore_best(position)
         phase.begin()
         self._sources = phase.sources()
         self._at_once = steps_at_once(
-            work.config.steps_per_execution, work.steps_per_epoch, is_tpu(self._strategy)
+            context.config.steps_per_execution, context.steps_per_epoch, is_tpu(self._strategy)
         )
         with self._strategy.scope():
             self._compile()
-        xla = choose_xla(work.config, self._strategy)
-        self._loop = Loop(self._model, self._at_once, xla, work.config.accumulate)
+        xla = choose_xla(context.config, self._strategy)
+        self._loop = Loop(self._model, self._at_once, xla, context.config.accumulate)
         self._loop.build_metrics(next(iter(self._sources[1].once(1))))
-        work.checkpoints.attend(self._model.optimizer, self._model.metrics_variables)
+        context.checkpoints.attend(self._model.optimizer, self._model.metrics_variables)
         if within:
-            work.checkpoints.restore()
+            context.checkpoints.restore()
 
     def run(self, position: Position) -> Position:
         """Runs the remaining epochs of the stage."""
-        work, stage = self._work, self._phase.stage
+        context, stage = self._context, self._phase.stage
         batches = self._batches_from(position)
-        while position.progress.is_under_way(self._number, stage, work.config.early_stopping):
+        while position.progress.is_under_way(self._number, stage, context.config.early_stopping):
             position = self._learn(position, batches)
             position = self._judge(position)
         return position
 
     def _compile(self) -> None:
-        work, stage, variables = self._work, self._phase.stage, self._model.trainable_variables
-        config, steps = work.config, work.steps_per_epoch
+        context, stage, variables = (
+            self._context,
+            self._phase.stage,
+            self._model.trainable_variables,
+        )
+        config, steps = context.config, context.steps_per_epoch
         warmup = config.warmup_epochs if stage.warmup_epochs is None else stage.warmup_epochs
         rate = make_schedule(
             config.schedule,
@@ -136,39 +142,39 @@ class StageRun:
             optimizer=make_optimizer(
                 config, rate, variables, self._phase.factors(variables), loss_scaled=half
             ),
-            loss=work.measures.loss(),
-            metrics=work.measures.metrics(),
+            loss=context.measures.loss(),
+            metrics=context.measures.metrics(),
             jit_compile=False,
             auto_scale_loss=False,
         )
 
     def _batches_from(self, position: Position) -> Iterator[Any]:
         """Returns the endless batches from a position on, the same as in an uninterrupted fit."""
-        work, source = self._work, self._sources[0]
-        done = len(position.progress.epochs) * work.steps_per_epoch + position.step
-        epoch, skip = divmod(done, source.examples // work.update_size)
-        size, seed = work.update_size, work.config.seed
+        context, source = self._context, self._sources[0]
+        done = len(position.progress.epochs) * context.steps_per_epoch + position.step
+        epoch, skip = divmod(done, source.examples // context.update_size)
+        size, seed = context.update_size, context.config.seed
         return iter(
             distributed(self._strategy, lambda share: source.epochs(size, seed, epoch, skip, share))
         )
 
     def _learn(self, position: Position, batches: Iterator[Any]) -> Position:
         """Runs the remaining steps of the epoch."""
-        work = self._work
+        context = self._context
         if position.step == 0:
             self._model.reset_metrics()
         began_s = time.monotonic() - position.elapsed_s
         pending = deque[tuple[int, tf.Tensor]]()
-        for step in range(position.step, work.steps_per_epoch, self._at_once):
-            work.profile.before(self._at_once)
+        for step in range(position.step, context.steps_per_epoch, self._at_once):
+            context.profile.before(self._at_once)
             pending.append((step, self._loop.train(batches)))
             if len(pending) > _LOOK_BACK:
                 self._require_finite(position, *pending.popleft())
             position = replace(
                 position, step=step + self._at_once, elapsed_s=time.monotonic() - began_s
             )
-            due = work.agreement.is_chief and work.plan.after(self._at_once)
-            stop, due = work.agreement.any(work.request.made, due)
+            due = context.consensus.is_chief and context.plan.after(self._at_once)
+            stop, due = context.consensus.any(context.request.made, due)
             if stop or due:
                 self._require_all_finite(position, pending)
                 self._save(position)
@@ -179,7 +185,7 @@ class StageRun:
 
     def _judge(self, position: Position) -> Position:
         """Evaluates the epoch and saves its row, its checkpoint and, if the best, its weights."""
-        work, began_s = self._work, time.monotonic()
+        context, began_s = self._context, time.monotonic()
         learnt = self._loop.metrics()
         with self._averaged():
             judged = self._evaluate(position)
@@ -194,17 +200,17 @@ class StageRun:
             )
             position = Position(position.progress.after(row), best=position.best)
             if position.progress.best is row:
-                position = work.checkpoints.save_best(position)
+                position = context.checkpoints.save_best(position)
         self._save(position)
-        work.books.enter(position.progress)
+        context.log.enter(position.progress)
         return position
 
     def _evaluate(self, position: Position) -> dict[str, float]:
         """Computes loss and metrics on the eval split."""
-        work, source = self._work, self._sources[1]
+        context, source = self._context, self._sources[1]
         # A replica without rows of a last small batch would fail; a TPU requires equal batches.
-        multiple = work.batch_size if is_tpu(self._strategy) else work.replicas
-        batch_size = min(work.batch_size, source.examples - source.examples % work.replicas)
+        multiple = context.batch_size if is_tpu(self._strategy) else context.replicas
+        batch_size = min(context.batch_size, source.examples - source.examples % context.replicas)
         batches = distributed(
             self._strategy, lambda share: source.once(batch_size, multiple, share)
         )
@@ -217,22 +223,22 @@ class StageRun:
 
     @property
     def _peak(self) -> float:
-        return self._work.config.peak_of(self._phase.stage)
+        return self._context.config.peak_of(self._phase.stage)
 
     def _save(self, position: Position) -> None:
-        self._work.plan.save(lambda: self._work.checkpoints.save(position))
+        self._context.plan.save(lambda: self._context.checkpoints.save(position))
 
     def _interrupted(self, position: Position) -> TrainingInterrupted:
         return TrainingInterrupted(
             f"Training was asked to stop (SIGTERM) in epoch {len(position.progress.epochs) + 1}, "
-            f"after {position.step} of its {self._work.steps_per_epoch} steps. Its state is saved: "
-            "run it again, and it goes on from there."
+            f"after {position.step} of its {self._context.steps_per_epoch} steps. Its state is "
+            "saved: run it again, and it goes on from there."
         )
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
         """Gives the model the moving averages of its weights, if any, within the context."""
-        if self._work.config.ema is None:
+        if self._context.config.ema is None:
             yield
             return
         swap = keras.callbacks.SwapEMAWeights()
@@ -254,13 +260,13 @@ class StageRun:
         offset = int(first_bad)
         if offset < 0:
             return
-        work, step, epoch = self._work, step + offset, len(position.progress.epochs) + 1
-        source, at = self._sources[0], (epoch - 1) * work.steps_per_epoch + step
-        keys = source.keys(work.update_size, work.config.seed, at)
-        batch = next(iter(source.epochs(work.update_size, work.config.seed, skip=at)))
+        context, step, epoch = self._context, step + offset, len(position.progress.epochs) + 1
+        source, at = self._sources[0], (epoch - 1) * context.steps_per_epoch + step
+        keys = source.keys(context.update_size, context.config.seed, at)
+        batch = next(iter(source.epochs(context.update_size, context.config.seed, skip=at)))
         culprits = [keys[row] for row in not_finite_rows(batch)]
-        if work.agreement.is_chief:
-            write_bad_batch(work.log_dir, epoch, step + 1, keys)
+        if context.consensus.is_chief:
+            write_bad_batch(context.log_dir, epoch, step + 1, keys)
         value = self._loop.metrics()["loss"]
         raise TrainingError(bad_loss(value, epoch, step + 1, self._peak, keys, culprits))
 

@@ -18,13 +18,13 @@ from trainer.augment.augmentation import RGB, Augmentation
 from trainer.augment.config import chosen_views
 from trainer.augment.follow import following
 from trainer.data.bands import band_scale
-from trainer.data.changed import Changed
 from trainer.data.dataset import InMemory, Source, open_source
 from trainer.data.examples import learnt_scalings, list_files
 from trainer.data.tiles import trained_tiles
-from trainer.distribution.cluster import Surroundings
+from trainer.data.transformed import TransformedSource
+from trainer.distribution.cluster import ClusterEnvironment
 from trainer.distribution.strategy import cluster_of, make_strategy
-from trainer.distribution.workers import Agreement
+from trainer.distribution.workers import WorkerConsensus
 from trainer.imbalance.emphasis import Emphasis, emphasis_of
 from trainer.imbalance.report import IMBALANCE_FILE, imbalance_report
 from trainer.imbalance.weighing import weighing
@@ -58,7 +58,7 @@ def train(
     log_dir: str,
     checkpoint_dir: str,
     on_epoch: OnEpoch | None = None,
-    surroundings: Surroundings | None = None,
+    environment: ClusterEnvironment | None = None,
 ) -> Trained:
     """Trains a model for the task of the splits.
 
@@ -67,7 +67,7 @@ def train(
     Raises:
         SkymillError: as `make_objective`, `build_network`, `make_strategy` and `fit_phases` do.
     """
-    strategy = make_strategy(config.strategy, surroundings=surroundings)
+    strategy = make_strategy(config.strategy, environment=environment)
     keras.utils.set_random_seed(config.seed)
     if config.deterministic_ops:
         tf.config.experimental.enable_op_determinism()
@@ -97,12 +97,12 @@ def train(
     learnt = _source(splits.train, objective, image, config, emphasis.balance)
     if views is not None:
         augmentation = Augmentation(views, image.bands or RGB, ignore_value(len(splits.classes)))
-        learnt = Changed(learnt, following(augmentation, objective))
+        learnt = TransformedSource(learnt, following(augmentation, objective))
     sources = learnt, _source(splits.evaluation, objective, image, config)
     measures = measures_of(objective, splits.classes, config.loss, config.metrics)
     require_fitting(measures, trained, sources[1])
     phases, whole = _phases(network, trained, sources, config, emphasis)
-    if seen is not None and Agreement(strategy).is_chief:
+    if seen is not None and WorkerConsensus(strategy).is_chief:
         _write_report(log_dir, imbalance_report(seen, config.imbalance, emphasis))
     history = fit_phases(
         whole, phases, sources, measures, config, log_dir, checkpoint_dir, on_epoch
@@ -219,7 +219,9 @@ def _features(network: Network, source: Source, batch_size: int) -> Source:
 
 def _weighted(source: Source, emphasis: Emphasis) -> Source:
     return (
-        Changed(source, weighing(emphasis.example_weights)) if emphasis.example_weights else source
+        TransformedSource(source, weighing(emphasis.example_weights))
+        if emphasis.example_weights
+        else source
     )
 
 

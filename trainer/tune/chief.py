@@ -19,7 +19,7 @@ from components.raster.errors import SkymillError
 from trainer.training.fit import PROGRESS_FILE
 from trainer.tune.config import TuneConfig
 from trainer.tune.processes import LocalWorkers
-from trainer.tune.search import Places
+from trainer.tune.search import SearchPaths
 
 _POLL_S = 0.2
 #: Seconds that the chief waits for workers that have not heard of the end, or have died.
@@ -32,12 +32,14 @@ class SearchStoppedError(SkymillError):
     """A search cannot go on; its results are kept, and the next run resumes it."""
 
 
-def conduct(oracle: kt.Oracle, tune: TuneConfig, places: Places, note: Callable[[], None]) -> None:
+def conduct(
+    oracle: kt.Oracle, tune: TuneConfig, paths: SearchPaths, note: Callable[[], None]
+) -> None:
     """Assigns trials until none is left and the last has ended.
 
     Args:
         oracle: chooses the next trials.
-        places: the search's folder, for the workers.
+        paths: the search's folder, for the workers.
         note: called after every trial that ends.
 
     Raises:
@@ -45,29 +47,29 @@ def conduct(oracle: kt.Oracle, tune: TuneConfig, places: Places, note: Callable[
     """
     elsewhere = tune.workers
     if elsewhere is not None:
-        with _served(oracle, places, f"{elsewhere.host}:{elsewhere.port}") as desk:
-            _wait(desk, places, note, lambda: _require_sign(desk, places, elsewhere.patience_s))
+        with _served(oracle, paths, f"{elsewhere.host}:{elsewhere.port}") as service:
+            _wait(service, paths, note, lambda: _require_sign(service, paths, elsewhere.patience_s))
         return
     # The socket is in a private folder: no port is open, and other users have no access.
     with (
         tempfile.TemporaryDirectory(prefix="skymill-") as folder,
-        _served(oracle, places, f"unix:{folder}/chief") as desk,
-        LocalWorkers(tune.parallel, f"{folder}/chief", places) as workers,
+        _served(oracle, paths, f"unix:{folder}/chief") as service,
+        LocalWorkers(tune.parallel, f"{folder}/chief", paths) as workers,
     ):
-        _wait(desk, places, note, lambda: workers.tend(desk.asked))
+        _wait(service, paths, note, lambda: workers.tend(service.asked))
 
 
-class Desk(OracleServicer):
+class RecordingService(OracleServicer):
     """KerasTuner's service, which also records requests and errors.
 
     Args:
         oracle: chooses the next trials.
-        places: paths of the markers of returned trials.
+        paths: paths of the markers of returned trials.
     """
 
-    def __init__(self, oracle: kt.Oracle, places: Places) -> None:
+    def __init__(self, oracle: kt.Oracle, paths: SearchPaths) -> None:
         super().__init__(oracle)
-        self._places = places
+        self._paths = paths
         self.asked: collections.Counter[str] = collections.Counter()
         self.ended = 0
         self.error: Exception | None = None
@@ -106,7 +108,7 @@ class Desk(OracleServicer):
 
     def _was_given_back(self, trial_id: str) -> bool:
         try:
-            os.remove(self._places.given_back(trial_id))
+            os.remove(self._paths.given_back(trial_id))
         except FileNotFoundError:
             return False
         return True
@@ -123,46 +125,51 @@ class Desk(OracleServicer):
 
 
 @contextmanager
-def _served(oracle: kt.Oracle, places: Places, address: str) -> Iterator[Desk]:
+def _served(oracle: kt.Oracle, paths: SearchPaths, address: str) -> Iterator[RecordingService]:
     # One thread, as in KerasTuner's own chief: its oracles are not made for more.
     server = grpc.server(ThreadPoolExecutor(max_workers=1))
-    desk = Desk(oracle, places)
-    get_service_grpc().add_OracleServicer_to_server(desk, server)
+    service = RecordingService(oracle, paths)
+    get_service_grpc().add_OracleServicer_to_server(service, server)
     try:
         server.add_insecure_port(address)
     except RuntimeError as error:
         raise SearchStoppedError(f"{address}: the chief cannot listen there ({error})") from error
     server.start()
     try:
-        yield desk
+        yield service
     finally:
         server.stop(grace=1).wait()
 
 
-def _wait(desk: Desk, places: Places, note: Callable[[], None], watch: Callable[[], None]) -> None:
+def _wait(
+    service: RecordingService,
+    paths: SearchPaths,
+    note: Callable[[], None],
+    watch: Callable[[], None],
+) -> None:
     noted = 0
-    while not desk.closed():
+    while not service.closed():
         time.sleep(_POLL_S)
-        if desk.ended != noted:
-            noted = desk.ended
+        if service.ended != noted:
+            noted = service.ended
             note()
-        if desk.error is not None:
-            raise SearchStoppedError(f"the search's oracle failed: {desk.error!r}")
-        if os.path.exists(places.fatal):
-            with open(places.fatal, encoding="utf-8") as file:
+        if service.error is not None:
+            raise SearchStoppedError(f"the search's oracle failed: {service.error!r}")
+        if os.path.exists(paths.fatal):
+            with open(paths.fatal, encoding="utf-8") as file:
                 raise SearchStoppedError(file.read())
         watch()
 
 
-def _require_sign(desk: Desk, places: Places, patience_s: int) -> None:
+def _require_sign(service: RecordingService, paths: SearchPaths, patience_s: int) -> None:
     """Checks for a sign of life of remote workers: a request, or a growing learning curve."""
-    silent_s = time.monotonic() - desk.heard_s
+    silent_s = time.monotonic() - service.heard_s
     if silent_s < patience_s:
         return
-    curves = glob.glob(os.path.join(places.folder, "logs", "*", PROGRESS_FILE))
+    curves = glob.glob(os.path.join(paths.folder, "logs", "*", PROGRESS_FILE))
     newest = max((os.path.getmtime(path) for path in curves), default=0.0)
     if time.time() - newest > patience_s:
         raise SearchStoppedError(
             f"no worker has been heard for {patience_s} s; start some (k8s/tuner) and run again: "
-            f"the {desk.ended} trials that ended are kept"
+            f"the {service.ended} trials that ended are kept"
         )

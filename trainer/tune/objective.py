@@ -9,15 +9,15 @@ from trainer.tune.config import TuneConfig
 
 
 @dataclass(frozen=True)
-class Objective:
+class TrialObjective:
     """A metric of the eval split, named as in the learning curve, and its direction."""
 
     name: str
     direction: Literal["min", "max"]
 
 
-def objective_of(tune: TuneConfig, train: TrainConfig) -> Objective:
+def trial_objective(tune: TuneConfig, train: TrainConfig) -> TrialObjective:
     """Returns the requested metric, or the one that early stopping monitors, or the loss."""
     monitor = tune.early_stopping.monitor if tune.early_stopping else train.monitor
     name = tune.objective or monitor
-    return Objective(name, "min" if less_is_better(name) else "max")
+    return TrialObjective(name, "min" if less_is_better(name) else "max")

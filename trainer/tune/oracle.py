@@ -11,7 +11,7 @@ from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, Ran
 from trainer.training.config import TrainConfig
 from trainer.tune.brackets import hyperband_trials
 from trainer.tune.config import DEFAULT_TRIALS, Dimension, TuneConfig
-from trainer.tune.objective import Objective
+from trainer.tune.objective import TrialObjective
 from trainer.tune.space import encode, is_whole
 
 #: A failed trial says nothing about the next. KerasTuner would stop after a few in a row, and its
@@ -19,7 +19,7 @@ from trainer.tune.space import encode, is_whole
 _NEVER = -1
 
 
-def make_oracle(tune: TuneConfig, train: TrainConfig, objective: Objective) -> kt.Oracle:
+def make_oracle(tune: TuneConfig, train: TrainConfig, objective: TrialObjective) -> kt.Oracle:
     """Builds the oracle of the configured algorithm.
 
     Args:
@@ -80,7 +80,7 @@ def _register(
         space.Choice(path, values)
 
 
-class _Durable(kt.Oracle):
+class _DurableOracle(kt.Oracle):
     """Extends KerasTuner's oracles to survive a kill at any time and to serve remote workers.
 
     Their files are replaced atomically. A trial that was recorded but never begun is dropped.
@@ -111,15 +111,15 @@ class _Durable(kt.Oracle):
         super().end_trial(trial)
 
 
-class _Random(_Durable, RandomSearchOracle):
+class _Random(_DurableOracle, RandomSearchOracle):
     pass
 
 
-class _Hyperband(_Durable, HyperbandOracle):
+class _Hyperband(_DurableOracle, HyperbandOracle):
     pass
 
 
-class _Bayesian(_Durable, BayesianOptimizationOracle):
+class _Bayesian(_DurableOracle, BayesianOptimizationOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Proposes values as KerasTuner does, but replaces duplicates by a random trial."""
         found: dict[str, Any] = super().populate_space(trial_id)

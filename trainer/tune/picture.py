@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainer.tune.config import Dimension
-from trainer.tune.results import PICTURE_FILE, Results, Row, shown
+from trainer.tune.results import PICTURE_FILE, Results, TrialRow, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +109,7 @@ def _turned(axis: Axis) -> Axis:
     return Axis(axis.title, at, tuple((1 - height, label) for height, label in axis.ticks))
 
 
-def _draw_trial(plot: "Axes", heights: Sequence[float | None], row: Row) -> None:
+def _draw_trial(plot: "Axes", heights: Sequence[float | None], row: TrialRow) -> None:
     from matplotlib import colormaps
 
     points = [(x, y) for x, y in enumerate(heights) if y is not None]

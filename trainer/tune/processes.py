@@ -10,7 +10,7 @@ from typing import Self
 import tensorflow as tf
 
 from components.raster.errors import SkymillError
-from trainer.tune.search import Places
+from trainer.tune.search import SearchPaths
 
 _GRACE_S = 10
 _LOG_TAIL = 2000
@@ -26,11 +26,11 @@ class LocalWorkers:
     Args:
         count: number of concurrent processes.
         socket: the path of the chief's socket.
-        places: the search's folder.
+        paths: the search's folder.
     """
 
-    def __init__(self, count: int, socket: str, places: Places) -> None:
-        self._socket, self._places = socket, places
+    def __init__(self, count: int, socket: str, paths: SearchPaths) -> None:
+        self._socket, self._paths = socket, paths
         self._shares = device_shares(count, _cores(), _gpus())
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._asked_before: dict[str, int] = {}
@@ -73,12 +73,12 @@ class LocalWorkers:
 
     def _start(self, number: int, asked: int) -> None:
         name = f"worker-{number}"
-        path = self._places.worker_log(name)
+        path = self._paths.worker_log(name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         command = [sys.executable, "-m", "trainer.tune.worker"]
         with open(path, "ab") as log:
             self._running[name] = subprocess.Popen(
-                [*command, self._places.root, self._places.name, "--end-with-stdin"],
+                [*command, self._paths.root, self._paths.name, "--end-with-stdin"],
                 env={**os.environ, **self._shares[number], **_protocol(name, self._socket)},
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -87,7 +87,7 @@ class LocalWorkers:
         self._asked_before[name] = asked
 
     def _last_words(self, name: str, code: int) -> str:
-        path = self._places.worker_log(name)
+        path = self._paths.worker_log(name)
         with open(path, encoding="utf-8", errors="replace") as file:
             tail = file.read()[-_LOG_TAIL:]
         return f"{name} ended with code {code} before its first trial; its log, {path}:\n{tail}"

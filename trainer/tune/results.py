@@ -16,7 +16,7 @@ _COLUMNS = ("rank", "trial", "status", "objective", "epochs", "best_epoch", "sec
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRow:
     """One trial.
 
     Attributes:
@@ -49,10 +49,10 @@ class Results:
     algorithm: str
     objective: str
     direction: str
-    rows: tuple[Row, ...] = field(default=())
+    rows: tuple[TrialRow, ...] = field(default=())
 
     @property
-    def completed(self) -> tuple[Row, ...]:
+    def completed(self) -> tuple[TrialRow, ...]:
         """The ranked trials."""
         return tuple(row for row in self.rows if row.rank is not None)
 
@@ -69,10 +69,10 @@ class Results:
     def from_json(cls, text: str) -> "Results":
         """Returns the results that `to_json` wrote."""
         tree = json.loads(text)
-        return cls(**{**tree, "rows": tuple(Row(**row) for row in tree["rows"])})
+        return cls(**{**tree, "rows": tuple(TrialRow(**row) for row in tree["rows"])})
 
 
-def ranked(rows: Iterable[Row], direction: str) -> tuple[Row, ...]:
+def ranked(rows: Iterable[TrialRow], direction: str) -> tuple[TrialRow, ...]:
     """Sorts and ranks the rows; equally good ones keep the order in which they began."""
     rows = list(rows)
     good = [row for row in rows if row.status == _COMPLETED and row.objective is not None]

@@ -10,7 +10,7 @@ from components.raster.image import ImageSpec
 from trainer.training.config import TrainConfig
 from trainer.training.splits import Splits
 from trainer.tune.config import TuneConfig
-from trainer.tune.objective import Objective, objective_of
+from trainer.tune.objective import TrialObjective, trial_objective
 
 _SEARCH_FILE = "search.json"
 #: Fields that affect how a search runs, but not its result.
@@ -31,9 +31,9 @@ class Search:
     tune: TuneConfig
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> TrialObjective:
         """The metric that ranks trials."""
-        return objective_of(self.tune, self.train)
+        return trial_objective(self.tune, self.train)
 
     @property
     def digest(self) -> str:
@@ -66,7 +66,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Places:
+class SearchPaths:
     """Layout of a search's folder, which also holds KerasTuner's own files.
 
     Attributes:

@@ -24,8 +24,8 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Finding about a search space: something that is not allowed in it."""
+class SpaceFault:
+    """SpaceFault about a search space: something that is not allowed in it."""
 
     path: str
     value: Any
@@ -76,7 +76,7 @@ def apply(config: TrainConfig, values: Values, base_dir: str = "") -> TrainConfi
     return TrainConfig.model_validate(tree, context={"base_dir": base_dir})
 
 
-def check(tune: TuneConfig, train: TrainConfig, base_dir: str = "") -> tuple[Finding, ...]:
+def check(tune: TuneConfig, train: TrainConfig, base_dir: str = "") -> tuple[SpaceFault, ...]:
     """Finds everything in the space that the trainer would refuse, trying each value by itself."""
     return tuple(
         finding
@@ -138,19 +138,19 @@ def is_whole(path: str, dimension: Dimension, train: TrainConfig) -> bool:
 
 def _findings(
     path: str, dimension: Dimension, tune: TuneConfig, train: TrainConfig, base_dir: str
-) -> Iterator[Finding]:
+) -> Iterator[SpaceFault]:
     if unknown := _unknown(path, train):
-        yield Finding(path, path, unknown)
+        yield SpaceFault(path, path, unknown)
         return
     outer = [other for other in tune.space if path.startswith(f"{other}.")]
     if outer:
-        yield Finding(path, path, f"{outer[0]} is in the space as a whole; give it there")
+        yield SpaceFault(path, path, f"{outer[0]} is in the space as a whole; give it there")
         return
     for value in _samples(dimension):
         try:
             apply(train, {path: value}, base_dir)
         except ValidationError as error:
-            yield Finding(path, value, _reason(error))
+            yield SpaceFault(path, value, _reason(error))
 
 
 def _samples(dimension: Dimension) -> Iterator[Any]:

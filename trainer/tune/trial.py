@@ -18,7 +18,7 @@ from trainer.training.config import TrainConfig
 from trainer.training.fit import PROGRESS_FILE
 from trainer.training.progress import Epoch, Progress
 from trainer.training.train import train
-from trainer.tune.objective import Objective
+from trainer.tune.objective import TrialObjective
 from trainer.tune.search import Search
 from trainer.tune.space import Values, apply
 
@@ -80,8 +80,15 @@ def run_trial(
         return outcome(search.objective, read_curve(log_dir), config.monitor, rounds.begin)
     try:
         with full_disk_told():
-            train(search.splits, search.image, config, log_dir, checkpoint_dir, _Until(rounds.end))
-    except _Enough:
+            train(
+                search.splits,
+                search.image,
+                config,
+                log_dir,
+                checkpoint_dir,
+                _StopAfterEpoch(rounds.end),
+            )
+    except _LastEpochReached:
         pass
     finally:
         # A process runs many trials, so this one's memory is freed for the next.
@@ -113,7 +120,7 @@ def trial_config(search: Search, values: Values) -> TrainConfig:
 
 
 def outcome(
-    objective: Objective, curve: Sequence[Mapping[str, Any]], monitor: str, begin: int = 0
+    objective: TrialObjective, curve: Sequence[Mapping[str, Any]], monitor: str, begin: int = 0
 ) -> Outcome:
     """Derives the outcome from a learning curve; its first `begin` epochs are another trial's.
 
@@ -150,11 +157,11 @@ def forget(checkpoint_dir: str) -> None:
     shutil.rmtree(checkpoint_dir, ignore_errors=True)
 
 
-class _Enough(Exception):
+class _LastEpochReached(Exception):
     """A trial has reached its last epoch."""
 
 
-class _Until:
+class _StopAfterEpoch:
     """Ends a training after an epoch, whose checkpoint has been written by then."""
 
     def __init__(self, epochs: int | None) -> None:
@@ -162,4 +169,4 @@ class _Until:
 
     def __call__(self, row: Epoch) -> None:
         if self._epochs is not None and row.epoch >= self._epochs:
-            raise _Enough
+            raise _LastEpochReached

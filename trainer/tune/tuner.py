@@ -19,8 +19,8 @@ from trainer.tune import chief
 from trainer.tune.exchange import announce, shared
 from trainer.tune.oracle import make_oracle
 from trainer.tune.picture import parallel_coordinates
-from trainer.tune.results import Results, Row, ranked, write_results
-from trainer.tune.search import Places, Search
+from trainer.tune.results import Results, TrialRow, ranked, write_results
+from trainer.tune.search import Search, SearchPaths
 from trainer.tune.space import decode
 from trainer.tune.trial import Outcome, Rounds, TrialFailed, forget, run_trial
 
@@ -37,14 +37,14 @@ class WorkerTuner(BaseTuner):
 
     Args:
         search: the search.
-        places: its folder, the same for the chief and all workers.
+        paths: its folder, the same for the chief and all workers.
     """
 
-    def __init__(self, search: Search, places: Places) -> None:
-        self._search, self._places = search, places
+    def __init__(self, search: Search, paths: SearchPaths) -> None:
+        self._search, self._paths = search, paths
         self._asked_in_vain = False
         oracle = make_oracle(search.tune, search.train, search.objective)
-        super().__init__(oracle, directory=places.root, project_name=places.name)
+        super().__init__(oracle, directory=paths.root, project_name=paths.name)
 
     def pre_create_trial(self) -> None:
         """Pauses if no trial was available last time, because KerasTuner would poll at once."""
@@ -58,33 +58,33 @@ class WorkerTuner(BaseTuner):
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> float:
         """Trains with the trial's values, writes an outcome and returns the objective."""
-        places, name = self._places, trial.trial_id
-        known = _outcome(places, trial)
+        paths, name = self._paths, trial.trial_id
+        known = _outcome(paths, trial)
         if known.objective is not None:
             return known.objective  # killed after the trial ended and before the chief knew
-        drawn = _drawn(places, name)
+        drawn = _drawn(paths, name)
         first = self._first_of(name)
         end = drawn.get("tuner/epochs")
         rounds = Rounds(drawn.get("tuner/initial_epoch", 0), end)
         try:
-            checkpoints = places.checkpoints(first)
-            found = run_trial(self._search, decode(drawn), places.logs(first), checkpoints, rounds)
+            checkpoints = paths.checkpoints(first)
+            found = run_trial(self._search, decode(drawn), paths.logs(first), checkpoints, rounds)
         except TrainingInterrupted as error:
             # The values did not fail: the process that replaces this one resumes the trial.
-            Path(places.given_back(name)).touch()
+            Path(paths.given_back(name)).touch()
             raise SystemExit(str(error)) from error
         except (TrialFailed, TrainingError, ConfigError) as error:
-            Outcome(None, message=str(error)).write(places.outcome(name))
+            Outcome(None, message=str(error)).write(paths.outcome(name))
             raise FailedTrialError(str(error)) from error
         except SkymillError as error:
-            Path(places.fatal).write_text(str(error), encoding="utf-8")
+            Path(paths.fatal).write_text(str(error), encoding="utf-8")
             raise FatalError(str(error)) from error
         except Exception as error:
             traceback.print_exc()
             message = f"{type(error).__name__}: {error}"
-            Outcome(None, message=message).write(places.outcome(name))
+            Outcome(None, message=message).write(paths.outcome(name))
             raise FailedTrialError(message) from error
-        found.write(places.outcome(name))
+        found.write(paths.outcome(name))
         if end is None:
             forget(checkpoints)
         assert found.objective is not None
@@ -92,7 +92,7 @@ class WorkerTuner(BaseTuner):
 
     def _first_of(self, trial_id: str) -> str:
         """Returns the first trial of a chain: Hyperband continues trials under new ids."""
-        while before := _drawn(self._places, trial_id).get("tuner/trial_id"):
+        while before := _drawn(self._paths, trial_id).get("tuner/trial_id"):
             trial_id = before
         return trial_id
 
@@ -110,8 +110,8 @@ class ChiefTuner(BaseTuner):
 
     def __init__(self, search: Search, root: str) -> None:
         self._search = search
-        self._places = Places(root, search.digest)
-        os.makedirs(self._places.folder, exist_ok=True)
+        self._paths = SearchPaths(root, search.digest)
+        os.makedirs(self._paths.folder, exist_ok=True)
         oracle = make_oracle(search.tune, search.train, search.objective)
         super().__init__(oracle, directory=root, project_name=search.digest)
         self.oracle.verbose = 0
@@ -122,15 +122,15 @@ class ChiefTuner(BaseTuner):
         Raises:
             TuningError: no trial ended with a usable result, or no worker can run.
         """
-        places = self._places
-        Path(places.fatal).unlink(missing_ok=True)
+        paths = self._paths
+        Path(paths.fatal).unlink(missing_ok=True)
         elsewhere = self._search.tune.workers is not None
-        search = shared(self._search, places) if elsewhere else self._search
-        Path(places.search).write_text(search.to_json(), encoding="utf-8")
+        search = shared(self._search, paths) if elsewhere else self._search
+        Path(paths.search).write_text(search.to_json(), encoding="utf-8")
         if elsewhere:
-            announce(places)
+            announce(paths)
         self.save()
-        chief.conduct(self.oracle, self._search.tune, places, self._note)
+        chief.conduct(self.oracle, self._search.tune, paths, self._note)
         self._note()
         if not self.results().completed:
             raise TuningError(self._nothing_found())
@@ -151,13 +151,13 @@ class ChiefTuner(BaseTuner):
         results = self.results()
         write_results(results, folder)
         parallel_coordinates(results, self._search.tune.space, folder)
-        logs = os.path.join(self._places.folder, _LOGS)
+        logs = os.path.join(self._paths.folder, _LOGS)
         if os.path.isdir(logs):
             shutil.copytree(logs, os.path.join(folder, _LOGS), dirs_exist_ok=True)
 
     def forget(self) -> None:
         """Deletes the state from which a killed search would resume."""
-        shutil.rmtree(self._places.folder, ignore_errors=True)
+        shutil.rmtree(self._paths.folder, ignore_errors=True)
 
     def _note(self) -> None:
         """Records the ended trials for commands that follow the search."""
@@ -165,14 +165,14 @@ class ChiefTuner(BaseTuner):
         rows = {row.trial: row.to_json() for row in results.rows}
         best = results.completed[0].objective if results.completed else None
         more = {"trials": self.oracle.max_trials, "name": results.objective, "best": best}
-        partial = Path(f"{self._places.finished}.partial")
+        partial = Path(f"{self._paths.finished}.partial")
         ended = (json.dumps({**rows[name], **more}) for name in list(self.oracle.end_order))
         partial.write_text("".join(f"{line}\n" for line in ended), encoding="utf-8")
-        partial.replace(self._places.finished)
+        partial.replace(self._paths.finished)
 
-    def _row(self, trial: Trial) -> Row:
-        outcome = _outcome(self._places, trial)
-        return Row(
+    def _row(self, trial: Trial) -> TrialRow:
+        outcome = _outcome(self._paths, trial)
+        return TrialRow(
             trial=trial.trial_id,
             status=str(trial.status).lower(),
             objective=outcome.objective,
@@ -192,15 +192,15 @@ class ChiefTuner(BaseTuner):
         )
 
 
-def _drawn(places: Places, trial_id: str) -> dict[str, Any]:
-    with open(places.values(trial_id), encoding="utf-8") as file:
+def _drawn(paths: SearchPaths, trial_id: str) -> dict[str, Any]:
+    with open(paths.values(trial_id), encoding="utf-8") as file:
         values: dict[str, Any] = json.load(file)["hyperparameters"]["values"]
     return values
 
 
-def _outcome(places: Places, trial: Trial) -> Outcome:
+def _outcome(paths: SearchPaths, trial: Trial) -> Outcome:
     try:
-        with open(places.outcome(trial.trial_id), encoding="utf-8") as file:
+        with open(paths.outcome(trial.trial_id), encoding="utf-8") as file:
             found = Outcome(**json.load(file))
     except (OSError, ValueError):
         found = Outcome(None)

@@ -34,14 +34,14 @@ def main() -> None:
     from keras_tuner.errors import FatalError
 
     from trainer.tune.exchange import announced
-    from trainer.tune.search import Places, Search
+    from trainer.tune.search import Search, SearchPaths
     from trainer.tune.tuner import WorkerTuner
 
     # The chief writes its files before it answers, so this must come after the wait.
-    places = Places(str(args.folder), args.name) if args.name else announced(args.folder)
-    search = Search.from_json(Path(places.search).read_text(encoding="utf-8"))
+    paths = SearchPaths(str(args.folder), args.name) if args.name else announced(args.folder)
+    search = Search.from_json(Path(paths.search).read_text(encoding="utf-8"))
     try:
-        WorkerTuner(search, places).search()
+        WorkerTuner(search, paths).search()
     except FatalError as error:
         sys.exit(str(error))
 

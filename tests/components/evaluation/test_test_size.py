@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.evaluation.config import Change, EvaluationConfig, Threshold
+from components.evaluation.config import ChangeBounds, EvaluationConfig, Threshold
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.rules import judge
 from components.evaluation.test_size import too_few_examples
@@ -30,7 +30,7 @@ def test_a_bound_beside_the_interval_is_decided(bound: float) -> None:
 
 
 def test_a_change_smaller_than_half_the_interval_is_undecided() -> None:
-    threshold = Threshold(metric="accuracy", change=Change(at_least=-0.02))
+    threshold = Threshold(metric="accuracy", change=ChangeBounds(at_least=-0.02))
     (text,) = too_few_examples([threshold], measured(45, 50))
     assert "about 905 would do" in text  # 50 * (0.08506 / 0.02)**2
     assert not [*too_few_examples([threshold], measured(900, 1000))]

@@ -8,7 +8,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from trainer.training.config import TrainConfig
 from trainer.tune.brackets import hyperband_rounds, hyperband_trials
 from trainer.tune.config import TuneConfig
-from trainer.tune.objective import Objective, objective_of
+from trainer.tune.objective import TrialObjective, trial_objective
 from trainer.tune.oracle import hyperparameters, make_oracle
 from trainer.tune.trial import Outcome, outcome
 
@@ -26,7 +26,7 @@ def height(values: dict) -> float:
 
 def oracle_of(folder, **tune):
     config = TuneConfig.model_validate({"space": SPACE, **tune})
-    oracle = make_oracle(config, TrainConfig(), Objective("val_loss", "min"))
+    oracle = make_oracle(config, TrainConfig(), TrialObjective("val_loss", "min"))
     oracle.verbose = 0
     oracle._set_project_dir(str(folder), "search")
     return oracle
@@ -173,12 +173,12 @@ def test_every_kind_of_dimension_has_its_type():
 
 def test_the_objective_is_what_early_stopping_monitors_unless_one_is_named():
     def named(**tune):
-        return objective_of(TuneConfig.model_validate({"space": SPACE, **tune}), TrainConfig())
+        return trial_objective(TuneConfig.model_validate({"space": SPACE, **tune}), TrainConfig())
 
-    assert named() == Objective("val_loss", "min")
+    assert named() == TrialObjective("val_loss", "min")
     stopping = {"patience": 3, "monitor": "val_accuracy"}
-    assert named(early_stopping=stopping) == Objective("val_accuracy", "max")
-    assert named(objective="val_rmse") == Objective("val_rmse", "min")
+    assert named(early_stopping=stopping) == TrialObjective("val_accuracy", "max")
+    assert named(objective="val_rmse") == TrialObjective("val_rmse", "min")
 
 
 def test_a_trial_counts_with_the_epoch_whose_weights_are_kept():
@@ -193,6 +193,6 @@ def test_a_trial_counts_with_the_epoch_whose_weights_are_kept():
         }
         for number, (loss, accuracy) in enumerate([(0.9, 0.5), (0.4, 0.7), (0.6, 0.8)], start=1)
     ]
-    judged = Objective("val_accuracy", "max")
+    judged = TrialObjective("val_accuracy", "max")
     assert outcome(judged, curve, "val_loss") == Outcome(0.7, 3, 2, 6.0)
     assert outcome(judged, curve, "val_accuracy", begin=2) == Outcome(0.8, 1, 3, 2.0)

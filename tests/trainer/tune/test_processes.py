@@ -5,12 +5,12 @@ from pathlib import Path
 from keras_tuner.src.protos import get_service
 
 from trainer.training.config import TrainConfig
-from trainer.tune.chief import Desk
+from trainer.tune.chief import RecordingService
 from trainer.tune.config import TuneConfig
-from trainer.tune.objective import Objective
+from trainer.tune.objective import TrialObjective
 from trainer.tune.oracle import make_oracle
 from trainer.tune.processes import device_shares
-from trainer.tune.search import Places
+from trainer.tune.search import SearchPaths
 
 
 def test_threads_are_divided_and_what_the_user_set_stays(monkeypatch):
@@ -33,24 +33,24 @@ def test_gpus_are_divided_where_there_is_one_for_each_and_else_shared():
 
 
 def desk_of(folder):
-    """The oracle of a search in a folder, and a desk that gives out its trials."""
+    """The oracle of a search in a folder, and a service that gives out its trials."""
     space = {"optimizer": {"values": ["adam", "sgd"]}}
     tune = TuneConfig.model_validate({"space": space})
-    oracle = make_oracle(tune, TrainConfig(), Objective("val_loss", "min"))
+    oracle = make_oracle(tune, TrainConfig(), TrialObjective("val_loss", "min"))
     oracle.verbose = 0
     oracle._set_project_dir(str(folder), "search")
-    return oracle, Desk(oracle, Places(str(folder), "search"))
+    return oracle, RecordingService(oracle, SearchPaths(str(folder), "search"))
 
 
-def ask(desk):
+def ask(service):
     """The trial that a worker is given."""
     request = get_service().CreateTrialRequest(tuner_id="worker-0")
-    return desk.CreateTrial(request, None).trial.trial_id
+    return service.CreateTrial(request, None).trial.trial_id
 
 
 def test_a_trial_is_given_out_twice_and_then_given_up(tmp_path):
-    oracle, desk = desk_of(tmp_path)
-    given = [ask(desk) for _ in range(3)]
+    oracle, service = desk_of(tmp_path)
+    given = [ask(service) for _ in range(3)]
     assert given[0] == given[1] != given[2]
     assert oracle.trials[given[0]].status == "FAILED"
     assert "want of memory" in oracle.trials[given[0]].message
@@ -58,12 +58,12 @@ def test_a_trial_is_given_out_twice_and_then_given_up(tmp_path):
 
 
 def test_a_trial_whose_worker_was_asked_to_stop_is_not_given_up(tmp_path):
-    oracle, desk = desk_of(tmp_path)
-    given = [ask(desk)]
+    oracle, service = desk_of(tmp_path)
+    given = [ask(service)]
     for _ in range(4):
-        Path(Places(str(tmp_path), "search").given_back(given[0])).touch()
-        given.append(ask(desk))
+        Path(SearchPaths(str(tmp_path), "search").given_back(given[0])).touch()
+        given.append(ask(service))
     assert set(given) == {given[0]}
     assert oracle.trials[given[0]].status == "RUNNING"
-    assert ask(desk) == given[0], "a death counts"
-    assert ask(desk) != given[0]
+    assert ask(service) == given[0], "a death counts"
+    assert ask(service) != given[0]

@@ -18,7 +18,7 @@ from tests.trainer.conftest import write_examples
 from tests.trainer.tune.searching import EXAMPLES, long_search, search_of
 from trainer.distribution.config import StrategyName
 from trainer.training.train import train
-from trainer.tune.search import Places
+from trainer.tune.search import SearchPaths
 from trainer.tune.space import apply
 from trainer.tune.trial import Rounds, read_curve, run_trial, trial_config
 from trainer.tune.tuner import ChiefTuner, TuningError
@@ -150,14 +150,14 @@ def test_killed_workers_are_replaced_and_a_killed_search_is_taken_up(place, repo
         stderr=subprocess.PIPE,
         text=True,
     )
-    places = Places(str(place / "tuning"), long_search(place).digest)
+    paths = SearchPaths(str(place / "tuning"), long_search(place).digest)
 
     def ended() -> dict[str, float]:
-        outcomes = Path(places.folder).glob("trial_*/outcome.json")
+        outcomes = Path(paths.folder).glob("trial_*/outcome.json")
         return {path.parent.name: path.stat().st_mtime for path in outcomes}
 
-    under_way = f"{places.folder}/logs/0/progress.jsonl"
-    until(lambda: os.path.exists(under_way) and len(read_curve(places.logs("0"))) > 2, process)
+    under_way = f"{paths.folder}/logs/0/progress.jsonl"
+    until(lambda: os.path.exists(under_way) and len(read_curve(paths.logs("0"))) > 2, process)
     victim = workers_of(process.pid)[0]
     os.kill(victim, signal.SIGKILL)
     until(lambda: ended(), process)
@@ -173,13 +173,13 @@ def test_killed_workers_are_replaced_and_a_killed_search_is_taken_up(place, repo
 
     before = ended()
     assert 0 < len(before) < 4
-    tuner = ChiefTuner(long_search(place), places.root)
+    tuner = ChiefTuner(long_search(place), paths.root)
     tuner.search()
     after = ended()
     assert {name: after[name] for name in before} == before, "what had ended is not run again"
     rows = tuner.results().rows
     assert [row.status for row in rows] == ["completed"] * 4
-    assert all(len(read_curve(places.logs(row.trial))) == 15 for row in rows)
+    assert all(len(read_curve(paths.logs(row.trial))) == 15 for row in rows)
 
 
 @pytest.mark.slow
@@ -209,5 +209,5 @@ def test_workers_elsewhere_need_a_folder_and_kerastuner_s_variables(place, tmp_p
         worker.kill()
         worker.wait()
     assert [row.status for row in tuner.results().rows] == ["completed"] * 2
-    seen = json.loads(Path(Places(str(tmp_path), search.digest).search).read_text())
+    seen = json.loads(Path(SearchPaths(str(tmp_path), search.digest).search).read_text())
     assert seen["splits"]["train"][0].startswith(str(tmp_path)), "the examples came along"

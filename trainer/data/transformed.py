@@ -9,7 +9,7 @@ from trainer.data.dataset import Batch, Source
 from trainer.data.share import WHOLE, Share
 
 
-class Change(Protocol):
+class BatchTransform(Protocol):
     """Transform from a batch to another one with the same number of rows."""
 
     def __call__(self, batch: Batch, seed: tf.Tensor, place: tf.Tensor | None = None) -> Batch:
@@ -23,7 +23,7 @@ class Change(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Changed:
+class TransformedSource:
     """Another source with each training batch transformed; evaluation batches stay unchanged.
 
     The seed of a batch consists of the training's seed and the batch's number since the beginning.
@@ -32,7 +32,7 @@ class Changed:
     """
 
     source: Source
-    change: Change
+    transform: BatchTransform
 
     @property
     def examples(self) -> int:
@@ -55,7 +55,7 @@ class Changed:
         def changed(number: tf.Tensor, batch: Batch) -> Batch:
             step, place = share.place(number, batch_size)
             own = tf.stack([seed, tf.cast((first + step) % 2**31, tf.int32)])
-            return self.change(batch, own, place)
+            return self.transform(batch, own, place)
 
         return (
             tf.data.Dataset.zip(tf.data.Dataset.counter(), batches)

@@ -8,9 +8,9 @@ from tests.trainer.objectives import of_classes
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment
 from trainer.augment.follow import following
-from trainer.data.changed import Changed
 from trainer.data.dataset import InMemory
 from trainer.data.share import Share
+from trainer.data.transformed import TransformedSource
 from trainer.imbalance.config import Imbalance
 from trainer.imbalance.weighing import weighing
 from trainer.tasks.config import DetectionOptions, SegmentationOptions
@@ -35,7 +35,7 @@ OBJECTIVES = {
 
 def shown(views=VIEWS, targets=LABELS, task="single_label"):
     augmentation = Augmentation(Augment.model_validate(views), ignore=255)
-    return Changed(InMemory(IMAGES, targets), following(augmentation, OBJECTIVES[task]))
+    return TransformedSource(InMemory(IMAGES, targets), following(augmentation, OBJECTIVES[task]))
 
 
 def images(source, seed=1, first_epoch=0, skip=0, steps=STEPS):
@@ -50,7 +50,7 @@ def test_the_same_seed_gives_the_same_views_and_another_others():
 
 def test_an_image_is_seen_anew_in_every_epoch():
     whole = InMemory(IMAGES[:1].repeat(BATCH, axis=0), LABELS[:BATCH])
-    source = Changed(whole, shown().change)
+    source = TransformedSource(whole, shown().transform)
     first, second, *_ = images(source, steps=3)
     assert not np.array_equal(first, second)
     assert len({image.tobytes() for image in first}) > 1
