@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from components.raster.stores.object_store import ObjectStore, StorageError
-from serving.store.layout import whole, writing_order
+from serving.store.layout import complete_versions, writing_order
 from serving.store.manifest import Manifest, StoredFile, read_manifest
 from serving.store.push import is_complete, push_to_store
 from serving.store.versions import sync_folder, write_durably
@@ -21,7 +21,7 @@ class BucketVersions:
 
     def numbers(self) -> tuple[int, ...]:
         """Returns the complete versions, oldest first; raises StorageError when the store fails."""
-        return whole(self._store.listing())
+        return complete_versions(self._store.listing())
 
     def holds(self, number: int) -> bool:
         """Checks a version's own objects, because a listing may be incomplete."""

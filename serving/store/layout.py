@@ -20,24 +20,25 @@ CLAIM = "claim"
 #: No push takes this long: older objects are left over from a killed push.
 LEFTOVER_AGE = timedelta(days=1)
 
-_ROOM = re.compile(rf"{re.escape(PUSHES)}/([0-9]+)-[0-9A-Za-z]+(?=/)")
+_PUSH_FOLDER = re.compile(rf"{re.escape(PUSHES)}/([0-9]+)-[0-9A-Za-z]+(?=/)")
 
 
 Listing = Mapping[str, StoredObject]
 
 
-def numbered(names: Collection[str]) -> set[int]:
+def version_numbers(names: Collection[str]) -> set[int]:
     """Returns the versions that have any object."""
     heads = {name.split("/")[0] for name in names if "/" in name}
     return {number for number in map(version_number, heads) if number is not None}
 
 
-def whole(names: Collection[str]) -> tuple[int, ...]:
+def complete_versions(names: Collection[str]) -> tuple[int, ...]:
     """Returns the complete versions, oldest first."""
-    return tuple(sorted(n for n in numbered(names) if set(proofs(n)) <= set(names)))
+    found = version_numbers(names)
+    return tuple(sorted(n for n in found if set(completing_objects(n)) <= set(names)))
 
 
-def proofs(number: int) -> tuple[str, str]:
+def completing_objects(number: int) -> tuple[str, str]:
     """Returns the names of the two objects that make a version complete."""
     return f"{number}/{MANIFEST_FILE}", model_file(number)
 
@@ -47,34 +48,37 @@ def model_file(number: int) -> str:
     return f"{number}/{MODEL_FILE}"
 
 
-def foreign(names: Collection[str]) -> tuple[int, ...]:
+def foreign_versions(names: Collection[str]) -> tuple[int, ...]:
     """Returns versions with a model but no manifest: another program wrote them."""
-    found = numbered(names)
-    return tuple(sorted(n for n in found if [p in names for p in proofs(n)] == [False, True]))
+    found = version_numbers(names)
+    there = {n: [it in names for it in completing_objects(n)] for n in found}
+    return tuple(sorted(n for n in found if there[n] == [False, True]))
 
 
-def claims(names: Collection[str]) -> list[int]:
+def claimed_numbers(names: Collection[str]) -> list[int]:
     """Returns the number that each push under way has claimed."""
-    return [number for room, number in rooms(names).items() if f"{room}/{CLAIM}" in names]
+    folders = push_folders(names).items()
+    return [number for folder, number in folders if f"{folder}/{CLAIM}" in names]
 
 
-def rooms(names: Collection[str]) -> dict[str, int]:
+def push_folders(names: Collection[str]) -> dict[str, int]:
     """Returns the folders of pushes, under way or killed, with the number that each has claimed."""
-    found = {match[0]: version_number(match[1]) for match in map(_ROOM.match, names) if match}
-    return {room: number for room, number in found.items() if number is not None}
+    matches = filter(None, map(_PUSH_FOLDER.match, names))
+    found = {match[0]: version_number(match[1]) for match in matches}
+    return {folder: number for folder, number in found.items() if number is not None}
 
 
-def below(listing: Listing, folder: str) -> dict[str, StoredObject]:
+def objects_below(listing: Listing, folder: str) -> dict[str, StoredObject]:
     """Returns the objects in a folder, by their names within it."""
     head = f"{folder}/"
     return {name.removeprefix(head): it for name, it in listing.items() if name.startswith(head)}
 
 
-def abandoned_rooms(listing: Listing, now: datetime) -> Iterator[str]:
+def abandoned_push_folders(listing: Listing, now: datetime) -> Iterator[str]:
     """Yields the push folders without a write for `LEFTOVER_AGE`."""
-    for room in rooms(listing):
-        if all(it.changed < now - LEFTOVER_AGE for it in below(listing, room).values()):
-            yield room
+    for folder in push_folders(listing):
+        if all(it.changed < now - LEFTOVER_AGE for it in objects_below(listing, folder).values()):
+            yield folder
 
 
 def is_copy_of(objects: Listing, manifest: Manifest) -> bool:

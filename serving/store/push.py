@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Room:
+class _Push:
     """Number and folder of a push, and the objects that it began to copy to the version."""
 
     number: int
@@ -64,23 +64,23 @@ def push_to_store(
     def check_baseline() -> Listing:
         found = store.listing()
         _refuse_cut_listing(store, found, expected_baseline)
-        whole = layout.whole(found)
-        refuse_stale_baseline(whole, store.uri, expected_baseline, served, not_served)
+        complete = layout.complete_versions(found)
+        refuse_stale_baseline(complete, store.uri, expected_baseline, served, not_served)
         return found
 
-    _tell_foreign(store, check_baseline())
-    with _claimed(store) as room:
-        _upload(store, room, contents)
-        _refuse_taken(store, check_baseline(), room.number)
-        _publish(store, room, sorted([*contents, MANIFEST_FILE], key=layout.writing_order))
-        with after_publishing(room.number, store.uri):
-            retire(store, keep, {room.number, served, expected_baseline})
-    return room.number
+    _warn_of_foreign_versions(store, check_baseline())
+    with _claimed_number(store) as push:
+        _upload(store, push, contents)
+        _refuse_taken(store, check_baseline(), push.number)
+        _publish(store, push, sorted([*contents, MANIFEST_FILE], key=layout.writing_order))
+        with after_publishing(push.number, store.uri):
+            retire(store, keep, {push.number, served, expected_baseline})
+    return push.number
 
 
 def is_complete(store: ObjectStore, number: int) -> bool:
     """Checks a version's own objects by their names, because a listing may be incomplete."""
-    return all(store.find(name) is not None for name in layout.proofs(number))
+    return all(store.find(name) is not None for name in layout.completing_objects(number))
 
 
 def _contents(src_dir: Path, provenance: Mapping[str, bytes | Path]) -> dict[str, bytes | Path]:
@@ -94,16 +94,16 @@ def _contents(src_dir: Path, provenance: Mapping[str, bytes | Path]) -> dict[str
     return contents | {f"{PROVENANCE_DIR}/{path}": content for path, content in checked.items()}
 
 
-def _upload(store: ObjectStore, room: _Room, contents: Mapping[str, bytes | Path]) -> None:
+def _upload(store: ObjectStore, push: _Push, contents: Mapping[str, bytes | Path]) -> None:
     """Uploads all files, the manifest last: without it nothing is copied to the version."""
     digests = {name: StoredFile.of(content) for name, content in contents.items()}
     for name, content in contents.items():
-        store.write(f"{room.folder}/{name}", content)
-    store.write(f"{room.folder}/{MANIFEST_FILE}", Manifest(room.number, digests).to_json())
+        store.write(f"{push.folder}/{name}", content)
+    store.write(f"{push.folder}/{MANIFEST_FILE}", Manifest(push.number, digests).to_json())
 
 
 def _refuse_cut_listing(store: ObjectStore, found: Listing, number: int | None) -> None:
-    if number is None or number in layout.whole(found):
+    if number is None or number in layout.complete_versions(found):
         return
     if is_complete(store, number):
         raise StorageError(
@@ -113,15 +113,15 @@ def _refuse_cut_listing(store: ObjectStore, found: Listing, number: int | None) 
 
 
 def _refuse_taken(store: ObjectStore, found: Listing, number: int) -> None:
-    if number in layout.numbered(found) or store.find(layout.model_file(number)):
+    if number in layout.version_numbers(found) or store.find(layout.model_file(number)):
         raise PushError(
             f"{store.uri}/{number} was written by another program during this push; nothing was "
             "published. Push again."
         )
 
 
-def _tell_foreign(store: ObjectStore, found: Listing) -> None:
-    for number in layout.foreign(found):
+def _warn_of_foreign_versions(store: ObjectStore, found: Listing) -> None:
+    for number in layout.foreign_versions(found):
         _logger.warning(
             "%s/%d has no %s: another program put it there. It stays, and no candidate is "
             "compared with it",
@@ -131,14 +131,14 @@ def _tell_foreign(store: ObjectStore, found: Listing) -> None:
         )
 
 
-def _publish(store: ObjectStore, room: _Room, names: list[str]) -> None:
+def _publish(store: ObjectStore, push: _Push, names: list[str]) -> None:
     try:
         for name in names:
-            room.copied.append(name)
-            store.copy(f"{room.folder}/{name}", f"{room.number}/{name}")
+            push.copied.append(name)
+            store.copy(f"{push.folder}/{name}", f"{push.number}/{name}")
     except StorageError as error:
-        if _is_published(store, room.number, error):  # only the store's response was lost
-            with after_publishing(room.number, store.uri):
+        if _is_published(store, push.number, error):  # only the store's response was lost
+            with after_publishing(push.number, store.uri):
                 raise
         raise
 
@@ -154,33 +154,35 @@ def _is_published(store: ObjectStore, number: int, error: StorageError) -> bool:
 
 
 @contextmanager
-def _claimed(store: ObjectStore) -> Iterator[_Room]:
+def _claimed_number(store: ObjectStore) -> Iterator[_Push]:
     """Claims an unused number and yields this push's folder, which is removed afterwards."""
     found = store.listing()
-    number = number_above([*layout.numbered(found), *layout.claims(found)], store.uri)
-    room = _Room(number, f"{layout.PUSHES}/{number}-{uuid.uuid4().hex}")
-    claim = f"{room.folder}/{layout.CLAIM}"
+    used = [*layout.version_numbers(found), *layout.claimed_numbers(found)]
+    number = number_above(used, store.uri)
+    push = _Push(number, f"{layout.PUSHES}/{number}-{uuid.uuid4().hex}")
+    claim = f"{push.folder}/{layout.CLAIM}"
     try:
         store.write(claim, b"")
         found = store.listing()
-        if layout.claims(found).count(number) > 1 or number in layout.numbered(found):
+        claims = layout.claimed_numbers(found).count(number)
+        if claims > 1 or number in layout.version_numbers(found):
             raise PushError(
                 f"Another push to {store.uri} began in the same moment; run this one again."
             )
         if claim in found:  # the store's own clock tells the time
             remove_leftovers(store, found, found[claim].changed)
-        yield room
+        yield push
     finally:
         with suppress(StorageError):  # a later push does it
-            _clear(store, room)
+            _clear(store, push)
 
 
-def _clear(store: ObjectStore, room: _Room) -> None:
+def _clear(store: ObjectStore, push: _Push) -> None:
     """Removes this push's objects; its folder last, as it shows that the copies are this push's."""
-    if room.copied and not is_complete(store, room.number):
-        if layout.below(store.listing(), str(room.number)).keys() <= set(room.copied):
-            delete_below(store, str(room.number))
+    if push.copied and not is_complete(store, push.number):
+        if layout.objects_below(store.listing(), str(push.number)).keys() <= set(push.copied):
+            delete_below(store, str(push.number))
         else:  # another program began to write there as well
-            for name in room.copied:
-                store.delete(f"{room.number}/{name}")
-    delete_below(store, room.folder)
+            for name in push.copied:
+                store.delete(f"{push.number}/{name}")
+    delete_below(store, push.folder)

@@ -19,9 +19,9 @@ def remove_leftovers(store: ObjectStore, found: Listing, now: datetime) -> None:
 
     `now` is the time by the store's clock. Raises StorageError.
     """
-    for room in layout.abandoned_rooms(found, now):
-        _remove_half_copied(store, found, room)
-        delete_below(store, room)
+    for folder in layout.abandoned_push_folders(found, now):
+        _remove_half_copied(store, found, folder)
+        delete_below(store, folder)
 
 
 def retire(store: ObjectStore, keep: int, protected: Collection[int | None]) -> None:
@@ -30,25 +30,26 @@ def retire(store: ObjectStore, keep: int, protected: Collection[int | None]) -> 
     Raises StorageError.
     """
     found = store.listing()
-    versions = layout.whole(found)
+    versions = layout.complete_versions(found)
     going = to_retire(versions, keep, protected)
     for number in going:
         _delete_version(store, number)
     oldest = min(set(versions) - going, default=0)
-    for number in layout.numbered(found) - set(versions):
+    for number in layout.version_numbers(found) - set(versions):
         if number < oldest and f"{number}/{MANIFEST_FILE}" in found:  # partly removed before
-            _remove_incomplete(store, number, layout.below(found, str(number)), str(number))
+            there = layout.objects_below(found, str(number))
+            _remove_incomplete(store, number, there, str(number))
 
 
-def _remove_half_copied(store: ObjectStore, found: Listing, room: str) -> None:
+def _remove_half_copied(store: ObjectStore, found: Listing, folder: str) -> None:
     """Removes an incomplete version, if all of it certainly came from this push's folder."""
-    if f"{room}/{MANIFEST_FILE}" not in found:
+    if f"{folder}/{MANIFEST_FILE}" not in found:
         return  # it had not begun to copy
-    number = layout.rooms(found)[room]
-    began = min(it.changed for it in layout.below(found, room).values())
-    there = layout.below(found, str(number))
+    number = layout.push_folders(found)[folder]
+    began = min(it.changed for it in layout.objects_below(found, folder).values())
+    there = layout.objects_below(found, str(number))
     if there and all(it.changed >= began for it in there.values()):
-        _remove_incomplete(store, number, there, room)
+        _remove_incomplete(store, number, there, folder)
 
 
 def _remove_incomplete(store: ObjectStore, number: int, there: Listing, folder: str) -> None:

@@ -32,7 +32,7 @@ _CUT_SHORT = (
 
 
 @dataclass(frozen=True)
-class Synced:
+class SyncResult:
     """Result of one look: versions added and removed, and why others could not be added."""
 
     fetched: tuple[int, ...] = ()
@@ -40,7 +40,7 @@ class Synced:
     failed: tuple[str, ...] = ()
 
 
-def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> Synced:
+def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> SyncResult:
     """Copies the store's newest sound version to the folder and removes old ones.
 
     A version that is no longer in the store is removed too, so removing a bad version from the
@@ -62,11 +62,11 @@ def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> Synced:
     failed: list[str] = []
     for version in list_versions(folder):
         if version.number not in offered and store.holds(version.number):
-            return Synced(failed=(_CUT_SHORT.format(version.number),))
+            return SyncResult(failed=(_CUT_SHORT.format(version.number),))
     with staging_folder(folder) as staging:
         fetched = _fetch_newest(store, offered, folder, staging, failed)
         removed = _remove_old(folder, staging, set(offered), keep)
-    return Synced(fetched, removed, tuple(failed))
+    return SyncResult(fetched, removed, tuple(failed))
 
 
 def _fetch_newest(
@@ -106,14 +106,14 @@ def _remove_old(folder: Path, staging: Path, offered: set[int], keep: int) -> tu
 def follow(
     store: VersionStore, folder: Path, keep: int, every_s: float, stop: threading.Event
 ) -> None:
-    """Looks repeatedly until told to stop; logs failures and retries at the next look."""
+    """Looks repeatedly until `stop` is set; logs failures and retries at the next look."""
     while True:
-        _look(store, folder, keep)
+        _sync_once(store, folder, keep)
         if stop.wait(every_s):
             return
 
 
-def _look(store: VersionStore, folder: Path, keep: int) -> bool:
+def _sync_once(store: VersionStore, folder: Path, keep: int) -> bool:
     """Looks once and logs the result; returns False if anything failed."""
     try:
         with full_disk_told({"FOLDER": str(folder)}):
@@ -149,13 +149,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SkymillError as error:
         parser.error(str(error))
     if options.once:
-        return 0 if _look(store, options.folder, options.keep) else 1
-    return _follow_until_told(store, options.folder, options.keep, options.every)
+        return 0 if _sync_once(store, options.folder, options.keep) else 1
+    return _follow_until_stopped(store, options.folder, options.keep, options.every)
 
 
-def _follow_until_told(store: VersionStore, folder: Path, keep: int, every_s: float) -> int:
+def _follow_until_stopped(store: VersionStore, folder: Path, keep: int, every_s: float) -> int:
     """Returns exit code 0 after SIGTERM, even if a store hangs; 1 if following failed."""
-    stop, told = threading.Event(), threading.Event()
+    stop, signalled = threading.Event(), threading.Event()
 
     def run() -> None:
         try:
@@ -163,16 +163,16 @@ def _follow_until_told(store: VersionStore, folder: Path, keep: int, every_s: fl
         finally:
             stop.set()
 
-    def tell(*_: object) -> None:
-        told.set()
+    def on_signal(*_: object) -> None:
+        signalled.set()
         stop.set()
 
-    signal.signal(signal.SIGTERM, tell)
+    signal.signal(signal.SIGTERM, on_signal)
     follower = threading.Thread(target=run, name="follow", daemon=True)
     follower.start()
     stop.wait()
     follower.join(_STOP_S)
-    return 0 if told.is_set() else 1
+    return 0 if signalled.is_set() else 1
 
 
 if __name__ == "__main__":

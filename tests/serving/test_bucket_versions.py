@@ -19,7 +19,7 @@ from components.raster.stores.object_store import StorageError
 from serving.store import sync
 from serving.store.bucket_versions import BucketVersions
 from serving.store.digest import model_digest
-from serving.store.sync import Synced, sync_versions
+from serving.store.sync import SyncResult, sync_versions
 from serving.store.version_store import FolderVersions, version_store
 from serving.store.versions import (
     PublishedError,
@@ -404,10 +404,10 @@ def test_the_sidecar_brings_the_newest_and_keeps_some(
     store: BucketVersions, model: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "watched" / "landcover"
-    assert sync_versions(store, folder) == Synced()
+    assert sync_versions(store, folder) == SyncResult()
     push(store, model, None)
-    assert sync_versions(store, folder) == Synced(fetched=(1,))
-    assert sync_versions(store, folder) == Synced()
+    assert sync_versions(store, folder) == SyncResult(fetched=(1,))
+    assert sync_versions(store, folder) == SyncResult()
     assert model_digest(folder / "1") == model_digest(model)
     for after in (1, 2, 3):
         push(store, model, after)
@@ -424,9 +424,9 @@ def test_a_version_withdrawn_from_the_store_is_a_roll_back(
     push(store, model, 1)
     assert sync_versions(store, folder).fetched == (2,)
     del bucket.objects[f"{BASE}/2/saved_model.pb"]
-    assert sync_versions(store, folder) == Synced(fetched=(1,), removed=(2,))
+    assert sync_versions(store, folder) == SyncResult(fetched=(1,), removed=(2,))
     bucket.objects.clear()
-    assert sync_versions(store, folder) == Synced()
+    assert sync_versions(store, folder) == SyncResult()
     assert numbers(folder) == [1], "an empty store takes nothing away"
 
 
@@ -437,7 +437,9 @@ def test_a_spoilt_version_never_appears_and_an_older_one_serves(
     push(store, model, None)
     push(store, model, 1)
     key = f"{BASE}/2/{name}"
-    bucket.put(key, bucket.objects[key].replace(bucket.objects[key][100:101], b"?", 1))
+    content = bytearray(bucket.objects[key])
+    content[100] ^= 1
+    bucket.put(key, bytes(content))
     synced = sync_versions(store, tmp_path / "watched")
     assert synced.fetched == (1,)
     assert len(synced.failed) == 1
@@ -557,7 +559,7 @@ def test_sigterm_ends_it_also_while_the_store_does_not_answer(
         assert process.wait(10) == 0
     s3.bucket.stalled = ""
     s3.bucket.go_on.set()
-    assert sync_versions(opened(s3), folder) == Synced(fetched=(1,))
+    assert sync_versions(opened(s3), folder) == SyncResult(fetched=(1,))
     assert {path.name for path in folder.iterdir()} == {"1", ".push.lock"}
 
 
@@ -572,7 +574,7 @@ def test_a_folder_is_a_store_as_well(model: Path, tmp_path: Path) -> None:
     """A shared disk may be the store of many local ones."""
     shared = FolderVersions(tmp_path / "shared")
     assert shared.push(model, expected_baseline=None, provenance={}, keep=1) == 1
-    assert sync_versions(shared, tmp_path / "watched") == Synced(fetched=(1,))
+    assert sync_versions(shared, tmp_path / "watched") == SyncResult(fetched=(1,))
     assert shared.digest(1) == model_digest(tmp_path / "watched" / "1")
 
 
