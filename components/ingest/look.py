@@ -11,7 +11,6 @@ from components.ingest.records.family import Tiled
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
 from components.ingest.records.sample import Sample
-from components.ingest.records.truth import Truth
 from components.ingest.sources import family_of, list_source
 from components.raster.errors import ConfigError, DataError
 from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes, fit_mask, fit_picture
@@ -34,6 +33,7 @@ from components.raster.pictures.stretch import (
     stretch_of,
 )
 from components.raster.tiles.valid_mask import Mask
+from components.raster.truth.value import Truth
 
 _NATURAL = ("red", "green", "blue")
 _BLANK = np.full((64, 64, 3), 60, np.uint8)

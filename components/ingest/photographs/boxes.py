@@ -8,7 +8,6 @@ from components.ingest.photographs.source import Photographs
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.records.record import Contents, Record
 from components.ingest.records.reject import Reason, Reject, reject_of_label
-from components.ingest.records.truth import Truth
 from components.raster.labels.box_files import box_files, left_out_beside
 from components.raster.labels.boxes import (
     BoxSet,
@@ -17,9 +16,10 @@ from components.raster.labels.boxes import (
     place_boxes,
     read_boxes,
 )
-from components.raster.labels.from_shapes import tile_boxes
 from components.raster.pairing import file_name
 from components.raster.tiles.key import Window
+from components.raster.truth.detection import tile_boxes
+from components.raster.truth.value import Truth
 
 
 def list_boxed(source: BoxedSource) -> Contents:

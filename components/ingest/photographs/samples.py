@@ -36,7 +36,7 @@ def sample_photographs(
             if isinstance(truth, Reject):
                 yield truth
             else:
-                yield Sample(record, image.pixels, None, truth.with_record(record))
+                yield Sample(record, image.pixels, None, record.truth_with(truth))
 
 
 def _mask(record: Record, max_bytes: int) -> bytes | Reject | None:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reject
-from components.ingest.records.truth import Truth
+from components.raster.truth.value import Truth
 
 
 class TruthReader(Protocol):

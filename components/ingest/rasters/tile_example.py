@@ -16,13 +16,13 @@ from components.ingest.files.encode import (
 from components.ingest.records.outcome import Converted
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reason, Reject
-from components.ingest.records.truth import Truth
 from components.raster import example
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
 from components.raster.scaling import UNSCALED, Scaling
 from components.raster.tiles.tile import BandStatistics, Tile, band_statistics
 from components.raster.tiles.view import View
+from components.raster.truth.value import Truth
 
 
 class TileEncoder:

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 from components.ingest.records.reject import Reject
 from components.ingest.records.scene_part import ScenePart
 from components.raster.band_scalings import BandScalings
+from components.raster.truth.value import Truth
 
 SliceValue = str | int | float
 
@@ -46,6 +47,10 @@ class Record(NamedTuple):
         if self.labels is None and self.label is not None:
             return (self.label,)
         return (self.labels or ()) + ((self.label,) if self.label is not None else ())
+
+    def truth_with(self, other: Truth) -> Truth:
+        """Returns the record's class, classes and number, with a mask or boxes from elsewhere."""
+        return replace(other, label=self.label, labels=self.labels, number=self.number)
 
 
 @dataclass

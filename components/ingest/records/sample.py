@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from components.ingest.records.record import Record
-from components.ingest.records.truth import Truth
 from components.raster.tiles.valid_mask import Mask, Pixels
+from components.raster.truth.value import Truth
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,34 +54,3 @@ def as_mask(indexes: npt.NDArray[np.integer], class_count: int) -> MaskPixels:
     mask: MaskPixels
     mask = np.asarray(indexes, np.uint8) if _fits_a_byte(class_count) else indexes.astype(np.uint16)
     return mask
-
-
-def class_of_mask(
-    mask: MaskPixels, class_count: int, rule: Literal["majority", "centre"]
-) -> int | None:
-    """Returns one class for a tile from its mask (H, W); None where there is no truth.
-
-    majority: the class of most pixels that have one; of two with equally many, the first.
-    centre: the class of the pixel at the tile's centre (below and right of it, for even sizes).
-
-    >>> mask = as_mask(np.array([[0, 1], [1, 255]]), class_count=2)
-    >>> class_of_mask(mask, 2, "majority")
-    1
-    >>> print(class_of_mask(mask, 2, "centre"))
-    None
-    """
-    ignore = ignore_value(class_count)
-    if rule == "centre":
-        found = int(mask[mask.shape[0] // 2, mask.shape[1] // 2])
-        return None if found == ignore else found
-    counts = np.bincount(mask[mask != ignore], minlength=class_count)
-    return int(counts.argmax()) if counts.any() else None
-
-
-def classes_of_mask(
-    mask: MaskPixels, class_count: int, rule: Literal["any", "fraction"], min_fraction: float = 0.0
-) -> tuple[int, ...]:
-    """Returns every class that has a pixel of a mask (`any`), or a least share (`fraction`)."""
-    counts = np.bincount(mask[mask != ignore_value(class_count)], minlength=class_count)
-    least = max(1.0, min_fraction * mask.size) if rule == "fraction" else 1.0
-    return tuple(int(index) for index in np.flatnonzero(counts >= least))

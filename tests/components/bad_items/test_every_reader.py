@@ -70,7 +70,7 @@ READERS = (
     "components.raster.tiles.view.calculate_default_transform",
     "components.raster.tiles.view.transform_bounds",
     "components.raster.tiles.reader.WarpedVRT",
-    "components.raster.labels.from_shapes.rasterize",
+    "components.raster.truth.segmentation.rasterize",
     "pyogrio.list_layers",
     "pyogrio.read_info",
     "pyogrio.raw.read",

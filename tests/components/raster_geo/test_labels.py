@@ -20,26 +20,19 @@ from rasterio.features import rasterize
 
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.class_raster import ClassLegend, colour_codes, encode
-from components.raster.labels.from_shapes import (
-    shares,
-    tile_boxes,
-    tile_class,
-    tile_classes,
-    tile_mask,
-    tile_number,
-)
 from components.raster.labels.palette import check_palette, read_colours
 from components.raster.labels.rejects import LabelRefusal
 from components.raster.labels.shapes import PlacedShapes, labels_nowhere, place_labels
-from components.raster.labels.targets import (
-    as_mask,
-    class_of_mask,
-    classes_of_mask,
-    ignore_value,
-)
+from components.raster.labels.targets import as_mask, ignore_value
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
 from components.raster.scene.grid import Grid
 from components.raster.tiles.key import Window
+from components.raster.truth.detection import tile_boxes
+from components.raster.truth.multi_label import classes_of_mask, tile_classes
+from components.raster.truth.regression import tile_number
+from components.raster.truth.segmentation import tile_mask
+from components.raster.truth.shares import shares
+from components.raster.truth.single_label import class_of_mask, tile_class
 
 # One unit of the map is one pixel, and the map's y falls where rows rise.
 GRID = Grid(100, 100, Affine(1, 0, 500_000, 0, -1, 5_300_000), "EPSG:32632")

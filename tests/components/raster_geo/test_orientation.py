@@ -11,11 +11,10 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.ingest.rasters.scenes.config import MaskLabels
-from components.ingest.rasters.scenes.label_codes import code_reader
+from components.ingest.rasters.scenes.labels.config import MaskLabels
+from components.ingest.rasters.scenes.labels.masks import MaskReader
 from components.raster.labels.boxes import BoxFile, place_boxes, read_boxes
 from components.raster.labels.class_raster import ClassLegend, colour_codes
-from components.raster.labels.from_shapes import tile_boxes
 from components.raster.pictures.overview import scene_picture
 from components.raster.scene.grid import Grid
 from components.raster.scene.orientation import UPRIGHT, upright_grid
@@ -27,6 +26,7 @@ from components.raster.tiles.reading import read_tiles, read_window
 from components.raster.tiles.tile import Tile
 from components.raster.tiles.tiling import Tiling, plan_tiles
 from components.raster.tiles.view import View, Warp, view_scene
+from components.raster.truth.detection import tile_boxes
 
 HEIGHT, WIDTH = 37, 53
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 5_300_000)
@@ -225,7 +225,7 @@ def test_a_mask_lies_on_the_ground_of_its_scene(
     legend = (
         ClassLegend(colours=colours) if coloured else ClassLegend(values={0: "a", 1: "b", 2: "c"})
     )
-    of_scene = code_reader(MaskLabels(folder=str(tmp_path), legend=legend))
+    of_scene = MaskReader(MaskLabels(folder=str(tmp_path), legend=legend)).codes_of
     codes = of_scene(view, str(tmp_path / "image.tif"))
     window = Window(3, 5, 30, 60)
     found, known = codes(window)

@@ -10,11 +10,11 @@ from components.ingest.records.outcome import Converted
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reason, Reject
 from components.ingest.records.settings import Settings
-from components.ingest.records.truth import Truth
 from components.raster.scene.rejects import SceneRejected
 from components.raster.tiles.reading import read_chip
 from components.raster.tiles.tile import Tile, TileReject
 from components.raster.tiles.view import View
+from components.raster.truth.value import Truth
 
 
 class ChipConverter:

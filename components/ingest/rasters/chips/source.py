@@ -21,8 +21,8 @@ from components.ingest.records.reject import Reject
 from components.ingest.records.sample import Sample
 from components.ingest.records.settings import Settings
 from components.ingest.records.survey import Survey
-from components.ingest.records.truth import Truth
 from components.raster.scene.calibration import Calibration
+from components.raster.truth.value import Truth
 
 
 class Chips(RecordLines):
@@ -75,7 +75,7 @@ class Chips(RecordLines):
                 yield read
             else:
                 _, tile = read
-                yield Sample(record, tile.pixels, tile.valid, Truth().with_record(record))
+                yield Sample(record, tile.pixels, tile.valid, record.truth_with(Truth()))
 
 
 def _sides() -> Callable[[str], list[str]]:

@@ -6,8 +6,10 @@ from functools import lru_cache
 
 from components.ingest.rasters.scenes.areas import plan_of, read_area
 from components.ingest.rasters.scenes.config import TiledSource
-from components.ingest.rasters.scenes.labelling import Labeller, TruthAt, read_shapes
-from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
+from components.ingest.rasters.scenes.labels.kinds import kind_of
+from components.ingest.rasters.scenes.labels.labeller import Labeller
+from components.ingest.rasters.scenes.labels.reader import TruthAt
+from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
 from components.ingest.rasters.scenes.views import open_scene_view
 from components.ingest.rasters.tile_example import TileEncoder
 from components.ingest.rasters.views import scene_reject, too_little_valid
@@ -16,7 +18,6 @@ from components.ingest.records.record import Record
 from components.ingest.records.reject import Reason, Reject
 from components.ingest.records.scene_part import ScenePart
 from components.ingest.records.settings import Settings
-from components.ingest.records.truth import Truth
 from components.raster.library_errors import LibraryError
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
@@ -24,6 +25,7 @@ from components.raster.tiles.reading import read_tiles
 from components.raster.tiles.tile import Tile, TileReject
 from components.raster.tiles.tiling import TilePlan
 from components.raster.tiles.view import View
+from components.raster.truth.value import Truth
 
 _SCENES_KEPT = 8
 #: Names under which empty tiles are counted: the collar of a scene, and ground
@@ -60,7 +62,7 @@ class SceneConverter:
     def __init__(self, settings: Settings, source: TiledSource, classes: Sequence[str]) -> None:
         self._source, self._image = source, settings.image
         self._area = read_area(source)
-        self._labeller = Labeller(source, classes, read_shapes(source))
+        self._labeller = Labeller(kind_of(source.labels).read(), source.target, classes)
         self._encode = TileEncoder(settings.image, classes, are_files=False)
         self._open = lru_cache(_SCENES_KEPT)(self._opened)
 

@@ -6,16 +6,10 @@ from itertools import chain
 from pathlib import PurePath
 
 from components.ingest.files.sides import side_finder
-from components.ingest.rasters.scenes.config import (
-    BoxLabels,
-    ClassRasterLabels,
-    MaskLabels,
-    ShapeLabels,
-    TiledSource,
-)
+from components.ingest.rasters.scenes.config import TiledSource
+from components.ingest.rasters.scenes.labels.kinds import kind_of
 from components.ingest.rasters.scenes.named import NamedScenes
 from components.ingest.records.family import Checksums, Entries
-from components.raster.labels.box_files import box_files
 from components.raster.location import is_remote
 
 
@@ -25,8 +19,8 @@ def fingerprint_of_scenes(
     """Lists each scene with the content of its files and its truth, then each other file by role
     and name."""
     others = [("split", PurePath(path).name, path) for path in split_files] + _other_files(source)
-    has_masks = isinstance(source.labels, MaskLabels)
-    masks = [truth if has_masks else None for truth in named.truths]
+    labels = kind_of(source.labels)
+    masks = [labels.own_file(truth) for truth in named.truths]
     paths = [file.path for scene in named.sources for file in scene.files]
     sides_of = side_finder()
     whole = {path: (path, *sides_of(path)) for path in (*paths, *masks) if path is not None}
@@ -56,11 +50,5 @@ def _address(path: str) -> str:
 def _other_files(source: TiledSource) -> list[tuple[str, str, str]]:
     """Lists role, name and path of each file of the area of interest, and of labels without a scene
     of their own."""
-    labels = source.labels
     found = [] if source.area is None else [("area", PurePath(source.area).name, source.area)]
-    if isinstance(labels, ShapeLabels | ClassRasterLabels):
-        whole = (labels.path, *side_finder()(labels.path))
-        found += [("labels", PurePath(path).name, path) for path in whole]
-    elif isinstance(labels, BoxLabels):
-        found += [("labels", key, path) for key, path in box_files(labels.path).items()]
-    return found
+    return found + [("labels", name, path) for name, path in kind_of(source.labels).shared_files()]

@@ -2,24 +2,22 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from components.ingest.listing.folders import is_within, list_files
-from components.ingest.rasters.scenes.config import BoxLabels, MaskLabels, ScenesSource, TiledSource
+from components.ingest.listing.folders import is_within
+from components.ingest.rasters.scenes.config import ScenesSource, TiledSource
+from components.ingest.rasters.scenes.labels.kinds import kind_of
+from components.ingest.rasters.scenes.labels.reader import OwnLabels
 from components.ingest.rasters.views import scene_reject
 from components.ingest.records.reject import Reason, Reject
-from components.raster.errors import DataError
-from components.raster.labels.box_files import left_out_beside
-from components.raster.labels.boxes import read_boxes
 from components.raster.location import is_remote
-from components.raster.pairing import Name, Pairing, file_name, pair, whole_name
+from components.raster.pairing import Name, file_name, whole_name
 from components.raster.scene.calibration import calibrated
 from components.raster.scene.folders import check_ids, find_scenes
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
-from components.raster.walk import UNUSED_MASK
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,26 +40,6 @@ class NamedScenes:
     claimed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, eq=False)
-class _Truths:
-    """Available truths and their pairing with scenes.
-
-    Attributes:
-        names: their names, for messages.
-        values: the `truths` entry of each.
-        where: their folder or file, for messages.
-        missing: the reason code of a scene that has none.
-    """
-
-    pairs: Pairing
-    names: Sequence[str]
-    values: Sequence[str]
-    where: str
-    missing: Reason
-    rejects: Sequence[Reject] = ()
-    ignored: Mapping[str, int] = field(default_factory=dict)
-
-
 def find_in_folder(source: ScenesSource) -> FoundScenes:
     """Finds the scenes of a folder, or one file.
 
@@ -77,7 +55,7 @@ def find_in_folder(source: ScenesSource) -> FoundScenes:
         band_names=source.band_names,
         band_pattern=source.band_pattern,
         suffixes=source.suffixes,
-        apart=_folder_of_labels(source),
+        apart=kind_of(source.labels).folder_apart(),
     )
     return calibrated(found)
 
@@ -99,20 +77,15 @@ def name_scenes(source: TiledSource, root: str, found: FoundScenes) -> NamedScen
         for scene in found
     ]
     rejects = tuple(scene_reject(rejected, root) for rejected in found.rejects)
-    truths = _truths(source, root, dated)
+    names = [_names_of(scene, root) for scene in dated]
+    files = {file.path for scene in dated for file in scene.files}
+    truths = kind_of(source.labels).pair(names, files, root)
     if truths is None:
         return NamedScenes(tuple(dated), (None,) * len(dated), rejects, found.ignored)
     return _with_truths(NamedScenes(tuple(dated), (), rejects, found.ignored), truths)
 
 
-def _folder_of_labels(source: TiledSource) -> str | None:
-    """Returns the folder that holds masks or files of boxes and no scenes."""
-    if isinstance(source.labels, MaskLabels):
-        return source.labels.folder
-    return source.labels.path if isinstance(source.labels, BoxLabels) else None
-
-
-def _with_truths(named: NamedScenes, truths: _Truths) -> NamedScenes:
+def _with_truths(named: NamedScenes, truths: OwnLabels) -> NamedScenes:
     """Keeps the scenes that have a truth, and rejects the others."""
     pairs, ids = truths.pairs, [scene.scene_id for scene in named.sources]
     kept, values, rejects = [], [], [*named.rejects, *truths.rejects]
@@ -138,50 +111,6 @@ def _with_truths(named: NamedScenes, truths: _Truths) -> NamedScenes:
         tuple(rejects),
         Counter(named.ignored) + Counter(truths.ignored),
         frozenset(truths.values[place] for place in pairs.used | pairs.disputed),
-    )
-
-
-def _truths(source: TiledSource, root: str, scenes: Sequence[SceneSource]) -> _Truths | None:
-    names = [_names_of(scene, root) for scene in scenes]
-    if isinstance(source.labels, MaskLabels):
-        own = {file.path for scene in scenes for file in scene.files}
-        return _masks(source.labels.folder, names, own, root)
-    if isinstance(source.labels, BoxLabels):
-        return _boxes(source.labels, names, root)
-    return None
-
-
-def _masks(
-    folder: str, names: Sequence[Collection[Name]], own: Collection[str], root: str
-) -> _Truths:
-    if not os.path.isdir(folder):
-        raise DataError(f"no folder {folder}: source.labels.folder must hold a mask for each scene")
-    found = list_files(folder)
-    masks = [mask for mask in found.records if mask.uri not in own]
-    keys = [mask.key for mask in masks]
-    pairs = pair(names, list(map(file_name, keys)))
-    unused = Counter({UNUSED_MASK: len(masks) - len(pairs.used)})
-    return _Truths(
-        pairs,
-        keys,
-        [mask.uri for mask in masks],
-        folder,
-        Reason.NO_MASK,
-        found.rejects,
-        {} if is_within(root, folder) else found.ignored + unused,  # counted with the scenes
-    )
-
-
-def _boxes(labels: BoxLabels, names: Sequence[Collection[Name]], root: str) -> _Truths:
-    found = read_boxes(labels)
-    images = [image.name for image in found.images]
-    return _Truths(
-        found.pair(names),
-        images,
-        images,
-        labels.path,
-        Reason.NO_BOXES,
-        ignored={} if is_within(root, labels.path) else left_out_beside(labels.path),
     )
 
 

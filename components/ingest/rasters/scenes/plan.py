@@ -1,31 +1,20 @@
 """Planning of scenes: found, opened and divided into tiles before a pixel is read."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from components.ingest.files.layout import shard_count
 from components.ingest.rasters.scalings import agreed_scalings
 from components.ingest.rasters.scenes.areas import Area, plan_of, read_area
-from components.ingest.rasters.scenes.config import (
-    BoxLabels,
-    ClassRasterLabels,
-    MaskLabels,
-    ShapeLabels,
-    TiledSource,
-)
-from components.ingest.rasters.scenes.label_codes import check_legend
-from components.ingest.rasters.scenes.labelling import (
-    Labeller,
-    SceneLabels,
-    class_names,
-    read_shapes,
-)
-from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
+from components.ingest.rasters.scenes.config import TiledSource
+from components.ingest.rasters.scenes.labels.kinds import kind_of
+from components.ingest.rasters.scenes.labels.labeller import Labeller, class_names
+from components.ingest.rasters.scenes.labels.reader import SceneLabels
+from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
 from components.ingest.rasters.scenes.named import NamedScenes
 from components.ingest.rasters.scenes.views import open_scene_views
 from components.ingest.rasters.split import rejected_areas, splits_of
@@ -36,10 +25,7 @@ from components.ingest.records.scene_part import ScenePart
 from components.ingest.records.settings import Settings
 from components.raster.band_scalings import BandScalings
 from components.raster.errors import DataError
-from components.raster.labels.boxes import BoxSet, boxes_nowhere
 from components.raster.labels.rejects import LabelReject
-from components.raster.labels.shapes import labels_nowhere
-from components.raster.labels.vectors import LabelSet
 from components.raster.library_errors import LibraryError, translated
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
@@ -101,9 +87,9 @@ def plan_scenes(settings: Settings, source: TiledSource, named: NamedScenes) -> 
         ConfigError: the area or the background cannot be used.
     """
     rejects = list(named.rejects)
-    shapes = read_shapes(source)
-    classes = settings.classes or class_names(source, shapes)
-    labeller, area = Labeller(source, classes, shapes), read_area(source)
+    reader = kind_of(source.labels).read()
+    classes = settings.classes or class_names(reader, source.target)
+    labeller, area = Labeller(reader, source.target, classes), read_area(source)
     scenes, labels = [], []
     views = open_scene_views(named.sources, source, settings.image)
     for scene, truth, view in zip(named.sources, named.truths, views, strict=True):
@@ -121,14 +107,14 @@ def plan_scenes(settings: Settings, source: TiledSource, named: NamedScenes) -> 
             rejects.append(Reject(scene.scene_id, uri, rejected.reason, rejected.detail))
         except LibraryError as error:
             rejects.append(Reject(scene.scene_id, uri, Reason.UNREADABLE, str(error)))
-    unmasked = _check_legend(source, scenes)
+    unmasked = reader.unreadable([scene.truth for scene in scenes])
     rejects += [
         Reject(scenes[place].source.scene_id, scenes[place].uri, Reason.UNREADABLE, why)
         for place, why in unmasked.items()
     ]
     scenes = [scene for place, scene in enumerate(scenes) if place not in unmasked]
     labels = [found for place, found in enumerate(labels) if place not in unmasked]
-    rejects += _label_rejects(source, shapes, labels, named.claimed)
+    rejects += _label_rejects(reader.left_out(labels, named.claimed))
     rejects += () if area is None else area.rejects
     agreed = agreed_scalings((scene.view for scene in scenes), settings.image)
     return PlannedScenes(
@@ -181,37 +167,8 @@ def _planned(
     return PlannedScene(named, view, plan, places_of(view, plan.keys(), group=group), truth)
 
 
-def _check_legend(source: TiledSource, scenes: Sequence[PlannedScene]) -> dict[int, str]:
-    """Returns the indexes of the scenes whose masks cannot be read, with the reasons."""
-    if isinstance(source.labels, MaskLabels) and scenes:
-        own = [Path(scene.truth or "") for scene in scenes]
-        unreadable = check_legend(source.labels, dict.fromkeys(own))
-        return {place: unreadable[mask] for place, mask in enumerate(own) if mask in unreadable}
-    if isinstance(source.labels, ClassRasterLabels):
-        for why in check_legend(source.labels, [Path(source.labels.path)]).values():
-            raise DataError(f"the class raster cannot be used: {why}")
-    return {}
-
-
-def _label_rejects(
-    source: TiledSource,
-    shapes: LabelSet | None,
-    labels: Sequence[SceneLabels],
-    claimed: Collection[str],
-) -> list[Reject]:
+def _label_rejects(found: Iterable[LabelReject]) -> list[Reject]:
     """Returns labels that were left out, each once whatever the number of scenes."""
-    if shapes is None:
-        return []
-    found = [*shapes.rejects, *(reject for scene in labels for reject in scene.rejects)]
-    if isinstance(source.labels, ShapeLabels | BoxLabels) and source.labels.outside == "reject":
-        known = {reject.number for reject in found}
-        nowhere: Iterable[LabelReject]
-        if isinstance(shapes, BoxSet):
-            places = (shapes.place_of(name) for name in claimed)
-            nowhere = boxes_nowhere(shapes, {place for place in places if place is not None})
-        else:
-            nowhere = labels_nowhere(shapes, (it.shapes for it in labels if it.shapes is not None))
-        found += [reject for reject in nowhere if reject.number not in known]
     unique: dict[tuple[str, int], LabelReject] = {}
     for reject in found:
         unique.setdefault((reject.source, reject.number), reject)

@@ -6,9 +6,10 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from components.ingest.rasters.scenes.areas import plan_of, read_area
-from components.ingest.rasters.scenes.config import BoxLabels, ScenesSource, TiledSource
+from components.ingest.rasters.scenes.config import ScenesSource, TiledSource
 from components.ingest.rasters.scenes.convert import LabelledTile, SceneConverter
 from components.ingest.rasters.scenes.fingerprint import fingerprint_of_scenes
+from components.ingest.rasters.scenes.labels.kinds import kind_of
 from components.ingest.rasters.scenes.named import NamedScenes, find_in_folder, name_scenes
 from components.ingest.rasters.scenes.plan import list_scenes, plan_scenes
 from components.ingest.rasters.scenes.survey import survey_scenes
@@ -21,7 +22,6 @@ from components.ingest.records.scene_part import part_lines, parts_of
 from components.ingest.records.settings import Settings
 from components.ingest.records.survey import Survey
 from components.raster.errors import ConfigError
-from components.raster.labels.box_files import box_files
 from components.raster.scene.scene import FoundScenes
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.view import View
@@ -57,8 +57,7 @@ class TiledScenes(ABC, Generic[Options]):
 
     def files_read_to_find(self) -> Sequence[str]:
         """Lists the files of boxes, which name scenes."""
-        labels = self.source.labels
-        return list(box_files(labels.path).values()) if isinstance(labels, BoxLabels) else ()
+        return kind_of(self.source.labels).files_read_to_pair()
 
     def fingerprint(
         self, found: NamedScenes, checksums_of: Checksums, split_files: Sequence[str]

@@ -1,21 +1,20 @@
 """Pixel codes of class rasters and masks on a scene's grid, and their check against the legend."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from components.ingest.rasters.scenes.config import ClassRasterLabels, MaskLabels
-from components.ingest.rasters.scenes.labels_rejected import LabelsRejected
+from components.ingest.rasters.scenes.labels.config import Undeclared
+from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
 from components.ingest.records.reject import Reason
 from components.raster.errors import DataError
-from components.raster.labels.class_raster import ClassLegend, colour_codes
-from components.raster.labels.palette import check_palette, read_colours
+from components.raster.labels.class_raster import ClassLegend, colour_codes, encode
+from components.raster.labels.palette import read_colours
 from components.raster.library_errors import LibraryError
 from components.raster.scene.gdal import opened
 from components.raster.scene.orientation import UPRIGHT, Orientation
@@ -26,70 +25,56 @@ from components.raster.tiles.key import Window
 from components.raster.tiles.reading import read_window
 from components.raster.tiles.valid_mask import Mask
 from components.raster.tiles.view import View, view_on
+from components.raster.truth.target import Target
+from components.raster.truth.value import Truth
 
 Codes = npt.NDArray[np.integer]
 #: Pixel codes (H, W) of a window, and the mask of pixels that have one.
 CodesAt = Callable[[Window], tuple[Codes, Mask]]
-#: Function that returns the code reader of a scene's tiles, from its view and the path of its mask.
-CodesOf = Callable[[View, str | None], CodesAt]
 
 _MASKS_KEPT = 4
 
 
-def code_reader(labels: ClassRasterLabels | MaskLabels) -> CodesOf:
-    """Returns a reader of any scene's pixel codes; it raises LabelsRejected for an unusable mask.
+@dataclass(frozen=True, eq=False)
+class TruthOfCodes:
+    """Truth of a scene's tiles from pixel codes on its grid: a `TruthAt`."""
 
-    Raises:
-        DataError: the class raster cannot be read.
-    """
-    if isinstance(labels, ClassRasterLabels):
-        scene = _raster(labels.path, labels.legend)
-        return lambda view, mask: _by_value(scene, view, labels.band)
+    codes_at: CodesAt
+    legend: ClassLegend
+    target: Target
+    classes: tuple[str, ...]
 
-    def of_scene(view: View, mask: str | None) -> CodesAt:
-        if mask is None or not os.path.isfile(mask):  # opening a named pipe would block
-            raise LabelsRejected(Reason.UNREADABLE, f"the mask {mask} is no file")
-        if labels.legend.values:
-            try:
-                scene = _raster(mask, labels.legend)
-            except DataError as error:
-                raise LabelsRejected(Reason.UNREADABLE, str(error)) from error
-            return _by_value(scene, view, 1)
-        return _by_colour(Path(mask), view)
-
-    return of_scene
+    def __call__(self, window: Window, valid: Mask) -> Truth | None:
+        """Returns the truth of a tile."""
+        found, known = self.codes_at(window)
+        mask = encode(found, self.legend, self.classes, valid=valid & known).pixels
+        return self.target.of_mask(mask, self.classes)
 
 
-def check_legend(
-    labels: ClassRasterLabels | MaskLabels, masks: Iterable[Path]
+HOW_TO_GO_ON = (
+    "Correct source.labels.legend, or set source.labels.undeclared: ignore to leave them out."
+)
+
+
+def refuse_undeclared(
+    paths: Iterable[Path], band: int, legend: ClassLegend, undeclared: Undeclared
 ) -> Mapping[Path, str]:
-    """Searches all pixels for values or colours that no class declares.
+    """Searches all pixels of files for values that no class declares.
 
     Returns:
-        The masks that cannot be read, with the reason.
+        The files that cannot be read, with the reason.
 
     Raises:
-        DataError: there are undeclared ones, and `labels.undeclared` requires an error.
+        DataError: there are undeclared ones, and `undeclared` requires an error.
     """
-    if isinstance(labels, MaskLabels) and labels.legend.colours:
-        report = check_palette(masks, labels.legend)
-        if not report.passed and labels.undeclared == "stop":
-            raise DataError(f"{report.text()}\n{_HOW_TO_GO_ON}")
-        return report.unreadable
-    band = labels.band if isinstance(labels, ClassRasterLabels) else 1
-    found, first, unreadable = _undeclared_values(masks, band, labels.legend)
-    if found and labels.undeclared == "stop":
+    found, first, unreadable = _undeclared_values(paths, band, legend)
+    if found and undeclared == "stop":
         shown = ", ".join(f"{value:g} ({count} pixels)" for value, count in found.most_common(10))
         raise DataError(
             f"The labels hold values that no class declares: {shown}; {first} is the first with "
-            f"one of them. {_HOW_TO_GO_ON}"
+            f"one of them. {HOW_TO_GO_ON}"
         )
     return unreadable
-
-
-_HOW_TO_GO_ON = (
-    "Correct source.labels.legend, or set source.labels.undeclared: ignore to leave them out."
-)
 
 
 def _undeclared_values(
@@ -127,7 +112,7 @@ def _values(path: Path, band: int) -> Counter[float]:
     return counted
 
 
-def _raster(path: str, legend: ClassLegend) -> Scene:
+def class_raster(path: str, legend: ClassLegend) -> Scene:
     """Opens a raster of classes; a value that the legend declares is a class even as nodata."""
     try:
         scene = open_scene(SceneSource(path, (BandFile(path),)), without_map=True)
@@ -139,7 +124,7 @@ def _raster(path: str, legend: ClassLegend) -> Scene:
     return replace(scene, bands=tuple(bands))
 
 
-def _by_value(scene: Scene, view: View, band: int) -> CodesAt:
+def codes_by_value(scene: Scene, view: View, band: int) -> CodesAt:
     own = view.own_file
     orientation = None if own is None else own.orientation
     try:
@@ -160,7 +145,7 @@ def _by_value(scene: Scene, view: View, band: int) -> CodesAt:
     return at
 
 
-def _by_colour(mask: Path, view: View) -> CodesAt:
+def codes_by_colour(mask: Path, view: View) -> CodesAt:
     shape, way = (view.grid.height_px, view.grid.width_px), _orientation(mask, view)
     try:
         found = way.shape(*_colours(mask).shape)

@@ -1,11 +1,10 @@
-"""Truth of one example, whatever its task."""
+"""Truth of one example, in one form for all tasks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from components.ingest.records.record import Record
 from components.raster.labels.targets import Boxes, MaskPixels, ignore_value
 
 
@@ -18,10 +17,6 @@ class Truth:
     number: float | None = None
     mask: MaskPixels | None = None
     boxes: Boxes | None = None
-
-    def with_record(self, record: Record) -> "Truth":
-        """Adds the class, the classes and the number that a record holds."""
-        return replace(self, label=record.label, labels=record.labels, number=record.number)
 
     def names(self, classes: Sequence[str]) -> tuple[str, ...]:
         """Returns the classes that the truth shows, out of the run's classes."""

@@ -1,0 +1,1 @@
+"""Labels of scenes: one module for each kind, and the registry of kinds."""
