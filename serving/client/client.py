@@ -22,6 +22,7 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from components.raster.errors import SkymillError
+from components.raster.graph_errors import refusal_message
 from serving.client.raster_reading import RasterReading, is_tiff
 from serving.client.transport import (
     ModelMetadata,
@@ -32,7 +33,6 @@ from serving.client.transport import (
     VersionStatus,
 )
 from serving.client.wire_tensors import Array, TensorError, enum_of, string_array
-from serving.contract.graph_errors import refusal_message
 from serving.contract.names import (
     BYTES_INPUT,
     BYTES_SIGNATURE,

@@ -7,8 +7,8 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
+from components.raster.graph_errors import plain_message, refusal_message
 from serving.client.wire_tensors import Array, dtype_name, enum_of
-from serving.contract.graph_errors import plain_message, refusal_message
 from serving.server.errors import Code, ServingError, code_of_number
 from serving.store.model_files import ModelFolderError, model_files
 from serving.store.versions import MODEL_FILE

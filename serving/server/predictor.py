@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from components.raster.graph_errors import plain_message
 from serving.client.wire_tensors import TensorError
-from serving.contract.graph_errors import plain_message
 from serving.server.errors import Code, ServingError
 from serving.server.in_flight import Held
 from serving.server.limits import TensorLimits

@@ -9,8 +9,8 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from components.raster.graph_errors import plain_message
 from serving.client.wire_tensors import TensorError, decode_tensor
-from serving.contract.graph_errors import plain_message
 from serving.server.errors import Code, ServingError
 from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from components.raster.graph_errors import CORRUPT, plain_message, refusal_message
 from components.raster.image import Refusal
-from serving.contract.graph_errors import CORRUPT, plain_message, refusal_message
 
 NODE = "\n\t [[{{function_node map_while_cond_true_153}}{{node map/while/cond/DecodePng}}]]"
 TWO_ROOTS = f"""2 root error(s) found.

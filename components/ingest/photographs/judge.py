@@ -17,6 +17,7 @@ import simplejpeg
 
 from components.ingest.records.outcome import Accepted
 from components.ingest.records.reject import Reason
+from components.raster.graph_errors import refusal_message
 from components.raster.image import (
     JPEG_MAGIC,
     JPEG_SCAN_MARKER,
@@ -24,7 +25,6 @@ from components.raster.image import (
     ImageSpec,
     Refusal,
 )
-from serving.contract.graph_errors import refusal_message
 
 Pixels = npt.NDArray[np.uint8]
 
