@@ -5,22 +5,20 @@ message on the way back, and a runner would retry the step.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
 from components.evaluation.model import ServedModel
 from components.raster.example import KEY
+from components.raster.graph_errors import plain_message
 
 _PREFIX = "failed-"
-#: TensorFlow's prefix of an error that a loaded graph raises.
-_WHERE = re.compile(r"\AGraph execution error:.*?<stack traces unavailable>\n", re.DOTALL)
 
 
 def reason(error: Exception) -> str:
     """Formats an error in one line, without its location in the graph."""
-    lines = _WHERE.sub("", str(error)).strip().splitlines() or [""]
+    lines = plain_message(str(error)).splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
 
 

@@ -19,7 +19,7 @@ _TRACE = re.compile(
     r"\n*(?:Original stack trace for |Errors may have originated from ).*", re.DOTALL
 )
 _WRAPPING = re.compile(
-    r"^Graph execution error:\s*|^Detected at node .*\n?|^Node: '.*'$\n?"
+    r"^Graph execution error:\s*|^Detected at node .*\n?(?:(?:[ \t].*)?\n)*|^Node: '.*'$\n?"
     r"|^<stack traces unavailable>\n?|\s*\[Op:[^\]]*\].*$",
     re.MULTILINE,
 )

@@ -1,22 +1,15 @@
 """Library messages as sentences of project errors."""
 
-import re
-
-#: TensorFlow's marks for graph nodes in its messages.
-_NODES = re.compile(r"\{\{[^}]*\}\}\s*")
-#: Lines that TensorFlow puts before the message of a compiled function, with its location.
-_WHERE = re.compile(
-    r"(\s.*)?|Graph execution error:|Detected at node .*|<stack traces unavailable>"
-)
+from components.raster.graph_errors import plain_message
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Returns the first line of an error's message as a sentence, without graph locations.
 
     >>> first_line(ValueError("the mask has 3 bands"))
     'the mask has 3 bands.'
     """
-    text = _NODES.sub("", getattr(error, "message", None) or str(error)).strip()
-    telling = (line.strip() for line in text.splitlines() if not _WHERE.fullmatch(line))
+    text = plain_message(getattr(error, "message", None) or str(error))
+    telling = (line.strip() for line in text.splitlines() if line.strip() and not line[0].isspace())
     line = next(telling, type(error).__name__)
     return line if line.endswith((".", "!", "?")) else f"{line}."

@@ -18,6 +18,16 @@ Detected at node map/while/cond/Reshape defined at (most recent call last):
 <stack traces unavailable>
 Input to reshape is a tensor with 9 values [Op:__inference_h_378]"""
 
+TRACED = """Graph execution error:
+
+Detected at node DecodePng defined at (most recent call last):
+  File "train.py", line 7, in fit
+
+  File "decode.py", line 6, in decode
+
+Unknown image file format.
+\t [[{{node DecodePng}}]] [Op:__inference_f_6]"""
+
 
 @pytest.mark.parametrize(
     ("message", "plain"),
@@ -29,6 +39,7 @@ Input to reshape is a tensor with 9 values [Op:__inference_h_378]"""
         (f"assertion failed: [too_many_pixels: 9 > 4]{NODE}", "too_many_pixels: 9 > 4"),
         ("{{function_node __wrapped__Pad}} {{node Pad}} no room [Op:Pad] name: p", "no room"),
         (TWO_ROOTS, "Invalid PNG data, size 7"),
+        (TRACED, "Unknown image file format."),
         (EAGER, "Input to reshape is a tensor with 9 values"),
         ("bad [[Node: a/b = Op[T=DT_INT8](c, d)]]", "bad"),
         ("Errors\n\nOriginal stack trace for 'a/b':\n  File x", "Errors"),

@@ -17,6 +17,10 @@ from trainer.tasks.config import TaskOptions
 from trainer.tasks.conflicts import beside_own_loss, conflict
 from trainer.tasks.measures_config import CustomLoss, CustomMetric
 
+#: Default learning rates: of networks from scratch, of the head of a frozen backbone, and of all of
+#: a pretrained network.
+_FROM_SCRATCH, _HEAD, _FINE_TUNING = 2e-3, 1e-3, 3e-4
+
 ScheduleName = Literal["cosine", "linear", "exponential", "constant"]
 
 
@@ -43,7 +47,8 @@ class Stage(Frozen):
     learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description="None: 0.001 for the head, 0.0003 for top and all; 0.002 from scratch.",
+        description=f"None: {_HEAD:g} for the head, {_FINE_TUNING:g} for top and all; "
+        f"{_FROM_SCRATCH:g} from scratch.",
     )
     blocks: int | None = Field(
         default=None, ge=1, description="top: how many blocks, counted from the output."
@@ -119,8 +124,8 @@ class TrainConfig(Frozen):
     learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description="None: 0.002 for what starts from scratch, 0.001 for the head of a frozen "
-        "backbone, 0.0003 for fine-tuning all of one.",
+        description=f"None: {_FROM_SCRATCH:g} for what starts from scratch, {_HEAD:g} for the head "
+        f"of a frozen backbone, {_FINE_TUNING:g} for fine-tuning all of one.",
     )
     schedule: ScheduleName = Field(
         default="cosine",
@@ -246,11 +251,7 @@ class TrainConfig(Frozen):
     @property
     def peak_learning_rate(self) -> float:
         """The given learning rate, or the default for what is trained."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        if not self.pretrained:
-            return 2e-3
-        return 1e-3 if self.model.frozen else 3e-4
+        return self._rate(self.learning_rate, of_head=self.model.frozen)
 
     def facts(self) -> dict[str, Any]:
         """Returns all that decides a training's result, as a plain value; weights as digests."""
@@ -276,11 +277,15 @@ class TrainConfig(Frozen):
 
     def peak_of(self, stage: Stage) -> float:
         """Returns the highest learning rate of a stage."""
-        if stage.learning_rate is not None:
-            return stage.learning_rate
+        return self._rate(stage.learning_rate, of_head=stage.train == "head")
+
+    def _rate(self, given: float | None, of_head: bool) -> float:
+        """Returns the given learning rate, or the default for what is trained."""
+        if given is not None:
+            return given
         if not self.pretrained:
-            return 2e-3
-        return 1e-3 if stage.train == "head" else 3e-4
+            return _FROM_SCRATCH
+        return _HEAD if of_head else _FINE_TUNING
 
     @property
     def pretrained(self) -> bool:
