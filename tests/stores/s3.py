@@ -23,6 +23,7 @@ class Bucket:
         failing_page: whether every page but a listing's first is an error.
         unlisted: keys that listings leave out, as if they had been cut short.
         stalled: a part of keys that are not read before `go_on` is set.
+        failing_copies: how many of the next copies fail after their answer has begun.
         cut_reads: how many of the next reads end after half of the content.
         failures: statuses that the next requests get instead of an answer.
         requests: method and path of every request.
@@ -41,6 +42,7 @@ class Bucket:
         self.unlisted: set[str] = set()
         self.stalled = ""
         self.go_on = threading.Event()
+        self.failing_copies = 0
         self.cut_reads = 0
         self.failures: list[int] = []
         self.requests: list[str] = []
@@ -124,6 +126,10 @@ class S3Handler(QuietHandler):
             self.held.uploads[query["uploadId"]][query["partNumber"]] = data
             self._answer(b"", ETag=f'"{md5(data).hexdigest()}"')
         elif source := self.headers.get(self.copy_header):
+            if self.held.failing_copies:
+                self.held.failing_copies -= 1
+                self._answer(b"<Error><Code>InternalError</Code></Error>")
+                return
             found = self.held.objects.get(unquote(source).lstrip("/").partition("/")[2])
             if found is None:
                 self._error(404, "NoSuchKey")

@@ -165,6 +165,22 @@ def test_a_conditional_write_is_tried_once(service: Service) -> None:
     assert len(service.bucket.requests) == 1
 
 
+def test_a_copy_that_fails_after_its_answer_has_begun_is_no_success(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """S3 sends the status 200 first, and an error in the body."""
+    with service_on_loopback("s3", "land", monkeypatch) as service:
+        store = service.open(Retries(count=2))
+        store.write("a", b"content")
+        service.bucket.failing_copies = 1
+        store.copy("a", "b")
+        assert store.read("b") == b"content"
+        service.bucket.failing_copies = 10
+        with pytest.raises(StorageError, match="land/a: .*InternalError"):
+            store.copy("a", "c")
+        assert store.find("c") is None
+
+
 def test_a_read_that_breaks_off_goes_on_where_it_was(service: Service) -> None:
     content = bytes(range(256)) * (16 << 10)
     store = service.open()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _ACCESS = {"s3": s3_access, "gs": gcs_access, "az": azure_access}
 _PART_BYTES = 16 << 20
+_PARTS_AT_ONCE = 4
 _CHUNK_BYTES = 1 << 20
 _LONGEST_REASON = 400
 #: One request: long enough for one part of an upload over a slow line.
@@ -117,7 +118,13 @@ class CloudStore:
         import obstore
 
         with self._translated(name):
-            obstore.put(self._store, self._key(name), content, chunk_size=_PART_BYTES)
+            obstore.put(
+                self._store,
+                self._key(name),
+                content,
+                chunk_size=_PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
 
     def replace(self, name: str, content: bytes, version: str) -> bool:
         import obstore
