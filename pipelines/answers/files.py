@@ -27,7 +27,7 @@ _WGS84 = "EPSG:4326"
 
 
 @dataclass(frozen=True)
-class Place:
+class PixelGeometry:
     """Size, orientation and georeferencing of an image's pixels.
 
     Attributes:
@@ -75,19 +75,21 @@ def write_answer(
     """
     if not isinstance(prediction, ClassRasterPrediction | ObjectsPrediction):
         return None
-    place = place_of(path, page, is_raster=is_raster)
+    geometry = pixel_geometry(path, page, is_raster=is_raster)
     target.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(prediction, ClassRasterPrediction):
-        return _write_raster(prediction, place, target, fit)
+        return _write_raster(prediction, geometry, target, fit)
     if image is None:
         raise ConfigError(
             f"{path}: the boxes are in pixels of the model's image, whose size is not known here: "
             "call this where the skymill.yaml of the model lies, without --model"
         )
-    return _write_objects(prediction, place, target, image)
+    return _write_objects(prediction, geometry, target, image)
 
 
-def place_of(path: Path, page: int | None = None, *, is_raster: bool = False) -> Place:
+def pixel_geometry(
+    path: Path, page: int | None = None, *, is_raster: bool = False
+) -> PixelGeometry:
     """Returns the size of the upright image, as the model sees it, and its georeferencing.
 
     A JPEG that is sent to a model of rasters keeps its stored orientation, as in scene ingest.
@@ -97,11 +99,11 @@ def place_of(path: Path, page: int | None = None, *, is_raster: bool = False) ->
     if not is_raster:
         with Image.open(path) as image:
             width, height = ImageOps.exif_transpose(image).size
-        return Place((height, width), is_raster=False)
+        return PixelGeometry((height, width), is_raster=False)
     source = SceneSource(path.name, (BandFile(str(path)),))
     own = open_scene(source, without_map=True, page=page).bands[0].file
     with opened(str(path), page) as dataset:
-        return Place(
+        return PixelGeometry(
             size_px=(own.grid.height_px, own.grid.width_px),
             is_raster=True,
             has_map=own.grid.crs is not None,
@@ -111,14 +113,18 @@ def place_of(path: Path, page: int | None = None, *, is_raster: bool = False) ->
         )
 
 
-def _write_raster(prediction: ClassRasterPrediction, place: Place, target: Path, fit: Fit) -> Path:
+def _write_raster(
+    prediction: ClassRasterPrediction, geometry: PixelGeometry, target: Path, fit: Fit
+) -> Path:
     height, width = prediction.class_raster.shape
     spec = ImageSpec(height_px=height, width_px=width, fit=fit)
-    raster = unfit_mask(prediction.class_raster, place.size_px, spec, prediction.ignore)
+    raster = unfit_mask(prediction.class_raster, geometry.size_px, spec, prediction.ignore)
     dtype = np.uint8 if prediction.ignore <= np.iinfo(np.uint8).max else np.uint16
-    if place.is_raster:
+    if geometry.is_raster:
         file = target.with_name(f"{target.name}_classes.tif")
-        _write_geotiff(place.orientation.stored(raster.astype(dtype)), prediction, place, file)
+        _write_geotiff(
+            geometry.orientation.stored(raster.astype(dtype)), prediction, geometry, file
+        )
     else:
         file = target.with_name(f"{target.name}_classes.png")
         _picture(raster.astype(dtype)).save(file)
@@ -126,7 +132,10 @@ def _write_raster(prediction: ClassRasterPrediction, place: Place, target: Path,
 
 
 def _write_geotiff(
-    raster: npt.NDArray[np.integer], prediction: ClassRasterPrediction, place: Place, file: Path
+    raster: npt.NDArray[np.integer],
+    prediction: ClassRasterPrediction,
+    geometry: PixelGeometry,
+    file: Path,
 ) -> None:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
@@ -137,8 +146,8 @@ def _write_geotiff(
         "count": 1,
         "height": raster.shape[0],
         "width": raster.shape[1],
-        "crs": place.crs,
-        "transform": place.transform,
+        "crs": geometry.crs,
+        "transform": geometry.transform,
         "nodata": prediction.ignore,
         "compress": "deflate",
     }
@@ -169,23 +178,23 @@ def _colours() -> list[tuple[int, int, int]]:
 
 
 def _write_objects(
-    prediction: ObjectsPrediction, place: Place, target: Path, image: ImageSpec
+    prediction: ObjectsPrediction, geometry: PixelGeometry, target: Path, image: ImageSpec
 ) -> Path:
     edges = np.array(
         [[it.ymin, it.xmin, it.ymax, it.xmax] for it in prediction.objects], np.float64
     )
-    boxes = unfit_boxes(edges, place.size_px, image)
+    boxes = unfit_boxes(edges, geometry.size_px, image)
     named = [
         {"class": found.class_name, "score": found.score, "box_px": box}
-        for found, box in zip(prediction.objects, _stored_boxes(boxes, place), strict=True)
+        for found, box in zip(prediction.objects, _stored_boxes(boxes, geometry), strict=True)
     ]
-    if not place.has_map:
+    if not geometry.has_map:
         file = target.with_name(f"{target.name}_objects.json")
         file.write_text(strict_json({"objects": named}, indent=1) + "\n")
         return file
     file = target.with_name(f"{target.name}_objects.geojson")
     features = [
-        {"type": "Feature", "properties": item, "geometry": _polygon(item["box_px"], place)}
+        {"type": "Feature", "properties": item, "geometry": _polygon(item["box_px"], geometry)}
         for item in named
     ]
     collection = {"type": "FeatureCollection", "features": features}
@@ -193,9 +202,9 @@ def _write_objects(
     return file
 
 
-def _stored_boxes(boxes: npt.NDArray[np.floating], place: Place) -> list[list[float]]:
+def _stored_boxes(boxes: npt.NDArray[np.floating], geometry: PixelGeometry) -> list[list[float]]:
     """Converts upright boxes (top, left, bottom, right) to pixels of the stored file."""
-    to_stored, found = place.orientation.to_stored(*place.size_px), []
+    to_stored, found = geometry.orientation.to_stored(*geometry.size_px), []
     for top, left, bottom, right in boxes.tolist():
         corners = to_stored * (left, top), to_stored * (right, bottom)
         (first, last), (above, below) = (sorted(ends) for ends in zip(*corners, strict=True))
@@ -203,14 +212,14 @@ def _stored_boxes(boxes: npt.NDArray[np.floating], place: Place) -> list[list[fl
     return found
 
 
-def _polygon(box_px: Any, place: Place) -> dict[str, Any]:
+def _polygon(box_px: Any, geometry: PixelGeometry) -> dict[str, Any]:
     """Converts a box (top, left, bottom, right) to a polygon in lon/lat (RFC 7946)."""
     from rasterio.warp import transform_geom
 
     top, left, bottom, right = box_px
     corners = [(left, top), (left, bottom), (right, bottom), (right, top), (left, top)]
-    ring = [place.transform * corner for corner in corners]
+    ring = [geometry.transform * corner for corner in corners]
     polygon: dict[str, Any] = transform_geom(
-        place.crs, _WGS84, {"type": "Polygon", "coordinates": [ring]}
+        geometry.crs, _WGS84, {"type": "Polygon", "coordinates": [ring]}
     )
     return polygon

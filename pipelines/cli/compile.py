@@ -21,12 +21,12 @@ def command(config_path: str, output: str, vertex: bool) -> None:
     import os
 
     from pipelines.config.tree import load_config
-    from pipelines.local.console import noise_to, quiet_frameworks
+    from pipelines.local.console import output_to_log, quiet_frameworks
 
     quiet_frameworks()
     config = load_config(config_path)
     echo_unchecked(config)
-    with noise_to(os.devnull):
+    with output_to_log(os.devnull):
         from pipelines.kubeflow.compile.package import compile_package, vertex_job
 
         if vertex:

@@ -18,7 +18,7 @@ def check(config_path: str) -> None:
     from components.raster.location import is_remote
     from pipelines.config.tree import load_config
     from pipelines.definition.extensions import check_extensions
-    from pipelines.definition.required_paths import require_present
+    from pipelines.definition.required_paths import require_inputs
     from pipelines.definition.resolve import at_span
 
     config = load_config(config_path)
@@ -27,7 +27,7 @@ def check(config_path: str) -> None:
     place = config.ingest.source.uri
     # The spans in a remote store are not listed here: a check needs no credentials.
     if not (is_remote(place) and has_pattern(place)):
-        require_present(at_span(config))
+        require_inputs(at_span(config))
     click.echo(f"{config_path}: fine; model {config.name!r}, workspace {config.workspace}")
 
 

@@ -33,10 +33,10 @@ def command(connection: "Connection", run_id: str, timeout_s: float | None, as_j
     """
     from pipelines.kubeflow.client.server import KubeflowServer
 
-    follow_and_tell(KubeflowServer(connection), run_id, timeout_s, as_json)
+    follow_and_report(KubeflowServer(connection), run_id, timeout_s, as_json)
 
 
-def follow_and_tell(
+def follow_and_report(
     server: "KubeflowServer", run_id: str, timeout_s: float | None, as_json: bool
 ) -> None:
     """Follows a run, prints its outcome and exits with its exit code."""

@@ -59,7 +59,7 @@ def create(
         service_account=service_account,
     )
     package = chosen_package(config_path, package_path)
-    _tell(_schedules(connection).put(package, schedule, experiment=experiment), as_json)
+    _print_schedule(_schedules(connection).put(package, schedule, experiment=experiment), as_json)
 
 
 @command.command("list")
@@ -83,7 +83,7 @@ def list_(connection: "Connection", as_json: bool) -> None:
 @json_option
 def enable(connection: "Connection", name: str, as_json: bool) -> None:
     """Switch the schedule NAME on."""
-    _tell(_schedules(connection).set_enabled(name, True), as_json)
+    _print_schedule(_schedules(connection).set_enabled(name, True), as_json)
 
 
 @command.command()
@@ -92,7 +92,7 @@ def enable(connection: "Connection", name: str, as_json: bool) -> None:
 @json_option
 def disable(connection: "Connection", name: str, as_json: bool) -> None:
     """Switch the schedule NAME off; a run that is going on goes on."""
-    _tell(_schedules(connection).set_enabled(name, False), as_json)
+    _print_schedule(_schedules(connection).set_enabled(name, False), as_json)
 
 
 @command.command()
@@ -101,7 +101,7 @@ def disable(connection: "Connection", name: str, as_json: bool) -> None:
 @json_option
 def delete(connection: "Connection", name: str, as_json: bool) -> None:
     """Delete the schedule NAME, unless a run of it is going on."""
-    _tell(_schedules(connection).delete(name), as_json)
+    _print_schedule(_schedules(connection).delete(name), as_json)
 
 
 def _schedules(connection: "Connection") -> "Schedules":
@@ -111,7 +111,7 @@ def _schedules(connection: "Connection") -> "Schedules":
     return Schedules(KubeflowServer(connection))
 
 
-def _tell(one: "Scheduled", as_json: bool) -> None:
+def _print_schedule(one: "Scheduled", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(one.to_dict()))
     else:

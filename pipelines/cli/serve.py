@@ -45,7 +45,7 @@ def command(
     from components.raster.errors import ConfigError
     from components.raster.location import is_remote, local_path
     from pipelines.config.tree import load_config
-    from pipelines.local.console import noise_to, quiet_frameworks
+    from pipelines.local.console import output_to_log, quiet_frameworks
     from serving.server.addresses import Addresses
     from serving.server.config import ServerConfig
     from serving.server.run import serve
@@ -74,7 +74,7 @@ def command(
     )
     with _log_of_failures() as log_path:
         click.echo(f"Loading {model_base}; the frameworks' own words go to {log_path}", err=True)
-        with noise_to(log_path) as terminal:
+        with output_to_log(log_path) as terminal:
             logging.basicConfig(
                 level=logging.INFO, format="%(asctime)s %(message)s", stream=terminal.err.file
             )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli.follow import follow_and_tell
+from pipelines.cli.follow import follow_and_report
 from pipelines.cli.kubeflow_options import (
     chosen_package,
     connection_options,
@@ -62,7 +62,7 @@ def command(
     if wait:
         if not as_json:
             click.echo(f"{package.name}: run {run_id}")
-        follow_and_tell(server, run_id, timeout_s, as_json)
+        follow_and_report(server, run_id, timeout_s, as_json)
     elif as_json:
         click.echo(json.dumps({"run_id": run_id, "pipeline": package.name}))
     else:

@@ -58,11 +58,11 @@ def command(
     if status or again or skip:
         _state(config, again, skip, as_json)
         return
-    from pipelines.definition.written_folders import require_writable, written_places
+    from pipelines.definition.written_folders import require_writable, written_folders
     from pipelines.watch.metrics import Gauges
 
     if config.watch.target == "local":
-        require_writable(written_places(config))
+        require_writable(written_folders(config))
     gauges = Gauges()
     watcher = _watcher(config, config_path, _report(log_format, gauges))
     if once:

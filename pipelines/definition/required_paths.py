@@ -15,7 +15,7 @@ _VIRTUAL = "/vsi"
 _FOUND = {"file": os.path.isfile, "folder": os.path.isdir, "file or folder": os.path.exists}
 
 
-def require_present(config: PipelineConfig) -> None:
+def require_inputs(config: PipelineConfig) -> None:
     """Checks that every local file and folder that a run reads exists, without opening any.
 
     Args:

@@ -10,7 +10,7 @@ from components.raster.location import is_remote
 from pipelines.config.tree import PipelineConfig
 
 
-def written_places(config: PipelineConfig) -> dict[str, str]:
+def written_folders(config: PipelineConfig) -> dict[str, str]:
     """Returns the local folders that a run writes to, including the temporary folder."""
     places = {"workspace": config.workspace, "push.model_dir": config.push.model_dir}
     local = {name: place for name, place in places.items() if not is_remote(place)}

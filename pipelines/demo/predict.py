@@ -29,7 +29,7 @@ def show_predictions(config: PipelineConfig, record: RunRecord, console: Console
     paths = [Path(item.uri) for item in records]
     with serve_in_subprocess(Path(config.model_base), model_name=config.name) as server:
         over_grpc, over_rest = (
-            _ask(address, config.name, paths) for address in (server.grpc, server.rest)
+            _predict(address, config.name, paths) for address in (server.grpc, server.rest)
         )
     console.print(_table(records, over_grpc, over_rest))
 
@@ -57,7 +57,7 @@ def _few(records: Sequence[Record], keys: set[str]) -> list[Record]:
     return few
 
 
-def _ask(address: str, model: str, paths: Sequence[Path]) -> list[FileResult]:
+def _predict(address: str, model: str, paths: Sequence[Path]) -> list[FileResult]:
     with connect(address, model=model) as client:
         return list(client.predict_files(paths))
 

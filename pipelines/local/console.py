@@ -47,7 +47,7 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def noise_to(log_path: str) -> Iterator[Terminal]:
+def output_to_log(log_path: str) -> Iterator[Terminal]:
     """Sends file descriptors 1 and 2 to a log file; yields the terminal that was behind them.
 
     TensorFlow, Beam and their native libraries write to the descriptors themselves, so redirecting

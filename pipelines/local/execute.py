@@ -12,8 +12,8 @@ from components.raster.masking import masked
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
-from pipelines.definition.written_folders import require_writable, written_places
-from pipelines.local.console import Terminal, noise_to
+from pipelines.definition.written_folders import require_writable, written_folders
+from pipelines.local.console import Terminal, output_to_log
 from pipelines.local.process_mark import mark_of
 from pipelines.local.progress import Progress
 from pipelines.local.record import (
@@ -49,7 +49,7 @@ def execute(
         DiskFull: no space is left even for the run's record.
         WorkspaceBusyError: another run is in progress in the same workspace.
     """
-    workspace, places = Workspace(config.workspace), written_places(config)
+    workspace, places = Workspace(config.workspace), written_folders(config)
     require_writable(places)
     with full_disk_told(places), workspace.locked():
         # Under the lock, so that of two processes with one key the later one finds the run.
@@ -65,7 +65,7 @@ def execute(
             key=key,
         )
         folder = workspace.run_dir(record.run_id)
-        with noise_to(os.path.join(folder, LOG_FILE)) as terminal:
+        with output_to_log(os.path.join(folder, LOG_FILE)) as terminal:
             keep_config(config_path, folder)
             record = _Run(config, workspace, record, terminal).go()
             print_summary(summarise(record, folder), terminal.out, as_json)
@@ -90,7 +90,7 @@ class _Run:
     def go(self) -> RunRecord:
         try:
             self._keep(self._record)
-            with full_disk_told(written_places(self._config)):
+            with full_disk_told(written_folders(self._config)):
                 self._launch()
             self._keep(self._record.closed(SUCCEEDED))
         except GateFailed as error:
@@ -112,11 +112,11 @@ class _Run:
         self._progress.say("looking at the source")
         from pipelines.definition.extensions import require_extensions
         from pipelines.definition.learnable import require_learnable
-        from pipelines.definition.required_paths import require_present
+        from pipelines.definition.required_paths import require_inputs
         from pipelines.definition.resolve import at_span, resolve
 
         config = at_span(self._config)
-        require_present(config)
+        require_inputs(config)
         require_learnable(config)
         require_extensions(config)
         inputs = resolve(config)

@@ -56,7 +56,7 @@ class Progress:
     def close(self) -> None:
         """Ends the live line."""
         self._ended.set()
-        self._tell_resumed()  # the thread may not have got to it
+        self._report_resumed()  # the thread may not have got to it
         if self._status:
             self._status.stop()
             self._status = None
@@ -75,7 +75,7 @@ class Progress:
     ) -> None:
         shown = ""
         while not ended.wait(0.5):
-            self._tell_resumed()
+            self._report_resumed()
             line = _last_line(self._followed, since=began)
             if status:
                 status.update(f"{escape(text)} {time.time() - began:.0f} s  {escape(line)}")
@@ -83,7 +83,7 @@ class Progress:
                 self._console.print(f"         {escape(line)}")
             shown = line
 
-    def _tell_resumed(self) -> None:
+    def _report_resumed(self) -> None:
         """Prints a permanent line, once for each training that resumes from a checkpoint."""
         with self._telling:
             for path in set(_beside(self._followed, RESUMED_FILE)) - self._resumed:

@@ -11,7 +11,7 @@ from pipelines.config.tree import PipelineConfig
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
 from pipelines.definition.written_folders import require_writable
-from pipelines.local.console import noise_to
+from pipelines.local.console import output_to_log
 from pipelines.local.latest import latest_examples, split_pattern
 from pipelines.local.progress import Progress
 from pipelines.local.record import new_run_id
@@ -55,7 +55,7 @@ def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
     with (
         full_disk_told(places),
         workspace.locked(),
-        noise_to(os.path.join(folder, LOG_FILE)) as terminal,
+        output_to_log(os.path.join(folder, LOG_FILE)) as terminal,
     ):
         progress = Progress(terminal.err, os.path.join(workspace.tuning, "*", "trials.jsonl"))
         progress.say("searching")

@@ -74,7 +74,7 @@ def summarise(record: RunRecord, folder: str) -> Summary:
         evaluation=_evaluation(record),
         tuning=tuning_of(record),
         rare=_rare(record),
-        places=_places(record, folder),
+        places=_output_paths(record, folder),
     )
     summary = replace(summary, places=summary.places | _write_page(summary, folder))
     keep_tuning(record, folder)
@@ -129,7 +129,7 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
     if summary.gates:
         console.print(_gates_table(summary.gates), "")
     _print_too_few(summary.gates, console)
-    _print_places(summary.places, console)
+    _print_output_paths(summary.places, console)
     console.print()
     of_span = f" on span {record.span}" if record.span else ""
     verdict = f"{record.name}: {record.outcome}{of_span}"
@@ -235,7 +235,7 @@ def _print_too_few(gates: Iterable[GateReport], console: Console) -> None:
         console.print(f"{remedy}\n", soft_wrap=True, markup=False, highlight=False)
 
 
-def _print_places(places: dict[str, str], console: Console) -> None:
+def _print_output_paths(places: dict[str, str], console: Console) -> None:
     """Prints whole paths, relative where that is shorter, never cut to the terminal's width."""
     console.print("where it lies")
     for what, where in places.items():
@@ -243,7 +243,7 @@ def _print_places(places: dict[str, str], console: Console) -> None:
         console.print(f"  {what:<14}", min(here, where, key=len), soft_wrap=True, markup=False)
 
 
-def _places(record: RunRecord, folder: str) -> dict[str, str]:
+def _output_paths(record: RunRecord, folder: str) -> dict[str, str]:
     wanted = {
         "examples": ("Ingest", "examples"),
         "rejects": ("Ingest", "rejects"),

@@ -10,7 +10,7 @@ from pipelines.config.tree import PipelineConfig
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
 from pipelines.definition.written_folders import require_writable
-from pipelines.local.console import noise_to
+from pipelines.local.console import output_to_log
 from pipelines.local.latest import latest_examples, split_pattern
 from pipelines.local.progress import Progress
 from pipelines.local.record import keep_config, new_run_id
@@ -68,7 +68,7 @@ def train_alone(
         folder = os.path.join(workspace.trainings, new_run_id())
         os.makedirs(folder)
         keep_config(config_path, folder)
-        with noise_to(os.path.join(folder, "framework.log")) as terminal:
+        with output_to_log(os.path.join(folder, "framework.log")) as terminal:
             progress = Progress(terminal.err, os.path.join(folder, PROGRESS_FILE))
             progress.say("training")
             try:

@@ -64,7 +64,7 @@ class RestTransport:
                 "inputs": {name: _json_value(array) for name, array in inputs.items()},
             }
         )
-        answer, version = self._ask(f"{_path(model)}:predict", body.encode(), timeout_s)
+        answer, version = self._request(f"{_path(model)}:predict", body.encode(), timeout_s)
         values = answer["outputs"]
         if len(info.outputs) == 1:
             values = {next(iter(info.outputs)): values}
@@ -91,7 +91,7 @@ class RestTransport:
 
     def status(self, model: ModelRef, timeout_s: float) -> tuple[VersionStatus, ...]:
         """Returns the states of the model's versions."""
-        answer, _ = self._ask(_path(model), None, timeout_s)
+        answer, _ = self._request(_path(model), None, timeout_s)
         return tuple(
             VersionStatus(
                 int(entry["version"]),
@@ -104,7 +104,7 @@ class RestTransport:
 
     def metadata(self, model: ModelRef, timeout_s: float) -> ModelMetadata:
         """Returns the signatures of a version."""
-        answer, _ = self._ask(f"{_path(model)}/metadata", None, timeout_s)
+        answer, _ = self._request(f"{_path(model)}/metadata", None, timeout_s)
         definitions = answer["metadata"]["signature_def"]["signature_def"]
         signatures = {
             name: SignatureInfo(_tensors(definition["inputs"]), _tensors(definition["outputs"]))
@@ -116,7 +116,7 @@ class RestTransport:
         """Closes the idle connections."""
         self._pool.clear()
 
-    def _ask(
+    def _request(
         self, path: str, body: bytes | None, timeout_s: float
     ) -> tuple[dict[str, Any], str | None]:
         try:

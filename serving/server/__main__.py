@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def announce(addresses: Addresses) -> None:
         if ready_file is not None:
-            _write_whole(ready_file, json.dumps(vars(addresses)))
+            _write_atomically(ready_file, json.dumps(vars(addresses)))
 
     try:
         serve(config, announce)
@@ -76,7 +76,7 @@ def _label(text: str) -> tuple[str, int | str]:
     return name, version if number is None else number
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(text)
     temporary.replace(path)

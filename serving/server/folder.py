@@ -28,7 +28,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Look:
+class FolderState:
     """Complete versions, and versions whose state is unknown for now."""
 
     complete: dict[int, Found]
@@ -41,59 +41,61 @@ class VersionFolder:
     def __init__(self, model_base: Path, patience_s: float = _PATIENCE_S) -> None:
         self._base = model_base
         self._patience_s = patience_s
-        self._asked: dict[Path, asyncio.Future[Any]] = {}
-        self._said: dict[Path, str] = {}
+        self._pending: dict[Path, asyncio.Future[Any]] = {}
+        self._logged: dict[Path, str] = {}
         self._ignored: dict[str, str] = {}
 
-    async def look(self, known: Mapping[int, Path] = MappingProxyType({})) -> Look | None:
+    async def read(self, known: Mapping[int, Path] = MappingProxyType({})) -> FolderState | None:
         """Reads the folder; returns None if that fails. Logs each problem once.
 
         Args:
-            known: versions of an earlier look. One that is missing in the listing is checked by its
+            known: versions of an earlier read. One that is missing in the listing is checked by its
                 path, because a listing may be incomplete.
         """
-        listed = await self._ask(self._base, _list)
+        listed = await self._query(self._base, _list)
         if listed is None:
             return None
         versions, ignored = listed
         listed_numbers = {version.number for version in versions}
         versions += [Version(n, path) for n, path in known.items() if n not in listed_numbers]
-        self._say_ignored(ignored)
-        answers = await asyncio.gather(*(self._ask(v.path, _probe) for v in versions))
-        return _look(zip(versions, answers, strict=True))
+        self._log_ignored(ignored)
+        answers = await asyncio.gather(*(self._query(v.path, _probe) for v in versions))
+        return _state_of(zip(versions, answers, strict=True))
 
-    async def _ask(self, path: Path, question: Callable[[Path], T]) -> T | None:
+    async def _query(self, path: Path, query: Callable[[Path], T]) -> T | None:
         """Runs a query in a thread, or returns None; a query without an answer is not repeated."""
-        asked, timeout_s = self._asked.get(path), 0.0
-        if asked is None:
-            asked, timeout_s = detached(question, path), self._patience_s
-            self._asked[path] = asked
-        await asyncio.wait({asked}, timeout=timeout_s)
-        if not asked.done():
-            self._say(path, f"does not answer within {self._patience_s:g} s; it is left as it is")
+        pending, timeout_s = self._pending.get(path), 0.0
+        if pending is None:
+            pending, timeout_s = detached(query, path), self._patience_s
+            self._pending[path] = pending
+        await asyncio.wait({pending}, timeout=timeout_s)
+        if not pending.done():
+            self._log_once(
+                path, f"does not answer within {self._patience_s:g} s; it is left as it is"
+            )
             return None
-        del self._asked[path]
+        del self._pending[path]
         try:
-            answer: T = asked.result()
+            answer: T = pending.result()
         except OSError as error:
-            self._say(path, f"cannot be looked at: {error}")
+            self._log_once(path, f"cannot be looked at: {error}")
             return None
-        self._said.pop(path, None)
+        self._logged.pop(path, None)
         return answer
 
-    def _say_ignored(self, ignored: dict[str, str]) -> None:
+    def _log_ignored(self, ignored: dict[str, str]) -> None:
         for name, reason in ignored.items():
             if self._ignored.get(name) != reason:
                 logger.warning("%s is not served: %s", self._base / name, reason)
         self._ignored = ignored
 
-    def _say(self, path: Path, what: str) -> None:
-        if self._said.get(path) != what:
-            self._said[path] = what
+    def _log_once(self, path: Path, what: str) -> None:
+        if self._logged.get(path) != what:
+            self._logged[path] = what
             logger.warning("%s %s", path, what)
 
 
-def _look(answers: Iterable[tuple[Version, Found | None]]) -> Look:
+def _state_of(answers: Iterable[tuple[Version, Found | None]]) -> FolderState:
     complete: dict[int, Found] = {}
     unknown = set()
     for version, found in answers:
@@ -101,7 +103,7 @@ def _look(answers: Iterable[tuple[Version, Found | None]]) -> Look:
             unknown.add(version.number)
         elif found.is_complete:
             complete.setdefault(version.number, found)
-    return Look(complete, frozenset(unknown - complete.keys()))
+    return FolderState(complete, frozenset(unknown - complete.keys()))
 
 
 def _list(model_base: Path) -> tuple[list[Version], dict[str, str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from serving.server.batching import Batcher
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ServingError
-from serving.server.folder import Found, Look, VersionFolder
+from serving.server.folder import FolderState, Found, VersionFolder
 from serving.server.limits import TensorLimits
 from serving.server.metrics import Metrics
 from serving.server.model import LoadedModel, Threads, load_model
@@ -85,7 +85,7 @@ class ModelManager:
         self._status: dict[int, VersionStatus] = {}
         self._failures: dict[int, _Failure] = {}
         self._loads: dict[int, _Load] = {}
-        self._looked = asyncio.Event()
+        self._first_update_done = asyncio.Event()
         self._letting_go: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
         self.settled = asyncio.Event()
@@ -150,7 +150,7 @@ class ModelManager:
         """
         watcher = asyncio.create_task(self._watch())
         try:
-            await self._looked.wait()
+            await self._first_update_done.wait()
             yield
         finally:
             watcher.cancel()
@@ -159,37 +159,37 @@ class ModelManager:
 
     async def _watch(self) -> None:
         while True:
-            await self.look()
-            self._looked.set()
+            await self.update()
+            self._first_update_done.set()
             self.settled.set()
             await asyncio.sleep(self._config.poll_interval_s)
 
-    async def look(self) -> None:
+    async def update(self) -> None:
         """Reads the version folder, then loads and unloads versions to match it."""
-        while (look := await self._look_at_folder()) is not None:
+        while (state := await self._read_folder()) is not None:
             self._end_loads()
-            self._forgive_failures(look)
+            self._forgive_failures(state)
             plan = plan_versions(
-                on_disk=look.complete.keys() | (look.unknown & self._served.keys()),
+                on_disk=state.complete.keys() | (state.unknown & self._served.keys()),
                 loaded=self._served,
                 broken=self._failures.keys() | self._loads.keys(),
                 latest_versions=self._config.latest_versions,
                 pinned=[v for v in self._config.labels.values() if v != "latest"],
             )
             for version in plan.unload:
-                self._let_go(version)
+                self._unload(version)
             if not plan.load:
                 return
-            await self._load(plan.load[0], look.complete[plan.load[0]])
+            await self._load(plan.load[0], state.complete[plan.load[0]])
 
-    async def _look_at_folder(self) -> Look | None:
-        return await self._folder.look({n: it.model.path for n, it in self._served.items()})
+    async def _read_folder(self) -> FolderState | None:
+        return await self._folder.read({n: it.model.path for n, it in self._served.items()})
 
-    def _forgive_failures(self, look: Look) -> None:
+    def _forgive_failures(self, state: FolderState) -> None:
         """Retries a broken version when its files have changed, and at intervals in any case."""
         now = time.monotonic()
         for version, failure in list(self._failures.items()):
-            found = look.complete.get(version)
+            found = state.complete.get(version)
             if found is None or now > failure.retry_at or found.fingerprint != failure.fingerprint:
                 del self._failures[version]
 
@@ -245,7 +245,7 @@ class ModelManager:
             check_answer=self._limits.check_answer,
         )
 
-    def _let_go(self, version: int) -> None:
+    def _unload(self, version: int) -> None:
         served = self._served.pop(version)
         self._set_status(VersionStatus(version, State.UNLOADING))
         task = asyncio.create_task(self._release(version, served))
@@ -267,7 +267,7 @@ class ModelManager:
             del self._status[version]
         self._metrics.versions(self._served)
         self.changed.set()
-        self._looked.set()
+        self._first_update_done.set()
 
 
 def _load_warm(version: int, path: Path, threads: Threads) -> tuple[LoadedModel, int]:

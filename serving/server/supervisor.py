@@ -141,10 +141,12 @@ def _stop_all(workers: list[_Worker], timeout_s: float) -> None:
 
 @contextmanager
 def _signals_set(stop: threading.Event) -> Iterator[None]:
-    def tell(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield
     finally:

@@ -13,8 +13,8 @@ from pipelines.local.record import FAILED, RunRecord, write_record
 
 PROGRAM = """
 import os, subprocess, sys
-from pipelines.local.console import noise_to
-with noise_to(sys.argv[1]) as terminal:
+from pipelines.local.console import output_to_log
+with output_to_log(sys.argv[1]) as terminal:
     os.write(1, b"native noise on 1\\n")
     os.write(2, b"native noise on 2\\n")
     print("python noise")

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from components.raster.errors import ConfigError
 from pipelines.cli.config import check
 from pipelines.config.tree import PipelineConfig, load_config, parse_config
-from pipelines.definition.required_paths import input_paths, require_present
-from pipelines.definition.written_folders import require_writable, written_places
+from pipelines.definition.required_paths import input_paths, require_inputs
+from pipelines.definition.written_folders import require_writable, written_folders
 from pipelines.local.execute import execute
 
 LEGEND = {"values": {1: "water"}}
@@ -95,18 +95,18 @@ def test_all_that_is_missing_is_named_at_once_and_nothing_where_all_is_there(
     tree["ingest"]["split_by"] = {"by": "area", "path": "splits.geojson"}
     config = parse_config(tree, str(tmp_path))
     with pytest.raises(ConfigError) as raised:
-        require_present(config)
+        require_inputs(config)
     keys = [line.strip().partition(":")[0] for line in str(raised.value).splitlines()[1:5]]
     assert keys == [place.key for place in input_paths(config)]
     (tmp_path / "masks").mkdir()
     for name in ("scenes", "area.geojson", "splits.geojson"):
         (tmp_path / name).touch()
-    require_present(config)
+    require_inputs(config)
 
 
 def test_a_remote_place_is_not_asked_for(tmp_path: Path) -> None:
     tree = photographs(kind="masked", uri="gs://b/images", masks="s3://b/m", legend=LEGEND)
-    require_present(parse_config(tree, str(tmp_path)))
+    require_inputs(parse_config(tree, str(tmp_path)))
 
 
 def test_a_pattern_of_spans_is_checked_at_the_span_that_a_run_reads(
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_read(
 
 def test_nothing_stays_of_the_attempt_to_write(tmp_path: Path) -> None:
     config = configured(tmp_path)
-    require_writable(written_places(config))
+    require_writable(written_folders(config))
     assert list((tmp_path / "models").iterdir()) == list((tmp_path / "skymill").iterdir()) == []
 
 

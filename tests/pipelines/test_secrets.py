@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from pipelines.config.tree import load_config
-from pipelines.local.console import noise_to
+from pipelines.local.console import output_to_log
 from pipelines.local.execute import execute
 from pipelines.local.record import FAILED
 
@@ -35,7 +35,7 @@ def test_a_run_tells_no_secret_of_its_source(tmp_path: Path, capfd) -> None:
 
 def test_what_libraries_log_is_masked_when_the_run_ends(tmp_path: Path) -> None:
     log = tmp_path / "framework.log"
-    with contextlib.suppress(ValueError), noise_to(str(log)):
+    with contextlib.suppress(ValueError), output_to_log(str(log)):
         os.write(2, f"HTTP 403 for {URI}\n".encode())
         os.write(1, b"\xff is no text\n")
         raise ValueError

@@ -14,7 +14,7 @@ from rasterio.transform import from_origin
 
 from components.raster.errors import SkymillError
 from components.raster.payload import decode_payload, read_header
-from pipelines.answers.files import place_of
+from pipelines.answers.files import pixel_geometry
 from serving.client import read_image
 from serving.client.raster_reading import RasterReading
 from serving.contract.needs import ModelNeeds
@@ -159,8 +159,8 @@ def test_a_picture_goes_to_a_model_of_rasters_as_ingest_of_scenes_reads_it(tmp_p
     got = sent(tmp_path / name, bands=("blue", "red"))
     assert got.bands == ("blue", "red")
     assert np.array_equal(got.pixels, np.stack([stored[2], stored[0]], axis=2))
-    assert place_of(tmp_path / name, is_raster=True).size_px == (11, 7)
-    assert place_of(tmp_path / name).size_px == (7, 11)
+    assert pixel_geometry(tmp_path / name, is_raster=True).size_px == (11, 7)
+    assert pixel_geometry(tmp_path / name).size_px == (7, 11)
 
 
 def test_without_rasterio_the_client_says_what_to_install(write):

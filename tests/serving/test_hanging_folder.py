@@ -148,14 +148,14 @@ def test_a_dead_mount_is_asked_once_and_changes_nothing_of_the_others(
     async def looks() -> None:
         folder = VersionFolder(base, patience_s=0.05)
         for _ in range(3):
-            look = await folder.look()
+            look = await folder.read()
             assert look is not None
             assert look.complete.keys() == {1, 3}
             assert look.unknown == {2}
         assert mount.asked == 1
         mount.alive.set()
         await asyncio.sleep(0.05)
-        look = await folder.look()
+        look = await folder.read()
         assert look is not None
         assert look.complete.keys() == {1, 2, 3}
 
@@ -176,7 +176,7 @@ def test_a_version_that_a_listing_leaves_out_is_asked_for_by_its_path(
 
     monkeypatch.setattr(Path, "iterdir", cut_short)
     (base / "3" / "saved_model.pb").unlink()
-    look = asyncio.run(VersionFolder(base).look({2: base / "2", 3: base / "3"}))
+    look = asyncio.run(VersionFolder(base).read({2: base / "2", 3: base / "3"}))
     assert look is not None
     assert look.complete.keys() == {1, 2}, "3 is gone for certain"
     assert look.unknown == frozenset()

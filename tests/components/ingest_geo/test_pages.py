@@ -18,7 +18,7 @@ from components.raster.errors import DataError, SkymillError
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.labels.palette import read_colours
 from components.raster.payload import decode_payload
-from pipelines.answers.files import place_of
+from pipelines.answers.files import pixel_geometry
 from serving.client import read_image
 from serving.client.raster_reading import RasterReading
 from tests.components.ingest_geo.conftest import by_key
@@ -68,7 +68,7 @@ def test_the_page_that_is_asked_for_is_read(run, pages, page, expected):
     assert values(run(tree(pages, page=page))) == expected
     reading = RasterReading(page=page)
     assert np.unique(decode_payload(read_image(pages, reading)).pixels) == [page]
-    assert place_of(pages, page).size_px == ((8, 8) if page == 3 else (16, 16))
+    assert pixel_geometry(pages, page).size_px == ((8, 8) if page == 3 else (16, 16))
 
 
 def test_a_page_that_is_not_there_is_told(run, pages, write_raster, tmp_path):
