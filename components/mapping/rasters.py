@@ -5,6 +5,7 @@ compressed: its blocks never move, so that windows can be written in any order a
 killed process leaves a file that can be continued.
 """
 
+import errno
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +22,16 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
 
-from components.raster.library_errors import translated
+from components.raster.full_disk import DiskFull, message
+from components.raster.library_errors import LibraryError, translated
 from components.raster.pictures.colours import RGB
-from components.raster.scene.gdal import gdal_env
+from components.raster.scene.gdal import gdal_env, missing_bytes
 from components.raster.scene.grid import Grid, crs_of
 from components.raster.tiles.key import Window
 
 _BLOCK_PX = 512
+#: With less room on a disk, a write that failed is taken to have failed for that.
+_NO_ROOM_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Scratch:
             "interleave": "band",
             "BIGTIFF": "IF_SAFER",
         }
-        with _writing(), rasterio.open(self.path, "w", **profile) as dataset:
+        with _writing(self.path), rasterio.open(self.path, "w", **profile) as dataset:
             dataset.descriptions = spec.bands
             dataset.update_tags(1, **spec.tags)
             if spec.scale != 1:
@@ -93,11 +97,20 @@ class Scratch:
                 dataset.colorinterp = [ColorInterp.gray] + [ColorInterp.undefined] * (
                     len(spec.bands) - 1
                 )
+        self._check_size()
+
+    def _check_size(self) -> None:
+        """Checks that all blocks are there: GDAL tells of a full disk in its log alone."""
+        spec = self.spec
+        pixels = spec.grid.height_px * spec.grid.width_px * len(spec.bands)
+        with _writing(self.path):
+            if self.path.stat().st_size < pixels * np.dtype(spec.dtype).itemsize:
+                raise OSError(f"{self.path} could not be written whole")
 
     def write(self, window: Window, pixels: npt.NDArray[np.generic]) -> None:
         """Writes (H, W) or (C, H, W) pixels of a window."""
         where = RasterioWindow(window.col, window.row, window.width, window.height)
-        with _writing(), rasterio.open(self.path, "r+") as dataset:
+        with _writing(self.path), rasterio.open(self.path, "r+") as dataset:
             dataset.write(pixels if pixels.ndim == 3 else pixels[np.newaxis], window=where)
 
     def sync(self) -> None:
@@ -111,7 +124,7 @@ class Scratch:
     def to_cog(self, folder: Path) -> Path:
         """Writes the Cloud Optimized GeoTIFF with its overviews, and removes the scratch file."""
         target = folder / f"{self.spec.name}.tif"
-        with _writing():
+        with _writing(target):
             rasterio.shutil.copy(
                 self.path,
                 target,
@@ -122,8 +135,23 @@ class Scratch:
                 BIGTIFF="IF_SAFER",
                 NUM_THREADS="ALL_CPUS",
             )
+            _check_cog(target)
         self.path.unlink()
         return target
+
+
+def _check_cog(path: Path) -> None:
+    """Raises OSError where a file is not whole: GDAL tells of a full disk in its log alone."""
+    with rasterio.open(path) as dataset:
+        missing = missing_bytes(dataset, str(path))
+    if missing or _room(path) < _NO_ROOM_BYTES:
+        raise OSError(f"{path} could not be written whole")
+
+
+def _room(path: Path) -> int:
+    """Returns the bytes that are left on the disk of a file."""
+    status = os.statvfs(path.parent)
+    return status.f_bavail * status.f_frsize
 
 
 def _palette(spec: RasterSpec) -> Sequence[tuple[int, ...]]:
@@ -132,8 +160,19 @@ def _palette(spec: RasterSpec) -> Sequence[tuple[int, ...]]:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
-    """Sets GDAL up for writing; a raster without a map is no reason for a warning."""
-    with warnings.catch_warnings(), gdal_env("", os.cpu_count() or 1), translated():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
+def _writing(path: Path) -> Iterator[None]:
+    """Sets GDAL up for writing a file; a raster without a map is no reason for a warning.
+
+    Raises:
+        DiskFull: GDAL failed, and there is no room left; its own message does not say so.
+        LibraryError: it failed for another reason.
+    """
+    try:
+        with warnings.catch_warnings(), gdal_env("", os.cpu_count() or 1), translated():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            yield
+    except LibraryError as error:
+        if _room(path) < _NO_ROOM_BYTES:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            raise DiskFull(message(full, {})) from error
+        raise

@@ -19,9 +19,10 @@ class Means(tf.Module):
     def __call__(self, pixels):
         if pixels.dtype == tf.uint8:  # photographs: by their red
             pixels = tf.cast(pixels[..., :1], tf.float32) * (1000 / 255)
-        known = tf.where(tf.math.is_nan(pixels), 0.0, pixels)
+        known = tf.where(tf.math.is_finite(pixels), pixels, 0.0)
         means = tf.nn.conv2d(known, self.kernel, 1, "SAME")
-        return -30.0 * tf.abs(means - [1 / 6, 3 / 6, 5 / 6])
+        off = means - [1 / 6, 3 / 6, 5 / 6]
+        return -30.0 * tf.maximum(off, -off)
 
 
 def save(folder, contract):

@@ -1,0 +1,139 @@
+"""Faults of scenes, models and disks: each is told, and costs no more than it must."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from components.mapping.config import MapConfig
+from components.mapping.maps import SceneMap, map_scenes
+from components.mapping.rejects import Reject
+from components.mapping.sources import scenes_at
+from components.raster.errors import DataError
+from serving.client import ServerUnavailable
+from tests.components.mapping.networks import Network, contract_of, smooth_ground, write_scene
+
+QUIET = MapConfig(vectors=())
+
+
+class Fails(Network):
+    """Fails on the scene `bad`, with the error that it is given."""
+
+    error = DataError("the model failed: out of memory")
+
+    def answer(self, tiles, view):
+        if view.scene.scene_id == "bad":
+            raise self.error
+        return super().answer(tiles, view)
+
+
+@pytest.fixture
+def three(tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    for name in ("bad", "first", "last"):
+        write_scene(folder / f"{name}.tif", smooth_ground(40, 50))
+    return scenes_at([str(folder)], QUIET.reading).sources
+
+
+def test_a_scene_on_which_the_model_fails_is_a_reject_and_the_others_go_on(three, tmp_path):
+    bad, *others = map_scenes(three, Fails(contract_of()), QUIET, tmp_path / "maps")
+    assert bad == Reject("bad", "model_failed", "the model failed: out of memory")
+    assert [it.scene_id for it in others if isinstance(it, SceneMap)] == ["first", "last"]
+
+
+def test_a_server_that_is_gone_ends_the_run_and_the_next_one_goes_on(three, tmp_path):
+    model = Fails(contract_of())
+    model.error = ServerUnavailable("no server")
+    with pytest.raises(ServerUnavailable):
+        list(map_scenes([*three[1:], three[0]], model, QUIET, tmp_path / "maps"))
+    model.error = DataError("still broken")
+    again = list(map_scenes(three, model, QUIET, tmp_path / "maps"))
+    assert [it.is_new for it in again[1:]] == [False, False]
+
+
+def test_another_map_is_replaced_only_when_asked(three, tmp_path):
+    output, scene = tmp_path / "maps", three[1:2]
+    [first] = map_scenes(scene, Network(contract_of()), QUIET, output)
+    (first.folder / "own-notes.txt").write_text("mine")
+    newer = Network(contract_of())
+    newer.identity = "newer"
+    [refused] = map_scenes(scene, newer, QUIET, output)
+    assert (refused.key, refused.reason) == ("first", "exists")
+    assert (first.folder / "own-notes.txt").exists()
+    [replaced] = map_scenes(scene, newer, QUIET, output, overwrite=True)
+    assert replaced.is_new
+    assert not (first.folder / "own-notes.txt").exists()
+
+
+def test_two_scenes_of_one_name_are_refused(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_scene(tmp_path / name / "scene.tif", smooth_ground(40, 40))
+    with pytest.raises(DataError, match="'scene'"):
+        scenes_at([str(tmp_path / name / "scene.tif") for name in ("one", "two")], QUIET.reading)
+    with pytest.raises(DataError, match="neither a folder nor a file"):
+        scenes_at([str(tmp_path / "three")], QUIET.reading)
+
+
+def test_bands_can_be_named_by_position_for_files_of_other_names(tmp_path):
+    contract = contract_of()
+    image = contract.image.model_copy(update={"bands": ("nir",)})
+    network = Network(contract.model_copy(update={"image": image}))
+    config = MapConfig.model_validate({"vectors": (), "reading": {"bands": (1,)}})
+    source = write_scene(tmp_path / "scene.tif", smooth_ground(40, 40))
+    [found] = map_scenes([source], network, config, tmp_path / "maps")
+    assert isinstance(found, SceneMap)
+
+
+def test_floats_with_infinite_pixels_are_unknown_there(tmp_path):
+    import rasterio
+
+    pixels = smooth_ground(40, 40).astype(np.float32)
+    pixels[3, 4], pixels[5, 6] = np.inf, np.nan
+    source = write_scene(tmp_path / "scene.tif", pixels)
+    [found] = map_scenes([source], Network(contract_of()), QUIET, tmp_path / "maps")
+    with rasterio.open(found.folder / "classes.tif") as dataset:
+        unknown = np.argwhere(dataset.read(1) == 255)
+    np.testing.assert_array_equal(unknown, [[3, 4], [5, 6]])
+
+
+IN_A_SMALL_DISK = """
+import sys
+from pathlib import Path
+from components.mapping.config import MapConfig
+from components.mapping.maps import map_scenes
+from components.raster.full_disk import DiskFull
+from components.raster.scene.scene import BandFile, SceneSource
+from tests.components.mapping.networks import Network, contract_of
+scene, output = SceneSource("scene", (BandFile(sys.argv[1]),)), Path(sys.argv[2]) / "maps"
+try:
+    print(list(map_scenes([scene], Network(contract_of(size_px=64)), MapConfig(), output)))
+except DiskFull as error:
+    print(error)
+print((output / "scene").exists())
+"""
+
+
+@pytest.mark.parametrize("size", ["1m", "2100k"])
+def test_a_full_disk_ends_the_run_and_leaves_no_half_map(tmp_path, size):
+    """On a small disk of its own: full for scratch files, and full for the finished ones."""
+    write_scene(tmp_path / "scene.tif", smooth_ground(900, 900))
+    (tmp_path / "disk").mkdir()
+    script = f'mount -t tmpfs -o size={size} tmpfs {tmp_path}/disk && exec "$@"'
+    command = ["unshare", "-rm", "sh", "-c", script, "sh"]
+    if subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a disk in a namespace of its own")
+    arguments = [str(tmp_path / "scene.tif"), str(tmp_path / "disk")]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", IN_A_SMALL_DISK, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert done.stdout.startswith(f"The disk of {tmp_path}/disk/maps/.unfinished/scene")
+    assert "is full. Make room there" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False"
