@@ -24,6 +24,7 @@ from components.evaluation.extracts import (
 )
 from components.evaluation.failing import noted
 from components.evaluation.metrics import CONFUSION, TaskScores
+from components.evaluation.own_metrics import OwnScores
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import SliceKey
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, class_metric
@@ -93,8 +94,14 @@ def _measure(
 ) -> None:
     """Writes TFMA's files of the models, or notes about the models that failed."""
     reading = Reading(
-        compared.frames, config.slice_features, dict(config.bins), config.batch_size, compared.task
+        compared.frames,
+        config.slice_features,
+        dict(config.bins),
+        config.batch_size,
+        compared.task,
+        config.metrics,
     )
+    reading.own_metrics()  # a fault is told here, before Beam wraps it
     eval_config = to_eval_config(config, compared.models, len(compared.space), compared.task)
     with make_pipeline() as pipeline:
         extracts = (
@@ -139,7 +146,7 @@ def to_eval_config(
         model_specs=specs,
         metrics_specs=[
             config_pb2.MetricsSpec(
-                metrics=[scores],
+                metrics=[scores, *_own_scores(config)],
                 model_names=[model.name for model in models],
             )
         ],
@@ -148,6 +155,18 @@ def to_eval_config(
             *(config_pb2.SlicingSpec(feature_keys=list(features)) for features in config.slices),
         ],
     )
+
+
+def _own_scores(config: EvaluationConfig) -> list[config_pb2.MetricConfig]:
+    if not config.metrics:
+        return []
+    return [
+        config_pb2.MetricConfig(
+            class_name=OwnScores.__name__,
+            module=OwnScores.__module__,
+            config=json.dumps({"names": [each.name for each in config.metrics]}),
+        )
+    ]
 
 
 def _writers(

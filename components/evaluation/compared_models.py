@@ -79,5 +79,6 @@ def _answering(name: str, path: str, served: ServedModel, example: bytes) -> Mod
     """Returns the model, after it has answered for an example in the shape of its task."""
     model = Model(name, path, served.classes(example), served.image)
     answer = {output: rows[0] for output, rows in served.answers([example]).items()}
-    extract(example, {name: answer}, Reading(frames_of([model]), (), {}, 1, served.task))
+    reading = Reading(frames_of([model]), (), {}, 1, served.task)
+    extract(example, {name: answer}, reading, reading.own_metrics())
     return model

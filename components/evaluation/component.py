@@ -12,7 +12,11 @@ from components.gate.artifact import Baseline, GateReport
 
 
 class EvaluationSpec(ComponentSpec):
-    PARAMETERS = {"config": ExecutionParameter(type=str)}
+    PARAMETERS = {
+        "config": ExecutionParameter(type=str),
+        # Identity of the user's own code, for the cache key alone.
+        "code": ExecutionParameter(type=str, optional=True),
+    }
     INPUTS = {
         "examples": ChannelParameter(type=Examples),
         "model": ChannelParameter(type=Model),
@@ -40,10 +44,12 @@ class Evaluation(BaseBeamComponent):
         model: BaseChannel,
         config: EvaluationConfig,
         baseline: BaseChannel | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(
             EvaluationSpec(
                 config=config.model_dump_json(),
+                code=code,
                 examples=examples,
                 model=model,
                 baseline=baseline,

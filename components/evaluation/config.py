@@ -4,8 +4,18 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, FiniteFloat, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from components.evaluation.own_metric_config import CustomMetric
 from components.evaluation.slices import OVERALL, parse_selector
 from components.evaluation.tasks.registry import evaluated_task, tasks_with
 from components.raster.frozen import Frozen
@@ -73,12 +83,8 @@ class Threshold(Frozen):
 
     @field_validator("metric")
     @classmethod
-    def _known(cls, metric: str) -> str:
-        metric = composed(metric)
-        if tasks_with(metric):
-            return metric
-        known = "; ".join(f"for {task}: {evaluated_task(task).vocabulary()}" for task in TASKS)
-        raise ValueError(f"unknown metric {metric!r}: use {known}")
+    def _composed(cls, metric: str) -> str:
+        return composed(metric)
 
     @field_validator("slice")
     @classmethod
@@ -123,6 +129,8 @@ SliceFeatures = Annotated[tuple[str, ...], BeforeValidator(_features), Field(min
 class EvaluationConfig(Frozen):
     """How a candidate is evaluated.
 
+    `metrics` are the user's own, beside those of the task.
+
     `slices` holds features by which the metrics are broken down: a manifest's column (`region`),
     any feature of the examples (`label/text`), or a list of them to cross. Numeric features may
     be cut into intervals by `bins` (feature: ascending edges).
@@ -143,6 +151,9 @@ class EvaluationConfig(Frozen):
     bins: Mapping[str, tuple[FiniteFloat, ...]] = Field(
         default={},
         description="Ascending edges that cut a numeric feature into intervals, by feature.",
+    )
+    metrics: tuple[CustomMetric, ...] = Field(
+        default=(), description="Metrics of one's own, beside those of the task."
     )
     thresholds: tuple[Threshold, ...] = Field(
         default=(), description="Demands on metrics; one that fails blocks the run."
@@ -174,6 +185,41 @@ class EvaluationConfig(Frozen):
             if not edges or list(edges) != sorted(set(edges)):
                 raise ValueError(f"{name}: {list(edges)} must be one or more ascending edges")
         return bins
+
+    @field_validator("metrics")
+    @classmethod
+    def _named_once(cls, metrics: tuple[CustomMetric, ...]) -> tuple[CustomMetric, ...]:
+        names = [each.name for each in metrics]
+        for name in names:
+            if tasks_with(name):
+                raise ValueError(f"{name} is a metric of {tasks_with(name)[0]}: take another name")
+            if names.count(name) > 1:
+                raise ValueError(f"two metrics have the name {name}")
+        return metrics
+
+    @field_validator("thresholds")
+    @classmethod
+    def _known(
+        cls, thresholds: tuple[Threshold, ...], info: ValidationInfo
+    ) -> tuple[Threshold, ...]:
+        own = [each.name for each in info.data.get("metrics", ())]
+        known = "; ".join(f"for {task}: {evaluated_task(task).vocabulary()}" for task in TASKS)
+        faults = [
+            InitErrorDetails(
+                type=PydanticCustomError(
+                    "metric",
+                    "unknown metric {metric}: use {known}, or one of evaluation.metrics",
+                    {"metric": repr(each.metric), "known": known},
+                ),
+                loc=(number, "metric"),
+                input=each.metric,
+            )
+            for number, each in enumerate(thresholds)
+            if each.metric not in own and not tasks_with(each.metric)
+        ]
+        if faults:
+            raise ValidationError.from_exception_data("thresholds", faults)
+        return thresholds
 
     @field_validator("allow")
     @classmethod
@@ -210,5 +256,7 @@ class EvaluationConfig(Frozen):
     def wrong_metrics(self, task: Task) -> tuple[str, ...]:
         """Returns the thresholds' metrics that a task does not have, each once."""
         evaluated = evaluated_task(task)
+        own = {each.name for each in self.metrics}
         metrics = (threshold.metric for threshold in self.thresholds)
+        metrics = (name for name in metrics if name not in own)
         return tuple(dict.fromkeys(name for name in metrics if not evaluated.measures(name)))

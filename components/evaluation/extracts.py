@@ -17,6 +17,8 @@ from apache_beam.utils.shared import Shared
 
 from components.evaluation.failing import describe, note, reason
 from components.evaluation.model import ServedModel
+from components.evaluation.own_metric_config import CustomMetric
+from components.evaluation.own_metrics import OWN_VALUES, OwnMetrics
 from components.evaluation.slices import feature_of, slice_values
 from components.evaluation.tasks.base import Answer, Frame, Observation
 from components.evaluation.tasks.bootstrap import seed_of
@@ -46,6 +48,11 @@ class Reading:
     bins: Mapping[str, tuple[float, ...]]
     batch_size: int
     task: Task = SINGLE_LABEL
+    metrics: tuple[CustomMetric, ...] = ()
+
+    def own_metrics(self) -> OwnMetrics:
+        """Imports the user's metrics, in the process that computes them."""
+        return OwnMetrics(self.metrics, next(iter(self.frames.values())).space)
 
 
 @dataclass(frozen=True)
@@ -87,13 +94,16 @@ class PredictFn(beam.DoFn):
         self._reading = reading
         self._shared = shared
         self._loaded: LoadedModels | None = None
+        self._own: OwnMetrics | None = None
 
     def setup(self) -> None:
         paths = tuple(model.path for model in self._models)
         self._loaded = self._shared.acquire(lambda: load(paths))
+        self._own = self._reading.own_metrics()
 
     def process(self, path: str) -> Iterator[dict[str, Any]]:
         assert self._loaded is not None
+        assert self._own is not None
         for batch in read_batches(path, self._reading.batch_size):
             answers = {}
             for model in self._models:
@@ -109,7 +119,7 @@ class PredictFn(beam.DoFn):
                     name: {output: values[index] for output, values in outputs.items()}
                     for name, outputs in answers.items()
                 }
-                yield extract(serialized, rows, self._reading)
+                yield extract(serialized, rows, self._reading, self._own)
 
 
 def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
@@ -119,8 +129,14 @@ def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
         yield list(batch.numpy())
 
 
-def extract(serialized: bytes, answers: Mapping[str, Answer], reading: Reading) -> dict[str, Any]:
-    """Converts one example to a TFMA extract: each model's tally contribution, slice features."""
+def extract(
+    serialized: bytes, answers: Mapping[str, Answer], reading: Reading, own: OwnMetrics
+) -> dict[str, Any]:
+    """Converts one example to a TFMA extract: each model's tally contribution, slice features.
+
+    Raises:
+        ConfigError: a metric of the user's own fails.
+    """
     evaluated = evaluated_task(reading.task)
     features = _features(serialized, (*evaluated.truth, *map(feature_of, reading.slice_features)))
     seed = seed_of(serialized)
@@ -128,11 +144,16 @@ def extract(serialized: bytes, answers: Mapping[str, Answer], reading: Reading) 
         name: evaluated.observe(features, answer, reading.frames[name], seed)
         for name, answer in answers.items()
     }
+    sums = {
+        name: own.sums(evaluated, features, answer, reading.frames[name])
+        for name, answer in answers.items()
+    }
     values = slice_values(features, reading.slice_features, reading.bins)
     return {
         tfma.INPUT_KEY: b"",
         tfma.LABELS_KEY: _by_model({name: labels for name, (labels, _) in observed.items()}),
         tfma.PREDICTIONS_KEY: _by_model({name: found for name, (_, found) in observed.items()}),
+        OWN_VALUES: sums,
         tfma.FEATURES_KEY: {
             feature: np.array([value.encode() for value in found], dtype=object)
             for feature, found in values.items()

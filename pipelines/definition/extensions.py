@@ -9,7 +9,7 @@ from pipelines.config.tree import PipelineConfig
 from trainer.augment.config import CustomView
 from trainer.models.config import Custom
 from trainer.tasks.config import options_type
-from trainer.tasks.measures_config import CustomLoss, CustomMetric
+from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 
 
 def require_extensions(config: PipelineConfig) -> None:
@@ -35,14 +35,18 @@ def missing_extensions(config: PipelineConfig) -> list[str]:
     return [error for key, each in extensions_of(config) if (error := _missing(each, key))]
 
 
-def identities(config: PipelineConfig, *parts: str) -> dict[str, str]:
-    """Returns the identity of each extension below some sections, by its key.
+def identities(config: PipelineConfig) -> dict[str, str]:
+    """Returns the identity of each extension, by its key.
 
     Raises:
         PackageMissing: a package is not installed here.
     """
-    found = {key: each for key, each in extensions_of(config) if key.split(".")[0] in parts}
-    return {key: each.identity(key) for key, each in found.items()}
+    return {key: each.identity(key) for key, each in extensions_of(config)}
+
+
+def has_extension(config: PipelineConfig, section: str) -> bool:
+    """Checks whether a section of the configuration names any code."""
+    return any(key.split(".")[0] == section for key, _ in extensions_of(config))
 
 
 def _missing(extension: Extension, key: str) -> str:
@@ -76,7 +80,9 @@ def _check(extension: Extension, key: str, config: PipelineConfig) -> None:
         from trainer.augment.custom import require_view
 
         require_view(extension, key, image, options_type(task).seen_by_views)
-    elif isinstance(extension, CustomLoss | CustomMetric) and (classes or task in WITHOUT_CLASSES):
+    elif isinstance(extension, CustomLoss | CustomTrainingMetric) and (
+        classes or task in WITHOUT_CLASSES
+    ):
         from trainer.tasks.measures import make_loss, make_metric
 
         make = make_loss if isinstance(extension, CustomLoss) else make_metric

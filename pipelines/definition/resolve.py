@@ -18,13 +18,13 @@ class RunInputs:
         fingerprint: of the source; unchanged data are a cache hit, one changed byte is a miss.
         schema_sha256: of the accepted schema; empty while none is accepted.
         span: name of the span to read; empty for a source without spans.
-        train_code: identity of the user's own code in a training, by its key.
+        code: identity of the user's own code, by its key.
     """
 
     fingerprint: str
     schema_sha256: str
     span: str = ""
-    train_code: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 def at_span(config: PipelineConfig) -> PipelineConfig:
@@ -48,5 +48,5 @@ def resolve(config: PipelineConfig) -> RunInputs:
         fingerprint=fingerprint_dataset(config.ingest.source, config.ingest.split_by),
         schema_sha256=accepted_digest(config.schema_.home),
         span="" if config.ingest.span is None else str(config.ingest.span),
-        train_code=identities(config, "train"),
+        code=identities(config),
     )

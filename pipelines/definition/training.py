@@ -22,6 +22,7 @@ from components.push.component import Push
 from components.schema.component import Schema
 from components.statistics.component import Statistics
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.extensions import has_extension
 from pipelines.definition.resolve import RunInputs
 from pipelines.definition.workspace import Workspace
 from pipelines.page.component import RunPage
@@ -101,7 +102,11 @@ def pipeline_nodes(
     for node in filter(None, (tuner, trainer)):
         node.add_upstream_node(on_anomalies)
     evaluation = Evaluation(
-        examples, trainer.outputs["model"], config.evaluation, baseline.outputs["baseline"]
+        examples,
+        trainer.outputs["model"],
+        config.evaluation,
+        baseline.outputs["baseline"],
+        code=_code(config, inputs, "evaluation"),
     )
     page = RunPage(
         title=config.name,
@@ -218,10 +223,18 @@ def learning_of(config: PipelineConfig, inputs: RunInputs) -> dict[str, str]:
 
     Neither reads the identity of the user's own code: it is there for the cache key.
     """
-    code = {"code": json.dumps(inputs.train_code, sort_keys=True)} if inputs.train_code else {}
+    code = _code(config, inputs, "train")
     return {
         "train": config.train.model_dump_json(),
         "image": config.ingest.image.model_dump_json(),
         "task": config.ingest.task,
-        **code,
+        **({} if code is None else {"code": code}),
     }
+
+
+def _code(config: PipelineConfig, inputs: RunInputs, section: str) -> str | None:
+    """Returns the identity of a section's own code as JSON; None for a section without any."""
+    if not has_extension(config, section):
+        return None
+    found = {key: it for key, it in inputs.code.items() if key.split(".")[0] == section}
+    return json.dumps(found, sort_keys=True)

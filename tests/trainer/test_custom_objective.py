@@ -10,7 +10,7 @@ from components.raster.image import ImageSpec
 from tests.trainer.objectives import of_classes
 from trainer.data.dataset import InMemory
 from trainer.tasks.measures import OwnMeasures, make_loss, make_metric, require_fitting
-from trainer.tasks.measures_config import CustomLoss, CustomMetric
+from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 from trainer.tasks.network import build_network
 from trainer.training.config import SmallCnn, TrainConfig
 from trainer.training.fit import fit
@@ -54,7 +54,7 @@ def bright(count):
 
 def customised(loss=None, metrics=()):
     own_loss = None if loss is None else CustomLoss.model_validate(loss)
-    own_metrics = tuple(CustomMetric.model_validate(each) for each in metrics)
+    own_metrics = tuple(CustomTrainingMetric.model_validate(each) for each in metrics)
     return OwnMeasures(of_classes(2), CLASSES, own_loss, own_metrics)
 
 
@@ -65,7 +65,7 @@ def test_the_example_computes_what_a_person_would():
     # -log p of the truth, and the chance of the other answer times its price: 5 and 1
     wanted = [-np.log(0.75) + 0.25 * 5, -np.log(0.5) + 0.5 * 1]
     np.testing.assert_allclose(loss.call(truth, logits), wanted, rtol=1e-5)
-    metric = make_metric(CustomMetric.model_validate(MEAN), "key", CLASSES)
+    metric = make_metric(CustomTrainingMetric.model_validate(MEAN), "key", CLASSES)
     metric.update_state(np.int64([0, 0, 1, 1]), np.float32([[2, 0], [0, 2], [2, 0], [0, 2]]))
     assert (metric.name, float(metric.result())) == ("cost", (0 + 5 + 1 + 0) / 4)
 

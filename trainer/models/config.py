@@ -155,7 +155,7 @@ class Custom(Built):
     group: ClassVar[str] = "skymill.models"
     offers: ClassVar[tuple[str, ...]] = ("input_shape", "bands")
 
-    kind: Literal["custom"]
+    kind: Literal["custom"] = "custom"
     weights: Location | None = Field(
         default=None, description="A Keras weights file of the whole network, loaded into it."
     )
@@ -164,7 +164,9 @@ class Custom(Built):
         description="true: what build makes has pretrained weights already; their batch "
         "normalisation keeps its statistics, as with weights.",
     )
-    trainable: Literal["frozen", "all"] = "all"
+    trainable: Literal["frozen", "all"] = Field(
+        default="all", description="Whether the network learns, or its head alone."
+    )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Before the head.")
     augment: bool | Augment = Field(
         default=True, description="Random views in training; true: flips and quarter turns."

@@ -13,7 +13,7 @@ from components.raster.labels.targets import ignore_value
 from components.raster.messages import first_line
 from components.raster.task import Task
 from trainer.data.dataset import Source
-from trainer.tasks.measures_config import CustomLoss, CustomMetric
+from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 from trainer.tasks.objective import Objective
 
 _LOSS = "train.loss.build"
@@ -54,7 +54,7 @@ class OwnMeasures:
     objective: Objective
     classes: tuple[str, ...]
     own_loss: CustomLoss | None
-    own_metrics: tuple[CustomMetric, ...]
+    own_metrics: tuple[CustomTrainingMetric, ...]
 
     @property
     def task(self) -> Task:
@@ -79,7 +79,7 @@ def measures_of(
     objective: Objective,
     classes: tuple[str, ...],
     own_loss: CustomLoss | None,
-    own_metrics: tuple[CustomMetric, ...],
+    own_metrics: tuple[CustomTrainingMetric, ...],
 ) -> Measures:
     """Returns the objective's own measures, or those with the user's own."""
     if own_loss is None and not own_metrics:

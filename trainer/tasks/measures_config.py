@@ -14,7 +14,7 @@ class CustomLoss(Built):
     offers: ClassVar[tuple[str, ...]] = ("classes", "ignore_value")
 
 
-class CustomMetric(Built):
+class CustomTrainingMetric(Built):
     """A Keras metric of one's own, of train and eval split: see docs/extending.md."""
 
     group: ClassVar[str] = "skymill.training_metrics"

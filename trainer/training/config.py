@@ -15,7 +15,7 @@ from trainer.models.config import Preset as Preset
 from trainer.models.config import SmallCnn as SmallCnn
 from trainer.tasks.config import TaskOptions
 from trainer.tasks.conflicts import beside_own_loss, conflict
-from trainer.tasks.measures_config import CustomLoss, CustomMetric
+from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 
 #: Default learning rates: of networks from scratch, of the head of a frozen backbone, and of all of
 #: a pretrained network.
@@ -99,7 +99,7 @@ class TrainConfig(Frozen):
     loss: CustomLoss | None = Field(
         default=None, description="A Keras loss of one's own, in place of the task's."
     )
-    metrics: tuple[CustomMetric, ...] = Field(
+    metrics: tuple[CustomTrainingMetric, ...] = Field(
         default=(), description="Keras metrics of one's own, beside the task's."
     )
     imbalance: Imbalance = Imbalance()
@@ -221,7 +221,9 @@ class TrainConfig(Frozen):
 
     @field_validator("metrics")
     @classmethod
-    def _names_differ(cls, metrics: tuple[CustomMetric, ...]) -> tuple[CustomMetric, ...]:
+    def _names_differ(
+        cls, metrics: tuple[CustomTrainingMetric, ...]
+    ) -> tuple[CustomTrainingMetric, ...]:
         names = [each.name for each in metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"two metrics have one name: {', '.join(names)}")

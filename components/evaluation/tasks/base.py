@@ -122,6 +122,13 @@ class EvaluatedTask(ABC, Generic[T]):
         """Returns the contribution of one example and a model's answer to a tally."""
 
     @abstractmethod
+    def pair(self, features: Features, answer: Answer, frame: Frame) -> tuple[Any, Any] | None:
+        """Returns truth and prediction of one example for metrics of the user's own.
+
+        Classes are places in the space. None for an example without truth.
+        """
+
+    @abstractmethod
     def empty(self, class_count: int) -> T:
         """Returns an empty tally for a number of classes in the space."""
 

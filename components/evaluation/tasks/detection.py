@@ -182,6 +182,20 @@ class Detection(EvaluatedTask[Tally]):
         objects = np.bincount(classes, minlength=len(frame.space))
         return np.concatenate([head, objects]), rows
 
+    def pair(
+        self, features: Features, answer: Answer, frame: Frame
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Returns the boxes [M, 4] and their places [M]; and the found ones, with scores [M]."""
+        if OBJECT_LABEL_TEXT not in features:
+            return None
+        boxes, classes = true_boxes(features, frame)
+        found = answer[BOX_LABELS_OUTPUT] >= 0
+        return {"boxes": boxes, "classes": classes}, {
+            "boxes": answer[BOXES_OUTPUT][found],
+            "classes": _in_space(answer[BOX_LABELS_OUTPUT][found], frame),
+            "scores": answer[BOX_SCORES_OUTPUT][found],
+        }
+
     def empty(self, class_count: int) -> Tally:
         return Tally(class_count)
 

@@ -158,6 +158,13 @@ class MultiLabel(EvaluatedTask[Tally]):
         true[frame.indices(features[LABELS_TEXT])] = True
         return true, predictions
 
+    def pair(
+        self, features: Features, answer: Answer, frame: Frame
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+        """Returns the presence of each class, bool [K], and their probabilities [K]."""
+        true, (probabilities, _) = self.observe(features, answer, frame, 0)
+        return (true, probabilities) if true.size else None
+
     def empty(self, class_count: int) -> Tally:
         return Tally.empty(class_count)
 

@@ -109,6 +109,11 @@ class Regression(EvaluatedTask[Tally]):
         value = np.asarray(answer[VALUE_OUTPUT], np.float64).reshape(1)
         return truth, np.array([value[0], float(seed)])
 
+    def pair(self, features: Features, answer: Answer, frame: Frame) -> tuple[float, float] | None:
+        """Returns the true number and the model's."""
+        truth, (value, _) = self.observe(features, answer, frame, 0)
+        return (float(truth[0]), float(value)) if truth.size else None
+
     def empty(self, class_count: int) -> Tally:
         return Tally.empty()
 

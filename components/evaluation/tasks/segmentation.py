@@ -150,6 +150,16 @@ def decode_mask(png: bytes, class_count: int, unknown: int) -> npt.NDArray[np.in
     return np.where(indices == ignore, -1, np.where(indices < class_count, indices, unknown))
 
 
+def true_mask(features: Features, frame: Frame) -> npt.NDArray[np.int64]:
+    """Returns the truth [H, W] on the model's image, as places in the space; -1 for none."""
+    true = np.full(frame.image.shape[:2], -1)
+    for png in features.get(MASK_ENCODED, ()):
+        assert isinstance(png, bytes)
+        mask = decode_mask(png, len(frame.truth_classes), frame.unknown)
+        true = fit_mask(mask, frame.image, fill=-1)
+    return true
+
+
 def in_space(raster: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.int64]:
     """Converts a model's raster [H, W] to places in the space; -1 where the model saw no data."""
     ignore = ignore_value(len(frame.classes))
@@ -201,14 +211,18 @@ class Segmentation(EvaluatedTask[Tally]):
                 f"the model answers rasters of {raster.shape}, and its contract says "
                 f"{frame.image.shape[:2]}: export it with the trainer's export"
             )
-        true = np.full(raster.shape, -1)
-        for png in features.get(MASK_ENCODED, ()):
-            assert isinstance(png, bytes)
-            mask = decode_mask(png, len(frame.truth_classes), frame.unknown)
-            true = fit_mask(mask, frame.image, fill=-1)
+        true = true_mask(features, frame)
         found = in_space(raster, frame)
         counts = count_pixels(true, found, answer[CONFIDENCE_OUTPUT], len(frame.space))
         return np.array([float(seed)]), counts.packed()
+
+    def pair(
+        self, features: Features, answer: Answer, frame: Frame
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+        """Returns the true and the predicted place of each pixel, [H, W]; -1 for none."""
+        if MASK_ENCODED not in features:
+            return None
+        return true_mask(features, frame), in_space(answer[CLASS_RASTER_OUTPUT], frame)
 
     def empty(self, class_count: int) -> Tally:
         return Tally.empty(class_count)

@@ -158,6 +158,13 @@ class SingleLabel(EvaluatedTask[Tally]):
         probabilities[frame.of_model] = answer[PROBABILITIES_OUTPUT]
         return np.array([label]), probabilities
 
+    def pair(
+        self, features: Features, answer: Answer, frame: Frame
+    ) -> tuple[int, npt.NDArray[Any]]:
+        """Returns the label's place, and the probabilities of the space, float32 [K]."""
+        (label,), probabilities = self.observe(features, answer, frame, 0)
+        return int(label), probabilities
+
     def empty(self, class_count: int) -> Tally:
         return Tally.empty(class_count)
 

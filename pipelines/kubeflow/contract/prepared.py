@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.extensions import has_extension
 
 #: The task that runs before all nodes, and its parameter with the configuration.
 NODE = "Prepare"
@@ -16,6 +17,7 @@ PREPARED: Mapping[tuple[str, str], str] = {
     ("Schema", "accepted_sha256"): "schema_sha256",
     ("Trainer", "custom_config"): "trainer_config",
     ("Tuner", "custom_config"): "tuner_config",
+    ("Evaluation", "code"): "evaluation_code",
     ("Baseline", "model_base"): "model_base",
     ("Push", "config"): "push_config",
     ("Push", "model_base"): "model_base",
@@ -26,9 +28,11 @@ PREPARED: Mapping[tuple[str, str], str] = {
 
 
 def prepared(config: PipelineConfig) -> dict[tuple[str, str], str]:
-    """Selects from `PREPARED` the nodes that the pipeline has: there may be nothing to tune."""
-    return {
-        (node, name): key
-        for (node, name), key in PREPARED.items()
-        if node != "Tuner" or config.tune is not None
-    }
+    """Selects those properties of `PREPARED` that the pipeline has.
+
+    There may be nothing to tune, and no code of the user's own.
+    """
+    absent = set() if config.tune is not None else {("Tuner", "custom_config")}
+    if not has_extension(config, "evaluation"):
+        absent.add(("Evaluation", "code"))
+    return {place: key for place, key in PREPARED.items() if place not in absent}
