@@ -14,7 +14,8 @@ import click
 from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_told
 from components.raster.masking import masked
-from pipelines.cli.stopping import EXIT_STOPPED, Stopped, stop_like_ctrl_c
+from components.raster.process_exit import EXIT_STOPPED
+from pipelines.cli.stopping import Stopped, stop_like_ctrl_c
 
 #: Exit codes, for scripts. Click itself uses 2 for a wrong call.
 EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3

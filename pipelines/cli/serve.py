@@ -44,12 +44,12 @@ def command(
 
     from components.raster.errors import ConfigError
     from components.raster.location import is_remote, local_path
+    from components.raster.process_exit import exit_despite_threads
     from pipelines.config.tree import load_config
     from pipelines.local.console import output_to_log, quiet_frameworks
     from serving.server.addresses import Addresses
     from serving.server.config import ServerConfig
     from serving.server.run import serve
-    from serving.store.detached import leave
 
     if model_base is None:
         config = load_config(config_path)
@@ -85,7 +85,7 @@ def command(
                 terminal.err.print(f"{name}: {addresses.grpc}  {addresses.rest}")
 
             serve(server_config, announce)
-    leave(0)
+    exit_despite_threads(0)
 
 
 @contextmanager

@@ -4,9 +4,6 @@ import signal
 from types import FrameType
 from typing import NoReturn
 
-#: 128 + SIGTERM: the conventional exit code of a process that the signal ended.
-EXIT_STOPPED = 128 + signal.SIGTERM
-
 
 class Stopped(KeyboardInterrupt):
     """The process received SIGTERM."""

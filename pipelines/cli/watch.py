@@ -73,7 +73,7 @@ def command(
 
 def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> None:
     """Prints the watch's state, or records a user's decision about the current data."""
-    from pipelines.watch import machine
+    from pipelines.watch import transitions
     from pipelines.watch.opening import open_store
     from pipelines.watch.state_store import load, update
     from pipelines.watch.status import print_status
@@ -85,7 +85,7 @@ def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> 
     if again and state.current is None:
         raise click.UsageError("the source has not settled yet, so no data are known to ask for")
     if again:
-        state = update(store, machine.asked_again)
+        state = update(store, transitions.marked_new)
     if skip:
         state = _skip(config, store)
     print_status(state, config.name, store.place, as_json)
@@ -95,7 +95,7 @@ def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
     """Marks the current data as done, provided that they did not change while they were read."""
     import time
 
-    from pipelines.watch import machine
+    from pipelines.watch import transitions
     from pipelines.watch.source import Source
     from pipelines.watch.state import WatchError
     from pipelines.watch.state_store import update
@@ -107,16 +107,16 @@ def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
 
     def change(old: "State") -> "State":
         now = time.time()
-        seen = machine.settled(machine.observed(old, token, now), token, fingerprint)
-        return machine.skipped(seen, now)
+        seen = transitions.settled(transitions.observed(old, token, now), token, fingerprint)
+        return transitions.skipped(seen, now)
 
     return update(store, change)
 
 
 def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "Watcher":
-    from pipelines.watch.machine import Rules
     from pipelines.watch.opening import open_store, open_target
     from pipelines.watch.source import Source
+    from pipelines.watch.transitions import Rules
     from pipelines.watch.watcher import Watcher
 
     watch = config.watch
@@ -134,35 +134,35 @@ def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "W
 def _report(log_format: str, gauges: "Gauges") -> "Report":
     import time
 
-    from pipelines.watch.report import Both, Lines, json_line, text_line
+    from pipelines.watch.report import CombinedReport, LineReport, json_line, text_line
 
-    lines = Lines({"text": text_line, "json": json_line}[log_format], time.time)
-    return Both(lines, gauges)
+    lines = LineReport({"text": text_line, "json": json_line}[log_format], time.time)
+    return CombinedReport(lines, gauges)
 
 
 def _follow(config: "PipelineConfig", watcher: "Watcher", gauges: "Gauges") -> None:
     import contextlib
     import signal
 
-    from pipelines.watch.endpoint import Door, served
+    from pipelines.watch.endpoint import EndpointSettings, served
     from pipelines.watch.events import secret_of
-    from pipelines.watch.loop import Bell, Loop
+    from pipelines.watch.loop import Loop, Waker
 
-    bell = Bell()
+    waker = Waker()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: bell.stop())
+        signal.signal(number, lambda *_: waker.stop())
     with contextlib.ExitStack() as stack:
         endpoint = config.watch.endpoint
         if endpoint:
-            door = Door(
-                ring=bell.ring,
+            settings = EndpointSettings(
+                wake=waker.wake,
                 uri=config.ingest.source.uri,
                 secret=secret_of(endpoint, os.environ),
                 check=endpoint.check,
                 max_bytes=endpoint.max_bytes,
             )
-            port = stack.enter_context(served(door, gauges, endpoint.host, endpoint.port))
-            watcher.report.say("listening", address=f"http://{endpoint.host}:{port}")
-        watcher.report.say("watching", source=config.ingest.source.uri, state=watcher.store.place)
-        Loop(watcher, config.watch.poll_s, config.watch.run_poll_s, bell).run()
-    watcher.report.say("stopped")
+            port = stack.enter_context(served(settings, gauges, endpoint.host, endpoint.port))
+            watcher.report.event("listening", address=f"http://{endpoint.host}:{port}")
+        watcher.report.event("watching", source=config.ingest.source.uri, state=watcher.store.place)
+        Loop(watcher, config.watch.poll_s, config.watch.run_poll_s, waker).run()
+    watcher.report.event("stopped")

@@ -1,7 +1,7 @@
 """A watch's state as an object in a bucket, for watchers anywhere."""
 
 from components.raster.stores.opening import open_object
-from pipelines.watch.state_store import Kept
+from pipelines.watch.state_store import Document
 
 
 class BucketStore:
@@ -15,9 +15,9 @@ class BucketStore:
     def place(self) -> str:
         return self._uri
 
-    def read(self) -> Kept:
+    def read(self) -> Document:
         found = self._store.revision(self._name)
-        return Kept(None if found.content is None else found.content.decode(), found.version)
+        return Document(None if found.content is None else found.content.decode(), found.version)
 
     def write(self, text: str, version: str) -> bool:
         return self._store.replace(self._name, text.encode(), version)

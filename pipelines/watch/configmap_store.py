@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipelines.watch.state import WatchError
-from pipelines.watch.state_store import Kept
+from pipelines.watch.state_store import Document
 
 _CONFLICT, _NOT_FOUND, _TIMEOUT_S = 409, 404, 30.0
 
@@ -25,9 +25,9 @@ class ConfigMapStore:
     def place(self) -> str:
         return f"ConfigMap {self._namespace}/{self._name}"
 
-    def read(self) -> Kept:
+    def read(self) -> Document:
         found = self._called(self._api.read_namespaced_config_map)
-        return Kept((found.data or {}).get(self._key), found.metadata.resource_version)
+        return Document((found.data or {}).get(self._key), found.metadata.resource_version)
 
     def write(self, text: str, version: str) -> bool:
         from kubernetes.client import ApiException

@@ -38,16 +38,16 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Door:
+class EndpointSettings:
     """Access rules of the endpoint, and the callback that wakes the watch.
 
     Attributes:
-        ring: wakes the watch; called from another thread.
+        wake: wakes the watch; called from another thread.
         uri: the source's.
         max_bytes: size limit of one event.
     """
 
-    ring: Callable[[], None]
+    wake: Callable[[], None]
     uri: str
     secret: str | None
     check: Literal["bearer", "hmac"]
@@ -58,11 +58,11 @@ class Door:
 class _Endpoint:
     """Request handler: dispatches by method and path."""
 
-    def __init__(self, door: Door, gauges: Gauges) -> None:
-        self._door = door
+    def __init__(self, settings: EndpointSettings, gauges: Gauges) -> None:
+        self._settings = settings
         self._gauges = gauges
-        fitting = max(1, door.bounds.max_held_bytes // door.max_bytes)
-        self._slots = asyncio.Semaphore(min(door.bounds.max_events, fitting))
+        fitting = max(1, settings.bounds.max_held_bytes // settings.max_bytes)
+        self._slots = asyncio.Semaphore(min(settings.bounds.max_events, fitting))
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answers any request."""
@@ -79,59 +79,59 @@ class _Endpoint:
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         path = request.rel_url.raw_path
         if path == "/events":
-            return await self._event(request) if request.method == "POST" else _said(405)
+            return await self._event(request) if request.method == "POST" else _text_response(405)
         asked = {"/healthz": self._healthy, "/readyz": self._ready, "/metrics": self._metrics}
         if path not in asked:
-            return _said(404)
-        return asked[path]() if request.method in ("GET", "HEAD") else _said(405)
+            return _text_response(404)
+        return asked[path]() if request.method in ("GET", "HEAD") else _text_response(405)
 
     async def _event(self, request: web.BaseRequest) -> web.Response:
-        door = self._door
-        if not shows_secret(request.headers, door.secret, door.check):
-            return _said(401, "the secret is missing or wrong")
+        settings = self._settings
+        if not shows_secret(request.headers, settings.secret, settings.check):
+            return _text_response(401, "the secret is missing or wrong")
         if "Content-Encoding" in request.headers:
-            return _said(415, "send it uncompressed")
+            return _text_response(415, "send it uncompressed")
         if self._slots.locked():
-            return _said(503, "busy; send it again")
+            return _text_response(503, "busy; send it again")
         async with self._slots:
             try:
                 body = await receive(
-                    request, max_bytes=door.max_bytes, timeout_s=door.bounds.body_timeout_s
+                    request, max_bytes=settings.max_bytes, timeout_s=settings.bounds.body_timeout_s
                 )
             except BodyRefused as error:
-                return _said(error.status, error.reason)
+                return _text_response(error.status, error.reason)
             return self._arrived(request, bytes(body))
 
     def _arrived(self, request: web.BaseRequest, body: bytes) -> web.Response:
-        door = self._door
-        if door.check == "hmac" and not is_signed(request.headers, body, door.secret):
-            return _said(401, "the secret is missing or wrong")
+        settings = self._settings
+        if settings.check == "hmac" and not is_signed(request.headers, body, settings.secret):
+            return _text_response(401, "the secret is missing or wrong")
         try:
             about = buckets_of(request.headers, body)
         except BadEvent as error:
-            return _said(400, str(error))
-        if concerns(about, door.uri):
-            door.ring()
+            return _text_response(400, str(error))
+        if concerns(about, settings.uri):
+            settings.wake()
         return web.Response(status=204)
 
     def _healthy(self) -> web.Response:
-        return _said(200, "ok")
+        return _text_response(200, "ok")
 
     def _ready(self) -> web.Response:
         if not self._gauges.ready:
-            return _said(503, "the last look failed, or there was none yet")
-        return _said(200, "ok")
+            return _text_response(503, "the last look failed, or there was none yet")
+        return _text_response(200, "ok")
 
     def _metrics(self) -> web.Response:
         return web.Response(body=self._gauges.text(), content_type="text/plain", charset="utf-8")
 
 
-def _said(status: int, text: str = "") -> web.Response:
+def _text_response(status: int, text: str = "") -> web.Response:
     return web.Response(status=status, text=f"{text}\n" if text else None)
 
 
 @contextmanager
-def served(door: Door, gauges: Gauges, host: str, port: int) -> Iterator[int]:
+def served(settings: EndpointSettings, gauges: Gauges, host: str, port: int) -> Iterator[int]:
     """Serves the endpoint in a separate thread and yields the port.
 
     Raises:
@@ -146,7 +146,7 @@ def served(door: Door, gauges: Gauges, host: str, port: int) -> Iterator[int]:
 
     try:
         try:
-            runner = in_loop(_listen(door, gauges, host, port))
+            runner = in_loop(_listen(settings, gauges, host, port))
         except OSError as error:
             raise WatchError(f"watch.endpoint: {host}:{port}: {error.strerror}") from error
         try:
@@ -159,8 +159,10 @@ def served(door: Door, gauges: Gauges, host: str, port: int) -> Iterator[int]:
         loop.close()
 
 
-async def _listen(door: Door, gauges: Gauges, host: str, port: int) -> web.ServerRunner:
-    server = ConnectionServer(door.bounds, _Endpoint(door, gauges).handle)
+async def _listen(
+    settings: EndpointSettings, gauges: Gauges, host: str, port: int
+) -> web.ServerRunner:
+    server = ConnectionServer(settings.bounds, _Endpoint(settings, gauges).handle)
     runner = web.ServerRunner(server, shutdown_timeout=_STOP_S)
     await runner.setup()
     try:

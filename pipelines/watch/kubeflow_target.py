@@ -15,7 +15,7 @@ from pipelines.kubeflow.client.submission import (
     parse_submission,
     read_submission,
 )
-from pipelines.watch.target import Ended, StartError
+from pipelines.watch.target import RunEnd, StartError
 
 _COMPILE_S = 240.0
 _SHOWN = 2000
@@ -49,21 +49,21 @@ class KubeflowTarget:
     def find(self, key: str) -> str | None:
         return self._server.find_run(key)
 
-    def start(self, key: str, insist: Callable[[], None]) -> str:
+    def start(self, key: str, require_lease: Callable[[], None]) -> str:
         return self._server.submit(
             self._submission(),
             key=key,
             run_name=key,
             service_account=self._service_account,
-            before=insist,
+            before=require_lease,
         )
 
-    def ended(self, run_id: str) -> Ended | None:
+    def ended(self, run_id: str) -> RunEnd | None:
         try:
             state = self._server.run_state(run_id, with_steps=False)
         except NotFound:  # the run was deleted
-            return Ended("gone")
-        return Ended(state.state.lower()) if state.ended else None
+            return RunEnd("gone")
+        return RunEnd(state.state.lower()) if state.ended else None
 
     def _submission(self) -> Submission:
         if self._package:

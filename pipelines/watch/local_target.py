@@ -11,7 +11,7 @@ from typing import IO
 from components.raster.errors import DataError
 from pipelines.definition.workspace import Workspace
 from pipelines.local.record import RUNNING, find_record, read_record
-from pipelines.watch.target import Ended, StartError
+from pipelines.watch.target import RunEnd, StartError
 
 _LOG = "watch.log"
 _SHOWN_BYTES = 2000
@@ -39,8 +39,8 @@ class LocalTarget:
             raise StartError(str(error)) from error
         return record.run_id if record else None
 
-    def start(self, key: str, insist: Callable[[], None]) -> str:
-        insist()
+    def start(self, key: str, require_lease: Callable[[], None]) -> str:
+        require_lease()
         os.makedirs(self._workspace.root, exist_ok=True)
         with open(os.path.join(self._workspace.root, _LOG), "ab") as log:
             begin = log.tell()
@@ -51,19 +51,19 @@ class LocalTarget:
             if run_id := self.find(key):
                 return run_id
             if over:
-                said = self._said_since(begin)
+                said = self._output_since(begin)
                 raise StartError(f"skymill run ended with {child.returncode}: {said}")
             time.sleep(_LOOK_S)
         raise StartError(f"skymill run (process {child.pid}) has not begun yet")
 
-    def ended(self, run_id: str) -> Ended | None:
+    def ended(self, run_id: str) -> RunEnd | None:
         # A child that is not reaped stays a process, and its run would count as in progress.
         self._children = [child for child in self._children if child.poll() is None]
         folder = self._workspace.run_dir(run_id)
         if not os.path.isdir(folder):
-            return Ended("gone")
+            return RunEnd("gone")
         record = read_record(folder)
-        return None if record.outcome == RUNNING else Ended(record.outcome, record.fingerprint)
+        return None if record.outcome == RUNNING else RunEnd(record.outcome, record.fingerprint)
 
     def _spawn(self, key: str, log: IO[bytes]) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "pipelines.cli", "run", self._config_path, "--key", key]
@@ -77,6 +77,6 @@ class LocalTarget:
         self._children.append(child)
         return child
 
-    def _said_since(self, begin: int) -> str:
+    def _output_since(self, begin: int) -> str:
         text = Path(self._workspace.root, _LOG).read_bytes()[begin:][-_SHOWN_BYTES:]
         return text.decode(errors="replace").strip() or "without a word"

@@ -7,45 +7,45 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pipelines.config.watch import RetryConfig
-from pipelines.watch import machine
+from pipelines.watch import transitions
 from pipelines.watch.backoff import delay
-from pipelines.watch.state import State, told
+from pipelines.watch.state import State, explain
 from pipelines.watch.watcher import Watcher
 
 #: Minimum seconds between looks, however many events arrive.
 PAUSE_S = 1.0
 
 
-class Bell:
+class Waker:
     """Wakes a loop, to look for new data or to stop.
 
     Uses a pipe, since a signal handler could deadlock on the lock of a `threading.Event`.
     """
 
     def __init__(self, pause_s: float = PAUSE_S) -> None:
-        self._hears, self._rings = os.pipe()
-        os.set_blocking(self._hears, False)
-        os.set_blocking(self._rings, False)
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
+        os.set_blocking(self._write_end, False)
         self._pause_s = pause_s
         self.stopping = False
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wakes the loop to look for new data; safe in any thread and in signal handlers."""
         with suppress(BlockingIOError):  # the pipe is full: a wake-up is pending anyway
-            os.write(self._rings, b"!")
+            os.write(self._write_end, b"!")
 
     def stop(self) -> None:
         """Ends the loop after its current step."""
         self.stopping = True
-        self.ring()
+        self.wake()
 
     def wait(self, seconds: float) -> bool:
         """Waits; returns True if woken before the time was up. Rings in a row count once."""
-        woken = bool(select.select([self._hears], [], [], seconds)[0])
+        woken = bool(select.select([self._read_end], [], [], seconds)[0])
         if woken and not self.stopping:
             time.sleep(self._pause_s)
         with suppress(BlockingIOError):
-            while os.read(self._hears, 4096):
+            while os.read(self._read_end, 4096):
                 pass
         return woken
 
@@ -58,21 +58,21 @@ class Loop:
         watcher: Watcher,
         poll_s: float,
         run_poll_s: float,
-        bell: Bell,
+        waker: Waker,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._watcher, self._bell, self._monotonic = watcher, bell, monotonic
+        self._watcher, self._waker, self._monotonic = watcher, waker, monotonic
         self._poll_s, self._run_poll_s = poll_s, run_poll_s
         self._failures = 0
         self._look_at = 0.0
 
     def run(self) -> None:
-        """Runs steps until the bell's `stop`."""
+        """Runs steps until the waker's `stop`."""
         self._look_at = self._monotonic()
-        while not self._bell.stopping:
+        while not self._waker.stopping:
             wait = self._step()
-            woken = self._bell.wait(wait)
-            if woken and not self._bell.stopping:
+            woken = self._waker.wait(wait)
+            if woken and not self._waker.stopping:
                 self._look_at = self._monotonic()
 
     def _step(self) -> float:
@@ -81,23 +81,23 @@ class Loop:
         try:
             state = self._watcher.step(look=due)
         except Exception as error:  # whatever it is, the next step may succeed
-            return self._failed(told(error))
+            return self._failed(explain(error))
         self._failures = 0
         now = self._watcher.clock()
         if due:
             self._look_at = self._monotonic() + self._until_look(state, now)
         until_look = self._look_at - self._monotonic()
-        act = machine.seconds_to_act(state, now, self._run_poll_s)
+        act = transitions.seconds_to_act(state, now, self._run_poll_s)
         return max(PAUSE_S, min(until_look, until_look if act is None else act))
 
     def _until_look(self, state: State, now: float) -> float:
-        settle = machine.seconds_to_settle(state, now, self._watcher.rules)
+        settle = transitions.seconds_to_settle(state, now, self._watcher.rules)
         return self._poll_s if settle is None else min(self._poll_s, settle)
 
     def _failed(self, reason: str) -> float:
         self._failures += 1
         retry = RetryConfig(first_s=min(5.0, self._poll_s), max_s=self._poll_s)
         wait = delay(retry, self._failures, self._watcher.draw)
-        self._watcher.report.say("failed", error=reason, again_in_s=round(wait))
+        self._watcher.report.event("failed", error=reason, again_in_s=round(wait))
         self._look_at = self._monotonic() + wait
         return wait

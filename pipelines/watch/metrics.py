@@ -35,17 +35,17 @@ class Gauges(Report):
         self._running = self._gauge("run_under_way", "1 while a run is started or under way.")
         self.ready = False
 
-    def say(self, event: str, **facts: Any) -> None:
+    def event(self, event: str, **facts: Any) -> None:
         if event in self._counters:
             self._counters[event].inc()
         if event == "failed":
             self.ready = False
 
-    def looked(self) -> None:
+    def look_succeeded(self) -> None:
         self.ready = True
         self._looked_at.set(self._clock())
 
-    def stands(self, state: State) -> None:
+    def state_changed(self, state: State) -> None:
         self._waiting.set(state.wanted is not None)
         self._running.set(state.active is not None)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pipelines.config.tree import PipelineConfig
 from pipelines.config.watch import ConfigMapState, ObjectState
-from pipelines.watch.state_store import Owned, StateStore
+from pipelines.watch.state_store import OwnedDocumentStore, StateStore
 from pipelines.watch.target import Target
 
 
@@ -24,7 +24,7 @@ def open_store(config: PipelineConfig) -> StateStore:
     if isinstance(state, ObjectState):
         from pipelines.watch.bucket_store import BucketStore
 
-        return Owned(BucketStore(state.uri), config.name)
+        return OwnedDocumentStore(BucketStore(state.uri), config.name)
     from pipelines.watch.sqlite_store import SqliteStore
 
     path = state.path or os.path.join(config.workspace, "watch.sqlite")

@@ -33,17 +33,17 @@ def json_line(moment: float, event: str, facts: dict[str, Any]) -> str:
 class Report:
     """Base class of reports; discards everything."""
 
-    def say(self, event: str, **facts: Any) -> None:
+    def event(self, event: str, **facts: Any) -> None:
         """Reports an event."""
 
-    def looked(self) -> None:
+    def look_succeeded(self) -> None:
         """Reports a successful look."""
 
-    def stands(self, state: State) -> None:
+    def state_changed(self, state: State) -> None:
         """Reports the state after a step."""
 
 
-class Lines(Report):
+class LineReport(Report):
     """Writes lines to standard error, with secrets of addresses masked."""
 
     def __init__(
@@ -51,25 +51,25 @@ class Lines(Report):
     ) -> None:
         self._line, self._clock = line, clock
 
-    def say(self, event: str, **facts: Any) -> None:
+    def event(self, event: str, **facts: Any) -> None:
         line = self._line(self._clock(), event, masked_tree(facts))
         print(line, file=sys.stderr, flush=True)
 
 
-class Both(Report):
+class CombinedReport(Report):
     """Forwards to several reports."""
 
     def __init__(self, first: Report, second: Report) -> None:
         self._reports = (first, second)
 
-    def say(self, event: str, **facts: Any) -> None:
+    def event(self, event: str, **facts: Any) -> None:
         for report in self._reports:
-            report.say(event, **facts)
+            report.event(event, **facts)
 
-    def looked(self) -> None:
+    def look_succeeded(self) -> None:
         for report in self._reports:
-            report.looked()
+            report.look_succeeded()
 
-    def stands(self, state: State) -> None:
+    def state_changed(self, state: State) -> None:
         for report in self._reports:
-            report.stands(state)
+            report.state_changed(state)

@@ -8,7 +8,7 @@ from components.ingest.glance import changed_at, glance_at, marker_path
 from components.ingest.span_choice import choose_span
 from components.raster.errors import SkymillError
 from components.raster.masking import masked
-from pipelines.watch.state import WatchError, told
+from pipelines.watch.state import WatchError, explain
 
 
 @dataclass(frozen=True)
@@ -69,4 +69,4 @@ class Source:
 def _unreadable(uri: str, error: Exception) -> WatchError:
     """Wraps an error of a store or server, of any type, so that it does not end the watch."""
     ours = isinstance(error, SkymillError)
-    return WatchError(told(error) if ours else f"{uri}: cannot be looked at ({told(error)})")
+    return WatchError(explain(error) if ours else f"{uri}: cannot be looked at ({explain(error)})")

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 from components.raster.full_disk import is_full_disk, message
 from pipelines.watch.state import WatchError
-from pipelines.watch.state_store import Kept
+from pipelines.watch.state_store import Document
 
 _TABLE = "CREATE TABLE IF NOT EXISTS watch (name TEXT PRIMARY KEY, version INTEGER, state TEXT)"
 _READ = "SELECT state, version FROM watch WHERE name = ?"
@@ -26,12 +26,12 @@ class SqliteStore:
     def place(self) -> str:
         return self._path
 
-    def read(self) -> Kept:
+    def read(self) -> Document:
         if not os.path.exists(self._path):  # reading a state must not create a file
-            return Kept(None, "0")
+            return Document(None, "0")
         with self._opened() as rows:
             found = rows.execute(_READ, (self._name,)).fetchone()
-        return Kept(found[0], str(found[1])) if found else Kept(None, "0")
+        return Document(found[0], str(found[1])) if found else Document(None, "0")
 
     def write(self, text: str, version: str) -> bool:
         with self._opened() as rows:

@@ -17,7 +17,7 @@ class WatchError(SkymillError):
     """A watch cannot read its source, store its state or start a run."""
 
 
-def told(error: Exception) -> str:
+def explain(error: Exception) -> str:
     """Formats an error with its addresses masked; one that is not ours also shows its type."""
     ours = isinstance(error, SkymillError)
     return masked(str(error) if ours else f"{type(error).__name__}: {error}")

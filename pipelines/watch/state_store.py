@@ -10,7 +10,7 @@ _ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
-class Kept:
+class Document:
     """A document and its version; a missing document has a version too."""
 
     text: str | None
@@ -28,7 +28,7 @@ class StateStore(Protocol):
         """Readable description of the store's location."""
         ...
 
-    def read(self) -> Kept:
+    def read(self) -> Document:
         """Returns the current document."""
         ...
 
@@ -37,7 +37,7 @@ class StateStore(Protocol):
         ...
 
 
-class Owned:
+class OwnedDocumentStore:
     """Store for a single document, which names its pipeline, so that no other one overwrites it."""
 
     def __init__(self, store: StateStore, name: str) -> None:
@@ -47,16 +47,16 @@ class Owned:
     def place(self) -> str:
         return self._store.place
 
-    def read(self) -> Kept:
+    def read(self) -> Document:
         """Returns the document; raises WatchError if it is another pipeline's."""
-        kept = self._store.read()
-        owner = from_text(kept.text, self.place).name
+        document = self._store.read()
+        owner = from_text(document.text, self.place).name
         if owner not in ("", self._name):
             raise WatchError(
                 f"{self.place}: holds the state of the pipeline {owner}, and this is {self._name}. "
                 "Name an object for each in `watch.state.uri`."
             )
-        return kept
+        return document
 
     def write(self, text: str, version: str) -> bool:
         state = from_text(text, self.place).model_copy(update={"name": self._name})
@@ -75,9 +75,9 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
         WatchError: the store cannot be reached, or concurrent changes prevent every attempt.
     """
     for _ in range(_ATTEMPTS):
-        kept = store.read()
-        before = from_text(kept.text, store.place)
+        document = store.read()
+        before = from_text(document.text, store.place)
         after = change(before)
-        if after == before or store.write(to_text(after), kept.version):
+        if after == before or store.write(to_text(after), document.version):
             return after
     raise WatchError(f"{store.place}: changed by others at each of {_ATTEMPTS} attempts")

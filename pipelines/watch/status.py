@@ -7,9 +7,9 @@ from rich.markup import escape
 
 from components.raster.masking import masked
 from pipelines.local.console import console_on, plain_table
-from pipelines.watch.machine import key_of
 from pipelines.watch.report import utc
 from pipelines.watch.state import Active, Done, State
+from pipelines.watch.transitions import key_of
 
 _SHOWN = 10
 

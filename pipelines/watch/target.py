@@ -12,7 +12,7 @@ class StartError(WatchError):
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunEnd:
     """Outcome of a run.
 
     Attributes:
@@ -31,18 +31,18 @@ class Target(Protocol):
         """Returns the id of the run started under a key; raises StartError if it is unknown."""
         ...
 
-    def start(self, key: str, insist: Callable[[], None]) -> str:
+    def start(self, key: str, require_lease: Callable[[], None]) -> str:
         """Starts a run, stores the key with it and returns its id.
 
         Args:
-            insist: called just before the one request that creates the run; raises StartError if
-                the lease is about to expire.
+            require_lease: called just before the one request that creates the run; raises
+                StartError if the lease is about to expire.
 
         Raises:
             StartError: the run was not started, or its start is unknown.
         """
         ...
 
-    def ended(self, run_id: str) -> Ended | None:
+    def ended(self, run_id: str) -> RunEnd | None:
         """Returns the outcome of a run; None while it is in progress."""
         ...

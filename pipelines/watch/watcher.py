@@ -8,19 +8,19 @@ from random import random
 from typing import Protocol
 
 from pipelines.config.watch import RetryConfig
-from pipelines.watch import machine
+from pipelines.watch import transitions
 from pipelines.watch.backoff import delay
-from pipelines.watch.machine import Rules, key_of
 from pipelines.watch.report import Report
 from pipelines.watch.source import Look
-from pipelines.watch.state import Active, State, told
+from pipelines.watch.state import Active, State, explain
 from pipelines.watch.state_store import StateStore, load, update
 from pipelines.watch.target import StartError, Target
+from pipelines.watch.transitions import Rules, key_of
 
 _OF_LEASE_FOR_REQUEST = 1 / 3
 
 
-class Watched(Protocol):
+class WatchedSource(Protocol):
     """Interface of the source that a watch needs."""
 
     def look(self) -> Look: ...
@@ -39,7 +39,7 @@ class Watcher:
     """
 
     name: str
-    source: Watched
+    source: WatchedSource
     store: StateStore
     target: Target
     rules: Rules
@@ -55,15 +55,15 @@ class Watcher:
             WatchError: the source, the store or the target cannot be reached. Nothing is lost:
                 the next step continues from the store.
         """
-        state = self._ask_about_run(load(self.store))
-        if look or machine.can_claim(state, self.clock()):
+        state = self._poll_run(load(self.store))
+        if look or transitions.can_claim(state, self.clock()):
             state = self._look()
-        if machine.can_claim(state, self.clock()):
+        if transitions.can_claim(state, self.clock()):
             state = self._claim()
-        self.report.stands(state)
+        self.report.state_changed(state)
         return state
 
-    def _ask_about_run(self, state: State) -> State:
+    def _poll_run(self, state: State) -> State:
         active = state.active
         if active is None or not active.run_id:
             return state
@@ -72,19 +72,19 @@ class Watcher:
             return state
         state = update(
             self.store,
-            lambda old: machine.ended(old, active.run_id, end.outcome, end.took, self.clock()),
+            lambda old: transitions.ended(old, active.run_id, end.outcome, end.took, self.clock()),
         )
-        self.report.say("ended", run=active.run_id, outcome=end.outcome)
+        self.report.event("ended", run=active.run_id, outcome=end.outcome)
         return state
 
     def _look(self) -> State:
         seen = self.source.look()
         before = load(self.store)
-        state = update(self.store, lambda old: machine.observed(old, seen.token, self.clock()))
+        state = update(self.store, lambda old: transitions.observed(old, seen.token, self.clock()))
         if before.sighting is None or before.sighting.token != seen.token:
-            self.report.say("changed", files=seen.files)
-        self.report.looked()
-        settled = seen.ready and machine.has_settled(state, self.clock(), self.rules)
+            self.report.event("changed", files=seen.files)
+        self.report.look_succeeded()
+        settled = seen.ready and transitions.has_settled(state, self.clock(), self.rules)
         return self._settle(seen) if settled and state.current is None else state
 
     def _settle(self, seen: Look) -> State:
@@ -92,17 +92,19 @@ class Watcher:
         fingerprint = self.source.fingerprint()
         after = self.source.look()
         if after.token != seen.token or not after.ready:
-            return update(self.store, lambda old: machine.observed(old, after.token, self.clock()))
-        state = update(self.store, lambda old: machine.settled(old, seen.token, fingerprint))
-        self.report.say("settled", fingerprint=fingerprint, new=state.wanted == fingerprint)
+            return update(
+                self.store, lambda old: transitions.observed(old, after.token, self.clock())
+            )
+        state = update(self.store, lambda old: transitions.settled(old, seen.token, fingerprint))
+        self.report.event("settled", fingerprint=fingerprint, new=state.wanted == fingerprint)
         return state
 
     def _claim(self) -> State:
         ticket = uuid.uuid4().hex
         state = update(
-            self.store, lambda old: machine.claimed(old, ticket, self.clock(), self.rules)
+            self.store, lambda old: transitions.claimed(old, ticket, self.clock(), self.rules)
         )
-        if not machine.holds(state, ticket) or state.active is None:
+        if not transitions.holds(state, ticket) or state.active is None:
             return state  # another watcher was first
         return self._start(state, state.active, ticket)
 
@@ -111,19 +113,19 @@ class Watcher:
         try:
             run_id = self.target.find(key)
             if run_id is None:
-                if machine.is_outdated(state):
-                    return update(self.store, lambda old: machine.dropped(old, ticket))
-                run_id = self.target.start(key, lambda: self._insist_on_lease(active))
+                if transitions.is_outdated(state):
+                    return update(self.store, lambda old: transitions.dropped(old, ticket))
+                run_id = self.target.start(key, lambda: self._require_lease(active))
         except Exception as error:  # whatever it is, these data must get their run
             return self._failed(active, ticket, error)
         state = update(
             self.store,
-            lambda old: machine.submitted(old, active.fingerprint, active.turn, run_id),
+            lambda old: transitions.submitted(old, active.fingerprint, active.turn, run_id),
         )
-        self.report.say("started", run=run_id, key=key, fingerprint=active.fingerprint)
+        self.report.event("started", run=run_id, key=key, fingerprint=active.fingerprint)
         return state
 
-    def _insist_on_lease(self, active: Active) -> None:
+    def _require_lease(self, active: Active) -> None:
         """Raises StartError unless the lease leaves enough time for the request."""
         needed = self.rules.lease_s * _OF_LEASE_FOR_REQUEST
         if active.lease is None or self.clock() > active.lease.until - needed:
@@ -133,7 +135,7 @@ class Watcher:
 
     def _failed(self, active: Active, ticket: str, error: Exception) -> State:
         wait = delay(self.retry, active.attempts + 1, self.draw)
-        reason = told(error)
-        self.report.say("start failed", error=reason, again_in_s=round(wait))
+        reason = explain(error)
+        self.report.event("start failed", error=reason, again_in_s=round(wait))
         until = self.clock() + wait
-        return update(self.store, lambda old: machine.failed(old, ticket, reason[:1000], until))
+        return update(self.store, lambda old: transitions.failed(old, ticket, reason[:1000], until))

@@ -11,11 +11,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
+from components.raster.process_exit import exit_despite_threads
 from serving.contract.numbering import version_number
 from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
 from serving.server.run import serve
-from serving.store.detached import leave
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,4 +83,4 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_despite_threads(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from serving.store.detached import detached
+from serving.server.detached import detached
 from serving.store.versions import Version, ignored_folders, is_complete, numbered_folders
 
 logger = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from serving.server.batching import Batcher
 from serving.server.config import ServerConfig
+from serving.server.detached import detached
 from serving.server.errors import Code, ServingError
 from serving.server.folder import FolderState, Found, VersionFolder
 from serving.server.limits import TensorLimits
@@ -19,7 +20,6 @@ from serving.server.metrics import Metrics
 from serving.server.model import LoadedModel, Threads, load_model
 from serving.server.plan import plan_versions
 from serving.server.warmup import warm_up
-from serving.store.detached import detached
 
 logger = logging.getLogger(__name__)
 

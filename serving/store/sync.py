@@ -18,7 +18,7 @@ from pathlib import Path
 
 from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_told
-from serving.store.detached import leave
+from components.raster.process_exit import exit_despite_threads
 from serving.store.version_store import VersionStore, version_store
 from serving.store.versions import list_versions, staging_folder, sync_folder, to_retire
 
@@ -176,4 +176,4 @@ def _follow_until_stopped(store: VersionStore, folder: Path, keep: int, every_s:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_despite_threads(main())

@@ -13,10 +13,10 @@ from pathlib import Path
 from components.ingest.config import IngestConfig
 from components.ingest.photographs.config import FoldersSource
 from pipelines.config.watch import RetryConfig
-from pipelines.watch.machine import Rules
 from pipelines.watch.source import Source
 from pipelines.watch.sqlite_store import SqliteStore
-from pipelines.watch.target import Ended
+from pipelines.watch.target import RunEnd
+from pipelines.watch.transitions import Rules
 from pipelines.watch.watcher import Watcher
 from tests.watch.world import Deadly
 
@@ -78,14 +78,14 @@ class FileRuns:
         time.sleep(random.random() * 0.01)
         return key if key in runs else None
 
-    def start(self, key: str, insist: Callable[[], None]) -> str:
-        insist()
+    def start(self, key: str, require_lease: Callable[[], None]) -> str:
+        require_lease()
         with open(self.root / "runs", "a") as file:
             file.write(key + "\n")
         return key
 
-    def ended(self, run_id: str) -> Ended | None:
-        return Ended("succeeded")
+    def ended(self, run_id: str) -> RunEnd | None:
+        return RunEnd("succeeded")
 
 
 def spawn(yard: Yard, runs: int, dies_at: int | None = None) -> BaseProcess:

@@ -10,8 +10,8 @@ from components.ingest.photographs.config import FoldersSource, ManifestSource
 from components.ingest.rasters.stac.config import StacSource
 from components.raster.image import ImageSpec
 from components.raster.scene.stac_query import StacQuery
-from pipelines.watch.machine import Rules
 from pipelines.watch.source import Source
+from pipelines.watch.transitions import Rules
 from pipelines.watch.watcher import Watcher
 from tests.components.raster_geo.test_stac import Site, item, sentinel, site  # noqa: F401
 from tests.stores.s3 import Bucket

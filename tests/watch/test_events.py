@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from components.raster.errors import ConfigError
 from pipelines.config.watch import EndpointConfig
-from pipelines.watch.endpoint import Bounds, Door, served
+from pipelines.watch.endpoint import Bounds, EndpointSettings, served
 from pipelines.watch.events import BadEvent, buckets_of, concerns, secret_of
 from pipelines.watch.metrics import Gauges
 from pipelines.watch.state import State, WatchError
@@ -91,10 +91,10 @@ def watch(
     secret: str | None = None, check: Any = "bearer", bounds: Bounds | None = None
 ) -> Iterator[Watch]:
     found = Watch()
-    door = Door(
+    settings = EndpointSettings(
         lambda: found.rung.append(True), SOURCE, secret, check, BODY_LIMIT, bounds or Bounds()
     )
-    with served(door, found.gauges, "127.0.0.1", 0) as port:
+    with served(settings, found.gauges, "127.0.0.1", 0) as port:
         found.url = f"http://127.0.0.1:{port}"
         yield found
 
@@ -279,15 +279,15 @@ def test_health_and_metrics() -> None:
     with watch(SECRET) as it:
         assert it.get("/healthz") == 200
         assert it.get("/readyz") == 503, "there was no look yet"
-        it.gauges.looked()
-        it.gauges.stands(State())
-        it.gauges.say("started", run="r")
+        it.gauges.look_succeeded()
+        it.gauges.state_changed(State())
+        it.gauges.event("started", run="r")
         assert it.get("/readyz") == 200
         with urllib.request.urlopen(f"{it.url}/metrics") as answer:
             text = answer.read().decode()
         assert "skymill_watch_runs_started_total 1.0" in text.splitlines()
         assert "skymill_watch_data_waiting 0.0" in text.splitlines()
-        it.gauges.say("failed", error="away")
+        it.gauges.event("failed", error="away")
         assert it.get("/readyz") == 503
         assert it.get("/healthz") == 200
         assert it.get("/events") == 405
@@ -297,10 +297,10 @@ def test_health_and_metrics() -> None:
 def test_a_port_that_is_taken_is_an_error_in_words() -> None:
     with watch() as it:
         port = int(it.url.rpartition(":")[2])
-        door = Door(lambda: None, SOURCE, None, "bearer", BODY_LIMIT)
+        settings = EndpointSettings(lambda: None, SOURCE, None, "bearer", BODY_LIMIT)
         with (
             pytest.raises(WatchError, match=f"watch.endpoint: 127.0.0.1:{port}"),
-            served(door, Gauges(), "127.0.0.1", port),
+            served(settings, Gauges(), "127.0.0.1", port),
         ):
             pass
 

@@ -12,10 +12,10 @@ from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import Submission
 from pipelines.watch.kubeflow_target import KubeflowTarget, compile_apart
-from pipelines.watch.machine import Rules
 from pipelines.watch.opening import open_target
 from pipelines.watch.state_store import load
-from pipelines.watch.target import Ended, StartError
+from pipelines.watch.target import RunEnd, StartError
+from pipelines.watch.transitions import Rules
 from pipelines.watch.watcher import Watcher
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.watch.world import Clock, Data, MemoryStore
@@ -45,9 +45,9 @@ def test_a_run_is_found_by_its_key_and_seen_to_end(cluster: Cluster) -> None:
     assert target.find("land-12") is None
     assert target.ended(run_id) is None
     runs[run_id]["state"] = "FAILED"
-    assert target.ended(run_id) == Ended("failed")
+    assert target.ended(run_id) == RunEnd("failed")
     del runs[run_id]
-    assert target.ended(run_id) == Ended("gone")
+    assert target.ended(run_id) == RunEnd("gone")
 
 
 def test_the_data_are_left_to_the_runs_first_step(cluster: Cluster) -> None:

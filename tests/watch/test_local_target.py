@@ -14,7 +14,7 @@ import yaml
 from pipelines.definition.workspace import Workspace
 from pipelines.local.record import RUNNING, RunRecord, list_records, write_record
 from pipelines.watch.local_target import LocalTarget
-from pipelines.watch.target import Ended, StartError
+from pipelines.watch.target import RunEnd, StartError
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_run_is_started_found_by_its_key_and_seen_to_end(folder: Path) -> None
     assert target.find("land-1") is None
     run_id = target.start("land-1", print)
     assert target.find("land-1") == run_id
-    assert wait_for(lambda: target.ended(run_id)) == Ended("failed")
+    assert wait_for(lambda: target.ended(run_id)) == RunEnd("failed")
     [record] = records(folder)
     assert (record.run_id, record.key) == (run_id, "land-1")
     assert "no labels" in record.reason
@@ -107,8 +107,8 @@ def test_a_run_that_was_killed_has_ended(folder: Path) -> None:
     assert record.outcome == RUNNING
     assert target.ended("r1") is None
     os.kill(child.pid, signal.SIGKILL)
-    assert wait_for(lambda: target.ended("r1")) == Ended("failed")
+    assert wait_for(lambda: target.ended("r1")) == RunEnd("failed")
 
 
 def test_a_run_whose_folder_is_gone_has_ended(folder: Path) -> None:
-    assert target_in(folder).ended("r1") == Ended("gone")
+    assert target_in(folder).ended("r1") == RunEnd("gone")

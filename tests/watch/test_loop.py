@@ -5,13 +5,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.watch import machine
-from pipelines.watch.loop import PAUSE_S, Bell, Loop
-from pipelines.watch.machine import Rules
+from pipelines.watch import transitions
+from pipelines.watch.loop import PAUSE_S, Loop, Waker
 from pipelines.watch.metrics import Gauges
-from pipelines.watch.report import Both, Lines, Report, json_line, text_line
+from pipelines.watch.report import CombinedReport, LineReport, Report, json_line, text_line
 from pipelines.watch.source import Look
 from pipelines.watch.state import Active, Lease, State
+from pipelines.watch.transitions import Rules
 from pipelines.watch.watcher import Watcher
 from tests.watch.world import Clock, Data, MemoryStore, Runs
 
@@ -19,8 +19,8 @@ POLL_S, RUN_POLL_S = 300.0, 30.0
 
 
 @dataclass
-class Night(Bell):
-    """A bell in a world without time: each wait passes at once, until there were enough.
+class Night(Waker):
+    """A waker in a world without time: each wait passes at once, until there were enough.
 
     Attributes:
         rings: the numbers of the waits that end at once because of an event.
@@ -83,15 +83,15 @@ def test_an_event_wakes_a_look_and_many_wake_few() -> None:
 
 
 def test_many_rings_in_a_row_are_one_and_the_bell_says_stop_at_once() -> None:
-    bell = Bell(pause_s=0.2)
+    waker = Waker(pause_s=0.2)
     for _ in range(100_000):  # more than a pipe holds
-        bell.ring()
-    assert bell.wait(60)
-    assert not bell.wait(0)
+        waker.wake()
+    assert waker.wait(60)
+    assert not waker.wait(0)
     begin = time.monotonic()
-    bell.stop()
-    assert bell.wait(60)
-    assert bell.stopping
+    waker.stop()
+    assert waker.wait(60)
+    assert waker.stopping
     assert time.monotonic() - begin < 0.2
 
 
@@ -117,25 +117,25 @@ class Told(Report):
     events: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def say(self, event: str, **facts: Any) -> None:
+    def event(self, event: str, **facts: Any) -> None:
         self.events.append(event)
         self.errors.append(facts.get("error", ""))
 
 
 def test_when_something_is_due() -> None:
     rules, active = Rules(120, 300), Active(fingerprint="f", turn=1, since=0)
-    assert machine.seconds_to_act(State(), 0, 30) is None
+    assert transitions.seconds_to_act(State(), 0, 30) is None
     started = active.model_copy(update={"run_id": "r"})
-    assert machine.seconds_to_act(State(active=started), 0, 30) == 30
+    assert transitions.seconds_to_act(State(active=started), 0, 30) == 30
     failed = active.model_copy(update={"not_before": 70})
-    assert machine.seconds_to_act(State(active=failed), 10, 30) == 60
-    assert machine.seconds_to_act(State(active=failed), 100, 30) == 0
+    assert transitions.seconds_to_act(State(active=failed), 10, 30) == 60
+    assert transitions.seconds_to_act(State(active=failed), 100, 30) == 0
     leased = active.model_copy(update={"lease": Lease(ticket="t", until=50)})
-    assert machine.seconds_to_act(State(active=leased), 10, 30) == 40
-    seen = machine.observed(State(), "t", 100)
-    assert machine.seconds_to_settle(State(), 0, rules) is None
-    assert machine.seconds_to_settle(seen, 130, rules) == 90
-    assert machine.seconds_to_settle(seen, 220, rules) is None
+    assert transitions.seconds_to_act(State(active=leased), 10, 30) == 40
+    seen = transitions.observed(State(), "t", 100)
+    assert transitions.seconds_to_settle(State(), 0, rules) is None
+    assert transitions.seconds_to_settle(seen, 130, rules) == 90
+    assert transitions.seconds_to_settle(seen, 220, rules) is None
 
 
 def test_lines_for_people_and_for_machines(capsys) -> None:
@@ -149,6 +149,6 @@ def test_lines_for_people_and_for_machines(capsys) -> None:
         "error": "away",
     }
     gauges = Gauges()
-    Both(Lines(json_line, lambda: moment), gauges).say("settled", new=True)
+    CombinedReport(LineReport(json_line, lambda: moment), gauges).event("settled", new=True)
     assert json.loads(capsys.readouterr().err)["new"] is True
     assert b"skymill_watch_fingerprints_total 1.0" in gauges.text()

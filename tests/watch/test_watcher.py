@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.config.watch import RetryConfig
-from pipelines.watch import machine
+from pipelines.watch import transitions
 from pipelines.watch.backoff import delay
-from pipelines.watch.machine import Rules, key_of
 from pipelines.watch.state import WatchError
 from pipelines.watch.state_store import load, update
+from pipelines.watch.transitions import Rules, key_of
 from pipelines.watch.watcher import Watcher
 from tests.watch.world import Clock, Data, Deadly, Killed, MemoryStore, Runs
 
@@ -155,7 +155,7 @@ def test_a_run_that_ends_badly_is_not_repeated_unless_asked_for(outcome: str) ->
     for _ in range(5):
         scene.after(300)
     assert scene.runs.keys == ["land-a"]
-    update(scene.store, machine.asked_again)
+    update(scene.store, transitions.marked_new)
     scene.after(300)
     assert scene.runs.keys == ["land-a", "land-a-2"]
     scene.runs.finish()
@@ -178,8 +178,8 @@ def test_skipped_data_get_no_run() -> None:
     scene.watcher.step()
     scene.clock.now += 120
     seen = scene.data.look()
-    update(scene.store, lambda old: machine.settled(old, seen.token, "a"))
-    update(scene.store, lambda old: machine.skipped(old, scene.clock()))
+    update(scene.store, lambda old: transitions.settled(old, seen.token, "a"))
+    update(scene.store, lambda old: transitions.skipped(old, scene.clock()))
     scene.runs.refuses = False
     scene.after(300)
     assert scene.runs.keys == []
@@ -226,7 +226,7 @@ def test_a_watcher_that_dies_at_the_start_leaves_one_run(moment: str) -> None:
     scene = Scene()
     start = scene.runs.start
 
-    def die(key: str, insist: Callable[[], None]) -> str:
+    def die(key: str, require_lease: Callable[[], None]) -> str:
         if moment == "after start":
             start(key)
         raise Killed
@@ -248,7 +248,7 @@ def test_an_answer_that_was_lost_is_looked_up() -> None:
     scene = Scene()
     start = scene.runs.start
 
-    def lose(key: str, insist: Callable[[], None]) -> str:
+    def lose(key: str, require_lease: Callable[[], None]) -> str:
         start(key)
         raise TimeoutError("no answer")
 
@@ -282,7 +282,7 @@ def test_a_run_that_took_newer_data_than_it_was_for_settles_both() -> None:
     scene = Scene()
     start = scene.runs.start
 
-    def late(key: str, insist: Callable[[], None]) -> str:
+    def late(key: str, require_lease: Callable[[], None]) -> str:
         scene.data.hold("b")
         return start(key)
 

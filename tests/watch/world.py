@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from pipelines.watch.source import Look
 from pipelines.watch.state import WatchError
-from pipelines.watch.state_store import Kept
-from pipelines.watch.target import Ended, StartError
+from pipelines.watch.state_store import Document
+from pipelines.watch.target import RunEnd, StartError
 
 
 class Killed(BaseException):
@@ -31,8 +31,8 @@ class MemoryStore:
     version: int = 0
     place: str = "memory"
 
-    def read(self) -> Kept:
-        return Kept(self.text, str(self.version))
+    def read(self) -> Document:
+        return Document(self.text, str(self.version))
 
     def write(self, text: str, version: str) -> bool:
         if version != str(self.version):
@@ -78,19 +78,19 @@ class Runs:
     def find(self, key: str) -> str | None:
         return f"run-{self.keys.index(key)}" if key in self.keys else None
 
-    def start(self, key: str, insist: Callable[[], None] = lambda: None) -> str:
-        insist()
+    def start(self, key: str, require_lease: Callable[[], None] = lambda: None) -> str:
+        require_lease()
         if self.refuses:
             raise StartError("no room")
         self.keys.append(key)
         self.took.append(self.data.content if self.data else "")
         return f"run-{len(self.keys) - 1}"
 
-    def ended(self, run_id: str) -> Ended | None:
+    def ended(self, run_id: str) -> RunEnd | None:
         if run_id not in self.over:
             return None
         took = self.took[int(run_id.removeprefix("run-"))] if self.tells else ""
-        return Ended(self.over[run_id], took)
+        return RunEnd(self.over[run_id], took)
 
     def finish(self, outcome: str = "succeeded") -> None:
         for number in range(len(self.keys)):

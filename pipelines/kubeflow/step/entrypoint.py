@@ -23,14 +23,13 @@ from typing import Any, NoReturn
 from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_told
 from components.raster.masking import masked
+from components.raster.process_exit import EXIT_STOPPED, exit_now
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.kubeflow.contract.signature import ARGUMENT, RUN_ID, Signature
 from pipelines.kubeflow.contract.uris import Places, local_path
 
 #: Folder of the mounts, for machines where the root folder is not writable.
 MOUNT_ROOT_VARIABLE = "SKYMILL_MOUNT_ROOT"
-#: 128 + SIGTERM: the conventional exit code of a process that the signal ended.
-EXIT_STOPPED = 128 + signal.SIGTERM
 
 Tree = Mapping[str, Any]
 
@@ -94,14 +93,6 @@ def write_output(given: Tree, output: Tree) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         json.dump(output, file, allow_nan=False)
-
-
-def leave(code: int) -> None:
-    """Ends the process without destructors, since those of TensorFlow and MLMD can abort."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def guarded(step: Any) -> int:
@@ -227,4 +218,4 @@ def _main(argv: Sequence[str], mount_root: str) -> None:
 
 
 if __name__ == "__main__":
-    leave(guarded(lambda: _main(sys.argv[1:], os.environ.get(MOUNT_ROOT_VARIABLE, "/"))))
+    exit_now(guarded(lambda: _main(sys.argv[1:], os.environ.get(MOUNT_ROOT_VARIABLE, "/"))))

@@ -15,13 +15,14 @@ from typing import Any
 
 from components.ingest.fingerprint import same_data
 from components.raster.errors import DataError
+from components.raster.process_exit import exit_now
 from pipelines.config.tree import PipelineConfig, parse_config
 from pipelines.definition.extensions import require_extensions
 from pipelines.definition.resolve import RunInputs, at_span, resolve
 from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.parameters import with_parameters
 from pipelines.kubeflow.contract.prepared import CONFIG, prepared
-from pipelines.kubeflow.step.entrypoint import guarded, leave, write_output
+from pipelines.kubeflow.step.entrypoint import guarded, write_output
 
 
 def prepare(
@@ -79,4 +80,4 @@ def _main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    leave(guarded(lambda: _main(sys.argv[1:])))
+    exit_now(guarded(lambda: _main(sys.argv[1:])))

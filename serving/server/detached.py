@@ -1,13 +1,10 @@
 """Calls that may never return, as on a dead mount: no caller or exit waits for their threads."""
 
 import asyncio
-import logging
-import os
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,16 +32,3 @@ def detached(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asy
 
     threading.Thread(target=run, name=f"detached-{function.__name__}", daemon=True).start()
     return future
-
-
-def leave(code: int) -> NoReturn:
-    """Ends the process with an exit code, although calls may hang.
-
-    A thread that returns from such a call while the interpreter shuts down would abort the process.
-    """
-    if threading.active_count() == 1:
-        sys.exit(code)
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

@@ -146,7 +146,7 @@ def _done(
     )
 
 
-def asked_again(state: State) -> State:
+def marked_new(state: State) -> State:
     """Marks the source's data as new again."""
     done = tuple(
         one.model_copy(update={"counts": False}) if one.fingerprint == state.current else one

@@ -1,0 +1,32 @@
+"""Ends of a process that Python's own way would hang or abort."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import NoReturn
+
+#: 128 + SIGTERM: the conventional exit code of a process that the signal ended.
+EXIT_STOPPED = 128 + signal.SIGTERM
+
+
+def exit_now(code: int) -> NoReturn:
+    """Ends the process without destructors and exit handlers, which TensorFlow's can abort.
+
+    Logs and streams are flushed first.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def exit_despite_threads(code: int) -> NoReturn:
+    """Ends the process, although calls in other threads may hang.
+
+    A thread that returns from such a call while the interpreter shuts down would abort the process.
+    """
+    if threading.active_count() == 1:
+        sys.exit(code)
+    exit_now(code)
