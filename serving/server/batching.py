@@ -14,7 +14,7 @@ import numpy as np
 
 from serving.client.wire_tensors import Array
 from serving.server.errors import Code, ServingError
-from serving.server.model import Arrays, Signature
+from serving.server.model import Arrays, SignatureSpec
 
 # Turns of the event loop without a new request after which the arrivals are complete.
 _QUIET_TURNS = 2
@@ -31,7 +31,7 @@ Key = tuple[str, tuple[tuple[str, str, tuple[int, ...]], ...]] | object
 class _Rows:
     """A request, or a part of one."""
 
-    signature: Signature
+    signature: SignatureSpec
     inputs: Arrays
     rows: int
     key: Key
@@ -83,7 +83,7 @@ class Batcher:
         """Number of rows that wait for a worker."""
         return self._queued_rows
 
-    async def submit(self, signature: Signature, inputs: Arrays) -> dict[str, Array]:
+    async def submit(self, signature: SignatureSpec, inputs: Arrays) -> dict[str, Array]:
         """Returns the signature's outputs for these (checked) inputs.
 
         A request of more rows than a batch runs in parts, so that it takes no more memory than a
@@ -223,7 +223,7 @@ def _same_rows(outputs: Arrays, rows: int, like: Arrays) -> bool:
     )
 
 
-def _batch_key(signature: Signature, inputs: Arrays) -> tuple[Key, int]:
+def _batch_key(signature: SignatureSpec, inputs: Arrays) -> tuple[Key, int]:
     """Returns the key of a request's batch, and its number of rows."""
     rows = {len(array) if array.ndim else -1 for array in inputs.values()}
     if len(rows) != 1 or -1 in rows or not signature.batchable:

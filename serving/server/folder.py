@@ -19,7 +19,7 @@ _PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundVersion:
     """A version's folder; the fingerprint changes with its files."""
 
     path: Path
@@ -31,7 +31,7 @@ class Found:
 class FolderState:
     """Complete versions, and versions whose state is unknown for now."""
 
-    complete: dict[int, Found]
+    complete: dict[int, FoundVersion]
     unknown: frozenset[int]
 
 
@@ -95,8 +95,8 @@ class VersionFolder:
             logger.warning("%s %s", path, what)
 
 
-def _state_of(answers: Iterable[tuple[Version, Found | None]]) -> FolderState:
-    complete: dict[int, Found] = {}
+def _state_of(answers: Iterable[tuple[Version, FoundVersion | None]]) -> FolderState:
+    complete: dict[int, FoundVersion] = {}
     unknown = set()
     for version, found in answers:
         if found is None:
@@ -110,8 +110,8 @@ def _list(model_base: Path) -> tuple[list[Version], dict[str, str]]:
     return numbered_folders(model_base), ignored_folders(model_base)
 
 
-def _probe(path: Path) -> Found:
-    return Found(path, is_complete(path), _fingerprint(path))
+def _probe(path: Path) -> FoundVersion:
+    return FoundVersion(path, is_complete(path), _fingerprint(path))
 
 
 def _fingerprint(path: Path) -> object:

@@ -22,7 +22,7 @@ from serving.server.in_flight import BytesInFlight
 from serving.server.manager import VersionStatus
 from serving.server.metrics import Metrics
 from serving.server.model import LoadedModel
-from serving.server.predictor import Answer, Predictor, Target
+from serving.server.predictor import Predictor, SignatureResult, Target
 from serving.server.requests import SETTLE_S, Endpoint, Request
 
 SIGNATURE_DEF = "signature_def"
@@ -90,7 +90,7 @@ class GrpcApi:
             return status_response(self._predictor.status(target, self._model_name))
 
 
-def predict_response(name: str, answer: Answer) -> predict_pb2.PredictResponse:
+def predict_response(name: str, answer: SignatureResult) -> predict_pb2.PredictResponse:
     """Converts an answer to TensorFlow Serving's message."""
     response = predict_pb2.PredictResponse()
     spec = response.model_spec

@@ -16,13 +16,13 @@ from serving.server.errors import Code, ServingError
 from serving.server.in_flight import BytesInFlight
 from serving.server.message_structure import check_fields
 from serving.server.predictor import as_serving_error
-from serving.server.requests import Request, Requests, Stage
+from serving.server.requests import Request, Requests, RequestStage
 
 _LOOK_EVERY_S = 0.1
 # Looks happen between turns of the event loop, so a busy server makes no call look slow.
 _LOOKS_TO_ARRIVE = 3
 
-Answer = Callable[[Any, Request], Awaitable[Message]]
+Handler = Callable[[Any, Request], Awaitable[Message]]
 
 
 class Calls:
@@ -39,7 +39,7 @@ class Calls:
         self._arrival_looks = config.transfer_timeout_s / _LOOK_EVERY_S
 
     def handler(
-        self, message: type[Message], answer: Answer, *, always: bool = False
+        self, message: type[Message], answer: Handler, *, always: bool = False
     ) -> grpc.RpcMethodHandler:
         """Returns a method handler that reads one message and answers with another.
 
@@ -59,7 +59,7 @@ class Calls:
                     request.held.reach(len(serialized))
             except Exception as error:
                 await _abort(context, error)
-            request.enter(Stage.ANSWERING)
+            request.enter(RequestStage.ANSWERING)
             return serialized
 
         return grpc.stream_unary_rpc_method_handler(call)
@@ -99,7 +99,7 @@ class Calls:
     ) -> Message:
         async for content in messages:
             request.held.reach(len(content))
-            request.enter(Stage.WORKING)
+            request.enter(RequestStage.WORKING)
             check_fields(content, message.DESCRIPTOR, self._max_fields)
             return _parsed(message, content)
         raise ServingError(Code.INTERNAL, "There is no message in the call")
@@ -109,7 +109,7 @@ class Calls:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             slow = []
-            for request in self.requests.at(Stage.ARRIVING):
+            for request in self.requests.at(RequestStage.ARRIVING):
                 request.looks += 1
                 if request.looks > _LOOKS_TO_ARRIVE:
                     slow.append(request)

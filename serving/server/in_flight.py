@@ -23,7 +23,7 @@ class BytesInFlight:
         return self._held
 
     @contextmanager
-    def hold(self) -> Iterator["Held"]:
+    def hold(self) -> Iterator["ReservedBytes"]:
         """Accounts for one request while the block runs; it holds nothing at first."""
         held = self.begin()
         try:
@@ -31,9 +31,9 @@ class BytesInFlight:
         finally:
             held.release()
 
-    def begin(self) -> "Held":
+    def begin(self) -> "ReservedBytes":
         """As `hold`, but the caller calls `release`."""
-        return Held(self)
+        return ReservedBytes(self)
 
     def change(self, held: int, wanted: int) -> None:
         """Changes what one request holds from `held` to `wanted` bytes.
@@ -51,7 +51,7 @@ class BytesInFlight:
         self._held = others + wanted
 
 
-class Held:
+class ReservedBytes:
     """Bytes of one request, and later of its answer."""
 
     def __init__(self, in_flight: BytesInFlight) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from serving.client.wire_tensors import decode_tensor, tensor_bytes, tensor_shape
 from serving.server.errors import Code, ServingError
-from serving.server.in_flight import Held
-from serving.server.model import Arrays, Signature
+from serving.server.in_flight import ReservedBytes
+from serving.server.model import Arrays, SignatureSpec
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,9 @@ class TensorLimits:
     max_rows: int
     max_bytes: int
 
-    def read(self, protos: Mapping[str, Any], signature: Signature, held: Held) -> Arrays:
+    def read(
+        self, protos: Mapping[str, Any], signature: SignatureSpec, held: ReservedBytes
+    ) -> Arrays:
         """Decodes TensorProtos to arrays; checks all limits before it decodes the first.
 
         Raises:
@@ -31,7 +33,7 @@ class TensorLimits:
         held.reach(size)
         return {name: decode_tensor(proto) for name, proto in protos.items()}
 
-    def check(self, inputs: Arrays, signature: Signature) -> None:
+    def check(self, inputs: Arrays, signature: SignatureSpec) -> None:
         """Refuses arrays of too many rows.
 
         Raises:
@@ -49,7 +51,7 @@ class TensorLimits:
         self._check_bytes("The answer's tensors", size)
         return size
 
-    def _check_rows(self, signature: Signature, shapes: Mapping[str, Sequence[int]]) -> None:
+    def _check_rows(self, signature: SignatureSpec, shapes: Mapping[str, Sequence[int]]) -> None:
         for name, shape in shapes.items():
             if shape and signature.inputs[name].has_free_batch_dim and shape[0] > self.max_rows:
                 raise ServingError(

@@ -14,7 +14,7 @@ from serving.server.batching import Batcher
 from serving.server.config import ServerConfig
 from serving.server.detached import detached
 from serving.server.errors import Code, ServingError
-from serving.server.folder import FolderState, Found, VersionFolder
+from serving.server.folder import FolderState, FoundVersion, VersionFolder
 from serving.server.limits import TensorLimits
 from serving.server.metrics import Metrics
 from serving.server.model import LoadedModel, Threads, load_model
@@ -47,7 +47,7 @@ class VersionStatus:
 
 
 @dataclass(eq=False)
-class Served:
+class LoadedVersion:
     """A loaded version with its queue and the number of requests that use it."""
 
     model: LoadedModel
@@ -66,7 +66,7 @@ class _Failure:
 class _Load:
     """A load under way."""
 
-    found: Found
+    found: FoundVersion
     outcome: asyncio.Future[tuple[LoadedModel, int]]
     started: float
 
@@ -81,7 +81,7 @@ class ModelManager:
         self._threads = Threads(config.intra_op_threads, config.inter_op_threads)
         self._folder = VersionFolder(config.model_base)
         self._workers = ThreadPoolExecutor(config.batch_workers, thread_name_prefix="batch")
-        self._served: dict[int, Served] = {}
+        self._served: dict[int, LoadedVersion] = {}
         self._status: dict[int, VersionStatus] = {}
         self._failures: dict[int, _Failure] = {}
         self._loads: dict[int, _Load] = {}
@@ -107,7 +107,7 @@ class ModelManager:
         return sum(served.batcher.queued_rows for served in self._served.values())
 
     @contextmanager
-    def use(self, name: str, version: int | None, label: str) -> Iterator[Served]:
+    def use(self, name: str, version: int | None, label: str) -> Iterator[LoadedVersion]:
         """Yields the version that a request names, and keeps it in memory while the block runs.
 
         Raises:
@@ -122,7 +122,7 @@ class ModelManager:
             if not served.users:
                 served.idle.set()
 
-    def _find(self, name: str, version: int | None, label: str) -> Served:
+    def _find(self, name: str, version: int | None, label: str) -> LoadedVersion:
         if not name:
             raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
         if label:
@@ -193,7 +193,7 @@ class ModelManager:
             if found is None or now > failure.retry_at or found.fingerprint != failure.fingerprint:
                 del self._failures[version]
 
-    async def _load(self, version: int, found: Found) -> None:
+    async def _load(self, version: int, found: FoundVersion) -> None:
         """Loads a version; waits only as long as one load may delay the next."""
         self._set_status(VersionStatus(version, State.LOADING))
         outcome = detached(_load_warm, version, found.path, self._threads)
@@ -224,7 +224,7 @@ class ModelManager:
             self._set_status(VersionStatus(version, State.END, error.code, error.message))
             logger.error("version %d cannot be served: %s", version, error.message)
             return
-        self._served[version] = Served(model, self._batcher(model, self._workers))
+        self._served[version] = LoadedVersion(model, self._batcher(model, self._workers))
         self._set_status(VersionStatus(version, State.AVAILABLE))
         self.answers.set()
         logger.info(
@@ -252,7 +252,7 @@ class ModelManager:
         self._letting_go.add(task)
         task.add_done_callback(self._letting_go.discard)
 
-    async def _release(self, version: int, served: Served) -> None:
+    async def _release(self, version: int, served: LoadedVersion) -> None:
         while served.users:
             served.idle.clear()
             await served.idle.wait()

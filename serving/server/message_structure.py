@@ -12,7 +12,7 @@ _VARINT, _DELIMITED = 0, 2
 _FIXED_BYTES = {1: 8, 5: 4}
 
 
-class _Broken(Exception):
+class _MalformedField(Exception):
     """Malformed field; the parser reports it in its own words."""
 
 
@@ -30,7 +30,7 @@ def check_fields(content: bytes, message: Descriptor, max_fields: int) -> None:
         return
     try:
         too_many = _has_more(content, message, max_fields)
-    except _Broken:
+    except _MalformedField:
         return
     if too_many:
         raise ServingError(
@@ -56,7 +56,7 @@ def _has_more(content: bytes, message: Descriptor, max_fields: int) -> bool:
         else:  # a group's start and end are tags only; its fields count as this message's
             size = _FIXED_BYTES.get(kind, 0)
         if place + size > end:
-            raise _Broken
+            raise _MalformedField
         known = within.get(tag >> 3) if kind == _DELIMITED else None
         if known is None:
             place += size
@@ -80,4 +80,4 @@ def _varint(content: bytes, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
             return value, place + index + 1
-    raise _Broken
+    raise _MalformedField

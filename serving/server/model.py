@@ -38,7 +38,7 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
-class Signature:
+class SignatureSpec:
     """Inputs and outputs of one signature."""
 
     name: str
@@ -228,8 +228,8 @@ def _refusal(path: Path, error: BaseException) -> BaseException:
     return error
 
 
-def _signature(name: str, definition: meta_graph_pb2.SignatureDef) -> Signature:
-    return Signature(
+def _signature(name: str, definition: meta_graph_pb2.SignatureDef) -> SignatureSpec:
+    return SignatureSpec(
         name=name,
         inputs={key: _tensor_info(info) for key, info in definition.inputs.items()},
         outputs={key: _tensor_info(info) for key, info in definition.outputs.items()},

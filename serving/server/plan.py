@@ -1,4 +1,4 @@
-"""Versions to load and to unload: a pure function, run at every look."""
+"""Versions to load and to unload: a pure function, run at every scan."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from components.raster.graph_errors import plain_message
 from serving.client.wire_tensors import TensorError
 from serving.server.errors import Code, ServingError
-from serving.server.in_flight import Held
+from serving.server.in_flight import ReservedBytes
 from serving.server.limits import TensorLimits
 from serving.server.manager import ModelManager, VersionStatus
-from serving.server.model import DEFAULT_SIGNATURE, Arrays, LoadedModel, Signature
+from serving.server.model import DEFAULT_SIGNATURE, Arrays, LoadedModel, SignatureSpec
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SignatureResult:
     """Outputs of a signature, and the version that computed them."""
 
     version: int
@@ -44,12 +44,12 @@ class Predictor:
         self,
         target: Target,
         signature_name: str,
-        read_inputs: Callable[[Signature, TensorLimits], Arrays],
-        held: Held,
+        read_inputs: Callable[[SignatureSpec, TensorLimits], Arrays],
+        held: ReservedBytes,
         output_filter: Sequence[str] = (),
         *,
         missing_signature: Callable[[str], ServingError],
-    ) -> Answer:
+    ) -> SignatureResult:
         """Runs one request.
 
         Args:
@@ -78,7 +78,8 @@ class Predictor:
                 raise ServingError(Code.INVALID_ARGUMENT, str(error)) from error
             outputs = await served.batcher.submit(signature, inputs)
             held.reach(self._limits.check_answer(outputs))
-            return Answer(served.model.version, name, {key: outputs[key] for key in wanted})
+            result = {key: outputs[key] for key in wanted}
+            return SignatureResult(served.model.version, name, result)
 
     def model(self, target: Target) -> LoadedModel:
         """Returns the loaded version for the target."""
@@ -106,7 +107,7 @@ class Predictor:
         return statuses
 
 
-def _wanted_outputs(signature: Signature, output_filter: Sequence[str]) -> Iterable[str]:
+def _wanted_outputs(signature: SignatureSpec, output_filter: Sequence[str]) -> Iterable[str]:
     if not output_filter:
         return signature.outputs
     for alias in output_filter:

@@ -25,7 +25,7 @@ class Endpoint:
     drain: Callable[[], Awaitable[None]]
 
 
-class Stage(Enum):
+class RequestStage(Enum):
     """Progress of a request."""
 
     ARRIVING = auto()
@@ -38,12 +38,12 @@ class Request:
 
     def __init__(self, task: "asyncio.Task[object]", in_flight: BytesInFlight) -> None:
         self.held = in_flight.begin()
-        self.stage = Stage.ARRIVING
+        self.stage = RequestStage.ARRIVING
         self.looks = 0  # looks of a watch in which the request was in this stage
         self._task = task
         self._cut: ServingError | None = None
 
-    def enter(self, stage: Stage) -> None:
+    def enter(self, stage: RequestStage) -> None:
         """Moves the request to another stage."""
         self.stage = stage
         self.looks = 0
@@ -108,7 +108,7 @@ class Requests:
         if request is not None:
             request.held.release()
 
-    def at(self, stage: Stage) -> list[Request]:
+    def at(self, stage: RequestStage) -> list[Request]:
         """Returns the requests in one stage, oldest first."""
         return [request for request in self._all.values() if request.stage is stage]
 
@@ -119,8 +119,8 @@ class Requests:
         """
         now = asyncio.get_running_loop().time
         deadline = now() + timeout_s
-        await _until(lambda: not self.at(Stage.ARRIVING), min(deadline, now() + _ARRIVAL_S))
-        for request in self.at(Stage.ARRIVING):
+        await _until(lambda: not self.at(RequestStage.ARRIVING), min(deadline, now() + _ARRIVAL_S))
+        for request in self.at(RequestStage.ARRIVING):
             request.cut(_stopping())
         await _until(lambda: not self._all, deadline)
         for request in list(self._all.values()):

@@ -21,7 +21,7 @@ from serving.server.metrics import Metrics
 from serving.server.model import Arrays
 from serving.server.predictor import Predictor, Target, as_serving_error
 from serving.server.receiving import end_unless_taken
-from serving.server.requests import SETTLE_S, Endpoint, Request, Requests, Stage
+from serving.server.requests import SETTLE_S, Endpoint, Request, Requests, RequestStage
 from serving.server.rest_body import read_body
 from serving.server.rest_connections import Connection, ConnectionServer, error_response
 from serving.server.rest_json import Body, Format, parse_body, read_inputs, write_outputs
@@ -77,7 +77,7 @@ class RestApi:
         self, request: web.BaseRequest, response: web.Response, under_way: Request
     ) -> None:
         """Sends the answer; the request counts until the client has taken it."""
-        under_way.enter(Stage.ANSWERING)
+        under_way.enter(RequestStage.ANSWERING)
         try:
             with suppress(ConnectionError):  # the client has gone
                 async with asyncio.timeout(self._config.transfer_timeout_s):
@@ -142,7 +142,7 @@ class RestApi:
     async def _body(self, request: web.BaseRequest, under_way: Request) -> Body:
         config = self._config
         content = await read_body(request, under_way.held, config)
-        under_way.enter(Stage.WORKING)
+        under_way.enter(RequestStage.WORKING)
         return parse_body(content, config.max_json_values, config.max_json_depth)
 
     def _get(self, target: Target, *, metadata: bool) -> bytes:

@@ -4,13 +4,15 @@ from aiohttp import web
 
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ServingError
-from serving.server.in_flight import Held
+from serving.server.in_flight import ReservedBytes
 from serving.server.receiving import BodyRefused, receive
 
 _CODE_OF_STATUS = {408: Code.DEADLINE_EXCEEDED, 413: Code.RESOURCE_EXHAUSTED}
 
 
-async def read_body(request: web.BaseRequest, held: Held, config: ServerConfig) -> bytearray:
+async def read_body(
+    request: web.BaseRequest, held: ReservedBytes, config: ServerConfig
+) -> bytearray:
     """Reads the whole body, decompressed.
 
     Raises:

@@ -19,7 +19,7 @@ import numpy as np
 from serving.client.wire_tensors import DT_STRING, Array, dtype_name, numpy_dtype, string_array
 from serving.server.errors import Code, ServingError
 from serving.server.json_structure import check_structure
-from serving.server.model import Arrays, Signature, TensorInfo
+from serving.server.model import Arrays, SignatureSpec, TensorInfo
 
 _SHOWN_CHARS = 256  # of a refused value
 _WRITTEN_AT_ONCE = 1 << 16  # values of an answer
@@ -80,7 +80,7 @@ def parse_body(body: bytes | bytearray, max_values: int, max_depth: int) -> Body
     raise _invalid("Missing 'inputs' or 'instances' key")
 
 
-def read_inputs(body: Body, signature: Signature) -> Arrays:
+def read_inputs(body: Body, signature: SignatureSpec) -> Arrays:
     """Converts a body's tensors to the signature's arrays; the body releases them.
 
     Raises:

@@ -11,12 +11,12 @@ import pytest
 
 from serving.server.batching import Batcher
 from serving.server.errors import Code, ServingError
-from serving.server.model import Arrays, Signature, TensorInfo
+from serving.server.model import Arrays, SignatureSpec, TensorInfo
 
 FLOAT = TensorInfo(1, (None,))
 ROWS = TensorInfo(1, (None, None))
 SCALAR = TensorInfo(1, ())
-DOUBLE = Signature("double", {"x": FLOAT}, {"y": FLOAT})
+DOUBLE = SignatureSpec("double", {"x": FLOAT}, {"y": FLOAT})
 
 
 class Model:
@@ -119,7 +119,7 @@ def test_a_batch_is_no_larger_than_allowed_and_a_large_request_goes_in_parts() -
 
 
 def test_a_large_request_without_an_output_for_each_row_is_run_whole() -> None:
-    signature = Signature("total", {"x": FLOAT}, {"total": TensorInfo(1, None)})
+    signature = SignatureSpec("total", {"x": FLOAT}, {"total": TensorInfo(1, None)})
 
     async def body(batcher: Batcher, model: Model) -> None:
         answer = await batcher.submit(signature, x(*range(20)))
@@ -171,7 +171,7 @@ def test_only_the_bad_request_of_a_batch_fails() -> None:
 
 
 def test_inputs_of_another_row_shape_do_not_share_a_batch() -> None:
-    signature = Signature("double", {"x": ROWS}, {"y": ROWS})
+    signature = SignatureSpec("double", {"x": ROWS}, {"y": ROWS})
 
     async def body(batcher: Batcher, model: Model) -> None:
         first = await started(batcher, model, x(0))
@@ -191,11 +191,13 @@ def test_inputs_of_another_row_shape_do_not_share_a_batch() -> None:
 @pytest.mark.parametrize(
     "signature",
     [
-        pytest.param(Signature("total", {"x": FLOAT}, {"total": SCALAR}), id="known not to"),
-        pytest.param(Signature("total", {"x": FLOAT}, {"total": TensorInfo(1, None)}), id="found"),
+        pytest.param(SignatureSpec("total", {"x": FLOAT}, {"total": SCALAR}), id="known not to"),
+        pytest.param(
+            SignatureSpec("total", {"x": FLOAT}, {"total": TensorInfo(1, None)}), id="found"
+        ),
     ],
 )
-def test_outputs_without_rows_are_not_mixed(signature: Signature) -> None:
+def test_outputs_without_rows_are_not_mixed(signature: SignatureSpec) -> None:
     async def body(batcher: Batcher, model: Model) -> None:
         first = await started(batcher, model, x(0))
         others = [asyncio.create_task(batcher.submit(signature, x(i, 10 * i))) for i in (1, 2)]

@@ -13,11 +13,11 @@ from serving.server.errors import Code, ServingError
 from serving.server.in_flight import BytesInFlight
 from serving.server.json_structure import check_structure
 from serving.server.limits import TensorLimits
-from serving.server.model import Signature, TensorInfo
+from serving.server.model import SignatureSpec, TensorInfo
 from serving.server.rest_json import Format, write_outputs
 
-ROWS = Signature("s", {"x": TensorInfo(7, (None,))}, {"y": TensorInfo(1, (None,))})
-FIXED = Signature("s", {"x": TensorInfo(1, (2, None))}, {"y": TensorInfo(1, ())})
+ROWS = SignatureSpec("s", {"x": TensorInfo(7, (None,))}, {"y": TensorInfo(1, (None,))})
+FIXED = SignatureSpec("s", {"x": TensorInfo(1, (2, None))}, {"y": TensorInfo(1, ())})
 
 
 def proto(dtype: int, shape: list[int], **values: list[object]) -> tensor_pb2.TensorProto:
@@ -64,7 +64,7 @@ def test_shapes_and_values_that_make_no_tensor(tensor: object, says: str) -> Non
         decode_tensor(tensor)
 
 
-def refusal(tensor: object, signature: Signature = ROWS, **limits: int) -> ServingError:
+def refusal(tensor: object, signature: SignatureSpec = ROWS, **limits: int) -> ServingError:
     given = {"max_rows": 10, "max_bytes": 10_000, **limits}
     held = BytesInFlight(1 << 20).begin()
     with pytest.raises(ServingError) as caught:

@@ -10,14 +10,14 @@ import pytest
 
 from serving.client.wire_tensors import string_array
 from serving.server.errors import Code, ServingError
-from serving.server.model import Signature, TensorInfo
+from serving.server.model import SignatureSpec, TensorInfo
 from serving.server.rest_json import Format, parse_body, read_inputs, write_outputs
 
 FLOAT, INT32, STRING, INT64, BOOL = 1, 3, 7, 9, 10
 
 
-def signature(**dtypes: int) -> Signature:
-    return Signature("s", {name: TensorInfo(dtype, None) for name, dtype in dtypes.items()}, {})
+def signature(**dtypes: int) -> SignatureSpec:
+    return SignatureSpec("s", {name: TensorInfo(dtype, None) for name, dtype in dtypes.items()}, {})
 
 
 def read(body: Any, **dtypes: int) -> dict[str, Any]:
