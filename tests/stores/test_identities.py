@@ -1,6 +1,7 @@
 """Credentials as workloads, containers and profiles get them, from servers on loopback."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from components.raster.stores.credentials import gcs_access
 from components.raster.stores.object_store import StorageError
 from tests.loopback import QuietHandler, http_server, make_certificate, tls_of
-from tests.stores.services import SECRET, Service, service_on_loopback
+from tests.stores.services import SECRET, Service, service_on_loopback, without_credentials
 
 KEYS = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": SECRET}
 UNTIL = "2100-01-01T00:00:00Z"
@@ -134,3 +136,35 @@ def test_a_federated_token_of_azure(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (request,) = asked
     assert request.startswith("POST /tenant/oauth2/v2.0/token")
     assert parse_qs(request.rpartition(" ")[2])["client_assertion"] == ["the-pods-token"]
+
+
+def test_a_federated_identity_of_google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workload outside of Google's cloud: its token is exchanged, and google-auth does it."""
+    without_credentials(monkeypatch)
+    (tmp_path / "token").write_text("the-pods-token")
+    answer = json.dumps(
+        {
+            "access_token": "access",
+            "expires_in": 3600,
+            "token_type": "Bearer",
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        }
+    )
+    with identity_server(answer) as (address, asked):
+        file = tmp_path / "credentials.json"
+        file.write_text(
+            json.dumps(
+                {
+                    "type": "external_account",
+                    "audience": "//iam.googleapis.com/projects/1/locations/global/pools/p",
+                    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+                    "token_url": f"{address}/v1/token",
+                    "credential_source": {"file": str(tmp_path / "token")},
+                }
+            )
+        )
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+        provider = gcs_access(os.environ, tmp_path).provider
+        assert provider is not None
+        assert provider()()["token"] == "access"
+    assert any("the-pods-token" in request for request in asked)

@@ -21,6 +21,7 @@ _AWS_CONTAINER = (
 _GOOGLE_FILES = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT")
 _GOOGLE_DEFAULT = ".config/gcloud/application_default_credentials.json"
 _AZURE_KEYS = ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_TOKEN")
+_GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 #: Kinds of Google's credential files that obstore reads itself.
 _GOOGLE_KINDS = ("service_account", "authorized_user")
 
@@ -131,10 +132,18 @@ def _google_provider(path: Path, named_by: str) -> Callable[[], Any] | None:
 
 def _google_default() -> Any:
     try:
+        import google.auth
+        from google.auth.credentials import with_scopes_if_required
         from obstore.auth.google import GoogleCredentialProvider
     except ImportError as error:
         raise StorageError("this kind of credentials needs google-auth: install it") from error
-    return _provided(GoogleCredentialProvider)
+
+    def provider() -> Any:
+        found, _ = google.auth.default()  # with scopes it would also ask for the project's id
+        scoped = with_scopes_if_required(found, [_GOOGLE_SCOPE])  # type: ignore[no-untyped-call]
+        return GoogleCredentialProvider(scoped)
+
+    return _provided(provider)
 
 
 def _provided(kind: Callable[[], Any]) -> Any:
