@@ -60,7 +60,8 @@ def contract() -> Contract:
 class InstantModel:
     """Answers at once: the same smooth probabilities for every tile."""
 
-    name, version, identity, requests = "instant", 1, "instant", 1
+    name, identity, requests = "instant", "instant", 1
+    version: int | None = 1
 
     def __init__(self) -> None:
         self.contract = contract()
@@ -82,7 +83,7 @@ def save_model(folder: Path) -> None:
     from serving.contract.contract import CONTRACT_PATH
     from serving.graph.signatures import signatures
 
-    class Network(tf.Module):  # type: ignore[misc]
+    class Network(tf.Module):
         def __init__(self) -> None:
             super().__init__()
             random = np.random.default_rng(0)

@@ -13,6 +13,8 @@ Floats = npt.NDArray[np.float32]
 
 #: Weight of unread tiles from which on nothing is known about a pixel.
 _NOTHING = 1 - 1e-3
+#: Pixels that are compared at a time: they fit into a core's cache.
+_CHUNK_PX = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,7 @@ class Mosaic:
         self._valid: Mask = np.zeros((rows, width), np.bool_)
         self._lost: Floats = np.zeros((rows, width), np.float32)
         self._has_lost = False
+        self._work: Floats = np.empty((2, 0, 0), np.float32)
 
     def add(
         self, window: Window, values: Floats, valid: Mask, down: Weights, across: Weights
@@ -61,9 +64,12 @@ class Mosaic:
             across: (W,) weights along columns.
         """
         here, there = self._shared(window)
-        weights = np.multiply.outer(down[there[0]], across[there[1]])
+        shape = (here[0].stop - here[0].start, here[1].stop - here[1].start)
+        weights, weighted = self._buffers(shape)
+        np.multiply.outer(down[there[0]], across[there[1]], out=weights)
         for plane, own in zip(self._sums, values, strict=True):  # fits the cores' caches
-            plane[here] += own[there] * weights
+            np.multiply(own[there], weights, out=weighted)
+            plane[here] += weighted
         self._valid[here] |= valid[there]
 
     def lose(self, window: Window, down: Weights, across: Weights) -> None:
@@ -105,6 +111,12 @@ class Mosaic:
         self._lost[:rows] = carry.lost
         self._has_lost = bool(carry.lost.any())
 
+    def _buffers(self, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Returns two arrays to work in; fresh memory would cost more than the sums."""
+        if self._work.shape[1:] != shape:
+            self._work = np.empty((2, *shape), np.float32)
+        return self._work[0], self._work[1]
+
     def _shared(self, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         shared = window.intersection(self._window)
         return shared.relative_to(self._window).slices, shared.relative_to(window).slices
@@ -121,10 +133,17 @@ def most_probable(
 
     Of equally probable classes the first is taken. Faster than numpy's argmax along the first axis.
     """
-    best = values[0].copy()
-    classes = np.zeros(best.shape, dtype)
-    for number, plane in enumerate(values[1:], 1):
-        np.copyto(classes, number, where=plane > best)
-        np.maximum(best, plane, out=best)
+    height, width = valid.shape
+    best, classes = np.empty((height, width), np.float32), np.zeros((height, width), dtype)
+    step = max(1, _CHUNK_PX // max(width, 1))
+    for first in range(0, height, step):
+        rows = slice(first, min(first + step, height))
+        most, chosen = best[rows], classes[rows]
+        most[...] = values[0, rows]
+        for number in range(1, len(values)):
+            better = np.greater(values[number, rows], most).view(np.uint8)
+            # The last one that is better is the largest number: faster than a masked assignment.
+            np.maximum(chosen, np.multiply(better, number, dtype=dtype), out=chosen)
+            np.maximum(most, values[number, rows], out=most)
     classes[~valid] = nodata
     return classes, best
