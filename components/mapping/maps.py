@@ -164,10 +164,16 @@ def product_for(
     """Builds the product of the model's task for a scene, and the layout of its tiles.
 
     Raises:
-        ConfigError: the model's tiles are not square.
+        ConfigError: the model does not take square tiles.
     """
-    size = config.tile_px or tile_px(contract)
+    size, image = config.tile_px or tile_px(contract), contract.image
     blends = contract.task == "segmentation"
+    if blends and image.height_px != image.width_px and image.fit != "stretch":
+        raise ConfigError(
+            f"the model's images are {image.height_px} x {image.width_px} pixels and are fitted by "
+            f"{image.fit}: square tiles would not fill them. Train it on square ones, or with "
+            "image.fit: stretch."
+        )
     layout = lay_out(
         view,
         size,

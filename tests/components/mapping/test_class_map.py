@@ -124,7 +124,7 @@ def test_the_answer_hardly_depends_on_where_the_tiles_begin(tmp_path):
     inner = (slice(None), slice(40, -40), slice(40, -40))
     differ = abs(first[:, 13:, 29:] - second)[inner]
     assert differ.max() < 0.1
-    assert differ.mean() < 0.001
+    assert differ.mean() < 0.002
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (33, 95), (20, 300), (7, 5), (97, 31)])

@@ -11,7 +11,7 @@ from components.mapping.config import MapConfig
 from components.mapping.maps import SceneMap, map_scenes
 from components.mapping.rejects import Reject
 from components.mapping.sources import scenes_at
-from components.raster.errors import DataError
+from components.raster.errors import ConfigError, DataError
 from serving.client import ServerUnavailable
 from tests.components.mapping.networks import Network, contract_of, smooth_ground, write_scene
 
@@ -86,6 +86,18 @@ def test_bands_can_be_named_by_position_for_files_of_other_names(tmp_path):
     source = write_scene(tmp_path / "scene.tif", smooth_ground(40, 40))
     [found] = map_scenes([source], network, config, tmp_path / "maps")
     assert isinstance(found, SceneMap)
+
+
+def test_a_model_that_square_tiles_do_not_fill_is_refused(tmp_path):
+    source = write_scene(tmp_path / "scene.tif", smooth_ground(40, 40))
+    contract = contract_of()
+    wide = contract.image.model_copy(update={"width_px": 64, "fit": "pad"})
+    network = Network(contract.model_copy(update={"image": wide, "tiles": None}))
+    with pytest.raises(ConfigError, match="32 to 64 pixels a side.*--tile-px"):
+        list(map_scenes([source], network, QUIET, tmp_path / "maps"))
+    config = MapConfig(vectors=(), tile_px=32)
+    with pytest.raises(ConfigError, match="fitted by pad: square tiles"):
+        list(map_scenes([source], network, config, tmp_path / "maps"))
 
 
 def test_floats_with_infinite_pixels_are_unknown_there(tmp_path):
