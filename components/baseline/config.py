@@ -6,11 +6,12 @@ from components.raster.frozen import Frozen
 
 
 class BaselineConfig(Frozen):
-    """Where the version being served is looked up."""
+    """Source of the served version's number."""
 
     endpoint: str | None = Field(
         default=None,
-        description="The prediction server to ask, as grpc://host:port or http://host:port. "
-        "Without one, the newest complete version in the version folder counts as served.",
+        description="Prediction server that reports the served version: grpc://host:port or "
+        "http://host:port. Default: the newest complete version in the version folder "
+        "counts as served.",
     )
-    timeout_s: float = Field(default=10.0, gt=0, description="How long the server may take.")
+    timeout_s: float = Field(default=10.0, gt=0, description="Time for the server's answer.")

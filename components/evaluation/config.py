@@ -43,7 +43,9 @@ class ChangeBounds(Frozen):
     at_most: FiniteFloat | None = Field(
         default=None, description="The largest difference from the baseline."
     )
-    relative: bool = Field(default=False, description="Bounds are shares of the baseline's value.")
+    relative: bool = Field(
+        default=False, description="true: the bounds are shares of the baseline's value."
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> "ChangeBounds":
@@ -52,7 +54,7 @@ class ChangeBounds(Frozen):
 
 
 class Threshold(Frozen):
-    """One demand on one metric.
+    """A requirement on one metric.
 
     `metric` is one that the task has: of one class an image accuracy, macro_f1, log_loss and so on
     (see `docs/gates.md` for those of each task), or a class's own, written `recall/Forest`, or
@@ -63,22 +65,21 @@ class Threshold(Frozen):
     examples are passed over where every one is meant, and missing where one is named.
     """
 
-    metric: str = Field(description="A metric of the task, or of a class: recall/Forest, recall/*.")
+    metric: str = Field(
+        description="A metric of the task, or that of a class: recall/Forest, or recall/* for "
+        "every class."
+    )
     slice: str = Field(
         default=OVERALL,
-        description="overall, one slice (region=north) or every value of a feature (region).",
+        description="overall, one slice (region=north), or every value of a feature (region).",
     )
-    at_least: FiniteFloat | None = Field(
-        default=None, description="The least value of the candidate."
-    )
-    at_most: FiniteFloat | None = Field(
-        default=None, description="The largest value of the candidate."
-    )
+    at_least: FiniteFloat | None = Field(default=None, description="Least value of the candidate.")
+    at_most: FiniteFloat | None = Field(default=None, description="Largest value of the candidate.")
     change: ChangeBounds | None = Field(
-        default=None, description="Bounds on the difference from the version being served."
+        default=None, description="Bounds on the difference from the served version."
     )
     min_examples: int = Field(
-        default=1, ge=1, description="Fewest examples of a slice or class that is judged."
+        default=1, ge=1, description="Least number of examples of a slice or class that is judged."
     )
 
     @field_validator("metric")
@@ -127,7 +128,7 @@ SliceFeatures = Annotated[tuple[str, ...], BeforeValidator(_features), Field(min
 
 
 class EvaluationConfig(Frozen):
-    """How a candidate is evaluated.
+    """Evaluation of a candidate: slices, thresholds and allowances.
 
     `metrics` are the user's own, beside those of the task.
 
@@ -141,31 +142,37 @@ class EvaluationConfig(Frozen):
     """
 
     split: str = Field(
-        default="test", min_length=1, description="The split that the metrics are of."
+        default="test", min_length=1, description="Split on which metrics are measured."
     )
     slices: tuple[SliceFeatures, ...] = Field(
         default=(),
-        description="Features by which the metrics are broken down: a column, or a list of them "
-        "to cross.",
+        description="Features by which metrics are broken down: a name, or a list of names to "
+        "cross.",
     )
     bins: Mapping[str, tuple[FiniteFloat, ...]] = Field(
         default={},
-        description="Ascending edges that cut a numeric feature into intervals, by feature.",
+        description="Ascending edges of the intervals into which a numeric feature is cut, by "
+        "feature.",
     )
     metrics: tuple[CustomMetric, ...] = Field(
         default=(), description="Metrics of one's own, beside those of the task."
     )
     thresholds: tuple[Threshold, ...] = Field(
-        default=(), description="Demands on metrics; one that fails blocks the run."
+        default=(), description="Requirements on metrics; the run stops if one is not met."
     )
     allow: tuple[str, ...] = Field(
-        default=(), description="What is let through although it would block."
+        default=(),
+        description="Findings that do not stop the run, such as missing_baseline or nan:log_loss.",
     )
     batch_size: int = Field(
-        default=32, ge=1, le=4096, description="Examples that the model predicts at once."
+        default=32, ge=1, le=4096, description="Examples in one call of the model."
     )
     score_threshold: float = Field(
-        default=0.5, ge=0, le=1, description="of detections, for precision, recall and F1"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="For detection: least score of an object that counts in precision, recall and "
+        "F1.",
     )
 
     @field_validator("slices")

@@ -9,17 +9,17 @@ from components.raster.location import Location
 
 
 class PushConfig(Frozen):
-    """The folder that servers watch, or a bucket that they copy from, and its retention."""
+    """Destination of new versions, and the number of versions kept."""
 
     model_dir: Location = Field(
-        description="The folder of models, or its address at s3://, gs:// or az://; versions lie "
-        "in <model_dir>/<name>/<integer>/."
+        description="Folder of models, local or at s3://, gs:// or az://; a version is "
+        "<model_dir>/<name>/<integer>/."
     )
     keep: int = Field(
         default=3,
         ge=0,
-        description="How many older versions stay beside the new one. The version being served "
-        "stays in any case.",
+        description="Number of older versions kept beside the new one; the served version is "
+        "always kept.",
     )
 
     def model_base(self, name: str) -> str:

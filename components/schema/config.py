@@ -8,14 +8,14 @@ from components.raster.text import ClassName
 
 
 class SchemaConfig(Frozen):
-    """Where the accepted schema lives, and what is known before any data was seen."""
+    """Location of the accepted schema, and classes known beforehand."""
 
     home: Location = Field(
         default="schema.pbtxt",
-        description="The file or uri of the accepted schema, a text protocol buffer that may be "
-        "edited by hand. While there is none, every run infers one from its training split.",
+        description="File or URI of the accepted schema, a text protocol buffer that may be "
+        "edited. Until it exists, every run infers a schema from its training split.",
     )
     classes: tuple[ClassName, ...] = Field(
         default=(),
-        description="All class names, where they are known; otherwise those of the training split.",
+        description="All class names, if they are known. Default: those of the training split.",
     )

@@ -6,14 +6,15 @@ from components.raster.frozen import Frozen
 
 
 class StatisticsConfig(Frozen):
-    """How statistics are computed; the answer is the same, bit for bit, whatever is chosen."""
+    """Computation of the statistics; the results do not depend on these settings."""
 
     in_memory_max_bytes: int = Field(
         default=2 * 1024**3,
         ge=0,
-        description="A split whose TFRecords are larger than this is counted on Beam.",
+        description="Largest size of a split's TFRecords that are counted in this process; larger "
+        "splits are counted on Beam.",
     )
     exclude: tuple[str, ...] = Field(
         default=(),
-        description="Further features to leave out, by name; images and keys always are.",
+        description="Names of further features to leave out; images and keys are always left out.",
     )

@@ -13,74 +13,95 @@ VersionNumber = Annotated[int, Field(ge=0, le=LARGEST_VERSION)]
 
 
 class ServerConfig(Frozen):
-    """One model, watched in its version folder and served over gRPC and REST."""
+    """One model, loaded from its version folder and served over gRPC and REST."""
 
-    model_base: Path = Field(description="the folder that holds the integer version folders")
-    model_name: str = Field("model", pattern=r"^[^/:\s]+$", description="the name clients ask for")
-
-    host: str = Field("127.0.0.1", description="the address to listen on; loopback by default")
-    grpc_port: Port = Field(8500, description="0 takes any free port")
-    rest_port: Port = Field(8501, description="0 takes any free port")
-    max_request_bytes: int = Field(
-        64 << 20, ge=1024, description="of a request, also once it is decompressed"
+    model_base: Path = Field(description="folder with the numbered version folders")
+    model_name: str = Field(
+        "model", pattern=r"^[^/:\s]+$", description="name of the model in requests"
     )
-    max_request_rows: int = Field(4096, ge=1, description="rows (images) in one request")
+
+    host: str = Field("127.0.0.1", description="address to listen on; loopback by default")
+    grpc_port: Port = Field(8500, description="port of gRPC; 0: any free port")
+    rest_port: Port = Field(8501, description="port of REST; 0: any free port")
+    max_request_bytes: int = Field(
+        64 << 20, ge=1024, description="largest request, as sent and decompressed"
+    )
+    max_request_rows: int = Field(4096, ge=1, description="most rows (images) in a request")
     max_tensor_bytes: int = Field(
-        256 << 20, ge=1024, description="of the tensors of one request, and of one answer"
+        256 << 20, ge=1024, description="largest tensors of a request, and of an answer"
     )
     max_bytes_in_flight: int = Field(
         512 << 20,
         ge=2048,
-        description="of all requests and answers that a process holds at the same time",
+        description="most bytes of all requests and answers that a process holds",
     )
-    max_json_values: int = Field(4 << 20, ge=1, description="in the JSON of one REST request")
-    max_json_depth: int = Field(32, ge=3, description="lists and objects within each other in JSON")
+    max_json_values: int = Field(
+        4 << 20, ge=1, description="most values in the JSON of a REST request"
+    )
+    max_json_depth: int = Field(32, ge=3, description="most nested lists and objects in JSON")
     max_message_fields: int = Field(
-        1 << 17, ge=1, description="in one gRPC message, at any depth; packed values are none"
+        1 << 17,
+        ge=1,
+        description="most fields in a gRPC message, at any depth; packed values do not count",
     )
     max_connections: int = Field(
-        1024, ge=1, description="of each protocol; over REST one without a request makes room"
+        1024,
+        ge=1,
+        description="most connections of each protocol; an idle REST connection is closed for a "
+        "new one",
     )
-    header_timeout_s: float = Field(10.0, gt=0, description="until a REST request's head is there")
+    header_timeout_s: float = Field(10.0, gt=0, description="time for the head of a REST request")
     transfer_timeout_s: float = Field(
-        60.0, gt=0, description="until a request has arrived whole, and until its answer is taken"
+        60.0, gt=0, description="time for receiving a request, and for sending its answer"
     )
     idle_timeout_s: float = Field(
-        75.0, gt=0, description="a connection without a request is kept this long"
+        75.0, gt=0, description="time that a connection without a request stays open"
     )
-    request_timeout_s: float = Field(30.0, gt=0, description="how long a request may wait")
+    request_timeout_s: float = Field(30.0, gt=0, description="time that a request may wait")
 
-    poll_interval_s: float = Field(1.0, gt=0, description="how often the folder is looked at")
-    latest_versions: int = Field(1, ge=1, description="how many of the newest are served at once")
+    poll_interval_s: float = Field(
+        1.0, gt=0, description="interval between two listings of the version folder"
+    )
+    latest_versions: int = Field(1, ge=1, description="number of newest versions that are served")
     labels: dict[str, VersionNumber | Literal["latest"]] = Field(
         default_factory=dict,
-        description="names for versions; a labelled version stays loaded beside the newest",
+        description="names of versions; a labelled version stays loaded beside the newest",
     )
     slow_load_s: float = Field(
-        60.0, gt=0, description="a version that loads for longer no longer holds up the others"
+        60.0, gt=0, description="time after which a loading version no longer delays the others"
     )
-    retry_failed_s: float = Field(60.0, gt=0, description="a version that failed is tried again")
+    retry_failed_s: float = Field(
+        60.0, gt=0, description="time after which a failed version is loaded again"
+    )
 
-    max_batch_size: int = Field(64, ge=1, description="rows that go through the model at once")
-    max_queued_rows: int = Field(1024, ge=1, description="rows that may wait; more is UNAVAILABLE")
+    max_batch_size: int = Field(64, ge=1, description="most rows in one call of the model")
+    max_queued_rows: int = Field(
+        1024, ge=1, description="most waiting rows; further requests are UNAVAILABLE"
+    )
     batch_workers: int = Field(1, ge=1, description="batches in the model at the same time")
-    intra_op_threads: int = Field(0, ge=0, description="threads within an op; 0 lets TF decide")
-    inter_op_threads: int = Field(0, ge=0, description="ops at the same time; 0 lets TF decide")
+    intra_op_threads: int = Field(
+        0, ge=0, description="threads within an operation; 0: TensorFlow decides"
+    )
+    inter_op_threads: int = Field(
+        0, ge=0, description="operations at the same time; 0: TensorFlow decides"
+    )
 
     processes: int = Field(
         1, ge=1, le=64, description="processes that share the ports; each holds the model"
     )
     supervisor_pid: int | None = Field(
-        None, description="set in such a process: it shares the ports and ends with its supervisor"
+        None, description="internal: process that shares the ports and whose end ends this one"
     )
 
     listen_from: Literal["start", "first_look", "first_answer"] = Field(
         "start",
-        description="set in such a process: nobody connects to it before its folder was looked "
-        "at, or before its model answers",
+        description="internal: accept connections at the start, after the first listing of the "
+        "folder, or once the model answers",
     )
 
-    drain_timeout_s: float = Field(10.0, ge=0, description="how long requests may end at the stop")
+    drain_timeout_s: float = Field(
+        10.0, ge=0, description="time that requests have to finish at the stop"
+    )
 
     @model_validator(mode="after")
     def _queue_holds_a_batch(self) -> Self:

@@ -94,7 +94,7 @@ def configuration() -> str:
     "row",
     [
         "| **`push`** | [PushConfig](#pushconfig) |  | ",
-        "| `batch_size` | integer ≥ 1 | `32` | Global: over all replicas. |",
+        "| `batch_size` | integer ≥ 1 | `32` | Images in a batch over all replicas. |",
         '| `optimizer` | `adamw` or `adam` or `sgd` | `"adamw"` | AdamW, Adam or SGD with',
         '| `kind` | `chips` | `"chips"` | Chooses this part. |',
         "| **`space`** | mapping to ",

@@ -10,16 +10,26 @@ from components.raster.frozen import Frozen
 
 
 class Chance(Frozen):
-    """Something that happens to some images of a batch."""
+    """Random change of some images of a batch."""
 
     probability: float = Field(default=0.5, gt=0, le=1, description="For each image on its own.")
 
 
 class Zoom(Chance):
-    """The whole image larger or smaller about its centre."""
+    """Enlarges or reduces the whole image about its centre."""
 
-    least: float = Field(default=0.8, gt=0.1, le=10, description="Below 1: smaller, with a rim.")
-    most: float = Field(default=1.25, gt=0.1, le=10, description="Above 1: larger, cut off.")
+    least: float = Field(
+        default=0.8,
+        gt=0.1,
+        le=10,
+        description="Smallest factor; below 1 the image is reduced, and its rim is unknown.",
+    )
+    most: float = Field(
+        default=1.25,
+        gt=0.1,
+        le=10,
+        description="Largest factor; above 1 the image is enlarged and cut off at its edges.",
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -29,19 +39,26 @@ class Zoom(Chance):
 
 
 class Crop(Chance):
-    """A part of the image, anywhere in it, enlarged to its size."""
+    """Enlarges a part of the image, at a random place, to the size of the image."""
 
-    least_area: float = Field(default=0.5, gt=0.01, lt=1, description="Share of the image.")
+    least_area: float = Field(
+        default=0.5,
+        gt=0.01,
+        lt=1,
+        description="Smallest area of the part, as a share of the image.",
+    )
 
 
 class Shift(Chance):
-    """The image moved along both axes; what comes in from outside is unknown."""
+    """Moves the image along both axes; pixels from outside are unknown."""
 
-    most: float = Field(default=0.1, gt=0, lt=1, description="Share of height and width.")
+    most: float = Field(
+        default=0.1, gt=0, lt=1, description="Largest distance, as a share of height and width."
+    )
 
 
 class Brightness(Chance):
-    """One factor for all pixels of a band group, between 1 - most and 1 + most."""
+    """Multiplies all pixels of a band group by one factor, between 1 - most and 1 + most."""
 
     most: float = Field(
         default=0.2, gt=0, lt=1, description="Largest distance of the factor from 1."
@@ -49,7 +66,7 @@ class Brightness(Chance):
 
 
 class Contrast(Chance):
-    """Distance from the image's mean, by one factor for a band group."""
+    """Multiplies the distance from the image's mean by one factor for a band group."""
 
     most: float = Field(
         default=0.2, gt=0, lt=1, description="Largest distance of the factor from 1."
@@ -57,48 +74,67 @@ class Contrast(Chance):
 
 
 class Colour(Chance):
-    """A factor for each band on its own, between 1 - most and 1 + most."""
+    """Multiplies each band by a factor of its own, between 1 - most and 1 + most."""
 
     most: float = Field(default=0.1, gt=0, lt=1, description="Largest distance of a factor from 1.")
 
 
 class Noise(Chance):
-    """Normal noise on each value."""
+    """Adds normal noise to each value."""
 
     most: float = Field(
-        default=0.1, gt=0, le=1, description="Deviation, as a share of the image's own by band."
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Largest standard deviation of the noise, as a share of that of the image in "
+        "each band.",
     )
 
 
 class Cutout(Chance):
-    """A rectangle becomes unknown (DeVries and Taylor 2017)."""
+    """Makes a rectangle unknown (DeVries and Taylor 2017)."""
 
-    most: float = Field(default=0.4, gt=0, le=1, description="Its sides, as a share of the image.")
+    most: float = Field(
+        default=0.4,
+        gt=0,
+        le=1,
+        description="Largest side of the rectangle, as a share of the image's.",
+    )
 
 
 class Cloud(Chance):
-    """Bright, soft patches over a part of the image."""
+    """Draws bright, soft patches over a part of the image."""
 
-    cover: float = Field(default=0.5, gt=0, lt=1, description="Share of the image, at most.")
-    opacity: float = Field(default=0.9, gt=0, le=1, description="At the middle of a patch.")
+    cover: float = Field(default=0.5, gt=0, lt=1, description="Largest covered share of the image.")
+    opacity: float = Field(default=0.9, gt=0, le=1, description="Opacity at the middle of a patch.")
 
 
 class MissingBand(Chance):
-    """One band becomes unknown, as when a sensor's channel fails."""
+    """Makes one band unknown, as when a channel of the sensor fails."""
 
-    probability: float = Field(default=0.1, gt=0, le=1, description="Of an example to lose a band.")
+    probability: float = Field(
+        default=0.1, gt=0, le=1, description="Probability that an example loses a band."
+    )
 
 
 class Mixup(Chance):
-    """A weighted mean of two images and of their targets (Zhang et al. 2018)."""
+    """Replaces image and target by weighted means of two examples (Zhang et al. 2018)."""
 
-    alpha: float = Field(default=0.2, gt=0, description="Weights come from Beta(alpha, alpha).")
+    alpha: float = Field(
+        default=0.2,
+        gt=0,
+        description="Parameter of the Beta(alpha, alpha) distribution of the weights.",
+    )
 
 
 class Cutmix(Chance):
-    """A rectangle of another image; targets in shares of the area (Yun et al. 2019)."""
+    """Replaces a rectangle by that of another image; targets mix by area (Yun et al. 2019)."""
 
-    alpha: float = Field(default=1.0, gt=0, description="The area comes from Beta(alpha, alpha).")
+    alpha: float = Field(
+        default=1.0,
+        gt=0,
+        description="Parameter of the Beta(alpha, alpha) distribution of the area.",
+    )
 
 
 class CustomView(Called):
@@ -128,15 +164,19 @@ class Augment(Frozen):
     """
 
     flip: tuple[Literal["horizontal", "vertical"], ...] = Field(
-        default=("horizontal", "vertical"), description="Axes, each with even chances."
+        default=("horizontal", "vertical"),
+        description="Axes along which images are flipped, each with probability 1/2.",
     )
-    quarter_turns: bool = Field(default=True, description="Where images are square.")
+    quarter_turns: bool = Field(
+        default=True, description="Random quarter turns; only of square images."
+    )
     zoom: Zoom | None = None
     crop: Crop | None = None
     shift: Shift | None = None
     band_groups: tuple[Annotated[tuple[BandRequest, ...], Field(min_length=1)], ...] | None = Field(
         default=None,
-        description="Bands that brighten together; bands of no group are one more. None: all.",
+        description="Groups of bands that share a factor of brightness and contrast; bands outside "
+        "all groups form one more. Default: all bands form one group.",
     )
     brightness: Brightness | None = None
     contrast: Contrast | None = None
@@ -151,7 +191,10 @@ class Augment(Frozen):
         default=(), description="Views of one's own, in this order where they share a place."
     )
     least_visible: float = Field(
-        default=0.3, ge=0, le=1, description="Boxes of which less remains in sight are dropped."
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Least visible share of a box; boxes below it are dropped.",
     )
 
     @property

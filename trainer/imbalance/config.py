@@ -12,32 +12,39 @@ Weighting = Literal["examples", "presence", "pixels"]
 
 
 class Imbalance(Frozen):
-    """What is done about rare classes; without a word nothing is."""
+    """Handling of rare classes; by default classes are treated as they come."""
 
     class_weights: Literal["none", "inverse", "effective"] = Field(
         default="none",
-        description="inverse: by one over a class's examples; effective: by its effective number "
-        "(Cui et al. 2019). Of several labels a class's presence is weighted against its absence, "
-        "of masks its pixels.",
+        description="Weight of a class in the loss. inverse: inverse of its frequency. effective: "
+        "inverse of its effective number of examples (Cui et al. 2019). With several "
+        "labels an image, the presence of a class is weighted against its absence; in "
+        "segmentation, the pixels of a class are weighted.",
     )
     beta: float = Field(
-        default=0.999, gt=0, lt=1, description="Of effective numbers: nearer to 1, nearer inverse."
+        default=0.999,
+        gt=0,
+        lt=1,
+        description="For effective: near 1 the weights approach those of inverse, near 0 they "
+        "become equal.",
     )
     most_weight: float = Field(
         default=100.0,
         ge=1,
-        description="A class's weight, as a multiple of the least, is cut here.",
+        description="Largest weight of a class, as a multiple of the smallest.",
     )
     sampling: Literal["natural", "balanced"] = Field(
         default="natural",
-        description="balanced: each class equally often in an epoch, of as many examples as there "
-        "are; one label an image only.",
+        description="balanced: an epoch shows each class equally often, in as many examples as the "
+        "split has; only for one label an image.",
     )
     focal_gamma: float | None = Field(
         default=None,
         ge=0,
         le=5,
-        description="Focal loss (Lin et al. 2017): what is known already counts less; often 2.",
+        description="Exponent of the focal loss (Lin et al. 2017), which reduces the weight of "
+        "examples that are already classified well; often 2. Default: plain "
+        "cross-entropy.",
     )
 
     @model_validator(mode="after")

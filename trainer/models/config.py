@@ -18,7 +18,7 @@ _PRESET_FILES = ("config.json", "image_converter.json")
 
 
 class SmallCnn(Frozen):
-    """A residual network that learns from scratch on a few thousand small images."""
+    """A residual network trained from scratch, for a few thousand small images."""
 
     pretrained: ClassVar[bool] = False
     frozen: ClassVar[bool] = False
@@ -28,14 +28,16 @@ class SmallCnn(Frozen):
         default=(16, 32, 64, 128),
         min_length=1,
         max_length=8,
-        description="Channels of each stage; each of them halves height and width.",
+        description="Channels of each stage; every stage halves height and width.",
     )
-    batch_norm: bool = Field(default=True, description="Batch normalisation after convolutions.")
+    batch_norm: bool = Field(
+        default=True, description="Batch normalisation after each convolution."
+    )
     dropout: float = Field(
         default=0.2,
         ge=0,
         lt=1,
-        description="Share of the features that are dropped before the head.",
+        description="Dropout rate before the head.",
     )
     augment: bool | Augment = Field(
         default=True,
@@ -48,26 +50,28 @@ class SmallCnn(Frozen):
 
 
 class _Body(Frozen):
-    """What networks that others made have in common, below a new head."""
+    """Settings of a body with pretrained weights and a new head."""
 
     rgb: tuple[BandRequest, BandRequest, BandRequest] = Field(
         default=("red", "green", "blue"),
-        description="Rasters: the bands that take the weights of red, green and blue, if they are "
-        "among image.bands; others take the mean of the three.",
+        description="For rasters: the bands that get the pretrained weights of red, green and "
+        "blue, if they are among image.bands; other bands get the mean of the three.",
     )
     trainable: Literal["frozen", "all"] = Field(
-        default="frozen", description="Where no stages are given: only the new head, or all."
+        default="frozen",
+        description="The trained part where no stages are given. frozen: the new head; all: the "
+        "whole network.",
     )
     dropout: float = Field(
         default=0.5,
         ge=0,
         lt=1,
-        description="Share of the features that are dropped before the head.",
+        description="Dropout rate before the head.",
     )
     augment: bool | Augment = Field(
         default=False,
-        description="Random views in training; true: flips and quarter turns. Without any a frozen "
-        "backbone is run only once over the data.",
+        description="Random views in training; true: flips and quarter turns. Without views, a "
+        "frozen backbone runs only once over the data.",
     )
 
     @property
@@ -77,16 +81,19 @@ class _Body(Frozen):
 
 
 class Backbone(_Body):
-    """A network of keras.applications below a new head."""
+    """A network of keras.applications with a new head."""
 
     kind: Literal["backbone"] = "backbone"
-    name: str = Field(default="MobileNetV2", description="As keras.applications spells it.")
+    name: str = Field(
+        default="MobileNetV2", description="Name in keras.applications, such as EfficientNetV2B0."
+    )
     arguments: dict[str, Any] = Field(
-        default_factory=dict, description="Further arguments of the constructor, such as alpha."
+        default_factory=dict, description="Further arguments of its constructor, such as alpha."
     )
     weights: Literal["imagenet"] | Location | None = Field(
         default="imagenet",
-        description="imagenet (downloaded), a local weights file without the top, or none.",
+        description="imagenet (downloaded), or a local weights file without the top. null: no "
+        "pretrained weights.",
     )
 
     @property
@@ -123,15 +130,15 @@ def require_preset_folder(folder: str) -> None:
 
 
 class Preset(_Body):
-    """A network that was saved with KerasHub, and how it wants its pixels, below a new head."""
+    """A network saved by KerasHub, with its preprocessing, and a new head."""
 
     kind: Literal["preset"] = "preset"
     preset: Annotated[str, Field(min_length=1), AfterValidator(_anchored_folder)] = Field(
         description="A name that KerasHub knows (resnet_18_imagenet), a handle (kaggle://..., "
-        "hf://...), or a folder that save_to_preset wrote; what has a slash is a folder "
-        "(./my_preset).",
+        "hf://...), or a folder written by save_to_preset. A value with a slash and no "
+        "scheme is a folder (./my_preset).",
     )
-    weights: bool = Field(default=True, description="false: the network starts from scratch.")
+    weights: bool = Field(default=True, description="false: the network is trained from scratch.")
 
     @property
     def pretrained(self) -> bool:
@@ -157,17 +164,19 @@ class Custom(Built):
 
     kind: Literal["custom"] = "custom"
     weights: Location | None = Field(
-        default=None, description="A Keras weights file of the whole network, loaded into it."
+        default=None, description="A Keras weights file of the whole network."
     )
     has_weights: bool = Field(
         default=False,
-        description="true: what build makes has pretrained weights already; their batch "
-        "normalisation keeps its statistics, as with weights.",
+        description="true: the built network has pretrained weights; its batch normalisation keeps "
+        "its statistics, as with weights.",
     )
     trainable: Literal["frozen", "all"] = Field(
-        default="all", description="Whether the network learns, or its head alone."
+        default="all",
+        description="The trained part where no stages are given. frozen: the head; all: the whole "
+        "network.",
     )
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="Before the head.")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Dropout rate before the head.")
     augment: bool | Augment = Field(
         default=True, description="Random views in training; true: flips and quarter turns."
     )

@@ -31,7 +31,7 @@ class Options(Frozen):
 
 
 class SingleLabelOptions(Options):
-    """One class an image."""
+    """One class for an image."""
 
     name: Literal["single_label"] = "single_label"
     weighting = "examples"
@@ -39,27 +39,27 @@ class SingleLabelOptions(Options):
 
 
 class MultiLabelOptions(Options):
-    """Several classes an image, or none."""
+    """Any number of classes for an image."""
 
     name: Literal["multi_label"] = "multi_label"
     weighting = "presence"
     smooths = mixes_whole = mixes_parts = True
     seen_by_views = ("targets",)
     threshold: float = Field(
-        default=0.5, gt=0, lt=1, description="Probability from which a class counts as present."
+        default=0.5, gt=0, lt=1, description="Least probability of a class that is present."
     )
 
 
 class RegressionOptions(Options):
-    """A number an image."""
+    """A number for an image."""
 
     name: Literal["regression"] = "regression"
     mixes_whole = True
     seen_by_views = ("targets",)
     loss: Literal["huber", "mse"] = Field(
         default="huber",
-        description="Of errors in deviations of the train split: huber is linear above one, so "
-        "that outliers weigh less; mse is their square.",
+        description="Loss of the error, measured in standard deviations of the train split. huber: "
+        "squared below 1 and linear above, so that outliers weigh less. mse: squared.",
     )
 
 
@@ -70,13 +70,17 @@ class SegmentationOptions(Options):
     weighting = "pixels"
     mixes_parts = True
     seen_by_views = ("masks",)
-    decoder: Decoder = Field(default_factory=UNet)
-    cross_entropy: float = Field(default=1.0, ge=0, description="Weight of that part of the loss.")
+    decoder: Decoder = Field(
+        default_factory=UNet, description="Decoder from feature maps to a class for each pixel."
+    )
+    cross_entropy: float = Field(
+        default=1.0, ge=0, description="Weight of the cross-entropy in the loss."
+    )
     dice: float = Field(
         default=0.0,
         ge=0,
-        description="Weight of the Dice loss, which counts each class of an image alike however "
-        "few its pixels are.",
+        description="Weight of the Dice loss, in which every class of an image counts equally, "
+        "whatever the number of its pixels.",
     )
 
     @model_validator(mode="after")
@@ -87,35 +91,46 @@ class SegmentationOptions(Options):
 
 
 class DetectionOptions(Options):
-    """Objects in an image, by a RetinaNet-like detector."""
+    """Objects in an image, found by a detector similar to RetinaNet."""
 
     name: Literal["detection"] = "detection"
     seen_by_views = ("boxes", "classes")
     max_objects: int = Field(
-        default=100, ge=1, le=1000, description="The most that an image has, in truth and answer."
+        default=100,
+        ge=1,
+        le=1000,
+        description="Largest number of objects in an image, true and predicted.",
     )
     finest_stride_px: Literal[2, 4, 8, 16, 32] = Field(
-        default=8, description="Distance of the places where the smallest objects are looked for."
+        default=8,
+        description="Distance between the anchors of the smallest objects, in pixels of the "
+        "model's input.",
     )
     levels: int = Field(
         default=4,
         ge=1,
         le=6,
-        description="Each looks for objects twice as large as the one before.",
+        description="Levels of the feature pyramid; the objects of each are twice as large as "
+        "those of the level before.",
     )
     smallest_px: float | None = Field(
         default=None,
         gt=0,
-        description="Side of the smallest boxes that are tried; default: twice the finest stride.",
+        description="Side of the smallest anchors, in pixels. Default: twice finest_stride_px.",
     )
-    filters: int = Field(default=128, ge=8, description="Channels of the pyramid and the heads.")
-    depth: int = Field(default=2, ge=0, le=8, description="Convolutions of each head.")
-    min_score: float = Field(default=0.05, ge=0, lt=1, description="What scores less is no object.")
+    filters: int = Field(
+        default=128, ge=8, description="Channels of the feature pyramid and the heads."
+    )
+    depth: int = Field(default=2, ge=0, le=8, description="Convolutions in each head.")
+    min_score: float = Field(
+        default=0.05, ge=0, lt=1, description="Least score of a predicted object."
+    )
     max_overlap: float = Field(
         default=0.5,
         gt=0,
         le=1,
-        description="Of two boxes of a class that share more, the better one stays.",
+        description="Largest intersection over union of two predicted objects of a class; of a "
+        "pair above it, the one with the higher score is kept.",
     )
 
 

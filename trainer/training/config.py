@@ -25,9 +25,9 @@ ScheduleName = Literal["cosine", "linear", "exponential", "constant"]
 
 
 class EarlyStopping(Frozen):
-    """Stop when the monitored value has not improved for a number of epochs."""
+    """Ends a training when the monitored value has not improved for a number of epochs."""
 
-    patience: int = Field(default=10, ge=1, description="Epochs without improvement.")
+    patience: int = Field(default=10, ge=1, description="Number of epochs without improvement.")
     monitor: str = Field(
         default="val_loss",
         pattern="^val_",
@@ -37,30 +37,36 @@ class EarlyStopping(Frozen):
 
 
 class Stage(Frozen):
-    """One part of a training: what learns of the network, for how long, and how fast."""
+    """One stage of a training: the trained part of the network, epochs and learning rate."""
 
     train: Literal["head", "top", "all"] = Field(
-        description="head: the body stays as it is. top: also its last blocks. all: everything; "
-        "batch normalisation of pretrained weights stays as it was made in any case."
+        description="head: the head only. top: the head and the last blocks of the body. all: the "
+        "whole network. Batch normalisation of pretrained weights keeps its statistics "
+        "in every case."
     )
     epochs: int = Field(ge=1, description="Passes over the train split.")
     learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description=f"None: {_HEAD:g} for the head, {_FINE_TUNING:g} for top and all; "
-        f"{_FROM_SCRATCH:g} from scratch.",
+        description=f"Peak learning rate. Default: {_HEAD:g} for the head, {_FINE_TUNING:g} for "
+        f"top and all; {_FROM_SCRATCH:g} for a network without pretrained weights.",
     )
     blocks: int | None = Field(
-        default=None, ge=1, description="top: how many blocks, counted from the output."
+        default=None,
+        ge=1,
+        description="For top: number of trained blocks, counted from the output.",
     )
     share: float | None = Field(
-        default=None, gt=0, le=1, description="top: which share of the blocks instead."
+        default=None,
+        gt=0,
+        le=1,
+        description="For top: share of the blocks that is trained, in place of blocks.",
     )
     layer_decay: float | None = Field(
-        default=None, gt=0, le=1, description="None: that of the training."
+        default=None, gt=0, le=1, description="Default: layer_decay of the training."
     )
     warmup_epochs: float | None = Field(
-        default=None, ge=0, description="None: that of the training."
+        default=None, ge=0, description="Default: warmup_epochs of the training."
     )
 
     @model_validator(mode="after")
@@ -74,26 +80,29 @@ class Stage(Frozen):
 
 
 class CheckpointPolicy(Frozen):
-    """When the state of a training is saved, beside the end of every epoch."""
+    """Times at which the state of a training is saved, beside the end of every epoch."""
 
     every_seconds: float | None = Field(
         default=60.0,
         gt=0,
-        description="At least as long apart, and never so often that saving takes more than a "
-        "twentieth of the time; None: not by time.",
+        description="Least time between two saved states. It is extended where saving would take "
+        "more than a twentieth of the time. None: the time does not count.",
     )
     every_steps: int | None = Field(
-        default=None, ge=1, description="So many steps apart as well; None: not by steps."
+        default=None,
+        ge=1,
+        description="Number of steps after which the state is saved as well. None: steps do not "
+        "count.",
     )
 
 
 class TrainConfig(Frozen):
-    """How a model is trained. Task and classes come from the data, the shape from its spec."""
+    """Training of a model; the data gives task and classes, `ingest.image` the model's input."""
 
     task: TaskOptions | None = Field(
         default=None,
-        description="Options of the task. Which task it is, the source's labels say, and its name "
-        "here must be the same; default: its defaults.",
+        description="Options of the task. The labels of the source determine the task; name must "
+        "agree with them. Default: the default options of that task.",
     )
     model: Model = Field(default_factory=SmallCnn, description="The network.")
     loss: CustomLoss | None = Field(
@@ -102,21 +111,22 @@ class TrainConfig(Frozen):
     metrics: tuple[CustomTrainingMetric, ...] = Field(
         default=(), description="Keras metrics of one's own, beside the task's."
     )
-    imbalance: Imbalance = Imbalance()
-    batch_size: int = Field(default=32, ge=1, description="Global: over all replicas.")
+    imbalance: Imbalance = Field(default=Imbalance(), description="Handling of rare classes.")
+    batch_size: int = Field(default=32, ge=1, description="Images in a batch over all replicas.")
     accumulate: int = Field(
         default=1,
         ge=1,
-        description="Batches to an update, which is then that of one so many times as large, in "
-        "the memory of one. Batch normalisation sees each batch by itself.",
+        description="Number of batches whose gradients are averaged for one update: the effect of "
+        "a batch that many times as large, in the memory of one. Batch normalisation "
+        "computes its statistics for each batch.",
     )
     epochs: int = Field(
-        default=25, ge=1, description="Passes over the train split, without stages."
+        default=25, ge=1, description="Passes over the train split; unused where stages are given."
     )
     steps_per_epoch: int | None = Field(
         default=None,
         ge=1,
-        description="Updates. None: as many as the train split has whole batches for.",
+        description="Updates in an epoch. Default: one for each whole batch of the train split.",
     )
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
         default="adamw", description="AdamW, Adam or SGD with momentum."
@@ -124,83 +134,112 @@ class TrainConfig(Frozen):
     learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description=f"None: {_FROM_SCRATCH:g} for what starts from scratch, {_HEAD:g} for the head "
-        f"of a frozen backbone, {_FINE_TUNING:g} for fine-tuning all of one.",
+        description=f"Peak learning rate. Default: {_FROM_SCRATCH:g} without pretrained weights, "
+        f"{_HEAD:g} for the head of a frozen backbone, {_FINE_TUNING:g} for fine-tuning "
+        "a whole one.",
     )
     schedule: ScheduleName = Field(
         default="cosine",
-        description="How the rate falls from learning_rate over the epochs of a stage.",
+        description="Decay of the learning rate from learning_rate to final_rate over the epochs "
+        "of a stage.",
     )
     final_rate: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="The rate at a stage's end as a share of its learning_rate.",
+        description="Learning rate at the end of a stage, as a share of learning_rate.",
     )
     warmup_epochs: float = Field(
-        default=0.0, ge=0, description="Over which the rate rises at the begin of a stage."
+        default=0.0,
+        ge=0,
+        description="Epochs at the beginning of a stage in which the learning rate rises from 0.",
     )
     layer_decay: float = Field(
         default=1.0,
         gt=0,
         le=1,
-        description="Factor of the learning rate from each block of the body to the one before; "
-        "the head has the full rate, the body's last block this share of it.",
+        description="Factor of the learning rate from each block of the body to the one before it. "
+        "The head has the full rate, and the last block of the body this share of it.",
     )
     stages: tuple[Stage, ...] = Field(
         default=(),
         description="Fine-tuning in stages, in place of epochs, learning_rate and model.trainable. "
-        "Each begins with the best weights so far, and a fresh optimizer and schedule.",
+        "Each stage begins with the best weights so far, a new optimizer and a new "
+        "schedule.",
     )
     weight_decay: float = Field(
-        default=0.01, ge=0, description="adamw only; of kernels, not of biases and norms."
+        default=0.01,
+        ge=0,
+        description="Weight decay of kernels, not of biases and normalisation; adamw only.",
     )
     clip_norm: float | None = Field(
-        default=None, gt=0, description="Longest gradient, over all variables together."
+        default=None,
+        gt=0,
+        description="Largest norm of the gradient over all variables; a longer gradient is scaled "
+        "to it. Default: no limit.",
     )
     ema: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Momentum of a moving average of the weights, such as 0.99; the average is "
-        "what is evaluated and exported.",
+        description="Momentum of a moving average of the weights, such as 0.99. The averaged "
+        "weights are evaluated and exported. Default: no average.",
     )
     label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of the truth that is spread over all classes."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the true probability that is spread over all classes.",
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"] = Field(
         default="float32",
-        description="What layers compute in; weights stay float32, and the model is served in it. "
-        "auto: float16 on GPUs and bfloat16 on TPUs and CPUs that have units for it.",
+        description="Type in which layers compute. Weights stay float32, and the served model "
+        "computes in float32. auto: float16 on GPUs, bfloat16 on TPUs and on CPUs with "
+        "bfloat16 units.",
     )
     xla: Literal["auto", "on", "off"] = Field(
-        default="off", description="Compile the step with XLA; auto: on a single GPU."
+        default="off",
+        description="Compilation of the training step with XLA. auto: on a single GPU.",
     )
     steps_per_execution: int | None = Field(
         default=None,
         ge=1,
-        description="Steps that run without returning to Python. None: 1; on a TPU up to 32.",
+        description="Steps that run without returning to Python. Default: 1; on a TPU up to 32.",
     )
     profile: tuple[int, int] | None = Field(
         default=None,
-        description="The first and the last step, counted from 1, to profile for TensorBoard.",
+        description="First and last step, counted from 1, that are profiled for TensorBoard.",
     )
-    checkpoints: CheckpointPolicy = Field(default_factory=CheckpointPolicy)
-    early_stopping: EarlyStopping | None = Field(default_factory=EarlyStopping)
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Decides every random number.")
-    deterministic_ops: bool = Field(default=False, description="Same result to the bit; slower.")
+    checkpoints: CheckpointPolicy = Field(
+        default_factory=CheckpointPolicy, description="Times at which the state is saved."
+    )
+    early_stopping: EarlyStopping | None = Field(
+        default_factory=EarlyStopping,
+        description="End of a stage before its last epoch; null: every stage runs all its epochs.",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of all random numbers.")
+    deterministic_ops: bool = Field(
+        default=False,
+        description="true: deterministic operations, which give the same result to the bit and are "
+        "slower.",
+    )
     strategy: StrategyName = Field(
         default=StrategyName.AUTO,
-        description="Where replicas are placed; auto takes what the machine has.",
+        description="Placement of the replicas. auto: all devices of the machine or cluster.",
     )
     cache: Literal["auto", "memory", "none"] = Field(
-        default="auto", description="auto: decoded images stay in memory below cache_limit_mb."
+        default="auto",
+        description="Where decoded images stay. auto: in memory if they take less than "
+        "cache_limit_mb, else they are decoded in every epoch. memory: always in "
+        "memory. none: never.",
     )
     cache_limit_mb: int = Field(
-        default=2048, ge=0, description="Most memory of the cache of decoded images."
+        default=2048, ge=0, description="Largest size of the cache of decoded images, in MiB."
     )
     shuffle_buffer: int = Field(
-        default=4096, ge=1, description="Examples; only where images do not stay in memory."
+        default=4096,
+        ge=1,
+        description="Examples in the shuffle buffer; used where images do not stay in memory.",
     )
 
     @field_validator("profile")

@@ -23,20 +23,22 @@ def _or_bool(schema: dict[str, Any]) -> None:
 
 
 class Dimension(Frozen):
-    """The values that one field may take: a range, a list, or `bool` for true and false."""
+    """Values of one field: a range, a list, or `bool` for true and false."""
 
     model_config = ConfigDict(json_schema_extra=_or_bool)
 
     min: Number | None = None
-    max: Number | None = Field(default=None, description="Inclusive.")
+    max: Number | None = Field(default=None, description="Largest value, included.")
     sampling: Literal["linear", "log"] = Field(
-        default="linear", description="log: every decade of the range is equally likely."
+        default="linear", description="Distribution over the range. log: uniform in the logarithm."
     )
     step: Number | None = Field(
-        default=None, gt=0, description="Between two values; with log sampling their ratio."
+        default=None,
+        gt=0,
+        description="Distance between two values; with log sampling, their ratio.",
     )
     values: tuple[Any, ...] | None = Field(
-        default=None, min_length=1, description="Whatever the field may be, in a list."
+        default=None, min_length=1, description="List of values."
     )
 
     @model_validator(mode="before")
@@ -64,62 +66,81 @@ class Dimension(Frozen):
 
 
 class Workers(Frozen):
-    """Workers on other machines: KerasTuner's, started by whoever runs the cluster."""
+    """Workers of KerasTuner on other machines, which the cluster's operator starts."""
 
-    host: str = Field(default="0.0.0.0", description="The address at which the chief listens.")
+    host: str = Field(default="0.0.0.0", description="Address on which the chief listens.")
     port: int = Field(
-        default=8000, ge=1024, le=65535, description="Its port; KerasTuner's chief asks nobody who."
+        default=8000,
+        ge=1024,
+        le=65535,
+        description="Port on which the chief listens. KerasTuner's protocol has no authentication: "
+        "restrict access to it.",
     )
     exchange: Location = Field(
-        description="A folder that the chief and all workers see under this path. The search and "
-        "its checkpoints lie there, and the examples while it is under way."
+        description="A folder that the chief and all workers reach under this path. It holds the "
+        "search and its checkpoints, and the examples during the search."
     )
     patience_s: int = Field(
         default=7200,
         ge=60,
-        description="The search ends with an error when no worker has been heard for so long.",
+        description="Time without a sign of any worker after which the search fails.",
     )
 
 
 class TuneConfig(Frozen):
-    """A search over fields of `train`. The best trial's values are those that are trained with."""
+    """Search over fields of `train`; the training uses the values of the best trial."""
 
     algorithm: Literal["random", "hyperband", "bayesian"] = Field(
-        default="random", description="How values are chosen."
+        default="random", description="Search algorithm."
     )
     space: dict[str, Dimension] = Field(
         min_length=1,
-        description="By the dotted path of a field of train, such as model.dropout.",
+        description="Values of each field, by its dotted path in train, such as model.dropout.",
     )
     trials: int | None = Field(
         default=None,
         ge=1,
-        description=f"Default {DEFAULT_TRIALS}. Hyperband's follow from epochs and factor.",
+        description=f"Number of trials. Default: {DEFAULT_TRIALS}. Those of hyperband follow from "
+        "epochs and factor.",
     )
     epochs: int | None = Field(
-        default=None, ge=1, description="Of a trial, for Hyperband at most; default: train's."
+        default=None,
+        ge=1,
+        description="Epochs of a trial; for hyperband, the largest number. Default: epochs of "
+        "train.",
     )
-    steps_per_epoch: int | None = Field(default=None, ge=1, description="Default: train's.")
+    steps_per_epoch: int | None = Field(
+        default=None,
+        ge=1,
+        description="Updates in an epoch of a trial. Default: steps_per_epoch of train.",
+    )
     early_stopping: EarlyStopping | None = Field(
-        default=None, description="Of a trial; default: train's."
+        default=None, description="Early stopping of a trial. Default: that of train."
     )
     objective: str | None = Field(
         default=None,
         pattern=r"^val_[a-z0-9_]+$",
-        description="What is judged, of the eval split; default: what early stopping monitors.",
+        description="Value of the eval split by which trials are ranked. Default: the value that "
+        "early stopping monitors.",
     )
     factor: int = Field(
-        default=3, ge=2, description="hyperband: of so many trials one goes on, for as many times."
+        default=3,
+        ge=2,
+        description="For hyperband: one in so many trials continues, for that many times as many "
+        "epochs.",
     )
-    iterations: int = Field(default=1, ge=1, description="hyperband: how often all brackets run.")
-    seed: int = Field(
-        default=0, ge=0, lt=2**31 - 1, description="Decides the values that are drawn."
+    iterations: int = Field(
+        default=1, ge=1, description="For hyperband: number of passes over all brackets."
     )
+    seed: int = Field(default=0, ge=0, lt=2**31 - 1, description="Seed of the drawn values.")
     parallel: int = Field(
-        default=1, ge=1, le=64, description="Trials at a time on this machine, each in a process."
+        default=1,
+        ge=1,
+        le=64,
+        description="Trials at the same time on this machine, each in its own process.",
     )
     workers: Workers | None = Field(
-        default=None, description="On other machines, in place of this one's processes."
+        default=None, description="Workers on other machines, in place of processes on this one."
     )
 
     @model_validator(mode="after")
