@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from components.ingest.files.spans import require_sound
 from components.ingest.photographs.config import (
     BoxedSource,
+    CustomSource,
     FoldersSource,
     ManifestSource,
     MaskedSource,
@@ -29,6 +30,7 @@ SourceConfig = Annotated[
     | ManifestSource
     | MaskedSource
     | BoxedSource
+    | CustomSource
     | ChipsSource
     | ScenesSource
     | StacSource,

@@ -15,6 +15,7 @@ from typing import Any
 
 from components.ingest.config import IngestConfig, SourceConfig
 from components.ingest.photographs.boxes import BoxedPhotographs
+from components.ingest.photographs.custom import CustomPhotographs
 from components.ingest.photographs.manifest import ManifestPhotographs
 from components.ingest.photographs.masks import MaskedPhotographs
 from components.ingest.photographs.source import FolderPhotographs
@@ -29,6 +30,7 @@ _FAMILIES: Mapping[str, Callable[[Any], AnyFamily]] = {
     "manifest": ManifestPhotographs,
     "masked": MaskedPhotographs,
     "boxed": BoxedPhotographs,
+    "custom": CustomPhotographs,
     "chips": Chips,
     "scenes": FolderScenes,
     "stac": StacScenes,

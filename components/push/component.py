@@ -36,6 +36,7 @@ class PushSpec(ComponentSpec):
         "data_report": ChannelParameter(type=GateReport, optional=True),
         "evaluation_report": ChannelParameter(type=GateReport, optional=True),
         "infra_report": ChannelParameter(type=GateReport, optional=True),
+        "own_report": ChannelParameter(type=GateReport, optional=True),
     }
     OUTPUTS = {"pushed": ChannelParameter(type=PushedModel)}
 
@@ -67,6 +68,7 @@ class Push(BaseComponent):
         data_report: BaseChannel[Any] | None = None,
         evaluation_report: BaseChannel[Any] | None = None,
         infra_report: BaseChannel[Any] | None = None,
+        own_report: BaseChannel[Any] | None = None,
     ) -> None:
         """Args: `model_base` and `endpoint` as the Baseline node has them."""
         super().__init__(
@@ -84,6 +86,7 @@ class Push(BaseComponent):
                 data_report=data_report,
                 evaluation_report=evaluation_report,
                 infra_report=infra_report,
+                own_report=own_report,
                 pushed=Channel(type=PushedModel),
             )
         )

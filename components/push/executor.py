@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 
 PUSHED_FILE = "pushed.json"
 
-REPORTS = ("data_report", "evaluation_report", "infra_report")
+REPORTS = ("data_report", "evaluation_report", "infra_report", "own_report")
 
 
 class Executor(BaseExecutor):

@@ -30,6 +30,7 @@ from components.raster.location import Location
 from components.schema.config import SchemaConfig
 from components.statistics.config import StatisticsConfig
 from pipelines.config.beam import BeamConfig
+from pipelines.config.gates import CustomGate
 from pipelines.config.kubeflow import KubeflowConfig
 from pipelines.config.watch import WatchConfig
 from trainer.training.config import TrainConfig
@@ -56,6 +57,9 @@ class PipelineConfig(Frozen):
     )
     baseline: BaselineConfig = BaselineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    gates: tuple[CustomGate, ...] = Field(
+        default=(), description="Gates of one's own, after the evaluation's."
+    )
     infra_check: InfraCheckConfig = InfraCheckConfig()
     push: PushConfig
     beam: BeamConfig = BeamConfig()

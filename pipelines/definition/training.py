@@ -25,6 +25,7 @@ from pipelines.config.tree import PipelineConfig
 from pipelines.definition.extensions import has_extension
 from pipelines.definition.resolve import RunInputs
 from pipelines.definition.workspace import Workspace
+from pipelines.gates.component import OwnGates
 from pipelines.page.component import RunPage
 from trainer.tune.run import Tuner
 
@@ -119,8 +120,10 @@ def pipeline_nodes(
     )
     on_metrics = Stop(evaluation.outputs["report"]).with_id("StopOnMetrics")
     on_metrics.add_upstream_node(page)
+    own_gates = _own_gates(config, inputs, ingest, statistics, data_check, evaluation)
     infra_check = InfraCheck(trainer.outputs["model"], examples, config.infra_check)
-    infra_check.add_upstream_node(on_metrics)
+    for node in (on_metrics, *own_gates[1:]):
+        infra_check.add_upstream_node(node)
     on_answers = Stop(infra_check.outputs["report"]).with_id("StopOnAnswers")
     push = Push(
         model=infra_check.outputs["checked"],
@@ -136,6 +139,7 @@ def pipeline_nodes(
         data_report=data_check.outputs["report"],
         evaluation_report=evaluation.outputs["report"],
         infra_report=infra_check.outputs["report"],
+        own_report=own_gates[0].outputs["report"] if own_gates else None,
     )
     push.add_upstream_node(on_answers)
     return [
@@ -152,10 +156,35 @@ def pipeline_nodes(
         evaluation,
         page,
         on_metrics,
+        *own_gates,
         infra_check,
         on_answers,
         push,
     ]
+
+
+def _own_gates(
+    config: PipelineConfig,
+    inputs: RunInputs,
+    ingest: BaseNode,
+    statistics: BaseNode,
+    data_check: BaseNode,
+    evaluation: BaseNode,
+) -> list[BaseNode]:
+    """Builds the node of the user's own gates, and the one that stops on them; or none."""
+    code = _code(config, inputs, "gates")
+    if code is None:
+        return []
+    gates = OwnGates(
+        config.gates,
+        code,
+        rejects=ingest.outputs["rejects"],
+        statistics=statistics.outputs["statistics"],
+        data_report=data_check.outputs["report"],
+        evaluation=evaluation.outputs["evaluation"],
+        evaluation_report=evaluation.outputs["report"],
+    )
+    return [gates, Stop(gates.outputs["report"]).with_id("StopOnOwnGates")]
 
 
 def _schema(config: PipelineConfig, statistics: BaseChannel, accepted_sha256: str) -> Schema:

@@ -1,13 +1,14 @@
 """Configuration of sources of photographs: class folders, manifests, masks and boxes."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from components.ingest.listing.config import ManifestColumns
 from components.ingest.listing.patterns import found_by, with_one_group
 from components.ingest.records.source import InputPath, SourceOptions
+from components.raster.extension import Called
 from components.raster.labels.boxes import BoxFile
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.location import Location
@@ -90,6 +91,55 @@ class ManifestSource(MaskLegend):
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the table."""
         yield InputPath("uri", self.uri, "file")
+
+
+class CustomSource(MaskLegend, Called):
+    """Photographs that the user's own code lists: see docs/extending.md."""
+
+    group: ClassVar[str] = "skymill.sources"
+    passes: ClassVar[tuple[str, ...]] = ("uri",)
+
+    kind: Literal["custom"] = "custom"
+    uri: Location = Field(min_length=1, description="path or uri that the code is called with")
+    truth: Literal["label", "labels", "number", "mask"] = Field(
+        description="what each record holds: a class, several classes, a number, or a mask"
+    )
+    slice_names: tuple[str, ...] = Field(
+        default=(), description="the slices of the records by which metrics may be broken down"
+    )
+
+    @model_validator(mode="after")
+    def _masks_have_a_legend(self) -> Self:
+        if (self.truth == "mask") != (self.legend is not None):
+            raise ValueError("truth: mask and legend go together: give both, or neither")
+        return self
+
+    @property
+    def task(self) -> Task:
+        """Task of the records' truth."""
+        return _TASK_OF[self.truth]
+
+    @property
+    def names_classes(self) -> bool:
+        """Records name their classes."""
+        return self.truth in ("label", "labels")
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """Names of slices."""
+        return self.slice_names
+
+    def input_paths(self) -> Iterator[InputPath]:
+        """Yields the place."""
+        yield InputPath("uri", self.uri, "file or folder")
+
+
+_TASK_OF: Mapping[str, Task] = {
+    "label": "single_label",
+    "labels": "multi_label",
+    "number": "regression",
+    "mask": "segmentation",
+}
 
 
 class GroupedPhotographs(SourceOptions):

@@ -18,6 +18,7 @@ PREPARED: Mapping[tuple[str, str], str] = {
     ("Trainer", "custom_config"): "trainer_config",
     ("Tuner", "custom_config"): "tuner_config",
     ("Evaluation", "code"): "evaluation_code",
+    ("OwnGates", "code"): "gates_code",
     ("Baseline", "model_base"): "model_base",
     ("Push", "config"): "push_config",
     ("Push", "model_base"): "model_base",
@@ -33,6 +34,9 @@ def prepared(config: PipelineConfig) -> dict[tuple[str, str], str]:
     There may be nothing to tune, and no code of the user's own.
     """
     absent = set() if config.tune is not None else {("Tuner", "custom_config")}
-    if not has_extension(config, "evaluation"):
-        absent.add(("Evaluation", "code"))
+    absent |= {
+        (node, "code")
+        for node, section in (("Evaluation", "evaluation"), ("OwnGates", "gates"))
+        if not has_extension(config, section)
+    }
     return {place: key for place, key in PREPARED.items() if place not in absent}

@@ -1,0 +1,16 @@
+"""Configuration of gates of the user's own."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from components.raster.extension import Called
+
+
+class CustomGate(Called):
+    """A function of what a run has measured, which gives findings: see docs/extending.md."""
+
+    group: ClassVar[str] = "skymill.gates"
+    passes: ClassVar[tuple[str, ...]] = ("evidence",)
+
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$", description="In reports and messages.")
