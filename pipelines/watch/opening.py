@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pipelines.config.tree import PipelineConfig
 from pipelines.config.watch import ConfigMapState, ObjectState
-from pipelines.watch.state_store import OwnedDocumentStore, StateStore
+from pipelines.watch.state_store import BucketStore, OwnedDocumentStore, StateStore
 from pipelines.watch.target import Target
 
 
@@ -22,8 +22,6 @@ def open_store(config: PipelineConfig) -> StateStore:
         api, namespace = cluster_api()
         return ConfigMapStore(api, state.namespace or namespace, state.name, config.name)
     if isinstance(state, ObjectState):
-        from pipelines.watch.bucket_store import BucketStore
-
         return OwnedDocumentStore(BucketStore(state.uri), config.name)
     from pipelines.watch.sqlite_store import SqliteStore
 

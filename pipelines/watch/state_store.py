@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from components.raster.stores.opening import open_object
 from pipelines.watch.state import State, WatchError, from_text, to_text
 
 _ATTEMPTS = 20
@@ -35,6 +36,25 @@ class StateStore(Protocol):
     def write(self, text: str, version: str) -> bool:
         """Replaces the document of that version; returns False if its version has changed."""
         ...
+
+
+class BucketStore:
+    """Store of one object in a bucket, for watchers anywhere; raises StorageError."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._store, self._name = open_object(uri)
+
+    @property
+    def place(self) -> str:
+        return self._uri
+
+    def read(self) -> Document:
+        found = self._store.revision(self._name)
+        return Document(None if found.content is None else found.content.decode(), found.version)
+
+    def write(self, text: str, version: str) -> bool:
+        return self._store.replace(self._name, text.encode(), version)
 
 
 class OwnedDocumentStore:

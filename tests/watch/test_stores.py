@@ -12,12 +12,11 @@ from kubernetes import client
 
 from components.raster.stores.object_store import StorageError
 from pipelines.config.tree import parse_config
-from pipelines.watch.bucket_store import BucketStore
 from pipelines.watch.configmap_store import ConfigMapStore
 from pipelines.watch.opening import open_store
 from pipelines.watch.sqlite_store import SqliteStore
 from pipelines.watch.state import Active, Sighting, State, WatchError, from_text, to_text
-from pipelines.watch.state_store import StateStore, load, update
+from pipelines.watch.state_store import BucketStore, StateStore, load, update
 from pipelines.watch.transitions import observed
 from tests.stores.s3 import Bucket
 from tests.stores.services import service_on_loopback
