@@ -18,11 +18,11 @@ def prepare(folder: str) -> None:
     from components.ingest.executor import run_ingest
     from components.ingest.fingerprint import fingerprint_dataset
     from pipelines.demo.collection import Collection, make_collection
-    from pipelines.starter.propose import look_at, starter_config
+    from pipelines.starter.propose import propose_source, starter_config
 
     source = os.path.join(folder, "tiny")
     make_collection(source, Collection(scenes=3, tiles=1, broken=False))
-    text = starter_config(look_at(source), "tiny", _config_path(folder), epochs=1)
+    text = starter_config(propose_source(source), "tiny", _config_path(folder), epochs=1)
     with open(_config_path(folder), "w", encoding="utf-8") as file:
         file.write(text.replace("{kind: small_cnn}", "{kind: small_cnn, filters: [8, 16]}"))
     ingest = _config(folder).ingest

@@ -28,7 +28,7 @@ def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> N
     from pipelines.demo.predict import show_predictions
     from pipelines.local.console import console_on, quiet_frameworks
     from pipelines.local.execute import execute
-    from pipelines.starter.propose import look_at, model_name, starter_config
+    from pipelines.starter.propose import model_name, propose_source, starter_config
 
     if data is not None and not os.path.isdir(data):
         raise ConfigError(f"{data}: no such folder. Give the folder that holds the class folders.")
@@ -36,7 +36,7 @@ def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> N
     source = data or _made(folder)
     name = model_name(source)
     config_path = os.path.join(folder, f"{name}.yaml")
-    proposal = look_at(source)
+    proposal = propose_source(source)
     click.echo(f"{source}: {proposal}")
     os.makedirs(folder, exist_ok=True)
     with open(config_path, "w", encoding="utf-8") as file:

@@ -22,11 +22,11 @@ def command(folder: str, output: str, name: str | None, force: bool) -> None:
     there are any, the split, the group and slices.
     """
     from components.raster.errors import ConfigError
-    from pipelines.starter.propose import look_at, model_name, starter_config
+    from pipelines.starter.propose import model_name, propose_source, starter_config
 
     if os.path.exists(output) and not force:
         raise ConfigError(f"{output}: is there already. Write over it with --force.")
-    proposal = look_at(folder)
+    proposal = propose_source(folder)
     text = starter_config(proposal, name or model_name(folder), output)
     with open(output, "w", encoding="utf-8") as file:
         file.write(text)

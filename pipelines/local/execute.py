@@ -109,7 +109,7 @@ class _Run:
         return self._record
 
     def _launch(self) -> None:
-        self._progress.say("looking at the source")
+        self._progress.show_stage("looking at the source")
         from pipelines.definition.extensions import require_extensions
         from pipelines.definition.learnable import require_learnable
         from pipelines.definition.required_paths import require_inputs
@@ -121,7 +121,7 @@ class _Run:
         require_extensions(config)
         inputs = resolve(config)
         self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))
-        self._progress.say("loading TensorFlow and TFX")
+        self._progress.show_stage("loading TensorFlow and TFX")
         from pipelines.definition.training import create_pipeline
         from pipelines.local.run_local import run_local
 

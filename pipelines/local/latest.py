@@ -20,8 +20,8 @@ def latest_examples(runs_dir: str, run_id: str | None = None) -> str:
         node = record.node("Ingest") if run_id in (None, record.run_id) else None
         if node is not None and glob.glob(os.path.join(node.uri("examples"), "Split-*", "*")):
             return node.uri("examples")
-    told = f"run {run_id} has left no examples" if run_id else "no run has made examples yet"
-    raise DataError(f"{runs_dir}: {told}. First: skymill run")
+    reason = f"run {run_id} has left no examples" if run_id else "no run has made examples yet"
+    raise DataError(f"{runs_dir}: {reason}. First: skymill run")
 
 
 def split_pattern(examples: str, split: str) -> str:

@@ -15,8 +15,8 @@ def mark_of(process_id: int) -> str:
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        told = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace")
+        status = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     # The name before it may contain spaces and brackets.
-    return f"{boot}/{told.rpartition(')')[2].split()[_AFTER_NAME_TO_START]}"
+    return f"{boot}/{status.rpartition(')')[2].split()[_AFTER_NAME_TO_START]}"

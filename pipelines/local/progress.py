@@ -38,9 +38,9 @@ class Progress:
         self._status: Status | None = None
         self._ended = threading.Event()
         self._resumed = set(_beside(followed, RESUMED_FILE))  # of trainings before this one
-        self._telling = threading.Lock()
+        self._display_lock = threading.Lock()
 
-    def say(self, text: str) -> None:
+    def show_stage(self, text: str) -> None:
         """Shows a text, before the first node and after the last."""
         self._move(text)
 
@@ -85,7 +85,7 @@ class Progress:
 
     def _report_resumed(self) -> None:
         """Prints a permanent line, once for each training that resumes from a checkpoint."""
-        with self._telling:
+        with self._display_lock:
             for path in set(_beside(self._followed, RESUMED_FILE)) - self._resumed:
                 with open(path, encoding="utf-8") as file:
                     text = file.read()

@@ -58,7 +58,7 @@ def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
         output_to_log(os.path.join(folder, LOG_FILE)) as terminal,
     ):
         progress = Progress(terminal.err, os.path.join(workspace.tuning, "*", "trials.jsonl"))
-        progress.say("searching")
+        progress.show_stage("searching")
         try:
             results = _search(config, examples, folder)
         finally:

@@ -143,8 +143,8 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
 
 def _reason(summary: Summary) -> str:
     """Returns the reason of the outcome, without the findings that the gates' rows already show."""
-    told = {line_of(finding) for gate in summary.gates for finding in gate.failed}
-    lines = (line for line in summary.record.reason.splitlines() if line.strip() not in told)
+    listed = {line_of(finding) for gate in summary.gates for finding in gate.failed}
+    lines = (line for line in summary.record.reason.splitlines() if line.strip() not in listed)
     return "\n".join(lines)
 
 

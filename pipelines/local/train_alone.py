@@ -70,7 +70,7 @@ def train_alone(
         keep_config(config_path, folder)
         with output_to_log(os.path.join(folder, "framework.log")) as terminal:
             progress = Progress(terminal.err, os.path.join(folder, PROGRESS_FILE))
-            progress.say("training")
+            progress.show_stage("training")
             try:
                 _run(config, examples, folder, environment)
             finally:

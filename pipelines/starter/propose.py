@@ -155,7 +155,7 @@ class Proposal:
         return text + others
 
 
-def look_at(folder: str) -> Proposal:
+def propose_source(folder: str) -> Proposal:
     """Detects what a folder holds: a manifest, scenes with labels beside them, images and their
     masks in two folders, or else class folders.
 

@@ -11,7 +11,7 @@ from rasterio.transform import from_origin
 from components.ingest.sources import list_source
 from components.raster.errors import DataError
 from pipelines.config.tree import load_config
-from pipelines.starter.propose import look_at, model_name, starter_config
+from pipelines.starter.propose import model_name, propose_source, starter_config
 
 
 def put_images(folder, count, side=96):
@@ -24,14 +24,14 @@ def put_images(folder, count, side=96):
 
 def written(folder, tmp_path):
     path = tmp_path / "skymill.yaml"
-    path.write_text(starter_config(look_at(str(folder)), "roofs", str(path)))
+    path.write_text(starter_config(propose_source(str(folder)), "roofs", str(path)))
     return load_config(str(path))
 
 
 def test_class_folders_are_seen_with_their_size(tmp_path):
     put_images(tmp_path / "data" / "flat", 6)
     put_images(tmp_path / "data" / "gabled", 7)
-    proposal = look_at(str(tmp_path / "data"))
+    proposal = propose_source(str(tmp_path / "data"))
     assert (proposal.images, proposal.classes, proposal.side_px) == (13, ("flat", "gabled"), 64)
     config = written(tmp_path / "data", tmp_path)
     assert config.ingest.source.kind == "folders"
@@ -44,7 +44,7 @@ def test_a_class_with_a_handful_of_images_is_left_out_and_named(tmp_path):
     put_images(tmp_path / "data" / "flat", 6)
     put_images(tmp_path / "data" / "gabled", 6)
     put_images(tmp_path / "data" / "gabeld", 1)
-    proposal = look_at(str(tmp_path / "data"))
+    proposal = propose_source(str(tmp_path / "data"))
     assert proposal.classes == ("flat", "gabled")
     assert proposal.rare == ("gabeld",)
     assert "gabeld" in str(proposal)
@@ -77,12 +77,12 @@ def test_too_few_classes_say_what_is_expected(tmp_path, classes):
     for number in range(classes):
         put_images(tmp_path / "data" / str(number), 6)
     with pytest.raises(DataError, match="at least 2 such classes"):
-        look_at(str(tmp_path / "data"))
+        propose_source(str(tmp_path / "data"))
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
-        look_at(str(tmp_path / "none"))
+        propose_source(str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_chips_are_seen_with_their_bands_and_split_by_place(tmp_path):
             dataset.write(np.full((2, 50, 60), number + 1, np.uint16))
             dataset.set_band_description(1, "red")
             dataset.set_band_description(2, "nir")
-    proposal = look_at(str(tmp_path / "data"))
+    proposal = propose_source(str(tmp_path / "data"))
     assert str(proposal) == "12 chips of 2 bands in 2 classes (dry, wet)"
     ingest = written(tmp_path / "data", tmp_path).ingest
     assert ingest.source.kind == "chips"
@@ -158,7 +158,7 @@ def test_columns_of_other_truths_are_recognised_and_measured(tmp_path):
     assert (config.ingest.task, config.ingest.classes) == ("regression", None)
     assert config.ingest.source.columns.number == "value"
     assert config.evaluation.slices == (("region",),)
-    assert "12 images with a number each" in str(look_at(str(tmp_path / "numbers")))
+    assert "12 images with a number each" in str(propose_source(str(tmp_path / "numbers")))
 
 
 def test_a_class_is_preferred_to_a_number_beside_it(tmp_path):
@@ -180,7 +180,7 @@ def test_masks_are_found_by_a_column_or_a_folder_and_get_a_legend_to_name(tmp_pa
     assert config.ingest.source.masks == str(tmp_path / "paired" / "masks")
     assert set(config.ingest.source.legend.colours) == {"#3C1098", "#00FF00"}
     assert len(list_source(config.ingest).records) == 12
-    assert "names in ingest.source.legend" in str(look_at(str(tmp_path / "paired")))
+    assert "names in ingest.source.legend" in str(propose_source(str(tmp_path / "paired")))
 
 
 def test_masks_that_are_no_classes_are_refused_with_what_to_do(tmp_path):
@@ -189,7 +189,7 @@ def test_masks_that_are_no_classes_are_refused_with_what_to_do(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (20, 20)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / "data" / "masks" / "0.png")
     with pytest.raises(DataError, match="Write the source by hand, with a legend"):
-        look_at(str(tmp_path / "data"))
+        propose_source(str(tmp_path / "data"))
 
 
 @pytest.mark.parametrize(
@@ -205,5 +205,5 @@ def test_the_first_threshold_is_above_guessing_and_can_be_reached(
 ):
     for number, count in enumerate(counts):
         put_images(tmp_path / "data" / ("flat", "gabled", "hip", "saddle", "shed")[number], count)
-    text = starter_config(look_at(str(tmp_path / "data")), "roofs", str(tmp_path / "a.yaml"))
+    text = starter_config(propose_source(str(tmp_path / "data")), "roofs", str(tmp_path / "a.yaml"))
     assert f"at_least: {floor}}}  # always answering {guessing}" in text

@@ -17,7 +17,7 @@ from components.raster.errors import DataError
 from pipelines.cli.init import command
 from pipelines.config.tree import PipelineConfig, load_config
 from pipelines.definition.learnable import require_learnable
-from pipelines.starter.propose import look_at
+from pipelines.starter.propose import propose_source
 
 SIDE_PX, GSD_M, LEFT, TOP = 640, 10, 500_000, 5_300_000
 
@@ -112,7 +112,7 @@ def test_shapes_on_a_map(tmp_path: Path) -> None:
 def test_shapes_of_one_class_get_a_background_and_points_become_boxes(tmp_path: Path) -> None:
     put_scene(tmp_path / "one" / "scene.tif")
     put_shapes(tmp_path / "one" / "houses.geojson", ["house", "house"])
-    assert look_at(str(tmp_path / "one")).classes == ("house", "background")
+    assert propose_source(str(tmp_path / "one")).classes == ("house", "background")
     put_scene(tmp_path / "trees" / "scene.tif")
     put_shapes(tmp_path / "trees" / "trees.geojson", ["tree"] * 6, points=True)
     config, _ = proposed(tmp_path / "trees", tmp_path)
@@ -155,7 +155,7 @@ def test_files_of_a_band_each_are_no_scenes_of_their_own(tmp_path: Path) -> None
         put_raster(tmp_path / name, band)
     put_shapes(tmp_path / "fields.geojson", ["wheat", "maize"])
     with pytest.raises(DataError, match="4 files of one band each, .* layout: folder"):
-        look_at(str(tmp_path))
+        propose_source(str(tmp_path))
 
 
 def test_boxes_in_pixels_of_scenes_and_of_large_photographs(tmp_path: Path) -> None:
@@ -179,11 +179,11 @@ def test_boxes_in_pixels_of_scenes_and_of_large_photographs(tmp_path: Path) -> N
 def test_what_is_missing_or_ambiguous_is_said(tmp_path: Path) -> None:
     put_scene(tmp_path / "scene.tif")
     with pytest.raises(DataError, match=r"1 scenes .*640 x 640 pixels\) and no labels beside"):
-        look_at(str(tmp_path))
+        propose_source(str(tmp_path))
     put_shapes(tmp_path / "a.geojson", ["x"])
     put_shapes(tmp_path / "b.geojson", ["y"])
     with pytest.raises(DataError, match=r"2 files could be the labels \(shapes\): a.geojson, b"):
-        look_at(str(tmp_path))
+        propose_source(str(tmp_path))
 
 
 def test_a_raster_of_classes_among_several_scenes_is_told(tmp_path: Path) -> None:
@@ -191,10 +191,10 @@ def test_a_raster_of_classes_among_several_scenes_is_told(tmp_path: Path) -> Non
     put_scene(tmp_path / "2.tif", 10_000)
     put_raster(tmp_path / "labels.tif", halves())
     with pytest.raises(DataError, match="move the scenes into a folder of their own"):
-        look_at(str(tmp_path))
+        propose_source(str(tmp_path))
 
 
 def test_large_chips_in_class_folders_stay_chips(tmp_path: Path) -> None:
     for at in range(10):
         put_scene(tmp_path / ("a", "b")[at % 2] / f"{at}.tif", 10_000 * at)
-    assert look_at(str(tmp_path)).source.kind == "chips"
+    assert propose_source(str(tmp_path)).source.kind == "chips"
