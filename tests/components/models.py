@@ -5,7 +5,10 @@ the nearer the mean is to the middle of its K-th part of the range. What it answ
 known without it.
 """
 
+import functools
 import io
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,17 +82,27 @@ def save_model(
     brightest: float = 1.0,
 ) -> Path:
     """Export a BrightnessModel into `path`, contract file and all."""
-    model = BrightnessModel(classes, sharpness, shift, nan, brightest)
-    tf.saved_model.save(
-        model,
-        str(path),
-        signatures={
-            "serving_default": model.from_bytes,
-            "serving_examples": model.from_examples,
-        },
-    )
-    write_contract(path, Contract(image=ImageSpec(height_px=8, width_px=8), classes=tuple(classes)))
+    saved = _saved(tuple(classes), sharpness, shift, nan, brightest)
+    shutil.copytree(saved, path, dirs_exist_ok=True)
     return path
+
+
+@functools.cache
+def _saved(
+    classes: tuple[str, ...], sharpness: float, shift: float, nan: bool, brightest: float
+) -> Path:
+    """The same model is traced once, for all tests of this process."""
+    path = Path(tempfile.mkdtemp(prefix="brightness-"))
+    model = BrightnessModel(classes, sharpness, shift, nan, brightest)
+    save_signatures(model, path)
+    write_contract(path, Contract(image=ImageSpec(height_px=8, width_px=8), classes=classes))
+    return path
+
+
+def save_signatures(model: Any, path: Path) -> None:
+    """Export a model that answers `from_bytes` and `from_examples`."""
+    signatures = {"serving_default": model.from_bytes, "serving_examples": model.from_examples}
+    tf.saved_model.save(model, str(path), signatures=signatures)
 
 
 def write_contract(path: Path, contract: Contract) -> None:

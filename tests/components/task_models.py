@@ -9,7 +9,10 @@ With the gray of a pixel or of the whole image from 0 to 1, plus the model's `sh
   the parts of the upper half, with the score 0.9; none where all are darker.
 """
 
+import functools
 import io
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task
 from serving.contract.contract import Contract
 from serving.graph.fitting import resample
-from tests.components.models import write_contract
+from tests.components.models import save_signatures, write_contract
 
 MOST_BOXES = 4
 
@@ -100,11 +103,17 @@ def save_task_model(
     image: ImageSpec | None = None,
 ) -> Path:
     """Export a PixelModel into `path`, contract and all."""
-    spec = image or ImageSpec(height_px=16, width_px=16)
-    model = PixelModel(task, classes, shift, spec)
-    signatures = {"serving_default": model.from_bytes, "serving_examples": model.from_examples}
-    tf.saved_model.save(model, str(path), signatures=signatures)
-    write_contract(path, Contract(task=task, image=spec, classes=tuple(classes)))
+    saved = _saved(task, tuple(classes), shift, image or ImageSpec(height_px=16, width_px=16))
+    shutil.copytree(saved, path, dirs_exist_ok=True)
+    return path
+
+
+@functools.cache
+def _saved(task: Task, classes: tuple[str, ...], shift: float, image: ImageSpec) -> Path:
+    """The same model is traced once, for all tests of this process."""
+    path = Path(tempfile.mkdtemp(prefix="pixels-"))
+    save_signatures(PixelModel(task, classes, shift, image), path)
+    write_contract(path, Contract(task=task, image=image, classes=classes))
     return path
 
 
