@@ -73,7 +73,9 @@ EACH_BY_ITSELF = dict.fromkeys(("zoom", "crop", "shift", *LIGHT, *COVER), ALWAYS
 @pytest.mark.parametrize(("workers", "replicas"), [(2, 1), (2, 2), (4, 1)])
 def test_workers_show_their_parts_of_what_one_process_would(workers, replicas):
     """All draws of all views, of the first batches and of later ones."""
-    source = shown(EACH_BY_ITSELF)
+    separate = shown(EACH_BY_ITSELF)
+    # One trace for the whole and one for the parts, not one for each of their data sets.
+    source = TransformedSource(separate.source, tf.function(separate.transform))
     for skip in (0, 1):
         wanted = list(source.epochs(BATCH, 1, 1, skip).take(STEPS))
         parts = [
