@@ -9,7 +9,7 @@ import pytest
 
 from components.gate.report import GateFailed, GateReport
 from components.ingest.files.read import ReadFailure
-from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
+from components.ingest.rasters.scenes.labels.reader import LabelsRejected
 from components.ingest.records.reject import Reason
 from components.raster.errors import ConfigError, PortableError
 from components.raster.image import Refusal

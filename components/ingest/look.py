@@ -8,9 +8,9 @@ from PIL import Image
 
 from components.ingest.config import IngestConfig
 from components.ingest.records.family import Tiled
+from components.ingest.records.outcome import Sample
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
-from components.ingest.records.sample import Sample
 from components.ingest.sources import family_of, list_source
 from components.raster.errors import ConfigError, DataError
 from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes, fit_mask, fit_picture

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.ingest.look import bands_to_show, some_examples
-from components.ingest.records.sample import Sample
+from components.ingest.records.outcome import Sample
 from components.raster.errors import ConfigError
 from components.raster.fitting import fit_boxes, fit_mask
 from components.raster.image import ImageSpec

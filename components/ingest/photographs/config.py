@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from components.ingest.listing.config import ManifestColumns
-from components.ingest.listing.patterns import found_by, with_one_group
-from components.ingest.records.source import InputPath, SourceOptions
+from components.ingest.records.source import InputPath, SourceOptions, found_by, with_one_group
 from components.raster.extension import Called
 from components.raster.labels.boxes import BoxFile
 from components.raster.labels.class_raster import ClassLegend

@@ -6,9 +6,9 @@ from components.ingest.files.layout import in_writing_order
 from components.ingest.files.read import ReadFailure, read_file, read_files
 from components.ingest.photographs.judge import Judge, Refused
 from components.ingest.photographs.truth import TruthReader
+from components.ingest.records.outcome import Sample
 from components.ingest.records.record import Listing, Record
 from components.ingest.records.reject import Reject
-from components.ingest.records.sample import Sample
 from components.ingest.records.settings import Settings
 
 

@@ -19,9 +19,9 @@ from components.ingest.photographs.samples import sample_photographs
 from components.ingest.photographs.survey import survey_photographs
 from components.ingest.photographs.truth import TruthReader, of_record
 from components.ingest.records.family import Checksums, Convert, Entries
+from components.ingest.records.outcome import Sample
 from components.ingest.records.record import Contents, Listing
 from components.ingest.records.reject import Reject
-from components.ingest.records.sample import Sample
 from components.ingest.records.settings import Settings
 from components.ingest.records.source import Located
 from components.ingest.records.survey import Survey

@@ -5,8 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from components.ingest.listing.patterns import found_by, with_one_group
-from components.ingest.records.source import SourceOptions
+from components.ingest.records.source import SourceOptions, found_by, with_one_group
 from components.raster.band_names import BandName
 from components.raster.frozen import PixelValue
 from components.raster.payload import SAMPLE_TYPES

@@ -8,10 +8,9 @@ examples) call these methods and never ask for the kind.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from components.ingest.records.outcome import Converted, Ignored
+from components.ingest.records.outcome import Converted, Ignored, Sample
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
-from components.ingest.records.sample import Sample
 from components.ingest.records.settings import Settings
 from components.ingest.records.survey import Survey
 from components.raster.tiles.key import TileKey

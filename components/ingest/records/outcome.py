@@ -1,11 +1,14 @@
-"""Outcomes of items that a worker reads: an example, or something left out by configuration."""
+"""Outcomes of items that a worker reads: an example, before and after it is encoded, or nothing."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from components.ingest.records.record import Record
+from components.raster.tiles.valid_mask import Mask, Pixels
+from components.raster.truth.value import Truth
 
 
 class Accepted(NamedTuple):
@@ -33,3 +36,13 @@ class Ignored(NamedTuple):
     """An item left out by configuration; `what` is the name to count by."""
 
     what: str
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One example before it is encoded; `valid` is None for photographs."""
+
+    record: Record
+    pixels: Pixels
+    valid: Mask | None
+    truth: Truth

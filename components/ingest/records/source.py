@@ -1,5 +1,6 @@
 """Answers that the configuration of every source gives, whatever its kind."""
 
+import re
 from collections.abc import Iterator
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
@@ -70,3 +71,16 @@ class SourceOptions(Frozen):
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the files and folders that a run reads."""
         yield from ()
+
+
+def with_one_group(pattern: str | None) -> str | None:
+    """Returns the pattern; raises ValueError unless it has one group in parentheses."""
+    if pattern is not None and re.compile(pattern).groups != 1:
+        raise ValueError("needs one group in parentheses")
+    return pattern
+
+
+def found_by(pattern: str | None, name: str) -> str | None:
+    """Returns the text that a pattern's group matches in a name."""
+    found = re.search(pattern, name) if pattern else None
+    return found[1] if found else None

@@ -16,9 +16,9 @@ from components.ingest.rasters.chips.convert import ChipConverter
 from components.ingest.rasters.chips.find import name_chips, place_chips
 from components.ingest.rasters.chips.survey import survey_chips
 from components.ingest.records.family import Checksums, Convert, Entries
+from components.ingest.records.outcome import Sample
 from components.ingest.records.record import Contents, Listing
 from components.ingest.records.reject import Reject
-from components.ingest.records.sample import Sample
 from components.ingest.records.settings import Settings
 from components.ingest.records.survey import Survey
 from components.raster.scene.calibration import Calibration

@@ -5,10 +5,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from components.ingest.listing.patterns import with_one_group
 from components.ingest.rasters.config import RasterOptions
 from components.ingest.rasters.scenes.labels.config import Labels, Target
-from components.ingest.records.source import InputPath
+from components.ingest.records.source import InputPath, with_one_group
 from components.raster.location import Location
 from components.raster.scene.folders import Layout
 from components.raster.task import Task

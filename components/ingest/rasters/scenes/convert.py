@@ -8,8 +8,7 @@ from components.ingest.rasters.scenes.areas import plan_of, read_area
 from components.ingest.rasters.scenes.config import TiledSource
 from components.ingest.rasters.scenes.labels.kinds import kind_of
 from components.ingest.rasters.scenes.labels.labeller import Labeller
-from components.ingest.rasters.scenes.labels.reader import TruthAt
-from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
+from components.ingest.rasters.scenes.labels.reader import LabelsRejected, TruthAt
 from components.ingest.rasters.scenes.views import open_scene_view
 from components.ingest.rasters.tile_example import TileEncoder
 from components.ingest.rasters.views import scene_reject, too_little_valid

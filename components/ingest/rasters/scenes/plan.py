@@ -13,8 +13,7 @@ from components.ingest.rasters.scenes.areas import Area, plan_of, read_area
 from components.ingest.rasters.scenes.config import TiledSource
 from components.ingest.rasters.scenes.labels.kinds import kind_of
 from components.ingest.rasters.scenes.labels.labeller import Labeller, class_names
-from components.ingest.rasters.scenes.labels.reader import SceneLabels
-from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
+from components.ingest.rasters.scenes.labels.reader import LabelsRejected, SceneLabels
 from components.ingest.rasters.scenes.named import NamedScenes
 from components.ingest.rasters.scenes.views import open_scene_views
 from components.ingest.rasters.split import rejected_areas, splits_of

@@ -15,9 +15,9 @@ from components.ingest.rasters.scenes.plan import list_scenes, plan_scenes
 from components.ingest.rasters.scenes.survey import survey_scenes
 from components.ingest.rasters.scenes.views import open_scene_view
 from components.ingest.records.family import Checksums, Convert, Entries
+from components.ingest.records.outcome import Sample
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
-from components.ingest.records.sample import Sample
 from components.ingest.records.scene_part import part_lines, parts_of
 from components.ingest.records.settings import Settings
 from components.ingest.records.survey import Survey

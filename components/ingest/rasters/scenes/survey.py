@@ -3,7 +3,7 @@
 import numpy as np
 
 from components.ingest.rasters.scenes.config import TiledSource
-from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
+from components.ingest.rasters.scenes.labels.reader import LabelsRejected
 from components.ingest.rasters.scenes.plan import PlannedScenes
 from components.ingest.rasters.split import rejected_areas, splits_of
 from components.ingest.rasters.survey import require_places, survey_places

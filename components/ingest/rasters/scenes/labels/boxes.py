@@ -7,10 +7,10 @@ from components.ingest.rasters.scenes.labels.config import BoxLabels
 from components.ingest.rasters.scenes.labels.reader import (
     LabelKind,
     LabelReader,
+    LabelsRejected,
     OwnLabels,
     SceneLabels,
 )
-from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
 from components.ingest.rasters.scenes.labels.shapes import TruthOfShapes
 from components.ingest.records.reject import Reason
 from components.raster.labels.box_files import box_files, left_out_beside

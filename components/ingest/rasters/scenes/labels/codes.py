@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.ingest.rasters.scenes.labels.config import Undeclared
-from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
+from components.ingest.rasters.scenes.labels.reader import LabelsRejected
 from components.ingest.records.reject import Reason
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend, colour_codes, encode

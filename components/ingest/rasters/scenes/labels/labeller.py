@@ -4,8 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from components.ingest.rasters.scenes.labels.reader import LabelReader, SceneLabels, TruthAt
-from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
+from components.ingest.rasters.scenes.labels.reader import (
+    LabelReader,
+    LabelsRejected,
+    SceneLabels,
+    TruthAt,
+)
 from components.ingest.records.reject import Reason
 from components.raster.errors import ConfigError
 from components.raster.library_errors import LibraryError, translated

@@ -19,10 +19,10 @@ from components.ingest.rasters.scenes.labels.config import MaskLabels
 from components.ingest.rasters.scenes.labels.reader import (
     LabelKind,
     LabelReader,
+    LabelsRejected,
     OwnLabels,
     SceneLabels,
 )
-from components.ingest.rasters.scenes.labels.rejected import LabelsRejected
 from components.ingest.records.reject import Reason
 from components.raster.errors import DataError
 from components.raster.labels.palette import check_palette

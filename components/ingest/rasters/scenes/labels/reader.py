@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.ingest.records.reject import Reason, Reject
+from components.raster.errors import DataError
 from components.raster.labels.rejects import LabelReject
 from components.raster.labels.shapes import PlacedShapes
 from components.raster.pairing import Name, Pairing
@@ -16,6 +17,15 @@ from components.raster.truth.value import Truth
 
 #: Function that returns a tile's truth by its window and valid pixels; None without a truth.
 TruthAt = Callable[[Window, Mask], Truth | None]
+
+
+class LabelsRejected(DataError):
+    """A scene has no mask or boxes that fit it."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 @dataclass(frozen=True, eq=False)
