@@ -16,7 +16,7 @@ from components.ingest.files.layout import Block
 from components.ingest.files.spans import span_number
 from components.ingest.records.record import Listing
 from components.ingest.records.summary import Summary, rejects_report, total
-from components.ingest.shard import Places
+from components.ingest.shard import ShardPaths
 from components.ingest.snapshot import Snapshot
 from components.ingest.sources import family_of, list_source
 from components.ingest.transforms import IngestShards, reject_lines
@@ -87,46 +87,48 @@ def run_ingest(
     shards = layout.shard_count(listing.images, config.shards)
     lines = family_of(config.source).lines(listing, shards)
     partial = storage.join(examples_uri, _PARTIAL_FOLDER)
-    places = Places(examples_uri, rejects_uri, partial, len(lines))
-    blocks = _prepare(lines, places)
+    paths = ShardPaths(examples_uri, rejects_uri, partial, len(lines))
+    blocks = _prepare(lines, paths)
     with make_pipeline() as pipeline:
         _ = (
             pipeline
             | beam.Create(blocks)
             | beam.Reshuffle()
-            | IngestShards(config, listing.classes, places)
+            | IngestShards(config, listing.classes, paths)
         )
-    storage.remove_folder(places.partial)
+    storage.remove_folder(paths.partial)
     source.require_unchanged()
-    return _conclude(config, listing, fingerprint, places)
+    return _conclude(config, listing, fingerprint, paths)
 
 
-def _prepare(lines: Sequence[bytes], places: Places) -> Sequence[Block]:
+def _prepare(lines: Sequence[bytes], paths: ShardPaths) -> Sequence[Block]:
     """Makes the folders and writes the listing from which workers read their ranges."""
-    for folder in (places.rejects, places.partial, *map(places.split_folder, SPLITS)):
+    for folder in (paths.rejects, paths.partial, *map(paths.split_folder, SPLITS)):
         storage.make_folder(folder)
-    storage.write(places.listing, b"".join(lines))
+    storage.write(paths.listing, b"".join(lines))
     return layout.blocks_of(lines)
 
 
-def _conclude(config: IngestConfig, listing: Listing, fingerprint: str, places: Places) -> Summary:
+def _conclude(
+    config: IngestConfig, listing: Listing, fingerprint: str, paths: ShardPaths
+) -> Summary:
     """Adds the listing's own results, and publishes classes, summary and report."""
-    path = storage.join(places.rejects, layout.SUMMARY_FILE)
+    path = storage.join(paths.rejects, layout.SUMMARY_FILE)
     units = {} if config.image.bands is None else _units(config.image, listing.scalings)
     listed = Summary(rejects=_count(listing), ignored=listing.ignored, units=units)
     summary = total([Summary.from_json(storage.read(path).decode()), listed])
     if listing.rejects:
-        name = storage.join(places.rejects, layout.LISTING_REJECTS_FILE)
+        name = storage.join(paths.rejects, layout.LISTING_REJECTS_FILE)
         storage.write(name, reject_lines(listing.rejects))
     storage.write(path, summary.to_json().encode())
     classes = classes_to_json(listing.classes).encode()
-    storage.write(storage.join(places.examples, CLASSES_FILE), classes)
+    storage.write(storage.join(paths.examples, CLASSES_FILE), classes)
     if listing.scalings is not None:
         scalings = scalings_to_json(listing.scalings).encode()
-        storage.write(storage.join(places.examples, SCALINGS_FILE), scalings)
+        storage.write(storage.join(paths.examples, SCALINGS_FILE), scalings)
     rejects_report(
         summary, config.max_reject_fraction, listing.classes, fingerprint, config.task
-    ).write(storage.join(places.rejects, REPORT_FILE))
+    ).write(storage.join(paths.rejects, REPORT_FILE))
     return summary
 
 

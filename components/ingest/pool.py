@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 from components.ingest.files.layout import Block
-from components.ingest.shard import Places, ShardWriter, WrittenShard
+from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard
 
 _SHARDS_A_PROCESS = 4  # shards that a process writes in the time that it takes to start
 
@@ -26,23 +26,23 @@ def write_shards(
     processes: int,
     config_json: str,
     classes: tuple[str, ...],
-    places: Places,
+    paths: ShardPaths,
 ) -> Iterator[WrittenShard]:
     """Writes every block's shard, in any order."""
     # A fork of a process with TensorFlow's threads may hang; a fresh interpreter never does.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        tasks = [pool.submit(_write, block, config_json, classes, places) for block in blocks]
+        tasks = [pool.submit(_write, block, config_json, classes, paths) for block in blocks]
         for task in tasks:
             yield task.result()
 
 
 def _write(
-    block: Block, config_json: str, classes: tuple[str, ...], places: Places
+    block: Block, config_json: str, classes: tuple[str, ...], paths: ShardPaths
 ) -> WrittenShard:
-    return _writer(config_json, classes, places).write(block)
+    return _writer(config_json, classes, paths).write(block)
 
 
 @cache
-def _writer(config_json: str, classes: tuple[str, ...], places: Places) -> ShardWriter:
-    return ShardWriter(config_json, classes, places)
+def _writer(config_json: str, classes: tuple[str, ...], paths: ShardPaths) -> ShardWriter:
+    return ShardWriter(config_json, classes, paths)

@@ -18,7 +18,7 @@ from components.raster.example import SPLITS
 
 
 @dataclass(frozen=True)
-class Places:
+class ShardPaths:
     """Paths of the files of one run."""
 
     examples: str
@@ -53,9 +53,9 @@ def partial_path(folder: str, split: str) -> str:
     return storage.join(folder, f"{split}.tfrecord")
 
 
-def read_line(places: Places, block: Block) -> bytes:
+def read_line(paths: ShardPaths, block: Block) -> bytes:
     """Reads a shard's line from its range of the listing."""
-    return storage.read_range(places.listing, block.offset, block.length)
+    return storage.read_range(paths.listing, block.offset, block.length)
 
 
 class ShardWriter:
@@ -64,17 +64,17 @@ class ShardWriter:
     Args:
         config_json: the IngestConfig, as the workers of every runner can take it.
         classes: class names in the order of their indices.
-        places: where to read the listing and write.
+        paths: where to read the listing and write.
     """
 
-    def __init__(self, config_json: str, classes: tuple[str, ...], places: Places) -> None:
-        self._places = places
+    def __init__(self, config_json: str, classes: tuple[str, ...], paths: ShardPaths) -> None:
+        self._paths = paths
         config = IngestConfig.model_validate_json(config_json)
         self._convert = family_of(config.source).converter(config, classes)
 
     def write(self, block: Block) -> WrittenShard:
         """Reads the block's records and images, and writes a file a split."""
-        folder = storage.join(self._places.partial, f"{block.shard:05d}-{uuid.uuid4().hex}")
+        folder = storage.join(self._paths.partial, f"{block.shard:05d}-{uuid.uuid4().hex}")
         storage.make_folder(folder)
         rows: list[DigestRow] = []
         rejects = []
@@ -84,7 +84,7 @@ class ShardWriter:
                 split: stack.enter_context(storage.create(partial_path(folder, split)))
                 for split in SPLITS
             }
-            for outcome in self._convert(read_line(self._places, block)):
+            for outcome in self._convert(read_line(self._paths, block)):
                 if isinstance(outcome, Converted):
                     files[outcome.split].write(record_bytes(outcome.example))
                     record = outcome.record

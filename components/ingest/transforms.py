@@ -24,7 +24,7 @@ from components.ingest.pool import worthwhile, write_shards
 from components.ingest.records.duplicates import Copy, DigestTable, surplus_copies
 from components.ingest.records.reject import Reject
 from components.ingest.records.summary import Summary, total
-from components.ingest.shard import Places, ShardWriter, WrittenShard, read_line
+from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard, read_line
 from components.ingest.sources import family_of
 from components.raster.example import SPLITS
 
@@ -44,15 +44,15 @@ class WriteShards(beam.DoFn):
     """Block -> WrittenShard; with several processes, a bundle of them at a time."""
 
     def __init__(
-        self, config_json: str, classes: tuple[str, ...], places: Places, processes: int
+        self, config_json: str, classes: tuple[str, ...], paths: ShardPaths, processes: int
     ) -> None:
         self._config_json = config_json
         self._classes = classes
-        self._places = places
+        self._paths = paths
         self._processes = processes
 
     def setup(self) -> None:
-        self._writer = ShardWriter(self._config_json, self._classes, self._places)
+        self._writer = ShardWriter(self._config_json, self._classes, self._paths)
 
     def start_bundle(self) -> None:
         self._waiting: list[Block] = []
@@ -67,7 +67,7 @@ class WriteShards(beam.DoFn):
         processes = min(self._processes or worthwhile(len(self._waiting)), len(self._waiting))
         if processes > 1:
             shards = write_shards(
-                self._waiting, processes, self._config_json, self._classes, self._places
+                self._waiting, processes, self._config_json, self._classes, self._paths
             )
         else:
             shards = map(self._writer.write, self._waiting)
@@ -94,9 +94,9 @@ class SurplusCopies(beam.CombineFn):
 class FinishShard(beam.DoFn):
     """WrittenShard -> Summary, and the shard under its final name without its surplus copies."""
 
-    def __init__(self, config_json: str, places: Places) -> None:
+    def __init__(self, config_json: str, paths: ShardPaths) -> None:
         self._config_json = config_json
-        self._places = places
+        self._paths = paths
 
     def setup(self) -> None:
         self._family = family_of(IngestConfig.model_validate_json(self._config_json).source)
@@ -117,23 +117,23 @@ class FinishShard(beam.DoFn):
         self, written: WrittenShard, copies: Mapping[int, Copy]
     ) -> Iterator[Reject]:
         if copies:
-            uri_of = self._family.uri_of_keys(read_line(self._places, written.block))
+            uri_of = self._family.uri_of_keys(read_line(self._paths, written.block))
         for position, copy in copies.items():
             key = written.table.key(position)
             yield Reject(key, uri_of(key), copy.reason, copy.detail)
 
     def _publish(self, written: WrittenShard, split: str, drop: set[int]) -> None:
         source = written.path(split)
-        name = layout.shard_name(written.block.shard, self._places.shards)
+        name = layout.shard_name(written.block.shard, self._paths.shards)
         if drop:
             source = _without(source, drop)
-        storage.publish(source, storage.join(self._places.split_folder(split), name))
+        storage.publish(source, storage.join(self._paths.split_folder(split), name))
 
     def _write_rejects(self, written: WrittenShard, rejects: list[Reject]) -> None:
-        name = layout.rejects_name(written.block.shard, self._places.shards)
+        name = layout.rejects_name(written.block.shard, self._paths.shards)
         source = storage.join(written.folder, name)
         storage.write(source, reject_lines(rejects))
-        storage.publish(source, storage.join(self._places.rejects, name))
+        storage.publish(source, storage.join(self._paths.rejects, name))
 
 
 class TotalSummary(beam.CombineFn):
@@ -155,8 +155,8 @@ class TotalSummary(beam.CombineFn):
 class WriteSummary(beam.DoFn):
     """Summary -> the file `summary.json`."""
 
-    def __init__(self, places: Places) -> None:
-        self._path = storage.join(places.rejects, layout.SUMMARY_FILE)
+    def __init__(self, paths: ShardPaths) -> None:
+        self._path = storage.join(paths.rejects, layout.SUMMARY_FILE)
 
     def process(self, summary: Summary) -> None:
         storage.write(self._path, summary.to_json().encode())
@@ -165,27 +165,27 @@ class WriteSummary(beam.DoFn):
 class IngestShards(beam.PTransform):
     """Blocks -> examples, rejects and their summary in files."""
 
-    def __init__(self, config: IngestConfig, classes: tuple[str, ...], places: Places) -> None:
+    def __init__(self, config: IngestConfig, classes: tuple[str, ...], paths: ShardPaths) -> None:
         super().__init__()
         self._config_json = config.model_dump_json()
         self._classes = classes
-        self._places = places
+        self._paths = paths
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
         processes = blocks.pipeline.options.view_as(IngestOptions).ingest_processes
         written = blocks | beam.ParDo(
-            WriteShards(self._config_json, self._classes, self._places, processes)
+            WriteShards(self._config_json, self._classes, self._paths, processes)
         )
         surplus = (
             written | beam.Map(_table) | beam.CombineGlobally(SurplusCopies()).without_defaults()
         )
         finished = written | beam.ParDo(
-            FinishShard(self._config_json, self._places), surplus=beam.pvalue.AsSingleton(surplus)
+            FinishShard(self._config_json, self._paths), surplus=beam.pvalue.AsSingleton(surplus)
         )
         return (
             finished
             | beam.CombineGlobally(TotalSummary()).without_defaults()
-            | beam.ParDo(WriteSummary(self._places))
+            | beam.ParDo(WriteSummary(self._paths))
         )
 
 

@@ -56,7 +56,7 @@ class Dispute:
     images: tuple[int, ...]
     truths: tuple[int, ...]
 
-    def told(self, images: Sequence[str], truths: Sequence[str]) -> str:
+    def explain(self, images: Sequence[str], truths: Sequence[str]) -> str:
         """Describes the ambiguity, given the names of all images and truths."""
         return (
             f"{_listed(truths, self.truths, ' and ')} could belong to "

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.glance import changed_at, glance_at, marker_path
+from components.ingest.source_state import changed_at, marker_path, source_state
 from components.ingest.span_choice import choose_span
 from components.raster.errors import SkymillError
 from components.raster.masking import masked
@@ -45,7 +45,7 @@ class Source:
         """Looks at the source; raises WatchError if it cannot be read."""
         try:
             now = choose_span(self._ingest)
-            seen = glance_at(now.source, now.split_by)
+            seen = source_state(now.source, now.split_by)
             return Look(seen.token, self._is_complete(now, seen.newest), seen.files)
         except Exception as error:
             raise _unreadable(self.uri, error) from error

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from components.ingest.photographs.judge import Judge, Refused
+from components.ingest.photographs.validate import ImageValidator, Refused
 from components.raster.image import Refusal
 from serving.client import BadImage, connect
 from serving.graph.decode import decode_images
@@ -43,14 +43,16 @@ def server(
 
 
 @pytest.fixture(scope="module")
-def judge() -> Judge:
-    return Judge(SPEC, decode=True)
+def validate() -> ImageValidator:
+    return ImageValidator(SPEC, decode=True)
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_both_sides_give_it_the_same_name(name: str, server: RunningServer, judge: Judge) -> None:
+def test_both_sides_give_it_the_same_name(
+    name: str, server: RunningServer, validate: ImageValidator
+) -> None:
     data = VARIETIES[name]().data
-    verdict = judge(data)
+    verdict = validate(data)
     assert isinstance(verdict, Refused)
     for address in (server.grpc, server.rest):
         with connect(address, model="m") as client, pytest.raises(BadImage) as caught:

@@ -33,10 +33,10 @@ def _web_checksum(url: str) -> str:
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=_WEB_TIMEOUT_S) as answer:
-            told = [answer.headers.get(name) for name in _STATE_HEADERS]
+            stated = [answer.headers.get(name) for name in _STATE_HEADERS]
     except (OSError, ValueError):
         return UNKNOWN
-    return "|".join(value or "" for value in told) if any(told) else UNKNOWN
+    return "|".join(value or "" for value in stated) if any(stated) else UNKNOWN
 
 
 def _store_checksums(uris: Sequence[str]) -> dict[str, str]:

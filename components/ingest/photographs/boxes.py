@@ -39,7 +39,7 @@ def list_boxed(source: BoxedSource) -> Contents:
             group = source.group_of(record.key)
             named.append(record._replace(boxes_of=names[image], group=group))
         elif place in pairs.disputes:
-            detail = f"in {labels.source} {pairs.disputes[place].told(keys, names)}"
+            detail = f"in {labels.source} {pairs.disputes[place].explain(keys, names)}"
             found.rejects.append(Reject(record.key, record.uri, Reason.AMBIGUOUS_TRUTH, detail))
         else:
             detail = f"{labels.source} does not name it"

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from components.ingest.files.encode import box_entries, example_bytes, mask_entries
 from components.ingest.files.read import ReadFailure, read_files
-from components.ingest.photographs.judge import Judge, Refused
 from components.ingest.photographs.truth import TruthReader
+from components.ingest.photographs.validate import ImageValidator, Refused
 from components.ingest.records.outcome import Converted
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reject
@@ -16,7 +16,7 @@ from components.raster.split import split_of
 
 
 class Converter:
-    """Reads, judges and encodes the images of records.
+    """Reads, validates and encodes the images of records.
 
     Args:
         settings: of ingest.
@@ -27,7 +27,7 @@ class Converter:
     def __init__(self, settings: Settings, classes: Sequence[str], truth_of: TruthReader) -> None:
         self._settings = settings
         self._indices = {name: index for index, name in enumerate(classes)}
-        self._judge = Judge(settings.image, decode=settings.features)
+        self._validate = ImageValidator(settings.image, decode=settings.features)
         self._classes = tuple(classes)
         self._truth_of = truth_of
 
@@ -46,7 +46,7 @@ class Converter:
                 yield self._convert(record, content, mask)
 
     def _convert(self, record: Record, data: bytes, mask: bytes | None) -> Converted | Reject:
-        image = self._judge(data)
+        image = self._validate(data)
         if isinstance(image, Refused):
             return Reject(record.key, record.uri, image.reason, image.detail)
         truth = self._truth_of(record, mask, image.height, image.width)

@@ -53,7 +53,7 @@ def list_masked(source: MaskedSource) -> Contents:
             mask_uri, group = masks.records[mask].uri, source.group_of(record.key)
             named.append(record._replace(mask_uri=mask_uri, group=group))
         elif place in pairs.disputes:
-            detail = f"in {source.masks} {pairs.disputes[place].told(keys, mask_keys)}"
+            detail = f"in {source.masks} {pairs.disputes[place].explain(keys, mask_keys)}"
             found.rejects.append(Reject(record.key, record.uri, Reason.AMBIGUOUS_TRUTH, detail))
         else:
             detail = f"no mask is called {record.key}, suffix aside, in {source.masks}"

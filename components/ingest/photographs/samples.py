@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from components.ingest.files.layout import in_writing_order
 from components.ingest.files.read import ReadFailure, read_file, read_files
-from components.ingest.photographs.judge import Judge, Refused
 from components.ingest.photographs.truth import TruthReader
+from components.ingest.photographs.validate import ImageValidator, Refused
 from components.ingest.records.outcome import Sample
 from components.ingest.records.record import Listing, Record
 from components.ingest.records.reject import Reject
@@ -16,14 +16,14 @@ def sample_photographs(
     settings: Settings, listing: Listing, truth_of: TruthReader
 ) -> Iterator[Sample | Reject]:
     """Yields every example or reject, mixed as they will be written."""
-    judge = Judge(settings.image, decode=True)
+    validate = ImageValidator(settings.image, decode=True)
     records, most = in_writing_order(listing.records), settings.image.max_bytes
     contents = read_files([record.uri for record in records], most)
     for record, content in zip(records, contents, strict=True):
         if isinstance(content, ReadFailure):
             yield Reject(record.key, record.uri, content.reason, content.detail)
             continue
-        image = judge(content)
+        image = validate(content)
         if isinstance(image, Refused):
             yield Reject(record.key, record.uri, image.reason, image.detail)
         elif image.pixels is not None:

@@ -160,9 +160,9 @@ def place_boxes(
     named = labels.images[image]
     height, width = orientation.shape(*size_px)
     if named.size_px not in (None, (height, width)):
-        told = " x ".join(map(str, named.size_px or ()))
+        size = " x ".join(map(str, named.size_px or ()))
         raise ImageSizeError(
-            f"{labels.source} has boxes of {named.name} in {told} pixels (height x width); the "
+            f"{labels.source} has boxes of {named.name} in {size} pixels (height x width); the "
             f"image has {height} x {width}"
         )
     own = np.flatnonzero(labels.image_of == image)

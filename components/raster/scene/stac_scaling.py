@@ -78,5 +78,5 @@ def _is_reflectance(key: str, fields: Mapping[str, Any]) -> bool:
     """Checks whether an asset is one band of reflectance: no picture, mask or classification."""
     bands = fields.get("eo:bands") or _bands(fields)
     names = (key, *(str(bands[0].get(name)) for name in ("name", "common_name", "eo:common_name")))
-    told = any(name in bands[0] for name in ("common_name", "eo:common_name"))
-    return len(bands) == 1 and (told or any(map(_REFLECTANCE.search, names)))
+    is_named = any(name in bands[0] for name in ("common_name", "eo:common_name"))
+    return len(bands) == 1 and (is_named or any(map(_REFLECTANCE.search, names)))

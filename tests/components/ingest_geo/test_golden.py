@@ -25,7 +25,7 @@ from components.ingest.files.layout import blocks_of
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.look import look
 from components.ingest.records.record import Listing
-from components.ingest.shard import Places, ShardWriter, WrittenShard
+from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard
 from components.ingest.sources import family_of, list_source
 from components.ingest.survey import survey
 from tests.components.ingest_geo.conftest import SPLITS
@@ -168,10 +168,10 @@ def written(config: IngestConfig, listing: Listing, folder: Path) -> list[Writte
     """The shards of a listing, as one worker writes them."""
     shards = 2
     lines = family_of(config.source).lines(listing, shards)
-    places = Places(*(str(folder / name) for name in ("examples", "rejects", "partial")), shards)
-    storage.make_folder(places.partial)
-    storage.write(places.listing, b"".join(lines))
-    writer = ShardWriter(config.model_dump_json(), listing.classes, places)
+    paths = ShardPaths(*(str(folder / name) for name in ("examples", "rejects", "partial")), shards)
+    storage.make_folder(paths.partial)
+    storage.write(paths.listing, b"".join(lines))
+    writer = ShardWriter(config.model_dump_json(), listing.classes, paths)
     return [writer.write(block) for block in blocks_of(lines)]
 
 

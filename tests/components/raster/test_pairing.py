@@ -53,7 +53,7 @@ def test_what_is_ambiguous_belongs_to_nothing(images, truths, expected, disputes
     assert found.truth_of == expected
     assert found.disputes.keys() == disputes
     for image, dispute in found.disputes.items():
-        told = dispute.told(images, truths)
+        told = dispute.explain(images, truths)
         assert images[image] in told
         assert any(truth in told for truth in truths)
 
@@ -80,7 +80,7 @@ def test_an_image_with_several_names_has_one_truth():
 
 def test_many_of_one_name_are_told_in_a_few_words():
     images = [f"{number}/o.tif" for number in range(50)]
-    told = paired(images, ["o.png"]).disputes[49].told(images, ["o.png"])
+    told = paired(images, ["o.png"]).disputes[49].explain(images, ["o.png"])
     assert "o.png could belong to 0/o.tif, 1/o.tif, 2/o.tif and others." in told
 
 

@@ -97,7 +97,7 @@ def _with_truths(named: NamedScenes, truths: OwnLabels) -> NamedScenes:
             continue
         if place in pairs.disputes:
             reason = Reason.AMBIGUOUS_TRUTH
-            detail = f"in {truths.where} {pairs.disputes[place].told(ids, truths.names)}"
+            detail = f"in {truths.where} {pairs.disputes[place].explain(ids, truths.names)}"
         else:
             reason = truths.missing
             detail = (

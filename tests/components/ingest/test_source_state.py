@@ -1,4 +1,4 @@
-"""A glance tells whether data may be new, without reading them."""
+"""The state of a source shows whether its data may be new, without reading them."""
 
 import os
 import shutil
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.glance import changed_at, glance_at, marker_path
 from components.ingest.photographs.config import FoldersSource, ManifestSource
 from components.ingest.rasters.scenes.config import ScenesSource
 from components.ingest.rasters.stac.config import StacSource
+from components.ingest.source_state import changed_at, marker_path, source_state
 from components.raster.errors import ConfigError
 from components.raster.scene.stac_query import StacQuery
 
@@ -25,13 +25,13 @@ def source(tmp_path: Path) -> FoldersSource:
 
 
 def test_nothing_new_looks_the_same(source: FoldersSource) -> None:
-    seen = glance_at(source)
-    assert glance_at(source) == seen
+    seen = source_state(source)
+    assert source_state(source) == seen
     assert seen.files == 3
     assert seen.newest == max(path.stat().st_mtime for path in Path(source.uri).rglob("*.png"))
 
 
-def test_whatever_changes_the_fingerprint_changes_the_glance(source: FoldersSource) -> None:
+def test_whatever_changes_the_fingerprint_changes_the_state(source: FoldersSource) -> None:
     root = Path(source.uri)
 
     def overwrite_with_the_old_time() -> None:
@@ -47,40 +47,40 @@ def test_whatever_changes_the_fingerprint_changes_the_glance(source: FoldersSour
         lambda: (root / "beside.png").write_bytes(b"a reject"),
         overwrite_with_the_old_time,
     )
-    pairs = {(glance_at(source).token, fingerprint_dataset(source))}
+    pairs = {(source_state(source).token, fingerprint_dataset(source))}
     for change in changes:
         change()
-        pairs.add((glance_at(source).token, fingerprint_dataset(source)))
+        pairs.add((source_state(source).token, fingerprint_dataset(source)))
     # Adding, renaming and removing one file leads back to where it began.
     assert len(pairs) == len(changes)
     assert len({token for token, _ in pairs}) == len({held for _, held in pairs}) == len(pairs)
 
 
 def test_files_that_ingest_ignores_are_no_news(source: FoldersSource) -> None:
-    before = glance_at(source).token
+    before = source_state(source).token
     for name in ("notes.txt", "_SUCCESS", ".part", "river/upload.tmp", "river/.1.png.aX3"):
         (Path(source.uri) / name).touch()
-    assert glance_at(source).token == before
+    assert source_state(source).token == before
 
 
 def test_a_touched_file_only_looks_new(source: FoldersSource) -> None:
-    before, held = glance_at(source).token, fingerprint_dataset(source)
+    before, held = source_state(source).token, fingerprint_dataset(source)
     os.utime(Path(source.uri) / "river/1.png", (1, 1))
-    assert glance_at(source).token != before
+    assert source_state(source).token != before
     assert fingerprint_dataset(source) == held
 
 
 def test_a_manifest_and_the_files_that_it_names(source: FoldersSource, tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(f"uri,label\n{source.uri}/river/1.png,wet\nno.png,dry\n")
     manifest = ManifestSource(uri=str(tmp_path / "m.csv"))
-    before = glance_at(manifest).token
+    before = source_state(manifest).token
     (Path(source.uri) / "wood/1.png").write_bytes(b"not in the manifest")
-    assert glance_at(manifest).token == before
+    assert source_state(manifest).token == before
     (Path(source.uri) / "river/1.png").write_bytes(b"in it")
-    after = glance_at(manifest).token
+    after = source_state(manifest).token
     assert after != before
     (tmp_path / "no.png").touch()
-    assert glance_at(manifest).token != after
+    assert source_state(manifest).token != after
 
 
 def test_a_store_is_listed_and_not_read(source: FoldersSource, monkeypatch) -> None:
@@ -88,11 +88,11 @@ def test_a_store_is_listed_and_not_read(source: FoldersSource, monkeypatch) -> N
 
     monkeypatch.setattr(FolderStore, "checksum", lambda *_: pytest.fail("it was read"))
     shelf = FoldersSource(uri=f"shelf://{source.uri}")
-    before = glance_at(shelf)
+    before = source_state(shelf)
     assert before.files == 3
-    assert glance_at(shelf) == before
+    assert source_state(shelf) == before
     (Path(source.uri) / "wood/1.png").write_bytes(b"longer than it was")
-    assert glance_at(shelf).token != before.token
+    assert source_state(shelf).token != before.token
     assert changed_at(f"shelf://{source.uri}/_SUCCESS") is None
     (Path(source.uri) / "_SUCCESS").touch()
     assert changed_at(f"shelf://{source.uri}/_SUCCESS") is not None

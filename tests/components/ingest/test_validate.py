@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from components.ingest.photographs.judge import Judge, Refused
+from components.ingest.photographs.validate import ImageValidator, Refused
 from components.ingest.records.outcome import Accepted
 from components.raster.image import ImageSpec, Refusal
 from tests.varieties import SPEC, VARIETIES
@@ -16,26 +16,26 @@ MUTANTS_A_VARIETY = 12
 
 
 @pytest.fixture(scope="module")
-def judge():
-    return Judge(SPEC, decode=True)
+def validate():
+    return ImageValidator(SPEC, decode=True)
 
 
 @pytest.fixture(scope="module")
-def glance():
-    """A judge that decodes nothing it need not."""
-    return Judge(SPEC, decode=False)
+def structure():
+    """A validator that decodes nothing it need not."""
+    return ImageValidator(SPEC, decode=False)
 
 
 @pytest.mark.parametrize("name", VARIETIES)
-def test_variety(name, judge, glance):
+def test_variety(name, validate, structure):
     variety = VARIETIES[name]()
-    verdict, reference = judge(variety.data), judge.by_reference(variety.data)
+    verdict, reference = validate(variety.data), validate.by_reference(variety.data)
     if isinstance(variety.outcome, Refusal):
         assert isinstance(verdict, Refused)
         assert isinstance(reference, Refused)
         assert verdict.reason == reference.reason == variety.outcome
         assert verdict.detail
-        assert glance(variety.data) == verdict
+        assert structure(variety.data) == verdict
     else:
         assert isinstance(verdict, Accepted)
         assert isinstance(reference, Accepted)
@@ -43,7 +43,7 @@ def test_variety(name, judge, glance):
         assert verdict.channels == reference.channels
         assert verdict.format == name.replace(",", " ").split()[0].lower()
         np.testing.assert_array_equal(verdict.pixels, reference.pixels)
-        seen = glance(variety.data)
+        seen = structure(variety.data)
         assert isinstance(seen, Accepted)
         assert (seen.height, seen.width, seen.channels) == (
             verdict.height,
@@ -65,11 +65,11 @@ def test_variety(name, judge, glance):
         ("PNG, RGB with alpha", 4),
     ],
 )
-def test_channels_are_the_files_own(name, channels, judge):
-    assert judge(VARIETIES[name]().data).channels == channels
+def test_channels_are_the_files_own(name, channels, validate):
+    assert validate(VARIETIES[name]().data).channels == channels
 
 
-def test_damaged_files_are_judged_as_the_served_graph_judges_them(judge):
+def test_damaged_files_are_judged_as_the_served_graph_judges_them(validate):
     """The short way takes no mutant that the graph refuses, or that it sees otherwise."""
     draw = random.Random(20)
     outcomes = {Accepted: 0, Refused: 0}
@@ -77,7 +77,7 @@ def test_damaged_files_are_judged_as_the_served_graph_judges_them(judge):
         data = build().data[:20_000]
         for _ in range(MUTANTS_A_VARIETY if data else 0):
             mutant = _mutated(data, draw)
-            verdict, reference = judge(mutant), judge.by_reference(mutant)
+            verdict, reference = validate(mutant), validate.by_reference(mutant)
             assert type(verdict) is type(reference)
             if isinstance(verdict, Accepted) and isinstance(reference, Accepted):
                 np.testing.assert_array_equal(verdict.pixels, reference.pixels)
@@ -100,9 +100,9 @@ def _mutated(data: bytes, draw: random.Random) -> bytes:
 
 def test_a_plain_jpeg_needs_no_tensorflow():
     code = (
-        "import sys; from components.ingest.photographs.judge import Judge;"
+        "import sys; from components.ingest.photographs.validate import ImageValidator;"
         "from tests.varieties import *;"
-        "verdict = Judge(SPEC, decode=True)(VARIETIES['JPEG, YCbCr 4:2:0']().data);"
+        "verdict = ImageValidator(SPEC, decode=True)(VARIETIES['JPEG, YCbCr 4:2:0']().data);"
         "assert verdict.pixels is not None; assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -112,18 +112,18 @@ def test_a_plain_jpeg_needs_no_tensorflow():
 def test_bombs_do_not_take_memory():
     """With 1 GiB above what TensorFlow itself takes, images that declare gigabytes are refused."""
     code = """
-from components.ingest.photographs.judge import Judge
+from components.ingest.photographs.validate import ImageValidator
 from components.raster.image import ImageSpec
 from tests.varieties import VARIETIES, write_png
 import resource
-judge = Judge(ImageSpec(), decode=True)
-judge.by_reference(VARIETIES["PNG, RGB"]().data)
+validate = ImageValidator(ImageSpec(), decode=True)
+validate.by_reference(VARIETIES["PNG, RGB"]().data)
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + 2**30, resource.RLIM_INFINITY))
 for name in ("PNG bomb", "JPEG bomb"):
-    assert judge(VARIETIES[name]().data).reason == "too_many_pixels", name
+    assert validate(VARIETIES[name]().data).reason == "too_many_pixels", name
 below = write_png(bytes(9), 8_000, 8_000, 8, 0)
-assert judge(below).reason == "corrupt"
+assert validate(below).reason == "corrupt"
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -132,7 +132,7 @@ assert judge(below).reason == "corrupt"
 def test_the_bounds_are_the_specs():
     data = VARIETIES["PNG, RGB"]().data
     for bounds in ({"max_pixels": 1000}, {"max_bytes": 1024}):
-        narrow = Judge(ImageSpec(**bounds), decode=True)
+        narrow = ImageValidator(ImageSpec(**bounds), decode=True)
         verdict = narrow(data)
         assert isinstance(verdict, Refused)
         assert verdict == narrow.by_reference(data)
@@ -144,17 +144,17 @@ def test_real_bombs_and_fuzz_findings_do_not_take_memory(shared_data):
     code = """
 import resource, sys
 from pathlib import Path
-from components.ingest.photographs.judge import Judge, Refused
+from components.ingest.photographs.validate import ImageValidator, Refused
 from components.raster.image import ImageSpec
 from tests.varieties import VARIETIES
-judge = Judge(ImageSpec(), decode=True)
-judge.by_reference(VARIETIES["PNG, RGB"]().data)
+validate = ImageValidator(ImageSpec(), decode=True)
+validate.by_reference(VARIETIES["PNG, RGB"]().data)
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + 2**29, resource.RLIM_INFINITY))
 resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
 for path in sorted(Path(sys.argv[1]).rglob("*")):
     if path.is_file():
-        verdict = judge(path.read_bytes())
+        verdict = validate(path.read_bytes())
         if "bomb" in path.name or "oom" in path.name or "crash" in path.name:
             assert isinstance(verdict, Refused), path
 """

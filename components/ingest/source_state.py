@@ -1,7 +1,7 @@
 """Cheap check whether a source has changed since the last run, without reading its files.
 
 It covers the very files that the fingerprint covers; a file counts by its size and times, of a
-local one also by its inode. Data with the same glance have the same fingerprint, unless the clock
+local one also by its inode. Data in the same state have the same fingerprint, unless the clock
 was set back. The converse does not hold: a touched file looks new.
 """
 
@@ -22,7 +22,7 @@ _MISSING = "!missing"
 
 
 @dataclass(frozen=True)
-class Glance:
+class SourceState:
     """State of a source, from its listing.
 
     Attributes:
@@ -37,12 +37,12 @@ class Glance:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Stamp:
     state: str
     changed: float
 
 
-def glance_at(source: SourceConfig, split_by: SplitRule | None = None) -> Glance:
+def source_state(source: SourceConfig, split_by: SplitRule | None = None) -> SourceState:
     """Lists a source.
 
     Files on web servers are not queried: there the catalogue or manifest shows what is new.
@@ -50,14 +50,14 @@ def glance_at(source: SourceConfig, split_by: SplitRule | None = None) -> Glance
     Raises:
         DataError: the source as a whole cannot be read.
     """
-    seen: dict[str, _Seen] = {}
+    seen: dict[str, _Stamp] = {}
 
     def states(uris: Sequence[str]) -> dict[str, str]:
         seen.update(_look(uris))
         return {uri: seen[uri].state for uri in uris}
 
     token = fingerprint_by(states, source, split_by)
-    return Glance(token, len(seen), max((one.changed for one in seen.values()), default=0.0))
+    return SourceState(token, len(seen), max((one.changed for one in seen.values()), default=0.0))
 
 
 def marker_path(source: SourceConfig, name: str) -> str:
@@ -82,33 +82,33 @@ def changed_at(uri: str) -> float | None:
     return None if found.state == _MISSING else found.changed
 
 
-def _look(uris: Sequence[str]) -> dict[str, _Seen]:
+def _look(uris: Sequence[str]) -> dict[str, _Stamp]:
     found = {uri: _local(uri) for uri in uris if not is_remote(uri)}
-    found |= {uri: _Seen("", 0.0) for uri in uris if uri.startswith(WEB)}
+    found |= {uri: _Stamp("", 0.0) for uri in uris if uri.startswith(WEB)}
     return found | _stored([uri for uri in uris if uri not in found])
 
 
-def _local(path: str) -> _Seen:
+def _local(path: str) -> _Stamp:
     try:
         status = os.stat(local_path(path))
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        return _Seen(_MISSING if missing else f"!{type(error).__name__}", 0.0)
-    return _Seen(str(FileState.of(status)), status.st_mtime)
+        return _Stamp(_MISSING if missing else f"!{type(error).__name__}", 0.0)
+    return _Stamp(str(FileState.of(status)), status.st_mtime)
 
 
-def _stored(uris: Sequence[str]) -> dict[str, _Seen]:
+def _stored(uris: Sequence[str]) -> dict[str, _Stamp]:
     """Returns the state of objects in stores, by one listing of each bucket's common prefix."""
     buckets: dict[str, list[str]] = {}
     for uri in uris:
         buckets.setdefault("/".join(uri.split("/", 3)[:3]), []).append(uri)
-    found: dict[str, _Seen] = {}
+    found: dict[str, _Stamp] = {}
     for held in buckets.values():
         found |= _listed(held)
-    return {uri: found.get(uri, _Seen(_MISSING, 0.0)) for uri in uris}
+    return {uri: found.get(uri, _Stamp(_MISSING, 0.0)) for uri in uris}
 
 
-def _listed(uris: Sequence[str]) -> dict[str, _Seen]:
+def _listed(uris: Sequence[str]) -> dict[str, _Stamp]:
     scheme = uris[0].partition("://")[0]
     shared = os.path.commonpath([os.path.dirname(uri.partition("://")[2]) for uri in uris])
     place = uris[0] if len(uris) == 1 else f"{scheme}://{shared}"
@@ -121,7 +121,7 @@ def _listed(uris: Sequence[str]) -> dict[str, _Seen]:
     except Exception as error:  # every file system of Beam raises its own exceptions
         raise DataError(f"{place}: cannot be listed ({type(error).__name__}: {error})") from error
     return {
-        f"{root_of(place)}{name}": _Seen(
+        f"{root_of(place)}{name}": _Stamp(
             f"{it.size_bytes}|{it.changed.timestamp()}|{it.etag}", it.changed.timestamp()
         )
         for name, it in found.items()

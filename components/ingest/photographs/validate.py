@@ -50,12 +50,12 @@ class Refused:
     detail: str
 
 
-class Judge:
+class ImageValidator:
     """Validates files within the bounds of `spec`.
 
     Args:
         spec: the image contract; only its bounds matter here.
-        decode: give the pixels. Without them a plain file is judged by its structure alone: its
+        decode: give the pixels. Without them a plain file is validated by its structure alone: its
             headers, its bounds, its checksums where the format has them, and its end.
     """
 
