@@ -20,9 +20,15 @@ _BLOCK = re.compile(r"^```(sh|python|text)\n(.*?)^```$", re.MULTILINE | re.DOTAL
 _START = """\
 set -euo pipefail
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-answering() {
-    for _ in $(seq 1200); do (: < "/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.1; done
-    return 1
+serving() {
+    python - "$1" <<'PYTHON'
+import sys, time, grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
+with grpc.insecure_channel(f"127.0.0.1:{sys.argv[1]}") as channel:
+    while HealthStub(channel).Check(HealthCheckRequest(), wait_for_ready=True).status != 1:
+        time.sleep(0.1)
+PYTHON
 }
 """
 
@@ -33,7 +39,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 
 def script(page: Path, port: int) -> str:
-    """A page's commands as one script of bash, which waits for a server that it starts."""
+    """A page's commands as one script of bash, which waits until a started server has its model."""
     parts = [_START]
     for language, text in blocks(page):
         if language == "python":
@@ -41,7 +47,7 @@ def script(page: Path, port: int) -> str:
         elif language == "sh":
             parts.append(text)
             if text.endswith("&\n"):
-                parts.append(f"answering {port}\n")
+                parts.append(f"serving {port}\n")
     return "".join(parts)
 
 

@@ -105,5 +105,5 @@ def split_named(name: str) -> str | None:
     split = _OTHER_NAMES.get(word, word)
     if split not in SPLITS:
         known = ", ".join((*SPLITS, *_OTHER_NAMES))
-        raise ValueError(f"split {name!r} is none of {known}")
+        raise ValueError(f"there is no split {name!r}: use {known}")
     return split

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from serving.contract.needs import ModelNeeds
 
 _UNTOLD = (
-    "note: this version was pushed before models told on which tiles they were trained, so that no "
-    "raster is checked: send only those of the size and ground sample distance of its tiles"
+    "note: this version does not state on which tiles it was trained, so no raster is checked: "
+    "send only those of the size and ground sample distance of its training tiles"
 )
 
 

@@ -72,8 +72,8 @@ class PipelineConfig(Frozen):
         wrong = self.evaluation.wrong_metrics(task)
         if wrong:
             raise ValueError(
-                f"evaluation.thresholds speaks of {', '.join(wrong)}, and the truth that ingest "
-                f"reads is of the task {task}: use {evaluated_task(task).vocabulary()}"
+                f"evaluation.thresholds names {', '.join(wrong)}, which the task {task} does not "
+                f"have; the source decides the task. Use {evaluated_task(task).vocabulary()}"
             )
         return self
 

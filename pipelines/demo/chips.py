@@ -6,6 +6,7 @@ on.
 The seed determines everything; nothing is taken from real imagery.
 
     python -m pipelines.demo.chips FOLDER [--places 40]
+    python -m pipelines.demo.chips scene.tif --scene
 """
 
 import argparse
@@ -44,6 +45,23 @@ def make_chips(folder: str, places: int = 40, seed: int = 20260101) -> int:
     return places * len(CLASSES)
 
 
+def make_scene(path: str, blocks: int = 12, seed: int = 20260102) -> int:
+    """Writes a scene of blocks of one class, each as large as a chip; returns its side."""
+    rng = np.random.default_rng(seed)
+    height = rng.normal(size=(len(CLASSES), blocks, blocks))
+    for axis in (1, 2):  # neighbours are alike
+        height += np.roll(height, 1, axis) + np.roll(height, -1, axis)
+    names = list(CLASSES)
+    rows = [[_paint(names[i], rng) for i in row] for row in height.argmax(axis=0)]
+    _write(
+        path,
+        np.concatenate([np.concatenate(row, axis=1) for row in rows]) + 0.02,
+        600_000,
+        5_300_000,
+    )
+    return blocks * _SIDE_PX
+
+
 def _paint(name: str, rng: np.random.Generator) -> np.ndarray:
     """Paints a chip of a class as reflectance: float (H, W, bands)."""
     mean, deviation = CLASSES[name]
@@ -57,8 +75,8 @@ def _write(path: str, reflectance: np.ndarray, east: float, north: float) -> Non
         path,
         "w",
         driver="GTiff",
-        width=_SIDE_PX,
-        height=_SIDE_PX,
+        width=numbers.shape[1],
+        height=numbers.shape[0],
         count=len(BANDS),
         dtype="uint16",
         crs=_CRS,
@@ -71,7 +89,11 @@ def _write(path: str, reflectance: np.ndarray, east: float, north: float) -> Non
 
 if __name__ == "__main__":
     words = argparse.ArgumentParser(description="Makes chips of four bands in class folders.")
-    words.add_argument("folder")
+    words.add_argument("path", help="a folder; of a scene, a file")
     words.add_argument("--places", type=int, default=40)
+    words.add_argument("--scene", action="store_true", help="one scene instead")
     asked = words.parse_args()
-    print(make_chips(asked.folder, asked.places), "chips")
+    if asked.scene:
+        print(f"{make_scene(asked.path)} pixels wide and high")
+    else:
+        print(make_chips(asked.path, asked.places), "chips")

@@ -42,7 +42,9 @@ def test_a_bearer_token(api: Api) -> None:
     api.guard = bearer({"right"})
     assert submit(Connection(api.url, credentials=Bearer("right"))) in api.store.runs
     for credentials in (Bearer("wrong"), NoCredentials()):
-        with pytest.raises(KubeflowError, match="answered 401: .*does not know who asks"):
+        with pytest.raises(
+            KubeflowError, match="answered 401: .*credentials are missing or expired"
+        ):
             submit(Connection(api.url, credentials=credentials))
     assert len(api.store.runs) == 1
 
@@ -98,7 +100,9 @@ def test_googles_proxy(api: Api, away_from_home: Path, monkeypatch: pytest.Monke
     api.id_tokens["refresh@proxy"] = "next"  # an hour later
     api.guard = iap({"next"})
     assert server.submit(submission()) in api.store.runs
-    with pytest.raises(KubeflowError, match="answered 401: a web page.*does not know who asks"):
+    with pytest.raises(
+        KubeflowError, match="answered 401: a web page.*credentials are missing or expired"
+    ):
         submit(Connection(api.url))
 
 

@@ -109,7 +109,7 @@ def test_every_example_configuration_is_accepted(repository):
 def test_a_threshold_must_speak_of_a_metric_of_the_task_that_ingest_reads_truth_of():
     thresholds = {"thresholds": [{"metric": "mean_iou", "at_least": 0.5}]}
     text = refusal(evaluation=thresholds)
-    assert "evaluation.thresholds speaks of mean_iou" in text
+    assert "evaluation.thresholds names mean_iou" in text
     assert "of the task single_label: use accuracy, balanced_accuracy" in text
     masks = {
         "kind": "scenes",

@@ -191,7 +191,7 @@ def test_the_command_line_refuses_a_scene_and_says_what_to_do(server, old_server
     assert insisted.exit_code == 0, insisted.output
     old = CliRunner().invoke(command, [*asked[:-1], old_server.grpc])
     assert old.exit_code == 0, old.output
-    assert "pushed before models told on which tiles they were trained" in old.output
+    assert "does not state on which tiles it was trained" in old.output
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])

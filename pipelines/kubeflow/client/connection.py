@@ -203,7 +203,7 @@ def _credentials(
 ) -> Credentials:
     ways = [key for key in _WAYS if values[key]]
     if len(ways) > 1:
-        raise ConfigError(f"who asks is told in {len(ways)} ways ({', '.join(ways)}): choose one")
+        raise ConfigError(f"{len(ways)} credentials are given ({', '.join(ways)}): choose one")
     way = ways[0] if ways else ""
     if way == "token":
         return Bearer(values["token"])

@@ -105,12 +105,12 @@ def explained(what: str, endpoint: str, status: int, body: Any) -> KubeflowError
     told = f"cannot {what}: {endpoint} answered {status}: {said}"
     if status == 401:
         return Unauthenticated(
-            f"{told}. It does not know who asks: give a token, a session or the client's id "
-            "(docs/submit.md), or a fresh one"
+            f"{told}. The credentials are missing or expired: give a token, a session or the "
+            "client's id (docs/submit.md)"
         )
     if status == 403:
         return KubeflowError(
-            f"{told}. Whoever asks may not do this: docs/submit.md lists the rights that are needed"
+            f"{told}. The account lacks a permission: docs/submit.md lists those that are needed"
         )
     if status == 404 and not _is_lost(said):
         return NotFound(told)

@@ -64,7 +64,7 @@ def test_names_of_splits(name, split):
 
 
 def test_an_unknown_name_says_which_are_known():
-    with pytest.raises(ValueError, match="'holdout' is none of train, eval, test"):
+    with pytest.raises(ValueError, match="no split 'holdout': use train, eval, test"):
         split_named("holdout")
 
 
