@@ -103,9 +103,10 @@ def run(page: Path, folder: Path, repository: Path, kubeflow: str = "") -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["photographs", "chips"])
-def test_a_tutorial_that_trains(repository: Path, tmp_path: Path, name: str) -> None:
-    run(repository / "docs" / "tutorials" / f"{name}.md", tmp_path, repository)
+@pytest.mark.parametrize("names", [["photographs"], ["chips", "maps"]])
+def test_tutorials_that_share_a_model(repository: Path, tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        run(repository / "docs" / "tutorials" / f"{name}.md", tmp_path, repository)
 
 
 @pytest.mark.slow
@@ -119,7 +120,7 @@ def test_the_tutorial_of_kubeflow(repository: Path, tmp_path: Path) -> None:
 
 def test_every_tutorial_is_run(repository: Path) -> None:
     pages = {path.stem for path in (repository / "docs" / "tutorials").glob("*.md")}
-    assert pages == {"photographs", "chips", "kubeflow"}
+    assert pages == {"photographs", "chips", "maps", "kubeflow"}
     for name in pages:
         assert blocks(repository / "docs" / "tutorials" / f"{name}.md")
 

@@ -165,7 +165,10 @@ def test_the_environment_tells_who_asks(variables: dict, given: dict, credential
     [
         ({}, "no server of Kubeflow Pipelines: give --endpoint"),
         ({"ENDPOINT": "kfp.example"}, "'kfp.example' is no address"),
-        ({"ENDPOINT": "https://k", "TOKEN": "t", "COOKIE": "a=b"}, r"in 2 ways \(token, cookie\)"),
+        (
+            {"ENDPOINT": "https://k", "TOKEN": "t", "COOKIE": "a=b"},
+            r"2 credentials are given \(token, cookie\)",
+        ),
         ({"ENDPOINT": "http://kfp.example", "TOKEN": "t"}, "in the clear.*--plain-http"),
         ({"ENDPOINT": "https://k", "COOKIE_FILE": "nowhere"}, "the session cannot be read"),
     ],
