@@ -77,7 +77,7 @@ def class_of_mask(
     majority: the class of most pixels that have one; of two with equally many, the first.
     centre: the class of the pixel at the tile's centre (below and right of it, for even sizes).
 
-    >>> mask = as_mask(np.array([[0, 1], [1, 255]]), class_count=2)
+    >>> mask = np.array([[0, 1], [1, 255]], np.uint8)  # 255: ignored
     >>> class_of_mask(mask, 2, "majority")
     1
     >>> print(class_of_mask(mask, 2, "centre"))
