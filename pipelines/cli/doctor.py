@@ -96,6 +96,7 @@ def _needs(config_path: str | None, service_account: str) -> "Needs":
         claims=_unique(one.claim for step in steps for one in step.volumes or ()),
         secrets=_unique(secrets),
         pull_secrets=kubeflow.image_pull_secrets,
+        workers=kubeflow.workers is not None,
     )
 
 

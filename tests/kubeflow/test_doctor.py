@@ -130,6 +130,18 @@ def test_with_several_users_the_rights_of_the_caller_are_reviewed(
         assert one(look(api, kubernetes, namespace="kubeflow"), "rights").state == OK
 
 
+def test_a_training_on_several_pods_needs_jobset(
+    api: Api, cluster: tuple[Cluster, KubernetesApi]
+) -> None:
+    there, kubernetes = cluster
+    server = KubeflowServer(Connection(api.url))
+    needs = Needs("skymill-steps", workers=True)
+    finding = one(examine(server, kubernetes, needs), "workers")
+    assert (finding.state, "k8s/workers" in finding.remedy) == (FAILED, True)
+    there.objects["/apis/jobset.x-k8s.io/v1alpha2"] = {"kind": "APIResourceList"}
+    assert one(examine(server, kubernetes, needs), "workers").state == OK
+
+
 def test_who_may_not_look_learns_that_and_no_more(
     api: Api, cluster: tuple[Cluster, KubernetesApi]
 ) -> None:

@@ -60,7 +60,9 @@ def test_a_task_waits_for_what_it_reads_and_for_what_it_was_told_to() -> None:
     }
     retries = Retries(count=1, backoff_s=5, factor=2, give_up_after_s=60)
     lowered = lower_task("Push", task, cached=False, retries=retries, with_run_id=True)
-    assert lowered["dependentTasks"] == ["infra-check", "prepare", "stop-on-answers"]
+    assert lowered["dependentTasks"] == [
+        *("infra-check", "prepare", "stop-on-answers", "stop-on-inputs")
+    ]
     parameters = lowered["inputs"]["parameters"]
     assert parameters["fingerprint"]["taskOutputParameter"]["outputParameterKey"] == "fingerprint"
     assert parameters["endpoint"] == {"runtimeValue": {"constant": ""}}

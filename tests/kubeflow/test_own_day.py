@@ -13,7 +13,7 @@ from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.server import api_server
 from tests.kubeflow.api_server.store import Store
 from tests.kubeflow.land_cover import make_images, package
-from tests.kubeflow.launcher import SUCCEEDED, Backend
+from tests.kubeflow.launcher import FAILED, SKIPPED, SUCCEEDED, Backend
 from tests.kubeflow.tiny import submission
 
 pytestmark = pytest.mark.slow
@@ -53,3 +53,33 @@ def test_each_run_sees_the_data_of_its_own_day(tmp_path: Path) -> None:
     first, second, third = fingerprints
     assert first == second, "nothing was new: the steps after come from the cache"
     assert third != first
+
+
+def test_data_at_fault_end_a_run_without_another_attempt(tmp_path: Path) -> None:
+    """Prepare succeeds, as a gate's check does; the step after it has no retries, and fails."""
+    volume = tmp_path / "volume"
+    make_images(volume / "images")
+    spec, platform = yaml.safe_load_all(package(volume))
+    tasks = spec["root"]["dag"]["tasks"]
+    assert tasks["prepare"]["retryPolicy"]["maxRetryCount"] == 1
+    first = ("prepare", "stop-on-inputs", "ingest", "baseline")
+    spec["root"]["dag"]["tasks"] = {name: tasks[name] for name in first}
+    text = yaml.safe_dump_all([spec, platform])
+    backend = Backend(tmp_path, "minio://mlpipeline/v2", "SKYMILL_MOUNT_ROOT")
+    backend.warm = True
+    nowhere = str(volume / "nowhere")
+    wrong = [
+        ({"data_location": nowhere}, nowhere),
+        ({"data_fingerprint": "f" * 64}, "the data has changed since"),
+    ]
+    for values, said in wrong:
+        run = backend.run(text, values)
+        states = {name: (task.state, task.attempts) for name, task in run.items()}
+        assert states == {
+            "prepare": (SUCCEEDED, 1),
+            "stop-on-inputs": (FAILED, 1),
+            "ingest": (SKIPPED, 0),
+            "baseline": (SKIPPED, 0),
+        }
+        assert said in run["stop-on-inputs"].log
+        assert "Traceback" not in run["stop-on-inputs"].log

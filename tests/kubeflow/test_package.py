@@ -93,7 +93,7 @@ def test_nothing_is_left_of_what_the_backend_rejects_or_ignores(text: str) -> No
 
 def test_every_edge_of_an_input_is_a_dependency_and_every_name_fits(spec: dict) -> None:
     tasks = spec["root"]["dag"]["tasks"]
-    assert len(tasks) == 16
+    assert len(tasks) == 17
     for name, task in tasks.items():
         assert task["taskInfo"]["name"] == name
         assert task["componentRef"]["name"] == f"comp-{name}"
@@ -112,7 +112,13 @@ def test_every_edge_of_an_input_is_a_dependency_and_every_name_fits(spec: dict) 
                 assert edge["outputArtifactKey"] in outputs["artifacts"]
             else:
                 assert edge["outputParameterKey"] in outputs["parameters"]
-    assert set(tasks["ingest"]["dependentTasks"]) == {"prepare"}
+    assert set(tasks["ingest"]["dependentTasks"]) == {"prepare", "stop-on-inputs"}
+    assert "retryPolicy" in tasks["prepare"]
+    assert "retryPolicy" not in tasks["stop-on-inputs"]
+    after = {name for name, task in tasks.items() if "prepare" in task.get("dependentTasks", [])}
+    assert all(
+        "stop-on-inputs" in tasks[name]["dependentTasks"] for name in after - {"stop-on-inputs"}
+    )
     assert "stop-on-rejects" in tasks["statistics"]["dependentTasks"]
     assert "stop-on-answers" in tasks["push"]["dependentTasks"]
 
@@ -120,7 +126,7 @@ def test_every_edge_of_an_input_is_a_dependency_and_every_name_fits(spec: dict) 
 def test_only_what_depends_on_its_inputs_alone_is_cached(spec: dict) -> None:
     tasks = spec["root"]["dag"]["tasks"]
     uncached = {name for name, task in tasks.items() if not task["cachingOptions"]}
-    assert uncached == {"prepare", "baseline", "push", "infra-check"}
+    assert uncached == {"prepare", "stop-on-inputs", "baseline", "push", "infra-check"}
     fingerprint = tasks["ingest"]["inputs"]["parameters"]["fingerprint"]
     assert fingerprint == {
         "taskOutputParameter": {"producerTask": "prepare", "outputParameterKey": "fingerprint"}
@@ -343,7 +349,7 @@ def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
     job = json.loads(json.dumps(vertex_job(config)))
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/runs"
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
-    assert len(executors) == 16
+    assert len(executors) == 17
     assert executors["exec-trainer"]["container"]["resources"] == {
         "cpuRequest": 0.5,
         "cpuLimit": 2.0,

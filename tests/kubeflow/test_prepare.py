@@ -12,7 +12,8 @@ from pipelines.config.tree import parse_config
 from pipelines.definition.resolve import resolve
 from pipelines.kubeflow.compile.resources import cores, gigabytes
 from pipelines.kubeflow.contract.parameters import run_parameters
-from pipelines.kubeflow.step.prepare import prepare
+from pipelines.kubeflow.step import stop
+from pipelines.kubeflow.step.prepare import outcome, prepare
 
 
 @pytest.fixture
@@ -111,3 +112,49 @@ def test_retries_are_there_unless_they_are_given_as_none(config) -> None:
 def test_memory_in_gigabytes(quantity: str, amount: float) -> None:
     assert gigabytes(quantity) == pytest.approx(amount)
     assert cores("250m") == 0.25
+
+
+def stopped(found: dict) -> int:
+    """What the step after Prepare ends with."""
+    values = {"failure": found["failure"]}
+    return stop.main(["--executor-input", json.dumps({"inputs": {"parameterValues": values}})])
+
+
+def test_a_failure_that_would_come_again_is_published_and_stops_the_next_step(
+    config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stopped(outcome(config, defaults(config))) == 0
+    nowhere = str(tmp_path / "nowhere")
+    found = outcome(config, defaults(config) | {"data_location": nowhere})
+    assert set(found) == set(outcome(config, defaults(config)))
+    capsys.readouterr()
+    assert stopped(found) == 1
+    said = capsys.readouterr().err
+    assert nowhere in said
+    assert said.startswith(("DataError: ", "ConfigError: "))
+
+
+@pytest.mark.parametrize(
+    ("cause", "lasting"),
+    [
+        (None, True),
+        (FileNotFoundError(2, "no such file"), True),
+        (ValueError("no date"), True),
+        (ConnectionResetError(104, "reset by peer"), False),
+        (TimeoutError("no answer"), False),
+        (RuntimeError("from a library"), False),
+    ],
+)
+def test_what_a_network_may_have_caused_is_left_to_the_retries(
+    config, monkeypatch: pytest.MonkeyPatch, cause: Exception | None, lasting: bool
+) -> None:
+    def fails(*_: object) -> None:
+        raise DataError("s3://bucket/images cannot be read") from cause
+
+    monkeypatch.setattr("pipelines.kubeflow.step.prepare.resolve", fails)
+    if lasting:
+        found = outcome(config, defaults(config))
+        assert found["failure"] == "DataError: s3://bucket/images cannot be read"
+        return
+    with pytest.raises(DataError):
+        outcome(config, defaults(config))

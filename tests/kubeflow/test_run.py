@@ -60,7 +60,7 @@ def properties(run: Run, task: str, output: str) -> dict:
 
 def test_the_package_runs_whole_and_pushes(cluster: Cluster) -> None:
     assert set(states(cluster.first).values()) == {SUCCEEDED}, failures(cluster.first)
-    assert len(cluster.first) == 16
+    assert len(cluster.first) == 17
     assert versions(cluster) == ["1"]
     assert (cluster.volume / "models/land_cover/1/saved_model.pb").is_file()
     pushed = properties(cluster.first, "push", "pushed")
@@ -161,20 +161,6 @@ def test_broken_images_stop_a_run_before_statistics(cluster: Cluster) -> None:
     folder = run["ingest"].artifacts["rejects"]["uri"]
     assert json.loads(cluster.backend.read(f"{folder}/report.json"))["passed"] is False
     assert versions(cluster) == ["1"]
-
-
-def test_a_source_that_is_not_there_or_not_the_expected_one_is_told(cluster: Cluster) -> None:
-    compiled = package(cluster.volume)
-    nowhere = str(cluster.volume / "nowhere")
-    missing = cluster.backend.run(compiled, {"data_location": nowhere})
-    assert missing["prepare"].state == FAILED
-    assert missing["prepare"].attempts == 2
-    assert nowhere in missing["prepare"].log
-    assert set(states(missing).values()) == {FAILED, SKIPPED}
-
-    other = cluster.backend.run(compiled, {"data_fingerprint": "f" * 64})
-    assert other["prepare"].state == FAILED
-    assert "the data has changed since" in other["prepare"].log
 
 
 def test_spoilt_metadata_is_told_and_new_data_is_ingested(cluster: Cluster) -> None:

@@ -23,7 +23,7 @@ from trainer.training.job import Job
 from trainer.training.splits import make_splits
 
 OWNER = Owner("step-pod", "uid", "run-7")
-EPOCHS = 12
+EPOCHS = 8
 
 
 def job_in(folder: Path) -> Job:

@@ -10,6 +10,7 @@ from pipelines.kubeflow.client.images import image_status
 from pipelines.kubeflow.client.refusal import KubeflowError, NotFound
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.cluster.api import KubernetesApi, KubernetesError
+from pipelines.kubeflow.cluster.jobset import API as JOBSET
 
 Json = dict[str, Any]
 
@@ -57,6 +58,7 @@ class Needs:
         pipeline_root: where artifacts go; empty for the cluster's own.
         images, claims, secrets: names in the steps' settings.
         pull_secrets: secrets with credentials for the images' registries.
+        workers: training runs on several pods, which needs JobSet.
     """
 
     service_account: str
@@ -65,6 +67,7 @@ class Needs:
     claims: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     pull_secrets: tuple[str, ...] = ()
+    workers: bool = False
 
 
 def examine(server: KubeflowServer, cluster: KubernetesApi | None, needs: Needs) -> list[Finding]:
@@ -91,6 +94,8 @@ def examine(server: KubeflowServer, cluster: KubernetesApi | None, needs: Needs)
             found += _guarded("claims", lambda claim=claim: _claim(cluster, claim))
         for secret in (*needs.secrets, *needs.pull_secrets):
             found += _guarded("secrets", lambda secret=secret: _secret(cluster, secret))
+        if needs.workers:
+            found += _guarded("workers", lambda: _jobset(cluster))
     found += [_image(image, needs.pull_secrets) for image in needs.images]
     return found
 
@@ -245,6 +250,14 @@ def _secret(cluster: KubernetesApi, name: str) -> Iterator[Finding]:
     else:
         detail = f"there is no Secret {name} in {cluster.namespace}"
         yield Finding("secrets", FAILED, detail, f"kubectl -n {cluster.namespace} create secret")
+
+
+def _jobset(cluster: KubernetesApi) -> Iterator[Finding]:
+    if cluster.find(f"/apis/{JOBSET}"):
+        yield Finding("workers", OK, f"the cluster has {JOBSET}")
+    else:
+        remedy = "Install JobSet (https://jobset.sigs.k8s.io), and kubectl apply -k k8s/workers"
+        yield Finding("workers", FAILED, f"the cluster has no {JOBSET}", remedy)
 
 
 def _image(image: str, pull_secrets: Sequence[str]) -> Finding:

@@ -8,6 +8,7 @@ from pipelines.kubeflow.contract.signature import ARGUMENT, Signature
 
 _ENTRY_POINT = ("python", "-m", "pipelines.kubeflow.step.entrypoint")
 _PREPARE = ("python", "-m", "pipelines.kubeflow.step.prepare")
+_STOP = ("python", "-m", "pipelines.kubeflow.step.stop")
 _EXECUTOR_CLASS = "--executor_class_path"
 #: TFX's own flags, each with a value; the arguments after them belong to Beam.
 _TFX_FLAGS = (
@@ -61,3 +62,8 @@ def prepare_container(mounted: Sequence[str]) -> dict[str, Any]:
     args = ["--executor-input", "{{$}}"]
     args += [word for path in mounted for word in ("--mounted", path)]
     return {"command": list(_PREPARE), "args": args}
+
+
+def stop_container() -> dict[str, Any]:
+    """Returns the command and arguments of the step that stops on Prepare's failure."""
+    return {"command": list(_STOP), "args": ["--executor-input", "{{$}}"]}

@@ -11,7 +11,7 @@ from pipelines.config.kubeflow import Retries
 from pipelines.kubeflow.compile.containers import executor_class, node_container
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
-from pipelines.kubeflow.contract.prepared import PREPARED
+from pipelines.kubeflow.contract.prepared import PREPARED, STOP
 from pipelines.kubeflow.contract.signature import RUN_ID, STOP_EXECUTOR, NodeTypes, Signature
 from pipelines.kubeflow.contract.views import views_of
 
@@ -120,6 +120,8 @@ def lower_task(
         if "taskOutputParameter" in value
     }
     producers |= {kebab(name) for name in task.get("dependentTasks", [])}
+    if kebab(PREPARE) in producers and node != STOP:
+        producers.add(kebab(STOP))
     return _filled(
         taskInfo={"name": kebab(node)},
         componentRef={"name": component_name(node)},

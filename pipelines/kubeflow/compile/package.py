@@ -14,7 +14,7 @@ from pipelines.config.tree import PipelineConfig
 from pipelines.definition.extensions import check_extensions
 from pipelines.definition.learnable import require_learnable
 from pipelines.kubeflow.compile import lowering
-from pipelines.kubeflow.compile.containers import prepare_container
+from pipelines.kubeflow.compile.containers import prepare_container, stop_container
 from pipelines.kubeflow.compile.definition import tfx_job
 from pipelines.kubeflow.compile.images import check_image, is_fixed
 from pipelines.kubeflow.compile.platform import platform_config, platform_document
@@ -25,7 +25,7 @@ from pipelines.kubeflow.compile.vertex import refuse_kubernetes_only, require_ve
 from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.parameters import RunParameter, run_parameters
-from pipelines.kubeflow.contract.prepared import CONFIG, prepared
+from pipelines.kubeflow.contract.prepared import CONFIG, FAILURE, STOP, prepared
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.strict import strict_job, strict_platform, strict_spec
 from pipelines.kubeflow.contract.workers import coordinator
@@ -33,7 +33,7 @@ from pipelines.kubeflow.contract.workers import coordinator
 Json = dict[str, Any]
 
 #: Nodes that read external state, so that their cached outputs may be outdated.
-_NEVER_CACHED = (PREPARE, "Baseline", "Push")
+_NEVER_CACHED = (PREPARE, STOP, "Baseline", "Push")
 #: The label by which the Service of k8s/tuner finds the step that workers contact.
 _CHIEF = {"skymill/tuner": "chief"}
 _WITH_RUN_ID = ("Push",)
@@ -85,12 +85,14 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
     job, types = tfx_job(config)
     spec = lowering.unwrap(job)
     signatures = lowering.lower_nodes(spec, types)
-    steps = _steps(config, [PREPARE, *signatures])
+    steps = _steps(config, [PREPARE, STOP, *signatures])
     if not vertex:
         require_pods(steps, config.kubeflow)
     mounted = _VERTEX_MOUNTS if vertex else ()
     require_mounts(config, mounted)
     tasks, components, executors = _prepare(config, steps[PREPARE], mounted)
+    for parts, part in zip((tasks, components, executors), _stop_on_inputs(), strict=True):
+        parts.update(part)
     for node, signature in signatures.items():
         with_run_id = node in _WITH_RUN_ID
         tasks[kebab(node)] = lowering.lower_task(
@@ -190,13 +192,34 @@ def _prepare(
         "executorLabel": executor_label(PREPARE),
         "inputDefinitions": {"parameters": kinds},
         "outputDefinitions": {
-            "parameters": {key: {"parameterType": "STRING"} for key in prepared(config).values()}
+            "parameters": {
+                key: {"parameterType": "STRING"} for key in (*prepared(config).values(), FAILURE)
+            }
         },
     }
     return (
         {kebab(PREPARE): task},
         {component_name(PREPARE): component},
         {executor_label(PREPARE): prepare_container(mounted)},
+    )
+
+
+def _stop_on_inputs() -> tuple[Json, Json, Json]:
+    """Returns task, component and executor of the step that stops on a failure of Prepare."""
+    output = {"producerTask": kebab(PREPARE), "outputParameterKey": FAILURE}
+    task = {
+        **lowering.lower_task(STOP, {}, cached=False, retries=None, with_run_id=False),
+        "inputs": {"parameters": {FAILURE: {"taskOutputParameter": output}}},
+        "dependentTasks": [kebab(PREPARE)],
+    }
+    component = {
+        "executorLabel": executor_label(STOP),
+        "inputDefinitions": {"parameters": {FAILURE: {"parameterType": "STRING"}}},
+    }
+    return (
+        {kebab(STOP): task},
+        {component_name(STOP): component},
+        {executor_label(STOP): stop_container()},
     )
 
 

@@ -8,6 +8,10 @@ from pipelines.definition.extensions import has_extension
 #: The task that runs before all nodes, and its parameter with the configuration.
 NODE = "Prepare"
 CONFIG = "config"
+#: Its output parameter with a failure that another attempt would repeat, and the task that stops
+#: the run on it. As with gates, the step itself succeeds, since Kubeflow retries whatever fails.
+FAILURE = "failure"
+STOP = "StopOnInputs"
 
 #: Execution properties (node, property) that are known only when the run starts, and the output
 #: parameter of this step that holds each.

@@ -14,15 +14,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.ingest.fingerprint import same_data
-from components.raster.errors import DataError
+from components.raster.errors import ConfigError, DataError, SkymillError
 from components.raster.process_exit import exit_now
 from pipelines.config.tree import PipelineConfig, parse_config
 from pipelines.definition.extensions import require_extensions
 from pipelines.definition.resolve import RunInputs, at_span, resolve
 from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.parameters import with_parameters
-from pipelines.kubeflow.contract.prepared import CONFIG, prepared
+from pipelines.kubeflow.contract.prepared import CONFIG, FAILURE, prepared
 from pipelines.kubeflow.step.entrypoint import guarded, write_output
+
+#: Causes that another attempt would meet again.
+_LASTING = (
+    *(SkymillError, ValueError, KeyError),
+    *(FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError),
+)
 
 
 def prepare(
@@ -68,6 +74,37 @@ def prepared_properties(config: PipelineConfig, inputs: RunInputs) -> dict[str, 
     return found
 
 
+def failure_of(error: DataError | ConfigError) -> str | None:
+    """Returns the text of a failure that another attempt would repeat; None if it may pass.
+
+    Data or a configuration are at fault if nothing else caused the error than their content, a
+    missing file or a missing right. Any other cause may be a network or a store.
+    """
+    cause = error.__cause__
+    while cause is not None:
+        if not isinstance(cause, _LASTING):
+            return None
+        cause = cause.__cause__
+    return f"{type(error).__name__}: {error}"
+
+
+def outcome(
+    config: PipelineConfig, values: Mapping[str, Any], mounted: Sequence[str] = ()
+) -> dict[str, str]:
+    """Computes the output parameters as `prepare` does, with a lasting failure among them.
+
+    The step then succeeds, and the next one, which has no retries, stops the run.
+    """
+    try:
+        return {**prepare(config, values, mounted), FAILURE: ""}
+    except (DataError, ConfigError) as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        print(failure, file=sys.stderr)
+        return {**dict.fromkeys(prepared(config).values(), ""), FAILURE: failure}
+
+
 def _main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executor-input", required=True)
@@ -76,7 +113,7 @@ def _main(argv: Sequence[str]) -> None:
     given = json.loads(args.executor_input)
     values = given["inputs"]["parameterValues"]
     config = parse_config(json.loads(values[CONFIG]), base_dir="/", source="the compiled config")
-    write_output(given, {"parameterValues": prepare(config, values, args.mounted)})
+    write_output(given, {"parameterValues": outcome(config, values, args.mounted)})
 
 
 if __name__ == "__main__":
