@@ -77,8 +77,8 @@ def test_its_command_is_one_that_runs(bucket: Manifests, repository: Path) -> No
 
 
 def test_keys_are_the_sidecars_alone_and_by_reference(bucket: Manifests) -> None:
-    assert [source["secretRef"]["name"] for source in sidecar(bucket)["envFrom"]] == [
-        "skymill-models-store"
+    assert [source["secretRef"] for source in sidecar(bucket)["envFrom"]] == [
+        {"name": "skymill-models-store", "optional": True}  # a cloud identity needs none
     ]
     assert "envFrom" not in bucket.server()
     assert not [one for one in sidecar(bucket)["env"] if one["name"].startswith("AWS")]
