@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from components.mapping.cells import CellMap
 from components.mapping.config import BLENDED, MapConfig
@@ -112,6 +112,7 @@ def map_scene(
         MapRejected: it does not go with the model, or there is another map of it.
         DataError: the model fails.
     """
+    _check_name(source.scene_id)
     view = view_for(source, model.contract, config.reading)
     identity, target = identity_of(view, model, config), output / source.scene_id
     found = _finished(target, source.scene_id, identity)
@@ -143,6 +144,19 @@ def map_scene(
     put_in_place(finished, target)
     _remove(folder, output)
     return SceneMap(source.scene_id, target, names, rejects)
+
+
+def _check_name(scene_id: str) -> None:
+    """Rejects a scene whose name would lead out of the folder of outputs; a catalogue may give any.
+
+    Raises:
+        MapRejected: it does.
+    """
+    parts = PurePath(scene_id).parts
+    if not parts or PurePath(scene_id).is_absolute() or {"..", UNFINISHED} & set(parts):
+        raise MapRejected(
+            scene_id, MapRefusal.BAD_NAME, "its map would have no place in the output folder."
+        )
 
 
 def _picture(task: SceneTask, model: TileModel, folder: Path) -> Output:

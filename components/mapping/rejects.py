@@ -13,6 +13,7 @@ class MapRefusal(StrEnum):
 
     WRONG_GSD = "wrong_gsd"
     WRONG_SCALING = "wrong_scaling"
+    BAD_NAME = "bad_name"
     NO_DATA = "no_data"
     EXISTS = "exists"
     MODEL_FAILED = "model_failed"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,14 @@ def test_two_scenes_of_one_name_are_refused(tmp_path):
         scenes_at([str(tmp_path / name / "scene.tif") for name in ("one", "two")], QUIET.reading)
     with pytest.raises(DataError, match="neither a folder nor a file"):
         scenes_at([str(tmp_path / "three")], QUIET.reading)
+
+
+@pytest.mark.parametrize("name", ["../away", "/tmp/away", "a/../../b", ".unfinished", "."])
+def test_a_name_that_leads_out_of_the_output_folder_is_a_reject(three, tmp_path, name):
+    source = replace(three[1], scene_id=name)
+    [found] = map_scenes([source], Network(contract_of()), QUIET, tmp_path / "maps")
+    assert (found.key, found.reason) == (name, "bad_name")
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["scenes"]
 
 
 def test_bands_can_be_named_by_position_for_files_of_other_names(tmp_path):
