@@ -83,6 +83,9 @@ def bin_name(value: float, edges: Sequence[float]) -> str:
     """Names the half-open interval of ascending `edges` around `value`: `<60`, `60..120`, `>=120`.
 
     NaN is in none of them and gives `nan`.
+
+    >>> bin_name(15.0, (0.0, 10.0, 20.0))
+    '10..20'
     """
     if value != value:
         return "nan"

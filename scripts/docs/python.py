@@ -106,8 +106,17 @@ def signature(function: Any) -> str:
     assert isinstance(node, ast.FunctionDef)
     if node.args.args and node.args.args[0].arg in ("self", "cls"):
         del node.args.args[0]
-    returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    for part in ast.walk(node.args):
+        if isinstance(part, ast.arg):
+            part.annotation = _unquoted(part.annotation)
+    returned = f" -> {ast.unparse(_unquoted(node.returns))}" if node.returns else ""
     return f"({ast.unparse(node.args)}){returned}"
+
+
+def _unquoted(annotation: ast.expr | None) -> Any:
+    """An annotation that is text, as what it says."""
+    quoted = isinstance(annotation, ast.Constant) and isinstance(annotation.value, str)
+    return ast.Name(annotation.value) if quoted else annotation
 
 
 def _fields(thing: type) -> str:

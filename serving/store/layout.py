@@ -33,7 +33,11 @@ def version_numbers(names: Collection[str]) -> set[int]:
 
 
 def complete_versions(names: Collection[str]) -> tuple[int, ...]:
-    """Returns the complete versions, oldest first."""
+    """Returns the complete versions, oldest first.
+
+    >>> complete_versions(["1/saved_model.pb", "1/manifest.json", "2/manifest.json"])
+    (1,)
+    """
     found = version_numbers(names)
     return tuple(sorted(n for n in found if set(completing_objects(n)) <= set(names)))
 

@@ -88,6 +88,9 @@ def wilson_interval(successes: float, n: int, z: float = 1.959964) -> tuple[floa
     """Computes the Wilson score interval of a proportion (Wilson, 1927), at 95 % by default.
 
     Without an observation it is (0, 1).
+
+    >>> [round(bound, 2) for bound in wilson_interval(21, 22)]
+    [0.78, 0.99]
     """
     if n == 0:
         return 0.0, 1.0

@@ -34,7 +34,11 @@ class Span:
 
 
 def has_pattern(place: str) -> bool:
-    """Checks whether a place names spans by a pattern."""
+    """Checks whether a place names spans by a pattern.
+
+    >>> has_pattern("images/{YYYY}-{MM}-{DD}"), has_pattern("images")
+    (True, False)
+    """
     return bool(_PLACEHOLDER.search(place))
 
 
@@ -51,7 +55,11 @@ def require_sound(place: str) -> None:
 
 
 def span_number(name: SpanName) -> int:
-    """Returns the number of a span; a day counts from 1970-01-01."""
+    """Returns the number of a span; a day counts from 1970-01-01.
+
+    >>> span_number(7), span_number(datetime.date(1970, 1, 3))
+    (7, 2)
+    """
     return (name - _EPOCH).days if isinstance(name, datetime.date) else name
 
 
