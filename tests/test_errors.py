@@ -15,7 +15,7 @@ from components.raster.errors import ConfigError, PortableError
 from components.raster.image import Refusal
 from components.raster.payload import PayloadError
 from components.raster.scene.rejects import SceneRefusal, SceneRejected
-from pipelines.kubeflow.client.refusal import KubeflowError
+from pipelines.kubeflow.client.errors import KubeflowError
 from serving.client.transport import RequestFailed
 from serving.server.errors import Code, ListenError, ServingError
 

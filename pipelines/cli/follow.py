@@ -56,7 +56,7 @@ def follow_and_report(
 
 def _metrics(server: "KubeflowServer", run_id: str) -> dict[str, float] | None:
     """Returns the run's metrics, if they can be read; a failure never hides the outcome."""
-    from pipelines.kubeflow.client.refusal import KubeflowError
+    from pipelines.kubeflow.client.errors import KubeflowError
 
     try:
         return server.metrics(run_id)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.kubeflow.client.refusal import NotFound
+from pipelines.kubeflow.client.errors import NotFound
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import (
     SERVICE_ACCOUNT,

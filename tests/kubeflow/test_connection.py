@@ -18,7 +18,7 @@ from pipelines.kubeflow.client.connection import (
     TokenFile,
     connection_from,
 )
-from pipelines.kubeflow.client.refusal import KubeflowError
+from pipelines.kubeflow.client.errors import KubeflowError
 from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.server import Api, api_server, bearer, dex, iap
 from tests.kubeflow.tiny import submission

@@ -9,7 +9,7 @@ import yaml
 
 from components.raster.errors import ConfigError
 from pipelines.kubeflow.client.connection import Connection
-from pipelines.kubeflow.client.refusal import KubeflowError
+from pipelines.kubeflow.client.errors import KubeflowError
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import parse_submission
 from tests.kubeflow.api_server.server import Api, api_server

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from components.raster.errors import ConfigError
 from pipelines.cli.main import cli
 from pipelines.kubeflow.client.connection import Connection
-from pipelines.kubeflow.client.refusal import NotFound
+from pipelines.kubeflow.client.errors import NotFound
 from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store

@@ -12,7 +12,7 @@ from components.raster.errors import ConfigError
 from pipelines.cli.main import cli
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.cron import checked_cron
-from pipelines.kubeflow.client.refusal import KubeflowError, Lost, NotFound
+from pipelines.kubeflow.client.errors import KubeflowError, Lost, NotFound
 from pipelines.kubeflow.client.schedule import Schedule
 from pipelines.kubeflow.client.schedules import Schedules
 from pipelines.kubeflow.client.server import KubeflowServer

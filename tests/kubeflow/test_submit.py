@@ -14,9 +14,9 @@ from components.raster.errors import ConfigError
 from pipelines.cli.main import cli
 from pipelines.kubeflow import connect
 from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.errors import KubeflowError, NotFound, explained
 from pipelines.kubeflow.client.follow import follow
 from pipelines.kubeflow.client.lineage import run_metrics
-from pipelines.kubeflow.client.refusal import KubeflowError, NotFound, explained
 from pipelines.kubeflow.client.run_state import FailedStep, RunState
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import Submission

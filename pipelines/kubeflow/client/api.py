@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipelines.kubeflow.client.connection import Connection, IdentityAwareProxy, api_client
-from pipelines.kubeflow.client.refusal import Unauthenticated, in_words, web_page
+from pipelines.kubeflow.client.errors import Unauthenticated, in_words, web_page
 
 #: Seconds to connect, and to wait for a response.
 _TIMEOUT_S = (10, 60)

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 
 from pipelines.kubeflow.client.api import Api, predicate
-from pipelines.kubeflow.client.refusal import Conflict
+from pipelines.kubeflow.client.errors import Conflict
 from pipelines.kubeflow.client.submission import Submission
 
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from components.raster.errors import SkymillError
+from pipelines.kubeflow.client.errors import KubeflowError, NotFound
 from pipelines.kubeflow.client.images import image_status
-from pipelines.kubeflow.client.refusal import KubeflowError, NotFound
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.cluster.api import KubernetesApi, KubernetesError
 from pipelines.kubeflow.cluster.jobset import API as JOBSET

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from pipelines.kubeflow.client.refusal import KubeflowError
+from pipelines.kubeflow.client.errors import KubeflowError
 from pipelines.kubeflow.client.run_state import RunState
 
 _POLL_S = 5.0

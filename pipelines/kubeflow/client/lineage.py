@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.raster.errors import ConfigError
-from pipelines.kubeflow.client.refusal import KubeflowError
+from pipelines.kubeflow.client.errors import KubeflowError
 
 #: The backend's types of a run and of metrics.
 _RUN, _METRICS = "system.PipelineRun", "system.Metrics"

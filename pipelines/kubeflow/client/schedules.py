@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipelines.kubeflow.client.api import predicate
-from pipelines.kubeflow.client.refusal import KubeflowError, Lost, NotFound
+from pipelines.kubeflow.client.errors import KubeflowError, Lost, NotFound
 from pipelines.kubeflow.client.schedule import Schedule, Scheduled, refuse_frozen
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import Submission

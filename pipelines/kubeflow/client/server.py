@@ -14,9 +14,9 @@ from pipelines.kubeflow.client.catalogue import Catalogue
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.definition import Definition, definition_of
 from pipelines.kubeflow.client.engine_nodes import EngineNodes
+from pipelines.kubeflow.client.errors import NotFound
 from pipelines.kubeflow.client.native_tasks import NativeTasks
 from pipelines.kubeflow.client.records import Json, RunRecord
-from pipelines.kubeflow.client.refusal import NotFound
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
 from pipelines.kubeflow.client.step_log import first_log, read_log
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
