@@ -9,7 +9,7 @@ from tfx.types.standard_artifacts import Examples
 from components.gate.artifact import Baseline
 from components.raster.errors import DataError, SkymillError
 from pipelines.kubeflow.contract.signature import InputType, Signature
-from pipelines.kubeflow.contract.uris import Places, local_path
+from pipelines.kubeflow.contract.uris import ArtifactPaths, local_path
 from pipelines.kubeflow.contract.views import View
 from pipelines.kubeflow.step.artifacts import restore_artifact
 from pipelines.kubeflow.step.entrypoint import run_step, write_output
@@ -95,7 +95,7 @@ def test_properties_come_back_as_they_were(mlmd: bool) -> None:
             "store_session_info": "{}",
         },
     }
-    artifact = restore_artifact(given, EXAMPLES, Places.of([given["uri"]], "/"))
+    artifact = restore_artifact(given, EXAMPLES, ArtifactPaths.of([given["uri"]], "/"))
     assert isinstance(artifact, Examples)
     assert artifact.uri == "/s3/bucket/examples"
     assert artifact.span == 2
@@ -111,12 +111,12 @@ def test_properties_come_back_as_they_were(mlmd: bool) -> None:
 def test_a_property_of_another_type_and_one_that_is_missing_are_errors() -> None:
     spoilt = {"uri": "s3://b/e", "metadata": {"span": "today"}}
     with pytest.raises(DataError, match="span came back as 'today', not as int"):
-        restore_artifact(spoilt, EXAMPLES, Places({}))
+        restore_artifact(spoilt, EXAMPLES, ArtifactPaths({}))
     path = "components.gate.artifact.Baseline"
     known = {"uri": "s3://b/e", "metadata": {"served_version": -1.0}}
-    assert restore_artifact(known, path, Places({})).served_version == -1
+    assert restore_artifact(known, path, ArtifactPaths({})).served_version == -1
     with pytest.raises(DataError, match="no property served_version"):
-        _ = restore_artifact({"uri": "s3://b/e"}, path, Places({})).served_version
+        _ = restore_artifact({"uri": "s3://b/e"}, path, ArtifactPaths({})).served_version
     assert Baseline().uri == ""
 
 
@@ -131,7 +131,7 @@ def test_a_property_of_another_type_and_one_that_is_missing_are_errors() -> None
 )
 def test_uris_are_where_the_launcher_mounts_them(uri: str, path: str) -> None:
     assert local_path(uri) == path
-    places = Places.of([uri], "/")
+    places = ArtifactPaths.of([uri], "/")
     assert places.to_path(f"{uri}/x") == f"{path}/x"
     assert places.to_uri([f"{path}/x", f"{path}-other"]) == [f"{uri}/x", f"{path}-other"]
 

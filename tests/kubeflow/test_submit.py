@@ -14,7 +14,7 @@ from components.raster.errors import ConfigError
 from pipelines.cli.main import cli
 from pipelines.kubeflow import connect
 from pipelines.kubeflow.client.connection import Connection
-from pipelines.kubeflow.client.errors import KubeflowError, NotFound, explained
+from pipelines.kubeflow.client.errors import KubeflowError, NotFound, response_error
 from pipelines.kubeflow.client.follow import follow
 from pipelines.kubeflow.client.lineage import run_metrics
 from pipelines.kubeflow.client.run_state import FailedStep, RunState
@@ -428,7 +428,7 @@ def test_who_has_several_users_asks_for_a_namespace(package_path: str) -> None:
 def test_what_may_pass_is_told_from_what_will_not(
     status: int, message: str, transient: bool
 ) -> None:
-    error = explained("start a run", "http://k", status, json.dumps({"message": message}))
+    error = response_error("start a run", "http://k", status, json.dumps({"message": message}))
     assert error.transient is transient
     assert message in str(error)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipelines.kubeflow.client.connection import Connection, IdentityAwareProxy, api_client
-from pipelines.kubeflow.client.errors import Unauthenticated, in_words, web_page
+from pipelines.kubeflow.client.errors import Unauthenticated, page_error, readable_errors
 
 #: Seconds to connect, and to wait for a response.
 _TIMEOUT_S = (10, 60)
@@ -75,7 +75,7 @@ class Api:
         api = self.transport
         tree = self._authenticated(what, api, method)
         if not isinstance(tree, dict):
-            raise web_page(what, self.connection.endpoint)
+            raise page_error(what, self.connection.endpoint)
         return tree
 
     @property
@@ -108,10 +108,10 @@ class Api:
     def _once(
         self, what: str, api: Any, method: Callable[..., Any], *args: Any, **given: Any
     ) -> Any:
-        with in_words(what, self.connection.endpoint):
+        with readable_errors(what, self.connection.endpoint):
             answer = method(*args, **given, _request_timeout=_TIMEOUT_S)
         if "json" not in (api.last_response.getheader("content-type") or ""):
-            raise web_page(what, self.connection.endpoint)
+            raise page_error(what, self.connection.endpoint)
         return answer
 
 

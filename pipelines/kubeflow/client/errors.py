@@ -68,7 +68,7 @@ class Lost(KubeflowError):
 
 
 @contextmanager
-def in_words(what: str, endpoint: str) -> Iterator[None]:
+def readable_errors(what: str, endpoint: str) -> Iterator[None]:
     """Converts the client's errors to a `KubeflowError`.
 
     Args:
@@ -82,51 +82,51 @@ def in_words(what: str, endpoint: str) -> Iterator[None]:
         yield
     except ApiException as error:
         if error.status:
-            raise explained(what, endpoint, error.status, error.body) from error
-        raise unreachable(what, endpoint, str(error.reason)) from error
+            raise response_error(what, endpoint, error.status, error.body) from error
+        raise connection_error(what, endpoint, str(error.reason)) from error
     except urllib3.exceptions.HTTPError as error:
-        raise unreachable(what, endpoint, _cause(error)) from error
+        raise connection_error(what, endpoint, _cause(error)) from error
 
 
-def unreachable(what: str, endpoint: str, cause: str) -> KubeflowError:
+def connection_error(what: str, endpoint: str, cause: str) -> KubeflowError:
     """Returns the error for a server that does not respond."""
-    told = f"cannot {what}: {endpoint} cannot be reached ({cause})"
+    text = f"cannot {what}: {endpoint} cannot be reached ({cause})"
     if "certificate" in cause.lower():
-        return KubeflowError(f"{told}. A certificate of your own is trusted with --ca-file")
+        return KubeflowError(f"{text}. A certificate of your own is trusted with --ca-file")
     return KubeflowError(
-        f"{told}. Is the address right, and the port-forward or the proxy to the cluster running?",
+        f"{text}. Is the address right, and the port-forward or the proxy to the cluster running?",
         transient=True,
     )
 
 
-def explained(what: str, endpoint: str, status: int, body: Any) -> KubeflowError:
+def response_error(what: str, endpoint: str, status: int, body: Any) -> KubeflowError:
     """Returns the error for a response, by its HTTP status and its body."""
     said = _message(body)
-    told = f"cannot {what}: {endpoint} answered {status}: {said}"
+    text = f"cannot {what}: {endpoint} answered {status}: {said}"
     if status == 401:
         return Unauthenticated(
-            f"{told}. The credentials are missing or expired: give a token, a session or the "
+            f"{text}. The credentials are missing or expired: give a token, a session or the "
             "client's id (docs/submit.md)"
         )
     if status == 403:
         return KubeflowError(
-            f"{told}. The account lacks a permission: docs/submit.md lists those that are needed"
+            f"{text}. The account lacks a permission: docs/submit.md lists those that are needed"
         )
     if status == 404 and not _is_lost(said):
-        return NotFound(told)
+        return NotFound(text)
     if status == 409:
-        return Conflict(told)
+        return Conflict(text)
     if _is_lost(said):
         return Lost(
-            f"{told}. The schedule's ScheduledWorkflow is not in the cluster any more, so it "
+            f"{text}. The schedule's ScheduledWorkflow is not in the cluster any more, so it "
             "starts no runs. `skymill schedule create` makes another in its place"
         )
     known = next((hint for words, hint in _NEXT if words in said.lower()), "")
     transient = status in _TRANSIENT_STATUS or (status == 500 and not _is_lasting(said))
-    return KubeflowError(f"{told}. {known}".rstrip(". ") + ".", transient=transient)
+    return KubeflowError(f"{text}. {known}".rstrip(". ") + ".", transient=transient)
 
 
-def web_page(what: str, endpoint: str) -> KubeflowError:
+def page_error(what: str, endpoint: str) -> KubeflowError:
     """Returns the error for a response that is a web page, usually a login."""
     return KubeflowError(
         f"cannot {what}: {endpoint} answered with a web page and not as Kubeflow's API does. "

@@ -11,7 +11,7 @@ _POLL_S = 5.0
 #: Seconds that a server may be unreachable before following gives up; the run continues.
 _PATIENCE_S = 300.0
 
-Changed = Callable[[str, str], None]
+OnChange = Callable[[str, str], None]
 
 
 class Server(Protocol):
@@ -24,7 +24,7 @@ class Server(Protocol):
 def follow(
     server: Server,
     run_id: str,
-    changed: Changed = lambda step, state: None,
+    changed: OnChange = lambda step, state: None,
     *,
     timeout_s: float | None = None,
     poll_s: float = _POLL_S,

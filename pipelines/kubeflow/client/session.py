@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.kubeflow.client.connection import connection_from
-from pipelines.kubeflow.client.follow import Changed, follow
+from pipelines.kubeflow.client.follow import OnChange, follow
 from pipelines.kubeflow.client.run_state import RunState
 from pipelines.kubeflow.client.submission import Submission, Value
 
@@ -32,7 +32,7 @@ class Run:
         """Returns the current state of the run."""
         return self._server.run_state(self.run_id)
 
-    def follow(self, changed: Changed | None = None, **given: Any) -> RunState:
+    def follow(self, changed: OnChange | None = None, **given: Any) -> RunState:
         """Waits for the end; prints steps unless `changed` is given. See `follow.follow`."""
         return follow(self._server, self.run_id, changed or _print_step, **given)
 

@@ -17,7 +17,7 @@ def local_path(uri: str, mount_root: str = "/") -> str:
 
 
 @dataclass(frozen=True)
-class Places:
+class ArtifactPaths:
     """URIs and local paths of a step's artifacts.
 
     Only these are mounted, so only places at or below them are translated: any other URI in a
@@ -27,7 +27,7 @@ class Places:
     paths: Mapping[str, str]
 
     @classmethod
-    def of(cls, uris: Iterable[str], mount_root: str) -> "Places":
+    def of(cls, uris: Iterable[str], mount_root: str) -> "ArtifactPaths":
         """Maps the URIs of a step's inputs and outputs."""
         return cls({uri: local_path(uri, mount_root) for uri in uris if uri})
 

@@ -7,13 +7,13 @@ from tfx.types.artifact import Artifact, PropertyType
 from tfx.utils import import_utils
 
 from components.raster.errors import DataError
-from pipelines.kubeflow.contract.uris import Places
+from pipelines.kubeflow.contract.uris import ArtifactPaths
 
 #: Keys that the backend adds to an artifact's metadata for itself.
 _INTERNAL = {"display_name", "store_session_info"}
 
 
-def restore_artifact(given: Mapping[str, Any], type_path: str, places: Places) -> Artifact:
+def restore_artifact(given: Mapping[str, Any], type_path: str, places: ArtifactPaths) -> Artifact:
     """Restores the TFX artifact of a runtime artifact (protojson), with its class and local path.
 
     The backend stores every property as a custom one, every integer as a double, and wraps lists
@@ -36,7 +36,7 @@ def restore_artifact(given: Mapping[str, Any], type_path: str, places: Places) -
     return artifact
 
 
-def publish_artifact(artifact: Artifact, name: str, places: Places) -> dict[str, Any]:
+def publish_artifact(artifact: Artifact, name: str, places: ArtifactPaths) -> dict[str, Any]:
     """Returns the runtime artifact (protojson) of an output, with the URI of its upload."""
     proto = artifact.mlmd_artifact
     metadata = {key: _plain(value) for key, value in proto.properties.items()}

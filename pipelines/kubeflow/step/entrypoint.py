@@ -26,7 +26,7 @@ from components.raster.masking import masked
 from components.raster.process_exit import EXIT_STOPPED, exit_now
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.kubeflow.contract.signature import ARGUMENT, RUN_ID, Signature
-from pipelines.kubeflow.contract.uris import Places, local_path
+from pipelines.kubeflow.contract.uris import ArtifactPaths, local_path
 
 #: Folder of the mounts, for machines where the root folder is not writable.
 MOUNT_ROOT_VARIABLE = "SKYMILL_MOUNT_ROOT"
@@ -55,16 +55,18 @@ def run_step(
     from pipelines.kubeflow.step.native import make_view
 
     inputs, outputs = _singles(given, "inputs"), _singles(given, "outputs")
-    places = Places.of([one["uri"] for one in [*inputs.values(), *outputs.values()]], mount_root)
+    places = ArtifactPaths.of(
+        [one["uri"] for one in [*inputs.values(), *outputs.values()]], mount_root
+    )
     values = given.get("inputs", {}).get("parameterValues", {})
     executor = _executor(signature.executor, beam_args, str(values.get(RUN_ID, "")))
-    with _seen_by(executor, places, signature, inputs, outputs, exchange) as seen:
-        input_dict = _inputs(signature, inputs, seen)
-        output_dict = _outputs(signature, outputs, seen)
+    with _executor_paths(executor, places, signature, inputs, outputs, exchange) as paths:
+        input_dict = _inputs(signature, inputs, paths)
+        output_dict = _outputs(signature, outputs, paths)
         executor.Do(input_dict, output_dict, execution_properties(signature, values))
 
     published = {
-        name: publish_artifact(artifact, outputs[name].get("name", ""), seen)
+        name: publish_artifact(artifact, outputs[name].get("name", ""), paths)
         for name, [artifact] in output_dict.items()
     }
     for view in signature.views:
@@ -131,14 +133,14 @@ def _singles(given: Tree, side: str) -> dict[str, Tree]:
     return {name: found["artifacts"][0] for name, found in lists.items() if found.get("artifacts")}
 
 
-def _seen_by(
+def _executor_paths(
     executor: Any,
-    places: Places,
+    places: ArtifactPaths,
     signature: Signature,
     inputs: Mapping[str, Tree],
     outputs: Mapping[str, Tree],
     exchange: str | None,
-) -> AbstractContextManager[Places]:
+) -> AbstractContextManager[ArtifactPaths]:
     """Returns the places as the executor sees them; they differ only for a Beam step."""
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
@@ -151,7 +153,9 @@ def _seen_by(
     return exchanged(places, read, written, exchange)
 
 
-def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> dict[str, Any]:
+def _inputs(
+    signature: Signature, given: Mapping[str, Tree], places: ArtifactPaths
+) -> dict[str, Any]:
     from tfx.dsl.io import fileio
 
     from components.gate.artifact import STORE_URI
@@ -174,7 +178,9 @@ def _inputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> 
     return found
 
 
-def _outputs(signature: Signature, given: Mapping[str, Tree], places: Places) -> dict[str, Any]:
+def _outputs(
+    signature: Signature, given: Mapping[str, Tree], places: ArtifactPaths
+) -> dict[str, Any]:
     from tfx.dsl.io import fileio
 
     from pipelines.kubeflow.step.artifacts import restore_artifact

@@ -9,13 +9,13 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from pipelines.kubeflow.contract.uris import Places
+from pipelines.kubeflow.contract.uris import ArtifactPaths
 
 
 @contextmanager
 def exchanged(
-    places: Places, inputs: Iterable[str], outputs: Iterable[str], folder: str
-) -> Iterator[Places]:
+    places: ArtifactPaths, inputs: Iterable[str], outputs: Iterable[str], folder: str
+) -> Iterator[ArtifactPaths]:
     """Yields the places of a step in the shared folder, for its executor and its workers.
 
     Args:
@@ -29,9 +29,9 @@ def exchanged(
     from tfx.dsl.io import fileio
     from tfx.utils import io_utils
 
-    room = os.path.join(folder, f"step-{uuid.uuid4().hex}")
-    shared = Places({uri: f"{room}/{place}" for place, uri in enumerate(places.paths)})
-    fileio.makedirs(room)
+    private = os.path.join(folder, f"step-{uuid.uuid4().hex}")
+    shared = ArtifactPaths({uri: f"{private}/{place}" for place, uri in enumerate(places.paths)})
+    fileio.makedirs(private)
     try:
         for uri in inputs:
             if os.path.exists(places.paths[uri]):
@@ -40,4 +40,4 @@ def exchanged(
         for uri in outputs:
             io_utils.copy_dir(shared.paths[uri], places.paths[uri])
     finally:
-        fileio.rmtree(room)
+        fileio.rmtree(private)

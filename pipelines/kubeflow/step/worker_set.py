@@ -56,7 +56,7 @@ class WorkerSet:
     patience_s: float = _PATIENCE_S
     _logs: dict[str, "_Log"] = field(default_factory=dict)
     _failures: dict[str, "_Failure"] = field(default_factory=dict)
-    _told: str = ""
+    _printed: str = ""
 
     def run(self) -> None:
         """Creates the JobSet, waits for its end, and deletes it in any case.
@@ -145,9 +145,9 @@ class WorkerSet:
                 self._logs[name] = _Log(self.api, name, labels.get(INDEX_LABEL, "?"), self.out)
             if failure := _failure(pod):
                 self._failures.setdefault(name, failure)
-        self._tell(pods)
+        self._print_phases(pods)
 
-    def _tell(self, pods: list[Json]) -> None:
+    def _print_phases(self, pods: list[Json]) -> None:
         """Prints the pods' phases, and why they wait, whenever they change."""
         phases = [(pod.get("status") or {}).get("phase", "Pending") for pod in pods]
         waiting = {
@@ -157,10 +157,10 @@ class WorkerSet:
             if one.get("type") == "PodScheduled" and one.get("status") == "False"
         }
         counts = ", ".join(f"{phases.count(it)} {it.lower()}" for it in sorted(set(phases)))
-        told = "; ".join([f"workers: {counts or 'none yet'}", *sorted(waiting)])
-        if told != self._told:
-            self._told = told
-            print(told, file=self.out, flush=True)
+        line = "; ".join([f"workers: {counts or 'none yet'}", *sorted(waiting)])
+        if line != self._printed:
+            self._printed = line
+            print(line, file=self.out, flush=True)
 
     def _finish_logs(self) -> None:
         for log in self._logs.values():
