@@ -44,6 +44,7 @@ def handed_over(parameters: dict, inputs: dict, outputs: tuple[str, ...]) -> dic
     }
 
 
+@pytest.mark.slow
 def test_files_go_there_and_come_back_and_nothing_stays(tmp_path: Path) -> None:
     folder, exchange = tmp_path / "images", tmp_path / "shared"
     for number in range(40):

@@ -46,6 +46,9 @@ def test_an_exact_folder_is_served_over_both_protocols_and_the_process_ends(
         assert answers[0] == answers[1]
         assert [p.class_name for p in answers[0]] == ["red", "green"]
         assert is_alive(server.pid)
+        loaded = Path(f"/proc/{server.pid}/maps").read_text()
+        assert "/site-packages/tensorflow/" in loaded
+        assert "/site-packages/sklearn/" not in loaded, "Keras 3 brings it"
     assert not is_alive(server.pid)
 
 

@@ -45,6 +45,12 @@ def exported(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def loaded(exported):
+    """The exported model as TensorFlow alone loads it."""
+    return tf.saved_model.load(exported[1])
+
+
+@pytest.fixture(scope="module")
 def images():
     """Files as users have them: JPEG and PNG, gray and colour, of several shapes."""
     random = np.random.default_rng(0)
@@ -75,9 +81,8 @@ def examples_of(files):
         ).SerializeToString()
 
 
-def test_the_signatures_are_those_of_the_contract(exported):
-    _, folder = exported
-    signatures = tf.saved_model.load(folder).signatures
+def test_the_signatures_are_those_of_the_contract(loaded):
+    signatures = loaded.signatures
     names = {"serving_default", "serving_examples", "serving_contract", "serving_pixels"}
     assert set(signatures) == names
     for name, key in [("serving_default", "image_bytes"), ("serving_examples", "examples")]:
@@ -94,11 +99,9 @@ def test_the_signatures_are_those_of_the_contract(exported):
         }
 
 
-def test_the_answer_is_the_models_on_the_decoded_pixels(exported, images):
-    model, folder = exported
-    answer = tf.saved_model.load(folder).signatures["serving_default"](
-        image_bytes=tf.constant(images)
-    )
+def test_the_answer_is_the_models_on_the_decoded_pixels(exported, loaded, images):
+    model, _ = exported
+    answer = loaded.signatures["serving_default"](image_bytes=tf.constant(images))
     logits = model(decode_images(tf.constant(images), SPEC), training=False).numpy()
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
@@ -109,9 +112,8 @@ def test_the_answer_is_the_models_on_the_decoded_pixels(exported, images):
     assert answer["classes"].numpy().tolist() == [[name.encode() for name in CLASSES]] * 3
 
 
-def test_both_signatures_answer_the_same(exported, images):
-    _, folder = exported
-    signatures = tf.saved_model.load(folder).signatures
+def test_both_signatures_answer_the_same(loaded, images):
+    signatures = loaded.signatures
     by_bytes = signatures["serving_default"](image_bytes=tf.constant(images))
     by_example = signatures["serving_examples"](examples=tf.constant(list(examples_of(images))))
     assert set(by_bytes) == set(by_example)
@@ -119,18 +121,16 @@ def test_both_signatures_answer_the_same(exported, images):
         assert np.array_equal(by_bytes[name], by_example[name]), name
 
 
-def test_the_batch_does_not_change_an_answer(exported, images):
-    _, folder = exported
-    ask = tf.saved_model.load(folder).signatures["serving_default"]
+def test_the_batch_does_not_change_an_answer(loaded, images):
+    ask = loaded.signatures["serving_default"]
     together = ask(image_bytes=tf.constant(images))["probabilities"].numpy()
     alone = [ask(image_bytes=tf.constant([file]))["probabilities"].numpy()[0] for file in images]
     np.testing.assert_allclose(together, alone, atol=1e-6)
     assert ask(image_bytes=tf.constant([], tf.string))["probabilities"].shape == (0, 3)
 
 
-def test_bytes_that_are_no_image_are_refused_by_name(exported):
-    _, folder = exported
-    ask = tf.saved_model.load(folder).signatures["serving_default"]
+def test_bytes_that_are_no_image_are_refused_by_name(loaded):
+    ask = loaded.signatures["serving_default"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="unsupported_format"):
         ask(image_bytes=tf.constant([b"GIF89a, say, or any other bytes"]))
 

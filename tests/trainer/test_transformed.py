@@ -70,7 +70,9 @@ COVER = ("cloud", "missing_band", "cutout")
 EACH_BY_ITSELF = dict.fromkeys(("zoom", "crop", "shift", *LIGHT, *COVER), ALWAYS)
 
 
-@pytest.mark.parametrize(("workers", "replicas"), [(2, 1), (2, 2), (4, 1)])
+@pytest.mark.parametrize(
+    ("workers", "replicas"), [(2, 1), (2, 2), pytest.param(4, 1, marks=pytest.mark.slow)]
+)
 def test_workers_show_their_parts_of_what_one_process_would(workers, replicas):
     """All draws of all views, of the first batches and of later ones."""
     separate = shown(EACH_BY_ITSELF)
