@@ -24,8 +24,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.tfxio import tf_example_record
 
 from benchmarks.sides import Rounds, machine_load, take_turns
+from components.node.records import shards
 from components.statistics.compute import in_memory
-from components.statistics.records import shards
 
 DEFAULT, WITHOUT_BYTES, OURS = "TFDV default", "TFDV without image bytes", "skymill"
 #: The least of each ratio that is aimed at.

@@ -13,7 +13,7 @@ from components.raster.task import TASKS
 from scripts.imports import PACKAGES, Module, arrows, between_folders, layer, read_modules
 
 # Folders of components/ whose pure parts other nodes may use.
-SHARED_NODES = ("components.gate",)
+SHARED_NODES = ("components.gate", "components.node")
 TFX_MODULES = ("trainer.run", "trainer.tune.run")
 HEAVY = ("tensorflow", "tf_keras", "keras", "tfx", "apache_beam", "tensorflow_serving")
 

@@ -2,15 +2,15 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.dsl.io import fileio
-from tfx.types import Artifact, artifact_utils
 
 from components.baseline.config import BaselineConfig
 from components.gate.baseline import NONE_FILE, VERSION_DIR
+from components.node.executor import Artifacts, NodeExecutor
 from serving.store.served import served_version
 from serving.store.version_store import version_store
 
@@ -18,24 +18,18 @@ from serving.store.version_store import version_store
 NO_VERSION = -1
 
 
-class Executor(BaseExecutor):
+class Executor(NodeExecutor):
     """Reads `config` and `model_base`; fills `baseline`.
 
     The copy keeps the comparison reproducible: later changes to the version folder, by a server or
     a push, do not affect the nodes that compare with it.
     """
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
         """Raises ServedVersionError when the served version cannot be determined."""
-        self._log_startup(input_dict, output_dict, exec_properties)
-        config = BaselineConfig.model_validate_json(exec_properties["config"])
-        model_base = exec_properties["model_base"]
-        artifact = artifact_utils.get_single_instance(output_dict["baseline"])
+        config = BaselineConfig.model_validate_json(properties["config"])
+        model_base = properties["model_base"]
+        artifact = outputs["baseline"]
         served = served_version(model_base, config.endpoint, config.timeout_s)
         fileio.makedirs(artifact.uri)
         if served.number is None:

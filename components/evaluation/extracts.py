@@ -23,6 +23,7 @@ from components.evaluation.slices import feature_of, slice_values
 from components.evaluation.tasks.base import Answer, Frame, Observation
 from components.evaluation.tasks.bootstrap import seed_of
 from components.evaluation.tasks.registry import evaluated_task
+from components.node.records import records
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, Task
 
@@ -124,8 +125,7 @@ class PredictFn(beam.DoFn):
 
 def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
     """Yields batches of serialized examples of a TFRecord file, gzipped if its name says so."""
-    records = tf.data.TFRecordDataset(path, "GZIP" if path.endswith(".gz") else "")
-    for batch in records.batch(batch_size):
+    for batch in records(path).batch(batch_size):
         yield list(batch.numpy())
 
 

@@ -12,8 +12,6 @@ from components.gate.report import JSON
 from components.raster.errors import DataError
 from components.raster.task import SINGLE_LABEL, Task
 
-METRICS_FILE = "metrics.json"
-
 #: Class that stands for labels which no model knows.
 UNKNOWN_CLASS = "(unknown)"
 

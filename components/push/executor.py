@@ -3,16 +3,18 @@
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tfx.dsl.components.base.base_executor import BaseExecutor
-from tfx.types import Artifact, artifact_utils
+from tfx.types import Artifact
 from tfx.utils import path_utils
 
 from components.gate.artifact import lasting_uri, read_report
 from components.gate.report import GateReport, require_passed
+from components.node.executor import Artifacts, NodeExecutor
+from components.node.files import METRICS_FILE, SCHEMA_FILE, STATISTICS_FILE
 from components.push.config import PushConfig
 from components.push.provenance import Lineage, provenance_files
 from components.push.push import Pushed, push_candidate
@@ -26,46 +28,36 @@ PUSHED_FILE = "pushed.json"
 REPORTS = ("data_report", "evaluation_report", "infra_report", "own_report")
 
 
-class Executor(BaseExecutor):
+class Executor(NodeExecutor):
     """Reads `config`, `model_base`, `endpoint` and `fingerprint`; fills `pushed`."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
         """Raises GateFailed, StaleBaselineError or PushError; nothing is pushed then."""
-        self._log_startup(input_dict, output_dict, exec_properties)
-        config = PushConfig.model_validate_json(exec_properties["config"])
-        reports = [
-            read_report(artifact_utils.get_single_instance(input_dict[name]))
-            for name in REPORTS
-            if input_dict.get(name)
-        ]
+        config = PushConfig.model_validate_json(properties["config"])
+        reports = [read_report(inputs[name]) for name in REPORTS if name in inputs]
         for report in reports:
             require_passed(report)
-        given = {name: artifact_utils.get_single_instance(input_dict[name]) for name in _INPUTS}
+        given = {name: inputs[name] for name in _INPUTS}
         model_dir = Path(path_utils.serving_model_path(given["model"].uri))
         lineage = Lineage(
             run_id=(self._context and self._context.pipeline_run_id) or "",
-            data_fingerprint=exec_properties["fingerprint"],
-            span=exec_properties.get("span", ""),
+            data_fingerprint=properties["fingerprint"],
+            span=properties.get("span", ""),
             baseline_version=_baseline_version(given["baseline"]),
             model_sha256=model_digest(model_dir),
             artifacts={name: lasting_uri(artifact) for name, artifact in given.items()},
             tuned=_tuned(model_dir),
         )
-        model_base = exec_properties["model_base"]
+        model_base = properties["model_base"]
         pushed = push_candidate(
             model_dir,
             model_base,
             baseline_version=lineage.baseline_version,
             provenance=_files(given, model_dir, lineage, reports),
             keep=config.keep,
-            endpoint=exec_properties["endpoint"] or None,
+            endpoint=properties["endpoint"] or None,
         )
-        _record(artifact_utils.get_single_instance(output_dict["pushed"]), pushed, model_base)
+        _record(outputs["pushed"], pushed, model_base)
 
 
 _INPUTS = ("model", "evaluation", "statistics", "schema", "baseline")
@@ -80,11 +72,11 @@ def _files(
     given: dict[str, Artifact], model_dir: Path, lineage: Lineage, reports: list[GateReport]
 ) -> dict[str, bytes]:
     statistics = given["statistics"].uri
-    paths = sorted(tf.io.gfile.glob(os.path.join(statistics, "Split-*", "FeatureStats.pb")))
+    paths = sorted(tf.io.gfile.glob(os.path.join(statistics, "Split-*", STATISTICS_FILE)))
     return provenance_files(
         lineage,
-        metrics_json=_read(os.path.join(given["evaluation"].uri, "metrics.json")),
-        schema=_read(os.path.join(given["schema"].uri, "schema.pbtxt")),
+        metrics_json=_read(os.path.join(given["evaluation"].uri, METRICS_FILE)),
+        schema=_read(os.path.join(given["schema"].uri, SCHEMA_FILE)),
         contract=_read(str(model_dir / CONTRACT_PATH)),
         statistics={os.path.relpath(path, statistics): _read(path) for path in paths},
         reports=reports,

@@ -1,42 +1,37 @@
 """Executor of the Schema node: the accepted schema, or the inferred one without it."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact, artifact_utils
 
+from components.node.executor import Artifacts, NodeExecutor
+from components.node.files import SCHEMA_FILE, STATISTICS_FILE
 from components.raster.errors import ConfigError
 from components.schema.config import SchemaConfig
 from components.schema.infer import infer
 from components.schema.schema_store import accepted_digest, read_accepted, to_text
 
-SCHEMA_FILE = "schema.pbtxt"
 INFERRED = "inferred"
 TRAIN = "train"
 
 
-class Executor(BaseExecutor):
+class Executor(NodeExecutor):
     """Writes one schema, and records in the property `inferred` (0 or 1) where it is from."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
         """Raises ConfigError for a schema that is damaged or has changed since the run began."""
-        self._log_startup(input_dict, output_dict, exec_properties)
-        config = SchemaConfig.model_validate_json(exec_properties["config"])
-        schema = _accepted(config, exec_properties["accepted_sha256"])
+        config = SchemaConfig.model_validate_json(properties["config"])
+        schema = _accepted(config, properties["accepted_sha256"])
         inferred = schema is None
         if schema is None:
-            statistics = artifact_utils.get_single_instance(input_dict["statistics"])
+            statistics = inputs["statistics"]
             schema = infer(_training_statistics(statistics), config.classes)
-        output = artifact_utils.get_single_instance(output_dict["schema"])
+        output = outputs["schema"]
         with tf.io.gfile.GFile(os.path.join(output.uri, SCHEMA_FILE), "w") as file:
             file.write(to_text(schema))
         output.set_int_custom_property(INFERRED, int(inferred))
@@ -55,4 +50,4 @@ def _accepted(config: SchemaConfig, expected: str) -> schema_pb2.Schema | None:
 
 def _training_statistics(statistics: Artifact) -> Any:
     folder = artifact_utils.get_split_uri([statistics], TRAIN)
-    return tfdv.load_stats_binary(os.path.join(folder, "FeatureStats.pb"))
+    return tfdv.load_stats_binary(os.path.join(folder, STATISTICS_FILE))

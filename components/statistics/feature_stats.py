@@ -5,8 +5,6 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.raster.errors import DataError
 
-FILE = "FeatureStats.pb"
-
 
 def write(statistics: statistics_pb2.DatasetFeatureStatisticsList, path: str) -> None:
     """Writes a binary DatasetFeatureStatisticsList, and creates its folder."""

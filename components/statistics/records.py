@@ -1,21 +1,15 @@
-"""TFRecord files: their listing, their sizes, and their records in bounded batches."""
+"""TFRecord files: their sizes, and their records in bounded batches."""
 
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from components.node.records import records
+
 MAX_RECORDS = 10_000
 MAX_BYTES = 32 * 1024**2
 
 _READ_AT_ONCE = 64
-
-
-def shards(folder: str) -> tuple[str, ...]:
-    """Lists the TFRecord files of one split, in the order of their names; skips hidden files."""
-    if not tf.io.gfile.isdir(folder):
-        return ()
-    names = sorted(n for n in tf.io.gfile.listdir(folder) if not n.startswith((".", "_")))
-    return tuple(f"{folder.rstrip('/')}/{name}" for name in names)
 
 
 def size_bytes(paths: Sequence[str]) -> int:
@@ -25,8 +19,7 @@ def size_bytes(paths: Sequence[str]) -> int:
 
 def batches(path: str) -> Iterator[list[bytes]]:
     """Yields lists of a file's records, of about MAX_BYTES or MAX_RECORDS, whichever is less."""
-    compression = "GZIP" if path.endswith(".gz") else ""
-    read = tf.data.TFRecordDataset(path, compression).batch(_READ_AT_ONCE).as_numpy_iterator()
+    read = records(path).batch(_READ_AT_ONCE).as_numpy_iterator()
     batch: list[bytes] = []
     volume = 0
     for some in read:

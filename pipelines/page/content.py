@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.evaluation.result import METRICS_FILE, Evaluation, SliceMetrics
+from components.evaluation.result import Evaluation, SliceMetrics
 from components.gate.report import GateReport
+from components.node.files import METRICS_FILE
 from components.raster.walk import FILES_LEFT_OUT
 
 PAGE_FILE = "page.html"

@@ -17,10 +17,11 @@ import pytest
 
 from components.evaluation.analysis import evaluate
 from components.evaluation.config import EvaluationConfig
-from components.evaluation.executor import split_files
 from components.ingest.config import IngestConfig
 from components.ingest.photographs.config import FoldersSource
 from components.ingest.snapshot import Snapshot
+from components.node.files import split_folder
+from components.node.records import shards
 from components.statistics.compute import Split, compute_statistics
 from components.statistics.config import StatisticsConfig
 from pipelines.config.beam import IN_PROCESS
@@ -179,7 +180,7 @@ def test_evaluation_is_that_of_a_local_run(engine: list[str], tmp_path: Path) ->
     here, there = (
         evaluate(
             config,
-            split_files(str(tmp_path / "examples"), "test"),
+            shards(split_folder(str(tmp_path / "examples"), "test")),
             str(tmp_path / "candidate"),
             str(tmp_path / "baseline"),
             str(tmp_path / name),

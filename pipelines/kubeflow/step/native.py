@@ -5,8 +5,9 @@ import os
 import shutil
 from typing import Any
 
-from components.evaluation.result import METRICS_FILE, Evaluation
+from components.evaluation.result import Evaluation
 from components.gate.report import REPORT_FILE, GateReport
+from components.node.files import METRICS_FILE
 from pipelines.kubeflow.contract.views import CONFUSION, METRICS, View
 from pipelines.page.content import PAGE_FILE
 from pipelines.page.render import report_page, trials_page

@@ -11,11 +11,11 @@ import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from components.node.records import shards
 from components.raster.errors import DataError
 from components.statistics import feature_stats
 from components.statistics.compute import Split, compute_statistics, in_memory
 from components.statistics.config import StatisticsConfig
-from components.statistics.records import shards
 
 IMAGE = b"\xff\xd8 not looked at " + bytes(500)
 

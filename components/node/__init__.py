@@ -1,0 +1,1 @@
+"""Common parts of the pipeline's nodes: the base of executors, and the files between nodes."""
