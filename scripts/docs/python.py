@@ -115,8 +115,9 @@ def signature(function: Any) -> str:
 
 def _unquoted(annotation: ast.expr | None) -> Any:
     """An annotation that is text, as what it says."""
-    quoted = isinstance(annotation, ast.Constant) and isinstance(annotation.value, str)
-    return ast.Name(annotation.value) if quoted else annotation
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return ast.Name(annotation.value)
+    return annotation
 
 
 def _fields(thing: type) -> str:
