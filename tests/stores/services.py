@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from components.raster.stores.cloud_store import RETRIES, CloudStore, Retries
+from components.raster.stores.cloud_store import CloudStore
+from components.raster.stores.object_store import RETRIES, Retries
 from tests.stores.azure import azure_server
 from tests.stores.gcs import gcs_server
 from tests.stores.s3 import Bucket, s3_server

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from components.raster.errors import ConfigError
-from components.raster.stores.cloud_store import CloudStore, Retries
+from components.raster.stores.cloud_store import CloudStore
 from components.raster.stores.local_folder import LocalFolder
 from components.raster.stores.object_store import (
     ABSENT,
     ObjectMissing,
     ObjectStore,
+    Retries,
     StorageError,
     delete_below,
 )
@@ -254,10 +255,9 @@ def test_locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_local_folder_needs_no_library_of_stores(repository: Path, tmp_path: Path) -> None:
     program = f"""
 import sys
-from components.raster.stores.opening import open_object, open_store
+from components.raster.stores.opening import open_object
 store, name = open_object({str(tmp_path / "a")!r})
 store.write(name, b"1")
-open_store("s3://bucket/x")
 assert not {{"obstore", "boto3", "google.auth"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], cwd=repository, check=True)

@@ -4,17 +4,22 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import AzureStore, GCSStore, S3Store
+
 from components.raster.masking import masked
 from components.raster.stores.credentials import Access, azure_access, gcs_access, s3_access
 from components.raster.stores.object_store import (
     ABSENT,
+    RETRIES,
     ObjectMissing,
+    Retries,
     Revision,
     StorageError,
     StoredObject,
@@ -22,9 +27,9 @@ from components.raster.stores.object_store import (
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
-    from obstore.store import AzureStore, GCSStore, S3Store
 
 _ACCESS = {"s3": s3_access, "gs": gcs_access, "az": azure_access}
+_KINDS = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 _PART_BYTES = 16 << 20
 _PARTS_AT_ONCE = 4
 _CHUNK_BYTES = 1 << 20
@@ -34,26 +39,10 @@ _REQUEST_S, _CONNECT_S, _READ_S = 600, 10, 30
 _DEBUG = re.compile(r"\n\s*Debug source:.*", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Retries:
-    """Retries of a request after a lost connection, a server's error or throttling (429, 503).
-
-    Attributes:
-        count: the first attempt is not one of them.
-        total_s: no retry begins later than this after the first attempt.
-    """
-
-    count: int = 6
-    total_s: float = 60.0
-
-
-RETRIES = Retries()
-
-
 class CloudStore:
     """Objects below `s3://bucket/...`, `gs://bucket/...` or `az://container/...`.
 
-    Nothing is imported or connected before the first request.
+    Nothing is read or connected before the first request.
     """
 
     def __init__(self, uri: str, retries: Retries = RETRIES) -> None:
@@ -68,8 +57,6 @@ class CloudStore:
         return self._uri
 
     def listing(self, folder: str = "") -> dict[str, StoredObject]:
-        import obstore
-
         found: dict[str, StoredObject] = {}
         with self._translated():
             below = f"{self._prefix}{folder}".rstrip("/")
@@ -80,8 +67,6 @@ class CloudStore:
         return found
 
     def find(self, name: str) -> StoredObject | None:
-        import obstore
-
         try:
             with self._translated(name):
                 return _properties(obstore.head(self._store, self._key(name)))
@@ -97,16 +82,12 @@ class CloudStore:
         return bytes(content)
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        import obstore
-
         with self._translated(name):
             found = obstore.get(self._store, self._key(name))
             for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
                 yield bytes(chunk)
 
     def revision(self, name: str) -> Revision:
-        import obstore
-
         try:
             with self._translated(name):
                 found = obstore.get(self._store, self._key(name))
@@ -115,8 +96,6 @@ class CloudStore:
             return Revision(None, ABSENT)
 
     def write(self, name: str, content: bytes | Path) -> None:
-        import obstore
-
         with self._translated(name):
             obstore.put(
                 self._store,
@@ -127,9 +106,6 @@ class CloudStore:
             )
 
     def replace(self, name: str, content: bytes, version: str) -> bool:
-        import obstore
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
-
         mode: Any = {self._version_field: version} if version else "create"
         with self._translated(name):
             try:
@@ -140,14 +116,10 @@ class CloudStore:
         return True
 
     def copy(self, source: str, target: str) -> None:
-        import obstore
-
         with self._translated(source):
             obstore.copy(self._store, self._key(source), self._key(target))
 
     def delete(self, name: str) -> None:
-        import obstore
-
         try:
             with self._translated(name):
                 obstore.delete(self._store, self._key(name))
@@ -167,18 +139,16 @@ class CloudStore:
         return _ACCESS[self._scheme](os.environ, Path.home())
 
     @cached_property
-    def _store(self) -> "S3Store | GCSStore | AzureStore":
+    def _store(self) -> S3Store | GCSStore | AzureStore:
         return self._opened(self._retries)
 
     @cached_property
-    def _single_attempt_store(self) -> "S3Store | GCSStore | AzureStore":
+    def _single_attempt_store(self) -> S3Store | GCSStore | AzureStore:
         return self._opened(Retries(count=0))
 
-    def _opened(self, retries: Retries) -> "S3Store | GCSStore | AzureStore":
-        from obstore.store import AzureStore, GCSStore, S3Store
-
+    def _opened(self, retries: Retries) -> S3Store | GCSStore | AzureStore:
         access = self._access
-        kind: Any = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[self._scheme]
+        kind: Any = _KINDS[self._scheme]
         return kind(
             self._bucket,
             config=dict(access.settings),
@@ -196,8 +166,6 @@ class CloudStore:
 
         The original error is left out: its text repeats addresses, which may be signed.
         """
-        from obstore.exceptions import BaseError
-
         place = f"{self._uri}/{name}" if name else self._uri
         try:
             yield

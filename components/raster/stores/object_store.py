@@ -37,6 +37,22 @@ class Revision:
     version: str
 
 
+@dataclass(frozen=True)
+class Retries:
+    """Retries of a request after a lost connection, a server's error or throttling (429, 503).
+
+    Attributes:
+        count: the first attempt is not one of them.
+        total_s: no retry begins later than this after the first attempt.
+    """
+
+    count: int = 6
+    total_s: float = 60.0
+
+
+RETRIES = Retries()
+
+
 class ObjectStore(Protocol):
     """Objects below a URI by their relative names; every method raises StorageError."""
 

@@ -1,4 +1,7 @@
-"""Opening of the store and the object that a location names."""
+"""Opening of the store and the object that a location names.
+
+The library of the clouds' stores is imported only for their URIs.
+"""
 
 import os
 from functools import lru_cache
@@ -6,9 +9,8 @@ from pathlib import Path
 
 from components.raster.errors import ConfigError
 from components.raster.location import is_remote, local_path
-from components.raster.stores.cloud_store import RETRIES, CloudStore, Retries
 from components.raster.stores.local_folder import LocalFolder
-from components.raster.stores.object_store import ObjectStore
+from components.raster.stores.object_store import RETRIES, ObjectStore, Retries
 
 SCHEMES = ("s3://", "gs://", "az://")
 #: Names of variables that credentials and addresses depend on.
@@ -30,18 +32,20 @@ def open_store(location: str, retries: Retries = RETRIES) -> ObjectStore:
         return LocalFolder(Path(local_path(location)))
     if not is_object_store(location):
         raise ConfigError(f"{location}: a store is a folder, or lies at {' or '.join(SCHEMES)}")
+    from components.raster.stores.cloud_store import CloudStore
+
     return CloudStore(location, retries)
 
 
-def shared_bucket(root: str) -> CloudStore:
+def shared_bucket(root: str) -> ObjectStore:
     """Returns the store of a bucket, `s3://bucket`, whose connections all callers share."""
     return _bucket(root, frozenset(it for it in os.environ.items() if it[0].startswith(_VARIABLES)))
 
 
 @lru_cache(maxsize=8)
-def _bucket(root: str, environment: frozenset[tuple[str, str]]) -> CloudStore:
+def _bucket(root: str, environment: frozenset[tuple[str, str]]) -> ObjectStore:
     """Other credentials or addresses in the environment are another store."""
-    return CloudStore(root)
+    return open_store(root)
 
 
 def open_object(location: str) -> tuple[ObjectStore, str]:
