@@ -32,6 +32,8 @@ from serving.tasks.segmentation.planes import (
 )
 
 _REQUESTS = 4
+#: Of a request's pixels, before they are encoded; a quarter of the embedded server's own bound.
+_REQUEST_BYTES = 16 << 20
 
 
 class ServedModel:
@@ -72,7 +74,15 @@ class ServedModel:
         self._client.close()
 
     def answer(self, tiles: Sequence[Tile], view: View) -> Answer:
-        """Returns the answer for each tile; see `TileModel`."""
+        """Returns the answer for each tile; see `TileModel`.
+
+        Servers bound a request's size, so that large tiles go in several requests.
+        """
+        count = max(1, _REQUEST_BYTES // max(tiles[0].pixels.nbytes, 1))
+        parts = [self._ask(tiles[n : n + count], view) for n in range(0, len(tiles), count)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _ask(self, tiles: Sequence[Tile], view: View) -> Answer:
         planes = self.contract.task == "segmentation"
         images = string_array([_encoded(tile, view, self.contract) for tile in tiles])
         try:

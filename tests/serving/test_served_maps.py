@@ -53,7 +53,9 @@ def probabilities(found):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
-def test_the_map_by_a_server_is_that_in_process(server, base, tmp_path, protocol):
+def test_the_map_by_a_server_is_that_in_process(server, base, tmp_path, protocol, monkeypatch):
+    # Two tiles of 64 pixels in a request.
+    monkeypatch.setattr("components.mapping.served._REQUEST_BYTES", 2 * 64 * 64 * 2)
     pixels = smooth_ground(100, 150)
     pixels[20:30, 50:70] = 0
     source = write_scene(tmp_path / "scene.tif", pixels)
