@@ -11,6 +11,7 @@ from pipelines.cli.kubeflow_options import (
     metadata_option,
     print_end,
     print_step,
+    readable_metrics,
 )
 from pipelines.cli.options import json_option
 
@@ -44,7 +45,7 @@ def follow_and_report(
 
     quiet = (lambda step, state: None) if as_json else print_step
     state = follow(server, run_id, quiet, timeout_s=timeout_s)
-    metrics = _metrics(server, run_id)
+    metrics = readable_metrics(server, run_id)
     if as_json:
         click.echo(json.dumps({**state.to_dict(), "metrics": metrics}, indent=1))
     else:
@@ -52,14 +53,3 @@ def follow_and_report(
         for name, value in (metrics or {}).items():
             click.echo(f"  {name:<24} {value:.4g}")
     click.get_current_context().exit(exit_code_of(state))
-
-
-def _metrics(server: "KubeflowServer", run_id: str) -> dict[str, float] | None:
-    """Returns the run's metrics, if they can be read; a failure never hides the outcome."""
-    from pipelines.kubeflow.client.errors import KubeflowError
-
-    try:
-        return server.metrics(run_id)
-    except KubeflowError as error:
-        click.echo(f"skymill: {error}", err=True)
-        return None

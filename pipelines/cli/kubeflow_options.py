@@ -12,6 +12,7 @@ from pipelines.cli.options import DEFAULT_CONFIG, LocalPath
 if TYPE_CHECKING:
     from pipelines.kubeflow.client.connection import Connection
     from pipelines.kubeflow.client.run_state import RunState
+    from pipelines.kubeflow.client.server import KubeflowServer
     from pipelines.kubeflow.client.submission import Submission
 
 Command = Callable[..., None]
@@ -177,6 +178,17 @@ def print_end(state: "RunState", connection: "Connection") -> None:
             f"  kubectl -n {namespace} logs --all-containers --prefix --tail=40 "
             f"-l pipeline/runid={state.run_id}"
         )
+
+
+def readable_metrics(server: "KubeflowServer", run_id: str) -> dict[str, float] | None:
+    """Returns the run's metrics, if they can be read; a failure never hides the outcome."""
+    from pipelines.kubeflow.client.errors import KubeflowError
+
+    try:
+        return server.metrics(run_id)
+    except KubeflowError as error:
+        click.echo(f"skymill: {error}", err=True)
+        return None
 
 
 def exit_code_of(state: "RunState") -> int:

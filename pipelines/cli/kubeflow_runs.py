@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from components.raster.errors import ConfigError
-from pipelines.cli.kubeflow_options import print_end, print_step
+from pipelines.cli.kubeflow_options import print_end, print_step, readable_metrics
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.client.connection import Connection
@@ -37,7 +37,7 @@ def print_one(connection: "Connection", run_id: str, as_json: bool) -> None:
     """Prints a run with its steps, failures and metrics."""
     server = _server(connection)
     state = server.run_state(run_id)
-    metrics = server.metrics(run_id)
+    metrics = readable_metrics(server, run_id)
     if as_json:
         click.echo(json.dumps({**state.to_dict(), "metrics": metrics}, indent=1))
         return

@@ -66,6 +66,15 @@ def test_one_run_is_shown_with_its_steps(api: Api, run_id: str) -> None:
     assert isinstance(runs(api, "show", "nothing").exception, NotFound)
 
 
+def test_a_run_whose_package_is_gone_is_shown_without_steps(api: Api, run_id: str) -> None:
+    api.store.set_state(run_id, "SUCCEEDED", {"first": "SUCCEEDED"})
+    api.store.versions.clear()
+    done = runs(api, "show", run_id)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"mine: succeeded (run {run_id})")
+    assert "its package is gone" in done.output
+
+
 def test_logs_are_those_of_failed_steps_or_of_the_named_one(api: Api, run_id: str) -> None:
     api.store.set_state(run_id, "FAILED", STEPS, {"first": "fine\n", "second": LOG})
     assert runs(api, "logs", run_id).output == LOG

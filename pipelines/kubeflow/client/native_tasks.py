@@ -22,6 +22,7 @@ class NativeTasks:
 
     def __init__(self, tasks: Sequence[Json], definition: Definition) -> None:
         """Takes all tasks, of which ROOT and others that the package does not name are no steps."""
+        self._all = tasks
         self._tasks = [one for one in tasks if one.get("name") in definition.steps]
 
     def steps(self) -> list[StepRecord]:
@@ -34,9 +35,9 @@ class NativeTasks:
         return [pod["name"] for pod in reversed(pods) if pod.get("type") == "EXECUTOR"]
 
     def metrics(self) -> dict[str, float]:
-        """Returns the metrics, each of which is an artifact of its own."""
+        """Returns the metrics of all tasks; each metric is an artifact of its own."""
         found: dict[str, float] = {}
-        for task in self._tasks:
+        for task in self._all:
             for output in (task.get("outputs") or {}).get("artifacts", []):
                 for artifact in output.get("artifacts", []):
                     if artifact.get("type") == "Metric" and "number_value" in artifact:
