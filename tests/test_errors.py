@@ -10,11 +10,11 @@ import pytest
 from components.gate.report import GateFailed, GateReport
 from components.ingest.files.read import ReadFailure
 from components.ingest.rasters.scenes.labels.reader import LabelsRejected
-from components.ingest.records.reject import Reason
 from components.raster.errors import ConfigError, PortableError
 from components.raster.image import Refusal
 from components.raster.payload import PayloadError
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.reasons import Reason
+from components.raster.scene.rejects import SceneRejected
 from pipelines.kubeflow.client.errors import KubeflowError
 from serving.client.transport import RequestFailed
 from serving.server.errors import Code, ListenError, ServingError
@@ -28,7 +28,7 @@ def errors() -> Iterator[PortableError]:
     yield ReadFailure(Reason.UNREADABLE, "permission denied")
     yield LabelsRejected(Reason.NO_MASK, "no mask is called a")
     yield PayloadError(Refusal.CORRUPT, "cut short")
-    yield SceneRejected("2024/ortho", SceneRefusal.NO_CRS, "no CRS")
+    yield SceneRejected("2024/ortho", Reason.NO_CRS, "no CRS")
     yield KubeflowError("busy", transient=True)
     yield ServingError(Code.NOT_FOUND, "no such model")
     yield ListenError("gRPC", "127.0.0.1", 8500, "in use")

@@ -5,9 +5,10 @@ from components.mapping.rejects import MapRefusal, MapRejected
 from components.raster.errors import ConfigError
 from components.raster.library_errors import translated
 from components.raster.payload import SAMPLE_TYPES
+from components.raster.reasons import Reason
 from components.raster.scaling import UNSCALED, scaling_given
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import Scene, SceneSource
 from components.raster.tiles.view import COUNTING_DTYPE, View, Warp, scaling_to_read, view_scene
 from serving.contract.contract import Contract
@@ -27,7 +28,7 @@ def view_for(source: SceneSource, contract: Contract, reading: SceneReading) -> 
     """
 
     def unreadable(why: str) -> SceneRejected:
-        return SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, why)
+        return SceneRejected(source.scene_id, Reason.UNREADABLE, why)
 
     image = contract.image
     own = image.bands or _PHOTOGRAPH
@@ -93,7 +94,7 @@ def _check_type(view: View, contract: Contract) -> None:
     if contract.image.bands is None and view.dtype != "uint8":
         raise SceneRejected(
             view.scene.scene_id,
-            SceneRefusal.UNSUPPORTED_DTYPE,
+            Reason.UNSUPPORTED_DTYPE,
             f"the model learnt from photographs of 8 bits, and its samples are {view.dtype}.",
         )
 

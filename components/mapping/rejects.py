@@ -9,7 +9,7 @@ from components.raster.tiles.tile import TileReject
 
 
 class MapRefusal(StrEnum):
-    """Reason codes of scenes that a model cannot map; those of reading are `SceneRefusal`'s."""
+    """Reason codes of scenes that a model cannot map; those of reading are `Reason`s."""
 
     WRONG_GSD = "wrong_gsd"
     WRONG_SCALING = "wrong_scaling"

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 from components.ingest.files.remote import remote_files
-from components.ingest.records.reject import Reason
 from components.raster.errors import PortableError, SkymillError
 from components.raster.location import is_remote, local_path
+from components.raster.reasons import Reason
 from components.raster.stores.object_store import ObjectMissing
 
 _REMOTE_READERS = 16  # a store answers in tens of milliseconds, so requests overlap

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from components.ingest.files.remote import remote_files
 from components.ingest.records.record import Contents, Record
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.raster.errors import DataError
 from components.raster.location import is_remote, local_path
+from components.raster.reasons import Reason
 from components.raster.text import composed
 from components.raster.walk import HIDDEN, Entry, left_out_as, suffix_of, walk
 

@@ -13,12 +13,13 @@ from typing import Any
 from components.ingest.files.read import ReadFailure, read_file
 from components.ingest.listing.config import MANIFEST_SUFFIXES, ManifestColumns
 from components.ingest.records.record import Contents, Record, SliceValue
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.raster.documents import parse_json, table_rows
 from components.raster.errors import DataError
 from components.raster.library_errors import translated
 from components.raster.location import is_remote, local_path
 from components.raster.masking import unsigned
+from components.raster.reasons import Reason
 from components.raster.split import split_named
 from components.raster.text import composed, decoded
 

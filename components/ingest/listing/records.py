@@ -7,9 +7,10 @@ from operator import attrgetter
 from components.ingest.files.layout import listing_lines, records_of
 from components.ingest.records.family import Checksums, Entries
 from components.ingest.records.record import Contents, Listing, Record
-from components.ingest.records.reject import Reason, Reject, in_words
+from components.ingest.records.reject import Reject, in_words
 from components.ingest.records.settings import Settings
 from components.raster.errors import DataError
+from components.raster.reasons import Reason
 from components.raster.split import SplitConfig
 from components.raster.stratify import stratified_splits
 

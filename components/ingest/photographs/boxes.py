@@ -7,7 +7,7 @@ from components.ingest.photographs.config import BoxedSource
 from components.ingest.photographs.source import Photographs
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.records.record import Contents, Record
-from components.ingest.records.reject import Reason, Reject, reject_of_label
+from components.ingest.records.reject import Reject, reject_of_label
 from components.raster.labels.box_files import box_files, left_out_beside
 from components.raster.labels.boxes import (
     BoxSet,
@@ -17,6 +17,7 @@ from components.raster.labels.boxes import (
     read_boxes,
 )
 from components.raster.pairing import file_name
+from components.raster.reasons import Reason
 from components.raster.tiles.key import Window
 from components.raster.truth.detection import tile_boxes
 from components.raster.truth.value import Truth
@@ -98,7 +99,7 @@ class BoxReader:
         except ImageSizeError as error:
             return Reject(record.key, record.uri, Reason.BOXES_DIFFER, str(error))
         if rejects:
-            why = Reason(rejects[0].reason.value)
+            why = rejects[0].reason
             return Reject(record.key, record.uri, why, f"box {rejects[0].key}: {rejects[0].detail}")
         boxes = tile_boxes(shapes, Window(0, 0, height, width), min_visible=0)
         return Truth(boxes=boxes)

@@ -9,11 +9,12 @@ from components.ingest.photographs.masks import MaskReader
 from components.ingest.photographs.source import Photographs
 from components.ingest.photographs.truth import TruthReader, of_record
 from components.ingest.records.record import Contents, Record
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.raster.errors import ConfigError, DataError, SkymillError
 from components.raster.example import SPLITS
 from components.raster.location import is_remote
 from components.raster.messages import first_line
+from components.raster.reasons import Reason
 
 _KEY = "ingest.source.call"
 _FIELD = {"label": "label", "labels": "labels", "number": "number", "mask": "mask_uri"}

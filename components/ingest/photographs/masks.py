@@ -14,7 +14,7 @@ from components.ingest.photographs.config import MaskedSource, MaskLegend
 from components.ingest.photographs.source import Photographs
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.records.record import Contents, Record
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.raster.labels.class_raster import (
     ClassLegend,
     colour_codes,
@@ -23,6 +23,7 @@ from components.raster.labels.class_raster import (
 )
 from components.raster.labels.targets import MaskPixels, ignore_value
 from components.raster.pairing import file_name, pair
+from components.raster.reasons import Reason
 from components.raster.scene.gdal import page_count
 from components.raster.truth.value import Truth
 from components.raster.walk import UNUSED_MASK

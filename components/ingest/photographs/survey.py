@@ -5,12 +5,13 @@ from collections import Counter
 from components.ingest.photographs.convert import Converter
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.records.record import Listing
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.ingest.records.survey import Survey, count_by_class, rejected_copies
 from components.raster.errors import ConfigError
 from components.raster.fingerprint import checksums_of_files
 from components.raster.location import is_remote
+from components.raster.reasons import Reason
 from components.raster.spatial.distance import Contacts, Nearest
 from components.raster.spatial.places import all_places
 from components.raster.spatial.report import SplitReport

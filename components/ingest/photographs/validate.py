@@ -16,7 +16,6 @@ import numpy.typing as npt
 import simplejpeg
 
 from components.ingest.records.outcome import Accepted
-from components.ingest.records.reject import Reason
 from components.raster.graph_errors import refusal_message
 from components.raster.image import (
     JPEG_MAGIC,
@@ -25,6 +24,7 @@ from components.raster.image import (
     ImageSpec,
     Refusal,
 )
+from components.raster.reasons import Reason
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -15,10 +15,11 @@ from components.ingest.files.encode import (
 )
 from components.ingest.records.outcome import Converted
 from components.ingest.records.record import Record
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.raster import example
 from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
+from components.raster.reasons import Reason
 from components.raster.scaling import UNSCALED, Scaling
 from components.raster.tiles.tile import BandStatistics, Tile, band_statistics
 from components.raster.tiles.view import View

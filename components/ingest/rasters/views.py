@@ -8,11 +8,12 @@ from functools import partial
 from rasterio.errors import NotGeoreferencedWarning
 
 from components.ingest.rasters.config import RasterOptions
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.raster.image import ImageSpec
 from components.raster.library_errors import translated
+from components.raster.reasons import Reason
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import ONLY_BAND, SceneSource
 from components.raster.tiles.tile import Tile
 from components.raster.tiles.view import View, Warp, check_samples, scaling_to_read, view_scene
@@ -40,7 +41,7 @@ def open_view(
     wanted = image.bands or ()
 
     def unreadable(why: str) -> SceneRejected:
-        return SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, why)
+        return SceneRejected(source.scene_id, Reason.UNREADABLE, why)
 
     with translated(unreadable):
         scene = open_scene(
@@ -89,7 +90,7 @@ def _named_only(view: View | SceneRejected) -> View | SceneRejected:
         return view
     return SceneRejected(
         view.scene.scene_id,
-        SceneRefusal.UNKNOWN_BAND,
+        Reason.UNKNOWN_BAND,
         f"nothing says that its band is the {ONLY_BAND} of the other scenes. Name it with "
         "band_names, or describe it in the file.",
     )
@@ -97,7 +98,7 @@ def _named_only(view: View | SceneRejected) -> View | SceneRejected:
 
 def scene_reject(rejected: SceneRejected, uri: str) -> Reject:
     """Converts a scene's refusal to a reject."""
-    return Reject(rejected.scene_id, uri, Reason(rejected.reason.value), rejected.detail)
+    return Reject(rejected.scene_id, uri, rejected.reason, rejected.detail)
 
 
 def too_little_valid(key: str, uri: str, tile: Tile) -> Reject:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.ingest.records.reject import Reason
 from components.raster.example import SPLITS
+from components.raster.reasons import Reason
 
 _DIGEST_BYTES = 32
 

@@ -13,11 +13,12 @@ from pydantic import Field
 from components.raster.errors import DataError
 from components.raster.frozen import Frozen
 from components.raster.labels.box_files import BoxListing, LabelledImage, ListedBox, listed_boxes
-from components.raster.labels.rejects import LabelRefusal, LabelReject
+from components.raster.labels.rejects import LabelReject
 from components.raster.labels.shapes import PlacedShapes, keep_known
 from components.raster.labels.vectors import LabelSet
 from components.raster.location import Location
 from components.raster.pairing import Name, Pairing, file_name, pair
+from components.raster.reasons import Reason
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.text import ClassName, Encoding
 
@@ -81,7 +82,7 @@ def read_boxes(config: BoxFile) -> BoxSet:
     place = {image.name: index for index, image in enumerate(listing.images)}
     kept: list[ListedBox] = []
     rejects = [
-        LabelReject(entry.file, entry.number, LabelRefusal.BAD_ENTRY, f"{entry.why}.")
+        LabelReject(entry.file, entry.number, Reason.BAD_ENTRY, f"{entry.why}.")
         for entry in listing.bad
     ]
     for box in listing.boxes:
@@ -116,20 +117,20 @@ def _box_set(
 
 def _refused(
     box: ListedBox, config: BoxFile, images: Mapping[str, int]
-) -> tuple[LabelRefusal, str] | None:
+) -> tuple[Reason, str] | None:
     """Returns the reason why a box cannot be used; None for a usable one."""
     left, top, right, bottom = box.edges_px
     if box.image not in images:
-        return LabelRefusal.NO_IMAGE, "the file does not list its image."
+        return Reason.NO_IMAGE, "the file does not list its image."
     if not np.isfinite(box.edges_px).all():
-        return LabelRefusal.EMPTY_GEOMETRY, f"its edges in {box.image} are no four numbers."
+        return Reason.EMPTY_GEOMETRY, f"its edges in {box.image} are no four numbers."
     if right <= left or bottom <= top:
         size = f"{right - left:g} x {bottom - top:g} pixels (width x height)"
-        return LabelRefusal.EMPTY_GEOMETRY, f"in {box.image} it is {size}."
+        return Reason.EMPTY_GEOMETRY, f"in {box.image} it is {size}."
     if box.crowd:
-        return LabelRefusal.CROWD, f"in {box.image} it stands for many objects at once (iscrowd)."
+        return Reason.CROWD, f"in {box.image} it stands for many objects at once (iscrowd)."
     if not (config.class_name or box.class_name):
-        return LabelRefusal.NO_CLASS, f"in {box.image} it has no class that the file declares."
+        return Reason.NO_CLASS, f"in {box.image} it has no class that the file declares."
     return None
 
 
@@ -172,7 +173,7 @@ def place_boxes(
     beside = tuple(
         labels.reject(
             place,
-            LabelRefusal.OUTSIDE_IMAGE,
+            Reason.OUTSIDE_IMAGE,
             f"it lies beside {named.name}, which has {height} x {width} pixels.",
         )
         for place in own[~inside].tolist()
@@ -199,7 +200,7 @@ def boxes_nowhere(labels: BoxSet, used: Collection[int]) -> tuple[LabelReject, .
     return tuple(
         labels.reject(
             place,
-            LabelRefusal.OUTSIDE_SCENES,
+            Reason.OUTSIDE_SCENES,
             f"the source has no image {labels.images[image].name}.",
         )
         for place, image in enumerate(labels.image_of.tolist())

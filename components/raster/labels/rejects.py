@@ -1,26 +1,9 @@
-"""Reason codes of labels that cannot be used."""
+"""Labels that cannot be used."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import PurePosixPath
 
-
-class LabelRefusal(StrEnum):
-    """The reason codes of single labels."""
-
-    EMPTY_GEOMETRY = "empty_geometry"
-    UNSUPPORTED_GEOMETRY = "unsupported_geometry"
-    BROKEN_GEOMETRY = "broken_geometry"
-    SELF_CROSSING = "self_crossing"
-    NO_CLASS = "no_class"
-    UNKNOWN_CLASS = "unknown_class"
-    NO_NUMBER = "no_number"
-    NOT_PROJECTABLE = "not_projectable"
-    OUTSIDE_SCENES = "outside_scenes"
-    BAD_ENTRY = "bad_entry"
-    NO_IMAGE = "no_image"
-    OUTSIDE_IMAGE = "outside_image"
-    CROWD = "crowd"
+from components.raster.reasons import Reason
 
 
 @dataclass(frozen=True)
@@ -34,7 +17,7 @@ class LabelReject:
 
     source: str
     number: int
-    reason: LabelRefusal
+    reason: Reason
     detail: str
 
     @property

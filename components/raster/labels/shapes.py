@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from components.raster.labels.rejects import LabelRefusal, LabelReject
+from components.raster.labels.rejects import LabelReject
 from components.raster.labels.vectors import Geometries, LabelSet, made_valid
 from components.raster.library_errors import LibraryError, translated
+from components.raster.reasons import Reason
 from components.raster.scene.grid import Grid, crs_name
 from components.raster.tiles.areas import geometry_in_pixels
 from components.raster.tiles.key import Window
@@ -85,7 +86,7 @@ def place_labels(
     rejects = []
     for place in np.flatnonzero(~np.isfinite(bounds).all(axis=1)).tolist():
         detail = f"its place in {crs_name(labels.crs)} has none in {crs_name(str(grid.crs))}."
-        rejects.append(labels.reject(place, LabelRefusal.NOT_PROJECTABLE, detail))
+        rejects.append(labels.reject(place, Reason.NOT_PROJECTABLE, detail))
     inside = (
         (bounds[:, 2] > 0)
         & (bounds[:, 3] > 0)
@@ -95,7 +96,7 @@ def place_labels(
     moved, broken = _still_valid(moved, inside)
     for place, why in broken.items():
         detail = f"{why} once it is projected to {crs_name(str(grid.crs))}."
-        rejects.append(labels.reject(place, LabelRefusal.NOT_PROJECTABLE, detail))
+        rejects.append(labels.reject(place, Reason.NOT_PROJECTABLE, detail))
         inside[place] = False
     shapes, unknown = keep_known(labels, moved[inside], np.flatnonzero(inside), class_names)
     return shapes, (*rejects, *unknown)
@@ -121,7 +122,7 @@ def keep_known(
     rejects = [
         labels.reject(
             place,
-            LabelRefusal.UNKNOWN_CLASS,
+            Reason.UNKNOWN_CLASS,
             f"class {labels.classes[place]!r} is none of {', '.join(class_names)}.",
         )
         for place in places[~known].tolist()
@@ -142,7 +143,7 @@ def labels_nowhere(labels: LabelSet, placed: Iterable[PlacedShapes]) -> tuple[La
     return tuple(
         labels.reject(
             place,
-            LabelRefusal.OUTSIDE_SCENES,
+            Reason.OUTSIDE_SCENES,
             "it lies in no scene of the run. Check its coordinate reference system and the scenes.",
         )
         for place, number in enumerate(labels.numbers.tolist())

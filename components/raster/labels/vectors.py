@@ -21,9 +21,10 @@ from pydantic import Field
 
 from components.raster.errors import ConfigError, DataError
 from components.raster.frozen import Frozen
-from components.raster.labels.rejects import LabelRefusal, LabelReject
+from components.raster.labels.rejects import LabelReject
 from components.raster.library_errors import LibraryError, translated
 from components.raster.location import Location, is_remote
+from components.raster.reasons import Reason
 from components.raster.scene.grid import crs_of, crs_text
 from components.raster.text import ClassName, Encoding, composed
 
@@ -41,7 +42,7 @@ _FARTHEST = 1e12
 #: the code page of the machine that wrote it.
 _CODE_PAGE_AT, _NO_CODE_PAGES = 29, (b"\0", b"\x57", b"")
 
-Refusals = dict[int, tuple[LabelRefusal, str]]
+Refusals = dict[int, tuple[Reason, str]]
 
 
 class VectorLabels(Frozen):
@@ -93,7 +94,7 @@ class LabelSet:
         """All classes that occur, sorted."""
         return tuple(sorted(set(self.classes.tolist())))
 
-    def reject(self, place: int, reason: LabelRefusal, detail: str) -> LabelReject:
+    def reject(self, place: int, reason: Reason, detail: str) -> LabelReject:
         """Builds the reject of the label at a place."""
         return LabelReject(self.source, int(self.numbers[place]), reason, detail)
 
@@ -110,10 +111,10 @@ def read_labels(config: VectorLabels) -> LabelSet:
     rejects: Refusals = {}
     for place, name in enumerate(classes):
         if not name:
-            rejects[place] = LabelRefusal.NO_CLASS, f"{config.class_field} is empty."
+            rejects[place] = Reason.NO_CLASS, f"{config.class_field} is empty."
     if config.number_field:
         for place in np.flatnonzero(~np.isfinite(values)).tolist():
-            rejects[place] = LabelRefusal.NO_NUMBER, f"{config.number_field} is no finite number."
+            rejects[place] = Reason.NO_NUMBER, f"{config.number_field} is no finite number."
     # Coordinates that are not numbers become rejects, without warnings.
     with np.errstate(invalid="ignore", over="ignore"), _of_file(config.path):
         geometries, repaired = _usable(_decoded(encoded, rejects), config.crossing, rejects)
@@ -235,7 +236,7 @@ def _decoded(encoded: npt.NDArray[np.object_], rejects: Refusals) -> Geometries:
         except LibraryError as error:
             kind = int.from_bytes(blob[1:5], "little" if blob[0] else "big") & 0xFFFF
             known = kind % 1000 <= _LAST_KIND  # ISO adds thousands for heights and measures
-            reason = LabelRefusal.BROKEN_GEOMETRY if known else LabelRefusal.UNSUPPORTED_GEOMETRY
+            reason = Reason.BROKEN_GEOMETRY if known else Reason.UNSUPPORTED_GEOMETRY
             rejects[place] = reason, f"{error}."
     return geometries
 
@@ -286,13 +287,13 @@ def _usable(
     kinds = shapely.get_type_id(geometries)
     empty = shapely.is_missing(geometries) | shapely.is_empty(geometries)
     for place in np.flatnonzero(empty).tolist():
-        rejects.setdefault(place, (LabelRefusal.EMPTY_GEOMETRY, "it has no geometry."))
+        rejects.setdefault(place, (Reason.EMPTY_GEOMETRY, "it has no geometry."))
     for place in _nowhere(geometries):
         why = f"its coordinates are not all finite numbers below {_FARTHEST:g}."
-        rejects[place] = LabelRefusal.BROKEN_GEOMETRY, why
+        rejects[place] = Reason.BROKEN_GEOMETRY, why
     for place in np.flatnonzero(~empty & ~np.isin(kinds, [*_POLYGONS, *_POINTS])).tolist():
         name = shapely.GeometryType(kinds[place]).name.lower()
-        rejects[place] = LabelRefusal.UNSUPPORTED_GEOMETRY, f"{name} has no ground of its own."
+        rejects[place] = Reason.UNSUPPORTED_GEOMETRY, f"{name} has no ground of its own."
     invalid = np.flatnonzero(np.isin(kinds, _POLYGONS) & ~shapely.is_valid(geometries)).tolist()
     repaired = []
     for place in (place for place in invalid if place not in rejects):
@@ -301,10 +302,10 @@ def _usable(
                 why = shapely.is_valid_reason(geometries[place])
                 whole = made_valid(geometries[place])
         except LibraryError as error:
-            rejects[place] = LabelRefusal.BROKEN_GEOMETRY, f"{error}."
+            rejects[place] = Reason.BROKEN_GEOMETRY, f"{error}."
             continue
         if crossing == "reject" or not whole.area:
-            rejects[place] = LabelRefusal.SELF_CROSSING, f"{why}."
+            rejects[place] = Reason.SELF_CROSSING, f"{why}."
         else:
             geometries[place] = whole
             repaired.append(place)

@@ -14,9 +14,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from components.raster.location import is_remote
+from components.raster.reasons import Reason
 from components.raster.scaling import Scaling, scaling_of
 from components.raster.scene.landsat import is_mtl, listed_label, read_mtl
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.sensors import landsat_label
 
@@ -111,7 +112,7 @@ def calibrated_scene(source: SceneSource, calibration: Calibration) -> SceneSour
         files = tuple(_calibrated(file, calibration) for file in source.files)
     except (OSError, ValueError) as error:
         detail = f"the metadata beside {source.files[0].path} cannot be used: {error}"
-        raise SceneRejected(source.scene_id, SceneRefusal.BAD_METADATA, detail) from error
+        raise SceneRejected(source.scene_id, Reason.BAD_METADATA, detail) from error
     return replace(source, files=files)
 
 

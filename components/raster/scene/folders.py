@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from components.raster.errors import DataError
+from components.raster.reasons import Reason
 from components.raster.scene.deliveries import band_files
 from components.raster.scene.gdal import SUFFIXES
 from components.raster.scene.landsat import is_mtl, landsat_source, of_each_delivery
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.sentinel2 import granule_of, is_product_metadata, safe_source
 from components.raster.walk import HIDDEN, NO_BAND, left_out_as, walk
@@ -157,7 +158,7 @@ def _landsat_scenes(folder: str, below: _Below) -> Iterator[SceneSource]:
             source = landsat_source(mtl, own)
         except (OSError, ValueError) as error:
             detail = f"{mtl} cannot be used: {error}"
-            below.rejects.append(SceneRejected(mtl.stem, SceneRefusal.BAD_METADATA, detail))
+            below.rejects.append(SceneRejected(mtl.stem, Reason.BAD_METADATA, detail))
             used += len(own)
             continue
         used += len(source.files)
@@ -165,10 +166,10 @@ def _landsat_scenes(folder: str, below: _Below) -> Iterator[SceneSource]:
             yield source
         else:
             detail = f"no raster beside {mtl} is called as a band."
-            below.rejects.append(SceneRejected(source.scene_id, SceneRefusal.NO_BANDS, detail))
+            below.rejects.append(SceneRejected(source.scene_id, Reason.NO_BANDS, detail))
     if used < len(rasters):
         below.ignored[NO_BAND] += len(rasters) - used
 
 
 def _unreadable(key: str, detail: str) -> SceneRejected:
-    return SceneRejected(key, SceneRefusal.UNREADABLE, detail)
+    return SceneRejected(key, Reason.UNREADABLE, detail)

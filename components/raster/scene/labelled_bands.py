@@ -8,7 +8,8 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from components.raster.band_names import position_name, position_of
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.reasons import Reason
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile
 from components.raster.scene.sensors import common_name_of, sensor_band
 
@@ -82,7 +83,7 @@ def _given(
         return given if len(given) == len(indexes) else ()
     raise SceneRejected(
         scene_id,
-        SceneRefusal.BAD_METADATA,
+        Reason.BAD_METADATA,
         f"{file.path} has {len(indexes)} bands, and {len(given)} names are given for them: "
         f"{', '.join(given)}.",
     )

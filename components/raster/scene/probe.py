@@ -13,12 +13,13 @@ from rasterio.io import DatasetReader
 
 from components.raster.band_names import position_of
 from components.raster.library_errors import translated
+from components.raster.reasons import Reason
 from components.raster.scaling import UNSCALED, Scaling, scaling_of
 from components.raster.scene.gdal import listed, missing_bytes, opened, pages_of
 from components.raster.scene.grid import Grid, crs_text
 from components.raster.scene.labelled_bands import band_labels
 from components.raster.scene.orientation import upright_grid
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import (
     Band,
     BandFile,
@@ -89,7 +90,7 @@ def open_scene(
     headers = [_probe(source, file, given) for file in files]
     bands = tuple(band for header in headers for band in header.bands)
     if not bands:
-        raise SceneRejected(source.scene_id, SceneRefusal.NO_BANDS, "no band holds data.")
+        raise SceneRejected(source.scene_id, Reason.NO_BANDS, "no band holds data.")
     _check_names(source.scene_id, bands)
     return Scene(
         scene_id=source.scene_id,
@@ -112,7 +113,7 @@ def _needed(source: SceneSource, wanted: tuple[str | int, ...]) -> Sequence[Band
 
 def _probe(source: SceneSource, file: BandFile, given: _Given) -> _Header:
     def unreadable(why: str) -> SceneRejected:
-        return SceneRejected(source.scene_id, SceneRefusal.UNREADABLE, why)
+        return SceneRejected(source.scene_id, Reason.UNREADABLE, why)
 
     with translated(unreadable), ExitStack() as stack:
         dataset = stack.enter_context(opened(file.path))
@@ -130,12 +131,12 @@ def _check_page(scene_id: str, path: str, dataset: DatasetReader, page: int | No
     count = max(len(pages), 1)
     if page is not None and page > count:
         raise SceneRejected(
-            scene_id, SceneRefusal.UNKNOWN_PAGE, f"{path} has no page {page}; it has {count}."
+            scene_id, Reason.UNKNOWN_PAGE, f"{path} has no page {page}; it has {count}."
         )
     if pages and page is None:
         raise SceneRejected(
             scene_id,
-            SceneRefusal.SEVERAL_PAGES,
+            Reason.SEVERAL_PAGES,
             f"{path} has {count} pages, and nothing says which counts: {listed(pages)}. Scenes "
             "and chips take the setting page; of labels, write the page that counts to a file of "
             "its own (gdal_translate GTIFF_DIR:1:FILE out.tif).",
@@ -145,24 +146,20 @@ def _check_page(scene_id: str, path: str, dataset: DatasetReader, page: int | No
 def _check(scene_id: str, file: BandFile, dataset: DatasetReader) -> None:
     """Raises SceneRejected for a file whose pixels could not be read."""
 
-    def reject(reason: SceneRefusal, detail: str) -> SceneRejected:
+    def reject(reason: Reason, detail: str) -> SceneRejected:
         return SceneRejected(scene_id, reason, f"{file.path}: {detail}")
 
     missing = missing_bytes(dataset, file.path)
     if missing:
-        raise reject(
-            SceneRefusal.TRUNCATED, f"{missing} bytes are missing at its end. Fetch it again."
-        )
+        raise reject(Reason.TRUNCATED, f"{missing} bytes are missing at its end. Fetch it again.")
     bad = sorted({dtype for dtype in dataset.dtypes if dtype not in DTYPES})
     if bad:
-        raise reject(
-            SceneRefusal.UNSUPPORTED_DTYPE, f"{', '.join(bad)}; {', '.join(DTYPES)} are read."
-        )
+        raise reject(Reason.UNSUPPORTED_DTYPE, f"{', '.join(bad)}; {', '.join(DTYPES)} are read.")
     rows, cols = dataset.block_shapes[0]
     compressed = dataset.compression is not None or dataset.driver != "GTiff"
     if compressed and rows * cols * np.dtype(dataset.dtypes[0]).itemsize > MAX_BLOCK_BYTES:
         raise reject(
-            SceneRefusal.BLOCK_TOO_LARGE,
+            Reason.BLOCK_TOO_LARGE,
             f"its blocks are {rows} x {cols} pixels. Rewrite it as a tiled GeoTIFF "
             "(gdal_translate -of COG).",
         )
@@ -175,20 +172,20 @@ def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: 
         SceneRejected: its pixels have no place.
     """
 
-    def reject(reason: SceneRefusal, detail: str) -> SceneRejected:
+    def reject(reason: Reason, detail: str) -> SceneRejected:
         return SceneRejected(scene_id, reason, f"{file.path}: {detail}")
 
     grid = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
     if not np.isfinite(grid.transform[:6]).all() or not grid.transform.determinant:
-        raise reject(SceneRefusal.NO_TRANSFORM, "its transform gives its pixels no extent.")
+        raise reject(Reason.NO_TRANSFORM, "its transform gives its pixels no extent.")
     if grid.crs is None and dataset.gcps[0]:
         raise reject(
-            SceneRefusal.ONLY_CONTROL_POINTS,
+            Reason.ONLY_CONTROL_POINTS,
             "it has ground control points and no transform. Warp it with gdalwarp first.",
         )
     if grid.crs is None and not without_map:
         raise reject(
-            SceneRefusal.NO_CRS,
+            Reason.NO_CRS,
             "it has no coordinate reference system. Give it one with gdal_edit.py -a_srs, "
             "or set without_map to tile it in pixel coordinates.",
         )
@@ -196,13 +193,13 @@ def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: 
         grid = grid.on_earth()
     if grid.crs is not None and grid.transform == Affine.identity():
         raise reject(
-            SceneRefusal.NO_TRANSFORM,
+            Reason.NO_TRANSFORM,
             "it names a coordinate reference system and has no transform, so its place is unknown.",
         )
     fault = None if grid.crs is None else grid.fault_of_place()
     if fault:
         raise reject(
-            SceneRefusal.NOT_ON_EARTH,
+            Reason.NOT_ON_EARTH,
             f"{fault}. Give it its true system with gdal_edit.py -a_srs, or set without_map to "
             "tile it in pixel coordinates.",
         )
@@ -295,7 +292,7 @@ def _scalings(
 
 def _bad_scaling(scene_id: str, detail: str) -> SceneRejected:
     remedy = "Set scale and offset yourself, or values: stored."
-    return SceneRejected(scene_id, SceneRefusal.BAD_METADATA, f"{detail}. {remedy}")
+    return SceneRejected(scene_id, Reason.BAD_METADATA, f"{detail}. {remedy}")
 
 
 def _check_names(scene_id: str, bands: Sequence[Band]) -> None:
@@ -305,7 +302,7 @@ def _check_names(scene_id: str, bands: Sequence[Band]) -> None:
         files = sorted({PurePath(band.file.path).name for band in bands if band.name in twice})
         raise SceneRejected(
             scene_id,
-            SceneRefusal.AMBIGUOUS_BAND,
+            Reason.AMBIGUOUS_BAND,
             f"two bands are called {', '.join(twice)} (in {', '.join(files[:4])}). "
             "Name the bands by band_names or band_pattern, and put the files of each acquisition "
             "into a folder of their own.",

@@ -7,10 +7,11 @@ from enum import StrEnum
 from affine import Affine
 
 from components.raster.band_names import position_of
+from components.raster.reasons import Reason
 from components.raster.scaling import UNSCALED, Scaling
 from components.raster.scene.grid import Grid
 from components.raster.scene.orientation import UPRIGHT, Orientation
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 
 #: Name of the only band of a raster that does not name it.
 ONLY_BAND = "B1"
@@ -183,16 +184,16 @@ class Scene:
             if 1 <= position <= len(self.bands):
                 return self.bands[position - 1]
             what = f"no band {position} (they count from 1)"
-            raise self._rejected(SceneRefusal.UNKNOWN_BAND, what)
+            raise self._rejected(Reason.UNKNOWN_BAND, what)
         named = [band for band in self.bands if band.name == item]
         named = named or [band for band in self.bands if item in band.aliases]
         named = named or [band for band in self.bands if band.common_name == item]
         named = named or [band for band in self.bands if item == ONLY_BAND and self._is_nameless]
         if len(named) > 1:
             names = ", ".join(band.name for band in named)
-            raise self._rejected(SceneRefusal.AMBIGUOUS_BAND, f"{item!r} could be {names}")
+            raise self._rejected(Reason.AMBIGUOUS_BAND, f"{item!r} could be {names}")
         if not named:
-            raise self._rejected(SceneRefusal.UNKNOWN_BAND, f"no band {item!r}")
+            raise self._rejected(Reason.UNKNOWN_BAND, f"no band {item!r}")
         return named[0]
 
     @property
@@ -200,7 +201,7 @@ class Scene:
         """True if it is a single unnamed band, which cannot be mistaken for another."""
         return len(self.bands) == 1 and position_of(self.bands[0].name) is not None
 
-    def _rejected(self, reason: SceneRefusal, what: str) -> SceneRejected:
+    def _rejected(self, reason: Reason, what: str) -> SceneRejected:
         have = ", ".join(
             f"{band.name} ({band.common_name})" if band.common_name else band.name
             for band in self.bands

@@ -23,10 +23,11 @@ from components.raster.documents import parse_json
 from components.raster.errors import DataError
 from components.raster.library_errors import translated
 from components.raster.location import is_remote, local_path
+from components.raster.reasons import Reason
 from components.raster.scaling import Scaling
 from components.raster.scene.date_line import box_of, shares_ground
 from components.raster.scene.gdal import REMOTE_SCHEMES
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.stac_query import Bounds, StacQuery
 from components.raster.scene.stac_scaling import asset_scalings
@@ -93,7 +94,7 @@ def _refusing(scene_id: str) -> AbstractContextManager[None]:
 
     def reject(why: str) -> SceneRejected:
         detail = f"what the catalogue says of it cannot be used: {why}."
-        return SceneRejected(scene_id, SceneRefusal.BAD_METADATA, detail)
+        return SceneRejected(scene_id, Reason.BAD_METADATA, detail)
 
     return translated(reject, document=True)
 
@@ -258,7 +259,7 @@ def _scalings(scene_id: str, key: str, item: pystac.Item) -> tuple[Scaling, ...]
         return asset_scalings(key, item.assets[key].extra_fields, item.properties)
     except (ValueError, TypeError, AttributeError) as error:  # fields may have any type
         detail = f"asset {key}: its scale or offset cannot be used: {error}"
-        raise SceneRejected(scene_id, SceneRefusal.BAD_METADATA, detail) from error
+        raise SceneRejected(scene_id, Reason.BAD_METADATA, detail) from error
 
 
 def _instruments(item: pystac.Item) -> list[str]:
@@ -271,14 +272,12 @@ def _chosen(scene_id: str, item: pystac.Item, query: StacQuery) -> list[str]:
     if query.assets:
         missing = [key for key in query.assets if key not in item.assets]
         if missing:
-            raise SceneRejected(
-                scene_id, SceneRefusal.NO_ASSET, f"no asset {', '.join(missing)}. {have}"
-            )
+            raise SceneRejected(scene_id, Reason.NO_ASSET, f"no asset {', '.join(missing)}. {have}")
         return list(query.assets)
     rasters = {key: asset for key, asset in item.assets.items() if _is_data(asset)}
     if not query.bands:
         if not rasters:
-            raise SceneRejected(scene_id, SceneRefusal.NO_ASSET, f"no raster of data. {have}")
+            raise SceneRejected(scene_id, Reason.NO_ASSET, f"no raster of data. {have}")
         return list(rasters)
     keys = [_holder(scene_id, band, rasters) for band in query.bands]
     return list(dict.fromkeys(keys))
@@ -298,7 +297,7 @@ def _holder(scene_id: str, band: str, assets: Mapping[str, pystac.Asset]) -> str
     if not holders:
         known = ", ".join(sorted({name for found in names.values() for name in found if name}))
         raise SceneRejected(
-            scene_id, SceneRefusal.NO_ASSET, f"no asset holds a band {band!r}; there are {known}."
+            scene_id, Reason.NO_ASSET, f"no asset holds a band {band!r}; there are {known}."
         )
 
     def rank(key: str) -> tuple[bool, int]:
@@ -309,7 +308,7 @@ def _holder(scene_id: str, band: str, assets: Mapping[str, pystac.Asset]) -> str
     if len(equal) > 1:
         raise SceneRejected(
             scene_id,
-            SceneRefusal.AMBIGUOUS_BAND,
+            Reason.AMBIGUOUS_BAND,
             f"{band!r} is in the assets {', '.join(equal)}. Choose assets by key.",
         )
     return equal[0]
@@ -338,11 +337,11 @@ def _band_file(scene_id: str, key: str, asset: pystac.Asset, source: str) -> Ban
     if not href or (scheme not in REMOTE_SCHEMES and (scheme or not local)):
         raise SceneRejected(
             scene_id,
-            SceneRefusal.BAD_METADATA,
+            Reason.BAD_METADATA,
             f"asset {key} leads to {href!r}; {', '.join(REMOTE_SCHEMES)} links are followed, and "
             "paths only from catalogues on this machine.",
         )
     if href.startswith("/vsi"):
-        raise SceneRejected(scene_id, SceneRefusal.BAD_METADATA, f"asset {key} leads to {href!r}.")
+        raise SceneRejected(scene_id, Reason.BAD_METADATA, f"asset {key} leads to {href!r}.")
     names, common = _bands(key, asset)
     return BandFile(href, names, common)

@@ -17,10 +17,10 @@ from pydantic import Field, model_validator
 
 from components.raster.errors import ConfigError, DataError
 from components.raster.frozen import Frozen
-from components.raster.labels.rejects import LabelRefusal
 from components.raster.labels.vectors import LabelSet
 from components.raster.library_errors import translated
 from components.raster.location import Location
+from components.raster.reasons import Reason
 from components.raster.scene.date_line import turned_to
 from components.raster.scene.grid import LONLAT, Floats, crs_name, reproject
 from components.raster.spatial.blocks import Block, blocks_of, blocks_under, extents
@@ -269,7 +269,7 @@ def in_degrees(areas: LabelSet) -> LabelSet:
         known = np.isfinite(shapely.bounds(moved)).all(axis=1)
     detail = f"its place in {crs_name(areas.crs)} has no longitude and latitude."
     rejects = [
-        areas.reject(place, LabelRefusal.NOT_PROJECTABLE, detail)
+        areas.reject(place, Reason.NOT_PROJECTABLE, detail)
         for place in np.flatnonzero(~known).tolist()
     ]
     if not known.any():

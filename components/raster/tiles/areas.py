@@ -5,9 +5,10 @@ import shapely
 
 from components.raster.errors import ConfigError
 from components.raster.library_errors import translated
+from components.raster.reasons import Reason
 from components.raster.scene.date_line import turned_to
 from components.raster.scene.grid import LONLAT, Floats, Grid, crs_of, reproject
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 
 
 def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) -> shapely.Geometry:
@@ -57,7 +58,7 @@ def area_in_pixels(
         )
     if grid.crs is None:
         raise SceneRejected(
-            scene_id, SceneRefusal.NO_CRS, "without one it cannot be compared with an area."
+            scene_id, Reason.NO_CRS, "without one it cannot be compared with an area."
         )
     scene = shapely.box(0, 0, grid.width_px, grid.height_px)
     with translated(lambda why: _outside(scene_id, f"the area cannot be laid on it: {why}.")):
@@ -74,7 +75,7 @@ def area_in_pixels(
 
 
 def _outside(scene_id: str, detail: str) -> SceneRejected:
-    return SceneRejected(scene_id, SceneRefusal.OUTSIDE_AREA, detail)
+    return SceneRejected(scene_id, Reason.OUTSIDE_AREA, detail)
 
 
 def _near(area: shapely.Geometry, crs: str, grid: Grid) -> shapely.Geometry:

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.raster.library_errors import LibraryError
+from components.raster.reasons import Reason
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.parts import PlanPart
 from components.raster.tiles.reader import ViewReader
-from components.raster.tiles.tile import Tile, TileRefusal, TileReject
+from components.raster.tiles.tile import Tile, TileReject
 from components.raster.tiles.valid_mask import Mask, Pixels, stored_nodata
 from components.raster.tiles.view import View
 
@@ -72,7 +73,7 @@ def read_chip(view: View) -> Tile | TileReject:
     try:
         pixels, valid = read_window(view, window)
     except LibraryError as error:
-        return TileReject(key, TileRefusal.UNREADABLE_BLOCK, str(error))
+        return TileReject(key, Reason.UNREADABLE_BLOCK, str(error))
     [lonlat] = _centres(view, [key])
     return Tile(key, pixels, valid, view.grid.transform, view.grid.crs, lonlat)
 
@@ -307,7 +308,7 @@ def _cut_out(
         try:
             pixels, valid = _assemble_or_read(view, key.window, alive, decoder)
         except LibraryError as error:
-            yield TileReject(key, TileRefusal.UNREADABLE_BLOCK, str(error))
+            yield TileReject(key, Reason.UNREADABLE_BLOCK, str(error))
             continue
         transform = view.grid.window_transform(key.window.row, key.window.col)
         # Tiles may share a block's memory, so they are all read-only.
@@ -315,7 +316,7 @@ def _cut_out(
         tile = Tile(key, pixels, valid, transform, view.grid.crs, lonlat)
         if min_valid_fraction and tile.valid_fraction < min_valid_fraction:
             found = f"{tile.valid_fraction:.3f} of it is valid, less than {min_valid_fraction:g}"
-            yield TileReject(key, TileRefusal.TOO_LITTLE_VALID, found)
+            yield TileReject(key, Reason.TOO_LITTLE_VALID, found)
         else:
             yield tile
 

@@ -2,22 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
 
+from components.raster.reasons import Reason
 from components.raster.scene.grid import Grid
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.valid_mask import Mask, Pixels
-
-
-class TileRefusal(StrEnum):
-    """Reason codes of single tiles."""
-
-    UNREADABLE_BLOCK = "unreadable_block"
-    TOO_LITTLE_VALID = "too_little_valid"
 
 
 @dataclass(frozen=True)
@@ -25,7 +18,7 @@ class TileReject:
     """A tile that was planned and cannot be used."""
 
     key: TileKey
-    reason: TileRefusal
+    reason: Reason
     detail: str
 
 

@@ -8,8 +8,9 @@ import shapely
 from pydantic import Field, model_validator
 
 from components.raster.frozen import Frozen
+from components.raster.reasons import Reason
 from components.raster.scene.grid import Grid
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.tiles.key import TileKey, Window
 
 Edge = Literal["pad", "snap", "drop"]
@@ -204,7 +205,7 @@ def plan_tiles(
     if not rows or not cols:
         raise SceneRejected(
             scene_id,
-            SceneRefusal.SMALLER_THAN_TILE,
+            Reason.SMALLER_THAN_TILE,
             f"{inside.height} x {inside.width} pixels hold no tile of {size} x {size}. "
             "Choose edge: pad, or smaller tiles.",
         )

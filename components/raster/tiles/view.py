@@ -14,6 +14,7 @@ from components.raster.frozen import Frozen
 from components.raster.image import Values
 from components.raster.library_errors import translated
 from components.raster.payload import SAMPLE_TYPES
+from components.raster.reasons import Reason
 from components.raster.scaling import UNSCALED, Pixels, Scaling, scaled
 from components.raster.scene.grid import (
     CrsError,
@@ -25,7 +26,7 @@ from components.raster.scene.grid import (
     same_place,
 )
 from components.raster.scene.orientation import UPRIGHT, Orientation
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import Band, MaskBand, RasterFile, Scene
 
 ResamplingName = Literal[
@@ -183,7 +184,7 @@ def check_samples(view: View) -> None:
     if view.dtype not in SAMPLE_TYPES:
         raise SceneRejected(
             view.scene.scene_id,
-            SceneRefusal.UNSUPPORTED_DTYPE,
+            Reason.UNSUPPORTED_DTYPE,
             f"its samples are of type {view.dtype}; convert them to one of "
             f"{', '.join(SAMPLE_TYPES)}. Setting dtype: {COUNTING_DTYPE} does so: models count in "
             "it.",
@@ -224,7 +225,7 @@ def view_on(
     if own.crs is None or grid.crs is None:
         raise SceneRejected(
             scene.scene_id,
-            SceneRefusal.NO_CRS,
+            Reason.NO_CRS,
             f"its {own.height_px} x {own.width_px} pixels have no place on a map, and the scene "
             f"has {grid.height_px} x {grid.width_px}, so they cannot be laid on each other.",
         )
@@ -250,7 +251,7 @@ def _refuse_elsewhere(scene_id: str, own: Grid, grid: Grid, orientation: Orienta
     if not (counts_pixels or grid.crs is None or same_place(own, stored)):
         raise SceneRejected(
             scene_id,
-            SceneRefusal.NO_CRS,
+            Reason.NO_CRS,
             "it has the scene's size, but no coordinate reference system on the earth and other "
             "coordinates than the scene, so they cannot be laid on each other.",
         )
@@ -267,7 +268,7 @@ def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
     """
     if source.crs is None:
         raise SceneRejected(
-            scene_id, SceneRefusal.NO_CRS, "without a coordinate reference system it has no warp."
+            scene_id, Reason.NO_CRS, "without a coordinate reference system it has no warp."
         )
     crs = crs_text(crs_of(warp.crs)) if warp.crs else source.crs
     assert crs is not None
@@ -275,7 +276,7 @@ def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
     step = warp.gsd_m or step
     if not all(math.isfinite(edge) for edge in (step, *edges)):
         raise SceneRejected(
-            scene_id, SceneRefusal.CANNOT_WARP, f"parts of it have no place in {crs_name(crs)}."
+            scene_id, Reason.CANNOT_WARP, f"parts of it have no place in {crs_name(crs)}."
         )
     left, top = math.floor(edges[0] / step), math.ceil(edges[3] / step)
     right, bottom = math.ceil(edges[2] / step), math.floor(edges[1] / step)
@@ -283,7 +284,7 @@ def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
     if warp.gsd_m is not None and not grid.is_metric:
         raise SceneRejected(
             scene_id,
-            SceneRefusal.NOT_METRIC,
+            Reason.NOT_METRIC,
             f"gsd_m is in metres and {crs_name(crs)} is not. Choose a projected crs, such as a "
             "UTM zone.",
         )
@@ -296,7 +297,7 @@ def _warped_extent(
     """Returns the pixel size that keeps a scene's detail in another CRS, and its edges there."""
 
     def reject(why: str) -> SceneRejected:
-        return SceneRejected(scene_id, SceneRefusal.CANNOT_WARP, f"to {crs_name(crs)}: {why}.")
+        return SceneRejected(scene_id, Reason.CANNOT_WARP, f"to {crs_name(crs)}: {why}.")
 
     assert source.crs is not None
     extent = source.bounds(0, 0, source.height_px, source.width_px)
@@ -316,7 +317,7 @@ def _grids(scene: Scene, bands: Sequence[Band], warp: Warp | None) -> tuple[Grid
         if differ:
             raise SceneRejected(
                 scene.scene_id,
-                SceneRefusal.BANDS_DIFFER_IN_GRID,
+                Reason.BANDS_DIFFER_IN_GRID,
                 f"its bands differ in {' and '.join(differ)}. Choose bands of one size, or set "
                 "warp.like_band to the one whose grid the others are warped onto.",
             )
@@ -347,7 +348,7 @@ def _check_masks(scene_id: str, bands: Sequence[Band]) -> None:
         if twice or band.file.mask_band is MaskBand.BAND:
             raise SceneRejected(
                 scene_id,
-                SceneRefusal.CANNOT_WARP,
+                Reason.CANNOT_WARP,
                 f"{band.file.path} has a mask for each band, or a mask and a nodata value, and "
                 "GDAL warps with one of them only. Write it anew with one mask.",
             )
@@ -364,7 +365,7 @@ def _dtypes(
         if all(np.dtype(name).kind != "f" for name in found):
             raise SceneRejected(
                 scene_id,
-                SceneRefusal.NO_SCALE,
+                Reason.NO_SCALE,
                 f"its numbers are {', '.join(sorted(found))} and nothing states their scale or "
                 "offset. Set scale (and offset) yourself, or values: stored.",
             )
@@ -372,7 +373,7 @@ def _dtypes(
     if wanted is not None and np.dtype(wanted).kind != "f":
         raise SceneRejected(
             scene_id,
-            SceneRefusal.LOSSY_DTYPE,
+            Reason.LOSSY_DTYPE,
             f"{wanted} cannot hold scaled values. Set float32, or leave the dtype out.",
         )
     return wanted or SCALED_DTYPE, str(np.result_type(*found))
@@ -384,7 +385,7 @@ def _unscaled(scene_id: str, bands: Sequence[Band], wanted: str | None) -> tuple
     if wanted is None and len(found) > 1:
         raise SceneRejected(
             scene_id,
-            SceneRefusal.BANDS_DIFFER_IN_DTYPE,
+            Reason.BANDS_DIFFER_IN_DTYPE,
             f"its bands are {', '.join(found)}. Set a dtype that holds them all: "
             f"{_holding(*found)}.",
         )
@@ -396,7 +397,7 @@ def _unscaled(scene_id: str, bands: Sequence[Band], wanted: str | None) -> tuple
         return dtype, str(np.result_type(*found))
     raise SceneRejected(
         scene_id,
-        SceneRefusal.LOSSY_DTYPE,
+        Reason.LOSSY_DTYPE,
         f"{dtype} cannot hold every value of {', '.join(lossy)}. Set {_holding(dtype, *lossy)}.",
     )
 

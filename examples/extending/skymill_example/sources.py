@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.ingest.records.record import Record
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
+from components.raster.reasons import Reason
 
 _NAME = re.compile(r"(?P<place>[a-z]+\d+)_(?P<label>[a-z_]+)_\d+")
 

@@ -14,7 +14,7 @@ from components.ingest.survey import survey
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.boxes import BoxFile, read_boxes
 from components.raster.labels.vectors import VectorLabels, read_labels
-from components.raster.scene.rejects import SceneRefusal
+from components.raster.reasons import Reason
 from components.raster.scene.stac import find_stac_scenes
 from components.raster.scene.stac_query import StacQuery
 from tests.components.bad_items.conftest import (
@@ -319,7 +319,7 @@ def test_a_broken_item_of_a_file_is_one_reject(tmp_path, kind):
     found = find_stac_scenes(query)
     assert [scene.scene_id for scene in found.sources] == ["a", "b"]
     (reject,) = found.rejects
-    assert reject.reason is SceneRefusal.BAD_METADATA
+    assert reject.reason is Reason.BAD_METADATA
     named = isinstance(ITEMS[kind], dict) and "id" in ITEMS[kind]
     assert reject.scene_id == ("bad" if named else "feature 1")
 

@@ -13,9 +13,9 @@ from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.photographs.config import CustomSource
 from components.ingest.records.record import Record
-from components.ingest.records.reject import Reason
 from components.ingest.sources import list_source
 from components.raster.errors import ConfigError, DataError
+from components.raster.reasons import Reason
 
 NAMED = "skymill_example.sources:named_files"
 

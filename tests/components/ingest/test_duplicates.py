@@ -2,7 +2,7 @@ import hashlib
 import random
 
 from components.ingest.records.duplicates import DigestRow, DigestTable, surplus_copies
-from components.ingest.records.reject import Reason
+from components.raster.reasons import Reason
 
 
 def table(shard, *rows):

@@ -8,9 +8,9 @@ import pytest
 from components.ingest.config import IngestConfig
 from components.ingest.listing.folders import list_folders
 from components.ingest.photographs.config import FoldersSource
-from components.ingest.records.reject import Reason
 from components.ingest.sources import list_source
 from components.raster.errors import DataError
+from components.raster.reasons import Reason
 
 
 def touch(root, *keys):

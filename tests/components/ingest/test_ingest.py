@@ -14,8 +14,8 @@ from components.ingest.files import layout
 from components.ingest.listing.config import ManifestColumns
 from components.ingest.photographs.config import FoldersSource, ManifestSource
 from components.ingest.pool import worthwhile
-from components.ingest.records.reject import Reason
 from components.raster.image import ImageSpec
+from components.raster.reasons import Reason
 from components.raster.split import SplitConfig, split_of
 from serving.graph.decode import decode_image
 from tests.components.ingest.conftest import picture, text

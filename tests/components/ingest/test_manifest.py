@@ -8,9 +8,9 @@ from components.ingest.config import IngestConfig
 from components.ingest.listing.config import ManifestColumns
 from components.ingest.listing.manifest import typed_column
 from components.ingest.photographs.config import ManifestSource
-from components.ingest.records.reject import Reason
 from components.ingest.sources import list_source
 from components.raster.errors import DataError
+from components.raster.reasons import Reason
 
 COLUMNS = ManifestColumns(
     uri="file", label="class", split="split", group="farm", slices=("region", "year", "gsd")

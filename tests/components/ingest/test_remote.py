@@ -14,9 +14,9 @@ from components.ingest.files.spans import find_span
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.listing.config import ManifestColumns
 from components.ingest.photographs.config import FoldersSource, ManifestSource
-from components.ingest.records.reject import Reason
 from components.ingest.span_choice import choose_span
 from components.raster.errors import DataError, SkymillError
+from components.raster.reasons import Reason
 from tests.stores.services import service_on_loopback
 
 SPLITS = ("train", "eval", "test")

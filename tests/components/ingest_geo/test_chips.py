@@ -11,14 +11,11 @@ from rasterio.warp import transform
 
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.records.reject import Reason
 from components.ingest.sources import list_source
 from components.raster.errors import ConfigError, DataError
-from components.raster.labels.rejects import LabelRefusal
 from components.raster.payload import decode_payload
-from components.raster.scene.rejects import SceneRefusal
+from components.raster.reasons import Reason
 from components.raster.spatial.distance import LeakError
-from components.raster.tiles.tile import TileRefusal
 from tests.components.ingest_geo.conftest import by_key, floats, strings
 
 EUROSAT_BANDS = [*(f"B{number:02d}" for number in range(1, 13)), "B8A"]
@@ -222,7 +219,7 @@ def test_the_fingerprint_follows_pixels_and_drawn_areas(chips, tmp_path):
 
 
 def test_every_refusal_of_rasters_has_a_reason():
-    for refusal in (*SceneRefusal, *TileRefusal, *LabelRefusal):
+    for refusal in (*Reason, *Reason, *Reason):
         assert Reason(refusal.value)
 
 

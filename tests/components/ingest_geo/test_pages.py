@@ -13,11 +13,11 @@ from rasterio.transform import from_origin
 from components.ingest.photographs.config import MaskedSource
 from components.ingest.photographs.masks import MaskReader
 from components.ingest.records.record import Record
-from components.ingest.records.reject import Reason
 from components.raster.errors import DataError, SkymillError
 from components.raster.labels.class_raster import ClassLegend
 from components.raster.labels.palette import read_colours
 from components.raster.payload import decode_payload
+from components.raster.reasons import Reason
 from pipelines.answers.files import pixel_geometry
 from serving.client import read_image
 from serving.client.raster_reading import RasterReading

@@ -5,9 +5,10 @@ import pickle
 
 import pytest
 
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.raster.errors import DataError
 from components.raster.masking import masked, masked_tree, unsigned
+from components.raster.reasons import Reason
 
 S3 = (
     "https://b.s3.amazonaws.com/a.tif?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA%2F2"

@@ -12,9 +12,10 @@ from components.ingest.rasters.scenes.config import ScenesSource
 from components.ingest.rasters.views import open_views
 from components.raster.band_names import listed_bands
 from components.raster.image import ImageSpec
+from components.raster.reasons import Reason
 from components.raster.scene.folders import find_scenes
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, Scene, SceneSource
 from components.raster.scene.sensors import common_name_of, sensor_band
 from components.raster.tiles.key import Window
@@ -116,7 +117,7 @@ def test_two_dates_in_one_folder_are_ambiguous(write: Callable[..., Path], tmp_p
         write(f"s2/T32TQM_{day}T101411_B02_10m.tif", 1)
     with pytest.raises(SceneRejected, match="folder of their own") as caught:
         only_scene(tmp_path / "s2", layout="folder")
-    assert caught.value.reason is SceneRefusal.AMBIGUOUS_BAND
+    assert caught.value.reason is Reason.AMBIGUOUS_BAND
 
 
 def test_a_sentinel_2_product_is_one_scene(write: Callable[..., Path], tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_too_few_names_are_told(write: Callable[..., Path]) -> None:
     source = SceneSource("s", (BandFile(str(path), ("red", "green")),))
     with pytest.raises(SceneRejected, match="3 bands, and 2 names") as caught:
         open_scene(source)
-    assert caught.value.reason is SceneRefusal.BAD_METADATA
+    assert caught.value.reason is Reason.BAD_METADATA
 
 
 def test_the_sensor_decides_what_is_red_before_the_colours_of_a_picture(

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.raster.reasons import Reason
 from components.raster.scaling import Scaling
 from components.raster.scene.calibration import Calibration, calibrated, sentinel_scalings
 from components.raster.scene.folders import find_scenes
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRefusal
 from components.raster.scene.scene import SceneSource
 from components.raster.scene.stac_scaling import asset_scalings
 
@@ -123,8 +123,8 @@ def test_metadata_that_cannot_be_used_cost_their_scene(write_raster: Any, tmp_pa
     found = calibrated(find_scenes(str(tmp_path)))
     assert [source.scene_id for source in found] == ["sound/T32_B04"]
     assert {it.scene_id: it.reason for it in found.rejects} == {
-        "cut/T32_B04": SceneRefusal.BAD_METADATA,
-        "zero/T32_B04": SceneRefusal.BAD_METADATA,
+        "cut/T32_B04": Reason.BAD_METADATA,
+        "zero/T32_B04": Reason.BAD_METADATA,
     }
 
 

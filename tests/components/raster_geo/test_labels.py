@@ -21,10 +21,10 @@ from rasterio.features import rasterize
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.class_raster import ClassLegend, colour_codes, encode
 from components.raster.labels.palette import check_palette, read_colours
-from components.raster.labels.rejects import LabelRefusal
 from components.raster.labels.shapes import PlacedShapes, labels_nowhere, place_labels
 from components.raster.labels.targets import as_mask, ignore_value
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
+from components.raster.reasons import Reason
 from components.raster.scene.grid import Grid
 from components.raster.tiles.key import Window
 from components.raster.truth.detection import tile_boxes
@@ -183,11 +183,11 @@ def test_what_cannot_be_used_is_named(write_labels: Any) -> None:
     labels = read_labels(config)
     assert labels.values.tolist() == [2.5]
     assert [(reject.number, reject.reason) for reject in labels.rejects] == [
-        (1, LabelRefusal.EMPTY_GEOMETRY),
-        (2, LabelRefusal.UNSUPPORTED_GEOMETRY),
-        (3, LabelRefusal.NO_CLASS),
-        (4, LabelRefusal.SELF_CROSSING),
-        (5, LabelRefusal.NO_NUMBER),
+        (1, Reason.EMPTY_GEOMETRY),
+        (2, Reason.UNSUPPORTED_GEOMETRY),
+        (3, Reason.NO_CLASS),
+        (4, Reason.SELF_CROSSING),
+        (5, Reason.NO_NUMBER),
     ]
 
 
@@ -210,9 +210,7 @@ def test_labels_elsewhere_and_of_unknown_classes_are_rejects(write_labels: Any) 
     labels = read_labels(config)
     assert labels.class_names == ("field", "lake")
     shapes, rejects = place_labels(labels, GRID, CLASSES)
-    assert [(reject.number, reject.reason) for reject in rejects] == [
-        (1, LabelRefusal.UNKNOWN_CLASS)
-    ]
+    assert [(reject.number, reject.reason) for reject in rejects] == [(1, Reason.UNKNOWN_CLASS)]
     nowhere = labels_nowhere(labels, [shapes])
     assert [reject.number for reject in nowhere if reject.number != 1] == [2]
 

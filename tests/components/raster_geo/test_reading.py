@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.merge import merge
 
+from components.raster.reasons import Reason
 from components.raster.scene.folders import find_scenes
 from components.raster.scene.probe import open_scene
 from components.raster.scene.scene import Scene
 from components.raster.tiles.key import Window
 from components.raster.tiles.parts import plan_parts, whole
 from components.raster.tiles.reading import read_chip, read_tiles, read_window
-from components.raster.tiles.tile import Tile, TileRefusal, TileReject, band_statistics
+from components.raster.tiles.tile import Tile, TileReject, band_statistics
 from components.raster.tiles.tiling import Tiling, plan_tiles
 from components.raster.tiles.valid_mask import stored_nodata, valid_by_value
 from components.raster.tiles.view import View, view_scene
@@ -237,7 +238,7 @@ def test_tiles_with_too_little_to_see_are_rejected(write_raster: Any, scene_at: 
     plan = plan_tiles("scene", view.grid, Tiling(size_px=4))
     found = list(read_tiles(view, whole(plan), min_valid_fraction=0.5))
     rejects = [item for item in found if isinstance(item, TileReject)]
-    assert {reject.reason for reject in rejects} == {TileRefusal.TOO_LITTLE_VALID}
+    assert {reject.reason for reject in rejects} == {Reason.TOO_LITTLE_VALID}
     assert rejects[-1].detail == "0.062 of it is valid, less than 0.5"
     assert len(found) - len(rejects) == 1
 
@@ -257,7 +258,7 @@ def test_a_broken_block_costs_its_own_tiles_only(write_raster: Any, scene_at: An
     found = list(read_tiles(view, whole(plan)))
     rejects = [item for item in found if isinstance(item, TileReject)]
     assert [(r.key.window, r.reason) for r in rejects] == [
-        (Window(16, 32, 16, 16), TileRefusal.UNREADABLE_BLOCK)
+        (Window(16, 32, 16, 16), Reason.UNREADABLE_BLOCK)
     ]
     assert rejects[0].detail
     assert len(found) == 16
@@ -344,7 +345,7 @@ def test_chips_are_tiles_of_their_own(
     Path(view.files[0].path).unlink()
     reject = read_chip(view)
     assert isinstance(reject, TileReject)
-    assert reject.reason is TileRefusal.UNREADABLE_BLOCK
+    assert reject.reason is Reason.UNREADABLE_BLOCK
 
 
 @settings(max_examples=60)

@@ -9,9 +9,10 @@ import pytest
 import rasterio
 
 from components.raster.pictures.overview import scene_picture
+from components.raster.reasons import Reason
 from components.raster.scaling import Scaling, scaling_of
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, Scene, SceneSource
 from components.raster.tiles.key import Window
 from components.raster.tiles.parts import whole
@@ -130,7 +131,7 @@ def test_bands_of_several_dtypes_need_no_dtype_once_they_are_scaled(
 def test_integers_without_a_scale_have_no_values(write_raster: Any) -> None:
     plain = write_raster(np.full((8, 8, 1), 3000, np.uint16), "plain.tif")
     error = rejected(plain, values="scaled")
-    assert error.reason is SceneRefusal.NO_SCALE
+    assert error.reason is Reason.NO_SCALE
     assert "Set scale (and offset) yourself, or values: stored" in error.detail
     view = view_scene(scene_of(plain, scaling=Scaling(1e-4, -0.1)), values="scaled")
     found, _ = read_window(view, Window(0, 0, 8, 8))
@@ -159,7 +160,7 @@ def test_a_catalogue_s_scale_stands_in_for_the_file_s(
     in_32_bits = tagged(numbered_pixels(8, 8, 2), "32.tif", (float(np.float32(1e-4)),) * 2, (0, 0))
     assert scene_of(in_32_bits, scalings=(two,)).bands[0].scaling == two
     error = rejected(in_32_bits, scalings=(one,))
-    assert error.reason is SceneRefusal.BAD_METADATA
+    assert error.reason is Reason.BAD_METADATA
     assert "the file says number * 0.0001, the metadata beside it number * 0.0001 - 0.1" in str(
         error
     )
@@ -172,7 +173,7 @@ def test_a_catalogue_s_scale_stands_in_for_the_file_s(
 def test_a_scale_that_cannot_be_applied_is_told(tagged: Any, numbered_pixels: Any) -> None:
     path = tagged(numbered_pixels(8, 8), "zero.tif", (0.0,), (5.0,))
     error = rejected(path)
-    assert error.reason is SceneRefusal.BAD_METADATA
+    assert error.reason is Reason.BAD_METADATA
     assert "scale 0.0 and offset 5.0 cannot be applied" in error.detail
     for scale, offset in [(float("nan"), 0), (1, float("inf")), ("much", 0), ({}, 0)]:
         with pytest.raises(ValueError, match="cannot be applied"):

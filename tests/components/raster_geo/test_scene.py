@@ -14,10 +14,11 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 
 from components.raster.errors import DataError
+from components.raster.reasons import Reason
 from components.raster.scene.folders import check_ids, find_scenes
 from components.raster.scene.grid import LONLAT, Grid, crs_text, reproject
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, MaskBand, Scene, SceneSource
 
 
@@ -25,7 +26,7 @@ def source(*paths: Path) -> SceneSource:
     return SceneSource("scene", tuple(BandFile(str(path)) for path in paths))
 
 
-def refusal(*paths: Path, **options: Any) -> SceneRefusal:
+def refusal(*paths: Path, **options: Any) -> Reason:
     with pytest.raises(SceneRejected) as caught:
         open_scene(source(*paths), **options)
     return caught.value.reason
@@ -82,7 +83,7 @@ def test_a_file_cut_off_is_rejected_before_a_pixel_is_read(
     half.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(SceneRejected, match=r"409277 bytes are missing") as caught:
         open_scene(source(half))
-    assert caught.value.reason is SceneRefusal.TRUNCATED
+    assert caught.value.reason is Reason.TRUNCATED
 
 
 def test_a_whole_file_is_not_taken_for_half_of_one(write_raster: Any, numbered_pixels: Any) -> None:
@@ -102,8 +103,8 @@ def test_a_whole_file_is_not_taken_for_half_of_one(write_raster: Any, numbered_p
 def test_what_is_no_raster_is_unreadable(tmp_path: Path) -> None:
     text = tmp_path / "text.tif"
     text.write_text("not a TIFF")
-    assert refusal(text) is SceneRefusal.UNREADABLE
-    assert refusal(tmp_path / "missing.tif") is SceneRefusal.UNREADABLE
+    assert refusal(text) is Reason.UNREADABLE
+    assert refusal(tmp_path / "missing.tif") is Reason.UNREADABLE
 
 
 def test_a_virtual_raster_is_not_opened(write_raster: Any, numbered_pixels: Any) -> None:
@@ -114,12 +115,12 @@ def test_a_virtual_raster_is_not_opened(write_raster: Any, numbered_pixels: Any)
         f"<SimpleSource><SourceFilename>{path}</SourceFilename></SimpleSource>"
         "</VRTRasterBand></VRTDataset>"
     )
-    assert refusal(virtual) is SceneRefusal.UNREADABLE
+    assert refusal(virtual) is Reason.UNREADABLE
 
 
 def test_a_raster_without_a_place_needs_leave(write_raster: Any, numbered_pixels: Any) -> None:
     path = write_raster(numbered_pixels(8, 8), "no_crs.tif", crs=None)
-    assert refusal(path) is SceneRefusal.NO_CRS
+    assert refusal(path) is Reason.NO_CRS
     scene = open_scene(source(path), without_map=True)
     assert not scene.has_map
     lons, lats = scene.bands[0].file.grid.to_lonlat(np.array([1.0]), np.array([1.0]))
@@ -132,7 +133,7 @@ def test_a_crs_without_transform_and_control_points_are_told_apart(
     write_raster: Any, numbered_pixels: Any, tmp_path: Path
 ) -> None:
     path = write_raster(numbered_pixels(8, 8), "no_transform.tif", transform=Affine.identity())
-    assert refusal(path) is SceneRefusal.NO_TRANSFORM
+    assert refusal(path) is Reason.NO_TRANSFORM
     corners = [(0, 0), (0, 8), (8, 0), (8, 8)]
     points = [GroundControlPoint(r, c, 11 + c / 100, 48 - r / 100) for r, c in corners]
     only_points = tmp_path / "points.tif"
@@ -141,12 +142,12 @@ def test_a_crs_without_transform_and_control_points_are_told_apart(
     ) as dataset:
         dataset.gcps = (points, CRS.from_epsg(4326))
         dataset.write(np.zeros((1, 8, 8), np.uint8))
-    assert refusal(only_points) is SceneRefusal.ONLY_CONTROL_POINTS
+    assert refusal(only_points) is Reason.ONLY_CONTROL_POINTS
 
 
 def test_complex_pixels_are_rejected(write_raster: Any) -> None:
     path = write_raster(np.zeros((8, 8, 1), np.complex64), "complex.tif")
-    assert refusal(path) is SceneRefusal.UNSUPPORTED_DTYPE
+    assert refusal(path) is Reason.UNSUPPORTED_DTYPE
 
 
 def test_names_come_from_descriptions_and_must_be_clear(
@@ -160,7 +161,7 @@ def test_names_come_from_descriptions_and_must_be_clear(
     twice = SceneSource("scene", (BandFile(str(path), ("a", "b")), BandFile(str(path), ("b", "c"))))
     with pytest.raises(SceneRejected) as caught:
         open_scene(twice)
-    assert caught.value.reason is SceneRefusal.AMBIGUOUS_BAND
+    assert caught.value.reason is Reason.AMBIGUOUS_BAND
 
 
 def test_only_files_with_wanted_bands_are_opened(write_raster: Any, numbered_pixels: Any) -> None:

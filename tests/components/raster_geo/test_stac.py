@@ -14,8 +14,9 @@ import rasterio
 from pydantic import ValidationError
 
 from components.raster.errors import DataError
+from components.raster.reasons import Reason
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.stac import find_stac_scenes
 from components.raster.scene.stac_query import StacQuery
 from components.raster.tiles.key import Window
@@ -206,7 +207,7 @@ def test_assets_are_chosen_by_key(tmp_path: Path) -> None:
     every = find_stac_scenes(StacQuery(source=source)).sources[0]
     assert [file.band_names[0] for file in every.files] == ["red", "nir", "red-jp2"]
     found = find_stac_scenes(StacQuery(source=source, assets=("swir",)))
-    assert [reject.reason for reject in found.rejects] == [SceneRefusal.NO_ASSET]
+    assert [reject.reason for reject in found.rejects] == [Reason.NO_ASSET]
     assert "no asset swir. It has red, nir" in found.rejects[0].detail
 
 
@@ -214,7 +215,7 @@ def test_a_band_in_two_assets_is_no_guess(tmp_path: Path) -> None:
     assets = {"a": asset("/a.tif", "red"), "b": asset("/b.tif", "red")}
     source = write(tmp_path / "items.json", [item(1, assets)])
     [reject] = find_stac_scenes(StacQuery(source=source, bands=("red",))).rejects
-    assert reject.reason is SceneRefusal.AMBIGUOUS_BAND
+    assert reject.reason is Reason.AMBIGUOUS_BAND
 
 
 @pytest.mark.parametrize("href", ["file:///etc/passwd", "ftp://host/a.tif", "/vsimem/a.tif"])
@@ -222,7 +223,7 @@ def test_a_remote_catalogue_cannot_name_files_of_this_machine(site: Site, href: 
     write(site.root / "items.json", [item(1, {"a": asset(href, "red")})])
     query = StacQuery(source=f"{site.url}/items.json", assets=("a",))
     [reject] = find_stac_scenes(query).rejects
-    assert reject.reason is SceneRefusal.BAD_METADATA
+    assert reject.reason is Reason.BAD_METADATA
 
 
 def test_a_static_catalogue_is_walked_and_its_paths_are_relative(
@@ -287,7 +288,7 @@ def test_a_scene_that_cannot_be_fetched_is_a_reject(site: Site) -> None:
     [found] = find_stac_scenes(query).sources
     with pytest.raises(SceneRejected) as caught:
         open_scene(found)
-    assert caught.value.reason is SceneRefusal.UNREADABLE
+    assert caught.value.reason is Reason.UNREADABLE
     assert "404" in caught.value.detail
 
 
@@ -311,5 +312,5 @@ def test_an_item_whose_scale_cannot_be_applied_is_a_reject(tmp_path: Path) -> No
         items.append(item(number, {"a": asset("/a.tif", "red", **{"raster:bands": stated})}))
     found = find_stac_scenes(StacQuery(source=write(tmp_path / "items.json", items)))
     assert [source.files[0].scalings for source in found.sources] == [((1e-4, -0.1),)]
-    assert [it.reason for it in found.rejects] == [SceneRefusal.BAD_METADATA] * len(broken)
+    assert [it.reason for it in found.rejects] == [Reason.BAD_METADATA] * len(broken)
     assert "asset a: its scale or offset cannot be used" in found.rejects[0].detail

@@ -13,8 +13,9 @@ from rasterio.windows import Window as RasterioWindow
 from rasterio.windows import transform as window_transform
 
 from components.raster.errors import ConfigError
+from components.raster.reasons import Reason
 from components.raster.scene.grid import Grid
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.tiles.areas import area_in_pixels, geometry_in_pixels
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.parts import plan_parts, whole
@@ -149,7 +150,7 @@ def test_a_scene_smaller_than_a_tile_is_padded_or_rejected() -> None:
     assert plan_tiles("s", GRID, Tiling(size_px=128)).lattice_count == 1
     with pytest.raises(SceneRejected, match="100 x 90 pixels hold no tile of 128") as caught:
         plan_tiles("s", GRID, Tiling(size_px=128, edge="snap"))
-    assert caught.value.reason is SceneRefusal.SMALLER_THAN_TILE
+    assert caught.value.reason is Reason.SMALLER_THAN_TILE
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("intersects", 4), ("centre", 2), ("within", 1)])
@@ -168,10 +169,10 @@ def test_an_area_keeps_the_tiles_its_rule_says(rule: Any, expected: int) -> None
 def test_an_area_elsewhere_rejects_the_scene() -> None:
     with pytest.raises(SceneRejected) as caught:
         area_in_pixels("s", GRID, shapely.box(20, 20, 21, 21))
-    assert caught.value.reason is SceneRefusal.OUTSIDE_AREA
+    assert caught.value.reason is Reason.OUTSIDE_AREA
     with pytest.raises(SceneRejected) as caught:
         area_in_pixels("s", Grid(9, 9, Affine.identity(), None), shapely.box(0, 0, 5, 5))
-    assert caught.value.reason is SceneRefusal.NO_CRS
+    assert caught.value.reason is Reason.NO_CRS
     bow = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
     with pytest.raises(ConfigError, match="Self-intersection"):
         area_in_pixels("s", GRID, bow)

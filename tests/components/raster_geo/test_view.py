@@ -11,9 +11,10 @@ import pytest
 import rasterio
 from affine import Affine
 
+from components.raster.reasons import Reason
 from components.raster.scene.grid import Floats
 from components.raster.scene.probe import open_scene
-from components.raster.scene.rejects import SceneRefusal, SceneRejected
+from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, Scene, SceneSource
 from components.raster.tiles.key import Window
 from components.raster.tiles.parts import whole
@@ -201,7 +202,7 @@ def test_a_rotated_scene_can_be_turned_north_up(write_raster: Any, scene_at: Any
 
 def test_bands_of_differing_size_need_a_decision(two_sizes: Scene) -> None:
     error = refusal(two_sizes)
-    assert error.reason is SceneRefusal.BANDS_DIFFER_IN_GRID
+    assert error.reason is Reason.BANDS_DIFFER_IN_GRID
     assert "10 x 10, 20 x 20" in error.detail
     assert view_scene(two_sizes, ("B11",)).grid.height_px == 10
     view = view_scene(two_sizes, warp=Warp(like_band="B02", resampling="nearest"))
@@ -218,8 +219,8 @@ def test_dtypes_may_only_grow(write_raster: Any, numbered_pixels: Any) -> None:
     wide = write_raster(numbered_pixels(9, 9, dtype="int16"), "wide.tif")
     files = (BandFile(str(narrow), ("a",)), BandFile(str(wide), ("b",)))
     scene = open_scene(SceneSource("scene", files))
-    assert refusal(scene).reason is SceneRefusal.BANDS_DIFFER_IN_DTYPE
-    assert refusal(scene, dtype="uint8").reason is SceneRefusal.LOSSY_DTYPE
+    assert refusal(scene).reason is Reason.BANDS_DIFFER_IN_DTYPE
+    assert refusal(scene, dtype="uint8").reason is Reason.LOSSY_DTYPE
     pixels, _ = read_window(view_scene(scene, dtype="int32"), Window(0, 0, 9, 9))
     np.testing.assert_array_equal(pixels, numbered_pixels(9, 9, dtype="int32").repeat(2, axis=2))
 
@@ -229,16 +230,16 @@ def test_metres_need_a_metric_system(
 ) -> None:
     degrees = Affine(0.001, 0, 10, 0, -0.001, 50)
     path = write_raster(numbered_pixels(9, 9), "deg.tif", crs="EPSG:4326", transform=degrees)
-    assert refusal(scene_at(path), warp=Warp(gsd_m=10)).reason is SceneRefusal.NOT_METRIC
+    assert refusal(scene_at(path), warp=Warp(gsd_m=10)).reason is Reason.NOT_METRIC
     no_map = write_raster(numbered_pixels(9, 9), "none.tif", crs=None)
     error = refusal(scene_at(no_map, without_map=True), warp=Warp(crs="EPSG:32632"))
-    assert error.reason is SceneRefusal.NO_CRS
+    assert error.reason is Reason.NO_CRS
 
 
 def test_two_masks_in_one_file_cannot_be_warped(write_raster: Any, scene_at: Any) -> None:
     mask = np.ones((4, 4), bool)
     path = write_raster(np.ones((4, 4, 1), "uint8"), "both.tif", nodata=0, mask=mask)
-    assert refusal(scene_at(path), warp=Warp(gsd_m=5)).reason is SceneRefusal.CANNOT_WARP
+    assert refusal(scene_at(path), warp=Warp(gsd_m=5)).reason is Reason.CANNOT_WARP
 
 
 def test_a_class_raster_is_laid_on_a_scene(

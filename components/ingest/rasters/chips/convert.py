@@ -8,7 +8,7 @@ from components.ingest.rasters.tile_example import TileEncoder
 from components.ingest.rasters.views import scene_reject, too_little_valid
 from components.ingest.records.outcome import Converted
 from components.ingest.records.record import Record
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.raster.scene.rejects import SceneRejected
 from components.raster.tiles.reading import read_chip
@@ -55,7 +55,7 @@ class ChipConverter:
             return scene_reject(rejected, record.uri)
         tile = read_chip(view)
         if isinstance(tile, TileReject):
-            return Reject(record.key, record.uri, Reason(tile.reason.value), tile.detail)
+            return Reject(record.key, record.uri, tile.reason, tile.detail)
         least = self._source.min_valid_fraction
         if tile.valid_fraction < least or not tile.valid_fraction:
             return too_little_valid(record.key, record.uri, tile)

@@ -11,10 +11,11 @@ from components.ingest.rasters.scalings import Scalings
 from components.ingest.rasters.split import rejected_areas, splits_of
 from components.ingest.rasters.views import scene_reject
 from components.ingest.records.record import Contents, Record
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.raster.band_scalings import BandScalings
 from components.raster.library_errors import LibraryError, translated
+from components.raster.reasons import Reason
 from components.raster.scene.gdal import gdal_env
 from components.raster.scene.rejects import SceneRejected
 from components.raster.spatial.places import Places, all_places, places_of

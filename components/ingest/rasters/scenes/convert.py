@@ -14,10 +14,11 @@ from components.ingest.rasters.tile_example import TileEncoder
 from components.ingest.rasters.views import scene_reject, too_little_valid
 from components.ingest.records.outcome import Converted, Ignored
 from components.ingest.records.record import Record
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.ingest.records.scene_part import ScenePart
 from components.ingest.records.settings import Settings
 from components.raster.library_errors import LibraryError
+from components.raster.reasons import Reason
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.tiles.reading import read_tiles
@@ -92,7 +93,7 @@ class SceneConverter:
                 if key not in splits:
                     continue
                 if isinstance(tile, TileReject):
-                    yield Reject(key, part.uri, Reason(tile.reason.value), tile.detail)
+                    yield Reject(key, part.uri, tile.reason, tile.detail)
                 else:
                     yield self._labelled(tile, part, scene, splits[key])
         except LibraryError as error:

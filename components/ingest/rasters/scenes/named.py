@@ -12,9 +12,10 @@ from components.ingest.rasters.scenes.config import ScenesSource, TiledSource
 from components.ingest.rasters.scenes.labels.kinds import kind_of
 from components.ingest.rasters.scenes.labels.reader import OwnLabels
 from components.ingest.rasters.views import scene_reject
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.raster.location import is_remote
 from components.raster.pairing import Name, file_name, whole_name
+from components.raster.reasons import Reason
 from components.raster.scene.calibration import calibrated
 from components.raster.scene.folders import check_ids, find_scenes
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource

@@ -19,13 +19,14 @@ from components.ingest.rasters.scenes.views import open_scene_views
 from components.ingest.rasters.split import rejected_areas, splits_of
 from components.ingest.rasters.views import scene_reject
 from components.ingest.records.record import Listing
-from components.ingest.records.reject import Reason, Reject, in_words, reject_of_label
+from components.ingest.records.reject import Reject, in_words, reject_of_label
 from components.ingest.records.scene_part import ScenePart
 from components.ingest.records.settings import Settings
 from components.raster.band_scalings import BandScalings
 from components.raster.errors import DataError
 from components.raster.labels.rejects import LabelReject
 from components.raster.library_errors import LibraryError, translated
+from components.raster.reasons import Reason
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.spatial.places import Places, all_places, places_of

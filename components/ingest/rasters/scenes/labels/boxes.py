@@ -12,7 +12,6 @@ from components.ingest.rasters.scenes.labels.reader import (
     SceneLabels,
 )
 from components.ingest.rasters.scenes.labels.shapes import TruthOfShapes
-from components.ingest.records.reject import Reason
 from components.raster.labels.box_files import box_files, left_out_beside
 from components.raster.labels.boxes import (
     BoxSet,
@@ -23,6 +22,7 @@ from components.raster.labels.boxes import (
 )
 from components.raster.labels.rejects import LabelReject
 from components.raster.pairing import Name
+from components.raster.reasons import Reason
 from components.raster.tiles.view import View
 from components.raster.truth.target import Target
 

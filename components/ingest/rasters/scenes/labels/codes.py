@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from components.ingest.rasters.scenes.labels.config import Undeclared
 from components.ingest.rasters.scenes.labels.reader import LabelsRejected
-from components.ingest.records.reject import Reason
 from components.raster.errors import DataError
 from components.raster.labels.class_raster import ClassLegend, colour_codes, encode
 from components.raster.labels.palette import read_colours
 from components.raster.library_errors import LibraryError
+from components.raster.reasons import Reason
 from components.raster.scene.gdal import opened
 from components.raster.scene.orientation import UPRIGHT, Orientation
 from components.raster.scene.probe import open_scene

@@ -10,9 +10,9 @@ from components.ingest.rasters.scenes.labels.reader import (
     SceneLabels,
     TruthAt,
 )
-from components.ingest.records.reject import Reason
 from components.raster.errors import ConfigError
 from components.raster.library_errors import LibraryError, translated
+from components.raster.reasons import Reason
 from components.raster.scene.grid import CrsError
 from components.raster.task import WITHOUT_CLASSES
 from components.raster.tiles.key import Window

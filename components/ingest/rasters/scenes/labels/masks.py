@@ -23,10 +23,10 @@ from components.ingest.rasters.scenes.labels.reader import (
     OwnLabels,
     SceneLabels,
 )
-from components.ingest.records.reject import Reason
 from components.raster.errors import DataError
 from components.raster.labels.palette import check_palette
 from components.raster.pairing import Name, file_name, pair
+from components.raster.reasons import Reason
 from components.raster.tiles.view import View
 from components.raster.truth.target import Target
 from components.raster.walk import UNUSED_MASK

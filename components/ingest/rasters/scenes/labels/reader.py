@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from components.ingest.records.reject import Reason, Reject
+from components.ingest.records.reject import Reject
 from components.raster.errors import DataError
 from components.raster.labels.rejects import LabelReject
 from components.raster.labels.shapes import PlacedShapes
 from components.raster.pairing import Name, Pairing
+from components.raster.reasons import Reason
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 from components.raster.tiles.view import View
