@@ -153,7 +153,7 @@ def extract(
         tfma.INPUT_KEY: b"",
         tfma.LABELS_KEY: _by_model({name: labels for name, (labels, _) in observed.items()}),
         tfma.PREDICTIONS_KEY: _by_model({name: found for name, (_, found) in observed.items()}),
-        OWN_VALUES: sums,
+        OWN_VALUES: _by_model(sums),
         tfma.FEATURES_KEY: {
             feature: np.array([value.encode() for value in found], dtype=object)
             for feature, found in values.items()

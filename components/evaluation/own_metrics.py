@@ -111,7 +111,9 @@ class _SumFn(beam.CombineFn):
         return np.zeros((len(self._names), 2))
 
     def add_input(self, sums: Sums, inputs: Mapping[str, Any]) -> Sums:
-        return sums + inputs[OWN_VALUES][self._model_name]
+        values = inputs[OWN_VALUES]
+        # Like labels and predictions, they are keyed by model only if there are several.
+        return sums + (values[self._model_name] if isinstance(values, Mapping) else values)
 
     def merge_accumulators(self, accumulators: Iterable[Sums]) -> Sums:
         return np.sum(list(accumulators), axis=0)

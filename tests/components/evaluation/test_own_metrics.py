@@ -63,6 +63,18 @@ def test_a_metric_is_sliced_compared_and_judged(tmp_path: Path) -> None:
     assert [finding.subject for finding in report.failed] == ["region=south"]
 
 
+def test_a_first_model_is_measured_alone(tmp_path: Path) -> None:
+    evaluation, report, _ = Node(tmp_path, collection()).run(
+        model(tmp_path / "model"),
+        metrics=[COST],
+        thresholds=[{"metric": "mean_cost", "at_most": 0.6}],
+    )
+    assert report.passed
+    assert evaluation.overall is not None
+    assert evaluation.overall.candidate["mean_cost"] == pytest.approx(12 / 24)
+    assert evaluation.overall.baseline is None
+
+
 @pytest.mark.parametrize(
     ("metrics", "thresholds", "message"),
     [
