@@ -9,7 +9,8 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact, artifact_utils
 
 from components.gate.artifact import publish, read_report
-from components.statistics.feature_stats import FILE, read
+from components.node.files import STATISTICS_FILE, split_folder
+from components.statistics.feature_stats import read
 from pipelines.config.gates import CustomGate
 from pipelines.gates.judge import Evidence, Statistics, judge
 from pipelines.page.content import read_evaluation
@@ -45,7 +46,9 @@ class Executor(BaseExecutor):
 
 def _statistics(artifact: Artifact) -> dict[str, Statistics]:
     names = artifact_utils.decode_split_names(artifact.split_names)
-    paths = {name: os.path.join(artifact.uri, f"Split-{name}", FILE) for name in names}
+    paths = {
+        name: os.path.join(split_folder(artifact.uri, name), STATISTICS_FILE) for name in names
+    }
     return {
         name: read(path).datasets[0] for name, path in paths.items() if tf.io.gfile.exists(path)
     }

@@ -4,8 +4,9 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-from components.evaluation.result import METRICS_FILE, Evaluation, SliceMetrics
+from components.evaluation.result import Evaluation, SliceMetrics
 from components.gate.report import Finding, GateReport
+from components.node.files import METRICS_FILE
 from pipelines.kubeflow.contract.views import CONFUSION, HTML, METRICS, View, views_of
 from pipelines.kubeflow.step.native import confusion_of, make_view, metrics_of
 from pipelines.page.render import report_page
