@@ -168,7 +168,7 @@ def _picture(task: SceneTask, model: TileModel, folder: Path) -> Output:
     title = f"{task.view.scene.scene_id}   {model.name}{version}"
     pixel_m = None if grid.gsd_m is None else grid.gsd_m * task.thumbnail.step
     picture = map_picture(scene, answer, task.product.legend, title, pixel_m)
-    picture.save(path)
+    picture.save(path, compress_level=2)
     return Output("picture", path, "image/png", "Scene and map")
 
 

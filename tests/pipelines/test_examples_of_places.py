@@ -4,7 +4,10 @@ import shutil
 import time
 
 import pytest
+import yaml
 
+from components.raster.split import SplitConfig, drawn_split
+from tests.pipelines.map_of_dubai import ious_of_map_and_tiles
 from tests.pipelines.summaries import overall_metrics
 
 pytestmark = pytest.mark.slow
@@ -40,3 +43,24 @@ def test_pixels_and_objects(repository, run_config, tmp_path, shared_data, examp
     print(f"{example} in {time.monotonic() - began:.0f} s: {summary['images']} images, {found}")
     assert all(found[metric] >= value for metric, value in least.items())
     assert summary["pushed_version"] == 1
+    if example == "dubai_unet":
+        check_the_map_of_a_held_out_image(
+            root / data, examples / "dubai-models/dubai", path, tmp_path
+        )
+
+
+def check_the_map_of_a_held_out_image(data, model_base, path, folder):
+    """The map is as good as the tiles that the evaluation measures."""
+    ingest = yaml.safe_load(path.read_text())["ingest"]
+    shares = SplitConfig.model_validate(ingest["split"])
+    names = sorted(image.stem for image in (data / "images").glob("*.jpg"))
+    held_out = next(it for it in names if drawn_split("scene", it, shares) == "test")
+    by_map, by_tiles = ious_of_map_and_tiles(
+        model_base,
+        data / "images" / f"{held_out}.jpg",
+        data / "masks" / f"{held_out}.png",
+        ingest["source"]["labels"]["legend"]["colours"],
+        folder / "maps",
+    )
+    print(f"{held_out}: mean IoU {by_map:.3f} of the map, {by_tiles:.3f} of tiles side by side")
+    assert by_map == pytest.approx(by_tiles, abs=0.03)
