@@ -14,13 +14,15 @@ from pipelines.local.tuning import tuning_table
 from pipelines.page.render import trials_page
 from trainer.tune.config import Dimension
 from trainer.tune.picture import make_axes, parallel_coordinates
-from trainer.tune.results import Results, Row, ranked, read_results, write_results
+from trainer.tune.results import Results, TrialRow, ranked, read_results, write_results
 
 ROWS = (
-    Row("0", "completed", 0.4, {"learning_rate": 0.1, "model.filters": [8]}, 3, 2, 1.5),
-    Row("1", "failed", None, {"learning_rate": 1.0, "model.filters": [8, 16]}, message="<b>no"),
-    Row("2", "completed", 0.2, {"learning_rate": 0.001, "model.filters": [8, 16]}, 3, 3, 2.5),
-    Row("3", "completed", 0.3, {"learning_rate": 0.01, "model.filters": [8]}, 3, 1, 2.0),
+    TrialRow("0", "completed", 0.4, {"learning_rate": 0.1, "model.filters": [8]}, 3, 2, 1.5),
+    TrialRow(
+        "1", "failed", None, {"learning_rate": 1.0, "model.filters": [8, 16]}, message="<b>no"
+    ),
+    TrialRow("2", "completed", 0.2, {"learning_rate": 0.001, "model.filters": [8, 16]}, 3, 3, 2.5),
+    TrialRow("3", "completed", 0.3, {"learning_rate": 0.01, "model.filters": [8]}, 3, 1, 2.0),
 )
 SPACE = {
     "learning_rate": Dimension(min=0.001, max=1.0, sampling="log"),

@@ -15,7 +15,7 @@ from trainer.tasks.network import build_network
 from trainer.training.config import SmallCnn, TrainConfig
 from trainer.training.fit import fit
 from trainer.tune.config import TuneConfig
-from trainer.tune.objective import objective_of
+from trainer.tune.objective import trial_objective
 
 CLASSES = ("class 0", "class 1")
 PRICES = {"class 0>class 1": 5.0}
@@ -99,9 +99,9 @@ def test_a_training_minimises_the_loss_and_watches_the_metric(tmp_path):
 def test_a_search_knows_which_way_a_metric_is_better():
     train = TrainConfig.model_validate({"metrics": [MEAN]})
     space = {"space": {"batch_size": {"values": [8]}}}
-    found = objective_of(TuneConfig.model_validate({**space, "objective": "val_cost"}), train)
+    found = trial_objective(TuneConfig.model_validate({**space, "objective": "val_cost"}), train)
     assert (found.name, found.direction) == ("val_cost", "min")
-    found = objective_of(TuneConfig.model_validate({**space, "objective": "val_gain"}), train)
+    found = trial_objective(TuneConfig.model_validate({**space, "objective": "val_gain"}), train)
     assert found.direction == "max"
 
 

@@ -1,6 +1,7 @@
 """What the bands of scenes are called: as deliveries call them, as users say, or by position."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from components.ingest.config import IngestConfig
 from components.ingest.rasters.scenes.config import ScenesSource
-from components.ingest.rasters.views import open_views
+from components.ingest.rasters.views import open_view, open_views
 from components.raster.band_names import listed_bands
 from components.raster.image import ImageSpec
 from components.raster.reasons import Reason
@@ -288,11 +289,12 @@ def test_what_nothing_names_is_no_b1_beside_scenes_that_have_one(
     options = ScenesSource(uri="scenes")
     sources = tuple(find_scenes(str(tmp_path / "mixed")))
     image = ImageSpec.model_validate({"bands": ["B1"]})
-    named, plain = open_views(sources, options, image)
+    opens = partial(open_view, options=options, image=image)
+    named, plain = open_views(sources, opens, image)
     assert isinstance(named, View)
     assert isinstance(plain, SceneRejected)
     assert "the B1 of the other scenes" in plain.detail
-    assert all(isinstance(view, View) for view in open_views(sources[1:], options, image))
+    assert all(isinstance(view, View) for view in open_views(sources[1:], opens, image))
 
 
 def test_numbers_on_the_command_line_are_positions() -> None:
