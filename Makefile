@@ -33,7 +33,8 @@ demo: $(READY) ## from images to predictions of a served model; DATA=folder take
 	@$(BIN)/python -m pipelines.cli demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY) ## the tests that take minutes
-	@$(BIN)/python -m pytest $(SHARED) -m "not slow and not containers" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(SHARED) -m "not slow and not recipes and not containers" \
+		$(PYTEST_ARGS)
 
 check: lint test ## lint, types and tests: all that a change must pass
 
@@ -45,8 +46,11 @@ lint: $(READY) ## ruff and strict typing
 slow: $(READY) ## the tests that take longer
 	@$(BIN)/python -m pytest $(SHARED) -m slow --durations=10 $(PYTEST_ARGS)
 
+recipes: $(READY) ## the examples on real data, trained as far as their floors of accuracy need
+	@$(BIN)/python -m pytest $(SHARED) -m recipes --durations=10 $(PYTEST_ARGS)
+
 seconds: ## measure anew how long each file of tests takes
-	@$(MAKE) test slow PYTEST_ARGS=--record-seconds
+	@$(MAKE) test slow recipes PYTEST_ARGS=--record-seconds
 
 containers: $(READY) ## build the images and run the package in them; root on Debian, or DOCKER=address
 	@SKYMILL_DOCKER_HOST="$(DOCKER)" sh scripts/containers.sh

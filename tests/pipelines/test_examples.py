@@ -8,13 +8,12 @@ import yaml
 from pipelines.demo.collection import Collection, make_collection
 from tests.pipelines.summaries import overall_metrics
 
-pytestmark = pytest.mark.slow
-
 
 def accuracy_of(summary):
     return overall_metrics(summary)["accuracy"]
 
 
+@pytest.mark.slow
 def test_landcover_runs_as_it_stands(repository, run_config, tmp_path):
     make_collection(str(tmp_path / "landcover"), Collection(scenes=3, tiles=3))
     done, summary = run_config(repository / "examples" / "landcover.yaml", tmp_path)
@@ -23,6 +22,7 @@ def test_landcover_runs_as_it_stands(repository, run_config, tmp_path):
     assert accuracy_of(summary) > 0.5
 
 
+@pytest.mark.recipes
 @pytest.mark.parametrize(
     ("example", "least"), [("eurosat_from_scratch", 0.76), ("eurosat_mobilenet", 0.88)]
 )

@@ -10,7 +10,7 @@ from components.raster.split import SplitConfig, drawn_split
 from tests.pipelines.map_of_dubai import ious_of_map_and_tiles
 from tests.pipelines.summaries import overall_metrics
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.recipes
 
 #: Of each example its data, and what its model must reach at least on ground or images that it has
 #: not seen. A detector without training finds next to nothing; calling all of the scene with

@@ -12,7 +12,7 @@ from serving.client import connect
 from serving.client.raster_reading import RasterReading
 from serving.server.process import serve_in_subprocess
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.recipes
 
 #: Of the example's two stages, which have more: enough to be far above chance.
 EPOCHS = (4, 12)
