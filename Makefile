@@ -22,7 +22,7 @@ PACKAGES := components pipelines serving trainer scripts benchmarks
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow seconds containers bench soak audit docs pictures dist \
+.PHONY: help setup demo test check lint slow recipes seconds containers bench soak audit docs pictures dist \
 	flink prism lock clean
 
 help: ## list the targets
