@@ -8,6 +8,11 @@ import rasterio
 from affine import Affine
 from rio_cogeo.cogeo import cog_validate
 
+from components.assessment.class_map import open_class_map
+from components.assessment.draw import Plan, draw_sample
+from components.assessment.record import labelled_sample
+from components.assessment.report import facts_of
+from components.assessment.strata import StrataKind, strata_of
 from components.mapping.config import MapConfig
 from components.mapping.maps import map_scene
 from components.mapping.rejects import MapRejected
@@ -37,6 +42,21 @@ def make(tmp_path, pixels, config=QUIET, network=None, name="scene", **scene):
     source = write_scene(tmp_path / f"{name}.tif", pixels, **scene)
     network = network or Network(contract_of())
     return map_scene(source, network, config, tmp_path / "maps")
+
+
+@pytest.mark.parametrize("strata", ["class", "confidence"])
+def test_a_map_is_assessed_by_its_own_classes_and_confidence(tmp_path, strata):
+    pixels = np.full((60, 80), 166, np.uint16)
+    pixels[10:30, 10:50] = 500
+    folder = make(tmp_path, pixels).folder
+    source = open_class_map(folder / "classes.tif")
+    divided = strata_of(source, StrataKind(strata), confidence=folder / "confidence.tif")
+    design = draw_sample(source, divided, Plan(size=40, minimum=10))
+    labels = {it.id: "middle" if pixels[it.row, it.column] == 500 else "low" for it in design.units}
+    facts = facts_of(design, labelled_sample(design, labels)[0])
+    assert facts["overall"]["value"] == 1
+    areas = {row["class"]: row["mapped_ha"] for row in facts["classes"]}
+    assert areas["middle"] / (areas["middle"] + areas["low"]) == pytest.approx(800 / 4800, rel=1e-3)
 
 
 def test_known_ground_is_found_on_the_map_to_the_pixel(tmp_path):
