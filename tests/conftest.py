@@ -13,7 +13,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
-pytest_plugins = ["tests.longest_first"]
+pytest_plugins = ["tests.begin_within", "tests.longest_first"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
