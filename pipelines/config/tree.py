@@ -143,10 +143,10 @@ def parse_config(tree: Any, base_dir: str, source: str = "config") -> PipelineCo
     """Validates a tree of plain values, as `load_config` does with a file's.
 
     >>> tree = {"name": "fields", "ingest": {"source": {"kind": "folders", "uri": "images"}}}
-    >>> config = parse_config({**tree, "push": {"model_dir": "models"}}, base_dir="/work")
+    >>> config = parse_config({**tree, "push": {"model_dir": "models"}}, base_dir="/srv")
     >>> config.model_base, config.train.epochs
-    ('/work/models/fields', 25)
-    >>> parse_config({**tree, "push": {"model_dirs": "models"}}, base_dir="/work")
+    ('/srv/models/fields', 25)
+    >>> parse_config({**tree, "push": {"model_dirs": "models"}}, base_dir="/srv")
     Traceback (most recent call last):
         ...
     components.raster.errors.ConfigError: config: 2 things to correct:
