@@ -1,13 +1,12 @@
 """Driver of ingest: properties to configuration to shards."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 from tfx.components.util import examples_utils
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.proto import example_gen_pb2
-from tfx.types import Artifact, artifact_utils
+from tfx.types import artifact_utils
 
 from components.gate.report import REPORT_FILE
 from components.ingest.config import IngestConfig
@@ -20,6 +19,7 @@ from components.ingest.shard import ShardPaths
 from components.ingest.snapshot import Snapshot
 from components.ingest.sources import family_of, list_source
 from components.ingest.transforms import IngestShards, reject_lines
+from components.node.executor import Artifacts, BeamNodeExecutor
 from components.raster.band_scalings import SCALINGS_FILE, BandScalings, scalings_to_json
 from components.raster.classes import CLASSES_FILE, classes_to_json
 from components.raster.example import SPLITS
@@ -28,26 +28,20 @@ from components.raster.image import ImageSpec
 _PARTIAL_FOLDER = ".partial"  # beside the splits, so that its files can be renamed into them
 
 
-class Executor(BaseBeamExecutor):
+class Executor(BeamNodeExecutor):
     """Reads `config` and `fingerprint`; fills `examples` and `rejects`."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
         """Raises DataError where the source as a whole cannot be read, or differs from the one that
         the run was started for, and for nothing else."""
-        self._log_startup(input_dict, output_dict, exec_properties)
-        config = IngestConfig.model_validate_json(exec_properties["config"])
-        examples = artifact_utils.get_single_instance(output_dict["examples"])
-        rejects = artifact_utils.get_single_instance(output_dict["rejects"])
+        config = IngestConfig.model_validate_json(properties["config"])
+        examples = outputs["examples"]
+        rejects = outputs["rejects"]
         source = Snapshot.take(config)
-        source.require(exec_properties["fingerprint"])
+        source.require(properties["fingerprint"])
         summary = run_ingest(
             config,
-            exec_properties["fingerprint"],
+            properties["fingerprint"],
             examples.uri,
             rejects.uri,
             self._make_beam_pipeline,

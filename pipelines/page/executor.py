@@ -1,42 +1,32 @@
 """The RunPage executor: renders reports, curve and metrics of a run as its page."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from tfx.dsl.components.base.base_executor import BaseExecutor
-from tfx.types import Artifact, artifact_utils
-
 from components.gate.artifact import read_report
+from components.node.executor import Artifacts, NodeExecutor
 from pipelines.page.content import PAGE_FILE, Content, counts_of, read_curve, read_evaluation
 from pipelines.page.render import run_page
 
 _REPORTS = ("rejects", "data_report", "evaluation_report")
 
 
-class Executor(BaseExecutor):
+class Executor(NodeExecutor):
     """Reads `title` and `fingerprint`; fills `page`."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
         """Writes page.html."""
-        self._log_startup(input_dict, output_dict, exec_properties)
-        given = {
-            name: artifact_utils.get_single_instance(found) for name, found in input_dict.items()
-        }
-        reports = [read_report(given[name]) for name in _REPORTS]
+        reports = [read_report(inputs[name]) for name in _REPORTS]
         content = Content(
-            title=exec_properties["title"],
-            facts={"data": exec_properties["fingerprint"]},
+            title=properties["title"],
+            facts={"data": properties["fingerprint"]},
             **counts_of(reports[0]),
-            curve=read_curve(given["model_run"].uri),
+            curve=read_curve(inputs.uri("model_run")),
             gates=reports,
-            evaluation=read_evaluation(given["evaluation"].uri),
+            evaluation=read_evaluation(inputs.uri("evaluation")),
         )
-        folder = artifact_utils.get_single_uri(output_dict["page"])
+        folder = outputs.uri("page")
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, PAGE_FILE), "w", encoding="utf-8") as file:
             file.write(run_page(content))
