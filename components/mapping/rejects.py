@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from components.raster.errors import DataError
-from components.raster.scene.rejects import SceneRejected
+from components.raster.scene.rejects import RejectedScene, SceneRejected
 from components.raster.tiles.tile import TileReject
 
 
@@ -20,20 +19,8 @@ class MapRefusal(StrEnum):
     UNREADABLE = "unreadable"
 
 
-class MapRejected(DataError):
-    """One scene gets no map; others can.
-
-    Attributes:
-        scene_id: which scene.
-        reason: the code to count by.
-        detail: what was found and what to do, for people.
-    """
-
-    def __init__(self, scene_id: str, reason: MapRefusal, detail: str) -> None:
-        super().__init__(f"Scene {scene_id!r} was rejected ({reason}): {detail}")
-        self.scene_id = scene_id
-        self.reason = reason
-        self.detail = detail
+class MapRejected(RejectedScene[MapRefusal]):
+    """One scene gets no map; others can."""
 
 
 @dataclass(frozen=True)

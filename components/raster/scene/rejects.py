@@ -1,10 +1,15 @@
 """Scenes that cannot be used, each with its remedy."""
 
+from enum import StrEnum
+from typing import Generic, TypeVar
+
 from components.raster.errors import DataError
 from components.raster.reasons import Reason
 
+Code = TypeVar("Code", bound=StrEnum)
 
-class SceneRejected(DataError):
+
+class RejectedScene(DataError, Generic[Code]):
     """One scene cannot be used; the others can.
 
     Attributes:
@@ -13,12 +18,12 @@ class SceneRejected(DataError):
         detail: what was found and what to do, for people.
     """
 
-    def __init__(self, scene_id: str, reason: Reason, detail: str) -> None:
+    def __init__(self, scene_id: str, reason: Code, detail: str) -> None:
         super().__init__(f"Scene {scene_id!r} was rejected ({reason}): {detail}")
         self.scene_id = scene_id
         self.reason = reason
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type["SceneRejected"], tuple[str, Reason, str]]:
-        # Beam pickles exceptions between workers; Exception's own pickling loses the arguments.
-        return (type(self), (self.scene_id, self.reason, self.detail))
+
+class SceneRejected(RejectedScene[Reason]):
+    """One scene cannot be read."""
