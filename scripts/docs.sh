@@ -3,13 +3,7 @@
 # A broken link, a page outside the navigation or a load from elsewhere fails.
 set -eu
 cd "$(dirname "$0")/.."
-home=.tools/docs
-if [ ! "$home/.ready" -nt requirements/docs.txt ]; then
-    .tools/uv/bin/uv venv --quiet --clear --python .venv/bin/python "$home"
-    .tools/uv/bin/uv pip sync --quiet --python "$home/bin/python" --require-hashes \
-        requirements/docs.txt
-    touch "$home/.ready"
-fi
+home=$(sh scripts/tool_env.sh docs)
 rm -rf build/docs site
 .venv/bin/python -m scripts.docs build/docs
 "$home/bin/sphinx-build" --quiet --fail-on-warning --keep-going build/docs site
