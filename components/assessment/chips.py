@@ -1,7 +1,6 @@
 """Pictures for the people who label: the image around a unit and the map's answer."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,13 @@ from PIL import Image, ImageDraw
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from components.assessment.class_map import ClassMap
+from components.assessment.class_map import ClassMap, opened_raster
 from components.assessment.record import Design, Unit
 from components.raster.errors import DataError
-from components.raster.library_errors import translated
 from components.raster.pictures.colours import class_colours
 from components.raster.pictures.stretch import Picture, choose_bands, picture_of, stretch_of
-from components.raster.scene.gdal import opened
-from components.raster.scene.grid import Grid, crs_text, reproject
+from components.raster.scene.gdal import grid_of
+from components.raster.scene.grid import reproject
 from components.raster.tiles.valid_mask import Mask
 
 IMAGE_FOLDER, ANSWER_FOLDER = "images", "answers"
@@ -53,7 +51,7 @@ def write_chips(
 def _answers(design: Design, source: ClassMap, side_px: int) -> Iterator[tuple[Unit, Picture]]:
     colours = np.array([*class_colours(len(source.classes)), _UNKNOWN], np.uint8)
     unknown = len(source.classes)
-    with _reading(source.path) as dataset:
+    with opened_raster(source.path) as dataset:
         for unit in design.units:
             stored, inside = _around(dataset, [1], unit.row, unit.column, side_px)
             indexes = stored[..., 0].astype(np.int64)
@@ -64,8 +62,8 @@ def _answers(design: Design, source: ClassMap, side_px: int) -> Iterator[tuple[U
 
 
 def _images(design: Design, image: Path, side_px: int) -> Iterator[tuple[Unit, Picture | None]]:
-    with _reading(image) as dataset:
-        grid = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+    with opened_raster(image) as dataset:
+        grid = grid_of(dataset)
         if (grid.crs is None) != (design.crs is None):
             raise DataError(f"{image} and the map have no CRS in common.")
         xs, ys = np.array([u.x for u in design.units]), np.array([u.y for u in design.units])
@@ -99,15 +97,6 @@ def _around(
     values[here][:height, :width] = np.moveaxis(read.data, 0, 2)
     valid[here][:height, :width] = known
     return values, valid
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[DatasetReader]:
-    with (
-        translated(lambda why: DataError(f"{path} cannot be read: {why}.")),
-        opened(str(path)) as dataset,
-    ):
-        yield dataset
 
 
 def _save(picture: Picture, path: Path) -> None:

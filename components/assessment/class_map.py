@@ -14,8 +14,8 @@ from components.assessment.estimators import Floats, Integers
 from components.assessment.ground_area import window_area_m2
 from components.raster.errors import DataError
 from components.raster.library_errors import translated
-from components.raster.scene.gdal import opened
-from components.raster.scene.grid import Grid, crs_text
+from components.raster.scene.gdal import grid_of, opened
+from components.raster.scene.grid import Grid
 
 #: Rows that are read at once: a row of a tiled file's blocks.
 STRIP_ROWS = 512
@@ -25,6 +25,16 @@ _CHUNK_ROWS, _CHUNK_COLS = 64, 512
 _MAX_AREA_RATIO = 1.02
 
 Classes = npt.NDArray[np.int64]
+
+
+@contextmanager
+def opened_raster(path: Path) -> Iterator[DatasetReader]:
+    """Opens a raster of an assessment; raises DataError where it cannot be read."""
+    with (
+        translated(lambda why: DataError(f"{path} cannot be read: {why}.")),
+        opened(str(path)) as dataset,
+    ):
+        yield dataset
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class ClassMap:
         Raises:
             DataError: a block cannot be read, or a value is no class.
         """
-        with _reading(self.path), opened(str(self.path)) as dataset:
+        with opened_raster(self.path) as dataset:
             for row in range(0, self.grid.height_px, STRIP_ROWS):
                 yield row, self._indexes(_read(dataset, row, self.grid), row)
 
@@ -103,13 +113,13 @@ def open_class_map(path: Path, classes: Sequence[str] = ()) -> ClassMap:
     Raises:
         DataError: the file is no such map, or nothing names its classes.
     """
-    with _reading(path), opened(str(path)) as dataset:
+    with opened_raster(path) as dataset:
         if dataset.count != 1 or not np.issubdtype(np.dtype(dataset.dtypes[0]), np.integer):
             raise DataError(
                 f"{path} is no map of classes: it has {dataset.count} bands of "
                 f"{dataset.dtypes[0]}, where a map has one of whole numbers."
             )
-        grid = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+        grid = grid_of(dataset)
         named = tuple(classes) or names_in(dataset.tags(1))
         nodata = dataset.nodata
     if not named:
@@ -174,9 +184,3 @@ def _read(dataset: DatasetReader, row: int, grid: Grid) -> npt.NDArray[np.generi
     height = min(STRIP_ROWS, grid.height_px - row)
     values: npt.NDArray[np.generic] = dataset.read(1, window=Window(0, row, grid.width_px, height))
     return values
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    with translated(lambda why: DataError(f"{path} cannot be read: {why}.")):
-        yield

@@ -1,7 +1,6 @@
 """Strata of a map: its classes, its confidence, or blocks of ground."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -12,13 +11,12 @@ import numpy.typing as npt
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from components.assessment.class_map import ClassMap
+from components.assessment.class_map import ClassMap, opened_raster
 from components.assessment.estimators import Floats, Integers
 from components.assessment.sampling import Strips, count_strata
 from components.raster.errors import ConfigError, DataError
-from components.raster.library_errors import translated
-from components.raster.scene.gdal import opened
-from components.raster.scene.grid import Grid, crs_text, differences
+from components.raster.scene.gdal import grid_of
+from components.raster.scene.grid import Grid, differences
 
 #: Bounds of strata by confidence.
 CONFIDENCE_BOUNDS = (0.5, 0.7, 0.9)
@@ -127,7 +125,7 @@ def _by_confidence(
     source: ClassMap, path: Path, bounds: Sequence[float]
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     # The map's file is opened last and closed first: GDAL's environments nest.
-    with opened_confidence(path) as dataset:
+    with opened_raster(path) as dataset:
         for row, strip in source.strips():
             values = confidence_rows(dataset, row, len(strip))
             known = (strip >= 0) & np.isfinite(values)
@@ -137,16 +135,6 @@ def _by_confidence(
                     f"{row + len(strip) - 1} that the map classifies: it belongs to another map."
                 )
             yield row, np.where(known, np.searchsorted(bounds, values, side="right"), -1)
-
-
-@contextmanager
-def opened_confidence(path: Path) -> Iterator[DatasetReader]:
-    """Opens a raster of confidence; raises DataError where it cannot be read."""
-    with (
-        translated(lambda why: DataError(f"{path} cannot be read: {why}.")),
-        opened(str(path)) as dataset,
-    ):
-        yield dataset
 
 
 def confidence_rows(dataset: DatasetReader, row: int, height: int) -> Floats:
@@ -167,8 +155,8 @@ def confidence_rows(dataset: DatasetReader, row: int, height: int) -> Floats:
 
 
 def _check_grid(source: ClassMap, path: Path) -> None:
-    with opened_confidence(path) as dataset:
-        grid = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+    with opened_raster(path) as dataset:
+        grid = grid_of(dataset)
     if wrong := differences([source.grid, grid]):
         raise DataError(f"{path} is not on the grid of {source.path}: {'; '.join(wrong)}.")
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from components.assessment.class_map import opened_raster
 from components.assessment.estimators import Floats
-from components.assessment.strata import confidence_rows, opened_confidence
+from components.assessment.strata import confidence_rows
 from components.raster.errors import ConfigError, DataError
-from components.raster.scene.grid import Grid, crs_text
+from components.raster.scene.gdal import grid_of
+from components.raster.scene.grid import Grid
 from components.raster.strict_json import strict_json
 
 
@@ -35,7 +37,7 @@ def least_sure(path: Path, block_px: int, count: int) -> list[Block]:
     if block_px < 1:
         raise ConfigError("a block is at least one pixel wide")
     sums: dict[tuple[int, int], tuple[float, int]] = {}
-    with opened_confidence(path) as dataset:
+    with opened_raster(path) as dataset:
         rows, cols = dataset.height, dataset.width
         for row in range(0, rows, block_px):
             height = min(block_px, rows - row)
@@ -75,8 +77,8 @@ def geojson_of(path: Path, blocks: list[Block]) -> str:
     Raises:
         DataError: the raster has no CRS.
     """
-    with opened_confidence(path) as dataset:
-        grid = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+    with opened_raster(path) as dataset:
+        grid = grid_of(dataset)
     if grid.crs is None:
         raise DataError(f"{path} has no CRS, so that its blocks have no place for GeoJSON.")
     features = [

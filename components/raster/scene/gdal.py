@@ -11,6 +11,7 @@ from rasterio.io import DatasetReader
 
 from components.raster.library_errors import LibraryError, translated
 from components.raster.location import is_remote
+from components.raster.scene.grid import Grid, crs_text
 
 #: Accepted formats. VRT is excluded: it can name any other file on the machine.
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA")
@@ -66,6 +67,11 @@ def opened(path: str, page: int | None = None) -> Iterator[DatasetReader]:
 def reading(path: str) -> AbstractContextManager[None]:
     """Turns exceptions of a library within into a LibraryError that names the file."""
     return translated(lambda why: LibraryError(f"{path} cannot be read: {why}"))
+
+
+def grid_of(dataset: DatasetReader) -> Grid:
+    """Returns the grid of a raster as it is stored."""
+    return Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
 
 
 def open_raster(path: str, page: int | None = None) -> DatasetReader:

@@ -15,8 +15,8 @@ from components.raster.band_names import position_of
 from components.raster.library_errors import translated
 from components.raster.reasons import Reason
 from components.raster.scaling import UNSCALED, Scaling, scaling_of
-from components.raster.scene.gdal import listed, missing_bytes, opened, pages_of
-from components.raster.scene.grid import Grid, crs_text
+from components.raster.scene.gdal import grid_of, listed, missing_bytes, opened, pages_of
+from components.raster.scene.grid import Grid
 from components.raster.scene.labelled_bands import band_labels
 from components.raster.scene.orientation import upright_grid
 from components.raster.scene.rejects import SceneRejected
@@ -175,7 +175,7 @@ def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: 
     def reject(reason: Reason, detail: str) -> SceneRejected:
         return SceneRejected(scene_id, reason, f"{file.path}: {detail}")
 
-    grid = Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
+    grid = grid_of(dataset)
     if not np.isfinite(grid.transform[:6]).all() or not grid.transform.determinant:
         raise reject(Reason.NO_TRANSFORM, "its transform gives its pixels no extent.")
     if grid.crs is None and dataset.gcps[0]:
