@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -73,20 +74,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    from benchmarks.ingest import ingest, make_images
-
-    with tempfile.TemporaryDirectory() as name, machine_load():
-        folder = Path(name)
-        make_images(folder / "images", options.images)
-        (folder / "out").mkdir()
-        ingest(folder / "images", folder / "out")
-        files = sorted(str(path) for path in (folder / "out").glob("examples/Split-train/*"))
+    with written_examples(options.images) as files, machine_load():
         sides = make_sides(files)
         rounds = Rounds(tuple(sides))
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
             rounds.add({name: _cost(side) for name, side in sides.items()})
         report(rounds, stall(files))
+
+
+@contextmanager
+def written_examples(images: int) -> Iterator[list[str]]:
+    """Ingests made images into a folder that is removed at the end; yields the train files."""
+    from benchmarks.ingest import ingest, make_images
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_images(folder / "images", images)
+        (folder / "out").mkdir()
+        ingest(folder / "images", folder / "out")
+        yield sorted(str(path) for path in (folder / "out").glob("examples/Split-train/*"))
 
 
 def make_sides(files: list[str]) -> dict[str, Side]:

@@ -8,9 +8,7 @@ buffer and views, for equally many steps. Both are warm: each has trained before
 
 import argparse
 import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks.sides import machine_load, take_turns
 
@@ -25,14 +23,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    from benchmarks.ingest import ingest, make_images
+    from benchmarks.input_pipeline import written_examples
 
-    with tempfile.TemporaryDirectory() as name, machine_load():
-        folder = Path(name)
-        make_images(folder / "images", options.images)
-        (folder / "out").mkdir()
-        ingest(folder / "images", folder / "out")
-        files = sorted(str(path) for path in (folder / "out").glob("examples/Split-train/*"))
+    with written_examples(options.images) as files, machine_load():
         sides = {OURS: _ours(files), FIT: _fit(files)}
         rounds = take_turns(sides, options.rounds)
         for side in rounds.sides:
