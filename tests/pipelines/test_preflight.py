@@ -15,6 +15,7 @@ from pipelines.config.tree import PipelineConfig, load_config, parse_config
 from pipelines.definition.required_paths import input_paths, require_inputs
 from pipelines.definition.written_folders import require_writable, written_folders
 from pipelines.local.execute import execute
+from tests.own_disk import with_own_disk
 
 LEGEND = {"values": {1: "water"}}
 
@@ -146,17 +147,11 @@ def test_nothing_stays_of_the_attempt_to_write(tmp_path: Path) -> None:
     assert list((tmp_path / "models").iterdir()) == list((tmp_path / "skymill").iterdir()) == []
 
 
-READ_ONLY = """
-mkdir -p "$1/skymill" && mount -t tmpfs -o ro tmpfs "$1/skymill" && shift && exec "$@"
-"""
-
-
 @pytest.mark.slow
 def test_a_disk_that_is_mounted_read_only_is_told_in_a_sentence(tmp_path: Path) -> None:
     configured(tmp_path)
-    command = ["unshare", "-rm", "sh", "-c", READ_ONLY, "sh", str(tmp_path)]
-    if subprocess.run([*command, "true"], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a disk in a namespace of its own")
+    (tmp_path / "skymill").mkdir()
+    command = with_own_disk(tmp_path / "skymill", "ro")
     done = subprocess.run(
         [*command, sys.executable, "-m", "pipelines.cli", "run", str(tmp_path / "skymill.yaml")],
         capture_output=True,

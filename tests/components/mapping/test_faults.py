@@ -15,6 +15,7 @@ from components.mapping.sources import scenes_at
 from components.raster.errors import ConfigError, DataError
 from serving.client import ServerUnavailable
 from tests.components.mapping.networks import Network, contract_of, smooth_ground, write_scene
+from tests.own_disk import with_own_disk
 
 QUIET = MapConfig(vectors=())
 
@@ -143,10 +144,7 @@ def test_a_full_disk_ends_the_run_and_leaves_no_half_map(tmp_path, size):
     """On a small disk of its own: full for scratch files, and full for the finished ones."""
     write_scene(tmp_path / "scene.tif", smooth_ground(900, 900))
     (tmp_path / "disk").mkdir()
-    script = f'mount -t tmpfs -o size={size} tmpfs {tmp_path}/disk && exec "$@"'
-    command = ["unshare", "-rm", "sh", "-c", script, "sh"]
-    if subprocess.run([*command, "true"], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a disk in a namespace of its own")
+    command = with_own_disk(tmp_path / "disk", f"size={size}")
     arguments = [str(tmp_path / "scene.tif"), str(tmp_path / "disk")]
     done = subprocess.run(
         [*command, sys.executable, "-c", IN_A_SMALL_DISK, *arguments],

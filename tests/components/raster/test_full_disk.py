@@ -14,6 +14,7 @@ import pytest
 from components.raster.errors import DataError
 from components.raster.full_disk import DiskFull, full_disk_told, is_full_disk
 from components.raster.library_errors import translated
+from tests.own_disk import with_own_disk
 
 
 def by_python() -> None:
@@ -88,11 +89,7 @@ except DiskFull as error:
 
 def test_the_place_and_the_setting_that_moves_it_are_named(tmp_path: Path) -> None:
     """On a disk of 1 MB of its own, where the system lets us mount one."""
-    mount = f"mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec "
-    script = f'{mount} "$@"'
-    command = ["unshare", "-rm", "sh", "-c", script, "sh"]
-    if subprocess.run([*command, "true"], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a disk in a namespace of its own")
+    command = with_own_disk(tmp_path, "size=1m")
     done = subprocess.run(
         [*command, sys.executable, "-c", IN_A_SMALL_DISK, str(tmp_path)],
         capture_output=True,
