@@ -12,12 +12,22 @@ def classes_to_json(classes: tuple[str, ...]) -> str:
     return json.dumps(list(classes), ensure_ascii=False, indent=1) + "\n"
 
 
-def classes_from_json(text: str) -> tuple[str, ...]:
-    """Inverts `classes_to_json`; raises DataError when `text` lists no names."""
+def classes_from_json(text: str, source: str, *, may_be_empty: bool = False) -> tuple[str, ...]:
+    """Inverts `classes_to_json`.
+
+    Args:
+        text: content of the file.
+        source: place of the file, for errors.
+        may_be_empty: whether a data set without classes is valid.
+
+    Raises:
+        DataError: the text lists no names.
+    """
     try:
         classes = json.loads(text)
     except ValueError as error:
-        raise DataError(f"{CLASSES_FILE} is not JSON ({error}): run ingest again") from error
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise DataError(f"{CLASSES_FILE} holds no list of names: run ingest again")
+        raise DataError(f"{source} cannot be read ({error}); ingest the data again.") from error
+    listed = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not listed or not (classes or may_be_empty):
+        raise DataError(f"{source} is not a list of class names; ingest the data again.")
     return tuple(classes)

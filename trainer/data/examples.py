@@ -1,6 +1,5 @@
 """Contents of example files beside their images: class names, counts, and numbers to learn."""
 
-import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.raster.band_scalings import SCALINGS_FILE, described, scalings_from_json
+from components.raster.classes import CLASSES_FILE, classes_from_json
 from components.raster.errors import DataError
 from components.raster.example import KEY, LABEL
 from components.raster.scaling import Scaling
 
-CLASSES_FILE = "classes.json"
 _READ_BATCH = 256
 _PARALLEL_FILES = 4
 #: Examples taken from a file at a time: switching files for each example costs more than parsing.
@@ -249,10 +248,7 @@ def _read_class_names(root: str, may_be_none: bool) -> tuple[str, ...]:
     path = f"{root.rstrip('/')}/{CLASSES_FILE}"
     try:
         with tf.io.gfile.GFile(path) as file:
-            names = json.load(file)
+            text = file.read()
     except (tf.errors.NotFoundError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}); ingest the data again.") from error
-    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not listed or not (names or may_be_none):
-        raise DataError(f"{path} is not a list of class names; ingest the data again.")
-    return tuple(names)
+    return classes_from_json(text, path, may_be_empty=may_be_none)
