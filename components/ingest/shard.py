@@ -14,6 +14,7 @@ from components.ingest.records.duplicates import DigestRow, DigestTable
 from components.ingest.records.outcome import Converted, Ignored
 from components.ingest.records.reject import Reject
 from components.ingest.sources import family_of
+from components.node.files import split_folder
 from components.raster.example import SPLITS
 
 
@@ -31,7 +32,7 @@ class ShardPaths:
         return storage.join(self.partial, layout.LISTING_FILE)
 
     def split_folder(self, split: str) -> str:
-        return storage.join(self.examples, f"Split-{split}")
+        return split_folder(storage.join(self.examples), split)
 
 
 @dataclass(frozen=True)

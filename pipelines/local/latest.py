@@ -3,6 +3,7 @@
 import glob
 import os
 
+from components.node.files import split_folder
 from components.raster.errors import DataError
 from pipelines.local.record import list_records
 
@@ -18,7 +19,7 @@ def latest_examples(runs_dir: str, run_id: str | None = None) -> str:
     """
     for record in list_records(runs_dir):
         node = record.node("Ingest") if run_id in (None, record.run_id) else None
-        if node is not None and glob.glob(os.path.join(node.uri("examples"), "Split-*", "*")):
+        if node is not None and glob.glob(split_pattern(node.uri("examples"), "*")):
             return node.uri("examples")
     reason = f"run {run_id} has left no examples" if run_id else "no run has made examples yet"
     raise DataError(f"{runs_dir}: {reason}. First: skymill run")
@@ -26,4 +27,4 @@ def latest_examples(runs_dir: str, run_id: str | None = None) -> str:
 
 def split_pattern(examples: str, split: str) -> str:
     """Returns the pattern of a split's files, as TFX gives it to the trainer."""
-    return os.path.join(examples, f"Split-{split}", "*")
+    return os.path.join(split_folder(examples, split), "*")

@@ -11,7 +11,6 @@ from components.ingest.records.record import Record
 
 LISTING_FILE = "listing.jsonl"
 SUMMARY_FILE = "summary.json"
-REJECTS_PATTERN = "rejects-*.jsonl"
 LISTING_REJECTS_FILE = "rejects-listing.jsonl"
 
 _IMAGES_A_SHARD = 2048
