@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from pipelines.kubeflow.cluster.api import cluster_configuration
 from pipelines.watch.state import WatchError
 from pipelines.watch.state_store import Document
 
@@ -73,17 +74,9 @@ def cluster_api() -> tuple[Any, str]:
         WatchError: there is neither.
     """
     from kubernetes import client, config
-    from kubernetes.config.incluster_config import SERVICE_TOKEN_FILENAME
 
     try:
-        config.load_incluster_config()
-        with open(SERVICE_TOKEN_FILENAME.replace("token", "namespace"), encoding="ascii") as file:
-            return client.CoreV1Api(), file.read().strip()
-    except (config.ConfigException, OSError):
-        pass
-    try:
-        config.load_kube_config()
-        _, active = config.list_kube_config_contexts()
+        configuration, namespace = cluster_configuration()
     except config.ConfigException as error:
         raise WatchError(f"no cluster for the state of the watch: {error}") from error
-    return client.CoreV1Api(), active["context"].get("namespace", "default")
+    return client.CoreV1Api(client.ApiClient(configuration)), namespace

@@ -124,22 +124,41 @@ def connect_cluster(namespace: str = "") -> KubernetesApi:
         ConfigError: there is neither.
     """
     from kubernetes import client, config
+
+    try:
+        configuration, own = cluster_configuration()
+    except config.ConfigException as error:
+        raise ConfigError(f"no cluster of Kubernetes is configured: {error}") from error
+    configuration.retries = False
+    return KubernetesApi(client.ApiClient(configuration), namespace or own)
+
+
+def cluster_configuration() -> tuple[Any, str]:
+    """Finds the cluster that this process runs in, else that of kubectl's current context.
+
+    Returns:
+        The client's configuration (`kubernetes.client.Configuration`), and the namespace of the
+        process or of the context.
+
+    Raises:
+        kubernetes.config.ConfigException: there is neither.
+    """
+    from kubernetes import client, config
     from kubernetes.config.incluster_config import SERVICE_TOKEN_FILENAME
 
     configuration = client.Configuration()
     try:
         config.load_incluster_config(client_configuration=configuration)
         with open(SERVICE_TOKEN_FILENAME.replace("token", "namespace"), encoding="ascii") as file:
-            own = file.read().strip()
+            return configuration, file.read().strip()
     except (config.ConfigException, OSError):
-        try:
-            config.load_kube_config(client_configuration=configuration)
-            _, active = config.list_kube_config_contexts()
-        except (config.ConfigException, OSError) as error:
-            raise ConfigError(f"no cluster of Kubernetes is configured: {error}") from error
-        own = active["context"].get("namespace", "default")
-    configuration.retries = False
-    return KubernetesApi(client.ApiClient(configuration), namespace or own)
+        pass
+    try:
+        config.load_kube_config(client_configuration=configuration)
+        _, active = config.list_kube_config_contexts()
+    except OSError as error:
+        raise config.ConfigException(str(error)) from error
+    return configuration, active["context"].get("namespace", "default")
 
 
 def _message(error: Any) -> str:

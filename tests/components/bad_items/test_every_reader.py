@@ -65,7 +65,7 @@ READERS = (
     "rasterio.io.DatasetReader.tags",
     "rasterio.io.DatasetReader.overviews",
     "rasterio.io.DatasetReader.block_windows",
-    "components.raster.scene.probe.crs_text",
+    "components.raster.scene.gdal.crs_text",
     "components.raster.scene.grid.transform_coordinates",
     "components.raster.tiles.view.calculate_default_transform",
     "components.raster.tiles.view.transform_bounds",
