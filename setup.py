@@ -72,12 +72,21 @@ PIPELINE = [
     "pyproj>=3.6",
     "pystac>=1.11,<1.15",
     "pystac-client>=0.8,<1",
+    "stac-model>=0.7,<1",
     "tensorboard>=2.19,<3",
     "tensorflow-data-validation>=1.21,<1.22",
     "tensorflow-metadata>=1.21,<1.22",
     "tensorflow-model-analysis>=0.52,<0.53",
     "tfx>=1.21,<1.22",
     "tfx-bsl>=1.21,<1.22",
+]
+
+# Explains a model's answers by methods that need more than the model.
+EXPLAIN = [
+    "saliency>=0.2.1,<1",
+    "scikit-image>=0.22",
+    "numba>=0.60", # older ones, which shap allows, have no wheels
+    "shap>=0.46",
 ]
 
 PACKAGES = ["components", "pipelines", "serving", "trainer"]
@@ -99,7 +108,8 @@ setup(
         "server": SERVER,
         "sync": SYNC,
         "pipeline": PIPELINE,
-        "all": PIPELINE,
+        "explain": EXPLAIN,
+        "all": [*PIPELINE, *EXPLAIN],
     },
     entry_points={"console_scripts": ["skymill = pipelines.cli:main"]},
 )
