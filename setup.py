@@ -85,7 +85,7 @@ PIPELINE = [
 EXPLAIN = [
     "saliency>=0.2.1,<1",
     "scikit-image>=0.22",
-    "numba>=0.60", # older ones, which shap allows, have no wheels
+    "numba>=0.60",  # older ones, which shap allows, have no wheels
     "shap>=0.46",
 ]
 

@@ -19,7 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from components.raster.errors import ConfigError, DataError, SkymillError
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from components.raster.image import ImageSpec
 from components.raster.task import TASKS
 from trainer.distribution.cluster import CannotJoin, ClusterEnvironment
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Trains as the arguments say and returns the exit code."""
     given = _arguments(arguments)
     try:
-        with full_disk_told({"--output": given.output or os.path.dirname(given.job)}):
+        with full_disk_as_error({"--output": given.output or os.path.dirname(given.job)}):
             job = read_job(Path(given.job)) if given.job else _job(given)
             run_job(job, ClusterEnvironment.of(os.environ))
     except TrainingInterrupted as interrupted:

@@ -10,7 +10,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.data_check.config import DataCheckConfig
 from components.data_check.executor import Executor
-from components.gate.artifact import Baseline, GateReport
+from components.gate.artifact import Baseline, PublishedReport
 
 
 class DataCheckSpec(ComponentSpec):
@@ -22,7 +22,7 @@ class DataCheckSpec(ComponentSpec):
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "baseline": ChannelParameter(type=Baseline),
     }
-    OUTPUTS = {"report": ChannelParameter(type=GateReport)}
+    OUTPUTS = {"report": ChannelParameter(type=PublishedReport)}
 
 
 class DataCheck(BaseComponent):
@@ -52,6 +52,6 @@ class DataCheck(BaseComponent):
                 schema=schema,
                 anomalies=anomalies,
                 baseline=baseline,
-                report=Channel(type=GateReport),
+                report=Channel(type=PublishedReport),
             )
         )

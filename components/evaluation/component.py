@@ -8,7 +8,7 @@ from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
 
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.executor import Executor
-from components.gate.artifact import Baseline, GateReport
+from components.gate.artifact import Baseline, PublishedReport
 
 
 class EvaluationSpec(ComponentSpec):
@@ -24,7 +24,7 @@ class EvaluationSpec(ComponentSpec):
     }
     OUTPUTS = {
         "evaluation": ChannelParameter(type=ModelEvaluation),
-        "report": ChannelParameter(type=GateReport),
+        "report": ChannelParameter(type=PublishedReport),
     }
 
 
@@ -54,6 +54,6 @@ class Evaluation(BaseBeamComponent):
                 model=model,
                 baseline=baseline,
                 evaluation=Channel(type=ModelEvaluation),
-                report=Channel(type=GateReport),
+                report=Channel(type=PublishedReport),
             )
         )

@@ -31,7 +31,7 @@ class _Properties(Artifact):
         return int(self.get_int_custom_property(name))
 
 
-class GateReport(_Properties):
+class PublishedReport(_Properties):
     """A folder with `report.json`; `passed` is 1 or 0 once a check has published it."""
 
     TYPE_NAME = "skymill.GateReport"
@@ -77,12 +77,12 @@ class Baseline(_Properties):
 
 
 def publish(report: reports.GateReport, artifact: Artifact) -> None:
-    """Writes `report` into `artifact` (a GateReport) and sets its properties."""
+    """Writes `report` into `artifact` (a PublishedReport) and sets its properties."""
     report.write(os.path.join(artifact.uri, reports.REPORT_FILE))
     artifact.set_string_custom_property("gate", report.gate)
     artifact.passed = int(report.passed)
 
 
 def read_report(artifact: Artifact) -> reports.GateReport:
-    """Reads the report in the root of a GateReport or Rejects artifact."""
+    """Reads the report in the root of a PublishedReport or Rejects artifact."""
     return reports.GateReport.read(os.path.join(artifact.uri, reports.REPORT_FILE))

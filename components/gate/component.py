@@ -10,13 +10,13 @@ from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.types import BaseChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec
 
-from components.gate.artifact import GateReport, Rejects
+from components.gate.artifact import PublishedReport, Rejects
 from components.gate.executor import Executor
 
 
 class StopSpec(ComponentSpec):
     PARAMETERS: dict[str, Any] = {}
-    INPUTS = {"report": ChannelParameter(type=GateReport)}
+    INPUTS = {"report": ChannelParameter(type=PublishedReport)}
     OUTPUTS: dict[str, Any] = {}
 
 

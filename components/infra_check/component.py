@@ -8,7 +8,7 @@ from tfx.types import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.standard_artifacts import Examples, Model
 
-from components.gate.artifact import GateReport
+from components.gate.artifact import PublishedReport
 from components.infra_check.config import InfraCheckConfig
 from components.infra_check.executor import Executor
 
@@ -21,7 +21,7 @@ class InfraCheckSpec(ComponentSpec):
     }
     OUTPUTS = {
         "checked": ChannelParameter(type=Model),
-        "report": ChannelParameter(type=GateReport),
+        "report": ChannelParameter(type=PublishedReport),
     }
 
 
@@ -44,6 +44,6 @@ class InfraCheck(BaseComponent):
                 model=model,
                 examples=examples,
                 checked=Channel(type=Model),
-                report=Channel(type=GateReport),
+                report=Channel(type=PublishedReport),
             )
         )

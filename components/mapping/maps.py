@@ -16,7 +16,7 @@ from components.mapping.opening import view_for
 from components.mapping.picture import UNKNOWN_RGB, map_picture
 from components.mapping.product import Output, Product
 from components.mapping.progress import identity_of
-from components.mapping.rejects import MapRefusal, MapRejected, Reject
+from components.mapping.rejects import MapReason, MapRejected, Reject
 from components.mapping.scene_map import OnProgress, SceneTask, gather, put_in_place
 from components.mapping.segmentation import ClassMap
 from components.mapping.stac_item import stac_item
@@ -88,9 +88,9 @@ def map_scenes(
         except (SceneRejected, MapRejected) as rejected:
             yield Reject.of_scene(rejected)
         except LibraryError as error:
-            yield Reject(source.scene_id, MapRefusal.UNREADABLE, str(error))
+            yield Reject(source.scene_id, MapReason.UNREADABLE, str(error))
         except DataError as error:
-            yield Reject(source.scene_id, MapRefusal.MODEL_FAILED, str(error))
+            yield Reject(source.scene_id, MapReason.MODEL_FAILED, str(error))
 
 
 def map_scene(
@@ -121,7 +121,7 @@ def map_scene(
     if target.exists() and not overwrite:
         raise MapRejected(
             source.scene_id,
-            MapRefusal.EXISTS,
+            MapReason.EXISTS,
             f"{target} holds another map, of another version of the scene or the model, or with "
             "other settings. Remove it, choose another --output, or give --overwrite.",
         )
@@ -155,7 +155,7 @@ def _check_name(scene_id: str) -> None:
     parts = PurePath(scene_id).parts
     if not parts or PurePath(scene_id).is_absolute() or {"..", UNFINISHED} & set(parts):
         raise MapRejected(
-            scene_id, MapRefusal.BAD_NAME, "its map would have no place in the output folder."
+            scene_id, MapReason.BAD_NAME, "its map would have no place in the output folder."
         )
 
 

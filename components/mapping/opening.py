@@ -1,7 +1,7 @@
 """Views of scenes for a model: its bands, values and ground sample distance; headers only."""
 
 from components.mapping.config import SceneReading
-from components.mapping.rejects import MapRefusal, MapRejected
+from components.mapping.rejects import MapReason, MapRejected
 from components.raster.errors import ConfigError
 from components.raster.library_errors import translated
 from components.raster.payload import SAMPLE_TYPES
@@ -83,7 +83,7 @@ def _warp(
     assert wanted is not None
     raise MapRejected(
         scene.scene_id,
-        MapRefusal.WRONG_GSD,
+        MapReason.WRONG_GSD,
         f"its pixels are {own:.4g} m apart, and the model learnt from pixels of {wanted:.4g} m: "
         "its answer would be wrong at another scale. Let it be resampled (--resample).",
     )
@@ -109,7 +109,7 @@ def _check_scaling(view: View, contract: Contract) -> None:
         if band.scaling.rounded != wanted.rounded:
             raise MapRejected(
                 view.scene.scene_id,
-                MapRefusal.WRONG_SCALING,
+                MapReason.WRONG_SCALING,
                 f"band {name} is {wanted} in training and {band.scaling} here, so that the same "
                 "number means another value. Give --scale and --offset, or --stored if only "
                 "the tags are wrong.",

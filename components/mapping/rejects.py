@@ -7,7 +7,7 @@ from components.raster.scene.rejects import RejectedScene, SceneRejected
 from components.raster.tiles.tile import TileReject
 
 
-class MapRefusal(StrEnum):
+class MapReason(StrEnum):
     """Reason codes of scenes that a model cannot map; those of reading are `Reason`s."""
 
     WRONG_GSD = "wrong_gsd"
@@ -19,7 +19,7 @@ class MapRefusal(StrEnum):
     UNREADABLE = "unreadable"
 
 
-class MapRejected(RejectedScene[MapRefusal]):
+class MapRejected(RejectedScene[MapReason]):
     """One scene gets no map; others can."""
 
 

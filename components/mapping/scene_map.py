@@ -12,7 +12,7 @@ from components.mapping.layout import Columns, Layout
 from components.mapping.models import TileModel, answers, batched
 from components.mapping.product import Product
 from components.mapping.progress import Progress, identity_of, load_progress, save_progress
-from components.mapping.rejects import MapRefusal, MapRejected, Reject
+from components.mapping.rejects import MapReason, MapRejected, Reject
 from components.mapping.thumbnail import Thumbnail
 from components.raster.tiles.reading import read_tiles
 from components.raster.tiles.tile import Tile, TileReject
@@ -93,7 +93,7 @@ def gather(
     if not progress.measured:
         raise MapRejected(
             task.view.scene.scene_id,
-            MapRefusal.NO_DATA,
+            MapReason.NO_DATA,
             f"none of its {total} tiles has a valid pixel that can be read: they are nodata, "
             f"masked or broken ({len(progress.rejects)} cannot be read).",
         )

@@ -14,7 +14,7 @@ from tfx.types.standard_artifacts import (
     Schema,
 )
 
-from components.gate.artifact import Baseline, GateReport
+from components.gate.artifact import Baseline, PublishedReport
 from components.push.config import PushConfig
 from components.push.executor import Executor
 
@@ -33,10 +33,10 @@ class PushSpec(ComponentSpec):
         "statistics": ChannelParameter(type=ExampleStatistics),
         "schema": ChannelParameter(type=Schema),
         "baseline": ChannelParameter(type=Baseline),
-        "data_report": ChannelParameter(type=GateReport, optional=True),
-        "evaluation_report": ChannelParameter(type=GateReport, optional=True),
-        "infra_report": ChannelParameter(type=GateReport, optional=True),
-        "own_report": ChannelParameter(type=GateReport, optional=True),
+        "data_report": ChannelParameter(type=PublishedReport, optional=True),
+        "evaluation_report": ChannelParameter(type=PublishedReport, optional=True),
+        "infra_report": ChannelParameter(type=PublishedReport, optional=True),
+        "own_report": ChannelParameter(type=PublishedReport, optional=True),
     }
     OUTPUTS = {"pushed": ChannelParameter(type=PushedModel)}
 

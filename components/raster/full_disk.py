@@ -24,7 +24,7 @@ class DiskFull(SkymillError):
 
 
 @contextmanager
-def full_disk_told(places: Mapping[str, str] | None = None) -> Iterator[None]:
+def full_disk_as_error(places: Mapping[str, str] | None = None) -> Iterator[None]:
     """Raises DiskFull for any error within that reports a full disk; other errors pass.
 
     Args:
@@ -56,7 +56,7 @@ def message(error: BaseException, places: Mapping[str, str]) -> str:
     there = [name for name, place in places.items() if where and _disk(place) == _disk(where)]
     settings = " or ".join(there or places)
     remedy = f", or set {settings} to a disk that has some" if settings else ""
-    of_disk = f" of {where} ({_told_room(where)})" if where else ""
+    of_disk = f" of {where} ({_room_text(where)})" if where else ""
     return f"The disk{of_disk} is full. Make room there{remedy}, and start again."
 
 
@@ -90,7 +90,7 @@ def _room(place: str) -> int:
     return 0 if status.f_files and not status.f_favail else status.f_bavail * status.f_frsize
 
 
-def _told_room(place: str) -> str:
+def _room_text(place: str) -> str:
     total = shutil.disk_usage(_there(place)).total
     unit, name = (1e9, "GB") if total >= 1e9 else (1e6, "MB")
     return f"{_room(place) / unit:.1f} of {total / unit:.1f} {name} free by now"

@@ -30,8 +30,8 @@ def command(
     examples shown; pixels without data are magenta, and the mask stands beside.
     With --augmented a row is one example: as it is, and as the configured views show it.
     """
+    from components.ingest.choose_span import choose_span
     from components.ingest.look import look, look_at_tiles
-    from components.ingest.span_choice import choose_span
     from pipelines.config.tree import load_config
 
     whole = load_config(config_path)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from components.raster.errors import SkymillError
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from components.raster.masking import masked
 from components.raster.process_exit import EXIT_STOPPED
 from pipelines.cli.stopping import Stopped, stop_like_ctrl_c
@@ -75,7 +75,7 @@ def main() -> None:
     """Runs the command line; prints an error that a user can act on without a traceback."""
     stop_like_ctrl_c()
     try:
-        with full_disk_told():
+        with full_disk_as_error():
             code = cli(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:

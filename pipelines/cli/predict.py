@@ -110,7 +110,7 @@ def command(
     them was refused.
     """
     from components.raster.band_names import listed_bands
-    from pipelines.answers.files import write_answer
+    from pipelines.cli.answer_files import write_answer
     from serving.client import connect
 
     refused, told = 0, False

@@ -24,7 +24,7 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
     No pixel of a raster is read. Pairs of tiles of different splits that share ground or touch
     are leaks: a model would be tested on ground that it was trained on.
     """
-    from components.ingest.span_choice import choose_span
+    from components.ingest.choose_span import choose_span
     from components.ingest.survey import survey
     from pipelines.config.tree import load_config
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from components.ingest.choose_span import choose_span
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.span_choice import choose_span
 from components.schema.schema_store import accepted_digest
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.extensions import identities

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 
 from components.raster.errors import ConfigError
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from components.raster.location import is_remote
 from pipelines.config.tree import PipelineConfig
 
@@ -32,7 +32,7 @@ def require_writable(places: Mapping[str, str]) -> None:
     """
     for name, place in places.items():
         try:
-            with full_disk_told({name: place}):
+            with full_disk_as_error({name: place}):
                 os.makedirs(place, exist_ok=True)
                 with tempfile.TemporaryFile(dir=place, prefix=".writable-") as file:
                     file.write(b"a run writes here")

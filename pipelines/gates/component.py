@@ -9,7 +9,7 @@ from tfx.types import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.standard_artifacts import ExampleStatistics, ModelEvaluation
 
-from components.gate.artifact import GateReport, Rejects
+from components.gate.artifact import PublishedReport, Rejects
 from pipelines.config.gates import CustomGate
 from pipelines.gates.executor import GATES, Executor
 
@@ -23,11 +23,11 @@ class OwnGatesSpec(ComponentSpec):
     INPUTS = {
         "rejects": ChannelParameter(type=Rejects),
         "statistics": ChannelParameter(type=ExampleStatistics),
-        "data_report": ChannelParameter(type=GateReport),
+        "data_report": ChannelParameter(type=PublishedReport),
         "evaluation": ChannelParameter(type=ModelEvaluation),
-        "evaluation_report": ChannelParameter(type=GateReport),
+        "evaluation_report": ChannelParameter(type=PublishedReport),
     }
-    OUTPUTS = {"report": ChannelParameter(type=GateReport)}
+    OUTPUTS = {"report": ChannelParameter(type=PublishedReport)}
 
 
 class OwnGates(BaseComponent):
@@ -55,6 +55,6 @@ class OwnGates(BaseComponent):
                 data_report=data_report,
                 evaluation=evaluation,
                 evaluation_report=evaluation_report,
-                report=Channel(type=GateReport),
+                report=Channel(type=PublishedReport),
             )
         )

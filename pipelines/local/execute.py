@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from components.gate.report import GateFailed
 from components.raster.errors import SkymillError
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from components.raster.masking import masked
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.temporary import own_temporary_folder
@@ -51,7 +51,7 @@ def execute(
     """
     workspace, places = Workspace(config.workspace), written_folders(config)
     require_writable(places)
-    with full_disk_told(places), workspace.locked():
+    with full_disk_as_error(places), workspace.locked():
         # Under the lock, so that of two processes with one key the later one finds the run.
         if key and (found := find_record(workspace.runs, key)):
             return found
@@ -90,7 +90,7 @@ class _Run:
     def go(self) -> RunRecord:
         try:
             self._keep(self._record)
-            with full_disk_told(written_folders(self._config)):
+            with full_disk_as_error(written_folders(self._config)):
                 self._launch()
             self._keep(self._record.closed(SUCCEEDED))
         except GateFailed as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import yaml
 
 from components.raster.errors import ConfigError
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
@@ -53,7 +53,7 @@ def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
     places = {"workspace": config.workspace, "--output": folder}
     require_writable(places)
     with (
-        full_disk_told(places),
+        full_disk_as_error(places),
         workspace.locked(),
         output_to_log(os.path.join(folder, LOG_FILE)) as terminal,
     ):

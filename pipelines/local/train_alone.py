@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.raster.errors import ConfigError
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
@@ -64,7 +64,7 @@ def train_alone(
     workspace, places = Workspace(config.workspace), {"workspace": config.workspace}
     examples = latest_examples(workspace.runs, run_id)
     require_writable(places)
-    with full_disk_told(places), workspace.locked():
+    with full_disk_as_error(places), workspace.locked():
         folder = os.path.join(workspace.trainings, new_run_id())
         os.makedirs(folder)
         keep_config(config_path, folder)

@@ -9,7 +9,7 @@ from tfx.types.artifact import Artifact
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.standard_artifacts import ModelEvaluation, ModelRun
 
-from components.gate.artifact import GateReport, Rejects
+from components.gate.artifact import PublishedReport, Rejects
 from pipelines.page.executor import Executor
 
 
@@ -26,10 +26,10 @@ class RunPageSpec(ComponentSpec):
     }
     INPUTS = {
         "rejects": ChannelParameter(type=Rejects),
-        "data_report": ChannelParameter(type=GateReport),
+        "data_report": ChannelParameter(type=PublishedReport),
         "model_run": ChannelParameter(type=ModelRun),
         "evaluation": ChannelParameter(type=ModelEvaluation),
-        "evaluation_report": ChannelParameter(type=GateReport),
+        "evaluation_report": ChannelParameter(type=PublishedReport),
     }
     OUTPUTS = {"page": ChannelParameter(type=Page)}
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from components.ingest.choose_span import choose_span
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.source_state import changed_at, marker_path, source_state
-from components.ingest.span_choice import choose_span
 from components.raster.errors import SkymillError
 from components.raster.masking import masked
 from pipelines.watch.state import WatchError, explain

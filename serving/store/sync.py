@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.raster.errors import SkymillError
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from components.raster.process_exit import exit_despite_threads
 from serving.store.version_store import VersionStore, version_store
 from serving.store.versions import list_versions, staging_folder, sync_folder, to_retire
@@ -116,7 +116,7 @@ def follow(
 def _sync_once(store: VersionStore, folder: Path, keep: int) -> bool:
     """Looks once and logs the result; returns False if anything failed."""
     try:
-        with full_disk_told({"FOLDER": str(folder)}):
+        with full_disk_as_error({"FOLDER": str(folder)}):
             synced = sync_versions(store, folder, keep)
     except (SkymillError, OSError) as error:
         _logger.error("%s", error)

@@ -73,7 +73,7 @@ def test_a_report_is_a_page_that_loads_nothing_and_trusts_no_text(tmp_path: Path
 def test_views_follow_the_types_of_the_outputs(tmp_path: Path) -> None:
     outputs = {
         "evaluation": "tfx.types.standard_artifacts.ModelEvaluation",
-        "report": "components.gate.artifact.GateReport",
+        "report": "components.gate.artifact.PublishedReport",
         "model": "tfx.types.standard_artifacts.Model",
     }
     views = views_of(outputs)

@@ -13,7 +13,7 @@ from rasterio.warp import transform_geom as warp_geom
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
-from pipelines.answers.files import write_answer
+from pipelines.cli.answer_files import write_answer
 from pipelines.cli.predict import _files
 from serving.tasks.detection.answer import FoundObject, ObjectsPrediction
 from serving.tasks.regression.answer import NumberPrediction

@@ -14,7 +14,7 @@ from rasterio.transform import from_origin
 
 from components.raster.errors import SkymillError
 from components.raster.payload import decode_payload, read_header
-from pipelines.answers.files import pixel_geometry
+from pipelines.cli.answer_files import pixel_geometry
 from serving.client import read_image
 from serving.client.raster_reading import RasterReading
 from serving.contract.needs import ModelNeeds

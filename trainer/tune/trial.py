@@ -12,7 +12,7 @@ import keras
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from trainer.distribution.config import StrategyName
 from trainer.training.config import TrainConfig
 from trainer.training.fit import PROGRESS_FILE
@@ -79,7 +79,7 @@ def run_trial(
     if rounds.end is not None and len(read_curve(log_dir)) >= rounds.end:
         return outcome(search.objective, read_curve(log_dir), config.monitor, rounds.begin)
     try:
-        with full_disk_told():
+        with full_disk_as_error():
             train(
                 search.splits,
                 search.image,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from components.raster.stores.object_store import (
     ABSENT,
     ObjectMissing,
@@ -114,7 +114,7 @@ class LocalFolder:
     def _translated(self, name: str) -> Iterator[None]:
         place = self._folder / name
         try:
-            with full_disk_told():
+            with full_disk_as_error():
                 yield
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ObjectMissing(f"{place}: there is no such file") from error

@@ -9,7 +9,7 @@ HTML = "system.HTML"
 
 _EVALUATION = "tfx.types.standard_artifacts.ModelEvaluation"
 _PAGES = (
-    "components.gate.artifact.GateReport",
+    "components.gate.artifact.PublishedReport",
     "components.gate.artifact.Rejects",
     "pipelines.page.component.Page",
     "tfx.types.standard_artifacts.TunerResults",

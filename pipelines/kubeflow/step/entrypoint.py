@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from components.raster.errors import SkymillError
-from components.raster.full_disk import full_disk_told
+from components.raster.full_disk import full_disk_as_error
 from components.raster.masking import masked
 from components.raster.process_exit import EXIT_STOPPED, exit_now
 from pipelines.definition.temporary import own_temporary_folder
@@ -100,7 +100,7 @@ def write_output(given: Tree, output: Tree) -> None:
 def guarded(step: Any) -> int:
     """Runs a step's main function; shows an error that a user can act on without a traceback."""
     try:
-        with full_disk_told():
+        with full_disk_as_error():
             step()
     except SkymillError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -9,8 +9,8 @@ from tfx.types import standard_artifacts
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.executor import Executor
 from components.evaluation.result import Evaluation
-from components.gate.artifact import Baseline, GateReport, read_report
-from components.gate.report import GateReport as Report
+from components.gate.artifact import Baseline, PublishedReport, read_report
+from components.gate.report import GateReport
 from tests.components.models import write_split
 
 
@@ -34,7 +34,7 @@ class Node:
         write_split(folder / "examples", "train", [b"never read"])
         self.baseline: Path | None = None
 
-    def run(self, model: Path, **config: Any) -> tuple[Evaluation, Report, str]:
+    def run(self, model: Path, **config: Any) -> tuple[Evaluation, GateReport, str]:
         inputs = {
             "examples": [artifact(standard_artifacts.Examples, self.folder / "examples")],
             "model": [artifact(standard_artifacts.Model, model)],
@@ -42,7 +42,7 @@ class Node:
         }
         outputs = {
             "evaluation": [artifact(standard_artifacts.ModelEvaluation, self.folder / "eval")],
-            "report": [artifact(GateReport, self.folder / "report")],
+            "report": [artifact(PublishedReport, self.folder / "report")],
         }
         properties = {"config": EvaluationConfig.model_validate(config).model_dump_json()}
         context = Executor.Context(make_beam_pipeline_fn=make_pipeline)

@@ -11,16 +11,15 @@ from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.types.channel import Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.gate.artifact import GateReport, Rejects, publish, read_report
+from components.gate.artifact import PublishedReport, Rejects, publish, read_report
 from components.gate.component import Stop, StopOnRejects
-from components.gate.report import Finding, GateFailed
-from components.gate.report import GateReport as Report
+from components.gate.report import Finding, GateFailed, GateReport
 
 
 class CheckExecutor(BaseExecutor):
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:
         finding = Finding("size", "at least ten", bool(exec_properties["ok"]), "scenes", "saw 3")
-        report = Report("size", (finding,))
+        report = GateReport("size", (finding,))
         publish(report, output_dict["report"][0])
         report.write(Path(output_dict["rejects"][0].uri) / "report.json")
         Path(exec_properties["log"]).write_text(output_dict["report"][0].uri)
@@ -30,7 +29,7 @@ class CheckSpec(ComponentSpec):
     PARAMETERS = {"ok": ExecutionParameter(type=int), "log": ExecutionParameter(type=str)}
     INPUTS = {}
     OUTPUTS = {
-        "report": ChannelParameter(type=GateReport),
+        "report": ChannelParameter(type=PublishedReport),
         "rejects": ChannelParameter(type=Rejects),
     }
 
@@ -40,7 +39,7 @@ class Check(BaseComponent):
     EXECUTOR_SPEC = ExecutorClassSpec(CheckExecutor)
 
     def __init__(self, ok: bool, log: str) -> None:
-        channels = {"report": Channel(GateReport), "rejects": Channel(Rejects)}
+        channels = {"report": Channel(PublishedReport), "rejects": Channel(Rejects)}
         super().__init__(CheckSpec(ok=int(ok), log=log, **channels))
 
 
@@ -63,7 +62,7 @@ def run(folder: Path, ok: bool, stop: str) -> Path:
 @pytest.mark.parametrize("stop", ["report", "rejects"])
 def test_a_stop_node_lets_a_passed_report_through(tmp_path: Path, stop: str) -> None:
     folder = run(tmp_path, True, stop)
-    assert Report.read(folder / "report.json").passed
+    assert GateReport.read(folder / "report.json").passed
 
 
 @pytest.mark.parametrize("stop", ["report", "rejects"])
@@ -71,6 +70,6 @@ def test_a_stop_node_fails_the_run_and_the_evidence_stays(tmp_path: Path, stop: 
     with pytest.raises(GateFailed, match="size: at least ten: scenes: saw 3"):
         run(tmp_path, False, stop)
 
-    report = GateReport()
+    report = PublishedReport()
     report.uri = (tmp_path / "log").read_text()
     assert not read_report(report).passed

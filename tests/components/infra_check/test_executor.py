@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from components.gate.artifact import GateReport, read_report
-from components.gate.report import GateReport as Report
+from components.gate.artifact import PublishedReport, read_report
+from components.gate.report import GateReport
 from components.infra_check.check import check_model
 from components.infra_check.config import InfraCheckConfig
 from components.infra_check.executor import Executor
@@ -28,12 +28,12 @@ def artifact(kind: Any, folder: Path) -> Any:
     return made
 
 
-def run(folder: Path, **config: Any) -> tuple[Report, Path]:
+def run(folder: Path, **config: Any) -> tuple[GateReport, Path]:
     """The executor on `folder/model`; its report and the folder that it checked."""
     write_split(folder / "examples", "test", [example(level, "dark") for level in LEVELS])
     outputs = {
         "checked": [artifact(standard_artifacts.Model, folder / "checked")],
-        "report": [artifact(GateReport, folder / "report")],
+        "report": [artifact(PublishedReport, folder / "report")],
     }
     inputs = {
         "model": [artifact(standard_artifacts.Model, folder / "model")],

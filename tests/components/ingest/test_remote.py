@@ -8,13 +8,13 @@ from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.localfilesystem import LocalFileSystem
 
 from components.gate.report import require_passed
+from components.ingest.choose_span import choose_span
 from components.ingest.config import IngestConfig
 from components.ingest.files import storage
 from components.ingest.files.spans import find_span
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.listing.config import ManifestColumns
 from components.ingest.photographs.config import FoldersSource, ManifestSource
-from components.ingest.span_choice import choose_span
 from components.raster.errors import DataError, SkymillError
 from components.raster.reasons import Reason
 from tests.stores.services import service_on_loopback

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from components.ingest.choose_span import choose_span
 from components.ingest.config import IngestConfig
 from components.ingest.files.spans import find_span, span_number
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.sources import list_source
-from components.ingest.span_choice import choose_span
 from components.raster.errors import ConfigError, DataError
 
 

@@ -18,7 +18,7 @@ from components.raster.labels.class_raster import ClassLegend
 from components.raster.labels.palette import read_colours
 from components.raster.payload import decode_payload
 from components.raster.reasons import Reason
-from pipelines.answers.files import pixel_geometry
+from pipelines.cli.answer_files import pixel_geometry
 from serving.client import read_image
 from serving.client.raster_reading import RasterReading
 from tests.components.ingest_geo.conftest import by_key

@@ -17,10 +17,9 @@ from components.baseline.config import BaselineConfig
 from components.baseline.executor import Executor as BaselineExecutor
 from components.data_check.executor import BASELINE_STATISTICS
 from components.evaluation.result import Evaluation, SliceMetrics
-from components.gate.artifact import Baseline, GateReport, publish
+from components.gate.artifact import Baseline, PublishedReport, publish
 from components.gate.baseline import baseline_dir
-from components.gate.report import Finding, GateFailed
-from components.gate.report import GateReport as Report
+from components.gate.report import Finding, GateFailed, GateReport
 from components.push.config import PushConfig
 from components.push.executor import Executor
 from serving.store import versions
@@ -69,11 +68,11 @@ class Run:
         self,
         model: Path,
         keep: int = 3,
-        report: Report | None = None,
+        report: GateReport | None = None,
         endpoint: str = "",
     ) -> Any:
-        report = report or Report("evaluation")
-        published = artifact(GateReport, self.folder / "report")
+        report = report or GateReport("evaluation")
+        published = artifact(PublishedReport, self.folder / "report")
         publish(report, published)
         kinds = {
             "evaluation": standard_artifacts.ModelEvaluation,
@@ -260,7 +259,7 @@ def test_a_failed_report_refuses_the_push_even_without_a_stop_node(
 ) -> None:
     finding = Finding("evaluation", "accuracy >= 0.8", False, "overall", "it is 0.4")
     with pytest.raises(GateFailed, match=re.escape("accuracy >= 0.8")):
-        Run(tmp_path / "run", base).push(models[0], report=Report("evaluation", (finding,)))
+        Run(tmp_path / "run", base).push(models[0], report=GateReport("evaluation", (finding,)))
     assert numbers(base) == []
 
 

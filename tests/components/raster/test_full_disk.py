@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.raster.errors import DataError
-from components.raster.full_disk import DiskFull, full_disk_told, is_full_disk
+from components.raster.full_disk import DiskFull, full_disk_as_error, is_full_disk
 from components.raster.library_errors import translated
 from tests.own_disk import with_own_disk
 
@@ -55,7 +55,7 @@ def behind_an_error_of_ours() -> None:
     "writes", [by_python, by_sqlite, by_hdf5, by_a_worker, behind_an_error_of_ours]
 )
 def test_a_full_disk_is_named(writes: Callable[[], None]) -> None:
-    with pytest.raises(DiskFull, match="is full. Make room there") as raised, full_disk_told():
+    with pytest.raises(DiskFull, match="is full. Make room there") as raised, full_disk_as_error():
         writes()
     assert "memory" not in str(raised.value)
     assert is_full_disk(pickle.loads(pickle.dumps(raised.value)))
@@ -67,19 +67,19 @@ def test_it_is_never_the_fault_of_an_item() -> None:
 
 
 def test_other_errors_pass() -> None:
-    with pytest.raises(MemoryError), full_disk_told():
+    with pytest.raises(MemoryError), full_disk_as_error():
         raise MemoryError
-    with pytest.raises(FileNotFoundError), full_disk_told():
+    with pytest.raises(FileNotFoundError), full_disk_as_error():
         open("/dev/none/there").close()
 
 
 IN_A_SMALL_DISK = """
 import os, sys
-from components.raster.full_disk import DiskFull, full_disk_told
+from components.raster.full_disk import DiskFull, full_disk_as_error
 place = sys.argv[1] + "/workspace"
 os.mkdir(place)
 try:
-    with full_disk_told({"workspace": place, "push.model_dir": "/"}):
+    with full_disk_as_error({"workspace": place, "push.model_dir": "/"}):
         with open(place + "/shard", "wb") as file:
             file.write(bytes(2_000_000))
 except DiskFull as error:
@@ -106,8 +106,8 @@ def test_the_place_and_the_setting_that_moves_it_are_named(tmp_path: Path) -> No
 def test_who_knows_the_settings_adds_them_to_what_was_told_farther_in() -> None:
     with (
         pytest.raises(DiskFull, match=r"The disk of /dev/full .* or set --output to a disk"),
-        full_disk_told({"--output": "/dev/out"}),
-        full_disk_told(),
+        full_disk_as_error({"--output": "/dev/out"}),
+        full_disk_as_error(),
         open("/dev/full", "w") as file,
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)

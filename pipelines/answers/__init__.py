@@ -1,1 +1,0 @@
-"""Predictions of every task as text, JSON and files."""
