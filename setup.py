@@ -67,6 +67,7 @@ PIPELINE = [
     "kubernetes>=23",
     "matplotlib>=3.8",
     "ml-metadata>=1.21,<1.22",
+    "opencv-python-headless>=4.10",
     "pyarrow>=14",
     "pyogrio>=0.9",
     "pyproj>=3.6",

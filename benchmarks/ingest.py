@@ -4,7 +4,7 @@
 
 - plain loop: the usual script: PIL for the header, tf.train.Example, TFRecordWriter.
 - worked loop: one process, no framework, the same work as ingest with image features: the same
-  reading, hash, decoding, split and encoding, and the features in plain numpy.
+  reading, hash, decoding, split and encoding, and the features by OpenCV.
 - ingest: the component's own path, its Beam pipeline included.
 - webdataset: its ShardWriter with the same bytes, where it is installed.
 
@@ -111,15 +111,17 @@ def worked_loop(root: Path, target: Path) -> None:
 
 
 def _features(pixels: Any) -> tuple[Any, Any, float, float]:
-    """Computes what ingest calls features, as one would write it in numpy."""
+    """Computes what ingest calls features, as one would write it with OpenCV."""
+    import cv2
     import numpy as np
 
-    values = pixels.astype(np.float32)
-    mean, stddev = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
-    luma = values @ np.array([0.299, 0.587, 0.114], np.float32)
-    edges = 4 * luma[1:-1, 1:-1] - luma[:-2, 1:-1] - luma[2:, 1:-1]
-    edges = edges - luma[1:-1, :-2] - luma[1:-1, 2:]
-    return tuple(mean.tolist()), tuple(stddev.tolist()), float(luma.mean()), float(edges.std())
+    mean, stddev = cv2.meanStdDev(pixels)
+    weights = np.array([[0.299, 0.587, 0.114]], np.float32)
+    luma = cv2.transform(pixels.astype(np.float32), weights)
+    edges = cv2.Laplacian(luma, cv2.CV_32F)[1:-1, 1:-1]
+    sharpness = cv2.meanStdDev(edges)[1]
+    brightness = weights[0] @ mean[:, 0]
+    return tuple(mean[:, 0]), tuple(stddev[:, 0]), float(brightness), float(sharpness[0, 0])
 
 
 def webdataset_loop(root: Path, target: Path) -> None:

@@ -1,20 +1,23 @@
 """Scalar features of an image, so that statistics and drift speak about the imagery.
 
-All sums are of integers below 2**24 in float32, or below 2**53 in float64, and so exact: the
-features of an image are the same whatever the machine or the band of rows. No BLAS takes part: it
-would start threads for work of microseconds.
+OpenCV takes each moment in one pass over the pixels. Its sums are of integers in float64, exact
+below 2**53, so the features of an image, which are stored as float32, are the same whatever the
+machine or the band of rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+cv2.setNumThreads(1)  # ingest shares the cores by processes
+
 _BAND_ROWS = 256  # rows taken at a time, so that a large image needs little memory
-_EXACT_SQUARES = 256  # so many squares of a byte add up to less than 2**24
 #: Luma weights of ITU-R BT.601-7, 2.5.1, in thousandths: luma stays an integer below 2**24.
-_LUMA = np.array([299, 587, 114], np.float32)
+_LUMA = np.array([[299, 587, 114]], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +42,50 @@ def image_features(image: npt.NDArray[np.uint8]) -> ImageFeatures:
     >>> image_features(gray)
     ImageFeatures(mean=(100.0, 100.0, 100.0), ..., brightness=100.0, sharpness=0.0)
     """
-    height, width, _ = image.shape
-    sums = np.zeros(3)
-    squares = np.zeros(3)
-    edge_sum = edge_squares = 0.0
-    for band in _bands_of_rows(height):
-        planes = image[band.start : band.stop].transpose(2, 0, 1).astype(np.float32, order="C")
-        own = planes[:, band.own]
-        sums += np.einsum("brc->br", own, dtype=_exact(width)).sum(axis=1, dtype=np.float64)
-        squares += np.einsum("brc,brc->br", own, own, dtype=_exact(width)).sum(
-            axis=1, dtype=np.float64
-        )
-        edges = _laplacian(_luma(planes))
-        edge_sum += float(edges.sum())
-        edge_squares += float(np.einsum("e,e->", edges, edges))
-    mean = sums / (height * width)
-    stddev = np.sqrt(np.maximum(squares / (height * width) - mean * mean, 0))
+    pixels, edges = [], []
+    for band in _bands_of_rows(image.shape[0]):
+        rows = image[band.start : band.stop]
+        pixels.append(_moments(rows[band.own]))
+        if min(rows.shape[:2]) > 2:
+            luma = cv2.transform(rows.astype(np.float32), _LUMA)
+            edges.append(_moments(cv2.Laplacian(luma, cv2.CV_32F, ksize=1)[1:-1, 1:-1]))
+    whole = _joined(pixels)
+    red, green, blue = whole.mean.tolist()
+    of_red, of_green, of_blue = whole.deviation.tolist()
     return ImageFeatures(
-        mean=(float(mean[0]), float(mean[1]), float(mean[2])),
-        stddev=(float(stddev[0]), float(stddev[1]), float(stddev[2])),
-        brightness=float(mean @ _LUMA) / 1000,
-        sharpness=_deviation(edge_sum, edge_squares, max(height - 2, 0) * max(width - 2, 0)) / 1000,
+        mean=(red, green, blue),
+        stddev=(of_red, of_green, of_blue),
+        brightness=(299 * red + 587 * green + 114 * blue) / 1000,
+        sharpness=float(_joined(edges).deviation[0]) / 1000 if edges else 0.0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Count, means and population standard deviations of whole numbers, by channel."""
+
+    count: int
+    mean: npt.NDArray[np.float64]
+    deviation: npt.NDArray[np.float64]
+
+
+def _moments(values: npt.NDArray[Any]) -> _Moments:
+    """Computes the moments of whole numbers [h, w] or [h, w, channels] in one pass."""
+    mean, deviation = (np.asarray(found, np.float64) for found in cv2.meanStdDev(values))
+    return _Moments(values.shape[0] * values.shape[1], mean.ravel(), deviation.ravel())
+
+
+def _joined(parts: Sequence[_Moments]) -> _Moments:
+    """Joins the moments of parts; rounding makes their sums whole numbers, and so exact, again."""
+    if len(parts) == 1:
+        return parts[0]
+    count = sum(part.count for part in parts)
+    counts = np.array([[part.count] for part in parts])
+    means = np.stack([part.mean for part in parts])
+    deviations = np.stack([part.deviation for part in parts])
+    squares = np.rint((deviations * deviations + means * means) * counts).sum(axis=0)
+    mean = np.rint(means * counts).sum(axis=0) / count
+    return _Moments(count, mean, np.sqrt(np.maximum(squares / count - mean * mean, 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,39 +103,3 @@ def _bands_of_rows(height: int) -> Iterator[_Band]:
         last = min(first + _BAND_ROWS, height)
         start = max(first - 1, 0)
         yield _Band(start, min(last + 1, height), slice(first - start, last - start))
-
-
-def _exact(width: int) -> type[np.floating]:
-    """Returns the float type in which the squares along a row of `width` add up exactly."""
-    return np.float32 if width <= _EXACT_SQUARES else np.float64
-
-
-def _luma(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Computes luma in thousandths, float32 [h, w], from float32 [3, h, w], which it overwrites."""
-    planes *= _LUMA[:, np.newaxis, np.newaxis]
-    luma = planes[0]
-    luma += planes[1]
-    luma += planes[2]
-    return luma
-
-
-def _laplacian(luma: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Computes four times each pixel minus its four neighbours, flat, where all four exist."""
-    height, width = luma.shape
-    if min(height, width) < 3:
-        return np.zeros(0)
-    # On one long row, neighbours are shifts; what the shifts take across its ends is cut off.
-    flat = luma.ravel()
-    edges = flat[width:-width] * np.float32(4)
-    edges -= flat[: -2 * width]
-    edges -= flat[2 * width :]
-    edges -= flat[width - 1 : -width - 1]
-    edges -= flat[width + 1 : flat.size - width + 1]
-    return edges.reshape(height - 2, width)[:, 1:-1].astype(np.float64).ravel()
-
-
-def _deviation(total: float, squares: float, count: int) -> float:
-    if not count:
-        return 0.0
-    mean = total / count
-    return float(np.sqrt(max(squares / count - mean * mean, 0.0)))
