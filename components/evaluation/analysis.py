@@ -1,4 +1,4 @@
-"""TFMA run: examples and one or two models in, TFMA's result files and plain metrics out."""
+"""TFMA run: examples and one or two models in, TFMA's result files, predictions, metrics out."""
 
 import json
 import os
@@ -25,6 +25,7 @@ from components.evaluation.extracts import (
 from components.evaluation.failing import noted
 from components.evaluation.metrics import CONFUSION, TaskScores
 from components.evaluation.own_metrics import OwnScores
+from components.evaluation.prediction_runs import merge_runs
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import SliceKey
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, class_metric
@@ -48,7 +49,8 @@ def evaluate(
         config: slices, bins and the batch size; its thresholds are ignored.
         files: TFRecord files of the split's examples.
         candidate, baseline: folders of SavedModels; baseline None when none is served.
-        output_dir: where TFMA writes the files that `tfma.load_eval_result` reads.
+        output_dir: where TFMA writes the files that `tfma.load_eval_result` reads, and where the
+            file of predictions goes.
         make_pipeline: a Beam pipeline to run on.
         baseline_version: only recorded.
 
@@ -77,6 +79,7 @@ def evaluate(
         _measure(config, compared, files, output_dir, make_pipeline, shared)
         failed = noted(output_dir)
         if not failed:
+            merge_runs(output_dir, _reading(config, compared).head)
             return _load(found, compared, output_dir)
         tf.io.gfile.rmtree(output_dir)
         found = replace(found, failures={**found.failures, **failed})
@@ -93,14 +96,7 @@ def _measure(
     shared: Shared,
 ) -> None:
     """Writes TFMA's files of the models, or notes about the models that failed."""
-    reading = Reading(
-        compared.frames,
-        config.slice_features,
-        dict(config.bins),
-        config.batch_size,
-        compared.task,
-        config.metrics,
-    )
+    reading = _reading(config, compared)
     reading.own_metrics()  # a fault is told here, before Beam wraps it
     eval_config = to_eval_config(config, compared.models, len(compared.space), compared.task)
     with make_pipeline() as pipeline:
@@ -114,6 +110,17 @@ def _measure(
             extractors=[tfma.extractors.SliceKeyExtractor(eval_config=eval_config)],
             writers=_writers(eval_config, compared.models, files, output_dir),
         )
+
+
+def _reading(config: EvaluationConfig, compared: ComparedModels) -> Reading:
+    return Reading(
+        compared.frames,
+        config.slice_features,
+        dict(config.bins),
+        config.batch_size,
+        compared.task,
+        config.metrics,
+    )
 
 
 def to_eval_config(

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from components.evaluation.extracts import LoadedModels, Model, Reading, extract
+from components.evaluation.extracts import LoadedModels, Model, Reading, observe
 from components.evaluation.failing import reason
 from components.evaluation.model import ServedModel
 from components.evaluation.result import UNKNOWN_CLASS
@@ -80,5 +80,7 @@ def _answering(name: str, path: str, served: ServedModel, example: bytes) -> Mod
     model = Model(name, path, served.classes(example), served.image)
     answer = {output: rows[0] for output, rows in served.answers([example]).items()}
     reading = Reading(frames_of([model]), (), {}, 1, served.task)
-    extract(example, {name: answer}, reading, reading.own_metrics())
+    observed = observe(example, {name: answer}, reading)
+    observed.extract(reading, reading.own_metrics())
+    observed.prediction(reading)
     return model

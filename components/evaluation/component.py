@@ -31,8 +31,8 @@ class EvaluationSpec(ComponentSpec):
 class Evaluation(BaseBeamComponent):
     """Measures a model on one split with TFMA, with the baseline, and applies the thresholds.
 
-    Outputs: `evaluation`, which `tfma.load_eval_result` reads, with `metrics.json`; and `report`
-    for a Stop node.
+    Outputs: `evaluation`, which `tfma.load_eval_result` reads, with `metrics.json` and
+    `predictions.parquet`; and `report` for a Stop node.
     """
 
     SPEC_CLASS = EvaluationSpec

@@ -18,7 +18,7 @@ from components.node.records import shards
 
 
 class Executor(BeamNodeExecutor):
-    """Measures, writes TFMA's files and `metrics.json`, and publishes the gate's report."""
+    """Writes TFMA's files, `metrics.json` and the predictions, and publishes the report."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
         """Never raises for a bad candidate: the report records the failure, Stop raises it."""

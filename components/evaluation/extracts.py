@@ -5,6 +5,8 @@ memory of one batch of images. Images and class rasters do not leave this step: 
 on only its contribution to the tally.
 """
 
+import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +21,23 @@ from components.evaluation.failing import describe, note, reason
 from components.evaluation.model import ServedModel
 from components.evaluation.own_metric_config import CustomMetric
 from components.evaluation.own_metrics import OWN_VALUES, OwnMetrics
+from components.evaluation.prediction_runs import RunWriter, runs_folder
+from components.evaluation.predictions import Head, Prediction
 from components.evaluation.slices import feature_of, slice_values
-from components.evaluation.tasks.base import Answer, Frame, Observation
+from components.evaluation.tasks.base import (
+    Answer,
+    EvaluatedTask,
+    Features,
+    Frame,
+    Judged,
+    Observation,
+    joined,
+    text_of,
+)
 from components.evaluation.tasks.bootstrap import seed_of
 from components.evaluation.tasks.registry import evaluated_task
 from components.node.records import records
+from components.raster.example import KEY, LATITUDE, LONGITUDE
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, Task
 
@@ -50,6 +64,17 @@ class Reading:
     batch_size: int
     task: Task = SINGLE_LABEL
     metrics: tuple[CustomMetric, ...] = ()
+
+    @property
+    def evaluated(self) -> EvaluatedTask[Any]:
+        """The models' task."""
+        return evaluated_task(self.task)
+
+    @property
+    def head(self) -> Head:
+        """Head of the file of predictions; the first frame is the candidate's."""
+        classes = next(iter(self.frames.values())).classes
+        return Head(self.task, classes, self.slice_features)
 
     def own_metrics(self) -> OwnMetrics:
         """Imports the user's metrics, in the process that computes them."""
@@ -83,15 +108,16 @@ def load(paths: Sequence[str]) -> LoadedModels:
 class PredictFn(beam.DoFn):
     """Converts a TFRecord file of examples to one extract for each example.
 
-    A model's failure is written to `notes`, a folder that all workers share. The rest of the file
-    is then skipped, and the measured part must not be used.
+    The predictions go to sorted runs below `folder` (see `prediction_runs`). A model's failure is
+    noted in the same folder, which all workers share; the rest of the file is then skipped, and the
+    measured part must not be used.
     """
 
     def __init__(
-        self, models: Sequence[Model], reading: Reading, shared: Shared, notes: str
+        self, models: Sequence[Model], reading: Reading, shared: Shared, folder: str
     ) -> None:
         self._models = tuple(models)
-        self._notes = notes
+        self._folder = folder
         self._reading = reading
         self._shared = shared
         self._loaded: LoadedModels | None = None
@@ -105,6 +131,7 @@ class PredictFn(beam.DoFn):
     def process(self, path: str) -> Iterator[dict[str, Any]]:
         assert self._loaded is not None
         assert self._own is not None
+        runs = RunWriter(runs_folder(self._folder), os.path.basename(path), self._reading.head)
         for batch in read_batches(path, self._reading.batch_size):
             answers = {}
             for model in self._models:
@@ -112,7 +139,7 @@ class PredictFn(beam.DoFn):
                 try:
                     answers[model.name] = served.answers(batch)
                 except Exception as error:  # as in `load`: a graph may raise anything
-                    note(self._notes, model.name, describe(served, batch, path, error))
+                    note(self._folder, model.name, describe(served, batch, path, error))
             if len(answers) < len(self._models):
                 return
             for index, serialized in enumerate(batch):
@@ -120,7 +147,10 @@ class PredictFn(beam.DoFn):
                     name: {output: values[index] for output, values in outputs.items()}
                     for name, outputs in answers.items()
                 }
-                yield extract(serialized, rows, self._reading, self._own)
+                example = observe(serialized, rows, self._reading)
+                runs.add(example.prediction(self._reading))
+                yield example.extract(self._reading, self._own)
+        runs.flush()
 
 
 def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
@@ -129,36 +159,84 @@ def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
         yield list(batch.numpy())
 
 
-def extract(
-    serialized: bytes, answers: Mapping[str, Answer], reading: Reading, own: OwnMetrics
-) -> dict[str, Any]:
-    """Converts one example to a TFMA extract: each model's tally contribution, slice features.
+@dataclass(frozen=True)
+class ObservedExample:
+    """An example beside the models' answers.
 
-    Raises:
-        ConfigError: a metric of the user's own fails.
+    Attributes:
+        features: what is read of the example.
+        answers, observations: by model; the candidate's are the first.
+        slices: its values of the slice features.
     """
-    evaluated = evaluated_task(reading.task)
-    features = _features(serialized, (*evaluated.truth, *map(feature_of, reading.slice_features)))
+
+    features: Features
+    answers: Mapping[str, Answer]
+    observations: Mapping[str, Observation]
+    slices: Mapping[str, tuple[str, ...]]
+
+    def extract(self, reading: Reading, own: OwnMetrics) -> dict[str, Any]:
+        """Returns a TFMA extract: each model's contribution to its tally, and slice features.
+
+        Raises:
+            ConfigError: a metric of the user's own fails.
+        """
+        sums = {
+            name: own.sums(reading.evaluated, self.features, answer, reading.frames[name])
+            for name, answer in self.answers.items()
+        }
+        labels = {name: labels for name, (labels, _) in self.observations.items()}
+        found = {name: found for name, (_, found) in self.observations.items()}
+        return {
+            tfma.INPUT_KEY: b"",
+            tfma.LABELS_KEY: _by_model(labels),
+            tfma.PREDICTIONS_KEY: _by_model(found),
+            OWN_VALUES: _by_model(sums),
+            tfma.FEATURES_KEY: {
+                feature: np.array([value.encode() for value in values], dtype=object)
+                for feature, values in self.slices.items()
+            },
+        }
+
+    def prediction(self, reading: Reading) -> Prediction:
+        """Returns the row of the predictions."""
+        candidate, *others = (
+            reading.evaluated.judged(self.features, observation, reading.frames[name])
+            for name, observation in self.observations.items()
+        )
+        served = others[0] if others else Judged()
+        probabilities = candidate.probabilities
+        return Prediction(
+            key=_text(self.features, KEY) or "",
+            truth=candidate.truth,
+            answer=candidate.answer,
+            confidence=_finite(candidate.confidence),
+            score=_finite(candidate.score),
+            loss=_finite(candidate.loss),
+            probabilities=None if probabilities is None else probabilities.tolist(),
+            baseline_answer=served.answer,
+            baseline_confidence=_finite(served.confidence),
+            baseline_score=_finite(served.score),
+            baseline_loss=_finite(served.loss),
+            longitude=_number(self.features, LONGITUDE),
+            latitude=_number(self.features, LATITUDE),
+            slices={
+                name: joined(values) if values else None for name, values in self.slices.items()
+            },
+        )
+
+
+def observe(serialized: bytes, answers: Mapping[str, Answer], reading: Reading) -> ObservedExample:
+    """Reads one example and computes each model's contribution to its tally."""
+    slice_features = map(feature_of, reading.slice_features)
+    names = (*reading.evaluated.truth, *slice_features, KEY, LONGITUDE, LATITUDE)
+    features = _features(serialized, names)
     seed = seed_of(serialized)
-    observed: dict[str, Observation] = {
-        name: evaluated.observe(features, answer, reading.frames[name], seed)
+    observations = {
+        name: reading.evaluated.observe(features, answer, reading.frames[name], seed)
         for name, answer in answers.items()
     }
-    sums = {
-        name: own.sums(evaluated, features, answer, reading.frames[name])
-        for name, answer in answers.items()
-    }
-    values = slice_values(features, reading.slice_features, reading.bins)
-    return {
-        tfma.INPUT_KEY: b"",
-        tfma.LABELS_KEY: _by_model({name: labels for name, (labels, _) in observed.items()}),
-        tfma.PREDICTIONS_KEY: _by_model({name: found for name, (_, found) in observed.items()}),
-        OWN_VALUES: _by_model(sums),
-        tfma.FEATURES_KEY: {
-            feature: np.array([value.encode() for value in found], dtype=object)
-            for feature, found in values.items()
-        },
-    }
+    slices = slice_values(features, reading.slice_features, reading.bins)
+    return ObservedExample(features, answers, observations, slices)
 
 
 def _features(serialized: bytes, names: Sequence[str]) -> dict[str, Sequence[bytes | float]]:
@@ -169,6 +247,21 @@ def _features(serialized: bytes, names: Sequence[str]) -> dict[str, Sequence[byt
         if name in found and (kind := found[name].WhichOneof("kind")):
             values[name] = getattr(found[name], kind).value
     return values
+
+
+def _text(features: Features, name: str) -> str | None:
+    values = features.get(name, ())
+    assert all(isinstance(value, bytes) for value in values)
+    return text_of(values[0]) if values else None
+
+
+def _number(features: Features, name: str) -> float | None:
+    values = features.get(name, ())
+    return float(values[0]) if values else None
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
 
 
 def _by_model(values: dict[str, np.ndarray]) -> Any:

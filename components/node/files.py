@@ -3,6 +3,7 @@
 STATISTICS_FILE = "FeatureStats.pb"
 SCHEMA_FILE = "schema.pbtxt"
 METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.parquet"
 
 
 def split_folder(uri: str, split: str) -> str:

@@ -15,6 +15,8 @@ from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats
 from components.raster.image import ImageSpec
 from components.raster.task import Task
 
+#: Between the names of several classes in one text.
+CLASS_SEPARATOR = "; "
 #: Values of an example's features, by name; without those that it lacks.
 Features: TypeAlias = Mapping[str, Sequence[bytes | float]]
 #: One example's row of each of the model's outputs.
@@ -49,7 +51,7 @@ class Frame:
 
     def indices(self, names: Iterable[bytes | float]) -> npt.NDArray[np.int64]:
         """Returns the places in the space of names, given in an example's form."""
-        found = (self._places.get(_text(name), self.unknown) for name in names)
+        found = (self._places.get(text_of(name), self.unknown) for name in names)
         return np.fromiter(found, np.int64)
 
     @cached_property
@@ -60,6 +62,21 @@ class Frame:
     @cached_property
     def _places(self) -> dict[str, int]:
         return {name: place for place, name in enumerate(self.space)}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One example's truth and answer as a person reads them, and how good the answer is.
+
+    The fields are those of `components.evaluation.predictions`; None where undefined.
+    """
+
+    truth: str | None = None
+    answer: str | None = None
+    confidence: float | None = None
+    score: float | None = None
+    loss: float | None = None
+    probabilities: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +139,13 @@ class EvaluatedTask(ABC, Generic[T]):
         """Returns the contribution of one example and a model's answer to a tally."""
 
     @abstractmethod
+    def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
+        """Returns the example's row of the predictions, from its contribution to a tally.
+
+        Probabilities are in the order of the model's own classes.
+        """
+
+    @abstractmethod
     def pair(self, features: Features, answer: Answer, frame: Frame) -> tuple[Any, Any] | None:
         """Returns truth and prediction of one example for metrics of the user's own.
 
@@ -169,5 +193,11 @@ class EvaluatedTask(ABC, Generic[T]):
         return ", ".join((*self.overall_metrics, EXAMPLE_COUNT, *per_class))
 
 
-def _text(value: bytes | float) -> str:
+def joined(names: Iterable[str]) -> str:
+    """Joins names of classes to one text, each once and in alphabetical order."""
+    return CLASS_SEPARATOR.join(sorted(set(names)))
+
+
+def text_of(value: bytes | float) -> str:
+    """Returns a name given in an example's form."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -31,7 +31,10 @@ from components.evaluation.tasks.base import (
     Features,
     FirstThreshold,
     Frame,
+    Judged,
     Observation,
+    joined,
+    text_of,
 )
 from components.evaluation.tasks.matching import (
     IOU_THRESHOLDS,
@@ -181,6 +184,25 @@ class Detection(EvaluatedTask[Tally]):
         rows["sure"] = rows["score"] >= frame.score_threshold
         objects = np.bincount(classes, minlength=len(frame.space))
         return np.concatenate([head, objects]), rows
+
+    def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
+        """Returns the classes of the objects and of those found, and the F1 of all together.
+
+        Found are the detections with the configured score, right those that overlap by 0.5. An
+        image without objects in which nothing is found has an F1 of 1.
+        """
+        head, rows = observation
+        if OBJECT_LABEL_TEXT not in features:
+            return Judged()
+        sure = rows[rows["sure"]]
+        objects, found = float(head[2:].sum()), len(sure)
+        right = float(sure["right"][:, 0].sum())
+        return Judged(
+            joined(map(text_of, features[OBJECT_LABEL_TEXT])),
+            joined(np.array(frame.space)[sure["label"]].tolist()),
+            float(sure["score"].mean()) if found else None,
+            2 * right / (objects + found) if objects + found else 1.0,
+        )
 
     def pair(
         self, features: Features, answer: Answer, frame: Frame

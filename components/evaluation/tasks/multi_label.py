@@ -17,7 +17,7 @@ Definitions, over n examples and K classes, where a decision is one class of one
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,10 @@ from components.evaluation.tasks.base import (
     Features,
     FirstThreshold,
     Frame,
+    Judged,
     Observation,
+    joined,
+    text_of,
 )
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
@@ -103,9 +106,15 @@ class Tally(Additive):
         index = ((logits + _LARGEST_LOGIT) / _BIN_LOGITS).astype(int)
         self.scores[true.astype(int), np.arange(len(true)), index] += 1
         self.bins += calibration_row(probabilities[:-1], true[:-1])
-        self.log_loss -= float(np.log(np.where(true, clipped, 1 - clipped))[:-1].sum())
-        if true[-1]:
-            self.log_loss -= math.log(SMALLEST_PROBABILITY)
+        self.log_loss += float(decision_losses(true, probabilities).sum())
+
+
+def decision_losses(true: npt.NDArray[np.bool_], probabilities: Floats) -> Floats:
+    """Computes the log loss of each decision [K]; the unknown class costs only where it is true."""
+    clipped = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    losses: Floats = -np.log(np.where(true, clipped, 1 - clipped))
+    losses[-1] = -math.log(SMALLEST_PROBABILITY) if true[-1] else 0.0
+    return losses
 
 
 def average_precisions(tally: Tally) -> Floats:
@@ -157,6 +166,29 @@ class MultiLabel(EvaluatedTask[Tally]):
         true = np.zeros(len(frame.space), bool)
         true[frame.indices(features[LABELS_TEXT])] = True
         return true, predictions
+
+    def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
+        """Returns the true and the found classes, their Jaccard index, and the mean log loss.
+
+        The confidence is the least one of a decision: that of the probability farther from 0.5.
+        """
+        true, (probabilities, found) = observation
+        truth = joined(map(text_of, features[LABELS_TEXT])) if true.size else None
+        if not np.isfinite(probabilities).all():
+            return Judged(truth, score=0.0 if true.size else None)
+        own = probabilities[frame.of_model]
+        answer = Judged(
+            truth,
+            joined(np.array(frame.space)[found > 0].tolist()),
+            float(np.maximum(own, 1 - own).min()),
+            probabilities=own.astype(np.float32),
+        )
+        if not true.size:
+            return answer
+        either = float((true | (found > 0)).sum())
+        both = float((true & (found > 0)).sum())
+        loss = decision_losses(true, probabilities).sum() / (len(true) - 1)
+        return replace(answer, score=both / either if either else 1.0, loss=float(loss))
 
     def pair(
         self, features: Features, answer: Answer, frame: Frame

@@ -23,6 +23,7 @@ from components.evaluation.tasks.base import (
     Features,
     FirstThreshold,
     Frame,
+    Judged,
     Observation,
 )
 from components.evaluation.tasks.measures import (
@@ -108,6 +109,16 @@ class Regression(EvaluatedTask[Tally]):
         truth = np.array([float(value) for value in features.get(NUMBER, ())[:1]])
         value = np.asarray(answer[VALUE_OUTPUT], np.float64).reshape(1)
         return truth, np.array([value[0], float(seed)])
+
+    def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
+        """Returns the two numbers as text, and the absolute error."""
+        truth, (value, _) = observation
+        known = float(truth[0]) if truth.size else None
+        return Judged(
+            None if known is None else f"{known:.9g}",
+            f"{value:.9g}" if math.isfinite(value) else None,
+            loss=None if known is None or not math.isfinite(value) else abs(float(value) - known),
+        )
 
     def pair(self, features: Features, answer: Answer, frame: Frame) -> tuple[float, float] | None:
         """Returns the true number and the model's."""

@@ -30,7 +30,9 @@ from components.evaluation.tasks.base import (
     Features,
     FirstThreshold,
     Frame,
+    Judged,
     Observation,
+    joined,
 )
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
@@ -215,6 +217,22 @@ class Segmentation(EvaluatedTask[Tally]):
         found = in_space(raster, frame)
         counts = count_pixels(true, found, answer[CONFIDENCE_OUTPUT], len(frame.space))
         return np.array([float(seed)]), counts.packed()
+
+    def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
+        """Returns the classes with true and with found pixels, and the mean IoU of the true ones.
+
+        Only pixels count where the truth has a class and the model has answered.
+        """
+        counts = ImageCounts.unpacked(observation[1], len(frame.space))
+        right, true, predicted = _right_true_predicted(counts.confusion)
+        pixels, confidence, _ = counts.bins.sum(axis=1)
+        names = np.array(frame.space)
+        return Judged(
+            joined(names[true > 0].tolist()) if MASK_ENCODED in features else None,
+            joined(names[predicted > 0].tolist()),
+            ratio(confidence, pixels),
+            mean_known(ious(right, true, predicted)),
+        )
 
     def pair(
         self, features: Features, answer: Answer, frame: Frame

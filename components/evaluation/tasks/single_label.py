@@ -28,7 +28,9 @@ from components.evaluation.tasks.base import (
     Features,
     FirstThreshold,
     Frame,
+    Judged,
     Observation,
+    text_of,
 )
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
@@ -157,6 +159,23 @@ class SingleLabel(EvaluatedTask[Tally]):
         probabilities = np.zeros(len(frame.space), np.float32)
         probabilities[frame.of_model] = answer[PROBABILITIES_OUTPUT]
         return np.array([label]), probabilities
+
+    def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
+        """Returns label, most probable class, 1 if they are equal and 0 if not, and log loss."""
+        labels, probabilities = observation
+        label = int(labels.item())
+        truth = next(map(text_of, features.get(LABEL_TEXT, ())), None)
+        if not np.isfinite(probabilities).all():
+            return Judged(truth, score=0.0)
+        predicted = int(probabilities.argmax())
+        return Judged(
+            truth,
+            frame.space[predicted],
+            float(probabilities[predicted]),
+            float(predicted == label),
+            -math.log(max(float(probabilities[label]), SMALLEST_PROBABILITY)),
+            probabilities[frame.of_model],
+        )
 
     def pair(
         self, features: Features, answer: Answer, frame: Frame

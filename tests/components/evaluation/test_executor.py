@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
 
+from components.evaluation.predictions import Predictions
 from tests.components.evaluation.node import Node
 from tests.components.models import example, save_model
 
@@ -73,6 +74,19 @@ def test_metrics_are_those_of_the_models_on_the_test_split_alone(tmp_path: Path)
     low, high = by_name["region=south"].accuracy_interval
     assert low < 10 / 12 < high
     assert int(south.sum()) == by_name["region=south"].examples
+
+    # Each example's row says what the metrics add up.
+    rows = list(Predictions(Path(output) / "predictions.parquet"))
+    assert [row.key for row in rows] == sorted(row.key for row in rows)
+    assert np.mean([row.score for row in rows]) == pytest.approx((truth == labels).mean())
+    assert np.mean([row.loss for row in rows]) == pytest.approx(overall.candidate["log_loss"])
+    before = np.mean([row.baseline_loss for row in rows])
+    assert before == pytest.approx(overall.baseline["log_loss"])
+    dark = [row for row in rows if row.key == "dark-0.17"]
+    assert {(row.answer, row.baseline_answer) for row in dark} == {("dark", "dark")}
+    assert [row.slices["region"] for row in dark].count("north") == 4
+    assert {row.slices["image/brightness"] for row in dark} == {"<100"}
+    assert all(row.group is None and row.confidence == max(row.probabilities) for row in rows)
 
     # The artifact is TFMA's own, for its viewers and for other tools.
     results = tfma.load_eval_results(output)
