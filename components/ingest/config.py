@@ -10,6 +10,7 @@ from components.ingest.photographs.config import (
     BoxedSource,
     CustomSource,
     FoldersSource,
+    ImagesSource,
     ManifestSource,
     MaskedSource,
 )
@@ -31,6 +32,7 @@ SourceConfig = Annotated[
     | MaskedSource
     | BoxedSource
     | CustomSource
+    | ImagesSource
     | ChipsSource
     | ScenesSource
     | StacSource,

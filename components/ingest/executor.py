@@ -14,11 +14,12 @@ from components.ingest.files import layout, storage
 from components.ingest.files.layout import Block
 from components.ingest.files.spans import span_number
 from components.ingest.records.record import Listing
+from components.ingest.records.reject import reject_lines
 from components.ingest.records.summary import Summary, rejects_report, total
 from components.ingest.shard import ShardPaths
 from components.ingest.snapshot import Snapshot
 from components.ingest.sources import family_of, list_source
-from components.ingest.transforms import IngestShards, reject_lines
+from components.ingest.transforms import IngestShards
 from components.node.executor import Artifacts, BeamNodeExecutor
 from components.raster.band_scalings import SCALINGS_FILE, BandScalings, scalings_to_json
 from components.raster.classes import CLASSES_FILE, classes_to_json

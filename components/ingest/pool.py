@@ -6,12 +6,15 @@ their first element; these import what turns images into examples, and nothing e
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from typing import Any, Protocol, TypeVar
 
 from components.ingest.files.layout import Block
-from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard
+
+Written = TypeVar("Written")
+Written_co = TypeVar("Written_co", covariant=True)
 
 _SHARDS_A_PROCESS = 4  # shards that a process writes in the time that it takes to start
 
@@ -21,28 +24,40 @@ def worthwhile(shards: int) -> int:
     return max(1, min(os.cpu_count() or 1, shards // _SHARDS_A_PROCESS))
 
 
-def write_shards(
+class Writer(Protocol[Written_co]):
+    """Turns a block into files."""
+
+    def write(self, block: Block) -> Written_co: ...
+
+
+def in_processes(
+    make_writer: Callable[..., Writer[Written]],
+    arguments: tuple[Any, ...],
     blocks: Iterable[Block],
     processes: int,
-    config_json: str,
-    classes: tuple[str, ...],
-    paths: ShardPaths,
-) -> Iterator[WrittenShard]:
-    """Writes every block's shard, in any order."""
+) -> Iterator[Written]:
+    """Yields what a writer returns for each block, in any order.
+
+    Args:
+        make_writer: called once in each process; importable by its name.
+        arguments: of it; hashable.
+        blocks: the work.
+        processes: how many share it.
+    """
     # A fork of a process with TensorFlow's threads may hang; a fresh interpreter never does.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        tasks = [pool.submit(_write, block, config_json, classes, paths) for block in blocks]
+        tasks = [pool.submit(_write, make_writer, arguments, block) for block in blocks]
         for task in tasks:
             yield task.result()
 
 
 def _write(
-    block: Block, config_json: str, classes: tuple[str, ...], paths: ShardPaths
-) -> WrittenShard:
-    return _writer(config_json, classes, paths).write(block)
+    make_writer: Callable[..., Writer[Written]], arguments: tuple[Any, ...], block: Block
+) -> Written:
+    return _writer(make_writer, arguments).write(block)
 
 
 @cache
-def _writer(config_json: str, classes: tuple[str, ...], paths: ShardPaths) -> ShardWriter:
-    return ShardWriter(config_json, classes, paths)
+def _writer(make_writer: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return make_writer(*arguments)

@@ -18,7 +18,7 @@ from components.ingest.photographs.boxes import BoxedPhotographs
 from components.ingest.photographs.custom import CustomPhotographs
 from components.ingest.photographs.manifest import ManifestPhotographs
 from components.ingest.photographs.masks import MaskedPhotographs
-from components.ingest.photographs.source import FolderPhotographs
+from components.ingest.photographs.source import FolderPhotographs, UnlabelledPhotographs
 from components.ingest.rasters.chips.source import Chips
 from components.ingest.rasters.scenes.source import FolderScenes
 from components.ingest.rasters.stac.source import StacScenes
@@ -31,6 +31,7 @@ _FAMILIES: Mapping[str, Callable[[Any], AnyFamily]] = {
     "masked": MaskedPhotographs,
     "boxed": BoxedPhotographs,
     "custom": CustomPhotographs,
+    "images": UnlabelledPhotographs,
     "chips": Chips,
     "scenes": FolderScenes,
     "stac": StacScenes,

@@ -20,9 +20,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.files.layout import Block
-from components.ingest.pool import worthwhile, write_shards
+from components.ingest.pool import in_processes, worthwhile
 from components.ingest.records.duplicates import Copy, DigestTable, surplus_copies
-from components.ingest.records.reject import Reject
+from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import Summary, total
 from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard, read_line
 from components.ingest.sources import family_of
@@ -66,9 +66,8 @@ class WriteShards(beam.DoFn):
     def finish_bundle(self) -> Iterator[WindowedValue]:
         processes = min(self._processes or worthwhile(len(self._waiting)), len(self._waiting))
         if processes > 1:
-            shards = write_shards(
-                self._waiting, processes, self._config_json, self._classes, self._paths
-            )
+            arguments = (self._config_json, self._classes, self._paths)
+            shards = in_processes(ShardWriter, arguments, self._waiting, processes)
         else:
             shards = map(self._writer.write, self._waiting)
         for written in shards:
@@ -187,11 +186,6 @@ class IngestShards(beam.PTransform):
             | beam.CombineGlobally(TotalSummary()).without_defaults()
             | beam.ParDo(WriteSummary(self._paths))
         )
-
-
-def reject_lines(rejects: Iterable[Reject]) -> bytes:
-    """Serializes the content of a file of rejects."""
-    return b"".join(reject.to_json().encode() + b"\n" for reject in rejects)
 
 
 def _without(path: str, drop: set[int]) -> str:

@@ -10,12 +10,9 @@ from components.raster.errors import DataError
 from components.raster.tiles.tile import Tile
 from components.raster.tiles.valid_mask import Pixels
 from components.raster.tiles.view import View
-from serving.contract.contract import read_contract
 from serving.contract.names import PIXELS_INPUT, PIXELS_SIGNATURE
 from serving.server.errors import ServingError
-from serving.server.model import load_model
-from serving.store.digest import model_digest
-from serving.store.versions import MODEL_FILE, newest_version
+from serving.server.pushed import load_pushed
 
 
 class InProcessModel:
@@ -33,18 +30,15 @@ class InProcessModel:
         Raises:
             DataError: there is no model, it cannot be loaded, or it was exported before maps.
         """
-        folder, version = _model_folder(path)
-        self.contract = read_contract(folder)
+        pushed = load_pushed(path)
+        self.contract = pushed.contract
         self.name = name or path.name
-        self.version = version
-        self.identity = model_digest(folder)
-        try:
-            self._model = load_model(version or 0, folder)
-        except ServingError as error:
-            raise DataError(f"{folder}: the model cannot be loaded: {error}") from error
+        self.version = pushed.version
+        self.identity = pushed.identity
+        self._model = pushed.model
         if PIXELS_SIGNATURE not in self._model.signatures:
             raise DataError(
-                f"{folder} was exported by an earlier version, and has no signature "
+                f"{self._model.path} was exported by an earlier version, and has no signature "
                 f"{PIXELS_SIGNATURE}, which maps need. Train and push it anew."
             )
 
@@ -56,18 +50,6 @@ class InProcessModel:
             return self._model.run(PIXELS_SIGNATURE, {PIXELS_INPUT: pixels})
         except ServingError as error:
             raise DataError(f"the model failed on {tiles[0].key}: {error}") from error
-
-
-def _model_folder(path: Path) -> tuple[Path, int | None]:
-    if (path / MODEL_FILE).is_file():
-        return path, None
-    newest = newest_version(path) if path.is_dir() else None
-    if newest is None:
-        raise DataError(
-            f"{path} holds neither a model nor versions of one. Name a folder of pushed versions "
-            "(--model-base), or a SavedModel."
-        )
-    return newest.path, newest.number
 
 
 def _model_pixels(tile: Tile, dtype: str) -> Pixels:

@@ -54,6 +54,8 @@ class Reason(StrEnum):
     BOXES_DIFFER = "boxes_differ"
     AMBIGUOUS_TRUTH = "ambiguous_truth"
 
+    UNLIKE_TRAINING = "unlike_training"
+
     UNREADABLE_BLOCK = "unreadable_block"
     TOO_LITTLE_VALID = "too_little_valid"
 

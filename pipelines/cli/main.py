@@ -39,6 +39,7 @@ _COMMANDS = {
     "predict": "Send images to a server and print its answers.",
     "assess": "Assess a finished map: sample, labels, accuracy, areas.",
     "map": "Map whole scenes with the pushed model.",
+    "batch": "Predict whole archives with the pushed model, into files.",
     "config": "Check a configuration, or print its JSON schema.",
     "demo": "The whole way on a made collection, or on your own class folders.",
 }

@@ -33,6 +33,7 @@ from pipelines.config.beam import BeamConfig
 from pipelines.config.gates import CustomGate
 from pipelines.config.kubeflow import KubeflowConfig
 from pipelines.config.watch import WatchConfig
+from pipelines.prediction.config import PredictionConfig
 from trainer.training.config import TrainConfig
 from trainer.tune.config import TuneConfig
 from trainer.tune.space import anchored, check, require_trials
@@ -62,6 +63,9 @@ class PipelineConfig(Frozen):
     )
     infra_check: InfraCheckConfig = InfraCheckConfig()
     push: PushConfig
+    prediction: PredictionConfig | None = Field(
+        default=None, description="Predictions over an archive, with the newest pushed model."
+    )
     beam: BeamConfig = BeamConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
     watch: WatchConfig = WatchConfig()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
-from components.raster.errors import SkymillError
+from components.raster.errors import DataError, SkymillError
 from serving.contract.numbering import LARGEST_VERSION, looks_like_a_version, version_number
 from serving.store.model_files import ModelFolderError, model_entries, model_files
 
@@ -101,6 +101,31 @@ def newest_version(model_base: Path) -> Version | None:
     """Returns the complete version with the highest number, or None."""
     versions = list_versions(model_base)
     return versions[-1] if versions else None
+
+
+def model_folder(path: Path, version: int | None = None) -> tuple[Path, int | None]:
+    """Returns the folder of a model and its version.
+
+    Args:
+        path: a folder of versions, or a SavedModel, which has no version.
+        version: which version of a folder; None takes the newest.
+
+    Raises:
+        DataError: there is none.
+    """
+    if (path / MODEL_FILE).is_file():
+        return path, None
+    found = {it.number: it for it in list_versions(path)}
+    if not found:
+        raise DataError(
+            f"{path} holds neither a model nor versions of one. Name a folder of pushed versions "
+            "(--model-base), or a SavedModel."
+        )
+    number = max(found) if version is None else version
+    if number not in found:
+        there = ", ".join(map(str, found))
+        raise DataError(f"{path} has no version {number}; it has {there}")
+    return found[number].path, number
 
 
 def is_complete(version_dir: Path) -> bool:

@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 #: Names of the classes, in the order of their indices.
@@ -12,6 +14,23 @@ PROBABILITIES_OUTPUT = "probabilities"
 
 #: Arrays by output name.
 Outputs: TypeAlias = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """A column of lists.
+
+    Attributes:
+        values: (sum of the lengths,): all lists, one after the other.
+        lengths: (N,): how many of them each row has.
+    """
+
+    values: npt.NDArray[Any]
+    lengths: npt.NDArray[np.integer]
+
+
+#: Columns of a table with a row for each of N images: arrays of N rows, or lists.
+Columns: TypeAlias = Mapping[str, npt.NDArray[Any] | Lists]
 
 
 class AnyPrediction(ABC):
@@ -30,6 +49,11 @@ class AnyPrediction(ABC):
     @abstractmethod
     def read(cls, row: Outputs, model_version: int | None) -> Self:
         """Converts the row of one image in each output."""
+
+    @classmethod
+    @abstractmethod
+    def columns(cls, outputs: Outputs) -> Columns:
+        """Converts the outputs for N images to columns, for tables of many predictions."""
 
     @abstractmethod
     def as_text(self, top: int) -> str:

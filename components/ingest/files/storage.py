@@ -66,8 +66,8 @@ def publish(source: str, target: str) -> None:
 
     A retried step finds its work already done, and leaves it.
     """
-    if not _exists(source):
-        if not _exists(target):
+    if not exists(source):
+        if not exists(target):
             raise FileNotFoundError(f"neither {source} nor {target}")
     elif is_remote(target):
         beam_files().rename([source], [target])
@@ -85,5 +85,6 @@ def remove_folder(path: str) -> None:
         beam_files().delete(found)
 
 
-def _exists(path: str) -> bool:
+def exists(path: str) -> bool:
+    """Checks for a file, or a local folder."""
     return bool(beam_files().exists(path)) if is_remote(path) else os.path.exists(local_path(path))

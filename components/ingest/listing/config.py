@@ -19,7 +19,8 @@ class ManifestColumns(Frozen):
     )
     label: str | None = Field(
         default="label",
-        description="the class of each image; where another truth is given, null by default",
+        description="the class of each image; where another truth is given, null by default. "
+        "With null and no other truth the images are not labelled: only predictions can be made",
     )
     labels: str | None = Field(
         default=None,
@@ -64,11 +65,16 @@ class ManifestColumns(Frozen):
                 "columns.empty_labels: no_class is about columns.labels without columns.label, "
                 "where an image may have none of the classes"
             )
-        if not any(truths):
-            raise ValueError(
-                "columns.label, labels, number or mask must name the column of the truth"
-            )
         return self
+
+    @property
+    def has_truth(self) -> bool:
+        """A column holds the truth."""
+        return any((self.label, self.labels, self.number, self.mask))
+
+    def without_truth(self) -> "ManifestColumns":
+        """Returns the columns less those of the truth, of splits and of groups."""
+        return ManifestColumns(uri=self.uri, label=None, slices=self.slices)
 
     @property
     def of_one_value(self) -> tuple[str, ...]:

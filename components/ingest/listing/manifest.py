@@ -164,7 +164,7 @@ def _record(
     mask = _text(row.get(columns.mask)) if columns.mask else None
     if columns.mask and mask is None:
         return Reject(key, uri, Reason.NO_MASK, f"row {number + 1} names no mask")
-    of_classes = not columns.number and not columns.mask
+    of_classes = bool(columns.label or columns.labels)
     if of_classes and label is None and labels is None:
         hint = "" if columns.label else " (columns.empty_labels says what an empty text means)"
         return Reject(key, uri, Reason.NO_LABEL, f"row {number + 1} names no class{hint}")

@@ -40,7 +40,7 @@ def listing_of(found: Contents, settings: Settings, source_uri: str) -> Listing:
     """
     if not found.records:
         raise DataError(
-            f"no image with a known class in {source_uri}: "
+            f"no usable image in {source_uri}: "
             f"{in_words(found.rejects)}, {found.ignored.total()} other files"
         )
     records = sorted(found.records, key=attrgetter("key"))

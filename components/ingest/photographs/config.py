@@ -15,6 +15,30 @@ from components.raster.task import Task
 from components.raster.text import Encoding
 
 
+class ImagesSource(SourceOptions):
+    """Photographs anywhere below a folder, without truth: for predictions."""
+
+    kind: Literal["images"] = "images"
+    uri: Location = Field(min_length=1, description="path or uri of the folder of images")
+    apart: Location | None = Field(
+        default=None, description="a folder below it that is left out, as one of masks"
+    )
+
+    @property
+    def task(self) -> Task:
+        """One class an image: the usual task; nothing is learnt from the source."""
+        return "single_label"
+
+    @property
+    def has_truth(self) -> bool:
+        """Nothing is known about the images."""
+        return False
+
+    def input_paths(self) -> Iterator[InputPath]:
+        """Yields the folder."""
+        yield InputPath("uri", self.uri, "folder")
+
+
 class FoldersSource(SourceOptions):
     """Class folders: `<uri>/<class>/**` holds the images of a class."""
 
@@ -30,6 +54,10 @@ class FoldersSource(SourceOptions):
     def names_classes(self) -> bool:
         """A folder names the class of its images."""
         return True
+
+    def without_truth(self) -> ImagesSource:
+        """Returns the images alone; the names of their folders mean nothing."""
+        return ImagesSource(uri=self.uri)
 
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the folder."""
@@ -81,6 +109,17 @@ class ManifestSource(MaskLegend):
     def names_classes(self) -> bool:
         """A column names the classes of each image."""
         return bool(self.columns.label or self.columns.labels)
+
+    @property
+    def has_truth(self) -> bool:
+        """A column holds the truth."""
+        return self.columns.has_truth
+
+    def without_truth(self) -> "ManifestSource":
+        """Returns the rows without the columns of their truth."""
+        return ManifestSource(
+            uri=self.uri, columns=self.columns.without_truth(), encoding=self.encoding
+        )
 
     @property
     def slices(self) -> tuple[str, ...]:
@@ -176,6 +215,10 @@ class MaskedSource(GroupedPhotographs, MaskLegend):
         """Segmentation: a mask is a class for each pixel."""
         return "segmentation"
 
+    def without_truth(self) -> ImagesSource:
+        """Returns the images alone."""
+        return ImagesSource(uri=self.uri, apart=self.masks)
+
     def input_paths(self) -> Iterator[InputPath]:
         """Yields both folders."""
         yield InputPath("uri", self.uri, "folder")
@@ -193,6 +236,10 @@ class BoxedSource(GroupedPhotographs):
     def task(self) -> Task:
         """Detection: boxes are objects."""
         return "detection"
+
+    def without_truth(self) -> ImagesSource:
+        """Returns the images alone."""
+        return ImagesSource(uri=self.uri)
 
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the folder and the labels."""

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from components.ingest.files.layout import records_of
-from components.ingest.listing.folders import list_folders
+from components.ingest.listing.folders import list_files, list_folders
 from components.ingest.listing.records import (
     RecordLines,
     fingerprint_of_records,
     listing_of,
     of_classes,
 )
-from components.ingest.photographs.config import FoldersSource
+from components.ingest.photographs.config import FoldersSource, ImagesSource
 from components.ingest.photographs.convert import Converter
 from components.ingest.photographs.samples import sample_photographs
 from components.ingest.photographs.survey import survey_photographs
@@ -91,3 +91,11 @@ class FolderPhotographs(Photographs[FoldersSource]):
     def find(self) -> Contents:
         """Lists the images; the folder is the class."""
         return list_folders(self.source.uri)
+
+
+class UnlabelledPhotographs(Photographs[ImagesSource]):
+    """Photographs without truth."""
+
+    def find(self) -> Contents:
+        """Lists the images, whatever the names of their folders."""
+        return list_files(self.source.uri, self.source.apart)

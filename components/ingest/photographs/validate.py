@@ -77,7 +77,7 @@ class ImageValidator:
         try:
             pixels = self._reference(data)
         except _InvalidImage as error:
-            return _refused(str(error))
+            return refused_by(str(error))
         height, width, _ = pixels.shape
         is_png = data.startswith(PNG_MAGIC)
         channels = _PNG_CHANNELS[data[25]] if is_png else _jpeg_frame(data)[-1]
@@ -171,7 +171,7 @@ def _has_exif(data: bytes) -> bool:
     return data.find(b"Exif\0\0", first, last + 6) >= 0
 
 
-def _refused(message: str) -> Refused:
+def refused_by(message: str) -> Refused:
     """Classifies TensorFlow's message: a refusal of the graph, or a broken file."""
     text = refusal_message(message)
     for refusal in Refusal:

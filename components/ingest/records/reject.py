@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from components.raster.labels.rejects import LabelReject
@@ -37,6 +37,11 @@ class Reject:
         """Inverts `to_json`."""
         fields = json.loads(line)
         return cls(fields["key"], fields["uri"], Reason(fields["reason"]), fields["detail"])
+
+
+def reject_lines(rejects: Iterable[Reject]) -> bytes:
+    """Serializes the content of a file of rejects."""
+    return b"".join(reject.to_json().encode() + b"\n" for reject in rejects)
 
 
 def reject_of_label(reject: LabelReject) -> Reject:

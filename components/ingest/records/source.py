@@ -53,6 +53,10 @@ class SourceOptions(Frozen):
         """A model can be trained on the source."""
         return True
 
+    def without_truth(self) -> "SourceOptions":
+        """Returns the source of the same images, whose truth is not read; by default itself."""
+        return self
+
     @property
     def mask_legend(self) -> ClassLegend | None:
         """The meaning of the pixels of masks, where images have masks of their own."""

@@ -107,7 +107,7 @@ def rejects_report(
 
     There are few rejects, no split is without an example, and a classifier has several classes.
     """
-    findings = [_few_rejects(summary, max_reject_fraction)]
+    findings = [few_rejects(summary, max_reject_fraction)]
     findings += [_not_empty(summary, split) for split in SPLITS]
     if task in ONE_OF_SEVERAL and len(classes) == 1:
         findings.append(_one_class(classes[0]))
@@ -121,7 +121,8 @@ def rejects_report(
     return GateReport(GATE, tuple(findings), facts)
 
 
-def _few_rejects(summary: Summary, limit: float) -> Finding:
+def few_rejects(summary: Summary, limit: float) -> Finding:
+    """Judges the fraction of rejects."""
     fraction, rejects = summary.reject_fraction, Counter(summary.rejects)
     detail = (
         f"{summary.total_rejects} of {summary.total_rejects + summary.total_images} images "

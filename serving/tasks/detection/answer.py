@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from serving.tasks.base import CLASSES_OUTPUT, AnyPrediction, Outputs, are_close
+import numpy as np
+
+from serving.tasks.base import (
+    CLASSES_OUTPUT,
+    AnyPrediction,
+    Columns,
+    Lists,
+    Outputs,
+    are_close,
+)
 
 BOXES_OUTPUT = "boxes"
 BOX_LABELS_OUTPUT = "box_labels"
@@ -56,6 +65,24 @@ class ObjectsPrediction(AnyPrediction):
             if label >= 0
         )
         return cls(tuple(sorted(objects, key=lambda it: -it.score)), model_version)
+
+    @classmethod
+    def columns(cls, outputs: Outputs) -> Columns:
+        """Returns a list for each part of the objects, in falling order of score."""
+        order = np.argsort(-outputs[BOX_SCORES_OUTPUT], axis=1, kind="stable")
+        found = np.take_along_axis(outputs[BOX_LABELS_OUTPUT], order, axis=1) >= 0
+        counts = found.sum(axis=1)
+        names, scores = (
+            np.take_along_axis(outputs[name], order, axis=1)[found]
+            for name in (BOX_CLASSES_OUTPUT, BOX_SCORES_OUTPUT)
+        )
+        boxes = np.take_along_axis(outputs[BOXES_OUTPUT], order[..., np.newaxis], axis=1)[found]
+        edges = zip(_NUMBERS[1:], boxes.T, strict=True)
+        return {
+            "classes": Lists(names, counts),
+            "scores": Lists(scores, counts),
+            **{edge: Lists(values, counts) for edge, values in edges},
+        }
 
     def as_text(self, top: int) -> str:
         shown = self.objects[:top]

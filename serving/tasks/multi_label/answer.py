@@ -8,6 +8,8 @@ from serving.tasks.base import (
     CLASSES_OUTPUT,
     PROBABILITIES_OUTPUT,
     AnyPrediction,
+    Columns,
+    Lists,
     Outputs,
     class_names,
     difference_of_probabilities,
@@ -34,6 +36,14 @@ class LabelsPrediction(AnyPrediction):
         return cls(
             tuple(name for name, there in present if there), probabilities_of(row), model_version
         )
+
+    @classmethod
+    def columns(cls, outputs: Outputs) -> Columns:
+        names, present = outputs[CLASSES_OUTPUT], outputs[PRESENT_OUTPUT].astype(bool)
+        return {
+            "present": Lists(names[present], present.sum(axis=1)),
+            "probabilities": outputs[PROBABILITIES_OUTPUT],
+        }
 
     def as_text(self, top: int) -> str:
         there = {name: self.probabilities[name] for name in self.present}

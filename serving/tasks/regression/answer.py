@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from serving.tasks.base import AnyPrediction, Outputs, are_close
+from serving.tasks.base import AnyPrediction, Columns, Outputs, are_close
 
 VALUE_OUTPUT = "value"
 
@@ -20,6 +20,10 @@ class NumberPrediction(AnyPrediction):
     @classmethod
     def read(cls, row: Outputs, model_version: int | None) -> Self:
         return cls(float(row[VALUE_OUTPUT]), model_version)
+
+    @classmethod
+    def columns(cls, outputs: Outputs) -> Columns:
+        return {"value": outputs[VALUE_OUTPUT].reshape(-1)}
 
     def as_text(self, top: int) -> str:
         return f"{self.value:.6g}"

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.raster.labels.targets import ignore_value
-from serving.tasks.base import CLASSES_OUTPUT, AnyPrediction, Outputs, class_names, ranked
+from serving.tasks.base import CLASSES_OUTPUT, AnyPrediction, Columns, Outputs, class_names, ranked
 
 CLASS_RASTER_OUTPUT = "class_raster"
 CONFIDENCE_OUTPUT = "confidence"
@@ -47,6 +47,16 @@ class ClassRasterPrediction(AnyPrediction):
         classes = class_names(row)
         raster, confidence = row[CLASS_RASTER_OUTPUT], row[CONFIDENCE_OUTPUT]
         return cls(raster, confidence, classes, ignore_value(len(classes)), model_version)
+
+    @classmethod
+    def columns(cls, outputs: Outputs) -> Columns:
+        """Returns the share of each class among the valid pixels; a map holds the pixels."""
+        rasters, count = outputs[CLASS_RASTER_OUTPUT], outputs[CLASSES_OUTPUT].shape[1]
+        tallies = np.zeros((len(rasters), count))
+        for row, raster in zip(tallies, rasters, strict=True):
+            row += np.bincount(raster[raster != ignore_value(count)], minlength=count)
+        valid = np.maximum(tallies.sum(axis=1, keepdims=True), 1)
+        return {"shares": (tallies / valid).astype(np.float32)}
 
     def as_text(self, top: int) -> str:
         return ranked(self.shares, top)

@@ -9,6 +9,7 @@ from serving.tasks.base import (
     CLASSES_OUTPUT,
     PROBABILITIES_OUTPUT,
     AnyPrediction,
+    Columns,
     Outputs,
     difference_of_probabilities,
     probabilities_of,
@@ -32,6 +33,15 @@ class Prediction(AnyPrediction):
     @classmethod
     def read(cls, row: Outputs, model_version: int | None) -> Self:
         return cls(text_of(row[CLASS_OUTPUT]), probabilities_of(row), model_version)
+
+    @classmethod
+    def columns(cls, outputs: Outputs) -> Columns:
+        probabilities = outputs[PROBABILITIES_OUTPUT]
+        return {
+            "class": outputs[CLASS_OUTPUT],
+            "confidence": probabilities.max(axis=1),
+            "probabilities": probabilities,
+        }
 
     def as_text(self, top: int) -> str:
         return ranked(self.probabilities, top)

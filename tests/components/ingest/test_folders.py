@@ -98,7 +98,7 @@ def test_no_folder_and_no_image_are_errors_that_say_where(tmp_path):
     with pytest.raises(DataError, match="no folder .*nowhere"):
         list_folders(str(tmp_path / "nowhere"))
     touch(tmp_path, "a/notes.txt")
-    with pytest.raises(DataError, match="no image with a known class.*0 rejects, 1 other files"):
+    with pytest.raises(DataError, match="no usable image.*0 rejects, 1 other files"):
         list_source(config(tmp_path))
 
 

@@ -180,7 +180,7 @@ def test_a_slice_column_has_one_type(cells, typed):
         ("m.jsonl", "[1]\n", "line 1 must hold one JSON object"),
         ("m.parquet", "nothing", "is not valid parquet"),
         ("m.xlsx", "", r"\.xlsx is none of \.csv \.jsonl \.parquet"),
-        ("m.csv", "", "no image with a known class"),
+        ("m.csv", "", "no usable image"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_is_an_error(tmp_path, name, content, message):

@@ -20,7 +20,11 @@ class ChipsSource(RasterOptions):
     uri: Location = Field(
         min_length=1, description="folder of class folders, or a .csv, .jsonl or .parquet"
     )
-    columns: ManifestColumns = Field(default=ManifestColumns(), description="of a manifest")
+    columns: ManifestColumns = Field(
+        default=ManifestColumns(),
+        description="of a manifest; in a folder label: null says that the chips lie anywhere below "
+        "it and are not labelled",
+    )
     encoding: Encoding | None = Field(default=None, description="of a manifest: see there")
     min_valid_fraction: float = Field(
         default=0.0, ge=0, le=1, description="chips with fewer valid pixels are rejected"
@@ -36,6 +40,15 @@ class ChipsSource(RasterOptions):
     def task(self) -> Task:
         """Classification in class folders; for a manifest the task of its columns."""
         return self.columns.task
+
+    @property
+    def has_truth(self) -> bool:
+        """A column, or the folder of each chip, tells the truth."""
+        return self.columns.has_truth
+
+    def without_truth(self) -> "ChipsSource":
+        """Returns the chips alone."""
+        return self.model_copy(update={"columns": self.columns.without_truth()})
 
     @property
     def in_manifest(self) -> bool:

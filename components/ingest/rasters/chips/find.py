@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from components.ingest.listing.folders import list_folders
+from components.ingest.listing.folders import list_files, list_folders
 from components.ingest.listing.manifest import list_manifest
 from components.ingest.rasters.chips.config import ChipsSource
 from components.ingest.rasters.chips.views import chip_source, open_chips
@@ -28,8 +28,10 @@ def name_chips(source: ChipsSource) -> Contents:
     """Lists every chip that a folder or a manifest names; no file is opened."""
     if source.in_manifest:
         found = list_manifest(source.uri, source.columns, source.encoding)
-    else:
+    elif source.has_truth:
         found = list_folders(source.uri)
+    else:
+        found = list_files(source.uri)
     found.records = [
         record._replace(group=record.group or source.group_of(record.key))
         for record in found.records

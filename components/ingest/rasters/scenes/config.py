@@ -38,6 +38,11 @@ class TiledSource(RasterOptions):
         """The source has labels."""
         return self.labels is not None
 
+    def without_truth(self) -> Self:
+        """Returns the scenes alone, cut into all their tiles."""
+        tiling = self.tiling.model_copy(update={"overlap": "all"})
+        return self.model_copy(update={"labels": None, "target": ClassTarget(), "tiling": tiling})
+
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the files and folders of the area of interest and of labels."""
         if self.area is not None:

@@ -1,0 +1,181 @@
+"""`skymill batch`: predictions over whole archives."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from components.raster.errors import ConfigError
+from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
+
+if TYPE_CHECKING:
+    from pipelines.config.tree import PipelineConfig
+    from pipelines.prediction.config import PredictionConfig
+    from pipelines.prediction.run import Predicted
+
+
+@click.command()
+@click.argument("source", required=False)
+@click.option("-o", "--output", help="Folder of the predictions; it appears when it is complete.")
+@config_option
+@click.option(
+    "--model-base",
+    type=LocalPath(path_type=Path),
+    help="Folder of pushed versions, or a SavedModel; by default that of the configuration.",
+)
+@click.option("--model-version", type=click.IntRange(0), help="A version; default: the newest.")
+@click.option(
+    "--kind",
+    type=click.Choice(["images", "manifest", "chips", "scenes"]),
+    help="Of SOURCE; default: manifest or images for a model of photographs, chips for rasters.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["parquet", "tfrecord", "maps"]),
+    help="Default: parquet.",
+)
+@click.option("--batch", type=click.IntRange(1), help="Images that the model gets at once.")
+@click.option("--shards", type=click.IntRange(1), help="Files of predictions.")
+@click.option(
+    "--processes",
+    type=click.IntRange(0),
+    help="That share this machine's work; default: by the amount of work.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace other predictions in --output.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    source: str | None,
+    output: str | None,
+    config_path: str,
+    model_base: Path | None,
+    model_version: int | None,
+    kind: str | None,
+    format_: str | None,
+    batch: int | None,
+    shards: int | None,
+    processes: int | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Predict every image of SOURCE with the newest pushed model, into files.
+
+    SOURCE is a folder of images, a table with a row for each (.csv, .jsonl, .parquet), or a folder
+    of rasters; without it, what the section prediction of the configuration names. Classes that
+    folders or columns name are not read. An image that cannot be read, or that the model refuses,
+    is a line in rejects-*.jsonl. A run that was stopped continues when it is called again. The
+    exit code is 1 if there are rejects.
+    """
+    from pipelines.local.console import output_to_log, quiet_frameworks
+
+    quiet_frameworks()
+    config = _pipeline_config(config_path, needed=source is None or model_base is None)
+    base = str(model_base) if model_base is not None else config.model_base if config else ""
+    given = {
+        "model_version": model_version,
+        "format": format_,
+        "batch": batch,
+        "shards": shards,
+        "model_base": None if model_base is None else str(model_base),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    prediction = _prediction(config, source, kind, base, given)
+    with output_to_log(os.devnull):
+        result = _run(prediction, base, output, config, processes, overwrite=overwrite)
+    _tell(result, as_json)
+    ctx.exit(1 if result.rejects else 0)
+
+
+def _pipeline_config(path: str, *, needed: bool) -> "PipelineConfig | None":
+    from pipelines.config.tree import load_config
+
+    if not needed and not Path(path).exists():
+        return None
+    return load_config(path)
+
+
+def _prediction(
+    config: "PipelineConfig | None",
+    source: str | None,
+    kind: str | None,
+    base: str,
+    given: dict[str, Any],
+) -> "PredictionConfig":
+    """Builds the settings of the run from the configuration and the flags."""
+    from pydantic import ValidationError
+
+    from pipelines.prediction.config import PredictionConfig
+
+    known = config.prediction if config else None
+    if source is None and known is None:
+        raise ConfigError(
+            f"name a SOURCE, or write a section prediction in {DEFAULT_CONFIG} with its source"
+        )
+    tree = {} if known is None or source is not None else known.model_dump()
+    if source is not None:
+        tree["source"] = _source(source, kind, base, given.get("model_version"))
+    try:
+        return PredictionConfig.model_validate({**tree, **given})
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors())
+        raise ConfigError(f"SOURCE {source}: {faults}" if source else faults) from error
+
+
+def _source(source: str, kind: str | None, base: str, version: int | None) -> dict[str, Any]:
+    """Returns the configuration of a named source; the model says whether it holds rasters."""
+    from components.ingest.listing.config import MANIFEST_SUFFIXES, ManifestColumns
+    from components.mapping.maps import tile_px
+    from pipelines.prediction.model import find_model
+
+    _, contract = find_model(base, version)
+    in_manifest = source.lower().endswith(MANIFEST_SUFFIXES)
+    if kind is None:
+        photographs = "manifest" if in_manifest else "images"
+        kind = "chips" if contract.image.bands else photographs
+    tree: dict[str, Any] = {"kind": kind, "uri": source}
+    if kind in ("manifest", "chips"):
+        tree["columns"] = ManifestColumns(label=None).model_dump()
+    if kind == "scenes":
+        tree["tiling"] = {"size_px": tile_px(contract)}
+    return tree
+
+
+def _run(
+    prediction: "PredictionConfig",
+    base: str,
+    output: str | None,
+    config: "PipelineConfig | None",
+    processes: int | None,
+    *,
+    overwrite: bool,
+) -> "Predicted":
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipelines.config.beam import BeamConfig
+    from pipelines.prediction.run import folder_of, plan_run, predict_archive
+
+    options = list((config.beam if config else BeamConfig()).options)
+    if processes is not None:
+        options.append(f"--ingest_processes={processes}")
+    plan = plan_run(prediction, base)
+    folder = output or folder_of(plan)
+    return predict_archive(
+        plan, folder, lambda: Pipeline(options=PipelineOptions(options)), overwrite=overwrite
+    )
+
+
+def _tell(result: "Predicted", as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(result)))
+        return
+    note = "" if result.is_new else "  (made before)"
+    version = "" if result.model_version is None else f" by version {result.model_version}"
+    click.echo(f"{result.folder}: {result.predictions:,} predictions{version}{note}")
+    for reason, count in sorted(result.rejects.items()):
+        click.echo(f"  rejected: {reason} {count:,}  (rejects-*.jsonl names each)", err=True)

@@ -1,0 +1,137 @@
+"""The folder of a run's predictions: it appears when it is complete, and a killed run continues.
+
+While a run goes on, its finished shards and the state lie in a folder beside the output (in an
+object store below it, where `summary.json` is the last object to appear).
+"""
+
+import json
+import os
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.ingest.files import storage
+from components.ingest.files.layout import LISTING_FILE, SUMMARY_FILE, rejects_name
+from components.raster.errors import ConfigError
+from components.raster.location import is_remote, local_path
+from components.raster.strict_json import strict_json
+
+_IDENTITY_FILE = "identity"
+
+
+@dataclass(frozen=True)
+class OutputPaths:
+    """Paths of one run's files.
+
+    Attributes:
+        final: the folder that users read.
+        shards: number of shards; 0 where the output has none.
+        suffix: of the files of predictions.
+    """
+
+    final: str
+    shards: int
+    suffix: str
+
+    @property
+    def work(self) -> str:
+        """Folder of the unfinished run."""
+        if is_remote(self.final):
+            return storage.join(self.final, ".unfinished")
+        parent, name = os.path.split(os.path.abspath(local_path(self.final)))
+        return os.path.join(parent, f".{name}.unfinished")
+
+    @property
+    def results(self) -> str:
+        """Folder of finished files, until all of them are."""
+        return storage.join(self.work, "results")
+
+    @property
+    def state(self) -> str:
+        """Folder of the listing, and of a file for each finished shard."""
+        return storage.join(self.work, "state")
+
+    @property
+    def attempts(self) -> str:
+        """Folder of files that are being written, each attempt under a name of its own."""
+        return storage.join(self.work, "attempts")
+
+    @property
+    def listing(self) -> str:
+        """The listing that workers read."""
+        return storage.join(self.state, LISTING_FILE)
+
+    def done(self, shard: int) -> str:
+        """Returns the file that says what a finished shard holds."""
+        return storage.join(self.state, f"{shard:05d}.json")
+
+    def predictions_name(self, shard: int) -> str:
+        """Returns the name of a shard's predictions."""
+        return f"predictions-{shard:05d}-of-{self.shards:05d}.{self.suffix}"
+
+    def rejects_name(self, shard: int) -> str:
+        """Returns the name of a shard's rejects."""
+        return rejects_name(shard, self.shards)
+
+
+def finished_summary(final: str, identity: str, *, overwrite: bool) -> Mapping[str, Any] | None:
+    """Returns the summary of a finished run of this identity; None where a run is due.
+
+    Raises:
+        ConfigError: the folder holds something else, and `overwrite` is False.
+    """
+    path = storage.join(final, SUMMARY_FILE)
+    found: dict[str, Any] = {}
+    if storage.exists(path):
+        found = json.loads(storage.read(path))
+        if found.get("identity") == identity:
+            return found
+    if overwrite or not (found or (not is_remote(final) and storage.exists(final))):
+        return None
+    raise ConfigError(
+        f"{final} holds {'other predictions' if found else 'other files'}: of other images, of "
+        "another model, or with other settings. Remove it, choose another --output, or give "
+        "--overwrite."
+    )
+
+
+def begin(paths: OutputPaths, identity: str, listing: bytes) -> None:
+    """Makes the folders of a run, or keeps those of a killed run of the same identity."""
+    path = storage.join(paths.state, _IDENTITY_FILE)
+    if not (storage.exists(path) and storage.read(path).decode() == identity):
+        remove_work(paths)
+        for folder in (paths.results, paths.state):
+            storage.make_folder(folder)
+        storage.write(paths.listing, listing)
+        storage.write(path, identity.encode())
+    storage.make_folder(paths.attempts)
+
+
+def complete(paths: OutputPaths, names: list[str], summary: Mapping[str, Any]) -> None:
+    """Puts the finished files in place, with the summary; a local folder appears in one step.
+
+    Args:
+        paths: of the run.
+        names: of the files in `paths.results`; only an object store needs them.
+        summary: what `summary.json` holds.
+    """
+    text = (strict_json(summary, indent=1) + "\n").encode()
+    if is_remote(paths.final):
+        for name in names:
+            storage.publish(storage.join(paths.results, name), storage.join(paths.final, name))
+        storage.write(posixpath.join(paths.final, SUMMARY_FILE), text)
+    else:
+        storage.write(storage.join(paths.results, SUMMARY_FILE), text)
+        final = local_path(paths.final)
+        os.makedirs(os.path.dirname(os.path.abspath(final)), exist_ok=True)
+        if os.path.exists(final):
+            storage.remove_folder(final)
+        os.rename(paths.results, final)
+    remove_work(paths)
+
+
+def remove_work(paths: OutputPaths) -> None:
+    """Removes what is left of the unfinished run."""
+    if is_remote(paths.work) or os.path.exists(paths.work):
+        storage.remove_folder(paths.work)

@@ -1,0 +1,184 @@
+"""One run of predictions over an archive, wherever Beam runs it."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.ingest.config import IngestConfig
+from components.ingest.files import layout, storage
+from components.ingest.files.layout import LISTING_REJECTS_FILE
+from components.ingest.records.record import Listing
+from components.ingest.records.reject import reject_lines
+from components.ingest.records.summary import Summary, total
+from components.ingest.source_state import source_state
+from components.ingest.sources import family_of, list_source
+from pipelines.prediction.config import PredictionConfig
+from pipelines.prediction.fitting import reading_for
+from pipelines.prediction.model import ModelRef, find_model
+from pipelines.prediction.output import OutputPaths, begin, complete, finished_summary
+from pipelines.prediction.shard import PREDICTED, ShardJob
+from serving.contract.contract import Contract
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A finished run.
+
+    Attributes:
+        folder: with the files.
+        predictions: number of images with an answer.
+        rejects: number of the others, by reason.
+        model_version: that answered; None of a SavedModel.
+        is_new: False where an earlier run had finished it.
+    """
+
+    folder: str
+    predictions: int
+    rejects: Mapping[str, int]
+    model_version: int | None
+    is_new: bool = True
+
+    @property
+    def summary(self) -> Summary:
+        """The counts as ingest's gates read them."""
+        return Summary({}, {PREDICTED: self.predictions}, self.rejects)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run depends on, found before it starts.
+
+    Attributes:
+        config: of the run.
+        model: which model answers.
+        contract: of the model.
+        reading: how ingest's families read the source.
+        identity: changes with the model, the images and the settings.
+    """
+
+    config: PredictionConfig
+    model: ModelRef
+    contract: Contract
+    reading: IngestConfig
+    identity: str
+
+
+def plan_run(config: PredictionConfig, model_base: str) -> Plan:
+    """Finds the model and looks at the source; no image is read.
+
+    Args:
+        config: of the run.
+        model_base: where the model lies unless the configuration says it.
+
+    Raises:
+        ConfigError: model and source do not go together.
+        DataError: there is no model, or the source cannot be read.
+    """
+    model, contract = find_model(config.model_base or model_base, config.model_version)
+    reading = reading_for(config, contract)
+    state = source_state(reading.source, reading.split_by)
+    settings = config.model_dump_json(exclude={"output", "max_reject_fraction", "model_base"})
+    parts = [model.identity, model.version, state.token, settings, reading.model_dump_json()]
+    identity = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return Plan(config, model, contract, reading, identity)
+
+
+def folder_of(plan: Plan) -> str:
+    """Returns the run's own folder in the configured output, by model version and identity.
+
+    The same model, images and settings have the same folder.
+    """
+    model = "model" if plan.model.version is None else f"v{plan.model.version}"
+    return storage.join(plan.config.output, f"{model}-{plan.identity[:12]}")
+
+
+def predict_archive(
+    plan: Plan,
+    output: str,
+    make_pipeline: "Callable[[], beam.Pipeline]",
+    *,
+    overwrite: bool = False,
+) -> Predicted:
+    """Predicts every image of the source into a folder, which appears when it is complete.
+
+    A run that was killed continues with the shards that it lacks; the files are then the same. A
+    finished run of the same model, images and settings is returned as it is.
+
+    Args:
+        plan: of the run.
+        output: the folder.
+        make_pipeline: makes the Beam pipeline.
+        overwrite: replace other predictions there.
+
+    Raises:
+        ConfigError: the folder holds something else.
+        DataError: the source as a whole cannot be read, or the model fails.
+    """
+    found = finished_summary(output, plan.identity, overwrite=overwrite)
+    if found is None:
+        found = _predicted(plan, output, make_pipeline)
+        return _result(output, found, is_new=True)
+    return _result(output, found, is_new=False)
+
+
+def _predicted(
+    plan: Plan, output: str, make_pipeline: "Callable[[], beam.Pipeline]"
+) -> Mapping[str, Any]:
+    import apache_beam as beam
+
+    from pipelines.prediction.transforms import PredictAll, total_path
+
+    listing = list_source(plan.reading)
+    shards = layout.shard_count(listing.images, plan.config.shards)
+    lines = family_of(plan.reading.source).lines(listing, shards)
+    paths = OutputPaths(output, len(lines), plan.config.format)
+    begin(paths, plan.identity, b"".join(lines))
+    job = ShardJob(
+        plan.reading.model_dump_json(), listing.classes, plan.model, plan.config.batch, paths
+    )
+    with make_pipeline() as pipeline:
+        _ = pipeline | beam.Create(layout.blocks_of(lines)) | beam.Reshuffle() | PredictAll(job)
+    names = [
+        name(shard)
+        for shard in range(paths.shards)
+        for name in (paths.predictions_name, paths.rejects_name)
+    ]
+    summary = Summary.from_json(storage.read(total_path(paths)).decode())
+    if listing.rejects:
+        names.append(LISTING_REJECTS_FILE)
+        storage.write(
+            storage.join(paths.results, LISTING_REJECTS_FILE), reject_lines(listing.rejects)
+        )
+    facts = _facts(plan, total([summary, _listed(listing)]))
+    complete(paths, names, facts)
+    return facts
+
+
+def _listed(listing: Listing) -> Summary:
+    reasons = Counter(reject.reason.value for reject in listing.rejects)
+    return Summary(rejects=reasons, ignored=listing.ignored)
+
+
+def _facts(plan: Plan, summary: Summary) -> dict[str, Any]:
+    """Returns what `summary.json` holds."""
+    return {
+        "identity": plan.identity,
+        "predictions": summary.total_images,
+        "rejects": dict(summary.rejects),
+        "ignored": dict(summary.ignored),
+        "model_version": plan.model.version,
+        "model_digest": plan.model.identity,
+        "task": plan.contract.task,
+        "classes": list(plan.contract.classes),
+        "source": plan.reading.source.uri,
+    }
+
+
+def _result(folder: str, facts: Mapping[str, Any], *, is_new: bool) -> Predicted:
+    return Predicted(folder, facts["predictions"], facts["rejects"], facts["model_version"], is_new)

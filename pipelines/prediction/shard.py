@@ -1,0 +1,162 @@
+"""Shards of predictions: from a range of the listing to a file, without any framework."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+
+from components.ingest.config import IngestConfig
+from components.ingest.files import storage
+from components.ingest.files.layout import Block
+from components.ingest.records.family import Convert
+from components.ingest.records.outcome import Converted, Ignored
+from components.ingest.records.reject import Reject, reject_lines
+from components.ingest.records.summary import Summary
+from components.ingest.sources import family_of
+from components.raster.reasons import Reason
+from pipelines.prediction.model import ExampleModel, ModelRef
+from pipelines.prediction.output import OutputPaths
+from pipelines.prediction.places import places_of
+from pipelines.prediction.table import (
+    Place,
+    batch_of,
+    metadata_of,
+    write_examples,
+    write_parquet,
+)
+
+#: Name under which a summary counts predictions.
+PREDICTED = "predicted"
+_WRITERS = {"parquet": write_parquet, "tfrecord": write_examples}
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """All that a worker needs to know; every runner can send it.
+
+    Attributes:
+        reading: an IngestConfig as JSON.
+        classes: of the listing, which labelled records of custom sources name.
+        model: which model answers.
+        batch: images that it gets at once.
+        paths: of the output.
+    """
+
+    reading: str
+    classes: tuple[str, ...]
+    model: ModelRef
+    batch: int
+    paths: OutputPaths
+
+
+class ShardPredictor:
+    """Predicts shards; a finished one is not predicted again.
+
+    Args:
+        job: what to do.
+        model: loaded, of `job.model`.
+    """
+
+    def __init__(self, job: ShardJob, model: ExampleModel) -> None:
+        self._job, self._model = job, model
+        config = IngestConfig.model_validate_json(job.reading)
+        self._is_raster = config.source.is_raster
+        self._convert: Convert = family_of(config.source).converter(config, job.classes)
+
+    def write(self, block: Block) -> Summary:
+        """Reads the block's images and writes their predictions and rejects.
+
+        Raises:
+            DataError: the model itself fails.
+        """
+        paths, shard = self._job.paths, block.shard
+        if storage.exists(paths.done(shard)):
+            return Summary.from_json(storage.read(paths.done(shard)).decode())
+        rejects: list[Reject] = []
+        ignored: Counter[str] = Counter()
+        line = storage.read_range(paths.listing, block.offset, block.length)
+        converted = _sorted_out(self._convert(line), rejects, ignored)
+        batches = [self._answered(it, rejects) for it in _batches(converted, self._job.batch)]
+        table = pa.Table.from_batches(batches or [self._answered((), rejects)])
+        model = self._job.model
+        facts = metadata_of(self._model.contract, model.version, model.identity)
+        _publish(paths, paths.predictions_name(shard), table.replace_schema_metadata(facts))
+        _publish(paths, paths.rejects_name(shard), reject_lines(rejects))
+        reasons = Counter(reject.reason.value for reject in rejects)
+        summary = Summary({}, {PREDICTED: table.num_rows}, reasons, ignored)
+        _publish_at(paths, paths.done(shard), summary.to_json().encode())
+        return summary
+
+    def _answered(self, batch: Sequence[Converted], rejects: list[Reject]) -> pa.RecordBatch:
+        """Returns the predictions of a batch; adds the rejects of images that do not fit."""
+        places = places_of([it.example for it in batch]) if self._is_raster else None
+        if places is not None:
+            batch, places = self._like_training(batch, places, rejects)
+        answers = self._model.answer([it.example for it in batch])
+        for index, refusal in answers.refused.items():
+            record = batch[index].record
+            rejects.append(Reject(record.key, record.uri, refusal.reason, refusal.detail))
+        kept = [batch[index].record for index in answers.accepted]
+        return batch_of(
+            [record.key for record in kept],
+            [record.uri for record in kept],
+            None if places is None else [places[index] for index in answers.accepted],
+            self._model.task.columns(answers.outputs),
+            self._job.model.version,
+        )
+
+    def _like_training(
+        self, batch: Sequence[Converted], places: Sequence[Place], rejects: list[Reject]
+    ) -> tuple[list[Converted], list[Place]]:
+        """Keeps the tiles that are like those of the training in size and scale."""
+        trained = self._model.contract.tiles
+        fitting = []
+        for item, place in zip(batch, places, strict=True):
+            known = None if place.gsd_m != place.gsd_m else place.gsd_m
+            why = trained and trained.differ_from(place.height_px, place.width_px, known)
+            if why:
+                record = item.record
+                rejects.append(Reject(record.key, record.uri, Reason.UNLIKE_TRAINING, why))
+            else:
+                fitting.append((item, place))
+        return [item for item, _ in fitting], [place for _, place in fitting]
+
+
+def one_thread_predictor(job: ShardJob) -> ShardPredictor:
+    """Loads the model for one of several processes on a machine."""
+    return ShardPredictor(job, ExampleModel.load(job.model, one_thread=True))
+
+
+def _sorted_out(
+    outcomes: Iterator[Converted | Reject | Ignored], rejects: list[Reject], ignored: Counter[str]
+) -> Iterator[Converted]:
+    """Yields the images; what is none goes to the others."""
+    for outcome in outcomes:
+        if isinstance(outcome, Converted):
+            yield outcome
+        elif isinstance(outcome, Ignored):
+            ignored[outcome.what] += 1
+        else:
+            rejects.append(outcome)
+
+
+def _batches(items: Iterator[Converted], size: int) -> Iterator[tuple[Converted, ...]]:
+    while batch := tuple(islice(items, size)):
+        yield batch
+
+
+def _publish(paths: OutputPaths, name: str, content: pa.Table | bytes) -> None:
+    _publish_at(paths, storage.join(paths.results, name), content)
+
+
+def _publish_at(paths: OutputPaths, target: str, content: pa.Table | bytes) -> None:
+    """Writes a file under a name of its own, and renames it when it is complete."""
+    source = storage.join(paths.attempts, uuid.uuid4().hex)
+    if isinstance(content, bytes):
+        storage.write(source, content)
+    else:
+        _WRITERS[paths.suffix](source, content)
+    storage.publish(source, target)

@@ -1,0 +1,86 @@
+"""Predictions on Beam: an element is a whole shard, and a worker process loads the model once."""
+
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.shared import Shared
+from apache_beam.utils.windowed_value import WindowedValue
+
+from components.ingest.files import storage
+from components.ingest.files.layout import SUMMARY_FILE, Block
+from components.ingest.pool import in_processes, worthwhile
+from components.ingest.records.summary import Summary
+from components.ingest.transforms import IngestOptions, TotalSummary
+from pipelines.prediction.model import ExampleModel
+from pipelines.prediction.output import OutputPaths
+from pipelines.prediction.shard import ShardJob, ShardPredictor, one_thread_predictor
+
+
+class PredictShards(beam.DoFn):
+    """Block -> Summary, and the shard's predictions and rejects in files."""
+
+    def __init__(self, job: ShardJob, processes: int) -> None:
+        self._job = job
+        self._processes = processes
+        self._shared = Shared()
+
+    def start_bundle(self) -> None:
+        self._waiting: list[Block] = []
+
+    def process(self, block: Block) -> Iterator[Summary]:
+        if self._processes == 1:
+            yield self._predictor().write(block)
+        else:
+            self._waiting.append(block)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        processes = min(self._processes or worthwhile(len(self._waiting)), len(self._waiting))
+        if processes > 1:
+            summaries = in_processes(one_thread_predictor, (self._job,), self._waiting, processes)
+        else:
+            summaries = map(self._write, self._waiting)
+        for summary in summaries:
+            yield GlobalWindows.windowed_value(summary)
+
+    def _write(self, block: Block) -> Summary:
+        return self._predictor().write(block)
+
+    def _predictor(self) -> ShardPredictor:
+        predictor: ShardPredictor = self._shared.acquire(self._load)
+        return predictor
+
+    def _load(self) -> ShardPredictor:
+        return ShardPredictor(self._job, ExampleModel.load(self._job.model))
+
+
+class WriteTotal(beam.DoFn):
+    """Summary -> a file in the state's folder."""
+
+    def __init__(self, paths: OutputPaths) -> None:
+        self._path = total_path(paths)
+
+    def process(self, summary: Summary) -> None:
+        storage.write(self._path, summary.to_json().encode())
+
+
+def total_path(paths: OutputPaths) -> str:
+    """Returns the file in which Beam leaves the sum of all shards."""
+    return storage.join(paths.state, SUMMARY_FILE)
+
+
+class PredictAll(beam.PTransform):
+    """Blocks -> predictions and rejects in files, and the sum of their summaries in one."""
+
+    def __init__(self, job: ShardJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, blocks: beam.PCollection) -> beam.PCollection:
+        processes = blocks.pipeline.options.view_as(IngestOptions).ingest_processes
+        return (
+            blocks
+            | beam.ParDo(PredictShards(self._job, processes))
+            | beam.CombineGlobally(TotalSummary())
+            | beam.ParDo(WriteTotal(self._job.paths))
+        )

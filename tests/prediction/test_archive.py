@@ -1,0 +1,153 @@
+"""Predictions over an archive: answers, rejects, and what becomes of a killed run."""
+
+import json
+from functools import partial
+
+import apache_beam as beam
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import rasterio
+import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
+from rasterio.transform import from_origin
+
+from components.ingest.files.layout import blocks_of
+from components.ingest.sources import family_of, list_source
+from components.raster.errors import ConfigError
+from pipelines.prediction.config import PredictionConfig
+from pipelines.prediction.model import ExampleModel
+from pipelines.prediction.output import OutputPaths, begin
+from pipelines.prediction.run import folder_of, plan_run, predict_archive
+from pipelines.prediction.shard import ShardJob, ShardPredictor
+from tests.prediction.models import BANDS, SIDE_PX
+
+_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+in_process = partial(beam.Pipeline, options=PipelineOptions([_RUNNER]))
+
+
+def planned(source, model_base, **settings):
+    tree = {"source": source, "batch": 7, **settings}
+    return plan_run(PredictionConfig.model_validate(tree), str(model_base))
+
+
+def rows_of(folder):
+    tables = [pq.read_table(path) for path in sorted(folder.glob("*.parquet"))]
+    return {row["key"]: row for table in tables for row in table.to_pylist()}
+
+
+def rejects_of(folder):
+    lines = (line for path in folder.glob("rejects-*") for line in path.read_text().splitlines())
+    return {reject["key"]: reject for reject in map(json.loads, lines)}
+
+
+def content_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_images_without_classes_get_answers_and_a_broken_one_is_a_reject(
+    archive, photographs_model, tmp_path
+):
+    plan = planned({"kind": "images", "uri": str(archive)}, photographs_model, shards=3)
+    out = tmp_path / "out"
+    done = predict_archive(plan, str(out), in_process)
+    assert (done.predictions, done.rejects, done.model_version) == (40, {"corrupt": 1}, 3)
+    rows = rows_of(out)
+    assert len(rows) == 40
+    for key, row in rows.items():
+        is_dark = int(key[-6:-4]) < 25  # whatever the folder is called
+        assert row["class"] == ("dark" if is_dark else "bright")
+        assert row["confidence"] == max(row["probabilities"]) > 0.99
+        assert row["uri"] == str(archive / key)
+        assert row["model_version"] == 3
+    assert rejects_of(out)["loose.jpg"]["reason"] == "corrupt"
+    assert json.loads((out / "summary.json").read_text())["ignored"] == {".txt": 1}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "out"]
+
+    again = predict_archive(plan, str(out), in_process)
+    assert not again.is_new
+    assert again.predictions == 40
+    (archive / "new.png").write_bytes((archive / "site/00.png").read_bytes())
+    other = planned({"kind": "images", "uri": str(archive)}, photographs_model, shards=3)
+    with pytest.raises(ConfigError, match="other predictions"):
+        predict_archive(other, str(out), in_process)
+    assert predict_archive(other, str(out), in_process, overwrite=True).predictions == 41
+
+
+def test_a_killed_run_continues_with_the_shards_that_it_lacks(archive, photographs_model, tmp_path):
+    plan = planned({"kind": "images", "uri": str(archive)}, photographs_model, shards=3)
+    predict_archive(plan, str(tmp_path / "whole"), in_process)
+
+    listing = list_source(plan.reading)
+    lines = family_of(plan.reading.source).lines(listing, 3)
+    paths = OutputPaths(str(tmp_path / "killed"), 3, "parquet")
+    begin(paths, plan.identity, b"".join(lines))
+    job = ShardJob(plan.reading.model_dump_json(), (), plan.model, 7, paths)
+    ShardPredictor(job, ExampleModel.load(plan.model)).write(blocks_of(lines)[1])
+    (tmp_path / ".killed.unfinished/attempts/half").write_bytes(b"PAR1 half of a shard")
+    made = (tmp_path / ".killed.unfinished/results" / paths.predictions_name(1)).stat().st_ino
+    assert not (tmp_path / "killed").exists()
+
+    predict_archive(plan, str(tmp_path / "killed"), in_process)
+    assert content_of(tmp_path / "killed") == content_of(tmp_path / "whole")
+    assert (tmp_path / "killed" / paths.predictions_name(1)).stat().st_ino == made
+    assert not (tmp_path / ".killed.unfinished").exists()
+
+
+def test_the_labels_of_a_manifest_are_not_read(archive, photographs_model, tmp_path):
+    table = archive / "table.csv"
+    table.write_text("uri,label\nsite/00.png,\nsite/38.png,dark\nmissing.png,bright\n")
+    source = {"kind": "manifest", "uri": str(table)}
+    plan = planned(source, photographs_model, format="tfrecord", output=str(tmp_path / "all"))
+    done = predict_archive(plan, folder_of(plan), in_process)
+    assert done.rejects == {"missing_file": 1}
+    [path] = (tmp_path / "all").glob("v3-*/*.tfrecord")
+    spec = {
+        "key": tf.io.FixedLenFeature([], tf.string),
+        "class": tf.io.FixedLenFeature([], tf.string),
+        "probabilities": tf.io.FixedLenFeature([2], tf.float32),
+        "model_version": tf.io.FixedLenFeature([], tf.int64),
+    }
+    found = {}
+    for record in tf.data.TFRecordDataset(str(path)):
+        row = tf.io.parse_single_example(record, spec)
+        found[row["key"].numpy()] = row["class"].numpy()
+    assert found == {b"site/00.png": b"dark", b"site/38.png": b"bright"}
+
+
+def write_chip(path, level, pixel_m=10.0, bands=BANDS):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = from_origin(500_000, 5_000_000, pixel_m, pixel_m)
+    profile = {"driver": "GTiff", "width": SIDE_PX, "height": SIDE_PX, "count": len(bands)}
+    with rasterio.open(
+        path, "w", dtype="uint16", crs="EPSG:32632", transform=place, **profile
+    ) as file:
+        file.write(np.full((len(bands), SIDE_PX, SIDE_PX), level, np.uint16))
+        file.descriptions = bands
+
+
+def test_chips_that_are_not_like_those_of_the_training_are_rejects(rasters_model, tmp_path):
+    write_chip(tmp_path / "chips/low.tif", 100)
+    write_chip(tmp_path / "chips/deep/high.tif", 1900)
+    write_chip(tmp_path / "chips/coarse.tif", 100, pixel_m=30.0)
+    write_chip(tmp_path / "chips/poor.tif", 100, bands=("red", "green"))
+    source = {"kind": "chips", "uri": str(tmp_path / "chips")}
+    plan = planned(source, rasters_model)
+    done = predict_archive(plan, str(tmp_path / "out"), in_process)
+    assert done.rejects == {"unknown_band": 1, "unlike_training": 1}
+    assert "30 m" in rejects_of(tmp_path / "out")["coarse.tif"]["detail"]
+    rows = rows_of(tmp_path / "out")
+    assert {key: row["class"] for key, row in rows.items()} == {
+        "low.tif": "dark",
+        "deep/high.tif": "bright",
+    }
+    # UTM 32's central meridian is easting 500,000.
+    assert rows["low.tif"]["longitude"] == pytest.approx(9.0, abs=0.001)
+    assert rows["low.tif"]["crs"] == "EPSG:32632"
+
+
+def test_a_model_of_other_images_is_refused_by_name(archive, rasters_model, photographs_model):
+    with pytest.raises(ConfigError, match="rasters of the bands red, nir.*kind images"):
+        planned({"kind": "images", "uri": str(archive)}, rasters_model)
+    with pytest.raises(ConfigError, match="takes photographs.*kind chips"):
+        planned({"kind": "chips", "uri": str(archive)}, photographs_model)
