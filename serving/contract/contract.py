@@ -13,6 +13,7 @@ from components.raster.image import ImageSpec
 from components.raster.scaling import Scaling
 from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES, Task
 from components.raster.text import ClassName
+from serving.contract.explanations import Explanations
 from serving.contract.names import INPUT_OF
 from serving.contract.needs import TrainedTiles
 from serving.tasks.registry import outputs_of
@@ -21,6 +22,8 @@ from serving.tasks.registry import outputs_of
 CONTRACT_PATH = "assets.extra/contract.json"
 #: Path of the tuned values, for a tuned model: the values of the training, by config path.
 TUNED_PATH = "assets.extra/tuned.json"
+#: Fields that the JSON of a model without them does not have.
+_OPTIONAL = ("explanations",)
 
 
 class Contract(Frozen):
@@ -37,6 +40,7 @@ class Contract(Frozen):
         signatures: the name of the one input, by signature.
         outputs: what every signature answers with; by default what the task's models do.
         tiles: of rasters: the tiles that the model learnt from; None where nobody looked.
+        explanations: of models that explain their answers (`serving_explain`).
     """
 
     task: Task = SINGLE_LABEL
@@ -47,6 +51,7 @@ class Contract(Frozen):
     signatures: dict[str, str] = Field(default_factory=lambda: dict(INPUT_OF))
     outputs: tuple[str, ...] = Field(default_factory=lambda data: outputs_of(data["task"]))
     tiles: TrainedTiles | None = None
+    explanations: Explanations | None = None
 
     @model_validator(mode="after")
     def _classes_go_with_the_task(self) -> Self:
@@ -63,7 +68,11 @@ class Contract(Frozen):
 
     def to_json(self) -> str:
         """Returns the text of contract.json."""
-        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+        tree = self.model_dump(mode="json")
+        for name in _OPTIONAL:
+            if tree[name] is None:
+                del tree[name]
+        return json.dumps(tree, indent=2) + "\n"
 
 
 def read_contract(model_dir: Path) -> Contract:

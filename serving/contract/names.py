@@ -17,5 +17,18 @@ PIXELS_INPUT = "pixels"
 #: Segmentation: each image's class probabilities as one string, for maps made through a server.
 PLANES_SIGNATURE = "serving_planes"
 
+#: Explanations, of models exported with them (`serving.contract.explanations`): the images, and
+#: what of each answer to explain; empty for the answer's own class, number or object.
+EXPLAIN_SIGNATURE = "serving_explain"
+TARGET_INPUT = "target"
+#: The explained class, number or object; its score for the image and for the baseline; the sum of
+#: the attributions, which should be their difference; and heat maps as gray PNGs of 16 bits.
+EXPLAINED_OUTPUT = "explained"
+SCORE_OUTPUT = "score"
+BASELINE_SCORE_OUTPUT = "baseline_score"
+ATTRIBUTION_SUM_OUTPUT = "attribution_sum"
+GRADIENTS_OUTPUT = "integrated_gradients"
+GRAD_CAM_OUTPUT = "grad_cam"
+
 #: The one input of each prediction signature.
 INPUT_OF = {BYTES_SIGNATURE: BYTES_INPUT, EXAMPLES_SIGNATURE: EXAMPLES_INPUT}

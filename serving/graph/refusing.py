@@ -2,8 +2,6 @@
 
 import tensorflow as tf
 
-from components.raster.image import Refusal
-
 _MESSAGE_BYTES = 400
 
 
@@ -14,8 +12,11 @@ def listed(names: tf.Tensor) -> tf.Tensor:
     return tf.strings.unicode_transcode(head, "UTF-8", "UTF-8", replace_control_characters=True)
 
 
-def require(condition: tf.Tensor, refusal: Refusal, detail: str | tf.Tensor) -> tf.Operation:
-    """Fails with `refusal: detail` unless all elements of the condition are true."""
+def require(condition: tf.Tensor, refusal: str, detail: str | tf.Tensor) -> tf.Operation:
+    """Fails with `refusal: detail` unless all elements of the condition are true.
+
+    The refusal is a `Refusal` where the decoder refuses an image.
+    """
     message = (
         tf.strings.join([f"{refusal}: ", detail])
         if tf.is_tensor(detail)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from components.raster.example import ENCODED
 from serving.contract.contract import Contract
+from serving.contract.explanations import Explanations
 from serving.contract.names import (
     BYTES_INPUT,
     BYTES_SIGNATURE,
@@ -16,30 +17,38 @@ from serving.contract.names import (
     CONTRACT_SIGNATURE,
     EXAMPLES_INPUT,
     EXAMPLES_SIGNATURE,
+    EXPLAIN_SIGNATURE,
     PIXELS_INPUT,
     PIXELS_SIGNATURE,
     PLANES_SIGNATURE,
+    TARGET_INPUT,
 )
+from serving.graph.explain import Explainable, explain
 from serving.graph.inputs import fit_pixels, model_input
 from serving.tasks.graph import Tensors, task_graph
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Function of one tensor of N rows, with the name and spec of that tensor."""
+    """Function of tensors of N rows, with their names and specs."""
 
     name: str
-    function: Callable[[tf.Tensor], Tensors]
-    input: tf.TensorSpec
+    function: Callable[..., Tensors]
+    inputs: tuple[tf.TensorSpec, ...]
 
 
-def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[Signature, ...]:
+def signatures(
+    model: Callable[[tf.Tensor], Any], contract: Contract, explainable: Explainable | None = None
+) -> tuple[Signature, ...]:
     """Returns the signatures over a model from pixels [N, H, W, C] (`serving.graph.inputs`).
 
     Two signatures return the outputs of the contract's task; `serving.tasks` defines these and the
     model outputs that they need. The third returns the contract's JSON for any input. The others
     are for maps: `serving_pixels` takes decoded tiles, and `serving_planes` (segmentation) returns
     the probability of every class in a compact form.
+
+    With an explainable model, one more explains answers (`serving.graph.explain`) by the options of
+    the contract.
     """
 
     spec, task = contract.image, task_graph(contract.task)
@@ -76,16 +85,24 @@ def signatures(model: Callable[[tf.Tensor], Any], contract: Contract) -> tuple[S
     def of_contract(request: tf.Tensor) -> Tensors:
         return {CONTRACT_OUTPUT: tf.fill(tf.shape(request), text)}
 
-    found = (
-        Signature(BYTES_SIGNATURE, from_bytes, images),
-        Signature(
-            EXAMPLES_SIGNATURE, from_examples, tf.TensorSpec([None], tf.string, EXAMPLES_INPUT)
-        ),
-        Signature(
-            CONTRACT_SIGNATURE, of_contract, tf.TensorSpec([None], tf.string, CONTRACT_INPUT)
-        ),
-        Signature(PIXELS_SIGNATURE, from_pixels, tiles),
-    )
-    if not task.has_planes:
-        return found
-    return (*found, Signature(PLANES_SIGNATURE, to_planes, images))
+    def to_explanations(image_bytes: tf.Tensor, target: tf.Tensor) -> Tensors:
+        assert explainable is not None
+        pixels = model_input(image_bytes, spec, contract.band_scalings)
+        options = contract.explanations or Explanations()
+        return explain(explainable, pixels, target, task, contract, options)
+
+    def strings(name: str) -> tuple[tf.TensorSpec, ...]:
+        return (tf.TensorSpec([None], tf.string, name),)
+
+    found = [
+        Signature(BYTES_SIGNATURE, from_bytes, (images,)),
+        Signature(EXAMPLES_SIGNATURE, from_examples, strings(EXAMPLES_INPUT)),
+        Signature(CONTRACT_SIGNATURE, of_contract, strings(CONTRACT_INPUT)),
+        Signature(PIXELS_SIGNATURE, from_pixels, (tiles,)),
+    ]
+    if task.has_planes:
+        found.append(Signature(PLANES_SIGNATURE, to_planes, (images,)))
+    if explainable is not None:
+        targets = strings(TARGET_INPUT)
+        found.append(Signature(EXPLAIN_SIGNATURE, to_explanations, (images, *targets)))
+    return tuple(found)

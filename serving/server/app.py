@@ -15,7 +15,6 @@ from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
 from serving.server.grpc_api import Health, grpc_server
 from serving.server.in_flight import BytesInFlight
-from serving.server.limits import TensorLimits
 from serving.server.manager import ModelManager
 from serving.server.metrics import Metrics
 from serving.server.predictor import Predictor
@@ -105,11 +104,10 @@ async def _stop_without(supervisor_pid: int | None, stop: asyncio.Event) -> None
 async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
     """Runs a server in this event loop; leaving the block drains it."""
     metrics = Metrics()
-    limits = TensorLimits(config.max_request_rows, config.max_tensor_bytes)
     in_flight = BytesInFlight(config.max_bytes_in_flight)
-    manager = ModelManager(config, metrics, limits)
+    manager = ModelManager(config, metrics)
     metrics.watch_queue(lambda: manager.queued_rows)
-    predictor = Predictor(manager, limits)
+    predictor = Predictor(manager)
     health = Health()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(manager.watching())

@@ -78,6 +78,15 @@ class ServerConfig(Frozen):
     max_queued_rows: int = Field(
         1024, ge=1, description="most waiting rows; further requests are UNAVAILABLE"
     )
+    max_explain_rows: int = Field(
+        16, ge=1, description="most rows (images) in a request for explanations"
+    )
+    explain_batch_size: int = Field(
+        4, ge=1, description="most rows in one call of the model for explanations"
+    )
+    max_queued_explanations: int = Field(
+        64, ge=1, description="most rows that wait for explanations, beside max_queued_rows"
+    )
     batch_workers: int = Field(1, ge=1, description="batches in the model at the same time")
     intra_op_threads: int = Field(
         0, ge=0, description="threads within an operation; 0: TensorFlow decides"
@@ -109,6 +118,11 @@ class ServerConfig(Frozen):
             raise ValueError(
                 f"max_queued_rows ({self.max_queued_rows}) must be at least "
                 f"max_batch_size ({self.max_batch_size})"
+            )
+        if self.max_queued_explanations < self.explain_batch_size:
+            raise ValueError(
+                f"max_queued_explanations ({self.max_queued_explanations}) must be at least "
+                f"explain_batch_size ({self.explain_batch_size})"
             )
         return self
 

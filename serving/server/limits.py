@@ -12,10 +12,17 @@ from serving.server.model import Arrays, SignatureSpec
 
 @dataclass(frozen=True)
 class TensorLimits:
-    """Limits on the tensors of one request, and of its answer."""
+    """Limits on the tensors of one request, and of its answer.
+
+    Attributes:
+        max_rows: most rows of a request.
+        max_bytes: most bytes of its tensors, and of the answer's.
+        rows_setting: the setting that gives `max_rows`, for messages.
+    """
 
     max_rows: int
     max_bytes: int
+    rows_setting: str = "max_request_rows"
 
     def read(
         self, protos: Mapping[str, Any], signature: SignatureSpec, held: ReservedBytes
@@ -57,7 +64,7 @@ class TensorLimits:
                 raise ServingError(
                     Code.INVALID_ARGUMENT,
                     f"Task size {shape[0]} is larger than maximum input batch size "
-                    f"{self.max_rows} (input {name}; max_request_rows)",
+                    f"{self.max_rows} (input {name}; {self.rows_setting})",
                 )
 
     def _check_bytes(self, what: str, size: int) -> None:

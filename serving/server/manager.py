@@ -4,18 +4,16 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from serving.server.batching import Batcher
 from serving.server.config import ServerConfig
 from serving.server.detached import detached
 from serving.server.errors import Code, ServingError
 from serving.server.folder import FolderState, FoundVersion, VersionFolder
-from serving.server.limits import TensorLimits
+from serving.server.lanes import Lanes, LaneThreads
 from serving.server.metrics import Metrics
 from serving.server.model import LoadedModel, Threads, load_model
 from serving.server.plan import plan_versions
@@ -48,10 +46,10 @@ class VersionStatus:
 
 @dataclass(eq=False)
 class LoadedVersion:
-    """A loaded version with its queue and the number of requests that use it."""
+    """A loaded version with its queues and the number of requests that use it."""
 
     model: LoadedModel
-    batcher: Batcher
+    lanes: Lanes
     users: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -74,13 +72,12 @@ class _Load:
 class ModelManager:
     """Versions of one model. All but the loading itself runs in the event loop."""
 
-    def __init__(self, config: ServerConfig, metrics: Metrics, limits: TensorLimits) -> None:
+    def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
         self._config = config
         self._metrics = metrics
-        self._limits = limits
         self._threads = Threads(config.intra_op_threads, config.inter_op_threads)
         self._folder = VersionFolder(config.model_base)
-        self._workers = ThreadPoolExecutor(config.batch_workers, thread_name_prefix="batch")
+        self._workers = LaneThreads(config, metrics.batch_ran)
         self._served: dict[int, LoadedVersion] = {}
         self._status: dict[int, VersionStatus] = {}
         self._failures: dict[int, _Failure] = {}
@@ -104,7 +101,7 @@ class ModelManager:
     @property
     def queued_rows(self) -> int:
         """Number of waiting rows, over all versions."""
-        return sum(served.batcher.queued_rows for served in self._served.values())
+        return sum(served.lanes.queued_rows for served in self._served.values())
 
     @contextmanager
     def use(self, name: str, version: int | None, label: str) -> Iterator[LoadedVersion]:
@@ -155,7 +152,7 @@ class ModelManager:
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
-            self._workers.shutdown(wait=False, cancel_futures=True)
+            self._workers.shutdown()
 
     async def _watch(self) -> None:
         while True:
@@ -224,7 +221,7 @@ class ModelManager:
             self._set_status(VersionStatus(version, State.END, error.code, error.message))
             logger.error("version %d cannot be served: %s", version, error.message)
             return
-        self._served[version] = LoadedVersion(model, self._batcher(model, self._workers))
+        self._served[version] = LoadedVersion(model, self._workers.lanes(model))
         self._set_status(VersionStatus(version, State.AVAILABLE))
         self.answers.set()
         logger.info(
@@ -232,17 +229,6 @@ class ModelManager:
             version,
             time.monotonic() - load.started,
             warmed,
-        )
-
-    def _batcher(self, model: LoadedModel, executor: Executor) -> Batcher:
-        return Batcher(
-            model.run,
-            executor,
-            max_batch_size=self._config.max_batch_size,
-            max_queued_rows=self._config.max_queued_rows,
-            workers=self._config.batch_workers,
-            on_batch=self._metrics.batch_ran,
-            check_answer=self._limits.check_answer,
         )
 
     def _unload(self, version: int) -> None:

@@ -36,9 +36,8 @@ class SignatureResult:
 class Predictor:
     """Operations behind both APIs."""
 
-    def __init__(self, manager: ModelManager, limits: TensorLimits) -> None:
+    def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
-        self._limits = limits
 
     async def predict(
         self,
@@ -69,15 +68,16 @@ class Predictor:
             signature = served.model.signatures.get(name)
             if signature is None:
                 raise missing_signature(name)
+            lane = served.lanes.of(name)
             try:
-                inputs = read_inputs(signature, self._limits)
+                inputs = read_inputs(signature, lane.limits)
                 wanted = _wanted_outputs(signature, output_filter)
-                self._limits.check(inputs, signature)
+                lane.limits.check(inputs, signature)
                 signature.check(inputs)
             except TensorError as error:
                 raise ServingError(Code.INVALID_ARGUMENT, str(error)) from error
-            outputs = await served.batcher.submit(signature, inputs)
-            held.reach(self._limits.check_answer(outputs))
+            outputs = await lane.batcher.submit(signature, inputs)
+            held.reach(lane.limits.check_answer(outputs))
             result = {key: outputs[key] for key in wanted}
             return SignatureResult(served.model.version, name, result)
 

@@ -1,6 +1,7 @@
 """Conversion of a model's outputs to the served outputs, as a graph: the interface of a task."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import tensorflow as tf
@@ -24,6 +25,22 @@ class AnswerSpec(Protocol):
     def threshold(self) -> float: ...
 
 
+@dataclass(frozen=True)
+class Explained:
+    """The part of each answer that is explained.
+
+    Attributes:
+        names: string [N], for people.
+        weights: float32, in the shape of the outputs [N, ...]: the explained score is their sum of
+            products.
+        known: bool [N]: whether there is what was asked for.
+    """
+
+    names: tf.Tensor
+    weights: tf.Tensor
+    known: tf.Tensor
+
+
 class TaskGraph(ABC):
     """Conversion of a model's outputs to those that its signatures return.
 
@@ -36,6 +53,25 @@ class TaskGraph(ABC):
     @abstractmethod
     def answer(self, outputs: Any, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
         """Converts outputs for pixels [N, H, W, C] to the outputs of the task."""
+
+    @abstractmethod
+    def explained(
+        self,
+        outputs: tf.Tensor,
+        found: Any,
+        pixels: tf.Tensor,
+        target: tf.Tensor,
+        spec: AnswerSpec,
+    ) -> Explained:
+        """Chooses the score that an explanation follows.
+
+        Args:
+            outputs: of the network, as its loss takes them.
+            found: the outputs that `answer` takes.
+            pixels: [N, H, W, C].
+            target: string [N]: a class, or what else the task names; empty for the answer's own.
+            spec: the contract.
+        """
 
     def for_maps(self, outputs: Any, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
         """Converts the same to what a map of a whole scene is made of; by default the answer."""
@@ -60,3 +96,25 @@ def served_outputs(outputs: Any, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors
 def names_in_each_row(classes: tuple[str, ...], rows: tf.Tensor) -> tf.Tensor:
     """Repeats the class names, in index order, in each row: string [N, K]."""
     return tf.tile(tf.constant(classes, tf.string)[tf.newaxis], (rows, 1))
+
+
+def chosen_class(scores: tf.Tensor, target: tf.Tensor, spec: AnswerSpec) -> tuple[Any, Any]:
+    """Returns the index of each row's target class, int32 [N], and whether there is such a class.
+
+    Args:
+        scores: [N, K]; the class with the highest is chosen where the target is empty.
+        target: string [N]: names of classes.
+        spec: the contract.
+    """
+    same = tf.equal(target[:, tf.newaxis], tf.constant(spec.classes, tf.string)[tf.newaxis])
+    named = tf.reduce_any(same, axis=1)
+    by_name = tf.argmax(tf.cast(same, tf.int32), axis=1, output_type=tf.int32)
+    best = tf.argmax(scores, axis=1, output_type=tf.int32)
+    return tf.where(named, by_name, best), named | tf.equal(target, "")
+
+
+def explained_class(outputs: tf.Tensor, target: tf.Tensor, spec: AnswerSpec) -> Explained:
+    """Explains the logit of one class, of outputs [N, K]."""
+    index, known = chosen_class(outputs, target, spec)
+    names = tf.gather(tf.constant(spec.classes, tf.string), index)
+    return Explained(names, tf.one_hot(index, len(spec.classes)), known)

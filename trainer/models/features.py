@@ -39,6 +39,16 @@ def pyramid_of(outputs: list[tuple[keras.layers.Layer, Any]], height: int, width
     return [found[halvings] for halvings in sorted(found) if halvings > 0]
 
 
+def last_maps(body: keras.Model) -> list[Any]:
+    """Returns the last feature map of a body that pools it to a vector; none if it has no maps."""
+    for depth in sorted(body._nodes_by_depth):  # from the output on
+        for node in body._nodes_by_depth[depth]:
+            for output in node.output_tensors:
+                if len(output.shape) == 4 and 1 not in output.shape[1:3]:
+                    return [output]
+    return []
+
+
 def _halvings(whole: int, part: int) -> int | None:
     """Returns how often a side was halved, rounding up; None if not by a power of two.
 

@@ -10,6 +10,7 @@ from components.raster.image import ImageSpec
 from trainer.data.bands import BandScale
 from trainer.models.config import Custom, Model, SmallCnn
 from trainer.models.custom import custom_body
+from trainer.models.features import last_maps
 from trainer.models.pretrained import pretrained_body
 from trainer.models.small_cnn import small_cnn_body
 from trainer.tasks.objective import Objective
@@ -49,6 +50,25 @@ class Network:
         The batches contain the random views.
         """
         return self._chained(lambda outputs: outputs, "trained")
+
+    def explainable(self) -> keras.Model:
+        """Returns the network for explanations, sharing its weights.
+
+        It takes float pixels, since gradients do not reach the bytes of photographs, and returns
+        the last feature maps, if there are any, the outputs, and the served outputs.
+        """
+        maps = last_maps(self.body) if self.pooled else [*self.body.output]
+        vector = [self.body.output] if self.pooled else []
+        pixels = keras.Input(self.body.input.shape[1:], dtype="float32", name="pixels")
+        twin = keras.models.clone_model(
+            keras.Model(self.body.input, [*maps, *vector]),
+            input_tensors=pixels,
+            clone_function=lambda layer: layer,
+        )
+        tensors = keras.tree.flatten(twin.output)
+        maps = tensors[: len(maps)]
+        outputs = self.head(tensors[-1] if self.pooled else maps)
+        return keras.Model(pixels, (maps, outputs, self.decode(outputs)), name="explainable")
 
     def _chained(self, back: Callable[[Any], Any], name: str) -> keras.Model:
         pixels = keras.Input(self.body.input.shape[1:], dtype=self.body.input.dtype, name="pixels")

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from components.raster.extension import extensions_of
 from components.raster.frozen import Frozen
 from components.raster.task import Task
+from serving.contract.explanations import Explanations
 from trainer.distribution.config import StrategyName
 from trainer.imbalance.config import Imbalance
 from trainer.models.config import Backbone as Backbone
@@ -241,6 +242,11 @@ class TrainConfig(Frozen):
         ge=1,
         description="Examples in the shuffle buffer; used where images do not stay in memory.",
     )
+    explain: Explanations | None = Field(
+        default=None,
+        description="Explanations by the model's gradients, in the served model as the signature "
+        "serving_explain. Give {} for the defaults. Default: none.",
+    )
 
     @field_validator("profile")
     @classmethod
@@ -296,7 +302,7 @@ class TrainConfig(Frozen):
 
     def facts(self) -> dict[str, Any]:
         """Returns all that decides a training's result, as a plain value; weights as digests."""
-        facts = self.model_dump(mode="json", exclude={"checkpoints", "profile"})
+        facts = self.model_dump(mode="json", exclude={"checkpoints", "profile", "explain"})
         facts["model"].update(self.model.contents())
         code = {key: each.identity(key) for key, each in extensions_of(self, "train")}
         return {**facts, "code": code} if code else facts

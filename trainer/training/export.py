@@ -1,13 +1,21 @@
 """Export of a trained model as a SavedModel for TensorFlow Serving."""
 
+from functools import partial
+
 import keras
 import tensorflow as tf
 
 from serving.contract.contract import CONTRACT_PATH, Contract
+from serving.graph.explain import Traced
 from serving.graph.signatures import signatures
 
 
-def export(model: keras.Model, contract: Contract, folder: str) -> None:
+def export(
+    model: keras.Model,
+    contract: Contract,
+    folder: str,
+    explainable: keras.Model | None = None,
+) -> None:
     """Writes the SavedModel with the signatures of the contract, and the contract in it.
 
     Args:
@@ -16,13 +24,25 @@ def export(model: keras.Model, contract: Contract, folder: str) -> None:
             replicated variables.
         contract: inputs and outputs of the signatures.
         folder: receives saved_model.pb; local or remote.
+        explainable: with the weights of the model, as `Network.explainable` returns it; the
+            SavedModel then explains its answers by the contract's `explanations`.
     """
     archive = keras.export.ExportArchive()
     archive.track(model)
-    for signature in signatures(lambda pixels: model(pixels, training=False), contract):
-        archive.add_endpoint(signature.name, signature.function, [signature.input])
+    gradients = None
+    if explainable is not None:
+        archive.track(explainable)
+        gradients = partial(traced, explainable)
+    for signature in signatures(lambda pixels: model(pixels, training=False), contract, gradients):
+        archive.add_endpoint(signature.name, signature.function, [*signature.inputs])
     archive.write_out(folder, verbose=False)
     path = f"{folder}/{CONTRACT_PATH}"
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(contract.to_json())
+
+
+def traced(explainable: keras.Model, pixels: tf.Tensor) -> Traced:
+    """Returns the outputs of `Network.explainable` for float pixels [N, H, W, C]."""
+    maps, outputs, found = explainable(pixels, training=False)
+    return Traced(maps, outputs, found)

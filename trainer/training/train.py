@@ -44,11 +44,16 @@ _MEGABYTE = 2**20
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model from pixels [N, H, W, C] (`serving.graph.inputs`) to its task's served outputs."""
+    """A model from pixels [N, H, W, C] (`serving.graph.inputs`) to its task's served outputs.
+
+    Attributes:
+        explainable: the same weights, for explanations; None where the configuration has none.
+    """
 
     model: keras.Model
     contract: Contract
     history: History
+    explainable: keras.Model | None = None
 
 
 def train(
@@ -109,9 +114,12 @@ def train(
     )
     served = network.served()
     if policy != "float32" or strategy.num_replicas_in_sync > 1 or cluster_of(strategy):
-        plain = build_network(config.model, image, objective, scale).served()
-        served = _with_weights_of(plain, served)
-    return Trained(served, _contract(objective, image, train_files, scalings), history)
+        network = build_network(config.model, image, objective, scale)
+        served = _with_weights_of(network.served(), served)
+    contract = _contract(objective, image, train_files, scalings)
+    contract = contract.model_copy(update={"explanations": config.explain})
+    explainable = network.explainable() if config.explain else None
+    return Trained(served, contract, history, explainable)
 
 
 def _contract(

@@ -1,9 +1,18 @@
 """Served outputs of multi-label classification."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from serving.tasks.base import CLASSES_OUTPUT, PROBABILITIES_OUTPUT
-from serving.tasks.graph import AnswerSpec, TaskGraph, Tensors, names_in_each_row
+from serving.tasks.graph import (
+    AnswerSpec,
+    Explained,
+    TaskGraph,
+    Tensors,
+    explained_class,
+    names_in_each_row,
+)
 from serving.tasks.multi_label.answer import PRESENT_OUTPUT
 
 
@@ -21,6 +30,17 @@ class MultiLabelGraph(TaskGraph):
             CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),
             PRESENT_OUTPUT: probabilities >= spec.threshold,
         }
+
+    def explained(
+        self,
+        outputs: tf.Tensor,
+        found: Any,
+        pixels: tf.Tensor,
+        target: tf.Tensor,
+        spec: AnswerSpec,
+    ) -> Explained:
+        """Explains the logit of the target class, by default of the most probable one."""
+        return explained_class(outputs, target, spec)
 
 
 GRAPH = MultiLabelGraph()

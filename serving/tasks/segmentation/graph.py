@@ -1,11 +1,20 @@
 """Served outputs of segmentation."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from components.raster.labels.targets import ignore_value
 from serving.tasks.base import CLASSES_OUTPUT
-from serving.tasks.graph import AnswerSpec, TaskGraph, Tensors, names_in_each_row
+from serving.tasks.graph import (
+    AnswerSpec,
+    Explained,
+    TaskGraph,
+    Tensors,
+    chosen_class,
+    names_in_each_row,
+)
 from serving.tasks.segmentation.answer import CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT
 from serving.tasks.segmentation.planes import (
     CLASS_PROBABILITIES_OUTPUT,
@@ -36,6 +45,30 @@ class SegmentationGraph(TaskGraph):
             CONFIDENCE_OUTPUT: tf.where(valid, tf.reduce_max(probabilities, axis=-1), 0.0),
             CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),
         }
+
+    def explained(
+        self,
+        outputs: tf.Tensor,
+        found: Any,
+        pixels: tf.Tensor,
+        target: tf.Tensor,
+        spec: AnswerSpec,
+    ) -> Explained:
+        """Explains the mean logit of a class over the pixels that the model gives to it.
+
+        The default is the most frequent class. A class without pixels is explained by all pixels.
+        """
+        count = len(spec.classes)
+        valid = tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
+        given = tf.one_hot(tf.argmax(outputs, axis=-1), count)
+        given *= tf.cast(valid, tf.float32)[..., tf.newaxis]
+        index, known = chosen_class(tf.reduce_sum(given, axis=(1, 2)), target, spec)
+        channel = tf.one_hot(index, count)[:, tf.newaxis, tf.newaxis]
+        own = given * channel
+        area = tf.reduce_sum(own, axis=(1, 2, 3), keepdims=True)
+        shown = tf.where(area > 0, own, tf.ones_like(own) * channel)
+        weights = shown / tf.reduce_sum(shown, axis=(1, 2, 3), keepdims=True)
+        return Explained(tf.gather(tf.constant(spec.classes, tf.string), index), weights, known)
 
     def for_maps(self, outputs: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
         return {CLASS_PROBABILITIES_OUTPUT: class_probabilities(outputs)}

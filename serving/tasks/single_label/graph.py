@@ -1,9 +1,18 @@
 """Served outputs of single-label classification."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from serving.tasks.base import CLASSES_OUTPUT, PROBABILITIES_OUTPUT
-from serving.tasks.graph import AnswerSpec, TaskGraph, Tensors, names_in_each_row
+from serving.tasks.graph import (
+    AnswerSpec,
+    Explained,
+    TaskGraph,
+    Tensors,
+    explained_class,
+    names_in_each_row,
+)
 from serving.tasks.single_label.answer import CLASS_OUTPUT
 
 
@@ -18,6 +27,17 @@ class SingleLabelGraph(TaskGraph):
             PROBABILITIES_OUTPUT: tf.nn.softmax(tf.cast(logits, tf.float32)),
             CLASSES_OUTPUT: names_in_each_row(classes, tf.shape(logits)[0]),
         }
+
+    def explained(
+        self,
+        outputs: tf.Tensor,
+        found: Any,
+        pixels: tf.Tensor,
+        target: tf.Tensor,
+        spec: AnswerSpec,
+    ) -> Explained:
+        """Explains the logit of the target class, by default of the most probable one."""
+        return explained_class(outputs, target, spec)
 
 
 GRAPH = SingleLabelGraph()

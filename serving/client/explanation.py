@@ -1,0 +1,83 @@
+"""Explanations of answers, as `serving_explain` gives them; imports no TensorFlow."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from serving.client.wire_tensors import Array, string_array
+from serving.contract.names import (
+    ATTRIBUTION_SUM_OUTPUT,
+    BASELINE_SCORE_OUTPUT,
+    BYTES_INPUT,
+    EXPLAINED_OUTPUT,
+    GRAD_CAM_OUTPUT,
+    GRADIENTS_OUTPUT,
+    SCORE_OUTPUT,
+    TARGET_INPUT,
+)
+
+#: Heat of each pixel [H, W] of the model's image, from 0 to 1.
+Heat = npt.NDArray[np.float32]
+
+_FULL = 65535
+#: Differences of scores below this are no difference, of which a gap could be a share.
+_LEAST_DIFFERENCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The pixels of an image on which an answer depends.
+
+    Attributes:
+        explained: the explained class, or the name of the explained number.
+        score: of the image: the logit of a class, or the number.
+        baseline_score: of the image without content from which the gradients are integrated.
+        attribution_sum: sum of the attributions of integrated gradients.
+        heats: heat maps by method: `integrated_gradients`, and `grad_cam` of networks with maps.
+        model_version: version that answered; None where the server does not report it.
+    """
+
+    explained: str
+    score: float
+    baseline_score: float
+    attribution_sum: float
+    heats: Mapping[str, Heat]
+    model_version: int | None = None
+
+    @property
+    def completeness_gap(self) -> float:
+        """Share of the score's difference from the baseline that the attributions miss."""
+        difference = self.score - self.baseline_score
+        return abs(self.attribution_sum - difference) / max(abs(difference), _LEAST_DIFFERENCE)
+
+
+def explain_inputs(images: Sequence[bytes], target: str) -> dict[str, Array]:
+    """Returns the inputs of `serving_explain` for images that share a target."""
+    targets = [target.encode()] * len(images)
+    return {BYTES_INPUT: string_array(images), TARGET_INPUT: string_array(targets)}
+
+
+def read_explanations(outputs: Mapping[str, Array], version: int | None) -> list[Explanation]:
+    """Converts the outputs of `serving_explain`, arrays of N rows, to N explanations."""
+    maps = [name for name in (GRADIENTS_OUTPUT, GRAD_CAM_OUTPUT) if name in outputs]
+    return [
+        Explanation(
+            explained=outputs[EXPLAINED_OUTPUT][row].decode(),
+            score=float(outputs[SCORE_OUTPUT][row]),
+            baseline_score=float(outputs[BASELINE_SCORE_OUTPUT][row]),
+            attribution_sum=float(outputs[ATTRIBUTION_SUM_OUTPUT][row]),
+            heats={name: read_heat(outputs[name][row]) for name in maps},
+            model_version=version,
+        )
+        for row in range(len(outputs[EXPLAINED_OUTPUT]))
+    ]
+
+
+def read_heat(png: bytes) -> Heat:
+    """Decodes a gray PNG of 16 bits to values from 0 to 1."""
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image, np.float32) / np.float32(_FULL)

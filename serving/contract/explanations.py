@@ -1,0 +1,24 @@
+"""Options of the explanations that a served model computes."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.raster.frozen import Frozen
+
+
+class Explanations(Frozen):
+    """Explanations by the model's gradients, computed in the served graph."""
+
+    steps: int = Field(
+        default=16,
+        ge=1,
+        le=512,
+        description="Steps of integrated gradients. Time grows with them, and the gap of "
+        "completeness shrinks.",
+    )
+    baseline: Literal["mean", "zero"] = Field(
+        default="mean",
+        description="Image from which the gradients are integrated. mean: the mean of the image's "
+        "own valid pixels in each band; zero: zeros.",
+    )

@@ -1,0 +1,104 @@
+"""The graph of `serving_explain`: heat maps of the pixels that an answer depends on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from serving.contract.contract import Contract
+from serving.contract.explanations import Explanations
+from serving.contract.names import (
+    ATTRIBUTION_SUM_OUTPUT,
+    BASELINE_SCORE_OUTPUT,
+    EXPLAINED_OUTPUT,
+    GRAD_CAM_OUTPUT,
+    GRADIENTS_OUTPUT,
+    SCORE_OUTPUT,
+)
+from serving.graph.gradients import (
+    baseline_of,
+    grad_cam,
+    heat_of,
+    heat_png,
+    integrated_gradients,
+)
+from serving.graph.refusing import listed, require
+from serving.tasks.graph import TaskGraph, Tensors
+
+#: Begins the message where a target is no class or object of the answer.
+UNKNOWN_TARGET = "unknown_target"
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Outputs of a model for float pixels, in which gradients reach the pixels and the maps.
+
+    Attributes:
+        maps: its last feature maps [N, h, w, D]; none where it has no maps.
+        outputs: what its loss takes, from which the score of an explanation is computed.
+        found: what `TaskGraph.answer` takes.
+    """
+
+    maps: list[tf.Tensor]
+    outputs: tf.Tensor
+    found: Any
+
+
+#: Float pixels [N, H, W, C], as in `serving.graph.inputs`, to the model's outputs.
+Explainable = Callable[[tf.Tensor], Traced]
+
+
+def explain(
+    model: Explainable,
+    pixels: tf.Tensor,
+    target: tf.Tensor,
+    task: TaskGraph,
+    spec: Contract,
+    options: Explanations,
+) -> Tensors:
+    """Explains the answers to pixels [N, H, W, C] of the model's type.
+
+    Args:
+        model: shares the weights of the served one.
+        pixels: as in `serving.graph.inputs`.
+        target: string [N]: the explained class or object, see `TaskGraph.explained`; empty for the
+            answer's own.
+        task: the model's task.
+        spec: the contract.
+        options: steps and baseline.
+    """
+    values = tf.cast(pixels, tf.float32)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        traced = model(values)
+        fixed = tf.stop_gradient(traced.outputs)
+        chosen = task.explained(fixed, traced.found, pixels, target, spec)
+        score = weighed(traced.outputs, chosen.weights)
+    require(chosen.known, UNKNOWN_TARGET, listed(tf.boolean_mask(target, ~chosen.known)))
+    baseline = baseline_of(values, options.baseline)
+
+    def score_of(images: tf.Tensor) -> tf.Tensor:
+        return weighed(model(images).outputs, chosen.weights)
+
+    attributions = integrated_gradients(score_of, values, baseline, options.steps)
+    result = {
+        EXPLAINED_OUTPUT: chosen.names,
+        SCORE_OUTPUT: score,
+        BASELINE_SCORE_OUTPUT: score_of(tf.where(tf.math.is_finite(values), baseline, values)),
+        ATTRIBUTION_SUM_OUTPUT: tf.reduce_sum(attributions, axis=(1, 2, 3)),
+        GRADIENTS_OUTPUT: heat_png(heat_of(attributions)),
+    }
+    if traced.maps:
+        gradients = tape.gradient(score, traced.maps, unconnected_gradients="zero")
+        result[GRAD_CAM_OUTPUT] = heat_png(
+            grad_cam(traced.maps, gradients, spec.image.height_px, spec.image.width_px)
+        )
+    return result
+
+
+def weighed(outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Sums outputs [N, ...] by weights of the same shape: [N]."""
+    rows = tf.shape(outputs)[0]
+    product = tf.cast(outputs, tf.float32) * weights
+    return tf.reduce_sum(tf.reshape(product, (rows, -1)), axis=1)

@@ -1,0 +1,114 @@
+"""Explanations by gradients: integrated gradients and Grad-CAM of a scalar score for each image."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import tensorflow as tf
+
+#: Share of an image's pixels that a heat map shows at its full value: one hot pixel hides no other.
+_FULL_SHARE = 0.01
+_FULL = 65535
+
+Score = Callable[[tf.Tensor], tf.Tensor]
+
+
+def baseline_of(pixels: tf.Tensor, kind: Literal["mean", "zero"]) -> tf.Tensor:
+    """Returns the image from which gradients are integrated: float32 [N, 1, 1, C].
+
+    Args:
+        pixels: float32 [N, H, W, C]; not finite where there is no data.
+        kind: as in `serving.contract.explanations`.
+    """
+    zero = tf.zeros_like(pixels[:, :1, :1])
+    if kind == "zero":
+        return zero
+    finite = tf.math.is_finite(pixels)
+    count = tf.reduce_sum(tf.cast(finite, tf.float32), axis=(1, 2), keepdims=True)
+    total = tf.reduce_sum(tf.where(finite, pixels, 0.0), axis=(1, 2), keepdims=True)
+    return total / tf.maximum(count, 1.0)
+
+
+def integrated_gradients(
+    score: Score, pixels: tf.Tensor, baseline: tf.Tensor, steps: int
+) -> tf.Tensor:
+    """Attributes a score's difference from the baseline to the pixels: float32 [N, H, W, C].
+
+    The integral (Sundararajan et al. 2017, arXiv 1703.01365) is a sum over midpoints. Up to its
+    error, the attributions of an image add up to score(pixels) - score(baseline). Values that are
+    not finite stay so at every step and get 0.
+
+    Args:
+        score: pixels [N, H, W, C] to [N], differentiable.
+        pixels: float32 [N, H, W, C].
+        baseline: float32 [N, 1, 1, C].
+        steps: number of midpoints.
+    """
+    finite = tf.math.is_finite(pixels)
+    change = tf.where(finite, pixels - baseline, 0.0)
+
+    def step(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        share = (tf.cast(index, tf.float32) + 0.5) / steps
+        between = tf.where(finite, baseline + share * change, pixels)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(between)
+            total_score = tf.reduce_sum(score(between))
+        return index + 1, total + _finite(tape.gradient(total_score, between))
+
+    _, total = tf.while_loop(
+        lambda index, total: index < steps,
+        step,
+        (tf.constant(0), tf.zeros_like(pixels)),
+        parallel_iterations=1,
+    )
+    return change * total / steps
+
+
+def grad_cam(
+    maps: list[tf.Tensor], gradients: list[tf.Tensor], height: int, width: int
+) -> tf.Tensor:
+    """Returns the positive share of each place of feature maps in a score: float32 [N, H, W].
+
+    Each place is weighed by its own gradient (HiResCAM, arXiv 2011.08891): the same as Grad-CAM
+    (arXiv 1610.02391) where a network averages its last map, and true to the place where it does
+    not. The maps of several strides add up.
+
+    Args:
+        maps: [N, h, w, D], one for each stride.
+        gradients: of the score, in the same shapes.
+        height: rows of the result.
+        width: columns of the result.
+    """
+    shares = []
+    for values, gradient in zip(maps, gradients, strict=True):
+        share = tf.reduce_sum(values * gradient, axis=-1, keepdims=True)
+        rows, columns = share.shape[1:3]
+        spread = tf.image.resize(share, (height, width)) * (rows * columns / (height * width))
+        shares.append(spread[..., 0])
+    return tf.nn.relu(tf.add_n(shares))
+
+
+def heat_of(attributions: tf.Tensor) -> tf.Tensor:
+    """Returns the influence of each pixel over all bands: [N, H, W, C] to [N, H, W]."""
+    return tf.abs(tf.reduce_sum(attributions, axis=-1))
+
+
+def heat_png(heat: tf.Tensor) -> tf.Tensor:
+    """Encodes heat >= 0 [N, H, W] as one gray PNG of 16 bits for each image: string [N].
+
+    The value that a hundredth of the pixels reach is white; an image without heat is black.
+    """
+    rows = tf.shape(heat)[0]
+    flat = tf.reshape(heat, (rows, heat.shape[1] * heat.shape[2]))
+    hottest = tf.math.top_k(flat, max(1, round(_FULL_SHARE * flat.shape[1])))[0]
+    full = tf.where(hottest[:, -1] > 0, hottest[:, -1], hottest[:, 0])
+    scaled = heat / tf.where(full > 0, full, 1.0)[:, tf.newaxis, tf.newaxis]
+    levels = tf.cast(tf.round(tf.clip_by_value(scaled, 0.0, 1.0) * _FULL), tf.uint16)
+    return tf.map_fn(
+        lambda gray: tf.io.encode_png(gray[..., tf.newaxis]),
+        levels,
+        fn_output_signature=tf.TensorSpec([], tf.string),
+    )
+
+
+def _finite(gradient: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.math.is_finite(gradient), gradient, 0.0)

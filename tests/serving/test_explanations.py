@@ -1,0 +1,166 @@
+"""Explanations in the served graph: a planted mark is found, and the served answer is the same."""
+
+import io
+import threading
+import time
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from components.raster.image import ImageSpec
+from serving.client import InvalidRequest, connect
+from serving.client.explanation import explain_inputs, read_explanations
+from serving.contract.contract import Contract
+from serving.contract.explanations import Explanations
+from serving.contract.names import EXPLAIN_SIGNATURE
+from serving.graph.explain import explain
+from serving.tasks.graph import task_graph
+from tests.serving.conftest import copy_version, wait_until
+from tests.serving.graphs import KNOWN_OPS, ops_of
+from trainer.models.config import SmallCnn
+from trainer.tasks.network import build_network
+from trainer.tasks.single_label import SingleLabel
+from trainer.training.export import export, traced
+
+pytestmark = pytest.mark.slow
+
+SIDE_PX, MARK_PX = 32, 6
+CLASSES = ("plain", "marked")
+SPEC = ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX)
+EXPLANATIONS = Explanations(steps=32)
+METHODS = ("integrated_gradients", "grad_cam")
+
+
+def marked_images(count, seed):
+    """Noise, and in every second image a bright square: pixels, and the corners of the squares."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 130, (count, SIDE_PX, SIDE_PX, 3)).astype(np.uint8)
+    corners = random.integers(0, SIDE_PX - MARK_PX, (count, 2))
+    for image, (top, left) in list(zip(pixels, corners, strict=True))[1::2]:
+        image[top : top + MARK_PX, left : left + MARK_PX] = 255
+    return pixels, corners
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def network(seed=1):
+    keras.utils.set_random_seed(seed)
+    return build_network(SmallCnn(filters=(8, 16), dropout=0), SPEC, SingleLabel(CLASSES))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model that has learnt the mark, exported with explanations."""
+    net = network()
+    model = net.served()
+    model.compile(
+        keras.optimizers.Adam(5e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    pixels, _ = marked_images(256, seed=0)
+    model.fit(pixels, np.arange(256) % 2, batch_size=32, epochs=8, verbose=0)
+    contract = Contract(image=SPEC, classes=CLASSES, explanations=EXPLANATIONS)
+    folder = tmp_path_factory.mktemp("marked") / "model"
+    export(model, contract, str(folder), net.explainable())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(trained):
+    return tf.saved_model.load(str(trained))
+
+
+def explained(loaded, images, target=""):
+    inputs = {name: tf.constant(it) for name, it in explain_inputs(images, target).items()}
+    outputs = loaded.signatures[EXPLAIN_SIGNATURE](**inputs)
+    return read_explanations({name: it.numpy() for name, it in outputs.items()}, None)
+
+
+def share_in_mark(heat, corner, spare_px=3):
+    """Of the hottest pixels, as many as the mark has, the share that lies at the mark."""
+    top, left = np.maximum(corner - spare_px, 0)
+    inside = np.zeros(heat.shape, bool)
+    inside[top : corner[0] + MARK_PX + spare_px, left : corner[1] + MARK_PX + spare_px] = True
+    hottest = np.argsort(heat, axis=None)[-(MARK_PX**2) :]
+    return inside.ravel()[hottest].mean()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_planted_mark_is_found(loaded, method):
+    pixels, corners = marked_images(16, seed=5)
+    answers = explained(loaded, [png(image) for image in pixels[1::2]], "marked")
+    shares = [
+        share_in_mark(answer.heats[method], corner)
+        for answer, corner in zip(answers, corners[1::2], strict=True)
+    ]
+    assert np.mean(shares) > 0.8, shares  # by chance a tenth
+
+
+def test_the_attributions_add_up_to_the_score_less_that_of_the_baseline(loaded):
+    pixels, _ = marked_images(16, seed=6)
+    answers = explained(loaded, [png(image) for image in pixels])
+    assert np.mean([answer.completeness_gap for answer in answers]) < 0.02
+    assert np.ptp([answer.score for answer in answers]) > 1
+
+
+def test_a_model_with_random_weights_explains_otherwise(loaded):
+    """The sanity check of Adebayo et al. (2018, arXiv 1810.03292)."""
+    pixels = marked_images(16, seed=8)[0][1::2]
+    ours = explained(loaded, [png(image) for image in pixels], "marked")
+    contract = Contract(image=SPEC, classes=CLASSES, explanations=EXPLANATIONS)
+    model = partial(traced, network(seed=7).explainable())
+    target = tf.constant(["marked"] * len(pixels))
+    outputs = explain(model, pixels, target, task_graph("single_label"), contract, EXPLANATIONS)
+    theirs = read_explanations({name: it.numpy() for name, it in outputs.items()}, None)
+    for method in METHODS:
+        alike = [
+            np.corrcoef(mine.heats[method].ravel(), other.heats[method].ravel())[0, 1]
+            for mine, other in zip(ours, theirs, strict=True)
+        ]
+        assert np.mean(np.nan_to_num(alike)) < 0.8, (method, alike)  # none where a map is empty
+
+
+def test_a_target_that_is_no_class_is_refused_by_name(loaded):
+    images = [png(marked_images(1, seed=0)[0][0])]
+    assert explained(loaded, images, "plain")[0].explained == "plain"
+    with pytest.raises(tf.errors.InvalidArgumentError, match="unknown_target: sea"):
+        explained(loaded, images, "sea")
+
+
+def test_every_op_is_one_that_stock_tensorflow_serving_has(trained):
+    assert ops_of(trained) <= KNOWN_OPS
+
+
+def test_predictions_do_not_wait_for_explanations(trained, tmp_path, serve):
+    (tmp_path / "m").mkdir()
+    copy_version(trained, tmp_path / "m", 1)
+    server = serve(tmp_path / "m", explain_batch_size=1, max_explain_rows=8)
+    images = [png(image) for image in marked_images(8, seed=9)[0]]
+    with connect(server.grpc, model="m") as client:
+        wait_until(lambda: client.served_version() == 1)
+        client.predict(images[:1])
+        client.predict_raw(explain_inputs(images[:1], ""), signature=EXPLAIN_SIGNATURE)
+        ended = {}
+
+        def ask_for_explanations():
+            client.predict_raw(explain_inputs(images, ""), signature=EXPLAIN_SIGNATURE)
+            ended["explanations"] = time.monotonic()
+
+        asking = threading.Thread(target=ask_for_explanations)
+        asking.start()
+        for image in images[:3]:
+            client.predict([image])
+        ended["predictions"] = time.monotonic()
+        asking.join()
+        assert ended["predictions"] < ended["explanations"]
+        too_many = explain_inputs([*images, images[0]], "")
+        with pytest.raises(InvalidRequest, match=r"9 is larger .* 8 .*max_explain_rows"):
+            client.predict_raw(too_many, signature=EXPLAIN_SIGNATURE)
