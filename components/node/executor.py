@@ -4,9 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import apache_beam as beam
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact, artifact_utils
+
+from components.node.beam import make_pipeline
 
 
 class Artifacts(Mapping[str, Artifact]):
@@ -56,3 +59,7 @@ class NodeExecutor(_Node, BaseExecutor):
 
 class BeamNodeExecutor(_Node, BaseBeamExecutor):
     """Executor of a node that makes Beam pipelines."""
+
+    def _make_beam_pipeline(self) -> beam.Pipeline:
+        given = self._make_beam_pipeline_fn
+        return given() if given else make_pipeline(self._beam_pipeline_args)

@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,6 +15,7 @@ from components.evaluation.analysis import evaluate
 from components.evaluation.config import EvaluationConfig
 from components.infra_check.agreement import disagreement
 from components.infra_check.answers import answer_in_process
+from components.node.beam import make_pipeline
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
 from pipelines.cli.predict import command as predict
@@ -250,7 +250,7 @@ def test_the_evaluation_measures_these_answers(case, tmp_path):
         str(case.model),
         None,
         str(tmp_path / "eval"),
-        lambda: beam.Pipeline(runner="FnApiRunner"),
+        lambda: make_pipeline(["--runner=FnApiRunner"]),
     )
     assert not found.failures
     (overall,) = found.slices

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 from tfx.types import standard_artifacts
 
 from components.evaluation.config import EvaluationConfig
@@ -11,6 +10,8 @@ from components.evaluation.executor import Executor
 from components.evaluation.result import Evaluation
 from components.gate.artifact import Baseline, PublishedReport, read_report
 from components.gate.report import GateReport
+from components.node.beam import make_pipeline
+from pipelines.config.beam import IN_PROCESS
 from tests.components.models import write_split
 
 
@@ -19,10 +20,6 @@ def artifact(kind: Any, folder: Path) -> Any:
     made = kind()
     made.uri = str(folder)
     return made
-
-
-def make_pipeline() -> beam.Pipeline:
-    return beam.Pipeline(runner="FnApiRunner")
 
 
 class Node:
@@ -45,7 +42,7 @@ class Node:
             "report": [artifact(PublishedReport, self.folder / "report")],
         }
         properties = {"config": EvaluationConfig.model_validate(config).model_dump_json()}
-        context = Executor.Context(make_beam_pipeline_fn=make_pipeline)
+        context = Executor.Context(make_beam_pipeline_fn=lambda: make_pipeline(IN_PROCESS))
         Executor(context).Do(inputs, outputs, properties)
         metrics = (self.folder / "eval" / "metrics.json").read_text()
         report = read_report(outputs["report"][0])

@@ -12,6 +12,7 @@ from components.evaluation.analysis import to_eval_config
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.extracts import Model
 from components.evaluation.metrics import CONFUSION
+from components.node.beam import make_pipeline
 
 
 def test_count_and_confusion_matrix_are_those_of_tfma(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_count_and_confusion_matrix_are_those_of_tfma(tmp_path: Path) -> None:
         ),
     ]
     eval_config.metrics_specs[0].metrics.extend(stock)
-    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+    with make_pipeline(["--runner=FnApiRunner"]) as pipeline:
         _ = (
             pipeline
             | beam.Create(extracts)

@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import simplejpeg
@@ -14,6 +13,7 @@ from components.gate.report import GateReport
 from components.ingest.executor import run_ingest
 from components.ingest.records.reject import Reject
 from components.ingest.records.summary import Summary
+from components.node.beam import make_pipeline
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def ingest(tmp_path):
             config,
             "a fingerprint",
             *map(str, places),
-            lambda: beam.Pipeline(argv=["--runner=FnApiRunner", *beam_args]),
+            lambda: make_pipeline(["--runner=FnApiRunner", *beam_args]),
         )
         return Outcome(*places, summary)
 

@@ -11,6 +11,7 @@ import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from components.node.beam import make_pipeline
 from components.node.records import shards
 from components.raster.errors import DataError
 from components.statistics import feature_stats
@@ -47,10 +48,14 @@ def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
     return made
 
 
+def on_runner() -> beam.Pipeline:
+    return make_pipeline(["--runner=FnApiRunner"])
+
+
 def on_beam(paths: Sequence[str], output: Path) -> statistics_pb2.DatasetFeatureStatisticsList:
     split = Split("any", tuple(paths), str(output / "FeatureStats.pb"))
     config = StatisticsConfig(in_memory_max_bytes=0)
-    assert compute_statistics([split], config, beam.Pipeline) == {"any": "beam"}
+    assert compute_statistics([split], config, on_runner) == {"any": "beam"}
     return feature_stats.read(split.output)
 
 
@@ -76,7 +81,7 @@ def test_an_empty_split_counts_zero_examples_in_either_place(
     assert compute_statistics(
         [Split("eval", empty_file, str(tmp_path / "FeatureStats.pb"))],
         StatisticsConfig(in_memory_max_bytes=0),
-        beam.Pipeline,
+        on_runner,
     ) == {"eval": "memory"}, "nothing is never larger than a bound"
 
 
