@@ -80,6 +80,16 @@ class IngestConfig(Frozen):
         """Task of the examples, decided by the source's truth."""
         return self.source.task
 
+    @property
+    def split_words(self) -> str:
+        """The rule that assigns examples to splits, in words."""
+        if self.split_by is not None:
+            return self.split_by.words
+        return (
+            "as the source states it, else by its groups, else at random by "
+            f"{'tile' if self.source.is_raster else 'content'}"
+        )
+
     @model_validator(mode="after")
     def _classes_differ(self) -> Self:
         if self.classes is not None and len(set(self.classes)) < len(self.classes):

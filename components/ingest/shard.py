@@ -16,6 +16,7 @@ from components.ingest.records.reject import Reject
 from components.ingest.sources import family_of
 from components.node.files import split_folder
 from components.raster.example import SPLITS
+from components.raster.extent import Extent, joined
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class WrittenShard:
     table: DigestTable
     rejects: tuple[Reject, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
+    extent: Extent | None = None
 
     def path(self, split: str) -> str:
         return partial_path(self.folder, split)
@@ -80,6 +82,7 @@ class ShardWriter:
         rows: list[DigestRow] = []
         rejects = []
         ignored: Counter[str] = Counter()
+        extent: Extent | None = None
         with ExitStack() as stack:
             files = {
                 split: stack.enter_context(storage.create(partial_path(folder, split)))
@@ -89,10 +92,12 @@ class ShardWriter:
                 if isinstance(outcome, Converted):
                     files[outcome.split].write(record_bytes(outcome.example))
                     record = outcome.record
+                    if outcome.lonlat is not None:
+                        extent = joined((extent, Extent.of(outcome.lonlat)))
                     rows.append(DigestRow(record.key, outcome.digest, outcome.split, outcome.names))
                 elif isinstance(outcome, Ignored):
                     ignored[outcome.what] += 1
                 else:
                     rejects.append(outcome)
         table = DigestTable.of(block.shard, rows)
-        return WrittenShard(block, folder, table, tuple(rejects), dict(ignored))
+        return WrittenShard(block, folder, table, tuple(rejects), dict(ignored), extent)

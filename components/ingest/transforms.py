@@ -222,4 +222,4 @@ def _summary(
         examples[SPLITS[code]].update(dict.fromkeys(table.combinations[label], count))
         images[SPLITS[code]] += count
     reasons = Counter(reject.reason.value for reject in rejects)
-    return Summary(examples, images, reasons, written.ignored)
+    return Summary(examples, images, reasons, written.ignored, extent=written.extent)

@@ -13,20 +13,13 @@ from components.mapping.models import TileModel
 from components.mapping.product import Output
 from components.raster.masking import masked
 from components.raster.scene.grid import Grid, crs_of
+from components.raster.task import MLM_TASKS
 from components.raster.tiles.view import View
 
 _EXTENSIONS = (
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
 )
-#: Names of tasks in the MLM extension.
-_TASKS = {
-    "single_label": "scene-classification",
-    "multi_label": "scene-classification",
-    "regression": "regression",
-    "segmentation": "semantic-segmentation",
-    "detection": "object-detection",
-}
 _STEPS = 16
 
 
@@ -48,7 +41,7 @@ def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str
         "processing:lineage": f"Map by model {model.name}, {told}, of scene {scene.scene_id}",
         "processing:software": {"skymill": _own_version()},
         "mlm:name": model.name,
-        "mlm:tasks": [_TASKS[model.contract.task]],
+        "mlm:tasks": [MLM_TASKS[model.contract.task]],
         "version": None if model.version is None else str(model.version),
         "proj:code": None if grid.crs is None else _code(grid.crs),
         "proj:shape": [grid.height_px, grid.width_px],

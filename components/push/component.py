@@ -14,7 +14,8 @@ from tfx.types.standard_artifacts import (
     Schema,
 )
 
-from components.gate.artifact import Baseline, PublishedReport
+from components.gate.artifact import Baseline, PublishedReport, Rejects
+from components.push.card.config import About
 from components.push.config import PushConfig
 from components.push.executor import Executor
 
@@ -26,6 +27,7 @@ class PushSpec(ComponentSpec):
         "endpoint": ExecutionParameter(type=str),
         "fingerprint": ExecutionParameter(type=str),
         "span": ExecutionParameter(type=str),
+        "about": ExecutionParameter(type=str),
     }
     INPUTS = {
         "model": ChannelParameter(type=Model),
@@ -33,6 +35,7 @@ class PushSpec(ComponentSpec):
         "statistics": ChannelParameter(type=ExampleStatistics),
         "schema": ChannelParameter(type=Schema),
         "baseline": ChannelParameter(type=Baseline),
+        "rejects": ChannelParameter(type=Rejects, optional=True),
         "data_report": ChannelParameter(type=PublishedReport, optional=True),
         "evaluation_report": ChannelParameter(type=PublishedReport, optional=True),
         "infra_report": ChannelParameter(type=PublishedReport, optional=True),
@@ -65,12 +68,15 @@ class Push(BaseComponent):
         fingerprint: str,
         span: str = "",
         endpoint: str | None = None,
+        about: About | None = None,
+        rejects: BaseChannel[Any] | None = None,
         data_report: BaseChannel[Any] | None = None,
         evaluation_report: BaseChannel[Any] | None = None,
         infra_report: BaseChannel[Any] | None = None,
         own_report: BaseChannel[Any] | None = None,
     ) -> None:
-        """Args: `model_base` and `endpoint` as the Baseline node has them."""
+        """Args: `model_base` and `endpoint` as the Baseline node has them; `about` and `rejects`,
+        which ingest gives, go into the model card."""
         super().__init__(
             PushSpec(
                 config=config.model_dump_json(),
@@ -78,6 +84,8 @@ class Push(BaseComponent):
                 endpoint=endpoint or "",
                 fingerprint=fingerprint,
                 span=span,
+                about=(about or About()).model_dump_json(),
+                rejects=rejects,
                 model=model,
                 evaluation=evaluation,
                 statistics=statistics,

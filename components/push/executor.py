@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from tfx.utils import path_utils
 from components.gate.artifact import lasting_uri, read_report
 from components.gate.report import GateReport, require_passed
 from components.node.executor import Artifacts, NodeExecutor
-from components.node.files import METRICS_FILE, SCHEMA_FILE, STATISTICS_FILE
+from components.node.files import METRICS_FILE, PREDICTIONS_FILE, SCHEMA_FILE, STATISTICS_FILE
+from components.push.card.config import About
+from components.push.card.evidence import Evidence, model_card
+from components.push.card.files import card_files, groups_of, sensors_of
 from components.push.config import PushConfig
-from components.push.provenance import Lineage, provenance_files
+from components.push.provenance import Lineage, provenance_files, provenance_of
 from components.push.push import Pushed, push_candidate
-from serving.contract.contract import CONTRACT_PATH, TUNED_PATH
+from serving.contract.contract import CONTRACT_PATH, TUNED_PATH, Contract
 from serving.store.digest import model_digest
 
 _logger = logging.getLogger(__name__)
@@ -29,7 +33,7 @@ REPORTS = ("data_report", "evaluation_report", "infra_report", "own_report")
 
 
 class Executor(NodeExecutor):
-    """Reads `config`, `model_base`, `endpoint` and `fingerprint`; fills `pushed`."""
+    """Reads `config`, `model_base`, `endpoint`, `fingerprint` and `about`; fills `pushed`."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
         """Raises GateFailed, StaleBaselineError or PushError; nothing is pushed then."""
@@ -37,6 +41,7 @@ class Executor(NodeExecutor):
         reports = [read_report(inputs[name]) for name in REPORTS if name in inputs]
         for report in reports:
             require_passed(report)
+        ingest = read_report(inputs["rejects"]) if "rejects" in inputs else None
         given = {name: inputs[name] for name in _INPUTS}
         model_dir = Path(path_utils.serving_model_path(given["model"].uri))
         lineage = Lineage(
@@ -49,11 +54,13 @@ class Executor(NodeExecutor):
             tuned=_tuned(model_dir),
         )
         model_base = properties["model_base"]
+        about = About.model_validate_json(properties.get("about") or "{}")
+        name = model_base.rstrip("/").rpartition("/")[2]
         pushed = push_candidate(
             model_dir,
             model_base,
             baseline_version=lineage.baseline_version,
-            provenance=_files(given, model_dir, lineage, reports),
+            provenance=_files(given, model_dir, lineage, reports, Described(name, about, ingest)),
             keep=config.keep,
             endpoint=properties["endpoint"] or None,
         )
@@ -63,23 +70,52 @@ class Executor(NodeExecutor):
 _INPUTS = ("model", "evaluation", "statistics", "schema", "baseline")
 
 
+@dataclass(frozen=True)
+class Described:
+    """The model's name, what the configuration says of it, and the report of its ingest."""
+
+    name: str
+    about: About
+    ingest: GateReport | None
+
+
 def _baseline_version(baseline: Artifact) -> int | None:
     number = int(baseline.served_version)
     return None if number < 0 else number
 
 
 def _files(
-    given: dict[str, Artifact], model_dir: Path, lineage: Lineage, reports: list[GateReport]
+    given: dict[str, Artifact],
+    model_dir: Path,
+    lineage: Lineage,
+    reports: list[GateReport],
+    described: "Described",
 ) -> dict[str, bytes]:
-    statistics = given["statistics"].uri
-    paths = sorted(tf.io.gfile.glob(os.path.join(statistics, "Split-*", STATISTICS_FILE)))
-    return provenance_files(
-        lineage,
-        metrics_json=_read(os.path.join(given["evaluation"].uri, METRICS_FILE)),
-        schema=_read(os.path.join(given["schema"].uri, SCHEMA_FILE)),
-        contract=_read(str(model_dir / CONTRACT_PATH)),
-        statistics={os.path.relpath(path, statistics): _read(path) for path in paths},
+    folder = given["statistics"].uri
+    paths = sorted(tf.io.gfile.glob(os.path.join(folder, "Split-*", STATISTICS_FILE)))
+    statistics = {os.path.relpath(path, folder): _read(path) for path in paths}
+    metrics = _read(os.path.join(given["evaluation"].uri, METRICS_FILE))
+    contract = _read(str(model_dir / CONTRACT_PATH))
+    provenance = provenance_of(lineage, metrics, reports)
+    evidence = Evidence(
+        name=described.name,
+        about=described.about,
+        provenance=provenance,
+        metrics=json.loads(metrics),
+        contract=Contract.model_validate_json(contract),
         reports=reports,
+        ingest=described.ingest,
+        sensors=sensors_of(statistics.values()),
+        groups=groups_of(os.path.join(given["evaluation"].uri, PREDICTIONS_FILE)),
+    )
+    return provenance_files(
+        provenance,
+        metrics_json=metrics,
+        schema=_read(os.path.join(given["schema"].uri, SCHEMA_FILE)),
+        contract=contract,
+        statistics=statistics,
+        reports=reports,
+        card=card_files(model_card(evidence), evidence.contract),
     )
 
 

@@ -1,5 +1,6 @@
 """Provenance beside a pushed model: its origin, and why it passed the gates."""
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -8,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from components.gate.report import GateReport
 from components.raster.errors import DataError
@@ -55,24 +57,14 @@ class Lineage:
     tuned: Mapping[str, object] = field(default_factory=dict)
 
 
-def provenance_files(
-    lineage: Lineage,
-    metrics_json: bytes,
-    schema: bytes,
-    contract: bytes,
-    statistics: Mapping[str, bytes],
-    reports: Sequence[GateReport],
-) -> dict[str, bytes]:
-    """Returns the files of a version's `provenance/`, by relative name.
+def provenance_of(
+    lineage: Lineage, metrics_json: bytes, reports: Sequence[GateReport]
+) -> dict[str, Any]:
+    """Returns the origin of a model as plain values.
 
-    Args:
-        lineage: goes into provenance.json, with the code's and the frameworks' versions, the time,
-            the candidate's metrics over all examples and the gates' outcomes.
-        metrics_json, schema, contract: kept as metrics.json, schema.pbtxt and contract.json.
-        statistics: FeatureStats.pb by relative name (`Split-train/FeatureStats.pb`).
-        reports: the gates' reports, each kept as reports/<gate>.json.
+    Raises DataError for an evaluation without metrics of all examples.
     """
-    document = {
+    return {
         **asdict(lineage),
         "pushed_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "code": asdict(code_version()),
@@ -80,13 +72,39 @@ def provenance_files(
         "metrics": overall_metrics(metrics_json),
         "gates": {report.gate: report.passed for report in reports},
     }
-    return {
-        PROVENANCE_FILE: (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(),
+
+
+def provenance_files(
+    provenance: Mapping[str, Any],
+    metrics_json: bytes,
+    schema: bytes,
+    contract: bytes,
+    statistics: Mapping[str, bytes],
+    reports: Sequence[GateReport],
+    card: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    """Returns the files of a version's `provenance/`, by relative name.
+
+    Args:
+        provenance: goes into provenance.json, with the digest of each other file.
+        metrics_json, schema, contract: kept as metrics.json, schema.pbtxt and contract.json.
+        statistics: FeatureStats.pb by relative name (`Split-train/FeatureStats.pb`).
+        reports: the gates' reports, each kept as reports/<gate>.json.
+        card: the model card in its forms, by name.
+    """
+    files = {
         "metrics.json": metrics_json,
         "schema.pbtxt": schema,
         "contract.json": contract,
         **statistics,
         **{f"reports/{report.gate}.json": report.to_json().encode() for report in reports},
+        **card,
+    }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    document = {**provenance, "sha256": digests}
+    return {
+        PROVENANCE_FILE: (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(),
+        **files,
     }
 
 

@@ -1,5 +1,6 @@
 """Kinds of task, from ingest's truth to the served outputs."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,14 @@ SINGLE_LABEL: Task = "single_label"
 ONE_OF_SEVERAL: tuple[Task, ...] = ("single_label", "segmentation")
 #: Tasks whose examples and answers have no classes.
 WITHOUT_CLASSES: tuple[Task, ...] = ("regression",)
+#: Names of the tasks in STAC's machine learning model extension.
+MLM_TASKS: Mapping[Task, str] = {
+    "single_label": "scene-classification",
+    "multi_label": "scene-classification",
+    "regression": "regression",
+    "segmentation": "semantic-segmentation",
+    "detection": "object-detection",
+}
 
 
 def part_of_task(package: str, task: Task, part: str) -> Any:

@@ -35,6 +35,7 @@ _COMMANDS = {
     "follow": "Wait for a run on Kubeflow Pipelines, and tell how it ended.",
     "doctor": "Check an installation of Kubeflow Pipelines.",
     "schedule": "Recurring runs on Kubeflow Pipelines.",
+    "versions": "List pushed versions; show the model card of one.",
     "serve": "Serve the pushed model over gRPC and REST.",
     "predict": "Send images to a server and print its answers.",
     "assess": "Assess a finished map: sample, labels, accuracy, areas.",

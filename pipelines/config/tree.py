@@ -23,6 +23,7 @@ from components.evaluation.config import EvaluationConfig
 from components.evaluation.tasks.registry import evaluated_task
 from components.infra_check.config import InfraCheckConfig
 from components.ingest.config import IngestConfig
+from components.push.card.config import CardConfig
 from components.push.config import PushConfig
 from components.raster.errors import ConfigError
 from components.raster.frozen import Frozen
@@ -66,6 +67,7 @@ class PipelineConfig(Frozen):
     prediction: PredictionConfig | None = Field(
         default=None, description="Predictions over an archive, with the newest pushed model."
     )
+    card: CardConfig = CardConfig()
     beam: BeamConfig = BeamConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
     watch: WatchConfig = WatchConfig()

@@ -22,6 +22,7 @@ from components.push.component import Push
 from components.schema.component import Schema
 from components.statistics.component import Statistics
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.about import about
 from pipelines.definition.extensions import has_extension
 from pipelines.definition.resolve import RunInputs
 from pipelines.definition.workspace import Workspace
@@ -136,6 +137,8 @@ def pipeline_nodes(
         fingerprint=inputs.fingerprint,
         span=inputs.span,
         endpoint=config.baseline.endpoint,
+        about=about(config),
+        rejects=ingest.outputs["rejects"],
         data_report=data_check.outputs["report"],
         evaluation_report=evaluation.outputs["report"],
         infra_report=infra_check.outputs["report"],

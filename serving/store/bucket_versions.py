@@ -6,11 +6,11 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from components.raster.stores.object_store import ObjectStore, StorageError
+from components.raster.stores.object_store import ObjectMissing, ObjectStore, StorageError
 from serving.store.layout import complete_versions, writing_order
 from serving.store.manifest import Manifest, StoredFile, read_manifest
 from serving.store.push import is_complete, push_to_store
-from serving.store.versions import sync_folder, write_durably
+from serving.store.versions import PROVENANCE_DIR, sync_folder, write_durably
 
 
 class BucketVersions:
@@ -55,6 +55,13 @@ class BucketVersions:
                 )
         for folder in {path.parent for path in target.rglob("*")}:
             sync_folder(folder)
+
+    def provenance(self, number: int, name: str) -> bytes | None:
+        """Reads a file of a version's `provenance/`; None if there is none."""
+        try:
+            return self._store.read(f"{number}/{PROVENANCE_DIR}/{name}")
+        except ObjectMissing:
+            return None
 
     def push(
         self,

@@ -8,7 +8,14 @@ from components.raster.location import is_remote, local_path
 from components.raster.stores.opening import SCHEMES, is_object_store, open_store
 from serving.store.bucket_versions import BucketVersions
 from serving.store.digest import model_digest
-from serving.store.versions import PushError, copy_model, is_complete, list_versions, push_version
+from serving.store.versions import (
+    PROVENANCE_DIR,
+    PushError,
+    copy_model,
+    is_complete,
+    list_versions,
+    push_version,
+)
 
 
 class VersionStore(Protocol):
@@ -25,6 +32,9 @@ class VersionStore(Protocol):
 
     def fetch(self, number: int, target: Path) -> None:
         """Copies a version into a new folder."""
+
+    def provenance(self, number: int, name: str) -> bytes | None:
+        """Reads a file of a version's `provenance/`; None if there is none."""
 
     def push(
         self,
@@ -56,6 +66,10 @@ class FolderVersions:
 
     def fetch(self, number: int, target: Path) -> None:
         copy_model(self._path(number), target)
+
+    def provenance(self, number: int, name: str) -> bytes | None:
+        path = self._path(number) / PROVENANCE_DIR / name
+        return path.read_bytes() if path.is_file() else None
 
     def push(
         self,

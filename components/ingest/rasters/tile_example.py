@@ -78,7 +78,8 @@ class TileEncoder:
         assert record.split is not None
         names = record.names or truth.names(self._names)
         identity = self._identity(payload, tile, found)
-        return Converted(record, record.split, identity, features_message(entries), names)
+        lonlat = tile.lonlat if _has_place(tile) else None
+        return Converted(record, record.split, identity, features_message(entries), names, lonlat)
 
     def _identity(self, payload: bytes, tile: Tile, found: BandStatistics) -> bytes:
         """Returns bytes shared by copies of a tile alone: its pixels and its place.
@@ -125,11 +126,15 @@ def _place_entries(tile: Tile) -> Iterator[bytes]:
     yield float_entry(example.BOUNDS, *tile.bounds)
     if tile.crs is not None:
         yield bytes_entry(example.CRS, tile.crs.encode())
-    if all(map(math.isfinite, tile.lonlat)):
+    if _has_place(tile):
         yield float_entry(example.LONGITUDE, tile.lonlat[0])
         yield float_entry(example.LATITUDE, tile.lonlat[1])
     if (gsd_m := tile.grid.gsd_m) is not None:
         yield float_entry(example.GSD_M, gsd_m)
+
+
+def _has_place(tile: Tile) -> bool:
+    return all(map(math.isfinite, tile.lonlat))
 
 
 def _scene_entries(view: View, scene: str | None) -> Iterator[bytes]:

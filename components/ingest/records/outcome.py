@@ -23,13 +23,15 @@ class Accepted(NamedTuple):
 
 class Converted(NamedTuple):
     """One example: its split, its serialized tf.Example, and the classes to count it for:
-    those that the record names, or that its mask or boxes show. Copies share a digest."""
+    those that the record names, or that its mask or boxes show. Copies share a digest.
+    `lonlat` is its centre in degrees, where known."""
 
     record: Record
     split: str
     digest: bytes
     example: bytes
     names: tuple[str, ...]
+    lonlat: tuple[float, float] | None = None
 
 
 class Ignored(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from components.gate.report import JSON, Finding, GateReport
 from components.raster.errors import DataError
 from components.raster.example import SPLITS
+from components.raster.extent import Extent, joined
 from components.raster.task import ONE_OF_SEVERAL, SINGLE_LABEL, Task
 
 GATE = "rejects"
@@ -24,6 +25,7 @@ class Summary:
         rejects: by reason code.
         ignored: files that were no images, by suffix.
         units: what the tiles of rasters hold, by band, in words.
+        extent: around the centres of the examples that have a place.
     """
 
     examples: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -31,6 +33,7 @@ class Summary:
     rejects: Mapping[str, int] = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    extent: Extent | None = None
 
     @property
     def total_images(self) -> int:
@@ -58,6 +61,7 @@ class Summary:
             "total_images": self.total_images,
             "total_rejects": self.total_rejects,
             **({"units": dict(self.units)} if self.units else {}),
+            **({"extent": _extent_facts(self.extent)} if self.extent else {}),
         }
 
     @classmethod
@@ -65,9 +69,11 @@ class Summary:
         """Inverts `to_json`; raises DataError when `text` is no summary."""
         try:
             facts = json.loads(text)
+            extent = facts.get("extent")
             return cls(
                 *(facts["examples"], facts["images"], facts["rejects"], facts["ignored"]),
                 units=facts.get("units", {}),
+                extent=extent and Extent(*(tuple(extent[name]) for name in _EXTENT)),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"not a summary of ingest ({error!r}): {text[:80]!r}") from error
@@ -80,8 +86,10 @@ def total(summaries: Iterable[Summary]) -> Summary:
     rejects: Counter[str] = Counter()
     ignored: Counter[str] = Counter()
     units: dict[str, str] = {}
+    extent: Extent | None = None
     for summary in summaries:
         units |= summary.units
+        extent = joined((extent, summary.extent))
         for split, counts in summary.examples.items():
             examples[split].update(counts)
         images.update(summary.images)
@@ -93,7 +101,18 @@ def total(summaries: Iterable[Summary]) -> Summary:
         dict(sorted(rejects.items())),
         dict(sorted(ignored.items())),
         units,
+        extent,
     )
+
+
+_EXTENT = ("longitudes", "turned", "latitudes")
+
+
+def _extent_facts(extent: Extent) -> dict[str, JSON]:
+    return {
+        "bbox": list(extent.bbox),
+        **{name: list(getattr(extent, name)) for name in _EXTENT},
+    }
 
 
 def rejects_report(

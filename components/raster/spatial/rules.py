@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import shapely
@@ -53,17 +53,27 @@ class ByBlock(Frozen):
         "may then share ground.",
     )
 
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        margin = (
+            "neighbours share ground" if self.buffer_m is None else f"{self.buffer_m:g} m apart"
+        )
+        return f"by blocks of ground of {self.block_m:g} m, {margin}"
+
 
 class ByScene(Frozen):
     """All tiles of a scene together."""
 
     by: Literal["scene"] = "scene"
+    words: ClassVar[str] = "by scene: all tiles of a scene are in one split"
 
 
 class ByGroup(Frozen):
     """All tiles of a group together; the source says what a tile's group is."""
 
     by: Literal["group"] = "group"
+    words: ClassVar[str] = "by group: all tiles of a group are in one split"
 
 
 class ByDate(Frozen):
@@ -79,11 +89,17 @@ class ByDate(Frozen):
             raise ValueError("eval_from must not be later than test_from")
         return self
 
+    @property
+    def words(self) -> str:
+        """The rule in words."""
+        return f"by date: eval from {self.eval_from}, test from {self.test_from}"
+
 
 class ByArea(Frozen):
     """Drawn areas; a tile belongs to a split when it lies wholly in that split's areas."""
 
     by: Literal["area"] = "area"
+    words: ClassVar[str] = "by areas that were drawn"
     path: Location = Field(description="polygons (GeoJSON, GeoPackage) with a field for the split")
     layer: str | None = Field(default=None, description="of a file with several")
     field: str = Field(default="split", description="holds train, eval or test")
@@ -93,6 +109,7 @@ class ByTile(Frozen):
     """Each tile on its own, at random but for ever. Neighbours leak into each other."""
 
     by: Literal["tile"] = "tile"
+    words: ClassVar[str] = "tile by tile, at random: neighbours may be in different splits"
     insist: bool = Field(
         default=False, description="accept that tiles of two splits share or touch ground"
     )

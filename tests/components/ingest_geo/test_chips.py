@@ -160,6 +160,17 @@ def test_groups_go_together_and_touch_within_themselves(run, chips):
     assert all(len(of_group) == 1 for of_group in splits.values())
 
 
+def test_the_report_has_the_box_around_the_centres_of_all_tiles(run, chips):
+    outcome = run(of_chips(chips(6, gap_px=4)))
+    west, south, east, north = outcome.report().facts["extent"]["bbox"]
+    examples = [features for _, features in by_key(outcome).values()]
+    longitudes = [floats(it, "image/longitude")[0] for it in examples]
+    latitudes = [floats(it, "image/latitude")[0] for it in examples]
+    assert (west, east) == pytest.approx((min(longitudes), max(longitudes)))
+    assert (south, north) == pytest.approx((min(latitudes), max(latitudes)))
+    assert west < east
+
+
 def test_a_given_split_comes_before_the_rule(chips, tmp_path):
     root = chips(8, gap_px=4)
     rows = [

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import tensorflow_data_validation as tfdv
+from click.testing import CliRunner
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.types import standard_artifacts
 
@@ -20,8 +21,12 @@ from components.evaluation.result import Evaluation, SliceMetrics
 from components.gate.artifact import Baseline, PublishedReport, publish
 from components.gate.baseline import baseline_dir
 from components.gate.report import Finding, GateFailed, GateReport
+from components.push.card.card import ModelCard
+from components.push.card.config import About, CardConfig
 from components.push.config import PushConfig
 from components.push.executor import Executor
+from components.raster.errors import DataError
+from pipelines.cli.versions import command as versions_command
 from serving.store import versions
 from serving.store.digest import model_digest
 from serving.store.versions import PushError, StaleBaselineError, list_versions
@@ -89,6 +94,7 @@ class Run:
             "model_base": str(self.base),
             "endpoint": endpoint,
             "fingerprint": "f00d",
+            "about": About(terms=CardConfig(licence="CC0-1.0")).model_dump_json(),
         }
         context = Executor.Context(pipeline_run_id="run-7")
         Executor(context).Do(inputs, {"pushed": [pushed]}, properties)
@@ -171,8 +177,32 @@ def test_provenance_is_complete(tmp_path: Path, base: Path, models: list[Path]) 
         "Split-train/FeatureStats.pb",
         "Split-test/FeatureStats.pb",
         "reports/evaluation.json",
+        "model_card.json",
+        "model_card.html",
+        "stac_item.json",
     }
     assert json.loads((folder / "contract.json").read_text())["classes"] == list(CLASSES)
+    card = ModelCard.from_json((folder / "model_card.json").read_bytes(), "the card")
+    assert card.metrics.overall.value == 0.9
+    assert card.terms.licence == "CC0-1.0"
+
+
+def test_a_changed_file_of_the_provenance_is_told_when_a_version_is_shown(
+    tmp_path: Path, base: Path, models: list[Path]
+) -> None:
+    Run(tmp_path / "first", base).push(models[0])
+    show = ["show", "1", "--model-base", str(base)]
+    shown = CliRunner().invoke(versions_command, show)
+    assert shown.exit_code == 0
+    assert "accuracy 0.900, measured on 50 examples" in shown.output
+    assert "licence: CC0-1.0" in shown.output
+    metrics = base / "1" / "provenance" / "metrics.json"
+    metrics.write_text(metrics.read_text().replace("0.9", "0.99"))
+    shown = CliRunner().invoke(versions_command, show)
+    assert isinstance(shown.exception, DataError)
+    assert "metrics.json changed after the push" in str(shown.exception)
+    listed = CliRunner().invoke(versions_command, ["list", "--model-base", str(base)])
+    assert listed.output.startswith("1  20")
 
 
 def test_the_next_runs_drift_check_finds_the_statistics_of_the_served_version(

@@ -1,0 +1,151 @@
+"""The model card as values, and as the file `model_card.json`."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import ValidationError
+
+from components.push.card.config import CardConfig
+from components.raster.errors import DataError
+from components.raster.frozen import Frozen
+
+CARD_FILE = "model_card.json"
+CARD_PAGE_FILE = "model_card.html"
+STAC_FILE = "stac_item.json"
+
+
+class Inputs(Frozen):
+    """Images that the model is meant for.
+
+    Attributes:
+        bands: of rasters, in the model's order; empty for photographs, which are RGB.
+        height_px, width_px: shape of the model's input.
+        fit: how an image of another shape is fitted to it.
+        values: of rasters, what the numbers are: `stored` or `scaled`.
+        tile_height_px, tile_width_px, gsd_m: least and greatest of the training tiles.
+        sensors: of the training tiles, the most frequent first.
+    """
+
+    bands: tuple[str, ...] = ()
+    height_px: int
+    width_px: int
+    fit: str
+    values: str | None = None
+    tile_height_px: tuple[float, float] | None = None
+    tile_width_px: tuple[float, float] | None = None
+    gsd_m: tuple[float, float] | None = None
+    sensors: tuple[str, ...] = ()
+
+
+class Data(Frozen):
+    """Examples of the run.
+
+    Attributes:
+        fingerprint: of the source's content.
+        span: of the source; empty where it has none.
+        images: examples by split.
+        classes: by split, examples of each class.
+        rejects: refused items by reason.
+        bbox: west, south, east, north of the examples' centres, in degrees; None without a place.
+        split: the rule that assigned the splits, in words.
+    """
+
+    fingerprint: str
+    span: str = ""
+    images: Mapping[str, int] = {}
+    classes: Mapping[str, Mapping[str, int]] = {}
+    rejects: Mapping[str, int] = {}
+    bbox: tuple[float, float, float, float] | None = None
+    split: str = ""
+
+
+class Measured(Frozen):
+    """The main metric of one slice.
+
+    Attributes:
+        slice: its name; `overall` for all examples.
+        interval: of 95 %; None where undefined.
+        groups: places or scenes that the examples come from; None where unknown.
+        differs: the interval excludes the value over all examples, for the worse.
+    """
+
+    slice: str
+    examples: int
+    value: float | None
+    interval: tuple[float, float] | None = None
+    groups: int | None = None
+    differs: bool = False
+
+
+class Metrics(Frozen):
+    """Metrics of the model on one split.
+
+    Attributes:
+        split: on which they were measured.
+        headline: name of the main metric.
+        lower_is_better: of the main metric.
+        overall: the main metric over all examples.
+        all: every metric over all examples that has one value.
+        classes: of each class, its metrics by name, with `support`, its number of examples.
+        worst: the slices where the main metric is worst, the worst first.
+        baseline_version: the version that was served before; None for the first one.
+    """
+
+    split: str
+    headline: str
+    lower_is_better: bool
+    overall: Measured
+    all: Mapping[str, float | None] = {}
+    classes: Mapping[str, Mapping[str, float | None]] = {}
+    worst: tuple[Measured, ...] = ()
+    baseline_version: int | None = None
+
+
+class GateOutcome(Frozen):
+    """A gate that the run passed, and the findings that its configuration let through."""
+
+    gate: str
+    findings: int
+    allowed: tuple[str, ...] = ()
+
+
+class ModelCard(Frozen):
+    """All that a reader must know of a model before relying on it, from its run alone.
+
+    Attributes:
+        made: time of the push, ISO 8601.
+        architecture, pretrained: as in `About`.
+        terms: from the configuration.
+        limits: sentences; those of the configuration first.
+        environment: versions of the code and of the frameworks.
+    """
+
+    name: str
+    made: str
+    task: str
+    run_id: str
+    model_sha256: str
+    classes: tuple[str, ...]
+    architecture: str = ""
+    pretrained: str | None = None
+    terms: CardConfig
+    inputs: Inputs
+    data: Data
+    metrics: Metrics
+    gates: tuple[GateOutcome, ...]
+    limits: tuple[str, ...]
+    environment: Mapping[str, str | None]
+
+    def to_json(self) -> bytes:
+        """Returns the content of `model_card.json`."""
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, text: bytes, where: str) -> Self:
+        """Parses the text of `to_json`; raises DataError for another document."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise DataError(f"{where}: is no model card ({key}: {first['msg']})") from error

@@ -1,0 +1,37 @@
+"""Configuration of the model card: what a run cannot know of its model."""
+
+from pydantic import Field
+
+from components.raster.frozen import Frozen
+
+
+class CardConfig(Frozen):
+    """Terms, contact and purpose of the model, as the card beside each version states them."""
+
+    purpose: str | None = Field(
+        default=None, min_length=1, description="What the model is meant for, in a sentence or two."
+    )
+    limits: tuple[str, ...] = Field(
+        default=(), description="Known limits, a sentence each; measured ones are added."
+    )
+    licence: str | None = Field(
+        default=None, min_length=1, description="SPDX identifier, such as Apache-2.0, or other."
+    )
+    contact: str | None = Field(
+        default=None, min_length=1, description="Who answers questions: a name, or an address."
+    )
+
+
+class About(Frozen):
+    """What a configuration says of its model, for the card.
+
+    Attributes:
+        split: the rule that assigns examples to splits, in words.
+        architecture: the network.
+        pretrained: origin of the weights that training began with; None for a network from scratch.
+    """
+
+    terms: CardConfig = CardConfig()
+    split: str = ""
+    architecture: str = ""
+    pretrained: str | None = None

@@ -1,0 +1,49 @@
+"""Files of the model card in a version's `provenance/`."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from components.push.card.card import CARD_FILE, CARD_PAGE_FILE, STAC_FILE, ModelCard
+from components.push.card.page import card_page
+from components.push.card.stac import stac_item
+from components.raster.example import SENSOR
+from serving.contract.contract import Contract
+
+
+def card_files(card: ModelCard, contract: Contract) -> dict[str, bytes]:
+    """Returns the card as JSON, as a page and as a STAC item, by name."""
+    item = json.dumps(stac_item(card, contract), indent=2, ensure_ascii=False)
+    return {
+        CARD_FILE: card.to_json(),
+        CARD_PAGE_FILE: card_page(card).encode(),
+        STAC_FILE: f"{item}\n".encode(),
+    }
+
+
+def sensors_of(statistics: Iterable[bytes]) -> tuple[str, ...]:
+    """Returns the sensors in serialized statistics, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for content in statistics:
+        for split in statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets:
+            for feature in split.features:
+                if (feature.name or ".".join(feature.path.step)) == SENSOR:
+                    for bucket in feature.string_stats.rank_histogram.buckets:
+                        counts[bucket.label] += int(bucket.sample_count)
+    return tuple(name for name, _ in counts.most_common())
+
+
+def groups_of(predictions: str) -> int | None:
+    """Returns the number of groups in an evaluation's predictions.
+
+    None without such a file, or where some examples have no group.
+    """
+    if not os.path.exists(predictions):
+        return None
+    groups = pq.read_table(predictions, columns=["group"]).column("group")
+    return None if groups.null_count or not len(groups) else int(pc.count_distinct(groups).as_py())

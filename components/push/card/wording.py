@@ -1,0 +1,78 @@
+"""The model card as plain text: for a terminal, and sentences that its page shares."""
+
+from collections.abc import Iterator
+
+from components.push.card.card import Measured, Metrics, ModelCard
+
+
+def measured_text(metrics: Metrics, item: Measured) -> str:
+    """Returns a sentence on a metric: its value, its interval, and what it rests on.
+
+    >>> whole = Measured(slice="overall", examples=288, value=0.92, interval=(0.883, 0.946))
+    >>> found = Metrics(split="test", headline="accuracy", lower_is_better=False, overall=whole)
+    >>> print(measured_text(found, whole))
+    accuracy 0.920, measured on 288 examples of test; 95 % interval 0.883 to 0.946.
+    """
+    of_groups = f", from {item.groups:,} groups" if item.groups else ""
+    noun = "example" if item.examples == 1 else "examples"
+    value = "unknown" if item.value is None else f"{item.value:.3f}"
+    text = f"{metrics.headline} {value}, measured on {item.examples:,} {noun} of {metrics.split}"
+    if item.interval is None:
+        return f"{text}{of_groups}."
+    low, high = item.interval
+    return f"{text}{of_groups}; 95 % interval {low:.3f} to {high:.3f}."
+
+
+def inputs_text(card: ModelCard) -> str:
+    """Returns a sentence on the images that the model is meant for."""
+    inputs = card.inputs
+    shape = f"{inputs.height_px} x {inputs.width_px} pixels"
+    if not inputs.bands:
+        return f"RGB photographs; the model sees {shape} (fit: {inputs.fit})"
+    parts = [f"tiles with the bands {', '.join(inputs.bands)} ({inputs.values} values)"]
+    if inputs.gsd_m is not None:
+        parts.append(f"pixels of {range_text(inputs.gsd_m)} m")
+    if inputs.sensors:
+        parts.append(f"from {', '.join(inputs.sensors)}")
+    return f"{', '.join(parts)}; the model sees {shape} (fit: {inputs.fit})"
+
+
+def card_text(card: ModelCard) -> str:
+    """Formats a card for a terminal."""
+    return "\n".join(_lines(card))
+
+
+def _lines(card: ModelCard) -> Iterator[str]:
+    terms, data, metrics = card.terms, card.data, card.metrics
+    yield f"{card.name}: {card.task}, pushed {card.made}"
+    yield from (f"{label}: {text}" for label, text in _terms(card) if text)
+    yield f"inputs: {inputs_text(card)}"
+    if card.classes:
+        yield f"classes: {', '.join(card.classes)}"
+    images = ", ".join(f"{split} {count:,}" for split, count in data.images.items())
+    yield f"data: {images or 'counts unknown'}; {sum(data.rejects.values()):,} rejected"
+    if data.split:
+        yield f"splits: {data.split}"
+    if data.bbox is not None:
+        yield "area (west, south, east, north): " + ", ".join(f"{it:.4f}" for it in data.bbox)
+    yield f"metrics: {measured_text(metrics, metrics.overall)}"
+    for item in metrics.worst:
+        yield f"  {item.slice}: {measured_text(metrics, item)}"
+    yield f"gates passed: {', '.join(gate.gate for gate in card.gates) or 'none'}"
+    for gate in card.gates:
+        yield from (f"  let through: {text}" for text in gate.allowed)
+    yield "limits:"
+    yield from (f"  - {text}" for text in card.limits)
+    yield f"licence: {terms.licence or 'not stated'}"
+    yield f"run {card.run_id}; data {data.fingerprint[:12]}; model {card.model_sha256[:12]}"
+
+
+def _terms(card: ModelCard) -> Iterator[tuple[str, str | None]]:
+    yield "purpose", card.terms.purpose
+    yield "contact", card.terms.contact
+
+
+def range_text(bounds: tuple[float, float]) -> str:
+    """Formats least and greatest of a range, as one number where they agree to four digits."""
+    least, most = (f"{value:.4g}" for value in bounds)
+    return least if least == most else f"{least} to {most}"

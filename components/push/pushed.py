@@ -1,0 +1,65 @@
+"""Provenance of a pushed version, read back and held against its digests."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.push.card.card import CARD_FILE, ModelCard
+from components.push.provenance import PROVENANCE_FILE
+from components.raster.errors import DataError
+from serving.store.version_store import VersionStore
+
+
+@dataclass(frozen=True)
+class PushedProvenance:
+    """Provenance of one version.
+
+    Attributes:
+        document: the content of `provenance.json`.
+        card: the model card; None for a version that was pushed without one.
+        checked: files whose content has the digest in `provenance.json`.
+        changed: files that are missing, or have another content.
+    """
+
+    document: Mapping[str, Any]
+    card: ModelCard | None
+    checked: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+def read_provenance(store: VersionStore, number: int) -> PushedProvenance:
+    """Reads a version's provenance.
+
+    Raises:
+        DataError: there is no such version, or it has no provenance.
+    """
+    if not store.holds(number):
+        known = ", ".join(map(str, store.numbers())) or "none"
+        raise DataError(f"there is no version {number}; there are: {known}")
+    text = store.provenance(number, PROVENANCE_FILE)
+    if text is None:
+        raise DataError(f"version {number} has no {PROVENANCE_FILE}: it was not pushed by a run")
+    document = _parsed(text, number)
+    digests: Mapping[str, str] = document.get("sha256", {})
+    contents = {name: store.provenance(number, name) for name in digests}
+    changed = [name for name, content in contents.items() if _digest(content) != digests[name]]
+    card = contents.get(CARD_FILE)
+    return PushedProvenance(
+        document=document,
+        card=None if card is None else ModelCard.from_json(card, f"version {number}"),
+        checked=tuple(name for name in digests if name not in changed),
+        changed=tuple(changed),
+    )
+
+
+def _parsed(text: bytes, number: int) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"version {number}: {PROVENANCE_FILE} is damaged ({error})") from error
+
+
+def _digest(content: bytes | None) -> str:
+    return "" if content is None else hashlib.sha256(content).hexdigest()

@@ -1,0 +1,149 @@
+"""The model card: facts and sentences from a run's evidence, its page and its STAC item."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pystac
+import pytest
+from stac_model.schema import MLModelProperties
+
+from components.evaluation.predictions import Head, Prediction, write_predictions
+from components.evaluation.result import Evaluation, SliceMetrics
+from components.gate.report import Finding, GateReport
+from components.push.card.card import ModelCard
+from components.push.card.config import About, CardConfig
+from components.push.card.evidence import Evidence, model_card
+from components.push.card.files import groups_of
+from components.push.card.page import card_page
+from components.push.card.stac import stac_item
+from components.push.card.wording import card_text
+from components.raster.errors import DataError
+from components.raster.image import ImageSpec
+from components.raster.task import TASKS, Task
+from serving.contract.contract import Contract
+from serving.contract.needs import TrainedTiles
+
+CLASSES = ("Annual crop", "water")
+TERMS = CardConfig(purpose="Crops <b>&</b> water", licence="CC-BY-4.0", limits=("No snow.",))
+CONTRACT = Contract(
+    image=ImageSpec(bands=("red", "nir"), height_px=64, width_px=64),
+    classes=CLASSES,
+    tiles=TrainedTiles((64, 64), (64, 64), (10, 10)),
+)
+
+
+def slice_of(region: str, accuracy: float, examples: int) -> SliceMetrics:
+    key = (("region", region),) if region else ()
+    return SliceMetrics(
+        key,
+        {"accuracy": accuracy, "example_count": examples, "support/water": 0, "log_loss": 0.5},
+    )
+
+
+def evidence(contract: Contract = CONTRACT, bbox: Any = (8.0, 47.0, 9.5, 48.0)) -> Evidence:
+    slices = (slice_of("", 0.9, 200), slice_of("north", 0.95, 150), slice_of("south", 0.74, 50))
+    allowed = Finding("evaluation", "a baseline", True, "baseline", "allowed by 'missing_baseline'")
+    ingest = {
+        "images": {"train": 700, "eval": 100, "test": 200},
+        "examples": {"train": {"Annual crop": 700}},
+        "rejects": {"corrupt": 3},
+        "classes_without_training_examples": ["water"],
+        **({"extent": {"bbox": list(bbox)}} if bbox else {}),
+    }
+    return Evidence(
+        name="crops",
+        about=About(terms=TERMS, split="by blocks of ground of 1000 m", architecture="small_cnn"),
+        provenance={
+            "run_id": "run-7",
+            "pushed_at": "2026-11-28T12:00:00.000+00:00",
+            "model_sha256": "ab" * 32,
+            "data_fingerprint": "f00d",
+            "span": "",
+            "tuned": {"model.dropout": 0.3, "learning_rate": 0.1},
+            "code": {"package": "0.1.0", "commit": "abc"},
+            "frameworks": {"python": "3.11.7", "tensorflow": "2.21.0"},
+        },
+        metrics=json.loads(Evaluation("test", CLASSES, None, None, slices).to_json()),
+        contract=contract,
+        reports=(GateReport("evaluation", (allowed,)),),
+        ingest=GateReport("rejects", (), ingest),
+        sensors=("sentinel-2",),
+        groups=12,
+    )
+
+
+def test_the_card_is_read_back_as_it_was_written() -> None:
+    card = model_card(evidence())
+    assert ModelCard.from_json(card.to_json(), "card") == card
+    with pytest.raises(DataError, match="version 3: is no model card"):
+        ModelCard.from_json(b"{}", "version 3")
+
+
+def test_the_slice_that_is_clearly_worse_is_told_from_one_that_may_be_chance() -> None:
+    """Wilson's interval of 37 of 50 ends at 0.84, below 0.9 over all examples."""
+    worst = model_card(evidence()).metrics.worst
+    assert [(it.slice, it.differs) for it in worst] == [
+        ("region=south", True),
+        ("region=north", False),
+    ]
+
+
+def test_limits_say_what_was_not_learnt_and_on_how_much_the_metrics_rest() -> None:
+    text = card_text(model_card(evidence()))
+    for told in (
+        "No snow.",
+        "0.900, measured on 200 examples of test, from 12 groups; 95 % interval 0.851 to 0.934.",
+        "Clearly worse on region=south: accuracy 0.740",
+        "Never trained on: water.",
+        "Not measured for lack of examples: water.",
+        "between longitudes 8.00 and 9.50 and latitudes 47.00 and 48.00",
+        "pixels of 10 m",
+        "from sentinel-2",
+        "small_cnn",
+    ):
+        assert told in text + model_card(evidence()).architecture
+    assert "No licence" not in text
+    assert model_card(evidence()).architecture == "small_cnn, model.dropout=0.3"
+    assert model_card(evidence()).gates[0].allowed == ("a baseline: allowed by 'missing_baseline'",)
+
+
+def test_groups_are_counted_where_every_example_has_one(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.parquet"
+    assert groups_of(str(path)) is None
+    for groups, count in ((("a", "b", "a"), 2), (("a", None), None)):
+        rows = [Prediction(key=str(at), group=group) for at, group in enumerate(groups)]
+        write_predictions(path, Head("single_label", CLASSES), rows)
+        assert groups_of(str(path)) == count
+
+
+def test_the_page_escapes_every_text_and_has_no_script() -> None:
+    page = card_page(model_card(evidence()))
+    assert "Crops &lt;b&gt;&amp;&lt;/b&gt; water" in page
+    assert "<script" not in page
+    assert "prefers-color-scheme:dark" in page
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_item_is_one_of_the_machine_learning_model_extension(task: Task) -> None:
+    """pystac reads the item back, and the extension's own models accept its properties."""
+    contract = Contract(task=task, image=CONTRACT.image, classes=CLASSES)
+    item = pystac.Item.from_dict(stac_item(model_card(evidence(contract)), contract))
+    properties = MLModelProperties.model_validate(item.properties)
+    assert list(properties.input[0].bands or ()) == ["red", "nir"]
+    assert properties.input[0].input.shape == [-1, 64, 64, 2]
+    assert properties.output
+    assert item.bbox == [8.0, 47.0, 9.5, 48.0]
+    assert item.assets["model"].roles == ["mlm:model"]
+    assert item.assets["model"].extra_fields["mlm:artifact_type"]
+    assert item.properties["license"] == "CC-BY-4.0"
+    assert item.properties["mlm:pretrained_source"] is None
+
+
+def test_ground_across_the_date_line_is_two_parts_and_unknown_ground_the_earth() -> None:
+    across = stac_item(model_card(evidence(bbox=(179.0, -18.0, -178.0, -16.0))), CONTRACT)
+    assert across["geometry"]["type"] == "MultiPolygon"
+    assert across["bbox"] == [179.0, -18.0, -178.0, -16.0]
+    nowhere = stac_item(model_card(evidence(bbox=None)), CONTRACT)
+    assert nowhere["bbox"] == [-180.0, -90.0, 180.0, 90.0]
+    assert "state no place" in nowhere["properties"]["description"]
