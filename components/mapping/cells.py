@@ -16,7 +16,8 @@ from components.mapping.models import Answer
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.product import COG, Output
 from components.mapping.rasters import RasterSpec, Scratch
-from components.mapping.segmentation import as_bytes, class_spec, confidence_spec, probability_spec
+from components.mapping.segmentation import class_spec, confidence_spec, probability_spec
+from components.mapping.settled import as_bytes
 from components.mapping.vectors import Features, write_vectors
 from components.raster.pictures.colours import class_colours
 from components.raster.pictures.sheet import Entry, legend_of

@@ -9,13 +9,14 @@ import numpy.typing as npt
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.models import Answer
-from components.mapping.mosaic import Carry, Floats, Mosaic, most_probable
+from components.mapping.mosaic import Floats, Mosaic, State
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.polygons import class_polygons
 from components.mapping.product import COG, Output
 from components.mapping.rasters import RasterSpec, Scratch
+from components.mapping.settled import PROBABILITY_NODATA, PROBABILITY_STEP, Settled
 from components.mapping.vectors import write_vectors
-from components.mapping.weights import axis_weights
+from components.mapping.weights import Axis
 from components.raster.labels.targets import ignore_value, mask_dtype
 from components.raster.pictures.colours import class_colours
 from components.raster.pictures.sheet import Entry, legend_of
@@ -28,9 +29,6 @@ from components.raster.tiles.valid_mask import Mask
 from serving.contract.contract import Contract
 from serving.tasks.segmentation.planes import CLASS_PROBABILITIES_OUTPUT
 
-#: Probabilities are stored in steps of this, as bytes; 255 is nodata.
-PROBABILITY_STEP = 0.004
-PROBABILITY_NODATA = 255
 _CARRY = "carry.npz"
 _MOST_COLOURS = 255
 
@@ -54,15 +52,13 @@ class ClassMap:
         """
         plan, self._layout, classes = layout.plan, layout, contract.classes
         self._classes = classes
-        self._down = axis_weights(plan.rows, plan.size_px, config.blend)
-        self._across = axis_weights(plan.cols, plan.size_px, config.blend)
-        self._place = {top: n for n, top in enumerate(plan.rows)}
-        self._side = {left: n for n, left in enumerate(plan.cols)}
+        self._down = Axis(plan.rows, plan.size_px, config.blend)
+        self._across = Axis(plan.cols, plan.size_px, config.blend)
         self.class_raster = Scratch(class_spec(grid, classes), folder)
         self.confidence = Scratch(confidence_spec(grid), folder)
         self.probabilities = Scratch(probability_spec(grid, classes), folder)
         self._config, self._with_probabilities = config, config.probabilities
-        self._carry: Carry | None = None
+        self._carry: State | None = None
 
     def create(self) -> None:
         """Begins a map with nothing known."""
@@ -73,10 +69,14 @@ class ClassMap:
         """Begins some columns of the layout, or continues them at a band."""
         layout = self._layout
         self._columns, self._top, self._unfinished = columns, layout.bands[band].top, 0
-        self._mosaic = Mosaic(
-            len(self._classes), layout.band_rows, columns.left, columns.right, self._top
+        width, count = columns.right - columns.left, len(self._classes)
+        self._settled = Settled(
+            count, layout.band_rows, width, with_probabilities=self._with_probabilities
         )
+        window = Window(self._top, columns.left, layout.band_rows, width)
+        self._mosaic = Mosaic(count, window, self._down, self._across, self._settled.put)
         if self._carry is not None and band:
+            self._settled.restore(self._carry)
             self._mosaic.restore(self._carry)
         self._carry = None
 
@@ -85,40 +85,37 @@ class ClassMap:
         for tile, found in zip(tiles, answer[CLASS_PROBABILITIES_OUTPUT], strict=True):
             window = tile.key.window
             planes = _resized(found.astype(np.float32, copy=False), window)
-            self._mosaic.add(window, planes, _known(tile), *self._weights(window))
+            self._mosaic.add(window, planes, _known(tile))
 
     def lose(self, key: TileKey) -> None:
         """Notes a tile that cannot be read."""
-        self._mosaic.lose(key.window, *self._weights(key.window))
+        self._mosaic.lose(key.window)
 
     def finish(self, band: int) -> None:
         """Writes the pixels that no later tile changes."""
         end, columns, plan = self._layout.bands[band].end, self._columns, self._layout.plan
-        values, valid = self._mosaic.take(end - self._top)
-        width = columns.right - columns.left
-        window = Window(self._top, columns.left, end - self._top, width)
-        count = len(self._classes)
-        classes, best = most_probable(values, valid, ignore_value(count), mask_dtype(count))
-        self.class_raster.write(window, classes)
-        self.confidence.write(window, as_bytes(best, valid))
-        if self._with_probabilities:
-            planes = np.stack([as_bytes(plane, valid) for plane in values])
-            self.probabilities.write(window, planes)
-        self._mosaic.move(end - self._top)
         last = plan.rows[self._layout.bands[band].tiles[-1]] + plan.size_px
-        self._top, self._unfinished = end, max(min(last, plan.height_px) - end, 0)
+        rows, kept = end - self._top, max(min(last, plan.height_px) - end, 0)
+        self._mosaic.finish(rows, kept)
+        window = Window(self._top, columns.left, rows, columns.right - columns.left)
+        self.class_raster.write(window, self._settled.classes[:rows])
+        self.confidence.write(window, self._settled.confidence[:rows])
+        if self._with_probabilities:
+            self.probabilities.write(window, self._settled.probabilities[:, :rows])
+        self._settled.move(rows, kept)
+        self._top, self._unfinished = end, kept
 
     def save(self, folder: Path) -> None:
-        """Writes the sums of unfinished rows, and syncs the rasters."""
+        """Writes what is unfinished, and syncs the rasters."""
         for scratch in self._scratches:
             scratch.sync()
-        carry = self._mosaic.carry(self._unfinished)
-        np.savez(folder / _CARRY, sums=carry.sums, valid=carry.valid, lost=carry.lost)
+        rows = self._unfinished
+        np.savez(folder / _CARRY, **self._mosaic.state(rows), **self._settled.state(rows))
 
     def load(self, folder: Path) -> None:
-        """Restores the sums of unfinished rows."""
+        """Restores what was unfinished."""
         with np.load(folder / _CARRY) as found:
-            self._carry = Carry(found["sums"], found["valid"], found["lost"])
+            self._carry = dict(found)
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the rasters."""
@@ -136,11 +133,19 @@ class ClassMap:
         return found
 
     def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
-        """Draws the finished raster of classes in that shape, from its overviews."""
+        """Draws the finished raster of classes in that shape, from an overview."""
         with opened(str(folder / "classes.tif")) as dataset:
-            classes = dataset.read(1, out_shape=shape)
+            smaller = [it for it in dataset.overviews(1) if it * shape[0] <= dataset.height]
+            step = max(smaller, default=1)
+            # A whole overview: GDAL takes a hundred times as long for pixels between them.
+            whole = (-(-dataset.height // step), -(-dataset.width // step))
+            classes = dataset.read(1, out_shape=whole)
+        rows, cols = (
+            (np.arange(count) * have) // count
+            for count, have in zip(shape, classes.shape, strict=True)
+        )
         colours = np.array([*class_colours(len(self._classes)), UNKNOWN_RGB], np.uint8)
-        return colours[np.minimum(classes, len(self._classes))]
+        return colours[np.minimum(classes[np.ix_(rows, cols)], len(self._classes))]
 
     @property
     def legend(self) -> list[Entry]:
@@ -151,9 +156,6 @@ class ClassMap:
     def _scratches(self) -> list[Scratch]:
         more = [self.probabilities] if self._with_probabilities else []
         return [self.class_raster, self.confidence, *more]
-
-    def _weights(self, window: Window) -> tuple[Floats, Floats]:
-        return self._down[self._place[window.row]], self._across[self._side[window.col]]
 
 
 def class_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
@@ -178,7 +180,7 @@ def confidence_spec(grid: Grid) -> RasterSpec:
         nodata=PROBABILITY_NODATA,
         bands=("probability of the class",),
         scale=PROBABILITY_STEP,
-        overviews="AVERAGE",
+        overviews="mean",
     )
 
 
@@ -191,18 +193,8 @@ def probability_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
         nodata=PROBABILITY_NODATA,
         bands=classes,
         scale=PROBABILITY_STEP,
-        overviews="AVERAGE",
+        overviews="mean",
     )
-
-
-def as_bytes(probabilities: Floats, valid: Mask) -> npt.NDArray[np.uint8]:
-    """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where not valid."""
-    most = np.float32(1 / PROBABILITY_STEP)
-    found = np.empty(probabilities.shape, np.uint8)
-    for row, own in enumerate(probabilities):  # a row at a time fits into a core's cache
-        found[row] = np.minimum(own * most + np.float32(0.5), most)
-    found[~valid] = PROBABILITY_NODATA
-    return found
 
 
 def _known(tile: Tile) -> Mask:

@@ -4,7 +4,8 @@ A tile's weight at a pixel is the product of its weights along both axes. Along 
 weights of all tiles add up to 1 at every pixel, and therefore their products do as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
@@ -53,6 +54,62 @@ def axis_weights(tops: Sequence[int], size_px: int, blend: Blend) -> Weights:
         total[top - tops[0] :][:size_px] += weights
     found = [raw[n] / total[top - tops[0] :][:size_px] for n, top in enumerate(tops)]
     return np.array(found, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class TileWeights:
+    """Weights of one tile along an axis: 0 up to `first`, 1 from `whole` to `falling`, 0 from `end`.
+
+    Attributes:
+        weights: (size,).
+        first: the first pixel that counts.
+        whole: the first pixel that no other tile counts at.
+        falling: the first pixel beyond those; `whole` if there is none.
+        end: the first pixel beyond those that count.
+    """
+
+    weights: Weights
+    first: int
+    whole: int
+    falling: int
+    end: int
+
+    @classmethod
+    def of(cls, weights: Weights) -> "TileWeights":
+        """Finds where the weights rise and fall."""
+        counts, whole = np.flatnonzero(weights), np.flatnonzero(weights == 1)
+        first, end = int(counts[0]), int(counts[-1]) + 1
+        if not len(whole):
+            return cls(weights, first, first, first, end)
+        return cls(weights, first, int(whole[0]), int(whole[-1]) + 1, end)
+
+
+class Axis:
+    """The weights of all tiles along one axis of a scene."""
+
+    def __init__(self, tops: Sequence[int], size_px: int, blend: Blend) -> None:
+        """Computes the weights; see `axis_weights`."""
+        found = axis_weights(tops, size_px, blend)
+        self._alone = np.zeros(tops[-1] + size_px, np.bool_)
+        for top, weights in zip(tops, found, strict=True):
+            self._alone[top : top + size_px] |= weights == 1
+        for top, weights in zip(tops, found, strict=True):  # what rounding left beside a whole one
+            weights[self._alone[top : top + size_px] & (weights < 1)] = 0
+        self._tiles = {top: TileWeights.of(own) for top, own in zip(tops, found, strict=True)}
+
+    def tile(self, top: int) -> TileWeights:
+        """Returns the weights of the tile that starts there."""
+        return self._tiles[top]
+
+    def runs(self, first: int, end: int) -> Iterator[tuple[slice, bool]]:
+        """Yields runs of pixels between two places, counted from the first.
+
+        The flag says that one tile alone counts there.
+        """
+        alone = self._alone[first:end]
+        changes = [0, *(np.flatnonzero(alone[1:] != alone[:-1]) + 1).tolist(), len(alone)]
+        for start, stop in pairwise(changes):
+            yield slice(start, stop), bool(alone[start])
 
 
 def _rise(way: npt.NDArray[np.float64], blend: Blend) -> npt.NDArray[np.float64]:

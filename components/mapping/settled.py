@@ -1,0 +1,107 @@
+"""Final answers of the pixels of a band, as the bytes that rasters store."""
+
+import numpy as np
+import numpy.typing as npt
+
+from components.mapping.mosaic import Floats, State
+from components.raster.labels.targets import ignore_value, mask_dtype
+from components.raster.tiles.valid_mask import Mask
+
+#: Probabilities are stored in steps of this, as bytes; 255 is nodata.
+PROBABILITY_STEP = 0.004
+PROBABILITY_NODATA = 255
+#: Pixels that are compared at a time: they fit into a core's cache.
+_CHUNK_PX = 1 << 15
+
+
+class Settled:
+    """Class and probability of each pixel in a window of rows that moves down a scene.
+
+    Attributes:
+        classes: (rows, width) indices.
+        confidence: (rows, width), the probability of the class in steps of `PROBABILITY_STEP`.
+        probabilities: (K, rows, width) in the same steps; K is 0 if they are not wanted.
+    """
+
+    def __init__(self, count: int, rows: int, width: int, *, with_probabilities: bool) -> None:
+        """Starts with nothing known."""
+        self._nodata = ignore_value(count)
+        self.classes = np.full((rows, width), self._nodata, mask_dtype(count))
+        self.confidence = np.full((rows, width), PROBABILITY_NODATA, np.uint8)
+        planes = count if with_probabilities else 0
+        self.probabilities = np.full((planes, rows, width), PROBABILITY_NODATA, np.uint8)
+
+    def put(self, rows: slice, cols: slice, values: Floats, valid: Mask) -> None:
+        """Sets the pixels of a part, whose class probabilities (K, H, W) are final."""
+        height, width = valid.shape
+        step = max(1, _CHUNK_PX // width)
+        for first in range(0, height, step):
+            part = slice(first, min(first + step, height))
+            here = slice(rows.start + part.start, rows.start + part.stop), cols
+            known = valid[part]
+            classes, best = most_probable(values[:, part], self.classes.dtype)
+            self.classes[here] = _masked(classes, known, self._nodata)
+            self.confidence[here] = as_bytes(best, known)
+            for plane, own in zip(self.probabilities, values[:, part], strict=False):
+                plane[here] = as_bytes(own, known)
+
+    def move(self, rows: int, kept: int) -> None:
+        """Moves the window below the first rows, of which `kept` are known already."""
+        for array, fill in (
+            (self.classes, self._nodata),
+            (self.confidence, PROBABILITY_NODATA),
+            *((plane, PROBABILITY_NODATA) for plane in self.probabilities),
+        ):
+            array[:kept] = array[rows : rows + kept]
+            array[kept : rows + kept] = fill
+
+    def state(self, rows: int) -> State:
+        """Returns the first rows, all that a window moved here can hold."""
+        return {
+            "classes": self.classes[:rows],
+            "confidence": self.confidence[:rows],
+            "probabilities": self.probabilities[:, :rows],
+        }
+
+    def restore(self, state: State) -> None:
+        """Sets the first rows to those of `state`."""
+        rows = len(state["classes"])
+        self.classes[:rows], self.confidence[:rows] = state["classes"], state["confidence"]
+        self.probabilities[:, :rows] = state["probabilities"]
+
+
+def most_probable(
+    values: Floats, dtype: npt.DTypeLike
+) -> tuple[npt.NDArray[np.unsignedinteger], Floats]:
+    """Returns each pixel's class (H, W), and its probability, of values (K, H, W).
+
+    Of equally probable classes the first is taken. Faster than numpy's argmax along the first axis.
+    """
+    best = values[0].copy()
+    classes, number_of = np.zeros(best.shape, dtype), np.empty(best.shape, dtype)
+    better = np.empty(best.shape, np.bool_)
+    for number, plane in enumerate(values[1:], start=1):
+        own = np.ascontiguousarray(plane)  # two passes over short rows take longer than a copy
+        np.greater(own, best, out=better)
+        # The last one that is better is the largest number: faster than a masked assignment.
+        np.multiply(better.view(np.uint8), number, out=number_of, dtype=dtype)
+        np.maximum(classes, number_of, out=classes)
+        np.maximum(best, own, out=best)
+    return classes, best
+
+
+def as_bytes(probabilities: Floats, valid: Mask) -> npt.NDArray[np.uint8]:
+    """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where not valid."""
+    most = np.float32(1 / PROBABILITY_STEP)
+    steps = probabilities * most
+    steps += np.float32(0.5)
+    np.minimum(steps, most, out=steps)
+    return _masked(steps.astype(np.uint8), valid, PROBABILITY_NODATA)
+
+
+def _masked(
+    numbers: npt.NDArray[np.unsignedinteger], valid: Mask, nodata: int
+) -> npt.NDArray[np.unsignedinteger]:
+    if not valid.all():
+        numbers[~valid] = nodata
+    return numbers
