@@ -1,152 +1,141 @@
-"""Blending of overlapping tiles, a band of rows at a time.
+"""Blending of overlapping tiles.
 
-At most pixels one tile alone counts. Its answer is settled at once, while it is in a core's cache;
-sums are kept only where several tiles count.
+At most pixels one tile alone counts. Its answer is settled at once, while it is in a core's cache.
+Where several tiles count, their weighted sum is kept until no further one can come.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from components.mapping.weights import Axis, TileWeights
+from components.mapping.weights import Axis, Weights
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 
 Floats = npt.NDArray[np.float32]
 #: Arrays by name, for a run that is continued.
-State: TypeAlias = dict[str, npt.NDArray[np.generic]]
-#: Takes final values: rows and columns of the mosaic's window, values (K, H, W), and where they are
-#: known (H, W). The arrays are overwritten afterwards.
-Settle: TypeAlias = Callable[[slice, slice, Floats, Mask], None]
+State: TypeAlias = dict[str, npt.NDArray[Any]]
+#: Takes final values: their window in the scene, values (K, H, W), and where they are known (H, W).
+Settle: TypeAlias = Callable[[Window, Floats, Mask], None]
 
 #: Weight of unread tiles from which on nothing is known about a pixel.
 _NOTHING = 1 - 1e-3
-_Region = tuple[slice, slice]
+
+
+@dataclass(eq=False)
+class _Sum:
+    """Weighted sum of the tiles that count at some pixels.
+
+    Attributes:
+        window: of the pixels in the scene.
+        values: (K, H, W).
+        valid: (H, W), where a tile has a measurement.
+        lost: (H, W), weight of tiles that cannot be read; None if there is none.
+    """
+
+    window: Window
+    values: Floats
+    valid: Mask
+    lost: Floats | None = None
 
 
 class Mosaic:
-    """Weighted sums of K planes over a window of some rows and columns of a scene.
-
-    Memory is K numbers for each pixel of the window, and one more if tiles cannot be read. Rows are
-    finished at its top, and the window then moves down.
-    """
+    """Blends tiles of K planes within some columns of a scene, from top to bottom."""
 
     def __init__(
-        self, planes: int, window: Window, down: Axis, across: Axis, settle: Settle
+        self, planes: int, left: int, right: int, down: Axis, across: Axis, settle: Settle
     ) -> None:
         """Starts with nothing known.
 
         Args:
             planes: K.
-            window: rows and columns in the scene.
-            down: weights along rows.
-            across: weights along columns.
-            settle: is called once for each pixel of finished rows that a tile answered.
+            left: the first column.
+            right: the first one beyond the last.
+            down: tiles along rows.
+            across: tiles along columns.
+            settle: is called once for each pixel that a tile answered.
         """
-        self._window, self._down, self._across, self._settle = window, down, across, settle
-        shape = (window.height, window.width)
-        self._sums: Floats = np.zeros((planes, *shape), np.float32)
-        self._valid: Mask = np.zeros(shape, np.bool_)
-        self._lost: Floats | None = None
+        self._planes, self._left, self._right = planes, left, right
+        self._down, self._across, self._settle = down, across, settle
+        self._sums: dict[tuple[int, int], _Sum] = {}
 
-    def add(self, window: Window, values: Floats, valid: Mask) -> None:
+    def add(self, tile: Window, values: Floats, valid: Mask) -> None:
         """Adds a tile's answer.
 
         Args:
-            window: of the tile in the scene; what lies outside of the mosaic's window is left out.
+            tile: its window in the scene; what lies beyond the columns is left out.
             values: (K, H, W).
             valid: (H, W), where the scene has a measurement.
         """
-        down, across = self._down.tile(window.row), self._across.tile(window.col)
-        for here, there, alone in self._regions(window, down, across):
-            own = values[:, *there]
-            if alone:
-                self._settle(*here, own, valid[there])
-            else:
-                weights = np.multiply.outer(down.weights[there[0]], across.weights[there[1]])
-                self._sums[:, *here] += own * weights
-                self._valid[here] |= valid[there]
-
-    def lose(self, window: Window) -> None:
-        """Notes that a tile cannot be read: its pixels get the mean of the other tiles there."""
-        if self._lost is None:
-            self._lost = np.zeros(self._valid.shape, np.float32)
-        down, across = self._down.tile(window.row), self._across.tile(window.col)
-        for here, there, alone in self._regions(window, down, across):
-            if not alone:
-                rows, cols = down.weights[there[0]], across.weights[there[1]]
-                self._lost[here] += np.multiply.outer(rows, cols)
-
-    def finish(self, rows: int, kept: int) -> None:
-        """Settles the first rows where several tiles count, and moves the window below them.
-
-        Args:
-            rows: that no later tile changes.
-            kept: rows below them that have sums already.
-        """
-        window = self._window
-        for down, one_row in self._down.runs(window.row, window.row + rows):
-            if not one_row:
-                self._settle_sums(down, slice(0, window.width))
+        for window, (rows, cols), weights in self._parts(tile):
+            own, known = values[:, rows, cols], valid[rows, cols]
+            if weights is None:
+                self._settle(window, own, known)
                 continue
-            for across, one_column in self._across.runs(window.col, window.right):
-                if not one_column:
-                    self._settle_sums(down, across)
-        for array in (*self._sums, self._valid, *([] if self._lost is None else [self._lost])):
-            array[:kept] = array[rows : rows + kept]
-            array[max(rows, kept) : rows + kept] = 0
-        if self._lost is not None and not self._lost.any():
-            self._lost = None
-        self._window = Window(window.row + rows, window.col, window.height, window.width)
+            found = self._sums.get((window.row, window.col))
+            if found is None:
+                found = _Sum(window, own * weights, known.copy())
+                self._sums[window.row, window.col] = found
+            else:
+                found.values += own * weights
+                found.valid |= known
 
-    def state(self, rows: int) -> State:
-        """Returns the first rows, all that a window moved here can hold."""
-        lost = {} if self._lost is None else {"lost": self._lost[:rows]}
-        return {"sums": self._sums[:, :rows], "valid": self._valid[:rows], **lost}
+    def lose(self, tile: Window) -> None:
+        """Notes that a tile cannot be read: its pixels get the mean of the other tiles there."""
+        for window, _, weights in self._parts(tile):
+            if weights is None:
+                continue
+            shape, key = weights.shape, (window.row, window.col)
+            if key not in self._sums:
+                zeros = np.zeros((self._planes, *shape), np.float32)
+                self._sums[key] = _Sum(window, zeros, np.zeros(shape, np.bool_))
+            found = self._sums[key]
+            found.lost = weights if found.lost is None else found.lost + weights
+
+    def finish(self, end: int) -> None:
+        """Settles what begins above a row; no further tile may reach above it."""
+        for key in [key for key in self._sums if key[0] < end]:
+            found = self._sums.pop(key)
+            if found.lost is not None:
+                kept = 1 - found.lost
+                known = kept > 1 - _NOTHING
+                found.values /= np.where(known, kept, 1)
+                found.valid &= known
+            self._settle(found.window, found.values, found.valid)
+
+    def state(self) -> State:
+        """Returns the sums that are not finished."""
+        state: State = {}
+        for (row, col), found in self._sums.items():
+            place = f"{row},{col}"
+            state |= {f"values {place}": found.values, f"valid {place}": found.valid}
+            if found.lost is not None:
+                state[f"lost {place}"] = found.lost
+        return state
 
     def restore(self, state: State) -> None:
-        """Sets the first rows to those of `state`."""
-        rows = len(state["valid"])
-        self._sums[:, :rows], self._valid[:rows] = state["sums"], state["valid"]
-        if "lost" in state:
-            self._lost = np.zeros(self._valid.shape, np.float32)
-            self._lost[:rows] = state["lost"]
+        """Continues from what `state` returned."""
+        for name in state:
+            kind, _, place = name.partition(" ")
+            if kind == "values":
+                row, col = map(int, place.split(","))
+                values, valid = state[name], state[f"valid {place}"]
+                window = Window(row, col, *valid.shape)
+                self._sums[row, col] = _Sum(window, values, valid, state.get(f"lost {place}"))
 
-    def _regions(
-        self, window: Window, down: TileWeights, across: TileWeights
-    ) -> Iterator[tuple[_Region, _Region, bool]]:
-        """Yields parts of a tile that count, within the mosaic's window.
+    def _parts(self, tile: Window) -> Iterator[tuple[Window, tuple[slice, slice], Weights | None]]:
+        """Yields the parts of a tile at which the same tiles count.
 
-        Each is rows and columns of the mosaic, the same of the tile, and the flag that the tile
-        counts alone there.
+        Each is a window of the scene, the same in the tile, and the weights (H, W); None where it
+        counts alone.
         """
-        top, left = window.row - self._window.row, window.col - self._window.col
-        middle = (down.whole, down.falling)
-        parts = (
-            (*middle, across.whole, across.falling, True),
-            (down.first, down.whole, across.first, across.end, False),
-            (*middle, across.first, across.whole, False),
-            (*middle, across.falling, across.end, False),
-            (down.falling, down.end, across.first, across.end, False),
-        )
-        for first, end, begin, stop, alone in parts:
-            first, end = max(first, -top), min(end, self._window.height - top)
-            begin, stop = max(begin, -left), min(stop, self._window.width - left)
-            if first < end and begin < stop:
-                here = slice(first + top, end + top), slice(begin + left, stop + left)
-                yield here, (slice(first, end), slice(begin, stop)), alone
-
-    def _settle_sums(self, rows: slice, cols: slice) -> None:
-        """Settles a part of the sums and clears them."""
-        values, valid = self._sums[:, rows, cols], self._valid[rows, cols]
-        if self._lost is not None:
-            kept = 1 - self._lost[rows, cols]
-            known = kept > 1 - _NOTHING
-            values /= np.where(known, kept, 1)
-            valid &= known
-            self._lost[rows, cols] = 0
-        self._settle(rows, cols, values, valid)
-        values[...] = 0
-        valid[...] = False
+        columns = list(self._across.runs(tile.col, self._left, self._right))
+        for down, rows, row_weights in self._down.runs(tile.row, tile.row, tile.bottom):
+            for across, cols, col_weights in columns:
+                size = down.end - down.first, across.end - across.first
+                alone = down.tiles == across.tiles == 1
+                weights = None if alone else np.multiply.outer(row_weights, col_weights)
+                yield Window(down.first, across.first, *size), (rows, cols), weights

@@ -76,8 +76,8 @@ class Scratch:
     def _half(self) -> "Scratch":
         """The next overview."""
         grid = self.spec.grid
-        shape = {"height_px": -(-grid.height_px // 2), "width_px": -(-grid.width_px // 2)}
-        smaller = Scratch(replace(self.spec, grid=replace(grid, **shape)), self.path.parent)
+        half = replace(grid, height_px=-(-grid.height_px // 2), width_px=-(-grid.width_px // 2))
+        smaller = Scratch(replace(self.spec, grid=half), self.path.parent)
         smaller.path = self.path.with_name(f"{self.path.name}.ovr")
         return smaller
 
@@ -141,7 +141,7 @@ class Scratch:
             os.close(handle)
 
     def rows(self) -> Iterator[tuple[Window, npt.NDArray[np.generic]]]:
-        """Yields windows of whole rows and their pixels (C, H, W), an even number but for the last."""
+        """Yields windows of whole rows with their pixels (C, H, W); all but the last are even."""
         height, width = self.spec.grid.height_px, self.spec.grid.width_px
         with gdal_env(""), _without_warning(), rasterio.open(self.path) as dataset:
             for top in range(0, height, _BLOCK_PX):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
@@ -68,13 +67,19 @@ class ClassMap:
     def begin(self, columns: Columns, band: int) -> None:
         """Begins some columns of the layout, or continues them at a band."""
         layout = self._layout
-        self._columns, self._top, self._unfinished = columns, layout.bands[band].top, 0
-        width, count = columns.right - columns.left, len(self._classes)
+        self._columns, self._unfinished = columns, 0
+        left, right, top = columns.left, columns.right, layout.bands[band].top
         self._settled = Settled(
-            count, layout.band_rows, width, with_probabilities=self._with_probabilities
+            len(self._classes),
+            layout.band_rows,
+            left,
+            right,
+            top,
+            with_probabilities=self._with_probabilities,
         )
-        window = Window(self._top, columns.left, layout.band_rows, width)
-        self._mosaic = Mosaic(count, window, self._down, self._across, self._settled.put)
+        self._mosaic = Mosaic(
+            len(self._classes), left, right, self._down, self._across, self._settled.put
+        )
         if self._carry is not None and band:
             self._settled.restore(self._carry)
             self._mosaic.restore(self._carry)
@@ -95,22 +100,23 @@ class ClassMap:
         """Writes the pixels that no later tile changes."""
         end, columns, plan = self._layout.bands[band].end, self._columns, self._layout.plan
         last = plan.rows[self._layout.bands[band].tiles[-1]] + plan.size_px
-        rows, kept = end - self._top, max(min(last, plan.height_px) - end, 0)
-        self._mosaic.finish(rows, kept)
-        window = Window(self._top, columns.left, rows, columns.right - columns.left)
+        top = self._settled.top
+        rows, kept = end - top, max(min(last, plan.height_px) - end, 0)
+        self._mosaic.finish(end)
+        window = Window(top, columns.left, rows, columns.right - columns.left)
         self.class_raster.write(window, self._settled.classes[:rows])
         self.confidence.write(window, self._settled.confidence[:rows])
         if self._with_probabilities:
             self.probabilities.write(window, self._settled.probabilities[:, :rows])
         self._settled.move(rows, kept)
-        self._top, self._unfinished = end, kept
+        self._unfinished = kept
 
     def save(self, folder: Path) -> None:
         """Writes what is unfinished, and syncs the rasters."""
         for scratch in self._scratches:
             scratch.sync()
-        rows = self._unfinished
-        np.savez(folder / _CARRY, **self._mosaic.state(rows), **self._settled.state(rows))
+        state: State = {**self._mosaic.state(), **self._settled.state(self._unfinished)}
+        np.savez(folder / _CARRY, allow_pickle=False, **state)
 
     def load(self, folder: Path) -> None:
         """Restores what was unfinished."""

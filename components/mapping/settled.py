@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from components.mapping.mosaic import Floats, State
 from components.raster.labels.targets import ignore_value, mask_dtype
+from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 
 #: Probabilities are stored in steps of this, as bytes; 255 is nodata.
@@ -15,29 +16,43 @@ _CHUNK_PX = 1 << 15
 
 
 class Settled:
-    """Class and probability of each pixel in a window of rows that moves down a scene.
+    """Class and probability of each pixel in some rows, which move down a scene.
 
     Attributes:
+        top: the first row in the scene.
         classes: (rows, width) indices.
         confidence: (rows, width), the probability of the class in steps of `PROBABILITY_STEP`.
         probabilities: (K, rows, width) in the same steps; K is 0 if they are not wanted.
     """
 
-    def __init__(self, count: int, rows: int, width: int, *, with_probabilities: bool) -> None:
-        """Starts with nothing known."""
-        self._nodata = ignore_value(count)
+    def __init__(
+        self, count: int, rows: int, left: int, right: int, top: int, *, with_probabilities: bool
+    ) -> None:
+        """Starts with nothing known.
+
+        Args:
+            count: K, of classes.
+            rows: that are kept at a time.
+            left: the first column in the scene.
+            right: the first one beyond the last.
+            top: the first row.
+            with_probabilities: keep those of all classes.
+        """
+        width = right - left
+        self._nodata, self._left, self.top = ignore_value(count), left, top
         self.classes = np.full((rows, width), self._nodata, mask_dtype(count))
         self.confidence = np.full((rows, width), PROBABILITY_NODATA, np.uint8)
         planes = count if with_probabilities else 0
         self.probabilities = np.full((planes, rows, width), PROBABILITY_NODATA, np.uint8)
 
-    def put(self, rows: slice, cols: slice, values: Floats, valid: Mask) -> None:
-        """Sets the pixels of a part, whose class probabilities (K, H, W) are final."""
-        height, width = valid.shape
-        step = max(1, _CHUNK_PX // width)
-        for first in range(0, height, step):
-            part = slice(first, min(first + step, height))
-            here = slice(rows.start + part.start, rows.start + part.stop), cols
+    def put(self, window: Window, values: Floats, valid: Mask) -> None:
+        """Sets the pixels of a window, whose class probabilities (K, H, W) are final."""
+        top, left = window.row - self.top, window.col - self._left
+        step = max(1, _CHUNK_PX // window.width)
+        for first in range(0, window.height, step):
+            part = slice(first, min(first + step, window.height))
+            rows = slice(top + part.start, top + part.stop)
+            here = rows, slice(left, left + window.width)
             known = valid[part]
             classes, best = most_probable(values[:, part], self.classes.dtype)
             self.classes[here] = _masked(classes, known, self._nodata)
@@ -46,7 +61,8 @@ class Settled:
                 plane[here] = as_bytes(own, known)
 
     def move(self, rows: int, kept: int) -> None:
-        """Moves the window below the first rows, of which `kept` are known already."""
+        """Moves below the first rows; `kept` rows below them may be known already."""
+        self.top += rows
         for array, fill in (
             (self.classes, self._nodata),
             (self.confidence, PROBABILITY_NODATA),
@@ -56,7 +72,7 @@ class Settled:
             array[kept : rows + kept] = fill
 
     def state(self, rows: int) -> State:
-        """Returns the first rows, all that a window moved here can hold."""
+        """Returns the first rows."""
         return {
             "classes": self.classes[:rows],
             "confidence": self.confidence[:rows],

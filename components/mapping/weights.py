@@ -4,6 +4,7 @@ A tile's weight at a pixel is the product of its weights along both axes. Along 
 weights of all tiles add up to 1 at every pixel, and therefore their products do as well.
 """
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,15 @@ Blend = Literal["cosine", "constant", "crop"]
 _UNUSED = 0.25
 
 Weights = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Pixels along an axis, from `first` up to `end`, at which so many tiles count."""
+
+    first: int
+    end: int
+    tiles: int
 
 
 def tile_starts(
@@ -56,60 +66,41 @@ def axis_weights(tops: Sequence[int], size_px: int, blend: Blend) -> Weights:
     return np.array(found, np.float32)
 
 
-@dataclass(frozen=True, eq=False)
-class TileWeights:
-    """Weights of one tile along an axis: 0 up to `first`, 1 from `whole` to `falling`, 0 from `end`.
-
-    Attributes:
-        weights: (size,).
-        first: the first pixel that counts.
-        whole: the first pixel that no other tile counts at.
-        falling: the first pixel beyond those; `whole` if there is none.
-        end: the first pixel beyond those that count.
-    """
-
-    weights: Weights
-    first: int
-    whole: int
-    falling: int
-    end: int
-
-    @classmethod
-    def of(cls, weights: Weights) -> "TileWeights":
-        """Finds where the weights rise and fall."""
-        counts, whole = np.flatnonzero(weights), np.flatnonzero(weights == 1)
-        first, end = int(counts[0]), int(counts[-1]) + 1
-        if not len(whole):
-            return cls(weights, first, first, first, end)
-        return cls(weights, first, int(whole[0]), int(whole[-1]) + 1, end)
-
-
 class Axis:
-    """The weights of all tiles along one axis of a scene."""
+    """Tiles along one axis of a scene, and runs of pixels at which the same tiles count."""
 
     def __init__(self, tops: Sequence[int], size_px: int, blend: Blend) -> None:
         """Computes the weights; see `axis_weights`."""
-        found = axis_weights(tops, size_px, blend)
-        self._alone = np.zeros(tops[-1] + size_px, np.bool_)
-        for top, weights in zip(tops, found, strict=True):
-            self._alone[top : top + size_px] |= weights == 1
-        for top, weights in zip(tops, found, strict=True):  # what rounding left beside a whole one
-            weights[self._alone[top : top + size_px] & (weights < 1)] = 0
-        self._tiles = {top: TileWeights.of(own) for top, own in zip(tops, found, strict=True)}
+        self._weights = dict(zip(tops, axis_weights(tops, size_px, blend), strict=True))
+        self._counting = {}
+        for top, weights in self._weights.items():
+            places = np.flatnonzero(weights)
+            self._counting[top] = (top + int(places[0]), top + int(places[-1]) + 1)
+        cuts = sorted({place for both in self._counting.values() for place in both})
+        self._runs = [
+            Run(first, end, sum(begin <= first < stop for begin, stop in self._counting.values()))
+            for first, end in pairwise(cuts)
+        ]
 
-    def tile(self, top: int) -> TileWeights:
-        """Returns the weights of the tile that starts there."""
-        return self._tiles[top]
+    def runs(self, top: int, first: int, end: int) -> Iterator[tuple[Run, slice, Weights]]:
+        """Yields the runs at which a tile counts, between two places of the scene.
 
-    def runs(self, first: int, end: int) -> Iterator[tuple[slice, bool]]:
-        """Yields runs of pixels between two places, counted from the first.
+        Args:
+            top: of the tile.
+            first: of the places.
+            end: beyond them.
 
-        The flag says that one tile alone counts there.
+        Yields:
+            The run, clipped to the places; its pixels in the tile; and their weights.
         """
-        alone = self._alone[first:end]
-        changes = [0, *(np.flatnonzero(alone[1:] != alone[:-1]) + 1).tolist(), len(alone)]
-        for start, stop in pairwise(changes):
-            yield slice(start, stop), bool(alone[start])
+        weights, (begin, stop) = self._weights[top], self._counting[top]
+        for run in self._runs[bisect(self._runs, begin, key=lambda it: it.end) :]:
+            if run.first >= stop:
+                break
+            own = Run(max(run.first, first), min(run.end, end), run.tiles)
+            if own.first < own.end:
+                here = slice(own.first - top, own.end - top)
+                yield own, here, weights[here]
 
 
 def _rise(way: npt.NDArray[np.float64], blend: Blend) -> npt.NDArray[np.float64]:
