@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from components.ingest.config import IngestConfig, SourceConfig
-from components.ingest.span_choice import choose_span
+from components.ingest.choose_span import choose_span
 from components.raster.errors import ConfigError
 from components.raster.spatial.rules import ByTile
 from pipelines.prediction.config import PredictionConfig
