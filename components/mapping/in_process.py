@@ -20,17 +20,18 @@ class InProcessModel:
 
     requests = 1
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    def __init__(self, path: Path, name: str | None = None, version: int | None = None) -> None:
         """Loads the model.
 
         Args:
             path: a folder of versions, whose newest is taken, or a SavedModel.
             name: for people; by default that of the folder.
+            version: of a folder of versions; by default the newest.
 
         Raises:
             DataError: there is no model, it cannot be loaded, or it was exported before maps.
         """
-        pushed = load_pushed(path)
+        pushed = load_pushed(path, version)
         self.contract = pushed.contract
         self.name = name or path.name
         self.version = pushed.version

@@ -2,8 +2,8 @@
 
 from pydantic import ValidationError
 
-from components.ingest.config import IngestConfig, SourceConfig
 from components.ingest.choose_span import choose_span
+from components.ingest.config import IngestConfig, SourceConfig
 from components.raster.errors import ConfigError
 from components.raster.spatial.rules import ByTile
 from pipelines.prediction.config import PredictionConfig

@@ -7,12 +7,15 @@ object store below it, where `summary.json` is the last object to appear).
 import json
 import os
 import posixpath
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from components.ingest.files import storage
 from components.ingest.files.layout import LISTING_FILE, SUMMARY_FILE, rejects_name
+from components.ingest.records.summary import Summary
 from components.raster.errors import ConfigError
 from components.raster.location import is_remote, local_path
 from components.raster.strict_json import strict_json
@@ -65,6 +68,31 @@ class OutputPaths:
     def done(self, shard: int) -> str:
         """Returns the file that says what a finished shard holds."""
         return storage.join(self.state, f"{shard:05d}.json")
+
+    def result(self, name: str) -> str:
+        """Returns the path of a finished file."""
+        return storage.join(self.results, name)
+
+    def summary_of(self, shard: int) -> Summary | None:
+        """Returns the summary of a finished shard; None of another."""
+        path = self.done(shard)
+        if not storage.exists(path):
+            return None
+        return Summary.from_json(storage.read(path).decode())
+
+    def publish(self, write: Callable[[str], None], target: str) -> None:
+        """Writes a file under a name of its own, and renames it when it is complete."""
+        source = storage.join(self.attempts, uuid.uuid4().hex)
+        write(source)
+        storage.publish(source, target)
+
+    def finish(self, shard: int, rejects: bytes, summary: Summary) -> None:
+        """Publishes the rejects of a shard whose results are there, and then its summary."""
+        for data, target in (
+            (rejects, self.result(self.rejects_name(shard))),
+            (summary.to_json().encode(), self.done(shard)),
+        ):
+            self.publish(partial(storage.write, data=data), target)
 
     def predictions_name(self, shard: int) -> str:
         """Returns the name of a shard's predictions."""

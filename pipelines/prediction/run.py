@@ -3,20 +3,19 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
-from components.ingest.files.layout import LISTING_REJECTS_FILE
-from components.ingest.records.record import Listing
-from components.ingest.records.reject import reject_lines
+from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import Summary, total
 from components.ingest.source_state import source_state
 from components.ingest.sources import family_of, list_source
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.fitting import reading_for
+from pipelines.prediction.job import Job
 from pipelines.prediction.model import ModelRef, find_model
 from pipelines.prediction.output import OutputPaths, begin, complete, finished_summary
 from pipelines.prediction.shard import PREDICTED, ShardJob
@@ -127,6 +126,18 @@ def predict_archive(
     return _result(output, found, is_new=False)
 
 
+class _Work(NamedTuple):
+    """The listing of a run: a line for each unit of work, and what is none.
+
+    `rejects` and `ignored` are those of the listing itself.
+    """
+
+    lines: list[bytes]
+    job_of: Callable[[OutputPaths], Job]
+    rejects: Sequence[Reject]
+    ignored: Mapping[str, int]
+
+
 def _predicted(
     plan: Plan, output: str, make_pipeline: "Callable[[], beam.Pipeline]"
 ) -> Mapping[str, Any]:
@@ -134,35 +145,57 @@ def _predicted(
 
     from pipelines.prediction.transforms import PredictAll, total_path
 
-    listing = list_source(plan.reading)
-    shards = layout.shard_count(listing.images, plan.config.shards)
-    lines = family_of(plan.reading.source).lines(listing, shards)
-    paths = OutputPaths(output, len(lines), plan.config.format)
-    begin(paths, plan.identity, b"".join(lines))
-    job = ShardJob(
-        plan.reading.model_dump_json(), listing.classes, plan.model, plan.config.batch, paths
-    )
+    work = _maps(plan, output) if plan.config.format == "maps" else _shards(plan)
+    paths = OutputPaths(output, len(work.lines), plan.config.format)
+    begin(paths, plan.identity, b"".join(work.lines))
     with make_pipeline() as pipeline:
-        _ = pipeline | beam.Create(layout.blocks_of(lines)) | beam.Reshuffle() | PredictAll(job)
+        _ = (
+            pipeline
+            | beam.Create(layout.blocks_of(work.lines))
+            | beam.Reshuffle()
+            | PredictAll(work.job_of(paths))
+        )
+    summary = Summary.from_json(storage.read(total_path(paths)).decode())
     names = [
         name(shard)
         for shard in range(paths.shards)
         for name in (paths.predictions_name, paths.rejects_name)
     ]
-    summary = Summary.from_json(storage.read(total_path(paths)).decode())
-    if listing.rejects:
-        names.append(LISTING_REJECTS_FILE)
-        storage.write(
-            storage.join(paths.results, LISTING_REJECTS_FILE), reject_lines(listing.rejects)
-        )
-    facts = _facts(plan, total([summary, _listed(listing)]))
+    if work.rejects:
+        names.append(layout.LISTING_REJECTS_FILE)
+        storage.write(paths.result(layout.LISTING_REJECTS_FILE), reject_lines(work.rejects))
+    reasons = Counter(reject.reason.value for reject in work.rejects)
+    facts = _facts(plan, total([summary, Summary(rejects=reasons, ignored=work.ignored)]))
     complete(paths, names, facts)
     return facts
 
 
-def _listed(listing: Listing) -> Summary:
-    reasons = Counter(reject.reason.value for reject in listing.rejects)
-    return Summary(rejects=reasons, ignored=listing.ignored)
+def _shards(plan: Plan) -> _Work:
+    """Lists the images in shards."""
+    listing = list_source(plan.reading)
+    shards = layout.shard_count(listing.images, plan.config.shards)
+    lines = family_of(plan.reading.source).lines(listing, shards)
+    reading = plan.reading.model_dump_json()
+
+    def job_of(paths: OutputPaths) -> ShardJob:
+        return ShardJob(reading, listing.classes, plan.model, plan.config.batch, paths)
+
+    return _Work(lines, job_of, listing.rejects, listing.ignored)
+
+
+def _maps(plan: Plan, output: str) -> _Work:
+    """Lists the scenes, each of which becomes a map."""
+    from pipelines.prediction import maps
+
+    maps.require_local(output, plan.model)
+    settings = maps.settings_of(plan.config.map, plan.reading)
+    found = maps.scenes_of(plan.reading)
+    name = plan.model.base.rstrip("/").rpartition("/")[2]
+
+    def job_of(paths: OutputPaths) -> maps.MapJob:
+        return maps.MapJob(settings.model_dump_json(), plan.model, name, paths)
+
+    return _Work(maps.scene_lines(found.scenes), job_of, found.rejects, found.ignored)
 
 
 def _facts(plan: Plan, summary: Summary) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Shards of predictions: from a range of the listing to a file, without any framework."""
 
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import pyarrow as pa
@@ -51,6 +51,10 @@ class ShardJob:
     batch: int
     paths: OutputPaths
 
+    def writer(self, *, one_thread: bool = False) -> "ShardPredictor":
+        """Loads the model; see `ExampleModel.load`."""
+        return ShardPredictor(self, ExampleModel.load(self.model, one_thread=one_thread))
+
 
 class ShardPredictor:
     """Predicts shards; a finished one is not predicted again.
@@ -73,8 +77,9 @@ class ShardPredictor:
             DataError: the model itself fails.
         """
         paths, shard = self._job.paths, block.shard
-        if storage.exists(paths.done(shard)):
-            return Summary.from_json(storage.read(paths.done(shard)).decode())
+        done = paths.summary_of(shard)
+        if done is not None:
+            return done
         rejects: list[Reject] = []
         ignored: Counter[str] = Counter()
         line = storage.read_range(paths.listing, block.offset, block.length)
@@ -83,11 +88,11 @@ class ShardPredictor:
         table = pa.Table.from_batches(batches or [self._answered((), rejects)])
         model = self._job.model
         facts = metadata_of(self._model.contract, model.version, model.identity)
-        _publish(paths, paths.predictions_name(shard), table.replace_schema_metadata(facts))
-        _publish(paths, paths.rejects_name(shard), reject_lines(rejects))
+        write = partial(_WRITERS[paths.suffix], table=table.replace_schema_metadata(facts))
+        paths.publish(write, paths.result(paths.predictions_name(shard)))
         reasons = Counter(reject.reason.value for reject in rejects)
         summary = Summary({}, {PREDICTED: table.num_rows}, reasons, ignored)
-        _publish_at(paths, paths.done(shard), summary.to_json().encode())
+        paths.finish(shard, reject_lines(rejects), summary)
         return summary
 
     def _answered(self, batch: Sequence[Converted], rejects: list[Reject]) -> pa.RecordBatch:
@@ -125,11 +130,6 @@ class ShardPredictor:
         return [item for item, _ in fitting], [place for _, place in fitting]
 
 
-def one_thread_predictor(job: ShardJob) -> ShardPredictor:
-    """Loads the model for one of several processes on a machine."""
-    return ShardPredictor(job, ExampleModel.load(job.model, one_thread=True))
-
-
 def _sorted_out(
     outcomes: Iterator[Converted | Reject | Ignored], rejects: list[Reject], ignored: Counter[str]
 ) -> Iterator[Converted]:
@@ -146,17 +146,3 @@ def _sorted_out(
 def _batches(items: Iterator[Converted], size: int) -> Iterator[tuple[Converted, ...]]:
     while batch := tuple(islice(items, size)):
         yield batch
-
-
-def _publish(paths: OutputPaths, name: str, content: pa.Table | bytes) -> None:
-    _publish_at(paths, storage.join(paths.results, name), content)
-
-
-def _publish_at(paths: OutputPaths, target: str, content: pa.Table | bytes) -> None:
-    """Writes a file under a name of its own, and renames it when it is complete."""
-    source = storage.join(paths.attempts, uuid.uuid4().hex)
-    if isinstance(content, bytes):
-        storage.write(source, content)
-    else:
-        _WRITERS[paths.suffix](source, content)
-    storage.publish(source, target)

@@ -9,18 +9,17 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest.files import storage
 from components.ingest.files.layout import SUMMARY_FILE, Block
-from components.ingest.pool import in_processes, worthwhile
+from components.ingest.pool import Writer, in_processes, worthwhile
 from components.ingest.records.summary import Summary
 from components.ingest.transforms import IngestOptions, TotalSummary
-from pipelines.prediction.model import ExampleModel
+from pipelines.prediction.job import Job, one_thread_writer
 from pipelines.prediction.output import OutputPaths
-from pipelines.prediction.shard import ShardJob, ShardPredictor, one_thread_predictor
 
 
 class PredictShards(beam.DoFn):
     """Block -> Summary, and the shard's predictions and rejects in files."""
 
-    def __init__(self, job: ShardJob, processes: int) -> None:
+    def __init__(self, job: Job, processes: int) -> None:
         self._job = job
         self._processes = processes
         self._shared = Shared()
@@ -30,28 +29,25 @@ class PredictShards(beam.DoFn):
 
     def process(self, block: Block) -> Iterator[Summary]:
         if self._processes == 1:
-            yield self._predictor().write(block)
+            yield self._writer().write(block)
         else:
             self._waiting.append(block)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         processes = min(self._processes or worthwhile(len(self._waiting)), len(self._waiting))
         if processes > 1:
-            summaries = in_processes(one_thread_predictor, (self._job,), self._waiting, processes)
+            summaries = in_processes(one_thread_writer, (self._job,), self._waiting, processes)
         else:
             summaries = map(self._write, self._waiting)
         for summary in summaries:
             yield GlobalWindows.windowed_value(summary)
 
     def _write(self, block: Block) -> Summary:
-        return self._predictor().write(block)
+        return self._writer().write(block)
 
-    def _predictor(self) -> ShardPredictor:
-        predictor: ShardPredictor = self._shared.acquire(self._load)
-        return predictor
-
-    def _load(self) -> ShardPredictor:
-        return ShardPredictor(self._job, ExampleModel.load(self._job.model))
+    def _writer(self) -> Writer[Summary]:
+        writer: Writer[Summary] = self._shared.acquire(self._job.writer)
+        return writer
 
 
 class WriteTotal(beam.DoFn):
@@ -72,7 +68,7 @@ def total_path(paths: OutputPaths) -> str:
 class PredictAll(beam.PTransform):
     """Blocks -> predictions and rejects in files, and the sum of their summaries in one."""
 
-    def __init__(self, job: ShardJob) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__()
         self._job = job
 

@@ -7,10 +7,8 @@ import apache_beam as beam
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import rasterio
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
-from rasterio.transform import from_origin
 
 from components.ingest.files.layout import blocks_of
 from components.ingest.sources import family_of, list_source
@@ -20,7 +18,8 @@ from pipelines.prediction.model import ExampleModel
 from pipelines.prediction.output import OutputPaths, begin
 from pipelines.prediction.run import folder_of, plan_run, predict_archive
 from pipelines.prediction.shard import ShardJob, ShardPredictor
-from tests.prediction.models import BANDS, SIDE_PX
+from tests.prediction.models import SIDE_PX
+from tests.prediction.rasters import write_raster
 
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 in_process = partial(beam.Pipeline, options=PipelineOptions([_RUNNER]))
@@ -115,15 +114,8 @@ def test_the_labels_of_a_manifest_are_not_read(archive, photographs_model, tmp_p
     assert found == {b"site/00.png": b"dark", b"site/38.png": b"bright"}
 
 
-def write_chip(path, level, pixel_m=10.0, bands=BANDS):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    place = from_origin(500_000, 5_000_000, pixel_m, pixel_m)
-    profile = {"driver": "GTiff", "width": SIDE_PX, "height": SIDE_PX, "count": len(bands)}
-    with rasterio.open(
-        path, "w", dtype="uint16", crs="EPSG:32632", transform=place, **profile
-    ) as file:
-        file.write(np.full((len(bands), SIDE_PX, SIDE_PX), level, np.uint16))
-        file.descriptions = bands
+def write_chip(path, level, **options):
+    write_raster(path, np.full((SIDE_PX, SIDE_PX), level), **options)
 
 
 def test_chips_that_are_not_like_those_of_the_training_are_rejects(rasters_model, tmp_path):
@@ -144,6 +136,42 @@ def test_chips_that_are_not_like_those_of_the_training_are_rejects(rasters_model
     # UTM 32's central meridian is easting 500,000.
     assert rows["low.tif"]["longitude"] == pytest.approx(9.0, abs=0.001)
     assert rows["low.tif"]["crs"] == "EPSG:32632"
+
+
+def write_scenes(folder):
+    """A scene of two by three tiles, dark at the left; one without the model's bands."""
+    values = np.full((2 * SIDE_PX, 3 * SIDE_PX), 1900)
+    values[:, :SIDE_PX] = 100
+    write_raster(folder / "field.tif", values)
+    write_raster(folder / "poor.tif", values, bands=("red", "green"))
+
+
+def test_scenes_are_cut_into_tiles_with_a_row_each(rasters_model, tmp_path):
+    write_scenes(tmp_path / "scenes")
+    source = {"kind": "scenes", "uri": str(tmp_path / "scenes"), "tiling": {"size_px": SIDE_PX}}
+    plan = planned(source, rasters_model)
+    done = predict_archive(plan, str(tmp_path / "out"), in_process)
+    assert (done.predictions, done.rejects) == (6, {"unknown_band": 1})
+    rows = rows_of(tmp_path / "out")
+    assert {key for key, row in rows.items() if row["class"] == "dark"} == {
+        "field@0,0,8x8",
+        "field@8,0,8x8",
+    }
+
+
+def test_scenes_become_maps(rasters_model, tmp_path):
+    write_scenes(tmp_path / "scenes")
+    source = {"kind": "scenes", "uri": str(tmp_path / "scenes")}
+    plan = planned(source, rasters_model, format="maps", map={"vectors": ["geojson"]})
+    done = predict_archive(plan, str(tmp_path / "out"), in_process)
+    assert (done.predictions, done.rejects) == (1, {"unknown_band": 1})
+    [geojson] = (tmp_path / "out/field").glob("*.geojson")
+    cells = json.loads(geojson.read_text())["features"]
+    classes = [cell["properties"]["class"] for cell in cells]
+    assert sorted(classes) == ["bright"] * 4 + ["dark"] * 2
+    assert rejects_of(tmp_path / "out")["poor"]["uri"] == str(tmp_path / "scenes/poor.tif")
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {"field"}
+    assert not predict_archive(plan, str(tmp_path / "out"), in_process).is_new
 
 
 def test_a_model_of_other_images_is_refused_by_name(archive, rasters_model, photographs_model):

@@ -1,7 +1,7 @@
 """Work item for a scene: a range of its blocks, written into the listing."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any
@@ -76,18 +76,23 @@ class ScenePart:
     def from_row(cls, row: Sequence[Any]) -> "ScenePart":
         """Inverts `to_row`."""
         fields, rows, cols, splits, truth = row
-        files = tuple(
-            BandFile(
-                file["path"],
-                tuple(file["band_names"]),
-                tuple(file["common_names"]),
-                tuple(Scaling(*scaling) for scaling in file["scalings"]),
-                tuple(file["aliases"]),
-            )
-            for file in fields["files"]
-        )
-        source = SceneSource(**{**fields, "files": files})
+        source = scene_of_fields(fields)
         return cls(source, tuple(rows), tuple(cols), splits, truth)
+
+
+def scene_of_fields(fields: Mapping[str, Any]) -> SceneSource:
+    """Inverts `asdict` of a scene, with JSON in between."""
+    files = tuple(
+        BandFile(
+            file["path"],
+            tuple(file["band_names"]),
+            tuple(file["common_names"]),
+            tuple(Scaling(*scaling) for scaling in file["scalings"]),
+            tuple(file["aliases"]),
+        )
+        for file in fields["files"]
+    )
+    return SceneSource(**{**fields, "files": files})
 
 
 def part_lines(parts: Sequence[ScenePart], shards: int) -> Iterator[bytes]:

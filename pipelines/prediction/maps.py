@@ -1,0 +1,145 @@
+"""Maps of all scenes of a source: a scene is the unit of work, and continues within itself."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from components.ingest.config import IngestConfig
+from components.ingest.files import storage
+from components.ingest.files.layout import Block
+from components.ingest.rasters.config import RasterOptions
+from components.ingest.rasters.scenes.config import TiledSource
+from components.ingest.rasters.scenes.named import NamedScenes
+from components.ingest.records.record import Contents
+from components.ingest.records.reject import Reject
+from components.ingest.records.scene_part import scene_of_fields
+from components.ingest.records.summary import Summary
+from components.ingest.sources import family_of
+from components.mapping.config import MapConfig, SceneReading
+from components.mapping.in_process import InProcessModel
+from components.mapping.maps import UNFINISHED, SceneMap, map_scenes
+from components.raster.errors import ConfigError
+from components.raster.location import is_remote, local_path
+from components.raster.scene.folders import check_ids
+from components.raster.scene.scene import BandFile, SceneSource
+from pipelines.prediction.model import ModelRef
+from pipelines.prediction.output import OutputPaths
+
+#: Name under which a summary counts maps.
+MAPPED = "mapped"
+
+
+class ScenesToMap(NamedTuple):
+    """Scenes, with what the source holds beside them."""
+
+    scenes: tuple[SceneSource, ...]
+    rejects: Sequence[Reject]
+    ignored: Counter[str]
+
+
+def scenes_of(reading: IngestConfig) -> ScenesToMap:
+    """Lists the scenes of a source; of photographs and chips each is a scene.
+
+    Raises:
+        DataError: the source cannot be read, or two scenes have one name.
+    """
+    found: NamedScenes | Contents = family_of(reading.source).find()
+    if isinstance(found, NamedScenes):
+        return ScenesToMap(found.sources, found.rejects, Counter(found.ignored))
+    names = reading.source.band_names if isinstance(reading.source, RasterOptions) else ()
+    scenes = tuple(SceneSource(it.key, (BandFile(it.uri, names),)) for it in found.records)
+    check_ids(scenes)
+    return ScenesToMap(scenes, found.rejects, found.ignored)
+
+
+def scene_lines(scenes: Sequence[SceneSource]) -> list[bytes]:
+    """Serializes each scene to a line, the listing's block."""
+    ordered = sorted(scenes, key=lambda scene: scene.scene_id)
+    return [json.dumps(asdict(scene), separators=(",", ":")).encode() + b"\n" for scene in ordered]
+
+
+def settings_of(config: MapConfig, reading: IngestConfig) -> MapConfig:
+    """Returns the settings of the maps, with the source's own words on how scenes are read.
+
+    Raises:
+        ConfigError: the source asks for something that maps have no part for.
+    """
+    source = reading.source
+    if not isinstance(source, RasterOptions):
+        return config
+    if isinstance(source, TiledSource) and (source.warp or source.area):
+        raise ConfigError(
+            "prediction.source: warp and area are for tiles; a map covers its whole scene. Name "
+            "another grid in prediction.map.reading (resample, crs)"
+        )
+    names = SceneReading.model_fields.keys() & type(source).model_fields.keys()
+    own = {name: getattr(source, name) for name in names if name in source.model_fields_set}
+    return config.model_copy(update={"reading": config.reading.model_copy(update=own)})
+
+
+def require_local(output: str, model: ModelRef) -> None:
+    """Raises ConfigError where maps cannot be written or made."""
+    for what, place in (("output", output), ("model_base", model.base)):
+        if is_remote(place):
+            raise ConfigError(
+                f"prediction.{what}: {place} is remote; maps are made in folders. Name one that "
+                "all workers see"
+            )
+
+
+@dataclass(frozen=True)
+class MapJob:
+    """All that a worker needs to know; every runner can send it.
+
+    Attributes:
+        config: a MapConfig as JSON.
+        model: which model answers.
+        name: of the model, for people.
+        paths: of the output.
+    """
+
+    config: str
+    model: ModelRef
+    name: str
+    paths: OutputPaths
+
+    def writer(self, *, one_thread: bool = False) -> "MapWriter":
+        """Loads the model."""
+        return MapWriter(self)
+
+
+class MapWriter:
+    """Makes maps; a finished one is not made again."""
+
+    def __init__(self, job: MapJob) -> None:
+        self._job = job
+        self._config = MapConfig.model_validate_json(job.config)
+        base = Path(local_path(job.model.base))
+        self._model = InProcessModel(base, job.name, job.model.version)
+
+    def write(self, block: Block) -> Summary:
+        """Makes the map of the block's scene, in a folder called as it."""
+        paths = self._job.paths
+        done = paths.summary_of(block.shard)
+        if done is not None:
+            return done
+        line = storage.read_range(paths.listing, block.offset, block.length)
+        scene = scene_of_fields(json.loads(line))
+        [made] = map_scenes([scene], self._model, self._config, Path(paths.results))
+        rejects = made.rejects if isinstance(made, SceneMap) else (made,)
+        shutil.rmtree(Path(paths.results, UNFINISHED, scene.scene_id), ignore_errors=True)
+        uri = scene.files[0].path
+        lines = [_reject_line(it.key, uri, it.reason, it.detail) for it in rejects]
+        reasons = Counter(str(it.reason) for it in rejects)
+        summary = Summary({}, {MAPPED: int(isinstance(made, SceneMap))}, reasons)
+        paths.finish(block.shard, b"".join(lines), summary)
+        return summary
+
+
+def _reject_line(key: str, uri: str, reason: str, detail: str) -> bytes:
+    row: dict[str, Any] = {"key": key, "uri": uri, "reason": reason, "detail": detail}
+    return json.dumps(row).encode() + b"\n"
