@@ -29,7 +29,7 @@ def save(folder, contract):
     """Exports the network with the served signatures."""
     module = Means()
     found = signatures(module, contract)
-    module.calls = [tf.function(it.function, [it.input], autograph=False) for it in found]
+    module.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
     named = {it.name: call for it, call in zip(found, module.calls, strict=True)}
     tf.saved_model.save(module, str(folder), signatures=named)
     write_contract(folder, contract)
