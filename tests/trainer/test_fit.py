@@ -18,7 +18,7 @@ from trainer.training.progress import Progress, resumed_words
 SIDE_PX = 8
 OBJECTIVE = of_classes(2)
 CONFIG = TrainConfig(
-    model=SmallCnn(filters=(4, 8), dropout=0.1),
+    model=SmallCnn(filters=(8,), dropout=0.1),
     batch_size=8,
     epochs=5,
     learning_rate=0.01,
@@ -145,6 +145,13 @@ def test_a_resumed_fit_ends_where_an_undisturbed_one_does(
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4, 5]
 
 
+def test_steps_that_do_not_return_to_python_teach_the_same(undisturbed, image_spec, tmp_path):
+    _, one_by_one, _ = undisturbed
+    together, _ = run(CONFIG.model_copy(update={"steps_per_execution": 5}), image_spec, tmp_path)
+    for mine, theirs in zip(together.get_weights(), one_by_one.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_a_finished_fit_is_not_run_again(undisturbed, image_spec):
     folder, model, history = undisturbed
     again, same = run(CONFIG, image_spec, folder, on_epoch=lambda row: pytest.fail("ran again"))
@@ -182,9 +189,12 @@ def test_a_resumed_fit_remembers_the_best_epoch_before_the_interruption(image_sp
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_loss_that_is_no_number_stops_with_a_remedy(image_spec, tmp_path):
-    config = CONFIG.model_copy(update={"optimizer": "sgd", "learning_rate": 1e30})
-    with pytest.raises(TrainingError, match=r"epoch 1, batch \d+; lower learning_rate"):
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_a_loss_that_is_no_number_stops_with_a_remedy(image_spec, tmp_path, at_once):
+    config = CONFIG.model_copy(
+        update={"optimizer": "sgd", "learning_rate": 1e30, "steps_per_execution": at_once}
+    )
+    with pytest.raises(TrainingError, match=r"epoch 1, batch 2; lower learning_rate"):
         run(config, image_spec, tmp_path)
 
 
@@ -220,7 +230,7 @@ def test_an_empty_eval_split_is_told(image_spec, tmp_path):
 
 def test_batches_that_make_one_update_teach_what_a_large_one_does(image_spec, tmp_path):
     """Rate, warm-up, average of the weights and Adam's own count go by updates."""
-    plain = SmallCnn(filters=(4, 8), batch_norm=False, dropout=0)
+    plain = SmallCnn(filters=(8,), batch_norm=False, dropout=0)
     large = CONFIG.model_copy(
         update={"model": plain, "batch_size": 16, "warmup_epochs": 1.5, "ema": 0.5}
     )
@@ -246,7 +256,7 @@ def test_an_update_needs_an_image_for_each_of_its_batches(image_spec, tmp_path):
 def test_patience_goes_on_where_a_killed_fit_left_it(image_spec, tmp_path):
     still = CONFIG.model_copy(
         update={
-            "model": SmallCnn(filters=(4, 8), batch_norm=False, dropout=0),
+            "model": SmallCnn(filters=(8,), batch_norm=False, dropout=0),
             "learning_rate": 1e-20,  # nothing is learnt, so the first epoch stays the best
             "epochs": 12,
             "early_stopping": EarlyStopping(patience=4),

@@ -6,6 +6,9 @@ has validated the examples, and training batches have one size: a batch of plain
 decoded in parallel without further checks.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import tensorflow as tf
 
 from components.raster.image import ImageSpec
@@ -24,7 +27,10 @@ _AT_ONCE = 64
 _MOST_PIXELS = 2**23
 
 
-@tf.autograph.experimental.do_not_convert
+#: Graphs that are kept; a training needs one for each size of its batches.
+_GRAPHS = 8
+
+
 def batch_pixels(
     encoded: tf.Tensor, height: tf.Tensor, width: tf.Tensor, image: ImageSpec, batch_size: int
 ) -> tf.Tensor:
@@ -40,15 +46,26 @@ def batch_pixels(
     Raises:
         tf.errors.InvalidArgumentError: as `model_input` does.
     """
-    if image.bands is not None:
-        return model_input(encoded, image)
-    plain = _all_plain(encoded, height, width, image, batch_size)
-    pixels = tf.cond(
-        plain,
-        lambda: _side_by_side(encoded, image, batch_size),
-        lambda: model_input(encoded, image),
-    )
+    pixels = _graph(image, batch_size)(encoded, height, width)
     return tf.ensure_shape(pixels, (encoded.shape[0], *image.shape))
+
+
+@lru_cache(maxsize=_GRAPHS)
+def _graph(image: ImageSpec, batch_size: int) -> Callable[..., tf.Tensor]:
+    """Returns `batch_pixels` as a graph that is traced once, however many data sets decode."""
+    columns = (tf.TensorSpec([None], kind) for kind in (tf.string, tf.int64, tf.int64))
+
+    @tf.function(input_signature=tuple(columns), autograph=False)
+    def pixels(encoded: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+        if image.bands is not None:
+            return model_input(encoded, image)
+        return tf.cond(
+            _all_plain(encoded, height, width, image, batch_size),
+            lambda: _side_by_side(encoded, image, batch_size),
+            lambda: model_input(encoded, image),
+        )
+
+    return pixels
 
 
 def _all_plain(

@@ -31,8 +31,9 @@ class Loop:
         self._strategy: tf.distribute.Strategy = model.distribute_strategy
         step = model.train_step if parts == 1 else accumulated_step(model, parts)
         self._learn = tf.function(step, jit_compile=True) if xla else step
-        self._train = tf.function(self._train_steps)
-        self._test = tf.function(self._test_step)
+        # AutoGraph finds nothing to convert, and would look at every call of Keras.
+        self._train = tf.function(self._train_steps, autograph=False)
+        self._test = tf.function(self._test_step, autograph=False)
 
     def build_metrics(self, batch: Any) -> None:
         """Creates the variables of loss and metrics, which steps of several replicas cannot do."""
@@ -65,17 +66,25 @@ class Loop:
         return {name: float(tf.convert_to_tensor(value)) for name, value in results.items()}
 
     def _train_steps(self, batches: Iterator[Any]) -> tf.Tensor:
-        bad = tf.constant(-1)
-        for step in tf.range(self.steps):
-            results = self._strategy.run(self._learn, args=(next(batches),))
-            # Each replica knows the loss of its own rows; the sum is not a number if any loss is
-            # not.
-            loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, results["loss"], axis=None)
-            # A finite loss may have a gradient that is not finite. Without checking the weights,
-            # the next batch would be blamed, and the state might be saved first.
-            found = tf.logical_and(bad < 0, tf.logical_not(tf.math.is_finite(loss + self._sum())))
-            bad = tf.where(found, step, bad)
+        if self.steps == 1:  # a loop would be traced, for nothing
+            return tf.where(self._train_step(batches), -1, 0)
+
+        def body(step: tf.Tensor, bad: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            finite = self._train_step(batches)
+            return step + 1, tf.where((bad < 0) & ~finite, step, bad)
+
+        start = tf.constant(0), tf.constant(-1)
+        _, bad = tf.while_loop(lambda step, _: step < self.steps, body, start)
         return bad
+
+    def _train_step(self, batches: Iterator[Any]) -> tf.Tensor:
+        """Trains on one batch; returns bool []: whether loss and weights are numbers after it."""
+        results = self._strategy.run(self._learn, args=(next(batches),))
+        # Each replica knows the loss of its own rows; the sum is not a number if any loss is not.
+        loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, results["loss"], axis=None)
+        # A finite loss may have a gradient that is not finite. Without checking the weights, the
+        # next batch would be blamed, and the state might be saved first.
+        return tf.math.is_finite(loss + self._sum())
 
     def _sum(self) -> tf.Tensor:
         """Returns a float32 [] that is not a number if a trainable weight is not."""
