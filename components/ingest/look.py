@@ -29,13 +29,13 @@ from components.raster.pictures.stretch import (
     NODATA_RGB,
     Picture,
     choose_bands,
+    natural_bands,
     picture_of,
     stretch_of,
 )
 from components.raster.tiles.valid_mask import Mask
 from components.raster.truth.value import Truth
 
-_NATURAL = ("red", "green", "blue")
 _BLANK = np.full((64, 64, 3), 60, np.uint8)
 
 
@@ -153,8 +153,7 @@ def _share(valid: Mask) -> str:
 def _shown(config: IngestConfig, bands: Sequence[str]) -> tuple[int, ...]:
     names = config.image.bands or ()
     wanted: tuple[str | int, ...] = tuple(int(it) if it.isdigit() else it for it in bands)
-    if not wanted and set(_NATURAL) <= set(names):
-        wanted = _NATURAL
+    wanted = wanted or natural_bands(names)
     if len(wanted) not in (0, 1, 3):
         raise ConfigError(f"a picture shows one band or three, not {len(wanted)}")
     try:

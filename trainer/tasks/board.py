@@ -52,6 +52,12 @@ class Board(ABC, Generic[T]):
     ) -> list[Card]:
         """Draws an example on a picture of its pixels, in `cards_per_example` cards."""
 
+    def difference(
+        self, picture: Picture, example: PredictedExample[T], contract: Contract
+    ) -> Card | None:
+        """Draws where truth and prediction differ; None for a task whose cards show that."""
+        return None
+
     def decisions(
         self, example: PredictedExample[T], class_count: int
     ) -> tuple[Indices, Indices] | None:

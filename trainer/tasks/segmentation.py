@@ -13,6 +13,7 @@ from components.raster.example import MASK_ENCODED
 from components.raster.fitting import fit_mask
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value, mask_dtype
+from components.raster.pictures.colours import WRONG_RGB
 from components.raster.pictures.sheet import Card, with_mask
 from components.raster.pictures.stretch import Picture
 from components.raster.task import Task
@@ -135,6 +136,19 @@ class SegmentationBoard(Board[Mask]):
             Card(with_mask(picture, mask, ignore), "truth"),
             Card(with_mask(picture, raster, ignore), text),
         ]
+
+    def difference(
+        self, picture: Picture, example: PredictedExample[Mask], contract: Contract
+    ) -> Card:
+        """Draws wrong pixels in a strong colour; the others faintly, and black without truth."""
+        ignore = ignore_value(len(contract.classes))
+        raster, mask = example.answer[CLASS_RASTER_OUTPUT], example.truth
+        both = (mask != ignore) & (raster != ignore)
+        wrong = both & (raster != mask)
+        drawn = np.where(both[..., np.newaxis], picture // 2 + 127, 0).astype(np.uint8)
+        drawn[wrong] = WRONG_RGB
+        share = wrong.sum() / max(both.sum(), 1)
+        return Card(drawn, f"difference: {share:.0%} wrong")
 
     def decisions(
         self, example: PredictedExample[Mask], class_count: int

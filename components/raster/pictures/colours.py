@@ -12,6 +12,8 @@ _FIRST = (
     (213, 94, 0),
     (204, 121, 167),
 )
+#: Marks wrong pixels; distinct from the greys beside it under any colour vision.
+WRONG_RGB = (213, 94, 0)
 _GOLDEN = 0.618033988749895  # fraction of a turn from hue to hue: any number of hues spreads evenly
 
 RGB = tuple[int, int, int]

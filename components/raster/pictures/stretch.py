@@ -20,6 +20,7 @@ LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
 #: The colour of pixels without data, rare in stretched pictures of land.
 NODATA_RGB = (255, 0, 255)
 _GREY = 128
+_NATURAL = ("red", "green", "blue")
 #: Percentiles of many tiles are taken from about so many pixels of each.
 _SAMPLE_PX = 4096
 
@@ -85,6 +86,15 @@ def picture_of(
     )
     picture[~valid] = nodata_rgb
     return picture
+
+
+def natural_bands(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns red, green and blue where all three are among the names, else nothing.
+
+    >>> natural_bands(("blue", "green", "red", "nir08"))
+    ('red', 'green', 'blue')
+    """
+    return _NATURAL if set(_NATURAL) <= set(names) else ()
 
 
 def choose_bands(names: tuple[str, ...], wanted: tuple[str | int, ...] = ()) -> tuple[int, ...]:
