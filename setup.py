@@ -101,7 +101,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=[*PACKAGES, *(f"{name}.*" for name in PACKAGES)]),
-    package_data={"": ["*.json", "*.proto", "*.yaml", "py.typed", "templates/*.html"]},
+    package_data={"": ["*.json", "*.proto", "*.yaml", "py.typed", "templates/*"]},
     install_requires=BASE,
     extras_require={
         "client": CLIENT,

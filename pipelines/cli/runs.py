@@ -1,4 +1,4 @@
-"""`skymill runs`: lists, shows, stops and retries runs, local ones or those of a server."""
+"""`skymill runs`: lists, shows, compares, stops and retries runs, local ones or a server's."""
 
 from typing import TYPE_CHECKING
 
@@ -126,6 +126,27 @@ def logs(
         raise click.UsageError("a run of this machine has one log: leave out STEP")
     place = local_runs.workspace_of(workspace, config_path)
     local_runs.print_log(place, local_runs.find_record(place, run_id))
+
+
+@command.command()
+@click.argument("a")
+@click.argument("b")
+@config_option
+@_workspace_option
+@json_option
+def compare(a: str, b: str, config_path: str, workspace: str | None, as_json: bool) -> None:
+    """Compare the runs A and B of this machine, whose ids may be cut short.
+
+    Prints settings and data that differ, the metrics with their intervals, and the test examples
+    that B answers better or worse than A.
+    """
+    from pipelines.cli.compared_runs import print_comparison
+    from pipelines.local.compare import compare_runs
+
+    place = local_runs.workspace_of(workspace, config_path)
+    records = [local_runs.find_record(place, run_id) for run_id in (a, b)]
+    runs = [(record, place.run_dir(record.run_id)) for record in records]
+    print_comparison(compare_runs(runs), as_json)
 
 
 @command.command()

@@ -113,8 +113,12 @@ def pipeline_nodes(
     page = RunPage(
         title=config.name,
         fingerprint=inputs.fingerprint,
+        examples=examples,
         rejects=ingest.outputs["rejects"],
+        statistics=statistics.outputs["statistics"],
+        baseline=baseline.outputs["baseline"],
         data_report=data_check.outputs["report"],
+        model=trainer.outputs["model"],
         model_run=trainer.outputs["model_run"],
         evaluation=evaluation.outputs["evaluation"],
         evaluation_report=evaluation.outputs["report"],

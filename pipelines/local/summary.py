@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,9 +28,12 @@ from pipelines.page.content import (
     counts_of,
     read_curve,
     read_evaluation,
+    read_geojson,
     shown_value,
 )
 from pipelines.page.curves import write_curve_png
+from pipelines.page.evidence import Evidence, read_evidence
+from pipelines.page.geojson import GEOJSON_FILE
 from pipelines.page.render import run_page
 from trainer.tune.results import Results
 
@@ -280,16 +285,23 @@ def _evaluation(record: RunRecord) -> Evaluation | None:
 
 
 def _write_page(summary: Summary, folder: str) -> dict[str, str]:
-    """Writes the page of the run and its learning curve; returns their paths by name."""
+    """Writes the page of the run and its files; returns their paths by name."""
     record = summary.record
-    trainer = record.node("Trainer")
-    curve = read_curve(trainer.uri("model_run")) if trainer else ()
+    trainer, drawn = record.node("Trainer"), record.node("RunPage")
+    model_run = trainer.uri("model_run") if trainer else ""
+    curve = read_curve(model_run) if model_run else ()
     places = {"page": os.path.join(folder, PAGE_FILE)}
     if curve:
         places["learning curve"] = os.path.join(folder, CURVE_FILE)
         write_curve_png(curve, places["learning curve"])
+    evidence = read_evidence(drawn.uri("page")) if drawn else Evidence()
+    if drawn and evidence.places:
+        places["map"] = os.path.join(folder, GEOJSON_FILE)
+        shutil.copyfile(os.path.join(drawn.uri("page"), GEOJSON_FILE), places["map"])
+    known = summary.places | places
     content = Content(
-        title=f"{record.name}: {record.outcome}",
+        title=record.name,
+        outcome=record.outcome,
         facts=_facts(summary),
         images=summary.images,
         rejects=summary.rejects,
@@ -297,10 +309,20 @@ def _write_page(summary: Summary, folder: str) -> dict[str, str]:
         curve=curve,
         gates=summary.gates,
         evaluation=summary.evaluation,
+        evidence=evidence,
+        places=known,
+        links={place: _relative_address(place, folder) for place in known.values()},
+        log_dir=os.path.join(model_run, "logs") if model_run else "",
+        geojson=read_geojson(folder),
     )
     with open(places["page"], "w", encoding="utf-8") as file:
         file.write(run_page(content))
     return places
+
+
+def _relative_address(place: str, folder: str) -> str:
+    """Returns a path as a browser follows it from a page in `folder`."""
+    return quote(os.path.relpath(place, folder))
 
 
 def _facts(summary: Summary) -> dict[str, str]:

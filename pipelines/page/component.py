@@ -7,14 +7,20 @@ from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.types import BaseChannel, Channel
 from tfx.types.artifact import Artifact
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
-from tfx.types.standard_artifacts import ModelEvaluation, ModelRun
+from tfx.types.standard_artifacts import (
+    Examples,
+    ExampleStatistics,
+    Model,
+    ModelEvaluation,
+    ModelRun,
+)
 
-from components.gate.artifact import PublishedReport, Rejects
+from components.gate.artifact import Baseline, PublishedReport, Rejects
 from pipelines.page.executor import Executor
 
 
 class Page(Artifact):
-    """A folder with `page.html`."""
+    """A folder with `page.html`, the evidence that it draws, and a map's GeoJSON."""
 
     TYPE_NAME = "skymill.Page"
 
@@ -25,8 +31,12 @@ class RunPageSpec(ComponentSpec):
         "fingerprint": ExecutionParameter(type=str),
     }
     INPUTS = {
+        "examples": ChannelParameter(type=Examples),
         "rejects": ChannelParameter(type=Rejects),
+        "baseline": ChannelParameter(type=Baseline),
+        "statistics": ChannelParameter(type=ExampleStatistics),
         "data_report": ChannelParameter(type=PublishedReport),
+        "model": ChannelParameter(type=Model),
         "model_run": ChannelParameter(type=ModelRun),
         "evaluation": ChannelParameter(type=ModelEvaluation),
         "evaluation_report": ChannelParameter(type=PublishedReport),
@@ -44,8 +54,12 @@ class RunPage(BaseComponent):
         self,
         title: str,
         fingerprint: str,
+        examples: BaseChannel[Any],
         rejects: BaseChannel[Any],
+        statistics: BaseChannel[Any],
+        baseline: BaseChannel[Any],
         data_report: BaseChannel[Any],
+        model: BaseChannel[Any],
         model_run: BaseChannel[Any],
         evaluation: BaseChannel[Any],
         evaluation_report: BaseChannel[Any],
@@ -54,8 +68,12 @@ class RunPage(BaseComponent):
             RunPageSpec(
                 title=title,
                 fingerprint=fingerprint,
+                examples=examples,
                 rejects=rejects,
+                statistics=statistics,
+                baseline=baseline,
                 data_report=data_report,
+                model=model,
                 model_run=model_run,
                 evaluation=evaluation,
                 evaluation_report=evaluation_report,

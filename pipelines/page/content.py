@@ -10,8 +10,12 @@ from components.evaluation.result import Evaluation, SliceMetrics
 from components.gate.report import GateReport
 from components.node.files import METRICS_FILE
 from components.raster.walk import FILES_LEFT_OUT
+from pipelines.page.evidence import Evidence
+from pipelines.page.geojson import GEOJSON_FILE
 
 PAGE_FILE = "page.html"
+#: Larger files are beside a page, and not in it.
+_MOST_GEOJSON_BYTES = 600_000
 HISTORY_FILE = os.path.join("logs", "history.json")
 PROGRESS_FILE = os.path.join("logs", "progress.jsonl")
 
@@ -25,6 +29,7 @@ class Content:
 
     Attributes:
         title: the pipeline's name.
+        outcome: of the run, once it has ended.
         facts: short texts by label, shown at the top.
         images: examples by split.
         rejects: refused items by reason.
@@ -32,9 +37,15 @@ class Content:
         curve: a row for each epoch.
         gates: the reports of the checks that were reached, in order.
         evaluation: the measured metrics, or None if no model was evaluated.
+        evidence: what was gathered from the test split for the page's pictures.
+        places: folders and files of the run, or their addresses, by what they hold.
+        links: addresses relative to the page, by place, of those that a browser can open.
+        log_dir: folder of the training's logs, for TensorBoard.
+        geojson: the test split as GeoJSON; empty if there is none, or it is too large for a page.
     """
 
     title: str
+    outcome: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, int] = field(default_factory=dict)
     rejects: Mapping[str, int] = field(default_factory=dict)
@@ -42,6 +53,11 @@ class Content:
     curve: Sequence[CurveRow] = ()
     gates: Sequence[GateReport] = ()
     evaluation: Evaluation | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+    places: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    log_dir: str = ""
+    geojson: bytes = b""
 
 
 def shown_value(item: SliceMetrics, metric: str) -> float | None:
@@ -91,6 +107,15 @@ def read_evaluation(folder: str) -> Evaluation:
     """Reads the metrics in an evaluation's folder."""
     with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:
         return Evaluation.from_json(file.read())
+
+
+def read_geojson(folder: str) -> bytes:
+    """Reads the map's GeoJSON beside a page; empty if there is none, or it is too large for it."""
+    path = os.path.join(folder, GEOJSON_FILE)
+    if not os.path.exists(path) or os.path.getsize(path) > _MOST_GEOJSON_BYTES:
+        return b""
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _counts(value: Any) -> dict[str, int]:

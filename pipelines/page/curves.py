@@ -1,6 +1,5 @@
 """Plots of the learning curve: each measure on the train and the eval split, by epoch."""
 
-import io
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,13 +11,6 @@ if TYPE_CHECKING:
 
 _PANEL_INCHES = (4.2, 3.0)
 _RATE = "learning_rate"
-
-
-def curve_svg(curve: Sequence[CurveRow]) -> str:
-    """Returns the plot as an SVG element to embed in a page."""
-    text = io.StringIO()
-    _figure(curve).savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def write_curve_png(curve: Sequence[CurveRow], path: str) -> None:

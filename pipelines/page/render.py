@@ -1,26 +1,72 @@
-"""Self-contained HTML pages that escape every text."""
+"""Self-contained HTML pages that escape every text and run no script."""
 
 import base64
 import functools
 import math
 from typing import Any
 
-from components.evaluation.result import Evaluation
 from components.gate.report import GateReport
+from pipelines.page.charts.svg import shortened
 from pipelines.page.content import Content, shown_value
-from pipelines.page.curves import curve_svg, panels_of
+from pipelines.page.figures import (
+    class_figures,
+    confidence_figures,
+    curve_figures,
+    drift_figures,
+    map_figure,
+    slices_figure,
+    training_figures,
+)
+from pipelines.page.geojson import GEOJSON_FILE
+from pipelines.page.tables import headline_of, metrics_of, most_confused
 from trainer.tune.results import Results, shown
+
+_MOST_SLICES = 200
+#: A confusion of more classes is listed by its most frequent pairs.
+_MOST_CONFUSION = 30
+_SECTIONS = {
+    "gates": "Gates",
+    "metrics": "Metrics",
+    "confidence": "Confidence",
+    "curves": "Thresholds",
+    "examples": "Examples",
+    "map": "Map",
+    "data": "Data",
+    "training": "Training",
+    "artifacts": "Artifacts",
+}
 
 
 def run_page(content: Content) -> str:
     """Renders the page of a run as HTML."""
-    drawn = content.curve and panels_of(content.curve)
+    evaluation, evidence = content.evaluation, content.evidence
+    slices = evaluation and slices_figure(evaluation)
+    parts: dict[str, Any] = {
+        "gates": content.gates,
+        "metrics": metrics_of(evaluation),
+        "confidence": confidence_figures(evidence.confidence),
+        "curves": curve_figures(evidence.curves),
+        "examples": evidence.groups,
+        "map": map_figure(evidence, evaluation.split if evaluation else ""),
+        "data": True,
+        "training": training_figures(content.curve),
+        "artifacts": content.places,
+    }
     return _render(
         "run.html",
         run=content,
-        curve=curve_svg(content.curve) if drawn else "",
-        metrics=_metrics(content.evaluation),
+        sections=[(name, _SECTIONS[name]) for name, part in parts.items() if part],
+        headline=headline_of(evaluation),
+        slices=[slices] if slices else [],
+        classes=list(class_figures(evaluation)) if evaluation else [],
+        confusion=evaluation and len(evaluation.confusion_classes) <= _MOST_CONFUSION,
+        confused=most_confused(evaluation),
+        drift=drift_figures(evidence),
+        geojson=base64.b64encode(content.geojson).decode("ascii"),
+        geojson_file=GEOJSON_FILE,
         shown_value=shown_value,
+        most_slices=_MOST_SLICES,
+        **parts,
     )
 
 
@@ -52,6 +98,7 @@ def _templates() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
+    environment.filters["cut"] = _cut
     return environment
 
 
@@ -61,8 +108,5 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.3f}"
 
 
-def _metrics(evaluation: Evaluation | None) -> tuple[str, ...]:
-    """Returns the columns of the slice table: the metrics with one value per slice."""
-    overall = evaluation.overall if evaluation else None
-    names = overall.candidate if overall else ()
-    return tuple(name for name in names if "/" not in name and not name.endswith("_count"))
+def _cut(text: str, most: int = 120) -> str:
+    return shortened(text, most)

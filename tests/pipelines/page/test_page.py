@@ -8,8 +8,11 @@ from PIL import Image
 
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.gate.report import Finding, GateReport
+from pipelines.page.charts.places import Place
 from pipelines.page.content import Content, counts_of, read_curve
 from pipelines.page.curves import panels_of, write_curve_png
+from pipelines.page.evidence import ClassCurve, Evidence, ExampleGroup, ShownExample, Thumbnail
+from pipelines.page.predicted import MOST_PLACES
 from pipelines.page.render import run_page
 
 CURVE = (
@@ -38,16 +41,30 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.sources: list[str] = []
         self.texts: list[str] = []
+        self.open: list[bool] = []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
+        if tag == "details":
+            self.open.append("open" in dict(attrs))
         self.sources += [
             value for name, value in attrs if name in ("src", "href") and value[0] != "#"
         ]
 
     def handle_data(self, data):
         self.texts.append(data.strip())
+
+
+def evidence(**changes) -> Evidence:
+    picture = Thumbnail("image", "data:image/webp;base64,UklGRg==")
+    wrong = ShownExample("x<script>.jpg", (picture,), "field", "<b>roof", 0.97, 0.0)
+    known = {
+        "groups": (ExampleGroup("Worst mistakes", "", (wrong,)),),
+        "places": (Place(9.0, 48.0, 1.0), Place(9.1, 48.1, 0.0)),
+        "place_count": 2,
+    }
+    return Evidence(**(known | changes))
 
 
 def content(**changes) -> Content:
@@ -60,6 +77,7 @@ def content(**changes) -> Content:
         "curve": CURVE,
         "gates": (GateReport("evaluation", (bad,), {}),),
         "evaluation": EVALUATION,
+        "geojson": b"{}",
     }
     return Content(**(known | changes))
 
@@ -70,14 +88,55 @@ def test_a_page_says_what_went_in_and_what_came_out() -> None:
         assert text in page.texts, text
     assert "accuracy is 0.75" in page.texts
     assert "recall/field" not in page.texts, "the table of slices has what every slice has"
-    assert page.tags.count("svg") == 1
+    titles = ("Loss", "Learning rate", "Accuracy by slice", "Recall by class")
+    assert all(title in page.texts for title in titles)
+    assert page.tags.count("svg") == len(titles)
 
 
 def test_it_trusts_no_text_and_loads_nothing() -> None:
-    page = Page(run_page(content()))
-    assert not {"script", "b", "link", "img", "iframe"} & set(page.tags)
+    text = run_page(content(evidence=evidence()))
+    page = Page(text)
+    assert not {"script", "b", "link", "iframe"} & set(page.tags)
     assert "<b>roof" in page.texts
-    assert page.sources == []
+    assert "x<script>.jpg" in page.texts
+    assert {source.split(",")[0] for source in page.sources} == {
+        "data:image/webp;base64",
+        "data:application/geo+json;base64",
+    }
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+
+
+def test_a_gate_is_folded_unless_it_blocked() -> None:
+    fine = GateReport("data", (Finding("data", "drift", True, "image/mean_0", "0.01"),), {})
+    assert Page(run_page(content(gates=(fine, *content().gates)))).open == [False, True]
+
+
+def test_a_wrong_answer_is_shown_with_truth_answer_and_confidence() -> None:
+    texts = Page(run_page(content(evidence=evidence()))).texts
+    for text in ("truth: field", "answer: <b>roof", "confidence 0.97"):
+        assert text in texts
+
+
+def test_a_page_has_at_most_5_mb_whatever_the_data() -> None:
+    names = tuple(f"class {index} " + "<x>" * 80 for index in range(1000))
+    metrics = {f"recall/{name}": 0.5 for name in names} | {"accuracy": 0.5, "example_count": 9.0}
+    slices = (SliceMetrics((), metrics, metrics),)
+    slices += tuple(SliceMetrics((("s", f"{i}" * 60),), {"accuracy": 0.5}) for i in range(5000))
+    evaluation = Evaluation(
+        "test", names, names, 7, slices, names, tuple((1,) * 1000 for _ in names)
+    )
+    findings = tuple(Finding("data", "d", True, f"f{i}", "word " * 900) for i in range(9000))
+    places = tuple(Place(i * 0.001, i % 90 / 1.0, i % 7 / 6) for i in range(MOST_PLACES))
+    curves = tuple(
+        ClassCurve(name, 9, ((0.5, 0.5),) * 120, ((0.5, 0.5),) * 120, 0.5, 0.5) for name in names
+    )
+    drawn = evidence(places=places, place_count=10**6, curves=curves)
+    page = run_page(
+        content(evaluation=evaluation, gates=[GateReport("data", findings)], evidence=drawn)
+    )
+    assert len(page.encode()) < 2_000_000, "the rest is for thumbnails and the map's GeoJSON"
+    assert "class 0" in page
+    assert "8,600 more findings" in page
 
 
 def test_a_run_that_ended_early_has_a_page_too() -> None:

@@ -1,0 +1,250 @@
+"""Figures of a run's page: each a chart with its heading, legend and a note."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from components.evaluation.result import Evaluation
+from components.evaluation.tasks.measures import class_metric, wilson_interval
+from components.evaluation.tasks.registry import evaluated_task
+from pipelines.page.charts.bars import (
+    Histogram,
+    ReliabilityBin,
+    count_chart,
+    density_chart,
+    reliability_chart,
+)
+from pipelines.page.charts.forest import ForestRow, forest_chart
+from pipelines.page.charts.lines import SERIES, Line, line_chart
+from pipelines.page.charts.places import BANDS, is_gathered, place_chart
+from pipelines.page.content import CurveRow
+from pipelines.page.curves import panels_of
+from pipelines.page.evidence import ClassCurve, ConfidenceBin, Evidence
+
+#: Longest forest plot, in rows.
+_MOST_ROWS = 40
+_MOST_CURVES = len(SERIES)
+_CLASS_METRICS = 2
+
+#: A style sheet's class, and the text that explains it.
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart, and what a reader needs beside it."""
+
+    title: str
+    chart: Markup
+    keys: Sequence[Key] = ()
+    note: str = ""
+
+
+def training_figures(curve: Sequence[CurveRow]) -> list[Figure]:
+    """Draws each measure by epoch, on the train and on the eval split."""
+    return [_training_figure(curve, name) for name in panels_of(curve)]
+
+
+def slices_figure(evaluation: Evaluation) -> Figure | None:
+    """Draws the headline metric of each slice with its interval, and the served model's."""
+    evaluated = evaluated_task(evaluation.task)
+    rows = [
+        ForestRow(
+            item.name,
+            item.examples,
+            item.candidate.get(evaluated.headline, math.nan),
+            item.interval,
+            (item.baseline or {}).get(evaluated.headline),
+            strong=not item.key,
+        )
+        for item in evaluation.slices
+    ]
+    if not any(math.isfinite(row.value) for row in rows):
+        return None
+    keys = [("s0", "this model, with its 95 % interval")]
+    if any(row.other is not None for row in rows):
+        keys.append(("s1", f"served version {evaluation.baseline_version}"))
+    name = f"{evaluated.title} by slice"
+    chart = forest_chart(name, rows[:_MOST_ROWS], evaluated.title)
+    return Figure(f"{_capital(evaluated.title)} by slice", chart, keys, _more(rows, "slices"))
+
+
+def class_figures(evaluation: Evaluation) -> Iterator[Figure]:
+    """Draws the first metrics of the classes, with intervals where examples are counted."""
+    overall = evaluation.overall
+    if overall is None or len(evaluation.classes) < 2:
+        return
+    intervals = _class_intervals(evaluation)
+    for metric in evaluated_task(evaluation.task).class_metrics[:_CLASS_METRICS]:
+        rows = [
+            ForestRow(
+                name,
+                overall.support(name),
+                overall.candidate.get(class_metric(metric, name), math.nan),
+                intervals.get(class_metric(metric, name)),
+                (overall.baseline or {}).get(class_metric(metric, name)),
+            )
+            for name in evaluation.classes
+        ]
+        if not any(math.isfinite(row.value) for row in rows):
+            continue
+        keys = [("s0", "this model" + (", with its 95 % interval" if rows[0].interval else ""))]
+        if any(row.other is not None for row in rows):
+            keys.append(("s1", f"served version {evaluation.baseline_version}"))
+        title = metric.replace("_", " ")
+        chart = forest_chart(f"{title} by class", rows[:_MOST_ROWS], title, bars=True)
+        yield Figure(f"{_capital(title)} by class", chart, keys, _more(rows, "classes"))
+
+
+def confidence_figures(bins: Sequence[ConfidenceBin]) -> list[Figure]:
+    """Draws how often an answer is right by its confidence, and how often each confidence is."""
+    if not bins:
+        return []
+    reliable = [
+        ReliabilityBin(
+            *(it.low, it.high, it.count, it.confidence, it.right / it.count),
+            wilson_interval(it.right, it.count),
+        )
+        for it in bins
+        if it.count
+    ]
+    edges = [bins[0].low, *(it.high for it in bins)]
+    right = Histogram(edges, [it.right for it in bins])
+    wrong = Histogram(edges, [it.count - it.right for it in bins])
+    total = sum(it.count for it in bins)
+    return [
+        Figure(
+            "Reliability",
+            reliability_chart("share of right answers by confidence", reliable),
+            [("s0", "share right, with its 95 % interval"), ("reference", "perfect calibration")],
+            "Dots below the dashed line: the model is more confident than it is right.",
+        ),
+        Figure(
+            "Confidence",
+            count_chart(
+                "answers by confidence",
+                [("right", right), ("wrong", wrong)],
+                "confidence",
+                "answers",
+            ),
+            [("right", f"right ({right.total:,.0f})"), ("wrong", f"wrong ({wrong.total:,.0f})")],
+            f"{total:,} answers.",
+        ),
+    ]
+
+
+def curve_figures(curves: Sequence[ClassCurve]) -> list[Figure]:
+    """Draws precision by recall and the rates of the classes that are hardest to tell apart."""
+    if not curves:
+        return []
+    shown = sorted(curves, key=lambda it: (it.average_precision, it.name))[:_MOST_CURVES]
+    note = ""
+    if len(curves) > len(shown):
+        note = f"The {len(shown)} of {len(curves)} classes with the least average precision."
+    precision = line_chart(
+        "precision by recall of each class",
+        [Line(it.name, it.precision_recall) for it in shown],
+        "recall",
+        "precision",
+        x=(0, 1),
+        y=(0, 1),
+    )
+    rates = line_chart(
+        "recall by false positive rate of each class",
+        [Line(it.name, it.rates) for it in shown],
+        "false positive rate",
+        "recall",
+        x=(0, 1),
+        y=(0, 1),
+        diagonal=True,
+    )
+    precisions = [f"{it.name}: average precision {it.average_precision:.3f}" for it in shown]
+    areas = [f"{it.name}: area {it.area:.3f}" for it in shown]
+    return [
+        Figure("Precision and recall", precision, keyed(precisions), note),
+        Figure("Receiver operating characteristic", rates, keyed(areas), note),
+    ]
+
+
+def drift_figures(evidence: Evidence) -> list[Figure]:
+    """Draws the distribution of each feature before and after."""
+    before, after = evidence.drift_of
+    return [
+        Figure(
+            it.name,
+            density_chart(
+                f"distribution of {it.name}: {before}, {after}",
+                [("s0", it.before), ("s1", it.after)],
+                it.name,
+            ),
+            [
+                ("s0", f"{before} ({it.before.total:,.0f})"),
+                ("s1", f"{after} ({it.after.total:,.0f})"),
+            ],
+        )
+        for it in evidence.drift
+    ]
+
+
+def map_figure(evidence: Evidence, split: str) -> Figure | None:
+    """Draws the places of the examples, coloured by their scores."""
+    if not evidence.places:
+        return None
+    both = all(it.score in (0, 1) for it in evidence.places)
+    gathered = is_gathered(evidence.places)
+    if both and not gathered:
+        keys = [("q4", "right"), ("q0", "wrong")]
+    else:
+        keys = [
+            (f"q{band}", f"{band / BANDS:.1f} to {(band + 1) / BANDS:.1f}")
+            for band in reversed(range(BANDS))
+        ]
+    note = f"{evidence.place_count:,} examples of the {split} split, by their score."
+    if gathered:
+        note = f"Mean score of each square. {note}"
+    if len(evidence.places) < evidence.place_count:
+        note += f" {len(evidence.places):,} of them are drawn, chosen by lot."
+    chart = place_chart(f"map of the {split} split", evidence.places)
+    return Figure("Map", chart, keys, note)
+
+
+def keyed(names: Sequence[str]) -> list[Key]:
+    """Pairs names with the styles of the series, in order."""
+    return list(zip(SERIES, names, strict=False))
+
+
+def _training_figure(curve: Sequence[CurveRow], name: str) -> Figure:
+    lines = [
+        Line(split, [(row["epoch"], row[series]) for row in curve if series in row], dots=True)
+        for series, split in ((name, "train"), (f"val_{name}", "eval"))
+    ]
+    lines = [line for line in lines if line.points]
+    title = name.replace("_", " ")
+    chart = line_chart(f"{title} by epoch", lines, "epoch", title)
+    names = [line.name for line in lines] if len(lines) > 1 else []
+    return Figure(_capital(title), chart, keyed(names))
+
+
+def _class_intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
+    """Returns the intervals of precision and recall by metric; none where pixels are counted."""
+    overall, counts = evaluation.overall, np.array(evaluation.confusion)
+    if overall is None or counts.sum() != overall.examples:
+        return {}
+    right, wholes = counts.diagonal(), {"recall": counts.sum(1), "precision": counts.sum(0)}
+    return {
+        class_metric(metric, name): wilson_interval(int(right[place]), int(whole[place]))
+        for metric, whole in wholes.items()
+        for place, name in enumerate(evaluation.confusion_classes)
+    }
+
+
+def _more(rows: Sequence[ForestRow], noun: str) -> str:
+    more = len(rows) - _MOST_ROWS
+    return f"{more:,} more {noun} are in metrics.json." if more > 0 else ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,133 @@
+"""Evidence of a page, gathered from the artifacts of a run."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from components.evaluation.predictions import Prediction, Predictions
+from components.evaluation.tasks.base import CLASS_SEPARATOR
+from components.node.files import PREDICTIONS_FILE, STATISTICS_FILE, split_folder
+from components.node.records import shards
+from components.raster.pictures.sheet import legend_of
+from components.raster.task import SINGLE_LABEL
+from components.statistics.feature_stats import read as read_statistics
+from pipelines.page.drift import feature_drift
+from pipelines.page.evidence import Evidence, ExampleGroup, FeatureDrift, ShownExample, Thumbnail
+from pipelines.page.geojson import GEOJSON_FILE, write_geojson
+from pipelines.page.predicted import Tally, known
+from pipelines.page.thumbnails import draw_examples, read_examples
+from serving.contract.contract import CONTRACT_PATH, read_contract
+
+_TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Folders of a run's artifacts.
+
+    Attributes:
+        split: name of the evaluated split.
+        examples: of the examples, with all splits.
+        model: of the SavedModel.
+        evaluation: of the evaluation, with its predictions.
+        statistics: of the statistics, with all splits.
+        served_statistics: file of the statistics of the data that the served version learnt from.
+    """
+
+    split: str
+    examples: str
+    model: str
+    evaluation: str
+    statistics: str
+    served_statistics: str | None = None
+
+
+def gather(sources: Sources, folder: str) -> Evidence:
+    """Reads what a page draws; writes the map's GeoJSON into `folder` where there is a place.
+
+    An evaluation without predictions, since the model failed, leaves only the drift.
+    """
+    drift_of, drift = _drift(sources)
+    path = Path(sources.evaluation, PREDICTIONS_FILE)
+    if not path.exists():
+        return Evidence(drift=drift, drift_of=drift_of)
+    predictions = Predictions(path)
+    head = predictions.head
+    several = None if head.task == SINGLE_LABEL else CLASS_SEPARATOR
+    tally = Tally(head.classes, several).add_all(predictions)
+    if tally.place_count:
+        with open(os.path.join(folder, GEOJSON_FILE), "w", encoding="utf-8") as file:
+            write_geojson(predictions, file)
+    groups = [(group, rows) for group, rows in _groups(tally, sources.split) if rows]
+    thumbnails = _thumbnails(sources, [row.key for _, rows in groups for row in rows])
+    legend = [
+        (name, f"#{red:02x}{green:02x}{blue:02x}")
+        for name, (red, green, blue) in legend_of(head.classes)
+    ]
+    return Evidence(
+        confidence=tally.confidence,
+        curves=tally.curves,
+        places=tally.places,
+        place_count=tally.place_count,
+        groups=tuple(
+            replace(group, examples=tuple(_shown(row, thumbnails) for row in rows))
+            for group, rows in groups
+        ),
+        legend=tuple(legend) if any(len(it) > 1 for it in thumbnails.values()) else (),
+        drift=drift,
+        drift_of=drift_of,
+    )
+
+
+def _groups(tally: Tally, split: str) -> Iterator[tuple[ExampleGroup, Sequence[Prediction]]]:
+    """Yields the groups, empty as yet, with the rows of their examples."""
+    worst = f"Wrong answers of the {split} split: the lowest score first, then the largest loss."
+    yield ExampleGroup("Worst mistakes", worst, ()), tally.worst
+    uncertain = f"Answers of the {split} split with the least confidence."
+    yield ExampleGroup("Most uncertain", uncertain, ()), tally.uncertain
+    by_lot = f"Drawn by lot from the {split} split."
+    for name, rows in tally.sheet:
+        yield ExampleGroup(name or "Examples", by_lot, (), of_class=bool(name)), rows
+
+
+def _thumbnails(sources: Sources, keys: Iterable[str]) -> dict[str, tuple[Thumbnail, ...]]:
+    if not os.path.exists(os.path.join(sources.model, CONTRACT_PATH)):
+        return {}
+    wanted = tuple(dict.fromkeys(keys))
+    files = shards(split_folder(sources.examples, sources.split))
+    found = read_examples(files, wanted)
+    ordered = {key: found[key] for key in wanted if key in found}
+    return draw_examples(ordered, read_contract(Path(sources.model)), sources.model)
+
+
+def _shown(row: Prediction, thumbnails: dict[str, tuple[Thumbnail, ...]]) -> ShownExample:
+    return ShownExample(
+        key=row.key,
+        pictures=thumbnails.get(row.key, ()),
+        truth=row.truth or "",
+        answer=row.answer or "",
+        confidence=known(row.confidence),
+        score=known(row.score),
+    )
+
+
+def _drift(sources: Sources) -> tuple[tuple[str, str], tuple[FeatureDrift, ...]]:
+    """Returns what is compared, and how each feature is distributed on both sides."""
+
+    def of_split(name: str) -> str:
+        return os.path.join(split_folder(sources.statistics, name), STATISTICS_FILE)
+
+    served = sources.served_statistics
+    if served and os.path.exists(served):
+        files, sides = (
+            (served, of_split(_TRAIN)),
+            ("data of the served version", "data of this run"),
+        )
+    else:
+        files = (of_split(_TRAIN), of_split(sources.split))
+        sides = (f"{_TRAIN} split", f"{sources.split} split")
+    if not all(map(os.path.exists, files)):
+        return ("", ""), ()
+    before, after = map(read_statistics, files)
+    return sides, feature_drift(before, after)

@@ -1,0 +1,123 @@
+"""Small pictures of chosen examples, as a model of the run saw them."""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+from PIL import Image
+
+from components.evaluation.model import ServedModel
+from components.node.records import records
+from components.raster.example import ENCODED, KEY
+from components.raster.pictures.sheet import Card
+from pipelines.page.evidence import Thumbnail
+from serving.contract.contract import Contract
+from serving.graph.inputs import model_input
+from trainer.board.cards import pictures_of
+from trainer.tasks.board import Board, PredictedExample
+from trainer.tasks.registry import board_of
+
+_BATCH = 16
+_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the pictures: their longer side, and the bytes of all of them together."""
+
+    side_px: int = 144
+    bytes: int = 2_400_000
+
+
+def read_examples(files: Sequence[str], keys: Iterable[str]) -> dict[str, bytes]:
+    """Returns the serialized examples with these keys, by key; reads until all are found."""
+    wanted = set(keys)
+    found: dict[str, bytes] = {}
+    for path in files:
+        for serialized in records(path).as_numpy_iterator():
+            if len(found) == len(wanted):
+                return found
+            key = _key(serialized)
+            if key in wanted and key not in found:
+                found[key] = serialized
+    return found
+
+
+def draw_examples(
+    examples: Mapping[str, bytes], contract: Contract, model: str, limits: Limits = Limits()
+) -> dict[str, tuple[Thumbnail, ...]]:
+    """Draws each example; where truth and answer are pictures, also these and what differs.
+
+    Args:
+        examples: serialized, by key; the last ones have no pictures where the limit is reached.
+        contract: of the model.
+        model: folder of the SavedModel, which is called only for a task that answers in pictures.
+        limits: of the pictures.
+    """
+    board = board_of(contract.task)
+    predicted = _predicted(list(examples.values()), contract, model, board)
+    pictures = pictures_of(predicted, contract)
+    drawn: dict[str, tuple[Thumbnail, ...]] = {}
+    left = limits.bytes
+    for key, example, picture in zip(examples, predicted, pictures, strict=True):
+        cards = [Card(picture, "image")]
+        if _answers_in_pictures(board):
+            cards += board.cards(picture, example, contract)
+            cards += filter(None, [board.difference(picture, example, contract)])
+        made = tuple(thumbnail(card, limits.side_px) for card in cards)
+        left -= sum(len(it.address) for it in made)
+        if left < 0:
+            break
+        drawn[key] = made
+    return drawn
+
+
+def _answers_in_pictures(board: Board[Any]) -> bool:
+    return board.cards_per_example > 1
+
+
+def _predicted(
+    examples: Sequence[bytes], contract: Contract, model: str, board: Board[Any]
+) -> list[PredictedExample[Any]]:
+    """Decodes the examples; truth and answer are only of a task that answers in pictures."""
+    served = ServedModel(model) if _answers_in_pictures(board) and examples else None
+    found: list[PredictedExample[Any]] = []
+    for start in range(0, len(examples), _BATCH):
+        batch = examples[start : start + _BATCH]
+        features = [_features(serialized) for serialized in batch]
+        encoded = [it[ENCODED].bytes_list.value[0] for it in features]
+        pixels = model_input(tf.constant(encoded), contract.image).numpy()
+        answers = served.answers(batch) if served else {}
+        for row, of_example in enumerate(features):
+            answer = {name: values[row] for name, values in answers.items()}
+            truth = board.truth(of_example, contract) if served else None
+            found.append(PredictedExample(pixels[row], truth, answer))
+    return found
+
+
+def thumbnail(card: Card, side_px: int) -> Thumbnail:
+    """Encodes a card as a small WebP; pictures of few pixels are enlarged by whole pixels."""
+    image = Image.fromarray(card.picture)
+    factor = side_px / max(image.size)
+    if factor < 1:
+        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        image = image.resize(size, Image.Resampling.BOX)
+    elif factor >= 2:
+        whole = int(factor)
+        size = (image.width * whole, image.height * whole)
+        image = image.resize(size, Image.Resampling.NEAREST)
+    data = io.BytesIO()
+    image.save(data, "WEBP", quality=_QUALITY, method=4)
+    encoded = base64.b64encode(data.getvalue()).decode("ascii")
+    return Thumbnail(card.text, f"data:image/webp;base64,{encoded}")
+
+
+def _features(serialized: bytes) -> Any:
+    return tf.train.Example.FromString(serialized).features.feature
+
+
+def _key(serialized: bytes) -> str:
+    return bytes(_features(serialized)[KEY].bytes_list.value[0]).decode()

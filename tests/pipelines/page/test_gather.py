@@ -1,0 +1,93 @@
+"""Evidence of a page from real artifacts: examples, a saved model, predictions, statistics."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.evaluation.predictions import Head, Prediction, write_predictions
+from components.node.files import PREDICTIONS_FILE
+from components.raster.pictures.colours import WRONG_RGB
+from pipelines.page.evidence import Evidence, ShownExample
+from pipelines.page.gather import Sources, gather
+from pipelines.page.geojson import GEOJSON_FILE
+from tests.components.models import serialized, write_split
+from tests.components.task_models import png, save_task_model
+
+CLASSES = ("dark", "bright")
+SIDE = 16
+
+
+def half_bright() -> np.ndarray:
+    """A picture whose left half is dark and whose right half is bright, as the model has it."""
+    pixels = np.full((SIDE, SIDE), 40, np.uint8)
+    pixels[:, SIDE // 2 :] = 220
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, Path]:
+    """Of two examples; by the truth of the second one all is dark, so that half of it is wrong."""
+    root = tmp_path_factory.mktemp("run")
+    truths = {"right": (half_bright() > 128).astype(np.uint8), "wrong": np.zeros((SIDE, SIDE))}
+    examples = [
+        serialized(
+            {
+                "image/encoded": png(half_bright()),
+                "image/key": key.encode(),
+                "mask/encoded": png(mask.astype(np.uint8)),
+            }
+        )
+        for key, mask in truths.items()
+    ]
+    write_split(root / "examples", "test", examples)
+    save_task_model(root / "model", "segmentation", CLASSES)
+    rows = [
+        Prediction(
+            "right", truth="dark; bright", answer="dark; bright", score=1.0, confidence=0.75
+        ),
+        Prediction("wrong", truth="dark", answer="dark; bright", score=0.5, confidence=0.5),
+    ]
+    (root / "evaluation").mkdir()
+    placed = [Prediction(**{**vars(row), "longitude": 9.0, "latitude": 48.0}) for row in rows]
+    write_predictions(root / "evaluation" / PREDICTIONS_FILE, Head("segmentation", CLASSES), placed)
+    page = root / "page"
+    page.mkdir()
+    folders = (str(root / name) for name in ("examples", "model", "evaluation", "statistics"))
+    return gather(Sources("test", *folders), str(page)), page
+
+
+def pixels_of(example: ShownExample, index: int) -> np.ndarray:
+    data = base64.b64decode(example.pictures[index].address.partition(",")[2])
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+
+def test_truth_answer_and_difference_are_side_by_side(gathered: tuple[Evidence, Path]) -> None:
+    [worst] = [group for group in gathered[0].groups if group.title == "Worst mistakes"]
+    [example] = worst.examples
+    captions = [it.caption for it in example.pictures]
+    assert captions == ["image", "truth", "answer: 50% right", "difference: 50% wrong"]
+    left, right = np.split(pixels_of(example, 3), 2, axis=1)
+    assert np.abs(np.median(right, axis=(0, 1)) - WRONG_RGB).max() < 12, "compressed with loss"
+    assert np.ptp(np.median(left, axis=(0, 1))) < 12, "grey, since it is right"
+
+
+def test_what_is_sure_comes_after_what_is_not(gathered: tuple[Evidence, Path]) -> None:
+    [group] = [group for group in gathered[0].groups if group.title == "Most uncertain"]
+    assert [it.key for it in group.examples] == ["wrong", "right"]
+
+
+def test_the_map_lies_beside_the_page(gathered: tuple[Evidence, Path]) -> None:
+    evidence, page = gathered
+    assert evidence.place_count == 2
+    features = json.loads((page / GEOJSON_FILE).read_text())["features"]
+    assert [it["id"] for it in features] == ["right", "wrong"]
+
+
+def test_a_model_that_failed_leaves_no_examples(tmp_path: Path) -> None:
+    nowhere = [str(tmp_path / name) for name in ("examples", "model", "evaluation", "statistics")]
+    assert gather(Sources("test", *nowhere), str(tmp_path)) == Evidence()

@@ -1,0 +1,85 @@
+"""Two runs of this machine compared: what differs, and which examples flipped."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from components.evaluation.predictions import Head, Prediction, write_predictions
+from components.node.files import PREDICTIONS_FILE
+from pipelines.cli.main import cli
+from pipelines.local.compare import compare_examples
+from pipelines.local.record import Artifact, NodeRecord, RunRecord, write_record
+
+
+def row(key: str, truth: str, answer: str) -> Prediction:
+    return Prediction(key, truth=truth, answer=answer, score=float(truth == answer))
+
+
+A = [row("1", "a", "a"), row("2", "a", "b"), row("3", "b", "b"), row("4", "a", "a")]
+B = [row("2", "a", "a"), row("3", "b", "a"), row("4", "b", "a"), row("5", "a", "a")]
+
+
+def run(root: Path, run_id: str, epochs: int, accuracy: float, rows: list[Prediction]) -> None:
+    folder, evaluation = root / "runs" / run_id, root / f"evaluation-{run_id}"
+    evaluation.mkdir(parents=True)
+    outputs = {"evaluation": (Artifact("ModelEvaluation", str(evaluation), 1),)}
+    node = NodeRecord("Evaluation", "complete", outputs=outputs)
+    record = RunRecord(run_id, "land", "2026-11-28T09:00:00+00:00", "succeeded", nodes=(node,))
+    write_record(str(folder), record)
+    (folder / "config.yaml").write_text(f"train: {{epochs: {epochs}, seed: 1}}\n")
+    overall = {
+        "features": {},
+        "candidate": {"accuracy": accuracy, "recall/a": 0.5},
+        "accuracy_interval": [accuracy - 0.1, accuracy + 0.1],
+    }
+    summary = {"images": {"train": 10 * epochs}, "metrics": {"slices": [overall]}}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    write_predictions(evaluation / PREDICTIONS_FILE, Head("single_label", ("a", "b")), rows)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> str:
+    run(tmp_path, "20261128T01", 3, 0.75, A)
+    run(tmp_path, "20261128T02", 5, 0.5, B)
+    return str(tmp_path)
+
+
+def test_examples_are_matched_by_key_whatever_each_run_has_alone() -> None:
+    found = compare_examples(A, B)
+    assert (found.only_a, found.only_b, found.other_truth, found.common) == (1, 1, 1, 2)
+    assert (found.better, found.worse) == (1, 1)
+    assert [(it.key, it.a, it.b, it.change) for it in found.flips] == [
+        ("2", "b", "a", 1.0),
+        ("3", "b", "a", -1.0),
+    ]
+
+
+def test_numbers_are_better_where_the_error_falls() -> None:
+    errors = [Prediction("x", truth="1", answer="3", loss=2.0)]
+    assert compare_examples(errors, [Prediction("x", truth="1", answer="2", loss=0.5)]).better == 1
+
+
+def test_the_command_tells_two_runs_apart(workspace: str) -> None:
+    call = ["runs", "compare", "20261128T01", "20261128T02", "--workspace", workspace]
+    text = CliRunner().invoke(cli, call).output
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "train.epochs 3 5" in lines
+    assert "train.seed" not in text
+    assert "images.train 30 50" in lines
+    assert "accuracy 0.750 0.650 to 0.850 0.500 0.400 to 0.600 -0.250" in lines
+    assert "2 a b a +1.000" in lines
+
+    document = json.loads(CliRunner().invoke(cli, [*call, "--json"]).output)
+    assert document["configuration"] == [{"name": "train.epochs", "a": 3, "b": 5}]
+    assert document["examples"]["worse"] == 1
+
+
+def test_a_run_that_ended_early_is_compared_as_far_as_it_came(workspace: str) -> None:
+    record = RunRecord("20261128T03", "land", "2026-11-28T10:00:00+00:00", "failed")
+    write_record(f"{workspace}/runs/20261128T03", record)
+    call = ["runs", "compare", "20261128T01", "20261128T03", "--workspace", workspace]
+    text = CliRunner().invoke(cli, call).output
+    assert "20261128T03 has no table of predictions" in text
+    assert "20261128T03 has no summary.json" in text
