@@ -65,6 +65,7 @@ PIPELINE = [
     "keras-hub>=0.32,<1",
     "keras-tuner>=1.4.8,<2",
     "kubernetes>=23",
+    "markupsafe>=2.1",
     "matplotlib>=3.8",
     "ml-metadata>=1.21,<1.22",
     "opencv-python-headless>=4.10",

@@ -174,7 +174,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(repository: Path, tmp_pat
     files = {
         path.relative_to(repository).as_posix()
         for package in EXTRAS
-        for pattern in ("*.py", "*.yaml", "*.json", "*.proto", "*.html")
+        for pattern in ("*.py", "*.yaml", "*.json", "*.proto", "*.html", "*.css")
         for path in (repository / package).rglob(pattern)
     }
     assert names == files

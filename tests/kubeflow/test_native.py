@@ -57,7 +57,8 @@ def test_a_report_is_a_page_that_loads_nothing_and_trusts_no_text(tmp_path: Path
     parser.handle_starttag = lambda tag, attrs: tags.add(tag)  # type: ignore[method-assign]
     parser.feed(page)
     assert "script" not in tags
-    assert "http" not in page
+    assert "http:" not in page
+    assert "https:" not in page
     assert seen.index("no <script>") < seen.index("enough"), "what failed comes first"
     assert "data: failed" in seen
 
