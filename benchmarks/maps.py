@@ -62,6 +62,7 @@ class InstantModel:
 
     name, identity, requests = "instant", "instant", 1
     version: int | None = 1
+    item: str | None = None
 
     def __init__(self) -> None:
         self.contract = contract()

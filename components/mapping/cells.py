@@ -10,6 +10,7 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
+from components.mapping.class_table import ClassTable, counts_of
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.models import Answer
@@ -88,12 +89,18 @@ class CellMap:
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the rasters, and the cells as polygons."""
-        outputs = []
+        outputs: list[Output] = []
         for key, title, spec, pixels in self._rasters():
             scratch = Scratch(spec, self._folder)
             scratch.create()
             scratch.write(Window(0, 0, self.grid.height_px, self.grid.width_px), pixels)
-            outputs.append(Output(key, scratch.to_cog(folder), COG, title))
+            path = scratch.to_cog(folder)
+            if key == "classes":
+                counts = counts_of([pixels], self._count)
+                table = ClassTable(self._contract.classes, class_colours(self._count), counts)
+                outputs += [Output(key, path, COG, title, table.stac_fields()), table.write(path)]
+            else:
+                outputs.append(Output(key, path, COG, title))
         return outputs + write_vectors(self._cells(), self._config.vectors, folder)
 
     def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:

@@ -13,6 +13,7 @@ from components.raster.tiles.view import View
 from serving.contract.names import PIXELS_INPUT, PIXELS_SIGNATURE
 from serving.server.errors import ServingError
 from serving.server.pushed import load_pushed
+from serving.store.versions import PROVENANCE_DIR, STAC_FILE
 
 
 class InProcessModel:
@@ -37,6 +38,8 @@ class InProcessModel:
         self.version = pushed.version
         self.identity = pushed.identity
         self._model = pushed.model
+        item = self._model.path / PROVENANCE_DIR / STAC_FILE
+        self.item = str(item.resolve()) if item.is_file() else None
         if PIXELS_SIGNATURE not in self._model.signatures:
             raise DataError(
                 f"{self._model.path} was exported by an earlier version, and has no signature "
@@ -45,20 +48,20 @@ class InProcessModel:
 
     def answer(self, tiles: Sequence[Tile], view: View) -> Answer:
         """Returns the answer for each tile; see `TileModel`."""
-        dtype = self.contract.image.pixel_type
-        pixels = np.stack([_model_pixels(tile, dtype) for tile in tiles])
+        pixels = _batch(tiles, self.contract.image.pixel_type)
         try:
             return self._model.run(PIXELS_SIGNATURE, {PIXELS_INPUT: pixels})
         except ServingError as error:
             raise DataError(f"the model failed on {tiles[0].key}: {error}") from error
 
 
-def _model_pixels(tile: Tile, dtype: str) -> Pixels:
-    """Returns (H, W, C) as the model's decoder would: NaN, or 0 of bytes, where not valid."""
-    pixels = tile.pixels.astype(dtype)
-    if not tile.valid.all():
-        pixels[~tile.valid] = np.nan if dtype == "float32" else 0
-    if dtype == "float32":
-        broken = ~np.isfinite(pixels).all(axis=-1)
-        pixels[broken] = np.nan
-    return pixels
+def _batch(tiles: Sequence[Tile], dtype: str) -> Pixels:
+    """Returns (N, H, W, C) as the model's decoder would: NaN, or 0 of bytes, where not valid."""
+    batch = np.empty((len(tiles), *tiles[0].pixels.shape), dtype)
+    for pixels, tile in zip(batch, tiles, strict=True):
+        pixels[...] = tile.pixels
+        if not tile.valid.all():
+            pixels[~tile.valid] = np.nan if dtype == "float32" else 0
+        if tile.pixels.dtype.kind == "f":
+            pixels[~np.isfinite(pixels).all(axis=-1)] = np.nan
+    return batch

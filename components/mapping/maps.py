@@ -4,6 +4,7 @@ import datetime
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 
@@ -12,6 +13,7 @@ from components.mapping.config import BLENDED, MapConfig
 from components.mapping.layout import Layout, lay_out
 from components.mapping.models import TileModel
 from components.mapping.objects import ObjectMap
+from components.mapping.only_run import only_run
 from components.mapping.opening import view_for
 from components.mapping.picture import UNKNOWN_RGB, map_picture
 from components.mapping.product import Output, Product
@@ -109,7 +111,8 @@ def map_scene(
 
     Raises:
         SceneRejected: the scene cannot be read.
-        MapRejected: it does not go with the model, or there is another map of it.
+        MapRejected: it does not go with the model, there is another map of it, or another run is
+            making it.
         DataError: the model fails.
     """
     _check_name(source.scene_id)
@@ -126,7 +129,23 @@ def map_scene(
             "other settings. Remove it, choose another --output, or give --overwrite.",
         )
     folder = output / UNFINISHED / source.scene_id
-    folder.mkdir(parents=True, exist_ok=True)
+    with only_run(folder, source.scene_id):
+        # A run that ended just now may have finished it.
+        found = _finished(target, source.scene_id, identity)
+        return found or _make(view, model, config, output, identity, on_progress)
+
+
+def _make(
+    view: View,
+    model: TileModel,
+    config: MapConfig,
+    output: Path,
+    identity: str,
+    on_progress: OnProgress | None,
+) -> SceneMap:
+    """Makes the map among the unfinished ones, and moves it to its place when it is complete."""
+    scene_id = view.scene.scene_id
+    folder, target = output / UNFINISHED / scene_id, output / scene_id
     product, layout = product_for(view, model.contract, config, folder)
     task = SceneTask(view, layout, product, Thumbnail(view), folder)
     try:
@@ -143,7 +162,7 @@ def map_scene(
     _write_report(finished / _REPORT, identity, names, rejects)
     put_in_place(finished, target)
     _remove(folder, output)
-    return SceneMap(source.scene_id, target, names, rejects)
+    return SceneMap(scene_id, target, names, rejects)
 
 
 def _check_name(scene_id: str) -> None:
@@ -252,6 +271,7 @@ def _now() -> str:
 def _remove(folder: Path, output: Path) -> None:
     """Removes a scene's unfinished folder, and those above it that become empty."""
     shutil.rmtree(folder)
-    while folder.parent != output and not any(folder.parent.iterdir()):
-        folder = folder.parent
-        folder.rmdir()
+    with suppress(OSError):  # until one is not empty
+        while folder.parent != output:
+            folder = folder.parent
+            folder.rmdir()

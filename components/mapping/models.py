@@ -26,6 +26,7 @@ class TileModel(Protocol):
         name: for people and for the metadata of maps.
         version: the version that answers; None if unknown.
         identity: changes with the model's answers; a map is only continued with the same.
+        item: place of its STAC item; None if unknown.
         requests: how many requests it works on at a time.
     """
 
@@ -33,6 +34,7 @@ class TileModel(Protocol):
     name: str
     version: int | None
     identity: str
+    item: str | None
     requests: int
 
     def answer(self, tiles: Sequence[Tile], view: View) -> Answer:

@@ -15,6 +15,7 @@ class MapReason(StrEnum):
     BAD_NAME = "bad_name"
     NO_DATA = "no_data"
     EXISTS = "exists"
+    BUSY = "busy"
     MODEL_FAILED = "model_failed"
     UNREADABLE = "unreadable"
 

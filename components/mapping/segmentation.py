@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.mapping.class_table import ClassTable, counts_of
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.models import Answer
@@ -125,8 +126,13 @@ class ClassMap:
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the rasters."""
+        count = len(self._classes)
+        counts = counts_of((pixels for _, pixels in self.class_raster.rows()), count)
+        table = ClassTable(self._classes, class_colours(count), counts)
+        path = self.class_raster.to_cog(folder)
         found = [
-            Output("classes", self.class_raster.to_cog(folder), COG, "Classes"),
+            Output("classes", path, COG, "Classes", table.stac_fields()),
+            table.write(path),
             Output("confidence", self.confidence.to_cog(folder), COG, "Probability of the class"),
         ]
         if self._with_probabilities:

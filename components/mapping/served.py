@@ -44,6 +44,8 @@ class ServedModel:
     """
 
     requests = _REQUESTS
+    #: A server does not tell it.
+    item: str | None = None
 
     def __init__(self, client: PredictClient, name: str, version: int | None = None) -> None:
         """Asks the server for the model's contract.

@@ -1,6 +1,7 @@
 """Scenes that a user names: files, folders, addresses, STAC items and queries."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -47,7 +48,8 @@ def scenes_at(
     if not sources and not rejects:
         raise DataError("there is no scene: name files, folders, or STAC items.")
     check_ids(sources)
-    return FoundScenes(sources, rejects)
+    ignored = sum((Counter(part.ignored) for part in found), Counter[str]())
+    return FoundScenes(sources, rejects, ignored)
 
 
 def _at(

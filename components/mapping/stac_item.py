@@ -1,4 +1,9 @@
-"""The STAC item of a map: its files, and the scene and the model that it was derived from."""
+"""The STAC item of a map: its files, and the scene and the model that it was derived from.
+
+The model is named as STAC's machine learning model extension (MLM) recommends for what a model
+made: by its name, and by its own item where the model lies beside one. MLM itself is not declared,
+since it asks for all of the model's properties, which are in that item.
+"""
 
 import datetime
 from collections.abc import Sequence
@@ -9,6 +14,7 @@ import numpy as np
 import shapely
 import shapely.geometry
 
+from components.mapping.class_table import CLASSIFICATION_EXTENSION
 from components.mapping.models import TileModel
 from components.mapping.product import Output
 from components.raster.masking import masked
@@ -20,6 +26,7 @@ _EXTENSIONS = (
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
 )
+_DERIVED_LEVEL = "L4"
 _STEPS = 16
 
 
@@ -34,30 +41,42 @@ def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str
     """
     scene, grid = view.scene, view.grid
     ground = footprint(grid)
-    told = f"version {model.version}" if model.version is not None else model.identity[:12]
+    told = str(model.version) if model.version is not None else model.identity[:12]
     properties: dict[str, Any] = {
         "datetime": _moment(scene.acquired),
         "created": made,
         "processing:lineage": f"Map by model {model.name}, {told}, of scene {scene.scene_id}",
-        "processing:software": {"skymill": _own_version()},
+        "processing:level": _DERIVED_LEVEL,
+        "processing:software": {"skymill": _own_version(), model.name: told},
         "mlm:name": model.name,
         "mlm:tasks": [MLM_TASKS[model.contract.task]],
-        "version": None if model.version is None else str(model.version),
         "proj:code": None if grid.crs is None else _code(grid.crs),
         "proj:shape": [grid.height_px, grid.width_px],
         "proj:transform": list(grid.transform[:6]),
     }
     if properties["datetime"] is None:
         properties |= {"start_datetime": made, "end_datetime": made}
+    links = [{"rel": "derived_from", "href": masked(file.path)} for file in view.files]
+    if model.item is not None:
+        properties["processing:expression"] = {"format": "stac-mlm", "expression": model.item}
+        links.append(
+            {
+                "rel": "derived_from",
+                "href": model.item,
+                "type": "application/geo+json",
+                "mlm:name": model.name,
+            }
+        )
+    has_classes = any("classification:classes" in output.fields for output in outputs)
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
-        "stac_extensions": list(_EXTENSIONS),
+        "stac_extensions": [*_EXTENSIONS, *([CLASSIFICATION_EXTENSION] if has_classes else [])],
         "id": scene.scene_id.replace("/", "_"),
         "geometry": None if ground is None else shapely.geometry.mapping(ground),
         **({} if ground is None else {"bbox": _bbox(ground)}),
         "properties": properties,
-        "links": [{"rel": "derived_from", "href": masked(file.path)} for file in view.files],
+        "links": links,
         "assets": {output.key: _asset(output) for output in outputs},
     }
 

@@ -49,6 +49,7 @@ _PROGRESS_EVERY_S = 2.0
 @click.option("--start", help="Of --stac: the first day, as 2023-05-01.")
 @click.option("--end", help="Of --stac: the last day, included.")
 @click.option("--max-cloud", type=float, help="Of --stac: the most cloud cover, in percent.")
+@click.option("--max-items", type=click.IntRange(1), help="Of --stac. Default: 1000.")
 @click.option(
     "--layout",
     type=click.Choice(["file", "folder"]),
@@ -102,6 +103,7 @@ def command(
     start: str | None,
     end: str | None,
     max_cloud: float | None,
+    max_items: int | None,
     layout: "Layout",
     bands: str | None,
     band_names: str | None,
@@ -124,7 +126,7 @@ def command(
     settings["bands"] = listed_bands(bands) if bands else None
     settings["band_names"] = tuple(map(str.strip, band_names.split(","))) if band_names else None
     config = _config(settings)
-    query = _query(stac, collections, bbox, start, end, max_cloud)
+    query = _query(stac, collections, bbox, start, end, max_cloud, max_items)
     asked = (
         _model(model_base, config_path)
         if server is None
@@ -132,6 +134,9 @@ def command(
     )
     photographs = asked.contract.image.bands is None
     found = scenes_at(scenes, config.reading, photographs=photographs, layout=layout, query=query)
+    if found.ignored:
+        others = ", ".join(f"{count} {name}" for name, count in sorted(found.ignored.items()))
+        click.echo(f"ignored: {others}", err=True)
     failed = 0
     for reject in map(Reject.of_scene, found.rejects):
         failed += 1
@@ -172,6 +177,7 @@ def _query(
     start: str | None,
     end: str | None,
     max_cloud: float | None,
+    max_items: int | None,
 ) -> "StacQuery | None":
     from pydantic import ValidationError
 
@@ -188,6 +194,7 @@ def _query(
                 "start": start,
                 "end": end,
                 "max_cloud_cover_percent": max_cloud,
+                **({} if max_items is None else {"max_items": max_items}),
             }
         )
     except ValidationError as error:

@@ -22,6 +22,8 @@ from serving.store.model_files import ModelFolderError, model_entries, model_fil
 
 MODEL_FILE = "saved_model.pb"
 PROVENANCE_DIR = "provenance"
+#: In it, the model as a STAC item.
+STAC_FILE = "stac_item.json"
 
 _STAGING_PREFIX = ".push-"
 _STAGING_LOCK = "lock"

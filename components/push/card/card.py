@@ -11,7 +11,6 @@ from components.raster.frozen import Frozen
 
 CARD_FILE = "model_card.json"
 CARD_PAGE_FILE = "model_card.html"
-STAC_FILE = "stac_item.json"
 
 
 class Inputs(Frozen):

@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.push.card.card import CARD_FILE, CARD_PAGE_FILE, STAC_FILE, ModelCard
+from components.push.card.card import CARD_FILE, CARD_PAGE_FILE, ModelCard
 from components.push.card.page import card_page
 from components.push.card.stac import stac_item
 from components.raster.example import SENSOR
 from serving.contract.contract import Contract
+from serving.store.versions import STAC_FILE
 
 
 def card_files(card: ModelCard, contract: Contract) -> dict[str, bytes]:

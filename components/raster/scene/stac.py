@@ -35,11 +35,16 @@ from components.raster.scene.stac_scaling import asset_scalings
 _TIMEOUT_S = 60.0
 #: Roles of assets that are renderings of a scene and not its data.
 _PICTURES = {"thumbnail", "overview", "visual", "preview"}
+#: What is ignored where a source has more than `max_items`.
+BEYOND_MOST_ITEMS = "(beyond_max_items)"
 _RASTER_TYPES = ("image/tiff", "image/jp2", "application/x-geotiff", "image/vnd.stac.geotiff")
 
 
 def find_stac_scenes(query: StacQuery) -> FoundScenes:
     """Queries a STAC source for scenes, newest item of a server first.
+
+    Where there are more items than `max_items`, they are counted once as ignored, under
+    `BEYOND_MOST_ITEMS`: counting them all could take as long as listing them.
 
     Raises:
         DataError: the source cannot be read or is not STAC.
@@ -52,16 +57,20 @@ def find_stac_scenes(query: StacQuery) -> FoundScenes:
     rejects: list[SceneRejected] = []
     with translated(error, document=True):
         for found in _offers(query):
+            is_full = len(sources) + len(rejects) == query.max_items
             try:
                 if isinstance(found, SceneRejected):
                     raise found
                 item = found.item()
-                if _matches(item, query):
+                if not _matches(item, query):
+                    continue
+                if not is_full:
                     sources.append(scene_source(item, query))
             except SceneRejected as rejected:
-                rejects.append(rejected)
-            if len(sources) + len(rejects) >= query.max_items:
-                break
+                if not is_full:
+                    rejects.append(rejected)
+            if is_full:
+                return FoundScenes(tuple(sources), tuple(rejects), {BEYOND_MOST_ITEMS: 1})
     return FoundScenes(tuple(sources), tuple(rejects))
 
 

@@ -30,7 +30,11 @@ class StacQuery(Frozen):
     max_cloud_cover_percent: float | None = Field(
         default=None, ge=0, le=100, description="items that do not tell theirs are left out"
     )
-    max_items: int = Field(default=1000, ge=1, description="Later items are left out.")
+    max_items: int = Field(
+        default=1000,
+        ge=1,
+        description="Later items are left out; the summary says so as `(beyond_max_items)`.",
+    )
 
     @field_validator("bbox")
     @classmethod

@@ -33,7 +33,7 @@ class Network:
     it decides by the pixel alone.
     """
 
-    name, version, identity, requests = "made", 7, "made-7", 1
+    name, version, identity, item, requests = "made", 7, "made-7", None, 1
 
     def __init__(self, contract, radius=0, sharpness=30.0):
         self.contract, self.radius, self.sharpness = contract, radius, sharpness

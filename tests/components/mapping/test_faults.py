@@ -70,6 +70,21 @@ def test_another_map_is_replaced_only_when_asked(three, tmp_path):
     assert not (first.folder / "own-notes.txt").exists()
 
 
+def test_a_second_run_on_a_scene_is_refused_while_one_is_going_on(three, tmp_path):
+    output, scene, network = tmp_path / "maps", three[1:2], Network(contract_of())
+    meanwhile = []
+
+    def begin_another(done, total):
+        meanwhile.extend(map_scenes(scene, network, QUIET, output))
+
+    [first] = map_scenes(scene, network, QUIET, output, on_scene=lambda _: begin_another)
+    assert {(it.key, it.reason) for it in meanwhile} == {("first", "busy")}
+    assert first.is_new
+    [again] = map_scenes(scene, network, QUIET, output)
+    assert not again.is_new
+    assert [path.name for path in output.iterdir()] == ["first"]
+
+
 def test_two_scenes_of_one_name_are_refused(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

@@ -1,6 +1,8 @@
 """Vector files, picture and STAC item of a map, read back by other libraries."""
 
+import ctypes
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +13,7 @@ import rasterio
 import shapely
 from affine import Affine
 from PIL import Image
+from stac_model.base import TaskEnum
 
 from components.mapping.config import MapConfig
 from components.mapping.maps import map_scene
@@ -31,7 +34,9 @@ FORMATS = ("parquet", "fgb", "gpkg", "geojson")
 def make(tmp_path, pixels, *, scene=None, **settings):
     source = write_scene(tmp_path / "scene.tif", pixels, **(scene or {}))
     config = MapConfig.model_validate({"vectors": FORMATS, **settings})
-    return map_scene(source, Network(contract_of()), config, tmp_path / "maps")
+    network = Network(contract_of())
+    network.item = str(tmp_path / "provenance" / "stac_item.json")
+    return map_scene(source, network, config, tmp_path / "maps")
 
 
 @pytest.fixture
@@ -104,15 +109,56 @@ def test_small_polygons_are_left_out_and_borders_stay_shared(tmp_path):
     assert first.union(second).area >= 120 * 120 * 100 - 100  # less the speck
 
 
+def test_gdal_finds_the_table_of_classes_beside_the_raster(tmp_path, ground):
+    """By GDAL's own functions: rasterio has none for attribute tables."""
+    found = make(tmp_path, ground)
+    [library] = Path(rasterio.__file__).parent.with_name("rasterio.libs").glob("libgdal*")
+    gdal = ctypes.CDLL(str(library))
+    for name in ("GDALOpen", "GDALGetRasterBand", "GDALGetDefaultRAT"):
+        getattr(gdal, name).restype = ctypes.c_void_p
+    gdal.GDALRATGetValueAsString.restype = gdal.GDALRATGetNameOfCol.restype = ctypes.c_char_p
+    gdal.GDALAllRegister()
+    dataset = ctypes.c_void_p(gdal.GDALOpen(str(found.folder / "classes.tif").encode(), 0))
+    band = ctypes.c_void_p(gdal.GDALGetRasterBand(dataset, 1))
+    table = ctypes.c_void_p(gdal.GDALGetDefaultRAT(band))
+    columns = range(gdal.GDALRATGetColumnCount(table))
+    rows = [
+        [gdal.GDALRATGetValueAsString(table, row, column).decode() for column in columns]
+        for row in range(gdal.GDALRATGetRowCount(table))
+    ]
+    names = [gdal.GDALRATGetNameOfCol(table, column).decode() for column in columns]
+    usages = [gdal.GDALRATGetUsageOfCol(table, column) for column in columns]
+    gdal.GDALClose(dataset)
+    assert names == ["Value", "Class", "Red", "Green", "Blue", "Count"]
+    assert usages == [5, 2, 6, 7, 8, 1]  # GFU_MinMax, Name, Red, Green, Blue, PixelCount
+    assert rows == [
+        ["0", "low", "230", "159", "0", str(60 * 80 - 200)],
+        ["1", "middle", "86", "180", "233", "194"],
+        ["2", "high", "0", "158", "115", "0"],
+    ]
+
+
 def test_the_item_tells_files_scene_and_model(tmp_path, ground):
     found = make(tmp_path, ground)
     item = pystac.Item.from_file(str(found.folder / "item.json"))
     assert {"classes", "confidence", "polygons_parquet", "picture"} <= set(item.assets)
     for asset in item.assets.values():
         assert (found.folder / asset.href).resolve().exists()
-    assert item.properties["version"] == "7"
+    assert item.properties["processing:level"] == "L4"
+    assert item.properties["processing:software"]["made"] == "7"
     assert item.properties["mlm:name"] == "made"
-    assert next(link.href for link in item.get_links("derived_from")).endswith("scene.tif")
+    assert TaskEnum(item.properties["mlm:tasks"][0])
+    links = item.get_links("derived_from")
+    assert [link.href.rpartition("/")[2] for link in links] == ["scene.tif", "stac_item.json"]
+    assert item.properties["processing:expression"]["expression"] == links[1].href
+    classes = item.assets["classes"].extra_fields["classification:classes"]
+    assert [(it["name"], it["count"]) for it in classes] == [
+        ("low", 60 * 80 - 200),
+        ("middle", 194),
+        ("high", 0),
+    ]
+    # Schemas of extensions are not on this machine; that of the core comes with pystac.
+    pystac.validation.validate_dict(item.to_dict() | {"stac_extensions": []})
     with rasterio.open(found.folder / "classes.tif") as dataset:
         west, south, east, north = rasterio.warp.transform_bounds(
             dataset.crs, "OGC:CRS84", *dataset.bounds

@@ -188,6 +188,15 @@ def test_items_of_a_file_are_filtered_by_place_time_and_cloud(tmp_path: Path) ->
     assert ids(max_items=2) == list("01")
 
 
+@pytest.mark.parametrize(("most", "ignored"), [(2, {"(beyond_max_items)": 1}), (3, {})])
+def test_items_beyond_the_most_are_told(tmp_path: Path, most: int, ignored: dict[str, int]) -> None:
+    items = [item(n, sentinel("/data")) for n in range(5)]
+    query = StacQuery(
+        source=write(tmp_path / "items.json", items), max_cloud_cover_percent=20, max_items=most
+    )
+    assert find_stac_scenes(query).ignored == ignored  # three items have so few clouds
+
+
 def test_a_scene_has_what_its_item_tells(tmp_path: Path) -> None:
     source = write(tmp_path / "items.json", [item(1, sentinel("/data"))])
     [scene] = find_stac_scenes(StacQuery(source=source, bands=("nir", "red"))).sources

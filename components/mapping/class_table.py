@@ -1,0 +1,96 @@
+"""Names, colours and counts of a raster's classes, as GDAL's side file and as STAC has them."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.mapping.product import Output
+from components.raster.pictures.colours import RGB
+
+#: Columns of GDAL's raster attribute table: name, type (0 is whole numbers, 2 is text) and usage.
+_COLUMNS = (
+    ("Value", 0, 5),
+    ("Class", 2, 2),
+    ("Red", 0, 6),
+    ("Green", 0, 7),
+    ("Blue", 0, 8),
+    ("Count", 0, 1),
+)
+#: What a class of STAC's classification extension cannot have in its name.
+_NO_NAME = re.compile(r"[^0-9A-Za-z_-]+")
+#: Extension of `ClassTable.stac_fields`.
+CLASSIFICATION_EXTENSION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Classes of a raster by their index.
+
+    Attributes:
+        names: of the classes.
+        colours: of the classes.
+        counts: pixels of each.
+    """
+
+    names: Sequence[str]
+    colours: Sequence[RGB]
+    counts: Sequence[int]
+
+    def write(self, raster: Path) -> Output:
+        """Writes the side file in which GDAL, and so QGIS, looks for a raster attribute table."""
+        band = ET.Element("PAMRasterBand", band="1")
+        categories = ET.SubElement(band, "CategoryNames")
+        for name in self.names:
+            ET.SubElement(categories, "Category").text = _text(name)
+        table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
+        for index, (name, kind, usage) in enumerate(_COLUMNS):
+            column = ET.SubElement(table, "FieldDefn", index=str(index))
+            for tag, value in (("Name", name), ("Type", kind), ("Usage", usage)):
+                ET.SubElement(column, tag).text = str(value)
+        rows = zip(self.names, self.colours, self.counts, strict=True)
+        for index, (name, colour, count) in enumerate(rows):
+            row = ET.SubElement(table, "Row", index=str(index))
+            for value in (index, _text(name), *colour, count):
+                ET.SubElement(row, "F").text = str(value)
+        root = ET.Element("PAMDataset")
+        root.append(band)
+        ET.indent(root)
+        path = raster.with_name(f"{raster.name}.aux.xml")
+        # GDAL takes UTF-8 for granted, and does not read a file that says so.
+        path.write_text(ET.tostring(root, encoding="unicode"), encoding="utf-8")
+        title = "Names, colours and counts of the classes"
+        return Output("class_table", path, "application/xml", title)
+
+    def stac_fields(self) -> dict[str, Any]:
+        """Returns the classes as fields of the raster's STAC asset."""
+        rows = zip(self.names, self.colours, self.counts, strict=True)
+        classes = [
+            {
+                "value": index,
+                "name": _NO_NAME.sub("_", name),
+                "title": name,
+                "color_hint": "".join(f"{part:02X}" for part in colour),
+                "count": count,
+            }
+            for index, (name, colour, count) in enumerate(rows)
+        ]
+        return {"classification:classes": classes}
+
+
+def counts_of(parts: Iterable[npt.NDArray[np.generic]], classes: int) -> list[int]:
+    """Counts the pixels of each class in parts of a raster; others are nodata."""
+    total = np.zeros(classes, np.int64)
+    for pixels in parts:
+        total += np.bincount(pixels.ravel(), minlength=classes)[:classes]
+    return [int(it) for it in total]
+
+
+def _text(name: str) -> str:
+    """Returns a name without the characters that XML cannot hold."""
+    return "".join(it for it in name if it.isprintable())
