@@ -1,20 +1,19 @@
 """`skymill predict`: sends images to a server and prints its predictions."""
 
 import os
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.cli.images import image_files, raster_reading
 from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, json_option
 
 if TYPE_CHECKING:
     from components.raster.image import Fit, ImageSpec, Values
     from pipelines.config.tree import PipelineConfig
     from serving.client import FileResult
-    from serving.client.raster_reading import RasterReading
     from serving.contract.needs import ModelNeeds
 
 _UNTOLD = (
@@ -119,7 +118,7 @@ def command(
     given: dict[str, Any] = {"nodata": nodata, "values": values, "scale": scale, "offset": offset}
     given |= {"bands": listed_bands(bands) if bands else None, "band_names": _listed(band_names)}
     given["page"] = page
-    rasters = _rasters(config, {name: it for name, it in given.items() if it is not None})
+    rasters = raster_reading(config, {name: it for name, it in given.items() if it is not None})
     if float32 is not None:
         rasters = replace(rasters, dtype="float32" if float32 else None)
     with connect(server, model=config.name if config else str(model)) as client:
@@ -127,7 +126,7 @@ def command(
         is_raster = bool(rasters.bands or (needs and needs.bands))
         image = _image(config, needs)
         results = client.predict_files(
-            _files(paths, anchors),
+            image_files(paths, anchors),
             batch_size=batch_size,
             version=model_version,
             rasters=rasters,
@@ -159,28 +158,6 @@ def command(
     ctx.exit(1 if refused else 0)
 
 
-def _files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[Path]:
-    """Yields the given files and every file below a given folder that has an image's suffix.
-
-    Args:
-        anchors: filled with each file's path relative to the given folder, or its name.
-    """
-    from components.ingest.listing.folders import IMAGE_SUFFIXES
-    from components.raster.walk import left_out_as, walk
-    from serving.client.raster_reading import RASTER_SUFFIXES
-
-    suffixes = {*IMAGE_SUFFIXES, *RASTER_SUFFIXES}
-    for path in paths:
-        if not path.is_dir():
-            anchors[path] = Path(path.name)
-            yield path
-            continue
-        entries = (entry for entry in walk(str(path)) if not entry.is_folder)
-        for key in sorted(it.key for it in entries if not left_out_as(it.key, suffixes)):
-            anchors[path / key] = Path(key)
-            yield path / key
-
-
 def _config() -> "PipelineConfig":
     from components.raster.errors import ConfigError
     from pipelines.config.tree import load_config
@@ -203,27 +180,6 @@ def _image(config: "PipelineConfig | None", needs: "ModelNeeds | None") -> "Imag
     if needs is None:
         return config.ingest.image if config else None
     return ImageSpec(height_px=needs.height_px, width_px=needs.width_px, fit=needs.fit)
-
-
-def _rasters(config: "PipelineConfig | None", given: Mapping[str, Any]) -> "RasterReading":
-    """Returns how to read GeoTIFFs: as ingest does by the configuration, with flags on top."""
-    from serving.client.raster_reading import RasterReading
-
-    found = RasterReading()
-    if config and config.ingest.image.bands:
-        source: Any = config.ingest.source  # of rasters, else validation refuses it
-        found = RasterReading(
-            bands=config.ingest.image.bands or (),
-            band_names=source.band_names,
-            nodata=source.nodata,
-            valid_when=source.valid_when,
-            dtype=source.dtype,
-            values=config.ingest.image.values,
-            scale=source.scale,
-            offset=source.offset,
-            page=source.page,
-        )
-    return replace(found, **given)
 
 
 def _listed(names: str | None) -> tuple[str, ...] | None:

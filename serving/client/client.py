@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from components.raster.errors import SkymillError
 from components.raster.graph_errors import refusal_message
+from serving.client.explanation import Explanation, explain_inputs, read_explanations
 from serving.client.raster_reading import RasterReading, is_tiff
 from serving.client.transport import (
     ModelMetadata,
@@ -39,6 +40,7 @@ from serving.contract.names import (
     CONTRACT_INPUT,
     CONTRACT_OUTPUT,
     CONTRACT_SIGNATURE,
+    EXPLAIN_SIGNATURE,
     INPUT_OF,
 )
 from serving.contract.needs import ModelNeeds
@@ -211,6 +213,33 @@ class PredictClient:
                 model, signature, inputs, output_filter, self._timeout_s
             )
         )
+
+    def explain(
+        self,
+        images: Sequence[bytes],
+        *,
+        target: str = "",
+        version: int | None = None,
+        label: str = "",
+    ) -> list[Explanation]:
+        """Explains the answers to images, for models that were exported with explanations.
+
+        Args:
+            images: as `predict` takes them; a server bounds their number (`max_explain_rows`).
+            target: a class, or an object by its place in the answer, such as `#0`; empty for the
+                answer's own class, number or surest object.
+            version: a model version; the newest by default.
+            label: a version's label, instead of a number.
+
+        Raises:
+            InvalidRequest: the model cannot explain, has no such target, or cannot decode an image.
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: see these classes.
+        """
+        if not images:
+            return []
+        inputs = explain_inputs(images, target)
+        answer = self.predict_raw(inputs, signature=EXPLAIN_SIGNATURE, version=version, label=label)
+        return read_explanations(answer.outputs, answer.model_version)
 
     def predict_files(
         self,

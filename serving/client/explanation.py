@@ -23,6 +23,9 @@ from serving.contract.names import (
 #: Heat of each pixel [H, W] of the model's image, from 0 to 1.
 Heat = npt.NDArray[np.float32]
 
+#: Methods of explanation in the graph.
+GRADIENTS, GRAD_CAM = "integrated_gradients", "grad_cam"
+
 _FULL = 65535
 #: Differences of scores below this are no difference, of which a gap could be a share.
 _LEAST_DIFFERENCE = 1e-6
@@ -63,14 +66,18 @@ def explain_inputs(images: Sequence[bytes], target: str) -> dict[str, Array]:
 
 def read_explanations(outputs: Mapping[str, Array], version: int | None) -> list[Explanation]:
     """Converts the outputs of `serving_explain`, arrays of N rows, to N explanations."""
-    maps = [name for name in (GRADIENTS_OUTPUT, GRAD_CAM_OUTPUT) if name in outputs]
+    maps = {
+        method: outputs[output]
+        for method, output in ((GRADIENTS, GRADIENTS_OUTPUT), (GRAD_CAM, GRAD_CAM_OUTPUT))
+        if output in outputs
+    }
     return [
         Explanation(
             explained=outputs[EXPLAINED_OUTPUT][row].decode(),
             score=float(outputs[SCORE_OUTPUT][row]),
             baseline_score=float(outputs[BASELINE_SCORE_OUTPUT][row]),
             attribution_sum=float(outputs[ATTRIBUTION_SUM_OUTPUT][row]),
-            heats={name: read_heat(outputs[name][row]) for name in maps},
+            heats={method: read_heat(pngs[row]) for method, pngs in maps.items()},
             model_version=version,
         )
         for row in range(len(outputs[EXPLAINED_OUTPUT]))

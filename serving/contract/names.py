@@ -22,13 +22,20 @@ PLANES_SIGNATURE = "serving_planes"
 EXPLAIN_SIGNATURE = "serving_explain"
 TARGET_INPUT = "target"
 #: The explained class, number or object; its score for the image and for the baseline; the sum of
-#: the attributions, which should be their difference; and heat maps as gray PNGs of 16 bits.
+#: the attributions, which should be their difference; and heat maps as gray PNGs of 16 bits. REST
+#: encodes outputs with this ending as base64.
 EXPLAINED_OUTPUT = "explained"
 SCORE_OUTPUT = "score"
 BASELINE_SCORE_OUTPUT = "baseline_score"
 ATTRIBUTION_SUM_OUTPUT = "attribution_sum"
-GRADIENTS_OUTPUT = "integrated_gradients"
-GRAD_CAM_OUTPUT = "grad_cam"
+GRADIENTS_OUTPUT = "integrated_gradients_bytes"
+GRAD_CAM_OUTPUT = "grad_cam_bytes"
+
+#: The features of each image as one vector, and the outputs of the network for it; of models with
+#: explanations.
+EMBEDDING_SIGNATURE = "serving_embedding"
+EMBEDDING_OUTPUT = "embedding"
+OUTPUTS_OUTPUT = "outputs"
 
 #: The one input of each prediction signature.
 INPUT_OF = {BYTES_SIGNATURE: BYTES_INPUT, EXAMPLES_SIGNATURE: EXAMPLES_INPUT}

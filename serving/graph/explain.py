@@ -35,11 +35,13 @@ class Traced:
     """Outputs of a model for float pixels, in which gradients reach the pixels and the maps.
 
     Attributes:
+        embedding: its features as one vector [N, D].
         maps: its last feature maps [N, h, w, D]; none where it has no maps.
         outputs: what its loss takes, from which the score of an explanation is computed.
         found: what `TaskGraph.answer` takes.
     """
 
+    embedding: tf.Tensor
     maps: list[tf.Tensor]
     outputs: tf.Tensor
     found: Any

@@ -15,9 +15,12 @@ from serving.contract.names import (
     CONTRACT_INPUT,
     CONTRACT_OUTPUT,
     CONTRACT_SIGNATURE,
+    EMBEDDING_OUTPUT,
+    EMBEDDING_SIGNATURE,
     EXAMPLES_INPUT,
     EXAMPLES_SIGNATURE,
     EXPLAIN_SIGNATURE,
+    OUTPUTS_OUTPUT,
     PIXELS_INPUT,
     PIXELS_SIGNATURE,
     PLANES_SIGNATURE,
@@ -47,8 +50,8 @@ def signatures(
     are for maps: `serving_pixels` takes decoded tiles, and `serving_planes` (segmentation) returns
     the probability of every class in a compact form.
 
-    With an explainable model, one more explains answers (`serving.graph.explain`) by the options of
-    the contract.
+    With an explainable model, two more explain answers (`serving.graph.explain`), by the options of
+    the contract, and return each image's embedding.
     """
 
     spec, task = contract.image, task_graph(contract.task)
@@ -91,6 +94,12 @@ def signatures(
         options = contract.explanations or Explanations()
         return explain(explainable, pixels, target, task, contract, options)
 
+    def to_embedding(image_bytes: tf.Tensor) -> Tensors:
+        assert explainable is not None
+        pixels = model_input(image_bytes, spec, contract.band_scalings)
+        traced = explainable(tf.cast(pixels, tf.float32))
+        return {EMBEDDING_OUTPUT: traced.embedding, OUTPUTS_OUTPUT: traced.outputs}
+
     def strings(name: str) -> tuple[tf.TensorSpec, ...]:
         return (tf.TensorSpec([None], tf.string, name),)
 
@@ -105,4 +114,5 @@ def signatures(
     if explainable is not None:
         targets = strings(TARGET_INPUT)
         found.append(Signature(EXPLAIN_SIGNATURE, to_explanations, (images, *targets)))
+        found.append(Signature(EMBEDDING_SIGNATURE, to_embedding, (images,)))
     return tuple(found)

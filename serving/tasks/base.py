@@ -1,12 +1,14 @@
 """Interface of a task's predictions, and the parts that several tasks share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from components.raster.errors import SkymillError
 
 #: Names of the classes, in the order of their indices.
 CLASSES_OUTPUT = "classes"
@@ -31,6 +33,14 @@ class Lists:
 
 #: Columns of a table with a row for each of N images: arrays of N rows, or lists.
 Columns: TypeAlias = Mapping[str, npt.NDArray[Any] | Lists]
+
+
+#: The name of what is followed, and its score in each row of outputs: [N].
+Followed: TypeAlias = tuple[str, Callable[[Outputs], npt.NDArray[Any]]]
+
+
+class UnknownTarget(SkymillError):
+    """A target that is no class or object of an answer."""
 
 
 class AnyPrediction(ABC):
@@ -70,6 +80,20 @@ class AnyPrediction(ABC):
         Probabilities may differ by the tolerance, numbers and edges by it or by that share of their
         size. What follows from a comparison of probabilities, such as the class, may then differ
         where they are closer than the tolerance.
+        """
+
+    @classmethod
+    @abstractmethod
+    def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> "Followed":
+        """Chooses a score to follow while the image changes, for explanations by answers alone.
+
+        Args:
+            outputs: of `serving_pixels` for one image.
+            target: as `serving_explain` takes it; empty for the answer's own.
+            classes: of the contract.
+
+        Raises:
+            UnknownTarget: the answer has no such class or object.
         """
 
     def as_json(self) -> dict[str, Any]:
@@ -113,3 +137,22 @@ def difference_of_probabilities(
 def are_close(wanted: float, served: float, tolerance: float) -> bool:
     """Compares two numbers by their difference, or by its share of their size."""
     return abs(served - wanted) <= tolerance * max(1.0, abs(wanted))
+
+
+def index_of_target(target: str, classes: tuple[str, ...], scores: npt.NDArray[Any]) -> int:
+    """Returns the index of the target class; without a target, of the highest of scores [K].
+
+    Raises:
+        UnknownTarget: there is no such class.
+    """
+    if not target:
+        return int(np.argmax(scores))
+    if target not in classes:
+        raise UnknownTarget(f"{target!r} is no class of the model: {', '.join(classes)}")
+    return classes.index(target)
+
+
+def follow_class(outputs: Outputs, target: str, classes: tuple[str, ...]) -> Followed:
+    """Follows the probability of one class of the image."""
+    index = index_of_target(target, classes, outputs[PROBABILITIES_OUTPUT][0])
+    return classes[index], lambda changed: changed[PROBABILITIES_OUTPUT][:, index]

@@ -1,6 +1,7 @@
 """Explanations in the served graph: a planted mark is found, and the served answer is the same."""
 
 import io
+import json
 import threading
 import time
 from functools import partial
@@ -9,9 +10,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 from PIL import Image
 
+from components.explanation.heat_maps import METHODS as METHODS_WITH_HEAT
+from components.explanation.model import ExplainedModel
+from components.explanation.training_examples import behind_answers
 from components.raster.image import ImageSpec
+from pipelines.cli.explain import command
 from serving.client import InvalidRequest, connect
 from serving.client.explanation import explain_inputs, read_explanations
 from serving.contract.contract import Contract
@@ -19,10 +25,17 @@ from serving.contract.explanations import Explanations
 from serving.contract.names import EXPLAIN_SIGNATURE
 from serving.graph.explain import explain
 from serving.tasks.graph import task_graph
+from tests.components.models import serialized
 from tests.serving.conftest import copy_version, wait_until
 from tests.serving.graphs import KNOWN_OPS, ops_of
+from trainer.data.examples import Spread
 from trainer.models.config import SmallCnn
+from trainer.tasks.config import DetectionOptions, SegmentationOptions
+from trainer.tasks.detection import Detection
+from trainer.tasks.multi_label import MultiLabel
 from trainer.tasks.network import build_network
+from trainer.tasks.regression import Regression
+from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.single_label import SingleLabel
 from trainer.training.export import export, traced
 
@@ -135,6 +148,44 @@ def test_a_target_that_is_no_class_is_refused_by_name(loaded):
         explained(loaded, images, "sea")
 
 
+def test_each_method_finds_the_mark_and_a_sheet_shows_it(trained, tmp_path):
+    pixels, corners = marked_images(16, seed=5)
+    model = ExplainedModel(trained)
+    for name, method in METHODS_WITH_HEAT.items():
+        found = [method(model, png(image), "marked") for image in pixels[1:8:2]]
+        assert {it.explained for it in found} == {"marked"}
+        for of_method in found[0].heats:
+            pairs = zip(found, corners[1:8:2], strict=True)
+            shares = [share_in_mark(it.heats[of_method], corner) for it, corner in pairs]
+            assert np.mean(shares) > 0.6, (name, shares)
+    file = tmp_path / "marked.png"
+    file.write_bytes(png(pixels[1]))
+    arguments = [str(file), "-o", str(tmp_path / "out"), "--model-base", str(trained), "--json"]
+    done = CliRunner().invoke(command, [*arguments, "--method", "occlusion"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["explained"] == "marked"
+    assert told["score"] > 0.9
+    sheet = Image.open(told["files"]["occlusion"])
+    assert sheet.size == (2 * 320 + 14 + 60, 320 + 40)
+
+
+def test_the_training_examples_behind_an_answer_are_of_its_kind(trained, tmp_path):
+    pixels, _ = marked_images(32, seed=11)
+    with tf.io.TFRecordWriter(str(tmp_path / "data-00000")) as writer:
+        for number, image in enumerate(pixels):
+            key, label = f"image-{number:02d}".encode(), CLASSES[number % 2].encode()
+            features = {"image/encoded": png(image), "image/key": key, "label/text": label}
+            writer.write(serialized(features))
+    asked = [png(image) for image in marked_images(2, seed=12)[0]]
+    found = behind_answers(ExplainedModel(trained), str(tmp_path / "data-*"), asked, count=3)
+    for behind, own, other in zip(found, CLASSES, CLASSES[::-1], strict=True):
+        assert behind.answer == own
+        assert {it.label for it in behind.proponents} == {own}
+        assert {it.label for it in behind.opponents} == {other}
+        assert all(it.value > 0 for it in behind.proponents)
+
+
 def test_every_op_is_one_that_stock_tensorflow_serving_has(trained):
     assert ops_of(trained) <= KNOWN_OPS
 
@@ -144,6 +195,13 @@ def test_predictions_do_not_wait_for_explanations(trained, tmp_path, serve):
     copy_version(trained, tmp_path / "m", 1)
     server = serve(tmp_path / "m", explain_batch_size=1, max_explain_rows=8)
     images = [png(image) for image in marked_images(8, seed=9)[0]]
+    with connect(server.rest, model="m") as client:
+        wait_until(lambda: client.served_version() == 1)
+        [over_rest] = client.explain(images[1:2])
+        [here] = ExplainedModel(trained).explain(images[1:2])
+        assert (over_rest.explained, here.explained) == ("marked", "marked")
+        assert over_rest.score == pytest.approx(here.score, rel=1e-6)
+        np.testing.assert_array_equal(over_rest.heats["grad_cam"], here.heats["grad_cam"])
     with connect(server.grpc, model="m") as client:
         wait_until(lambda: client.served_version() == 1)
         client.predict(images[:1])
@@ -164,3 +222,54 @@ def test_predictions_do_not_wait_for_explanations(trained, tmp_path, serve):
         too_many = explain_inputs([*images, images[0]], "")
         with pytest.raises(InvalidRequest, match=r"9 is larger .* 8 .*max_explain_rows"):
             client.predict_raw(too_many, signature=EXPLAIN_SIGNATURE)
+
+
+OBJECTIVES = {
+    "multi_label": MultiLabel(CLASSES, threshold=0.5),
+    "regression": Regression(Spread(examples=4, mean=10.0, stddev=2.0), "mse"),
+    "segmentation": Segmentation(CLASSES, SegmentationOptions()),
+    "detection": Detection(CLASSES, DetectionOptions(filters=8, depth=1, min_score=0.001), SPEC),
+}
+
+
+@pytest.mark.parametrize("task", OBJECTIVES)
+def test_each_task_explains_its_own_answer(task):
+    keras.utils.set_random_seed(3)
+    classes = () if task == "regression" else CLASSES
+    net = build_network(SmallCnn(filters=(8, 16, 16), dropout=0), SPEC, OBJECTIVES[task])
+    contract = Contract(task=task, image=SPEC, classes=classes, explanations=EXPLANATIONS)
+    pixels = marked_images(2, seed=1)[0]
+    outputs = net.trained()(pixels, training=False).numpy()
+    found = net.served()(pixels, training=False)
+
+    def explained(target):
+        arguments = (tf.constant([target] * 2), task_graph(task), contract, EXPLANATIONS)
+        answer = explain(partial(traced, net.explainable()), pixels, *arguments)
+        return read_explanations({name: it.numpy() for name, it in answer.items()}, None)
+
+    if task == "multi_label":
+        wanted = {"": (CLASSES, outputs.max(axis=1)), "plain": (CLASSES, outputs[:, 0])}
+    elif task == "regression":
+        wanted = {"": (("value",), outputs[:, 0])}
+    elif task == "segmentation":
+        own = outputs.argmax(axis=-1) == 1
+        means = [logits[..., 1][mask].mean() for logits, mask in zip(outputs, own, strict=True)]
+        wanted = {"marked": (("marked",), means)}
+    else:
+        scores = found["scores"].numpy()
+        wanted = {target: (CLASSES, logit(scores[:, place])) for target, place in PLACES.items()}
+    for target, (names, scores) in wanted.items():
+        for answer, score in zip(explained(target), scores, strict=True):
+            assert answer.explained in names
+            assert answer.score == pytest.approx(score, rel=1e-3, abs=1e-4)
+            assert answer.heats["integrated_gradients"].shape == (SIDE_PX, SIDE_PX)
+            assert answer.heats["integrated_gradients"].max() == 1
+            difference = answer.score - answer.baseline_score
+            assert answer.attribution_sum == pytest.approx(difference, rel=0.05, abs=0.02)
+
+
+PLACES = {"": 0, "#0": 0, "#2": 2}
+
+
+def logit(probabilities):
+    return np.log(probabilities / (1 - probabilities))

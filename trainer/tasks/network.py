@@ -55,7 +55,8 @@ class Network:
         """Returns the network for explanations, sharing its weights.
 
         It takes float pixels, since gradients do not reach the bytes of photographs, and returns
-        the last feature maps, if there are any, the outputs, and the served outputs.
+        the features as one vector, the last feature maps, if there are any, the outputs, and the
+        served outputs.
         """
         maps = last_maps(self.body) if self.pooled else [*self.body.output]
         vector = [self.body.output] if self.pooled else []
@@ -68,7 +69,12 @@ class Network:
         tensors = keras.tree.flatten(twin.output)
         maps = tensors[: len(maps)]
         outputs = self.head(tensors[-1] if self.pooled else maps)
-        return keras.Model(pixels, (maps, outputs, self.decode(outputs)), name="explainable")
+        embedding = tensors[-1]
+        if not self.pooled:
+            embedding = keras.layers.GlobalAveragePooling2D()(embedding)
+        return keras.Model(
+            pixels, (embedding, maps, outputs, self.decode(outputs)), name="explainable"
+        )
 
     def _chained(self, back: Callable[[Any], Any], name: str) -> keras.Model:
         pixels = keras.Input(self.body.input.shape[1:], dtype=self.body.input.dtype, name="pixels")

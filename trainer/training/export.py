@@ -44,5 +44,5 @@ def export(
 
 def traced(explainable: keras.Model, pixels: tf.Tensor) -> Traced:
     """Returns the outputs of `Network.explainable` for float pixels [N, H, W, C]."""
-    maps, outputs, found = explainable(pixels, training=False)
-    return Traced(maps, outputs, found)
+    embedding, maps, outputs, found = explainable(pixels, training=False)
+    return Traced(embedding, maps, outputs, found)

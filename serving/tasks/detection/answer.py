@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from serving.tasks.base import (
     CLASSES_OUTPUT,
     AnyPrediction,
     Columns,
+    Followed,
     Lists,
     Outputs,
+    UnknownTarget,
     are_close,
 )
 
@@ -101,6 +104,50 @@ class ObjectsPrediction(AnyPrediction):
             ):
                 return f"object {index} is {other}, not {one}"
         return ""
+
+    @classmethod
+    def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> Followed:
+        """Follows an object by its place: the best score, times the overlap, of its class.
+
+        A class is followed by its best score anywhere.
+        """
+        labels = outputs[BOX_LABELS_OUTPUT]
+        if target in classes:
+            label = classes.index(target)
+            return target, lambda changed: _best(changed, label)
+        places = [f"#{place}" for place in np.flatnonzero(labels[0] >= 0)]
+        wanted = target or "#0"
+        if wanted not in places:
+            raise UnknownTarget(
+                f"{wanted!r} is no object of the answer, which has {len(places)}, and no class: "
+                f"{', '.join(classes)}"
+            )
+        place = int(wanted[1:])
+        label, box = int(labels[0, place]), outputs[BOXES_OUTPUT][0, place]
+        return classes[label], lambda changed: _best(changed, label, box)
+
+
+def _best(
+    outputs: Outputs, label: int, box: npt.NDArray[np.floating] | None = None
+) -> npt.NDArray[np.floating]:
+    """Returns the best score of a class in each row; times the overlap with a box, if given."""
+    scores = np.where(outputs[BOX_LABELS_OUTPUT] == label, outputs[BOX_SCORES_OUTPUT], 0.0)
+    if box is not None:
+        scores = scores * _overlap(outputs[BOXES_OUTPUT], box)
+    best: npt.NDArray[np.floating] = scores.max(axis=1)
+    return best
+
+
+def _overlap(
+    boxes: npt.NDArray[np.floating], box: npt.NDArray[np.floating]
+) -> npt.NDArray[np.floating]:
+    """Returns the intersection over union of boxes [..., 4] with a box [4]."""
+    first = np.maximum(boxes[..., :2], box[:2])
+    last = np.minimum(boxes[..., 2:], box[2:])
+    shared = np.prod(np.maximum(last - first, 0.0), axis=-1)
+    areas = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) + np.prod(box[2:] - box[:2])
+    overlap: npt.NDArray[np.floating] = shared / np.maximum(areas - shared, 1e-9)
+    return overlap
 
 
 PREDICTION = ObjectsPrediction

@@ -9,10 +9,12 @@ from serving.tasks.base import (
     PROBABILITIES_OUTPUT,
     AnyPrediction,
     Columns,
+    Followed,
     Lists,
     Outputs,
     class_names,
     difference_of_probabilities,
+    follow_class,
     probabilities_of,
     ranked,
 )
@@ -67,6 +69,10 @@ class LabelsPrediction(AnyPrediction):
         if lost or new:
             return f"present are {list(served.present)}, not {list(self.present)}"
         return ""
+
+    @classmethod
+    def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> Followed:
+        return follow_class(outputs, target, classes)
 
 
 PREDICTION = LabelsPrediction

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from serving.tasks.base import AnyPrediction, Columns, Outputs, are_close
+from serving.tasks.base import AnyPrediction, Columns, Followed, Outputs, UnknownTarget, are_close
 
 VALUE_OUTPUT = "value"
 
@@ -33,6 +33,12 @@ class NumberPrediction(AnyPrediction):
 
     def difference(self, served: Self, tolerance: float) -> str:
         return "" if are_close(self.value, served.value, tolerance) else f"value {served.value:.6g}"
+
+    @classmethod
+    def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> Followed:
+        if target not in ("", VALUE_OUTPUT):
+            raise UnknownTarget(f"{target!r} is no target of a number: leave it out")
+        return VALUE_OUTPUT, lambda changed: changed[VALUE_OUTPUT]
 
 
 PREDICTION = NumberPrediction

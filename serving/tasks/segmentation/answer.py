@@ -7,7 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from components.raster.labels.targets import ignore_value
-from serving.tasks.base import CLASSES_OUTPUT, AnyPrediction, Columns, Outputs, class_names, ranked
+from serving.tasks.base import (
+    CLASSES_OUTPUT,
+    AnyPrediction,
+    Columns,
+    Followed,
+    Outputs,
+    class_names,
+    index_of_target,
+    ranked,
+)
+from serving.tasks.segmentation.planes import CLASS_PROBABILITIES_OUTPUT
 
 CLASS_RASTER_OUTPUT = "class_raster"
 CONFIDENCE_OUTPUT = "confidence"
@@ -76,6 +86,17 @@ class ClassRasterPrediction(AnyPrediction):
         sure = self.confidence > 0.5 + tolerance
         other = int((sure & (self.class_raster != served.class_raster)).sum())
         return f"{other} pixels have another class" if other else ""
+
+    @classmethod
+    def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> Followed:
+        """Follows the mean probability of a class over the pixels that the answer gives to it."""
+        own = outputs[CLASS_PROBABILITIES_OUTPUT][0].argmax(axis=0)
+        counts = np.bincount(own.ravel(), minlength=len(classes))
+        index = index_of_target(target, classes, counts)
+        region = own == index if counts[index] else np.ones_like(own, bool)
+        return classes[index], lambda changed: changed[CLASS_PROBABILITIES_OUTPUT][
+            :, index, region
+        ].mean(axis=1)
 
 
 PREDICTION = ClassRasterPrediction

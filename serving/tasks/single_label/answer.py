@@ -10,8 +10,10 @@ from serving.tasks.base import (
     PROBABILITIES_OUTPUT,
     AnyPrediction,
     Columns,
+    Followed,
     Outputs,
     difference_of_probabilities,
+    follow_class,
     probabilities_of,
     ranked,
     text_of,
@@ -57,6 +59,10 @@ class Prediction(AnyPrediction):
         if probabilities.get(served.class_name, -math.inf) < most:
             return f"class {served.class_name!r} is not the most probable one"
         return ""
+
+    @classmethod
+    def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> Followed:
+        return follow_class(outputs, target, classes)
 
 
 PREDICTION = Prediction

@@ -1,0 +1,75 @@
+"""Heat maps by any method that gives one: from images and a model to heat."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from components.explanation.image import shown
+from components.explanation.model import ExplainedModel
+from components.explanation.occlusion import occlusion
+from components.explanation.superpixels import SuperpixelFit, kernel_shap, lime, superpixels
+from components.explanation.xrai import xrai
+from components.raster.pictures.heat import Heat, scaled_heat
+from serving.client.explanation import GRADIENTS
+
+#: Windows of occlusion along a side of the image, each of which overlaps the next by half.
+_WINDOWS = 8
+_SUPERPIXELS = 48
+_SAMPLES = 400
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMaps:
+    """Heat maps of one image, by name, and what of the answer they explain."""
+
+    explained: str
+    score: float
+    heats: Mapping[str, Heat]
+
+
+def gradients(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
+    """Explains an answer in the graph: integrated gradients, and Grad-CAM where there are maps.
+
+    Raises:
+        DataError: the model was exported without explanations, or refuses the image or target.
+    """
+    [found] = model.explain([image], target)
+    return HeatMaps(found.explained, found.score, found.heats)
+
+
+def by_regions(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
+    """Explains an answer by XRAI, on integrated gradients."""
+    [found] = model.explain([image], target)
+    heat = xrai(shown(image, model.contract.image), found.heats[GRADIENTS])
+    return HeatMaps(found.explained, found.score, {"xrai": scaled_heat(heat)})
+
+
+def by_occlusion(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
+    """Explains an answer by hiding windows; any model can be asked so."""
+    asked = model.question(image, target)
+    window = max(2, max(asked.pixels.shape[:2]) // _WINDOWS)
+    heat = occlusion(asked.score, asked.pixels, window, max(1, window // 2))
+    return HeatMaps(asked.explained, asked.own_score, {"occlusion": scaled_heat(heat)})
+
+
+def by_superpixels(fit: SuperpixelFit, name: str) -> "Method":
+    """Returns the method that explains an answer by the shares of its superpixels."""
+
+    def method(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
+        asked = model.question(image, target)
+        segments = superpixels(asked.pixels, _SUPERPIXELS)
+        heat = scaled_heat(fit(asked.score, asked.pixels, segments, _SAMPLES))
+        return HeatMaps(asked.explained, asked.own_score, {name: heat})
+
+    return method
+
+
+Method = Callable[[ExplainedModel, bytes, str], HeatMaps]
+
+#: The methods that give heat maps, by name.
+METHODS: Mapping[str, Method] = {
+    "gradients": gradients,
+    "xrai": by_regions,
+    "occlusion": by_occlusion,
+    "lime": by_superpixels(lime, "lime"),
+    "shap": by_superpixels(kernel_shap, "shap"),
+}

@@ -1,0 +1,28 @@
+"""The picture of an image as a model sees it, made without TensorFlow."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from components.raster.fitting import fit_picture
+from components.raster.image import ImageSpec
+from components.raster.payload import decode_payload
+from components.raster.pictures.stretch import Picture, choose_bands, picture_of, stretch_of
+
+
+def shown(image: bytes, spec: ImageSpec) -> Picture:
+    """Returns the picture (H, W, 3) of an encoded image in the shape of a model's input.
+
+    Args:
+        image: a photograph's file, or a raster's payload.
+        spec: the model's input.
+    """
+    if spec.bands is None:
+        with Image.open(io.BytesIO(image)) as opened:
+            upright = ImageOps.exif_transpose(opened) or opened
+            return fit_picture(np.asarray(upright.convert("RGB")), spec)
+    payload = decode_payload(image)
+    bands = choose_bands(payload.bands)
+    stretch = stretch_of([(payload.pixels, payload.valid)], bands)
+    return fit_picture(picture_of(payload.pixels, payload.valid, bands, stretch), spec)

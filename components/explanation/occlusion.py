@@ -1,0 +1,51 @@
+"""Occlusion: how far a score falls where a window of the image is hidden.
+
+Zeiler and Fergus 2014, arXiv 1311.2901.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from components.explanation.question import Pixels, Score
+
+
+def filling(pixels: Pixels) -> Pixels:
+    """Returns the pixels that stand for nothing: the mean of each band, (C,)."""
+    flat = pixels.reshape(-1, pixels.shape[-1]).astype(np.float64)
+    valid = flat[np.isfinite(flat).all(axis=1)]
+    mean = valid.mean(axis=0) if len(valid) else np.zeros(pixels.shape[-1])
+    return mean.astype(pixels.dtype)
+
+
+def occlusion(
+    score: Score, pixels: Pixels, window_px: int, stride_px: int
+) -> npt.NDArray[np.float64]:
+    """Returns the mean fall of the score over all windows that hide a pixel, (H, W).
+
+    Args:
+        score: of changed copies.
+        pixels: (H, W, C).
+        window_px: side of the hidden window.
+        stride_px: distance of two windows; the last one ends at the image's edge.
+    """
+    height, width = pixels.shape[:2]
+    fill, before = filling(pixels), score(pixels[np.newaxis])[0]
+    places = [
+        (slice(top, top + window_px), slice(left, left + window_px))
+        for top in _starts(height, window_px, stride_px)
+        for left in _starts(width, window_px, stride_px)
+    ]
+    copies = np.repeat(pixels[np.newaxis], len(places), axis=0)
+    for copy, place in zip(copies, places, strict=True):
+        copy[place] = fill
+    falls = before - score(copies)
+    total, seen = np.zeros((height, width)), np.zeros((height, width))
+    for fall, place in zip(falls, places, strict=True):
+        total[place] += fall
+        seen[place] += 1
+    return total / np.maximum(seen, 1)
+
+
+def _starts(side: int, window_px: int, stride_px: int) -> list[int]:
+    last = max(side - window_px, 0)
+    return sorted({*range(0, last + 1, stride_px), last})

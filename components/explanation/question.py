@@ -1,0 +1,32 @@
+"""An image and the score of its answer, as methods without gradients see them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+#: Pixels (N, H, W, C) of a model's input; NaN where a raster has no data.
+Pixels: TypeAlias = npt.NDArray[Any]
+Score = Callable[[Pixels], npt.NDArray[np.floating]]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One image and the score of its answer, which methods without gradients ask again and again.
+
+    Attributes:
+        pixels: (H, W, C), as the model sees the image.
+        explained: the class, or the name of the number.
+        score: pixels (N, H, W, C) of changed copies to [N].
+    """
+
+    pixels: Pixels
+    explained: str
+    score: Score
+
+    @property
+    def own_score(self) -> float:
+        """The score of the image as it is."""
+        return float(self.score(self.pixels[np.newaxis])[0])

@@ -1,0 +1,282 @@
+"""`skymill explain`: the pixels and the training examples behind a model's answers."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli.images import image_files, raster_reading
+from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
+
+if TYPE_CHECKING:
+    from components.explanation.heat_maps import HeatMaps
+    from components.explanation.model import ExplainedModel
+    from components.explanation.training_examples import Behind, Influence
+    from components.raster.image import ImageSpec
+    from pipelines.config.tree import PipelineConfig
+    from serving.client.raster_reading import RasterReading
+
+#: Methods that give heat maps (`components.explanation.heat_maps`), and the one of examples.
+_GRADIENTS, _TRACIN = "gradients", "tracin"
+_METHODS = (_GRADIENTS, "xrai", "occlusion", "lime", "shap", _TRACIN)
+_CARDS = 8
+
+#: An image that was explained or refused: what to print, and what JSON says.
+Told = tuple[str, dict[str, object]]
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=LocalPath(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=LocalPath(path_type=Path, file_okay=False),
+    help="Folder that receives the pictures: the image, the heat on it, the bar of its colours.",
+)
+@config_option
+@click.option(
+    "--method",
+    type=click.Choice(_METHODS),
+    default=_GRADIENTS,
+    show_default=True,
+    help="gradients: integrated gradients and Grad-CAM in the model's graph (train.explain). xrai: "
+    "regions by them. occlusion, lime, shap: by answers alone. tracin: training examples.",
+)
+@click.option(
+    "--target",
+    default="",
+    help="A class, or for objects a place in the answer such as #0; default: the answer's own.",
+)
+@click.option(
+    "--model-base",
+    type=LocalPath(path_type=Path),
+    help="Folder of pushed versions, or a SavedModel; by default that of the configuration.",
+)
+@click.option("--server", help="Ask this server instead, by gradients: grpc://HOST:PORT, http.")
+@click.option("--model", help=f"The model's name on --server; by default as {DEFAULT_CONFIG} says.")
+@click.option("--model-version", type=click.IntRange(0), help="Default: the newest.")
+@click.option("--run", "run_id", help="tracin: take the examples of this run; default: the last.")
+@click.option(
+    "--examples",
+    help="tracin: pattern of the training examples' files, in place of a run's.",
+)
+@click.option("--any-size", is_flag=True, help="Take rasters unlike the model's tiles, too.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    output: Path,
+    config_path: str,
+    method: str,
+    target: str,
+    model_base: Path | None,
+    server: str | None,
+    model: str | None,
+    model_version: int | None,
+    run_id: str | None,
+    examples: str | None,
+    any_size: bool,
+    as_json: bool,
+) -> None:
+    """Explain the answers to files, or to every image below folders.
+
+    The heat says how far each pixel of the model's image speaks for the answer. tracin says which
+    training examples moved the model towards its answer, and which against. The exit code is 1 if
+    an image was refused.
+    """
+    from components.raster.strict_json import strict_json
+
+    if server is not None and method != _GRADIENTS:
+        raise click.UsageError(f"--server explains by {_GRADIENTS}; {method} needs --model-base")
+    config = _config(config_path, needed=not (model if server else model_base))
+    anchors: dict[Path, Path] = {}
+    files = image_files(paths, anchors)
+    reading = raster_reading(config, {})
+    if server is not None:
+        name = model or (config.name if config else "")
+        told = _from_server(server, name, model_version, files, reading, target, output, any_size)
+    else:
+        told = _from_model(
+            _model(model_base, config, model_version),
+            *(files, reading, target, output, any_size, method),
+            pattern=examples or (_examples(config, run_id) if method == _TRACIN else ""),
+        )
+    refused = 0
+    for text, tree in told:
+        refused += tree["error"] is not None
+        click.echo(strict_json(tree) if as_json else text, err=not as_json and bool(tree["error"]))
+    ctx.exit(1 if refused else 0)
+
+
+def _from_server(
+    server: str,
+    name: str,
+    version: int | None,
+    files: Iterator[Path],
+    reading: "RasterReading",
+    target: str,
+    output: Path,
+    any_size: bool,
+) -> Iterator[Told]:
+    from components.explanation.heat_maps import HeatMaps
+    from components.raster.errors import SkymillError
+    from components.raster.image import ImageSpec
+    from serving.client import connect, read_image
+
+    with connect(server, model=name, timeout_s=300) as client:
+        needs = client.needs(version)
+        if needs is None:
+            raise SkymillError(
+                f"{server}: the model {name} tells no contract, so that its images "
+                "cannot be shown. Give --model-base"
+            )
+        reading = reading.meeting(needs, any_size)
+        spec = ImageSpec(
+            height_px=needs.height_px,
+            width_px=needs.width_px,
+            fit=needs.fit,
+            bands=needs.bands or None,
+        )
+        for path in files:
+            try:
+                image = read_image(path, reading)
+                [found] = client.explain([image], target=target, version=version)
+            except (SkymillError, OSError) as error:
+                yield _refused(path, error)
+                continue
+            maps = HeatMaps(found.explained, found.score, found.heats)
+            yield _told(path, maps, image, spec, output)
+
+
+def _from_model(
+    model: "ExplainedModel",
+    files: Iterator[Path],
+    reading: "RasterReading",
+    target: str,
+    output: Path,
+    any_size: bool,
+    method: str,
+    pattern: str,
+) -> Iterator[Told]:
+    from components.explanation.heat_maps import METHODS
+    from components.raster.errors import ConfigError, SkymillError
+    from serving.client import read_image
+    from serving.contract.needs import ModelNeeds
+
+    reading = reading.meeting(ModelNeeds.of_contract(model.contract.to_json()), any_size)
+    for path in files:
+        try:
+            image = read_image(path, reading)
+            if method == _TRACIN:
+                yield _told_examples(path, model, image, pattern, output)
+                continue
+            found = METHODS[method](model, image, target)
+        except ConfigError:
+            raise  # a package is missing: so it is for every image
+        except (SkymillError, OSError) as error:
+            yield _refused(path, error)
+            continue
+        yield _told(path, found, image, model.contract.image, output)
+
+
+def _told(path: Path, found: "HeatMaps", image: bytes, spec: "ImageSpec", output: Path) -> Told:
+    """Writes the pictures of one image."""
+    from components.explanation.image import shown
+    from components.raster.pictures.heat import heat_sheet
+
+    output.mkdir(parents=True, exist_ok=True)
+    picture, files = shown(image, spec), {}
+    for name, heat in found.heats.items():
+        title = f"{found.explained} {found.score:.4g}, {name.replace('_', ' ')}"
+        files[name] = output / f"{path.stem}.{name}.png"
+        heat_sheet(picture, heat, title).save(files[name])
+    tree: dict[str, object] = {
+        "path": str(path),
+        "error": None,
+        "explained": found.explained,
+        "score": found.score,
+        "files": {name: str(file) for name, file in files.items()},
+    }
+    text = f"{path}  {found.explained} {found.score:.4g}  {'  '.join(map(str, files.values()))}"
+    return text, tree
+
+
+def _told_examples(
+    path: Path, model: "ExplainedModel", image: bytes, pattern: str, output: Path
+) -> Told:
+    """Writes the sheet of the training examples behind one answer."""
+    from components.explanation.image import shown
+    from components.explanation.training_examples import behind_answers
+    from components.raster.pictures.sheet import Card, contact_sheet
+
+    spec = model.contract.image
+    [behind] = behind_answers(model, pattern, [image], _CARDS - 1)
+    output.mkdir(parents=True, exist_ok=True)
+    file = output / f"{path.stem}.{_TRACIN}.png"
+    rows = (behind.proponents, behind.opponents)
+    cards = [
+        card
+        for row in rows
+        for card in (
+            Card(shown(image, spec), f"{behind.answer}: {'for' if row is rows[0] else 'against'}"),
+            *(Card(shown(it.image, spec), f"{it.label} {it.value:+.3g}") for it in row),
+        )
+    ]
+    contact_sheet(cards, columns=_CARDS).save(file)
+    tree = {
+        "path": str(path),
+        "error": None,
+        "explained": behind.answer,
+        **_listed(behind),
+        "files": {_TRACIN: str(file)},
+    }
+    nearest = ", ".join(f"{it.key} ({it.label})" for it in behind.proponents[:3])
+    return f"{path}  {behind.answer}  by {nearest}  {file}", tree
+
+
+def _listed(behind: "Behind") -> dict[str, object]:
+    def plain(examples: tuple["Influence", ...]) -> list[Mapping[str, object]]:
+        return [{"key": it.key, "label": it.label, "influence": it.value} for it in examples]
+
+    return {"proponents": plain(behind.proponents), "opponents": plain(behind.opponents)}
+
+
+def _refused(path: Path, error: Exception) -> Told:
+    return f"{path}  refused: {error}", {"path": str(path), "error": str(error)}
+
+
+def _config(path: str, *, needed: bool) -> "PipelineConfig | None":
+    from pipelines.config.tree import load_config
+
+    return load_config(path) if needed or Path(path).exists() else None
+
+
+def _model(
+    model_base: Path | None, config: "PipelineConfig | None", version: int | None
+) -> "ExplainedModel":
+    from components.raster.errors import ConfigError
+    from components.raster.location import is_remote
+    from pipelines.local.console import quiet_frameworks
+
+    base = str(model_base) if model_base or not config else config.model_base
+    if is_remote(base):
+        raise ConfigError(
+            f"{base} is remote: copy it (python -m serving.store.sync {base} FOLDER --once), and "
+            "give --model-base FOLDER."
+        )
+    quiet_frameworks()
+    from components.explanation.model import ExplainedModel
+
+    return ExplainedModel(Path(base), version)
+
+
+def _examples(config: "PipelineConfig | None", run_id: str | None) -> str:
+    from pipelines.definition.workspace import Workspace
+    from pipelines.local.latest import latest_examples, split_pattern
+
+    if config is None:
+        raise click.UsageError(f"tracin needs --examples, or the runs of {DEFAULT_CONFIG}")
+    return split_pattern(latest_examples(Workspace(config.workspace).runs, run_id), "train")
