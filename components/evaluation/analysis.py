@@ -42,6 +42,7 @@ def evaluate(
     output_dir: str,
     make_pipeline: Callable[[], beam.Pipeline],
     baseline_version: int | None = None,
+    grouping: str | None = None,
 ) -> Evaluation:
     """Measures the candidate, and the baseline on the same examples, with TFMA.
 
@@ -53,6 +54,7 @@ def evaluate(
             file of predictions goes.
         make_pipeline: a Beam pipeline to run on.
         baseline_version: only recorded.
+        grouping: the file of the examples' groups, if there is one.
 
     Without examples, or with a candidate that cannot be loaded or fails on an example, the result
     has no slice. A baseline that fails, or that has another task, is left out. The result's
@@ -76,10 +78,11 @@ def evaluate(
         failures=compared.failures,
     )
     while CANDIDATE not in found.failures:
-        _measure(config, compared, files, output_dir, make_pipeline, shared)
+        reading = _reading(config, compared, grouping)
+        _measure(config, compared, reading, files, output_dir, make_pipeline, shared)
         failed = noted(output_dir)
         if not failed:
-            merge_runs(output_dir, _reading(config, compared).head)
+            merge_runs(output_dir, reading.head)
             return _load(found, compared, output_dir)
         tf.io.gfile.rmtree(output_dir)
         found = replace(found, failures={**found.failures, **failed})
@@ -90,13 +93,13 @@ def evaluate(
 def _measure(
     config: EvaluationConfig,
     compared: ComparedModels,
+    reading: Reading,
     files: Sequence[str],
     output_dir: str,
     make_pipeline: Callable[[], beam.Pipeline],
     shared: Shared,
 ) -> None:
     """Writes TFMA's files of the models, or notes about the models that failed."""
-    reading = _reading(config, compared)
     reading.own_metrics()  # a fault is told here, before Beam wraps it
     eval_config = to_eval_config(config, compared.models, len(compared.space), compared.task)
     with make_pipeline() as pipeline:
@@ -112,7 +115,7 @@ def _measure(
         )
 
 
-def _reading(config: EvaluationConfig, compared: ComparedModels) -> Reading:
+def _reading(config: EvaluationConfig, compared: ComparedModels, grouping: str | None) -> Reading:
     return Reading(
         compared.frames,
         config.slice_features,
@@ -120,6 +123,7 @@ def _reading(config: EvaluationConfig, compared: ComparedModels) -> Reading:
         config.batch_size,
         compared.task,
         config.metrics,
+        grouping,
     )
 
 

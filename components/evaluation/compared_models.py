@@ -8,6 +8,7 @@ from components.evaluation.failing import reason
 from components.evaluation.model import ServedModel
 from components.evaluation.result import UNKNOWN_CLASS
 from components.evaluation.tasks.base import Frame
+from components.raster.spatial.grouping import Grouping
 from components.raster.task import SINGLE_LABEL, Task
 
 CANDIDATE = "candidate"
@@ -80,7 +81,7 @@ def _answering(name: str, path: str, served: ServedModel, example: bytes) -> Mod
     model = Model(name, path, served.classes(example), served.image)
     answer = {output: rows[0] for output, rows in served.answers([example]).items()}
     reading = Reading(frames_of([model]), (), {}, 1, served.task)
-    observed = observe(example, {name: answer}, reading)
+    observed = observe(example, {name: answer}, reading, Grouping())
     observed.extract(reading, reading.own_metrics())
     observed.prediction(reading)
     return model

@@ -15,6 +15,7 @@ from components.gate.baseline import baseline_dir
 from components.node.executor import Artifacts, BeamNodeExecutor
 from components.node.files import METRICS_FILE, split_folder
 from components.node.records import shards
+from components.raster.spatial.grouping import GROUPING_FILE
 
 
 class Executor(BeamNodeExecutor):
@@ -35,11 +36,18 @@ class Executor(BeamNodeExecutor):
             output_dir=output_dir,
             make_pipeline=self._make_beam_pipeline,
             baseline_version=baseline_version,
+            grouping=_grouping(examples),
         )
         tf.io.gfile.makedirs(output_dir)
         with tf.io.gfile.GFile(os.path.join(output_dir, METRICS_FILE), "w") as file:
             file.write(evaluation.to_json())
         publish(judge(config, evaluation), outputs["report"])
+
+
+def _grouping(examples: str) -> str | None:
+    """Returns the file of the examples' groups; examples of other tools have none."""
+    path = os.path.join(examples, GROUPING_FILE)
+    return path if tf.io.gfile.exists(path) else None
 
 
 def _baseline(inputs: Artifacts) -> tuple[str | None, int | None]:

@@ -18,6 +18,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.utils.shared import Shared
 
 from components.evaluation.failing import describe, note, reason
+from components.evaluation.metrics import SEED
 from components.evaluation.model import ServedModel
 from components.evaluation.own_metric_config import CustomMetric
 from components.evaluation.own_metrics import OWN_VALUES, OwnMetrics
@@ -32,13 +33,13 @@ from components.evaluation.tasks.base import (
     Judged,
     Observation,
     joined,
-    text_of,
 )
 from components.evaluation.tasks.bootstrap import seed_of
 from components.evaluation.tasks.registry import evaluated_task
 from components.node.records import records
-from components.raster.example import KEY, LATITUDE, LONGITUDE
+from components.raster.example import KEY, LATITUDE, LONGITUDE, SCENE
 from components.raster.image import ImageSpec
+from components.raster.spatial.grouping import Grouping, grouping_from_json
 from components.raster.task import SINGLE_LABEL, Task
 
 _ANY_IMAGE = ImageSpec()
@@ -56,7 +57,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Reading:
-    """Options for converting examples to extracts; `frames` holds each model's frame."""
+    """Options for converting examples to extracts.
+
+    `frames` holds each model's frame, `grouping` is the file of the examples' groups.
+    """
 
     frames: Mapping[str, Frame]
     slice_features: tuple[str, ...]
@@ -64,6 +68,7 @@ class Reading:
     batch_size: int
     task: Task = SINGLE_LABEL
     metrics: tuple[CustomMetric, ...] = ()
+    grouping: str | None = None
 
     @property
     def evaluated(self) -> EvaluatedTask[Any]:
@@ -75,6 +80,13 @@ class Reading:
         """Head of the file of predictions; the first frame is the candidate's."""
         classes = next(iter(self.frames.values())).classes
         return Head(self.task, classes, self.slice_features)
+
+    def read_grouping(self) -> Grouping:
+        """Reads the groups of the examples; none without a file."""
+        if self.grouping is None:
+            return Grouping()
+        with tf.io.gfile.GFile(self.grouping) as file:
+            return grouping_from_json(file.read(), self.grouping)
 
     def own_metrics(self) -> OwnMetrics:
         """Imports the user's metrics, in the process that computes them."""
@@ -122,11 +134,13 @@ class PredictFn(beam.DoFn):
         self._shared = shared
         self._loaded: LoadedModels | None = None
         self._own: OwnMetrics | None = None
+        self._grouping = Grouping()
 
     def setup(self) -> None:
         paths = tuple(model.path for model in self._models)
         self._loaded = self._shared.acquire(lambda: load(paths))
         self._own = self._reading.own_metrics()
+        self._grouping = self._reading.read_grouping()
 
     def process(self, path: str) -> Iterator[dict[str, Any]]:
         assert self._loaded is not None
@@ -147,7 +161,7 @@ class PredictFn(beam.DoFn):
                     name: {output: values[index] for output, values in outputs.items()}
                     for name, outputs in answers.items()
                 }
-                example = observe(serialized, rows, self._reading)
+                example = observe(serialized, rows, self._reading, self._grouping)
                 runs.add(example.prediction(self._reading))
                 yield example.extract(self._reading, self._own)
         runs.flush()
@@ -167,12 +181,18 @@ class ObservedExample:
         features: what is read of the example.
         answers, observations: by model; the candidate's are the first.
         slices: its values of the slice features.
+        key, lonlat: its key and its centre in degrees, if known.
+        group, seed: what shares its split, and the seed of this unit.
     """
 
     features: Features
     answers: Mapping[str, Answer]
     observations: Mapping[str, Observation]
     slices: Mapping[str, tuple[str, ...]]
+    key: str
+    lonlat: tuple[float, float] | None
+    group: str | None
+    seed: int
 
     def extract(self, reading: Reading, own: OwnMetrics) -> dict[str, Any]:
         """Returns a TFMA extract: each model's contribution to its tally, and slice features.
@@ -191,6 +211,7 @@ class ObservedExample:
             tfma.LABELS_KEY: _by_model(labels),
             tfma.PREDICTIONS_KEY: _by_model(found),
             OWN_VALUES: _by_model(sums),
+            SEED: np.array([self.seed]),
             tfma.FEATURES_KEY: {
                 feature: np.array([value.encode() for value in values], dtype=object)
                 for feature, values in self.slices.items()
@@ -205,8 +226,10 @@ class ObservedExample:
         )
         served = others[0] if others else Judged()
         probabilities = candidate.probabilities
+        longitude, latitude = self.lonlat or (None, None)
         return Prediction(
-            key=_text(self.features, KEY) or "",
+            key=_readable(self.key),
+            group=None if self.group is None else _readable(self.group),
             truth=candidate.truth,
             answer=candidate.answer,
             confidence=_finite(candidate.confidence),
@@ -217,26 +240,34 @@ class ObservedExample:
             baseline_confidence=_finite(served.confidence),
             baseline_score=_finite(served.score),
             baseline_loss=_finite(served.loss),
-            longitude=_number(self.features, LONGITUDE),
-            latitude=_number(self.features, LATITUDE),
+            longitude=longitude,
+            latitude=latitude,
             slices={
                 name: joined(values) if values else None for name, values in self.slices.items()
             },
         )
 
 
-def observe(serialized: bytes, answers: Mapping[str, Answer], reading: Reading) -> ObservedExample:
+def observe(
+    serialized: bytes,
+    answers: Mapping[str, Answer],
+    reading: Reading,
+    grouping: Grouping,
+) -> ObservedExample:
     """Reads one example and computes each model's contribution to its tally."""
     slice_features = map(feature_of, reading.slice_features)
-    names = (*reading.evaluated.truth, *slice_features, KEY, LONGITUDE, LATITUDE)
+    names = (*reading.evaluated.truth, *slice_features, KEY, SCENE, LONGITUDE, LATITUDE)
     features = _features(serialized, names)
-    seed = seed_of(serialized)
+    key, scene = _text(features, KEY) or "", _text(features, SCENE)
+    lonlat = _lonlat(features)
+    group = grouping.of(key, scene, lonlat)
     observations = {
-        name: reading.evaluated.observe(features, answer, reading.frames[name], seed)
+        name: reading.evaluated.observe(features, answer, reading.frames[name])
         for name, answer in answers.items()
     }
     slices = slice_values(features, reading.slice_features, reading.bins)
-    return ObservedExample(features, answers, observations, slices)
+    seed = seed_of(serialized, group)
+    return ObservedExample(features, answers, observations, slices, key, lonlat, group, seed)
 
 
 def _features(serialized: bytes, names: Sequence[str]) -> dict[str, Sequence[bytes | float]]:
@@ -251,13 +282,20 @@ def _features(serialized: bytes, names: Sequence[str]) -> dict[str, Sequence[byt
 
 def _text(features: Features, name: str) -> str | None:
     values = features.get(name, ())
-    assert all(isinstance(value, bytes) for value in values)
-    return text_of(values[0]) if values else None
+    if not values:
+        return None
+    assert isinstance(values[0], bytes)
+    return values[0].decode("utf-8", "surrogateescape")
 
 
-def _number(features: Features, name: str) -> float | None:
-    values = features.get(name, ())
-    return float(values[0]) if values else None
+def _readable(name: str) -> str:
+    """Returns a name that may hold bytes of another encoding as text that any file can hold."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _lonlat(features: Features) -> tuple[float, float] | None:
+    values = [float(value) for name in (LONGITUDE, LATITUDE) for value in features.get(name, ())]
+    return (values[0], values[1]) if len(values) == 2 else None
 
 
 def _finite(value: float | None) -> float | None:

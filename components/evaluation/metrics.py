@@ -6,15 +6,19 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputsPreprocessor
 from tensorflow_model_analysis.metrics.multi_class_confusion_matrix_metrics import (
     Matrices,
     MatrixEntryKey,
 )
 
+from components.evaluation.tasks.bootstrap import REPLICATED
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats
 from components.evaluation.tasks.registry import evaluated_task
 from components.raster.task import SINGLE_LABEL, Task
 
+#: Key of an extract with the seed of the example's unit (see `tasks.bootstrap`).
+SEED = "seed"
 #: Name of the confusion matrix in TFMA's own metrics and its viewers.
 CONFUSION = "multi_class_confusion_matrix_at_thresholds"
 
@@ -44,7 +48,7 @@ def _computations(
     return [
         tfma.metrics.MetricComputation(
             keys=[tfma.metrics.MetricKey(name=name, model_name=model_name)],
-            preprocessors=None,
+            preprocessors=[StandardMetricInputsPreprocessor({SEED: {}}, name=name)],
             combiner=_ScoresFn(task, class_count, model_name),
         )
         for model_name in model_names or [""]
@@ -62,7 +66,8 @@ class _ScoresFn(beam.CombineFn):
 
     def add_input(self, tally: Any, inputs: Any) -> Any:
         labels = inputs.get_labels(model_name=self._model_name)
-        self._evaluated.add(tally, labels, inputs.get_predictions(model_name=self._model_name))
+        predictions = inputs.get_predictions(model_name=self._model_name)
+        self._evaluated.add(tally, labels, predictions, int(inputs[SEED].item()))
         return tally
 
     def merge_accumulators(self, tallies: Iterable[Any]) -> Any:
@@ -73,7 +78,10 @@ class _ScoresFn(beam.CombineFn):
         confusion = self._evaluated.confusion(tally)
         if confusion is not None:
             result[self._key(CONFUSION)] = matrix(confusion)
-        for name, value in self._evaluated.overall(tally).items():
+        replicated = self._evaluated.replicated(tally)
+        result[self._key(REPLICATED)] = replicated
+        bounds = self._evaluated.bounds(tally, replicated)
+        for name, value in (self._evaluated.overall(tally) | bounds).items():
             result[self._key(name)] = value
         for metric, values in self._evaluated.per_class(tally).items():
             for class_id, value in enumerate(values):

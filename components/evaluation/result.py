@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from components.evaluation.slices import SliceKey, slice_name
-from components.evaluation.tasks.measures import EXAMPLE_COUNT, SUPPORT, class_metric
+from components.evaluation.tasks.bootstrap import GROUP_COUNT
+from components.evaluation.tasks.measures import (
+    EXAMPLE_COUNT,
+    SUPPORT,
+    WITHOUT_TRUTH,
+    class_metric,
+)
 from components.evaluation.tasks.registry import evaluated_task
 from components.gate.report import JSON
 from components.raster.errors import DataError
@@ -53,11 +59,21 @@ class SliceMetrics:
         return evaluated_task(self.task).interval(self.candidate)
 
     @property
-    def accuracy_interval(self) -> tuple[float, float]:
-        """The 95 % Wilson interval of the candidate's accuracy."""
-        found = evaluated_task(SINGLE_LABEL).interval(self.candidate)
-        assert found is not None
-        return found
+    def groups(self) -> int | None:
+        """Number of independent units, where examples share groups; else None."""
+        count = self.candidate.get(GROUP_COUNT)
+        return None if count is None else int(count)
+
+    @property
+    def drawn(self) -> dict[str, JSON]:
+        """The interval's method, and the units that it takes as independent, with their number."""
+        shares = evaluated_task(self.task).is_share and self.groups is None
+        alone = self.examples - int(self.candidate.get(WITHOUT_TRUTH, 0))
+        return {
+            "method": "wilson" if shares else "bootstrap",
+            "by": "example" if self.groups is None else "group",
+            "count": alone if self.groups is None else self.groups,
+        }
 
 
 @dataclass(frozen=True)
@@ -139,6 +155,7 @@ def _slice_document(item: SliceMetrics) -> dict[str, JSON]:
         "features": dict(item.key),
         "examples": item.examples,
         f"{headline}_interval": interval,
+        "drawn": item.drawn,
         "candidate": _finite(item.candidate),
         "baseline": None if item.baseline is None else _finite(item.baseline),
     }

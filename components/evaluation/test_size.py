@@ -36,19 +36,21 @@ def _undecided(threshold: Threshold, item: SliceMetrics, compared: bool) -> Iter
     seen = f"{threshold.metric} on {item.name} lies between {low:.3g} and {high:.3g} (95 %)"
     for bound in (threshold.at_least, threshold.at_most):
         if bound is not None and low < bound < high:
-            yield f"{seen}, and the threshold {bound:g} is within: {_count(item.examples)}"
+            yield f"{seen}, and the threshold {bound:g} is within: {_count(item)}"
     change = threshold.change
     if change is None or change.relative or not compared:
         return
     margins = [abs(it) for it in (change.at_least, change.at_most) if it]
     half = (high - low) / 2
     if margins and half > min(margins):
-        needed = math.ceil(item.examples * (half / min(margins)) ** 2)
+        units = item.examples if item.groups is None else item.groups
+        needed = math.ceil(units * (half / min(margins)) ** 2)
         yield (
             f"{seen}, and the threshold is a change of {min(margins):g}: "
-            f"{_count(item.examples)}; about {needed:,} would do"
+            f"{_count(item)}; about {needed:,} would do"
         )
 
 
-def _count(examples: int) -> str:
-    return f"{examples} example{'' if examples == 1 else 's'} cannot tell"
+def _count(item: SliceMetrics) -> str:
+    count, unit = (item.examples, "example") if item.groups is None else (item.groups, "group")
+    return f"{count} {unit}{'' if count == 1 else 's'} cannot tell"

@@ -25,6 +25,7 @@ from components.raster.band_scalings import SCALINGS_FILE, BandScalings, scaling
 from components.raster.classes import CLASSES_FILE, classes_to_json
 from components.raster.example import SPLITS
 from components.raster.image import ImageSpec
+from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_to_json
 
 _PARTIAL_FOLDER = ".partial"  # beside the splits, so that its files can be renamed into them
 
@@ -107,7 +108,7 @@ def _prepare(lines: Sequence[bytes], paths: ShardPaths) -> Sequence[Block]:
 def _conclude(
     config: IngestConfig, listing: Listing, fingerprint: str, paths: ShardPaths
 ) -> Summary:
-    """Adds the listing's own results, and publishes classes, summary and report."""
+    """Adds the listing's own results, and publishes classes, groups, summary and report."""
     path = storage.join(paths.rejects, layout.SUMMARY_FILE)
     units = {} if config.image.bands is None else _units(config.image, listing.scalings)
     listed = Summary(rejects=_count(listing), ignored=listing.ignored, units=units)
@@ -118,6 +119,8 @@ def _conclude(
     storage.write(path, summary.to_json().encode())
     classes = classes_to_json(listing.classes).encode()
     storage.write(storage.join(paths.examples, CLASSES_FILE), classes)
+    grouping = grouping_to_json(Grouping(config.split_by, listing.groups)).encode()
+    storage.write(storage.join(paths.examples, GROUPING_FILE), grouping)
     if listing.scalings is not None:
         scalings = scalings_to_json(listing.scalings).encode()
         storage.write(storage.join(paths.examples, SCALINGS_FILE), scalings)

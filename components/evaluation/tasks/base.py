@@ -10,8 +10,14 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluation.tasks.bootstrap import bounds_of
-from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats
+from components.evaluation.tasks.bootstrap import GROUP_COUNT, Units, bounds_of
+from components.evaluation.tasks.bootstrap import interval as bootstrap_interval
+from components.evaluation.tasks.measures import (
+    EXAMPLE_COUNT,
+    WITHOUT_TRUTH,
+    Floats,
+    wilson_interval,
+)
 from components.raster.image import ImageSpec
 from components.raster.task import Task
 
@@ -118,6 +124,7 @@ class EvaluatedTask(ABC, Generic[T]):
         overall_metrics: metrics with one value a slice.
         class_metrics: metrics with one value a class and slice, written `recall/Forest`.
         headline: the main metric, with an interval; `title` in words.
+        is_share: the headline is the share of the examples that are right.
         columns: the other metrics of the summary's table, by their titles.
         first_threshold: the threshold that `skymill init` proposes.
         answer_noun: name of an answer's values in messages on non-finite ones.
@@ -130,12 +137,13 @@ class EvaluatedTask(ABC, Generic[T]):
     class_metrics: ClassVar[tuple[str, ...]] = ()
     title: ClassVar[str]
     headline: ClassVar[str]
+    is_share: ClassVar[bool] = False
     columns: ClassVar[Mapping[str, str]]
     first_threshold: ClassVar[FirstThreshold]
     answer_noun: ClassVar[str] = "probability"
 
     @abstractmethod
-    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
+    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
         """Returns the contribution of one example and a model's answer to a tally."""
 
     @abstractmethod
@@ -157,12 +165,25 @@ class EvaluatedTask(ABC, Generic[T]):
         """Returns an empty tally for a number of classes in the space."""
 
     @abstractmethod
-    def add(self, tally: T, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
-        """Counts one observation."""
+    def add(
+        self, tally: T, labels: npt.NDArray[Any], predictions: npt.NDArray[Any], seed: int
+    ) -> None:
+        """Counts one observation, with the seed of its unit (see `bootstrap`)."""
 
     @abstractmethod
     def overall(self, tally: T) -> dict[str, float]:
         """Returns the metrics with one value a slice, and counts; NaN where undefined."""
+
+    @abstractmethod
+    def units(self, tally: T) -> Units:
+        """Returns the units of which the examples with truth were drawn."""
+
+    @abstractmethod
+    def replicated(self, tally: T) -> Floats:
+        """Returns the headline of each of the bootstrap's replicates, [REPLICATES]; NaN if unknown.
+
+        The replicates of two models on the same examples are paired.
+        """
 
     def per_class(self, tally: T) -> dict[str, Floats]:
         """Returns the metrics with one value a class, each [K], and the support in examples."""
@@ -172,11 +193,29 @@ class EvaluatedTask(ABC, Generic[T]):
         """Returns counts [true][predicted], or None for a task without them."""
         return None
 
+    def bounds(self, tally: T, replicated: Floats) -> dict[str, float]:
+        """Returns what is stored beside the headline: its interval, and the count of groups.
+
+        Nothing for a share of examples that were drawn alone, whose interval needs no bootstrap.
+        """
+        units = self.units(tally)
+        if self.is_share and not units.groups:
+            return {}
+        counted = {GROUP_COUNT: float(units.count)} if units.groups else {}
+        found = bootstrap_interval(replicated, units)
+        return dict(zip(bounds_of(self.headline), found, strict=True)) | counted
+
     def interval(self, metrics: Mapping[str, float]) -> tuple[float, float] | None:
         """Returns the headline's 95 % interval, from one slice's metrics; None if undefined.
 
-        By default that of a bootstrap, which is stored beside the metric.
+        That of the bootstrap, which is stored beside the metric; or for a share of examples that
+        were drawn alone Wilson's.
         """
+        if self.is_share and GROUP_COUNT not in metrics:
+            share = metrics.get(self.headline, math.nan)
+            judged = metrics.get(EXAMPLE_COUNT, 0) - metrics.get(WITHOUT_TRUTH, 0)
+            n = 0 if math.isnan(share) else int(judged)
+            return wilson_interval(share * n if n else 0.0, n)
         low, high = (metrics.get(name, math.nan) for name in bounds_of(self.headline))
         return None if math.isnan(low) or math.isnan(high) else (low, high)
 

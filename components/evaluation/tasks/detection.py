@@ -16,7 +16,6 @@ and image. The interval of mean_average_precision is that of a bootstrap over im
 MOST_REPLICATED detections in a slice it would cost too much, and there is none.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +35,7 @@ from components.evaluation.tasks.base import (
     joined,
     text_of,
 )
+from components.evaluation.tasks.bootstrap import Units
 from components.evaluation.tasks.matching import (
     IOU_THRESHOLDS,
     MAX_DETECTIONS,
@@ -92,12 +92,13 @@ class Tally:
     def ranked(self) -> tuple[Rows, npt.NDArray[np.int64]]:
         """Returns all detections in falling order of score, and the image of each.
 
-        Equal scores are ordered by the images' seeds, so that the result does not depend on the
-        order of merging.
+        Equal scores are ordered by the images' seeds, and in a group the right ones come first, so
+        that the result does not depend on the order of merging.
         """
         images = np.repeat(np.arange(len(self.seeds)), [len(rows) for rows in self.detections])
         rows = np.concatenate([np.zeros(0, _DETECTION), *self.detections])
-        order = np.lexsort((np.array(self.seeds, np.int64)[images], -rows["score"]))
+        right = rows["right"] @ (1 << np.arange(len(IOU_THRESHOLDS)))
+        order = np.lexsort((-right, np.array(self.seeds, np.int64)[images], -rows["score"]))
         return rows[order], images[order]
 
     def objects_by_image(self) -> Floats:
@@ -168,13 +169,13 @@ class Detection(EvaluatedTask[Tally]):
     first_threshold = FirstThreshold("mean_average_precision_50", 0.1)
     answer_noun = "box or score"
 
-    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
-        """Returns (seed, all finite, object count of each class), and the rows of detections."""
+    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
+        """Returns (not all finite, object count of each class), and the rows of detections."""
         found = answer[BOX_LABELS_OUTPUT] >= 0
         edges, scores = answer[BOXES_OUTPUT][found], answer[BOX_SCORES_OUTPUT][found]
         finite = np.isfinite(edges).all(axis=1) & np.isfinite(scores)
         labels = _in_space(answer[BOX_LABELS_OUTPUT][found], frame)
-        head = [float(seed), float(not finite.all())]
+        head = [float(not finite.all())]
         if OBJECT_LABEL_TEXT not in features:
             return np.array(head), np.zeros(0, _DETECTION)
         boxes, classes = true_boxes(features, frame)
@@ -195,7 +196,7 @@ class Detection(EvaluatedTask[Tally]):
         if OBJECT_LABEL_TEXT not in features:
             return Judged()
         sure = rows[rows["sure"]]
-        objects, found = float(head[2:].sum()), len(sure)
+        objects, found = float(head[1:].sum()), len(sure)
         right = float(sure["right"][:, 0].sum())
         return Judged(
             joined(map(text_of, features[OBJECT_LABEL_TEXT])),
@@ -221,23 +222,21 @@ class Detection(EvaluatedTask[Tally]):
     def empty(self, class_count: int) -> Tally:
         return Tally(class_count)
 
-    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
-        (seed, non_finite), objects = labels[:2], labels[2:]
+    def add(
+        self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any], seed: int
+    ) -> None:
+        non_finite, objects = labels[0], labels[1:]
         tally.examples += 1
         tally.non_finite += non_finite
         if objects.size:
             tally.objects.append(objects)
             tally.detections.append(predictions)
-            tally.seeds.append(int(seed))
+            tally.seeds.append(seed)
 
     def overall(self, tally: Tally) -> dict[str, float]:
         precisions, recalls = class_precisions(tally)
-        low, high = bootstrap.bounds_of(self.headline)
-        bounds = _interval(tally)
         return {
             "mean_average_precision": mean_known(precisions),
-            low: bounds[0],
-            high: bounds[1],
             "mean_average_precision_50": mean_known(precisions[:, 0]),
             "recall_at_100": mean_known(recalls),
             **averaged(*_right_found_true(tally)),
@@ -245,6 +244,16 @@ class Detection(EvaluatedTask[Tally]):
             NON_FINITE: tally.non_finite,
             WITHOUT_TRUTH: tally.examples - len(tally.objects),
         }
+
+    def units(self, tally: Tally) -> Units:
+        return Units.of(tally.seeds)
+
+    def replicated(self, tally: Tally) -> Floats:
+        """Unknown beyond MOST_REPLICATED detections, and with too few images."""
+        detections = sum(len(rows) for rows in tally.detections)
+        if len(tally.seeds) < bootstrap.FEWEST_UNITS or detections > MOST_REPLICATED:
+            return np.full(bootstrap.REPLICATES, np.nan)
+        return replicated_precision(tally)
 
     def per_class(self, tally: Tally) -> dict[str, Floats]:
         precisions, _ = class_precisions(tally)
@@ -302,14 +311,6 @@ def _right_found_true(tally: Tally) -> tuple[Floats, Floats, Floats]:
         for of in (sure, sure[sure["right"][:, 0]])
     )
     return right, found, tally.objects_by_image().sum(axis=0)
-
-
-def _interval(tally: Tally) -> tuple[float, float]:
-    if len(tally.seeds) < bootstrap.FEWEST_EXAMPLES:
-        return math.nan, math.nan
-    if sum(len(rows) for rows in tally.detections) > MOST_REPLICATED:
-        return math.nan, math.nan
-    return bootstrap.interval(replicated_precision(tally), len(tally.seeds))
 
 
 TASK = Detection()

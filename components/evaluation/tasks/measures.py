@@ -84,6 +84,11 @@ def calibration_error(bins: Floats) -> float:
     return ratio(float(np.abs(confidence - right).sum()), float(count.sum()))
 
 
+def quotients(parts: Floats, wholes: Floats) -> Floats:
+    """Divides element by element; NaN where the whole is 0."""
+    return np.divide(parts, wholes, out=np.full(parts.shape, np.nan), where=wholes > 0)
+
+
 def wilson_interval(successes: float, n: int, z: float = 1.959964) -> tuple[float, float]:
     """Computes the Wilson score interval of a proportion (Wilson, 1927), at 95 % by default.
 

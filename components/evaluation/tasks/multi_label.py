@@ -16,13 +16,13 @@ Definitions, over n examples and K classes, where a decision is one class of one
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
     Answer,
     EvaluatedTask,
@@ -34,9 +34,9 @@ from components.evaluation.tasks.base import (
     joined,
     text_of,
 )
+from components.evaluation.tasks.bootstrap import Units
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
-    EXAMPLE_COUNT,
     NON_FINITE,
     SMALLEST_PROBABILITY,
     SUPPORT,
@@ -48,8 +48,8 @@ from components.evaluation.tasks.measures import (
     calibration_row,
     mean_known,
     precision_recall_f1,
+    quotients,
     ratio,
-    wilson_interval,
 )
 from components.raster.example import LABELS_TEXT
 from serving.tasks.base import PROBABILITIES_OUTPUT
@@ -67,6 +67,8 @@ class Tally(Additive):
     decisions: Floats  # [3, K]: rightly found, found, true
     scores: Floats  # [2, K, _BINS]: examples without and with the class, by the logit of its score
     bins: Floats  # [3, CALIBRATION_BINS]: decisions, their summed probability, the true ones
+    replicates: Floats  # [REPLICATES, 2]: exact matches and examples, weighted
+    units: Units = field(default_factory=Units)
     examples: int = 0
     judged: float = 0.0
     exact: float = 0.0
@@ -80,6 +82,7 @@ class Tally(Additive):
             np.zeros((3, class_count)),
             np.zeros((2, class_count, _BINS), np.float64),
             np.zeros((3, CALIBRATION_BINS)),
+            np.zeros((bootstrap.REPLICATES, 2)),
         )
 
     def add(
@@ -87,20 +90,25 @@ class Tally(Additive):
         true: npt.NDArray[np.bool_],
         found: npt.NDArray[np.bool_],
         probabilities: Floats,
+        seed: int,
     ) -> None:
-        """Counts one example: its true classes, found classes and probabilities, each [K].
+        """Counts one example: its true classes, found classes and probabilities, each [K]; seed.
 
         If a probability is not finite, nothing counts as found, and the losses are NaN.
         """
         self.examples += 1
         self.judged += 1
-        if not np.isfinite(probabilities).all():
+        finite = bool(np.isfinite(probabilities).all())
+        exact = finite and bool((true == found).all())
+        self.units.add(seed)
+        self.replicates += bootstrap.weights(seed)[:, np.newaxis] * (float(exact), 1.0)
+        if not finite:
             self.non_finite += 1
             self.log_loss = math.nan
             self.decisions[2] += true
             return
         self.decisions += (true & found, found, true)
-        self.exact += bool((true == found).all())
+        self.exact += exact
         clipped = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
         logits = np.log(clipped) - np.log1p(-clipped)
         index = ((logits + _LARGEST_LOGIT) / _BIN_LOGITS).astype(int)
@@ -150,13 +158,14 @@ class MultiLabel(EvaluatedTask[Tally]):
     class_metrics = ("precision", "recall", "f1", "average_precision")
     title = "exact match"
     headline = "exact_match"
+    is_share = True
     columns = {
         "macro F1": "macro_f1",
         "mean AP": "mean_average_precision",
     }
     first_threshold = FirstThreshold("micro_f1", 0.3)
 
-    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
+    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
         """Returns the example's classes in the space [K], and probabilities and findings [2, K]."""
         predictions = np.zeros((2, len(frame.space)))
         predictions[0, frame.of_model] = answer[PROBABILITIES_OUTPUT]
@@ -194,15 +203,17 @@ class MultiLabel(EvaluatedTask[Tally]):
         self, features: Features, answer: Answer, frame: Frame
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
         """Returns the presence of each class, bool [K], and their probabilities [K]."""
-        true, (probabilities, _) = self.observe(features, answer, frame, 0)
+        true, (probabilities, _) = self.observe(features, answer, frame)
         return (true, probabilities) if true.size else None
 
     def empty(self, class_count: int) -> Tally:
         return Tally.empty(class_count)
 
-    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
+    def add(
+        self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any], seed: int
+    ) -> None:
         if labels.size:
-            tally.add(labels, predictions[1] > 0, predictions[0])
+            tally.add(labels, predictions[1] > 0, predictions[0], seed)
         else:
             tally.examples += 1
 
@@ -221,6 +232,13 @@ class MultiLabel(EvaluatedTask[Tally]):
             WITHOUT_TRUTH: tally.examples - tally.judged,
         }
 
+    def units(self, tally: Tally) -> Units:
+        return tally.units
+
+    def replicated(self, tally: Tally) -> Floats:
+        exact, examples = tally.replicates.T
+        return quotients(exact, examples)
+
     def per_class(self, tally: Tally) -> dict[str, Floats]:
         right, found, true = tally.decisions
         return {
@@ -228,13 +246,6 @@ class MultiLabel(EvaluatedTask[Tally]):
             **precision_recall_f1(right, found, true),
             "average_precision": average_precisions(tally),
         }
-
-    def interval(self, metrics: Mapping[str, float]) -> tuple[float, float]:
-        """Returns Wilson's interval of the exact match."""
-        share = metrics.get(self.headline, math.nan)
-        judged = metrics.get(EXAMPLE_COUNT, 0) - metrics.get(WITHOUT_TRUTH, 0)
-        n = 0 if math.isnan(share) else int(judged)
-        return wilson_interval(share * n if n else 0.0, n)
 
 
 TASK = MultiLabel()

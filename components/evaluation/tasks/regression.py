@@ -10,7 +10,7 @@ Definitions, with e the answer minus the truth y over n examples:
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,13 @@ from components.evaluation.tasks.base import (
     Judged,
     Observation,
 )
+from components.evaluation.tasks.bootstrap import Units
 from components.evaluation.tasks.measures import (
     NON_FINITE,
     WITHOUT_TRUTH,
     Additive,
     Floats,
+    quotients,
     ratio,
 )
 from components.raster.example import NUMBER
@@ -47,6 +49,7 @@ class Tally(Additive):
     sums: Floats  # [6]: 1, |e|, e, e squared, y, y squared
     errors: Floats  # [_BINS + 2]: examples by |e|; the first and last bin are open
     replicates: Floats  # [REPLICATES, 2]: 1 and |e|, weighted
+    units: Units = field(default_factory=Units)
     examples: int = 0
     non_finite: float = 0.0
 
@@ -63,6 +66,7 @@ class Tally(Additive):
         self.non_finite += not math.isfinite(value)
         self.sums += (1.0, size, error, error * error, truth, truth * truth)
         self.errors[_bin(size)] += 1
+        self.units.add(seed)
         self.replicates += bootstrap.weights(seed)[:, np.newaxis] * (1.0, size)
 
 
@@ -104,15 +108,14 @@ class Regression(EvaluatedTask[Tally]):
     first_threshold = FirstThreshold("r2", 0.0, "better than always the mean")
     answer_noun = "value"
 
-    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
-        """Returns the truth, or nothing; and the value and the seed."""
+    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
+        """Returns the truth, or nothing; and the value."""
         truth = np.array([float(value) for value in features.get(NUMBER, ())[:1]])
-        value = np.asarray(answer[VALUE_OUTPUT], np.float64).reshape(1)
-        return truth, np.array([value[0], float(seed)])
+        return truth, np.asarray(answer[VALUE_OUTPUT], np.float64).reshape(1)
 
     def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
         """Returns the two numbers as text, and the absolute error."""
-        truth, (value, _) = observation
+        truth, (value,) = observation
         known = float(truth[0]) if truth.size else None
         return Judged(
             None if known is None else f"{known:.9g}",
@@ -122,15 +125,17 @@ class Regression(EvaluatedTask[Tally]):
 
     def pair(self, features: Features, answer: Answer, frame: Frame) -> tuple[float, float] | None:
         """Returns the true number and the model's."""
-        truth, (value, _) = self.observe(features, answer, frame, 0)
+        truth, (value,) = self.observe(features, answer, frame)
         return (float(truth[0]), float(value)) if truth.size else None
 
     def empty(self, class_count: int) -> Tally:
         return Tally.empty()
 
-    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
+    def add(
+        self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any], seed: int
+    ) -> None:
         if labels.size:
-            tally.add(float(labels[0]), float(predictions[0]), int(predictions[1]))
+            tally.add(float(labels[0]), float(predictions[0]), seed)
         else:
             tally.examples += 1
 
@@ -138,21 +143,22 @@ class Regression(EvaluatedTask[Tally]):
         n, size, error, squared, y, y_squared = tally.sums
         spread = y_squared - ratio(y * y, n)
         constant = not spread > 1e-12 * y_squared  # what remains of equal truths is rounding
-        low, high = bootstrap.bounds_of(self.headline)
-        count, sizes = tally.replicates.T
-        means = np.divide(sizes, count, out=np.full_like(sizes, np.nan), where=count > 0)
-        bounds = bootstrap.interval(means, n)
         return {
             "mae": ratio(size, n),
             "rmse": math.sqrt(ratio(squared, n)),
             "bias": ratio(error, n),
             "r2": math.nan if constant else 1.0 - squared / spread,
             "median_absolute_error": median_error(tally),
-            low: bounds[0],
-            high: bounds[1],
             NON_FINITE: tally.non_finite,
             WITHOUT_TRUTH: tally.examples - n,
         }
+
+    def units(self, tally: Tally) -> Units:
+        return tally.units
+
+    def replicated(self, tally: Tally) -> Floats:
+        count, sizes = tally.replicates.T
+        return quotients(sizes, count)
 
 
 TASK = Regression()

@@ -16,7 +16,7 @@ independent observations.
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from components.evaluation.tasks.base import (
     Observation,
     joined,
 )
+from components.evaluation.tasks.bootstrap import Units
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
     NON_FINITE,
@@ -64,6 +65,7 @@ class Tally(Additive):
     replicates: Floats  # [REPLICATES, 3, K]: right, true and predicted pixels, weighted
     examples: int = 0
     with_truth: float = 0.0
+    units: Units = field(default_factory=Units)  # of the examples with truth
     unanswered: float = 0.0
     non_finite: float = 0.0
 
@@ -81,7 +83,9 @@ class Tally(Additive):
         """Counts one image."""
         self.examples += 1
         true = image.confusion.sum(axis=1) + image.unanswered
-        self.with_truth += bool(true.any())
+        if true.any():
+            self.with_truth += 1
+            self.units.add(seed)
         self.support += true > 0
         self.confusion += image.confusion
         self.bins += image.bins
@@ -205,8 +209,8 @@ class Segmentation(EvaluatedTask[Tally]):
     first_threshold = FirstThreshold("mean_iou", 0.2)
     answer_noun = "confidence"
 
-    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
-        """Returns the seed, and one image's counts."""
+    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
+        """Returns nothing as labels, and one image's counts."""
         raster = answer[CLASS_RASTER_OUTPUT]
         if raster.shape != frame.image.shape[:2]:
             raise DataError(
@@ -216,7 +220,7 @@ class Segmentation(EvaluatedTask[Tally]):
         true = true_mask(features, frame)
         found = in_space(raster, frame)
         counts = count_pixels(true, found, answer[CONFIDENCE_OUTPUT], len(frame.space))
-        return np.array([float(seed)]), counts.packed()
+        return np.zeros(0), counts.packed()
 
     def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
         """Returns the classes with true and with found pixels, and the mean IoU of the true ones.
@@ -245,20 +249,18 @@ class Segmentation(EvaluatedTask[Tally]):
     def empty(self, class_count: int) -> Tally:
         return Tally.empty(class_count)
 
-    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
+    def add(
+        self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any], seed: int
+    ) -> None:
         counts = ImageCounts.unpacked(predictions, len(tally.support))
-        tally.add(counts, int(labels.item()))
+        tally.add(counts, seed)
 
     def overall(self, tally: Tally) -> dict[str, float]:
         right, true, predicted = _right_true_predicted(tally.confusion)
         scores = precision_recall_f1(right, predicted, true)
         pixels = float(true.sum())
-        low, high = bootstrap.bounds_of(self.headline)
-        bounds = bootstrap.interval(_replicated_mean_iou(tally), tally.with_truth)
         return {
             "mean_iou": mean_known(ious(right, true, predicted)),
-            low: bounds[0],
-            high: bounds[1],
             "pixel_accuracy": ratio(float(right.sum()), pixels),
             **{f"macro_{name}": mean_known(values) for name, values in scores.items()},
             "calibration_error": math.nan if tally.non_finite else calibration_error(tally.bins),
@@ -267,6 +269,14 @@ class Segmentation(EvaluatedTask[Tally]):
             NON_FINITE: tally.non_finite,
             WITHOUT_TRUTH: tally.examples - tally.with_truth,
         }
+
+    def units(self, tally: Tally) -> Units:
+        return tally.units
+
+    def replicated(self, tally: Tally) -> Floats:
+        """Each mean leaves out the classes without a true pixel."""
+        values = ious(*np.moveaxis(tally.replicates, 1, 0))
+        return np.array([mean_known(row) for row in values])
 
     def per_class(self, tally: Tally) -> dict[str, Floats]:
         right, true, predicted = _right_true_predicted(tally.confusion)
@@ -278,12 +288,6 @@ class Segmentation(EvaluatedTask[Tally]):
 
     def confusion(self, tally: Tally) -> Floats:
         return tally.confusion
-
-
-def _replicated_mean_iou(tally: Tally) -> Floats:
-    """Computes [REPLICATES]; each mean leaves out the classes without a true pixel."""
-    values = ious(*np.moveaxis(tally.replicates, 1, 0))
-    return np.array([mean_known(row) for row in values])
 
 
 TASK = Segmentation()

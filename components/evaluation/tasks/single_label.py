@@ -15,13 +15,14 @@ Definitions, with C the confusion counts (true class in rows, predicted class in
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
     Answer,
     EvaluatedTask,
@@ -32,9 +33,9 @@ from components.evaluation.tasks.base import (
     Observation,
     text_of,
 )
+from components.evaluation.tasks.bootstrap import Units
 from components.evaluation.tasks.measures import (
     CALIBRATION_BINS,
-    EXAMPLE_COUNT,
     NON_FINITE,
     SMALLEST_PROBABILITY,
     SUPPORT,
@@ -44,8 +45,8 @@ from components.evaluation.tasks.measures import (
     class_metric,
     mean_known,
     precision_recall_f1,
+    quotients,
     ratio,
-    wilson_interval,
 )
 from components.raster.example import LABEL_TEXT
 from serving.tasks.base import PROBABILITIES_OUTPUT
@@ -57,6 +58,8 @@ class Tally(Additive):
 
     confusion: Floats  # [K, K]: true class, predicted class
     bins: Floats  # [3, CALIBRATION_BINS]: examples, their summed confidence, the right ones
+    replicates: Floats  # [REPLICATES, 2]: right ones and examples, weighted
+    units: Units = field(default_factory=Units)
     log_loss: float = 0.0
     brier: float = 0.0
     non_finite: float = 0.0
@@ -64,15 +67,23 @@ class Tally(Additive):
     @classmethod
     def empty(cls, class_count: int) -> "Tally":
         """Returns an empty tally."""
-        return cls(np.zeros((class_count, class_count)), np.zeros((3, CALIBRATION_BINS)))
+        return cls(
+            np.zeros((class_count, class_count)),
+            np.zeros((3, CALIBRATION_BINS)),
+            np.zeros((bootstrap.REPLICATES, 2)),
+        )
 
-    def add(self, label: int, probabilities: npt.NDArray[np.floating]) -> None:
-        """Counts one example: its class's index and its K predicted probabilities.
+    def add(self, label: int, probabilities: npt.NDArray[np.floating], seed: int) -> None:
+        """Counts one example: its class's index, its K predicted probabilities and its seed.
 
         Probabilities that are not finite count as a prediction of the last class, with a loss of
         NaN.
         """
-        if not np.isfinite(probabilities).all():
+        finite = bool(np.isfinite(probabilities).all())
+        right = finite and int(probabilities.argmax()) == label
+        self.units.add(seed)
+        self.replicates += bootstrap.weights(seed)[:, np.newaxis] * (float(right), 1.0)
+        if not finite:
             self.confusion[label, -1] += 1
             self.non_finite += 1
             self.log_loss = self.brier = math.nan
@@ -82,7 +93,7 @@ class Tally(Additive):
         truth = float(probabilities[label])
         self.confusion[label, predicted] += 1
         index = min(max(int(confidence * CALIBRATION_BINS), 0), CALIBRATION_BINS - 1)
-        self.bins[:, index] += (1.0, confidence, float(predicted == label))
+        self.bins[:, index] += (1.0, confidence, float(right))
         self.log_loss -= math.log(max(truth, SMALLEST_PROBABILITY))
         self.brier += float(probabilities @ probabilities) - 2.0 * truth + 1.0
 
@@ -146,10 +157,11 @@ class SingleLabel(EvaluatedTask[Tally]):
     class_metrics = ("precision", "recall", "f1")
     title = "accuracy"
     headline = "accuracy"
+    is_share = True
     columns = {"macro F1": "macro_f1", "log loss": "log_loss"}
     first_threshold = FirstThreshold("accuracy")
 
-    def observe(self, features: Features, answer: Answer, frame: Frame, seed: int) -> Observation:
+    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
         """Returns the label's place in the space, and the probabilities of the space.
 
         An example without a label has the unknown one; a class that the model does not know has
@@ -181,29 +193,32 @@ class SingleLabel(EvaluatedTask[Tally]):
         self, features: Features, answer: Answer, frame: Frame
     ) -> tuple[int, npt.NDArray[Any]]:
         """Returns the label's place, and the probabilities of the space, float32 [K]."""
-        (label,), probabilities = self.observe(features, answer, frame, 0)
+        (label,), probabilities = self.observe(features, answer, frame)
         return int(label), probabilities
 
     def empty(self, class_count: int) -> Tally:
         return Tally.empty(class_count)
 
-    def add(self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> None:
-        tally.add(int(labels.item()), predictions)
+    def add(
+        self, tally: Tally, labels: npt.NDArray[Any], predictions: npt.NDArray[Any], seed: int
+    ) -> None:
+        tally.add(int(labels.item()), predictions, seed)
 
     def overall(self, tally: Tally) -> dict[str, float]:
         return overall_scores(tally)
+
+    def units(self, tally: Tally) -> Units:
+        return tally.units
+
+    def replicated(self, tally: Tally) -> Floats:
+        right, examples = tally.replicates.T
+        return quotients(right, examples)
 
     def per_class(self, tally: Tally) -> dict[str, Floats]:
         return class_scores(tally)
 
     def confusion(self, tally: Tally) -> Floats:
         return tally.confusion
-
-    def interval(self, metrics: Mapping[str, float]) -> tuple[float, float]:
-        """Returns Wilson's interval of the accuracy."""
-        accuracy = metrics.get(self.headline, math.nan)
-        n = 0 if math.isnan(accuracy) else int(metrics.get(EXAMPLE_COUNT, 0))
-        return wilson_interval(accuracy * n if n else 0.0, n)
 
 
 TASK = SingleLabel()

@@ -81,6 +81,7 @@ class Listing:
         classes: class names in the order of their indices.
         parts: of scenes, instead of records.
         scalings: what all rasters agree on, where their numbers are kept for that.
+        scene_groups: the group of a scene's tiles by its id, where it has one.
     """
 
     records: tuple[Record, ...]
@@ -89,6 +90,13 @@ class Listing:
     classes: tuple[str, ...]
     parts: tuple[ScenePart, ...] = ()
     scalings: BandScalings | None = None
+    scene_groups: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of an image by its key, or of a scene's tiles by its id, where it has one."""
+        named = {it.key: it.group for it in self.records if it.group is not None}
+        return named | dict(self.scene_groups)
 
     @property
     def images(self) -> int:

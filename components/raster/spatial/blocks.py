@@ -50,6 +50,11 @@ def blocks_of(lons: Floats, lats: Floats, block_m: float) -> tuple[Rows, Rows]:
     return rows, _columns(lons, blocks_in_row(rows, block_m))
 
 
+def block_name(block: Block, block_m: float) -> str:
+    """Returns the name of a block of a grid."""
+    return f"{block_m:g}/{block[0]}/{block[1]}"
+
+
 def blocks_under(
     west: float, south: float, east: float, north: float, block_m: float
 ) -> Iterator[Block]:

@@ -23,7 +23,7 @@ from components.raster.location import Location
 from components.raster.reasons import Reason
 from components.raster.scene.date_line import turned_to
 from components.raster.scene.grid import LONLAT, Floats, crs_name, reproject
-from components.raster.spatial.blocks import Block, blocks_of, blocks_under, extents
+from components.raster.spatial.blocks import Block, block_name, blocks_of, blocks_under, extents
 from components.raster.spatial.places import Places
 from components.raster.split import SplitConfig, drawn_split, split_named
 
@@ -222,7 +222,7 @@ def _block_splits(block_m: float, shares: SplitConfig) -> Callable[[Block], str]
 
     def split_of(block: Block) -> str:
         if block not in drawn:
-            drawn[block] = drawn_split("block", f"{block_m:g}/{block[0]}/{block[1]}", shares)
+            drawn[block] = drawn_split("block", block_name(block, block_m), shares)
         return drawn[block]
 
     return split_of

@@ -9,6 +9,13 @@ import pytest
 from components.evaluation.tasks.base import EvaluatedTask
 
 
+def interval_of(evaluated: EvaluatedTask[Any], tally: Any) -> tuple[float, float] | None:
+    """The interval of the headline, as the evaluation stores and reads it."""
+    bounds = evaluated.bounds(tally, evaluated.replicated(tally))
+    counted = {"example_count": float(tally.examples)}
+    return evaluated.interval(evaluated.overall(tally) | bounds | counted)
+
+
 def same_however_merged(
     evaluated: EvaluatedTask[Any], observed: Sequence[Any], class_count: int
 ) -> None:
@@ -25,12 +32,13 @@ def same_however_merged(
     for merged in (left, pair):
         assert merged.examples == together.examples
         assert evaluated.overall(merged) == pytest.approx(expected, nan_ok=True)
+        assert interval_of(evaluated, merged) == pytest.approx(interval_of(evaluated, together))
         for name, values in evaluated.per_class(together).items():
             np.testing.assert_allclose(evaluated.per_class(merged)[name], values, err_msg=name)
 
 
 def _counted(evaluated: EvaluatedTask[Any], observed: Sequence[Any], class_count: int) -> Any:
     tally = evaluated.empty(class_count)
-    for labels, predictions in observed:
-        evaluated.add(tally, labels, predictions)
+    for observation in observed:
+        evaluated.add(tally, *observation)
     return tally

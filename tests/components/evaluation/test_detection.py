@@ -14,7 +14,7 @@ from components.evaluation.tasks.base import Frame
 from components.evaluation.tasks.detection import Detection, Tally
 from components.evaluation.tasks.matching import match
 from components.raster.image import ImageSpec
-from tests.components.evaluation.merging import same_however_merged
+from tests.components.evaluation.merging import interval_of, same_however_merged
 
 FAMILY = Detection()
 CLASSES = ("car", "house", "ship")
@@ -79,15 +79,15 @@ def answer(found: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> Any:
 
 def observations(made: list[Scene]) -> list[Any]:
     return [
-        FAMILY.observe(features(true, classes), answer(*found), frame(), seed)
+        (*FAMILY.observe(features(true, classes), answer(*found), frame()), seed)
         for seed, (true, classes, *found) in enumerate(made)
     ]
 
 
 def tally_of(observed: list[Any]) -> Tally:
     tally = FAMILY.empty(K)
-    for labels, predictions in observed:
-        FAMILY.add(tally, labels, predictions)
+    for observation in observed:
+        FAMILY.add(tally, *observation)
     return tally
 
 
@@ -154,8 +154,11 @@ def test_precision_and_recall_at_the_score_threshold_worked_out_by_hand() -> Non
     true = np.array([[0, 0, 20, 20], [50, 50, 80, 80]], np.float32)
     found = np.array([[0, 0, 20, 19], [1, 0, 20, 20], [50, 50, 80, 80]], np.float32)
     scores = np.array([0.9, 0.8, 0.4])
-    observed = FAMILY.observe(
-        features(true, np.array([0, 0])), answer(found, np.zeros(3), scores), frame(), 0
+    observed = (
+        *FAMILY.observe(
+            features(true, np.array([0, 0])), answer(found, np.zeros(3), scores), frame()
+        ),
+        0,
     )
     tally = tally_of([observed])
     per_class, overall = FAMILY.per_class(tally), FAMILY.overall(tally)
@@ -171,8 +174,11 @@ def test_only_the_best_hundred_of_a_class_and_image_count() -> None:
     found = np.repeat(np.array([[60, 60, 90, 90]], np.float32), 101, axis=0)
     found[100] = true[0]
     scores = np.linspace(0.9, 0.1, 101)
-    observed = FAMILY.observe(
-        features(true, np.array([0])), answer(found, np.zeros(101), scores), frame(), 0
+    observed = (
+        *FAMILY.observe(
+            features(true, np.array([0])), answer(found, np.zeros(101), scores), frame()
+        ),
+        0,
     )
     assert FAMILY.overall(tally_of([observed]))["recall_at_100"] == 0
 
@@ -187,10 +193,12 @@ def test_an_object_is_found_once() -> None:
 def test_boxes_of_a_tile_of_another_shape_meet_the_answer_on_the_model_s_image() -> None:
     """A tile of 64 x 128 padded into 128 x 128 moves by 32 rows."""
     true = np.array([[10, 10, 30, 40]], np.float32)
-    observed = FAMILY.observe(
-        features(true, np.array([1]), (64, 128)),
-        answer(true + np.float32([32, 0, 32, 0]), np.array([1]), np.array([0.9])),
-        frame(fit="pad"),
+    observed = (
+        *FAMILY.observe(
+            features(true, np.array([1]), (64, 128)),
+            answer(true + np.float32([32, 0, 32, 0]), np.array([1]), np.array([0.9])),
+            frame(fit="pad"),
+        ),
         0,
     )
     assert FAMILY.overall(tally_of([observed]))["mean_average_precision"] == pytest.approx(1)
@@ -199,8 +207,11 @@ def test_boxes_of_a_tile_of_another_shape_meet_the_answer_on_the_model_s_image()
 def test_a_model_with_its_classes_in_another_order_is_read_by_name() -> None:
     made = scenes(8)
     again = [
-        FAMILY.observe(
-            features(true, classes), answer(found, 2 - labels, scores), frame(CLASSES[::-1]), seed
+        (
+            *FAMILY.observe(
+                features(true, classes), answer(found, 2 - labels, scores), frame(CLASSES[::-1])
+            ),
+            seed,
         )
         for seed, (true, classes, found, labels, scores) in enumerate(made)
     ]
@@ -220,8 +231,8 @@ def test_images_without_objects_count_and_those_without_truth_do_not() -> None:
     nothing = np.zeros((0, 4), np.float32), np.zeros(0, int)
     stray = answer(np.array([[0, 0, 9, 9]], np.float32), np.array([0]), np.array([0.99]))
     before = tally_of(observations(made))
-    empty = FAMILY.observe(features(*nothing), stray, frame(), 91)
-    unlabelled = FAMILY.observe({"image/height": [8], "image/width": [8]}, stray, frame(), 92)
+    empty = (*FAMILY.observe(features(*nothing), stray, frame()), 91)
+    unlabelled = (*FAMILY.observe({"image/height": [8], "image/width": [8]}, stray, frame()), 92)
     with_empty = tally_of([*observations(made), empty])
     with_unlabelled = tally_of([*observations(made), unlabelled])
     names = ("mean_average_precision", "examples_without_truth")
@@ -236,8 +247,11 @@ def test_images_without_objects_count_and_those_without_truth_do_not() -> None:
 def test_boxes_and_scores_that_are_not_finite_are_told_and_found_nothing() -> None:
     true = np.array([[0, 0, 20, 20]], np.float32)
     broken = np.array([np.nan])
-    observed = FAMILY.observe(
-        features(true, np.array([0])), answer(true, np.array([0]), broken), frame(), 0
+    observed = (
+        *FAMILY.observe(
+            features(true, np.array([0])), answer(true, np.array([0]), broken), frame()
+        ),
+        0,
     )
     overall = FAMILY.overall(tally_of([observed]))
     assert (overall["non_finite_count"], overall["recall_at_100"]) == (1, 0)
@@ -252,8 +266,8 @@ def test_nothing_counted_is_nan_not_zero() -> None:
 def test_the_interval_holds_the_metric_and_is_the_same_each_time() -> None:
     observed = observations(scenes(40))
     overall = FAMILY.overall(tally_of(observed))
-    found = FAMILY.interval(overall)
+    found = interval_of(FAMILY, tally_of(observed))
     assert found is not None
     assert found[0] < overall["mean_average_precision"] < found[1]
-    assert FAMILY.interval(FAMILY.overall(tally_of(observed[::-1]))) == pytest.approx(found)
-    assert FAMILY.interval(FAMILY.overall(tally_of(observed[:9]))) is None
+    assert interval_of(FAMILY, tally_of(observed[::-1])) == pytest.approx(found)
+    assert interval_of(FAMILY, tally_of(observed[:9])) is None

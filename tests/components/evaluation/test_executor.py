@@ -12,6 +12,7 @@ import pytest
 import tensorflow_model_analysis as tfma
 
 from components.evaluation.predictions import Predictions
+from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_to_json
 from tests.components.evaluation.node import Node
 from tests.components.models import example, save_model
 
@@ -71,7 +72,7 @@ def test_metrics_are_those_of_the_models_on_the_test_split_alone(tmp_path: Path)
         tuple(int(((labels == true) & (truth == said)).sum()) for said in range(4))
         for true in range(4)
     )
-    low, high = by_name["region=south"].accuracy_interval
+    low, high = by_name["region=south"].interval or (1, 0)
     assert low < 10 / 12 < high
     assert int(south.sum()) == by_name["region=south"].examples
 
@@ -139,10 +140,17 @@ def test_classes_of_baseline_and_candidate_may_differ(tmp_path: Path) -> None:
 
 def test_labels_that_no_model_knows_block(tmp_path: Path) -> None:
     node = Node(tmp_path, [*collection(), example(0.5, "cloud")])
-    evaluation, report, _ = node.run(model(tmp_path / "model"))
+    # Six share a group, so that there are 20 independent units.
+    grouping = Grouping(groups={"dark-0.17": "farm"})
+    (tmp_path / "examples" / GROUPING_FILE).write_text(grouping_to_json(grouping))
+    evaluation, report, output = node.run(model(tmp_path / "model"))
     assert [finding.rule for finding in report.failed] == ["labels that the candidate knows"]
     assert evaluation.overall is not None
     assert evaluation.overall.examples == 25
+    assert evaluation.overall.drawn == {"method": "bootstrap", "by": "group", "count": 20}
+    assert evaluation.overall.interval is not None
+    rows = Predictions(Path(output) / "predictions.parquet")
+    assert [(row.truth, row.group) for row in rows if row.group] == [("dark", "farm")] * 6
 
 
 def test_a_model_that_answers_nan_blocks(tmp_path: Path) -> None:

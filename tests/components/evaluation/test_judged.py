@@ -21,7 +21,7 @@ FRAME = Frame(SPACE, ("ship", "car"), SPACE[:3], ImageSpec(height_px=8, width_px
 def judged(task: Task, features: dict[str, Any], **answer: Any) -> Judged:
     evaluated = evaluated_task(task)
     rows = {name: np.array(value) for name, value in answer.items()}
-    return evaluated.judged(features, evaluated.observe(features, rows, FRAME, 0), FRAME)
+    return evaluated.judged(features, evaluated.observe(features, rows, FRAME), FRAME)
 
 
 def test_one_class_is_right_or_wrong() -> None:

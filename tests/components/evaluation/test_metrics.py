@@ -11,7 +11,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from components.evaluation.analysis import to_eval_config
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.extracts import Model
-from components.evaluation.metrics import CONFUSION
+from components.evaluation.metrics import CONFUSION, SEED
 from components.node.beam import make_pipeline
 
 
@@ -24,6 +24,7 @@ def test_count_and_confusion_matrix_are_those_of_tfma(tmp_path: Path) -> None:
             tfma.INPUT_KEY: b"",
             tfma.LABELS_KEY: np.array([label]),
             tfma.PREDICTIONS_KEY: row.astype(np.float32),
+            SEED: np.array([i]),
             tfma.FEATURES_KEY: {"region": np.array([b"north" if i % 3 else b"south"])},
         }
         for i, (label, row) in enumerate(zip(labels, rows, strict=True))

@@ -29,13 +29,13 @@ def observations(true: np.ndarray, probabilities: np.ndarray) -> list[Any]:
     found = np.stack(
         [np.hstack([probabilities, nowhere]), np.hstack([probabilities >= 0.5, nowhere])], axis=1
     )
-    return list(zip(truth, found, strict=True))
+    return list(zip(truth, found, range(len(truth)), strict=True))
 
 
 def tally_of(true: np.ndarray, probabilities: np.ndarray) -> Tally:
     tally = FAMILY.empty(K + 1)
-    for labels, found in observations(true, probabilities):
-        FAMILY.add(tally, labels, found)
+    for observation in observations(true, probabilities):
+        FAMILY.add(tally, *observation)
     return tally
 
 
@@ -95,15 +95,15 @@ def test_merging_in_any_order_gives_what_counting_together_gives() -> None:
 
 def test_labels_that_no_model_knows_are_never_found() -> None:
     tally = FAMILY.empty(3)
-    FAMILY.add(tally, np.array([True, False, True]), np.array([[0.9, 0.1, 0], [1, 0, 0]]))
+    FAMILY.add(tally, np.array([True, False, True]), np.array([[0.9, 0.1, 0], [1, 0, 0]]), 0)
     assert FAMILY.overall(tally)["exact_match"] == 0
     assert FAMILY.per_class(tally)["support"].tolist() == [1, 0, 1]
 
 
 def test_what_is_not_finite_is_wrong_and_makes_the_losses_nan() -> None:
     tally = FAMILY.empty(3)
-    FAMILY.add(tally, np.zeros(3, bool), np.array([[np.nan, 0.1, 0], [1, 0, 0]]))
-    FAMILY.add(tally, np.array([True, False, False]), np.array([[0.9, 0.1, 0], [1, 0, 0]]))
+    FAMILY.add(tally, np.zeros(3, bool), np.array([[np.nan, 0.1, 0], [1, 0, 0]]), 0)
+    FAMILY.add(tally, np.array([True, False, False]), np.array([[0.9, 0.1, 0], [1, 0, 0]]), 0)
     overall = FAMILY.overall(tally)
     assert overall["non_finite_count"] == 1
     assert overall["exact_match"] == 0.5
@@ -115,7 +115,7 @@ def test_examples_without_truth_count_in_no_metric() -> None:
     true, probabilities = predictions(20)
     tally = tally_of(true, probabilities)
     before = FAMILY.overall(tally)
-    FAMILY.add(tally, np.zeros(0, bool), np.zeros((2, K + 1)))
+    FAMILY.add(tally, np.zeros(0, bool), np.zeros((2, K + 1)), 0)
     assert tally.examples == 21
     assert FAMILY.overall(tally) == {**before, "examples_without_truth": 1}
 

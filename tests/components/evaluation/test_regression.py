@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.regression import Regression, Tally
-from tests.components.evaluation.merging import same_however_merged
+from tests.components.evaluation.merging import interval_of, same_however_merged
 
 FAMILY = Regression()
 
@@ -23,15 +23,15 @@ def numbers(count: int = 500) -> tuple[np.ndarray, np.ndarray]:
 
 def observations(true: np.ndarray, values: np.ndarray) -> list[Any]:
     return [
-        (np.array([y]), np.array([value, 1000.0 + index]))
+        (np.array([y]), np.array([value]), 1000 + index)
         for index, (y, value) in enumerate(zip(true, values, strict=True))
     ]
 
 
 def tally_of(true: np.ndarray, values: np.ndarray) -> Tally:
     tally = FAMILY.empty(1)
-    for labels, predictions in observations(true, values):
-        FAMILY.add(tally, labels, predictions)
+    for observation in observations(true, values):
+        FAMILY.add(tally, *observation)
     return tally
 
 
@@ -61,8 +61,7 @@ def test_merging_in_any_order_gives_what_counting_together_gives() -> None:
 def test_the_interval_is_about_that_of_the_normal_approximation() -> None:
     """Over 1000 examples of normal errors, the mean's deviation is 0.6 / sqrt(1000)."""
     errors = np.random.default_rng(1).normal(size=1000)
-    overall = FAMILY.overall(tally_of(np.zeros(1000), errors))
-    found = FAMILY.interval(overall)
+    found = interval_of(FAMILY, tally_of(np.zeros(1000), errors))
     assert found is not None
     half = 1.96 * np.abs(errors).std() / math.sqrt(1000)
     middle = np.abs(errors).mean()
@@ -70,8 +69,8 @@ def test_the_interval_is_about_that_of_the_normal_approximation() -> None:
 
 
 def test_few_examples_have_no_interval() -> None:
-    true, values = numbers(bootstrap.FEWEST_EXAMPLES - 1)
-    assert FAMILY.interval(FAMILY.overall(tally_of(true, values))) is None
+    true, values = numbers(bootstrap.FEWEST_UNITS - 1)
+    assert interval_of(FAMILY, tally_of(true, values)) is None
 
 
 def test_equal_truths_explain_nothing() -> None:
@@ -82,15 +81,16 @@ def test_equal_truths_explain_nothing() -> None:
 def test_a_value_that_is_not_finite_makes_the_scores_nan() -> None:
     true, values = numbers(20)
     values[3] = np.inf
-    overall = FAMILY.overall(tally_of(true, values))
+    tally = tally_of(true, values)
+    overall = FAMILY.overall(tally)
     assert overall["non_finite_count"] == 1
     assert all(math.isnan(overall[name]) for name in ("mae", "rmse", "bias", "r2"))
-    assert FAMILY.interval(overall) is None
+    assert interval_of(FAMILY, tally) is None
 
 
 def test_examples_without_truth_count_in_no_metric() -> None:
     tally = tally_of(*numbers(20))
     before = FAMILY.overall(tally)
-    FAMILY.add(tally, np.zeros(0), np.array([1.0, 7.0]))
+    FAMILY.add(tally, np.zeros(0), np.array([1.0]), 7)
     assert tally.examples == 21
     assert FAMILY.overall(tally) == {**before, "examples_without_truth": 1}

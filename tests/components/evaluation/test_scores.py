@@ -25,7 +25,7 @@ def tally_of(confusion: np.ndarray, confidence: float = 0.8) -> Tally:
         row = np.full(count, (1 - confidence) / (count - 1), np.float32)
         row[predicted] = confidence
         for _ in range(int(confusion[label, predicted])):
-            tally.add(label, row)
+            tally.add(label, row, 0)
     return tally
 
 
@@ -63,8 +63,8 @@ def test_merging_gives_what_counting_together_gives() -> None:
     labels = rng.integers(0, 4, 60)
     together, parts = Tally.empty(4), [Tally.empty(4) for _ in range(3)]
     for index, (label, row) in enumerate(zip(labels, rows, strict=True)):
-        together.add(label, row)
-        parts[index % 3].add(label, row)
+        together.add(label, row, 0)
+        parts[index % 3].add(label, row, 0)
     merged = Tally.empty(4).merge(parts)
     assert overall_scores(merged) == pytest.approx(overall_scores(together))
     np.testing.assert_array_equal(merged.confusion, together.confusion)
@@ -76,7 +76,7 @@ def test_log_loss_and_brier_equal_vectorised_formulas_on_random_predictions() ->
     rows, labels = rng.dirichlet(np.ones(5), 200), rng.integers(0, 5, 200)
     tally = Tally.empty(5)
     for label, row in zip(labels, rows, strict=True):
-        tally.add(label, row)
+        tally.add(label, row, 0)
     truth = np.eye(5)[labels]
     scores = overall_scores(tally)
     assert scores["log_loss"] == pytest.approx(-np.log(rows[truth == 1]).mean())
@@ -86,7 +86,7 @@ def test_log_loss_and_brier_equal_vectorised_formulas_on_random_predictions() ->
 
 def test_an_impossible_truth_has_a_large_but_finite_loss() -> None:
     tally = Tally.empty(2)
-    tally.add(1, np.array([1.0, 0.0]))
+    tally.add(1, np.array([1.0, 0.0]), 0)
     assert overall_scores(tally)["log_loss"] == pytest.approx(-math.log(1e-7))
 
 
@@ -95,8 +95,8 @@ def test_a_prediction_that_is_not_finite_is_wrong_and_makes_the_losses_nan(
     broken: list[float],
 ) -> None:
     tally = Tally.empty(3)
-    tally.add(0, np.array(broken))
-    tally.add(0, np.array([1.0, 0.0, 0.0]))
+    tally.add(0, np.array(broken), 0)
+    tally.add(0, np.array([1.0, 0.0, 0.0]), 0)
     scores = overall_scores(tally)
     assert scores["non_finite_count"] == 1
     assert scores["accuracy"] == 0.5

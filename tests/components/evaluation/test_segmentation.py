@@ -13,7 +13,7 @@ from components.evaluation.tasks.base import Frame
 from components.evaluation.tasks.segmentation import Segmentation, Tally, decode_mask
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec
-from tests.components.evaluation.merging import same_however_merged
+from tests.components.evaluation.merging import interval_of, same_however_merged
 
 FAMILY = Segmentation()
 CLASSES = ("field", "roof", "water")
@@ -47,10 +47,12 @@ def images(count: int = 12) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
 
 def observations(made: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> list[Any]:
     return [
-        FAMILY.observe(
-            {"mask/encoded": [png(true)]},
-            {"class_raster": found, "confidence": confidence},
-            frame(),
+        (
+            *FAMILY.observe(
+                {"mask/encoded": [png(true)]},
+                {"class_raster": found, "confidence": confidence},
+                frame(),
+            ),
             seed,
         )
         for seed, (true, found, confidence) in enumerate(made)
@@ -59,8 +61,8 @@ def observations(made: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> list[
 
 def tally_of(observed: list[Any]) -> Tally:
     tally = FAMILY.empty(K)
-    for labels, predictions in observed:
-        FAMILY.add(tally, labels, predictions)
+    for observation in observed:
+        FAMILY.add(tally, *observation)
     return tally
 
 
@@ -103,8 +105,8 @@ def test_a_mask_of_another_shape_meets_the_answer_on_the_model_s_grid() -> None:
     found[:, 6:] = 1
     found[:4], found[12:] = 2, 2
     answer = {"class_raster": found, "confidence": np.ones((16, 12), np.float32)}
-    labels, predictions = FAMILY.observe({"mask/encoded": [png(true)]}, answer, frame(fit="pad"), 0)
-    overall = FAMILY.overall(tally_of([(labels, predictions)]))
+    labels, predictions = FAMILY.observe({"mask/encoded": [png(true)]}, answer, frame(fit="pad"))
+    overall = FAMILY.overall(tally_of([(labels, predictions, 0)]))
     assert overall["mean_iou"] == 1
     assert overall["pixel_count"] == 96
 
@@ -117,10 +119,12 @@ def test_a_model_with_its_classes_in_another_order_is_read_by_name() -> None:
         FAMILY.overall(
             tally_of(
                 [
-                    FAMILY.observe(
-                        {"mask/encoded": [png(true)]},
-                        {"class_raster": raster, "confidence": confidence},
-                        frame(classes),
+                    (
+                        *FAMILY.observe(
+                            {"mask/encoded": [png(true)]},
+                            {"class_raster": raster, "confidence": confidence},
+                            frame(classes),
+                        ),
                         0,
                     )
                 ]
@@ -141,8 +145,8 @@ def test_images_without_a_pixel_of_truth_are_counted_as_such() -> None:
     answer = {"class_raster": found, "confidence": confidence}
     observed = observations(images(3))
     before = FAMILY.overall(tally_of(observed))
-    observed.append(FAMILY.observe({"mask/encoded": [png(nothing)]}, answer, frame(), 7))
-    observed.append(FAMILY.observe({}, answer, frame(), 8))
+    observed.append((*FAMILY.observe({"mask/encoded": [png(nothing)]}, answer, frame()), 7))
+    observed.append((*FAMILY.observe({}, answer, frame()), 8))
     tally = tally_of(observed)
     assert tally.examples == 5
     assert FAMILY.overall(tally) == pytest.approx(
@@ -156,7 +160,7 @@ def test_a_class_index_that_the_candidate_does_not_have_is_the_unknown_class() -
         "class_raster": np.zeros((16, 12), np.uint8),
         "confidence": np.ones((16, 12), np.float32),
     }
-    observed = FAMILY.observe({"mask/encoded": [png(true)]}, answer, frame(), 0)
+    observed = (*FAMILY.observe({"mask/encoded": [png(true)]}, answer, frame()), 0)
     assert FAMILY.per_class(tally_of([observed]))["support"].tolist() == [0, 0, 0, 1]
 
 
@@ -175,7 +179,7 @@ def test_confidence_that_is_not_finite_is_told_and_has_no_calibration() -> None:
     true, found, confidence = images(1)[0]
     broken = np.where(confidence > 0.5, np.nan, confidence)
     answer = {"class_raster": found, "confidence": broken}
-    observed = FAMILY.observe({"mask/encoded": [png(true)]}, answer, frame(), 0)
+    observed = (*FAMILY.observe({"mask/encoded": [png(true)]}, answer, frame()), 0)
     overall = FAMILY.overall(tally_of([observed]))
     assert overall["non_finite_count"] == 1
     assert math.isnan(overall["calibration_error"])
@@ -192,8 +196,8 @@ def test_the_interval_is_that_of_an_ordinary_bootstrap_over_images() -> None:
             "class_raster": np.where(flip, 1 - true, true).astype(np.uint8),
             "confidence": np.ones((16, 12), np.float32),
         }
-        observed.append(FAMILY.observe({"mask/encoded": [png(true)]}, answer, frame(), seed))
-    found = FAMILY.interval(FAMILY.overall(tally_of(observed)))
+        observed.append((*FAMILY.observe({"mask/encoded": [png(true)]}, answer, frame()), seed))
+    found = interval_of(FAMILY, tally_of(observed))
     assert found is not None
     parts = [tally_of([it]).confusion for it in observed]
     drawn = [sum(parts[at] for at in rng.integers(0, 60, 60)) for _ in range(1000)]
@@ -213,7 +217,7 @@ def test_more_classes_than_a_byte_holds_are_counted_as_any() -> None:
     found[:2, :4] = [[0, 255, 299, 299], [3, 65_535, 7, 256]]
     answer = {"class_raster": found, "confidence": np.ones((8, 8), np.float32)}
     tally = FAMILY.empty(301)
-    FAMILY.add(tally, *FAMILY.observe({"mask/encoded": [png(true)]}, answer, space, 0))
+    FAMILY.add(tally, *FAMILY.observe({"mask/encoded": [png(true)]}, answer, space), 0)
     overall, per_class = FAMILY.overall(tally), FAMILY.per_class(tally)
     assert overall["pixel_count"] == 6
     assert overall["unanswered_fraction"] == pytest.approx(1 / 7)

@@ -69,6 +69,7 @@ def test_nothing_but_finished_files_is_left(folders, ingest):
         assert set(outcome.shards(split)) == names
     assert {it.name for it in outcome.examples_dir.iterdir()} == {
         "classes.json",
+        "grouping.json",
         *(f"Split-{split}" for split in SPLITS),
     }
     assert {it.name for it in outcome.rejects_dir.iterdir()} == {

@@ -3,6 +3,7 @@
 import datetime
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ from components.raster.spatial.distance import (
     nearest_distance,
     refuse_leaks,
 )
+from components.raster.spatial.grouping import (
+    Grouping,
+    grouping_from_json,
+    grouping_to_json,
+)
 from components.raster.spatial.places import Places, all_places, places_of
 from components.raster.spatial.report import split_report
 from components.raster.spatial.rules import (
@@ -39,7 +45,7 @@ from components.raster.spatial.rules import (
     SplitRule,
     assign,
 )
-from components.raster.split import SplitConfig
+from components.raster.split import SplitConfig, drawn_split
 from components.raster.tiles.tiling import Tiling, plan_tiles
 from components.raster.tiles.view import View, view_scene
 
@@ -196,6 +202,33 @@ def test_scenes_and_groups_stay_whole() -> None:
     for n in range(4):
         assert len(set(by_group.splits[n * 500 : n * 500 + 500])) == 1
     assert set(by_scene.splits) == {"train", "eval", "test"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [(ByBlock(block_m=1500, buffer_m=None), "block"), (ByScene(), "scene"), (ByGroup(), "group")],
+)
+def test_the_groups_of_examples_are_what_the_splits_were_drawn_of(rule: Any, kind: str) -> None:
+    parts = [places_at(500_000 + 10_000 * n, 5_300_000, scene_id=f"s{n}") for n in range(4)]
+    farms = {f"s{n}": f"farm {n // 2}" for n in range(4)}
+    places = all_places(replace(it, groups=(farms[it.keys[0].scene_id],) * len(it)) for it in parts)
+    grouping = grouping_from_json(grouping_to_json(Grouping(rule, farms)), "grouping.json")
+    names = [
+        grouping.of(str(key), key.scene_id, (float(lon), float(lat)))
+        for key, (lon, lat) in zip(places.keys, places.centres.astype(np.float32), strict=True)
+    ]
+    drawn = [drawn_split(kind, name or "", SHARES) for name in names]
+    assert drawn == list(assign(places, rule, SHARES).splits)
+    # A scene of 6.4 km has 4 to 6 blocks of 1.5 km a side.
+    least, most = {"block": (64, 144), "scene": (4, 4), "group": (2, 2)}[kind]
+    assert least <= len(set(names)) <= most
+
+
+def test_examples_drawn_alone_have_no_group() -> None:
+    assert Grouping().of("a.jpg", None, None) is None
+    assert Grouping(groups={"a.jpg": "farm"}).of("a.jpg", None, None) == "farm"
+    with pytest.raises(DataError, match="ingest the data again"):
+        grouping_from_json("[]", "grouping.json")
 
 
 def test_dates_split_the_past_from_the_future() -> None:

@@ -152,6 +152,11 @@ def list_scenes(
         classes=planned.classes,
         parts=tuple(_parts(planned.scenes, splits, settings.shards)),
         scalings=planned.scalings,
+        scene_groups={
+            scene.source.scene_id: group
+            for scene in planned.scenes
+            if (group := source.group_of(scene.source.scene_id)) is not None
+        },
     )
 
 

@@ -1,0 +1,70 @@
+"""What shares the split of an example: `grouping.json` beside the splits."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from components.raster.errors import DataError
+from components.raster.spatial.blocks import block_name, blocks_of
+from components.raster.spatial.rules import ByBlock, ByScene, SplitRule
+
+GROUPING_FILE = "grouping.json"
+
+_RULE: TypeAdapter[SplitRule | None] = TypeAdapter(SplitRule | None)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The groups of a dataset's examples.
+
+    Attributes:
+        rule: the rule of the splits.
+        groups: the group of an image by its key, and that of a scene's tiles by the scene's id;
+            without those that have none.
+    """
+
+    rule: SplitRule | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, key: str, scene: str | None, lonlat: tuple[float, float] | None) -> str | None:
+        """Returns the block, scene or group that an example shares its split with.
+
+        None for an example that was drawn alone. By date and by area it is the group that the
+        source names. The place in an example has 24 bits, a metre or less: a tile whose centre is
+        that near to the edge of a block may be counted to its neighbour.
+
+        Args:
+            key: of the example.
+            scene: id of its scene, if it is a tile.
+            lonlat: its centre in degrees, if known.
+        """
+        if isinstance(self.rule, ByScene) and scene is not None:
+            return scene
+        if isinstance(self.rule, ByBlock) and lonlat and all(map(math.isfinite, lonlat)):
+            lons, lats = np.array([lonlat]).T
+            rows, cols = blocks_of(lons, lats, self.rule.block_m)
+            return block_name((int(rows[0]), int(cols[0])), self.rule.block_m)
+        return self.groups.get(key) or self.groups.get(scene or "")
+
+
+def grouping_to_json(grouping: Grouping) -> str:
+    """Returns the content of `grouping.json`."""
+    members: dict[str, list[str]] = {}
+    for name, group in grouping.groups.items():
+        members.setdefault(group, []).append(name)
+    rule = _RULE.dump_python(grouping.rule, mode="json")
+    return json.dumps({"split_by": rule, "groups": members}, indent=1) + "\n"
+
+
+def grouping_from_json(text: str, source: str) -> Grouping:
+    """Inverts `grouping_to_json`; raises DataError for a text that is none, from `source`."""
+    try:
+        document = json.loads(text)
+        groups = {name: group for group, names in document["groups"].items() for name in names}
+        return Grouping(_RULE.validate_python(document["split_by"]), groups)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{source} cannot be read ({error}); ingest the data again.") from error
