@@ -102,7 +102,7 @@ def save_model(folder: Path) -> None:
 
     network, spec = Network(), contract()
     found = signatures(network, spec)
-    network.calls = [tf.function(it.function, [it.input], autograph=False) for it in found]
+    network.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
     named = {it.name: call for it, call in zip(found, network.calls, strict=True)}
     tf.saved_model.save(network, str(folder), signatures=named)
     path = folder / CONTRACT_PATH

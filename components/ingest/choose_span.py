@@ -1,11 +1,28 @@
 """Choice of the one span of a configured source that a run reads."""
 
-from components.ingest.config import IngestConfig
-from components.ingest.files.spans import filled, find_span, has_pattern, name_of
+from typing import Any, Protocol, TypeVar
+
+from components.ingest.config import SourceConfig
+from components.ingest.files.spans import SpanName, filled, find_span, has_pattern, name_of
 from components.raster.errors import ConfigError
 
 
-def choose_span(config: IngestConfig) -> IngestConfig:
+class Spanned(Protocol):
+    """A configuration with a source and a span."""
+
+    @property
+    def source(self) -> SourceConfig: ...
+    @property
+    def span(self) -> SpanName | None: ...
+    def model_dump(self) -> dict[str, Any]: ...
+    @classmethod
+    def model_validate(cls, obj: Any) -> Any: ...
+
+
+Config = TypeVar("Config", bound=Spanned)
+
+
+def choose_span(config: Config) -> Config:
     """Replaces patterns by the chosen span's own paths, and sets its name in `span`.
 
     Every place of the source follows, those of labels too. A source without a pattern stays as it
@@ -25,6 +42,7 @@ def choose_span(config: IngestConfig) -> IngestConfig:
         return config
     span = find_span(place, config.span)
     source = filled(config.source.model_dump(mode="json"), span)
-    return IngestConfig.model_validate(
+    chosen: Config = type(config).model_validate(
         {**config.model_dump(), "source": source, "span": name_of(place, span)}
     )
+    return chosen

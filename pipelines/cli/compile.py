@@ -1,8 +1,13 @@
 """`skymill compile`: the package for Kubeflow Pipelines or Vertex AI."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from pipelines.cli.options import LocalPath, config_option, echo_unchecked
+from pipelines.cli.options import LocalPath, config_option, echo_unchecked, prediction_option
+
+if TYPE_CHECKING:
+    from pipelines.definition.kinds import Kind
 
 
 @click.command()
@@ -11,7 +16,8 @@ from pipelines.cli.options import LocalPath, config_option, echo_unchecked
     "-o", "--output", default="package.yaml", show_default=True, type=LocalPath(dir_okay=False)
 )
 @click.option("--vertex", is_flag=True, help="Write a PipelineJob (JSON) for Vertex AI instead.")
-def command(config_path: str, output: str, vertex: bool) -> None:
+@prediction_option
+def command(config_path: str, output: str, vertex: bool, kind: "Kind") -> None:
     """Write the package that Kubeflow Pipelines 2.x runs.
 
     Nothing is read of the data: what a run must know is looked up by its first step, Prepare.
@@ -30,9 +36,9 @@ def command(config_path: str, output: str, vertex: bool) -> None:
         from pipelines.kubeflow.compile.package import compile_package, vertex_job
 
         if vertex:
-            text = json.dumps(vertex_job(config), indent=2, sort_keys=True) + "\n"
+            text = json.dumps(vertex_job(config, kind), indent=2, sort_keys=True) + "\n"
         else:
-            text = compile_package(config).to_yaml()
+            text = compile_package(config, kind=kind).to_yaml()
     os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
     with open(output, "w", encoding="utf-8") as file:
         file.write(text)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.options import DEFAULT_CONFIG, LocalPath
+from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, prediction_option
 
 if TYPE_CHECKING:
+    from pipelines.definition.kinds import Kind
     from pipelines.kubeflow.client.connection import Connection
     from pipelines.kubeflow.client.run_state import RunState
     from pipelines.kubeflow.client.server import KubeflowServer
@@ -106,6 +107,7 @@ package_options = (
     click.option(
         "-p", "--package", "package_path", type=LocalPath(), help="A package that was compiled."
     ),
+    prediction_option,
     click.option(
         "--set",
         "settings",
@@ -130,7 +132,7 @@ def with_package_options(command: Any) -> Any:
     return command
 
 
-def chosen_package(config_path: str | None, package_path: str | None) -> "Submission":
+def chosen_package(config_path: str | None, package_path: str | None, kind: "Kind") -> "Submission":
     """Returns the package that the options name, by default that of the default configuration."""
     from pipelines.kubeflow.client.sources import submission_of
     from pipelines.kubeflow.client.submission import read_submission
@@ -142,7 +144,7 @@ def chosen_package(config_path: str | None, package_path: str | None) -> "Submis
         return read_submission(package_path)
     quiet_frameworks()
     with output_to_log(os.devnull):
-        return submission_of(config_path or DEFAULT_CONFIG)
+        return submission_of(config_path or DEFAULT_CONFIG, kind)
 
 
 def settings_of(settings: tuple[str, ...]) -> dict[str, str]:

@@ -39,6 +39,13 @@ config_option = click.option(
     type=LocalPath(),
     help="The configuration that names the place.",
 )
+prediction_option = click.option(
+    "--prediction",
+    "kind",
+    flag_value="prediction",
+    default="training",
+    help="The pipeline of predictions over an archive (section prediction), not of training.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 

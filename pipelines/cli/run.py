@@ -1,8 +1,13 @@
 """`skymill run`: the pipeline from images to a pushed model."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from pipelines.cli.options import config_argument, json_option
+from pipelines.cli.options import config_argument, json_option, prediction_option
+
+if TYPE_CHECKING:
+    from pipelines.definition.kinds import Kind
 
 
 @click.command()
@@ -11,8 +16,9 @@ from pipelines.cli.options import config_argument, json_option
 @click.option(
     "--key", default="", help="A name for what the run is for; it is never run for a second time."
 )
+@prediction_option
 @click.pass_context
-def command(ctx: click.Context, config_path: str, as_json: bool, key: str) -> None:
+def command(ctx: click.Context, config_path: str, as_json: bool, key: str, kind: "Kind") -> None:
     """Run the pipeline of CONFIG (default: skymill.yaml).
 
     Nodes whose inputs have not changed are taken from the last run. Exit code 3 says that a gate
@@ -23,7 +29,7 @@ def command(ctx: click.Context, config_path: str, as_json: bool, key: str) -> No
     from pipelines.local.execute import execute
 
     quiet_frameworks()
-    record = execute(load_config(config_path), config_path, as_json=as_json, key=key)
+    record = execute(load_config(config_path), config_path, as_json=as_json, key=key, kind=kind)
     ctx.exit(exit_code(record.outcome))
 
 

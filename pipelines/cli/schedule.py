@@ -14,6 +14,7 @@ from pipelines.cli.kubeflow_options import (
 from pipelines.cli.options import json_option
 
 if TYPE_CHECKING:
+    from pipelines.definition.kinds import Kind
     from pipelines.kubeflow.client.connection import Connection
     from pipelines.kubeflow.client.schedule import Scheduled
     from pipelines.kubeflow.client.schedules import Schedules
@@ -36,6 +37,7 @@ def create(
     name: str,
     config_path: str | None,
     package_path: str | None,
+    kind: "Kind",
     settings: tuple[str, ...],
     experiment: str | None,
     service_account: str,
@@ -58,7 +60,7 @@ def create(
         parameters=settings_of(settings),
         service_account=service_account,
     )
-    package = chosen_package(config_path, package_path)
+    package = chosen_package(config_path, package_path, kind)
     _print_schedule(_schedules(connection).put(package, schedule, experiment=experiment), as_json)
 
 

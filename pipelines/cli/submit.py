@@ -16,6 +16,7 @@ from pipelines.cli.kubeflow_options import (
 from pipelines.cli.options import json_option
 
 if TYPE_CHECKING:
+    from pipelines.definition.kinds import Kind
     from pipelines.kubeflow.client.connection import Connection
 
 
@@ -32,6 +33,7 @@ def command(
     connection: "Connection",
     config_path: str | None,
     package_path: str | None,
+    kind: "Kind",
     settings: tuple[str, ...],
     experiment: str | None,
     service_account: str,
@@ -49,7 +51,7 @@ def command(
     """
     from pipelines.kubeflow.client.server import KubeflowServer
 
-    package = chosen_package(config_path, package_path)
+    package = chosen_package(config_path, package_path, kind)
     server = KubeflowServer(connection)
     run_id = server.submit(
         package,

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli.options import config_argument, json_option
+from pipelines.cli.options import config_argument, json_option, prediction_option
 
 if TYPE_CHECKING:
     from pipelines.config.tree import PipelineConfig
+    from pipelines.definition.kinds import Kind
     from pipelines.watch.metrics import Gauges
     from pipelines.watch.report import Report
+    from pipelines.watch.source import WatchedData
     from pipelines.watch.state import State
     from pipelines.watch.state_store import StateStore
     from pipelines.watch.watcher import Watcher
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How events are written, on standard error.",
 )
+@prediction_option
 @json_option
 @click.pass_context
 def command(
@@ -40,6 +43,7 @@ def command(
     again: bool,
     skip: bool,
     log_format: str,
+    kind: "Kind",
     as_json: bool,
 ) -> None:
     """Start a run of CONFIG (default: skymill.yaml) whenever there is new data.
@@ -56,7 +60,7 @@ def command(
     quiet_frameworks()
     config = load_config(config_path)
     if status or again or skip:
-        _state(config, again, skip, as_json)
+        _state(config, kind, again, skip, as_json)
         return
     from pipelines.definition.written_folders import require_writable, written_folders
     from pipelines.watch.metrics import Gauges
@@ -64,21 +68,22 @@ def command(
     if config.watch.target == "local":
         require_writable(written_folders(config))
     gauges = Gauges()
-    watcher = _watcher(config, config_path, _report(log_format, gauges))
+    watcher = _watcher(config, config_path, kind, _report(log_format, gauges))
     if once:
         state = watcher.step()
         ctx.exit(1 if state.active and state.active.error else 0)
-    _follow(config, watcher, gauges)
+    _follow(config, kind, watcher, gauges)
 
 
-def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> None:
+def _state(config: "PipelineConfig", kind: "Kind", again: bool, skip: bool, as_json: bool) -> None:
     """Prints the watch's state, or records a user's decision about the current data."""
+    from pipelines.definition.kinds import name_of
     from pipelines.watch import transitions
     from pipelines.watch.opening import open_store
     from pipelines.watch.state_store import load, update
     from pipelines.watch.status import print_status
 
-    store = open_store(config)
+    store = open_store(config, kind)
     state = load(store)
     if (again or skip) and state.active:
         raise click.UsageError("a run is being started or under way; see --status")
@@ -87,11 +92,11 @@ def _state(config: "PipelineConfig", again: bool, skip: bool, as_json: bool) -> 
     if again:
         state = update(store, transitions.marked_new)
     if skip:
-        state = _skip(config, store)
-    print_status(state, config.name, store.place, as_json)
+        state = _skip(config, kind, store)
+    print_status(state, name_of(config, kind), store.place, as_json)
 
 
-def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
+def _skip(config: "PipelineConfig", kind: "Kind", store: "StateStore") -> "State":
     """Marks the current data as done, provided that they did not change while they were read."""
     import time
 
@@ -100,7 +105,7 @@ def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
     from pipelines.watch.state import WatchError
     from pipelines.watch.state_store import update
 
-    source = Source(config.ingest, config.watch.marker)
+    source = Source(_data(config, kind), config.watch.marker)
     token, fingerprint = source.look().token, source.fingerprint()
     if source.look().token != token:
         raise WatchError(f"{source.uri}: the source changed while it was read; try again")
@@ -113,7 +118,10 @@ def _skip(config: "PipelineConfig", store: "StateStore") -> "State":
     return update(store, change)
 
 
-def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "Watcher":
+def _watcher(
+    config: "PipelineConfig", config_path: str, kind: "Kind", report: "Report"
+) -> "Watcher":
+    from pipelines.definition.kinds import name_of
     from pipelines.watch.opening import open_store, open_target
     from pipelines.watch.source import Source
     from pipelines.watch.transitions import Rules
@@ -121,14 +129,21 @@ def _watcher(config: "PipelineConfig", config_path: str, report: "Report") -> "W
 
     watch = config.watch
     return Watcher(
-        name=config.name,
-        source=Source(config.ingest, watch.marker),
-        store=open_store(config),
-        target=open_target(config, config_path, os.environ),
+        name=name_of(config, kind),
+        source=Source(_data(config, kind), watch.marker),
+        store=open_store(config, kind),
+        target=open_target(config, config_path, os.environ, kind),
         rules=Rules(watch.settle_s, watch.lease_s),
         retry=watch.retry,
         report=report,
     )
+
+
+def _data(config: "PipelineConfig", kind: "Kind") -> "WatchedData":
+    """Returns the data that a pipeline of the configuration reads."""
+    from pipelines.definition.resolve import prediction_of
+
+    return config.ingest if kind == "training" else prediction_of(config).without_truth()
 
 
 def _report(log_format: str, gauges: "Gauges") -> "Report":
@@ -140,7 +155,7 @@ def _report(log_format: str, gauges: "Gauges") -> "Report":
     return CombinedReport(lines, gauges)
 
 
-def _follow(config: "PipelineConfig", watcher: "Watcher", gauges: "Gauges") -> None:
+def _follow(config: "PipelineConfig", kind: "Kind", watcher: "Watcher", gauges: "Gauges") -> None:
     import contextlib
     import signal
 
@@ -156,13 +171,15 @@ def _follow(config: "PipelineConfig", watcher: "Watcher", gauges: "Gauges") -> N
         if endpoint:
             settings = EndpointSettings(
                 wake=waker.wake,
-                uri=config.ingest.source.uri,
+                uri=_data(config, kind).source.uri,
                 secret=secret_of(endpoint, os.environ),
                 check=endpoint.check,
                 max_bytes=endpoint.max_bytes,
             )
             port = stack.enter_context(served(settings, gauges, endpoint.host, endpoint.port))
             watcher.report.event("listening", address=f"http://{endpoint.host}:{port}")
-        watcher.report.event("watching", source=config.ingest.source.uri, state=watcher.store.place)
+        watcher.report.event(
+            "watching", source=_data(config, kind).source.uri, state=watcher.store.place
+        )
         Loop(watcher, config.watch.poll_s, config.watch.run_poll_s, waker).run()
     watcher.report.event("stopped")

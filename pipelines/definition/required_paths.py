@@ -8,6 +8,8 @@ from components.raster.errors import ConfigError, SkymillError
 from components.raster.location import is_remote, local_path
 from components.raster.spatial.rules import ByArea
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.kinds import Kind
+from pipelines.definition.resolve import prediction_of
 from trainer.models.config import Backbone, Preset, is_folder, require_preset_folder
 
 #: Prefix of GDAL's virtual file systems.
@@ -15,21 +17,22 @@ _VIRTUAL = "/vsi"
 _FOUND = {"file": os.path.isfile, "folder": os.path.isdir, "file or folder": os.path.exists}
 
 
-def require_inputs(config: PipelineConfig) -> None:
+def require_inputs(config: PipelineConfig, kind: Kind = "training") -> None:
     """Checks that every local file and folder that a run reads exists, without opening any.
 
     Args:
-        config: the configuration of one run; its source has no span pattern (`at_span`).
+        config: the configuration of one run; its source has no span pattern (`at_start`).
+        kind: which of its pipelines.
 
     Raises:
         ConfigError: some are missing; the message names each by its key.
     """
     missing = [
         f"{named.key}: no {named.kind} {named.path}"
-        for named in input_paths(config)
+        for named in input_paths(config, kind)
         if not (_is_elsewhere(named.path) or _FOUND[named.kind](local_path(named.path)))
     ]
-    missing += _preset_faults(config)
+    missing += _preset_faults(config) if kind == "training" else []
     if missing:
         raise ConfigError(
             "the configuration names what is not there:\n"
@@ -38,8 +41,12 @@ def require_inputs(config: PipelineConfig) -> None:
         )
 
 
-def input_paths(config: PipelineConfig) -> Iterator[InputPath]:
+def input_paths(config: PipelineConfig, kind: Kind = "training") -> Iterator[InputPath]:
     """Yields the files and folders that a run reads, including remote ones."""
+    if kind == "prediction":
+        for named in prediction_of(config).source.input_paths():
+            yield named._replace(key=f"prediction.source.{named.key}")
+        return
     split_by, model = config.ingest.split_by, config.train.model
     for named in config.ingest.source.input_paths():
         yield named._replace(key=f"ingest.source.{named.key}")

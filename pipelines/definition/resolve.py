@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 
 from components.ingest.choose_span import choose_span
 from components.ingest.fingerprint import fingerprint_dataset
+from components.ingest.source_state import source_state
+from components.raster.errors import ConfigError
 from components.schema.schema_store import accepted_digest
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.extensions import identities
+from pipelines.prediction.config import PredictionConfig
+from pipelines.prediction.model import find_model
 
 
 @dataclass(frozen=True)
@@ -49,4 +53,45 @@ def resolve(config: PipelineConfig) -> RunInputs:
         schema_sha256=accepted_digest(config.schema_.home),
         span="" if config.ingest.span is None else str(config.ingest.span),
         code=identities(config),
+    )
+
+
+def prediction_of(config: PipelineConfig) -> PredictionConfig:
+    """Returns the section of predictions.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if config.prediction is None:
+        raise ConfigError(
+            "prediction: is missing. Write the section, with the source of the archive and its "
+            "output."
+        )
+    return config.prediction
+
+
+def at_prediction_start(config: PipelineConfig) -> PipelineConfig:
+    """Returns the configuration of one run of predictions: its span, and the newest model.
+
+    Raises:
+        DataError: the span does not exist, or no model was pushed.
+        ConfigError: a span is requested and the source has no span pattern.
+    """
+    chosen = choose_span(prediction_of(config).without_truth())
+    model, _ = find_model(chosen.model_base or config.model_base, chosen.model_version)
+    pinned = chosen.model_copy(update={"model_version": model.version})
+    return config.model_copy(update={"prediction": pinned})
+
+
+def resolve_prediction(config: PipelineConfig) -> RunInputs:
+    """Looks at the archive; no file is read.
+
+    Raises:
+        DataError: the source cannot be read.
+    """
+    section = prediction_of(config)
+    return RunInputs(
+        fingerprint=source_state(section.source).token,
+        schema_sha256="",
+        span="" if section.span is None else str(section.span),
     )

@@ -10,6 +10,14 @@ from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_as_error
 from components.raster.masking import masked
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.kinds import (
+    Kind,
+    at_start,
+    create,
+    inputs_of,
+    name_of,
+    require_runnable,
+)
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.definition.workspace import Workspace
 from pipelines.definition.written_folders import require_writable, written_folders
@@ -37,7 +45,11 @@ _TRIALS = "*/trials.jsonl"
 
 @own_temporary_folder()
 def execute(
-    config: PipelineConfig, config_path: str, as_json: bool = False, key: str = ""
+    config: PipelineConfig,
+    config_path: str,
+    as_json: bool = False,
+    key: str = "",
+    kind: Kind = "training",
 ) -> RunRecord:
     """Runs the pipeline on this machine; prints progress and, at the end, a summary.
 
@@ -58,7 +70,7 @@ def execute(
         process = os.getpid()
         record = RunRecord(
             new_run_id(),
-            config.name,
+            name_of(config, kind),
             utc_now(),
             process_id=process,
             process_mark=mark_of(process),
@@ -67,7 +79,7 @@ def execute(
         folder = workspace.run_dir(record.run_id)
         with output_to_log(os.path.join(folder, LOG_FILE)) as terminal:
             keep_config(config_path, folder)
-            record = _Run(config, workspace, record, terminal).go()
+            record = _Run(config, workspace, record, terminal, kind).go()
             print_summary(summarise(record, folder), terminal.out, as_json)
     return record
 
@@ -76,9 +88,14 @@ class _Run:
     """A run in progress: records every node as soon as it starts or ends."""
 
     def __init__(
-        self, config: PipelineConfig, workspace: Workspace, record: RunRecord, terminal: Terminal
+        self,
+        config: PipelineConfig,
+        workspace: Workspace,
+        record: RunRecord,
+        terminal: Terminal,
+        kind: Kind,
     ) -> None:
-        self._config = config
+        self._config, self._kind = config, kind
         self._folder = workspace.run_dir(record.run_id)
         self._progress = Progress(
             terminal.err,
@@ -111,21 +128,18 @@ class _Run:
     def _launch(self) -> None:
         self._progress.show_stage("looking at the source")
         from pipelines.definition.extensions import require_extensions
-        from pipelines.definition.learnable import require_learnable
         from pipelines.definition.required_paths import require_inputs
-        from pipelines.definition.resolve import at_span, resolve
 
-        config = at_span(self._config)
-        require_inputs(config)
-        require_learnable(config)
+        config = at_start(self._config, self._kind)
+        require_inputs(config, self._kind)
+        require_runnable(config, self._kind)
         require_extensions(config)
-        inputs = resolve(config)
+        inputs = inputs_of(config, self._kind)
         self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))
         self._progress.show_stage("loading TensorFlow and TFX")
-        from pipelines.definition.training import create_pipeline
         from pipelines.local.run_local import run_local
 
-        pipeline = create_pipeline(config, inputs)
+        pipeline = create(config, inputs, self._kind)
         run_local(pipeline, self._record.run_id, self._observe)
 
     def _observe(self, node: NodeRecord) -> None:

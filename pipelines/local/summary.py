@@ -35,6 +35,7 @@ from pipelines.page.curves import write_curve_png
 from pipelines.page.evidence import Evidence, read_evidence
 from pipelines.page.geojson import GEOJSON_FILE
 from pipelines.page.render import run_page
+from pipelines.prediction.run import FOLDER_PROPERTY
 from trainer.tune.results import Results
 
 SUMMARY_FILE, CURVE_FILE = "summary.json", "learning_curve.png"
@@ -121,7 +122,8 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
         return
     record = summary.record
     console.print()
-    console.print(_images_table(summary), "")
+    if summary.images:
+        console.print(_images_table(summary), "")
     if summary.rare and are_uneven(summary.rare):
         console.print(rare_classes(summary.rare), soft_wrap=True, markup=False)
         console.print()
@@ -262,6 +264,10 @@ def _output_paths(record: RunRecord, folder: str) -> dict[str, str]:
     }
     nodes = {what: (record.node(node_id), channel) for what, (node_id, channel) in wanted.items()}
     places = {what: node.uri(channel) for what, (node, channel) in nodes.items() if node}
+    predict = record.node("Predict")
+    if predict:
+        (found,) = predict.outputs["predictions"]
+        places["predictions"] = str(found.properties[FOLDER_PROPERTY])
     return places | {"this run": folder}
 
 

@@ -1,7 +1,7 @@
 """Configuration of predictions over an archive."""
 
 import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -50,3 +50,12 @@ class PredictionConfig(Frozen):
         default=0.05, ge=0, le=1, description="Above it the pipeline's run is stopped at its end."
     )
     map: MapConfig = Field(default=MapConfig(), description="Of format maps: how they are made.")
+
+    def without_truth(self) -> Self:
+        """Returns the settings with a source whose truth is not read."""
+        return self.model_copy(update={"source": self.source.without_truth()})
+
+    @property
+    def split_by(self) -> None:
+        """No splits are drawn."""
+        return None

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import apache_beam as beam
 
 
+#: Custom property of an artifact, with the folder of the run's predictions.
+FOLDER_PROPERTY = "folder"
+
+
 @dataclass(frozen=True)
 class Predicted:
     """A finished run.

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from pipelines.definition.kinds import Kind
 from pipelines.kubeflow.client.errors import NotFound
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import (
@@ -34,13 +35,16 @@ class KubeflowTarget:
         config_path: str,
         package: str | None,
         service_account: str = SERVICE_ACCOUNT,
+        kind: Kind = "training",
     ) -> None:
         """Stores what to submit.
 
         Args:
             package: path of a compiled package; without it every start compiles the configuration.
             service_account: of the steps' pods; empty leaves it to the cluster.
+            kind: which pipeline of the configuration is compiled.
         """
+        self._kind = kind
         self._server = server
         self._config_path = os.path.abspath(config_path)
         self._package = package
@@ -70,17 +74,18 @@ class KubeflowTarget:
             return read_submission(self._package)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "package.yaml")
-            compile_apart(self._config_path, path)
+            compile_apart(self._config_path, path, self._kind)
             return parse_submission(path.read_text(encoding="utf-8"), self._config_path)
 
 
-def compile_apart(config_path: str, path: Path) -> None:
+def compile_apart(config_path: str, path: Path, kind: Kind = "training") -> None:
     """Compiles in a separate process, so that a watch never holds TFX in memory.
 
     Raises:
         StartError: the configuration does not compile.
     """
     command = [sys.executable, "-m", "pipelines.cli", "compile", "-c", config_path, "-o", str(path)]
+    command += [] if kind == "training" else [f"--{kind}"]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_COMPILE_S, check=False

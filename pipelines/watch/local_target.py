@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from components.raster.errors import DataError
+from pipelines.definition.kinds import Kind
 from pipelines.definition.workspace import Workspace
 from pipelines.local.record import RUNNING, find_record, read_record
 from pipelines.watch.target import RunEnd, StartError
@@ -25,8 +26,15 @@ class LocalTarget:
     starts with one key give one run, whichever process dies in between.
     """
 
-    def __init__(self, config_path: str, workspace: str, patience_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        config_path: str,
+        workspace: str,
+        patience_s: float = 60.0,
+        kind: Kind = "training",
+    ) -> None:
         """Takes the time in which a run must write its record as `patience_s`."""
+        self._kind = kind
         self._config_path = os.path.abspath(config_path)
         self._workspace = Workspace(workspace)
         self._patience_s = patience_s
@@ -67,6 +75,7 @@ class LocalTarget:
 
     def _spawn(self, key: str, log: IO[bytes]) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "pipelines.cli", "run", self._config_path, "--key", key]
+        command += [] if self._kind == "training" else [f"--{self._kind}"]
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 
 from pipelines.config.tree import PipelineConfig
 from pipelines.config.watch import ConfigMapState, ObjectState
+from pipelines.definition.kinds import Kind, name_of
 from pipelines.watch.state_store import BucketStore, OwnedDocumentStore, StateStore
 from pipelines.watch.target import Target
 
 
-def open_store(config: PipelineConfig) -> StateStore:
+def open_store(config: PipelineConfig, kind: Kind = "training") -> StateStore:
     """Opens the state store; imports only the libraries that its kind needs.
+
+    Each pipeline of a configuration has a state of its own.
 
     Raises:
         WatchError: no cluster is reachable for a ConfigMap.
@@ -20,16 +23,21 @@ def open_store(config: PipelineConfig) -> StateStore:
         from pipelines.watch.configmap_store import ConfigMapStore, cluster_api
 
         api, namespace = cluster_api()
-        return ConfigMapStore(api, state.namespace or namespace, state.name, config.name)
+        return ConfigMapStore(api, state.namespace or namespace, state.name, name_of(config, kind))
     if isinstance(state, ObjectState):
-        return OwnedDocumentStore(BucketStore(state.uri), config.name)
+        return OwnedDocumentStore(BucketStore(state.uri), name_of(config, kind))
     from pipelines.watch.sqlite_store import SqliteStore
 
     path = state.path or os.path.join(config.workspace, "watch.sqlite")
-    return SqliteStore(path, config.name)
+    return SqliteStore(path, name_of(config, kind))
 
 
-def open_target(config: PipelineConfig, config_path: str, environment: Mapping[str, str]) -> Target:
+def open_target(
+    config: PipelineConfig,
+    config_path: str,
+    environment: Mapping[str, str],
+    kind: Kind = "training",
+) -> Target:
     """Opens the target that starts runs.
 
     Raises:
@@ -44,7 +52,7 @@ def open_target(config: PipelineConfig, config_path: str, environment: Mapping[s
         server = KubeflowServer(connection_from(environment))
         watch = config.watch
         account = SERVICE_ACCOUNT if watch.service_account is None else watch.service_account
-        return KubeflowTarget(server, config_path, watch.package, account)
+        return KubeflowTarget(server, config_path, watch.package, account, kind)
     from pipelines.watch.local_target import LocalTarget
 
-    return LocalTarget(config_path, config.workspace)
+    return LocalTarget(config_path, config.workspace, kind=kind)

@@ -1,13 +1,14 @@
 """The source of a watch, with the fingerprint that runs use."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from components.ingest.choose_span import choose_span
-from components.ingest.config import IngestConfig
+from components.ingest.choose_span import Spanned, choose_span
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.source_state import changed_at, marker_path, source_state
 from components.raster.errors import SkymillError
 from components.raster.masking import masked
+from components.raster.spatial.rules import SplitRule
 from pipelines.watch.state import WatchError, explain
 
 
@@ -26,25 +27,32 @@ class Look:
     files: int
 
 
+class WatchedData(Spanned, Protocol):
+    """A configuration that names data to watch: ingest's, or that of predictions."""
+
+    @property
+    def split_by(self) -> SplitRule | None: ...
+
+
 class Source:
     """Source of a pipeline; for one with spans, the span that a run would read now."""
 
-    def __init__(self, ingest: IngestConfig, marker: str | None = None) -> None:
+    def __init__(self, data: WatchedData, marker: str | None = None) -> None:
         """Raises ConfigError if the source cannot have a marker."""
-        self._ingest = ingest
+        self._data = data
         self._marker = marker
         if marker:
-            marker_path(ingest.source, marker)
+            marker_path(data.source, marker)
 
     @property
     def uri(self) -> str:
         """URI of the source, without an address's password and query."""
-        return masked(self._ingest.source.uri)
+        return masked(self._data.source.uri)
 
     def look(self) -> Look:
         """Looks at the source; raises WatchError if it cannot be read."""
         try:
-            now = choose_span(self._ingest)
+            now = choose_span(self._data)
             seen = source_state(now.source, now.split_by)
             return Look(seen.token, self._is_complete(now, seen.newest), seen.files)
         except Exception as error:
@@ -53,12 +61,12 @@ class Source:
     def fingerprint(self) -> str:
         """Computes the fingerprint as a run does; raises WatchError for an unreadable source."""
         try:
-            now = choose_span(self._ingest)
+            now = choose_span(self._data)
             return fingerprint_dataset(now.source, now.split_by)
         except Exception as error:
             raise _unreadable(self.uri, error) from error
 
-    def _is_complete(self, now: IngestConfig, newest: float) -> bool:
+    def _is_complete(self, now: WatchedData, newest: float) -> bool:
         """Checks the marker; one that is older than the data belongs to the previous upload."""
         if self._marker is None:
             return True

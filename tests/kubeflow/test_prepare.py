@@ -151,7 +151,7 @@ def test_what_a_network_may_have_caused_is_left_to_the_retries(
     def fails(*_: object) -> None:
         raise DataError("s3://bucket/images cannot be read") from cause
 
-    monkeypatch.setattr("pipelines.kubeflow.step.prepare.resolve", fails)
+    monkeypatch.setattr("pipelines.kubeflow.step.prepare.inputs_of", fails)
     if lasting:
         found = outcome(config, defaults(config))
         assert found["failure"] == "DataError: s3://bucket/images cannot be read"

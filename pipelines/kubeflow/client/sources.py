@@ -10,13 +10,20 @@ from pipelines.kubeflow.client.submission import Submission, parse_submission
 
 if TYPE_CHECKING:
     from pipelines.config.tree import PipelineConfig
+    from pipelines.definition.kinds import Kind
 
 #: A key of every package and of no configuration.
 _PACKAGE_KEYS = {"pipelineInfo", "pipelineSpec", "schemaVersion", "apiVersion"}
 
 
-def submission_of(source: "str | PipelineConfig | Submission") -> Submission:
+def submission_of(
+    source: "str | PipelineConfig | Submission", kind: "Kind" = "training"
+) -> Submission:
     """Returns the package of a path (to a configuration or a package) or of a configuration.
+
+    Args:
+        source: what to submit.
+        kind: of a configuration: which of its pipelines.
 
     Raises:
         ConfigError: it cannot be read, compiled or submitted.
@@ -24,7 +31,7 @@ def submission_of(source: "str | PipelineConfig | Submission") -> Submission:
     if isinstance(source, Submission):
         return source
     if not isinstance(source, str | os.PathLike):
-        return _compiled(source, "the configuration")
+        return _compiled(source, "the configuration", kind)
     path = os.fspath(source)
     try:
         with open(path, encoding="utf-8") as file:
@@ -35,7 +42,7 @@ def submission_of(source: "str | PipelineConfig | Submission") -> Submission:
         return parse_submission(text, path)
     from pipelines.config.tree import load_config
 
-    return _compiled(load_config(path), path)
+    return _compiled(load_config(path), path, kind)
 
 
 def _is_package(text: str) -> bool:
@@ -46,7 +53,7 @@ def _is_package(text: str) -> bool:
     return isinstance(first, dict) and bool(_PACKAGE_KEYS & set(first))
 
 
-def _compiled(config: "PipelineConfig", source: str) -> Submission:
+def _compiled(config: "PipelineConfig", source: str, kind: "Kind") -> Submission:
     from pipelines.kubeflow.compile.package import compile_package
 
-    return parse_submission(compile_package(config).to_yaml(), source)
+    return parse_submission(compile_package(config, kind=kind).to_yaml(), source)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.raster.errors import ConfigError
+from pipelines.definition.kinds import Kind
 from pipelines.kubeflow.contract.signature import ARGUMENT, Signature
 
 _ENTRY_POINT = ("python", "-m", "pipelines.kubeflow.step.entrypoint")
@@ -57,9 +58,15 @@ def node_container(
     return {"command": list(_ENTRY_POINT), "args": args}
 
 
-def prepare_container(mounted: Sequence[str]) -> dict[str, Any]:
-    """Returns the command and arguments of Prepare; `mounted` are paths that every pod has."""
+def prepare_container(mounted: Sequence[str], kind: Kind) -> dict[str, Any]:
+    """Returns the command and arguments of Prepare.
+
+    Args:
+        mounted: paths that every pod has.
+        kind: which pipeline of the configuration.
+    """
     args = ["--executor-input", "{{$}}"]
+    args += ["--pipeline", kind] if kind != "training" else []
     args += [word for path in mounted for word in ("--mounted", path)]
     return {"command": list(_PREPARE), "args": args}
 

@@ -9,6 +9,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.utils import name_utils
 
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.kinds import Kind, name_of
 from pipelines.definition.resolve import RunInputs
 from pipelines.kubeflow.contract.names import kebab
 from pipelines.kubeflow.contract.nodes import cluster_nodes
@@ -18,11 +19,11 @@ from pipelines.kubeflow.contract.signature import InputType, NodeTypes
 _NO_IMAGE = "none"
 
 
-def tfx_job(config: PipelineConfig) -> tuple[dict[str, Any], dict[str, NodeTypes]]:
+def tfx_job(config: PipelineConfig, kind: Kind) -> tuple[dict[str, Any], dict[str, NodeTypes]]:
     """Returns TFX's PipelineJob (protojson), and the types that its IR does not carry."""
-    nodes = cluster_nodes(config, RunInputs(fingerprint="", schema_sha256=""))
+    nodes = cluster_nodes(config, RunInputs(fingerprint="", schema_sha256=""), kind)
     pipeline = Pipeline(
-        pipeline_name=kebab(config.name),
+        pipeline_name=kebab(name_of(config, kind)),
         pipeline_root=config.kubeflow.pipeline_root or os.sep,
         components=nodes,
         enable_cache=True,

@@ -12,7 +12,7 @@ from components.raster.errors import ConfigError
 from pipelines.config.kubeflow import StepConfig
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.extensions import check_extensions
-from pipelines.definition.learnable import require_learnable
+from pipelines.definition.kinds import Kind, name_of, require_runnable
 from pipelines.kubeflow.compile import lowering
 from pipelines.kubeflow.compile.containers import prepare_container, stop_container
 from pipelines.kubeflow.compile.definition import tfx_job
@@ -25,7 +25,7 @@ from pipelines.kubeflow.compile.vertex import refuse_kubernetes_only, require_ve
 from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.parameters import RunParameter, run_parameters
-from pipelines.kubeflow.contract.prepared import CONFIG, FAILURE, STOP, prepared
+from pipelines.kubeflow.contract.prepared import CONFIG, FAILURE, PREDICT, STOP, prepared
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.strict import strict_job, strict_platform, strict_spec
 from pipelines.kubeflow.contract.workers import coordinator
@@ -33,7 +33,7 @@ from pipelines.kubeflow.contract.workers import coordinator
 Json = dict[str, Any]
 
 #: Nodes that read external state, so that their cached outputs may be outdated.
-_NEVER_CACHED = (PREPARE, STOP, "Baseline", "Push")
+_NEVER_CACHED = (PREPARE, STOP, "Baseline", "Push", PREDICT)
 #: The label by which the Service of k8s/tuner finds the step that workers contact.
 _CHIEF = {"skymill/tuner": "chief"}
 _WITH_RUN_ID = ("Push",)
@@ -67,12 +67,15 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Blocks.add_representer(str, _text)
 
 
-def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
-    """Compiles the pipeline's one definition.
+def compile_package(
+    config: PipelineConfig, *, vertex: bool = False, kind: Kind = "training"
+) -> Package:
+    """Compiles one definition of a pipeline.
 
     Args:
         config: the whole configuration.
         vertex: write resources as Vertex AI names them, and no platform document.
+        kind: which pipeline of the configuration.
 
     Raises:
         ConfigError: an image may change under its name, a path would not exist, Kubernetes would
@@ -80,17 +83,17 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
             such network, or a package of the user's has a fault (what is not installed here, the
             step Prepare checks).
     """
-    require_learnable(config)
+    require_runnable(config, kind)
     check_extensions(config)
-    job, types = tfx_job(config)
+    job, types = tfx_job(config, kind)
     spec = lowering.unwrap(job)
     signatures = lowering.lower_nodes(spec, types)
-    steps = _steps(config, [PREPARE, STOP, *signatures])
+    steps = _steps(config, [PREPARE, STOP, *signatures], kind)
     if not vertex:
         require_pods(steps, config.kubeflow)
     mounted = _VERTEX_MOUNTS if vertex else ()
-    require_mounts(config, mounted)
-    tasks, components, executors = _prepare(config, steps[PREPARE], mounted)
+    require_mounts(config, mounted, kind)
+    tasks, components, executors = _prepare(config, steps[PREPARE], mounted, kind)
     for parts, part in zip((tasks, components, executors), _stop_on_inputs(), strict=True):
         parts.update(part)
     for node, signature in signatures.items():
@@ -108,13 +111,13 @@ def compile_package(config: PipelineConfig, *, vertex: bool = False) -> Package:
         )
     for node, step in steps.items():
         executors[executor_label(node)] = _container(executors[executor_label(node)], step, vertex)
-    lowered = _spec(config, spec, tasks, components, executors)
+    lowered = _spec(config, kind, spec, tasks, components, executors)
     pods = {executor_label(n): platform_config(step, config.kubeflow) for n, step in steps.items()}
     platform = {} if vertex else platform_document(pods)
     return Package(strict_spec(lowered), strict_platform(platform))
 
 
-def vertex_job(config: PipelineConfig) -> Json:
+def vertex_job(config: PipelineConfig, kind: Kind = "training") -> Json:
     """Returns the PipelineJob (protojson) for Vertex AI Pipelines.
 
     Raises:
@@ -131,9 +134,9 @@ def vertex_job(config: PipelineConfig) -> Json:
         raise ConfigError("kubeflow.workers: Vertex AI has no JobSet; leave it out")
     for node in (PREPARE, *sorted(config.kubeflow.nodes)):
         refuse_kubernetes_only(node, config.kubeflow.step(node))
-    spec = compile_package(config, vertex=True).spec
+    spec = compile_package(config, vertex=True, kind=kind).spec
     job = {
-        "displayName": config.name,
+        "displayName": name_of(config, kind),
         "pipelineSpec": spec,
         "runtimeConfig": {"gcsOutputDirectory": root},
     }
@@ -141,10 +144,13 @@ def vertex_job(config: PipelineConfig) -> Json:
     return strict_job(job)
 
 
-def _steps(config: PipelineConfig, nodes: list[str]) -> dict[str, StepConfig]:
-    """Returns the settings of each node, with its image checked."""
-    for name in config.kubeflow.nodes:
-        if name not in nodes:
+def _steps(config: PipelineConfig, nodes: list[str], kind: Kind) -> dict[str, StepConfig]:
+    """Returns the settings of each node, with its image checked.
+
+    Names are checked with the pipeline of training, which has most nodes.
+    """
+    for name in config.kubeflow.nodes if kind == "training" else ():
+        if name not in (*nodes, PREDICT):
             near = difflib.get_close_matches(name, nodes, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(nodes)}."
             raise ConfigError(f"kubeflow.nodes.{name}: the pipeline has no such node. {hint}")
@@ -176,10 +182,10 @@ def _container(container: Json, step: StepConfig, vertex: bool) -> Json:
 
 
 def _prepare(
-    config: PipelineConfig, step: StepConfig, mounted: Sequence[str]
+    config: PipelineConfig, step: StepConfig, mounted: Sequence[str], kind: Kind
 ) -> tuple[Json, Json, Json]:
     """Returns task, component and executor of Prepare, the step before all nodes."""
-    parameters = run_parameters(config)
+    parameters = run_parameters(config, kind)
     text = json.dumps(config.json_tree(by_alias=True), sort_keys=True, indent=1)
     given: Json = {it.name: {"componentInputParameter": it.name} for it in parameters}
     given[CONFIG] = {"runtimeValue": {"constant": text}}
@@ -193,14 +199,15 @@ def _prepare(
         "inputDefinitions": {"parameters": kinds},
         "outputDefinitions": {
             "parameters": {
-                key: {"parameterType": "STRING"} for key in (*prepared(config).values(), FAILURE)
+                key: {"parameterType": "STRING"}
+                for key in (*prepared(config, kind).values(), FAILURE)
             }
         },
     }
     return (
         {kebab(PREPARE): task},
         {component_name(PREPARE): component},
-        {executor_label(PREPARE): prepare_container(mounted)},
+        {executor_label(PREPARE): prepare_container(mounted, kind)},
     )
 
 
@@ -224,18 +231,23 @@ def _stop_on_inputs() -> tuple[Json, Json, Json]:
 
 
 def _spec(
-    config: PipelineConfig, tfx: Json, tasks: Json, components: Json, executors: Json
+    config: PipelineConfig,
+    kind: Kind,
+    tfx: Json,
+    tasks: Json,
+    components: Json,
+    executors: Json,
 ) -> Json:
     root = config.kubeflow.pipeline_root
     return {
-        "pipelineInfo": {"name": kebab(config.name)},
+        "pipelineInfo": {"name": kebab(name_of(config, kind))},
         "schemaVersion": lowering.SCHEMA_VERSION,
         "sdkVersion": tfx["sdkVersion"],
         "components": components,
         "deploymentSpec": {"executors": executors},
         "root": {
             "dag": {"tasks": tasks},
-            "inputDefinitions": {"parameters": _definitions(run_parameters(config))},
+            "inputDefinitions": {"parameters": _definitions(run_parameters(config, kind))},
         },
         **({"defaultPipelineRoot": root} if root else {}),
     }

@@ -9,6 +9,8 @@ from components.raster.location import is_remote
 from components.raster.stores.opening import SCHEMES, is_object_store
 from pipelines.config.beam import BEAM_NODES, workers_elsewhere
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.kinds import Kind
+from pipelines.definition.resolve import prediction_of
 
 
 def is_mounted(config: PipelineConfig, node: str, path: str, always: Sequence[str] = ()) -> bool:
@@ -21,19 +23,23 @@ def is_mounted(config: PipelineConfig, node: str, path: str, always: Sequence[st
     return any(os.path.commonpath([path, place]) == place for place in places)
 
 
-def require_mounts(config: PipelineConfig, always: Sequence[str] = ()) -> None:
+def require_mounts(
+    config: PipelineConfig, always: Sequence[str] = (), kind: Kind = "training"
+) -> None:
     """Refuses paths that would exist only in the pod that wrote them, or nowhere.
 
     Args:
         config: the whole configuration.
         always: paths that every pod has by default.
+        kind: which of its pipelines.
 
     Raises:
         ConfigError: lists every path that is on no volume of a node which needs it.
     """
+    needs = _needs if kind == "training" else _prediction_needs
     findings = [
         f"{what}: {path} is on no volume of {node}"
-        for what, path, nodes in _needs(config)
+        for what, path, nodes in needs(config)
         for node in nodes
         if not is_mounted(config, node, path, always)
     ]
@@ -41,7 +47,7 @@ def require_mounts(config: PipelineConfig, always: Sequence[str] = ()) -> None:
         findings.append(
             f"push.model_dir: {config.push.model_dir} is neither a path nor {' or '.join(SCHEMES)}"
         )
-    if workers_elsewhere(config.beam.options) and not config.beam.exchange:
+    if kind == "training" and workers_elsewhere(config.beam.options) and not config.beam.exchange:
         findings.append(
             "beam.exchange: is missing; Beam's workers do not see the files of a step's own pod"
         )
@@ -71,6 +77,18 @@ def _needs(config: PipelineConfig) -> Iterator[tuple[str, str, tuple[str, ...]]]
         yield "push.model_dir", config.push.model_dir, ("Baseline", "Push")
     if config.beam.exchange and not is_remote(config.beam.exchange):
         yield "beam.exchange", config.beam.exchange, BEAM_NODES
+
+
+def _prediction_needs(config: PipelineConfig) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yields local paths of the prediction pipeline, with the nodes that access them."""
+    section, nodes = prediction_of(config), ("Prepare", "Predict")
+    for path in _paths(section.source.without_truth().model_dump(mode="json")):
+        yield "prediction.source", path, nodes
+    model_base = section.model_base or config.model_base
+    if not is_remote(model_base):
+        yield "prediction.model_base", model_base, nodes
+    if not is_remote(section.output):
+        yield "prediction.output", section.output, ("Predict",)
 
 
 def _paths(value: Any) -> Iterator[str]:

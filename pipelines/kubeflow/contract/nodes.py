@@ -3,6 +3,8 @@
 from tfx.dsl.components.base.base_node import BaseNode
 
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.kinds import Kind
+from pipelines.definition.prediction import prediction_nodes
 from pipelines.definition.resolve import RunInputs
 from pipelines.definition.training import TrainerFn, pipeline_nodes
 from pipelines.definition.workspace import Workspace
@@ -10,8 +12,12 @@ from pipelines.kubeflow.contract.mounts import is_mounted
 from pipelines.kubeflow.contract.workers import WORKERS_FN, WORKERS_KEY, worker_pods
 
 
-def cluster_nodes(config: PipelineConfig, inputs: RunInputs) -> list[BaseNode]:
+def cluster_nodes(
+    config: PipelineConfig, inputs: RunInputs, kind: Kind = "training"
+) -> list[BaseNode]:
     """Builds the nodes; checkpoints go to a mounted volume, else to the step's own folders."""
+    if kind == "prediction":
+        return prediction_nodes(config, inputs)
     workspace = Workspace(config.workspace)
     return pipeline_nodes(
         config,

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from components.ingest.files.spans import SpanName
 from pipelines.config.tree import PipelineConfig, parse_config
+from pipelines.definition.kinds import Kind
+from pipelines.definition.resolve import prediction_of
 
 STRING, INTEGER = "STRING", "NUMBER_INTEGER"
 
@@ -19,17 +22,12 @@ class RunParameter:
     description: str
 
 
-def run_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
+def run_parameters(config: PipelineConfig, kind: Kind = "training") -> tuple[RunParameter, ...]:
     """Returns the parameters of a pipeline, in display order."""
+    if kind == "prediction":
+        return _prediction_parameters(config)
     return (
-        RunParameter("data_location", STRING, config.ingest.source.uri, "Where the source lies."),
-        RunParameter(
-            "span",
-            STRING,
-            "" if config.ingest.span is None else str(config.ingest.span),
-            "The span to read, a number or a day, where the location has a pattern. Empty: the "
-            "newest when the run starts.",
-        ),
+        *_data_parameters(config.ingest.source.uri, config.ingest.span),
         RunParameter(
             "data_fingerprint",
             STRING,
@@ -53,19 +51,56 @@ def run_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
     )
 
 
-def with_parameters(config: PipelineConfig, values: Mapping[str, Any]) -> PipelineConfig:
+def _data_parameters(uri: str, span: SpanName | None) -> tuple[RunParameter, ...]:
+    return (
+        RunParameter("data_location", STRING, uri, "Where the source lies."),
+        RunParameter(
+            "span",
+            STRING,
+            "" if span is None else str(span),
+            "The span to read, a number or a day, where the location has a pattern. Empty: the "
+            "newest when the run starts.",
+        ),
+    )
+
+
+def _prediction_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
+    section = prediction_of(config)
+    return (
+        *_data_parameters(section.source.uri, section.span),
+        RunParameter(
+            "model_location",
+            STRING,
+            section.model_base or config.model_base,
+            "The folder of pushed versions: on a mounted volume, or at s3://, gs:// or az://. The "
+            "newest when the run starts is asked.",
+        ),
+        RunParameter(
+            "output_location", STRING, section.output, "Where each run's predictions get a folder."
+        ),
+    )
+
+
+def with_parameters(
+    config: PipelineConfig, values: Mapping[str, Any], kind: Kind = "training"
+) -> PipelineConfig:
     """Returns the configuration with a run's parameters applied and validated.
 
     Raises:
         ConfigError: a value is invalid.
     """
     tree = config.json_tree(by_alias=True)
-    source = tree["ingest"]["source"]
+    reading = tree["ingest" if kind == "training" else "prediction"]
+    source = reading["source"]
     if "query" in source:
         source["query"]["source"] = values["data_location"]
     else:
         source["uri"] = values["data_location"]
-    tree["ingest"]["span"] = _span(str(values["span"]))
+    reading["span"] = _span(str(values["span"]))
+    if kind == "prediction":
+        reading["model_base"] = values["model_location"]
+        reading["output"] = values["output_location"]
+        return parse_config(tree, base_dir="/", source="the run's parameters")
     tree["push"]["model_dir"] = values["push_destination"]
     tree["train"]["epochs"] = int(values["epochs"])
     tree["train"]["steps_per_epoch"] = int(values["steps_per_epoch"]) or None

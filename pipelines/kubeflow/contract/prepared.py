@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.extensions import has_extension
+from pipelines.definition.kinds import Kind
 
 #: The task that runs before all nodes, and its parameter with the configuration.
 NODE = "Prepare"
@@ -12,6 +13,9 @@ CONFIG = "config"
 #: the run on it. As with gates, the step itself succeeds, since Kubeflow retries whatever fails.
 FAILURE = "failure"
 STOP = "StopOnInputs"
+
+#: The node of the prediction pipeline that depends on them.
+PREDICT = "Predict"
 
 #: Execution properties (node, property) that are known only when the run starts, and the output
 #: parameter of this step that holds each.
@@ -29,18 +33,25 @@ PREPARED: Mapping[tuple[str, str], str] = {
     ("Push", "fingerprint"): "fingerprint",
     ("Push", "span"): "span",
     ("RunPage", "fingerprint"): "fingerprint",
+    (PREDICT, "config"): "prediction_config",
+    (PREDICT, "fingerprint"): "fingerprint",
+    (PREDICT, "model_base"): "model_base",
 }
 
 
-def prepared(config: PipelineConfig) -> dict[tuple[str, str], str]:
+def prepared(config: PipelineConfig, kind: Kind = "training") -> dict[tuple[str, str], str]:
     """Selects those properties of `PREPARED` that the pipeline has.
 
     There may be nothing to tune, and no code of the user's own.
     """
+    if kind == "prediction":
+        return {place: key for place, key in PREPARED.items() if place[0] == PREDICT}
     absent = set() if config.tune is not None else {("Tuner", "custom_config")}
     absent |= {
         (node, "code")
         for node, section in (("Evaluation", "evaluation"), ("OwnGates", "gates"))
         if not has_extension(config, section)
     }
-    return {place: key for place, key in PREPARED.items() if place not in absent}
+    return {
+        place: key for place, key in PREPARED.items() if place not in absent and place[0] != PREDICT
+    }
