@@ -1,12 +1,14 @@
 """TFMA run: examples and one or two models in, TFMA's result files, predictions, metrics out."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.utils.shared import Shared
@@ -25,13 +27,19 @@ from components.evaluation.extracts import (
 from components.evaluation.failing import noted
 from components.evaluation.metrics import CONFUSION, TaskScores
 from components.evaluation.own_metrics import OwnScores
-from components.evaluation.prediction_runs import merge_runs
+from components.evaluation.paired import McNemar, mcnemar, paired_change
+from components.evaluation.prediction_runs import merged_runs
+from components.evaluation.predictions import Predictions
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import SliceKey
-from components.evaluation.tasks.measures import EXAMPLE_COUNT, class_metric
+from components.evaluation.tasks.bootstrap import FEWEST_UNITS, REPLICATED
+from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats, class_metric
 from components.evaluation.tasks.registry import evaluated_task
 from components.raster.task import SINGLE_LABEL, Task
 from serving.contract.names import EXAMPLES_SIGNATURE
+
+#: TFMA's metrics of one model and slice: by sub key and name.
+TfmaMetrics: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 def evaluate(
@@ -82,8 +90,9 @@ def evaluate(
         _measure(config, compared, reading, files, output_dir, make_pipeline, shared)
         failed = noted(output_dir)
         if not failed:
-            merge_runs(output_dir, reading.head)
-            return _load(found, compared, output_dir)
+            measured = _load(config, found, compared, output_dir)
+            with merged_runs(output_dir, reading.head) as predictions:
+                return replace(measured, mcnemar=_mcnemar(measured, predictions))
         tf.io.gfile.rmtree(output_dir)
         found = replace(found, failures={**found.failures, **failed})
         compared = compared.without(failed, config.score_threshold)
@@ -209,7 +218,17 @@ def _first_example(files: Sequence[str]) -> bytes | None:
     return None
 
 
-def _load(found: Evaluation, compared: ComparedModels, output_dir: str) -> Evaluation:
+def _mcnemar(measured: Evaluation, predictions: Predictions) -> McNemar | None:
+    """Tests shares of right examples, where these are independent."""
+    overall = measured.overall
+    if overall is None or overall.baseline is None or overall.groups is not None:
+        return None
+    return mcnemar(predictions) if evaluated_task(measured.task).is_share else None
+
+
+def _load(
+    config: EvaluationConfig, found: Evaluation, compared: ComparedModels, output_dir: str
+) -> Evaluation:
     """Reads TFMA's files into plain values."""
     by_model = {
         model.name: {
@@ -222,12 +241,7 @@ def _load(found: Evaluation, compared: ComparedModels, output_dir: str) -> Evalu
     }
     before = by_model.get(BASELINE)
     slices = [
-        SliceMetrics(
-            key,
-            _flat(values, compared.space),
-            _flat(before[key], compared.space) if before else None,
-            compared.task,
-        )
+        _slice(config, compared, key, values, before[key] if before else None)
         for key, values in by_model[CANDIDATE].items()
     ]
     classes = {model.name: model.classes for model in compared.models}
@@ -242,11 +256,39 @@ def _load(found: Evaluation, compared: ComparedModels, output_dir: str) -> Evalu
     )
 
 
+def _slice(
+    config: EvaluationConfig,
+    compared: ComparedModels,
+    key: SliceKey,
+    values: TfmaMetrics,
+    before: TfmaMetrics | None,
+) -> SliceMetrics:
+    candidate = _flat(values, compared.space)
+    if before is None:
+        return SliceMetrics(key, candidate, None, compared.task)
+    baseline, headline = _flat(before, compared.space), evaluated_task(compared.task).headline
+    item = SliceMetrics(key, candidate, baseline, compared.task)
+    if item.units < FEWEST_UNITS:
+        return item
+    change = paired_change(
+        candidate.get(headline, math.nan) - baseline.get(headline, math.nan),
+        _array(values, REPLICATED),
+        _array(before, REPLICATED),
+        config.confidences,
+    )
+    return replace(item, change=change)
+
+
+def _array(values: TfmaMetrics, name: str) -> Floats:
+    """Returns an array that is stored beside the metrics of a slice; NaN is stored as text."""
+    return np.array(values[""][name]["arrayValue"]["float64Values"], np.float64)
+
+
 def _key(tfma_key: Sequence[tuple[str, Any]]) -> SliceKey:
     return tuple(sorted((name, str(value)) for name, value in tfma_key))
 
 
-def _flat(values: Mapping[str, Mapping[str, Any]], space: Sequence[str]) -> dict[str, float]:
+def _flat(values: TfmaMetrics, space: Sequence[str]) -> dict[str, float]:
     """Flattens TFMA's metrics of one model and slice (sub key, name) to the gate's names."""
     flat = {}
     for sub_key, metrics in values.items():

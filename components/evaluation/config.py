@@ -46,10 +46,20 @@ class ChangeBounds(Frozen):
     relative: bool = Field(
         default=False, description="true: the bounds are shares of the baseline's value."
     )
+    confidence: float | None = Field(
+        default=None,
+        ge=0.5,
+        le=0.99,
+        description="Confidence with which the difference must keep the bounds, such as 0.95, by a "
+        "paired bootstrap over the examples or their groups; for the task's main metric. "
+        "Default: the measured difference is compared.",
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> "ChangeBounds":
         _require_bounds(self.at_least, self.at_most)
+        if self.relative and self.confidence is not None:
+            raise ValueError("confidence is of a difference: leave out relative, or confidence")
         return self
 
 
@@ -228,6 +238,18 @@ class EvaluationConfig(Frozen):
             raise ValidationError.from_exception_data("thresholds", faults)
         return thresholds
 
+    @field_validator("thresholds")
+    @classmethod
+    def _confident(cls, thresholds: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
+        headlines = [evaluated_task(task).headline for task in TASKS]
+        for each in thresholds:
+            if each.change and each.change.confidence and each.metric not in headlines:
+                raise ValueError(
+                    f"change.confidence of {each.metric}: only the main metric of a task has an "
+                    f"interval, which is one of {', '.join(headlines)}"
+                )
+        return thresholds
+
     @field_validator("allow")
     @classmethod
     def _allowable(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
@@ -259,6 +281,13 @@ class EvaluationConfig(Frozen):
     def slice_features(self) -> tuple[str, ...]:
         """Every slice feature, once."""
         return tuple(dict.fromkeys(name for features in self.slices for name in features))
+
+    @property
+    def confidences(self) -> tuple[float, ...]:
+        """Every confidence that a threshold asks for, once."""
+        changes = (threshold.change for threshold in self.thresholds)
+        found = (change.confidence for change in changes if change is not None)
+        return tuple(dict.fromkeys(it for it in found if it is not None))
 
     def wrong_metrics(self, task: Task) -> tuple[str, ...]:
         """Returns the thresholds' metrics that a task does not have, each once."""

@@ -8,7 +8,8 @@ import heapq
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 
@@ -51,12 +52,13 @@ class RunWriter:
 
 
 def runs_folder(output_dir: str) -> str:
-    """Returns the folder of the runs in the artifact, which `merge_runs` removes."""
+    """Returns the folder of the runs in the artifact, which `merged_runs` removes."""
     return os.path.join(output_dir, "prediction_runs")
 
 
-def merge_runs(output_dir: str, head: Head) -> None:
-    """Merges the runs of an artifact to its file of predictions, and removes them."""
+@contextmanager
+def merged_runs(output_dir: str, head: Head) -> Iterator[Predictions]:
+    """Merges the runs of an artifact to its file of predictions, yields it, and removes them."""
     source = runs_folder(output_dir)
     with tempfile.TemporaryDirectory(prefix="skymill-predictions-") as folder:
         runs = []
@@ -66,6 +68,7 @@ def merge_runs(output_dir: str, head: Head) -> None:
         merged = _merged(runs, head, Path(folder))
         target = os.path.join(output_dir, PREDICTIONS_FILE)
         tf.io.gfile.copy(str(merged), target, overwrite=True)
+        yield Predictions(merged)
     if tf.io.gfile.isdir(source):
         tf.io.gfile.rmtree(source)
 

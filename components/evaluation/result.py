@@ -3,8 +3,9 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+from components.evaluation.paired import McNemar, PairedChange
 from components.evaluation.slices import SliceKey, slice_name
 from components.evaluation.tasks.bootstrap import GROUP_COUNT
 from components.evaluation.tasks.measures import (
@@ -24,12 +25,16 @@ UNKNOWN_CLASS = "(unknown)"
 
 @dataclass(frozen=True)
 class SliceMetrics:
-    """One slice: the metrics of the candidate and, if there is one, of the baseline."""
+    """One slice: the metrics of the candidate and, if there is one, of the baseline.
+
+    `change` is that of the headline metric, with its bounds.
+    """
 
     key: SliceKey
     candidate: Mapping[str, float]
     baseline: Mapping[str, float] | None = None
     task: Task = SINGLE_LABEL
+    change: PairedChange | None = None
 
     @property
     def name(self) -> str:
@@ -68,12 +73,17 @@ class SliceMetrics:
     def drawn(self) -> dict[str, JSON]:
         """The interval's method, and the units that it takes as independent, with their number."""
         shares = evaluated_task(self.task).is_share and self.groups is None
-        alone = self.examples - int(self.candidate.get(WITHOUT_TRUTH, 0))
         return {
             "method": "wilson" if shares else "bootstrap",
             "by": "example" if self.groups is None else "group",
-            "count": alone if self.groups is None else self.groups,
+            "count": self.units,
         }
+
+    @property
+    def units(self) -> int:
+        """Number of groups, or of examples with truth that were drawn alone."""
+        alone = self.examples - int(self.candidate.get(WITHOUT_TRUTH, 0))
+        return alone if self.groups is None else self.groups
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ class Evaluation:
     `classes` and `baseline_classes` are those of the models; `confusion` counts the candidate's
     predictions over all examples (pixels in segmentation), true class and predicted class by index
     into `confusion_classes`. `failures` says by model (candidate, baseline) why it could not be
-    evaluated.
+    evaluated. `mcnemar` compares the models where examples are right or wrong and independent.
     """
 
     split: str
@@ -96,6 +106,7 @@ class Evaluation:
     task: Task = SINGLE_LABEL
     baseline_task: Task | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
+    mcnemar: McNemar | None = None
 
     @property
     def overall(self) -> SliceMetrics | None:
@@ -117,6 +128,7 @@ class Evaluation:
             "baseline_classes": None
             if self.baseline_classes is None
             else list(self.baseline_classes),
+            "mcnemar": None if self.mcnemar is None else asdict(self.mcnemar),
             "slices": [_slice_document(item) for item in self.slices],
             "confusion": {
                 "classes": list(self.confusion_classes),
@@ -142,6 +154,7 @@ class Evaluation:
                 task=task,
                 baseline_task=document.get("baseline_task"),
                 failures=document.get("failures", {}),
+                mcnemar=McNemar(**found) if (found := document.get("mcnemar")) else None,
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"not a metrics file ({error!r}): {text[:120]!r}") from error
@@ -156,6 +169,7 @@ def _slice_document(item: SliceMetrics) -> dict[str, JSON]:
         "examples": item.examples,
         f"{headline}_interval": interval,
         "drawn": item.drawn,
+        f"{headline}_change": None if item.change is None else item.change.document(),
         "candidate": _finite(item.candidate),
         "baseline": None if item.baseline is None else _finite(item.baseline),
     }
@@ -175,6 +189,7 @@ def _slice_from(document: Mapping[str, JSON], task: Task) -> SliceMetrics:
         candidate=_with_nan(candidate),
         baseline=None if baseline is None else _with_nan(baseline),
         task=task,
+        change=PairedChange.of(document.get(f"{evaluated_task(task).headline}_change")),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from components.evaluation.config import ChangeBounds, EvaluationConfig, Threshold
 from components.evaluation.result import Evaluation, SliceMetrics
@@ -40,6 +40,12 @@ def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
 
 def _facts(config: EvaluationConfig, evaluation: Evaluation) -> dict[str, JSON]:
     overall = evaluation.overall
+    compared: dict[str, JSON] = {}
+    if overall is not None and overall.change is not None:
+        headline = evaluated_task(evaluation.task).headline
+        compared[f"{headline}_change"] = overall.change.document()
+    if evaluation.mcnemar is not None:
+        compared["mcnemar"] = asdict(evaluation.mcnemar)
     undecided: list[JSON] = list(too_few_examples(config.thresholds, evaluation))
     return {
         **({TOO_FEW: undecided} if undecided else {}),
@@ -47,6 +53,7 @@ def _facts(config: EvaluationConfig, evaluation: Evaluation) -> dict[str, JSON]:
         "examples": overall.examples if overall else 0,
         "slices": len(evaluation.slices),
         "baseline_version": evaluation.baseline_version,
+        **compared,
     }
 
 
@@ -288,6 +295,9 @@ def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:
         return  # a finding gives the reason already
     before = (item.baseline or {}).get(target.metric, math.nan)
     change = _change(value, before, threshold.change)
+    if threshold.change.confidence is not None:
+        yield _confident(target, change, threshold.change, threshold.change.confidence)
+        return
     yield _bounded(
         target,
         change,
@@ -295,6 +305,35 @@ def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:
         threshold.change.at_most,
         f" (from {before:.4g} of baseline version {evaluation.baseline_version} to {value:.4g})",
     )
+
+
+def _confident(target: _Target, change: float, bounds: ChangeBounds, confidence: float) -> Finding:
+    """Compares the difference's bounds of a confidence, instead of the difference."""
+    item = target.item
+    sure = f"with {confidence * 100:g} % confidence"
+    rule = f"{_bounds(f'change of {target.metric}', bounds.at_least, bounds.at_most)} {sure}"
+    units = "examples" if item.groups is None else "groups"
+    if item.change is None or confidence not in item.change.bounds:
+        return _unless_allowed(
+            target.config,
+            *_nan_tokens(target),
+            rule=rule,
+            subject=target.subject,
+            detail=f"change of {target.where} is {change:.4g}, and {item.units} independent "
+            f"{units} are too few for its bounds",
+        )
+    low, high = item.change.bounds[confidence]
+    failed = []
+    detail = f"change of {target.where} is {change:.4g}; {sure}, over {item.units} {units}, it is"
+    if bounds.at_least is not None:
+        detail += f" at least {low:.4g}"
+        failed += [f"below {bounds.at_least:g}"] * (low < bounds.at_least)
+    if bounds.at_most is not None:
+        detail += f"{' and' * (bounds.at_least is not None)} at most {high:.4g}"
+        failed += [f"above {bounds.at_most:g}"] * (high > bounds.at_most)
+    if failed:
+        detail += f", {' and '.join(failed)}: a larger split narrows the bounds"
+    return Finding(GATE, rule, not failed, target.subject, detail)
 
 
 def _change(value: float, before: float, change: ChangeBounds) -> float:

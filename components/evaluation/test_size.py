@@ -17,7 +17,7 @@ def too_few_examples(thresholds: Sequence[Threshold], evaluation: Evaluation) ->
 
     Only the headline metric has an interval. A threshold on its value is undecided where the bound
     is within the 95 % interval; one on its change, where half the interval is wider than the change
-    that it lets pass.
+    that it lets pass, unless it asks for confidence itself.
     """
     headline = evaluated_task(evaluation.task).headline
     for threshold in thresholds:
@@ -38,13 +38,12 @@ def _undecided(threshold: Threshold, item: SliceMetrics, compared: bool) -> Iter
         if bound is not None and low < bound < high:
             yield f"{seen}, and the threshold {bound:g} is within: {_count(item)}"
     change = threshold.change
-    if change is None or change.relative or not compared:
+    if change is None or change.relative or change.confidence or not compared:
         return
     margins = [abs(it) for it in (change.at_least, change.at_most) if it]
     half = (high - low) / 2
     if margins and half > min(margins):
-        units = item.examples if item.groups is None else item.groups
-        needed = math.ceil(units * (half / min(margins)) ** 2)
+        needed = math.ceil(item.units * (half / min(margins)) ** 2)
         yield (
             f"{seen}, and the threshold is a change of {min(margins):g}: "
             f"{_count(item)}; about {needed:,} would do"
@@ -52,5 +51,5 @@ def _undecided(threshold: Threshold, item: SliceMetrics, compared: bool) -> Iter
 
 
 def _count(item: SliceMetrics) -> str:
-    count, unit = (item.examples, "example") if item.groups is None else (item.groups, "group")
+    count, unit = item.units, "example" if item.groups is None else "group"
     return f"{count} {unit}{'' if count == 1 else 's'} cannot tell"

@@ -76,6 +76,14 @@ def test_metrics_are_those_of_the_models_on_the_test_split_alone(tmp_path: Path)
     assert low < 10 / 12 < high
     assert int(south.sum()) == by_name["region=south"].examples
 
+    # Of the two models on the same examples.
+    right = truth == labels, baseline_answers == labels
+    assert overall.change is not None
+    assert overall.change.difference == pytest.approx(right[0].mean() - right[1].mean())
+    assert evaluation.mcnemar is not None
+    assert evaluation.mcnemar.only_candidate == (right[0] & ~right[1]).sum()
+    assert evaluation.mcnemar.only_baseline == (~right[0] & right[1]).sum()
+
     # Each example's row says what the metrics add up.
     rows = list(Predictions(Path(output) / "predictions.parquet"))
     assert [row.key for row in rows] == sorted(row.key for row in rows)

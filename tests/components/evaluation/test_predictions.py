@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.evaluation.prediction_runs import RunWriter, merge_runs, runs_folder
+from components.evaluation.prediction_runs import RunWriter, merged_runs, runs_folder
 from components.evaluation.predictions import Head, Prediction, Predictions, write_predictions
 from components.raster.errors import DataError
 
@@ -74,7 +74,7 @@ def test_runs_of_several_workers_become_one_file_in_the_order_of_keys(
         for number in numbers[worker::3]:
             writer.add(Prediction(f"{number:02d}", truth="River"))
         writer.flush()
-    merge_runs(str(tmp_path), HEAD)
+    with merged_runs(str(tmp_path), HEAD) as found:
+        assert [row.key for row in found] == [f"{number:02d}" for number in range(30)]
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.parquet"]
-    found = Predictions(tmp_path / "predictions.parquet")
-    assert [row.key for row in found] == [f"{number:02d}" for number in range(30)]
+    assert len(Predictions(tmp_path / "predictions.parquet")) == 30
