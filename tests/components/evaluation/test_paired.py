@@ -51,7 +51,8 @@ def test_copies_within_groups_make_no_difference_surer() -> None:
     candidate, baseline = (right[::8] for right in models())
     groups = [seed_of(b"", str(number)) for number in range(100)]
     copies = change_of(np.tile(candidate, 5), np.tile(baseline, 5), groups * 5)
-    assert copies.bounds == pytest.approx(change_of(candidate, baseline, groups).bounds)
+    once = change_of(candidate, baseline, groups)
+    assert copies.bounds[0.95] == pytest.approx(once.bounds[0.95])
 
 
 def test_mcnemar_is_exact() -> None:
