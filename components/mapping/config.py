@@ -1,6 +1,6 @@
 """Configuration of maps: reading of scenes, blending, and outputs."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from components.raster.tiles.view import ResamplingName, ValidWhen
 BLENDED: tuple[Task, ...] = ("segmentation", "detection")
 _OVERLAP = 0.25
 
+Scale = Annotated[float, Field(ge=0.05, le=8)]
 VectorFormat = Literal["parquet", "fgb", "gpkg", "geojson"]
 
 
@@ -78,6 +79,12 @@ class MapConfig(Frozen):
         ge=8,
         le=16384,
         description="Rows and columns of a tile; not set: those of the training tiles.",
+    )
+    scales: tuple[Scale, ...] = Field(
+        default=(1,),
+        min_length=1,
+        description="Detection: look at the scene at each of these scales and merge what is found. "
+        "At 0.5 a tile shows twice as many rows and columns, for objects that are too large at 1.",
     )
     overlap: float | None = Field(
         default=None,

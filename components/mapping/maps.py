@@ -16,7 +16,7 @@ from components.mapping.objects import ObjectMap
 from components.mapping.only_run import only_run
 from components.mapping.opening import view_for
 from components.mapping.picture import UNKNOWN_RGB, map_picture
-from components.mapping.product import Output, Product
+from components.mapping.product import Output
 from components.mapping.progress import identity_of
 from components.mapping.rejects import MapReason, MapRejected, Reject
 from components.mapping.scene_map import OnProgress, SceneTask, gather, put_in_place
@@ -146,8 +146,10 @@ def _make(
     """Makes the map among the unfinished ones, and moves it to its place when it is complete."""
     scene_id = view.scene.scene_id
     folder, target = output / UNFINISHED / scene_id, output / scene_id
-    product, layout = product_for(view, model.contract, config, folder)
-    task = SceneTask(view, layout, product, Thumbnail(view), folder)
+    layouts = layouts_for(view, model.contract, config)
+    kind = _PRODUCTS[model.contract.task]
+    product = kind(layouts[0], view.grid, model.contract, config, folder)
+    task = SceneTask(view, layouts, product, Thumbnail(view), folder)
     try:
         rejects = gather(task, model, config, on_progress)
     except MapRejected:
@@ -191,13 +193,14 @@ def _picture(task: SceneTask, model: TileModel, folder: Path) -> Output:
     return Output("picture", path, "image/png", "Scene and map")
 
 
-def product_for(
-    view: View, contract: Contract, config: MapConfig, folder: Path
-) -> tuple[Product, Layout]:
-    """Builds the product of the model's task for a scene, and the layout of its tiles.
+def layouts_for(view: View, contract: Contract, config: MapConfig) -> tuple[Layout, ...]:
+    """Lays out the tiles of a scene, once for each scale.
+
+    A tile of another scale is as much larger or smaller; the model resizes it to its input.
 
     Raises:
-        ConfigError: the model does not take square tiles.
+        ConfigError: the model does not take square tiles, or is asked at several scales and does
+            not detect objects.
     """
     size, image = config.tile_px or tile_px(contract), contract.image
     blends = contract.task == "segmentation"
@@ -207,16 +210,23 @@ def product_for(
             f"{image.fit}: square tiles would not fill them. Train it on square ones, or with "
             "image.fit: stretch."
         )
-    layout = lay_out(
-        view,
-        size,
-        config.stride_px(size, contract.task),
-        pixel_bytes=(len(contract.classes) + 2) * _FLOAT_BYTES if blends else 0,
-        memory_bytes=config.memory_mb * 2**20,
-        edge="snap" if contract.task in BLENDED else "pad",
+    if config.scales != (1,) and contract.task != "detection":
+        raise ConfigError(
+            f"the model's task is {contract.task}: only objects can be merged across scales. "
+            "Leave scales out (--scales); --tile-px sets the size of tiles."
+        )
+    sizes = [max(1, round(size / scale)) for scale in config.scales]
+    return tuple(
+        lay_out(
+            view,
+            size,
+            config.stride_px(size, contract.task),
+            pixel_bytes=(len(contract.classes) + 2) * _FLOAT_BYTES if blends else 0,
+            memory_bytes=config.memory_mb * 2**20,
+            edge="snap" if contract.task in BLENDED else "pad",
+        )
+        for size in sizes
     )
-    kind = _PRODUCTS[contract.task]
-    return kind(layout, view.grid, contract, config, folder), layout
 
 
 def tile_px(contract: Contract) -> int:

@@ -22,13 +22,15 @@ class Progress:
     """Where a run is.
 
     Attributes:
-        columns: the columns that are worked on.
+        layout: the layout that is worked on.
+        columns: its columns that are worked on.
         band: the next band in them.
         done: tiles so far.
         measured: those among them that had valid pixels.
         rejects: tiles that cannot be read.
     """
 
+    layout: int = 0
     columns: int = 0
     band: int = 0
     done: int = 0

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -31,14 +31,14 @@ class SceneTask:
 
     Attributes:
         view: its bands on its grid, as the model needs them.
-        layout: of its tiles.
+        layouts: of its tiles, which are worked off one after the other.
         product: gathers the answers.
         thumbnail: gathers the scene's picture.
         folder: for scratch files and progress; exists.
     """
 
     view: View
-    layout: Layout
+    layouts: tuple[Layout, ...]
     product: Product
     thumbnail: Thumbnail
     folder: Path
@@ -59,7 +59,7 @@ def gather(
         MapRejected: no tile has a valid pixel.
         SkymillError: the model fails.
     """
-    layout, product, identity = task.layout, task.product, identity_of(task.view, model, config)
+    product, identity = task.product, identity_of(task.view, model, config)
     progress = load_progress(task.folder, identity)
     if progress is None:
         product.create()
@@ -67,18 +67,17 @@ def gather(
     else:
         product.load(task.folder)
         task.thumbnail.load(task.folder)
-    total, saved = _count(layout, product), time.monotonic()
-    for number in range(progress.columns, len(layout.columns)):
-        columns = layout.columns[number]
+    total, saved = _count(task), time.monotonic()
+    while progress.layout < len(task.layouts):
+        layout = task.layouts[progress.layout]
+        columns = layout.columns[progress.columns]
         product.begin(columns, progress.band)
-        for band, found in _bands(task, columns, progress.band):
-            measured, lost = _gather_band(task, model, config, found)
+        for band, found in _bands(task, layout, columns, progress.band):
+            measured, lost = _gather_band(task, model, config, found, progress.layout == 0)
             product.finish(band)
-            last = band + 1 == len(layout.bands)
             done = progress.done + len(layout.bands[band].tiles) * len(_asked(columns, product))
-            progress = Progress(
-                columns=number + last,
-                band=0 if last else band + 1,
+            progress = replace(
+                _next(progress, task.layouts),
                 done=done,
                 measured=progress.measured + measured,
                 rejects=progress.rejects + lost,
@@ -100,12 +99,29 @@ def gather(
     return progress.rejects
 
 
+def _next(progress: Progress, layouts: Sequence[Layout]) -> Progress:
+    """Returns the place after a band: the next one, or the first of the next columns or layout."""
+    layout = layouts[progress.layout]
+    if progress.band + 1 < len(layout.bands):
+        return replace(progress, band=progress.band + 1)
+    if progress.columns + 1 < len(layout.columns):
+        return replace(progress, columns=progress.columns + 1, band=0)
+    return replace(progress, layout=progress.layout + 1, columns=0, band=0)
+
+
 def _gather_band(
-    task: SceneTask, model: TileModel, config: MapConfig, found: Iterator[Tile | TileReject]
+    task: SceneTask,
+    model: TileModel,
+    config: MapConfig,
+    found: Iterator[Tile | TileReject],
+    is_shown: bool,
 ) -> tuple[int, tuple[Reject, ...]]:
     """Adds the tiles of one band; batches end with it, so that they are the same in every run.
 
-    Returns the number of tiles with valid pixels, and the tiles that cannot be read.
+    The picture of the scene takes them if `is_shown`.
+
+    Returns:
+        The number of tiles with valid pixels, and the tiles that cannot be read.
     """
     measured = 0
     lost: list[Reject] = []
@@ -120,16 +136,16 @@ def _gather_band(
 
     for tiles, answer in answers(batched(known(), config.batch), model, task.view):
         task.product.add(tiles, answer)
-        task.thumbnail.add(tiles)
+        if is_shown:
+            task.thumbnail.add(tiles)
         measured += len(tiles)
     return measured, tuple(lost)
 
 
 def _bands(
-    task: SceneTask, columns: Columns, first: int
+    task: SceneTask, layout: Layout, columns: Columns, first: int
 ) -> Iterator[tuple[int, Iterator[Tile | TileReject]]]:
     """Yields each band's number and its tiles, which must be taken before the next band."""
-    layout = task.layout
     band_of = {
         layout.plan.rows[row]: number
         for number, band in enumerate(layout.bands)
@@ -144,9 +160,12 @@ def _asked(columns: Columns, product: Product) -> range:
     return columns.tiles if product.blends else columns.own
 
 
-def _count(layout: Layout, product: Product) -> int:
-    across = sum(len(_asked(columns, product)) for columns in layout.columns)
-    return across * len(layout.plan.rows)
+def _count(task: SceneTask) -> int:
+    return sum(
+        len(_asked(columns, task.product)) * len(layout.plan.rows)
+        for layout in task.layouts
+        for columns in layout.columns
+    )
 
 
 def put_in_place(folder: Path, target: Path) -> None:

@@ -68,6 +68,7 @@ _PROGRESS_EVERY_S = 2.0
 @click.option("--resample", is_flag=True, help="Resample scenes of another pixel size.")
 @click.option("--crs", help="Resample into this CRS, such as EPSG:32632.")
 @click.option("--tile-px", type=click.IntRange(8), help="Side of a tile; default: as in training.")
+@click.option("--scales", help="Detection: also at other scales, such as 1,0.5.")
 @click.option("--overlap", type=click.FloatRange(0, 0.75), help="Share of a tile's side.")
 @click.option("--blend", type=click.Choice(["cosine", "constant", "crop"]), help="Default: cosine.")
 @click.option("--probabilities", is_flag=True, help="Write the probability of every class, too.")
@@ -124,6 +125,7 @@ def command(
     from components.raster.band_names import listed_bands
 
     settings["bands"] = listed_bands(bands) if bands else None
+    settings["scales"] = settings["scales"].split(",") if settings["scales"] else None
     settings["band_names"] = tuple(map(str.strip, band_names.split(","))) if band_names else None
     config = _config(settings)
     query = _query(stac, collections, bbox, start, end, max_cloud, max_items)

@@ -9,6 +9,7 @@ import shapely
 
 from components.mapping.config import MapConfig
 from components.mapping.maps import map_scene
+from components.raster.errors import ConfigError
 from serving.tasks.detection.answer import BOX_LABELS_OUTPUT, BOX_SCORES_OUTPUT, BOXES_OUTPUT
 from tests.components.mapping.networks import NORTH_UP, Network, contract_of, write_scene
 
@@ -142,6 +143,63 @@ def test_objects_are_merged_across_tiles_and_placed_on_the_map(tmp_path, rectang
     assert bounds == expected
     assert set(table["class"]) == {"roof"}
     assert table["score"] == [0.8] * 4
+
+
+class OfMiddleSize(Rectangles):
+    """Finds rectangles that take a tenth to two thirds of a tile's side."""
+
+    def _in(self, tile):
+        side = len(tile.pixels)
+        scale = self.contract.image.height_px / side  # boxes are in pixels of the model's input
+        return [
+            [edge * scale for edge in box]
+            for box in super()._in(tile)
+            if all(side / 10 <= box[axis + 2] - box[axis] <= side * 2 / 3 for axis in (0, 1))
+        ]
+
+
+@pytest.mark.parametrize(
+    ("scales", "found"), [("1", ["small"]), ("0.5", ["large"]), ("1,0.5", ["large", "small"])]
+)
+def test_objects_of_different_sizes_are_found_at_different_scales(tmp_path, scales, found):
+    boxes = {"small": (20, 100, 26, 106), "large": (40, 30, 80, 70)}
+    pixels = np.full((100, 160), 100, np.uint16)
+    for top, left, bottom, right in boxes.values():
+        pixels[top:bottom, left:right] = 900
+    network = OfMiddleSize(contract_of(("roof",), task="detection"))
+    made = make(tmp_path, network, pixels, scales=scales.split(","))
+    expected = sorted(
+        (500_000 + 10 * left, 5_300_000 - 10 * bottom, 500_000 + 10 * right, 5_300_000 - 10 * top)
+        for top, left, bottom, right in (boxes[name] for name in found)
+    )
+    assert objects_of(made)[1] == expected
+
+
+def test_a_run_killed_at_its_second_scale_is_continued_there(tmp_path, rectangles, monkeypatch):
+    monkeypatch.setattr("components.raster.tiles.reading._UNIT_BYTES", 1)
+    network = Rectangles(contract_of(("roof",), task="detection"))
+    source = write_scene(tmp_path / "scene.tif", rectangles[0], block=16)
+    config = MapConfig(scales=(1, 0.5), checkpoint_s=0)
+    whole = map_scene(source, network, config, tmp_path / "whole")
+    all_asked, network.asked = network.asked, []
+
+    def kill(done, total):
+        if done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        map_scene(source, network, config, tmp_path / "maps", on_progress=kill)
+    network.asked = []
+    again = map_scene(source, network, config, tmp_path / "maps")
+    assert 0 < len(network.asked) < sum(key.window.height == 64 for key in all_asked)
+    one, other = (it.folder / "objects.parquet" for it in (whole, again))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_only_objects_are_looked_for_at_several_scales(tmp_path):
+    network = MeanOfTile(contract_of((), task="regression"))
+    with pytest.raises(ConfigError, match="only objects can be merged across scales"):
+        make(tmp_path, network, ground(), scales=(1, 0.5))
 
 
 def test_objects_as_points_and_worse_ones_left_out(tmp_path, rectangles):
