@@ -1,7 +1,7 @@
 """Evidence of a page, gathered from the artifacts of a run."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,7 +60,8 @@ def gather(sources: Sources, folder: str) -> Evidence:
         with open(os.path.join(folder, GEOJSON_FILE), "w", encoding="utf-8") as file:
             write_geojson(predictions, file)
     groups = [(group, rows) for group, rows in _groups(tally, sources.split) if rows]
-    thumbnails = _thumbnails(sources, [row.key for _, rows in groups for row in rows])
+    keys = [row.key for _, rows in groups for row in rows]
+    thumbnails = _thumbnails(sources, keys, explained={row.key for row in tally.worst})
     legend = [
         (name, f"#{red:02x}{green:02x}{blue:02x}")
         for name, (red, green, blue) in legend_of(head.classes)
@@ -74,7 +75,7 @@ def gather(sources: Sources, folder: str) -> Evidence:
             replace(group, examples=tuple(_shown(row, thumbnails) for row in rows))
             for group, rows in groups
         ),
-        legend=tuple(legend) if any(len(it) > 1 for it in thumbnails.values()) else (),
+        legend=tuple(legend) if any(len(it) > 2 for it in thumbnails.values()) else (),
         drift=drift,
         drift_of=drift_of,
     )
@@ -91,14 +92,17 @@ def _groups(tally: Tally, split: str) -> Iterator[tuple[ExampleGroup, Sequence[P
         yield ExampleGroup(name or "Examples", by_lot, (), of_class=bool(name)), rows
 
 
-def _thumbnails(sources: Sources, keys: Iterable[str]) -> dict[str, tuple[Thumbnail, ...]]:
+def _thumbnails(
+    sources: Sources, keys: Iterable[str], explained: Collection[str]
+) -> dict[str, tuple[Thumbnail, ...]]:
     if not os.path.exists(os.path.join(sources.model, CONTRACT_PATH)):
         return {}
     wanted = tuple(dict.fromkeys(keys))
     files = shards(split_folder(sources.examples, sources.split))
     found = read_examples(files, wanted)
     ordered = {key: found[key] for key in wanted if key in found}
-    return draw_examples(ordered, read_contract(Path(sources.model)), sources.model)
+    contract = read_contract(Path(sources.model))
+    return draw_examples(ordered, contract, sources.model, explained)
 
 
 def _shown(row: Prediction, thumbnails: dict[str, tuple[Thumbnail, ...]]) -> ShownExample:

@@ -2,18 +2,23 @@
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from PIL import Image
 
 from components.evaluation.model import ServedModel
+from components.explanation.model import ExplainedModel
 from components.node.records import records
 from components.raster.example import ENCODED, KEY
+from components.raster.pictures.heat import blended
 from components.raster.pictures.sheet import Card
+from components.raster.pictures.stretch import Picture
 from pipelines.page.evidence import Thumbnail
+from serving.client.explanation import GRAD_CAM, GRADIENTS
 from serving.contract.contract import Contract
 from serving.graph.inputs import model_input
 from trainer.board.cards import pictures_of
@@ -47,32 +52,58 @@ def read_examples(files: Sequence[str], keys: Iterable[str]) -> dict[str, bytes]
 
 
 def draw_examples(
-    examples: Mapping[str, bytes], contract: Contract, model: str, limits: Limits = Limits()
+    examples: Mapping[str, bytes],
+    contract: Contract,
+    model: str,
+    explained: Collection[str] = (),
+    limits: Limits = Limits(),
 ) -> dict[str, tuple[Thumbnail, ...]]:
     """Draws each example; where truth and answer are pictures, also these and what differs.
 
     Args:
         examples: serialized, by key; the last ones have no pictures where the limit is reached.
         contract: of the model.
-        model: folder of the SavedModel, which is called only for a task that answers in pictures.
+        model: folder of the SavedModel, which is called only for a task that answers in pictures,
+            and for explanations.
+        explained: keys of the examples whose answers are explained, by a model that can.
         limits: of the pictures.
     """
     board = board_of(contract.task)
     predicted = _predicted(list(examples.values()), contract, model, board)
-    pictures = pictures_of(predicted, contract)
+    pictures = dict(zip(examples, pictures_of(predicted, contract), strict=True))
+    asked = {key: it for key, it in examples.items() if key in explained}
+    explanations = _explanations(asked, contract, model, pictures)
     drawn: dict[str, tuple[Thumbnail, ...]] = {}
     left = limits.bytes
-    for key, example, picture in zip(examples, predicted, pictures, strict=True):
+    for (key, picture), example in zip(pictures.items(), predicted, strict=True):
         cards = [Card(picture, "image")]
         if _answers_in_pictures(board):
             cards += board.cards(picture, example, contract)
             cards += filter(None, [board.difference(picture, example, contract)])
+        cards += filter(None, [explanations.get(key)])
         made = tuple(thumbnail(card, limits.side_px) for card in cards)
         left -= sum(len(it.address) for it in made)
         if left < 0:
             break
         drawn[key] = made
     return drawn
+
+
+def _explanations(
+    examples: Mapping[str, bytes], contract: Contract, model: str, pictures: Mapping[str, Picture]
+) -> dict[str, Card]:
+    """Draws the pixels on which each answer depends, for a model that explains its answers."""
+    if contract.explanations is None or not examples:
+        return {}
+    encoded = [_features(it)[ENCODED].bytes_list.value[0] for it in examples.values()]
+    found = ExplainedModel(Path(model)).explain(encoded)
+    return {
+        key: Card(
+            blended(pictures[key], it.heats.get(GRAD_CAM, it.heats[GRADIENTS])),
+            f"why {it.explained}",
+        )
+        for key, it in zip(examples, found, strict=True)
+    }
 
 
 def _answers_in_pictures(board: Board[Any]) -> bool:

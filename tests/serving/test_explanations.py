@@ -18,9 +18,10 @@ from components.explanation.model import ExplainedModel
 from components.explanation.training_examples import behind_answers
 from components.raster.image import ImageSpec
 from pipelines.cli.explain import command
+from pipelines.page.thumbnails import draw_examples
 from serving.client import InvalidRequest, connect
 from serving.client.explanation import explain_inputs, read_explanations
-from serving.contract.contract import Contract
+from serving.contract.contract import Contract, read_contract
 from serving.contract.explanations import Explanations
 from serving.contract.names import EXPLAIN_SIGNATURE
 from serving.graph.explain import explain
@@ -273,3 +274,14 @@ PLACES = {"": 0, "#0": 0, "#2": 2}
 
 def logit(probabilities):
     return np.log(probabilities / (1 - probabilities))
+
+
+def test_the_page_of_a_run_shows_why_a_mistake_was_made(trained):
+    pixels, _ = marked_images(2, seed=9)
+    examples = {
+        key: serialized({"image/encoded": png(image), "image/key": key.encode()})
+        for key, image in zip(("mistake", "other"), pixels, strict=True)
+    }
+    drawn = draw_examples(examples, read_contract(trained), str(trained), explained={"mistake"})
+    assert [it.caption for it in drawn["other"]] == ["image"]
+    assert [it.caption for it in drawn["mistake"]] == ["image", "why plain"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH_PX, HEIGHT_PX = 360, 236
-_LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX = 46, 12, 10, 40
+_LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX = 58, 12, 10, 40
 _MINUS = "\N{MINUS SIGN}"
 
 
