@@ -1,6 +1,7 @@
 """Pictures of the model's input: examples with their truth, rejects, and tiles over a scene."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -65,15 +66,42 @@ def look(
             rejects.append(outcome)
         if len(found) == count:
             break
-    cards = [
-        *_cards(found, config, listing.classes, bands),
-        *map(_reject_card, rejects[: count // 2]),
-    ]
-    if not cards:
+    if not found and not rejects:
         raise DataError(f"{config.source.uri}: there is nothing to look at")
-    coloured = any(it.truth.mask is not None or it.truth.boxes for it in found)
-    legend = legend_of(listing.classes) if coloured else ()
-    return contact_sheet(cards, side_px=side_px, legend=legend)
+    return _sheet(found, config, listing.classes, bands, side_px, {}, rejects[: count // 2])
+
+
+def look_at_keys(
+    config: IngestConfig,
+    texts: Mapping[str, str],
+    *,
+    bands: Sequence[str] = (),
+    side_px: int = 128,
+) -> Image.Image:
+    """Draws a sheet of chosen examples with their truth, in the order of `texts`.
+
+    Args:
+        config: of ingest.
+        texts: what stands below an example, by its key.
+        bands, side_px: as in `look`.
+
+    Raises:
+        DataError: the source cannot be read, or has none of these examples.
+        ConfigError: there is no such band.
+    """
+    listing = list_source(config)
+    wanted = replace(listing, records=tuple(it for it in listing.records if it.key in texts))
+    found: dict[str, Sample] = {}
+    for outcome in _outcomes(config, wanted, wanted.images):
+        if isinstance(outcome, Sample) and outcome.record.key in texts:
+            found[outcome.record.key] = outcome
+        if len(found) == len(texts):
+            break
+    samples = [found[key] for key in texts if key in found]
+    if not samples:
+        named = ", ".join(list(texts)[:3])
+        raise DataError(f"{config.source.uri}: there is none of the examples {named}")
+    return _sheet(samples, config, listing.classes, bands, side_px, texts)
 
 
 def some_examples(config: IngestConfig, count: int) -> tuple[list[Sample], tuple[str, ...]]:
@@ -125,8 +153,27 @@ def _outcomes(config: IngestConfig, listing: Listing, count: int) -> Iterator[Sa
     return family_of(config.source).samples(config, listing, count)
 
 
+def _sheet(
+    found: Sequence[Sample],
+    config: IngestConfig,
+    classes: Sequence[str],
+    bands: Sequence[str],
+    side_px: int,
+    texts: Mapping[str, str],
+    rejects: Sequence[Reject] = (),
+) -> Image.Image:
+    cards = [*_cards(found, config, classes, bands, texts), *map(_reject_card, rejects)]
+    coloured = any(it.truth.mask is not None or it.truth.boxes for it in found)
+    legend = legend_of(classes) if coloured else ()
+    return contact_sheet(cards, side_px=side_px, legend=legend)
+
+
 def _cards(
-    found: Sequence[Sample], config: IngestConfig, classes: Sequence[str], bands: Sequence[str]
+    found: Sequence[Sample],
+    config: IngestConfig,
+    classes: Sequence[str],
+    bands: Sequence[str],
+    texts: Mapping[str, str],
 ) -> Iterator[Card]:
     tiles = [(sample.pixels, sample.valid) for sample in found if sample.valid is not None]
     shown = _shown(config, bands) if tiles else (0, 1, 2)
@@ -138,7 +185,8 @@ def _cards(
         else:
             picture = picture_of(sample.pixels, sample.valid, shown, stretch)
         image = config.image
-        yield Card(_with_truth(picture, sample.truth, classes, image), _text(sample, classes))
+        text = texts.get(sample.record.key) or _text(sample, classes)
+        yield Card(_with_truth(picture, sample.truth, classes, image), text)
         if sample.valid is not None and not sample.valid.all():
             valid = fit_mask(sample.valid.astype(np.uint8), image, fill=0).astype(bool)
             yield Card(mask_picture(valid), f"valid {_share(valid)}")

@@ -1,5 +1,7 @@
 """`skymill look`: draws the examples as a model will see them."""
 
+from pathlib import Path
+
 import click
 
 from pipelines.cli.options import LocalPath, config_option
@@ -13,6 +15,11 @@ from pipelines.cli.options import LocalPath, config_option
 @click.option("--side", "side_px", default=128, show_default=True, type=click.IntRange(16, 1024))
 @click.option("--tiles", is_flag=True, help="Draw the tiles over a scene instead.")
 @click.option("--augmented", is_flag=True, help="Draw them as training sees them, again and again.")
+@click.option(
+    "--issues",
+    type=LocalPath(path_type=Path),
+    help="Draw the examples of this file of label issues, the most suspicious first.",
+)
 @click.option("--scene", "scene_id", help="Which scene, with --tiles; default: the first.")
 def command(
     config_path: str,
@@ -22,12 +29,14 @@ def command(
     side_px: int,
     tiles: bool,
     augmented: bool,
+    issues: Path | None,
     scene_id: str | None,
 ) -> None:
     """Draw examples with their truth and their split, and rejects framed in red.
 
     Bands of rasters are stretched from the 2nd to the 98th percentile of the valid pixels of all
     examples shown; pixels without data are magenta, and the mask stands beside.
+    With --issues (from `skymill labels audit`) the text is: label, what it might be, confidence.
     With --augmented a row is one example: as it is, and as the configured views show it.
     """
     from components.ingest.choose_span import choose_span
@@ -42,6 +51,12 @@ def command(
 
         whole = whole.model_copy(update={"ingest": config})
         picture = look_augmented(whole, count=count, bands=names, side_px=side_px)
+    elif issues:
+        from components.ingest.look import look_at_keys
+        from components.label_audit.issues import captions, read_issues
+
+        texts = captions(read_issues(issues), count)
+        picture = look_at_keys(config, texts, bands=names, side_px=side_px)
     elif tiles:
         picture = look_at_tiles(config, scene_id, names)
     else:

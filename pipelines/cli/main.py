@@ -39,6 +39,7 @@ _COMMANDS = {
     "serve": "Serve the pushed model over gRPC and REST.",
     "predict": "Send images to a server and print its answers.",
     "explain": "Show the pixels, or the training examples, behind a model's answers.",
+    "labels": "Look for wrong labels in the examples of a run.",
     "assess": "Assess a finished map: sample, labels, accuracy, areas.",
     "map": "Map whole scenes with the pushed model.",
     "batch": "Predict whole archives with the pushed model, into files.",

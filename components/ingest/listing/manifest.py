@@ -156,7 +156,7 @@ def _record(
     key, uri = _place(given, folder)
     label = _name(row.get(columns.label)) if columns.label else None
     labels = _several(row.get(columns.labels), columns) if columns.labels else None
-    value = _finite(row.get(columns.number)) if columns.number else None
+    value = number_of(row.get(columns.number)) if columns.number else None
     if columns.number and value is None:
         given = row.get(columns.number)
         detail = f"row {number + 1}: {columns.number} is {given!r}, no finite number"
@@ -204,7 +204,7 @@ def _name(value: Any) -> str | None:
     return None if text is None else composed(text)
 
 
-def _finite(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
     """Converts a cell to a number in the range of 32-bit floats; None for any other cell."""
     try:
         number = float(_text(value) or "")
@@ -213,11 +213,16 @@ def _finite(value: Any) -> float | None:
     return number if abs(number) <= _LARGEST_FLOAT else None
 
 
-def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
-    """Parses classes, possibly an empty list; None where the cell is unclear."""
+def classes_of(value: Any) -> tuple[str, ...]:
+    """Parses a cell's classes, a list or a text with `|` between them; possibly none."""
     listed = isinstance(value, (list, tuple))
     items = value if listed else value.split("|") if isinstance(value, str) else [value]
-    found = tuple(sorted({text for item in items if (text := _name(item)) is not None}))
+    return tuple(sorted({text for item in items if (text := _name(item)) is not None}))
+
+
+def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
+    """Parses classes, possibly an empty list; None where the cell is unclear."""
+    listed, found = isinstance(value, (list, tuple)), classes_of(value)
     if found or columns.task != "multi_label":
         return found or None
     says_none = listed or (isinstance(value, str) and columns.empty_labels == "no_class")

@@ -6,7 +6,13 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from components.ingest.listing.config import ManifestColumns
-from components.ingest.records.source import InputPath, SourceOptions, found_by, with_one_group
+from components.ingest.records.source import (
+    CorrectableSource,
+    InputPath,
+    SourceOptions,
+    found_by,
+    with_one_group,
+)
 from components.raster.extension import Called
 from components.raster.labels.boxes import BoxFile
 from components.raster.labels.class_raster import ClassLegend
@@ -39,7 +45,7 @@ class ImagesSource(SourceOptions):
         yield InputPath("uri", self.uri, "folder")
 
 
-class FoldersSource(SourceOptions):
+class FoldersSource(CorrectableSource):
     """Class folders: `<uri>/<class>/**` holds the images of a class."""
 
     kind: Literal["folders"] = "folders"
@@ -62,6 +68,7 @@ class FoldersSource(SourceOptions):
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the folder."""
         yield InputPath("uri", self.uri, "folder")
+        yield from self.correction_paths()
 
 
 class MaskLegend(SourceOptions):
@@ -82,7 +89,7 @@ class MaskLegend(SourceOptions):
         return self.legend
 
 
-class ManifestSource(MaskLegend):
+class ManifestSource(MaskLegend, CorrectableSource):
     """A table with a row an image: CSV with a header, JSON Lines, or Parquet, by its suffix."""
 
     kind: Literal["manifest"] = "manifest"
@@ -129,9 +136,10 @@ class ManifestSource(MaskLegend):
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the table."""
         yield InputPath("uri", self.uri, "file")
+        yield from self.correction_paths()
 
 
-class CustomSource(MaskLegend, Called):
+class CustomSource(MaskLegend, CorrectableSource, Called):
     """Photographs that the user's own code lists: see docs/extending.md."""
 
     group: ClassVar[str] = "skymill.sources"
@@ -170,6 +178,7 @@ class CustomSource(MaskLegend, Called):
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the place."""
         yield InputPath("uri", self.uri, "file or folder")
+        yield from self.correction_paths()
 
 
 _TASK_OF: Mapping[str, Task] = {

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from components.ingest.listing.corrections import corrected
 from components.ingest.photographs.config import CustomSource
 from components.ingest.photographs.masks import MaskReader
 from components.ingest.photographs.source import Photographs
@@ -42,7 +43,7 @@ class CustomPhotographs(Photographs[CustomSource]):
             else:
                 contents.rejects.append(Reject(str(item.key), str(item.uri), *fault))
             seen.add(item.key)
-        return contents
+        return corrected(contents, self.source.corrections)
 
     def truth_of(self, classes: Sequence[str]) -> TruthReader:
         """Returns the reader of the masks, where records name masks."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from components.ingest.listing.corrections import corrected
 from components.ingest.listing.manifest import list_manifest
 from components.ingest.photographs.config import ManifestSource
 from components.ingest.photographs.masks import MaskReader
@@ -18,7 +19,8 @@ class ManifestPhotographs(Photographs[ManifestSource]):
         """Lists the rows."""
         source = self.source
         found = list_manifest(source.uri, source.columns, source.encoding)
-        return replace(found, classes=source.legend_classes)
+        found = replace(found, classes=source.legend_classes)
+        return corrected(found, source.corrections)
 
     def truth_of(self, classes: Sequence[str]) -> TruthReader:
         """Returns the reader of the masks, where the manifest names masks."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from components.ingest.files.layout import records_of
+from components.ingest.listing.corrections import corrected
 from components.ingest.listing.folders import list_files, list_folders
 from components.ingest.listing.records import (
     RecordLines,
@@ -90,7 +91,7 @@ class FolderPhotographs(Photographs[FoldersSource]):
 
     def find(self) -> Contents:
         """Lists the images; the folder is the class."""
-        return list_folders(self.source.uri)
+        return corrected(list_folders(self.source.uri), self.source.corrections)
 
 
 class UnlabelledPhotographs(Photographs[ImagesSource]):

@@ -4,8 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
+from pydantic import Field
+
 from components.raster.frozen import Frozen
 from components.raster.labels.class_raster import ClassLegend
+from components.raster.location import Location
 
 
 class InputPath(NamedTuple):
@@ -75,6 +78,21 @@ class SourceOptions(Frozen):
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the files and folders that a run reads."""
         yield from ()
+
+
+class CorrectableSource(SourceOptions):
+    """A source whose labels a table can correct."""
+
+    corrections: Location | None = Field(
+        default=None,
+        description="a table (.csv, .jsonl, .parquet) with the columns key and label: right labels "
+        "for some images, which replace those of the source",
+    )
+
+    def correction_paths(self) -> Iterator[InputPath]:
+        """Yields the table, if there is one."""
+        if self.corrections is not None:
+            yield InputPath("corrections", self.corrections, "file")
 
 
 def with_one_group(pattern: str | None) -> str | None:

@@ -7,13 +7,13 @@ from pydantic import Field, model_validator
 
 from components.ingest.listing.config import MANIFEST_SUFFIXES, ManifestColumns
 from components.ingest.rasters.config import RasterOptions
-from components.ingest.records.source import InputPath
+from components.ingest.records.source import CorrectableSource, InputPath
 from components.raster.location import Location
 from components.raster.task import Task
 from components.raster.text import Encoding
 
 
-class ChipsSource(RasterOptions):
+class ChipsSource(RasterOptions, CorrectableSource):
     """Rasters that are the tiles: in class folders, or named by a manifest."""
 
     kind: Literal["chips"] = "chips"
@@ -48,7 +48,9 @@ class ChipsSource(RasterOptions):
 
     def without_truth(self) -> "ChipsSource":
         """Returns the chips alone."""
-        return self.model_copy(update={"columns": self.columns.without_truth()})
+        return self.model_copy(
+            update={"columns": self.columns.without_truth(), "corrections": None}
+        )
 
     @property
     def in_manifest(self) -> bool:
@@ -63,3 +65,4 @@ class ChipsSource(RasterOptions):
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the folder or manifest."""
         yield InputPath("uri", self.uri, "file or folder")
+        yield from self.correction_paths()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from components.ingest.listing.corrections import corrected
 from components.ingest.listing.folders import list_files, list_folders
 from components.ingest.listing.manifest import list_manifest
 from components.ingest.rasters.chips.config import ChipsSource
@@ -36,7 +37,7 @@ def name_chips(source: ChipsSource) -> Contents:
         record._replace(group=record.group or source.group_of(record.key))
         for record in found.records
     ]
-    return found
+    return corrected(found, source.corrections)
 
 
 def place_chips(found: Contents, source: ChipsSource, settings: Settings) -> Contents:

@@ -1,0 +1,1 @@
+"""One module for each task: what is kept of an example, and the label issues that follow."""

@@ -1,0 +1,42 @@
+"""Interface of a task in the search for wrong labels; one implementation for each task."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy.typing as npt
+
+from components.label_audit.issues import LabelIssue
+from components.raster.task import Task, part_of_task
+
+#: What is kept of one example.
+Item = TypeVar("Item")
+
+
+class AuditedTask(ABC, Generic[Item]):
+    """One task: what it keeps of each example, and its issues over all of them."""
+
+    @abstractmethod
+    def item(
+        self, truth: Any, prediction: Any, answer: Mapping[str, npt.NDArray[Any]], classes: int
+    ) -> Item | None:
+        """Returns what is kept of an example; None without a usable truth.
+
+        Args:
+            truth, prediction: as the task's evaluation pairs them; classes are indexes, and from
+                `classes` on they are unknown.
+            answer: the model's outputs for the example.
+            classes: number of the model's classes.
+        """
+
+    @abstractmethod
+    def issues(
+        self, keys: Sequence[str], items: Sequence[Item], classes: Sequence[str]
+    ) -> list[LabelIssue]:
+        """Returns the issues of all examples, in any order."""
+
+
+def audited_task(task: Task) -> AuditedTask[Any]:
+    """Returns a task's implementation."""
+    found: AuditedTask[Any] = part_of_task(__package__, task, "TASK")
+    return found

@@ -1,0 +1,42 @@
+"""Wrong numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.label_audit.confident import deviating_numbers
+from components.label_audit.issues import LabelIssue
+from components.label_audit.tasks.base import AuditedTask
+
+#: The label, and the model's number.
+Item = tuple[float, float]
+
+
+class Regression(AuditedTask[Item]):
+    """Numbers whose error is far from that of the others."""
+
+    def item(
+        self, truth: Any, prediction: Any, answer: Mapping[str, npt.NDArray[Any]], classes: int
+    ) -> Item | None:
+        return (float(truth), float(prediction)) if np.isfinite([truth, prediction]).all() else None
+
+    def issues(
+        self, keys: Sequence[str], items: Sequence[Item], classes: Sequence[str]
+    ) -> list[LabelIssue]:
+        given, predicted = np.array(items, np.float64).reshape(-1, 2).T
+        suspicion = deviating_numbers(given, predicted)
+        return [
+            LabelIssue(
+                key=keys[at],
+                given=f"{given[at]:g}",
+                suggested=f"{predicted[at]:g}",
+                confidence=float(1 - 1 / (1 + suspicion[at])),
+                suspicion=float(suspicion[at]),
+            )
+            for at in np.flatnonzero(suspicion).tolist()
+        ]
+
+
+TASK = Regression()

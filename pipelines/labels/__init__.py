@@ -1,0 +1,1 @@
+"""Search for wrong labels in the examples of a run."""

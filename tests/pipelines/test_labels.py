@@ -1,0 +1,101 @@
+"""Search for wrong labels: from predictions, from a model's answers, and by folds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.evaluation.predictions import Head, Prediction, write_predictions
+from components.label_audit.issues import captions, corrections_csv
+from components.raster.task import TASKS
+from pipelines.labels.audit import audit_predictions
+
+CLASSES = ("forest", "water")
+
+
+def predictions(path: Path, task: str, truths: list[str | None]) -> Path:
+    """Writes rows whose probabilities agree with their names, but for one label."""
+    rows = []
+    for at, truth in enumerate(truths):
+        of_water = 0.9 if at % 2 else 0.1
+        rows.append(
+            Prediction(f"{at:02d}.png", truth=truth, probabilities=(1 - of_water, of_water))
+        )
+    write_predictions(path, Head(task, CLASSES), rows)  # type: ignore[arg-type]
+    return path
+
+
+def test_a_wrong_label_of_the_test_split_is_found_from_its_predictions_alone(tmp_path):
+    truths = [CLASSES[at % 2] for at in range(20)]
+    truths[4] = "water"
+    truths[7] = None
+    path = predictions(tmp_path / "p.parquet", "single_label", truths)
+    audit = audit_predictions(path)
+    assert (len(audit), audit.without_truth) == (19, 1)
+    (issue,) = audit.issues()
+    assert (issue.key, issue.given, issue.suggested) == ("04.png", "water", "forest")
+    assert issue.confidence == pytest.approx(0.9)
+    assert captions([issue], 5) == {"04.png": "water > forest 0.90"}
+    assert corrections_csv([issue]) == "key,label,given,confidence\n04.png,forest,water,0.900\n"
+
+
+def test_a_class_too_much_is_found_among_several(tmp_path):
+    truths = [CLASSES[at % 2] for at in range(20)]
+    truths[4] = "forest; water"
+    audit = audit_predictions(predictions(tmp_path / "p.parquet", "multi_label", truths))
+    (issue,) = audit.issues()
+    assert (issue.key, issue.given, issue.suggested) == ("04.png", "forest|water", "forest")
+
+
+def test_predictions_without_probabilities_ask_for_the_model(tmp_path):
+    path = tmp_path / "p.parquet"
+    write_predictions(path, Head("segmentation", CLASSES), [Prediction("a", truth="x")])
+    assert audit_predictions(path) is None
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_has_an_audit_without_suspects_where_there_are_no_examples(task):
+    from components.label_audit.tasks.base import audited_task
+
+    assert audited_task(task).issues((), (), CLASSES) == []
+
+
+def test_each_example_is_held_out_once_and_scenes_stay_together(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    from components.node.records import records
+    from pipelines.labels.folds import write_fold
+
+    examples = tmp_path / "examples"
+    for split in ("train", "eval", "test"):
+        (examples / f"Split-{split}").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(examples / f"Split-{split}" / "part-0")) as writer:
+            for number in range(12):
+                key = f"{split}/{number}".encode()
+                message = tf.train.Example()
+                features = message.features.feature
+                features["image/key"].bytes_list.value.append(key)
+                features["image/scene"].bytes_list.value.append(str(number % 5).encode())
+                writer.write(message.SerializeToString())
+    (examples / "classes.json").write_text(json.dumps(list(CLASSES)))
+    seen, scenes = [], {}
+    for fold in range(3):
+        folder = tmp_path / str(fold)
+        folder.mkdir()
+        held, count = write_fold(str(examples), str(folder), fold, 3)
+        found = [tf.train.Example.FromString(it) for it in records(held).as_numpy_iterator()]
+        assert len(found) == count
+        for message in found:
+            features = message.features.feature
+            seen.append(features["image/key"].bytes_list.value[0].decode())
+            scenes.setdefault(features["image/scene"].bytes_list.value[0], set()).add(fold)
+        rest = sum(
+            1
+            for split in ("train", "eval")
+            for _ in records(str(folder / f"Split-{split}" / "part"))
+        )
+        assert rest + count == 36
+        assert (folder / "classes.json").exists()
+    assert len(seen) == len(set(seen)) == 36
+    assert all(len(folds) == 1 for folds in scenes.values())
+    assert np.unique([next(iter(it)) for it in scenes.values()]).size > 1
