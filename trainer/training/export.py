@@ -1,5 +1,6 @@
 """Export of a trained model as a SavedModel for TensorFlow Serving."""
 
+from collections.abc import Callable
 from functools import partial
 
 import keras
@@ -7,7 +8,8 @@ import tensorflow as tf
 
 from serving.contract.contract import CONTRACT_PATH, Contract
 from serving.graph.explain import Traced
-from serving.graph.signatures import signatures
+from serving.graph.signatures import Signature, signatures
+from serving.tasks.graph import Tensors
 
 
 def export(
@@ -34,12 +36,22 @@ def export(
         archive.track(explainable)
         gradients = partial(traced, explainable)
     for signature in signatures(lambda pixels: model(pixels, training=False), contract, gradients):
-        archive.add_endpoint(signature.name, signature.function, [*signature.inputs])
+        archive.add_endpoint(signature.name, _traced_once(signature), [*signature.inputs])
     archive.write_out(folder, verbose=False)
     path = f"{folder}/{CONTRACT_PATH}"
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(contract.to_json())
+
+
+def _traced_once(signature: Signature) -> Callable[..., Tensors]:
+    """Returns a function that calls the graph of a signature.
+
+    Keras traces an endpoint to find its variables and TensorFlow traces it again to save it.
+    """
+    graph = tf.function(signature.function, input_signature=signature.inputs, autograph=False)
+    concrete = graph.get_concrete_function()
+    return lambda *inputs: concrete(*inputs)
 
 
 def traced(explainable: keras.Model, pixels: tf.Tensor) -> Traced:
