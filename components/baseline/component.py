@@ -29,9 +29,10 @@ class BaselineSpec(ComponentSpec):
 class Baseline(BaseComponent):
     """Version that is served when the node runs; output `baseline`.
 
-    It depends on state outside the pipeline, so a cached result may be wrong; TFX can switch its
-    cache off for a whole pipeline only. The nonce, a value unique to the run, keeps this one node
-    out of the cache.
+    It depends on state outside the pipeline, which the cache key does not hold; TFX can switch its
+    cache off for a whole pipeline only. The nonce stands for that state: either a name of it, so
+    that an unchanged state is the same artifact, or a value unique to the run, which keeps this one
+    node out of the cache.
     """
 
     SPEC_CLASS = BaselineSpec
@@ -43,7 +44,13 @@ class Baseline(BaseComponent):
         config: BaselineConfig,
         nonce: str | RuntimeParameter | None = None,
     ) -> None:
-        """Args: `model_base` is `<model_dir>/<name>`; the nonce is the run's id by default."""
+        """Initializes the node.
+
+        Args:
+            model_base: `<model_dir>/<name>`.
+            config: the source of the served version's number.
+            nonce: a name from `serving.store.served.served_state`; default: the run's id.
+        """
         run_id: Any = RuntimeParameter(name=_RUN_ID, ptype=str)
         super().__init__(
             BaselineSpec(

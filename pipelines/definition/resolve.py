@@ -23,12 +23,15 @@ class RunInputs:
         schema_sha256: of the accepted schema; empty while none is accepted.
         span: name of the span to read; empty for a source without spans.
         code: identity of the user's own code, by its key.
+        served: name of the state of the served model; empty where it has none, and then the
+            baseline is looked up anew in every run.
     """
 
     fingerprint: str
     schema_sha256: str
     span: str = ""
     code: Mapping[str, str] = field(default_factory=dict)
+    served: str = ""
 
 
 def at_span(config: PipelineConfig) -> PipelineConfig:

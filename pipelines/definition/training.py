@@ -84,7 +84,7 @@ def pipeline_nodes(
     statistics.add_upstream_node(on_rejects)
     schema = _schema(config, statistics.outputs["statistics"], inputs.schema_sha256)
     validator = ExampleValidator(statistics.outputs["statistics"], schema.outputs["schema"])
-    baseline = Baseline(config.model_base, config.baseline)
+    baseline = Baseline(config.model_base, config.baseline, nonce=inputs.served or None)
     data_check = DataCheck(
         examples=examples,
         statistics=statistics.outputs["statistics"],

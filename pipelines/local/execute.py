@@ -135,6 +135,8 @@ class _Run:
         require_runnable(config, self._kind)
         require_extensions(config)
         inputs = inputs_of(config, self._kind)
+        if self._kind == "training":
+            inputs = replace(inputs, served=_served(config))
         self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))
         self._progress.show_stage("loading TensorFlow and TFX")
         from pipelines.local.run_local import run_local
@@ -149,3 +151,11 @@ class _Run:
     def _keep(self, record: RunRecord) -> None:
         self._record = record
         write_record(self._folder, record)
+
+
+def _served(config: PipelineConfig) -> str:
+    """Names the state of the served model, so that an unchanged one is the same baseline."""
+    from serving.store.served import served_state
+
+    baseline = config.baseline
+    return served_state(config.model_base, baseline.endpoint, baseline.timeout_s) or ""

@@ -1,8 +1,10 @@
 """The served version, as the server reports it or the version folder implies it."""
 
+import os
 import posixpath
 from dataclasses import dataclass
 
+from components.raster.location import is_remote, local_path
 from serving.client import ClientError, connect
 from serving.store.version_store import version_store
 from serving.store.versions import PushError
@@ -50,6 +52,26 @@ def served_version(model_base: str, endpoint: str | None, timeout_s: float = 10.
     if number is not None:
         _require(model_base, number, endpoint)
     return Served(number, refused)
+
+
+def served_state(model_base: str, endpoint: str | None, timeout_s: float = 10.0) -> str | None:
+    """Returns a name of what is served now and of the folder's history, or None if there is none.
+
+    Two equal names mean the same served bytes and a version folder in which no version has come or
+    gone in between. A store of objects keeps no such history, and a version that cannot be
+    determined has no name.
+
+    Args: as `served_version`.
+    """
+    if is_remote(model_base):
+        return None
+    try:
+        number = served_version(model_base, endpoint, timeout_s).number
+        digest = "" if number is None else version_store(model_base).digest(number)
+        changed_ns = os.stat(local_path(model_base)).st_mtime_ns
+    except (PushError, OSError):
+        return None
+    return f"{number} {digest} {changed_ns}"
 
 
 def _require(model_base: str, number: int, endpoint: str) -> None:

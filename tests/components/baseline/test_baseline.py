@@ -1,5 +1,6 @@
-"""The version being served: from the folder, from a server, and never from the cache."""
+"""The version being served: from the folder or a server, and from the cache only if unchanged."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from components.baseline.config import BaselineConfig
 from components.gate.baseline import baseline_dir
 from components.raster.errors import DataError
 from serving.server.process import serve_in_subprocess
-from serving.store.served import ServedVersionError, served_version
+from serving.store.served import ServedVersionError, served_state, served_version
 from serving.store.versions import push_version
 from tests.components.models import save_model
 
@@ -102,3 +103,49 @@ def test_a_cached_run_sees_the_version_that_was_pushed_in_between(
     assert [e.last_known_state for e in MetadataStore(connection).get_executions()] == [
         metadata_store_pb2.Execution.COMPLETE
     ] * 3
+
+
+def test_a_state_has_the_same_name_until_a_version_comes_goes_or_changes(
+    tmp_path: Path, model: Path
+) -> None:
+    base = tmp_path / "models" / "landcover"
+
+    def state() -> str | None:
+        return served_state(str(base), None)
+
+    assert state() is None
+    push(model, base, None)
+    names = [state(), state()]
+    assert names[0] == names[1] is not None
+    push(model, base, 1)
+    names.append(state())
+    shutil.rmtree(base / "2")  # rolled back: what is served is what was, and its history is another
+    names.append(state())
+    with (base / "1" / "saved_model.pb").open("ab") as file:
+        file.write(b" ")
+    names.append(state())
+    assert len(set(names[1:])) == 4
+    assert served_state(str(base), "http://127.0.0.1:9", timeout_s=1) is None
+    assert served_state("s3://models/landcover", None) is None
+
+
+def test_an_unchanged_state_is_the_same_artifact(tmp_path: Path, model: Path) -> None:
+    """What compares with the baseline is then taken from the cache as well."""
+    base = tmp_path / "models" / "landcover"
+    connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
+    push(model, base, None)
+    for _ in range(2):
+        node = Baseline(str(base), BaselineConfig(), nonce=served_state(str(base), None))
+        LocalDagRunner().run(
+            Pipeline(
+                "baseline",
+                str(tmp_path / "artifacts"),
+                components=[node],
+                enable_cache=True,
+                metadata_connection_config=connection,
+            )
+        )
+    store = MetadataStore(connection)
+    assert len(store.get_artifacts_by_type("skymill.Baseline")) == 1
+    states = [each.last_known_state for each in store.get_executions()]
+    assert states == [metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED]
