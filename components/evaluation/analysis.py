@@ -33,6 +33,7 @@ from components.evaluation.predictions import Predictions
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.slices import SliceKey
 from components.evaluation.tasks.bootstrap import FEWEST_UNITS, REPLICATED
+from components.evaluation.tasks.calibration import CALIBRATION, ReliabilityBin, reliability
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats, class_metric
 from components.evaluation.tasks.registry import evaluated_task
 from components.raster.task import SINGLE_LABEL, Task
@@ -253,7 +254,15 @@ def _load(
         slices=tuple(sorted(slices, key=lambda item: (len(item.key), item.key))),
         confusion_classes=compared.space if confusion else (),
         confusion=confusion,
+        reliability={name: _reliability(slices[()]) for name, slices in by_model.items()},
     )
+
+
+def _reliability(values: TfmaMetrics) -> tuple[ReliabilityBin, ...]:
+    """Returns the bins of confidence; none for a task without them."""
+    if CALIBRATION not in values[""]:
+        return ()
+    return reliability(_array(values, CALIBRATION).reshape(3, -1))
 
 
 def _slice(

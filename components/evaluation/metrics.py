@@ -13,6 +13,7 @@ from tensorflow_model_analysis.metrics.multi_class_confusion_matrix_metrics impo
 )
 
 from components.evaluation.tasks.bootstrap import REPLICATED
+from components.evaluation.tasks.calibration import CALIBRATION
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats
 from components.evaluation.tasks.registry import evaluated_task
 from components.raster.task import SINGLE_LABEL, Task
@@ -75,6 +76,9 @@ class _ScoresFn(beam.CombineFn):
 
     def extract_output(self, tally: Any) -> dict[Any, Any]:
         result: dict[Any, Any] = {self._key(EXAMPLE_COUNT): float(tally.examples)}
+        calibration = self._evaluated.calibration(tally)
+        if calibration is not None:
+            result[self._key(CALIBRATION)] = calibration.ravel()
         confusion = self._evaluated.confusion(tally)
         if confusion is not None:
             result[self._key(CONFUSION)] = matrix(confusion)

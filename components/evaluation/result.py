@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from components.evaluation.paired import McNemar, PairedChange
 from components.evaluation.slices import SliceKey, slice_name
 from components.evaluation.tasks.bootstrap import GROUP_COUNT
+from components.evaluation.tasks.calibration import ReliabilityBin
 from components.evaluation.tasks.measures import (
     EXAMPLE_COUNT,
     SUPPORT,
@@ -94,6 +95,7 @@ class Evaluation:
     predictions over all examples (pixels in segmentation), true class and predicted class by index
     into `confusion_classes`. `failures` says by model (candidate, baseline) why it could not be
     evaluated. `mcnemar` compares the models where examples are right or wrong and independent.
+    `reliability` has each model's bins of confidence over all examples.
     """
 
     split: str
@@ -107,6 +109,7 @@ class Evaluation:
     baseline_task: Task | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
     mcnemar: McNemar | None = None
+    reliability: Mapping[str, tuple[ReliabilityBin, ...]] = field(default_factory=dict)
 
     @property
     def overall(self) -> SliceMetrics | None:
@@ -129,6 +132,9 @@ class Evaluation:
             if self.baseline_classes is None
             else list(self.baseline_classes),
             "mcnemar": None if self.mcnemar is None else asdict(self.mcnemar),
+            "reliability": {
+                model: [asdict(each) for each in bins] for model, bins in self.reliability.items()
+            },
             "slices": [_slice_document(item) for item in self.slices],
             "confusion": {
                 "classes": list(self.confusion_classes),
@@ -154,6 +160,10 @@ class Evaluation:
                 task=task,
                 baseline_task=document.get("baseline_task"),
                 failures=document.get("failures", {}),
+                reliability={
+                    model: tuple(ReliabilityBin(**each) for each in bins)
+                    for model, bins in document.get("reliability", {}).items()
+                },
                 mcnemar=McNemar(**found) if (found := document.get("mcnemar")) else None,
             )
         except (ValueError, KeyError, TypeError) as error:

@@ -193,6 +193,10 @@ class EvaluatedTask(ABC, Generic[T]):
         """Returns counts [true][predicted], or None for a task without them."""
         return None
 
+    def calibration(self, tally: T) -> Floats | None:
+        """Returns the bins of confidence [3, CALIBRATION_BINS]; None for a task without it."""
+        return None
+
     def bounds(self, tally: T, replicated: Floats) -> dict[str, float]:
         """Returns what is stored beside the headline: its interval, and the count of groups.
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-CALIBRATION_BINS = 15
 SMALLEST_PROBABILITY = 1e-7
 
 EXAMPLE_COUNT = "example_count"
@@ -69,19 +68,6 @@ def averaged(right: Floats, predicted: Floats, true: Floats) -> dict[str, float]
     macro = {f"macro_{name}": mean_known(values) for name, values in per_class.items()}
     together = precision_recall_f1(*(np.array([it.sum()]) for it in (right, predicted, true)))
     return macro | {f"micro_{name}": float(values[0]) for name, values in together.items()}
-
-
-def calibration_row(confidence: Floats, right: npt.NDArray[np.bool_]) -> Floats:
-    """Returns [3, CALIBRATION_BINS] of N predictions: counts, summed confidence, right ones."""
-    indices = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
-    weights = (np.ones_like(confidence), confidence, right.astype(np.float64))
-    return np.stack([np.bincount(indices, w, CALIBRATION_BINS) for w in weights])
-
-
-def calibration_error(bins: Floats) -> float:
-    """Computes the expected calibration error (Guo et al., 2017, arXiv 1706.04599), equal bins."""
-    count, confidence, right = bins
-    return ratio(float(np.abs(confidence - right).sum()), float(count.sum()))
 
 
 def quotients(parts: Floats, wholes: Floats) -> Floats:

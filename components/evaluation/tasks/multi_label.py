@@ -12,7 +12,7 @@ Definitions, over n examples and K classes, where a decision is one class of one
   example.
 - log_loss: the mean over decisions of the binary cross-entropy; p is cut off 1e-7 from 0 and 1.
 - calibration_error: the expected calibration error of the classes' probabilities, all decisions
-  together, over 15 equal bins.
+  together, over 15 equal bins. calibration_excess: less what chance explains.
 """
 
 import math
@@ -35,8 +35,12 @@ from components.evaluation.tasks.base import (
     text_of,
 )
 from components.evaluation.tasks.bootstrap import Units
-from components.evaluation.tasks.measures import (
+from components.evaluation.tasks.calibration import (
     CALIBRATION_BINS,
+    calibration_row,
+    calibration_scores,
+)
+from components.evaluation.tasks.measures import (
     NON_FINITE,
     SMALLEST_PROBABILITY,
     SUPPORT,
@@ -44,8 +48,6 @@ from components.evaluation.tasks.measures import (
     Additive,
     Floats,
     averaged,
-    calibration_error,
-    calibration_row,
     mean_known,
     precision_recall_f1,
     quotients,
@@ -153,6 +155,7 @@ class MultiLabel(EvaluatedTask[Tally]):
         "mean_average_precision",
         "log_loss",
         "calibration_error",
+        "calibration_excess",
         WITHOUT_TRUTH,
     )
     class_metrics = ("precision", "recall", "f1", "average_precision")
@@ -227,13 +230,16 @@ class MultiLabel(EvaluatedTask[Tally]):
             **averaged(right, found, true),
             "mean_average_precision": mean_known(average_precisions(tally)),
             "log_loss": ratio(tally.log_loss, n * classes),
-            "calibration_error": math.nan if tally.non_finite else calibration_error(tally.bins),
+            **calibration_scores(tally.bins, tally.non_finite),
             NON_FINITE: tally.non_finite,
             WITHOUT_TRUTH: tally.examples - tally.judged,
         }
 
     def units(self, tally: Tally) -> Units:
         return tally.units
+
+    def calibration(self, tally: Tally) -> Floats:
+        return tally.bins
 
     def replicated(self, tally: Tally) -> Floats:
         exact, examples = tally.replicates.T

@@ -35,15 +35,17 @@ from components.evaluation.tasks.base import (
     joined,
 )
 from components.evaluation.tasks.bootstrap import Units
-from components.evaluation.tasks.measures import (
+from components.evaluation.tasks.calibration import (
     CALIBRATION_BINS,
+    calibration_error,
+    calibration_row,
+)
+from components.evaluation.tasks.measures import (
     NON_FINITE,
     SUPPORT,
     WITHOUT_TRUTH,
     Additive,
     Floats,
-    calibration_error,
-    calibration_row,
     mean_known,
     precision_recall_f1,
     ratio,
@@ -272,6 +274,9 @@ class Segmentation(EvaluatedTask[Tally]):
 
     def units(self, tally: Tally) -> Units:
         return tally.units
+
+    def calibration(self, tally: Tally) -> Floats:
+        return tally.bins
 
     def replicated(self, tally: Tally) -> Floats:
         """Each mean leaves out the classes without a true pixel."""

@@ -11,7 +11,7 @@ Definitions, with C the confusion counts (true class in rows, predicted class in
 - brier_score: the mean over examples of the squared distance between probabilities and truth
   (Brier, 1950: from 0 to 2).
 - calibration_error: the expected calibration error of the predicted class (Guo et al., 2017,
-  arXiv 1706.04599) over 15 equal bins of confidence.
+  arXiv 1706.04599) over 15 equal bins of confidence. calibration_excess: less what chance explains.
 """
 
 import math
@@ -34,14 +34,13 @@ from components.evaluation.tasks.base import (
     text_of,
 )
 from components.evaluation.tasks.bootstrap import Units
+from components.evaluation.tasks.calibration import CALIBRATION_BINS, calibration_scores
 from components.evaluation.tasks.measures import (
-    CALIBRATION_BINS,
     NON_FINITE,
     SMALLEST_PROBABILITY,
     SUPPORT,
     Additive,
     Floats,
-    calibration_error,
     class_metric,
     mean_known,
     precision_recall_f1,
@@ -116,7 +115,7 @@ def overall_scores(tally: Tally) -> dict[str, float]:
         "macro_f1": mean_known(per_class["f1"]),
         "log_loss": ratio(tally.log_loss, n),
         "brier_score": ratio(tally.brier, n),
-        "calibration_error": math.nan if tally.non_finite else calibration_error(tally.bins),
+        **calibration_scores(tally.bins, tally.non_finite),
         NON_FINITE: tally.non_finite,
     }
 
@@ -153,6 +152,7 @@ class SingleLabel(EvaluatedTask[Tally]):
         "log_loss",
         "brier_score",
         "calibration_error",
+        "calibration_excess",
     )
     class_metrics = ("precision", "recall", "f1")
     title = "accuracy"
@@ -209,6 +209,9 @@ class SingleLabel(EvaluatedTask[Tally]):
 
     def units(self, tally: Tally) -> Units:
         return tally.units
+
+    def calibration(self, tally: Tally) -> Floats:
+        return tally.bins
 
     def replicated(self, tally: Tally) -> Floats:
         right, examples = tally.replicates.T

@@ -84,6 +84,12 @@ def test_metrics_are_those_of_the_models_on_the_test_split_alone(tmp_path: Path)
     assert evaluation.mcnemar.only_candidate == (right[0] & ~right[1]).sum()
     assert evaluation.mcnemar.only_baseline == (~right[0] & right[1]).sum()
 
+    # The table of reliability adds up to the calibration error.
+    bins = evaluation.reliability["candidate"]
+    assert sum(each.count for each in bins) == 24
+    apart = sum(each.count * abs(each.confidence - each.accuracy) for each in bins)
+    assert apart / 24 == pytest.approx(overall.candidate["calibration_error"])
+
     # Each example's row says what the metrics add up.
     rows = list(Predictions(Path(output) / "predictions.parquet"))
     assert [row.key for row in rows] == sorted(row.key for row in rows)
