@@ -84,14 +84,21 @@ class McNemar:
 
 def mcnemar(rows: Iterable[Prediction]) -> McNemar:
     """Tests the difference in the share of examples that are wholly right, two-sided."""
-    from scipy.stats import binomtest
-
     counts = [0, 0]
     for row in rows:
         right = row.score == 1, row.baseline_score == 1
         if row.score is not None and right[0] != right[1]:
             counts[right[1]] += 1
     only_candidate, only_baseline = counts
-    apart = sum(counts)
-    p_value = float(binomtest(only_candidate, apart).pvalue) if apart else 1.0
-    return McNemar(only_candidate, only_baseline, p_value)
+    return McNemar(only_candidate, only_baseline, sign_test(only_candidate, only_baseline))
+
+
+def sign_test(first: int, second: int) -> float:
+    """Returns the two-sided p-value of the hypothesis that both counts are of equal chance.
+
+    >>> sign_test(1, 5), sign_test(0, 0)
+    (0.21875, 1.0)
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(first, first + second).pvalue) if first + second else 1.0

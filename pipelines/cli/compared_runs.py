@@ -45,9 +45,10 @@ def _print_examples(examples: Examples) -> None:
 
     from pipelines.local.console import console_on, plain_table
 
+    chance = "" if examples.p_value is None else f" (p = {examples.p_value:.3g})"
     click.echo(
         f"same examples: {examples.common:,}, B better on {examples.better:,}, "
-        f"worse on {examples.worse:,}; only in A {examples.only_a:,}, only in B "
+        f"worse on {examples.worse:,}{chance}; only in A {examples.only_a:,}, only in B "
         f"{examples.only_b:,}; with another truth {examples.other_truth:,}"
     )
     if examples.flips:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.evaluation.paired import sign_test
 from components.evaluation.predictions import Prediction, Predictions
 from components.node.files import PREDICTIONS_FILE
 from components.raster.errors import DataError
@@ -65,6 +66,8 @@ class Examples:
         only_b: examples of the second run alone.
         better: examples that the second run answered better.
         worse: examples that the second run answered worse.
+        p_value: of the hypothesis that a change is as likely to be for the better as for the
+            worse, by the sign test; None where examples share groups, and are not independent.
         flips: those that changed most.
     """
 
@@ -74,6 +77,7 @@ class Examples:
     only_b: int
     better: int
     worse: int
+    p_value: float | None
     flips: tuple[Flip, ...]
 
 
@@ -150,6 +154,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Difference,
 def compare_examples(a: Iterable[Prediction], b: Iterable[Prediction]) -> Examples:
     """Matches the rows of two tables, each in the order of its keys, as they are read."""
     common = other_truth = only_a = only_b = better = worse = 0
+    independent = True
     most: list[tuple[float, int, Flip]] = []
     for ours, theirs in _matched(a, b):
         if theirs is None:
@@ -160,6 +165,7 @@ def compare_examples(a: Iterable[Prediction], b: Iterable[Prediction]) -> Exampl
             other_truth += 1
         else:
             common += 1
+            independent = independent and ours.group is None
             change = _change(ours, theirs)
             better, worse = better + (change > 0), worse + (change < 0)
             if change:
@@ -167,7 +173,8 @@ def compare_examples(a: Iterable[Prediction], b: Iterable[Prediction]) -> Exampl
                 item = (abs(change), -common, flip)
                 (heapq.heappush if len(most) < _MOST_EXAMPLES else heapq.heappushpop)(most, item)
     flips = tuple(flip for _, _, flip in sorted(most, key=lambda it: (-it[0], -it[1])))
-    return Examples(common, other_truth, only_a, only_b, better, worse, flips)
+    p_value = sign_test(better, worse) if independent else None
+    return Examples(common, other_truth, only_a, only_b, better, worse, p_value, flips)
 
 
 def _matched(

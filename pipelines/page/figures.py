@@ -120,7 +120,8 @@ def confidence_figures(bins: Sequence[ConfidenceBin]) -> list[Figure]:
             "Reliability",
             reliability_chart("share of right answers by confidence", reliable),
             [("s0", "share right, with its 95 % interval"), ("reference", "perfect calibration")],
-            "Dots below the dashed line: the model is more confident than it is right.",
+            "Below the dashed line the model is surer than it is right. The intervals are those of "
+            "independent examples.",
         ),
         Figure(
             "Confidence",
@@ -229,9 +230,12 @@ def _training_figure(curve: Sequence[CurveRow], name: str) -> Figure:
 
 
 def _class_intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
-    """Returns the intervals of precision and recall by metric; none where pixels are counted."""
+    """Returns the intervals of precision and recall by metric.
+
+    None where pixels are counted, or examples that share groups: these are not independent.
+    """
     overall, counts = evaluation.overall, np.array(evaluation.confusion)
-    if overall is None or counts.sum() != overall.examples:
+    if overall is None or overall.groups is not None or counts.sum() != overall.examples:
         return {}
     right, wholes = counts.diagonal(), {"recall": counts.sum(1), "precision": counts.sum(0)}
     return {

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.evaluation.paired import INTERVAL
 from components.evaluation.result import Evaluation
+from components.evaluation.tasks.bootstrap import bounds_of
 from components.evaluation.tasks.registry import evaluated_task
 
 _MOST_PAIRS = 30
@@ -29,20 +31,36 @@ def headline_of(evaluation: Evaluation | None) -> Headline | None:
     if value is None:
         return None
     parts = [f"{overall.examples:,} examples"]
+    if overall.groups is not None:
+        parts[0] += f" of {overall.groups:,} groups"
     if overall.interval:
-        low, high = overall.interval
-        parts.append(f"95 % interval {low:.3f} to {high:.3f}")
+        parts.append(f"95 % interval {_between(overall.interval)}")
     served = (overall.baseline or {}).get(evaluated.headline)
     if served is not None:
         parts.append(f"served version {evaluation.baseline_version}: {served:.3f}")
+    if overall.change:
+        low, high = overall.change.bounds[INTERVAL]
+        parts.append(f"difference {overall.change.difference:+.3f} ({low:+.3f} to {high:+.3f})")
+    if evaluation.mcnemar:
+        parts.append(f"McNemar's test p = {evaluation.mcnemar.p_value:.3g}")
     return Headline(value, evaluated.title, ", ".join(parts))
+
+
+def _between(bounds: tuple[float, float]) -> str:
+    return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
 
 
 def metrics_of(evaluation: Evaluation | None) -> tuple[str, ...]:
     """Returns the columns of the slice table: the metrics with one value per slice."""
     overall = evaluation.overall if evaluation else None
-    names = overall.candidate if overall else ()
-    return tuple(name for name in names if "/" not in name and not name.endswith("_count"))
+    if evaluation is None or overall is None:
+        return ()
+    bounds = bounds_of(evaluated_task(evaluation.task).headline)
+    return tuple(
+        name
+        for name in overall.candidate
+        if "/" not in name and not name.endswith("_count") and name not in bounds
+    )
 
 
 def most_confused(evaluation: Evaluation | None) -> list[tuple[str, str, int]]:

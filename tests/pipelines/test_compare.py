@@ -49,11 +49,19 @@ def workspace(tmp_path: Path) -> str:
 def test_examples_are_matched_by_key_whatever_each_run_has_alone() -> None:
     found = compare_examples(A, B)
     assert (found.only_a, found.only_b, found.other_truth, found.common) == (1, 1, 1, 2)
-    assert (found.better, found.worse) == (1, 1)
+    assert (found.better, found.worse, found.p_value) == (1, 1, 1.0)
     assert [(it.key, it.a, it.b, it.change) for it in found.flips] == [
         ("2", "b", "a", 1.0),
         ("3", "b", "a", -1.0),
     ]
+
+
+def test_examples_of_one_group_prove_nothing_by_their_number() -> None:
+    a = [Prediction(f"{i}", truth="a", answer="b", score=0.0, group="scene") for i in range(9)]
+    b = [Prediction(f"{i}", truth="a", answer="a", score=1.0, group="scene") for i in range(9)]
+    assert compare_examples(a, b).p_value is None
+    alone = [Prediction(f"{i}", truth="a", answer="b", score=0.0) for i in range(9)]
+    assert compare_examples(alone, b).p_value == pytest.approx(2 / 2**9)
 
 
 def test_numbers_are_better_where_the_error_falls() -> None:
