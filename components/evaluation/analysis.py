@@ -16,6 +16,7 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluation.compared_models import BASELINE, CANDIDATE, ComparedModels, call_models
 from components.evaluation.config import EvaluationConfig
+from components.evaluation.decisions import decisions
 from components.evaluation.extracts import (
     LoadedModels,
     Model,
@@ -93,7 +94,11 @@ def evaluate(
         if not failed:
             measured = _load(config, found, compared, output_dir)
             with merged_runs(output_dir, reading.head) as predictions:
-                return replace(measured, mcnemar=_mcnemar(measured, predictions))
+                return replace(
+                    measured,
+                    mcnemar=_mcnemar(measured, predictions),
+                    decisions=decisions(config.decisions, predictions),
+                )
         tf.io.gfile.rmtree(output_dir)
         found = replace(found, failures={**found.failures, **failed})
         compared = compared.without(failed, config.score_threshold)

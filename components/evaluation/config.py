@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from components.evaluation.decision_config import DecisionConfig
 from components.evaluation.own_metric_config import CustomMetric
 from components.evaluation.slices import OVERALL, parse_selector
 from components.evaluation.tasks.registry import evaluated_task, tasks_with
@@ -140,7 +141,8 @@ SliceFeatures = Annotated[tuple[str, ...], BeforeValidator(_features), Field(min
 class EvaluationConfig(Frozen):
     """Evaluation of a candidate: slices, thresholds and allowances.
 
-    `metrics` are the user's own, beside those of the task.
+    `metrics` are the user's own, beside those of the task. `decisions` are thresholds on the
+    probability of a class, for models of one or several classes an image.
 
     `slices` holds features by which the metrics are broken down: a manifest's column (`region`),
     any feature of the examples (`label/text`), or a list of them to cross. Numeric features may
@@ -169,6 +171,11 @@ class EvaluationConfig(Frozen):
     )
     thresholds: tuple[Threshold, ...] = Field(
         default=(), description="Requirements on metrics; the run stops if one is not met."
+    )
+    decisions: tuple[DecisionConfig, ...] = Field(
+        default=(),
+        description="Classes for which to find the threshold on the probability that has a "
+        "precision or a recall: {class: Forest, precision: 0.95}.",
     )
     allow: tuple[str, ...] = Field(
         default=(),

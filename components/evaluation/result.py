@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from components.evaluation.decisions import Decision
 from components.evaluation.paired import McNemar, PairedChange
 from components.evaluation.slices import SliceKey, slice_name
 from components.evaluation.tasks.bootstrap import GROUP_COUNT
@@ -95,7 +96,8 @@ class Evaluation:
     predictions over all examples (pixels in segmentation), true class and predicted class by index
     into `confusion_classes`. `failures` says by model (candidate, baseline) why it could not be
     evaluated. `mcnemar` compares the models where examples are right or wrong and independent.
-    `reliability` has each model's bins of confidence over all examples.
+    `reliability` has each model's bins of confidence over all examples, `decisions` the thresholds
+    for classes.
     """
 
     split: str
@@ -110,6 +112,7 @@ class Evaluation:
     failures: Mapping[str, str] = field(default_factory=dict)
     mcnemar: McNemar | None = None
     reliability: Mapping[str, tuple[ReliabilityBin, ...]] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def overall(self) -> SliceMetrics | None:
@@ -135,6 +138,7 @@ class Evaluation:
             "reliability": {
                 model: [asdict(each) for each in bins] for model, bins in self.reliability.items()
             },
+            "decisions": [asdict(each) for each in self.decisions],
             "slices": [_slice_document(item) for item in self.slices],
             "confusion": {
                 "classes": list(self.confusion_classes),
@@ -164,6 +168,7 @@ class Evaluation:
                     model: tuple(ReliabilityBin(**each) for each in bins)
                     for model, bins in document.get("reliability", {}).items()
                 },
+                decisions=tuple(map(Decision.of, document.get("decisions", ()))),
                 mcnemar=McNemar(**found) if (found := document.get("mcnemar")) else None,
             )
         except (ValueError, KeyError, TypeError) as error:

@@ -87,6 +87,7 @@ def _contract(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
     yield from _classes(config, evaluation)
     yield from _labels(config, evaluation, overall)
     yield from _finite_predictions(config, evaluation, overall)
+    yield from _decisions(config, evaluation)
 
 
 def _metrics(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
@@ -217,6 +218,21 @@ def _finite_predictions(
             detail=f"{count} of {overall.examples} examples got a NaN or infinite {noun}: "
             "look at the training loss and at these images",
         )
+
+
+def _decisions(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+    """Yields findings on configured decisions that were not measured."""
+    measured = {decision.class_name for decision in evaluation.decisions}
+    for name in dict.fromkeys(each.class_name for each in config.decisions):
+        if name not in measured:
+            yield Finding(
+                GATE,
+                "a decision for a class of the candidate",
+                False,
+                name,
+                f"evaluation.decisions names the class {name}, and the candidate has "
+                f"{', '.join(evaluation.classes) or 'no classes'}: name one of these",
+            )
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,16 @@ class PipelineConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _decisions_are_about_probabilities(self) -> Self:
+        task = self.ingest.task
+        if self.evaluation.decisions and not evaluated_task(task).has_probabilities:
+            raise ValueError(
+                f"evaluation.decisions needs a probability of each class, and the task {task} has "
+                "none: leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _options_are_of_the_task(self) -> Self:
         chosen, task = self.train.task, self.ingest.task
         if chosen is not None and chosen.name != task:

@@ -124,6 +124,7 @@ class EvaluatedTask(ABC, Generic[T]):
         overall_metrics: metrics with one value a slice.
         class_metrics: metrics with one value a class and slice, written `recall/Forest`.
         headline: the main metric, with an interval; `title` in words.
+        has_probabilities: an answer has a probability of each class for the whole example.
         is_share: the headline is the share of the examples that are right.
         columns: the other metrics of the summary's table, by their titles.
         first_threshold: the threshold that `skymill init` proposes.
@@ -137,6 +138,7 @@ class EvaluatedTask(ABC, Generic[T]):
     class_metrics: ClassVar[tuple[str, ...]] = ()
     title: ClassVar[str]
     headline: ClassVar[str]
+    has_probabilities: ClassVar[bool] = False
     is_share: ClassVar[bool] = False
     columns: ClassVar[Mapping[str, str]]
     first_threshold: ClassVar[FirstThreshold]

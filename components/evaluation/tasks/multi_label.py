@@ -161,6 +161,7 @@ class MultiLabel(EvaluatedTask[Tally]):
     class_metrics = ("precision", "recall", "f1", "average_precision")
     title = "exact match"
     headline = "exact_match"
+    has_probabilities = True
     is_share = True
     columns = {
         "macro F1": "macro_f1",
