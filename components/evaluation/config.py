@@ -33,6 +33,8 @@ _ALLOWANCES = {
     "missing_slice": r":.+",
     "nan": r":[^@]+(@.+)?",
 }
+#: Before a metric: its difference between the best and the worst slice.
+_GAP = "gap:"
 
 
 class ChangeBounds(Frozen):
@@ -71,6 +73,9 @@ class Threshold(Frozen):
     (see `docs/gates.md` for those of each task), or a class's own, written `recall/Forest`, or
     `recall/*` for that of every class.
 
+    `gap:` before a metric means its difference between the best and the worst slice of those that
+    `slice` covers: `gap:accuracy` with `slice: region`.
+
     `slice` is `overall`, one slice (`region=north`) or every value of a feature (`region`);
     crossed features are joined by commas. Slices, and classes, with fewer than `min_examples`
     examples are passed over where every one is meant, and missing where one is named.
@@ -78,7 +83,7 @@ class Threshold(Frozen):
 
     metric: str = Field(
         description="A metric of the task, or that of a class: recall/Forest, or recall/* for "
-        "every class."
+        "every class; gap:METRIC is its difference between the best and the worst slice."
     )
     slice: str = Field(
         default=OVERALL,
@@ -112,15 +117,36 @@ class Threshold(Frozen):
             _require_bounds(self.at_least, self.at_most)
         return self
 
+    @model_validator(mode="after")
+    def _gaps_are_between_slices(self) -> "Threshold":
+        if self.is_gap and (
+            not parse_selector(self.slice).is_open or self.change or self.class_name == "*"
+        ):
+            raise ValueError(
+                f"{self.metric} is the gap between the slices of a feature: give slice a feature "
+                "without a value, a metric or one class's (gap:recall/Forest), and no change"
+            )
+        return self
+
+    @property
+    def is_gap(self) -> bool:
+        """True if it is on the difference between the best and the worst slice."""
+        return self.metric.startswith(_GAP)
+
+    @property
+    def measured(self) -> str:
+        """The metric of a slice that it is about."""
+        return self.metric.removeprefix(_GAP)
+
     @property
     def kind(self) -> str:
         """The metric without the class."""
-        return self.metric.partition("/")[0]
+        return self.measured.partition("/")[0]
 
     @property
     def class_name(self) -> str | None:
         """Class of the metric, `*` for every one; None for a metric over all classes."""
-        return self.metric.partition("/")[2] or None
+        return self.measured.partition("/")[2] or None
 
 
 def _require_bounds(at_least: float | None, at_most: float | None) -> None:
@@ -239,7 +265,7 @@ class EvaluationConfig(Frozen):
                 input=each.metric,
             )
             for number, each in enumerate(thresholds)
-            if each.metric not in own and not tasks_with(each.metric)
+            if each.measured not in own and not tasks_with(each.measured)
         ]
         if faults:
             raise ValidationError.from_exception_data("thresholds", faults)
@@ -300,6 +326,6 @@ class EvaluationConfig(Frozen):
         """Returns the thresholds' metrics that a task does not have, each once."""
         evaluated = evaluated_task(task)
         own = {each.name for each in self.metrics}
-        metrics = (threshold.metric for threshold in self.thresholds)
+        metrics = (threshold.measured for threshold in self.thresholds)
         metrics = (name for name in metrics if name not in own)
         return tuple(dict.fromkeys(name for name in metrics if not evaluated.measures(name)))

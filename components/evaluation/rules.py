@@ -1,7 +1,7 @@
 """Evaluation gate: findings from metrics. What cannot be judged fails unless allowed."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from components.evaluation.config import ChangeBounds, EvaluationConfig, Threshold
@@ -33,7 +33,7 @@ def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
     if evaluation.overall is not None:
         wrong = config.wrong_metrics(evaluation.task)
         for threshold in config.thresholds:
-            if threshold.metric not in wrong:
+            if threshold.measured not in wrong:
                 findings += _threshold(config, evaluation, threshold)
     return GateReport(GATE, tuple(findings), _facts(config, evaluation))
 
@@ -263,9 +263,11 @@ def _threshold(
     judged = [target for target in targets if target.examples >= threshold.min_examples]
     if not judged:
         yield _missing_slice(config, threshold, max((t.examples for t in targets), default=0))
+    if threshold.is_gap and judged:
+        yield _judge_gap(judged)
     for target in targets:
         if target in judged:
-            yield from _judge_target(target, evaluation)
+            yield from () if threshold.is_gap else _judge_target(target, evaluation)
         elif judged:
             yield Finding(
                 GATE,
@@ -281,7 +283,7 @@ def _targets(
 ) -> Iterator[_Target]:
     class_name = threshold.class_name
     if class_name is None:
-        yield _Target(config, threshold, item, threshold.metric, item.examples)
+        yield _Target(config, threshold, item, threshold.measured, item.examples)
         return
     for name in evaluation.classes if class_name == "*" else (class_name,):
         metric = class_metric(threshold.kind, name)
@@ -300,6 +302,37 @@ def _missing_slice(config: EvaluationConfig, threshold: Threshold, most: int) ->
         subject=threshold.slice,
         detail=f"{found}{of_class} on {threshold.slice}: the metric cannot be judged there",
     )
+
+
+def _judge_gap(targets: Sequence[_Target]) -> Finding:
+    """Judges the difference between the slices with the greatest and the least value."""
+    threshold = targets[0].threshold
+    values = [target.item.candidate.get(target.metric, math.nan) for target in targets]
+    rule = _bounds(threshold.metric, threshold.at_least, threshold.at_most)
+    for target, value in zip(targets, values, strict=True):
+        if not math.isfinite(value):
+            return _unless_allowed(
+                target.config,
+                *_nan_tokens(target),
+                rule=rule,
+                subject=threshold.slice,
+                detail=f"{target.where} is {value}, so the gap is unknown",
+            )
+    order = sorted(range(len(values)), key=values.__getitem__)
+    least, most = order[0], order[-1]
+    gap = values[most] - values[least]
+    low = threshold.at_least is not None and gap < threshold.at_least
+    high = threshold.at_most is not None and gap > threshold.at_most
+    detail = f"{threshold.metric} between {len(targets)} slices is {gap:.4g}"
+    if gap:
+        detail += (
+            f": {values[least]:.4g} on {targets[least].item.name} (n={targets[least].examples}), "
+            f"{values[most]:.4g} on {targets[most].item.name} (n={targets[most].examples})"
+        )
+    if low or high:
+        bound = f"below {threshold.at_least:g}" if low else f"above {threshold.at_most:g}"
+        detail += f", {bound}: look at the data of the worst slice, or set the bound"
+    return Finding(GATE, rule, not (low or high), threshold.slice, detail)
 
 
 def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:

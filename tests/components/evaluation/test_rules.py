@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.result import Evaluation, SliceMetrics
@@ -131,6 +132,34 @@ def test_small_slices_are_passed_over_where_every_value_is_meant() -> None:
     assert report.passed
     assert "below min_examples 10" in report.findings[1].detail
     assert not verdict(evaluation, slice="region=south", **threshold).passed
+
+
+def test_the_gap_between_the_best_and_the_worst_slice_is_judged_once() -> None:
+    small = {"accuracy": 0.1, "example_count": 3}
+    regions = {NORTH: {"accuracy": 0.95}, SOUTH: {"accuracy": 0.8}, (("region", "east"),): small}
+    evaluation = measured({"accuracy": 0.9}, slices=regions)
+    threshold = {"metric": "gap:accuracy", "slice": "region", "min_examples": 10}
+    (finding,) = verdict(evaluation, **threshold, at_most=0.1).failed
+    assert finding.subject == "region"
+    assert (
+        "between 2 slices is 0.15: 0.8 on region=south (n=100), 0.95 on region=north (n=100), "
+        "above 0.1" in finding.detail
+    )
+    assert verdict(evaluation, **threshold, at_most=0.2).passed
+
+
+@pytest.mark.parametrize(
+    "threshold",
+    [
+        {"metric": "gap:accuracy", "at_most": 0.1},
+        {"metric": "gap:accuracy", "slice": "region=a", "at_most": 0.1},
+        {"metric": "gap:recall/*", "slice": "region", "at_most": 0.1},
+        {"metric": "gap:acuracy", "slice": "region", "at_most": 0.1},
+    ],
+)
+def test_a_gap_needs_the_slices_of_a_feature_and_a_metric(threshold: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"gap between the slices|unknown metric"):
+        EvaluationConfig.model_validate({"slices": ["region"], "thresholds": [threshold]})
 
 
 @pytest.mark.parametrize("name", ["region=east", "region"])
