@@ -15,10 +15,10 @@ from tfx.utils import path_utils
 from components.gate.artifact import lasting_uri, read_report
 from components.gate.report import GateReport, require_passed
 from components.node.executor import Artifacts, NodeExecutor
-from components.node.files import METRICS_FILE, PREDICTIONS_FILE, SCHEMA_FILE, STATISTICS_FILE
+from components.node.files import METRICS_FILE, SCHEMA_FILE, STATISTICS_FILE
 from components.push.card.config import About
 from components.push.card.evidence import Evidence, model_card
-from components.push.card.files import card_files, groups_of, sensors_of
+from components.push.card.files import card_files, sensors_of
 from components.push.config import PushConfig
 from components.push.provenance import Lineage, provenance_files, provenance_of
 from components.push.push import Pushed, push_candidate
@@ -106,7 +106,6 @@ def _files(
         reports=reports,
         ingest=described.ingest,
         sensors=sensors_of(statistics.values()),
-        groups=groups_of(os.path.join(given["evaluation"].uri, PREDICTIONS_FILE)),
     )
     return provenance_files(
         provenance,

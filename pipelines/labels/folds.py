@@ -6,12 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from components.node.files import split_folder
 from components.node.records import records, shards
-from components.raster.example import KEY, SCENE, SPLITS
+from components.raster.example import KEY, LATITUDE, LONGITUDE, SCENE, SPLITS
+from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_from_json
 from pipelines.config.tree import PipelineConfig
 from pipelines.labels.answers import add_answers
 from pipelines.labels.audit import Audit
@@ -26,7 +28,10 @@ def fold_of(unit: str, folds: int) -> int:
     >>> [fold_of(name, 3) for name in ("a", "b", "c", "d")]
     [1, 1, 2, 2]
     """
-    return int.from_bytes(hashlib.sha256(unit.encode()).digest()[:8], "big") % folds
+    return (
+        int.from_bytes(hashlib.sha256(unit.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+        % folds
+    )
 
 
 def audit_by_folds(
@@ -38,8 +43,8 @@ def audit_by_folds(
 ) -> Audit | None:
     """Trains a model for each fold on the other folds, and audits the fold with it.
 
-    Examples of a scene share a fold, as neighbours say much about each other. Training costs
-    `folds` times that of a run; one fold at a time is copied to the disk.
+    Examples of a group or scene share a fold, as neighbours say much about each other. Training
+    costs `folds` times that of a run; one fold at a time is copied to the disk.
 
     Args:
         config: its `train` section trains each model.
@@ -66,6 +71,7 @@ def write_fold(examples: str, folder: str, fold: int, folds: int) -> tuple[str, 
         The file of the fold, and its number of examples.
     """
     held, count = os.path.join(folder, "held-out.tfrecord"), 0
+    grouping = _grouping(examples)
     for name in _side_files(examples):
         shutil.copy(os.path.join(examples, name), folder)
     targets = {name: os.path.join(split_folder(folder, name), "part") for name in (_TRAIN, _EVAL)}
@@ -74,7 +80,7 @@ def write_fold(examples: str, folder: str, fold: int, folds: int) -> tuple[str, 
     writers = {name: tf.io.TFRecordWriter(path) for name, path in targets.items()}
     with tf.io.TFRecordWriter(held) as apart:
         for split, serialized in _examples(examples):
-            if fold_of(_unit(serialized), folds) == fold:
+            if fold_of(_unit(serialized, grouping), folds) == fold:
                 apart.write(serialized)
                 count += 1
             else:
@@ -116,8 +122,24 @@ def _side_files(examples: str) -> Sequence[str]:
     return sorted(path.name for path in Path(examples).iterdir() if path.is_file())
 
 
-def _unit(serialized: bytes) -> str:
-    """Returns what shares a fold: the scene or group of an example, else its own key."""
+def _grouping(examples: str) -> Grouping:
+    """Reads the groups of examples; those of other tools have none."""
+    path = Path(examples, GROUPING_FILE)
+    if not path.exists():
+        return Grouping()
+    return grouping_from_json(path.read_text(encoding="utf-8"), str(path))
+
+
+def _unit(serialized: bytes, grouping: Grouping) -> str:
+    """Returns what shares a fold: the group of an example, else its scene, else its own key."""
     features = tf.train.Example.FromString(serialized).features.feature
-    name = SCENE if SCENE in features else KEY
-    return bytes(features[name].bytes_list.value[0]).decode("utf-8", "replace")
+    key, scene = _text(features, KEY) or "", _text(features, SCENE)
+    places = [features[it].float_list.value for it in (LONGITUDE, LATITUDE) if it in features]
+    lonlat = (places[0][0], places[1][0]) if len(places) == 2 and all(places) else None
+    return grouping.of(key, scene, lonlat) or scene or key
+
+
+def _text(features: Any, name: str) -> str | None:
+    if name not in features:
+        return None
+    return bytes(features[name].bytes_list.value[0]).decode("utf-8", "surrogateescape")

@@ -32,7 +32,6 @@ class Evidence:
         reports: of the gates.
         ingest: the report of ingest; None where the push has no such input.
         sensors: of the training examples, the most frequent first.
-        groups: groups, scenes or blocks that the measured examples come from; None where unknown.
     """
 
     name: str
@@ -43,14 +42,13 @@ class Evidence:
     reports: Sequence[GateReport]
     ingest: GateReport | None = None
     sensors: tuple[str, ...] = ()
-    groups: int | None = None
 
 
 def model_card(evidence: Evidence) -> ModelCard:
     """Returns the card; raises DataError for an evaluation without metrics of all examples."""
     provenance, contract = evidence.provenance, evidence.contract
     inputs, data = _inputs(contract, evidence.sensors), _data(evidence)
-    metrics = _metrics(evidence.metrics, contract, evidence.groups)
+    metrics = _metrics(evidence.metrics, contract)
     gates = tuple(_outcome(report) for report in evidence.reports)
     return ModelCard(
         name=evidence.name,
@@ -110,14 +108,14 @@ def _data(evidence: Evidence) -> Data:
     )
 
 
-def _metrics(document: Mapping[str, Any], contract: Contract, groups: int | None) -> Metrics:
+def _metrics(document: Mapping[str, Any], contract: Contract) -> Metrics:
     items = document["slices"]
     whole = next((item for item in items if not item["features"]), None)
     if whole is None:
         raise DataError("no metrics of all examples for a model card: run the evaluation again")
     headline = next(name for name in whole if name.endswith(_INTERVAL)).removesuffix(_INTERVAL)
     lower_is_better = contract.task in WITHOUT_CLASSES
-    overall = _measured(whole, headline, None, lower_is_better, groups)
+    overall = _measured(whole, headline, None, lower_is_better)
     slices = [
         _measured(item, headline, overall.value, lower_is_better)
         for item in items
@@ -148,10 +146,9 @@ def _measured(
     headline: str,
     whole: float | None,
     lower_is_better: bool,
-    groups: int | None = None,
 ) -> Measured:
     interval = item[f"{headline}{_INTERVAL}"]
-    differs = False
+    drawn, differs = item.get("drawn", {}), False
     if interval is not None and whole is not None:
         differs = interval[0] > whole if lower_is_better else interval[1] < whole
     return Measured(
@@ -159,7 +156,7 @@ def _measured(
         examples=item["examples"],
         value=item["candidate"].get(headline),
         interval=interval,
-        groups=groups,
+        groups=drawn["count"] if drawn.get("by") == "group" else None,
         differs=differs,
     )
 

@@ -1,12 +1,9 @@
 """Files of the model card in a version's `provenance/`."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.push.card.card import CARD_FILE, CARD_PAGE_FILE, ModelCard
@@ -37,14 +34,3 @@ def sensors_of(statistics: Iterable[bytes]) -> tuple[str, ...]:
                     for bucket in feature.string_stats.rank_histogram.buckets:
                         counts[bucket.label] += int(bucket.sample_count)
     return tuple(name for name, _ in counts.most_common())
-
-
-def groups_of(predictions: str) -> int | None:
-    """Returns the number of groups in an evaluation's predictions.
-
-    None without such a file, or where some examples have no group.
-    """
-    if not os.path.exists(predictions):
-        return None
-    groups = pq.read_table(predictions, columns=["group"]).column("group")
-    return None if groups.null_count or not len(groups) else int(pc.count_distinct(groups).as_py())
