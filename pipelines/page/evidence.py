@@ -18,13 +18,12 @@ EVIDENCE_FILE = "evidence.json"
 
 @dataclass(frozen=True)
 class ConfidenceBin:
-    """Answers of similar confidence: how many, how many of them are right, and their mean."""
+    """Answers of similar confidence: how many are right, and how many wrong."""
 
     low: float
     high: float
-    count: int
     right: int
-    confidence: float
+    wrong: int
 
 
 @dataclass(frozen=True)

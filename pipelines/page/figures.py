@@ -8,11 +8,12 @@ import numpy as np
 from markupsafe import Markup
 
 from components.evaluation.result import Evaluation
+from components.evaluation.tasks.calibration import ReliabilityBin
 from components.evaluation.tasks.measures import class_metric, wilson_interval
 from components.evaluation.tasks.registry import evaluated_task
 from pipelines.page.charts.bars import (
     Histogram,
-    ReliabilityBin,
+    Reliability,
     count_chart,
     density_chart,
     reliability_chart,
@@ -28,6 +29,9 @@ from pipelines.page.evidence import ClassCurve, ConfidenceBin, Evidence
 _MOST_ROWS = 40
 _MOST_CURVES = len(SERIES)
 _CLASS_METRICS = 2
+
+#: Names of the models in metrics.json.
+_CANDIDATE, _BASELINE = "candidate", "baseline"
 
 #: A style sheet's class, and the text that explains it.
 Key = tuple[str, str]
@@ -99,42 +103,21 @@ def class_figures(evaluation: Evaluation) -> Iterator[Figure]:
         yield Figure(f"{_capital(title)} by class", chart, keys, _more(rows, "classes"))
 
 
-def confidence_figures(bins: Sequence[ConfidenceBin]) -> list[Figure]:
+def confidence_figures(
+    evaluation: Evaluation | None, bins: Sequence[ConfidenceBin]
+) -> Iterator[Figure]:
     """Draws how often an answer is right by its confidence, and how often each confidence is."""
-    if not bins:
-        return []
-    reliable = [
-        ReliabilityBin(
-            *(it.low, it.high, it.count, it.confidence, it.right / it.count),
-            wilson_interval(it.right, it.count),
+    if evaluation and (ours := evaluation.reliability.get(_CANDIDATE)):
+        yield _reliability_figure(evaluation, ours, evaluation.reliability.get(_BASELINE, ()))
+    if bins:
+        edges = [bins[0].low, *(it.high for it in bins)]
+        right = Histogram(edges, [it.right for it in bins])
+        wrong = Histogram(edges, [it.wrong for it in bins])
+        chart = count_chart(
+            "answers by confidence", [("right", right), ("wrong", wrong)], "confidence", "answers"
         )
-        for it in bins
-        if it.count
-    ]
-    edges = [bins[0].low, *(it.high for it in bins)]
-    right = Histogram(edges, [it.right for it in bins])
-    wrong = Histogram(edges, [it.count - it.right for it in bins])
-    total = sum(it.count for it in bins)
-    return [
-        Figure(
-            "Reliability",
-            reliability_chart("share of right answers by confidence", reliable),
-            [("s0", "share right, with its 95 % interval"), ("reference", "perfect calibration")],
-            "Below the dashed line the model is surer than it is right. The intervals are those of "
-            "independent examples.",
-        ),
-        Figure(
-            "Confidence",
-            count_chart(
-                "answers by confidence",
-                [("right", right), ("wrong", wrong)],
-                "confidence",
-                "answers",
-            ),
-            [("right", f"right ({right.total:,.0f})"), ("wrong", f"wrong ({wrong.total:,.0f})")],
-            f"{total:,} answers.",
-        ),
-    ]
+        keys = [("right", f"right ({right.total:,.0f})"), ("wrong", f"wrong ({wrong.total:,.0f})")]
+        yield Figure("Confidence", chart, keys, f"{right.total + wrong.total:,.0f} answers.")
 
 
 def curve_figures(curves: Sequence[ClassCurve]) -> list[Figure]:
@@ -229,14 +212,41 @@ def _training_figure(curve: Sequence[CurveRow], name: str) -> Figure:
     return Figure(_capital(title), chart, keyed(names))
 
 
-def _class_intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
-    """Returns the intervals of precision and recall by metric.
+def _reliability_figure(
+    evaluation: Evaluation, ours: Sequence[ReliabilityBin], served: Sequence[ReliabilityBin]
+) -> Figure:
+    independent = _counts_examples(evaluation)
+    chart = reliability_chart(
+        "share of right answers by confidence",
+        [_reliability(it, independent) for it in ours],
+        [_reliability(it, False) for it in served],
+    )
+    keys = [("s0", "share right" + (", with its 95 % interval" if independent else ""))]
+    if served:
+        keys.append(("s1", f"served version {evaluation.baseline_version}"))
+    keys.append(("reference", "perfect calibration"))
+    note = "Below the dashed line a model is surer than it is right."
+    return Figure("Reliability", chart, keys, note)
 
-    None where pixels are counted, or examples that share groups: these are not independent.
-    """
-    overall, counts = evaluation.overall, np.array(evaluation.confusion)
-    if overall is None or overall.groups is not None or counts.sum() != overall.examples:
+
+def _reliability(it: ReliabilityBin, independent: bool) -> Reliability:
+    interval = wilson_interval(it.accuracy * it.count, it.count) if independent else None
+    return Reliability(it.low, it.high, it.count, it.confidence, it.accuracy, interval)
+
+
+def _counts_examples(evaluation: Evaluation) -> bool:
+    """Checks whether the confusion counts examples that were drawn alone, and no pixels."""
+    overall = evaluation.overall
+    if overall is None or overall.groups is not None:
+        return False
+    return int(np.array(evaluation.confusion).sum()) == overall.examples
+
+
+def _class_intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
+    """Returns the intervals of precision and recall by metric; none where they do not hold."""
+    if not _counts_examples(evaluation):
         return {}
+    counts = np.array(evaluation.confusion)
     right, wholes = counts.diagonal(), {"recall": counts.sum(1), "precision": counts.sum(0)}
     return {
         class_metric(metric, name): wilson_interval(int(right[place]), int(whole[place]))

@@ -71,7 +71,7 @@ class Tally:
         self._scores = np.zeros((2, count, _STEPS), np.int64)  # of others, of the class itself
         self._rows = np.arange(count)
         self._indices = {name: index for index, name in enumerate(self.classes[:count])}
-        self._bins = np.zeros((3, CONFIDENCE_BINS))  # count, right ones, summed confidence
+        self._bins = np.zeros((2, CONFIDENCE_BINS), np.int64)  # of wrong answers, of right ones
         self._worst, self._uncertain = _Least(choice.worst), _Least(choice.uncertain)
         self._sheet = {name: _Least(choice.of_class) for name in self.classes[: choice.classes]}
         self._any = _Least(choice.of_class * 4)
@@ -115,14 +115,11 @@ class Tally:
     @property
     def confidence(self) -> tuple[ConfidenceBin, ...]:
         """Bins of the answers that are right or wrong; none without such an answer."""
-        if not self._bins[0].any():
+        if not self._bins.any():
             return ()
         edges = np.linspace(0, 1, CONFIDENCE_BINS + 1).tolist()
-        columns = zip(edges[:-1], edges[1:], *self._bins.tolist(), strict=True)
-        return tuple(
-            ConfidenceBin(low, high, int(count), int(right), total / count if count else 0.0)
-            for low, high, count, right, total in columns
-        )
+        wrong, right = self._bins.tolist()
+        return tuple(map(ConfidenceBin, edges[:-1], edges[1:], right, wrong))
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -147,7 +144,7 @@ class Tally:
         if confidence is None or row.score not in (0, 1):
             return
         place = min(int(confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)
-        self._bins[:, place] += (1, row.score, confidence)
+        self._bins[int(row.score), place] += 1
 
     def _choose(self, row: Prediction, lot: float) -> None:
         score, loss, confidence = map(known, (row.score, row.loss, row.confidence))

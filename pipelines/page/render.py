@@ -44,7 +44,7 @@ def run_page(content: Content) -> str:
     parts: dict[str, Any] = {
         "gates": content.gates,
         "metrics": metrics_of(evaluation),
-        "confidence": confidence_figures(evidence.confidence),
+        "confidence": list(confidence_figures(evaluation, evidence.confidence)),
         "curves": curve_figures(evidence.curves),
         "examples": evidence.groups,
         "map": map_figure(evidence, evaluation.split if evaluation else ""),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pipelines.page.charts.svg import HEIGHT_PX, Axes, joined, picture, tag
+from pipelines.page.charts.svg import HEIGHT_PX, Axes, diamond, joined, picture, tag
 
 _COUNTS_PX = 96
 
@@ -73,7 +73,7 @@ def density_chart(name: str, histograms: Sequence[tuple[str, Histogram]], x_labe
 
 
 @dataclass(frozen=True)
-class ReliabilityBin:
+class Reliability:
     """Predictions of similar confidence.
 
     Attributes:
@@ -82,7 +82,7 @@ class ReliabilityBin:
         count: number of predictions.
         confidence: their mean confidence.
         right: share of them that is right.
-        interval: 95 % interval of that share.
+        interval: 95 % interval of that share, where there is one.
     """
 
     low: float
@@ -90,32 +90,35 @@ class ReliabilityBin:
     count: int
     confidence: float
     right: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None = None
 
 
-def reliability_chart(name: str, bins: Sequence[ReliabilityBin]) -> Markup:
-    """Draws the share of right answers by confidence, and below it the count of each bin."""
+def reliability_chart(
+    name: str, bins: Sequence[Reliability], others: Sequence[Reliability] = ()
+) -> Markup:
+    """Draws the share of right answers by confidence, and below it the count of each bin.
+
+    Args:
+        name: for readers who do not see the picture.
+        bins: of the model.
+        others: of the model to compare with, as hollow diamonds without counts.
+    """
     height = HEIGHT_PX + _COUNTS_PX
     split = height - _COUNTS_PX + 8
     above = Axes.over((0, 1), (0, 1), "", "share right", bottom_px=split)
     most = max((it.count for it in bins), default=1)
     below = Axes.over((0, 1), (0, most), "confidence", "count", bottom_px=height, top_px=split - 18)
     parts = [above.drawn(), above.line([(0, 0), (1, 1)], "reference"), below.drawn()]
+    for it in others:
+        parts.append(diamond(above.x(it.confidence), above.y(it.right), "s1"))
     for it in bins:
-        edges = (it.low, it.high)
-        parts.append(_bar(below, edges, 0, 0, it.count, "s0"))
         x = it.confidence
-        parts.append(above.line([(x, it.interval[0]), (x, it.interval[1])], "whisker s0"))
-        parts.append(
-            tag(
-                "circle",
-                tag("title", f"{it.count:,} of confidence {x:.2f}: {it.right:.2f} right"),
-                klass="dot s0",
-                cx=above.x(x),
-                cy=above.y(it.right),
-                r=3.5,
-            )
-        )
+        parts.append(_bar(below, (it.low, it.high), 0, 0, it.count, "s0"))
+        if it.interval:
+            parts.append(above.line([(x, bound) for bound in it.interval], "whisker s0"))
+        text = tag("title", f"{it.count:,} of confidence {x:.2f}: {it.right:.2f} right")
+        dot = tag("circle", text, klass="dot s0", cx=above.x(x), cy=above.y(it.right), r=3.5)
+        parts.append(dot)
     return picture(name, joined(parts), height_px=height)
 
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from pipelines.page.charts.svg import (
     Scale,
+    diamond,
     joined,
     number,
     padded,
@@ -112,9 +113,7 @@ def _row(row: ForestRow, x: Scale, y: float, bars: bool) -> Markup:
         ends = [(x(row.interval[0]), y), (x(row.interval[1]), y)]
         parts.append(tag("path", klass=f"line whisker {'ink' if bars else 's0'}", d=path(ends)))
     if row.other is not None and math.isfinite(row.other):
-        at = x(row.other)
-        corners = [(at, y - 5), (at + 5, y), (at, y + 5), (at - 5, y)]
-        parts.append(tag("path", klass="hollow s1", d=path(corners) + "Z"))
+        parts.append(diamond(x(row.other), y, "s1"))
     if not bars:
         parts.append(tag("circle", klass="dot s0", cx=x(row.value), cy=y, r=5 if row.strong else 4))
     return tag("g", joined(parts))

@@ -45,6 +45,12 @@ def picture(
     )
 
 
+def diamond(x: float, y: float, style: str) -> Markup:
+    """Draws a hollow diamond, the mark of the model to compare with."""
+    corners = [(x, y - 5), (x + 5, y), (x, y + 5), (x - 5, y)]
+    return tag("path", klass=f"hollow {style}", d=path(corners) + "Z")
+
+
 def path(points: Sequence[tuple[float, float]]) -> str:
     """Returns the path data of a line through points."""
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)

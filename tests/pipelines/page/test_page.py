@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.tasks.calibration import ReliabilityBin
 from components.gate.report import Finding, GateReport
 from pipelines.page.charts.places import Place
 from pipelines.page.content import Content, counts_of, read_curve
@@ -30,6 +31,7 @@ EVALUATION = Evaluation(
     ),
     confusion_classes=("field", "<b>roof"),
     confusion=((30, 10), (0, 4000)),
+    reliability={"candidate": (ReliabilityBin(0.6, 0.7, 10, 0.65, 0.9),)},
 )
 
 
@@ -88,7 +90,7 @@ def test_a_page_says_what_went_in_and_what_came_out() -> None:
         assert text in page.texts, text
     assert "accuracy is 0.75" in page.texts
     assert "recall/field" not in page.texts, "the table of slices has what every slice has"
-    titles = ("Loss", "Learning rate", "Accuracy by slice", "Recall by class")
+    titles = ("Loss", "Learning rate", "Accuracy by slice", "Recall by class", "Reliability")
     assert all(title in page.texts for title in titles)
     assert page.tags.count("svg") == len(titles)
 

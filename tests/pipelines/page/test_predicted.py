@@ -51,13 +51,10 @@ def test_a_sheet_has_some_of_each_class_and_the_same_in_any_order() -> None:
     assert Tally(("a", "b", "c"), choice=choice).add_all(rows[::-1]).sheet == found
 
 
-def test_confidence_is_binned_with_the_share_of_right_answers() -> None:
+def test_confidence_is_counted_apart_for_right_and_wrong_answers() -> None:
     rows = [row("1", "a", "a", 0.99), row("2", "a", "b", 0.97), row("3", "b", "b", 0.5)]
-    bins = [it for it in Tally(("a", "b")).add_all(rows).confidence if it.count]
-    assert [(it.count, it.right, round(it.confidence, 6)) for it in bins] == [
-        (1, 1, 0.5),
-        (2, 1, 0.98),
-    ]
+    bins = [it for it in Tally(("a", "b")).add_all(rows).confidence if it.right or it.wrong]
+    assert [(round(it.low * 15), it.right, it.wrong) for it in bins] == [(7, 1, 0), (14, 1, 1)]
 
 
 def test_curves_are_those_of_the_ranking() -> None:
