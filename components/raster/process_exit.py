@@ -1,5 +1,6 @@
 """Ends of a process that Python's own way would hang or abort."""
 
+import atexit
 import logging
 import os
 import signal
@@ -20,6 +21,18 @@ def exit_now(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def exit_with_handlers(code: int) -> NoReturn:
+    """Ends the process after its exit handlers, without taking the interpreter apart.
+
+    With TensorFlow and Beam loaded the latter takes seconds, for memory that the system frees
+    anyway. If other threads still run, Python's own way waits for them.
+    """
+    if threading.active_count() > 1:
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    exit_now(code)
 
 
 def exit_despite_threads(code: int) -> NoReturn:

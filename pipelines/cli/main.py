@@ -14,7 +14,7 @@ import click
 from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_as_error
 from components.raster.masking import masked
-from components.raster.process_exit import EXIT_STOPPED
+from components.raster.process_exit import EXIT_STOPPED, exit_with_handlers
 from pipelines.cli.stopping import Stopped, stop_like_ctrl_c
 
 #: Exit codes, for scripts. Click itself uses 2 for a wrong call.
@@ -81,7 +81,7 @@ def main() -> None:
     try:
         with full_disk_as_error():
             code = cli(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        exit_with_handlers(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)
