@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from components.evaluation.decisions import Decision
 from components.evaluation.result import Evaluation
 from components.evaluation.tasks.calibration import ReliabilityBin
 from components.evaluation.tasks.measures import class_metric, wilson_interval
@@ -120,17 +121,26 @@ def confidence_figures(
         yield Figure("Confidence", chart, keys, f"{right.total + wrong.total:,.0f} answers.")
 
 
-def curve_figures(curves: Sequence[ClassCurve]) -> list[Figure]:
-    """Draws precision by recall and the rates of the classes that are hardest to tell apart."""
+def curve_figures(curves: Sequence[ClassCurve], decisions: Sequence[Decision]) -> list[Figure]:
+    """Draws precision by recall, and the rates, of classes with a decision or hard to tell apart.
+
+    A ring marks the threshold of a decision.
+    """
     if not curves:
         return []
-    shown = sorted(curves, key=lambda it: (it.average_precision, it.name))[:_MOST_CURVES]
-    note = ""
+    marks = {it.name: _marks(it.name, decisions) for it in curves}
+    shown = sorted(curves, key=lambda it: (not marks[it.name], it.average_precision, it.name))
+    shown = shown[:_MOST_CURVES]
+    notes = []
     if len(curves) > len(shown):
-        note = f"The {len(shown)} of {len(curves)} classes with the least average precision."
+        first = "those with a decision, then " if any(marks.values()) else ""
+        notes.append(f"{len(shown)} of {len(curves)} classes: {first}the least average precision.")
+    if any(marks.values()):
+        notes.append("Rings: the thresholds of the decisions.")
+    note = " ".join(notes)
     precision = line_chart(
         "precision by recall of each class",
-        [Line(it.name, it.precision_recall) for it in shown],
+        [Line(it.name, it.precision_recall, marks=marks[it.name]) for it in shown],
         "recall",
         "precision",
         x=(0, 1),
@@ -210,6 +220,15 @@ def _training_figure(curve: Sequence[CurveRow], name: str) -> Figure:
     chart = line_chart(f"{title} by epoch", lines, "epoch", title)
     names = [line.name for line in lines] if len(lines) > 1 else []
     return Figure(_capital(title), chart, keyed(names))
+
+
+def _marks(name: str, decisions: Sequence[Decision]) -> list[tuple[float, float]]:
+    """Returns recall and precision at the thresholds of a class's decisions."""
+    return [
+        (it.recall, it.precision)
+        for it in decisions
+        if it.class_name == name and it.recall is not None and it.precision is not None
+    ]
 
 
 def _reliability_figure(

@@ -28,6 +28,7 @@ _SECTIONS = {
     "gates": "Gates",
     "metrics": "Metrics",
     "confidence": "Confidence",
+    "decisions": "Decisions",
     "curves": "Thresholds",
     "examples": "Examples",
     "map": "Map",
@@ -40,12 +41,14 @@ _SECTIONS = {
 def run_page(content: Content) -> str:
     """Renders the page of a run as HTML."""
     evaluation, evidence = content.evaluation, content.evidence
+    decisions = evaluation.decisions if evaluation else ()
     slices = evaluation and slices_figure(evaluation)
     parts: dict[str, Any] = {
         "gates": content.gates,
         "metrics": metrics_of(evaluation),
         "confidence": list(confidence_figures(evaluation, evidence.confidence)),
-        "curves": curve_figures(evidence.curves),
+        "decisions": decisions,
+        "curves": curve_figures(evidence.curves, decisions),
         "examples": evidence.groups,
         "map": map_figure(evidence, evaluation.split if evaluation else ""),
         "data": True,
@@ -99,6 +102,7 @@ def _templates() -> Any:
     )
     environment.filters["number"] = _number
     environment.filters["cut"] = _cut
+    environment.filters["interval"] = _interval
     return environment
 
 
@@ -106,6 +110,10 @@ def _number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.3f}"
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return f"({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else ""
 
 
 def _cut(text: str, most: int = 120) -> str:

@@ -15,11 +15,12 @@ _MOST_DOTS = 40
 
 @dataclass(frozen=True)
 class Line:
-    """A series: its name, its points, and whether each point gets a dot."""
+    """A series: its name, its points, whether each gets a dot, and points marked by a ring."""
 
     name: str
     points: Sequence[tuple[float, float]]
     dots: bool = False
+    marks: Sequence[tuple[float, float]] = ()
 
 
 def line_chart(
@@ -56,4 +57,8 @@ def line_chart(
                 tag("circle", klass=f"dot {style}", cx=axes.x(px), cy=axes.y(py), r=2.5)
                 for px, py in line.points
             ]
+        parts += [
+            tag("circle", klass=f"hollow {style}", cx=axes.x(px), cy=axes.y(py), r=4.5)
+            for px, py in line.marks
+        ]
     return picture(name, joined(parts))

@@ -1,11 +1,13 @@
 """The page of a run: what it shows, and what it never does."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 from PIL import Image
 
+from components.evaluation.decisions import Decision
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.evaluation.tasks.calibration import ReliabilityBin
 from components.gate.report import Finding, GateReport
@@ -117,6 +119,18 @@ def test_a_wrong_answer_is_shown_with_truth_answer_and_confidence() -> None:
     texts = Page(run_page(content(evidence=evidence()))).texts
     for text in ("truth: field", "answer: <b>roof", "confidence 0.97"):
         assert text in texts
+
+
+def test_a_decision_states_its_threshold_and_cost_or_that_none_meets_it() -> None:
+    curve = ClassCurve("field", 9, ((0.5, 0.9), (1.0, 0.6)), ((0.0, 0.5), (1.0, 1.0)), 0.8, 0.8)
+    met = Decision("field", "precision", 0.9, 0.7, 0.9, 0.9, (0.8, 0.95), 0.5, None, 5, 9)
+    missed = Decision("<b>roof", "recall", 0.99, None, 0.875, examples=4)
+    evaluation = replace(EVALUATION, decisions=(met, missed))
+    text = run_page(content(evaluation=evaluation, evidence=evidence(curves=(curve,))))
+    texts = Page(text).texts
+    assert {"precision 0.9", "0.700", "(0.800 to 0.950)"} <= set(texts)
+    assert "at most 0.875" in texts
+    assert text.count('class="hollow s0"') == 1, "a ring on the curve, at the threshold"
 
 
 def test_a_page_has_at_most_5_mb_whatever_the_data() -> None:
