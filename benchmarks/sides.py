@@ -116,9 +116,10 @@ def take_turns(sides: Mapping[str, Callable[[], object]], rounds: int) -> Rounds
     return found
 
 
-def cost_of(run: Callable[[], object]) -> Cost:
-    """Measures one run."""
-    gc.collect()  # otherwise the garbage of imports counts for one of the sides
+def cost_of(run: Callable[[], object], *, collect: bool = True) -> Cost:
+    """Measures one run; `collect` removes garbage first, which is too slow for short runs."""
+    if collect:
+        gc.collect()  # otherwise the garbage of imports counts for one of the sides
     wall, cpu = time.perf_counter(), _cpu_s()
     run()
     return Cost(time.perf_counter() - wall, _cpu_s() - cpu)
