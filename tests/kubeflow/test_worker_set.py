@@ -185,6 +185,9 @@ def test_the_pod_is_what_kubernetes_takes_and_may_do_little() -> None:
     assert found["metadata"]["ownerReferences"] == [
         {"apiVersion": "v1", "kind": "Pod", "name": "step-pod", "uid": "uid-of-step"}
     ]
+    assert all(rule["name"] for rule in found["spec"]["failurePolicy"]["rules"]), (
+        "JobSet asks for it"
+    )
     [replicated] = found["spec"]["replicatedJobs"]
     spec = replicated["template"]["spec"]
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": spec}

@@ -86,7 +86,13 @@ def jobset(
             "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
             "failurePolicy": {
                 "maxRestarts": pods.workers.restarts,
-                "rules": [{"action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}],
+                "rules": [
+                    {
+                        "name": "lastingFailure",
+                        "action": "FailJobSet",
+                        "onJobFailureReasons": ["PodFailurePolicy"],
+                    }
+                ],
             },
             "ttlSecondsAfterFinished": _TTL_S,
             "replicatedJobs": [{"name": JOB, "replicas": 1, "template": {"spec": job}}],
