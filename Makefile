@@ -9,6 +9,8 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 SECONDS ?=
+# For `make backend`: a context of kubectl's, whose cluster takes the place of what is built.
+CONTEXT ?=
 BENCH ?= ingest input_pipeline pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
@@ -22,7 +24,7 @@ PACKAGES := components pipelines serving trainer scripts benchmarks
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint slow recipes seconds containers bench soak audit docs pictures dist \
+.PHONY: help setup demo test check lint slow recipes seconds containers bench soak audit backend docs pictures dist \
 	flink prism lock clean
 
 help: ## list the targets
@@ -33,7 +35,7 @@ demo: $(READY) ## from images to predictions of a served model; DATA=folder take
 	@$(BIN)/python -m pipelines.cli demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY) ## the tests that take minutes
-	@$(BIN)/python -m pytest $(SHARED) -m "not slow and not recipes and not containers" \
+	@$(BIN)/python -m pytest $(SHARED) -m "not slow and not recipes and not containers and not backend" \
 		$(PYTEST_ARGS)
 
 check: lint test ## lint, types and tests: all that a change must pass
@@ -56,6 +58,11 @@ containers: $(READY) ## build the images and run the package in them; root on De
 	@SKYMILL_DOCKER_HOST="$(DOCKER)" sh scripts/containers.sh
 	@SKYMILL_DOCKER_HOST="$(DOCKER)" $(BIN)/python -m pytest -m containers --durations=0 \
 		tests/containers $(PYTEST_ARGS)
+
+backend: $(READY) ## build Kubernetes' API server and run against it; needs Go
+	@sh tests/backend/build.sh "$(CONTEXT)"
+	@SKYMILL_BACKEND_CONTEXT="$(CONTEXT)" sh tests/backend/alone.sh \
+		$(BIN)/python -m pytest -m backend --durations=0 tests/backend $(PYTEST_ARGS)
 
 bench: $(READY) ## the figures in benchmarks/; BENCH=serving runs one of them
 	@set -e; for name in $(BENCH); do \

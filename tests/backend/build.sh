@@ -1,0 +1,36 @@
+#!/bin/sh
+# Builds what tests/backend runs, into .tools/backend, from the Go modules that the go.mod files beside
+# this script pin: etcd and kube-apiserver, and the resource types of Argo Workflows and JobSet. With a
+# context of kubectl's as argument only the types: its cluster takes the place of the servers.
+# Go's cache makes a second call quick.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+context=${1:-}
+mkdir -p "$here/../../.tools/backend/crds"
+tools=$(cd "$here/../../.tools/backend" && pwd)
+
+command -v go >/dev/null || {
+    echo "make backend needs Go: https://go.dev/dl" >&2
+    exit 1
+}
+
+# build NAME PACKAGE, in the folder of a module.
+build() {
+    echo "go build $2"
+    go build -buildvcs=false -trimpath -ldflags "-s -w" -o "$tools/$1" "$2"
+}
+
+# definitions MODULE FOLDER: the resource types that a module defines.
+definitions() {
+    go mod download "$1"
+    install -m 644 "$(go list -m -f '{{.Dir}}' "$1")/$2"/*_*.yaml "$tools/crds"
+}
+
+cd "$here/types"
+definitions github.com/argoproj/argo-workflows/v4 manifests/base/crds/minimal
+definitions sigs.k8s.io/jobset config/components/crd/bases
+[ -z "$context" ] || exit 0
+
+cd "$here/kubernetes"
+build etcd go.etcd.io/etcd/server/v3
+build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
