@@ -32,6 +32,7 @@ from components.evaluation.paired import McNemar, mcnemar, paired_change
 from components.evaluation.prediction_runs import merged_runs
 from components.evaluation.predictions import Predictions
 from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.robustness import corruption_slices
 from components.evaluation.slices import SliceKey
 from components.evaluation.tasks.bootstrap import FEWEST_UNITS, REPLICATED
 from components.evaluation.tasks.calibration import CALIBRATION, ReliabilityBin, reliability
@@ -93,6 +94,10 @@ def evaluate(
         failed = noted(output_dir)
         if not failed:
             measured = _load(config, found, compared, output_dir)
+            corrupted = corruption_slices(
+                *(config.corruptions, compared, reading, files, output_dir, make_pipeline, shared)
+            )
+            measured = replace(measured, slices=(*measured.slices, *corrupted))
             with merged_runs(output_dir, reading.head) as predictions:
                 return replace(
                     measured,

@@ -15,9 +15,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from components.evaluation.corruptions import CorruptionName
 from components.evaluation.decision_config import DecisionConfig
 from components.evaluation.own_metric_config import CustomMetric
-from components.evaluation.slices import OVERALL, parse_selector
+from components.evaluation.slices import CORRUPTION, OVERALL, STRENGTH, parse_selector
 from components.evaluation.tasks.registry import evaluated_task, tasks_with
 from components.raster.frozen import Frozen
 from components.raster.task import TASKS, Task
@@ -207,6 +208,11 @@ class EvaluationConfig(Frozen):
         default=(),
         description="Findings that do not stop the run, such as missing_baseline or nan:log_loss.",
     )
+    corruptions: tuple[CorruptionName, ...] = Field(
+        default=(),
+        description="Corruptions of the examples' images at three strengths, each a slice such as "
+        "corruption=haze,strength=2: three further predictions for each example and corruption.",
+    )
     batch_size: int = Field(
         default=32, ge=1, le=4096, description="Examples in one call of the model."
     )
@@ -283,6 +289,11 @@ class EvaluationConfig(Frozen):
                 )
         return thresholds
 
+    @field_validator("corruptions")
+    @classmethod
+    def _once(cls, corruptions: tuple[CorruptionName, ...]) -> tuple[CorruptionName, ...]:
+        return tuple(dict.fromkeys(corruptions))
+
     @field_validator("allow")
     @classmethod
     def _allowable(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
@@ -300,7 +311,8 @@ class EvaluationConfig(Frozen):
     def _consistent(self) -> "EvaluationConfig":
         for threshold in self.thresholds:
             features = parse_selector(threshold.slice).features
-            if features and features not in self.slices:
+            made = (CORRUPTION, STRENGTH) if self.corruptions else None
+            if features and features != made and features not in self.slices:
                 raise ValueError(
                     f"a threshold on {threshold.metric} speaks of slice {threshold.slice!r}, "
                     f"but slices has no {list(features)}: add it there"

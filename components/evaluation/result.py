@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from components.evaluation.decisions import Decision
 from components.evaluation.paired import McNemar, PairedChange
-from components.evaluation.slices import SliceKey, slice_name
+from components.evaluation.slices import CORRUPTION, STRENGTH, SliceKey, slice_name
 from components.evaluation.tasks.bootstrap import GROUP_COUNT
 from components.evaluation.tasks.calibration import ReliabilityBin
 from components.evaluation.tasks.measures import (
@@ -119,6 +119,18 @@ class Evaluation:
         """Metrics over all examples; None when the split has none."""
         return next((item for item in self.slices if not item.key), None)
 
+    @property
+    def corruption_curves(self) -> dict[str, tuple[float | None, ...]]:
+        """The headline metric of each corruption, by strength; first without any corruption."""
+        headline = evaluated_task(self.task).headline
+        curves: dict[str, tuple[float | None, ...]] = {}
+        for item in self.slices:
+            features = dict(item.key)
+            if self.overall is not None and features.keys() == {CORRUPTION, STRENGTH}:
+                before = curves.get(features[CORRUPTION], (_known(self.overall, headline),))
+                curves[features[CORRUPTION]] = (*before, _known(item, headline))
+        return curves
+
     def to_json(self) -> str:
         """Returns strict JSON; a metric that is not finite is null."""
         return json.dumps(self._document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -140,6 +152,7 @@ class Evaluation:
             },
             "decisions": [asdict(each) for each in self.decisions],
             "slices": [_slice_document(item) for item in self.slices],
+            "corruptions": {name: list(curve) for name, curve in self.corruption_curves.items()},
             "confusion": {
                 "classes": list(self.confusion_classes),
                 "counts": [list(row) for row in self.confusion],
@@ -173,6 +186,11 @@ class Evaluation:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"not a metrics file ({error!r}): {text[:120]!r}") from error
+
+
+def _known(item: SliceMetrics, metric: str) -> float | None:
+    value = item.candidate.get(metric, math.nan)
+    return value if math.isfinite(value) else None
 
 
 def _slice_document(item: SliceMetrics) -> dict[str, JSON]:

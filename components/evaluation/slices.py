@@ -13,6 +13,8 @@ from components.raster.errors import ConfigError
 from components.raster.example import LABEL, slice_feature
 
 OVERALL = "overall"
+#: Features of the slices of corrupted copies.
+CORRUPTION, STRENGTH = "corruption", "strength"
 
 #: A slice by its features and their values, sorted by feature; empty for all examples.
 SliceKey: TypeAlias = tuple[tuple[str, str], ...]

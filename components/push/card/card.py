@@ -87,6 +87,7 @@ class Metrics(Frozen):
         all: every metric over all examples that has one value.
         classes: of each class, its metrics by name, with `support`, its number of examples.
         worst: the slices where the main metric is worst, the worst first.
+        corrupted: copies of the examples with the strongest of each corruption that was tried.
         baseline_version: the version that was served before; None for the first one.
     """
 
@@ -97,6 +98,7 @@ class Metrics(Frozen):
     all: Mapping[str, float | None] = {}
     classes: Mapping[str, Mapping[str, float | None]] = {}
     worst: tuple[Measured, ...] = ()
+    corrupted: tuple[Measured, ...] = ()
     baseline_version: int | None = None
 
 

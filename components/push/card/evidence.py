@@ -15,6 +15,8 @@ from serving.contract.contract import Contract
 _WORST = 5
 _INTERVAL = "_interval"
 _SUPPORT = "support"
+#: Begin and end of the names of slices of corrupted copies.
+_CORRUPTION, _STRONGEST = "corruption=", ",strength=3"
 #: Fact of the evaluation's report: sentences on thresholds that the split is too small for.
 _TOO_FEW = "too_few_examples"
 
@@ -121,6 +123,8 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> Metrics:
         for item in items
         if item["features"] and item["candidate"].get(headline) is not None
     ]
+    corrupted = [it for it in slices if it.slice.startswith(_CORRUPTION)]
+    slices = [it for it in slices if it not in corrupted]
     sign = -1 if lower_is_better else 1
     slices.sort(key=lambda it: (sign * (it.value or 0.0), it.slice))
     values = whole["candidate"]
@@ -137,6 +141,7 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> Metrics:
         all={name: value for name, value in values.items() if "/" not in name},
         classes={name: found for name, found in per_class.items() if found},
         worst=tuple(slices[:_WORST]),
+        corrupted=tuple(it for it in corrupted if it.slice.endswith(_STRONGEST)),
         baseline_version=document["baseline_version"],
     )
 
@@ -176,6 +181,9 @@ def _limits(evidence: Evidence, inputs: Inputs, data: Data, metrics: Metrics) ->
     for item in metrics.worst:
         if item.differs:
             yield f"Clearly worse on {item.slice}: {measured_text(metrics, item)}"
+    for item in metrics.corrupted:
+        if item.differs:
+            yield f"Sensitive to {item.slice}: {measured_text(metrics, item)}"
     for report in evidence.reports:
         told: Any = report.facts.get(_TOO_FEW, ())
         yield from (f"{text}." for text in told)

@@ -37,6 +37,32 @@ def collection() -> list[bytes]:
     return made
 
 
+def test_corrupted_copies_are_slices_and_leave_the_other_metrics_alone(tmp_path: Path) -> None:
+    """Six tenths of the light make light middle, and middle dark."""
+    node = Node(tmp_path, collection())
+    threshold = {
+        "metric": "accuracy",
+        "slice": "corruption=darkness,strength=2",
+        "at_least": 0.9,
+    }
+    evaluation, report, _ = node.run(
+        model(tmp_path / "model"), corruptions=["darkness"], thresholds=[threshold], batch_size=7
+    )
+    by_name = {item.name: item for item in evaluation.slices}
+    assert len(by_name) == 4
+    truth = np.array([CLASSES.index(text) for text in CLASSES * 8])
+    labels = truth.copy()
+    labels[[12, 18]] = 1
+    accuracy = (np.maximum(truth - 1, 0) == labels).mean()
+    darkened = by_name["corruption=darkness,strength=2"]
+    assert darkened.examples == 24
+    assert darkened.candidate["accuracy"] == pytest.approx(accuracy)
+    assert evaluation.corruption_curves["darkness"][0] == pytest.approx(22 / 24)
+    assert evaluation.corruption_curves["darkness"][2] == pytest.approx(accuracy)
+    (failed,) = report.failed
+    assert failed.subject == "corruption=darkness,strength=2"
+
+
 def test_metrics_are_those_of_the_models_on_the_test_split_alone(tmp_path: Path) -> None:
     node = Node(tmp_path, collection())
     node.baseline = model(tmp_path / "old", shift=1 / 3) / "Format-Serving"
