@@ -18,12 +18,10 @@ from pipelines.page.figures import (
     training_figures,
 )
 from pipelines.page.geojson import GEOJSON_FILE
-from pipelines.page.tables import headline_of, metrics_of, most_confused
+from pipelines.page.tables import confusion_of, headline_of, metrics_of, most_confused
 from trainer.tune.results import Results, shown
 
 _MOST_SLICES = 200
-#: A confusion of more classes is listed by its most frequent pairs.
-_MOST_CONFUSION = 30
 _SECTIONS = {
     "gates": "Gates",
     "metrics": "Metrics",
@@ -62,7 +60,7 @@ def run_page(content: Content) -> str:
         headline=headline_of(evaluation),
         slices=[slices] if slices else [],
         classes=list(class_figures(evaluation)) if evaluation else [],
-        confusion=evaluation and len(evaluation.confusion_classes) <= _MOST_CONFUSION,
+        confusion=confusion_of(evaluation),
         confused=most_confused(evaluation),
         drift=drift_figures(evidence),
         geojson=base64.b64encode(content.geojson).decode("ascii"),

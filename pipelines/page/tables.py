@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.evaluation.paired import INTERVAL
-from components.evaluation.result import Evaluation
+from components.evaluation.result import UNKNOWN_CLASS, Evaluation
 from components.evaluation.tasks.bootstrap import bounds_of
 from components.evaluation.tasks.registry import evaluated_task
 
 _MOST_PAIRS = 30
+#: A confusion of more classes is listed by its most frequent pairs.
+_MOST_CLASSES = 30
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,30 @@ def metrics_of(evaluation: Evaluation | None) -> tuple[str, ...]:
         for name in overall.candidate
         if "/" not in name and not name.endswith("_count") and name not in bounds
     )
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts [true][predicted] of the named classes."""
+
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+def confusion_of(evaluation: Evaluation | None) -> Confusion | None:
+    """Returns the confusion, without the unknown class where it never occurs.
+
+    None without one, or if it has too many classes to be read.
+    """
+    if evaluation is None or not evaluation.confusion:
+        return None
+    names, counts = evaluation.confusion_classes, np.array(evaluation.confusion)
+    occurs = counts.sum(axis=0) + counts.sum(axis=1)
+    kept = [at for at, name in enumerate(names) if occurs[at] or name != UNKNOWN_CLASS]
+    if len(kept) > _MOST_CLASSES:
+        return None
+    shown = counts[np.ix_(kept, kept)].tolist()
+    return Confusion(tuple(names[at] for at in kept), tuple(map(tuple, shown)))
 
 
 def most_confused(evaluation: Evaluation | None) -> list[tuple[str, str, int]]:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from components.raster.example import ENCODED, KEY
 from components.raster.pictures.heat import blended
 from components.raster.pictures.sheet import Card
 from components.raster.pictures.stretch import Picture
+from components.raster.tiles.valid_mask import Pixels
 from pipelines.page.evidence import Thumbnail
 from serving.client.explanation import GRAD_CAM, GRADIENTS
 from serving.contract.contract import Contract
 from serving.graph.inputs import model_input
-from trainer.board.cards import pictures_of
+from trainer.board.cards import drawing_of
 from trainer.tasks.board import Board, PredictedExample
 from trainer.tasks.registry import board_of
 
@@ -69,34 +70,39 @@ def draw_examples(
         limits: of the pictures.
     """
     board = board_of(contract.task)
-    predicted = _predicted(list(examples.values()), contract, model, board)
-    pictures = dict(zip(examples, pictures_of(predicted, contract), strict=True))
-    asked = {key: it for key, it in examples.items() if key in explained}
-    explanations = _explanations(asked, contract, model, pictures)
+    items = list(examples.items())
+    served = ServedModel(model) if _answers_in_pictures(board) and items else None
+    explains = contract.explanations is not None and any(key in explained for key in examples)
+    explainer = ExplainedModel(Path(model)) if explains else None
+    draw: Callable[[Pixels], Picture] | None = None
     drawn: dict[str, tuple[Thumbnail, ...]] = {}
     left = limits.bytes
-    for (key, picture), example in zip(pictures.items(), predicted, strict=True):
-        cards = [Card(picture, "image")]
-        if _answers_in_pictures(board):
-            cards += board.cards(picture, example, contract)
-            cards += filter(None, [board.difference(picture, example, contract)])
-        cards += filter(None, [explanations.get(key)])
-        made = tuple(thumbnail(card, limits.side_px) for card in cards)
-        left -= sum(len(it.address) for it in made)
-        if left < 0:
-            break
-        drawn[key] = made
+    for start in range(0, len(items), _BATCH):
+        batch = dict(items[start : start + _BATCH])
+        predicted = _predicted(list(batch.values()), contract, board, served)
+        draw = draw or drawing_of(predicted, contract)
+        pictures = {key: draw(it.pixels) for key, it in zip(batch, predicted, strict=True)}
+        asked = {key: it for key, it in batch.items() if key in explained}
+        explanations = _explanations(explainer, asked, pictures) if explainer else {}
+        for (key, picture), example in zip(pictures.items(), predicted, strict=True):
+            cards = [Card(picture, "image")]
+            if served:
+                cards += board.cards(picture, example, contract)
+                cards += filter(None, [board.difference(picture, example, contract)])
+            cards += filter(None, [explanations.get(key)])
+            made = tuple(thumbnail(card, limits.side_px) for card in cards)
+            left -= sum(len(it.address) for it in made)
+            if left < 0:
+                return drawn
+            drawn[key] = made
     return drawn
 
 
 def _explanations(
-    examples: Mapping[str, bytes], contract: Contract, model: str, pictures: Mapping[str, Picture]
+    model: ExplainedModel, examples: Mapping[str, bytes], pictures: Mapping[str, Picture]
 ) -> dict[str, Card]:
-    """Draws the pixels on which each answer depends, for a model that explains its answers."""
-    if contract.explanations is None or not examples:
-        return {}
-    encoded = [_features(it)[ENCODED].bytes_list.value[0] for it in examples.values()]
-    found = ExplainedModel(Path(model)).explain(encoded)
+    """Draws the pixels on which each answer depends."""
+    found = model.explain([_encoded(_features(it)) for it in examples.values()])
     return {
         key: Card(
             blended(pictures[key], it.heats.get(GRAD_CAM, it.heats[GRADIENTS])),
@@ -111,22 +117,21 @@ def _answers_in_pictures(board: Board[Any]) -> bool:
 
 
 def _predicted(
-    examples: Sequence[bytes], contract: Contract, model: str, board: Board[Any]
+    examples: Sequence[bytes], contract: Contract, board: Board[Any], served: ServedModel | None
 ) -> list[PredictedExample[Any]]:
     """Decodes the examples; truth and answer are only of a task that answers in pictures."""
-    served = ServedModel(model) if _answers_in_pictures(board) and examples else None
-    found: list[PredictedExample[Any]] = []
-    for start in range(0, len(examples), _BATCH):
-        batch = examples[start : start + _BATCH]
-        features = [_features(serialized) for serialized in batch]
-        encoded = [it[ENCODED].bytes_list.value[0] for it in features]
-        pixels = model_input(tf.constant(encoded), contract.image).numpy()
-        answers = served.answers(batch) if served else {}
-        for row, of_example in enumerate(features):
-            answer = {name: values[row] for name, values in answers.items()}
-            truth = board.truth(of_example, contract) if served else None
-            found.append(PredictedExample(pixels[row], truth, answer))
-    return found
+    features = [_features(serialized) for serialized in examples]
+    encoded = [_encoded(of_example) for of_example in features]
+    pixels = model_input(tf.constant(encoded), contract.image).numpy()
+    answers = served.answers(examples) if served else {}
+    return [
+        PredictedExample(
+            pixels[row],
+            board.truth(of_example, contract) if served else None,
+            {name: values[row] for name, values in answers.items()},
+        )
+        for row, of_example in enumerate(features)
+    ]
 
 
 def thumbnail(card: Card, side_px: int) -> Thumbnail:
@@ -152,3 +157,7 @@ def _features(serialized: bytes) -> Any:
 
 def _key(serialized: bytes) -> str:
     return bytes(_features(serialized)[KEY].bytes_list.value[0]).decode()
+
+
+def _encoded(features: Any) -> bytes:
+    return bytes(features[ENCODED].bytes_list.value[0])

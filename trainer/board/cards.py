@@ -1,6 +1,6 @@
 """Cards: one example and its prediction as pictures with a line of text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from components.raster.pictures.stretch import (
     picture_of,
     stretch_of,
 )
+from components.raster.tiles.valid_mask import Mask, Pixels
 from serving.contract.contract import Contract
 from trainer.tasks.board import PredictedExample
 from trainer.tasks.registry import board_of
@@ -20,20 +21,21 @@ from trainer.tasks.registry import board_of
 
 def cards_of(examples: Sequence[PredictedExample[Any]], contract: Contract) -> list[Card]:
     """Draws the cards of each example as its task does."""
-    board, pictures = board_of(contract.task), pictures_of(examples, contract)
-    return [
-        card
-        for picture, each in zip(pictures, examples, strict=True)
-        for card in board.cards(picture, each, contract)
-    ]
+    draw, board = drawing_of(examples, contract), board_of(contract.task)
+    return [card for each in examples for card in board.cards(draw(each.pixels), each, contract)]
 
 
-def pictures_of(examples: Sequence[PredictedExample[Any]], contract: Contract) -> list[Picture]:
-    """Draws the pixels of each example; tiles of rasters with one stretch for all."""
+def drawing_of(
+    examples: Sequence[PredictedExample[Any]], contract: Contract
+) -> Callable[[Pixels], Picture]:
+    """Returns the function from pixels to a picture; of rasters with the examples' own stretch."""
     if contract.image.bands is None:
-        return [np.asarray(each.pixels, np.uint8) for each in examples]
+        return lambda pixels: np.asarray(pixels, np.uint8)
     names = contract.image.bands
     bands = choose_bands(names, natural_bands(names))
-    tiles = [(each.pixels, np.isfinite(each.pixels).all(axis=-1)) for each in examples]
-    stretch = stretch_of(tiles, bands)
-    return [picture_of(pixels, valid, bands, stretch) for pixels, valid in tiles]
+    stretch = stretch_of([(each.pixels, _valid(each.pixels)) for each in examples], bands)
+    return lambda pixels: picture_of(pixels, _valid(pixels), bands, stretch)
+
+
+def _valid(pixels: Pixels) -> Mask:
+    return np.asarray(np.isfinite(pixels).all(axis=-1))

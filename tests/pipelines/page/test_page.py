@@ -110,6 +110,15 @@ def test_it_trusts_no_text_and_loads_nothing() -> None:
     assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
 
 
+def test_the_unknown_class_is_shown_only_where_it_occurs() -> None:
+    names = (*EVALUATION.confusion_classes, "(unknown)")
+    for occurs in (0, 3):
+        counts = ((30, 10, 0), (0, 4000, 0), (occurs, 0, 0))
+        found = replace(EVALUATION, confusion_classes=names, confusion=counts)
+        texts = Page(run_page(content(evaluation=found))).texts
+        assert ("(unknown)" in texts) is bool(occurs)
+
+
 def test_a_gate_is_folded_unless_it_blocked() -> None:
     fine = GateReport("data", (Finding("data", "drift", True, "image/mean_0", "0.01"),), {})
     assert Page(run_page(content(gates=(fine, *content().gates)))).open == [False, True]
