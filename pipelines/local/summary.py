@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from components.raster.strict_json import strict_json
 from pipelines.local.console import plain_table
 from pipelines.local.rare_classes import are_uneven, rare_classes, read_rare
 from pipelines.local.record import BLOCKED, SUCCEEDED, Artifact, RunRecord
+from pipelines.local.temperature import read_temperature, temperature_line
 from pipelines.local.tuning import keep_tuning, tuning_of, tuning_table
 from pipelines.page.content import (
     PAGE_FILE,
@@ -68,6 +69,7 @@ class Summary:
     tuning: Results | None
     places: dict[str, str]
     rare: dict[str, Any] | None = None
+    temperature: dict[str, Any] | None = None
 
 
 def summarise(record: RunRecord, folder: str) -> Summary:
@@ -79,7 +81,8 @@ def summarise(record: RunRecord, folder: str) -> Summary:
         gates=tuple(reports.values()),
         evaluation=_evaluation(record),
         tuning=tuning_of(record),
-        rare=_rare(record),
+        rare=_of_training(record, read_rare),
+        temperature=_of_training(record, read_temperature),
         places=_output_paths(record, folder),
     )
     summary = replace(summary, places=summary.places | _write_page(summary, folder))
@@ -107,6 +110,7 @@ def to_json(summary: Summary) -> str:
         "metrics": json.loads(summary.evaluation.to_json()) if summary.evaluation else None,
         "tuning": json.loads(summary.tuning.to_json()) if summary.tuning else None,
         "rare_classes": summary.rare,
+        "temperature": summary.temperature,
         "pushed_version": summary.record.pushed_version,
         "push_warning": summary.record.push_warning,
         "nodes": {node.node_id: node.state for node in summary.record.nodes},
@@ -126,6 +130,9 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
         console.print(_images_table(summary), "")
     if summary.rare and are_uneven(summary.rare):
         console.print(rare_classes(summary.rare), soft_wrap=True, markup=False)
+        console.print()
+    if summary.temperature:
+        console.print(temperature_line(summary.temperature), soft_wrap=True, markup=False)
         console.print()
     if summary.tuning:
         console.print(tuning_table(summary.tuning), "")
@@ -170,9 +177,11 @@ def _checks(count: int) -> str:
     return f"{count} check" if count == 1 else f"{count} checks"
 
 
-def _rare(record: RunRecord) -> dict[str, Any] | None:
+def _of_training(
+    record: RunRecord, read: Callable[[str], dict[str, Any] | None]
+) -> dict[str, Any] | None:
     trainer = record.node("Trainer")
-    return read_rare(trainer.uri("model_run")) if trainer else None
+    return read(trainer.uri("model_run")) if trainer else None
 
 
 def _metrics_table(evaluation: Evaluation) -> Table:

@@ -23,7 +23,7 @@ CONTRACT_PATH = "assets.extra/contract.json"
 #: Path of the tuned values, for a tuned model: the values of the training, by config path.
 TUNED_PATH = "assets.extra/tuned.json"
 #: Fields that the JSON of a model without them does not have.
-_OPTIONAL = ("explanations",)
+_OPTIONAL = ("explanations", "temperature")
 
 
 class Contract(Frozen):
@@ -40,6 +40,8 @@ class Contract(Frozen):
         signatures: the name of the one input, by signature.
         outputs: what every signature answers with; by default what the task's models do.
         tiles: of rasters: the tiles that the model learnt from; None where nobody looked.
+        temperature: the number by which logits are divided before they become probabilities; None
+            leaves them as they are.
         explanations: of models that explain their answers (`serving_explain`).
     """
 
@@ -52,6 +54,7 @@ class Contract(Frozen):
     outputs: tuple[str, ...] = Field(default_factory=lambda data: outputs_of(data["task"]))
     tiles: TrainedTiles | None = None
     explanations: Explanations | None = None
+    temperature: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _classes_go_with_the_task(self) -> Self:

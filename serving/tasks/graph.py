@@ -24,6 +24,9 @@ class AnswerSpec(Protocol):
     @property
     def threshold(self) -> float: ...
 
+    @property
+    def temperature(self) -> float | None: ...
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -39,6 +42,12 @@ class Explained:
     names: tf.Tensor
     weights: tf.Tensor
     known: tf.Tensor
+
+
+def scaled(logits: tf.Tensor, spec: AnswerSpec) -> tf.Tensor:
+    """Returns logits as float32, divided by the temperature of a spec that has one."""
+    logits = tf.cast(logits, tf.float32)
+    return logits if spec.temperature is None else logits / spec.temperature
 
 
 class TaskGraph(ABC):

@@ -50,6 +50,7 @@ def accuracy(model_dir, pattern):
 
 def test_from_examples_to_a_served_model_and_what_failed_is_taken_up(pattern, image_spec, tmp_path):
     custom = custom_config(image_spec, checkpoint_root=str(tmp_path / "checkpoints"))
+    custom["train"] = CONFIG.model_copy(update={"temperature": "auto"}).model_dump_json()
     (tmp_path / "model").write_text("in the way of the export")
     with pytest.raises(tf.errors.OpError):
         run_fn(fn_args(tmp_path, pattern, custom))
@@ -62,6 +63,10 @@ def test_from_examples_to_a_served_model_and_what_failed_is_taken_up(pattern, im
     assert accuracy(tmp_path / "model", pattern) == 1.0
     contract = read_contract(tmp_path / "model")
     assert (contract.image, contract.classes) == (image_spec, CLASSES)
+    scaling = json.loads((tmp_path / "run/logs/temperature.json").read_text())
+    assert scaling["units"] == 11
+    assert scaling["after"] <= scaling["before"]
+    assert contract.temperature == (scaling["temperature"] if scaling["served"] else None)
     assert not list((tmp_path / "checkpoints").iterdir())
 
 

@@ -19,6 +19,7 @@ class Options(Frozen):
         smooths: whether labels can be smoothed.
         mixes_whole: whether a mean of two images has the mean of their targets (mixup).
         mixes_parts: whether parts of an image keep their own targets (cutmix).
+        scales: whether a temperature can scale the probabilities of the whole image.
         seen_by_views: parts of the augmentation's batch that hold the targets.
     """
 
@@ -27,6 +28,7 @@ class Options(Frozen):
     smooths: ClassVar[bool] = False
     mixes_whole: ClassVar[bool] = False
     mixes_parts: ClassVar[bool] = False
+    scales: ClassVar[bool] = False
     seen_by_views: ClassVar[tuple[str, ...]] = ()
 
 
@@ -35,7 +37,7 @@ class SingleLabelOptions(Options):
 
     name: Literal["single_label"] = "single_label"
     weighting = "examples"
-    balances = smooths = mixes_whole = mixes_parts = True
+    balances = smooths = mixes_whole = mixes_parts = scales = True
 
 
 class MultiLabelOptions(Options):
@@ -43,7 +45,7 @@ class MultiLabelOptions(Options):
 
     name: Literal["multi_label"] = "multi_label"
     weighting = "presence"
-    smooths = mixes_whole = mixes_parts = True
+    smooths = mixes_whole = mixes_parts = scales = True
     seen_by_views = ("targets",)
     threshold: float = Field(
         default=0.5, gt=0, lt=1, description="Least probability of a class that is present."

@@ -25,7 +25,7 @@ from trainer.models.features import Features
 from trainer.models.heads import dense
 from trainer.tasks.board import Board, ExampleFeatures, PredictedExample
 from trainer.tasks.config import MultiLabelOptions
-from trainer.tasks.objective import Objective, ObjectiveInputs
+from trainer.tasks.objective import Floats, Objective, ObjectiveInputs
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,10 @@ class MultiLabel(Objective):
         if self.positive is not None or self.gamma is not None:
             return WeightedBinary(self.positive, self.gamma or 0.0, self.smoothing)
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=self.smoothing)
+
+    def log_losses(self, logits: Floats, targets: Floats) -> Floats:
+        losses: Floats = (np.logaddexp(0, logits) - targets * logits).mean(axis=1)
+        return losses
 
     def metrics(self) -> list[keras.metrics.Metric]:
         # Outputs are logits, while the threshold is a probability.

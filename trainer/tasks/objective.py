@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components.raster.image import ImageSpec
@@ -17,6 +19,7 @@ from trainer.data.targets import Parsing
 from trainer.imbalance.emphasis import Emphasis
 from trainer.models.features import Features
 
+Floats = npt.NDArray[np.floating]
 Options = TypeVar("Options")
 
 
@@ -104,6 +107,10 @@ class Objective(ABC):
     @abstractmethod
     def loss(self) -> keras.losses.Loss:
         """Returns the loss of outputs against targets."""
+
+    def log_losses(self, logits: Floats, targets: Floats) -> Floats:
+        """Computes the log loss of each example [N]; for tasks whose options have `scales`."""
+        raise NotImplementedError(f"{self.task} has no probabilities to scale")
 
     @abstractmethod
     def metrics(self) -> list[keras.metrics.Metric]:

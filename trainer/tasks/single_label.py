@@ -25,7 +25,7 @@ from trainer.models.features import Features
 from trainer.models.heads import dense
 from trainer.tasks.board import Board, ExampleFeatures, Indices, PredictedExample
 from trainer.tasks.config import SingleLabelOptions
-from trainer.tasks.objective import Objective, ObjectiveInputs
+from trainer.tasks.objective import Floats, Objective, ObjectiveInputs
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,14 @@ class SingleLabel(Objective):
         if self.smoothing:
             return SmoothedCrossentropy(self.smoothing)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def log_losses(self, logits: Floats, targets: Floats) -> Floats:
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        if targets.ndim == 2:
+            return -(targets * logs).sum(axis=1)
+        losses: Floats = -np.take_along_axis(logs, targets[:, np.newaxis].astype(int), 1)[:, 0]
+        return losses
 
     def metrics(self) -> list[keras.metrics.Metric]:
         if self.soft:

@@ -14,7 +14,7 @@ from trainer.models.config import Backbone as Backbone
 from trainer.models.config import Model
 from trainer.models.config import Preset as Preset
 from trainer.models.config import SmallCnn as SmallCnn
-from trainer.tasks.config import TaskOptions
+from trainer.tasks.config import TaskOptions, options_type
 from trainer.tasks.conflicts import beside_own_loss, conflict
 from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 
@@ -242,6 +242,12 @@ class TrainConfig(Frozen):
         ge=1,
         description="Examples in the shuffle buffer; used where images do not stay in memory.",
     )
+    temperature: Literal["auto", "off"] = Field(
+        default="off",
+        description="Temperature scaling of the served probabilities, for one or several classes "
+        "an image. auto: fitted on the eval split, and served if a bootstrap says that the log "
+        "loss falls.",
+    )
     explain: Explanations | None = Field(
         default=None,
         description="Explanations by the model's gradients, in the served model as the signature "
@@ -290,6 +296,8 @@ class TrainConfig(Frozen):
 
     def conflict(self, task: Task) -> str | None:
         """Returns why the configuration does not suit a task, in words; None if it does."""
+        if self.temperature == "auto" and not options_type(task).scales:
+            return f"temperature: auto scales the probabilities of an image, and {task} has none"
         found = conflict(task, self.model.augment, self.imbalance)
         if found or self.loss is None:
             return found
@@ -302,7 +310,9 @@ class TrainConfig(Frozen):
 
     def facts(self) -> dict[str, Any]:
         """Returns all that decides a training's result, as a plain value; weights as digests."""
-        facts = self.model_dump(mode="json", exclude={"checkpoints", "profile", "explain"})
+        facts = self.model_dump(
+            mode="json", exclude={"checkpoints", "profile", "explain", "temperature"}
+        )
         facts["model"].update(self.model.contents())
         code = {key: each.identity(key) for key, each in extensions_of(self, "train")}
         return {**facts, "code": code} if code else facts

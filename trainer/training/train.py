@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from components.raster.errors import ConfigError
@@ -20,6 +21,7 @@ from trainer.augment.follow import following
 from trainer.data.bands import band_scale
 from trainer.data.dataset import InMemory, Source, open_source
 from trainer.data.examples import learnt_scalings, list_files
+from trainer.data.groups import groups_of
 from trainer.data.tiles import trained_tiles
 from trainer.data.transformed import TransformedSource
 from trainer.distribution.cluster import ClusterEnvironment
@@ -38,6 +40,7 @@ from trainer.training.fit import History, OnEpoch, fit_phases
 from trainer.training.precision import choose_policy, computing_in
 from trainer.training.splits import Splits
 from trainer.training.stages import Phase, Sources, phase_of
+from trainer.training.temperature import TEMPERATURE_FILE, Temperature, fit_temperature
 
 _MEGABYTE = 2**20
 
@@ -108,7 +111,7 @@ def train(
     require_fitting(measures, trained, sources[1])
     phases, whole = _phases(network, trained, sources, config, emphasis)
     if seen is not None and WorkerConsensus(strategy).is_chief:
-        _write_report(log_dir, imbalance_report(seen, config.imbalance, emphasis))
+        _write_json(log_dir, IMBALANCE_FILE, imbalance_report(seen, config.imbalance, emphasis))
     history = fit_phases(
         whole, phases, sources, measures, config, log_dir, checkpoint_dir, on_epoch
     )
@@ -118,6 +121,13 @@ def train(
         served = _with_weights_of(network.served(), served)
     contract = _contract(objective, image, train_files, scalings)
     contract = contract.model_copy(update={"explanations": config.explain})
+    if config.temperature == "auto":
+        found = _temperature(served, objective, sources[1], config.batch_size)
+        contract = contract.model_copy(
+            update={"temperature": found.temperature if found.served else None}
+        )
+        if WorkerConsensus(strategy).is_chief:
+            _write_json(log_dir, TEMPERATURE_FILE, asdict(found))
     explainable = network.explainable() if config.explain else None
     return Trained(served, contract, history, explainable)
 
@@ -155,9 +165,24 @@ def _scalings(image: ImageSpec, files: Sequence[str]) -> dict[str, tuple[float, 
     return None if found is None else {band: (*it,) for band, it in found.items()}
 
 
-def _write_report(log_dir: str, report: dict[str, Any]) -> None:
+def _temperature(
+    model: keras.Model, objective: Objective, source: Source, batch_size: int
+) -> Temperature:
+    """Fits the temperature of a model on the eval split."""
+    batches = [
+        (model(pixels, training=False).numpy(), targets.numpy())
+        for pixels, targets, *_ in source.once(batch_size)
+    ]
+    logits, targets = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    logits = logits.astype(np.float64)
+    return fit_temperature(
+        lambda value: objective.log_losses(logits / value, targets), groups_of(source.files)
+    )
+
+
+def _write_json(log_dir: str, name: str, report: dict[str, Any]) -> None:
     tf.io.gfile.makedirs(log_dir)
-    with tf.io.gfile.GFile(f"{log_dir}/{IMBALANCE_FILE}", "w") as file:
+    with tf.io.gfile.GFile(f"{log_dir}/{name}", "w") as file:
         json.dump(report, file, indent=2)
 
 

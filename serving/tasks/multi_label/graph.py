@@ -12,6 +12,7 @@ from serving.tasks.graph import (
     Tensors,
     explained_class,
     names_in_each_row,
+    scaled,
 )
 from serving.tasks.multi_label.answer import PRESENT_OUTPUT
 
@@ -24,7 +25,7 @@ class MultiLabelGraph(TaskGraph):
 
         A class is present if its probability is at least the threshold of the spec.
         """
-        probabilities = tf.nn.sigmoid(tf.cast(logits, tf.float32))
+        probabilities = tf.nn.sigmoid(scaled(logits, spec))
         return {
             PROBABILITIES_OUTPUT: probabilities,
             CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),

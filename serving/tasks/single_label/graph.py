@@ -12,6 +12,7 @@ from serving.tasks.graph import (
     Tensors,
     explained_class,
     names_in_each_row,
+    scaled,
 )
 from serving.tasks.single_label.answer import CLASS_OUTPUT
 
@@ -24,7 +25,7 @@ class SingleLabelGraph(TaskGraph):
         classes = spec.classes
         return {
             CLASS_OUTPUT: tf.gather(tf.constant(classes, tf.string), tf.argmax(logits, axis=1)),
-            PROBABILITIES_OUTPUT: tf.nn.softmax(tf.cast(logits, tf.float32)),
+            PROBABILITIES_OUTPUT: tf.nn.softmax(scaled(logits, spec)),
             CLASSES_OUTPUT: names_in_each_row(classes, tf.shape(logits)[0]),
         }
 

@@ -1,0 +1,31 @@
+"""Report on the temperature scaling of a training."""
+
+import json
+import os
+from typing import Any
+
+#: Path below a training's output that `trainer.training.train` writes.
+_FILE = os.path.join("logs", "temperature.json")
+
+
+def read_temperature(model_run: str) -> dict[str, Any] | None:
+    """Reads the report in a ModelRun artifact's folder; None where none was asked for."""
+    path = os.path.join(model_run, _FILE)
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        found: dict[str, Any] = json.load(file)
+    return found
+
+
+def temperature_line(found: dict[str, Any]) -> str:
+    """Describes the fitted temperature and the decision about it, in one line."""
+    text = (
+        f"temperature {found['temperature']:.3g}: log loss on eval {found['before']:.4g} to "
+        f"{found['after']:.4g}"
+    )
+    if found["interval"] is None:
+        return f"{text}; not served, {found['units']} independent examples or groups are too few"
+    low, high = found["interval"]
+    decision = "served" if found["served"] else "not served, the fall may be chance"
+    return f"{text} (change {low:.2g} to {high:.2g}, 95 %); {decision}"
