@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from components.evaluation.decisions import Decision
 from components.evaluation.result import Evaluation
+from components.evaluation.slices import CORRUPTION
 from components.evaluation.tasks.calibration import ReliabilityBin
 from components.evaluation.tasks.measures import class_metric, wilson_interval
 from components.evaluation.tasks.registry import evaluated_task
@@ -53,7 +54,13 @@ def training_figures(curve: Sequence[CurveRow]) -> list[Figure]:
     return [_training_figure(curve, name) for name in panels_of(curve)]
 
 
-def slices_figure(evaluation: Evaluation) -> Figure | None:
+def evaluation_figures(evaluation: Evaluation) -> Iterator[Figure]:
+    """Draws the metrics: of the slices, of corrupted copies, and of the classes."""
+    yield from filter(None, (_slices_figure(evaluation), _robustness_figure(evaluation)))
+    yield from _class_figures(evaluation)
+
+
+def _slices_figure(evaluation: Evaluation) -> Figure | None:
     """Draws the headline metric of each slice with its interval, and the served model's."""
     evaluated = evaluated_task(evaluation.task)
     rows = [
@@ -66,6 +73,7 @@ def slices_figure(evaluation: Evaluation) -> Figure | None:
             strong=not item.key,
         )
         for item in evaluation.slices
+        if CORRUPTION not in dict(item.key)
     ]
     if not any(math.isfinite(row.value) for row in rows):
         return None
@@ -77,7 +85,27 @@ def slices_figure(evaluation: Evaluation) -> Figure | None:
     return Figure(f"{_capital(evaluated.title)} by slice", chart, keys, _more(rows, "slices"))
 
 
-def class_figures(evaluation: Evaluation) -> Iterator[Figure]:
+def _robustness_figure(evaluation: Evaluation) -> Figure | None:
+    """Draws the headline metric by the strength of each corruption of the examples."""
+    curves = {
+        name: [math.nan if it is None else it for it in curve]
+        for name, curve in evaluation.corruption_curves.items()
+    }
+    if not curves:
+        return None
+    shown = sorted(curves, key=lambda name: (_least(curves[name]), name))[: len(SERIES)]
+    title = evaluated_task(evaluation.task).title
+    chart = line_chart(
+        f"{title} by strength of corruption",
+        [Line(name, list(enumerate(curves[name])), dots=True) for name in shown],
+        "strength of corruption (0: none)",
+        title,
+    )
+    note = "The others do less harm." if len(shown) < len(curves) else ""
+    return Figure("Robustness", chart, keyed(shown), note)
+
+
+def _class_figures(evaluation: Evaluation) -> Iterator[Figure]:
     """Draws the first metrics of the classes, with intervals where examples are counted."""
     overall = evaluation.overall
     if overall is None or len(evaluation.classes) < 2:
@@ -208,6 +236,10 @@ def map_figure(evidence: Evidence, split: str) -> Figure | None:
 def keyed(names: Sequence[str]) -> list[Key]:
     """Pairs names with the styles of the series, in order."""
     return list(zip(SERIES, names, strict=False))
+
+
+def _least(values: Sequence[float]) -> float:
+    return min((value for value in values if math.isfinite(value)), default=math.inf)
 
 
 def _training_figure(curve: Sequence[CurveRow], name: str) -> Figure:

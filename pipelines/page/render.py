@@ -9,12 +9,11 @@ from components.gate.report import GateReport
 from pipelines.page.charts.svg import shortened
 from pipelines.page.content import Content, shown_value
 from pipelines.page.figures import (
-    class_figures,
     confidence_figures,
     curve_figures,
     drift_figures,
+    evaluation_figures,
     map_figure,
-    slices_figure,
     training_figures,
 )
 from pipelines.page.geojson import GEOJSON_FILE
@@ -40,7 +39,6 @@ def run_page(content: Content) -> str:
     """Renders the page of a run as HTML."""
     evaluation, evidence = content.evaluation, content.evidence
     decisions = evaluation.decisions if evaluation else ()
-    slices = evaluation and slices_figure(evaluation)
     parts: dict[str, Any] = {
         "gates": content.gates,
         "metrics": metrics_of(evaluation),
@@ -58,8 +56,7 @@ def run_page(content: Content) -> str:
         run=content,
         sections=[(name, _SECTIONS[name]) for name, part in parts.items() if part],
         headline=headline_of(evaluation),
-        slices=[slices] if slices else [],
-        classes=list(class_figures(evaluation)) if evaluation else [],
+        measured=list(evaluation_figures(evaluation)) if evaluation else [],
         confusion=confusion_of(evaluation),
         confused=most_confused(evaluation),
         drift=drift_figures(evidence),

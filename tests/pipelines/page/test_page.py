@@ -119,6 +119,20 @@ def test_the_unknown_class_is_shown_only_where_it_occurs() -> None:
         assert ("(unknown)" in texts) is bool(occurs)
 
 
+def test_corrupted_copies_are_a_curve_and_no_slices_of_the_plot() -> None:
+    hazy = tuple(
+        SliceMetrics((("corruption", "haze"), ("strength", str(it))), {"accuracy": 0.7 - it / 10})
+        for it in (1, 2, 3)
+    )
+    evaluation = replace(EVALUATION, slices=(*EVALUATION.slices, *hazy))
+    text = run_page(content(evaluation=evaluation))
+    assert "Robustness" in Page(text).texts
+    robustness = text.partition("strength of corruption</title>")[2].partition("</svg>")[0]
+    assert robustness.count("<circle") == 4, "without it, and at three strengths"
+    slices = text.partition("accuracy by slice</title>")[2].partition("</svg>")[0]
+    assert "haze" not in slices
+
+
 def test_a_gate_is_folded_unless_it_blocked() -> None:
     fine = GateReport("data", (Finding("data", "drift", True, "image/mean_0", "0.01"),), {})
     assert Page(run_page(content(gates=(fine, *content().gates)))).open == [False, True]
