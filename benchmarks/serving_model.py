@@ -35,16 +35,20 @@ class SmallCnn(tf.Module):
     def classify(self, image_bytes: Any) -> dict[str, Any]:
         """Classifies JPEG bytes: class, probabilities and names."""
         images = tf.map_fn(_decode, image_bytes, fn_output_signature=tf.uint8)
-        x = tf.cast(images, tf.float32) / 127.5 - 1.0
-        for kernel, stride in zip(self.kernels, (1, 2, 2), strict=True):
-            x = tf.nn.relu(tf.nn.conv2d(x, kernel, strides=stride, padding="SAME"))
-        probabilities = tf.nn.softmax(tf.reduce_mean(x, axis=(1, 2)) @ self.dense)
+        probabilities = tf.nn.softmax(self.logits(images))
         names = tf.constant(CLASSES)
         return {
             "class": tf.gather(names, tf.argmax(probabilities, axis=1)),
             "probabilities": probabilities,
             "classes": tf.tile(names[None], [tf.shape(probabilities)[0], 1]),
         }
+
+    def logits(self, images: Any) -> Any:
+        """Returns logits [N, K] of uint8 images [N, H, W, 3]."""
+        x = tf.cast(images, tf.float32) / 127.5 - 1.0
+        for kernel, stride in zip(self.kernels, (1, 2, 2), strict=True):
+            x = tf.nn.relu(tf.nn.conv2d(x, kernel, strides=stride, padding="SAME"))
+        return tf.reduce_mean(x, axis=(1, 2)) @ self.dense
 
 
 def _decode(encoded: Any) -> Any:

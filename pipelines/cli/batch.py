@@ -74,7 +74,7 @@ def command(
     from pipelines.local.console import output_to_log, quiet_frameworks
 
     quiet_frameworks()
-    config = _pipeline_config(config_path, needed=source is None or model_base is None)
+    config = pipeline_config(config_path, needed=source is None or model_base is None)
     base = str(model_base) if model_base is not None else config.model_base if config else ""
     given = {
         "model_version": model_version,
@@ -84,14 +84,15 @@ def command(
         "model_base": None if model_base is None else str(model_base),
     }
     given = {name: value for name, value in given.items() if value is not None}
-    prediction = _prediction(config, source, kind, base, given)
+    settings = prediction_settings(config, source, kind, base, given)
     with output_to_log(os.devnull):
-        result = _run(prediction, base, output, config, processes, overwrite=overwrite)
+        result = _run(settings, base, output, config, processes, overwrite=overwrite)
     _tell(result, as_json)
     ctx.exit(1 if result.rejects else 0)
 
 
-def _pipeline_config(path: str, *, needed: bool) -> "PipelineConfig | None":
+def pipeline_config(path: str, *, needed: bool) -> "PipelineConfig | None":
+    """Loads the configuration; None where there is none, and none is needed."""
     from pipelines.config.tree import load_config
 
     if not needed and not Path(path).exists():
@@ -99,7 +100,7 @@ def _pipeline_config(path: str, *, needed: bool) -> "PipelineConfig | None":
     return load_config(path)
 
 
-def _prediction(
+def prediction_settings(
     config: "PipelineConfig | None",
     source: str | None,
     kind: str | None,
@@ -118,7 +119,7 @@ def _prediction(
         )
     tree = {} if known is None or source is not None else known.model_dump()
     if source is not None:
-        tree["source"] = _source(source, kind, base, given.get("model_version"))
+        tree["source"] = named_source(source, kind, base, given.get("model_version"))
     try:
         return PredictionConfig.model_validate({**tree, **given})
     except ValidationError as error:
@@ -126,7 +127,7 @@ def _prediction(
         raise ConfigError(f"SOURCE {source}: {faults}" if source else faults) from error
 
 
-def _source(source: str, kind: str | None, base: str, version: int | None) -> dict[str, Any]:
+def named_source(source: str, kind: str | None, base: str, version: int | None) -> dict[str, Any]:
     """Returns the configuration of a named source; the model says whether it holds rasters."""
     from components.ingest.listing.config import MANIFEST_SUFFIXES, ManifestColumns
     from components.mapping.maps import tile_px

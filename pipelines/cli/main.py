@@ -43,6 +43,7 @@ _COMMANDS = {
     "assess": "Assess a finished map: sample, labels, accuracy, areas.",
     "map": "Map whole scenes with the pushed model.",
     "batch": "Predict whole archives with the pushed model, into files.",
+    "stream": "Predict images as they arrive.",
     "config": "Check a configuration, or print its JSON schema.",
     "demo": "The whole way on a made collection, or on your own class folders.",
 }

@@ -1,6 +1,6 @@
 """The work of a run as workers get it, whatever they write."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from components.ingest.pool import Writer
 from components.ingest.records.summary import Summary
@@ -15,11 +15,16 @@ class Job(Protocol):
         """Where the output goes."""
         ...
 
-    def writer(self, *, one_thread: bool = False) -> Writer[Summary]:
-        """Loads the model; with one thread where several processes share a machine."""
+    def load(self, *, one_thread: bool = False) -> Any:
+        """Loads the model, which threads may share; with one thread of its own where several
+        processes share a machine."""
+        ...
+
+    def writer(self, model: Any) -> Writer[Summary]:
+        """Returns the writer of one thread, with a model from `load`."""
         ...
 
 
 def one_thread_writer(job: Job) -> Writer[Summary]:
     """Returns the writer of one of several processes on a machine."""
-    return job.writer(one_thread=True)
+    return job.writer(job.load(one_thread=True))

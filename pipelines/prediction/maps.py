@@ -107,19 +107,21 @@ class MapJob:
     name: str
     paths: OutputPaths
 
-    def writer(self, *, one_thread: bool = False) -> "MapWriter":
-        """Loads the model."""
-        return MapWriter(self)
+    def load(self, *, one_thread: bool = False) -> InProcessModel:
+        """Loads the model; reading and answering of a map take turns, with all threads."""
+        return InProcessModel(Path(local_path(self.model.base)), self.name, self.model.version)
+
+    def writer(self, model: InProcessModel) -> "MapWriter":
+        """Returns what makes maps."""
+        return MapWriter(self, model)
 
 
 class MapWriter:
     """Makes maps; a finished one is not made again."""
 
-    def __init__(self, job: MapJob) -> None:
-        self._job = job
+    def __init__(self, job: MapJob, model: InProcessModel) -> None:
+        self._job, self._model = job, model
         self._config = MapConfig.model_validate_json(job.config)
-        base = Path(local_path(job.model.base))
-        self._model = InProcessModel(base, job.name, job.model.version)
 
     def write(self, block: Block) -> Summary:
         """Makes the map of the block's scene, in a folder called as it."""

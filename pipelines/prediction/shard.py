@@ -51,9 +51,13 @@ class ShardJob:
     batch: int
     paths: OutputPaths
 
-    def writer(self, *, one_thread: bool = False) -> "ShardPredictor":
+    def load(self, *, one_thread: bool = False) -> ExampleModel:
         """Loads the model; see `ExampleModel.load`."""
-        return ShardPredictor(self, ExampleModel.load(self.model, one_thread=one_thread))
+        return ExampleModel.load(self.model, one_thread=one_thread)
+
+    def writer(self, model: ExampleModel) -> "ShardPredictor":
+        """Returns what predicts shards."""
+        return ShardPredictor(self, model)
 
 
 class ShardPredictor:
@@ -65,10 +69,9 @@ class ShardPredictor:
     """
 
     def __init__(self, job: ShardJob, model: ExampleModel) -> None:
-        self._job, self._model = job, model
+        self._paths = job.paths
         config = IngestConfig.model_validate_json(job.reading)
-        self._is_raster = config.source.is_raster
-        self._convert: Convert = family_of(config.source).converter(config, job.classes)
+        self._answerer = Answerer(config, job.classes, model, job.model, job.batch)
 
     def write(self, block: Block) -> Summary:
         """Reads the block's images and writes their predictions and rejects.
@@ -76,24 +79,56 @@ class ShardPredictor:
         Raises:
             DataError: the model itself fails.
         """
-        paths, shard = self._job.paths, block.shard
+        paths, shard = self._paths, block.shard
         done = paths.summary_of(shard)
         if done is not None:
             return done
         rejects: list[Reject] = []
         ignored: Counter[str] = Counter()
         line = storage.read_range(paths.listing, block.offset, block.length)
-        converted = _sorted_out(self._convert(line), rejects, ignored)
-        batches = [self._answered(it, rejects) for it in _batches(converted, self._job.batch)]
-        table = pa.Table.from_batches(batches or [self._answered((), rejects)])
-        model = self._job.model
-        facts = metadata_of(self._model.contract, model.version, model.identity)
-        write = partial(_WRITERS[paths.suffix], table=table.replace_schema_metadata(facts))
+        table = self._answerer.answers(line, rejects, ignored)
+        write = partial(_WRITERS[paths.suffix], table=table)
         paths.publish(write, paths.result(paths.predictions_name(shard)))
         reasons = Counter(reject.reason.value for reject in rejects)
         summary = Summary({}, {PREDICTED: table.num_rows}, reasons, ignored)
         paths.finish(shard, reject_lines(rejects), summary)
         return summary
+
+
+class Answerer:
+    """Answers the images of a line of a listing.
+
+    Args:
+        config: how ingest's families read the images.
+        classes: of the listing, which labelled records of custom sources name.
+        model: loaded.
+        ref: which model it is.
+        batch: images that it gets at once.
+    """
+
+    def __init__(
+        self,
+        config: IngestConfig,
+        classes: Sequence[str],
+        model: ExampleModel,
+        ref: ModelRef,
+        batch: int,
+    ) -> None:
+        self._model, self._ref, self._batch = model, ref, batch
+        self._is_raster = config.source.is_raster
+        self._convert: Convert = family_of(config.source).converter(config, classes)
+
+    def answers(self, line: bytes, rejects: list[Reject], ignored: Counter[str]) -> pa.Table:
+        """Returns the predictions of a line's images; adds what is none to the others.
+
+        Raises:
+            DataError: the model itself fails.
+        """
+        converted = _sorted_out(self._convert(line), rejects, ignored)
+        batches = [self._answered(it, rejects) for it in _batches(converted, self._batch)]
+        table = pa.Table.from_batches(batches or [self._answered((), rejects)])
+        facts = metadata_of(self._model.contract, self._ref.version, self._ref.identity)
+        return table.replace_schema_metadata(facts)
 
     def _answered(self, batch: Sequence[Converted], rejects: list[Reject]) -> pa.RecordBatch:
         """Returns the predictions of a batch; adds the rejects of images that do not fit."""
@@ -110,7 +145,7 @@ class ShardPredictor:
             [record.uri for record in kept],
             None if places is None else [places[index] for index in answers.accepted],
             self._model.task.columns(answers.outputs),
-            self._job.model.version,
+            self._ref.version,
         )
 
     def _like_training(

@@ -24,6 +24,9 @@ class PredictShards(beam.DoFn):
         self._processes = processes
         self._shared = Shared()
 
+    def setup(self) -> None:
+        self._own: Writer[Summary] | None = None
+
     def start_bundle(self) -> None:
         self._waiting: list[Block] = []
 
@@ -46,8 +49,9 @@ class PredictShards(beam.DoFn):
         return self._writer().write(block)
 
     def _writer(self) -> Writer[Summary]:
-        writer: Writer[Summary] = self._shared.acquire(self._job.writer)
-        return writer
+        if self._own is None:
+            self._own = self._job.writer(self._shared.acquire(self._job.load))
+        return self._own
 
 
 class WriteTotal(beam.DoFn):

@@ -1,0 +1,131 @@
+"""Predictions over an archive of small JPEGs against a bare loop, as ratios in one run.
+
+    python -m benchmarks.batch [--images 8000] [--rounds 5] [--processes 2] [--batch 32]
+
+- bare loop: reads each file, asks the same model in batches through its first signature, and keeps
+  the arrays: nothing is listed, refused or written.
+- skymill batch: all of a run on Beam in this process: listing, checks, Parquet, rejects, summary.
+- processes: the same run, shared by several processes.
+
+The sides take turns (`benchmarks.sides`) and each loads the model. The seconds of the processes
+include their start-up, which is shown apart, as a run on a few images.
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.ingest import make_images
+from benchmarks.serving_model import CLASSES, SIZE_PX, SmallCnn
+from benchmarks.sides import cost_of, machine_load, take_turns
+
+LOOP, BATCH, MANY = "bare loop", "skymill batch", "skymill batch, processes"
+_FEW = 64
+_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+def save_model(folder: Path) -> None:
+    """Writes the network of the serving benchmark with the served signatures and contract."""
+    import tensorflow as tf
+
+    from components.raster.image import ImageSpec
+    from serving.contract.contract import CONTRACT_PATH, Contract
+    from serving.graph.signatures import signatures
+
+    contract = Contract(image=ImageSpec(height_px=SIZE_PX, width_px=SIZE_PX), classes=CLASSES)
+    network = SmallCnn()
+    found = signatures(network.logits, contract)
+    network.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
+    named = {it.name: call for it, call in zip(found, network.calls, strict=True)}
+    tf.saved_model.save(network, str(folder), signatures=named)
+    path = folder / CONTRACT_PATH
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(contract.to_json())
+
+
+def bare_loop(images: Path, model_base: Path, batch: int) -> int:
+    """Asks the model about every image; returns how many there were."""
+    from serving.contract.names import BYTES_INPUT, BYTES_SIGNATURE
+    from serving.server.pushed import load_pushed
+
+    model = load_pushed(model_base).model
+    paths = sorted(images.rglob("*.jpg"))
+    answers = []
+    for first in range(0, len(paths), batch):
+        data = [path.read_bytes() for path in paths[first : first + batch]]
+        outputs = model.run(BYTES_SIGNATURE, {BYTES_INPUT: np.array(data, dtype=object)})
+        answers.append(outputs["probabilities"])
+    model.close()
+    return sum(map(len, answers))
+
+
+def archive(images: Path, model_base: Path, batch: int, processes: int, output: Path) -> int:
+    """Predicts the archive as `skymill batch` does; returns the number of predictions."""
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipelines.prediction.config import PredictionConfig
+    from pipelines.prediction.run import plan_run, predict_archive
+
+    tree = {"source": {"kind": "images", "uri": str(images)}, "batch": batch, "shards": 8}
+    plan = plan_run(PredictionConfig.model_validate(tree), str(model_base))
+    options = PipelineOptions([_RUNNER, f"--ingest_processes={processes}"])
+    shutil.rmtree(output, ignore_errors=True)
+    return predict_archive(plan, str(output), partial(Pipeline, options=options)).predictions
+
+
+def main() -> None:
+    """Prints seconds and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=8000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=32)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make_images(root / "images", args.images)
+        make_images(root / "few", _FEW)
+        save_model(root / "model" / "1")
+        _compare(root, args)
+
+
+def _compare(root: Path, args: argparse.Namespace) -> None:
+    given = (root / "model", args.batch)
+    sides: dict[str, Callable[[], object]] = {
+        LOOP: lambda: bare_loop(root / "images", *given),
+        BATCH: lambda: archive(root / "images", *given, 1, root / "out"),
+        MANY: lambda: archive(root / "images", *given, args.processes, root / "out"),
+    }
+    few = {name: cost_of(run) for name, run in _of_few(root, given, args.processes).items()}
+    with machine_load():
+        found = take_turns(sides, args.rounds)
+    print(f"{args.images} images of 64 px, batches of {args.batch}, {args.rounds} rounds")
+    for name in found.sides:
+        cost = found.typical(name)
+        print(
+            f"{name:<26} {cost.wall:7.2f} s wall {cost.cpu:7.2f} s cpu; "
+            f"start {few[name].wall:5.2f} s; {args.images / cost.wall:8,.0f} images/s"
+        )
+    print(f"of the bare loop, by CPU:   {found.ratio(LOOP, BATCH, 'cpu')}")
+    print(f"of the bare loop, by clock: {found.ratio(LOOP, BATCH)}")
+    print(f"{args.processes} processes against one:   {found.ratio(BATCH, MANY)}")
+
+
+def _of_few(root: Path, given: tuple[Path, int], processes: int) -> dict[str, Callable[[], object]]:
+    """Returns the sides on a few images; the first one warms up."""
+    bare_loop(root / "few", *given)
+    return {
+        LOOP: lambda: bare_loop(root / "few", *given),
+        BATCH: lambda: archive(root / "few", *given, 1, root / "few-out"),
+        MANY: lambda: archive(root / "few", *given, processes, root / "few-out"),
+    }
+
+
+if __name__ == "__main__":
+    main()

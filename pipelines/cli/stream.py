@@ -1,0 +1,94 @@
+"""`skymill stream`: predictions of images as they arrive."""
+
+import logging
+from pathlib import Path
+
+import click
+
+from pipelines.cli.batch import pipeline_config, prediction_settings
+from pipelines.cli.options import LocalPath, config_option
+
+
+@click.command()
+@click.argument("source")
+@click.option("-o", "--output", required=True, help="Folder of the answers, a file for a window.")
+@config_option
+@click.option(
+    "--model-base",
+    type=LocalPath(path_type=Path),
+    help="Folder of pushed versions; by default that of the configuration.",
+)
+@click.option("--kind", type=click.Choice(["images", "chips"]), help="Default: by the model.")
+@click.option("--pubsub", help="Read addresses of images from this subscription of Pub/Sub.")
+@click.option("--kafka", help="Read them from Kafka: HOST:PORT of its servers, with commas.")
+@click.option("--topic", help="Of --kafka.")
+@click.option("--batch", type=click.IntRange(1), help="Images that the model gets at once.")
+@click.option("--delay", "delay_s", default=1.0, show_default=True, help="Seconds for a batch.")
+@click.option("--window", "window_s", default=60.0, show_default=True, help="Seconds of a file.")
+@click.option("--poll", "poll_s", default=5.0, show_default=True, help="Between looks at SOURCE.")
+@click.option(
+    "--refresh", "refresh_s", default=10.0, show_default=True, help="Between looks for a model."
+)
+def command(
+    source: str,
+    output: str,
+    config_path: str,
+    model_base: Path | None,
+    kind: str | None,
+    pubsub: str | None,
+    kafka: str | None,
+    topic: str | None,
+    batch: int | None,
+    delay_s: float,
+    window_s: float,
+    poll_s: float,
+    refresh_s: float,
+) -> None:
+    """Predict images as they arrive below SOURCE, until it is stopped.
+
+    A file has arrived when it did not change from one look to the next. With --pubsub or --kafka
+    the addresses come as messages instead, and SOURCE names where they lie. A newly pushed model is
+    taken up without a restart. Images without an answer are lines of rejects-*.jsonl. After a
+    restart, images with an answer are not asked again.
+    """
+    from pipelines.local.console import quiet_frameworks
+
+    if bool(kafka) != bool(topic) or (pubsub and kafka):
+        raise click.UsageError("--kafka and --topic go together, and without --pubsub")
+    quiet_frameworks()
+    from apache_beam import Pipeline
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipelines.config.beam import BeamConfig
+    from pipelines.prediction.run import plan_run
+    from pipelines.prediction.stream import StreamJob
+    from pipelines.prediction.stream_transforms import PredictStream
+
+    config = pipeline_config(config_path, needed=model_base is None)
+    base = str(model_base) if model_base else config.model_base if config else ""
+    given = {"output": output, "model_base": base, **({"batch": batch} if batch else {})}
+    settings = prediction_settings(config, source, kind, base, given)
+    job = StreamJob(settings.model_dump_json(), base, delay_s, window_s, refresh_s)
+    reading = plan_run(settings, base).reading
+    options = [*(config.beam if config else BeamConfig()).options]
+    options += ["--streaming"] if pubsub or kafka else []
+    arrivals = PredictStream(job, reading, poll_s, pubsub, kafka, topic)
+    # What ends a step is raised here as well; Beam's own report of it would be of Ctrl-C.
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
+    click.echo(f"watching {pubsub or kafka or source}; answers go to {output}")
+    try:
+        with Pipeline(options=PipelineOptions(options)) as pipeline:
+            _ = pipeline | arrivals
+    except Exception as error:  # Beam wraps what ends a step
+        if not _is_stop(error):
+            raise
+        raise KeyboardInterrupt from error
+
+
+def _is_stop(error: BaseException | None) -> bool:
+    """Checks whether an error comes of a signal to stop."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,224 @@
+"""Predictions of images as they arrive, in files for windows of time; no framework."""
+
+import json
+import logging
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.ingest.config import IngestConfig
+from components.ingest.files import storage
+from components.ingest.files.layout import listing_lines
+from components.ingest.records.record import Record
+from components.ingest.records.reject import Reject, reject_lines
+from components.ingest.sources import family_of
+from components.raster.errors import SkymillError
+from components.raster.file_state import state_of
+from components.raster.location import is_remote, local_path
+from pipelines.prediction.config import PredictionConfig
+from pipelines.prediction.fitting import reading_for
+from pipelines.prediction.model import ExampleModel, ModelRef, find_model
+from pipelines.prediction.shard import Answerer
+from pipelines.prediction.table import write_parquet
+
+_LOG = logging.getLogger(__name__)
+_MOST_ROWS = 100_000  # of a window, which is held in memory
+
+
+@dataclass(frozen=True)
+class StreamJob:
+    """How arriving images are answered.
+
+    Attributes:
+        config: a PredictionConfig as JSON; its source says how images are read.
+        model_base: where the model lies unless the configuration says it.
+        delay_s: an image waits at most so long for others of its batch.
+        window_s: seconds whose answers share a file.
+        refresh_s: seconds between looks for a newly pushed model.
+    """
+
+    config: str
+    model_base: str
+    delay_s: float = 1.0
+    window_s: float = 60.0
+    refresh_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Written:
+    """A window's files: how many answers and dead letters, by which version."""
+
+    name: str
+    predictions: int
+    rejects: int
+    model_version: int | None
+
+
+class StreamAnswerer:
+    """Answers images in small batches; each call returns the windows that it completed.
+
+    A newly pushed model is taken up between batches. One that cannot be loaded is left, and the
+    former one goes on.
+    """
+
+    def __init__(self, job: StreamJob, load: Callable[[ModelRef], ExampleModel]) -> None:
+        """Loads the newest model.
+
+        Args:
+            job: what to do.
+            load: loads a model; several streams of a process may share it.
+
+        Raises:
+            DataError: there is none.
+            ConfigError: it takes other images.
+        """
+        self._job, self._load_model = job, load
+        self._config = PredictionConfig.model_validate_json(job.config)
+        self._base = self._config.model_base or job.model_base
+        self._load(time.time())
+        self._waiting: list[Record] = []
+        self._oldest = 0.0
+        self._window = 0
+        self._tables: list[pa.Table] = []
+        self._rejects: list[Reject] = []
+
+    def add(self, uri: str, now: float) -> list[Written]:
+        """Takes an image that has arrived."""
+        if not self._waiting:
+            self._oldest = now
+        self._waiting.append(Record(uri, uri))
+        return self.tick(now)
+
+    def tick(self, now: float) -> list[Written]:
+        """Does what is due: a batch that is full or has waited, a window that is over."""
+        done = []
+        if self._tables_or_rejects() and int(now // self._job.window_s) != self._window:
+            done += self._write()
+        full = len(self._waiting) >= self._config.batch
+        if full or (self._waiting and now - self._oldest >= self._job.delay_s):
+            done += self._answer(now)
+        return done
+
+    def close(self, now: float) -> list[Written]:
+        """Answers what waits, and writes the window that is not over."""
+        done = self._answer(now) if self._waiting else []
+        return done + (self._write() if self._tables_or_rejects() else [])
+
+    def _answer(self, now: float) -> list[Written]:
+        done = []
+        if now - self._looked >= self._job.refresh_s and self._is_renewed(now):
+            done += self._write() if self._tables_or_rejects() else []
+        (line,) = listing_lines(self._waiting, 1)
+        self._waiting = []
+        self._window = int(now // self._job.window_s)
+        table = self._answerer.answers(line, self._rejects, Counter())
+        if table.num_rows:
+            self._tables.append(table)
+        if sum(table.num_rows for table in self._tables) >= _MOST_ROWS:
+            done += self._write()
+        return done
+
+    def _is_renewed(self, now: float) -> bool:
+        """Takes up a newer model, if there is one that can be loaded."""
+        former, self._looked = self._ref, now
+        try:
+            found, _ = find_model(self._base, self._config.model_version)
+            if found == former:
+                return False
+            self._load(now)
+        except SkymillError as error:
+            _LOG.warning("the newest model is not taken up: %s", error)
+            return False
+        return True
+
+    def _load(self, now: float) -> None:
+        ref, contract = find_model(self._base, self._config.model_version)
+        reading = reading_for(self._config, contract)
+        model = self._load_model(ref)
+        self._answerer = Answerer(reading, (), model, ref, self._config.batch)
+        self._ref: ModelRef = ref
+        self._looked = now
+
+    def _tables_or_rejects(self) -> bool:
+        return bool(self._tables or self._rejects)
+
+    def _write(self) -> list[Written]:
+        """Writes the answers and dead letters so far; each file appears when it is complete."""
+        begin = time.gmtime(self._window * self._job.window_s)
+        name = f"{time.strftime('%Y%m%dT%H%M%SZ', begin)}-{uuid.uuid4().hex[:8]}"
+        output = self._config.output
+        rows = 0
+        if self._tables:
+            table = pa.concat_tables(self._tables)
+            rows = table.num_rows
+            _publish(output, f"predictions-{name}.parquet", partial(write_parquet, table=table))
+        if self._rejects:
+            data = reject_lines(self._rejects)
+            _publish(output, f"rejects-{name}.jsonl", partial(storage.write, data=data))
+        written = Written(name, rows, len(self._rejects), self._ref.version)
+        self._tables, self._rejects = [], []
+        return [written]
+
+
+class FolderWatch:
+    """Arrivals in a source's folder: files that did not change from one look to the next.
+
+    Args:
+        reading: names the source.
+        answered: files that are known already.
+    """
+
+    def __init__(self, reading: IngestConfig, answered: Sequence[str] = ()) -> None:
+        self._family = family_of(reading.source)
+        self._known = set(answered)
+        self._seen: dict[str, str] = {}
+
+    def look(self) -> Iterator[str]:
+        """Yields the new files.
+
+        Raises:
+            DataError: the folder cannot be read.
+        """
+        now = {it.uri: _state(it.uri) for it in self._family.find().records}
+        for uri in sorted(now.keys() - self._known):
+            if now[uri] and self._seen.get(uri) == now[uri]:
+                self._known.add(uri)
+                yield uri
+        self._seen = now
+
+
+def answered_in(output: str) -> set[str]:
+    """Returns the files that have an answer, or are dead letters, in a local output."""
+    found: set[str] = set()
+    folder = Path(local_path(output))
+    if is_remote(output) or not folder.is_dir():
+        return found
+    for path in folder.glob("predictions-*.parquet"):
+        found.update(pq.read_table(path, columns=["uri"])["uri"].to_pylist())
+    for path in folder.glob("rejects-*.jsonl"):
+        found.update(json.loads(line)["uri"] for line in path.read_text().splitlines())
+    return found
+
+
+def _state(uri: str) -> str:
+    """Returns a file's state; empty where it is gone."""
+    if is_remote(uri):
+        return "stored"  # objects appear whole
+    try:
+        return str(state_of(uri))
+    except OSError:
+        return ""
+
+
+def _publish(output: str, name: str, write: "partial[None]") -> None:
+    storage.make_folder(output)
+    hidden = storage.join(output, f".{name}")
+    write(hidden)
+    storage.publish(hidden, storage.join(output, name))

@@ -1,0 +1,115 @@
+"""Images that arrive while a stream runs, with a model pushed under way."""
+
+import json
+import shutil
+import threading
+import time
+
+import apache_beam as beam
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.util import assert_that
+
+from pipelines.prediction.config import PredictionConfig
+from pipelines.prediction.model import ExampleModel
+from pipelines.prediction.run import plan_run
+from pipelines.prediction.stream import FolderWatch, StreamAnswerer, StreamJob
+from pipelines.prediction.stream_transforms import AnswerImages, WatchFolder
+from tests.prediction import models
+
+_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+@pytest.fixture
+def arrivals(archive, photographs_model, tmp_path):
+    """A model base to push to, and the settings of a stream over the archive."""
+    shutil.copytree(photographs_model, tmp_path / "models")
+    tree = {
+        "source": {"kind": "images", "uri": str(archive)},
+        "output": str(tmp_path / "answers"),
+        "batch": 4,
+    }
+    return PredictionConfig.model_validate(tree), tmp_path / "models"
+
+
+def rows_in(folder):
+    tables = [pq.read_table(path) for path in folder.glob("predictions-*.parquet")]
+    return {row["uri"]: row for table in tables for row in table.to_pylist()}
+
+
+def test_batches_wait_a_bounded_time_and_windows_end(arrivals, archive, tmp_path):
+    config, base = arrivals
+    job = StreamJob(config.model_dump_json(), str(base), delay_s=1, window_s=60, refresh_s=5)
+    stream = StreamAnswerer(job, ExampleModel.load)
+    dark, bright = str(archive / "site/00.png"), str(archive / "site/38.png")
+    assert stream.add(dark, 1000.0) == []
+    assert stream.add(str(archive / "loose.jpg"), 1000.5) == []
+    assert stream.tick(1001.2) == []  # answered now, and written when the window is over
+    [first] = stream.tick(1021.0)
+    assert (first.predictions, first.rejects, first.model_version) == (1, 1, 3)
+    assert rows_in(tmp_path / "answers")[dark]["class"] == "dark"
+    [letters] = (tmp_path / "answers").glob("rejects-*.jsonl")
+    assert json.loads(letters.read_text())["reason"] == "corrupt"
+
+    models.save_for_photographs(base / "4", turned=True)
+    (base / "5").mkdir()
+    (base / "5/saved_model.pb").write_bytes(b"no model")  # is left, and the former one goes on
+    stream.add(bright, 1022.0)
+    [second] = stream.close(1022.0)
+    assert second.model_version == 3
+    shutil.rmtree(base / "5")
+    stream.add(str(archive / "site/36.png"), time.time() + 10)
+    [third] = stream.close(time.time() + 10)
+    assert third.model_version == 4
+    rows = rows_in(tmp_path / "answers")
+    assert rows[bright]["class"] == "bright"
+    assert rows[str(archive / "site/36.png")]["class"] == "dark", "version 4 answers otherwise"
+
+
+def test_a_file_that_is_still_written_has_not_arrived(arrivals, archive):
+    config, base = arrivals
+    watch = FolderWatch(plan_run(config, str(base)).reading)
+    assert list(watch.look()) == []
+    assert len(list(watch.look())) == 41
+    late = archive / "late.png"
+    late.write_bytes(b"\x89PNG")
+    assert list(watch.look()) == []
+    late.write_bytes(b"\x89PNG and more")
+    assert list(watch.look()) == []
+    assert list(watch.look()) == [str(late)]
+
+
+@pytest.mark.slow
+def test_a_pipeline_takes_up_a_pushed_model_without_a_restart(arrivals, archive, tmp_path):
+    config, base = arrivals
+    job = StreamJob(config.model_dump_json(), str(base), delay_s=0.1, window_s=1, refresh_s=0.1)
+    reading = plan_run(config, str(base)).reading.model_dump_json()
+    output = tmp_path / "answers"
+
+    def push_once_there_are_answers():
+        while not list(output.glob("predictions-*.parquet")):
+            time.sleep(0.1)
+        models.save_for_photographs(tmp_path / "made", turned=True)
+        (tmp_path / "made").rename(base / "4")
+        shutil.copy(archive / "site/00.png", archive / "late.png")
+
+    pusher = threading.Thread(target=push_once_there_are_answers)
+    pusher.start()
+    with beam.Pipeline(options=PipelineOptions([_RUNNER])) as pipeline:
+        written = (
+            pipeline
+            | beam.Create([reading])
+            | beam.ParDo(WatchFolder(str(output), poll_s=0.5, looks=60))
+            | beam.ParDo(AnswerImages(job))
+        )
+
+        def all_versions(found):
+            assert {it.model_version for it in found} == {3, 4}
+
+        assert_that(written, all_versions)
+    pusher.join()
+    rows = rows_in(output)
+    assert rows[str(archive / "site/00.png")]["class"] == "dark"
+    assert rows[str(archive / "late.png")]["class"] == "bright"
+    assert len(rows) == 41
