@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
 
+from components.evaluation.config import EvaluationConfig
 from components.evaluation.predictions import Predictions
+from components.evaluation.result import Evaluation
+from components.evaluation.rules import judge
 from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_to_json
 from tests.components.evaluation.node import Node
 from tests.components.models import example, save_model
@@ -141,15 +144,22 @@ def test_metrics_are_those_of_the_models_on_the_test_split_alone(tmp_path: Path)
     assert metrics["example_count"]["doubleValue"] == 12
 
 
-@pytest.mark.parametrize(("at_least", "change", "passed"), [(0.9, 0.0, True), (0.95, 0.7, False)])
-def test_thresholds_block_and_pass(
-    tmp_path: Path, at_least: float, change: float, passed: bool
-) -> None:
+def verdict(evaluation: Evaluation, **config: Any) -> bool:
+    """The node's verdict on what it measured, with another configuration of its gate."""
+    return judge(EvaluationConfig.model_validate(config), evaluation).passed
+
+
+def test_thresholds_block_and_pass(tmp_path: Path) -> None:
+    def thresholds(at_least: float, change: float) -> list[dict[str, Any]]:
+        return [{"metric": "accuracy", "at_least": at_least, "change": {"at_least": change}}]
+
     node = Node(tmp_path, collection())
     node.baseline = model(tmp_path / "old", shift=1 / 3) / "Format-Serving"
-    thresholds = [{"metric": "accuracy", "at_least": at_least, "change": {"at_least": change}}]
-    _, report, _ = node.run(model(tmp_path / "model"), thresholds=thresholds)
-    assert report.passed is passed
+    evaluation, report, _ = node.run(model(tmp_path / "model"), thresholds=thresholds(0.95, 0.7))
+    assert not report.passed
+    assert verdict(evaluation, thresholds=thresholds(0.9, 0.0))
+    assert not verdict(evaluation, thresholds=thresholds(0.9, 0.7))
+    assert not verdict(evaluation, thresholds=thresholds(0.95, 0.0))
 
 
 def test_without_a_baseline_a_change_threshold_blocks_unless_allowed(tmp_path: Path) -> None:
@@ -159,9 +169,7 @@ def test_without_a_baseline_a_change_threshold_blocks_unless_allowed(tmp_path: P
     assert not report.passed
     assert evaluation.baseline_version is None
     assert tfma.load_eval_result(output).slicing_metrics
-    node = Node(tmp_path / "again", collection())
-    _, report, _ = node.run(tmp_path / "model", thresholds=thresholds, allow=["missing_baseline"])
-    assert report.passed
+    assert verdict(evaluation, thresholds=thresholds, allow=["missing_baseline"])
 
 
 def test_classes_of_baseline_and_candidate_may_differ(tmp_path: Path) -> None:
@@ -232,10 +240,7 @@ def test_a_baseline_that_fails_at_one_example_is_left_out_of_the_measures(tmp_pa
     assert evaluation.overall.examples == 25
     assert evaluation.overall.baseline is None
     assert tfma.load_eval_result(output).slicing_metrics
-    node = Node(tmp_path / "again", [*collection(), example(0.99, "light")])
-    node.baseline = tmp_path / "old" / "Format-Serving"
-    _, report, _ = node.run(tmp_path / "model", allow=["unusable_baseline"])
-    assert report.passed
+    assert verdict(evaluation, allow=["unusable_baseline"])
 
 
 def test_an_empty_test_split_blocks_and_does_not_crash(tmp_path: Path) -> None:

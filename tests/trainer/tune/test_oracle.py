@@ -67,15 +67,15 @@ def test_ranges_are_sampled_as_they_say(tmp_path):
         "model.dropout": {"min": 0.0, "max": 0.5, "step": 0.25},
         "early_stopping.patience": {"min": 1, "max": 3},
     }
-    oracle = oracle_of(tmp_path, trials=200, space=space)
+    oracle = oracle_of(tmp_path, trials=100, space=space)
     drawn = [trial.hyperparameters.values for trial in ask(oracle, lambda values: 1.0)]
     assert {values["batch_size"] for values in drawn} == {8, 16, 32, 64}
     assert {values["model.dropout"] for values in drawn} == {0.0, 0.25, 0.5}
     assert {values["early_stopping.patience"] for values in drawn} == {1, 2, 3}
     assert all(isinstance(values["early_stopping.patience"], int) for values in drawn)
     rates = [values["learning_rate"] for values in drawn]
-    # Half of four decades lies below 0.01; of 200 draws 7 is a standard error.
-    assert 70 < sum(rate < 1e-2 for rate in rates) < 130
+    # Half of four decades lies below 0.01; of 100 draws 5 is a standard error.
+    assert 30 < sum(rate < 1e-2 for rate in rates) < 70
 
 
 def test_a_seed_decides_all_values_and_zero_is_one(tmp_path):
