@@ -77,7 +77,7 @@ def _slices_figure(evaluation: Evaluation) -> Figure | None:
     ]
     if not any(math.isfinite(row.value) for row in rows):
         return None
-    keys = [("s0", "this model, with its 95 % interval")]
+    keys = [("s0", _this_model(rows))]
     if any(row.other is not None for row in rows):
         keys.append(("s1", f"served version {evaluation.baseline_version}"))
     name = f"{evaluated.title} by slice"
@@ -124,7 +124,7 @@ def _class_figures(evaluation: Evaluation) -> Iterator[Figure]:
         ]
         if not any(math.isfinite(row.value) for row in rows):
             continue
-        keys = [("s0", "this model" + (", with its 95 % interval" if rows[0].interval else ""))]
+        keys = [("s0", _this_model(rows))]
         if any(row.other is not None for row in rows):
             keys.append(("s1", f"served version {evaluation.baseline_version}"))
         title = metric.replace("_", " ")
@@ -230,7 +230,7 @@ def map_figure(evidence: Evidence, split: str) -> Figure | None:
     if len(evidence.places) < evidence.place_count:
         note += f" {len(evidence.places):,} of them are drawn, chosen by lot."
     chart = place_chart(f"map of the {split} split", evidence.places)
-    return Figure("Map", chart, keys, note)
+    return Figure("Examples by place", chart, keys, note)
 
 
 def keyed(names: Sequence[str]) -> list[Key]:
@@ -304,6 +304,10 @@ def _class_intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
         for metric, whole in wholes.items()
         for place, name in enumerate(evaluation.confusion_classes)
     }
+
+
+def _this_model(rows: Sequence[ForestRow]) -> str:
+    return "this model" + (", with its 95 % interval" if any(it.interval for it in rows) else "")
 
 
 def _more(rows: Sequence[ForestRow], noun: str) -> str:

@@ -73,10 +73,10 @@ def _range(rows: Sequence[ForestRow], bars: bool) -> tuple[float, float]:
     values += [bound for row in rows for bound in row.interval or ()]
     values += [row.other for row in rows if row.other is not None]
     low, high = padded(values)
-    if bars or (low >= 0 and high <= 1 and low < 0.3):
+    if min(values) >= 0 and max(values) <= 1:  # shares: nothing is left of 0 or right of 1
+        low, high = max(low, 0.0), 1.0 if high > 0.7 else high
+    if bars or low < 0.3 <= high:
         low = min(low, 0.0)
-    if 0.7 < high <= 1:
-        high = 1.0
     return low, high
 
 
