@@ -1,14 +1,12 @@
 """TFMA run: examples and one or two models in, TFMA's result files, predictions, metrics out."""
 
 import json
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.utils.shared import Shared
@@ -26,23 +24,17 @@ from components.evaluation.extracts import (
     read_batches,
 )
 from components.evaluation.failing import noted
-from components.evaluation.metrics import CONFUSION, TaskScores
+from components.evaluation.metrics import TaskScores
 from components.evaluation.own_metrics import OwnScores
-from components.evaluation.paired import McNemar, mcnemar, paired_change
+from components.evaluation.paired import McNemar, mcnemar
 from components.evaluation.prediction_runs import merged_runs
 from components.evaluation.predictions import Predictions
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import Evaluation
 from components.evaluation.robustness import corruption_slices
-from components.evaluation.slices import SliceKey
-from components.evaluation.tasks.bootstrap import FEWEST_UNITS, REPLICATED
-from components.evaluation.tasks.calibration import CALIBRATION, ReliabilityBin, reliability
-from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats, class_metric
 from components.evaluation.tasks.registry import evaluated_task
+from components.evaluation.tfma_results import load_results
 from components.raster.task import SINGLE_LABEL, Task
 from serving.contract.names import EXAMPLES_SIGNATURE
-
-#: TFMA's metrics of one model and slice: by sub key and name.
-TfmaMetrics: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 def evaluate(
@@ -93,7 +85,7 @@ def evaluate(
         _measure(config, compared, reading, files, output_dir, make_pipeline, shared)
         failed = noted(output_dir)
         if not failed:
-            measured = _load(config, found, compared, output_dir)
+            measured = load_results(config, found, compared, output_dir)
             corrupted = corruption_slices(
                 *(config.corruptions, compared, reading, files, output_dir, make_pipeline, shared)
             )
@@ -235,108 +227,3 @@ def _mcnemar(measured: Evaluation, predictions: Predictions) -> McNemar | None:
     if overall is None or overall.baseline is None or overall.groups is not None:
         return None
     return mcnemar(predictions) if evaluated_task(measured.task).is_share else None
-
-
-def _load(
-    config: EvaluationConfig, found: Evaluation, compared: ComparedModels, output_dir: str
-) -> Evaluation:
-    """Reads TFMA's files into plain values."""
-    by_model = {
-        model.name: {
-            _key(key): values[""]
-            for key, values in tfma.load_eval_result(
-                output_dir, model_name=model.name if len(compared.models) > 1 else None
-            ).slicing_metrics
-        }
-        for model in compared.models
-    }
-    before = by_model.get(BASELINE)
-    slices = [
-        _slice(config, compared, key, values, before[key] if before else None)
-        for key, values in by_model[CANDIDATE].items()
-    ]
-    classes = {model.name: model.classes for model in compared.models}
-    confusion = _confusion(by_model[CANDIDATE][()], len(compared.space))
-    return replace(
-        found,
-        classes=classes[CANDIDATE],
-        baseline_classes=classes.get(BASELINE),
-        slices=tuple(sorted(slices, key=lambda item: (len(item.key), item.key))),
-        confusion_classes=compared.space if confusion else (),
-        confusion=confusion,
-        reliability={name: _reliability(slices[()]) for name, slices in by_model.items()},
-    )
-
-
-def _reliability(values: TfmaMetrics) -> tuple[ReliabilityBin, ...]:
-    """Returns the bins of confidence; none for a task without them."""
-    if CALIBRATION not in values[""]:
-        return ()
-    return reliability(_array(values, CALIBRATION).reshape(3, -1))
-
-
-def _slice(
-    config: EvaluationConfig,
-    compared: ComparedModels,
-    key: SliceKey,
-    values: TfmaMetrics,
-    before: TfmaMetrics | None,
-) -> SliceMetrics:
-    candidate = _flat(values, compared.space)
-    if before is None:
-        return SliceMetrics(key, candidate, None, compared.task)
-    baseline, headline = _flat(before, compared.space), evaluated_task(compared.task).headline
-    item = SliceMetrics(key, candidate, baseline, compared.task)
-    if item.units < FEWEST_UNITS:
-        return item
-    change = paired_change(
-        candidate.get(headline, math.nan) - baseline.get(headline, math.nan),
-        _array(values, REPLICATED),
-        _array(before, REPLICATED),
-        config.confidences,
-    )
-    return replace(item, change=change)
-
-
-def _array(values: TfmaMetrics, name: str) -> Floats:
-    """Returns an array that is stored beside the metrics of a slice; NaN is stored as text."""
-    return np.array(values[""][name]["arrayValue"]["float64Values"], np.float64)
-
-
-def _key(tfma_key: Sequence[tuple[str, Any]]) -> SliceKey:
-    return tuple(sorted((name, str(value)) for name, value in tfma_key))
-
-
-def _flat(values: TfmaMetrics, space: Sequence[str]) -> dict[str, float]:
-    """Flattens TFMA's metrics of one model and slice (sub key, name) to the gate's names."""
-    flat = {}
-    for sub_key, metrics in values.items():
-        for name, value in metrics.items():
-            if name.endswith("_diff") or "doubleValue" not in value:
-                continue
-            if not sub_key:
-                flat[name] = float(value["doubleValue"])
-            elif sub_key.startswith("classId:"):
-                class_name = space[int(sub_key.removeprefix("classId:"))]
-                flat[class_metric(name, class_name)] = float(value["doubleValue"])
-    flat.setdefault(EXAMPLE_COUNT, 0.0)
-    return flat
-
-
-def _confusion(
-    values: Mapping[str, Mapping[str, Any]], class_count: int
-) -> tuple[tuple[int, ...], ...]:
-    """Converts TFMA's confusion matrix to counts [true][predicted]; no prediction is unknown.
-
-    Empty where the task has none.
-    """
-    if CONFUSION not in values[""]:
-        return ()
-    counts = [[0] * class_count for _ in range(class_count)]
-    stored = values[""][CONFUSION]["multiClassConfusionMatrixAtThresholds"]["matrices"][0]
-    for entry in stored.get("entries", ()):
-        actual, predicted = (
-            int(entry.get(name, 0)) for name in ("actualClassId", "predictedClassId")
-        )
-        counts[actual][predicted] += int(float(entry["numWeightedExamples"]))
-    return tuple(tuple(row) for row in counts)

@@ -1,12 +1,12 @@
 """Evaluation gate: findings from metrics. What cannot be judged fails unless allowed."""
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 
-from components.evaluation.config import ChangeBounds, EvaluationConfig, Threshold
+from components.evaluation.config import EvaluationConfig
+from components.evaluation.findings import GATE, unless_allowed
 from components.evaluation.result import Evaluation, SliceMetrics
-from components.evaluation.slices import OVERALL, parse_selector
+from components.evaluation.slices import parse_selector
 from components.evaluation.tasks.measures import (
     NON_FINITE,
     SUPPORT,
@@ -15,9 +15,8 @@ from components.evaluation.tasks.measures import (
 )
 from components.evaluation.tasks.registry import evaluated_task
 from components.evaluation.test_size import TOO_FEW, too_few_examples
+from components.evaluation.thresholds import judge_threshold
 from components.gate.report import JSON, Finding, GateReport
-
-GATE = "evaluation"
 
 
 def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
@@ -34,7 +33,7 @@ def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
         wrong = config.wrong_metrics(evaluation.task)
         for threshold in config.thresholds:
             if threshold.measured not in wrong:
-                findings += _threshold(config, evaluation, threshold)
+                findings += judge_threshold(config, evaluation, threshold)
     return GateReport(GATE, tuple(findings), _facts(config, evaluation))
 
 
@@ -121,7 +120,7 @@ def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
     before, now = evaluation.baseline_task, evaluation.task
     compared = any(threshold.change for threshold in config.thresholds)
     if "baseline" in evaluation.failures:
-        yield _unless_allowed(
+        yield unless_allowed(
             config,
             "unusable_baseline",
             rule="a baseline that answers",
@@ -130,7 +129,7 @@ def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
             f"loaded and asked: {evaluation.failures['baseline']}",
         )
     elif before is not None and before != now:
-        yield _unless_allowed(
+        yield unless_allowed(
             config,
             "task_changed",
             rule="the task that the baseline answers",
@@ -139,7 +138,7 @@ def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
             f"is being served, {before}: clients see another contract, and nothing can be compared",
         )
     elif compared and evaluation.baseline_classes is None:
-        yield _unless_allowed(
+        yield unless_allowed(
             config,
             "missing_baseline",
             rule="a baseline to compare with",
@@ -155,7 +154,7 @@ def _slices(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Findin
     for features in config.slices:
         if features not in judged and features not in found:
             name = ",".join(features)
-            yield _unless_allowed(
+            yield unless_allowed(
                 config,
                 f"missing_slice:{name}",
                 rule="slices to look at",
@@ -172,7 +171,7 @@ def _classes(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Findi
     gone = sorted(set(before) - set(evaluation.classes))
     new = sorted(set(evaluation.classes) - set(before))
     changes = [f"without {gone}"] * bool(gone) + [f"with the new {new}"] * bool(new)
-    yield _unless_allowed(
+    yield unless_allowed(
         config,
         "classes_changed",
         rule="the classes that the baseline answers with",
@@ -194,7 +193,7 @@ def _labels(
     for name in evaluation.classes:
         strange.pop(name, None)
     if strange:
-        yield _unless_allowed(
+        yield unless_allowed(
             config,
             "unknown_labels",
             rule="labels that the candidate knows",
@@ -210,7 +209,7 @@ def _finite_predictions(
     count = int(overall.candidate.get(NON_FINITE, 0))
     if count:
         noun = evaluated_task(evaluation.task).answer_noun
-        yield _unless_allowed(
+        yield unless_allowed(
             config,
             "nan:predictions",
             rule="finite predictions",
@@ -233,215 +232,3 @@ def _decisions(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Fin
                 f"evaluation.decisions names the class {name}, and the candidate has "
                 f"{', '.join(evaluation.classes) or 'no classes'}: name one of these",
             )
-
-
-@dataclass(frozen=True)
-class _Target:
-    """One metric of one slice that a threshold covers."""
-
-    config: EvaluationConfig
-    threshold: Threshold
-    item: SliceMetrics
-    metric: str
-    examples: int
-
-    @property
-    def subject(self) -> str:
-        return self.item.name
-
-    @property
-    def where(self) -> str:
-        return f"{self.metric} on {self.item.name} (n={self.examples})"
-
-
-def _threshold(
-    config: EvaluationConfig, evaluation: Evaluation, threshold: Threshold
-) -> Iterator[Finding]:
-    selector = parse_selector(threshold.slice)
-    items = [item for item in evaluation.slices if selector.matches(item.key)]
-    targets = [t for item in items for t in _targets(config, evaluation, threshold, item)]
-    judged = [target for target in targets if target.examples >= threshold.min_examples]
-    if not judged:
-        yield _missing_slice(config, threshold, max((t.examples for t in targets), default=0))
-    if threshold.is_gap and judged:
-        yield _judge_gap(judged)
-    for target in targets:
-        if target in judged:
-            yield from () if threshold.is_gap else _judge_target(target, evaluation)
-        elif judged:
-            yield Finding(
-                GATE,
-                _rule(target.metric, threshold),
-                True,
-                target.subject,
-                f"{target.where} is below min_examples {threshold.min_examples}: passed over",
-            )
-
-
-def _targets(
-    config: EvaluationConfig, evaluation: Evaluation, threshold: Threshold, item: SliceMetrics
-) -> Iterator[_Target]:
-    class_name = threshold.class_name
-    if class_name is None:
-        yield _Target(config, threshold, item, threshold.measured, item.examples)
-        return
-    for name in evaluation.classes if class_name == "*" else (class_name,):
-        metric = class_metric(threshold.kind, name)
-        yield _Target(config, threshold, item, metric, item.support(name))
-
-
-def _missing_slice(config: EvaluationConfig, threshold: Threshold, most: int) -> Finding:
-    class_name = threshold.class_name
-    of_class = f" of class {class_name}" if class_name not in (None, "*") else ""
-    found = f"at most {most} examples" if most else "no example"
-    return _unless_allowed(
-        config,
-        f"missing_slice:{threshold.slice}",
-        rule=f"{_rule(threshold.metric, threshold)}, with {threshold.min_examples} or more "
-        "examples",
-        subject=threshold.slice,
-        detail=f"{found}{of_class} on {threshold.slice}: the metric cannot be judged there",
-    )
-
-
-def _judge_gap(targets: Sequence[_Target]) -> Finding:
-    """Judges the difference between the slices with the greatest and the least value."""
-    threshold = targets[0].threshold
-    values = [target.item.candidate.get(target.metric, math.nan) for target in targets]
-    rule = _bounds(threshold.metric, threshold.at_least, threshold.at_most)
-    for target, value in zip(targets, values, strict=True):
-        if not math.isfinite(value):
-            return _unless_allowed(
-                target.config,
-                *_nan_tokens(target),
-                rule=rule,
-                subject=threshold.slice,
-                detail=f"{target.where} is {value}, so the gap is unknown",
-            )
-    order = sorted(range(len(values)), key=values.__getitem__)
-    least, most = order[0], order[-1]
-    gap = values[most] - values[least]
-    low = threshold.at_least is not None and gap < threshold.at_least
-    high = threshold.at_most is not None and gap > threshold.at_most
-    detail = f"{threshold.metric} between {len(targets)} slices is {gap:.4g}"
-    if gap:
-        detail += (
-            f": {values[least]:.4g} on {targets[least].item.name} (n={targets[least].examples}), "
-            f"{values[most]:.4g} on {targets[most].item.name} (n={targets[most].examples})"
-        )
-    if low or high:
-        bound = f"below {threshold.at_least:g}" if low else f"above {threshold.at_most:g}"
-        detail += f", {bound}: look at the data of the worst slice, or set the bound"
-    return Finding(GATE, rule, not (low or high), threshold.slice, detail)
-
-
-def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:
-    threshold, item = target.threshold, target.item
-    value = item.candidate.get(target.metric, math.nan)
-    if threshold.at_least is not None or threshold.at_most is not None:
-        yield _bounded(target, value, threshold.at_least, threshold.at_most, "")
-    if threshold.change is None or evaluation.baseline_classes is None:
-        return  # a finding gives the reason already
-    before = (item.baseline or {}).get(target.metric, math.nan)
-    change = _change(value, before, threshold.change)
-    if threshold.change.confidence is not None:
-        yield _confident(target, change, threshold.change, threshold.change.confidence)
-        return
-    yield _bounded(
-        target,
-        change,
-        threshold.change.at_least,
-        threshold.change.at_most,
-        f" (from {before:.4g} of baseline version {evaluation.baseline_version} to {value:.4g})",
-    )
-
-
-def _confident(target: _Target, change: float, bounds: ChangeBounds, confidence: float) -> Finding:
-    """Compares the difference's bounds of a confidence, instead of the difference."""
-    item = target.item
-    sure = f"with {confidence * 100:g} % confidence"
-    rule = f"{_bounds(f'change of {target.metric}', bounds.at_least, bounds.at_most)} {sure}"
-    units = "examples" if item.groups is None else "groups"
-    if item.change is None or confidence not in item.change.bounds:
-        return _unless_allowed(
-            target.config,
-            *_nan_tokens(target),
-            rule=rule,
-            subject=target.subject,
-            detail=f"change of {target.where} is {change:.4g}, and {item.units} independent "
-            f"{units} are too few for its bounds",
-        )
-    low, high = item.change.bounds[confidence]
-    failed = []
-    detail = f"change of {target.where} is {change:.4g}; {sure}, over {item.units} {units}, it is"
-    if bounds.at_least is not None:
-        detail += f" at least {low:.4g}"
-        failed += [f"below {bounds.at_least:g}"] * (low < bounds.at_least)
-    if bounds.at_most is not None:
-        detail += f"{' and' * (bounds.at_least is not None)} at most {high:.4g}"
-        failed += [f"above {bounds.at_most:g}"] * (high > bounds.at_most)
-    if failed:
-        detail += f", {' and '.join(failed)}: a larger split narrows the bounds"
-    return Finding(GATE, rule, not failed, target.subject, detail)
-
-
-def _change(value: float, before: float, change: ChangeBounds) -> float:
-    """Returns candidate minus baseline, or its ratio to the baseline's size; NaN if undefined."""
-    difference = value - before
-    if not change.relative or difference == 0:
-        return difference
-    return difference / abs(before) if before else math.nan
-
-
-def _bounded(
-    target: _Target, value: float, at_least: float | None, at_most: float | None, history: str
-) -> Finding:
-    kind = ""
-    if history and target.threshold.change:
-        kind = "relative change of " if target.threshold.change.relative else "change of "
-    rule = _bounds(kind + target.metric, at_least, at_most)
-    if not math.isfinite(value):
-        return _unless_allowed(
-            target.config,
-            *_nan_tokens(target),
-            rule=rule,
-            subject=target.subject,
-            detail=f"{kind}{target.where} is {value}{history}",
-        )
-    low = at_least is not None and value < at_least
-    high = at_most is not None and value > at_most
-    detail = f"{kind}{target.where} is {value:.4g}{history}"
-    if low or high:
-        bound = f"below {at_least:g}" if low else f"above {at_most:g}"
-        detail += f", {bound}: look at the confusions and the data of that slice, or set the bound"
-    return Finding(GATE, rule, not (low or high), target.subject, detail)
-
-
-def _nan_tokens(target: _Target) -> tuple[str, ...]:
-    names = {target.metric, target.threshold.metric}
-    tokens = [f"nan:{name}@{target.item.name}" for name in sorted(names)]
-    return (*tokens, *(f"nan:{name}" for name in sorted(names)))
-
-
-def _rule(metric: str, threshold: Threshold) -> str:
-    if threshold.at_least is None and threshold.at_most is None and threshold.change:
-        return _bounds(f"change of {metric}", threshold.change.at_least, threshold.change.at_most)
-    return _bounds(metric, threshold.at_least, threshold.at_most)
-
-
-def _bounds(what: str, at_least: float | None, at_most: float | None) -> str:
-    lower = [f">= {at_least:g}"] if at_least is not None else []
-    upper = [f"<= {at_most:g}"] if at_most is not None else []
-    return f"{what} {' and '.join(lower + upper)}"
-
-
-def _unless_allowed(
-    config: EvaluationConfig, *tokens: str, rule: str, subject: str, detail: str
-) -> Finding:
-    """Returns a finding that fails unless one of `tokens` is allowed; it names the first one."""
-    allowed = next((token for token in tokens if token in config.allow), None)
-    if allowed:
-        remedy = f"allowed by {allowed!r} in evaluation.allow"
-    else:
-        remedy = f"to let it through, put {tokens[0]!r} into evaluation.allow"
-    return Finding(GATE, rule, allowed is not None, subject or OVERALL, f"{detail}; {remedy}")
