@@ -13,6 +13,7 @@ from pipelines.cli.options import LocalPath, config_option, json_option
 if TYPE_CHECKING:
     from pipelines.config.tree import PipelineConfig
     from pipelines.labels.audit import Audit
+    from pipelines.local.folds import Fold
 
 _SHOWN = 10
 
@@ -110,7 +111,7 @@ def _by_folds(config: "PipelineConfig", run_id: str | None, folds: int) -> "Audi
 
     examples = latest_examples(Workspace(config.workspace).runs, run_id)
 
-    def told(fold: int, count: int) -> None:
-        click.echo(f"fold {fold + 1} of {folds}: {count:,} examples held out", err=True)
+    def told(fold: "Fold") -> None:
+        click.echo(f"fold {fold.number + 1} of {folds}: {fold.examples:,} examples", err=True)
 
     return audit_by_folds(config, examples, folds, os.environ, told)

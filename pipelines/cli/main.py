@@ -27,6 +27,7 @@ _COMMANDS = {
     "run": "Run the pipeline: from images to a pushed model.",
     "tune": "Search good values for the trainer on the last run's examples.",
     "train": "Train alone, on the examples of the last run.",
+    "evaluate": "Cross-validate by place: how much a metric depends on it.",
     "runs": "List runs, show one, its log; compare two; stop or retry one.",
     "watch": "Start a run whenever there is new data.",
     "schema": "Show the data schema, or accept the one that a run inferred.",

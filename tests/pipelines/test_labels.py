@@ -64,7 +64,7 @@ def test_each_task_has_an_audit_without_suspects_where_there_are_no_examples(tas
 def test_each_example_is_held_out_once_and_scenes_stay_together(tmp_path):
     tf = pytest.importorskip("tensorflow")
     from components.node.records import records
-    from pipelines.labels.folds import write_fold
+    from pipelines.local.folds import assign, read_grouping, write_fold
 
     examples = tmp_path / "examples"
     for split in ("train", "eval", "test"):
@@ -79,10 +79,14 @@ def test_each_example_is_held_out_once_and_scenes_stay_together(tmp_path):
                 writer.write(message.SerializeToString())
     (examples / "classes.json").write_text(json.dumps(list(CLASSES)))
     seen, scenes = [], {}
+    grouping = read_grouping(str(examples))
+    assigned = assign(dict.fromkeys(map(str, range(5)), 7), 3)
     for fold in range(3):
         folder = tmp_path / str(fold)
         folder.mkdir()
-        held, count = write_fold(str(examples), str(folder), fold, 3)
+        held, count = write_fold(
+            str(examples), str(folder), {it for it in assigned if assigned[it] == fold}, grouping
+        )
         found = [tf.train.Example.FromString(it) for it in records(held).as_numpy_iterator()]
         assert len(found) == count
         for message in found:
@@ -99,3 +103,11 @@ def test_each_example_is_held_out_once_and_scenes_stay_together(tmp_path):
     assert len(seen) == len(set(seen)) == 36
     assert all(len(folds) == 1 for folds in scenes.values())
     assert np.unique([next(iter(it)) for it in scenes.values()]).size > 1
+
+
+def test_fewer_groups_than_folds_is_an_error():
+    from components.raster.errors import ConfigError
+    from pipelines.local.folds import assign
+
+    with pytest.raises(ConfigError, match="2 groups cannot fill 3 folds"):
+        assign({"a": 1, "b": 9}, 3)

@@ -1,0 +1,110 @@
+"""Cross-validation by place: how much a metric depends on which places are held out."""
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from components.evaluation.compared_models import CANDIDATE, frames_of
+from components.evaluation.config import EvaluationConfig
+from components.evaluation.extracts import Model, Reading, observe, read_batches
+from components.evaluation.model import ServedModel
+from components.evaluation.tasks.registry import evaluated_task
+from components.raster.spatial.grouping import Grouping
+from components.raster.spatial.rules import ByBlock, ByScene
+from pipelines.config.tree import PipelineConfig
+from pipelines.local.folds import Fold, read_grouping, trained_folds
+
+By = Literal["split", "block", "scene"]
+
+
+@dataclass(frozen=True)
+class FoldMetrics:
+    """Metrics of the model of one fold on the examples that it was not trained on."""
+
+    fold: int
+    examples: int
+    units: int
+    headline: str
+    metrics: Mapping[str, float]
+
+    @property
+    def value(self) -> float:
+        """The task's main metric; NaN where undefined."""
+        return self.metrics.get(self.headline, math.nan)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A metric over folds: mean, standard deviation between folds, least and greatest."""
+
+    mean: float
+    deviation: float
+    least: float
+    greatest: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Returns the spread of the values that are numbers.
+
+    >>> found = spread([0.8, 0.9, 0.7])
+    >>> round(found.mean, 3), round(found.deviation, 3), found.least, found.greatest
+    (0.8, 0.1, 0.7, 0.9)
+    """
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
+        return Spread(math.nan, math.nan, math.nan, math.nan)
+    deviation = statistics.stdev(known) if len(known) > 1 else math.nan
+    return Spread(statistics.fmean(known), deviation, min(known), max(known))
+
+
+def cross_validate(
+    config: PipelineConfig,
+    examples: str,
+    folds: int,
+    environment: Mapping[str, str],
+    by: By = "split",
+    block_m: float = 1000.0,
+    on_fold: Callable[[Fold], None] = lambda fold: None,
+) -> Iterator[FoldMetrics]:
+    """Trains on all but each fold, and yields its metrics on that fold.
+
+    Args:
+        config, examples, folds, environment: as for `trained_folds`.
+        by: what shares a fold: what shares a split, blocks of ground, or scenes.
+        block_m: side of a block in metres.
+        on_fold: called when a fold's model is trained.
+    """
+    for fold in trained_folds(
+        config, examples, folds, environment, _grouping(examples, by, block_m)
+    ):
+        on_fold(fold)
+        headline, metrics = measure(config.evaluation, fold.model, fold.held_out)
+        yield FoldMetrics(fold.number, fold.examples, fold.units, headline, metrics)
+
+
+def measure(config: EvaluationConfig, model_dir: str, path: str) -> tuple[str, Mapping[str, float]]:
+    """Returns the name of a model's main metric, and its metrics with one value over all examples
+    of a TFRecord file."""
+    served = ServedModel(model_dir)
+    evaluated, reading, tally = evaluated_task(served.task), None, None
+    for batch in read_batches(path, config.batch_size):
+        if reading is None:
+            model = Model(CANDIDATE, model_dir, served.classes(batch[0]), served.image)
+            frames = frames_of([model], config.score_threshold)
+            reading = Reading(frames, (), {}, config.batch_size, served.task)
+            tally = evaluated.empty(len(frames[CANDIDATE].space))
+        answers = served.answers(batch)
+        for row, serialized in enumerate(batch):
+            answer = {name: values[row] for name, values in answers.items()}
+            example = observe(serialized, {CANDIDATE: answer}, reading, Grouping())
+            evaluated.add(tally, *example.observations[CANDIDATE], example.seed)
+    return evaluated.headline, {} if tally is None else evaluated.overall(tally)
+
+
+def _grouping(examples: str, by: By, block_m: float) -> Grouping:
+    found = read_grouping(examples)
+    if by == "block":
+        return Grouping(ByBlock(block_m=block_m), found.groups)
+    return Grouping(ByScene(), found.groups) if by == "scene" else found

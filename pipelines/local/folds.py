@@ -1,0 +1,183 @@
+"""Folds of a run's examples, and models trained on all but one of them."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from components.node.files import split_folder
+from components.node.records import records, shards
+from components.raster.errors import ConfigError
+from components.raster.example import KEY, LATITUDE, LONGITUDE, SCENE, SPLITS
+from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_from_json
+from pipelines.config.tree import PipelineConfig
+from pipelines.local.latest import split_pattern
+
+#: The splits that the trainer reads; examples of the test split are trained on as well.
+_TRAIN, _EVAL = "train", "eval"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A trained fold.
+
+    Attributes:
+        number: from 0.
+        model: folder of the model that was trained on the other folds.
+        held_out: file of the fold's examples.
+        examples: their number.
+        units: number of groups, scenes, blocks or single examples among them.
+    """
+
+    number: int
+    model: str
+    held_out: str
+    examples: int
+    units: int
+
+
+def trained_folds(
+    config: PipelineConfig,
+    examples: str,
+    folds: int,
+    environment: Mapping[str, str],
+    grouping: Grouping | None = None,
+) -> Iterator[Fold]:
+    """Trains a model for each fold on the others; what a fold names is gone with the next one.
+
+    Training costs `folds` times that of a run, and the disk holds one copy of the examples.
+
+    Args:
+        config: its `train` section trains each model.
+        examples: the folder of a run's examples.
+        folds: 2 or more.
+        environment: may name a TPU.
+        grouping: what shares a fold; by default what shares a split.
+
+    Raises:
+        ConfigError: there are fewer units than folds.
+    """
+    grouping = grouping or read_grouping(examples)
+    counts = Counter(unit_of(one, grouping) for _, one in _examples(examples))
+    assigned = assign(counts, folds)
+    for number in range(folds):
+        with tempfile.TemporaryDirectory(prefix="skymill-fold-") as folder:
+            own = {unit for unit, fold in assigned.items() if fold == number}
+            held_out, count = write_fold(examples, folder, own, grouping)
+            model = _train(config, folder, environment)
+            yield Fold(number, model, held_out, count, len(own))
+
+
+def assign(counts: Mapping[str, int], folds: int) -> dict[str, int]:
+    """Assigns units to folds of about equal size: the largest first, to the smallest fold so far.
+
+    >>> assign({"a": 5, "b": 3, "c": 3, "d": 1}, 2)
+    {'a': 0, 'b': 1, 'c': 1, 'd': 0}
+
+    Raises:
+        ConfigError: there are fewer units than folds.
+    """
+    if len(counts) < folds:
+        raise ConfigError(
+            f"{len(counts)} groups cannot fill {folds} folds: ask for fewer folds, or for smaller "
+            "groups (--by)"
+        )
+    sizes, found = [0] * folds, {}
+    for unit in sorted(counts, key=lambda it: (-counts[it], _drawn(it), it)):
+        fold = sizes.index(min(sizes))
+        found[unit] = fold
+        sizes[fold] += counts[unit]
+    return found
+
+
+def write_fold(examples: str, folder: str, own: set[str], grouping: Grouping) -> tuple[str, int]:
+    """Writes the examples outside of a fold as splits, and the fold as a file of its own.
+
+    Args:
+        own: units of the fold.
+
+    Returns:
+        The file of the fold, and its number of examples.
+    """
+    held, count = os.path.join(folder, "held-out.tfrecord"), 0
+    for name in _side_files(examples):
+        shutil.copy(os.path.join(examples, name), folder)
+    targets = {name: os.path.join(split_folder(folder, name), "part") for name in (_TRAIN, _EVAL)}
+    for path in targets.values():
+        os.makedirs(os.path.dirname(path))
+    writers = {name: tf.io.TFRecordWriter(path) for name, path in targets.items()}
+    with tf.io.TFRecordWriter(held) as apart:
+        for split, serialized in _examples(examples):
+            if unit_of(serialized, grouping) in own:
+                apart.write(serialized)
+                count += 1
+            else:
+                writers[_EVAL if split == _EVAL else _TRAIN].write(serialized)
+    for writer in writers.values():
+        writer.close()
+    return held, count
+
+
+def read_grouping(examples: str) -> Grouping:
+    """Reads the groups of examples; those of other tools have none."""
+    path = Path(examples, GROUPING_FILE)
+    if not path.exists():
+        return Grouping()
+    return grouping_from_json(path.read_text(encoding="utf-8"), str(path))
+
+
+def unit_of(serialized: bytes, grouping: Grouping) -> str:
+    """Returns what shares a fold: the group of an example, else its scene, else its own key."""
+    features = tf.train.Example.FromString(serialized).features.feature
+    key, scene = _text(features, KEY) or "", _text(features, SCENE)
+    places = [features[it].float_list.value for it in (LONGITUDE, LATITUDE) if it in features]
+    lonlat = (places[0][0], places[1][0]) if len(places) == 2 and all(places) else None
+    return grouping.of(key, scene, lonlat) or scene or key
+
+
+def _train(config: PipelineConfig, folder: str, environment: Mapping[str, str]) -> str:
+    from trainer.distribution.cluster import ClusterEnvironment
+    from trainer.training.job import Job, run_job
+    from trainer.training.splits import make_splits
+
+    train, evaluation = ((split_pattern(folder, split),) for split in (_TRAIN, _EVAL))
+    model_dir = os.path.join(folder, "model")
+    job = Job(
+        splits=make_splits(train, evaluation, config.ingest.task),
+        image=config.ingest.image,
+        config=config.train,
+        model_dir=model_dir,
+        log_dir=os.path.join(folder, "logs"),
+        checkpoint_root=os.path.join(folder, "checkpoints"),
+    )
+    run_job(job, ClusterEnvironment.of(environment))
+    return model_dir
+
+
+def _examples(examples: str) -> Iterator[tuple[str, bytes]]:
+    for split in SPLITS:
+        for path in shards(split_folder(examples, split)):
+            for serialized in records(path).as_numpy_iterator():
+                yield split, serialized
+
+
+def _side_files(examples: str) -> Sequence[str]:
+    """Returns the names of the files beside the splits: classes, scalings and groups."""
+    return sorted(path.name for path in Path(examples).iterdir() if path.is_file())
+
+
+def _text(features: Any, name: str) -> str | None:
+    if name not in features:
+        return None
+    return bytes(features[name].bytes_list.value[0]).decode("utf-8", "surrogateescape")
+
+
+def _drawn(unit: str) -> bytes:
+    return hashlib.sha256(unit.encode("utf-8", "surrogateescape")).digest()
