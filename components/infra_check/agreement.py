@@ -24,4 +24,8 @@ def disagreement(
 def _difference(want: AnyPrediction, got: AnyPrediction, tolerance: float) -> str:
     if type(got) is not type(want):
         return f"a {type(got).__name__}, not a {type(want).__name__}"
-    return want.difference(got, tolerance)
+    if found := want.difference(got, tolerance):
+        return found
+    if want.reliability is None:
+        return "" if got.reliability is None else "it tells a reliability that the model does not"
+    return want.reliability.difference(got.reliability, tolerance)

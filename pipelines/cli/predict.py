@@ -189,7 +189,8 @@ def _listed(names: str | None) -> tuple[str, ...] | None:
 def _as_text(result: "FileResult", top: int) -> str:
     if result.prediction is None:
         return f"refused: {result.error}"
-    return result.prediction.as_text(top)
+    said = result.prediction.reliability
+    return "  ".join([result.prediction.as_text(top), *([said.as_text()] if said else [])])
 
 
 def _as_json(result: "FileResult", written: Path | None) -> str:

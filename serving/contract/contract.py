@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -16,6 +16,7 @@ from components.raster.text import ClassName
 from serving.contract.explanations import Explanations
 from serving.contract.names import INPUT_OF
 from serving.contract.needs import TrainedTiles
+from serving.contract.reliability import Conformal
 from serving.tasks.registry import outputs_of
 
 #: Path of the contract in a model's folder; TensorFlow Serving ignores it.
@@ -23,7 +24,7 @@ CONTRACT_PATH = "assets.extra/contract.json"
 #: Path of the tuned values, for a tuned model: the values of the training, by config path.
 TUNED_PATH = "assets.extra/tuned.json"
 #: Fields that the JSON of a model without them does not have.
-_OPTIONAL = ("explanations", "temperature")
+_OPTIONAL = ("explanations", "temperature", "unknown", "conformal")
 
 
 class Contract(Frozen):
@@ -42,6 +43,9 @@ class Contract(Frozen):
         tiles: of rasters: the tiles that the model learnt from; None where nobody looked.
         temperature: the number by which logits are divided before they become probabilities; None
             leaves them as they are.
+        unknown: of the score of unknown imagery that answers carry: the distance from the nearest
+            class, or from all training examples where they have no single class.
+        conformal: of the sets or intervals that answers carry.
         explanations: of models that explain their answers (`serving_explain`).
     """
 
@@ -55,6 +59,8 @@ class Contract(Frozen):
     tiles: TrainedTiles | None = None
     explanations: Explanations | None = None
     temperature: float | None = Field(default=None, gt=0)
+    unknown: Literal["by_class", "overall"] | None = None
+    conformal: Conformal | None = None
 
     @model_validator(mode="after")
     def _classes_go_with_the_task(self) -> Self:

@@ -26,8 +26,10 @@ from serving.contract.names import (
     PLANES_SIGNATURE,
     TARGET_INPUT,
 )
+from serving.contract.reliability import UnknownScore
 from serving.graph.explain import Explainable, explain
 from serving.graph.inputs import fit_pixels, model_input
+from serving.graph.reliability import reliability
 from serving.tasks.graph import Tensors, task_graph
 
 
@@ -40,8 +42,24 @@ class Signature:
     inputs: tuple[tf.TensorSpec, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Reliable:
+    """A model that also returns the embedding, and the constants for it.
+
+    Attributes:
+        model: pixels [N, H, W, C] to the model's outputs and the embedding [N, D].
+        unknown: constants of the score of unknown imagery; None: answers do not carry it.
+    """
+
+    model: Callable[[tf.Tensor], Any]
+    unknown: UnknownScore | None
+
+
 def signatures(
-    model: Callable[[tf.Tensor], Any], contract: Contract, explainable: Explainable | None = None
+    model: Callable[[tf.Tensor], Any],
+    contract: Contract,
+    explainable: Explainable | None = None,
+    reliable: Reliable | None = None,
 ) -> tuple[Signature, ...]:
     """Returns the signatures over a model from pixels [N, H, W, C] (`serving.graph.inputs`).
 
@@ -65,10 +83,21 @@ def signatures(
     def network(pixels: tf.Tensor) -> Any:
         return model(pixels)
 
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, *spec.shape], spec.pixel_type)], autograph=False
+    )
+    def embedded(pixels: tf.Tensor) -> Any:
+        assert reliable is not None
+        return reliable.model(pixels)
+
     @tf.function(input_signature=[images], autograph=False)
     def from_bytes(image_bytes: tf.Tensor) -> Tensors:
         pixels = model_input(image_bytes, spec, contract.band_scalings)
-        return task.answer(network(pixels), pixels, contract)
+        if reliable is None:
+            return task.answer(network(pixels), pixels, contract)
+        outputs, embedding = embedded(pixels)
+        answer = task.answer(outputs, pixels, contract)
+        return answer | reliability(answer, embedding, reliable.unknown, task, contract)
 
     def from_examples(examples: tf.Tensor) -> Tensors:
         parsed = {ENCODED: tf.io.FixedLenFeature([], tf.string)}

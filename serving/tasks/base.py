@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.raster.errors import SkymillError
+from serving.tasks.reliability import Reliability
 
 #: Names of the classes, in the order of their indices.
 CLASSES_OUTPUT = "classes"
@@ -50,10 +51,12 @@ class AnyPrediction(ABC):
         outputs: names of the outputs of every signature.
         model_version: version of the model that answered; None where the server does not report it:
             TensorFlow Serving over REST, unless the request named a version.
+        reliability: what the answer says of itself; None of models that say nothing.
     """
 
     outputs: ClassVar[tuple[str, ...]]
     model_version: int | None
+    reliability: Reliability | None
 
     @classmethod
     @abstractmethod
@@ -98,7 +101,8 @@ class AnyPrediction(ABC):
 
     def as_json(self) -> dict[str, Any]:
         """Returns the values and the model's version as plain values."""
-        return {**self.values(), "model_version": self.model_version}
+        more = self.reliability.values() if self.reliability else {}
+        return {**self.values(), **more, "model_version": self.model_version}
 
 
 def text_of(value: Any) -> str:

@@ -82,6 +82,27 @@ class TaskGraph(ABC):
             spec: the contract.
         """
 
+    def conformal(self, answer: Tensors, bound: float | None) -> Tensors:
+        """Returns the conformal set or interval beside an answer; by default there is none.
+
+        Args:
+            answer: of this task.
+            bound: see `serving.contract.reliability.Conformal`.
+        """
+        return {}
+
+    def conformal_error(
+        self, answer: Tensors, label: tf.Tensor, number: tf.Tensor
+    ) -> tf.Tensor | None:
+        """Returns the error of each answer [N] that `bound` limits; None where there is none.
+
+        Args:
+            answer: of this task.
+            label: int64 [N], true class of an image that has one.
+            number: float32 [N], true number of an image that has one.
+        """
+        return None
+
     def for_maps(self, outputs: Any, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
         """Converts the same to what a map of a whole scene is made of; by default the answer."""
         return self.answer(outputs, pixels, spec)

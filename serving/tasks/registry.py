@@ -1,8 +1,12 @@
 """Registry of the served tasks: their outputs, and the predictions read from these."""
 
+from dataclasses import replace
+from typing import Any
+
 from components.raster.errors import SkymillError
 from components.raster.task import TASKS, Task, part_of_task
 from serving.tasks.base import AnyPrediction, Outputs
+from serving.tasks.reliability import read_reliability
 
 
 class AnswerError(SkymillError):
@@ -42,4 +46,9 @@ def read_predictions(
     if sizes != {count}:
         raise AnswerError(f"The model gave {max(sizes)} answers for {count} images.")
     rows = ({name: outputs[name][index] for name in found.outputs} for index in range(count))
-    return [found.read(row, model_version) for row in rows]
+    predictions = [found.read(row, model_version) for row in rows]
+    said = read_reliability(outputs, count)
+    if said is None:
+        return predictions
+    made: list[Any] = predictions
+    return [replace(it, reliability=of) for it, of in zip(made, said, strict=True)]

@@ -20,6 +20,7 @@ class Options(Frozen):
         mixes_whole: whether a mean of two images has the mean of their targets (mixup).
         mixes_parts: whether parts of an image keep their own targets (cutmix).
         scales: whether a temperature can scale the probabilities of the whole image.
+        has_one_truth: whether an image has one class or number, which a set or interval may hold.
         seen_by_views: parts of the augmentation's batch that hold the targets.
     """
 
@@ -29,6 +30,7 @@ class Options(Frozen):
     mixes_whole: ClassVar[bool] = False
     mixes_parts: ClassVar[bool] = False
     scales: ClassVar[bool] = False
+    has_one_truth: ClassVar[bool] = False
     seen_by_views: ClassVar[tuple[str, ...]] = ()
 
 
@@ -37,7 +39,7 @@ class SingleLabelOptions(Options):
 
     name: Literal["single_label"] = "single_label"
     weighting = "examples"
-    balances = smooths = mixes_whole = mixes_parts = scales = True
+    balances = smooths = mixes_whole = mixes_parts = scales = has_one_truth = True
 
 
 class MultiLabelOptions(Options):
@@ -56,7 +58,7 @@ class RegressionOptions(Options):
     """A number for an image."""
 
     name: Literal["regression"] = "regression"
-    mixes_whole = True
+    mixes_whole = has_one_truth = True
     seen_by_views = ("targets",)
     loss: Literal["huber", "mse"] = Field(
         default="huber",

@@ -51,6 +51,17 @@ class Network:
         """
         return self._chained(lambda outputs: outputs, "trained")
 
+    def embedded(self) -> keras.Model:
+        """Returns the model for inference, which also returns the features as one vector."""
+        pixels = keras.Input(self.body.input.shape[1:], dtype=self.body.input.dtype, name="pixels")
+        features = self.body(pixels)
+        outputs = self.decode(self.head(features))
+        return keras.Model(pixels, (outputs, self._vector(features)), name="embedded")
+
+    def _vector(self, features: Any) -> Any:
+        """Returns the features as one vector [N, D]: of maps, the mean of the coarsest."""
+        return features if self.pooled else keras.layers.GlobalAveragePooling2D()(features[-1])
+
     def explainable(self) -> keras.Model:
         """Returns the network for explanations, sharing its weights.
 
@@ -68,10 +79,8 @@ class Network:
         )
         tensors = keras.tree.flatten(twin.output)
         maps = tensors[: len(maps)]
-        outputs = self.head(tensors[-1] if self.pooled else maps)
-        embedding = tensors[-1]
-        if not self.pooled:
-            embedding = keras.layers.GlobalAveragePooling2D()(embedding)
+        features = tensors[-1] if self.pooled else maps
+        outputs, embedding = self.head(features), self._vector(features)
         return keras.Model(
             pixels, (embedding, maps, outputs, self.decode(outputs)), name="explainable"
         )

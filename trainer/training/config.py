@@ -14,7 +14,7 @@ from trainer.models.config import Backbone as Backbone
 from trainer.models.config import Model
 from trainer.models.config import Preset as Preset
 from trainer.models.config import SmallCnn as SmallCnn
-from trainer.tasks.config import TaskOptions, options_type
+from trainer.tasks.config import TaskOptions, options_type, tasks_that
 from trainer.tasks.conflicts import beside_own_loss, conflict
 from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 
@@ -23,6 +23,10 @@ from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 _FROM_SCRATCH, _HEAD, _FINE_TUNING = 2e-3, 1e-3, 3e-4
 
 ScheduleName = Literal["cosine", "linear", "exponential", "constant"]
+
+
+#: Settings that do not decide a training's weights.
+_BESIDE_TRAINING = {"checkpoints", "profile", "explain", "temperature", "unknown", "conformal"}
 
 
 class EarlyStopping(Frozen):
@@ -248,6 +252,19 @@ class TrainConfig(Frozen):
         "an image. auto: fitted on the eval split, and served if a bootstrap says that the log "
         "loss falls.",
     )
+    unknown: bool = Field(
+        default=False,
+        description="true: a served answer carries a score of unknown imagery, and its percentile "
+        "among the images of the eval split.",
+    )
+    conformal: float | None = Field(
+        default=None,
+        gt=0.5,
+        lt=1,
+        description="Level, such as 0.9, at which a served answer carries a conformal set of "
+        "classes, or the interval of a number: on average such a share of new images has the truth "
+        "in it. Fitted on the eval split, by group where the split is. Default: none.",
+    )
     explain: Explanations | None = Field(
         default=None,
         description="Explanations by the model's gradients, in the served model as the signature "
@@ -298,6 +315,8 @@ class TrainConfig(Frozen):
         """Returns why the configuration does not suit a task, in words; None if it does."""
         if self.temperature == "auto" and not options_type(task).scales:
             return f"temperature: auto scales the probabilities of an image, and {task} has none"
+        if self.conformal is not None and task not in (known := tasks_that("has_one_truth")):
+            return f"train.conformal is for {' and '.join(known)}, not for {task}: leave it out"
         found = conflict(task, self.model.augment, self.imbalance)
         if found or self.loss is None:
             return found
@@ -310,9 +329,7 @@ class TrainConfig(Frozen):
 
     def facts(self) -> dict[str, Any]:
         """Returns all that decides a training's result, as a plain value; weights as digests."""
-        facts = self.model_dump(
-            mode="json", exclude={"checkpoints", "profile", "explain", "temperature"}
-        )
+        facts = self.model_dump(mode="json", exclude=_BESIDE_TRAINING)
         facts["model"].update(self.model.contents())
         code = {key: each.identity(key) for key, each in extensions_of(self, "train")}
         return {**facts, "code": code} if code else facts

@@ -7,8 +7,9 @@ import keras
 import tensorflow as tf
 
 from serving.contract.contract import CONTRACT_PATH, Contract
+from serving.contract.reliability import UnknownScore
 from serving.graph.explain import Traced
-from serving.graph.signatures import Signature, signatures
+from serving.graph.signatures import Reliable, Signature, signatures
 from serving.tasks.graph import Tensors
 
 
@@ -17,6 +18,8 @@ def export(
     contract: Contract,
     folder: str,
     explainable: keras.Model | None = None,
+    embedded: keras.Model | None = None,
+    unknown: UnknownScore | None = None,
 ) -> None:
     """Writes the SavedModel with the signatures of the contract, and the contract in it.
 
@@ -26,6 +29,9 @@ def export(
             replicated variables.
         contract: inputs and outputs of the signatures.
         folder: receives saved_model.pb; local or remote.
+        embedded: with the weights of the model, as `Network.embedded` returns it, where answers
+            carry more than the task's outputs (`serving.contract.reliability`).
+        unknown: constants of the score of unknown imagery.
         explainable: with the weights of the model, as `Network.explainable` returns it; the
             SavedModel then explains its answers by the contract's `explanations`.
     """
@@ -35,7 +41,12 @@ def export(
     if explainable is not None:
         archive.track(explainable)
         gradients = partial(traced, explainable)
-    for signature in signatures(lambda pixels: model(pixels, training=False), contract, gradients):
+    reliable = None
+    if embedded is not None:
+        archive.track(embedded)
+        reliable = Reliable(partial(embedded, training=False), unknown)
+    plain = partial(model, training=False)
+    for signature in signatures(plain, contract, gradients, reliable):
         archive.add_endpoint(signature.name, _traced_once(signature), [*signature.inputs])
     archive.write_out(folder, verbose=False)
     path = f"{folder}/{CONTRACT_PATH}"

@@ -66,7 +66,10 @@ def run_job(job: Job, environment: ClusterEnvironment) -> None:
             step=best.epoch if best else 0,
             batch_size=trained.history.batch_size,
         )
-        export(trained.model, trained.contract, job.model_dir, trained.explainable)
+        export(
+            *(trained.model, trained.contract, job.model_dir),
+            *(trained.explainable, trained.embedded, trained.unknown),
+        )
         for path, value in job.beside.items():
             with tf.io.gfile.GFile(f"{job.model_dir}/{path}", "w") as file:
                 json.dump(value, file, indent=2)

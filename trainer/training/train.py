@@ -15,6 +15,7 @@ from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
 from serving.contract.contract import Contract
+from serving.contract.reliability import UnknownScore
 from trainer.augment.augmentation import RGB, Augmentation
 from trainer.augment.config import chosen_views
 from trainer.augment.follow import following
@@ -37,7 +38,9 @@ from trainer.tasks.objective import Objective
 from trainer.tasks.registry import make_objective, objective_type
 from trainer.training.config import TrainConfig
 from trainer.training.fit import History, OnEpoch, fit_phases
+from trainer.training.measured import measure_split
 from trainer.training.precision import choose_policy, computing_in
+from trainer.training.reliability import fit_conformal, fit_unknown
 from trainer.training.splits import Splits
 from trainer.training.stages import Phase, Sources, phase_of
 from trainer.training.temperature import TEMPERATURE_FILE, Temperature, fit_temperature
@@ -51,12 +54,17 @@ class Trained:
 
     Attributes:
         explainable: the same weights, for explanations; None where the configuration has none.
+        embedded: the same weights, with the embedding; None where answers say nothing of their
+            reliability.
+        unknown: constants of the score of unknown imagery, where the contract promises it.
     """
 
     model: keras.Model
     contract: Contract
     history: History
     explainable: keras.Model | None = None
+    embedded: keras.Model | None = None
+    unknown: UnknownScore | None = None
 
 
 def train(
@@ -129,7 +137,32 @@ def train(
         if WorkerConsensus(strategy).is_chief:
             _write_json(log_dir, TEMPERATURE_FILE, asdict(found))
     explainable = network.explainable() if config.explain else None
-    return Trained(served, contract, history, explainable)
+    if not config.unknown and config.conformal is None:
+        return Trained(served, contract, history, explainable)
+    embedded = network.embedded()
+    unknown, promised = _reliability(embedded, contract, splits, config)
+    contract = contract.model_copy(update=promised)
+    return Trained(served, contract, history, explainable, embedded, unknown)
+
+
+def _reliability(
+    embedded: keras.Model, contract: Contract, splits: Splits, config: TrainConfig
+) -> tuple[UnknownScore | None, dict[str, Any]]:
+    """Fits what answers say of their reliability: constants, and fields of the contract."""
+    evaluation = measure_split(embedded, contract, list_files(splits.evaluation), config.batch_size)
+    promised: dict[str, Any] = {}
+    if config.conformal is not None:
+        if evaluation.errors is None:
+            raise ConfigError("train.conformal: examples of the eval split lack a class or number.")
+        promised["conformal"] = fit_conformal(
+            evaluation.errors, config.conformal, evaluation.groups
+        )
+    unknown = None
+    if config.unknown:
+        train = measure_split(embedded, contract, list_files(splits.train), config.batch_size)
+        unknown = fit_unknown(train.embedding, train.labels, evaluation.embedding)
+        promised["unknown"] = "overall" if train.labels is None else "by_class"
+    return unknown, promised
 
 
 def _contract(

@@ -16,6 +16,7 @@ from serving.tasks.base import (
     UnknownTarget,
     are_close,
 )
+from serving.tasks.reliability import Reliability
 
 BOXES_OUTPUT = "boxes"
 BOX_LABELS_OUTPUT = "box_labels"
@@ -44,6 +45,7 @@ class ObjectsPrediction(AnyPrediction):
 
     objects: tuple[FoundObject, ...]
     model_version: int | None
+    reliability: Reliability | None = None
 
     outputs = (
         BOXES_OUTPUT,

@@ -18,6 +18,7 @@ from serving.tasks.base import (
     probabilities_of,
     ranked,
 )
+from serving.tasks.reliability import Reliability
 
 PRESENT_OUTPUT = "present"
 
@@ -29,6 +30,7 @@ class LabelsPrediction(AnyPrediction):
     present: tuple[str, ...]
     probabilities: Mapping[str, float]
     model_version: int | None
+    reliability: Reliability | None = None
 
     outputs = (PROBABILITIES_OUTPUT, CLASSES_OUTPUT, PRESENT_OUTPUT)
 

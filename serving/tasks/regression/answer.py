@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from serving.tasks.base import AnyPrediction, Columns, Followed, Outputs, UnknownTarget, are_close
+from serving.tasks.reliability import Reliability
 
 VALUE_OUTPUT = "value"
 
@@ -14,6 +15,7 @@ class NumberPrediction(AnyPrediction):
 
     value: float
     model_version: int | None
+    reliability: Reliability | None = None
 
     outputs = (VALUE_OUTPUT,)
 

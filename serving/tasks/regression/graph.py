@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from serving.tasks.graph import AnswerSpec, Explained, TaskGraph, Tensors
 from serving.tasks.regression.answer import VALUE_OUTPUT
+from serving.tasks.reliability import INTERVAL_OUTPUT
 
 
 class RegressionGraph(TaskGraph):
@@ -14,6 +15,17 @@ class RegressionGraph(TaskGraph):
     def answer(self, values: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
         """Converts values [N, 1] in the user's units to [N]."""
         return {VALUE_OUTPUT: tf.cast(values[:, 0], tf.float32)}
+
+    def conformal(self, answer: Tensors, bound: float | None) -> Tensors:
+        """Returns the interval around the number: float32 [N, 2]."""
+        value, reach = answer[VALUE_OUTPUT], float("inf") if bound is None else bound
+        return {INTERVAL_OUTPUT: tf.stack([value - reach, value + reach], axis=1)}
+
+    def conformal_error(
+        self, answer: Tensors, label: tf.Tensor, number: tf.Tensor
+    ) -> tf.Tensor | None:
+        """Returns the absolute error of the number."""
+        return tf.abs(answer[VALUE_OUTPUT] - number)
 
     def explained(
         self,

@@ -17,6 +17,7 @@ from serving.tasks.base import (
     index_of_target,
     ranked,
 )
+from serving.tasks.reliability import Reliability
 from serving.tasks.segmentation.planes import CLASS_PROBABILITIES_OUTPUT
 
 CLASS_RASTER_OUTPUT = "class_raster"
@@ -39,6 +40,7 @@ class ClassRasterPrediction(AnyPrediction):
     classes: tuple[str, ...]
     ignore: int
     model_version: int | None
+    reliability: Reliability | None = None
 
     outputs = (CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT, CLASSES_OUTPUT)
 

@@ -18,6 +18,7 @@ from serving.tasks.base import (
     ranked,
     text_of,
 )
+from serving.tasks.reliability import Reliability
 
 CLASS_OUTPUT = "class"
 
@@ -29,6 +30,7 @@ class Prediction(AnyPrediction):
     class_name: str
     probabilities: Mapping[str, float]
     model_version: int | None
+    reliability: Reliability | None = None
 
     outputs = (CLASS_OUTPUT, PROBABILITIES_OUTPUT, CLASSES_OUTPUT)
 

@@ -14,6 +14,7 @@ from serving.tasks.graph import (
     names_in_each_row,
     scaled,
 )
+from serving.tasks.reliability import CONFORMAL_SET_OUTPUT
 from serving.tasks.single_label.answer import CLASS_OUTPUT
 
 
@@ -28,6 +29,19 @@ class SingleLabelGraph(TaskGraph):
             PROBABILITIES_OUTPUT: tf.nn.softmax(scaled(logits, spec)),
             CLASSES_OUTPUT: names_in_each_row(classes, tf.shape(logits)[0]),
         }
+
+    def conformal(self, answer: Tensors, bound: float | None) -> Tensors:
+        """Returns the classes of the set: bool [N, K]; the most probable one is always in it."""
+        probabilities = answer[PROBABILITIES_OUTPUT]
+        least = 0.0 if bound is None else 1.0 - bound
+        surest = tf.reduce_max(probabilities, axis=1, keepdims=True)
+        return {CONFORMAL_SET_OUTPUT: (probabilities >= least) | (probabilities >= surest)}
+
+    def conformal_error(
+        self, answer: Tensors, label: tf.Tensor, number: tf.Tensor
+    ) -> tf.Tensor | None:
+        """Returns 1 less the probability of the true class."""
+        return 1.0 - tf.gather(answer[PROBABILITIES_OUTPUT], label, batch_dims=1)
 
     def explained(
         self,

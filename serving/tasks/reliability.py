@@ -1,0 +1,110 @@
+"""What an answer says of its own reliability, as a client reads it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+#: Score of unknown imagery, and its percentile among the scores of the eval split.
+UNKNOWN_SCORE_OUTPUT = "unknown_score"
+UNKNOWN_PERCENTILE_OUTPUT = "unknown_percentile"
+#: Classes [K] of the conformal set, and the interval (low, high) of a number.
+CONFORMAL_SET_OUTPUT = "conformal_set"
+INTERVAL_OUTPUT = "interval"
+RELIABILITY_OUTPUTS = (
+    UNKNOWN_SCORE_OUTPUT,
+    UNKNOWN_PERCENTILE_OUTPUT,
+    CONFORMAL_SET_OUTPUT,
+    INTERVAL_OUTPUT,
+)
+
+_CLASSES = "classes"
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What a model says beside its answer; None where it does not say it.
+
+    Attributes:
+        unknown_score: the higher, the less the image is like the training's.
+        unknown_percentile: share of the eval split, in percent, with no higher score.
+        classes: the conformal set: it holds the true class at the contract's level.
+        interval: likewise of a number, from low to high.
+    """
+
+    unknown_score: float | None = None
+    unknown_percentile: float | None = None
+    classes: tuple[str, ...] | None = None
+    interval: tuple[float, float] | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Returns what is said as plain values; a limit without end is None."""
+        found = {
+            UNKNOWN_SCORE_OUTPUT: self.unknown_score,
+            UNKNOWN_PERCENTILE_OUTPUT: self.unknown_percentile,
+            CONFORMAL_SET_OUTPUT: None if self.classes is None else list(self.classes),
+            INTERVAL_OUTPUT: self.interval
+            and [end if math.isfinite(end) else None for end in self.interval],
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def as_text(self) -> str:
+        """Returns the same in words."""
+        parts = []
+        if self.classes is not None:
+            parts.append(f"one of {', '.join(self.classes)}")
+        if self.interval is not None:
+            parts.append(f"from {self.interval[0]:.6g} to {self.interval[1]:.6g}")
+        if self.unknown_percentile is not None:
+            parts.append(f"unknown at percentile {self.unknown_percentile:.0f}")
+        return "; ".join(parts)
+
+    def difference(self, served: "Reliability | None", tolerance: float) -> str:
+        """Describes how a server's differs; empty if they agree.
+
+        A set or a percentile may differ where a number is within the tolerance of a bound.
+        """
+        if served is None or self.values().keys() != served.values().keys():
+            return "it says another part of its reliability"
+        pairs = [(self.unknown_score or 0.0, served.unknown_score or 0.0)]
+        pairs += zip(self.interval or (), served.interval or (), strict=True)
+        for wanted, given in pairs:
+            near = abs(given - wanted) <= tolerance * max(1.0, abs(wanted))
+            if not (near or wanted == given):
+                return f"its reliability has {given:.6g}, not {wanted:.6g}"
+        return ""
+
+
+def read_reliability(
+    outputs: Mapping[str, npt.NDArray[Any]], count: int
+) -> list[Reliability] | None:
+    """Converts outputs of N rows to what each answer says; None if the model says nothing."""
+    if not set(RELIABILITY_OUTPUTS) & outputs.keys():
+        return None
+
+    def number(name: str, row: int) -> float | None:
+        return float(outputs[name][row]) if name in outputs else None
+
+    def classes(row: int) -> tuple[str, ...] | None:
+        if CONFORMAL_SET_OUTPUT not in outputs:
+            return None
+        names = zip(outputs[_CLASSES][row], outputs[CONFORMAL_SET_OUTPUT][row], strict=True)
+        return tuple(name.decode() for name, is_in in names if is_in)
+
+    def interval(row: int) -> tuple[float, float] | None:
+        if INTERVAL_OUTPUT not in outputs:
+            return None
+        low, high = map(float, outputs[INTERVAL_OUTPUT][row])
+        return low, high
+
+    return [
+        Reliability(
+            number(UNKNOWN_SCORE_OUTPUT, row),
+            number(UNKNOWN_PERCENTILE_OUTPUT, row),
+            classes(row),
+            interval(row),
+        )
+        for row in range(count)
+    ]

@@ -1,0 +1,103 @@
+"""Embeddings and errors of a trained model over a split, in one pass."""
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.raster.example import ENCODED, KEY, LABEL, LATITUDE, LONGITUDE, NUMBER, SCENE
+from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_from_json
+from serving.contract.contract import Contract
+from serving.contract.reliability import Numbers
+from serving.graph.inputs import model_input
+from serving.tasks.graph import task_graph
+from trainer.data.examples import records
+
+_EMBEDDING, _ERROR = "embedding", "error"
+_FEATURES = {
+    ENCODED: tf.io.FixedLenFeature([], tf.string),
+    KEY: tf.io.FixedLenFeature([], tf.string, ""),
+    SCENE: tf.io.FixedLenFeature([], tf.string, ""),
+    LABEL: tf.io.FixedLenFeature([], tf.int64, -1),
+    NUMBER: tf.io.FixedLenFeature([], tf.float32, float("nan")),
+    LONGITUDE: tf.io.FixedLenFeature([], tf.float32, float("nan")),
+    LATITUDE: tf.io.FixedLenFeature([], tf.float32, float("nan")),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredSplit:
+    """A model over the N examples of a split.
+
+    Attributes:
+        embedding: [N, D].
+        labels: [N]; None where an example has no single class.
+        errors: [N]: 1 less the probability of the true class, or the absolute error of a number;
+            None where an example has neither.
+        groups: [N]: what shares its split; None where an example was drawn alone.
+    """
+
+    embedding: Numbers
+    labels: npt.NDArray[np.int64] | None
+    errors: Numbers | None
+    groups: npt.NDArray[np.str_] | None
+
+
+def measure_split(
+    model: keras.Model, contract: Contract, files: Sequence[str], batch_size: int
+) -> MeasuredSplit:
+    """Measures a model on a split.
+
+    Args:
+        model: pixels to the outputs of the contract's task, and the embedding.
+        contract: of the model.
+        files: of the split.
+        batch_size: examples at a time.
+    """
+
+    task = task_graph(contract.task)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def measured(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(serialized, _FEATURES)
+        pixels = model_input(parsed.pop(ENCODED), contract.image)
+        outputs, embedding = model(pixels, training=False)
+        answer = task.answer(outputs, pixels, contract)
+        error = task.conformal_error(answer, parsed[LABEL], parsed[NUMBER])
+        errors = {} if error is None else {_ERROR: error}
+        return {**parsed, **errors, _EMBEDDING: embedding}
+
+    batches = [
+        {name: values.numpy() for name, values in measured(batch).items()}
+        for batch in records(tf.data.Dataset.from_tensor_slices(list(files))).batch(batch_size)
+    ]
+    columns = {name: np.concatenate([it[name] for it in batches]) for name in batches[0]}
+    labels = columns[LABEL] if (columns[LABEL] >= 0).all() else None
+    errors = columns.get(_ERROR)
+    return MeasuredSplit(columns[_EMBEDDING], labels, errors, _groups(columns, files))
+
+
+def _groups(
+    columns: dict[str, npt.NDArray[np.generic]], files: Sequence[str]
+) -> npt.NDArray[np.str_] | None:
+    grouping = _grouping(files)
+    found = [
+        grouping.of(key.decode(), scene.decode() or None, (float(longitude), float(latitude)))
+        for key, scene, longitude, latitude in zip(
+            *(columns[it].tolist() for it in (KEY, SCENE, LONGITUDE, LATITUDE)), strict=True
+        )
+    ]
+    return None if None in found else np.array(found)
+
+
+def _grouping(files: Sequence[str]) -> Grouping:
+    """Reads the groups beside the splits; examples of other tools have none."""
+    path = posixpath.join(posixpath.dirname(posixpath.dirname(files[0])), GROUPING_FILE)
+    if not tf.io.gfile.exists(path):
+        return Grouping()
+    with tf.io.gfile.GFile(path) as file:
+        return grouping_from_json(file.read(), path)
