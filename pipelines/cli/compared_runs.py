@@ -70,7 +70,7 @@ def _metric_row(metric: MetricPair) -> tuple[str, ...]:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:.3f}".removesuffix(".000")
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:

@@ -249,8 +249,10 @@ def _overall(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[MetricPair]:
     first, second = a.get("candidate", {}), b.get("candidate", {})
-    for name in dict.fromkeys([*first, *second]):
-        if "/" not in name:
+    names = dict.fromkeys([*first, *second])
+    of_intervals = {f"{name}_{bound}" for name in names for bound in ("low", "high")}
+    for name in names:
+        if "/" not in name and name not in of_intervals:
             bounds = [side.get(f"{name}_interval") for side in (a, b)]
             intervals = [tuple(it) if it else None for it in bounds]
             yield MetricPair(name, first.get(name), second.get(name), *intervals)

@@ -31,7 +31,7 @@ def run(root: Path, run_id: str, epochs: int, accuracy: float, rows: list[Predic
     (folder / "config.yaml").write_text(f"train: {{epochs: {epochs}, seed: 1}}\n")
     overall = {
         "features": {},
-        "candidate": {"accuracy": accuracy, "recall/a": 0.5},
+        "candidate": {"accuracy": accuracy, "accuracy_low": 0.1, "recall/a": 0.5, "images": 12},
         "accuracy_interval": [accuracy - 0.1, accuracy + 0.1],
     }
     summary = {"images": {"train": 10 * epochs}, "metrics": {"slices": [overall]}}
@@ -77,6 +77,8 @@ def test_the_command_tells_two_runs_apart(workspace: str) -> None:
     assert "train.seed" not in text
     assert "images.train 30 50" in lines
     assert "accuracy 0.750 0.650 to 0.850 0.500 0.400 to 0.600 -0.250" in lines
+    assert "images 12 12 +0.000" in lines
+    assert "accuracy_low" not in text
     assert "2 a b a +1.000" in lines
 
     document = json.loads(CliRunner().invoke(cli, [*call, "--json"]).output)

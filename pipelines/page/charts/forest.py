@@ -22,6 +22,8 @@ from pipelines.page.charts.svg import (
 _WIDTH_PX, _ROW_PX, _TOP_PX, _BOTTOM_PX = 420, 22, 22, 40
 _NAMES_PX, _COUNTS_PX = 134, 44
 _MOST_CHARACTERS = 20
+#: Share of the range that an axis has beyond it on each side.
+_SPARE = 0.04
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def _range(rows: Sequence[ForestRow], bars: bool) -> tuple[float, float]:
     values += [bound for row in rows for bound in row.interval or ()]
     values += [row.other for row in rows if row.other is not None]
     low, high = padded(values)
+    low, high = low - _SPARE * (high - low), high + _SPARE * (high - low)
     if min(values) >= 0 and max(values) <= 1:  # shares: nothing is left of 0 or right of 1
         low, high = max(low, 0.0), 1.0 if high > 0.7 else high
     if bars or low < 0.3 <= high:
