@@ -101,6 +101,14 @@ def test_a_second_run_takes_what_has_not_changed_and_pushes_nothing(first, folde
     assert sorted(p.name for p in versions.iterdir() if p.name.isdigit()) == ["1"]
 
 
+def test_a_run_in_which_nothing_changed_computes_nothing(first, folder, warm_skymill):
+    """The second run compares the model with itself; from then on the baseline is the same."""
+    for _ in range(2):
+        done = warm_skymill("run", str(folder / "landcover.yaml"), "--json")
+        assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)["nodes"].values()) == {"cached"}
+
+
 def test_past_runs_are_listed_with_their_lineage(first, folder, skymill):
     listed = json.loads(skymill("runs", "--json", "-c", str(folder / "landcover.yaml")).stdout)
     first_run = listed[-1]
