@@ -59,7 +59,7 @@ containers: $(READY) ## build the images and run the package in them; root on De
 	@SKYMILL_DOCKER_HOST="$(DOCKER)" $(BIN)/python -m pytest -m containers --durations=0 \
 		tests/containers $(PYTEST_ARGS)
 
-backend: $(READY) ## build Kubernetes' API server and run against it; needs Go
+backend: $(READY) ## build servers of Kubernetes and Argo and run against them; needs Go
 	@sh tests/backend/build.sh "$(CONTEXT)"
 	@SKYMILL_BACKEND_CONTEXT="$(CONTEXT)" sh tests/backend/alone.sh \
 		$(BIN)/python -m pytest -m backend --durations=0 tests/backend $(PYTEST_ARGS)

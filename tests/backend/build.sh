@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds what tests/backend runs, into .tools/backend, from the Go modules that the go.mod files beside
-# this script pin: etcd and kube-apiserver, and the resource types of Argo Workflows and JobSet. With a
-# context of kubectl's as argument only the types: its cluster takes the place of the servers.
+# this script pin: etcd, kube-apiserver and Argo's workflow-controller, and the resource types of Argo
+# Workflows and JobSet. With a context of kubectl's as argument only the types: its cluster takes the
+# place of the servers.
 # Go's cache makes a second call quick.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,3 +35,6 @@ definitions sigs.k8s.io/jobset config/components/crd/bases
 cd "$here/kubernetes"
 build etcd go.etcd.io/etcd/server/v3
 build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+
+cd "$here/argo"
+build workflow-controller github.com/argoproj/argo-workflows/v4/cmd/workflow-controller
