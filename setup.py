@@ -74,7 +74,6 @@ PIPELINE = [
     "pyproj>=3.6",
     "pystac>=1.11,<1.15",
     "pystac-client>=0.8,<1",
-    "scipy>=1.11",
     "stac-model>=0.7,<1",
     "tensorboard>=2.19,<3",
     "tensorflow-data-validation>=1.21,<1.22",
