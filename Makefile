@@ -11,7 +11,7 @@ SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 SECONDS ?=
 # For `make backend`: a context of kubectl's, whose cluster takes the place of what is built.
 CONTEXT ?=
-BENCH ?= batch ingest input_pipeline pipeline raster_memory raster_reading serving statistics training
+BENCH ?= batch explain ingest input_pipeline map_objects maps pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
 FLINK_RUNNER ?= 2.62.0

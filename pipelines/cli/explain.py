@@ -1,12 +1,12 @@
 """`skymill explain`: the pixels and the training examples behind a model's answers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli.images import image_files, raster_reading
+from pipelines.cli.images import OutputPaths, image_files, raster_reading
 from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
 
 if TYPE_CHECKING:
@@ -92,16 +92,20 @@ def command(
     if server is not None and method != _GRADIENTS:
         raise click.UsageError(f"--server explains by {_GRADIENTS}; {method} needs --model-base")
     config = _config(config_path, needed=not (model if server else model_base))
-    anchors: dict[Path, Path] = {}
-    files = image_files(paths, anchors)
+    places = OutputPaths()
+    files = image_files(paths, places)
+
+    def place_of(path: Path) -> Path:
+        return output / places[path]
+
     reading = raster_reading(config, {})
     if server is not None:
         name = model or (config.name if config else "")
-        told = _from_server(server, name, model_version, files, reading, target, output, any_size)
+        told = _from_server(server, name, model_version, files, reading, target, place_of, any_size)
     else:
         told = _from_model(
             _model(model_base, config, model_version),
-            *(files, reading, target, output, any_size, method),
+            *(files, reading, target, place_of, any_size, method),
             pattern=examples or (_examples(config, run_id) if method == _TRACIN else ""),
         )
     refused = 0
@@ -118,7 +122,7 @@ def _from_server(
     files: Iterator[Path],
     reading: "RasterReading",
     target: str,
-    output: Path,
+    place_of: Callable[[Path], Path],
     any_size: bool,
 ) -> Iterator[Told]:
     from components.explanation.heat_maps import HeatMaps
@@ -148,7 +152,7 @@ def _from_server(
                 yield _refused(path, error)
                 continue
             maps = HeatMaps(found.explained, found.score, found.heats)
-            yield _told(path, maps, image, spec, output)
+            yield _told(path, maps, image, spec, place_of(path))
 
 
 def _from_model(
@@ -156,7 +160,7 @@ def _from_model(
     files: Iterator[Path],
     reading: "RasterReading",
     target: str,
-    output: Path,
+    place_of: Callable[[Path], Path],
     any_size: bool,
     method: str,
     pattern: str,
@@ -171,7 +175,7 @@ def _from_model(
         try:
             image = read_image(path, reading)
             if method == _TRACIN:
-                yield _told_examples(path, model, image, pattern, output)
+                yield _told_examples(path, model, image, pattern, place_of(path))
                 continue
             found = METHODS[method](model, image, target)
         except ConfigError:
@@ -179,19 +183,19 @@ def _from_model(
         except (SkymillError, OSError) as error:
             yield _refused(path, error)
             continue
-        yield _told(path, found, image, model.contract.image, output)
+        yield _told(path, found, image, model.contract.image, place_of(path))
 
 
-def _told(path: Path, found: "HeatMaps", image: bytes, spec: "ImageSpec", output: Path) -> Told:
+def _told(path: Path, found: "HeatMaps", image: bytes, spec: "ImageSpec", place: Path) -> Told:
     """Writes the pictures of one image."""
     from components.explanation.image import shown
     from components.raster.pictures.heat import heat_sheet
 
-    output.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     picture, files = shown(image, spec), {}
     for name, heat in found.heats.items():
         title = f"{found.explained} {found.score:.4g}, {name.replace('_', ' ')}"
-        files[name] = output / f"{path.stem}.{name}.png"
+        files[name] = place.with_name(f"{place.name}.{name}.png")
         heat_sheet(picture, heat, title).save(files[name])
     tree: dict[str, object] = {
         "path": str(path),
@@ -205,7 +209,7 @@ def _told(path: Path, found: "HeatMaps", image: bytes, spec: "ImageSpec", output
 
 
 def _told_examples(
-    path: Path, model: "ExplainedModel", image: bytes, pattern: str, output: Path
+    path: Path, model: "ExplainedModel", image: bytes, pattern: str, place: Path
 ) -> Told:
     """Writes the sheet of the training examples behind one answer."""
     from components.explanation.image import shown
@@ -214,8 +218,8 @@ def _told_examples(
 
     spec = model.contract.image
     [behind] = behind_answers(model, pattern, [image], _CARDS - 1)
-    output.mkdir(parents=True, exist_ok=True)
-    file = output / f"{path.stem}.{_TRACIN}.png"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    file = place.with_name(f"{place.name}.{_TRACIN}.png")
     rows = (behind.proponents, behind.opponents)
     cards = [
         card

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,36 @@ if TYPE_CHECKING:
     from serving.client.raster_reading import RasterReading
 
 
-def image_files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[Path]:
+class OutputPaths:
+    """Where the answers about files go, each to a place of its own.
+
+    A place is the path below the given folder, or the name of a given file, without its suffix;
+    where another file has taken it, with a number behind.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[Path, Path] = {}
+        self._taken: set[Path] = set()
+
+    def __getitem__(self, path: Path) -> Path:
+        return self._places[path]
+
+    def add(self, path: Path, relative: Path) -> None:
+        """Chooses the place of a file from its path relative to what was given."""
+        if path in self._places:
+            return
+        plain = relative.with_suffix("")
+        numbered = (plain.with_name(f"{plain.name}-{number}") for number in count(2))
+        place = next(it for it in chain([plain], numbered) if it not in self._taken)
+        self._places[path] = place
+        self._taken.add(place)
+
+
+def image_files(paths: tuple[Path, ...], outputs: OutputPaths) -> Iterator[Path]:
     """Yields the given files and every file below a given folder that has an image's suffix.
 
     Args:
-        anchors: filled with each file's path relative to the given folder, or its name.
+        outputs: is told of each file that is yielded.
     """
     from components.ingest.listing.folders import IMAGE_SUFFIXES
     from components.raster.walk import left_out_as, walk
@@ -23,12 +49,12 @@ def image_files(paths: tuple[Path, ...], anchors: dict[Path, Path]) -> Iterator[
     suffixes = {*IMAGE_SUFFIXES, *RASTER_SUFFIXES}
     for path in paths:
         if not path.is_dir():
-            anchors[path] = Path(path.name)
+            outputs.add(path, Path(path.name))
             yield path
             continue
         entries = (entry for entry in walk(str(path)) if not entry.is_folder)
         for key in sorted(it.key for it in entries if not left_out_as(it.key, suffixes)):
-            anchors[path / key] = Path(key)
+            outputs.add(path / key, Path(key))
             yield path / key
 
 

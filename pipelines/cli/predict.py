@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.images import image_files, raster_reading
+from pipelines.cli.images import OutputPaths, image_files, raster_reading
 from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, json_option
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def command(
     from serving.client import connect
 
     refused, told = 0, False
-    anchors: dict[Path, Path] = {}
+    places = OutputPaths()
     config = None if model else _config()
     given: dict[str, Any] = {"nodata": nodata, "values": values, "scale": scale, "offset": offset}
     given |= {"bands": listed_bands(bands) if bands else None, "band_names": _listed(band_names)}
@@ -126,7 +126,7 @@ def command(
         is_raster = bool(rasters.bands or (needs and needs.bands))
         image = _image(config, needs)
         results = client.predict_files(
-            image_files(paths, anchors),
+            image_files(paths, places),
             batch_size=batch_size,
             version=model_version,
             rasters=rasters,
@@ -139,7 +139,7 @@ def command(
             refused += result.error is not None
             written = None
             if output is not None and result.prediction is not None:
-                target = output / anchors.pop(result.path).with_suffix("")
+                target = output / places[result.path]
                 chosen = fit or (image.fit if image else "stretch")
                 written = write_answer(
                     result.prediction,

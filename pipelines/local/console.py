@@ -1,6 +1,7 @@
 """Terminal output: our own lines on the terminal, the frameworks' output in a log file."""
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Collection, Iterator
@@ -97,8 +98,9 @@ def _mask(log_path: str) -> None:
 def quiet_frameworks() -> None:
     """Lowers the frameworks' verbosity; an entry point calls it before it imports any of them."""
     for name, value in {
-        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # errors are raised as well
         "KERAS_BACKEND": "tensorflow",
         "PYTHONWARNINGS": "ignore",
     }.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
