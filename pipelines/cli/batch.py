@@ -71,9 +71,8 @@ def command(
     is a line in rejects-*.jsonl. A run that was stopped continues when it is called again. The
     exit code is 1 if there are rejects.
     """
-    from pipelines.local.console import output_to_log, quiet_frameworks
+    from pipelines.local.console import output_to_log
 
-    quiet_frameworks()
     config = pipeline_config(config_path, needed=source is None or model_base is None)
     base = str(model_base) if model_base is not None else config.model_base if config else ""
     given = {

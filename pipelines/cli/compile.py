@@ -27,9 +27,8 @@ def command(config_path: str, output: str, vertex: bool, kind: "Kind") -> None:
     import os
 
     from pipelines.config.tree import load_config
-    from pipelines.local.console import output_to_log, quiet_frameworks
+    from pipelines.local.console import output_to_log
 
-    quiet_frameworks()
     config = load_config(config_path)
     echo_unchecked(config)
     with output_to_log(os.devnull):

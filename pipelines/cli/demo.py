@@ -26,13 +26,12 @@ def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> N
     from pipelines.cli.run import exit_code
     from pipelines.config.tree import load_config
     from pipelines.demo.predict import show_predictions
-    from pipelines.local.console import console_on, quiet_frameworks
+    from pipelines.local.console import console_on
     from pipelines.local.execute import execute
     from pipelines.starter.propose import model_name, propose_source, starter_config
 
     if data is not None and not os.path.isdir(data):
         raise ConfigError(f"{data}: no such folder. Give the folder that holds the class folders.")
-    quiet_frameworks()
     source = data or _made(folder)
     name = model_name(source)
     config_path = os.path.join(folder, f"{name}.yaml")

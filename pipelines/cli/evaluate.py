@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli.options import config_option, json_option
+from pipelines.cli.quiet import without_native_output
 
 if TYPE_CHECKING:
     from pipelines.local.folds import Fold
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     help="Side of a block in metres, with --by block.",
 )
 @json_option
+@without_native_output
 def command(
     config_path: str, run_id: str | None, folds: int, by: Any, block_m: float, as_json: bool
 ) -> None:
@@ -43,12 +45,10 @@ def command(
     from components.raster.strict_json import strict_json
     from pipelines.config.tree import load_config
     from pipelines.definition.workspace import Workspace
-    from pipelines.local.console import quiet_frameworks
     from pipelines.local.latest import latest_examples
 
     config = load_config(config_path)
     examples = latest_examples(Workspace(config.workspace).runs, run_id)
-    quiet_frameworks()
     from pipelines.local.cross_validation import cross_validate, spread
 
     def told(fold: "Fold") -> None:

@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli.images import OutputPaths, image_files, raster_reading
 from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
+from pipelines.cli.quiet import without_native_output
 
 if TYPE_CHECKING:
     from components.explanation.heat_maps import HeatMaps
@@ -65,6 +66,7 @@ Told = tuple[str, dict[str, object]]
 @click.option("--any-size", is_flag=True, help="Take rasters unlike the model's tiles, too.")
 @json_option
 @click.pass_context
+@without_native_output
 def command(
     ctx: click.Context,
     paths: tuple[Path, ...],
@@ -263,7 +265,6 @@ def _model(
 ) -> "ExplainedModel":
     from components.raster.errors import ConfigError
     from components.raster.location import is_remote
-    from pipelines.local.console import quiet_frameworks
 
     base = str(model_base) if model_base or not config else config.model_base
     if is_remote(base):
@@ -271,7 +272,6 @@ def _model(
             f"{base} is remote: copy it (python -m serving.store.sync {base} FOLDER --once), and "
             "give --model-base FOLDER."
         )
-    quiet_frameworks()
     from components.explanation.model import ExplainedModel
 
     return ExplainedModel(Path(base), version)

@@ -136,13 +136,12 @@ def chosen_package(config_path: str | None, package_path: str | None, kind: "Kin
     """Returns the package that the options name, by default that of the default configuration."""
     from pipelines.kubeflow.client.sources import submission_of
     from pipelines.kubeflow.client.submission import read_submission
-    from pipelines.local.console import output_to_log, quiet_frameworks
+    from pipelines.local.console import output_to_log
 
     if config_path and package_path:
         raise click.UsageError("give a configuration or a package, not both")
     if package_path:
         return read_submission(package_path)
-    quiet_frameworks()
     with output_to_log(os.devnull):
         return submission_of(config_path or DEFAULT_CONFIG, kind)
 

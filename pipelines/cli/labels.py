@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.options import LocalPath, config_option, json_option
+from pipelines.cli.quiet import without_native_output
 
 if TYPE_CHECKING:
     from pipelines.config.tree import PipelineConfig
@@ -49,6 +50,7 @@ def command() -> None:
     help="Write a table (CSV) with the suggested labels here: edit it before you use it.",
 )
 @json_option
+@without_native_output
 def audit(
     config_path: str,
     run_id: str | None,
@@ -95,19 +97,14 @@ def _of_test_split(config: "PipelineConfig", run_id: str | None) -> "Audit | Non
     if found is not None:
         return found
     from pipelines.labels.answers import add_answers
-    from pipelines.local.console import quiet_frameworks
 
-    quiet_frameworks()
     return add_answers(None, run.model, run.files(config.evaluation.split))
 
 
 def _by_folds(config: "PipelineConfig", run_id: str | None, folds: int) -> "Audit | None":
     from pipelines.definition.workspace import Workspace
-    from pipelines.local.console import quiet_frameworks
-    from pipelines.local.latest import latest_examples
-
-    quiet_frameworks()
     from pipelines.labels.folds import audit_by_folds
+    from pipelines.local.latest import latest_examples
 
     examples = latest_examples(Workspace(config.workspace).runs, run_id)
 

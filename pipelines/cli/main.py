@@ -15,6 +15,7 @@ from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_as_error
 from components.raster.masking import masked
 from components.raster.process_exit import EXIT_STOPPED, exit_with_handlers
+from pipelines.cli.quiet import quiet_frameworks
 from pipelines.cli.stopping import Stopped, stop_like_ctrl_c
 
 #: Exit codes, for scripts. Click itself uses 2 for a wrong call.
@@ -75,6 +76,7 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 failed, 2 wrong call or configuration, 3 a gate blocked the run.
     """
+    quiet_frameworks()
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import click
 
 from components.raster.errors import ConfigError
 from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
+from pipelines.cli.quiet import without_native_output
 
 if TYPE_CHECKING:
     from components.mapping.config import MapConfig
@@ -88,6 +89,7 @@ _PROGRESS_EVERY_S = 2.0
 @click.option("--overwrite", is_flag=True, help="Replace other maps of the same scenes.")
 @json_option
 @click.pass_context
+@without_native_output
 def command(
     ctx: click.Context,
     /,
@@ -207,7 +209,6 @@ def _model(model_base: Path | None, config_path: str) -> "TileModel":
     """Loads the newest pushed model of a folder, or of the configuration."""
     from components.raster.location import is_remote
     from pipelines.config.tree import load_config
-    from pipelines.local.console import quiet_frameworks
 
     name = None
     if model_base is None:
@@ -219,7 +220,6 @@ def _model(model_base: Path | None, config_path: str) -> "TileModel":
                 f"{config.model_base} FOLDER --once), and give --model-base FOLDER."
             )
         model_base = Path(config.model_base)
-    quiet_frameworks()
     from components.mapping.in_process import InProcessModel
 
     return InProcessModel(model_base, name)

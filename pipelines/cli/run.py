@@ -25,10 +25,8 @@ def command(ctx: click.Context, config_path: str, as_json: bool, key: str, kind:
     blocked; the evidence stays where the summary says.
     """
     from pipelines.config.tree import load_config
-    from pipelines.local.console import quiet_frameworks
     from pipelines.local.execute import execute
 
-    quiet_frameworks()
     record = execute(load_config(config_path), config_path, as_json=as_json, key=key, kind=kind)
     ctx.exit(exit_code(record.outcome))
 

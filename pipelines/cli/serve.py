@@ -46,7 +46,7 @@ def command(
     from components.raster.location import is_remote, local_path
     from components.raster.process_exit import exit_despite_threads
     from pipelines.config.tree import load_config
-    from pipelines.local.console import output_to_log, quiet_frameworks
+    from pipelines.local.console import output_to_log
     from serving.server.addresses import Addresses
     from serving.server.config import ServerConfig
     from serving.server.run import serve
@@ -63,7 +63,6 @@ def command(
     model_base = local_path(model_base)
     if not Path(model_base).is_dir():
         raise ConfigError(f"{model_base}: no version has been pushed here. First: skymill run")
-    quiet_frameworks()
     server_config = ServerConfig(
         model_base=Path(model_base),
         model_name=name or Path(model_base).name,

@@ -7,6 +7,7 @@ import click
 
 from pipelines.cli.batch import pipeline_config, prediction_settings
 from pipelines.cli.options import LocalPath, config_option
+from pipelines.cli.quiet import without_native_output
 
 
 @click.command()
@@ -29,6 +30,7 @@ from pipelines.cli.options import LocalPath, config_option
 @click.option(
     "--refresh", "refresh_s", default=10.0, show_default=True, help="Between looks for a model."
 )
+@without_native_output
 def command(
     source: str,
     output: str,
@@ -51,11 +53,9 @@ def command(
     taken up without a restart. Images without an answer are lines of rejects-*.jsonl. After a
     restart, images with an answer are not asked again.
     """
-    from pipelines.local.console import quiet_frameworks
 
     if bool(kafka) != bool(topic) or (pubsub and kafka):
         raise click.UsageError("--kafka and --topic go together, and without --pubsub")
-    quiet_frameworks()
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -27,11 +27,9 @@ def command(config_path: str, run_id: str | None, profile: str | None, as_json: 
     """
     from components.raster.strict_json import strict_json
     from pipelines.config.tree import load_config
-    from pipelines.local.console import quiet_frameworks
     from pipelines.local.rare_classes import are_uneven, rare_classes, read_rare
     from pipelines.local.train_alone import train_alone
 
-    quiet_frameworks()
     config = load_config(config_path)
     if profile is not None:
         train = config.train.model_copy(update={"profile": _steps(profile)})

@@ -21,10 +21,8 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
     itself before it trains.
     """
     from pipelines.config.tree import load_config
-    from pipelines.local.console import quiet_frameworks
     from pipelines.local.search_alone import search_alone
 
-    quiet_frameworks()
     found = search_alone(load_config(config_path), output)
     if as_json:
         click.echo(found.results.to_json(), nl=False)

@@ -53,11 +53,9 @@ def command(
     source, the state or the target could not be reached; the next call goes on from there.
     """
     from pipelines.config.tree import load_config
-    from pipelines.local.console import quiet_frameworks
 
     if sum((once, status, again, skip)) > 1:
         raise click.UsageError("choose one of --once, --status, --again and --skip")
-    quiet_frameworks()
     config = load_config(config_path)
     if status or again or skip:
         _state(config, kind, again, skip, as_json)

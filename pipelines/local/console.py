@@ -1,7 +1,6 @@
 """Terminal output: our own lines on the terminal, the frameworks' output in a log file."""
 
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Collection, Iterator
@@ -93,14 +92,3 @@ def _mask(log_path: str) -> None:
         with open(partial, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.writelines(map(masked, log))
     os.replace(partial, log_path)
-
-
-def quiet_frameworks() -> None:
-    """Lowers the frameworks' verbosity; an entry point calls it before it imports any of them."""
-    for name, value in {
-        "TF_CPP_MIN_LOG_LEVEL": "3",  # errors are raised as well
-        "KERAS_BACKEND": "tensorflow",
-        "PYTHONWARNINGS": "ignore",
-    }.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -134,7 +134,7 @@ def old_server(serve_for_module, tmp_path_factory):
         lambda pixels: served(pixels, training=False), Contract(image=SPEC, classes=CLASSES)
     )
     for signature in first[:2]:
-        archive.add_endpoint(signature.name, signature.function, [signature.input])
+        archive.add_endpoint(signature.name, signature.function, list(signature.inputs))
     archive.write_out(str(base / "1"), verbose=False)
     server = serve_for_module(base)
     with connect(server.rest, model="m") as client:
