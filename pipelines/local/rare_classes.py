@@ -1,11 +1,9 @@
 """Report on the rarest classes of a training."""
 
-import json
-import os
 from typing import Any
 
-#: Path below a training's output that `trainer.imbalance.report` writes.
-_FILE = os.path.join("logs", "imbalance.json")
+from pipelines.local.training_report import read_training_report
+
 #: Ratio of the commonest to the rarest class up to which classes count as even.
 _EVEN = 1.5
 _FOCAL = "the detector's loss is focal by itself"
@@ -13,12 +11,7 @@ _FOCAL = "the detector's loss is focal by itself"
 
 def read_rare(model_run: str) -> dict[str, Any] | None:
     """Reads the report in a ModelRun artifact's folder; None for a task without classes."""
-    path = os.path.join(model_run, _FILE)
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        found: dict[str, Any] = json.load(file)
-    return found
+    return read_training_report(model_run, "imbalance.json")
 
 
 def are_uneven(rare: dict[str, Any]) -> bool:

@@ -1,21 +1,13 @@
 """Report on the temperature scaling of a training."""
 
-import json
-import os
 from typing import Any
 
-#: Path below a training's output that `trainer.training.train` writes.
-_FILE = os.path.join("logs", "temperature.json")
+from pipelines.local.training_report import read_training_report
 
 
 def read_temperature(model_run: str) -> dict[str, Any] | None:
     """Reads the report in a ModelRun artifact's folder; None where none was asked for."""
-    path = os.path.join(model_run, _FILE)
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        found: dict[str, Any] = json.load(file)
-    return found
+    return read_training_report(model_run, "temperature.json")
 
 
 def temperature_line(found: dict[str, Any]) -> str:

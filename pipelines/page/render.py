@@ -2,10 +2,10 @@
 
 import base64
 import functools
-import math
 from typing import Any
 
 from components.gate.report import GateReport
+from components.node.pages import page_templates
 from pipelines.page.charts.svg import shortened
 from pipelines.page.content import Content, shown_value
 from pipelines.page.figures import (
@@ -86,25 +86,7 @@ def _render(template: str, **values: Any) -> str:
 
 @functools.cache
 def _templates() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pipelines.page", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
-    environment.filters["cut"] = _cut
-    environment.filters["interval"] = _interval
-    return environment
-
-
-def _number(value: float | None) -> str:
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.3f}"
+    return page_templates("pipelines.page", cut=_cut, interval=_interval)
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:

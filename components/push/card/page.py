@@ -3,6 +3,7 @@
 import functools
 from typing import Any
 
+from components.node.pages import page_templates
 from components.push.card.card import ModelCard
 from components.push.card.wording import inputs_text, measured_text
 
@@ -25,20 +26,4 @@ def card_page(card: ModelCard) -> str:
 
 @functools.cache
 def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("components.push.card", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
-    return environment.get_template(_TEMPLATE)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.3f}"
+    return page_templates("components.push.card").get_template(_TEMPLATE)
