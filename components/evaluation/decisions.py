@@ -15,7 +15,6 @@ import numpy.typing as npt
 from components.evaluation.decision_config import DecisionConfig
 from components.evaluation.predictions import Predictions
 from components.evaluation.tasks import bootstrap
-from components.evaluation.tasks.base import CLASS_SEPARATOR
 from components.evaluation.tasks.bootstrap import Units
 from components.evaluation.tasks.measures import Floats, quotients
 from components.gate.report import JSON
@@ -133,7 +132,7 @@ def decisions(configs: Iterable[DecisionConfig], predictions: Predictions) -> tu
     for row in predictions:
         if row.probabilities is None or row.truth is None:
             continue
-        present = set(row.truth.split(CLASS_SEPARATOR))
+        present = predictions.head.names(row.truth)
         scores.append([row.probabilities[place] for place in places])
         truths.append([config.class_name in present for config in wanted])
         seeds.append(bootstrap.seed_of(row.key.encode(), row.group))

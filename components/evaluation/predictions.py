@@ -41,8 +41,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.evaluation.tasks.base import CLASS_SEPARATOR
 from components.raster.errors import DataError
-from components.raster.task import TASKS, Task
+from components.raster.task import SINGLE_LABEL, TASKS, Task
 
 _VERSION = 1
 _METADATA = b"skymill"
@@ -108,6 +109,16 @@ class Head:
     task: Task
     classes: tuple[str, ...]
     slice_features: tuple[str, ...] = ()
+
+    def names(self, text: str) -> tuple[str, ...]:
+        """Returns the classes that a text of truth or answer names.
+
+        >>> Head("multi_label", ("field", "road")).names("field; road")
+        ('field', 'road')
+        """
+        if self.task == SINGLE_LABEL:
+            return (text,)
+        return tuple(text.split(CLASS_SEPARATOR)) if text else ()
 
     @cached_property
     def schema(self) -> pa.Schema:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from components.evaluation.predictions import Head, Predictions
-from components.evaluation.tasks.base import CLASS_SEPARATOR
 from components.label_audit.issues import LabelIssue, by_suspicion
 from components.label_audit.tasks.base import audited_task
 from components.node.files import PREDICTIONS_FILE
@@ -76,7 +75,7 @@ def audit_predictions(path: Path) -> Audit | None:
 
 def _truth(text: str, head: Head) -> Any:
     """Returns the index of a class, or the presence of each where an image has several."""
-    names = [text] if head.task == SINGLE_LABEL else text.split(CLASS_SEPARATOR)
+    names = head.names(text)
     present = np.array([name in names for name in head.classes])
     if head.task != SINGLE_LABEL:
         return present

@@ -73,6 +73,17 @@ def test_decisions_come_from_the_table_and_survive_the_metrics_file() -> None:
     assert Evaluation.from_json(evaluation.to_json()).decisions == (found,)
 
 
+def test_one_class_an_image_may_have_the_separator_in_its_name() -> None:
+    rows = [
+        Prediction("a", truth="Wood; dry", probabilities=(0.9,)),
+        Prediction("b", truth="Wood", probabilities=(0.2,)),
+    ]
+    file = io.BytesIO()
+    write_predictions(file, Head("single_label", ("Wood; dry",)), rows)
+    [found] = decisions([DecisionConfig(class_name="Wood; dry", recall=1.0)], Predictions(file))
+    assert (found.examples, found.threshold) == (1, pytest.approx(0.9))
+
+
 def test_a_class_that_the_candidate_does_not_have_blocks() -> None:
     item = SliceMetrics((), {"accuracy": 1.0, "example_count": 9.0})
     evaluation = Evaluation("test", ("Forest",), None, None, (item,))
