@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from components.ingest.listing.manifest import BadRow, classes_of, number_of, read_rows
+from components.ingest.listing.manifest import BadRow, classes_of, name_of, number_of, read_rows
 from components.ingest.records.record import Contents, Record
 from components.raster.errors import DataError
-from components.raster.text import composed
 
 _KEY, _LABEL = "key", "label"
 _NAMED = 3
@@ -71,10 +70,10 @@ def _with_label(record: Record, given: object, uri: str) -> Record:
         return record._replace(number=number)
     if record.label is None:
         raise _refused(record, given, uri, "what a label can correct: its truth is a mask or boxes")
-    text = composed(str(given or "").strip())
-    if not text:
+    label = name_of(given)
+    if label is None:
         raise _refused(record, given, uri, "a class")
-    return record._replace(label=text)
+    return record._replace(label=label)
 
 
 def _refused(record: Record, given: object, uri: str, wanted: str) -> DataError:

@@ -154,7 +154,7 @@ def _record(
     if given is None:
         return Reject(f"row {number + 1}", folder, Reason.BAD_ROW, f"{columns.uri} is empty")
     key, uri = _place(given, folder)
-    label = _name(row.get(columns.label)) if columns.label else None
+    label = name_of(row.get(columns.label)) if columns.label else None
     labels = _several(row.get(columns.labels), columns) if columns.labels else None
     value = number_of(row.get(columns.number)) if columns.number else None
     if columns.number and value is None:
@@ -172,7 +172,7 @@ def _record(
         split = split_named(_text(row.get(columns.split)) or "") if columns.split else None
     except ValueError as error:
         return Reject(key, uri, Reason.UNKNOWN_SPLIT, f"row {number + 1}: {error}")
-    group = _name(row.get(columns.group)) if columns.group else None
+    group = name_of(row.get(columns.group)) if columns.group else None
     mask_uri = _place(mask, folder)[1] if mask else None
     return Record(key, uri, label, labels, split, group, slices, value, mask_uri)
 
@@ -198,7 +198,7 @@ def _text(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def _name(value: Any) -> str | None:
+def name_of(value: Any) -> str | None:
     """Converts a cell to a name in normal form; None if empty."""
     text = _text(value)
     return None if text is None else composed(text)
@@ -217,7 +217,7 @@ def classes_of(value: Any) -> tuple[str, ...]:
     """Parses a cell's classes, a list or a text with `|` between them; possibly none."""
     listed = isinstance(value, (list, tuple))
     items = value if listed else value.split("|") if isinstance(value, str) else [value]
-    return tuple(sorted({text for item in items if (text := _name(item)) is not None}))
+    return tuple(sorted({text for item in items if (text := name_of(item)) is not None}))
 
 
 def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
@@ -237,7 +237,7 @@ def typed_column(cells: Sequence[Any]) -> list[SliceValue | None]:
             return [None if _text(cell) is None else _exact(cell, kind) for cell in cells]
         except ValueError:
             continue
-    return [_name(cell) for cell in cells]
+    return [name_of(cell) for cell in cells]
 
 
 def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:

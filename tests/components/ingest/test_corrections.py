@@ -1,5 +1,7 @@
 """Corrections of labels: a table over a source's own truth."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -75,6 +77,19 @@ def test_several_classes_and_numbers_are_corrected_in_their_own_form(tmp_path):
     config = IngestConfig.model_validate({"source": {**source, "columns": columns}})
     with pytest.raises(DataError, match=r"a.png has the label 'water \| road', and not a number"):
         list_source(config)
+
+
+def test_cells_of_numbers_name_the_classes_that_a_manifest_would(folders, tmp_path):
+    config = folders("")
+    table = tmp_path / "right.parquet"
+    rows = {"key": ["forest/0.png", "forest/1.png"], "label": [0.0, 7.0]}
+    pq.write_table(pa.table(rows), table)
+    source = config.source.model_copy(update={"corrections": str(table)})
+    found = labels_of(config.model_copy(update={"source": source}))
+    assert (found["forest/0.png"], found["forest/1.png"]) == ("0", "7")
+    pq.write_table(pa.table({**rows, "label": [float("nan"), 7.0]}), table)
+    with pytest.raises(DataError, match="forest/0.png has the label nan, and not a class"):
+        labels_of(config.model_copy(update={"source": source}))
 
 
 def test_chosen_examples_are_drawn_in_their_order_whatever_is_not_there(folders):
