@@ -102,7 +102,13 @@ class Comparison:
 
     def to_json(self) -> str:
         """Returns the comparison as strict JSON."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
+        return json.dumps(
+            asdict(self),
+            indent=1,
+            ensure_ascii=False,
+            allow_nan=False,
+            default=str,  # YAML has dates
+        )
 
 
 def compare_runs(runs: Sequence[tuple[RunRecord, str]]) -> Comparison:
@@ -165,7 +171,7 @@ def compare_examples(a: Iterable[Prediction], b: Iterable[Prediction]) -> Exampl
             other_truth += 1
         else:
             common += 1
-            independent = independent and ours.group is None
+            independent = independent and ours.group is None and theirs.group is None
             change = _change(ours, theirs)
             better, worse = better + (change > 0), worse + (change < 0)
             if change:
