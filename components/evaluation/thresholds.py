@@ -40,7 +40,9 @@ def judge_threshold(
     judged = [target for target in targets if target.examples >= threshold.min_examples]
     if not judged:
         yield _missing_slice(config, threshold, max((t.examples for t in targets), default=0))
-    if threshold.is_gap and judged:
+    elif threshold.is_gap and len(judged) == 1:
+        yield _missing_other(judged[0])
+    elif threshold.is_gap:
         yield _judge_gap(judged)
     for target in targets:
         if target in judged:
@@ -71,13 +73,24 @@ def _missing_slice(config: EvaluationConfig, threshold: Threshold, most: int) ->
     class_name = threshold.class_name
     of_class = f" of class {class_name}" if class_name not in (None, "*") else ""
     found = f"at most {most} examples" if most else "no example"
+    told = f"{found}{of_class} on {threshold.slice}: the metric cannot be judged there"
+    return _missing(config, threshold, told)
+
+
+def _missing_other(target: _Target) -> Finding:
+    """Returns the finding on a gap where one slice alone can be judged."""
+    told = f"{target.where} is the only slice that can be judged, and a gap is between two"
+    return _missing(target.config, target.threshold, told)
+
+
+def _missing(config: EvaluationConfig, threshold: Threshold, told: str) -> Finding:
     return unless_allowed(
         config,
         f"missing_slice:{threshold.slice}",
         rule=f"{_rule(threshold.metric, threshold)}, with {threshold.min_examples} or more "
         "examples",
         subject=threshold.slice,
-        detail=f"{found}{of_class} on {threshold.slice}: the metric cannot be judged there",
+        detail=told,
     )
 
 

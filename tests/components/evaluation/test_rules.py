@@ -148,6 +148,14 @@ def test_the_gap_between_the_best_and_the_worst_slice_is_judged_once() -> None:
     assert verdict(evaluation, **threshold, at_most=0.2).passed
 
 
+def test_one_slice_alone_has_no_gap_to_pass() -> None:
+    evaluation = measured({"accuracy": 0.9}, slices={NORTH: {"accuracy": 0.95}})
+    threshold = {"metric": "gap:accuracy", "slice": "region", "at_most": 0.1}
+    (finding,) = verdict(evaluation, **threshold).failed
+    assert "accuracy on region=north (n=100) is the only slice" in finding.detail
+    assert verdict(evaluation, "missing_slice:region", **threshold).passed
+
+
 @pytest.mark.parametrize(
     "threshold",
     [
