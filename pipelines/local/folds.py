@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +62,16 @@ def trained_folds(
         grouping: what shares a fold; by default what shares a split.
 
     Raises:
-        ConfigError: there are fewer units than folds.
+        ConfigError: there are fewer units than folds, or a fold leaves one unit to train on.
     """
     grouping = grouping or read_grouping(examples)
-    counts = Counter(unit_of(one, grouping) for _, one in _examples(examples))
-    assigned = assign(counts, folds)
-    for number in range(folds):
+    counts = _counted(examples, grouping)
+    assigned = assign({unit: splits.total() for unit, splits in counts.items()}, folds)
+    parts = [{unit for unit in assigned if assigned[unit] == fold} for fold in range(folds)]
+    stand_ins = [stand_in({it: counts[it] for it in counts if it not in own}) for own in parts]
+    for number, own in enumerate(parts):
         with tempfile.TemporaryDirectory(prefix="skymill-fold-") as folder:
-            own = {unit for unit, fold in assigned.items() if fold == number}
-            held_out, count = write_fold(examples, folder, own, grouping)
+            held_out, count = write_fold(examples, folder, own, grouping, stand_ins[number])
             model = _train(config, folder, environment)
             yield Fold(number, model, held_out, count, len(own))
 
@@ -97,11 +98,37 @@ def assign(counts: Mapping[str, int], folds: int) -> dict[str, int]:
     return found
 
 
-def write_fold(examples: str, folder: str, own: set[str], grouping: Grouping) -> tuple[str, int]:
+def stand_in(rest: Mapping[str, Counter[str]]) -> str | None:
+    """Returns the unit that stands in for the eval split where a rest is of one split alone.
+
+    It is the smallest one; None where both splits of the trainer have examples.
+
+    Args:
+        rest: examples by split, of each unit outside of a fold.
+
+    Raises:
+        ConfigError: there is one unit alone.
+    """
+    evaluated = sum(splits[_EVAL] for splits in rest.values())
+    if 0 < evaluated < sum(splits.total() for splits in rest.values()):
+        return None
+    if len(rest) < 2:
+        raise ConfigError(
+            "a fold leaves one group, which cannot be trained on and evaluated at once: ask for "
+            "more folds, or for smaller groups (--by)"
+        )
+    return min(rest, key=lambda it: (rest[it].total(), _drawn(it), it))
+
+
+def write_fold(
+    examples: str, folder: str, own: set[str], grouping: Grouping, evaluated: str | None = None
+) -> tuple[str, int]:
     """Writes the examples outside of a fold as splits, and the fold as a file of its own.
 
     Args:
         own: units of the fold.
+        evaluated: the one unit of the eval split (see `stand_in`); by default the examples that
+            are of it.
 
     Returns:
         The file of the fold, and its number of examples.
@@ -115,11 +142,13 @@ def write_fold(examples: str, folder: str, own: set[str], grouping: Grouping) ->
     writers = {name: tf.io.TFRecordWriter(path) for name, path in targets.items()}
     with tf.io.TFRecordWriter(held) as apart:
         for split, serialized in _examples(examples):
-            if unit_of(serialized, grouping) in own:
+            unit = unit_of(serialized, grouping)
+            if unit in own:
                 apart.write(serialized)
                 count += 1
             else:
-                writers[_EVAL if split == _EVAL else _TRAIN].write(serialized)
+                of_eval = split == _EVAL if evaluated is None else unit == evaluated
+                writers[_EVAL if of_eval else _TRAIN].write(serialized)
     for writer in writers.values():
         writer.close()
     return held, count
@@ -140,6 +169,14 @@ def unit_of(serialized: bytes, grouping: Grouping) -> str:
     places = [features[it].float_list.value for it in (LONGITUDE, LATITUDE) if it in features]
     lonlat = (places[0][0], places[1][0]) if len(places) == 2 and all(places) else None
     return grouping.of(key, scene, lonlat) or scene or key
+
+
+def _counted(examples: str, grouping: Grouping) -> dict[str, Counter[str]]:
+    """Counts the examples of each unit by split."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for split, serialized in _examples(examples):
+        counts[unit_of(serialized, grouping)][split] += 1
+    return counts
 
 
 def _train(config: PipelineConfig, folder: str, environment: Mapping[str, str]) -> str:
