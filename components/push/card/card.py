@@ -89,6 +89,7 @@ class Metrics(Frozen):
         worst: the slices where the main metric is worst, the worst first.
         corrupted: copies of the examples with the strongest of each corruption that was tried.
         baseline_version: the version that was served before; None for the first one.
+        compared: that version was measured on the same examples.
     """
 
     split: str
@@ -100,6 +101,7 @@ class Metrics(Frozen):
     worst: tuple[Measured, ...] = ()
     corrupted: tuple[Measured, ...] = ()
     baseline_version: int | None = None
+    compared: bool = False
 
 
 class GateOutcome(Frozen):

@@ -143,6 +143,7 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> Metrics:
         worst=tuple(slices[:_WORST]),
         corrupted=tuple(it for it in corrupted if it.slice.endswith(_STRONGEST)),
         baseline_version=document["baseline_version"],
+        compared=whole["baseline"] is not None,
     )
 
 

@@ -1,6 +1,7 @@
 """The model card: facts and sentences from a run's evidence, its page and its STAC item."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pystac
@@ -91,6 +92,16 @@ def test_the_slice_that_is_clearly_worse_is_told_from_one_that_may_be_chance() -
         ("region=south", True),
         ("region=north", False),
     ]
+
+
+def test_a_served_version_that_could_not_be_measured_is_not_told_as_compared() -> None:
+    given = evidence()
+    assert "no earlier version" in card_page(model_card(given))
+    failed = replace(given, metrics={**given.metrics, "baseline_version": 4})
+    assert "Version 4, which was served before, could not be" in card_page(model_card(failed))
+    slices = [{**it, "baseline": {"accuracy": 0.8}} for it in given.metrics["slices"]]
+    compared = replace(failed, metrics={**failed.metrics, "slices": slices})
+    assert "It was compared with version 4" in card_page(model_card(compared))
 
 
 def test_limits_say_what_was_not_learnt_and_on_how_much_the_metrics_rest() -> None:
