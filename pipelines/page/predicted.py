@@ -4,7 +4,7 @@ import heapq
 import math
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,7 @@ class Tally:
             self._add_probabilities(row.probabilities, row.truth)
         if has_place(row):
             self.place_count += 1
-            self._places.add(lot, row)
+            self._places.add(lot, replace(row, probabilities=None))  # many rows are kept
 
     def add_all(self, rows: Iterable[Prediction]) -> "Tally":
         """Counts examples, and returns self."""
@@ -148,9 +148,11 @@ class Tally:
 
     def _choose(self, row: Prediction, lot: float) -> None:
         score, loss, confidence = map(known, (row.score, row.loss, row.confidence))
-        if (score is None and loss) or (score is not None and score < 1):
+        if score is None and loss:
+            self._worst.add(-loss, row)
+        elif score is not None and score < 1:
             # The score decides, then the loss.
-            self._worst.add((score or 0.0) * 1e6 - min(loss or 0.0, 1e5), row)
+            self._worst.add(score * 1e6 - min(loss or 0.0, 1e5), row)
         if confidence is not None:
             self._uncertain.add(confidence, row)
         self._any.add(lot, row)

@@ -37,9 +37,9 @@ def test_the_worst_is_what_was_surest_and_wrong() -> None:
 
 
 def test_numbers_are_worst_by_their_error() -> None:
-    rows = [Prediction(f"{loss}", truth="1", answer="2", loss=loss) for loss in (0.5, 3.0, 1.0)]
+    rows = [Prediction(f"{loss}", truth="1", answer="2", loss=loss) for loss in (0.5, 3e6, 1e6)]
     tally = Tally((), "; ").add_all(rows)
-    assert [it.key for it in tally.worst] == ["3.0", "1.0", "0.5"]
+    assert [it.key for it in tally.worst] == ["3000000.0", "1000000.0", "0.5"]
     assert tally.confidence == ()
 
 
