@@ -47,12 +47,14 @@ def corrupted(
 
     Args:
         pixels: [H, W, C].
-        valid: [H, W]; at least one pixel.
+        valid: [H, W]; without a valid pixel nothing changes.
         name: of the corruption.
         strength: 1 to 3.
         key: of the example; the same key gives the same pixels, and what is drawn is the same for
             every strength.
     """
+    if not valid.any():
+        return pixels, valid
     rng = np.random.default_rng(_seed(f"{key}\0{name}"))
     filled = _filled(pixels.astype(np.float64), valid)
     found, left = _CORRUPT[name](filled, valid, _LEVELS[name][strength - 1], rng)

@@ -51,6 +51,14 @@ def test_known_answers():
     assert (missing[valid].max(axis=0) == 0).sum() == 2, "one of three bands is left"
 
 
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_an_image_without_a_valid_pixel_stays_as_it_is(name):
+    pixels, valid = tile()
+    found, left = corrupted(pixels, valid & False, name, 3, "k")
+    assert (found == pixels).all()
+    assert not left.any()
+
+
 def test_a_threshold_may_speak_of_corruptions_that_are_measured():
     threshold = {"metric": "accuracy", "slice": "corruption=haze,strength=2", "at_least": 0.5}
     EvaluationConfig.model_validate({"corruptions": ["haze"], "thresholds": [threshold]})
