@@ -1,7 +1,8 @@
 """Predictions on their way from the workers to one sorted file.
 
 A worker writes sorted runs of rows, each as a file of its own; afterwards the runs are merged. Both
-hold a few thousand rows in memory, whatever the size of the split.
+hold some thousands of rows in memory, whatever the size of the split: a run, or a batch of each
+file that is merged.
 """
 
 import heapq
@@ -19,7 +20,7 @@ from components.evaluation.predictions import Head, Prediction, Predictions, wri
 from components.node.files import PREDICTIONS_FILE
 
 #: Rows in a run, and runs that are open at the same time.
-_ROWS, _OPEN = 4096, 256
+_ROWS, _OPEN = 4096, 32
 _BY_KEY = attrgetter("key")
 
 
