@@ -69,6 +69,11 @@ def audit(
     from pipelines.config.tree import load_config
     from pipelines.labels.audit import counts_by_pair
 
+    if corrections and corrections.exists():
+        raise DataError(
+            f"{corrections} exists, and corrections are edited by hand: name another file, or "
+            "remove it"
+        )
     config = load_config(config_path)
     found = _by_folds(config, run_id, folds) if folds else _of_test_split(config, run_id)
     if found is None or not len(found):

@@ -1,14 +1,17 @@
 """Search for wrong labels: from predictions, from a model's answers, and by folds."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from components.evaluation.predictions import Head, Prediction, write_predictions
 from components.label_audit.issues import captions, corrections_csv
 from components.raster.task import TASKS
+from pipelines.cli.main import cli
 from pipelines.labels.audit import audit_predictions
 
 CLASSES = ("forest", "water")
@@ -102,6 +105,11 @@ def test_each_example_is_held_out_once_and_scenes_stay_together(tmp_path):
         assert (folder / "classes.json").exists()
     assert len(seen) == len(set(seen)) == 36
     assert all(len(folds) == 1 for folds in scenes.values())
+    folder = tmp_path / "stand-in"
+    folder.mkdir()
+    write_fold(str(examples), str(folder), {"0"}, grouping, evaluated="1")
+    counts = [len(list(records(str(folder / f"Split-{it}" / "part")))) for it in ("train", "eval")]
+    assert counts == [18, 9], "scenes 0 and 1 have three images of each split, the others seven"
     assert np.unique([next(iter(it)) for it in scenes.values()]).size > 1
 
 
@@ -111,3 +119,23 @@ def test_fewer_groups_than_folds_is_an_error():
 
     with pytest.raises(ConfigError, match="2 groups cannot fill 3 folds"):
         assign({"a": 1, "b": 9}, 3)
+
+
+def test_a_fold_that_takes_the_whole_eval_split_leaves_its_smallest_unit_to_evaluate_on():
+    from components.raster.errors import ConfigError
+    from pipelines.local.folds import stand_in
+
+    rest = {"north": Counter(train=9), "south": Counter(test=2, train=1)}
+    assert stand_in(rest) == "south"
+    assert stand_in({**rest, "east": Counter(eval=1)}) is None
+    assert stand_in({"north": Counter(eval=3), "south": Counter(eval=2)}) == "south"
+    with pytest.raises(ConfigError, match="a fold leaves one group"):
+        stand_in({"north": Counter(train=9)})
+
+
+def test_corrections_that_someone_may_have_edited_are_not_overwritten(tmp_path):
+    edited = tmp_path / "right.csv"
+    edited.write_text("key,label\na.png,water\n")
+    call = ["labels", "audit", "--corrections", str(edited)]
+    assert "right.csv exists" in str(CliRunner().invoke(cli, call).exception)
+    assert edited.read_text() == "key,label\na.png,water\n"
