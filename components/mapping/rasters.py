@@ -150,9 +150,13 @@ class Scratch:
                 yield window, dataset.read(window=where)
 
     def to_cog(self, folder: Path) -> Path:
-        """Writes the Cloud Optimized GeoTIFF with its overviews, and removes the scratch file."""
+        """Writes the Cloud Optimized GeoTIFF with its overviews.
+
+        The scratch file stays until the map is in its place: a run that is killed before that
+        continues with it.
+        """
         target = folder / f"{self.spec.name}.tif"
-        files = [self.path, *self._write_overviews()]
+        overviews = self._write_overviews()
         with _writing(target):
             rasterio.shutil.copy(
                 self.path,
@@ -166,7 +170,7 @@ class Scratch:
                 NUM_THREADS="ALL_CPUS",
             )
             _check_cog(target)
-        for path in files:
+        for path in overviews:
             path.unlink()
         return target
 

@@ -10,6 +10,7 @@ import pytest
 
 from components.mapping.config import MapConfig
 from components.mapping.maps import SceneMap, map_scenes
+from components.mapping.rasters import Scratch
 from components.mapping.rejects import Reject
 from components.mapping.sources import scenes_at
 from components.raster.errors import ConfigError, DataError
@@ -83,6 +84,28 @@ def test_a_second_run_on_a_scene_is_refused_while_one_is_going_on(three, tmp_pat
     [again] = map_scenes(scene, network, QUIET, output)
     assert not again.is_new
     assert [path.name for path in output.iterdir()] == ["first"]
+
+
+def test_a_run_killed_between_the_finished_files_is_continued(three, tmp_path, monkeypatch):
+    config, scene = QUIET.model_copy(update={"checkpoint_s": 0}), three[1:2]
+    [whole] = map_scenes(scene, Network(contract_of()), config, tmp_path / "whole")
+    write = Scratch.to_cog
+
+    def killed_at_the_second(scratch, folder):
+        if scratch.spec.name == "confidence":
+            raise KeyboardInterrupt
+        return write(scratch, folder)
+
+    monkeypatch.setattr(Scratch, "to_cog", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        list(map_scenes(scene, Network(contract_of()), config, tmp_path / "maps"))
+    monkeypatch.undo()
+    network = Network(contract_of())
+    [again] = map_scenes(scene, network, config, tmp_path / "maps")
+    assert network.asked == [], "the model had answered all tiles"
+    for name in ("classes.tif", "confidence.tif", "map.json"):
+        assert (again.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["first"]
 
 
 def test_two_scenes_of_one_name_are_refused(tmp_path):
