@@ -10,7 +10,8 @@ JOBS ?= 2
 SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 SECONDS ?=
 # For `make backend`: a context of kubectl's, whose cluster takes the place of what is built.
-CONTEXT ?=
+# An empty one here keeps out a variable of the environment.
+CONTEXT =
 BENCH ?= batch explain ingest input_pipeline map_objects maps pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19

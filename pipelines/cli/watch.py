@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pipelines.definition.kinds import Kind
     from pipelines.watch.metrics import Gauges
     from pipelines.watch.report import Report
-    from pipelines.watch.source import WatchedData
     from pipelines.watch.state import State
     from pipelines.watch.state_store import StateStore
     from pipelines.watch.watcher import Watcher
@@ -99,11 +98,11 @@ def _skip(config: "PipelineConfig", kind: "Kind", store: "StateStore") -> "State
     import time
 
     from pipelines.watch import transitions
-    from pipelines.watch.source import Source
+    from pipelines.watch.opening import open_source
     from pipelines.watch.state import WatchError
     from pipelines.watch.state_store import update
 
-    source = Source(_data(config, kind), config.watch.marker)
+    source = open_source(config, kind)
     token, fingerprint = source.look().token, source.fingerprint()
     if source.look().token != token:
         raise WatchError(f"{source.uri}: the source changed while it was read; try again")
@@ -120,28 +119,20 @@ def _watcher(
     config: "PipelineConfig", config_path: str, kind: "Kind", report: "Report"
 ) -> "Watcher":
     from pipelines.definition.kinds import name_of
-    from pipelines.watch.opening import open_store, open_target
-    from pipelines.watch.source import Source
+    from pipelines.watch.opening import open_source, open_store, open_target
     from pipelines.watch.transitions import Rules
     from pipelines.watch.watcher import Watcher
 
     watch = config.watch
     return Watcher(
         name=name_of(config, kind),
-        source=Source(_data(config, kind), watch.marker),
+        source=open_source(config, kind),
         store=open_store(config, kind),
         target=open_target(config, config_path, os.environ, kind),
         rules=Rules(watch.settle_s, watch.lease_s),
         retry=watch.retry,
         report=report,
     )
-
-
-def _data(config: "PipelineConfig", kind: "Kind") -> "WatchedData":
-    """Returns the data that a pipeline of the configuration reads."""
-    from pipelines.definition.resolve import prediction_of
-
-    return config.ingest if kind == "training" else prediction_of(config).without_truth()
 
 
 def _report(log_format: str, gauges: "Gauges") -> "Report":
@@ -160,8 +151,9 @@ def _follow(config: "PipelineConfig", kind: "Kind", watcher: "Watcher", gauges: 
     from pipelines.watch.endpoint import EndpointSettings, served
     from pipelines.watch.events import secret_of
     from pipelines.watch.loop import Loop, Waker
+    from pipelines.watch.opening import watched_data
 
-    waker = Waker()
+    waker, uri = Waker(), watched_data(config, kind).source.uri
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: waker.stop())
     with contextlib.ExitStack() as stack:
@@ -169,15 +161,13 @@ def _follow(config: "PipelineConfig", kind: "Kind", watcher: "Watcher", gauges: 
         if endpoint:
             settings = EndpointSettings(
                 wake=waker.wake,
-                uri=_data(config, kind).source.uri,
+                uri=uri,
                 secret=secret_of(endpoint, os.environ),
                 check=endpoint.check,
                 max_bytes=endpoint.max_bytes,
             )
             port = stack.enter_context(served(settings, gauges, endpoint.host, endpoint.port))
             watcher.report.event("listening", address=f"http://{endpoint.host}:{port}")
-        watcher.report.event(
-            "watching", source=_data(config, kind).source.uri, state=watcher.store.place
-        )
+        watcher.report.event("watching", source=uri, state=watcher.store.place)
         Loop(watcher, config.watch.poll_s, config.watch.run_poll_s, waker).run()
     watcher.report.event("stopped")

@@ -6,8 +6,29 @@ from collections.abc import Mapping
 from pipelines.config.tree import PipelineConfig
 from pipelines.config.watch import ConfigMapState, ObjectState
 from pipelines.definition.kinds import Kind, name_of
+from pipelines.definition.resolve import prediction_of
+from pipelines.watch.source import Source, WatchedData
 from pipelines.watch.state_store import BucketStore, OwnedDocumentStore, StateStore
 from pipelines.watch.target import Target
+
+
+def open_source(config: PipelineConfig, kind: Kind = "training") -> Source:
+    """Opens the source, whose fingerprint is the one that runs of the pipeline report.
+
+    Raises:
+        ConfigError: the source cannot have a marker, or there is nothing to predict.
+    """
+    data, marker = watched_data(config, kind), config.watch.marker
+    return Source(data, marker, by_content=kind == "training")
+
+
+def watched_data(config: PipelineConfig, kind: Kind) -> WatchedData:
+    """Returns the data that a pipeline of the configuration reads.
+
+    Raises:
+        ConfigError: there is nothing to predict.
+    """
+    return config.ingest if kind == "training" else prediction_of(config).without_truth()
 
 
 def open_store(config: PipelineConfig, kind: Kind = "training") -> StateStore:

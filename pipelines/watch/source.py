@@ -37,10 +37,22 @@ class WatchedData(Spanned, Protocol):
 class Source:
     """Source of a pipeline; for one with spans, the span that a run would read now."""
 
-    def __init__(self, data: WatchedData, marker: str | None = None) -> None:
-        """Raises ConfigError if the source cannot have a marker."""
+    def __init__(
+        self, data: WatchedData, marker: str | None = None, *, by_content: bool = True
+    ) -> None:
+        """Stores what to watch.
+
+        Args:
+            data: names the source.
+            marker: of a complete upload.
+            by_content: runs name their data by the files' content, and not by their state.
+
+        Raises:
+            ConfigError: the source cannot have a marker.
+        """
         self._data = data
         self._marker = marker
+        self._by_content = by_content
         if marker:
             marker_path(data.source, marker)
 
@@ -62,6 +74,8 @@ class Source:
         """Computes the fingerprint as a run does; raises WatchError for an unreadable source."""
         try:
             now = choose_span(self._data)
+            if not self._by_content:
+                return source_state(now.source, now.split_by).token
             return fingerprint_dataset(now.source, now.split_by)
         except Exception as error:
             raise _unreadable(self.uri, error) from error

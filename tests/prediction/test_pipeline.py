@@ -8,9 +8,11 @@ import pytest
 
 from components.raster.errors import ConfigError
 from pipelines.config.tree import parse_config
+from pipelines.definition.kinds import at_start, inputs_of
 from pipelines.kubeflow.compile.package import compile_package
 from pipelines.kubeflow.contract.parameters import run_parameters
 from pipelines.kubeflow.step.prepare import prepare
+from pipelines.watch.opening import open_source
 from tests.kubeflow.launcher import FAILED, SUCCEEDED, Backend
 from tests.prediction import models
 
@@ -95,6 +97,13 @@ def test_a_run_takes_the_version_that_is_newest_when_it_starts(volume):
     assert (
         prepare(config, values_of(config), kind="prediction")["fingerprint"] != first["fingerprint"]
     )
+
+
+def test_a_watch_knows_the_data_that_a_run_of_predictions_reports(volume):
+    """Else it would take them for new after every run."""
+    config = parse_config(tree_of(volume), "/")
+    taken = inputs_of(at_start(config, "prediction"), "prediction").fingerprint
+    assert open_source(config, "prediction").fingerprint() == taken
 
 
 @pytest.mark.slow
