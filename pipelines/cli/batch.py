@@ -111,6 +111,8 @@ def prediction_settings(
 
     from pipelines.prediction.config import PredictionConfig
 
+    if source is None and kind is not None:
+        raise click.UsageError("--kind is about a SOURCE: name one, or leave --kind out")
     known = config.prediction if config else None
     if source is None and known is None:
         raise ConfigError(

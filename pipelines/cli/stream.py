@@ -9,6 +9,9 @@ from pipelines.cli.batch import pipeline_config, prediction_settings
 from pipelines.cli.options import LocalPath, config_option
 from pipelines.cli.quiet import without_native_output
 
+#: Some time must pass, or a processor does nothing else.
+_SECONDS = click.FloatRange(0.01, 86_400)
+
 
 @click.command()
 @click.argument("source")
@@ -24,11 +27,37 @@ from pipelines.cli.quiet import without_native_output
 @click.option("--kafka", help="Read them from Kafka: HOST:PORT of its servers, with commas.")
 @click.option("--topic", help="Of --kafka.")
 @click.option("--batch", type=click.IntRange(1), help="Images that the model gets at once.")
-@click.option("--delay", "delay_s", default=1.0, show_default=True, help="Seconds for a batch.")
-@click.option("--window", "window_s", default=60.0, show_default=True, help="Seconds of a file.")
-@click.option("--poll", "poll_s", default=5.0, show_default=True, help="Between looks at SOURCE.")
 @click.option(
-    "--refresh", "refresh_s", default=10.0, show_default=True, help="Between looks for a model."
+    "--delay",
+    "delay_s",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Seconds for a batch.",
+)
+@click.option(
+    "--window",
+    "window_s",
+    type=_SECONDS,
+    default=60.0,
+    show_default=True,
+    help="Seconds of a file.",
+)
+@click.option(
+    "--poll",
+    "poll_s",
+    type=_SECONDS,
+    default=5.0,
+    show_default=True,
+    help="Seconds between looks at SOURCE.",
+)
+@click.option(
+    "--refresh",
+    "refresh_s",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds between looks for a model.",
 )
 @without_native_output
 def command(

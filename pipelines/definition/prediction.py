@@ -23,7 +23,8 @@ def create_prediction_pipeline(config: PipelineConfig, inputs: RunInputs) -> Pip
         pipeline_name=f"{config.name}-prediction",
         pipeline_root=workspace.artifacts,
         components=prediction_nodes(config, inputs),
-        enable_cache=True,
+        # A finished run is found by its output, which may be gone, and by its model's files.
+        enable_cache=False,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(workspace.metadata),
         beam_pipeline_args=list(config.beam.options),
     )

@@ -36,7 +36,7 @@ class Predict(BaseBeamComponent):
     Args:
         config: what to predict, with the span and the model's version of this run.
         model_base: where the model lies unless the configuration says it.
-        fingerprint: state of the source; unchanged data are a cache hit.
+        fingerprint: state of the source, for the lineage.
     """
 
     SPEC_CLASS = PredictSpec

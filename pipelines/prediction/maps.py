@@ -22,7 +22,8 @@ from components.ingest.sources import family_of
 from components.mapping.config import MapConfig, SceneReading
 from components.mapping.in_process import InProcessModel
 from components.mapping.maps import UNFINISHED, SceneMap, map_scenes
-from components.raster.errors import ConfigError
+from components.mapping.rejects import MapReason
+from components.raster.errors import ConfigError, DataError
 from components.raster.location import is_remote, local_path
 from components.raster.scene.folders import check_ids
 from components.raster.scene.scene import BandFile, SceneSource
@@ -124,7 +125,11 @@ class MapWriter:
         self._config = MapConfig.model_validate_json(job.config)
 
     def write(self, block: Block) -> Summary:
-        """Makes the map of the block's scene, in a folder called as it."""
+        """Makes the map of the block's scene, in a folder called as it.
+
+        Raises:
+            DataError: another attempt is making the map; its files are left alone.
+        """
         paths = self._job.paths
         done = paths.summary_of(block.shard)
         if done is not None:
@@ -133,6 +138,9 @@ class MapWriter:
         scene = scene_of_fields(json.loads(line))
         [made] = map_scenes([scene], self._model, self._config, Path(paths.results))
         rejects = made.rejects if isinstance(made, SceneMap) else (made,)
+        for it in rejects:
+            if it.reason == MapReason.BUSY:
+                raise DataError(f"{scene.scene_id}: {it.detail}")
         shutil.rmtree(Path(paths.results, UNFINISHED, scene.scene_id), ignore_errors=True)
         uri = scene.files[0].path
         lines = [_reject_line(it.key, uri, it.reason, it.detail) for it in rejects]

@@ -54,6 +54,20 @@ def find_model(base: str, version: int | None) -> tuple[ModelRef, Contract]:
         return ModelRef(base, known, model_digest(folder)), read_contract(folder)
 
 
+def is_newest(ref: ModelRef, version: int | None) -> bool:
+    """Checks whether a store still has no newer version to take; nothing is fetched.
+
+    False says that one must look: of a local folder, the files may have changed.
+
+    Args:
+        ref: what was found in the store.
+        version: that is wanted; None for the newest.
+    """
+    if not is_remote(ref.base):
+        return False
+    return (_newest(ref.base) if version is None else version) == ref.version
+
+
 class Answers(NamedTuple):
     """Answers to a batch.
 

@@ -16,7 +16,7 @@ from typing import Any
 from components.ingest.files import storage
 from components.ingest.files.layout import LISTING_FILE, SUMMARY_FILE, rejects_name
 from components.ingest.records.summary import Summary
-from components.raster.errors import ConfigError
+from components.raster.errors import ConfigError, DataError
 from components.raster.location import is_remote, local_path
 from components.raster.strict_json import strict_json
 
@@ -127,7 +127,10 @@ def finished_summary(final: str, identity: str, *, overwrite: bool) -> Mapping[s
 def begin(paths: OutputPaths, identity: str, listing: bytes) -> None:
     """Makes the folders of a run, or keeps those of a killed run of the same identity."""
     path = storage.join(paths.state, _IDENTITY_FILE)
-    if not (storage.exists(path) and storage.read(path).decode() == identity):
+    is_own = storage.exists(path) and storage.read(path).decode() == identity
+    # A run that was killed when its results had just been put in place leaves its state alone.
+    has_results = is_remote(paths.results) or storage.exists(paths.results)
+    if not (is_own and has_results):
         remove_work(paths)
         for folder in (paths.results, paths.state):
             storage.make_folder(folder)
@@ -141,8 +144,11 @@ def complete(paths: OutputPaths, names: list[str], summary: Mapping[str, Any]) -
 
     Args:
         paths: of the run.
-        names: of the files in `paths.results`; only an object store needs them.
+        names: of the files in `paths.results`.
         summary: what `summary.json` holds.
+
+    Raises:
+        DataError: a file is missing, as after another run into the same folder.
     """
     text = (strict_json(summary, indent=1) + "\n").encode()
     if is_remote(paths.final):
@@ -150,6 +156,13 @@ def complete(paths: OutputPaths, names: list[str], summary: Mapping[str, Any]) -
             storage.publish(storage.join(paths.results, name), storage.join(paths.final, name))
         storage.write(posixpath.join(paths.final, SUMMARY_FILE), text)
     else:
+        missing = [name for name in names if not storage.exists(paths.result(name))]
+        if missing:
+            remove_work(paths)
+            raise DataError(
+                f"{paths.final}: {len(missing)} of {len(names)} files are gone, such as "
+                f"{missing[0]}. Does another run write here? Start again when it has ended"
+            )
         storage.write(storage.join(paths.results, SUMMARY_FILE), text)
         final = local_path(paths.final)
         os.makedirs(os.path.dirname(os.path.abspath(final)), exist_ok=True)
@@ -160,6 +173,7 @@ def complete(paths: OutputPaths, names: list[str], summary: Mapping[str, Any]) -
 
 
 def remove_work(paths: OutputPaths) -> None:
-    """Removes what is left of the unfinished run."""
-    if is_remote(paths.work) or os.path.exists(paths.work):
-        storage.remove_folder(paths.work)
+    """Removes what is left of the unfinished run: its state first, which vouches for results."""
+    for folder in (paths.state, paths.work):
+        if is_remote(folder) or os.path.exists(folder):
+            storage.remove_folder(folder)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
+from components.ingest.listing.folders import is_within
 from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import Summary, total
 from components.ingest.source_state import source_state
 from components.ingest.sources import family_of, list_source
+from components.raster.errors import ConfigError
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.fitting import reading_for
 from pipelines.prediction.job import Job
@@ -120,14 +122,28 @@ def predict_archive(
         overwrite: replace other predictions there.
 
     Raises:
-        ConfigError: the folder holds something else.
+        ConfigError: the folder holds something else, or what the run reads.
         DataError: the source as a whole cannot be read, or the model fails.
     """
+    _require_apart(plan, output)
     found = finished_summary(output, plan.identity, overwrite=overwrite)
     if found is None:
         found = _predicted(plan, output, make_pipeline)
         return _result(output, found, is_new=True)
     return _result(output, found, is_new=False)
+
+
+def _require_apart(plan: Plan, output: str) -> None:
+    """Raises ConfigError where an output would replace what a run reads, or be read as a scene."""
+    source = plan.reading.source.uri
+    for name, place in (("the source", source), ("the model", plan.model.base)):
+        if is_within(place, output):
+            raise ConfigError(f"{output} holds {name} ({place}): choose another --output")
+    if plan.config.format == "maps" and is_within(output, source):
+        raise ConfigError(
+            f"{output} is in the source {source}, whose scenes the maps would be in the next run: "
+            "choose an --output outside of it"
+        )
 
 
 class _Work(NamedTuple):
@@ -160,11 +176,10 @@ def _predicted(
             | PredictAll(work.job_of(paths))
         )
     summary = Summary.from_json(storage.read(total_path(paths)).decode())
-    names = [
-        name(shard)
-        for shard in range(paths.shards)
-        for name in (paths.predictions_name, paths.rejects_name)
-    ]
+    kinds = [paths.rejects_name]
+    if plan.config.format != "maps":  # whose files are folders, which appear whole
+        kinds.append(paths.predictions_name)
+    names = [name(shard) for shard in range(paths.shards) for name in kinds]
     if work.rejects:
         names.append(layout.LISTING_REJECTS_FILE)
         storage.write(paths.result(layout.LISTING_REJECTS_FILE), reject_lines(work.rejects))

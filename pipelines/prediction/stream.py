@@ -24,9 +24,9 @@ from components.raster.file_state import state_of
 from components.raster.location import is_remote, local_path
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.fitting import reading_for
-from pipelines.prediction.model import ExampleModel, ModelRef, find_model
+from pipelines.prediction.model import ExampleModel, ModelRef, find_model, is_newest
 from pipelines.prediction.shard import Answerer
-from pipelines.prediction.table import write_parquet
+from pipelines.prediction.table import escaped, write_parquet
 
 _LOG = logging.getLogger(__name__)
 _MOST_ROWS = 100_000  # of a window, which is held in memory
@@ -121,7 +121,8 @@ class StreamAnswerer:
         table = self._answerer.answers(line, self._rejects, Counter())
         if table.num_rows:
             self._tables.append(table)
-        if sum(table.num_rows for table in self._tables) >= _MOST_ROWS:
+        rows = sum(table.num_rows for table in self._tables) + len(self._rejects)
+        if rows >= _MOST_ROWS:
             done += self._write()
         return done
 
@@ -129,6 +130,8 @@ class StreamAnswerer:
         """Takes up a newer model, if there is one that can be loaded."""
         former, self._looked = self._ref, now
         try:
+            if is_newest(former, self._config.model_version):
+                return False
             found, _ = find_model(self._base, self._config.model_version)
             if found == former:
                 return False
@@ -172,7 +175,7 @@ class FolderWatch:
 
     Args:
         reading: names the source.
-        answered: files that are known already.
+        answered: files that are known already, from `answered_in`.
     """
 
     def __init__(self, reading: IngestConfig, answered: Sequence[str] = ()) -> None:
@@ -187,15 +190,17 @@ class FolderWatch:
             DataError: the folder cannot be read.
         """
         now = {it.uri: _state(it.uri) for it in self._family.find().records}
-        for uri in sorted(now.keys() - self._known):
+        for uri in sorted(now):
+            if escaped(uri) in self._known:
+                continue
             if now[uri] and self._seen.get(uri) == now[uri]:
-                self._known.add(uri)
+                self._known.add(escaped(uri))
                 yield uri
         self._seen = now
 
 
 def answered_in(output: str) -> set[str]:
-    """Returns the files that have an answer, or are dead letters, in a local output."""
+    """Returns the files that have an answer, or are dead letters, in a local output; escaped."""
     found: set[str] = set()
     folder = Path(local_path(output))
     if is_remote(output) or not folder.is_dir():
@@ -203,7 +208,8 @@ def answered_in(output: str) -> set[str]:
     for path in folder.glob("predictions-*.parquet"):
         found.update(pq.read_table(path, columns=["uri"])["uri"].to_pylist())
     for path in folder.glob("rejects-*.jsonl"):
-        found.update(json.loads(line)["uri"] for line in path.read_text().splitlines())
+        rejects = map(json.loads, path.read_text().splitlines())
+        found.update(escaped(reject["uri"]) for reject in rejects)
     return found
 
 

@@ -110,13 +110,13 @@ class PredictStream(beam.PTransform):
             from apache_beam.io import ReadFromPubSub
 
             messages = pipeline | ReadFromPubSub(subscription=self._pubsub)
-            return messages | beam.Map(_text)
+            return messages | beam.Map(address_of)
         if self._kafka:
             from apache_beam.io.kafka import ReadFromKafka
 
             servers = {"bootstrap.servers": self._kafka}
             records = pipeline | ReadFromKafka(servers, [self._topic])
-            return records | beam.Values() | beam.Map(_text)
+            return records | beam.Values() | beam.Map(address_of)
         output = PredictionConfig.model_validate_json(self._job.config).output
         return (
             pipeline
@@ -125,5 +125,9 @@ class PredictStream(beam.PTransform):
         )
 
 
-def _text(message: bytes) -> str:
-    return message.decode().strip()
+def address_of(message: bytes | None) -> str:
+    """Returns a message's address, whatever its bytes; a record without a value only takes time.
+
+    A message that raised an error would be delivered again and again.
+    """
+    return TICK if message is None else message.decode(errors="backslashreplace").strip()

@@ -104,9 +104,12 @@ def _place_column(name: str, places: Sequence[Place]) -> pa.Array:
 
 
 def _texts(values: Sequence[str]) -> pa.Array:
-    """Returns texts; bytes of a file's name that are no UTF-8 are escaped."""
-    escaped = (it.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for it in values)
-    return pa.array(list(escaped), pa.string())
+    return pa.array([escaped(it) for it in values], pa.string())
+
+
+def escaped(text: str) -> str:
+    """Returns a file's name with an escape for what UTF-8 cannot hold, so that names differ."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _array(values: npt.NDArray[Any] | Lists) -> pa.Array:

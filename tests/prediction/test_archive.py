@@ -4,6 +4,7 @@ import json
 from functools import partial
 
 import apache_beam as beam
+import click
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from components.ingest.files.layout import blocks_of
 from components.ingest.sources import family_of, list_source
 from components.raster.errors import ConfigError
+from pipelines.cli.batch import prediction_settings
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.model import ExampleModel
 from pipelines.prediction.output import OutputPaths, begin
@@ -172,6 +174,27 @@ def test_scenes_become_maps(rasters_model, tmp_path):
     assert rejects_of(tmp_path / "out")["poor"]["uri"] == str(tmp_path / "scenes/poor.tif")
     assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {"field"}
     assert not predict_archive(plan, str(tmp_path / "out"), in_process).is_new
+
+
+def test_an_output_never_replaces_what_the_run_reads(archive, photographs_model):
+    plan = planned({"kind": "images", "uri": str(archive)}, photographs_model)
+    for output in (archive, archive.parent, photographs_model):
+        with pytest.raises(ConfigError, match="holds the (source|model)"):
+            predict_archive(plan, str(output), in_process, overwrite=True)
+    assert len(list(archive.glob("*/*.png"))) == 40
+
+
+def test_maps_are_not_made_among_the_scenes(rasters_model, tmp_path):
+    write_scenes(tmp_path / "scenes")
+    source = {"kind": "scenes", "uri": str(tmp_path / "scenes")}
+    plan = planned(source, rasters_model, format="maps")
+    with pytest.raises(ConfigError, match="is in the source"):
+        predict_archive(plan, str(tmp_path / "scenes/maps"), in_process)
+
+
+def test_a_kind_without_a_source_is_refused():
+    with pytest.raises(click.UsageError, match="--kind is about a SOURCE"):
+        prediction_settings(None, None, "chips", "", {})
 
 
 def test_a_model_of_other_images_is_refused_by_name(archive, rasters_model, photographs_model):

@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
+from click.testing import CliRunner
 
+from pipelines.cli.stream import command
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.model import ExampleModel
 from pipelines.prediction.run import plan_run
 from pipelines.prediction.stream import FolderWatch, StreamAnswerer, StreamJob
-from pipelines.prediction.stream_transforms import AnswerImages, WatchFolder
+from pipelines.prediction.stream_transforms import TICK, AnswerImages, WatchFolder, address_of
 from tests.prediction import models
 
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -78,6 +80,18 @@ def test_a_file_that_is_still_written_has_not_arrived(arrivals, archive):
     late.write_bytes(b"\x89PNG and more")
     assert list(watch.look()) == []
     assert list(watch.look()) == [str(late)]
+
+
+def test_a_message_of_any_bytes_is_an_address():
+    assert address_of(b" s3://images/1.png\n") == "s3://images/1.png"
+    assert address_of(b"\xff.png") == "\\xff.png"
+    assert address_of(None) == TICK
+
+
+@pytest.mark.parametrize("flags", [["--window", "0"], ["--poll", "0"], ["--delay", "-1"]])
+def test_times_that_make_no_progress_are_refused(flags):
+    found = CliRunner().invoke(command, ["incoming", "-o", "answers", *flags])
+    assert (found.exit_code, "is not in the range" in found.output) == (2, True)
 
 
 @pytest.mark.slow
