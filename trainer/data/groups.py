@@ -1,16 +1,20 @@
-"""Groups of examples that share a split, of whole files."""
+"""Groups of examples that share a split, and the units that they make."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from components.raster.example import KEY, LATITUDE, LONGITUDE, SCENE
 from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_from_json
 from trainer.data.examples import parsed
 
-_SPEC = {
+#: Features of an example from which its group follows.
+GROUP_SPEC = {
     KEY: tf.io.FixedLenFeature([], tf.string, ""),
     SCENE: tf.io.FixedLenFeature([], tf.string, ""),
     LONGITUDE: tf.io.FixedLenFeature([], tf.float32, float("nan")),
@@ -24,15 +28,28 @@ def groups_of(files: Sequence[str]) -> tuple[str | None, ...]:
     Raises:
         DataError: the files cannot be read.
     """
+    batches = parsed(files, GROUP_SPEC)
+    columns = ({name: values.numpy() for name, values in batch.items()} for batch in batches)
+    return tuple(group for batch in columns for group in groups_in(batch, files))
+
+
+def groups_in(
+    columns: Mapping[str, npt.NDArray[Any]], files: Sequence[str]
+) -> tuple[str | None, ...]:
+    """Returns the group of each example by its `GROUP_SPEC` features; None where drawn alone."""
     grouping = _grouping(posixpath.dirname(posixpath.dirname(files[0])))
-    found: list[str | None] = []
-    for batch in parsed(files, _SPEC):
-        columns = (batch[name].numpy().tolist() for name in (KEY, SCENE, LONGITUDE, LATITUDE))
-        found += [
-            grouping.of(_text(key), _text(scene) or None, (longitude, latitude))
-            for key, scene, longitude, latitude in zip(*columns, strict=True)
-        ]
-    return tuple(found)
+    rows = (columns[name].tolist() for name in GROUP_SPEC)
+    return tuple(
+        grouping.of(_text(key), _text(scene) or None, (longitude, latitude))
+        for key, scene, longitude, latitude in zip(*rows, strict=True)
+    )
+
+
+def units_of(groups: Sequence[str | None]) -> npt.NDArray[np.int64]:
+    """Returns the number of each example's unit, from 0: its group, or itself if drawn alone."""
+    numbers: dict[str | int, int] = {}
+    names = (place if group is None else group for place, group in enumerate(groups))
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
 @cache

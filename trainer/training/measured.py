@@ -1,6 +1,5 @@
 """Embeddings and errors of a trained model over a split, in one pass."""
 
-import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,23 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.raster.example import ENCODED, KEY, LABEL, LATITUDE, LONGITUDE, NUMBER, SCENE
-from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_from_json
+from components.raster.example import ENCODED, LABEL, NUMBER
 from serving.contract.contract import Contract
 from serving.contract.reliability import Numbers
 from serving.graph.inputs import model_input
 from serving.tasks.graph import task_graph
 from trainer.data.examples import records
+from trainer.data.groups import GROUP_SPEC, groups_in
 
 _EMBEDDING, _ERROR = "embedding", "error"
 _FEATURES = {
     ENCODED: tf.io.FixedLenFeature([], tf.string),
-    KEY: tf.io.FixedLenFeature([], tf.string, ""),
-    SCENE: tf.io.FixedLenFeature([], tf.string, ""),
     LABEL: tf.io.FixedLenFeature([], tf.int64, -1),
     NUMBER: tf.io.FixedLenFeature([], tf.float32, float("nan")),
-    LONGITUDE: tf.io.FixedLenFeature([], tf.float32, float("nan")),
-    LATITUDE: tf.io.FixedLenFeature([], tf.float32, float("nan")),
+    **GROUP_SPEC,
 }
 
 
@@ -38,13 +34,13 @@ class MeasuredSplit:
         labels: [N]; None where an example has no single class.
         errors: [N]: 1 less the probability of the true class, or the absolute error of a number;
             None where an example has neither.
-        groups: [N]: what shares its split; None where an example was drawn alone.
+        groups: of each example, what shares its split; None for one that was drawn alone.
     """
 
     embedding: Numbers
     labels: npt.NDArray[np.int64] | None
     errors: Numbers | None
-    groups: npt.NDArray[np.str_] | None
+    groups: tuple[str | None, ...]
 
 
 def measure_split(
@@ -78,26 +74,4 @@ def measure_split(
     columns = {name: np.concatenate([it[name] for it in batches]) for name in batches[0]}
     labels = columns[LABEL] if (columns[LABEL] >= 0).all() else None
     errors = columns.get(_ERROR)
-    return MeasuredSplit(columns[_EMBEDDING], labels, errors, _groups(columns, files))
-
-
-def _groups(
-    columns: dict[str, npt.NDArray[np.generic]], files: Sequence[str]
-) -> npt.NDArray[np.str_] | None:
-    grouping = _grouping(files)
-    found = [
-        grouping.of(key.decode(), scene.decode() or None, (float(longitude), float(latitude)))
-        for key, scene, longitude, latitude in zip(
-            *(columns[it].tolist() for it in (KEY, SCENE, LONGITUDE, LATITUDE)), strict=True
-        )
-    ]
-    return None if None in found else np.array(found)
-
-
-def _grouping(files: Sequence[str]) -> Grouping:
-    """Reads the groups beside the splits; examples of other tools have none."""
-    path = posixpath.join(posixpath.dirname(posixpath.dirname(files[0])), GROUPING_FILE)
-    if not tf.io.gfile.exists(path):
-        return Grouping()
-    with tf.io.gfile.GFile(path) as file:
-        return grouping_from_json(file.read(), path)
+    return MeasuredSplit(columns[_EMBEDDING], labels, errors, groups_in(columns, files))

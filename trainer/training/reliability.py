@@ -1,11 +1,13 @@
 """Fits what a served answer says of its reliability, on the train and eval splits."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from serving.contract.reliability import Conformal, Numbers, UnknownScore
+from trainer.data.groups import units_of
 
 _QUANTILES = 200
 #: Most dimensions that are kept: they bound the constants of the graph to some hundred kilobytes.
@@ -27,7 +29,7 @@ def fit_unknown(
     """
     centre = train.mean(axis=0, dtype=np.float64)
     centred = train.astype(np.float64) - centre
-    values, vectors = np.linalg.eigh(np.cov(centred, rowvar=False))
+    values, vectors = np.linalg.eigh(_covariance(centred))
     kept = np.argsort(-values)[:_MOST_DIMENSIONS]
     kept = kept[values[kept] > _LEAST_SHARE * values.max()]
     base = vectors[:, kept]
@@ -63,12 +65,13 @@ def _whitening(covariance: Numbers, shrinkage: float = 0.0) -> Numbers:
         shrinkage: share of the mean variance that is mixed into each.
     """
     variances, vectors = np.linalg.eigh(covariance)
-    shrunk = (1 - shrinkage) * variances + shrinkage * variances.mean()
+    mean = variances.sum() / max(len(variances), 1)
+    shrunk = (1 - shrinkage) * variances + shrinkage * mean
     whitening: Numbers = vectors / np.sqrt(np.maximum(shrunk, 1e-12))
     return whitening
 
 
-def fit_conformal(errors: Numbers, level: float, groups: npt.NDArray[np.str_] | None) -> Conformal:
+def fit_conformal(errors: Numbers, level: float, groups: Sequence[str | None]) -> Conformal:
     """Fits the bound that a share `level` of new errors stays within.
 
     Each example has the weight 1 / (N + 1); the rest is that of the new one. With G groups, each
@@ -78,13 +81,12 @@ def fit_conformal(errors: Numbers, level: float, groups: npt.NDArray[np.str_] | 
     Args:
         errors: [N]: 1 less the probability of the true class, or the error of a number.
         level: such as 0.9.
-        groups: group of each example; None: they are independent.
+        groups: group of each example; None for one that was drawn alone, a group of its own.
     """
-    if groups is None:
-        weights, count = np.full(len(errors), 1.0 / (len(errors) + 1)), None
-    else:
-        names, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-        weights, count = 1.0 / ((len(names) + 1) * sizes[index]), len(names)
+    units = units_of(groups)
+    sizes = np.bincount(units)
+    weights = 1.0 / ((len(sizes) + 1) * sizes[units])
+    count = None if all(group is None for group in groups) else len(sizes)
     order = np.argsort(errors, kind="stable")
     reached = np.cumsum(weights[order])
     place = int(np.searchsorted(reached, level - 1e-9))
