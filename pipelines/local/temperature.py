@@ -19,5 +19,10 @@ def temperature_line(found: dict[str, Any]) -> str:
     if found["interval"] is None:
         return f"{text}; not served, {found['units']} independent examples or groups are too few"
     low, high = found["interval"]
-    decision = "served" if found["served"] else "not served, the fall may be chance"
+    if found["served"]:
+        decision = "served"
+    elif high < 0:
+        decision = "not served, the loss has no minimum, as on a split without a mistake"
+    else:
+        decision = "not served, the fall may be chance"
     return f"{text} (change {low:.2g} to {high:.2g}, 95 %); {decision}"

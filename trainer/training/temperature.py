@@ -4,7 +4,9 @@ Guo et al., 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599. 
 the least log loss on the eval split is served only if a bootstrap over the examples, or over the
 groups that they were drawn by, says that the loss falls. It is fitted and judged on the same
 examples; what a single number gains from that is small beside the deviation, so that a model which
-is calibrated already is changed in about one of a thousand trainings.
+is calibrated already is changed in about one of a thousand trainings. Where the loss has no minimum
+within the search, such as on a split without a mistake, no temperature is served: the loss would
+fall until every answer is certain.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from trainer.data.groups import units_of
 
 Floats = npt.NDArray[np.floating]
 
@@ -32,7 +36,8 @@ class Temperature:
         before, after: log loss at a temperature of 1, and at this one.
         interval: of the change in log loss, 95 %; None with too few units.
         units: groups, and examples that were drawn alone.
-        served: whether the served model divides by it: the whole interval is below 0.
+        served: whether the served model divides by it: the whole interval is below 0, and the loss
+            is higher at both ends of the search.
     """
 
     temperature: float
@@ -52,7 +57,8 @@ def fit_temperature(losses: Callable[[float], Floats], groups: Sequence[str | No
     """
     temperature = _least(lambda value: float(losses(value).mean()))
     before, after = losses(1.0), losses(temperature)
-    units = _units(groups)
+    units = units_of(groups)
+    ends = min(float(losses(end).mean()) for end in (_COLDEST, _HOTTEST))
     interval = _interval(after - before, units)
     return Temperature(
         temperature,
@@ -60,7 +66,7 @@ def fit_temperature(losses: Callable[[float], Floats], groups: Sequence[str | No
         float(after.mean()),
         interval,
         int(units.max()) + 1,
-        interval is not None and interval[1] < 0,
+        interval is not None and interval[1] < 0 and float(after.mean()) < ends,
     )
 
 
@@ -80,13 +86,6 @@ def _least(loss: Callable[[float], float]) -> float:
             inner[1] = low + share * (high - low)
             values[1] = loss(float(np.exp(inner[1])))
     return float(np.exp((low + high) / 2))
-
-
-def _units(groups: Sequence[str | None]) -> npt.NDArray[np.int64]:
-    """Returns the number of each example's unit, from 0."""
-    numbers: dict[str | int, int] = {}
-    names = (place if group is None else group for place, group in enumerate(groups))
-    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
 def _interval(change: Floats, units: npt.NDArray[np.int64]) -> tuple[float, float] | None:
