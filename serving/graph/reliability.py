@@ -43,6 +43,8 @@ def _unknown(embedding: tf.Tensor, constants: UnknownScore) -> Tensors:
     several = len(constants.means) > 1
     distances = tf.stack([nearest, *([nearest - from_all] if several else [])], axis=1)
     score = tf.reduce_max((distances - fixed(constants.typical)) / fixed(constants.spread), axis=1)
+    # Values that overflow are as unlike the training's as can be; NaN would have percentile 0.
+    score = tf.where(tf.math.is_finite(score), score, tf.float32.max)
     below = tf.cast(score[:, tf.newaxis] >= fixed(constants.quantiles), tf.float32)
     return {
         UNKNOWN_SCORE_OUTPUT: score,

@@ -14,7 +14,10 @@ from scipy.stats import binom
 from components.infra_check.agreement import disagreement
 from components.infra_check.answers import answer_in_process
 from components.raster.image import ImageSpec
+from serving.contract.contract import Contract
 from serving.contract.reliability import UnknownScore
+from serving.graph.reliability import reliability
+from serving.tasks.graph import task_graph
 from tests.components.models import serialized
 from trainer.models.config import SmallCnn
 from trainer.training.config import TrainConfig
@@ -33,7 +36,7 @@ def covered(bound, errors):
 
 def test_a_bound_covers_its_share_of_new_errors():
     random = np.random.default_rng(0)
-    found = fit_conformal(random.exponential(size=999), 0.9, None)
+    found = fit_conformal(random.exponential(size=999), 0.9, [None] * 999)
     # With 999 examples the bound is the 900th error, by the definition of split conformal.
     assert found.bound == np.sort(np.random.default_rng(0).exponential(size=999))[899]
     assert (found.examples, found.groups) == (999, None)
@@ -48,7 +51,7 @@ def test_by_group_a_bound_holds_for_new_groups_and_by_example_it_does_not():
         """Errors of groups of 40, each with a level of its own."""
         levels = np.repeat(random.exponential(size=count), 40)
         names = np.repeat(np.arange(count), 40).astype(str)
-        return levels + 0.05 * random.random(count * 40), names
+        return levels + 0.05 * random.random(count * 40), names.tolist()
 
     trials = 300
     shares = {True: [], False: []}
@@ -56,15 +59,23 @@ def test_by_group_a_bound_holds_for_new_groups_and_by_example_it_does_not():
         errors, names = groups(9)
         new, _ = groups(1)
         for by_group in shares:
-            found = fit_conformal(errors, 0.8, names if by_group else None)
+            found = fit_conformal(errors, 0.8, names if by_group else [None] * len(errors))
             shares[by_group].append(covered(found.bound, new) / 40)
     assert np.mean(shares[True]) > 0.8 - 2 * np.std(shares[True]) / trials**0.5
     assert np.mean(shares[True]) > np.mean(shares[False])
 
 
 def test_a_split_too_small_for_its_level_has_no_bound():
-    assert fit_conformal(np.arange(5.0), 0.9, None).bound is None
-    assert fit_conformal(np.arange(40.0), 0.9, np.repeat(list("abcd"), 10)).bound is None
+    assert fit_conformal(np.arange(5.0), 0.9, [None] * 5).bound is None
+    assert fit_conformal(np.arange(40.0), 0.9, np.repeat(list("abcd"), 10).tolist()).bound is None
+
+
+def test_one_example_drawn_alone_does_not_make_the_others_independent():
+    """Of 5 units, 40 % is beyond each bound below the largest: the level of 0.8 needs 4 of them."""
+    errors = np.repeat([1.0, 2.0, 3.0, 4.0], [10, 10, 10, 1])
+    found = fit_conformal(errors, 0.8, [*np.repeat(list("abc"), 10).tolist(), None])
+    assert (found.bound, found.groups, found.examples) == (4.0, 4, 31)
+    assert fit_conformal(errors, 0.8, [None] * 31).bound == 3.0
 
 
 def embeddings(random, count, shift=0.0):
@@ -93,6 +104,25 @@ def test_what_is_unlike_all_classes_scores_high_and_percentiles_are_even(with_cl
     assert within < np.quantile(known, 0.99)
     percentiles = (known[:, np.newaxis] >= fitted.quantiles).mean(axis=1)
     assert np.quantile(percentiles, [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.05)
+
+
+def test_an_embedding_that_overflows_is_as_unknown_as_can_be():
+    """Its distances are infinite, and their difference is no number."""
+    random = np.random.default_rng(2)
+    fitted = fit_unknown(*embeddings(random, 200), embeddings(random, 200)[0])
+    contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=CLASSES)
+    asked = tf.constant([[0.0] * 8, [1e30] * 8, [np.nan] * 8], tf.float32)
+    told = reliability({}, asked, fitted, task_graph("single_label"), contract)
+    assert told["unknown_percentile"].numpy()[0] < 100
+    assert told["unknown_percentile"].numpy()[1:].tolist() == [100, 100]
+    assert np.isfinite(told["unknown_score"]).all()
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 8), (50, 1)])
+def test_one_example_and_an_embedding_of_one_number_can_be_fitted(count, size):
+    values = np.random.default_rng(6).normal(size=(count, size))
+    fitted = fit_unknown(values, np.zeros(count, np.int64), values)
+    assert np.isfinite(fitted.scores(values)).all()
 
 
 def test_the_constants_stay_small():
