@@ -77,8 +77,6 @@ def _moments(values: npt.NDArray[Any]) -> _Moments:
 
 def _joined(parts: Sequence[_Moments]) -> _Moments:
     """Joins the moments of parts; rounding makes their sums whole numbers, and so exact, again."""
-    if len(parts) == 1:
-        return parts[0]
     count = sum(part.count for part in parts)
     counts = np.array([[part.count] for part in parts])
     means = np.stack([part.mean for part in parts])

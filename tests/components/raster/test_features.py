@@ -46,9 +46,10 @@ def test_features_are_what_the_formulas_say(shape):
     assert features.sharpness == pytest.approx(sharpness, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("value", [0, 1, 254, 255])
-def test_a_flat_image_has_no_deviation_and_no_sharpness(value):
-    features = image_features(np.full((700, 50, 3), value, np.uint8))
+@pytest.mark.parametrize("value", [0, 1, 100, 254, 255])
+@pytest.mark.parametrize("shape", [(700, 50), (7, 7)])  # 49 * (1 / 49) is less than 1
+def test_a_flat_image_has_no_deviation_and_no_sharpness(value, shape):
+    features = image_features(np.full((*shape, 3), value, np.uint8))
     assert features.mean == (value, value, value)
     assert features.brightness == pytest.approx(value)
     assert features.stddev == (0, 0, 0)
