@@ -64,13 +64,14 @@ class Batcher:
         max_batch_size: int,
         max_queued_rows: int,
         workers: int,
+        queue_setting: str = "max_queued_rows",
         on_batch: Callable[[int], None] = lambda rows: None,
         check_answer: Callable[[Arrays, float], object] = lambda outputs, parts: None,
     ) -> None:
         self._run = run
         self._executor = executor
         self._max_batch_size = max_batch_size
-        self._max_queued_rows = max_queued_rows
+        self._max_queued_rows, self._queue_setting = max_queued_rows, queue_setting
         self._free_workers = workers
         self._on_batch = on_batch
         self._check_answer = check_answer
@@ -97,7 +98,8 @@ class Batcher:
             raise ServingError(
                 Code.UNAVAILABLE,
                 "The batch scheduling queue to which this task was submitted is full; "
-                f"{self._queued_rows} rows wait and max_queued_rows is {self._max_queued_rows}",
+                f"{self._queued_rows} rows wait and {self._queue_setting} is "
+                f"{self._max_queued_rows}",
             )
         if rows > self._max_batch_size:
             return await self._in_parts(_Rows(signature, inputs, rows, key))

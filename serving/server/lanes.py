@@ -58,11 +58,12 @@ class LaneThreads:
         return Lanes(
             self._lane(
                 *(model, predictions, self._predictions, config.batch_workers),
-                *(config.max_batch_size, config.max_queued_rows),
+                *(config.max_batch_size, config.max_queued_rows, "max_queued_rows"),
             ),
             self._lane(
                 *(model, explanations, self._explanations, 1),
                 *(config.explain_batch_size, config.max_queued_explanations),
+                "max_queued_explanations",
             ),
         )
 
@@ -74,6 +75,7 @@ class LaneThreads:
         workers: int,
         batch_size: int,
         queued_rows: int,
+        queue_setting: str,
     ) -> Lane:
         batcher = Batcher(
             model.run,
@@ -81,6 +83,7 @@ class LaneThreads:
             max_batch_size=batch_size,
             max_queued_rows=queued_rows,
             workers=workers,
+            queue_setting=queue_setting,
             on_batch=self._on_batch,
             check_answer=limits.check_answer,
         )

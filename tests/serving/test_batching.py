@@ -4,14 +4,17 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from serving.server.batching import Batcher
+from serving.server.config import ServerConfig
 from serving.server.errors import Code, ServingError
-from serving.server.model import Arrays, SignatureSpec, TensorInfo
+from serving.server.lanes import LaneThreads
+from serving.server.model import Arrays, LoadedModel, SignatureSpec, TensorInfo
 
 FLOAT = TensorInfo(1, (None,))
 ROWS = TensorInfo(1, (None, None))
@@ -222,6 +225,31 @@ def test_a_full_queue_refuses_in_tf_servings_way() -> None:
         assert (await batcher.submit(DOUBLE, x(1)))["y"].tolist() == [2]
 
     run(body, rows=8)
+
+
+def test_a_full_lane_of_explanations_names_its_setting_and_predictions_go_on() -> None:
+    model = Model()
+    config = ServerConfig(
+        model_base=Path("models"), explain_batch_size=2, max_queued_explanations=2
+    )
+    threads = LaneThreads(config, lambda rows: None)
+
+    async def main() -> None:
+        lanes = threads.lanes(cast(LoadedModel, model))
+        first = await started(lanes.explanations.batcher, model, x(0))
+        waiting = asyncio.create_task(lanes.explanations.batcher.submit(DOUBLE, x(1, 2)))
+        await asyncio.sleep(0)
+        with pytest.raises(ServingError, match="2 rows wait and max_queued_explanations is 2"):
+            await lanes.explanations.batcher.submit(DOUBLE, x(3))
+        others = asyncio.create_task(lanes.predictions.batcher.submit(DOUBLE, x(*range(8))))
+        model.gate.set()
+        await asyncio.gather(first, waiting, others)
+
+    try:
+        asyncio.run(asyncio.wait_for(main(), 20))
+    finally:
+        model.gate.set()
+        threads.shutdown()
 
 
 def test_a_request_that_was_given_up_is_not_worked_for() -> None:
