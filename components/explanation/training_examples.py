@@ -32,7 +32,7 @@ class Influence:
 
 @dataclass(frozen=True)
 class Behind:
-    """The examples that moved the model most, for and against one answer."""
+    """The examples that moved the model most, for and against one answer; perhaps none."""
 
     answer: str
     proponents: tuple[Influence, ...]
@@ -51,7 +51,7 @@ def behind_answers(
         model: of one class an image, exported with explanations.
         pattern: files of the training examples.
         images: encoded, whose answers are explained.
-        count: number of proponents, and of opponents, for each.
+        count: largest number of proponents, and of opponents, for each.
 
     Raises:
         DataError: there are no examples of one class each, or the model cannot be asked.
@@ -76,17 +76,18 @@ def behind_answers(
     chosen = np.concatenate([order[:count], order[::-1][:count]])
     contents = _contents(files, {int(index) for index in chosen.ravel()})
 
-    def examples(places: npt.NDArray[np.int64], column: int) -> tuple[Influence, ...]:
+    def examples(places: npt.NDArray[np.int64], column: int, sign: int) -> tuple[Influence, ...]:
         return tuple(
             Influence(keys[at], labels[at], float(values[at, column]), contents[at])
             for at in places.tolist()
+            if sign * values[at, column] > 0
         )
 
     return [
         Behind(
             model.contract.classes[int(probabilities[column].argmax())],
-            examples(order[:count, column], column),
-            examples(order[::-1][:count, column], column),
+            examples(order[:count, column], column, 1),
+            examples(order[::-1][:count, column], column, -1),
         )
         for column in range(len(images))
     ]

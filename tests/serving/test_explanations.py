@@ -179,12 +179,14 @@ def test_the_training_examples_behind_an_answer_are_of_its_kind(trained, tmp_pat
             features = {"image/encoded": png(image), "image/key": key, "label/text": label}
             writer.write(serialized(features))
     asked = [png(image) for image in marked_images(2, seed=12)[0]]
-    found = behind_answers(ExplainedModel(trained), str(tmp_path / "data-*"), asked, count=3)
+    found = behind_answers(ExplainedModel(trained), str(tmp_path / "data-*"), asked, count=20)
     for behind, own, other in zip(found, CLASSES, CLASSES[::-1], strict=True):
         assert behind.answer == own
         assert {it.label for it in behind.proponents} == {own}
         assert {it.label for it in behind.opponents} == {other}
+        # Of 16 images of each class, none is listed on the wrong side to make up the number.
         assert all(it.value > 0 for it in behind.proponents)
+        assert all(it.value < 0 for it in behind.opponents)
 
 
 def test_every_op_is_one_that_stock_tensorflow_serving_has(trained):
