@@ -4,6 +4,7 @@ import os
 import posixpath
 from dataclasses import dataclass
 
+from components.raster.errors import SkymillError
 from components.raster.location import is_remote, local_path
 from serving.client import ClientError, connect
 from serving.store.version_store import version_store
@@ -69,7 +70,7 @@ def served_state(model_base: str, endpoint: str | None, timeout_s: float = 10.0)
         number = served_version(model_base, endpoint, timeout_s).number
         digest = "" if number is None else version_store(model_base).digest(number)
         changed_ns = os.stat(local_path(model_base)).st_mtime_ns
-    except (PushError, OSError):
+    except (SkymillError, OSError):
         return None
     return f"{number} {digest} {changed_ns}"
 

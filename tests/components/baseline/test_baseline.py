@@ -127,6 +127,8 @@ def test_a_state_has_the_same_name_until_a_version_comes_goes_or_changes(
     assert len(set(names[1:])) == 4
     assert served_state(str(base), "http://127.0.0.1:9", timeout_s=1) is None
     assert served_state("s3://models/landcover", None) is None
+    (base / "1" / "weights").symlink_to("/etc/hostname")  # the node itself says what is wrong
+    assert state() is None
 
 
 def test_an_unchanged_state_is_the_same_artifact(tmp_path: Path, model: Path) -> None:
