@@ -6,7 +6,7 @@ Zeiler and Fergus 2014, arXiv 1311.2901.
 import numpy as np
 import numpy.typing as npt
 
-from components.explanation.question import Pixels, Score
+from components.explanation.question import COPIES, Pixels, Score
 
 
 def filling(pixels: Pixels) -> Pixels:
@@ -35,14 +35,15 @@ def occlusion(
         for top in _starts(height, window_px, stride_px)
         for left in _starts(width, window_px, stride_px)
     ]
-    copies = np.repeat(pixels[np.newaxis], len(places), axis=0)
-    for copy, place in zip(copies, places, strict=True):
-        copy[place] = fill
-    falls = before - score(copies)
     total, seen = np.zeros((height, width)), np.zeros((height, width))
-    for fall, place in zip(falls, places, strict=True):
-        total[place] += fall
-        seen[place] += 1
+    for at in range(0, len(places), COPIES):
+        some = places[at : at + COPIES]
+        copies = np.repeat(pixels[np.newaxis], len(some), axis=0)
+        for copy, place in zip(copies, some, strict=True):
+            copy[place] = fill
+        for fall, place in zip(before - score(copies), some, strict=True):
+            total[place] += fall
+            seen[place] += 1
     return total / np.maximum(seen, 1)
 
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 #: Pixels (N, H, W, C) of a model's input; NaN where a raster has no data.
 Pixels: TypeAlias = npt.NDArray[Any]
 Score = Callable[[Pixels], npt.NDArray[np.floating]]
+#: Changed copies of an image that are made at a time, which bounds the memory.
+COPIES = 16
 
 
 @dataclass(frozen=True, eq=False)

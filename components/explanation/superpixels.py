@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from components.explanation.extra import package
 from components.explanation.occlusion import filling
-from components.explanation.question import Pixels, Score
+from components.explanation.question import COPIES, Pixels, Score
 
 #: Index of the superpixel of each pixel, (H, W).
 Segments = npt.NDArray[np.integer]
@@ -38,10 +38,15 @@ def superpixels(pixels: Pixels, count: int) -> Segments:
     return found
 
 
-def with_segments(pixels: Pixels, segments: Segments, kept: npt.NDArray[np.bool_]) -> Pixels:
-    """Returns copies (N, H, W, C) in which only the superpixels `kept` (N, S) are shown."""
-    shown = kept[:, segments][..., np.newaxis]
-    return np.where(shown, pixels, filling(pixels)).astype(pixels.dtype)
+def _scores(
+    score: Score, pixels: Pixels, segments: Segments, kept: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.floating]:
+    """Returns the scores (N,) of copies in which only the superpixels `kept` (N, S) are shown."""
+    fill, found = filling(pixels), []
+    for at in range(0, len(kept), COPIES):
+        shown = kept[at : at + COPIES, segments][..., np.newaxis]
+        found.append(score(np.where(shown, pixels, fill).astype(pixels.dtype)))
+    return np.concatenate(found)
 
 
 def lime(score: Score, pixels: Pixels, segments: Segments, samples: int) -> npt.NDArray[np.float64]:
@@ -52,7 +57,7 @@ def lime(score: Score, pixels: Pixels, segments: Segments, samples: int) -> npt.
     count = int(segments.max()) + 1
     kept = np.random.default_rng(_SEED).random((samples, count)) < 0.5
     kept[0] = True
-    scores = score(with_segments(pixels, segments, kept))
+    scores = _scores(score, pixels, segments, kept)
     distance = 1 - np.sqrt(kept.mean(axis=1))  # cosine distance to all superpixels
     near = np.exp(-((distance / _KERNEL) ** 2))
     design = np.column_stack([kept, np.ones(samples)]).astype(np.float64)
@@ -75,7 +80,7 @@ def kernel_shap(
     count = int(segments.max()) + 1
 
     def asked(kept: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        return score(with_segments(pixels, segments, kept > 0.5))
+        return _scores(score, pixels, segments, kept > 0.5)
 
     shap = package("shap", "shap")
     explainer = shap.KernelExplainer(asked, np.zeros((1, count)), seed=_SEED)
