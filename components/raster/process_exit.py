@@ -18,8 +18,9 @@ def exit_now(code: int) -> NoReturn:
     Logs and streams are flushed first.
     """
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # None: closed by whoever started the process
+            stream.flush()
     os._exit(code)
 
 

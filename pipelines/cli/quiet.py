@@ -41,6 +41,9 @@ def without_native_output(command: Callable[P, R]) -> Callable[P, R]:
 @contextlib.contextmanager
 def _own_errors_alone() -> Iterator[None]:
     """Takes descriptor 2 from native libraries; `sys.stderr` keeps what was behind it."""
+    if sys.stderr is None:  # closed by whoever started the process
+        yield
+        return
     sys.stderr.flush()
     before, behind = sys.stderr, os.dup(2)
     with os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1) as own:

@@ -31,3 +31,10 @@ def test_handlers_run_and_the_interpreter_is_taken_apart_only_for_threads(
     program = [sys.executable, "-c", _PROGRAM.format(delay=delay)]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, said, "")
+
+
+def test_closed_streams_are_no_failure() -> None:
+    """Python has None in place of a stream that was closed before it started."""
+    program = [sys.executable, "-c", _PROGRAM.format(delay=0)]
+    closing = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *program]
+    assert subprocess.run(closing, check=False).returncode == 3
