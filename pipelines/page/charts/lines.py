@@ -1,5 +1,6 @@
 """Charts of lines: a measure by epoch, precision by recall, rates of a threshold."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,7 @@ def line_chart(
             parts += [
                 tag("circle", klass=f"dot {style}", cx=axes.x(px), cy=axes.y(py), r=2.5)
                 for px, py in line.points
+                if math.isfinite(py)
             ]
         parts += [
             tag("circle", klass=f"hollow {style}", cx=axes.x(px), cy=axes.y(py), r=4.5)

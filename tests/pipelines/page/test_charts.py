@@ -1,8 +1,10 @@
 """Charts of a page, by what a reader sees in them."""
 
+import math
 import re
 
 from pipelines.page.charts.forest import ForestRow, forest_chart
+from pipelines.page.charts.lines import Line, line_chart
 from pipelines.page.charts.places import Place, place_chart
 
 
@@ -22,6 +24,13 @@ def test_an_axis_of_errors_covers_them() -> None:
     rows = [ForestRow("a", 9, 12.0, (9.0, 15.0)), ForestRow("b", 9, 30.0)]
     found = [float(it) for it in ticks_of(forest_chart("", rows, "m"))]
     assert found == [10, 15, 20, 25, 30]
+
+
+def test_a_point_without_a_value_has_neither_line_nor_dot() -> None:
+    points = [(0.0, 0.5), (1.0, math.nan), (2.0, 0.7)]
+    chart = line_chart("", [Line("a", points, dots=True)], "epoch", "loss")
+    assert chart.count("<circle") == 2
+    assert "nan" not in chart
 
 
 def test_a_map_across_the_date_line_is_not_as_wide_as_the_world() -> None:
