@@ -41,6 +41,7 @@ from components.raster.example import KEY, LATITUDE, LONGITUDE, SCENE
 from components.raster.image import ImageSpec
 from components.raster.spatial.grouping import Grouping, grouping_from_json
 from components.raster.task import SINGLE_LABEL, Task
+from components.raster.text import readable
 
 _ANY_IMAGE = ImageSpec()
 
@@ -228,8 +229,8 @@ class ObservedExample:
         probabilities = candidate.probabilities
         longitude, latitude = self.lonlat or (None, None)
         return Prediction(
-            key=_readable(self.key),
-            group=None if self.group is None else _readable(self.group),
+            key=readable(self.key),
+            group=None if self.group is None else readable(self.group),
             truth=candidate.truth,
             answer=candidate.answer,
             confidence=_finite(candidate.confidence),
@@ -286,11 +287,6 @@ def _text(features: Features, name: str) -> str | None:
         return None
     assert isinstance(values[0], bytes)
     return values[0].decode("utf-8", "surrogateescape")
-
-
-def _readable(name: str) -> str:
-    """Returns a name that may hold bytes of another encoding as text that any file can hold."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _lonlat(features: Features) -> tuple[float, float] | None:

@@ -34,6 +34,7 @@ from components.raster.pictures.stretch import (
     picture_of,
     stretch_of,
 )
+from components.raster.text import readable
 from components.raster.tiles.valid_mask import Mask
 from components.raster.truth.value import Truth
 
@@ -90,11 +91,13 @@ def look_at_keys(
         ConfigError: there is no such band.
     """
     listing = list_source(config)
-    wanted = replace(listing, records=tuple(it for it in listing.records if it.key in texts))
+    wanted = replace(
+        listing, records=tuple(it for it in listing.records if readable(it.key) in texts)
+    )
     found: dict[str, Sample] = {}
     for outcome in _outcomes(config, wanted, wanted.images):
-        if isinstance(outcome, Sample) and outcome.record.key in texts:
-            found[outcome.record.key] = outcome
+        if isinstance(outcome, Sample) and (key := readable(outcome.record.key)) in texts:
+            found[key] = outcome
         if len(found) == len(texts):
             break
     samples = [found[key] for key in texts if key in found]
@@ -185,7 +188,7 @@ def _cards(
         else:
             picture = picture_of(sample.pixels, sample.valid, shown, stretch)
         image = config.image
-        text = texts.get(sample.record.key) or _text(sample, classes)
+        text = texts.get(readable(sample.record.key)) or _text(sample, classes)
         yield Card(_with_truth(picture, sample.truth, classes, image), text)
         if sample.valid is not None and not sample.valid.all():
             valid = fit_mask(sample.valid.astype(np.uint8), image, fill=0).astype(bool)

@@ -27,6 +27,15 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def readable(name: str) -> str:
+    """Returns a name of a file as text that any file can hold, whatever bytes the name has.
+
+    >>> readable(b"Stra\\xdfe.jpg".decode("utf-8", "surrogateescape"))
+    'Stra\\\\xdfe.jpg'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 #: A name of a class in a configuration or a contract, in the form in which names are compared.
 ClassName = Annotated[str, Field(min_length=1), AfterValidator(composed)]
 

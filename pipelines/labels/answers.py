@@ -45,7 +45,7 @@ def add_answers(audit: Audit | None, model_dir: str, files: Sequence[str]) -> Au
             if pair is None:
                 audit.without_truth += 1
             else:
-                key = bytes(features[KEY][0]).decode("utf-8", "replace")
+                key = bytes(features[KEY][0]).decode("utf-8", "backslashreplace")
                 audit.add(key, *pair, answer)
     return audit
 

@@ -156,7 +156,7 @@ def _features(serialized: bytes) -> Any:
 
 
 def _key(serialized: bytes) -> str:
-    return bytes(_features(serialized)[KEY].bytes_list.value[0]).decode()
+    return bytes(_features(serialized)[KEY].bytes_list.value[0]).decode("utf-8", "backslashreplace")
 
 
 def _encoded(features: Any) -> bytes:

@@ -184,7 +184,11 @@ def scalars(
 def read_keys(files: Sequence[str]) -> list[str]:
     """Returns the keys of all examples, in the order of the files."""
     spec = {KEY: tf.io.FixedLenFeature([], tf.string, "")}
-    return [key.decode() for batch in scalars(files, spec) for key in batch[KEY]]
+    return [
+        key.decode("utf-8", "backslashreplace")
+        for batch in scalars(files, spec)
+        for key in batch[KEY]
+    ]
 
 
 def keys_at(files: Sequence[str], rows: Sequence[int]) -> tuple[str, ...]:
@@ -199,7 +203,7 @@ def keys_of(serialized: tf.Tensor) -> tuple[str, ...]:
     """Returns the keys of serialized examples [N]."""
     spec = {KEY: tf.io.FixedLenFeature([], tf.string, "")}
     keys = tf.io.parse_example(serialized, spec)[KEY].numpy()
-    return tuple(key.decode() for key in keys)
+    return tuple(key.decode("utf-8", "backslashreplace") for key in keys)
 
 
 def parsed(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from components.ingest.listing.manifest import BadRow, classes_of, name_of, number_of, read_rows
 from components.ingest.records.record import Contents, Record
 from components.raster.errors import DataError
+from components.raster.text import readable
 
 _KEY, _LABEL = "key", "label"
 _NAMED = 3
@@ -28,8 +29,8 @@ def corrected(found: Contents, uri: str | None) -> Contents:
         return found
     labels = _read(uri)
     records = [
-        record if record.key not in labels else _with_label(record, labels.pop(record.key), uri)
-        for record in found.records
+        record if key not in labels else _with_label(record, labels.pop(key), uri)
+        for key, record in ((readable(it.key), it) for it in found.records)
     ]
     if labels:
         named = ", ".join(sorted(labels)[:_NAMED])

@@ -9,7 +9,7 @@ from components.ingest.records.reject import Reject
 from components.raster.errors import DataError
 from components.raster.location import is_remote, local_path
 from components.raster.reasons import Reason
-from components.raster.text import composed
+from components.raster.text import composed, readable
 from components.raster.walk import HIDDEN, Entry, left_out_as, suffix_of, walk
 
 #: Suffixes of images. The content decides the format; a suffix only separates intended images
@@ -94,7 +94,7 @@ def _printable(name: str) -> str:
     """Returns a class name that UTF-8 can encode, whatever bytes the folder's name has."""
     if name.isascii():
         return name
-    return composed(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return composed(readable(name))
 
 
 def _walk_remote(root: str, apart: str | None) -> Iterator[Entry]:

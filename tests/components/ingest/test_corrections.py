@@ -1,5 +1,7 @@
 """Corrections of labels: a table over a source's own truth."""
 
+import os
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -90,6 +92,15 @@ def test_cells_of_numbers_name_the_classes_that_a_manifest_would(folders, tmp_pa
     pq.write_table(pa.table({**rows, "label": [float("nan"), 7.0]}), table)
     with pytest.raises(DataError, match="forest/0.png has the label nan, and not a class"):
         labels_of(config.model_copy(update={"source": source}))
+
+
+def test_a_name_of_another_encoding_has_the_key_of_predictions(folders, tmp_path):
+    folder = os.fsencode(tmp_path / "images" / "forest")
+    os.rename(folder + b"/1.png", folder + b"/Stra\xdfe.png")
+    config = folders("key,label\nforest/Stra\\xdfe.png,water\n")
+    assert sorted(labels_of(config).values()) == ["forest", "water", "water", "water"]
+    sheet = look_at_keys(config, {"forest/Stra\\xdfe.png": "one"}, side_px=64)
+    assert sheet.getpixel((20, 20)) == (1, 90, 0)
 
 
 def test_chosen_examples_are_drawn_in_their_order_whatever_is_not_there(folders):

@@ -15,6 +15,7 @@ from components.raster.pictures.colours import WRONG_RGB
 from pipelines.page.evidence import Evidence, ShownExample
 from pipelines.page.gather import Sources, gather
 from pipelines.page.geojson import GEOJSON_FILE
+from pipelines.page.thumbnails import read_examples
 from tests.components.models import serialized, write_split
 from tests.components.task_models import png, save_task_model
 
@@ -91,3 +92,13 @@ def test_the_map_lies_beside_the_page(gathered: tuple[Evidence, Path]) -> None:
 def test_a_model_that_failed_leaves_no_examples(tmp_path: Path) -> None:
     nowhere = [str(tmp_path / name) for name in ("examples", "model", "evaluation", "statistics")]
     assert gather(Sources("test", *nowhere), str(tmp_path)) == Evidence()
+
+
+def test_an_example_is_found_by_its_key_whatever_bytes_its_name_has(tmp_path: Path) -> None:
+    examples = [serialized({"image/key": key}) for key in (b"Stra\xdfe.jpg", b"other.jpg")]
+    write_split(tmp_path, "test", examples)
+    files = [str(path) for path in (tmp_path / "Split-test").iterdir()]
+    assert read_examples(files, ["Stra\\xdfe.jpg", "other.jpg"]).keys() == {
+        "Stra\\xdfe.jpg",
+        "other.jpg",
+    }
