@@ -70,12 +70,16 @@ class ClassTable:
         return Output("class_table", path, "application/xml", title)
 
     def stac_fields(self) -> dict[str, Any]:
-        """Returns the classes as fields of the raster's STAC asset."""
+        """Returns the classes as fields of the raster's STAC asset.
+
+        Names that are alike without the letters that STAC does not allow get their index.
+        """
+        plain = [_NO_NAME.sub("_", name) for name in self.names]
         rows = zip(self.names, self.colours, self.counts, strict=True)
         classes = [
             {
                 "value": index,
-                "name": _NO_NAME.sub("_", name),
+                "name": plain[index] + (f"-{index}" if plain.count(plain[index]) > 1 else ""),
                 "title": name,
                 "color_hint": "".join(f"{part:02X}" for part in colour),
                 "count": count,

@@ -15,6 +15,7 @@ from affine import Affine
 from PIL import Image
 from stac_model.base import TaskEnum
 
+from components.mapping.class_table import ClassTable
 from components.mapping.config import MapConfig
 from components.mapping.maps import map_scene
 from components.mapping.picture import round_length
@@ -227,3 +228,11 @@ def test_a_map_of_nodata_and_one_class_has_its_files(tmp_path):
     _, table = read_parquet(found.folder / "polygons.parquet")
     assert set(table["class"]) == {"low"}
     assert sum(table["pixels"]) == (pixels > 500).sum()
+
+
+def test_classes_keep_different_names_where_stac_allows_none_of_their_letters():
+    names = ("小麦", "水稻", "bare soil")
+    table = ClassTable(names, [(0, 0, 0)] * 3, [1, 2, 3])
+    classes = table.stac_fields()["classification:classes"]
+    assert [it["name"] for it in classes] == ["_-0", "_-1", "bare_soil"]
+    assert tuple(it["title"] for it in classes) == names
