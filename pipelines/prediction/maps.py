@@ -27,7 +27,7 @@ from components.raster.errors import ConfigError, DataError
 from components.raster.location import is_remote, local_path
 from components.raster.scene.folders import check_ids
 from components.raster.scene.scene import BandFile, SceneSource
-from pipelines.prediction.model import ModelRef
+from pipelines.prediction.model import ModelRef, require_same
 from pipelines.prediction.output import OutputPaths
 
 #: Name under which a summary counts maps.
@@ -109,8 +109,15 @@ class MapJob:
     paths: OutputPaths
 
     def load(self, *, one_thread: bool = False) -> InProcessModel:
-        """Loads the model; reading and answering of a map take turns, with all threads."""
-        return InProcessModel(Path(local_path(self.model.base)), self.name, self.model.version)
+        """Loads the model; reading and answering of a map take turns, with all threads.
+
+        Raises:
+            DataError: it cannot be loaded, or was replaced.
+        """
+        base = Path(local_path(self.model.base))
+        model = InProcessModel(base, self.name, self.model.version)
+        require_same(self.model, model.identity)
+        return model
 
     def writer(self, model: InProcessModel) -> "MapWriter":
         """Returns what makes maps."""

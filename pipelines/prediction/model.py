@@ -68,6 +68,15 @@ def is_newest(ref: ModelRef, version: int | None) -> bool:
     return (_newest(ref.base) if version is None else version) == ref.version
 
 
+def require_same(ref: ModelRef, identity: str) -> None:
+    """Raises DataError where a model has other files than when the run was planned."""
+    if identity != ref.identity:
+        raise DataError(
+            f"{ref.base}: the model was replaced during the run, whose answers would be of two "
+            "models. Start again; a version that is pushed never changes"
+        )
+
+
 class Answers(NamedTuple):
     """Answers to a batch.
 
@@ -103,7 +112,7 @@ class ExampleModel:
             one_thread: leave the other cores to other processes.
 
         Raises:
-            DataError: it cannot be loaded.
+            DataError: it cannot be loaded, or was replaced.
         """
         from serving.server.model import Threads
         from serving.server.pushed import load_pushed
@@ -111,7 +120,9 @@ class ExampleModel:
         threads = Threads(1, 1) if one_thread else Threads()
         with _local(ref.base, ref.version) as path:
             number = None if is_remote(ref.base) else ref.version
-            return cls(load_pushed(path, number, threads))
+            pushed = load_pushed(path, number, threads)
+        require_same(ref, pushed.identity)
+        return cls(pushed)
 
     def answer(self, examples: Sequence[bytes]) -> Answers:
         """Returns the model's answers; an example that it refuses does not spoil the others.

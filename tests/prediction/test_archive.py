@@ -1,6 +1,7 @@
 """Predictions over an archive: answers, rejects, and what becomes of a killed run."""
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import apache_beam as beam
@@ -13,10 +14,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.ingest.files.layout import blocks_of
 from components.ingest.sources import family_of, list_source
-from components.raster.errors import ConfigError
+from components.mapping.config import MapConfig
+from components.raster.errors import ConfigError, DataError
 from pipelines.cli.batch import prediction_settings
 from pipelines.prediction.config import PredictionConfig
-from pipelines.prediction.model import ExampleModel
+from pipelines.prediction.maps import MapJob
+from pipelines.prediction.model import ExampleModel, find_model
 from pipelines.prediction.output import OutputPaths, begin
 from pipelines.prediction.run import folder_of, plan_run, predict_archive
 from pipelines.prediction.shard import ShardJob, ShardPredictor
@@ -190,6 +193,15 @@ def test_maps_are_not_made_among_the_scenes(rasters_model, tmp_path):
     plan = planned(source, rasters_model, format="maps")
     with pytest.raises(ConfigError, match="is in the source"):
         predict_archive(plan, str(tmp_path / "scenes/maps"), in_process)
+
+
+def test_a_model_that_was_replaced_during_a_run_answers_nothing(rasters_model):
+    ref, _ = find_model(str(rasters_model), None)
+    other = replace(ref, identity="of the files when the run was planned")
+    job = MapJob(MapConfig().model_dump_json(), other, "m", OutputPaths("out", 1, "maps"))
+    for load in (partial(ExampleModel.load, other), job.load):
+        with pytest.raises(DataError, match="was replaced during the run"):
+            load()
 
 
 def test_a_kind_without_a_source_is_refused():
