@@ -118,6 +118,18 @@ def test_an_embedding_that_overflows_is_as_unknown_as_can_be():
     assert np.isfinite(told["unknown_score"]).all()
 
 
+def test_an_eval_split_of_one_image_does_not_make_rounding_the_score():
+    random = np.random.default_rng(7)
+    train, labels = embeddings(random, 300)
+    asked, _ = embeddings(random, 50)
+    contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=CLASSES)
+    for one in asked:
+        fitted = fit_unknown(train, labels, one[np.newaxis])
+        given = tf.constant(one[np.newaxis], tf.float32)
+        told = reliability({}, given, fitted, task_graph("single_label"), contract)
+        assert told["unknown_score"].numpy() == pytest.approx([0.0], abs=0.02)
+
+
 @pytest.mark.parametrize(("count", "size"), [(1, 8), (50, 1)])
 def test_one_example_and_an_embedding_of_one_number_can_be_fitted(count, size):
     values = np.random.default_rng(6).normal(size=(count, size))

@@ -15,6 +15,9 @@ _MOST_DIMENSIONS = 64
 #: Least share of the variance in a dimension that is kept, and share of the mean variance that is
 #: added to each, so that a few examples do not make a direction too certain.
 _LEAST_SHARE, _SHRINKAGE = 1e-4, 0.05
+#: Least spread of the distances, as a share of the typical one: the graph's are float32, whose
+#: rounding would otherwise be the score where the eval split is one image, or copies of one.
+_LEAST_SPREAD = 1e-3
 
 
 def fit_unknown(
@@ -47,7 +50,7 @@ def fit_unknown(
     plain = fitted(np.zeros(1), np.ones(1), np.zeros(0))
     distances = plain.distances(evaluation.astype(np.float64))
     low, typical, high = np.quantile(distances, [0.1, 0.5, 0.9], axis=0)
-    spread = np.maximum(high - low, 1e-6)
+    spread = np.maximum(high - low, max(_LEAST_SPREAD * typical[0], 1e-6))
     scores = fitted(typical, spread, np.zeros(0)).scores(evaluation.astype(np.float64))
     return fitted(typical, spread, np.quantile(scores, np.linspace(0, 1, _QUANTILES)))
 
