@@ -105,7 +105,7 @@ def _files(
         contract=Contract.model_validate_json(contract),
         reports=reports,
         ingest=described.ingest,
-        sensors=sensors_of(statistics.values()),
+        sensors=sensors_of(statistics),
     )
     return provenance_files(
         provenance,

@@ -2,10 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from components.node.files import split_folder
 from components.push.card.card import CARD_FILE, CARD_PAGE_FILE, ModelCard
 from components.push.card.page import card_page
 from components.push.card.stac import stac_item
@@ -24,10 +25,15 @@ def card_files(card: ModelCard, contract: Contract) -> dict[str, bytes]:
     }
 
 
-def sensors_of(statistics: Iterable[bytes]) -> tuple[str, ...]:
-    """Returns the sensors in serialized statistics, the most frequent first."""
+def sensors_of(statistics: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Returns the sensors of the train split, the most frequent first.
+
+    Args:
+        statistics: serialized, by their files' names below the statistics' folder.
+    """
     counts: Counter[str] = Counter()
-    for content in statistics:
+    of_train = split_folder("", "train")
+    for content in (it for name, it in statistics.items() if f"/{name}".startswith(f"{of_train}/")):
         for split in statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets:
             for feature in split.features:
                 if (feature.name or ".".join(feature.path.step)) == SENSOR:

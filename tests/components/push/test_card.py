@@ -7,16 +7,19 @@ from typing import Any
 import pystac
 import pytest
 from stac_model.schema import MLModelProperties
+from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.evaluation.result import Evaluation, SliceMetrics
 from components.gate.report import Finding, GateReport
 from components.push.card.card import ModelCard
 from components.push.card.config import About, CardConfig
 from components.push.card.evidence import Evidence, model_card
+from components.push.card.files import sensors_of
 from components.push.card.page import card_page
 from components.push.card.stac import stac_item
 from components.push.card.wording import card_text
 from components.raster.errors import DataError
+from components.raster.example import SENSOR
 from components.raster.image import ImageSpec
 from components.raster.task import TASKS, Task
 from serving.contract.contract import Contract
@@ -102,6 +105,22 @@ def test_a_served_version_that_could_not_be_measured_is_not_told_as_compared() -
     slices = [{**it, "baseline": {"accuracy": 0.8}} for it in given.metrics["slices"]]
     compared = replace(failed, metrics={**failed.metrics, "slices": slices})
     assert "It was compared with version 4" in card_page(model_card(compared))
+
+
+def test_sensors_are_those_of_the_train_split() -> None:
+    def of(*names: str) -> bytes:
+        found = statistics_pb2.DatasetFeatureStatisticsList()
+        feature = found.datasets.add().features.add()
+        feature.path.step.append(SENSOR)
+        for count, name in enumerate(names, start=1):
+            feature.string_stats.rank_histogram.buckets.add(label=name, sample_count=count)
+        return found.SerializeToString()
+
+    files = {
+        "Split-train/FeatureStats.pb": of("landsat", "sentinel-2"),
+        "Split-test/FeatureStats.pb": of("planet"),
+    }
+    assert sensors_of(files) == ("sentinel-2", "landsat")
 
 
 def test_limits_say_what_was_not_learnt_and_on_how_much_the_metrics_rest() -> None:
