@@ -39,19 +39,24 @@ class Behind:
     opponents: tuple[Influence, ...]
 
 
-def behind_answers(
-    model: ExplainedModel, pattern: str, images: Sequence[bytes], count: int
-) -> list[Behind]:
-    """Returns the training examples that moved a model towards its answers, and those against.
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """The training examples of a model, as its last layer sees them."""
 
-    Memory grows with the number of examples times the length of the embedding; of their images,
-    only those of the result are kept.
+    files: tuple[str, ...]
+    keys: tuple[str, ...]
+    labels: tuple[str, ...]
+    layer: LastLayer
+
+
+def learnt_examples(model: ExplainedModel, pattern: str) -> Learnt:
+    """Embeds the training examples of a model.
+
+    Memory grows with their number times the length of the embedding.
 
     Args:
         model: of one class an image, exported with explanations.
         pattern: files of the training examples.
-        images: encoded, whose answers are explained.
-        count: largest number of proponents, and of opponents, for each.
 
     Raises:
         DataError: there are no examples of one class each, or the model cannot be asked.
@@ -67,18 +72,36 @@ def behind_answers(
         labels += names
     if not layers:
         raise DataError(f"{pattern}: there are no examples")
-    learnt = LastLayer(
+    layer = LastLayer(
         np.concatenate([it.embedding for it in layers]), np.concatenate([it.error for it in layers])
     )
+    return Learnt(tuple(files), tuple(keys), tuple(labels), layer)
+
+
+def behind_answers(
+    model: ExplainedModel, learnt: Learnt, images: Sequence[bytes], count: int
+) -> list[Behind]:
+    """Returns the training examples that moved a model towards its answers, and those against.
+
+    Args:
+        model: that learnt.
+        learnt: its examples; of their images, only those of the result are read.
+        images: encoded, whose answers are explained.
+        count: largest number of proponents, and of opponents, for each.
+
+    Raises:
+        DataError: the model refuses an image.
+    """
     answers, probabilities = _answers(model, images)
-    values = influence(learnt, of_classes(answers, probabilities, probabilities.argmax(axis=1)))
+    answered = of_classes(answers, probabilities, probabilities.argmax(axis=1))
+    values = influence(learnt.layer, answered)
     order = np.argsort(-values, axis=0, kind="stable")
     chosen = np.concatenate([order[:count], order[::-1][:count]])
-    contents = _contents(files, {int(index) for index in chosen.ravel()})
+    contents = _contents(learnt.files, {int(index) for index in chosen.ravel()})
 
     def examples(places: npt.NDArray[np.int64], column: int, sign: int) -> tuple[Influence, ...]:
         return tuple(
-            Influence(keys[at], labels[at], float(values[at, column]), contents[at])
+            Influence(learnt.keys[at], learnt.labels[at], float(values[at, column]), contents[at])
             for at in places.tolist()
             if sign * values[at, column] > 0
         )

@@ -13,7 +13,7 @@ from pipelines.cli.quiet import without_native_output
 if TYPE_CHECKING:
     from components.explanation.heat_maps import HeatMaps
     from components.explanation.model import ExplainedModel
-    from components.explanation.training_examples import Behind, Influence
+    from components.explanation.training_examples import Behind, Influence, Learnt
     from components.raster.image import ImageSpec
     from pipelines.config.tree import PipelineConfig
     from serving.client.raster_reading import RasterReading
@@ -168,16 +168,18 @@ def _from_model(
     pattern: str,
 ) -> Iterator[Told]:
     from components.explanation.heat_maps import METHODS
+    from components.explanation.training_examples import learnt_examples
     from components.raster.errors import ConfigError, SkymillError
     from serving.client import read_image
     from serving.contract.needs import ModelNeeds
 
     reading = reading.meeting(ModelNeeds.of_contract(model.contract.to_json()), any_size)
+    learnt = learnt_examples(model, pattern) if method == _TRACIN else None
     for path in files:
         try:
             image = read_image(path, reading)
-            if method == _TRACIN:
-                yield _told_examples(path, model, image, pattern, place_of(path))
+            if learnt is not None:
+                yield _told_examples(path, model, image, learnt, place_of(path))
                 continue
             found = METHODS[method](model, image, target)
         except ConfigError:
@@ -211,7 +213,7 @@ def _told(path: Path, found: "HeatMaps", image: bytes, spec: "ImageSpec", place:
 
 
 def _told_examples(
-    path: Path, model: "ExplainedModel", image: bytes, pattern: str, place: Path
+    path: Path, model: "ExplainedModel", image: bytes, learnt: "Learnt", place: Path
 ) -> Told:
     """Writes the sheet of the training examples behind one answer."""
     from components.explanation.image import shown
@@ -219,15 +221,15 @@ def _told_examples(
     from components.raster.pictures.sheet import Card, contact_sheet
 
     spec = model.contract.image
-    [behind] = behind_answers(model, pattern, [image], _CARDS - 1)
+    [behind] = behind_answers(model, learnt, [image], _CARDS - 1)
     place.parent.mkdir(parents=True, exist_ok=True)
     file = place.with_name(f"{place.name}.{_TRACIN}.png")
-    rows = (behind.proponents, behind.opponents)
+    rows = {"for": behind.proponents, "against": behind.opponents}
     cards = [
         card
-        for row in rows
+        for side, row in rows.items()
         for card in (
-            Card(shown(image, spec), f"{behind.answer}: {'for' if row is rows[0] else 'against'}"),
+            Card(shown(image, spec), f"{behind.answer}: {side}"),
             *(Card(shown(it.image, spec), f"{it.label} {it.value:+.3g}") for it in row),
         )
     ]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from components.explanation.heat_maps import METHODS as METHODS_WITH_HEAT
 from components.explanation.model import ExplainedModel
-from components.explanation.training_examples import behind_answers
+from components.explanation.training_examples import behind_answers, learnt_examples
 from components.raster.image import ImageSpec
 from pipelines.cli.explain import command
 from pipelines.page.thumbnails import draw_examples
@@ -179,7 +179,8 @@ def test_the_training_examples_behind_an_answer_are_of_its_kind(trained, tmp_pat
             features = {"image/encoded": png(image), "image/key": key, "label/text": label}
             writer.write(serialized(features))
     asked = [png(image) for image in marked_images(2, seed=12)[0]]
-    found = behind_answers(ExplainedModel(trained), str(tmp_path / "data-*"), asked, count=20)
+    model = ExplainedModel(trained)
+    found = behind_answers(model, learnt_examples(model, str(tmp_path / "data-*")), asked, count=20)
     for behind, own, other in zip(found, CLASSES, CLASSES[::-1], strict=True):
         assert behind.answer == own
         assert {it.label for it in behind.proponents} == {own}
@@ -187,6 +188,14 @@ def test_the_training_examples_behind_an_answer_are_of_its_kind(trained, tmp_pat
         # Of 16 images of each class, none is listed on the wrong side to make up the number.
         assert all(it.value > 0 for it in behind.proponents)
         assert all(it.value < 0 for it in behind.opponents)
+    file = tmp_path / "asked.png"
+    file.write_bytes(asked[1])
+    arguments = [str(file), "-o", str(tmp_path / "out"), "--model-base", str(trained), "--json"]
+    arguments += ["--method", "tracin", "--examples", str(tmp_path / "data-*")]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert [it["key"] for it in told["proponents"]] == [it.key for it in found[1].proponents[:7]]
 
 
 def test_every_op_is_one_that_stock_tensorflow_serving_has(trained):
