@@ -118,7 +118,7 @@ def test_past_runs_are_listed_with_their_lineage(first, folder, skymill):
     assert nodes["Push"]["inputs"]["model"] == [model["artifact_id"]]
     shown = skymill("runs", first_run["run_id"], "-c", str(folder / "landcover.yaml")).stdout
     assert f"checked: {model['uri']}" in shown
-    assert "from Baseline, DataCheck, Evaluation, InfraCheck, Schema, Statistics" in shown
+    assert "from Baseline, DataCheck, Evaluation, InfraCheck, Ingest, Schema, Statistics" in shown
 
 
 def test_too_many_rejects_stop_the_run_and_say_which(first, folder, warm_skymill):
