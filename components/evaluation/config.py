@@ -232,6 +232,8 @@ class EvaluationConfig(Frozen):
                 raise ValueError(f"{list(features)} crosses a feature with itself: name each once")
             if any(not name or set(name) & set(",=") for name in features):
                 raise ValueError(f"{list(features)}: a feature has a name without comma or `=`")
+            if CORRUPTION in features:
+                raise ValueError(f"{CORRUPTION} names the slices of evaluation.corruptions")
         return tuple(dict.fromkeys(tuple(sorted(features)) for features in slices))
 
     @field_validator("bins")

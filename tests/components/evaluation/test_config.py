@@ -45,6 +45,7 @@ def test_a_configuration_as_users_write_it() -> None:
             "slices has no",
         ),
         ({"slices": [["region", "region"]]}, "with itself"),
+        ({"slices": ["corruption"]}, "names the slices of evaluation.corruptions"),
         ({"slices": [[]]}, "at least 1 item"),
         ({"bins": {"image/brightness": [1]}}, "by which no slice is cut"),
         ({"slices": ["b"], "bins": {"b": [2, 1]}}, "ascending"),

@@ -146,12 +146,12 @@ def test_a_wrong_answer_is_shown_with_truth_answer_and_confidence() -> None:
 
 def test_a_decision_states_its_threshold_and_cost_or_that_none_meets_it() -> None:
     curve = ClassCurve("field", 9, ((0.5, 0.9), (1.0, 0.6)), ((0.0, 0.5), (1.0, 1.0)), 0.8, 0.8)
-    met = Decision("field", "precision", 0.9, 0.7, 0.9, 0.9, (0.8, 0.95), 0.5, None, 5, 9)
+    met = Decision("field", "precision", 0.9, 0.89996, 0.9, 0.9, (0.8, 0.95), 0.5, None, 5, 9)
     missed = Decision("<b>roof", "recall", 0.99, None, 0.875, examples=4)
     evaluation = replace(EVALUATION, decisions=(met, missed))
     text = run_page(content(evaluation=evaluation, evidence=evidence(curves=(curve,))))
     texts = Page(text).texts
-    assert {"precision 0.9", "0.700", "(0.800 to 0.950)"} <= set(texts)
+    assert {"precision 0.9", "0.89996", "(0.800 to 0.950)"} <= set(texts)
     assert "at most 0.875" in texts
     assert text.count('class="hollow s0"') == 1, "a ring on the curve, at the threshold"
 
