@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +17,7 @@ from components.raster.location import is_remote
 from components.raster.tiles.view import View
 
 _STATE = "state.json"
+_CHECKPOINT = "checkpoint-"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,26 @@ def identity_of(view: View, model: TileModel, config: MapConfig) -> str:
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+@contextmanager
+def checkpoint(folder: Path, identity: str, progress: Progress) -> Iterator[Path]:
+    """Makes a folder for the files of a checkpoint, which count from the end of the context on.
+
+    Those of the former checkpoint stay until then: a run that is killed in between has them.
+    """
+    place = checkpoint_folder(folder, progress)
+    place.mkdir(exist_ok=True)
+    yield place
+    save_progress(folder, identity, progress)
+    for former in folder.glob(f"{_CHECKPOINT}*"):
+        if former != place:
+            shutil.rmtree(former)
+
+
+def checkpoint_folder(folder: Path, progress: Progress) -> Path:
+    """Returns the folder with the files of a checkpoint."""
+    return folder / f"{_CHECKPOINT}{progress.layout}-{progress.columns}-{progress.band}"
+
+
 def save_progress(folder: Path, identity: str, progress: Progress) -> None:
     """Writes the progress; it replaces the former one in one step."""
     partial = folder / f"{_STATE}.part"
@@ -71,4 +94,5 @@ def load_progress(folder: Path, identity: str) -> Progress | None:
     if found.pop("identity", None) != identity:
         return None
     rejects: Sequence[dict[str, str]] = found.pop("rejects")
-    return Progress(**found, rejects=tuple(Reject(**it) for it in rejects))
+    progress = Progress(**found, rejects=tuple(Reject(**it) for it in rejects))
+    return progress if checkpoint_folder(folder, progress).is_dir() else None

@@ -11,7 +11,13 @@ from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.models import TileModel, answers, batched
 from components.mapping.product import Product
-from components.mapping.progress import Progress, identity_of, load_progress, save_progress
+from components.mapping.progress import (
+    Progress,
+    checkpoint,
+    checkpoint_folder,
+    identity_of,
+    load_progress,
+)
 from components.mapping.rejects import MapReason, MapRejected, Reject
 from components.mapping.thumbnail import Thumbnail
 from components.raster.tiles.reading import read_tiles
@@ -65,8 +71,9 @@ def gather(
         product.create()
         progress = Progress()
     else:
-        product.load(task.folder)
-        task.thumbnail.load(task.folder)
+        saved_in = checkpoint_folder(task.folder, progress)
+        product.load(saved_in)
+        task.thumbnail.load(saved_in)
     total, saved = _count(task), time.monotonic()
     while progress.layout < len(task.layouts):
         layout = task.layouts[progress.layout]
@@ -85,9 +92,9 @@ def gather(
             if on_progress is not None:
                 on_progress(done, total)
             if time.monotonic() - saved >= config.checkpoint_s:
-                product.save(task.folder)
-                task.thumbnail.save(task.folder)
-                save_progress(task.folder, identity, progress)
+                with checkpoint(task.folder, identity, progress) as place:
+                    product.save(place)
+                    task.thumbnail.save(place)
                 saved = time.monotonic()
     if not progress.measured:
         raise MapRejected(

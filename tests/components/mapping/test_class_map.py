@@ -15,6 +15,7 @@ from components.assessment.report import facts_of
 from components.assessment.strata import StrataKind, strata_of
 from components.mapping.config import MapConfig
 from components.mapping.maps import map_scene
+from components.mapping.progress import save_progress
 from components.mapping.rejects import MapRejected
 from components.raster.scene.rejects import SceneRejected
 from tests.components.mapping.networks import (
@@ -267,6 +268,29 @@ def test_a_finished_map_is_not_made_again(tmp_path):
 
 class Killed(Exception):
     pass
+
+
+def test_a_run_killed_while_it_saves_continues_from_the_checkpoint_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("components.raster.tiles.reading._UNIT_BYTES", 1)
+    monkeypatch.setattr("components.mapping.maps._FLOAT_BYTES", 10_000)
+    config = MapConfig(vectors=(), checkpoint_s=0, batch=4)
+    network = Network(contract_of(size_px=64), radius=3)
+    source = write_scene(tmp_path / "scene.tif", smooth_ground(400, 500))
+    whole = map_scene(source, network, config, tmp_path / "whole")
+    saved = []
+
+    def killed_at_the_third(*state):
+        saved.append(state)
+        if len(saved) == 3:
+            raise Killed
+        save_progress(*state)
+
+    monkeypatch.setattr("components.mapping.progress.save_progress", killed_at_the_third)
+    with pytest.raises(Killed):
+        map_scene(source, network, config, tmp_path / "maps")
+    again = map_scene(source, network, config, tmp_path / "maps")
+    for name in ("classes.tif", "confidence.tif", "map.png"):
+        assert (whole.folder / name).read_bytes() == (again.folder / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("after", [1, 4, 9])
