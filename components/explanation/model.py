@@ -60,8 +60,9 @@ class ExplainedModel:
         """
         found: list[Explanation] = []
         for start in range(0, len(images), _ROWS):
-            inputs = explain_inputs(images[start : start + _ROWS], target)
-            found += read_explanations(self._run(EXPLAIN_SIGNATURE, inputs), self.version)
+            some = images[start : start + _ROWS]
+            outputs = self._run(EXPLAIN_SIGNATURE, explain_inputs(some, target))
+            found += read_explanations(outputs, len(some), self.version)
         return found
 
     def question(self, image: bytes, target: str = "") -> Question:

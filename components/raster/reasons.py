@@ -18,6 +18,7 @@ class Reason(StrEnum):
     WRONG_VALUES = Refusal.WRONG_VALUES.value
     MISSING_FILE = "missing_file"
     UNREADABLE = "unreadable"
+    OUTSIDE_SOURCE = "outside_source"
     NO_LABEL = "no_label"
     UNKNOWN_LABEL = "unknown_label"
     UNKNOWN_SPLIT = "unknown_split"

@@ -97,7 +97,8 @@ def command(
     base = str(model_base) if model_base else config.model_base if config else ""
     given = {"output": output, "model_base": base, **({"batch": batch} if batch else {})}
     settings = prediction_settings(config, source, kind, base, given)
-    job = StreamJob(settings.model_dump_json(), base, delay_s, window_s, refresh_s)
+    confined = bool(pubsub or kafka)
+    job = StreamJob(settings.model_dump_json(), base, delay_s, window_s, refresh_s, confined)
     reading = plan_run(settings, base).reading
     options = [*(config.beam if config else BeamConfig()).options]
     options += ["--streaming"] if pubsub or kafka else []

@@ -22,6 +22,7 @@ from components.ingest.sources import family_of
 from components.raster.errors import SkymillError
 from components.raster.file_state import state_of
 from components.raster.location import is_remote, local_path
+from components.raster.reasons import Reason
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.fitting import reading_for
 from pipelines.prediction.model import ExampleModel, ModelRef, find_model, is_newest
@@ -42,6 +43,7 @@ class StreamJob:
         delay_s: an image waits at most so long for others of its batch.
         window_s: seconds whose answers share a file.
         refresh_s: seconds between looks for a newly pushed model.
+        confined: addresses come from outside, and one that leads out of the source is not opened.
     """
 
     config: str
@@ -49,6 +51,7 @@ class StreamJob:
     delay_s: float = 1.0
     window_s: float = 60.0
     refresh_s: float = 10.0
+    confined: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,20 @@ class StreamAnswerer:
 
     def add(self, uri: str, now: float) -> list[Written]:
         """Takes an image that has arrived."""
+        if self._job.confined and not _lies_in(self._config.source.uri, uri):
+            self._refuse(uri, now)
+            return self.tick(now)
         if not self._waiting:
             self._oldest = now
         self._waiting.append(Record(uri, uri))
         return self.tick(now)
+
+    def _refuse(self, uri: str, now: float) -> None:
+        """Makes a dead letter of an address that is not the source's."""
+        if not self._tables_or_rejects():
+            self._window = int(now // self._job.window_s)
+        detail = f"it does not lie below {self._config.source.uri}"
+        self._rejects.append(Reject(uri, uri, Reason.OUTSIDE_SOURCE, detail))
 
     def tick(self, now: float) -> list[Written]:
         """Does what is due: a batch that is full or has waited, a window that is over."""
@@ -168,6 +181,12 @@ class StreamAnswerer:
         written = Written(name, rows, len(self._rejects), self._ref.version)
         self._tables, self._rejects = [], []
         return [written]
+
+
+def _lies_in(folder: str, uri: str) -> bool:
+    """Checks that an address is below a folder and does not lead out of it."""
+    root = folder.rstrip("/") + "/"
+    return uri.startswith(root) and ".." not in uri.removeprefix(root).split("/")
 
 
 class FolderWatch:

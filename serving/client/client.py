@@ -239,7 +239,10 @@ class PredictClient:
             return []
         inputs = explain_inputs(images, target)
         answer = self.predict_raw(inputs, signature=EXPLAIN_SIGNATURE, version=version, label=label)
-        return read_explanations(answer.outputs, answer.model_version)
+        try:
+            return read_explanations(answer.outputs, len(images), answer.model_version)
+        except AnswerError as error:
+            raise ClientError(str(error)) from error
 
     def predict_files(
         self,

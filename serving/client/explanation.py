@@ -19,6 +19,7 @@ from serving.contract.names import (
     SCORE_OUTPUT,
     TARGET_INPUT,
 )
+from serving.tasks.registry import AnswerError
 
 #: Heat of each pixel [H, W] of the model's image, from 0 to 1.
 Heat = npt.NDArray[np.float32]
@@ -64,24 +65,39 @@ def explain_inputs(images: Sequence[bytes], target: str) -> dict[str, Array]:
     return {BYTES_INPUT: string_array(images), TARGET_INPUT: string_array(targets)}
 
 
-def read_explanations(outputs: Mapping[str, Array], version: int | None) -> list[Explanation]:
-    """Converts the outputs of `serving_explain`, arrays of N rows, to N explanations."""
+def read_explanations(
+    outputs: Mapping[str, Array], count: int, version: int | None
+) -> list[Explanation]:
+    """Converts the outputs of `serving_explain`, arrays of a row for each image.
+
+    Raises:
+        AnswerError: an output is missing, or is not that of so many images.
+    """
+    needed = (EXPLAINED_OUTPUT, SCORE_OUTPUT, BASELINE_SCORE_OUTPUT, ATTRIBUTION_SUM_OUTPUT)
+    if missing := [name for name in needed if name not in outputs]:
+        raise AnswerError(f"the answer explains nothing: it has no {', '.join(missing)}")
     maps = {
         method: outputs[output]
         for method, output in ((GRADIENTS, GRADIENTS_OUTPUT), (GRAD_CAM, GRAD_CAM_OUTPUT))
         if output in outputs
     }
-    return [
-        Explanation(
-            explained=outputs[EXPLAINED_OUTPUT][row].decode(),
-            score=float(outputs[SCORE_OUTPUT][row]),
-            baseline_score=float(outputs[BASELINE_SCORE_OUTPUT][row]),
-            attribution_sum=float(outputs[ATTRIBUTION_SUM_OUTPUT][row]),
-            heats={method: read_heat(pngs[row]) for method, pngs in maps.items()},
-            model_version=version,
-        )
-        for row in range(len(outputs[EXPLAINED_OUTPUT]))
-    ]
+    rows = {len(values) for values in (*maps.values(), *(outputs[name] for name in needed))}
+    if rows != {count}:
+        raise AnswerError(f"the answer explains {sorted(rows)} images, and {count} were sent")
+    try:
+        return [
+            Explanation(
+                explained=outputs[EXPLAINED_OUTPUT][row].decode(),
+                score=float(outputs[SCORE_OUTPUT][row]),
+                baseline_score=float(outputs[BASELINE_SCORE_OUTPUT][row]),
+                attribution_sum=float(outputs[ATTRIBUTION_SUM_OUTPUT][row]),
+                heats={method: read_heat(pngs[row]) for method, pngs in maps.items()},
+                model_version=version,
+            )
+            for row in range(count)
+        ]
+    except (AttributeError, TypeError, ValueError, OSError) as error:
+        raise AnswerError(f"the answer explains nothing that can be read: {error}") from error
 
 
 def read_heat(png: bytes) -> Heat:

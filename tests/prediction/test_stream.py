@@ -88,6 +88,22 @@ def test_a_message_of_any_bytes_is_an_address():
     assert address_of(None) == TICK
 
 
+def test_a_message_cannot_name_a_file_outside_the_source(arrivals, archive, tmp_path):
+    config, base = arrivals
+    job = StreamJob(config.model_dump_json(), str(base), confined=True)
+    stream = StreamAnswerer(job, ExampleModel.load)
+    inside = str(archive / "site/00.png")
+    outside = (str(tmp_path / "secret.png"), f"{archive}/../secret.png", f"{archive}-2/a.png")
+    for uri in (inside, *outside):
+        stream.add(uri, 1000.0)
+    [written] = stream.close(1001.0)
+    assert (written.predictions, written.rejects) == (1, 3)
+    [file] = (tmp_path / "answers").glob("rejects-*.jsonl")
+    rejects = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {it["uri"] for it in rejects} == set(outside)
+    assert {it["reason"] for it in rejects} == {"outside_source"}
+
+
 @pytest.mark.parametrize("flags", [["--window", "0"], ["--poll", "0"], ["--delay", "-1"]])
 def test_times_that_make_no_progress_are_refused(flags):
     found = CliRunner().invoke(command, ["incoming", "-o", "answers", *flags])

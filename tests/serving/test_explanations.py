@@ -95,7 +95,8 @@ def loaded(trained):
 def explained(loaded, images, target=""):
     inputs = {name: tf.constant(it) for name, it in explain_inputs(images, target).items()}
     outputs = loaded.signatures[EXPLAIN_SIGNATURE](**inputs)
-    return read_explanations({name: it.numpy() for name, it in outputs.items()}, None)
+    found = {name: it.numpy() for name, it in outputs.items()}
+    return read_explanations(found, len(images), None)
 
 
 def share_in_mark(heat, corner, spare_px=3):
@@ -133,7 +134,8 @@ def test_a_model_with_random_weights_explains_otherwise(loaded):
     model = partial(traced, network(seed=7).explainable())
     target = tf.constant(["marked"] * len(pixels))
     outputs = explain(model, pixels, target, task_graph("single_label"), contract, EXPLANATIONS)
-    theirs = read_explanations({name: it.numpy() for name, it in outputs.items()}, None)
+    found = {name: it.numpy() for name, it in outputs.items()}
+    theirs = read_explanations(found, len(pixels), None)
     for method in METHODS:
         alike = [
             np.corrcoef(mine.heats[method].ravel(), other.heats[method].ravel())[0, 1]
@@ -257,7 +259,7 @@ def test_each_task_explains_its_own_answer(task):
     def explained(target):
         arguments = (tf.constant([target] * 2), task_graph(task), contract, EXPLANATIONS)
         answer = explain(partial(traced, net.explainable()), pixels, *arguments)
-        return read_explanations({name: it.numpy() for name, it in answer.items()}, None)
+        return read_explanations({name: it.numpy() for name, it in answer.items()}, 2, None)
 
     if task == "multi_label":
         wanted = {"": (CLASSES, outputs.max(axis=1)), "plain": (CLASSES, outputs[:, 0])}
