@@ -33,7 +33,7 @@ class RunPageSpec(ComponentSpec):
     INPUTS = {
         "examples": ChannelParameter(type=Examples),
         "rejects": ChannelParameter(type=Rejects),
-        "baseline": ChannelParameter(type=Baseline),
+        "baseline": ChannelParameter(type=Baseline, optional=True),
         "statistics": ChannelParameter(type=ExampleStatistics),
         "data_report": ChannelParameter(type=PublishedReport),
         "model": ChannelParameter(type=Model),

@@ -34,7 +34,7 @@ class Executor(NodeExecutor):
         os.makedirs(folder, exist_ok=True)
         reports = [read_report(inputs[name]) for name in _REPORTS]
         evaluation = read_evaluation(inputs.uri("evaluation"))
-        served = baseline_dir(inputs.uri("baseline"))
+        served = baseline_dir(inputs.uri("baseline")) if "baseline" in inputs else None
         sources = Sources(
             split=evaluation.split,
             examples=inputs.uri("examples"),
