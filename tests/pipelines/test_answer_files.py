@@ -14,7 +14,7 @@ from rasterio.warp import transform_geom as warp_geom
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from pipelines.cli.answer_files import write_answer
-from pipelines.cli.images import image_files
+from pipelines.cli.images import OutputPaths, image_files
 from serving.tasks.detection.answer import FoundObject, ObjectsPrediction
 from serving.tasks.regression.answer import NumberPrediction
 from serving.tasks.segmentation.answer import ClassRasterPrediction
@@ -149,7 +149,7 @@ def test_of_a_folder_hidden_files_are_left_out_and_links_followed(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "in" / "link").symlink_to(tmp_path / "else")
-    anchors: dict[Path, Path] = {}
-    found = list(image_files((tmp_path / "in",), anchors))
+    places = OutputPaths()
+    found = list(image_files((tmp_path / "in",), places))
     assert found == [tmp_path / "in" / "b.tif", tmp_path / "in" / "link" / "c.PNG"]
-    assert list(anchors.values()) == [Path("b.tif"), Path("link/c.PNG")]
+    assert [places[path] for path in found] == [Path("b"), Path("link/c")]
