@@ -78,7 +78,8 @@ def test_the_curve_of_a_corruption_begins_without_it():
 
 
 def test_a_tile_keeps_its_bands_its_scalings_and_its_truth():
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
+
     from components.evaluation.robustness import corrupted_example
     from components.raster.payload import decode_payload, encode_payload, read_header
     from components.raster.scaling import Scaling
