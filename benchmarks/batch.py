@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.ingest import make_images
-from benchmarks.serving_model import CLASSES, SIZE_PX, SmallCnn
+from benchmarks.serving_model import CLASSES, SIZE_PX, SmallCnn, save_with_signatures
 from benchmarks.sides import cost_of, machine_load, take_turns
 
 LOOP, BATCH, MANY = "bare loop", "skymill batch", "skymill batch, processes"
@@ -31,21 +31,12 @@ _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 def save_model(folder: Path) -> None:
     """Writes the network of the serving benchmark with the served signatures and contract."""
-    import tensorflow as tf
-
     from components.raster.image import ImageSpec
-    from serving.contract.contract import CONTRACT_PATH, Contract
-    from serving.graph.signatures import signatures
+    from serving.contract.contract import Contract
 
     contract = Contract(image=ImageSpec(height_px=SIZE_PX, width_px=SIZE_PX), classes=CLASSES)
     network = SmallCnn()
-    found = signatures(network.logits, contract)
-    network.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
-    named = {it.name: call for it, call in zip(found, network.calls, strict=True)}
-    tf.saved_model.save(network, str(folder), signatures=named)
-    path = folder / CONTRACT_PATH
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(contract.to_json())
+    save_with_signatures(network, network.logits, contract, folder)
 
 
 def bare_loop(images: Path, model_base: Path, batch: int) -> int:

@@ -86,8 +86,7 @@ def save_model(folder: Path) -> None:
     """Writes the stand-in: three convolutions of 24 filters and one to the classes."""
     import tensorflow as tf
 
-    from serving.contract.contract import CONTRACT_PATH
-    from serving.graph.signatures import signatures
+    from benchmarks.serving_model import save_with_signatures
 
     class Network(tf.Module):
         def __init__(self) -> None:
@@ -105,14 +104,8 @@ def save_model(folder: Path) -> None:
                 found = tf.nn.relu(tf.nn.conv2d(found, kernel, 1, "SAME"))
             return tf.nn.conv2d(found, self.kernels[-1], 1, "SAME")
 
-    network, spec = Network(), contract()
-    found = signatures(network, spec)
-    network.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
-    named = {it.name: call for it, call in zip(found, network.calls, strict=True)}
-    tf.saved_model.save(network, str(folder), signatures=named)
-    path = folder / CONTRACT_PATH
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(spec.to_json())
+    network = Network()
+    save_with_signatures(network, network, contract(), folder)
 
 
 def source_of(path: Path) -> SceneSource:

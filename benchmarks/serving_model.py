@@ -11,9 +11,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from serving.contract.contract import Contract
 
 SIZE_PX = 64
 CLASSES = tuple(f"class_{index}" for index in range(10))
@@ -53,6 +56,22 @@ class SmallCnn(tf.Module):
 
 def _decode(encoded: Any) -> Any:
     return tf.ensure_shape(tf.io.decode_jpeg(encoded, channels=3), (SIZE_PX, SIZE_PX, 3))
+
+
+def save_with_signatures(
+    module: tf.Module, logits: Any, contract: "Contract", folder: Path
+) -> None:
+    """Writes a module with the served signatures of its logits, and the contract beside it."""
+    from serving.contract.contract import CONTRACT_PATH
+    from serving.graph.signatures import signatures
+
+    found = signatures(logits, contract)
+    module.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
+    named = {it.name: call for it, call in zip(found, module.calls, strict=True)}
+    tf.saved_model.save(module, str(folder), signatures=named)
+    path = folder / CONTRACT_PATH
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(contract.to_json())
 
 
 def make(folder: str) -> None:

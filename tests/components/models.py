@@ -19,6 +19,7 @@ from PIL import Image
 
 from components.raster.image import ImageSpec
 from serving.contract.contract import Contract
+from serving.graph.signatures import signatures
 
 
 class BrightnessModel(tf.Module):
@@ -110,6 +111,15 @@ def write_contract(path: Path, contract: Contract) -> None:
     extra = path / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / "contract.json").write_text(contract.to_json())
+
+
+def save_with_signatures(module: tf.Module, contract: Contract, path: Path) -> None:
+    """Write a module, whose call gives logits, with the served signatures and the contract."""
+    found = signatures(module, contract)
+    module.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
+    named = {it.name: call for it, call in zip(found, module.calls, strict=True)}
+    tf.saved_model.save(module, str(path), signatures=named)
+    write_contract(path, contract)
 
 
 def image_bytes(brightness: float, size_px: int = 8) -> bytes:

@@ -5,8 +5,7 @@ import tensorflow as tf
 from components.raster.image import ImageSpec
 from serving.contract.contract import Contract
 from serving.contract.needs import TrainedTiles
-from serving.graph.signatures import signatures
-from tests.components.models import write_contract
+from tests.components.models import save_with_signatures
 
 CLASSES = ("dark", "bright")
 SIDE_PX = 8
@@ -31,12 +30,7 @@ class Brightness(tf.Module):
 
 def save(folder, contract, middle, turned=False):
     """Exports the network with the served signatures."""
-    module = Brightness(middle, turned)
-    found = signatures(module, contract)
-    module.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
-    named = {it.name: call for it, call in zip(found, module.calls, strict=True)}
-    tf.saved_model.save(module, str(folder), signatures=named)
-    write_contract(folder, contract)
+    save_with_signatures(Brightness(middle, turned), contract, folder)
 
 
 def save_for_photographs(folder, turned=False):

@@ -25,11 +25,11 @@ from trainer.models.features import Features
 from trainer.models.heads import dense
 from trainer.tasks.board import Board, ExampleFeatures, PredictedExample
 from trainer.tasks.config import MultiLabelOptions
-from trainer.tasks.objective import Floats, Objective, ObjectiveInputs
+from trainer.tasks.objective import Floats, ObjectiveInputs, ScalableObjective
 
 
 @dataclass(frozen=True)
-class MultiLabel(Objective):
+class MultiLabel(ScalableObjective):
     """Objective of several labels. Targets: float32 [N, K] of 0 and 1; outputs: logits [N, K].
 
     `accuracy` is the share of right decisions among N K, and `exact_match` the share of images with

@@ -108,10 +108,6 @@ class Objective(ABC):
     def loss(self) -> keras.losses.Loss:
         """Returns the loss of outputs against targets."""
 
-    def log_losses(self, logits: Floats, targets: Floats) -> Floats:
-        """Computes the log loss of each example [N]; for tasks whose options have `scales`."""
-        raise NotImplementedError(f"{self.task} has no probabilities to scale")
-
     @abstractmethod
     def metrics(self) -> list[keras.metrics.Metric]:
         """Returns fresh metrics; logs use their names, and each split is measured with them."""
@@ -119,3 +115,11 @@ class Objective(ABC):
     @abstractmethod
     def contract(self, image: ImageSpec) -> Contract:
         """Returns the inputs and outputs of the served model."""
+
+
+class ScalableObjective(Objective):
+    """Objective whose logits a temperature may divide; its options have `scales`."""
+
+    @abstractmethod
+    def log_losses(self, logits: Floats, targets: Floats) -> Floats:
+        """Computes the log loss of each example [N]."""

@@ -25,11 +25,11 @@ from trainer.models.features import Features
 from trainer.models.heads import dense
 from trainer.tasks.board import Board, ExampleFeatures, Indices, PredictedExample
 from trainer.tasks.config import SingleLabelOptions
-from trainer.tasks.objective import Floats, Objective, ObjectiveInputs
+from trainer.tasks.objective import Floats, ObjectiveInputs, ScalableObjective
 
 
 @dataclass(frozen=True)
-class SingleLabel(Objective):
+class SingleLabel(ScalableObjective):
     """Objective of one label. Targets: int64 [N] or soft float32 [N, K]; outputs: logits [N, K].
 
     Attributes:

@@ -34,7 +34,7 @@ from trainer.imbalance.weighing import weighing
 from trainer.tasks.config import options_type
 from trainer.tasks.measures import measures_of, require_fitting
 from trainer.tasks.network import Network, build_network
-from trainer.tasks.objective import Objective
+from trainer.tasks.objective import Objective, ScalableObjective
 from trainer.tasks.registry import make_objective, objective_type
 from trainer.training.config import TrainConfig
 from trainer.training.fit import History, OnEpoch, fit_phases
@@ -130,6 +130,7 @@ def train(
     contract = _contract(objective, image, train_files, scalings)
     contract = contract.model_copy(update={"explanations": config.explain})
     if config.temperature == "auto":
+        assert isinstance(objective, ScalableObjective)  # the configuration refuses others
         found = _temperature(served, objective, sources[1], config.batch_size)
         contract = contract.model_copy(
             update={"temperature": found.temperature if found.served else None}
@@ -199,7 +200,7 @@ def _scalings(image: ImageSpec, files: Sequence[str]) -> dict[str, tuple[float, 
 
 
 def _temperature(
-    model: keras.Model, objective: Objective, source: Source, batch_size: int
+    model: keras.Model, objective: ScalableObjective, source: Source, batch_size: int
 ) -> Temperature:
     """Fits the temperature of a model on the eval split."""
     batches = [

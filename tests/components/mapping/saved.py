@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from serving.graph.signatures import signatures
-from tests.components.models import write_contract
+from tests.components.models import save_with_signatures
 
 KERNEL_PX = 5
 
@@ -27,10 +26,5 @@ class Means(tf.Module):
 
 def save(folder, contract):
     """Exports the network with the served signatures."""
-    module = Means()
-    found = signatures(module, contract)
-    module.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
-    named = {it.name: call for it, call in zip(found, module.calls, strict=True)}
-    tf.saved_model.save(module, str(folder), signatures=named)
-    write_contract(folder, contract)
+    save_with_signatures(Means(), contract, folder)
     return folder
