@@ -1,16 +1,15 @@
 """The watch's state in a ConfigMap of a real API server, which alone decides who wrote first."""
 
-import threading
 from collections.abc import Callable
 
 import pytest
 from kubernetes import client
 
 from pipelines.watch.configmap_store import ConfigMapStore
-from pipelines.watch.state import Active, State, WatchError
-from pipelines.watch.state_store import load, update
+from pipelines.watch.state import WatchError
 from tests.backend.cluster import Cluster
 from tests.k8s.conftest import Manifests
+from tests.watch.writers import attempts_counted_by_writers
 
 pytestmark = pytest.mark.backend
 
@@ -66,26 +65,7 @@ def test_the_server_itself_refuses_a_late_replacement(
 
 
 def test_no_change_is_lost_among_writers(store: Callable[[], ConfigMapStore]) -> None:
-    update(store(), lambda _: State(active=Active(fingerprint="f", turn=1, since=0)))
-
-    def count(old: State) -> State:
-        assert old.active is not None
-        more = old.active.model_copy(update={"attempts": old.active.attempts + 1})
-        return old.model_copy(update={"active": more})
-
-    def work() -> None:
-        mine = store()
-        for _ in range(5):
-            update(mine, count)
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = load(store()).active
-    assert found is not None
-    assert found.attempts == 15
+    assert attempts_counted_by_writers(store) == 15
 
 
 def test_another_configmap_is_none_of_its_business(

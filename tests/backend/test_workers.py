@@ -15,25 +15,13 @@ from pipelines.kubeflow.step.workers import owner_of
 from tests.backend.cluster import Cluster
 from tests.backend.processes import until
 from tests.k8s.conftest import Manifests
-from tests.kubeflow.test_worker_set import LASTING, pods
+from tests.kubeflow.test_worker_set import FULL_STEP, LASTING, pods
 
 pytestmark = pytest.mark.backend
 
 Json = dict[str, Any]
 
 NAME = "skymill-backend-test"
-# A step that asks for all that a configuration can: the server looks at each field.
-FULL = {
-    "cpu_request": "2",
-    "memory_limit": "8Gi",
-    "accelerator": {"count": 2},
-    "node_selector": {"pool": "gpu"},
-    "tolerations": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}],
-    "secret_variables": [{"secret": "s", "key": "k", "variable": "KEY"}],
-    "secret_volumes": [{"secret": "weights", "path": "/secrets"}],
-    "shared_memory": "1Gi",
-    "labels": {"team": "a"},
-}
 
 
 @pytest.fixture
@@ -71,7 +59,7 @@ def test_a_step_creates_its_jobset_and_deletes_it_at_the_end(cluster: Cluster, s
     """JobSet's controller has no part here: the test says that the workers have ended."""
     assert (step.run_id, step.account) == ("run-7", "skymill-steps")
     account, admin = cluster.account("skymill-steps"), cluster.admin()
-    manifest = jobset(NAME, pods(**FULL), ["python", "-m", "trainer.worker"], step, LASTING)
+    manifest = jobset(NAME, pods(**FULL_STEP), ["python", "-m", "trainer.worker"], step, LASTING)
     pool = ThreadPoolExecutor(1)
     work = pool.submit(WorkerSet(account, manifest, io.StringIO(), poll_s=0.1).run)
     custom = client.CustomObjectsApi(cluster.client())
@@ -112,7 +100,7 @@ def test_the_server_looks_into_the_pods(cluster: Cluster, step: Owner) -> None:
 
 def test_the_pods_of_the_set_pass_admission(cluster: Cluster, step: Owner) -> None:
     """As pods, and where the restricted standard is enforced."""
-    manifest = jobset(NAME, pods(**FULL), ["python"], step, LASTING)
+    manifest = jobset(NAME, pods(**FULL_STEP), ["python"], step, LASTING)
     template = manifest["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
     cluster.namespace("restricted")
     label = {"pod-security.kubernetes.io/enforce": "restricted"}

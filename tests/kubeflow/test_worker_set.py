@@ -23,6 +23,19 @@ OWNER = Owner("step-pod", "uid-of-step", "run-7", "skymill-steps")
 LASTING = 4
 PATH = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/kubeflow/jobsets/train"
 
+#: A step that asks for all that a configuration can.
+FULL_STEP = {
+    "cpu_request": "2",
+    "memory_limit": "8Gi",
+    "accelerator": {"count": 2},
+    "node_selector": {"pool": "gpu"},
+    "tolerations": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}],
+    "secret_variables": [{"secret": "s", "key": "k", "variable": "KEY"}],
+    "secret_volumes": [{"secret": "weights", "path": "/secrets"}],
+    "shared_memory": "1Gi",
+    "labels": {"team": "a"},
+}
+
 
 @pytest.fixture
 def there() -> Iterator[tuple[Cluster, KubernetesApi, Controller]]:
@@ -170,18 +183,7 @@ def test_an_account_without_the_right_learns_it_at_once(
 
 
 def test_the_pod_is_what_kubernetes_takes_and_may_do_little() -> None:
-    step = {
-        "cpu_request": "2",
-        "memory_limit": "8Gi",
-        "accelerator": {"count": 2},
-        "node_selector": {"pool": "gpu"},
-        "tolerations": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}],
-        "secret_variables": [{"secret": "s", "key": "k", "variable": "KEY"}],
-        "secret_volumes": [{"secret": "weights", "path": "/secrets"}],
-        "shared_memory": "1Gi",
-        "labels": {"team": "a"},
-    }
-    found = jobset("train", pods(**step), ["python"], OWNER, LASTING)
+    found = jobset("train", pods(**FULL_STEP), ["python"], OWNER, LASTING)
     assert found["metadata"]["ownerReferences"] == [
         {"apiVersion": "v1", "kind": "Pod", "name": "step-pod", "uid": "uid-of-step"}
     ]

@@ -1,7 +1,6 @@
 """Every store keeps one document, and nobody overwrites what they have not read."""
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pipelines.watch.transitions import observed
 from tests.stores.s3 import Bucket
 from tests.stores.services import service_on_loopback
 from tests.watch.kubernetes_api import TOKEN, Cluster, kubernetes_api
+from tests.watch.writers import attempts_counted_by_writers
 
 
 @dataclass
@@ -73,26 +73,7 @@ def test_the_second_to_write_over_one_version_is_told(place: Place) -> None:
 
 
 def test_no_change_is_lost_to_another(place: Place) -> None:
-    update(place.open(), lambda _: State(active=Active(fingerprint="f", turn=1, since=0)))
-
-    def count(old: State) -> State:
-        assert old.active is not None
-        more = old.active.model_copy(update={"attempts": old.active.attempts + 1})
-        return old.model_copy(update={"active": more})
-
-    def work() -> None:
-        store = place.open()
-        for _ in range(5):
-            update(store, count)
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = load(place.open()).active
-    assert found is not None
-    assert found.attempts == 15
+    assert attempts_counted_by_writers(place.open) == 15
 
 
 def test_what_does_not_change_is_not_written(place: Place) -> None:

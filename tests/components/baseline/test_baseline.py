@@ -68,29 +68,36 @@ def test_a_baseline_artifact_is_one_thing_or_the_other(tmp_path: Path) -> None:
     assert baseline_dir(str(tmp_path)) is None
 
 
+def run_cached(node: Baseline, folder: Path) -> MetadataStore:
+    """Runs a pipeline of one node with TFX's cache on; returns what it has recorded."""
+    connection = metadata.sqlite_metadata_connection_config(str(folder / "metadata.sqlite"))
+    LocalDagRunner().run(
+        Pipeline(
+            "baseline",
+            str(folder / "artifacts"),
+            components=[node],
+            enable_cache=True,
+            metadata_connection_config=connection,
+        )
+    )
+    return MetadataStore(connection)
+
+
 def test_a_cached_run_sees_the_version_that_was_pushed_in_between(
     tmp_path: Path, model: Path
 ) -> None:
     """A real pipeline, twice, with TFX's cache on and a push in between."""
     base = tmp_path / "models" / "landcover"
-    connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
 
     def run() -> list[tuple[int, Path | None]]:
-        node = Baseline(str(base), BaselineConfig())
-        LocalDagRunner().run(
-            Pipeline(
-                "baseline",
-                str(tmp_path / "artifacts"),
-                components=[node],
-                enable_cache=True,
-                metadata_connection_config=connection,
-            )
-        )
-        found = MetadataStore(connection).get_artifacts_by_type("skymill.Baseline")
+        store = run_cached(Baseline(str(base), BaselineConfig()), tmp_path)
+        states.append([each.last_known_state for each in store.get_executions()])
         return [
-            (a.custom_properties["served_version"].int_value, baseline_dir(a.uri)) for a in found
+            (a.custom_properties["served_version"].int_value, baseline_dir(a.uri))
+            for a in store.get_artifacts_by_type("skymill.Baseline")
         ]
 
+    states: list[list[int]] = []
     assert run() == [(-1, None)]
     push(model, base, None)
     (_, (number, folder)) = run()
@@ -100,9 +107,7 @@ def test_a_cached_run_sees_the_version_that_was_pushed_in_between(
     assert (folder / "saved_model.pb").read_bytes() == (base / "1/saved_model.pb").read_bytes()
     push(model, base, 1)
     assert [number for number, _ in run()] == [-1, 1, 2]
-    assert [e.last_known_state for e in MetadataStore(connection).get_executions()] == [
-        metadata_store_pb2.Execution.COMPLETE
-    ] * 3
+    assert states[-1] == [metadata_store_pb2.Execution.COMPLETE] * 3
 
 
 def test_a_state_has_the_same_name_until_a_version_comes_goes_or_changes(
@@ -134,20 +139,10 @@ def test_a_state_has_the_same_name_until_a_version_comes_goes_or_changes(
 def test_an_unchanged_state_is_the_same_artifact(tmp_path: Path, model: Path) -> None:
     """What compares with the baseline is then taken from the cache as well."""
     base = tmp_path / "models" / "landcover"
-    connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
     push(model, base, None)
     for _ in range(2):
         node = Baseline(str(base), BaselineConfig(), nonce=served_state(str(base), None))
-        LocalDagRunner().run(
-            Pipeline(
-                "baseline",
-                str(tmp_path / "artifacts"),
-                components=[node],
-                enable_cache=True,
-                metadata_connection_config=connection,
-            )
-        )
-    store = MetadataStore(connection)
+        store = run_cached(node, tmp_path)
     assert len(store.get_artifacts_by_type("skymill.Baseline")) == 1
     states = [each.last_known_state for each in store.get_executions()]
     assert states == [metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED]
