@@ -226,4 +226,6 @@ def _mcnemar(measured: Evaluation, predictions: Predictions) -> McNemar | None:
     overall = measured.overall
     if overall is None or overall.baseline is None or overall.groups is not None:
         return None
-    return mcnemar(predictions) if evaluated_task(measured.task).is_share else None
+    if not evaluated_task(measured.task).is_share:
+        return None
+    return mcnemar(predictions.without_probabilities())

@@ -12,7 +12,6 @@ from components.raster.errors import DataError
 from components.raster.graph_errors import refusal_message
 from serving.client.explanation import Explanation, explain_inputs, read_explanations
 from serving.client.wire_tensors import Array, string_array
-from serving.contract.contract import read_contract
 from serving.contract.names import (
     BYTES_INPUT,
     EMBEDDING_OUTPUT,
@@ -24,8 +23,7 @@ from serving.contract.names import (
 )
 from serving.graph.inputs import model_input
 from serving.server.errors import ServingError
-from serving.server.model import load_model
-from serving.store.versions import model_folder
+from serving.server.pushed import load_pushed
 from serving.tasks.registry import prediction_type
 
 #: Images of one call.
@@ -45,12 +43,10 @@ class ExplainedModel:
         Raises:
             DataError: there is no model, or it cannot be loaded.
         """
-        self.folder, self.version = model_folder(path, version)
-        self.contract = read_contract(self.folder)
-        try:
-            self._model = load_model(self.version or 0, self.folder)
-        except ServingError as error:
-            raise DataError(f"{self.folder}: the model cannot be loaded: {error}") from error
+        pushed = load_pushed(path, version)
+        self.contract, self.version = pushed.contract, pushed.version
+        self._model = pushed.model
+        self.folder = pushed.model.path
 
     def explain(self, images: Sequence[bytes], target: str = "") -> list[Explanation]:
         """Explains answers by integrated gradients and Grad-CAM, as `PredictClient.explain` does.

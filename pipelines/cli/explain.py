@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.images import OutputPaths, image_files, raster_reading
-from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
+from pipelines.cli.options import (
+    DEFAULT_CONFIG,
+    LocalPath,
+    config_option,
+    json_option,
+    local_model_base,
+)
 from pipelines.cli.quiet import without_native_output
 
 if TYPE_CHECKING:
@@ -265,18 +271,10 @@ def _config(path: str, *, needed: bool) -> "PipelineConfig | None":
 def _model(
     model_base: Path | None, config: "PipelineConfig | None", version: int | None
 ) -> "ExplainedModel":
-    from components.raster.errors import ConfigError
-    from components.raster.location import is_remote
-
-    base = str(model_base) if model_base or not config else config.model_base
-    if is_remote(base):
-        raise ConfigError(
-            f"{base} is remote: copy it (python -m serving.store.sync {base} FOLDER --once), and "
-            "give --model-base FOLDER."
-        )
+    base = local_model_base(str(model_base) if model_base or not config else config.model_base)
     from components.explanation.model import ExplainedModel
 
-    return ExplainedModel(Path(base), version)
+    return ExplainedModel(base, version)
 
 
 def _examples(config: "PipelineConfig | None", run_id: str | None) -> str:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from components.raster.errors import ConfigError
-from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
+from pipelines.cli.options import (
+    DEFAULT_CONFIG,
+    LocalPath,
+    config_option,
+    json_option,
+    local_model_base,
+)
 from pipelines.cli.quiet import without_native_output
 
 if TYPE_CHECKING:
@@ -207,19 +213,13 @@ def _query(
 
 def _model(model_base: Path | None, config_path: str) -> "TileModel":
     """Loads the newest pushed model of a folder, or of the configuration."""
-    from components.raster.location import is_remote
     from pipelines.config.tree import load_config
 
     name = None
     if model_base is None:
         config = load_config(config_path)
         name = config.name
-        if is_remote(config.model_base):
-            raise ConfigError(
-                f"{config.model_base} is remote: copy it (python -m serving.store.sync "
-                f"{config.model_base} FOLDER --once), and give --model-base FOLDER."
-            )
-        model_base = Path(config.model_base)
+        model_base = local_model_base(config.model_base)
     from components.mapping.in_process import InProcessModel
 
     return InProcessModel(model_base, name)

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,6 +48,23 @@ prediction_option = click.option(
     help="The pipeline of predictions over an archive (section prediction), not of training.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def local_model_base(base: str) -> Path:
+    """Returns the folder of pushed versions that a model is loaded from in this process.
+
+    Raises:
+        ConfigError: it is remote.
+    """
+    from components.raster.errors import ConfigError
+    from components.raster.location import is_remote
+
+    if is_remote(base):
+        raise ConfigError(
+            f"{base} is remote: copy it (python -m serving.store.sync {base} FOLDER --once), and "
+            "give --model-base FOLDER."
+        )
+    return Path(base)
 
 
 def echo_unchecked(config: "PipelineConfig") -> None:

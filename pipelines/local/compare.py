@@ -138,7 +138,9 @@ def compare_runs(runs: Sequence[tuple[RunRecord, str]]) -> Comparison:
         configuration=differences(*configs),
         data=differences(*map(_data, [first, second], summaries)),
         metrics=tuple(_metrics(*map(_overall, summaries))),
-        examples=None if a is None or b is None else compare_examples(a, b),
+        examples=None
+        if a is None or b is None
+        else compare_examples(a.without_probabilities(), b.without_probabilities()),
         notes=tuple(notes),
     )
 

@@ -58,7 +58,7 @@ def gather(sources: Sources, folder: str) -> Evidence:
     tally = Tally(head.classes, several).add_all(predictions)
     if tally.place_count:
         with open(os.path.join(folder, GEOJSON_FILE), "w", encoding="utf-8") as file:
-            write_geojson(predictions, file)
+            write_geojson(predictions.without_probabilities(), file)
     groups = [(group, rows) for group, rows in _groups(tally, sources.split) if rows]
     keys = [row.key for _, rows in groups for row in rows]
     thumbnails = _thumbnails(sources, keys, explained={row.key for row in tally.worst})

@@ -1,6 +1,7 @@
 """The table of predictions: its file, its order, and what it refuses."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +43,8 @@ def test_other_tools_read_the_table_and_our_reader_gives_back_every_row() -> Non
     first = next(iter(predictions))
     assert first.probabilities == [0.75, 0.25]
     assert first.slices == {"region": "north"}
+    lean = [replace(row, probabilities=None) for row in predictions]
+    assert list(predictions.without_probabilities()) == lean
     table = pq.read_table(file)
     assert table.column("slice:region").to_pylist() == ["north", None]
     assert table.schema.field("confidence").type == pa.float32()
