@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from components.raster.box_overlap import box_ious
+
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
@@ -62,25 +64,10 @@ def suspect_objects(images: Sequence[Objects], classes: int) -> list[SuspectObje
     return sorted(found, key=lambda it: (-it.confidence, it.image, it.box))
 
 
-def overlaps(one: Floats, two: Floats) -> Floats:
-    """Returns the intersection over union of each pair of boxes, [M, N].
-
-    >>> overlaps(np.array([[0, 0, 2, 2]]), np.array([[0, 0, 2, 2], [0, 1, 2, 3]])).round(2).tolist()
-    [[1.0, 0.33]]
-    """
-    one, two = one.reshape(-1, 1, 4), two.reshape(1, -1, 4)
-    sides = np.minimum(one[..., 2:], two[..., 2:]) - np.maximum(one[..., :2], two[..., :2])
-    shared = np.maximum(sides, 0).prod(axis=-1)
-    areas = [np.maximum(it[..., 2:] - it[..., :2], 0).prod(axis=-1) for it in (one, two)]
-    union = areas[0] + areas[1] - shared
-    ratios: Floats = np.divide(shared, union, out=np.zeros(union.shape), where=union > 0)
-    return ratios
-
-
 def _thresholds(images: Sequence[Objects], classes: int) -> Floats:
     sums, counts = np.zeros(classes), np.zeros(classes)
     for image in images:
-        same = overlaps(image.given, image.found) >= _SAME
+        same = box_ious(image.given, image.found) >= _SAME
         agree = same & (image.given_classes[:, None] == image.found_classes)
         right = agree.any(axis=0)
         np.add.at(sums, image.found_classes[right], image.scores[right])
@@ -89,7 +76,7 @@ def _thresholds(images: Sequence[Objects], classes: int) -> Floats:
 
 
 def _suspects(at: int, image: Objects, least: Floats) -> list[SuspectObject]:
-    shared = overlaps(image.given, image.found)
+    shared = box_ious(image.given, image.found)
     same = shared >= _SAME
     agree = same & (image.given_classes[:, None] == image.found_classes)
     suspects = []

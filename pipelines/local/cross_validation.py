@@ -14,7 +14,8 @@ from components.evaluation.tasks.registry import evaluated_task
 from components.raster.spatial.grouping import Grouping
 from components.raster.spatial.rules import ByBlock, ByScene
 from pipelines.config.tree import PipelineConfig
-from pipelines.local.folds import Fold, read_grouping, trained_folds
+from pipelines.local.folds import Fold, trained_folds
+from trainer.data.groups import read_grouping
 
 By = Literal["split", "block", "scene"]
 

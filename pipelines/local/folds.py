@@ -16,9 +16,10 @@ from components.node.files import split_folder
 from components.node.records import records, shards
 from components.raster.errors import ConfigError
 from components.raster.example import KEY, LATITUDE, LONGITUDE, SCENE, SPLITS
-from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_from_json
+from components.raster.spatial.grouping import Grouping
 from pipelines.config.tree import PipelineConfig
 from pipelines.local.latest import split_pattern
+from trainer.data.groups import read_grouping
 
 #: The splits that the trainer reads; examples of the test split are trained on as well.
 _TRAIN, _EVAL = "train", "eval"
@@ -152,14 +153,6 @@ def write_fold(
     for writer in writers.values():
         writer.close()
     return held, count
-
-
-def read_grouping(examples: str) -> Grouping:
-    """Reads the groups of examples; those of other tools have none."""
-    path = Path(examples, GROUPING_FILE)
-    if not path.exists():
-        return Grouping()
-    return grouping_from_json(path.read_text(encoding="utf-8"), str(path))
 
 
 def unit_of(serialized: bytes, grouping: Grouping) -> str:

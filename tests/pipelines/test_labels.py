@@ -68,7 +68,8 @@ def test_each_example_is_held_out_once_and_scenes_stay_together(tmp_path):
     import tensorflow as tf
 
     from components.node.records import records
-    from pipelines.local.folds import assign, read_grouping, write_fold
+    from pipelines.local.folds import assign, write_fold
+    from trainer.data.groups import read_grouping
 
     examples = tmp_path / "examples"
     for split in ("train", "eval", "test"):

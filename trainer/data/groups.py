@@ -37,7 +37,7 @@ def groups_in(
     columns: Mapping[str, npt.NDArray[Any]], files: Sequence[str]
 ) -> tuple[str | None, ...]:
     """Returns the group of each example by its `GROUP_SPEC` features; None where drawn alone."""
-    grouping = _grouping(posixpath.dirname(posixpath.dirname(files[0])))
+    grouping = read_grouping(posixpath.dirname(posixpath.dirname(files[0])))
     rows = (columns[name].tolist() for name in GROUP_SPEC)
     return tuple(
         grouping.of(_text(key), _text(scene) or None, (longitude, latitude))
@@ -53,7 +53,8 @@ def units_of(groups: Sequence[str | None]) -> npt.NDArray[np.int64]:
 
 
 @cache
-def _grouping(root: str) -> Grouping:
+def read_grouping(root: str) -> Grouping:
+    """Reads the groups of the examples in a folder; those of other tools have none."""
     path = f"{root}/{GROUPING_FILE}"
     if not tf.io.gfile.exists(path):
         return Grouping()

@@ -12,22 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.tasks.measures import Floats
+from components.raster.box_overlap import box_ious
 
 IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
 _RECALLS = np.linspace(0.0, 1.0, 101)
 
 Bools = npt.NDArray[np.bool_]
-
-
-def box_ious(found: Floats, true: Floats) -> Floats:
-    """Computes intersection over union [N, M] of boxes (N, 4), (M, 4): top, left, bottom, right."""
-    near = np.maximum(found[:, np.newaxis, :2], true[np.newaxis, :, :2])
-    far = np.minimum(found[:, np.newaxis, 2:], true[np.newaxis, :, 2:])
-    common = np.prod(np.maximum(far - near, 0), axis=2)
-    areas = [np.prod(np.maximum(it[:, 2:] - it[:, :2], 0), axis=1) for it in (found, true)]
-    union = areas[0][:, np.newaxis] + areas[1][np.newaxis] - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
 
 
 def match(found: Floats, true: Floats) -> Bools:
