@@ -12,6 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from components.raster.opencv import opencv
+
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -81,8 +83,7 @@ def _haze(pixels: Floats, valid: Mask, level: float, rng: np.random.Generator) -
 
 
 def _blur(pixels: Floats, valid: Mask, level: float, rng: np.random.Generator) -> _Corrupted:
-    import cv2
-
+    cv2 = opencv()
     blurred = cv2.GaussianBlur(pixels, (0, 0), level, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(blurred, np.float64).reshape(pixels.shape), valid
 

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-cv2.setNumThreads(1)  # ingest shares the cores by processes
+from components.raster.opencv import opencv
 
 _BAND_ROWS = 256  # rows taken at a time, so that a large image needs little memory
 #: Luma weights of ITU-R BT.601-7, 2.5.1, in thousandths: luma stays an integer below 2**24.
@@ -42,6 +41,7 @@ def image_features(image: npt.NDArray[np.uint8]) -> ImageFeatures:
     >>> image_features(gray)
     ImageFeatures(mean=(100.0, 100.0, 100.0), ..., brightness=100.0, sharpness=0.0)
     """
+    cv2 = opencv()
     pixels, edges = [], []
     for band in _bands_of_rows(image.shape[0]):
         rows = image[band.start : band.stop]
@@ -71,7 +71,7 @@ class _Moments:
 
 def _moments(values: npt.NDArray[Any]) -> _Moments:
     """Computes the moments of whole numbers [h, w] or [h, w, channels] in one pass."""
-    mean, deviation = (np.asarray(found, np.float64) for found in cv2.meanStdDev(values))
+    mean, deviation = (np.asarray(found, np.float64) for found in opencv().meanStdDev(values))
     return _Moments(values.shape[0] * values.shape[1], mean.ravel(), deviation.ravel())
 
 

@@ -1,0 +1,16 @@
+"""OpenCV, imported where pixels are computed."""
+
+from functools import cache
+from typing import Any
+
+
+@cache
+def opencv() -> Any:
+    """Returns the module `cv2`, in one thread: Beam's workers share the cores by processes.
+
+    Its import takes a quarter of a second, which commands that compute no pixels save.
+    """
+    import cv2
+
+    cv2.setNumThreads(1)
+    return cv2
