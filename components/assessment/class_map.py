@@ -92,7 +92,7 @@ class ClassMap:
 
 @dataclass(frozen=True, eq=False)
 class Extent:
-    """What a map covers: pixels and ground of each class.
+    """Coverage of a map: pixels and ground area of each class.
 
     Attributes:
         pixels: of each class, (K,).

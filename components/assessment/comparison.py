@@ -1,4 +1,4 @@
-"""Which of two maps is better, on the sample of one."""
+"""Paired comparison of two maps, on the sample of one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

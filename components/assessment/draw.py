@@ -16,7 +16,7 @@ _M2_PER_HA = 10_000
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sample shall reach.
+    """Requirements of a sample.
 
     Attributes:
         size: units in all; None to follow from the other values.

@@ -1,4 +1,4 @@
-"""Where a map's model is least sure: what one may say without labels."""
+"""Blocks of a map where its model is least sure: all that can be said without labels."""
 
 from dataclasses import dataclass
 from itertools import pairwise

@@ -98,7 +98,7 @@ _FIELDS = tuple(each.name for each in fields(Prediction) if each.name != "slices
 
 @dataclass(frozen=True)
 class Head:
-    """What all rows of a file share.
+    """Metadata shared by all rows of a file.
 
     Attributes:
         task: the task of the models.

@@ -133,7 +133,7 @@ class CellMap:
 
     @property
     def _known(self) -> Mask:
-        """Where there is an answer, (H, W)."""
+        """Returns the mask of cells with an answer, (H, W)."""
         return np.asarray(np.isfinite(self._answers).all(axis=0), np.bool_)
 
     def _rasters(self) -> list[tuple[str, str, RasterSpec, npt.NDArray[np.generic]]]:

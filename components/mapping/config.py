@@ -19,7 +19,7 @@ VectorFormat = Literal["parquet", "fgb", "gpkg", "geojson"]
 
 
 class SceneReading(Frozen):
-    """How scenes are read, where the files do not say it; the model's contract says the rest."""
+    """Reading options of scenes that their files lack; the model's contract has the rest."""
 
     bands: tuple[BandRequest, ...] = Field(
         default=(),
@@ -71,7 +71,7 @@ class PolygonsConfig(Frozen):
 
 
 class MapConfig(Frozen):
-    """How a map is made."""
+    """Settings of a map."""
 
     reading: SceneReading = SceneReading()
     tile_px: int | None = Field(

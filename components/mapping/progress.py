@@ -22,7 +22,7 @@ _CHECKPOINT = "checkpoint-"
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is.
+    """Position of a run.
 
     Attributes:
         layout: the layout that is worked on.

@@ -20,7 +20,7 @@ _OTHER_NAMES = {
 
 
 class SplitConfig(Frozen):
-    """How examples without a given split are shared out."""
+    """Rule that assigns a split to examples without a given one."""
 
     train: float = Field(default=0.7, gt=0, lt=1, description="fraction of the hash space")
     eval: float = Field(default=0.15, gt=0, lt=1, description="as train")

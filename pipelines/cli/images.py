@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class OutputPaths:
-    """Where the answers about files go, each to a place of its own.
+    """Output paths of the answers about files, each its own.
 
     A place is the path below the given folder, or the name of a given file, without its suffix;
     where another file has taken it, with a number behind.

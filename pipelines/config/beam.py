@@ -19,7 +19,7 @@ _IN_PROCESS_RUNNERS = {"BundleBasedDirectRunner", "DirectRunner", "FnApiRunner"}
 
 
 class BeamConfig(Frozen):
-    """Where the Beam steps (Ingest, Statistics, Evaluation) run."""
+    """Engine of the Beam steps (Ingest, Statistics, Evaluation)."""
 
     args: tuple[str, ...] = Field(
         default=(),

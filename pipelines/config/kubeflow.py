@@ -99,7 +99,7 @@ class Volume(Frozen):
 
 
 class Retries(Frozen):
-    """How often a step is tried again, and until when. Kubeflow's own pause is none at all."""
+    """Retries of a step: their number, pauses and time limit. Kubeflow's default has no pause."""
 
     count: int = Field(default=2, ge=0, le=100, description="Retries after the first attempt.")
     backoff_s: int = Field(default=30, ge=1, description="The pause before the first retry.")
@@ -151,7 +151,7 @@ class Retries(Frozen):
 
 
 class StepConfig(Frozen):
-    """What a step gets; None leaves it to the cluster, or, for one node, to `steps`."""
+    """Resources and placement of a step; None leaves it to the cluster, or to `steps`."""
 
     image: str | None = Field(default=None, description="By digest or fixed tag.")
     cpu_request: Cpu | None = Field(
@@ -220,7 +220,7 @@ class Workers(Frozen):
 
 
 class KubeflowConfig(Frozen):
-    """How `skymill compile` writes the package."""
+    """Settings with which `skymill compile` writes the package."""
 
     steps: StepConfig = Field(
         default=StepConfig(), description="For every node; image is required."

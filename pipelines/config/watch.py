@@ -82,7 +82,7 @@ class EndpointConfig(Frozen):
 
 
 class WatchConfig(Frozen):
-    """How `skymill watch` waits for new data and starts runs."""
+    """Settings with which `skymill watch` waits for new data and starts runs."""
 
     target: Literal["local", "kubeflow"] = Field(
         default="local", description="where runs are started"

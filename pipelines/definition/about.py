@@ -1,4 +1,4 @@
-"""What a configuration says of its model, for the model card."""
+"""Description of the model in a configuration, for the model card."""
 
 import os
 

@@ -19,7 +19,7 @@ Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatistics
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a run has measured before it pushes.
+    """Measurements of a run before it pushes.
 
     Attributes:
         evaluation: metrics of the candidate and the baseline, by slice.

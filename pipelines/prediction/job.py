@@ -8,11 +8,11 @@ from pipelines.prediction.output import OutputPaths
 
 
 class Job(Protocol):
-    """What a worker does with a block of the listing: hashable, and sent to every worker."""
+    """Work on a block of the listing: hashable, and sent to every worker."""
 
     @property
     def paths(self) -> OutputPaths:
-        """Where the output goes."""
+        """Paths of the output."""
         ...
 
     def load(self, *, one_thread: bool = False) -> Any:

@@ -35,7 +35,7 @@ _MOST_ROWS = 100_000  # of a window, which is held in memory
 
 @dataclass(frozen=True)
 class StreamJob:
-    """How arriving images are answered.
+    """Settings with which arriving images are answered.
 
     Attributes:
         config: a PredictionConfig as JSON; its source says how images are read.

@@ -27,7 +27,7 @@ METADATA = "skymill"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tile lies; NaN and empty text where nobody knows."""
+    """Position of a tile; NaN and empty text where it is unknown."""
 
     height_px: int
     width_px: int

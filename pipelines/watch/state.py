@@ -24,7 +24,7 @@ def explain(error: Exception) -> str:
 
 
 class Sighting(Frozen):
-    """What the source looked like at the last look, and since when (seconds since 1970)."""
+    """State of the source at the last look, and since when (seconds since 1970)."""
 
     token: str
     since: float

@@ -28,7 +28,7 @@ _OPTIONAL = ("explanations", "temperature", "unknown", "conformal")
 
 
 class Contract(Frozen):
-    """How to ask a model and how to read its answer.
+    """Inputs of a model, and the form of its answer.
 
     Attributes:
         task: what the model answers; a contract that does not say is of one class an image.

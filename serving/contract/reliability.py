@@ -1,4 +1,4 @@
-"""How far an answer can be relied on: unknown imagery, and conformal sets and intervals.
+"""Reliability of an answer: unknown imagery, and conformal sets and intervals.
 
 The constants are fitted after the training and become part of the served graph.
 """

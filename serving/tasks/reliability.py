@@ -1,4 +1,4 @@
-"""What an answer says of its own reliability, as a client reads it."""
+"""Reliability part of an answer, as a client reads it."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _CLASSES = "classes"
 
 @dataclass(frozen=True)
 class Reliability:
-    """What a model says beside its answer; None where it does not say it.
+    """Reliability that a model adds to its answer; None where it gives none.
 
     Attributes:
         unknown_score: the higher, the less the image is like the training's.

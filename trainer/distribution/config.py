@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class StrategyName(StrEnum):
-    """How the replicas of a training step are spread over devices."""
+    """Distribution strategy: how the replicas of a training step are spread over devices."""
 
     AUTO = "auto"
     ONE_DEVICE = "one_device"

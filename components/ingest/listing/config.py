@@ -12,7 +12,7 @@ MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 
 
 class ManifestColumns(Frozen):
-    """Which column of a manifest says what."""
+    """Names of a manifest's columns, by their meaning."""
 
     uri: str = Field(
         default="uri", description="absolute, remote, or relative to the manifest's own folder"

@@ -72,7 +72,7 @@ class FoldersSource(CorrectableSource):
 
 
 class MaskLegend(SourceOptions):
-    """What the pixels of masks mean."""
+    """Legend of masks: the meaning of their pixels."""
 
     legend: ClassLegend | None = Field(
         default=None, description="of masks: what their values or colours mean"
@@ -190,7 +190,7 @@ _TASK_OF: Mapping[str, Task] = {
 
 
 class GroupedPhotographs(SourceOptions):
-    """Which photographs of a folder belong together."""
+    """Rule that groups the photographs of a folder."""
 
     group_pattern: Annotated[str | None, AfterValidator(with_one_group)] = Field(
         default=None,

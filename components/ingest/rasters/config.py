@@ -14,7 +14,7 @@ from components.raster.tiles.view import COUNTING_DTYPE, ValidWhen
 
 
 class RasterOptions(SourceOptions):
-    """How any raster is read. The bands are those of `image.bands`."""
+    """Reading options of every raster source. The bands are those of `image.bands`."""
 
     is_raster: ClassVar[bool] = True
 

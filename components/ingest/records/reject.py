@@ -50,7 +50,7 @@ def reject_of_label(reject: LabelReject) -> Reject:
 
 
 def in_words(rejects: Sequence[Reject]) -> str:
-    """How many rejects there are and, of those with the commonest reason, what the first says."""
+    """Returns the number of rejects and the detail of the first with the commonest reason."""
     if not rejects:
         return "0 rejects"
     ((commonest, _),) = Counter(reject.reason for reject in rejects).most_common(1)

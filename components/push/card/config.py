@@ -23,7 +23,7 @@ class CardConfig(Frozen):
 
 
 class About(Frozen):
-    """What a configuration says of its model, for the card.
+    """Description of the model in the configuration, for the card.
 
     Attributes:
         split: the rule that assigns examples to splits, in words.

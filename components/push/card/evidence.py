@@ -23,7 +23,7 @@ _TOO_FEW = "too_few_examples"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the nodes of a run have published.
+    """Results that the nodes of a run have published.
 
     Attributes:
         name: of the model.

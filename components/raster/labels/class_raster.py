@@ -16,7 +16,7 @@ from components.raster.tiles.valid_mask import Mask
 
 
 class ClassLegend(Frozen):
-    """What the pixels of class rasters and masks mean: by value, or by colour."""
+    """Legend of class rasters and masks: classes by pixel value, or by colour."""
 
     values: dict[int, ClassName] = Field(
         default_factory=dict, description="pixel value: class name"

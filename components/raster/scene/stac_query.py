@@ -13,7 +13,7 @@ Bounds = tuple[float, float, float, float]
 
 
 class StacQuery(Frozen):
-    """Which items of a STAC source become scenes."""
+    """Selection of the items of a STAC source that become scenes."""
 
     source: Location = Field(description="an API, a catalogue, a collection or a file of items")
     collections: tuple[str, ...] = Field(default=(), description="Default: every collection.")

@@ -1,4 +1,4 @@
-"""What shares the split of an example: `grouping.json` beside the splits."""
+"""Unit that shares a split with an example: `grouping.json` beside the splits."""
 
 import json
 import math

@@ -28,7 +28,7 @@ _GOOGLE_KINDS = ("service_account", "authorized_user")
 
 @dataclass(frozen=True)
 class Access:
-    """How a store is opened.
+    """Settings with which a store is opened.
 
     Attributes:
         source: where its credentials come from, for messages.

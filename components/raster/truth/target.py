@@ -12,7 +12,7 @@ from components.raster.truth.value import Truth
 
 
 class Target(Protocol):
-    """What a tile's truth is, with the rule that finds it.
+    """Truth of a tile, with the rule that finds it.
 
     Attributes:
         task: of the examples.
