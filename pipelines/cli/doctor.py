@@ -11,7 +11,8 @@ from pipelines.cli.options import LocalPath, json_option
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.client.connection import Connection
-    from pipelines.kubeflow.client.doctor import Finding, Needs
+    from pipelines.kubeflow.client.doctor import Needs
+    from pipelines.kubeflow.client.finding import Finding
 
 _COLOURS = {"ok": "green", "failed": "red", "unknown": "yellow"}
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pipelines.kubeflow.client.connection import Connection
-from pipelines.kubeflow.client.doctor import FAILED, OK, UNKNOWN, Finding, Needs, examine
+from pipelines.kubeflow.client.doctor import Needs, examine
+from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, Finding
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.cluster.api import KubernetesApi
 from tests.backend.cluster import Cluster

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from pipelines.cli.main import cli
 from pipelines.kubeflow.client.connection import Connection
-from pipelines.kubeflow.client.doctor import FAILED, OK, UNKNOWN, Finding, Needs, examine
+from pipelines.kubeflow.client.doctor import Needs, examine
+from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, Finding
 from pipelines.kubeflow.client.images import ImageName
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.cluster.api import KubernetesApi
