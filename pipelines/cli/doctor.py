@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.client.doctor import Needs
     from pipelines.kubeflow.client.finding import Finding
 
-_COLOURS = {"ok": "green", "failed": "red", "unknown": "yellow"}
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "yellow"}
 
 
 @click.command()
@@ -45,8 +45,9 @@ def command(
     """Check an installation of Kubeflow Pipelines before the first run, each fault with its remedy.
 
     Connection, version and namespace are asked of the server; rights, account, pipeline root,
-    claims and secrets of the Kubernetes API, by $KUBECONFIG or the pod's account; images of their
-    registries. Exit code 1 says that a check failed; what cannot be checked from here is unknown.
+    claims, secrets and the default retries of the Kubernetes API, by $KUBECONFIG or the pod's
+    account; images of their registries. Exit code 1 says that a check failed; what cannot be
+    checked from here is unknown.
     """
     from components.raster.errors import ConfigError
     from pipelines.kubeflow.client.doctor import examine

@@ -131,6 +131,17 @@ class Argo:
     pods: Pods
     instance: str = ""
 
+    @property
+    def name(self) -> str:
+        """The name of its ConfigMap."""
+        return f"workflow-controller{self.instance and '-'}{self.instance}"
+
+    def settings(self) -> dict[str, str]:
+        """The texts of its ConfigMap."""
+        api = self.pods.cluster.admin()
+        found: Json = api.find(api.path("v1", "configmaps", self.name)) or {}
+        return dict(found["data"])
+
     def run(self, workflow: Json, *ends: End, seconds: float = 90) -> tuple[str, list[Json]]:
         """Runs a workflow to its end.
 
@@ -186,7 +197,8 @@ def controller(
         settings: of its ConfigMap, as values of YAML.
         instance: distinguishes several controllers.
     """
-    name = f"workflow-controller{instance and '-'}{instance}"
+    argo = Argo(pods, instance)
+    name = argo.name
     quiet = {"metricsConfig": {"enabled": False}, "telemetryConfig": {"enabled": False}}
     data = {key: yaml.safe_dump(value) for key, value in {**quiet, **settings}.items()}
     metadata = {"name": name, "namespace": "kubeflow"}
@@ -199,7 +211,7 @@ def controller(
     env = {**os.environ, "LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "100ms"}
     env["RECENTLY_STARTED_POD_DURATION"] = "0s"  # a pod younger than that is not missed when lost
     with running(command, folder / f"{name}.log", env):
-        yield Argo(pods, instance)
+        yield argo
 
 
 def _variable(pod: Json, name: str) -> str:

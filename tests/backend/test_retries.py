@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from pipelines.config.kubeflow import Retries
+from pipelines.kubeflow.client.finding import OK, WARNING, Finding
+from pipelines.kubeflow.client.retry_default import default_policy, retries_under
 from tests.backend.argo import LOST, Argo, Pods, controller, pods_of
 from tests.backend.cluster import Cluster
 from tests.backend.processes import absent
@@ -87,6 +89,11 @@ def strategy_of(**given: int) -> Json:
 QUICK = {"count": 2, "backoff_s": 1, "factor": 1, "give_up_after_s": 600}
 
 
+def told_by_doctor(argo: Argo) -> Finding:
+    """What `skymill doctor` says of the settings that the controller has read."""
+    return retries_under(default_policy(argo.settings()), "kubeflow")
+
+
 def phases(nodes: list[Json]) -> list[str]:
     return [one["phase"] for one in nodes]
 
@@ -135,11 +142,15 @@ def test_the_default_takes_the_place_of_a_policy_that_a_step_does_not_name(newer
     assert phases(nodes) == ["Failed"]
     _, nodes = newer.run(workflow(strategy_of(**QUICK)), LOST, 0)
     assert phases(nodes) == ["Error", "Succeeded"]
+    finding = told_by_doctor(newer)
+    assert finding.state == WARNING
+    assert finding.detail.endswith("OnError: `retries` repeat lost pods and no failures")
 
 
 def test_with_always_as_the_default_both_are_retried(always: Argo) -> None:
     _, nodes = always.run(workflow(strategy_of(**QUICK)), 1, LOST, 0)
     assert phases(nodes) == ["Failed", "Error", "Succeeded"]
+    assert told_by_doctor(always).state == OK
 
 
 def test_a_retry_has_a_deadline_since_the_first_attempt_and_that_has_none(plain: Argo) -> None:

@@ -150,6 +150,8 @@ def test_doctor_asks_the_cluster_of_the_caller(applied: Cluster, repository: Pat
     assert found["account"].state == UNKNOWN, "it may not look at accounts"
     assert "403" in found["account"].detail
     assert found["workers"] == Finding("workers", OK, "the cluster has jobset.x-k8s.io/v1alpha2")
+    assert found["retries"].state == UNKNOWN
+    assert found["retries"].detail.startswith("you may not read workflow-controller-configmap")
     found = asked("skymill-watch")
     assert found["rights"].state == FAILED
     lacking = found["rights"].detail.partition("you lack ")[2].split(", ")

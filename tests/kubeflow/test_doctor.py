@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from pipelines.cli.main import cli
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.doctor import Needs, examine
-from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, Finding
+from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, WARNING, Finding
 from pipelines.kubeflow.client.images import ImageName
+from pipelines.kubeflow.client.retry_default import default_policy
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.cluster.api import KubernetesApi
 from tests.kubeflow.api_server.server import Api, api_server, bearer
@@ -32,6 +33,7 @@ def cluster() -> Iterator[tuple[Cluster, KubernetesApi]]:
         ready = [{"addresses": [{"ip": "10.0.0.5"}]}]
         found.put("v1", "endpoints", {"metadata": {"name": "minio-service"}, "subsets": ready})
         put_claim(found, "skymill", "Bound", "ReadWriteMany")
+        put_retries(found, "Always")
         found.put("v1", "secrets", {"metadata": {"name": "store"}})
         yield found, api
 
@@ -40,6 +42,22 @@ def put_claim(cluster: Cluster, name: str, phase: str, mode: str) -> None:
     spec = {"accessModes": [mode]}
     claim = {"metadata": {"name": name}, "spec": spec, "status": {"phase": phase}}
     cluster.put("v1", "persistentvolumeclaims", claim)
+
+
+def put_retries(cluster: Cluster, policy: str, namespace: str = "kubeflow") -> None:
+    """The controller's settings with the lines of Kubeflow Pipelines 2.17.0, of any policy."""
+    defaults = f"""\
+spec:
+  ttlStrategy:
+    secondsAfterCompletion: 3600
+  templateDefaults:
+    retryStrategy:
+      limit: '2'
+      retryPolicy: {policy}
+"""
+    metadata = {"name": "workflow-controller-configmap"}
+    body = {"metadata": metadata, "data": {"executor": "{}", "workflowDefaults": defaults}}
+    cluster.put("v1", "configmaps", body, namespace)
 
 
 def look(
@@ -92,13 +110,14 @@ def test_what_is_missing_is_named_with_its_remedy(
         (
             "pipeline root",
             FAILED,
-            "minio://mlpipeline: minio-service does not exist in kubeflow",
+            "minio://mlpipeline: there is no minio-service or seaweedfs in kubeflow",
         ),
         ("claims", FAILED, "there is no claim gone in kubeflow"),
         ("claims", FAILED, "lost is Lost"),
         ("claims", UNKNOWN, "late is not bound; it may wait for its first pod"),
         ("claims", UNKNOWN, "narrow is bound, but only ReadWriteOnce"),
         ("secrets", FAILED, "there is no Secret store in kubeflow"),
+        ("retries", UNKNOWN, "there is no workflow-controller-configmap in kubeflow"),
     }
     assert all(it.remedy for it in found if it.state != OK)
     assert "kubectl apply -k k8s/pipeline" in one(found, "account").remedy
@@ -114,6 +133,79 @@ def test_the_root_is_the_configurations_or_that_of_the_launcher(
     assert (finding.state, finding.detail) == (UNKNOWN, "s3://b/r: only a pod has its credentials")
     finding = one(look(api, kubernetes, pipeline_root="minio://other/r"), "pipeline root")
     assert finding == Finding("pipeline root", OK, "minio://other/r: minio-service is ready")
+
+
+@pytest.mark.parametrize("addresses", [[{"ip": "10.0.0.5"}], []], ids=["ready", "not ready"])
+def test_the_store_of_newer_releases_is_found_in_the_namespace_of_the_installation(
+    api: Api, cluster: tuple[Cluster, KubernetesApi], addresses: list
+) -> None:
+    there, kubernetes = cluster
+    there.objects = {}
+    subsets = [{"addresses": addresses}]
+    there.put("v1", "endpoints", {"metadata": {"name": "seaweedfs"}, "subsets": subsets})
+    finding = one(look(api, kubernetes.within("team")), "pipeline root")
+    if addresses:
+        assert finding == Finding("pipeline root", OK, "minio://mlpipeline: seaweedfs is ready")
+    else:
+        assert finding.state == FAILED
+        assert finding.detail.endswith("seaweedfs has no ready pod in kubeflow")
+
+
+def test_a_default_that_keeps_retries_from_repeating_failures_is_told(
+    api: Api, cluster: tuple[Cluster, KubernetesApi]
+) -> None:
+    """As the default of 2.17.0 does; tests/backend runs the cases on Argo itself."""
+    there, kubernetes = cluster
+    put_retries(there, "OnError")
+    for namespace in ("kubeflow", "team"):
+        finding = one(look(api, kubernetes.within(namespace)), "retries")
+        assert finding.state == WARNING
+        assert finding.detail.endswith("OnError: `retries` repeat lost pods and no failures")
+        assert "In workflow-controller-configmap of kubeflow set" in finding.remedy
+        assert finding.remedy.endswith("spec.templateDefaults.retryStrategy.retryPolicy to Always")
+    put_retries(there, "OnError")
+    there.objects["/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap"] = {}
+    finding = one(look(api, kubernetes), "retries")
+    assert finding.state == WARNING
+    assert finding.detail.endswith("OnFailure: `retries` repeat failures and no lost pods")
+
+
+def test_whoever_may_not_read_the_default_is_told_so(
+    api: Api, cluster: tuple[Cluster, KubernetesApi]
+) -> None:
+    there, kubernetes = cluster
+    there.denied = {("get", "configmaps")}
+    finding = one(look(api, kubernetes, pipeline_root="minio://a"), "retries")
+    assert finding.state == UNKNOWN
+    assert finding.detail == "you may not read workflow-controller-configmap in kubeflow"
+    assert "kubectl -n kubeflow get configmap" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("strategy", "policy"),
+    [
+        ("", "OnFailure"),
+        ("{limit: 2}", "OnFailure"),
+        ("{retryPolicy: OnError}", "OnError"),
+        ("{expression: 'true'}", "Always"),
+    ],
+)
+@pytest.mark.parametrize("old", [True, False])
+def test_the_default_is_read_as_argo_reads_it(strategy: str, policy: str, old: bool) -> None:
+    defaults = f"workflowDefaults: {{spec: {{templateDefaults: {{retryStrategy: {strategy}}}}}}}"
+    settings = {"config": defaults} if old else dict([defaults.split(": ", 1)])
+    assert default_policy(settings) == policy
+
+
+@pytest.mark.parametrize("text", ["{", "a text", "spec: [1]"])
+def test_settings_that_are_none_are_told(
+    api: Api, cluster: tuple[Cluster, KubernetesApi], text: str
+) -> None:
+    there, kubernetes = cluster
+    metadata = {"name": "workflow-controller-configmap"}
+    there.put("v1", "configmaps", {"metadata": metadata, "data": {"workflowDefaults": text}})
+    finding = one(look(api, kubernetes), "retries")
+    assert (finding.state, "cannot be read" in finding.detail) == (UNKNOWN, True)
 
 
 def test_with_several_users_the_rights_of_the_caller_are_reviewed(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, Finding
+from pipelines.kubeflow.client.retry_default import CONFIG_MAP, default_policy, retries_under
 from pipelines.kubeflow.cluster.api import KubernetesApi
 from pipelines.kubeflow.cluster.jobset import API as JOBSET
 
@@ -13,11 +14,15 @@ _RIGHTS = {
     "runs": ("create", "get", "list", "retry", "terminate"),
     "jobs": ("create", "delete", "disable", "enable", "get", "list"),
 }
-_STORE_SERVICE = "minio-service"
+#: Services of the cluster's own store: up to release 2.15, and since 2.16.
+_STORES = ("minio-service", "seaweedfs")
+#: The namespace of Kubeflow Pipelines itself, which in a multi-user installation has no runs.
+_INSTALLATION = "kubeflow"
 _PIPELINE = "kubectl apply -k k8s/pipeline"
 
 
 def rights(cluster: KubernetesApi, multi_user: bool) -> Iterator[Finding]:
+    """Reviews the caller's rights in the namespace of the runs."""
     if not multi_user:
         yield Finding("rights", OK, "a single-user installation asks nobody for rights")
         return
@@ -25,7 +30,7 @@ def rights(cluster: KubernetesApi, multi_user: bool) -> Iterator[Finding]:
         f"{resource}: {verb}"
         for resource, verbs in _RIGHTS.items()
         for verb in verbs
-        if not _is_allowed(cluster, resource, verb)
+        if not _is_allowed(cluster, verb, resource, group="pipelines.kubeflow.org")
     ]
     if missing:
         detail = f"in {cluster.namespace} you lack {', '.join(missing)}"
@@ -36,13 +41,8 @@ def rights(cluster: KubernetesApi, multi_user: bool) -> Iterator[Finding]:
         )
 
 
-def _is_allowed(cluster: KubernetesApi, resource: str, verb: str) -> bool:
-    attributes = {
-        "group": "pipelines.kubeflow.org",
-        "namespace": cluster.namespace,
-        "resource": resource,
-        "verb": verb,
-    }
+def _is_allowed(cluster: KubernetesApi, verb: str, resource: str, **more: str) -> bool:
+    attributes = {"namespace": cluster.namespace, "resource": resource, "verb": verb, **more}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
@@ -53,6 +53,7 @@ def _is_allowed(cluster: KubernetesApi, resource: str, verb: str) -> bool:
 
 
 def account(cluster: KubernetesApi, name: str) -> Iterator[Finding]:
+    """Looks for the account of the steps' pods."""
     if not name:
         yield Finding("account", OK, "the cluster's own")
     elif cluster.find(cluster.path("v1", "serviceaccounts", name)):
@@ -71,19 +72,50 @@ def root(cluster: KubernetesApi, root: str) -> Iterator[Finding]:
         remedy = "Run a small package: skymill submit. Its pods need the bucket's credentials"
         yield Finding("pipeline root", UNKNOWN, f"{root}: only a pod has its credentials", remedy)
         return
-    service = cluster.find(cluster.path("v1", "endpoints", _STORE_SERVICE))
-    ready = [
-        one for part in (service or {}).get("subsets") or [] for one in part.get("addresses", [])
+    found = [
+        (place, name, service)
+        for place in _namespaces(cluster)
+        for name in _STORES
+        if (service := place.find(place.path("v1", "endpoints", name)))
     ]
-    if ready:
-        yield Finding("pipeline root", OK, f"{root}: {_STORE_SERVICE} is ready")
-        return
-    state = "has no ready pod" if service else f"does not exist in {cluster.namespace}"
+    for _, name, service in found:
+        if any(part.get("addresses") for part in service.get("subsets") or []):
+            yield Finding("pipeline root", OK, f"{root}: {name} is ready")
+            return
     remedy = "Wait for the store's deployment, or give kubeflow.pipeline_root on s3:// or gs://"
-    yield Finding("pipeline root", FAILED, f"{root}: {_STORE_SERVICE} {state}", remedy)
+    if found:
+        place, name, _ = found[0]
+        detail = f"{root}: {name} has no ready pod in {place.namespace}"
+    else:
+        places = " and ".join(one.namespace for one in _namespaces(cluster))
+        detail = f"{root}: there is no {' or '.join(_STORES)} in {places}"
+    yield Finding("pipeline root", FAILED, detail, remedy)
+
+
+def retries(cluster: KubernetesApi) -> Iterator[Finding]:
+    """Reads the controller's default retries, which decide what `retries` of a package repeat."""
+    for place in _namespaces(cluster):
+        if not _is_allowed(place, "get", "configmaps", name=CONFIG_MAP):
+            remedy = f"Ask someone who may: kubectl -n {place.namespace} get configmap {CONFIG_MAP}"
+            detail = f"you may not read {CONFIG_MAP} in {place.namespace}"
+            yield Finding("retries", UNKNOWN, detail, remedy)
+            return
+        settings = place.find(place.path("v1", "configmaps", CONFIG_MAP))
+        if settings is None:
+            continue
+        try:
+            yield retries_under(default_policy(settings.get("data") or {}), place.namespace)
+        except ValueError as error:
+            remedy = f"Correct {CONFIG_MAP} in {place.namespace}: Argo cannot read it either"
+            yield Finding("retries", UNKNOWN, str(error), remedy)
+        return
+    places = " or ".join(one.namespace for one in _namespaces(cluster))
+    remedy = "Look where Argo's controller runs; docs/kubeflow.md says what its default does"
+    yield Finding("retries", UNKNOWN, f"there is no {CONFIG_MAP} in {places}", remedy)
 
 
 def claim(cluster: KubernetesApi, name: str) -> Iterator[Finding]:
+    """Checks that a claim is bound, and by pods on several nodes at once."""
     claim = cluster.find(cluster.path("v1", "persistentvolumeclaims", name))
     if claim is None:
         detail = f"there is no claim {name} in {cluster.namespace}"
@@ -108,6 +140,7 @@ def claim(cluster: KubernetesApi, name: str) -> Iterator[Finding]:
 
 
 def secret(cluster: KubernetesApi, name: str) -> Iterator[Finding]:
+    """Looks for a secret."""
     if cluster.find(cluster.path("v1", "secrets", name)):
         yield Finding("secrets", OK, name)
     else:
@@ -116,8 +149,16 @@ def secret(cluster: KubernetesApi, name: str) -> Iterator[Finding]:
 
 
 def jobset(cluster: KubernetesApi) -> Iterator[Finding]:
+    """Looks for JobSet, which a training on several pods needs."""
     if cluster.find(f"/apis/{JOBSET}"):
         yield Finding("workers", OK, f"the cluster has {JOBSET}")
     else:
         remedy = "Install JobSet (https://jobset.sigs.k8s.io), and kubectl apply -k k8s/workers"
         yield Finding("workers", FAILED, f"the cluster has no {JOBSET}", remedy)
+
+
+def _namespaces(cluster: KubernetesApi) -> list[KubernetesApi]:
+    """Returns the namespace of the runs, then that of the installation if it is another."""
+    if cluster.namespace == _INSTALLATION:
+        return [cluster]
+    return [cluster, cluster.within(_INSTALLATION)]

@@ -50,7 +50,7 @@ def examine(server: KubeflowServer, cluster: KubernetesApi | None, needs: Needs)
     if cluster is None:
         reason = "there is no access to the Kubernetes API"
         remedy = "Set KUBECONFIG, or run this in a pod with an account that may read the namespace"
-        names = ("rights", "account", "pipeline root", "claims", "secrets")
+        names = ("rights", "account", "pipeline root", "claims", "secrets", "retries")
         found += [Finding(name, UNKNOWN, reason, remedy) for name in names]
     else:
         multi_user = any(one.check == "version" and "multi-user" in one.detail for one in found)
@@ -61,6 +61,7 @@ def examine(server: KubeflowServer, cluster: KubernetesApi | None, needs: Needs)
             found += _guarded("claims", lambda name=name: checks.claim(cluster, name))
         for name in (*needs.secrets, *needs.pull_secrets):
             found += _guarded("secrets", lambda name=name: checks.secret(cluster, name))
+        found += _guarded("retries", lambda: checks.retries(cluster))
         if needs.workers:
             found += _guarded("workers", lambda: checks.jobset(cluster))
     found += [_image(image, needs.pull_secrets) for image in needs.images]

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-OK, FAILED, UNKNOWN = "ok", "failed", "unknown"
+OK, WARNING, FAILED, UNKNOWN = "ok", "warning", "failed", "unknown"
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,8 @@ class Finding:
 
     Attributes:
         check: the name of the check.
-        state: ok, failed, or unknown where it could not be checked from here.
+        state: ok; warning where runs work, but not as one may expect; failed; or unknown where it
+            could not be checked from here.
         detail: the fact that was found.
         remedy: the next action, if the state is not ok.
     """

@@ -41,6 +41,10 @@ class KubernetesApi:
         self._client = client
         self.namespace = namespace
 
+    def within(self, namespace: str) -> "KubernetesApi":
+        """Returns the same API server, asked about another namespace."""
+        return KubernetesApi(self._client, namespace)
+
     def path(self, group: str, resource: str, name: str = "") -> str:
         """Returns the path of a resource of the namespace; `group` is as in `apiVersion`."""
         root = f"/api/{group}" if "/" not in group else f"/apis/{group}"
