@@ -2,7 +2,8 @@
 
     python -m benchmarks.explain [--rounds 9] [--steps 16]
 
-A small CNN answers batches of eight images of 64 px; figures are processor time.
+The default network answers images of the default size, a batch of eight or one alone; figures are
+processor time.
 """
 
 import argparse
@@ -18,18 +19,20 @@ from PIL import Image
 from benchmarks.sides import machine_load, take_turns
 from components.raster.image import ImageSpec
 from serving.client.explanation import explain_inputs
-from serving.client.wire_tensors import Array
 from serving.contract.contract import Contract
 from serving.contract.explanations import Explanations
 from serving.contract.names import BYTES_INPUT, BYTES_SIGNATURE, EXPLAIN_SIGNATURE
-from serving.server.model import load_model
+from serving.server.model import Arrays, LoadedModel, load_model
 from trainer.models.config import SmallCnn
 from trainer.tasks.network import build_network
 from trainer.tasks.single_label import SingleLabel
 from trainer.training.export import export
 from trainer.training.reliability import fit_unknown
 
-_SIDE_PX, _ROWS, _CALLS = 64, 8, 10
+_ROWS = 8
+#: Calls of a side in a turn, and rounds of the score for each round of an explanation: the cost of
+#: the score is small beside what a machine varies by.
+_CALLS, _SCORE_ROUNDS = 10, 6
 _CLASSES = ("sea", "forest", "crop")
 
 
@@ -40,21 +43,56 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=16)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, machine_load():
-        sides = _sides(Path(folder), options.steps)
-        for run in sides.values():
-            run()
-        rounds = take_turns(sides, options.rounds)
+        plain, telling, images = _models(Path(folder), options.steps)
+        batch, alone = (explain_inputs(images[:rows], "") for rows in (_ROWS, 1))
+        explained = take_turns(
+            {
+                "predict": _several(plain, BYTES_SIGNATURE, _bytes(batch)),
+                "explain": _several(telling, EXPLAIN_SIGNATURE, batch, calls=1),
+            },
+            options.rounds,
+        )
+        scores = {
+            rows: take_turns(
+                {
+                    "predict": _several(plain, BYTES_SIGNATURE, _bytes(asked)),
+                    "score": _several(telling, BYTES_SIGNATURE, _bytes(asked)),
+                },
+                options.rounds * _SCORE_ROUNDS,
+                collect=False,
+            )
+            for rows, asked in ((_ROWS, batch), (1, alone))
+        }
     print(f"an explanation of {options.steps} steps, in predictions:")
-    print(f"  {rounds.ratio('explain', 'predict', 'cpu')}")
+    print(f"  {explained.ratio('explain', 'predict', 'cpu', _CALLS)}")
     print("of each step:")
-    print(f"  {rounds.ratio('explain', 'predict', 'cpu', 1 / options.steps)}")
-    print("a prediction with the score of unknown imagery:")
-    print(f"  {rounds.ratio('score', 'predict', 'cpu')}")
+    print(f"  {explained.ratio('explain', 'predict', 'cpu', _CALLS / options.steps)}")
+    print("a prediction with the score of unknown imagery, in predictions without:")
+    for rows, found in scores.items():
+        print(f"  batches of {rows}: {found.ratio('score', 'predict', 'cpu')}")
 
 
-def _sides(folder: Path, steps: int) -> dict[str, Callable[[], None]]:
+def _several(
+    model: LoadedModel, signature: str, asked: Arrays, calls: int = _CALLS
+) -> Callable[[], None]:
+    """Returns a side that asks a model so often, and asks it once beforehand."""
+
+    def runs() -> None:
+        for _ in range(calls):
+            model.run(signature, asked)
+
+    model.run(signature, asked)
+    return runs
+
+
+def _bytes(asked: Arrays) -> Arrays:
+    return {BYTES_INPUT: asked[BYTES_INPUT]}
+
+
+def _models(folder: Path, steps: int) -> tuple[LoadedModel, LoadedModel, list[bytes]]:
+    """Returns a model that only predicts, the same with explanations and the score, and images."""
     keras.utils.set_random_seed(0)
-    image = ImageSpec(height_px=_SIDE_PX, width_px=_SIDE_PX)
+    image = ImageSpec()
     network = build_network(SmallCnn(), image, SingleLabel(_CLASSES))
     random = np.random.default_rng(0)
     embedded = network.embedded()
@@ -71,22 +109,7 @@ def _sides(folder: Path, steps: int) -> dict[str, Callable[[], None]]:
         *(network.explainable(), embedded, unknown),
     )
     plain, other = (load_model(1, folder / name) for name in ("plain", "telling"))
-    images = [_png(each) for each in pixels[:_ROWS]]
-    asked = explain_inputs(images, "")
-    alone: dict[str, Array] = {BYTES_INPUT: asked[BYTES_INPUT]}
-
-    def several(run: Callable[[], object]) -> Callable[[], None]:
-        def runs() -> None:
-            for _ in range(_CALLS):
-                run()
-
-        return runs
-
-    return {
-        "predict": several(lambda: plain.run(BYTES_SIGNATURE, alone)),
-        "score": several(lambda: other.run(BYTES_SIGNATURE, alone)),
-        "explain": several(lambda: other.run(EXPLAIN_SIGNATURE, asked)),
-    }
+    return plain, other, [_png(each) for each in pixels[:_ROWS]]
 
 
 def _png(pixels: np.ndarray) -> bytes:

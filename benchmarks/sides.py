@@ -106,12 +106,21 @@ class Rounds:
         )
 
 
-def take_turns(sides: Mapping[str, Callable[[], object]], rounds: int) -> Rounds:
-    """Runs each side once in each round; every second round runs them in reverse order."""
+def take_turns(
+    sides: Mapping[str, Callable[[], object]], rounds: int, *, collect: bool = True
+) -> Rounds:
+    """Runs each side once in each round; every second round runs them in reverse order.
+
+    Args:
+        sides: by name.
+        rounds: number of them.
+        collect: see `cost_of`.
+    """
     found = Rounds(tuple(sides))
     for number in range(rounds):
         order = list(sides.items())
-        costs = {name: cost_of(run) for name, run in (order if number % 2 == 0 else order[::-1])}
+        turns = order if number % 2 == 0 else order[::-1]
+        costs = {name: cost_of(run, collect=collect) for name, run in turns}
         found.add(costs)
     return found
 

@@ -31,22 +31,37 @@ def reliability(
 
 
 def _unknown(embedding: tf.Tensor, constants: UnknownScore) -> Tensors:
+    """Returns the score and its percentile, as `UnknownScore.scores` defines them.
+
+    Beside a small network each operation costs a share of the answer, whatever its size: rows keep
+    their second axis, and one product counts the quantiles.
+    """
+
     def fixed(values: object) -> tf.Tensor:
         return tf.constant(values, tf.float32)
+
+    def squares(values: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.square(values), axis=-1, keepdims=True)
 
     projected = (tf.cast(embedding, tf.float32) - fixed(constants.centre)) @ fixed(
         constants.projection
     )
-    from_all = tf.reduce_sum((projected @ fixed(constants.background)) ** 2, axis=1)
-    apart = projected[:, tf.newaxis] - fixed(constants.means)
-    nearest = tf.reduce_min(tf.reduce_sum(apart**2, axis=2), axis=1)
-    several = len(constants.means) > 1
-    distances = tf.stack([nearest, *([nearest - from_all] if several else [])], axis=1)
-    score = tf.reduce_max((distances - fixed(constants.typical)) / fixed(constants.spread), axis=1)
+    nearest = tf.reduce_min(squares(tf.expand_dims(projected, 1) - fixed(constants.means)), axis=1)
+    distances = [nearest]
+    if len(constants.means) > 1:
+        distances.append(nearest - squares(projected @ fixed(constants.background)))
+    scores = [
+        (distance - typical) / spread
+        for distance, typical, spread in zip(
+            distances, constants.typical, constants.spread, strict=True
+        )
+    ]
+    score = scores[0] if len(scores) == 1 else tf.maximum(*scores)
     # Values that overflow are as unlike the training's as can be; NaN would have percentile 0.
     score = tf.where(tf.math.is_finite(score), score, tf.float32.max)
-    below = tf.cast(score[:, tf.newaxis] >= fixed(constants.quantiles), tf.float32)
+    reached = tf.cast(score >= fixed(constants.quantiles), tf.float32)
+    share = fixed([[100.0 / len(constants.quantiles)]] * len(constants.quantiles))
     return {
-        UNKNOWN_SCORE_OUTPUT: score,
-        UNKNOWN_PERCENTILE_OUTPUT: 100.0 * tf.reduce_mean(below, axis=1),
+        UNKNOWN_SCORE_OUTPUT: tf.squeeze(score, 1),
+        UNKNOWN_PERCENTILE_OUTPUT: tf.squeeze(reached @ share, 1),
     }

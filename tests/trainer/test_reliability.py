@@ -130,6 +130,16 @@ def test_an_eval_split_of_one_image_does_not_make_rounding_the_score():
         assert told["unknown_score"].numpy() == pytest.approx([0.0], abs=0.02)
 
 
+def test_a_network_that_embeds_everything_alike_finds_nothing_unknown():
+    """A dead network has one embedding, and one score: in the middle, and not above all others."""
+    dead = np.full((60, 8), 0.7)
+    fitted = fit_unknown(dead, np.arange(60) % 2, dead)
+    contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=CLASSES)
+    given = tf.constant(dead[:3], tf.float32)
+    told = reliability({}, given, fitted, task_graph("single_label"), contract)
+    assert told["unknown_percentile"].numpy() == pytest.approx([50] * 3, abs=1)
+
+
 @pytest.mark.parametrize(("count", "size"), [(1, 8), (50, 1)])
 def test_one_example_and_an_embedding_of_one_number_can_be_fitted(count, size):
     values = np.random.default_rng(6).normal(size=(count, size))

@@ -18,6 +18,9 @@ _LEAST_SHARE, _SHRINKAGE = 1e-4, 0.05
 #: Least spread of the distances, as a share of the typical one: the graph's are float32, whose
 #: rounding would otherwise be the score where the eval split is one image, or copies of one.
 _LEAST_SPREAD = 1e-3
+#: Half the range of scores around a quantile that count as equal to it, in spreads: where no score
+#: varies, as those of a network that answers everything alike, each is in the middle.
+_EQUAL = 1e-3
 
 
 def fit_unknown(
@@ -52,7 +55,8 @@ def fit_unknown(
     low, typical, high = np.quantile(distances, [0.1, 0.5, 0.9], axis=0)
     spread = np.maximum(high - low, max(_LEAST_SPREAD * typical[0], 1e-6))
     scores = fitted(typical, spread, np.zeros(0)).scores(evaluation.astype(np.float64))
-    return fitted(typical, spread, np.quantile(scores, np.linspace(0, 1, _QUANTILES)))
+    quantiles = np.quantile(scores, np.linspace(0, 1, _QUANTILES))
+    return fitted(typical, spread, quantiles + np.linspace(-_EQUAL, _EQUAL, _QUANTILES))
 
 
 def _covariance(values: Numbers) -> Numbers:
