@@ -97,7 +97,7 @@ def _models(folder: Path, steps: int) -> tuple[LoadedModel, LoadedModel, list[by
     random = np.random.default_rng(0)
     embedded = network.embedded()
     pixels = random.integers(0, 256, (256, *image.shape)).astype(np.uint8)
-    embedding = np.asarray(embedded(pixels, training=False)[1])
+    embedding = np.asarray(embedded(pixels, training=False)[1]["embedding"])
     unknown = fit_unknown(embedding, random.integers(0, len(_CLASSES), 256), embedding)
     contract = Contract(image=image, classes=_CLASSES)
     export(network.served(), contract, str(folder / "plain"))

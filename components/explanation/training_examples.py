@@ -59,8 +59,14 @@ def learnt_examples(model: ExplainedModel, pattern: str) -> Learnt:
         pattern: files of the training examples.
 
     Raises:
-        DataError: there are no examples of one class each, or the model cannot be asked.
+        DataError: there are no examples of one class each, the model cannot be asked, or it is an
+            ensemble.
     """
+    if model.contract.ensemble is not None:
+        raise DataError(
+            f"{model.folder} is an ensemble. Its members have a last layer each, while tracin "
+            "follows one: choose another method, such as --method occlusion"
+        )
     files = sorted(tf.io.gfile.glob(pattern))
     keys: list[str] = []
     labels: list[str] = []

@@ -39,7 +39,7 @@ from pipelines.local.record import (
 from pipelines.local.summary import print_summary, summarise
 
 LOG_FILE = "framework.log"
-_EPOCHS = "Trainer/model_run/*/logs/progress.jsonl"
+_EPOCHS = "Trainer/model_run/*/logs/**/progress.jsonl"
 _TRIALS = "*/trials.jsonl"
 
 

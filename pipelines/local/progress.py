@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from pipelines.local.record import NodeRecord
-from trainer.training.progress import RESUMED_FILE, resumed_words
+from trainer.training.progress import RESUMED_FILE, member_words, resumed_words
 
 _MARKS = {
     "complete": "[green]done[/]  ",
@@ -97,7 +97,7 @@ class Progress:
 def _beside(patterns: Iterable[str], name: str) -> Iterator[str]:
     """Yields the files with a given name in the folders of the followed files."""
     for pattern in patterns:
-        yield from glob.iglob(os.path.join(os.path.dirname(pattern), name))
+        yield from glob.iglob(os.path.join(os.path.dirname(pattern), name), recursive=True)
 
 
 def _last_line(patterns: Iterable[str], since: float) -> str:
@@ -106,7 +106,8 @@ def _last_line(patterns: Iterable[str], since: float) -> str:
     files = [path for path in found if os.path.getmtime(path) >= since]
     if not files:
         return ""
-    with open(max(files, key=os.path.getmtime), encoding="utf-8") as file:
+    newest = max(files, key=os.path.getmtime)
+    with open(newest, encoding="utf-8") as file:
         lines = [line for line in file if line.endswith("\n")]
     if not lines:
         return ""
@@ -118,7 +119,10 @@ def _last_line(patterns: Iterable[str], since: float) -> str:
     metric = next(both, "loss")
     shown = dict.fromkeys((metric, f"val_{metric}", "val_loss"))
     scores = "  ".join(f"{name} {epoch[name]:.3f}" for name in shown)
-    return f"epoch {epoch['epoch']}/{epoch['epochs']}  {scores}  {epoch['duration_s']:.0f} s"
+    member = member_words(os.path.dirname(newest))
+    return (
+        f"{member}epoch {epoch['epoch']}/{epoch['epochs']}  {scores}  {epoch['duration_s']:.0f} s"
+    )
 
 
 def _trial(row: Mapping[str, Any], ended: int) -> str:

@@ -14,7 +14,7 @@ from pipelines.local.console import output_to_log
 from pipelines.local.latest import latest_examples, split_pattern
 from pipelines.local.progress import Progress
 from pipelines.local.record import keep_config, new_run_id
-from pipelines.page.content import PROGRESS_FILE, CurveRow, read_best, read_curve
+from pipelines.page.content import CurveRow, read_best, read_curve
 from pipelines.page.curves import write_curve_png
 
 LOG_DIR, MODEL_DIR, CURVE_FILE = "logs", "model", "learning_curve.png"
@@ -69,7 +69,7 @@ def train_alone(
         os.makedirs(folder)
         keep_config(config_path, folder)
         with output_to_log(os.path.join(folder, "framework.log")) as terminal:
-            progress = Progress(terminal.err, os.path.join(folder, PROGRESS_FILE))
+            progress = Progress(terminal.err, os.path.join(folder, LOG_DIR, "**", "progress.jsonl"))
             progress.show_stage("training")
             try:
                 _run(config, examples, folder, environment)

@@ -16,7 +16,7 @@ from components.raster.text import ClassName
 from serving.contract.explanations import Explanations
 from serving.contract.names import INPUT_OF
 from serving.contract.needs import TrainedTiles
-from serving.contract.reliability import Conformal
+from serving.contract.reliability import Conformal, Ensemble
 from serving.tasks.registry import outputs_of
 
 #: Path of the contract in a model's folder; TensorFlow Serving ignores it.
@@ -24,7 +24,7 @@ CONTRACT_PATH = "assets.extra/contract.json"
 #: Path of the tuned values, for a tuned model: the values of the training, by config path.
 TUNED_PATH = "assets.extra/tuned.json"
 #: Fields that the JSON of a model without them does not have.
-_OPTIONAL = ("explanations", "temperature", "unknown", "conformal")
+_OPTIONAL = ("explanations", "temperature", "unknown", "conformal", "ensemble")
 
 
 class Contract(Frozen):
@@ -46,6 +46,7 @@ class Contract(Frozen):
         unknown: of the score of unknown imagery that answers carry: the distance from the nearest
             class, or from all training examples where they have no single class.
         conformal: of the sets or intervals that answers carry.
+        ensemble: of a model of several members, whose disagreement answers carry.
         explanations: of models that explain their answers (`serving_explain`).
     """
 
@@ -61,6 +62,7 @@ class Contract(Frozen):
     temperature: float | None = Field(default=None, gt=0)
     unknown: Literal["by_class", "overall"] | None = None
     conformal: Conformal | None = None
+    ensemble: Ensemble | None = None
 
     @model_validator(mode="after")
     def _classes_go_with_the_task(self) -> Self:

@@ -1,10 +1,10 @@
-"""Reliability of an answer: unknown imagery, and conformal sets and intervals.
+"""Reliability of an answer: unknown imagery, conformal sets and intervals, ensembles.
 
 The constants are fitted after the training and become part of the served graph.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,19 @@ class Conformal(Frozen):
     bound: float | None
     examples: int
     groups: int | None = None
+
+
+class Ensemble(Frozen):
+    """Members whose mean is the answer, and the measure of their disagreement.
+
+    Attributes:
+        members: their number.
+        disagreement: mutual_information: of class and member, in nats; of several classes or of
+            pixels its mean. standard_deviation: of the members' numbers.
+    """
+
+    members: int = Field(ge=2)
+    disagreement: Literal["mutual_information", "standard_deviation"]
 
 
 @dataclass(frozen=True, eq=False)

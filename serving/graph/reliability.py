@@ -5,12 +5,16 @@ import tensorflow as tf
 from serving.contract.contract import Contract
 from serving.contract.reliability import UnknownScore
 from serving.tasks.graph import TaskGraph, Tensors
-from serving.tasks.reliability import UNKNOWN_PERCENTILE_OUTPUT, UNKNOWN_SCORE_OUTPUT
+from serving.tasks.reliability import (
+    DISAGREEMENT_OUTPUT,
+    UNKNOWN_PERCENTILE_OUTPUT,
+    UNKNOWN_SCORE_OUTPUT,
+)
 
 
 def reliability(
     answer: Tensors,
-    embedding: tf.Tensor,
+    traits: Tensors,
     unknown: UnknownScore | None,
     task: TaskGraph,
     contract: Contract,
@@ -19,14 +23,16 @@ def reliability(
 
     Args:
         answer: of the task.
-        embedding: [N, D].
+        traits: of each answer, by name: `embedding` [N, D], and of an ensemble `disagreement` [N].
         unknown: constants of the score of unknown imagery, if the contract promises it.
         task: of the contract.
         contract: with the constants of conformal prediction.
     """
-    found = {} if unknown is None else _unknown(embedding, unknown)
+    found = {} if unknown is None else _unknown(traits["embedding"], unknown)
     if contract.conformal is not None:
         found |= task.conformal(answer, contract.conformal.bound)
+    if contract.ensemble is not None:
+        found[DISAGREEMENT_OUTPUT] = traits["disagreement"]
     return found
 
 

@@ -44,10 +44,11 @@ class Signature:
 
 @dataclass(frozen=True, eq=False)
 class Reliable:
-    """A model that also returns the embedding, and the constants for it.
+    """A model that also returns what answers say of their reliability follows from.
 
     Attributes:
-        model: pixels [N, H, W, C] to the model's outputs and the embedding [N, D].
+        model: pixels [N, H, W, C] to the model's outputs and, by name, the `embedding` [N, D] and
+            the `disagreement` [N] of an ensemble's members.
         unknown: constants of the score of unknown imagery; None: answers do not carry it.
     """
 
@@ -95,9 +96,9 @@ def signatures(
         pixels = model_input(image_bytes, spec, contract.band_scalings)
         if reliable is None:
             return task.answer(network(pixels), pixels, contract)
-        outputs, embedding = embedded(pixels)
+        outputs, traits = embedded(pixels)
         answer = task.answer(outputs, pixels, contract)
-        return answer | reliability(answer, embedding, reliable.unknown, task, contract)
+        return answer | reliability(answer, traits, reliable.unknown, task, contract)
 
     def from_examples(examples: tf.Tensor) -> Tensors:
         parsed = {ENCODED: tf.io.FixedLenFeature([], tf.string)}

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 import tensorflow as tf
 
 from components.raster.task import Task, part_of_task
+from serving.tasks.pooling import Pooled
 
 #: Tensors of N rows by output name.
 Tensors: TypeAlias = dict[str, tf.Tensor]
@@ -55,9 +56,13 @@ class TaskGraph(ABC):
 
     Attributes:
         has_planes: whether there is a compact form for maps of whole scenes.
+        disagreement: measure of the disagreement of an ensemble's members.
     """
 
     has_planes: ClassVar[bool] = False
+    disagreement: ClassVar[Literal["mutual_information", "standard_deviation"]] = (
+        "mutual_information"
+    )
 
     @abstractmethod
     def answer(self, outputs: Any, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
@@ -100,6 +105,15 @@ class TaskGraph(ABC):
             answer: of this task.
             label: int64 [N], true class of an image that has one.
             number: float32 [N], true number of an image that has one.
+        """
+        return None
+
+    def pool(self, members: tf.Tensor, pixels: tf.Tensor) -> Pooled | None:
+        """Combines the outputs of an ensemble; None where those of members have no mean.
+
+        Args:
+            members: outputs of each for the same pixels, [M, N, ...].
+            pixels: [N, H, W, C].
         """
         return None
 

@@ -13,11 +13,14 @@ UNKNOWN_PERCENTILE_OUTPUT = "unknown_percentile"
 #: Classes [K] of the conformal set, and the interval (low, high) of a number.
 CONFORMAL_SET_OUTPUT = "conformal_set"
 INTERVAL_OUTPUT = "interval"
+#: Disagreement of the members of an ensemble.
+DISAGREEMENT_OUTPUT = "disagreement"
 RELIABILITY_OUTPUTS = (
     UNKNOWN_SCORE_OUTPUT,
     UNKNOWN_PERCENTILE_OUTPUT,
     CONFORMAL_SET_OUTPUT,
     INTERVAL_OUTPUT,
+    DISAGREEMENT_OUTPUT,
 )
 
 _CLASSES = "classes"
@@ -32,12 +35,15 @@ class Reliability:
         unknown_percentile: share of the eval split, in percent, with no higher score.
         classes: the conformal set: it holds the true class at the contract's level.
         interval: likewise of a number, from low to high.
+        disagreement: of an ensemble's members: the mutual information of class and member, in nats,
+            or the standard deviation of their numbers; 0 where all agree.
     """
 
     unknown_score: float | None = None
     unknown_percentile: float | None = None
     classes: tuple[str, ...] | None = None
     interval: tuple[float, float] | None = None
+    disagreement: float | None = None
 
     def values(self) -> dict[str, Any]:
         """Returns what is said as plain values; a limit without end is None."""
@@ -47,6 +53,7 @@ class Reliability:
             CONFORMAL_SET_OUTPUT: None if self.classes is None else list(self.classes),
             INTERVAL_OUTPUT: self.interval
             and [end if math.isfinite(end) else None for end in self.interval],
+            DISAGREEMENT_OUTPUT: self.disagreement,
         }
         return {name: value for name, value in found.items() if value is not None}
 
@@ -59,6 +66,8 @@ class Reliability:
             parts.append(f"from {self.interval[0]:.6g} to {self.interval[1]:.6g}")
         if self.unknown_percentile is not None:
             parts.append(f"unknown at percentile {self.unknown_percentile:.0f}")
+        if self.disagreement is not None:
+            parts.append(f"disagreement {self.disagreement:.3g}")
         return "; ".join(parts)
 
     def difference(self, served: "Reliability | None", tolerance: float) -> str:
@@ -69,6 +78,7 @@ class Reliability:
         if served is None or self.values().keys() != served.values().keys():
             return "it says another part of its reliability"
         pairs = [(self.unknown_score or 0.0, served.unknown_score or 0.0)]
+        pairs.append((self.disagreement or 0.0, served.disagreement or 0.0))
         pairs += zip(self.interval or (), served.interval or (), strict=True)
         for wanted, given in pairs:
             near = abs(given - wanted) <= tolerance * max(1.0, abs(wanted))
@@ -105,6 +115,7 @@ def read_reliability(
             number(UNKNOWN_PERCENTILE_OUTPUT, row),
             classes(row),
             interval(row),
+            number(DISAGREEMENT_OUTPUT, row),
         )
         for row in range(count)
     ]

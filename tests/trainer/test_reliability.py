@@ -112,7 +112,7 @@ def test_an_embedding_that_overflows_is_as_unknown_as_can_be():
     fitted = fit_unknown(*embeddings(random, 200), embeddings(random, 200)[0])
     contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=CLASSES)
     asked = tf.constant([[0.0] * 8, [1e30] * 8, [np.nan] * 8], tf.float32)
-    told = reliability({}, asked, fitted, task_graph("single_label"), contract)
+    told = reliability({}, {"embedding": asked}, fitted, task_graph("single_label"), contract)
     assert told["unknown_percentile"].numpy()[0] < 100
     assert told["unknown_percentile"].numpy()[1:].tolist() == [100, 100]
     assert np.isfinite(told["unknown_score"]).all()
@@ -126,7 +126,7 @@ def test_an_eval_split_of_one_image_does_not_make_rounding_the_score():
     for one in asked:
         fitted = fit_unknown(train, labels, one[np.newaxis])
         given = tf.constant(one[np.newaxis], tf.float32)
-        told = reliability({}, given, fitted, task_graph("single_label"), contract)
+        told = reliability({}, {"embedding": given}, fitted, task_graph("single_label"), contract)
         assert told["unknown_score"].numpy() == pytest.approx([0.0], abs=0.02)
 
 

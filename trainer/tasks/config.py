@@ -20,6 +20,7 @@ class Options(Frozen):
         mixes_whole: whether a mean of two images has the mean of their targets (mixup).
         mixes_parts: whether parts of an image keep their own targets (cutmix).
         scales: whether a temperature can scale the probabilities of the whole image.
+        pools: whether the answers of several models have a mean.
         has_one_truth: whether an image has one class or number, which a set or interval may hold.
         seen_by_views: parts of the augmentation's batch that hold the targets.
     """
@@ -30,6 +31,7 @@ class Options(Frozen):
     mixes_whole: ClassVar[bool] = False
     mixes_parts: ClassVar[bool] = False
     scales: ClassVar[bool] = False
+    pools: ClassVar[bool] = False
     has_one_truth: ClassVar[bool] = False
     seen_by_views: ClassVar[tuple[str, ...]] = ()
 
@@ -39,7 +41,7 @@ class SingleLabelOptions(Options):
 
     name: Literal["single_label"] = "single_label"
     weighting = "examples"
-    balances = smooths = mixes_whole = mixes_parts = scales = has_one_truth = True
+    balances = smooths = mixes_whole = mixes_parts = scales = pools = has_one_truth = True
 
 
 class MultiLabelOptions(Options):
@@ -47,7 +49,7 @@ class MultiLabelOptions(Options):
 
     name: Literal["multi_label"] = "multi_label"
     weighting = "presence"
-    smooths = mixes_whole = mixes_parts = scales = True
+    smooths = mixes_whole = mixes_parts = scales = pools = True
     seen_by_views = ("targets",)
     threshold: float = Field(
         default=0.5, gt=0, lt=1, description="Least probability of a class that is present."
@@ -58,7 +60,7 @@ class RegressionOptions(Options):
     """A number for an image."""
 
     name: Literal["regression"] = "regression"
-    mixes_whole = has_one_truth = True
+    mixes_whole = pools = has_one_truth = True
     seen_by_views = ("targets",)
     loss: Literal["huber", "mse"] = Field(
         default="huber",
@@ -72,7 +74,7 @@ class SegmentationOptions(Options):
 
     name: Literal["segmentation"] = "segmentation"
     weighting = "pixels"
-    mixes_parts = True
+    mixes_parts = pools = True
     seen_by_views = ("masks",)
     decoder: Decoder = Field(
         default_factory=UNet, description="Decoder from feature maps to a class for each pixel."

@@ -52,11 +52,15 @@ class Network:
         return self._chained(lambda outputs: outputs, "trained")
 
     def embedded(self) -> keras.Model:
-        """Returns the model for inference, which also returns the features as one vector."""
+        """Returns the model for inference, which also returns the features as one vector.
+
+        Its second output has it by the name `embedding` (`serving.graph.signatures.Reliable`).
+        """
         pixels = keras.Input(self.body.input.shape[1:], dtype=self.body.input.dtype, name="pixels")
         features = self.body(pixels)
         outputs = self.decode(self.head(features))
-        return keras.Model(pixels, (outputs, self._vector(features)), name="embedded")
+        traits = {"embedding": self._vector(features)}
+        return keras.Model(pixels, (outputs, traits), name="embedded")
 
     def _vector(self, features: Any) -> Any:
         """Returns the features as one vector [N, D]: of maps, the mean of the coarsest."""

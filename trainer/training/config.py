@@ -101,6 +101,17 @@ class CheckpointPolicy(Frozen):
     )
 
 
+class EnsembleConfig(Frozen):
+    """Several networks, trained one after another, as one served model."""
+
+    members: int = Field(
+        default=3,
+        ge=2,
+        description="Number of networks. Training, the size of the model and the time of an answer "
+        "are as many times those of one.",
+    )
+
+
 class TrainConfig(Frozen):
     """Training of a model; the data gives task and classes, `ingest.image` the model's input."""
 
@@ -265,6 +276,12 @@ class TrainConfig(Frozen):
         "classes, or the interval of a number: on average such a share of new images has the truth "
         "in it. Fitted on the eval split, by group where the split is. Default: none.",
     )
+    ensemble: EnsembleConfig | None = Field(
+        default=None,
+        description="Training of several networks with the seeds seed, seed + 1, ..., served as "
+        "one model: an answer is the mean of their probabilities or numbers and carries their "
+        "disagreement. Give {} for three. Default: one network.",
+    )
     explain: Explanations | None = Field(
         default=None,
         description="Explanations by the model's gradients, in the served model as the signature "
@@ -317,10 +334,25 @@ class TrainConfig(Frozen):
             return f"temperature: auto scales the probabilities of an image, and {task} has none"
         if self.conformal is not None and task not in (known := tasks_that("has_one_truth")):
             return f"train.conformal is for {' and '.join(known)}, not for {task}: leave it out"
+        if self.ensemble is not None and task not in (known := tasks_that("pools")):
+            return (
+                f"train.ensemble averages the answers of its members, and those of {task} have no "
+                f"mean: leave it out; it is for {', '.join(known)}"
+            )
         found = conflict(task, self.model.augment, self.imbalance)
         if found or self.loss is None:
             return found
         return beside_own_loss(task, self.task, self.imbalance)
+
+    @property
+    def members(self) -> tuple["TrainConfig", ...]:
+        """The training of each network: of an ensemble, with seeds of their own."""
+        if self.ensemble is None:
+            return (self,)
+        return tuple(
+            self.model_copy(update={"ensemble": None, "seed": (self.seed + number) % 2**31})
+            for number in range(self.ensemble.members)
+        )
 
     @property
     def peak_learning_rate(self) -> float:

@@ -88,3 +88,10 @@ def _write(writer: Any, epoch: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             tf.summary.scalar(f"epoch_{name}", value)
         writer.flush()
+
+
+def write_report(log_dir: str, name: str, report: Mapping[str, Any]) -> None:
+    """Writes a report of a training as JSON to its logs."""
+    tf.io.gfile.makedirs(log_dir)
+    with tf.io.gfile.GFile(f"{log_dir}/{name}", "w") as file:
+        json.dump(report, file, indent=2)

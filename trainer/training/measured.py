@@ -49,7 +49,7 @@ def measure_split(
     """Measures a model on a split.
 
     Args:
-        model: pixels to the outputs of the contract's task, and the embedding.
+        model: pixels to the outputs of the contract's task and, by name, the embedding.
         contract: of the model.
         files: of the split.
         batch_size: examples at a time.
@@ -61,11 +61,11 @@ def measure_split(
     def measured(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(serialized, _FEATURES)
         pixels = model_input(parsed.pop(ENCODED), contract.image)
-        outputs, embedding = model(pixels, training=False)
+        outputs, traits = model(pixels, training=False)
         answer = task.answer(outputs, pixels, contract)
         error = task.conformal_error(answer, parsed[LABEL], parsed[NUMBER])
         errors = {} if error is None else {_ERROR: error}
-        return {**parsed, **errors, _EMBEDDING: embedding}
+        return {**parsed, **errors, _EMBEDDING: traits[_EMBEDDING]}
 
     batches = [
         {name: values.numpy() for name, values in measured(batch).items()}

@@ -8,6 +8,7 @@ from trainer.training.config import EarlyStopping, Stage
 
 #: File beside a resumed training's curve that names the checkpoint's position.
 RESUMED_FILE = "resumed.json"
+_MEMBER = "member_"
 #: Metrics where less is better have these endings.
 _FALLING = ("loss", "error", "cost", "mae", "rmse")
 
@@ -22,6 +23,17 @@ def resumed_words(epochs: int, steps: int) -> str:
     if not steps:
         return f"resumed from epoch {epochs}"
     return f"resumed from epoch {epochs + 1}, step {steps}"
+
+
+def member_folder(number: int) -> str:
+    """Returns the folder of an ensemble's member, counted from 1, among logs or checkpoints."""
+    return f"{_MEMBER}{number}"
+
+
+def member_words(folder: str) -> str:
+    """Describes the training whose logs are in a folder: `member 2  `, or nothing."""
+    name = folder.rpartition("/")[2]
+    return f"member {name.removeprefix(_MEMBER)}  " if name.startswith(_MEMBER) else ""
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,8 @@ def run_trial(
 def trial_config(search: Search, values: Values) -> TrainConfig:
     """Returns the configuration of a trial: the trainer's, tuning's own limits, then the values.
 
+    A trial trains one network, of an ensemble as well.
+
     Raises:
         TrialFailed: the values are invalid in combination.
     """
@@ -114,7 +116,7 @@ def trial_config(search: Search, values: Values) -> TrainConfig:
     }
     given = {name: value for name, value in limits.items() if value is not None}
     try:
-        return apply(apply(search.train, given), values)
+        return apply(apply(search.train, given), values).members[0]
     except ValidationError as error:
         raise TrialFailed("; ".join(it["msg"] for it in error.errors())) from error
 

@@ -15,6 +15,7 @@ from serving.tasks.graph import (
     scaled,
 )
 from serving.tasks.multi_label.answer import PRESENT_OUTPUT
+from serving.tasks.pooling import Pooled, pool_presences
 
 
 class MultiLabelGraph(TaskGraph):
@@ -31,6 +32,11 @@ class MultiLabelGraph(TaskGraph):
             CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),
             PRESENT_OUTPUT: probabilities >= spec.threshold,
         }
+
+    def pool(self, members: tf.Tensor, pixels: tf.Tensor) -> Pooled:
+        """Averages probabilities; disagreement is the mean mutual information of the classes."""
+        outputs, information = pool_presences(members)
+        return Pooled(outputs, tf.reduce_mean(information, axis=1))
 
     def explained(
         self,

@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from serving.tasks.graph import AnswerSpec, Explained, TaskGraph, Tensors
+from serving.tasks.pooling import Pooled
 from serving.tasks.regression.answer import VALUE_OUTPUT
 from serving.tasks.reliability import INTERVAL_OUTPUT
 
@@ -12,9 +13,16 @@ from serving.tasks.reliability import INTERVAL_OUTPUT
 class RegressionGraph(TaskGraph):
     """Served output of regression."""
 
+    disagreement = "standard_deviation"
+
     def answer(self, values: tf.Tensor, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
         """Converts values [N, 1] in the user's units to [N]."""
         return {VALUE_OUTPUT: tf.cast(values[:, 0], tf.float32)}
+
+    def pool(self, members: tf.Tensor, pixels: tf.Tensor) -> Pooled:
+        """Averages the numbers; disagreement is their standard deviation (of the population)."""
+        numbers = tf.cast(members, tf.float32)
+        return Pooled(tf.reduce_mean(numbers, axis=0), tf.math.reduce_std(numbers, axis=0)[:, 0])
 
     def conformal(self, answer: Tensors, bound: float | None) -> Tensors:
         """Returns the interval around the number: float32 [N, 2]."""

@@ -15,6 +15,7 @@ from serving.tasks.graph import (
     chosen_class,
     names_in_each_row,
 )
+from serving.tasks.pooling import Pooled, pool_classes
 from serving.tasks.segmentation.answer import CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT
 from serving.tasks.segmentation.planes import (
     CLASS_PROBABILITIES_OUTPUT,
@@ -36,7 +37,7 @@ class SegmentationGraph(TaskGraph):
         the confidence 0.
         """
         probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))
-        valid = tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
+        valid = valid_pixels(pixels)
         ignore = ignore_value(len(spec.classes))
         dtype = tf.uint8 if ignore <= np.iinfo(np.uint8).max else tf.int32
         raster = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), dtype)
@@ -45,6 +46,16 @@ class SegmentationGraph(TaskGraph):
             CONFIDENCE_OUTPUT: tf.where(valid, tf.reduce_max(probabilities, axis=-1), 0.0),
             CLASSES_OUTPUT: names_in_each_row(spec.classes, tf.shape(logits)[0]),
         }
+
+    def pool(self, members: tf.Tensor, pixels: tf.Tensor) -> Pooled:
+        """Averages the probabilities of each pixel.
+
+        Disagreement is the mean mutual information of class and member over the pixels with data.
+        """
+        outputs, information = pool_classes(members)
+        valid = tf.cast(valid_pixels(pixels), tf.float32)
+        total = tf.reduce_sum(information * valid, axis=(1, 2))
+        return Pooled(outputs, tf.math.divide_no_nan(total, tf.reduce_sum(valid, axis=(1, 2))))
 
     def explained(
         self,
@@ -59,9 +70,8 @@ class SegmentationGraph(TaskGraph):
         The default is the most frequent class. A class without pixels is explained by all pixels.
         """
         count = len(spec.classes)
-        valid = tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
         given = tf.one_hot(tf.argmax(outputs, axis=-1), count)
-        given *= tf.cast(valid, tf.float32)[..., tf.newaxis]
+        given *= tf.cast(valid_pixels(pixels), tf.float32)[..., tf.newaxis]
         index, known = chosen_class(tf.reduce_sum(given, axis=(1, 2)), target, spec)
         channel = tf.one_hot(index, count)[:, tf.newaxis, tf.newaxis]
         own = given * channel
@@ -75,6 +85,11 @@ class SegmentationGraph(TaskGraph):
 
     def planes(self, outputs: tf.Tensor) -> Tensors:
         return {PLANES_OUTPUT: class_planes(class_probabilities(outputs))}
+
+
+def valid_pixels(pixels: tf.Tensor) -> tf.Tensor:
+    """Returns for each pixel whether all its bands are finite: [N, H, W, C] to bool [N, H, W]."""
+    return tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
 
 
 def class_probabilities(logits: tf.Tensor) -> tf.Tensor:

@@ -14,6 +14,7 @@ from serving.tasks.graph import (
     names_in_each_row,
     scaled,
 )
+from serving.tasks.pooling import Pooled, pool_classes
 from serving.tasks.reliability import CONFORMAL_SET_OUTPUT
 from serving.tasks.single_label.answer import CLASS_OUTPUT
 
@@ -29,6 +30,10 @@ class SingleLabelGraph(TaskGraph):
             PROBABILITIES_OUTPUT: tf.nn.softmax(scaled(logits, spec)),
             CLASSES_OUTPUT: names_in_each_row(classes, tf.shape(logits)[0]),
         }
+
+    def pool(self, members: tf.Tensor, pixels: tf.Tensor) -> Pooled:
+        """Averages probabilities; disagreement is the mutual information of class and member."""
+        return Pooled(*pool_classes(members))
 
     def conformal(self, answer: Tensors, bound: float | None) -> Tensors:
         """Returns the classes of the set: bool [N, K]; the most probable one is always in it."""
