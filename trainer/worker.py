@@ -18,11 +18,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from components.raster.errors import ConfigError, DataError, SkymillError
+from components.raster.errors import ConfigError, SkymillError, is_lasting
 from components.raster.full_disk import full_disk_as_error
 from components.raster.image import ImageSpec
+from components.raster.process_exit import EXIT_LASTING
 from components.raster.task import TASKS
-from trainer.distribution.cluster import CannotJoin, ClusterEnvironment
+from trainer.distribution.cluster import ClusterEnvironment
 from trainer.training.checkpoint import TrainingInterrupted
 from trainer.training.config import TrainConfig
 from trainer.training.failures import OutOfMemory
@@ -32,8 +33,6 @@ from trainer.training.splits import make_splits
 
 #: Exit code after SIGTERM: 128 + SIGTERM, as shells report it.
 INTERRUPTED = 143
-#: Exit code of a failure that a restart would repeat.
-LASTING = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except SkymillError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        lasting = isinstance(error, ConfigError | DataError | OutOfMemory)
-        return LASTING if lasting and not isinstance(error, CannotJoin) else 1
+        return EXIT_LASTING if is_lasting(error) or isinstance(error, OutOfMemory) else 1
     return 0
 
 

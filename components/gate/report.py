@@ -106,6 +106,8 @@ class GateReport:
 class GateFailed(SkymillError):
     """A gate blocked the run; `report` has the reasons and stays readable after the failure."""
 
+    lasting = True
+
     def __init__(self, report: GateReport) -> None:
         super().__init__(message(report))
         self.report = report

@@ -45,6 +45,11 @@ class Workspace:
         return os.path.join(self.root, "tuning")
 
     @property
+    def failures(self) -> str:
+        """Folder of the markers by which a cluster's retries end early."""
+        return os.path.join(self.root, "failures")
+
+    @property
     def searches(self) -> str:
         """One folder for the results of each search outside a run."""
         return os.path.join(self.root, "searches")

@@ -37,6 +37,8 @@ class PushError(SkymillError):
 class StaleBaselineError(PushError):
     """The candidate was compared with a version that is no longer served."""
 
+    lasting = True
+
 
 class PublishedError(PushError):
     """A version was published, and a later step of the push failed."""

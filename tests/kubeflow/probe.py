@@ -9,6 +9,10 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact
 
+from components.raster.errors import ConfigError, DataError
+from components.raster.stores.object_store import StorageError
+from serving.store.versions import StaleBaselineError
+
 
 class Executor(BaseExecutor):
     """Writes a file into its output, sets properties of every kind, and records its inputs."""
@@ -35,6 +39,65 @@ class Executor(BaseExecutor):
         output.set_json_value_custom_property("list", [1, None, 2])
         output.set_string_custom_property("best", os.path.join(output.uri, "told.json"))
         output.set_string_custom_property("data", "s3://imagery/somebody's")
+
+
+class Failing(BaseExecutor):
+    """Fails as its property says, after a line in a file about each attempt that it was run for."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        with open(exec_properties["attempts"], "a", encoding="utf-8") as file:
+            print("run", file=file)
+        _FAILURES[exec_properties["failure"]]()
+
+
+def _data() -> None:
+    raise DataError("3 of 4 images are broken: correct them")
+
+
+def _configuration() -> None:
+    raise ConfigError("labels: no such file") from FileNotFoundError(2, "no such file")
+
+
+def _baseline() -> None:
+    raise StaleBaselineError("version 7 is served by now")
+
+
+def _network() -> None:
+    raise DataError("s3://imagery cannot be read") from ConnectionResetError(104, "reset by peer")
+
+
+def _disk() -> None:
+    raise DataError("cannot be written: No space left on device")
+
+
+def _memory() -> None:
+    raise MemoryError
+
+
+def _lost_store() -> None:
+    raise StorageError("s3://imagery: no answer")
+
+
+def _signal() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+_FAILURES = {
+    "data": _data,
+    "configuration": _configuration,
+    "baseline": _baseline,
+    "network": _network,
+    "disk": _disk,
+    "memory": _memory,
+    "store": _lost_store,
+    "signal": _signal,
+    "": lambda: None,
+}
 
 
 class Stopped(BaseBeamExecutor):

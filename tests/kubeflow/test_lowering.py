@@ -4,7 +4,12 @@ import pytest
 
 from components.raster.errors import ConfigError
 from pipelines.config.kubeflow import Retries
-from pipelines.kubeflow.compile.containers import beam_args, executor_class, node_container
+from pipelines.kubeflow.compile.containers import (
+    StepFolders,
+    beam_args,
+    executor_class,
+    node_container,
+)
 from pipelines.kubeflow.compile.images import is_fixed
 from pipelines.kubeflow.compile.lowering import lower_task, unwrap
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
@@ -95,17 +100,20 @@ TFX_ARGS = [
 def test_beams_options_stay_behind_two_dashes() -> None:
     assert executor_class(TFX_ARGS) == "a.B"
     assert beam_args(TFX_ARGS) == ["--runner=FlinkRunner", "--parallelism", "4"]
-    args = node_container(Signature("a.B"), TFX_ARGS, "Ingest")["args"]
+    args = node_container(Signature("a.B"), TFX_ARGS, "Ingest", StepFolders())["args"]
     assert args[2:] == ["--executor-input", "{{$}}", "--", *beam_args(TFX_ARGS)]
-    args = node_container(Signature("a.B"), TFX_ARGS, "Ingest", "/shared")["args"]
-    assert args[4:] == ["--exchange", "/shared", "--", *beam_args(TFX_ARGS)]
-    assert "--" not in node_container(Signature("a.B"), TFX_ARGS[:6], "Ingest")["args"]
+    folders = StepFolders("/shared", "/mnt/failures")
+    args = node_container(Signature("a.B"), TFX_ARGS, "Ingest", folders)["args"]
+    assert args[4:8] == ["--failures", "/mnt/failures", "--exchange", "/shared"]
+    assert args[8:] == ["--", *beam_args(TFX_ARGS)]
+    args = node_container(Signature("a.B"), TFX_ARGS[:6], "Ingest", StepFolders())["args"]
+    assert "--" not in args
 
 
 def test_arguments_that_no_process_takes_are_refused() -> None:
     inputs = {f"input_{number}": InputType("a" * 1000) for number in range(100)}
     with pytest.raises(ConfigError, match="too long"):
-        node_container(Signature("a.B", inputs), TFX_ARGS, "Ingest")
+        node_container(Signature("a.B", inputs), TFX_ARGS, "Ingest", StepFolders())
 
 
 def test_a_registrys_port_is_no_tag() -> None:

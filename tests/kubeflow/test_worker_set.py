@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import kubernetes_validate
 import pytest
 
-from components.raster.errors import ConfigError
+from components.raster.errors import ConfigError, is_lasting
 from pipelines.config.kubeflow import StepConfig, Workers
 from pipelines.config.tree import PipelineConfig, parse_config
 from pipelines.kubeflow.cluster.api import KubernetesApi, KubernetesError
@@ -113,9 +113,10 @@ def test_the_first_that_fails_is_named_with_its_reason(
     )
     cluster, api, controller = there
     message = rf"worker 1 has failed{where} \(exit code {code}\): DataError: no image in it"
-    with pytest.raises(WorkersFailed, match=message):
+    with pytest.raises(WorkersFailed, match=message) as caught:
         run(api, program)
     assert len(controller.started) == attempts
+    assert is_lasting(caught.value) == (code == LASTING)
     assert PATH not in cluster.objects
 
 

@@ -6,11 +6,12 @@ import pytest
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
+from components.raster.process_exit import EXIT_LASTING
 from trainer.training.config import TrainConfig
 from trainer.training.job import Job
 from trainer.training.job_file import read_job, write_job
 from trainer.training.splits import Splits
-from trainer.worker import LASTING, main
+from trainer.worker import main
 
 
 def test_a_job_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_a_file_that_is_no_job_is_a_failure_that_a_restart_would_repeat(
     path.write_text("{}")
     with pytest.raises(ConfigError, match="is no training job"):
         read_job(path)
-    assert main(["--job", str(path)]) == LASTING
+    assert main(["--job", str(path)]) == EXIT_LASTING
     assert capsys.readouterr().err.startswith(f"ConfigError: {path}: is no training job")
 
 

@@ -17,6 +17,8 @@ _SHAPE = (
 class CannotJoin(ConfigError):
     """The other workers cannot be reached; they may be later."""
 
+    lasting = False
+
 
 @dataclass(frozen=True)
 class Cluster:

@@ -31,6 +31,12 @@ class TrainingError(SkymillError):
     """Training stopped without a usable model."""
 
 
+class BadNumbers(TrainingError):
+    """Examples of a batch hold numbers that are not finite."""
+
+    lasting = True
+
+
 class OutOfMemory(TrainingError):
     """The memory cannot hold a training step; a smaller batch may fit."""
 

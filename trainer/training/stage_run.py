@@ -25,6 +25,7 @@ from trainer.training.checkpoint import (
 )
 from trainer.training.config import TrainConfig
 from trainer.training.failures import (
+    BadNumbers,
     TrainingError,
     bad_loss,
     bad_val_loss,
@@ -218,7 +219,8 @@ class StageRun:
         judged = self._loop.evaluate(batches, count)
         if not math.isfinite(judged["loss"]):
             epoch, culprits = len(position.progress.epochs) + 1, not_finite_keys(source, batch_size)
-            raise TrainingError(bad_val_loss(judged["loss"], epoch, self._peak, culprits))
+            kind = BadNumbers if culprits else TrainingError
+            raise kind(bad_val_loss(judged["loss"], epoch, self._peak, culprits))
         return judged
 
     @property
@@ -268,7 +270,8 @@ class StageRun:
         if context.consensus.is_chief:
             write_bad_batch(context.log_dir, epoch, step + 1, keys)
         value = self._loop.metrics()["loss"]
-        raise TrainingError(bad_loss(value, epoch, step + 1, self._peak, keys, culprits))
+        kind = BadNumbers if culprits else TrainingError
+        raise kind(bad_loss(value, epoch, step + 1, self._peak, keys, culprits))
 
 
 def steps_at_once(asked: int | None, steps_per_epoch: int, tpu: bool) -> int:

@@ -48,7 +48,7 @@ def _bucket(root: str, environment: frozenset[tuple[str, str]]) -> ObjectStore:
     return open_store(root)
 
 
-def open_object(location: str) -> tuple[ObjectStore, str]:
+def open_object(location: str, retries: Retries = RETRIES) -> tuple[ObjectStore, str]:
     """Opens the store of one object; returns it with the object's name.
 
     Raises:
@@ -56,4 +56,4 @@ def open_object(location: str) -> tuple[ObjectStore, str]:
     """
     path = location if is_remote(location) else local_path(location)
     folder, _, name = path.rpartition("/")
-    return open_store(folder or ("/" if path.startswith("/") else ".")), name
+    return open_store(folder or ("/" if path.startswith("/") else "."), retries), name

@@ -1,6 +1,7 @@
 """Executors of a package: command, arguments and resources of each container."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from components.raster.errors import ConfigError
@@ -22,6 +23,19 @@ _TFX_FLAGS = (
 _MOST_ARGUMENT_BYTES = 64 << 10
 
 
+@dataclass(frozen=True)
+class StepFolders:
+    """Folders on volumes that a step works in, None without.
+
+    Attributes:
+        exchange: where Beam's workers see the files of the step.
+        failures: where the step leaves a marker of a failure that its retries would repeat.
+    """
+
+    exchange: str | None = None
+    failures: str | None = None
+
+
 def executor_class(args: Sequence[str]) -> str:
     """Returns the executor's dotted path in the arguments that TFX wrote."""
     return args[list(args).index(_EXECUTOR_CLASS) + 1]
@@ -39,7 +53,7 @@ def beam_args(args: Sequence[str]) -> list[str]:
 
 
 def node_container(
-    signature: Signature, tfx_args: Sequence[str], node: str, exchange: str | None = None
+    signature: Signature, tfx_args: Sequence[str], node: str, folders: StepFolders
 ) -> dict[str, Any]:
     """Returns the command and arguments of a node, with Beam's options after `--`.
 
@@ -51,7 +65,8 @@ def node_container(
     text = signature.to_json()
     options = beam_args(tfx_args)
     args = [ARGUMENT, text, "--executor-input", "{{$}}"]
-    args += ["--exchange", exchange] if exchange else []
+    args += ["--failures", folders.failures] if folders.failures else []
+    args += ["--exchange", folders.exchange] if folders.exchange else []
     args += ["--", *options] if options else []
     if sum(len(arg.encode()) for arg in args) > _MOST_ARGUMENT_BYTES:
         raise ConfigError(f"{node}: the arguments of its container are too long")

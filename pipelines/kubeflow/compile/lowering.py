@@ -8,7 +8,7 @@ from typing import Any
 
 from components.raster.errors import ConfigError
 from pipelines.config.kubeflow import Retries
-from pipelines.kubeflow.compile.containers import executor_class, node_container
+from pipelines.kubeflow.compile.containers import StepFolders, executor_class, node_container
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.prepared import PREPARED, STOP
@@ -82,13 +82,11 @@ def lower_component(node: str, signature: Signature, with_run_id: bool) -> Json:
     )
 
 
-def lower_executor(
-    node: str, spec: Json, signature: Signature, exchange: str | None = None
-) -> Json:
+def lower_executor(node: str, spec: Json, signature: Signature, folders: StepFolders) -> Json:
     """Replaces TFX's entry point with ours, without a lifecycle."""
     label = spec["components"][node]["executorLabel"]
     args = spec["deploymentSpec"]["executors"][label]["container"]["args"]
-    return node_container(signature, args, node, exchange)
+    return node_container(signature, args, node, folders)
 
 
 def lower_task(

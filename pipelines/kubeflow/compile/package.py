@@ -9,12 +9,13 @@ from typing import Any
 import yaml
 
 from components.raster.errors import ConfigError
-from pipelines.config.kubeflow import StepConfig
+from pipelines.config.kubeflow import Retries, StepConfig
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.extensions import check_extensions
 from pipelines.definition.kinds import Kind, name_of, require_runnable
+from pipelines.definition.workspace import Workspace
 from pipelines.kubeflow.compile import lowering
-from pipelines.kubeflow.compile.containers import prepare_container, stop_container
+from pipelines.kubeflow.compile.containers import StepFolders, prepare_container, stop_container
 from pipelines.kubeflow.compile.definition import tfx_job
 from pipelines.kubeflow.compile.images import check_image, is_fixed
 from pipelines.kubeflow.compile.platform import platform_config, platform_document
@@ -22,7 +23,7 @@ from pipelines.kubeflow.compile.pod_rules import require_pods
 from pipelines.kubeflow.compile.resources import kubernetes_resources, vertex_resources
 from pipelines.kubeflow.compile.tpu import with_tpu
 from pipelines.kubeflow.compile.vertex import refuse_kubernetes_only, require_vertex_names
-from pipelines.kubeflow.contract.mounts import require_mounts
+from pipelines.kubeflow.contract.mounts import is_mounted, require_mounts
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.parameters import RunParameter, run_parameters
 from pipelines.kubeflow.contract.prepared import CONFIG, FAILURE, PREDICT, STOP, prepared
@@ -98,16 +99,17 @@ def compile_package(
         parts.update(part)
     for node, signature in signatures.items():
         with_run_id = node in _WITH_RUN_ID
+        retries = lowering.retries_of(signature, steps[node].retries)
         tasks[kebab(node)] = lowering.lower_task(
             node,
             spec["root"]["dag"]["tasks"][node],
             cached=_is_cached(node, steps[node]),
-            retries=lowering.retries_of(signature, steps[node].retries),
+            retries=retries,
             with_run_id=with_run_id,
         )
         components[component_name(node)] = lowering.lower_component(node, signature, with_run_id)
         executors[executor_label(node)] = lowering.lower_executor(
-            node, spec, signature, config.beam.exchange
+            node, spec, signature, _folders(config, node, retries)
         )
     for node, step in steps.items():
         executors[executor_label(node)] = _container(executors[executor_label(node)], step, vertex)
@@ -172,6 +174,12 @@ def _step(config: PipelineConfig, node: str) -> StepConfig:
 def _is_cached(node: str, step: StepConfig) -> bool:
     """Checks whether a node may be cached: not with an image whose tag may move."""
     return node not in _NEVER_CACHED and step.cache is not False and is_fixed(step.image or "")
+
+
+def _folders(config: PipelineConfig, node: str, retries: Retries | None) -> StepFolders:
+    failures = Workspace(config.workspace).failures
+    marked = retries is not None and retries.count and is_mounted(config, node, failures)
+    return StepFolders(config.beam.exchange, failures if marked else None)
 
 
 def _container(container: Json, step: StepConfig, vertex: bool) -> Json:

@@ -1,7 +1,7 @@
 """Entry point of every step's container: runs a TFX executor under Kubeflow's launcher.
 
     python -m pipelines.kubeflow.step.entrypoint --signature JSON --executor-input JSON
-        [--exchange FOLDER] [-- BEAM...]
+        [--failures FOLDER] [--exchange FOLDER] [-- BEAM...]
 
 The launcher downloads the inputs to its mounts and uploads the outputs from there; `Signature` and
 `artifacts` supply what it does not do.
@@ -27,6 +27,11 @@ from components.raster.process_exit import EXIT_STOPPED, exit_now
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.kubeflow.contract.signature import ARGUMENT, RUN_ID, Signature
 from pipelines.kubeflow.contract.uris import ArtifactPaths, local_path
+from pipelines.kubeflow.step.failure_marker import (
+    FailureMarker,
+    is_first_attempt,
+    marked_failures,
+)
 
 #: Folder of the mounts, for machines where the root folder is not writable.
 MOUNT_ROOT_VARIABLE = "SKYMILL_MOUNT_ROOT"
@@ -214,12 +219,16 @@ def _main(argv: Sequence[str], mount_root: str) -> None:
     parser.add_argument(ARGUMENT, required=True)
     parser.add_argument("--executor-input", required=True)
     parser.add_argument("--exchange")
+    parser.add_argument("--failures")
     args = parser.parse_args(argv[:split])
     logging.basicConfig(level=logging.INFO)
     clear_up_on_sigterm()
     given = json.loads(args.executor_input)
     signature = Signature.from_json(args.signature)
-    output = run_step(signature, given, argv[split + 1 :], mount_root, args.exchange)
+    places = [one["uri"] for one in _singles(given, "outputs").values()]
+    marker = FailureMarker.of(places, args.failures)
+    with marked_failures(marker, is_first_attempt(os.environ)):
+        output = run_step(signature, given, argv[split + 1 :], mount_root, args.exchange)
     write_output(given, output)
 
 

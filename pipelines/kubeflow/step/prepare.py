@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from components.ingest.fingerprint import same_data
-from components.raster.errors import ConfigError, DataError, SkymillError
+from components.raster.errors import DataError, SkymillError, is_lasting
 from components.raster.process_exit import exit_now
 from pipelines.config.tree import PipelineConfig, parse_config
 from pipelines.definition.extensions import require_extensions
@@ -25,12 +25,6 @@ from pipelines.kubeflow.contract.mounts import require_mounts
 from pipelines.kubeflow.contract.parameters import with_parameters
 from pipelines.kubeflow.contract.prepared import CONFIG, FAILURE, prepared
 from pipelines.kubeflow.step.entrypoint import guarded, write_output
-
-#: Causes that another attempt would meet again.
-_LASTING = (
-    *(SkymillError, ValueError, KeyError),
-    *(FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError),
-)
 
 
 def prepare(
@@ -82,20 +76,6 @@ def prepared_properties(
     return found
 
 
-def failure_of(error: DataError | ConfigError) -> str | None:
-    """Returns the text of a failure that another attempt would repeat; None if it may pass.
-
-    Data or a configuration are at fault if nothing else caused the error than their content, a
-    missing file or a missing right. Any other cause may be a network or a store.
-    """
-    cause = error.__cause__
-    while cause is not None:
-        if not isinstance(cause, _LASTING):
-            return None
-        cause = cause.__cause__
-    return f"{type(error).__name__}: {error}"
-
-
 def outcome(
     config: PipelineConfig,
     values: Mapping[str, Any],
@@ -108,10 +88,10 @@ def outcome(
     """
     try:
         return {**prepare(config, values, mounted, kind), FAILURE: ""}
-    except (DataError, ConfigError) as error:
-        failure = failure_of(error)
-        if failure is None:
+    except SkymillError as error:
+        if not is_lasting(error):
             raise
+        failure = f"{type(error).__name__}: {error}"
         print(failure, file=sys.stderr)
         return {**dict.fromkeys(prepared(config, kind).values(), ""), FAILURE: failure}
 

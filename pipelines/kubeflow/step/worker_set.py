@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from components.raster.errors import SkymillError
+from components.raster.process_exit import EXIT_LASTING
 from pipelines.kubeflow.cluster.api import KubernetesApi, KubernetesError
 from pipelines.kubeflow.cluster.jobset import (
     API,
@@ -35,6 +36,12 @@ _SECONDARY = "Another worker is gone"
 
 class WorkersFailed(SkymillError):
     """The workers did not finish the training."""
+
+
+class WorkersRefused(WorkersFailed):
+    """The first worker that failed has found its data or configuration at fault."""
+
+    lasting = True
 
 
 @dataclass
@@ -66,7 +73,7 @@ class WorkerSet:
 
         Raises:
             WorkersFailed: the workers have failed for good; the message names the first of them
-                with the reason in its log.
+                with the reason in its log. WorkersRefused if their data are at fault.
             KubernetesError: the API server refuses, or stays unreachable.
         """
         self._create()
@@ -132,7 +139,7 @@ class WorkerSet:
             if "Failed" in conditions:
                 self._look_at_pods()
                 self._finish_logs()
-                raise WorkersFailed(self._reason(conditions["Failed"].get("message", "")))
+                raise self._failure(conditions["Failed"].get("message", ""))
             time.sleep(self.poll_s)
 
     def _look_at_pods(self) -> None:
@@ -166,7 +173,7 @@ class WorkerSet:
         for log in self._logs.values():
             log.join()
 
-    def _reason(self, message: str) -> str:
+    def _failure(self, message: str) -> WorkersFailed:
         """Returns the first failure of the last attempt, with the reason in its log."""
         attempt = max((one.attempt for one in self._failures.values()), default=0)
         failed = {
@@ -175,13 +182,14 @@ class WorkerSet:
             if one.attempt == attempt
         }
         if not failed:
-            return f"the workers have failed: {message}"
+            return WorkersFailed(f"the workers have failed: {message}")
         first, reason = min(
             failed.values(), key=lambda it: (_SECONDARY in it[1], it[0].finished, it[0].index)
         )
         detail = f"exit code {first.code}" + (f", {first.cause}" if first.cause else "")
         attempts = f" in attempt {attempt + 1}" if attempt else ""
-        return f"worker {first.index} has failed{attempts} ({detail}): {reason or message}"
+        kind = WorkersRefused if first.code == EXIT_LASTING else WorkersFailed
+        return kind(f"worker {first.index} has failed{attempts} ({detail}): {reason or message}")
 
 
 @dataclass(frozen=True)

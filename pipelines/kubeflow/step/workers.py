@@ -9,6 +9,7 @@ from pathlib import Path
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.raster.errors import ConfigError
+from components.raster.process_exit import EXIT_LASTING
 from pipelines.kubeflow.cluster.api import KubernetesApi, connect_cluster
 from pipelines.kubeflow.cluster.jobset import RUN_LABEL, Owner, jobset
 from pipelines.kubeflow.contract.workers import WORKERS_KEY, WorkerPods
@@ -18,7 +19,6 @@ from trainer.run import job_of
 from trainer.training.job import Job
 from trainer.training.job_file import write_job
 from trainer.training.train import fingerprint
-from trainer.worker import LASTING
 
 #: Variables that Kubeflow's driver gives every step.
 _POD, _UID = "KFP_POD_NAME", "KFP_POD_UID"
@@ -84,7 +84,7 @@ def train_on_pods(
     path = folder / "job.json"
     write_job(shared, path)
     command = ["python", "-m", "trainer.worker", "--job", str(path)]
-    manifest = jobset(f"skymill-{digest}", pods, command, owner, LASTING)
+    manifest = jobset(f"skymill-{digest}", pods, command, owner, EXIT_LASTING)
     WorkerSet(api, manifest, poll_s=poll_s).run()
     shutil.copytree(shared.model_dir, job.model_dir, dirs_exist_ok=True)
     shutil.copytree(shared.log_dir, job.log_dir, dirs_exist_ok=True)
