@@ -143,7 +143,7 @@ class CellMap:
             spec = RasterSpec("values", self.grid, "float32", np.nan, ("value",))
             return [("values", "Value of each cell", spec, answers[0])]
         filled = np.where(known, answers, 0)
-        planes = np.stack([as_bytes(plane, known) for plane in filled])
+        planes = np.stack([as_bytes(plane, ~known) for plane in filled])
         probability = (
             "probabilities",
             "Probability of every class",
@@ -158,7 +158,7 @@ class CellMap:
         spec = class_spec(self.grid, classes)
         best = filled.argmax(axis=0).astype(spec.dtype)
         best[~known] = int(spec.nodata)
-        sure = as_bytes(filled.max(axis=0), known)
+        sure = as_bytes(filled.max(axis=0), ~known)
         return [
             ("classes", "Class of each cell", spec, best),
             ("confidence", "Probability of the class", confidence_spec(self.grid), sure),

@@ -26,6 +26,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from components.raster.full_disk import DiskFull, message
 from components.raster.library_errors import LibraryError, translated
+from components.raster.opencv import opencv
 from components.raster.pictures.colours import RGB
 from components.raster.scene.gdal import gdal_env, missing_bytes
 from components.raster.scene.grid import Grid, crs_of
@@ -71,6 +72,7 @@ class Scratch:
     def __init__(self, spec: RasterSpec, folder: Path) -> None:
         self.spec = spec
         self.path = folder / f"{spec.name}.scratch.tif"
+        self._open: DatasetWriter | None = None
 
     @property
     def _half(self) -> "Scratch":
@@ -128,12 +130,22 @@ class Scratch:
                 raise OSError(f"{self.path} could not be written whole")
 
     def write(self, window: Window, pixels: npt.NDArray[np.generic]) -> None:
-        """Writes (H, W) or (C, H, W) pixels of a window."""
-        with _writing(self.path), rasterio.open(self.path, "r+") as dataset:
-            _write(dataset, window, pixels if pixels.ndim == 3 else pixels[np.newaxis])
+        """Writes (H, W) or (C, H, W) pixels of a window; the file stays open for the next one."""
+        with _writing(self.path):
+            if self._open is None:
+                self._open = rasterio.open(self.path, "r+")
+            _write(self._open, window, pixels if pixels.ndim == 3 else pixels[np.newaxis])
+
+    def _flush(self) -> None:
+        """Hands what was written to the system."""
+        if self._open is not None:
+            with _writing(self.path):
+                self._open.close()
+            self._open = None
 
     def sync(self) -> None:
         """Waits until the disk has what was written."""
+        self._flush()
         handle = os.open(self.path, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -142,6 +154,7 @@ class Scratch:
 
     def rows(self) -> Iterator[tuple[Window, npt.NDArray[np.generic]]]:
         """Yields windows of whole rows with their pixels (C, H, W); all but the last are even."""
+        self._flush()
         height, width = self.spec.grid.height_px, self.spec.grid.width_px
         with gdal_env(""), _without_warning(), rasterio.open(self.path) as dataset:
             for top in range(0, height, _BLOCK_PX):
@@ -155,6 +168,7 @@ class Scratch:
         The scratch file stays until the map is in its place: a run that is killed before that
         continues with it.
         """
+        self._flush()
         target = folder / f"{self.spec.name}.tif"
         overviews = self._write_overviews()
         with _writing(target):
@@ -201,13 +215,13 @@ def half_of(
     if method == "nearest":
         return pixels[:, ::2, ::2]
     odd = [(0, 0), *((0, side % 2) for side in pixels.shape[1:])]
-    bytes_of = np.pad(pixels, odd, mode="edge")
-    numbers = bytes_of.astype(np.uint16)
-    known = bytes_of != nodata
+    even = np.pad(pixels, odd, mode="edge") if any(right for _, right in odd) else pixels
+    known = even != nodata
     if known.all():
-        total = _sums_of_four(numbers)
-        return ((total + 2) >> 2).astype(pixels.dtype)
-    numbers[~known] = 0
+        height, width = even.shape[1] // 2, even.shape[2] // 2
+        area = opencv().INTER_AREA
+        return np.stack([opencv().resize(it, (width, height), interpolation=area) for it in even])
+    numbers = np.where(known, even, 0).astype(np.uint16)
     total, count = _sums_of_four(numbers), _sums_of_four(known.astype(np.uint16))
     mean = (2 * total + count) // np.maximum(2 * count, 1)
     return np.where(count > 0, mean, nodata).astype(pixels.dtype)

@@ -49,16 +49,17 @@ class Settled:
         """Sets the pixels of a window, whose class probabilities (K, H, W) are final."""
         top, left = window.row - self.top, window.col - self._left
         step = max(1, _CHUNK_PX // window.width)
+        unknown = None if valid.all() else ~valid
         for first in range(0, window.height, step):
             part = slice(first, min(first + step, window.height))
             rows = slice(top + part.start, top + part.stop)
             here = rows, slice(left, left + window.width)
-            known = valid[part]
+            hidden = None if unknown is None else unknown[part]
             classes, best = most_probable(values[:, part], self.classes.dtype)
-            self.classes[here] = _masked(classes, known, self._nodata)
-            self.confidence[here] = as_bytes(best, known)
+            self.classes[here] = _masked(classes, hidden, self._nodata)
+            self.confidence[here] = as_bytes(best, hidden)
             for plane, own in zip(self.probabilities, values[:, part], strict=False):
-                plane[here] = as_bytes(own, known)
+                plane[here] = as_bytes(own, hidden)
 
     def move(self, rows: int, kept: int) -> None:
         """Moves below the first rows; `kept` rows below them may be known already."""
@@ -106,18 +107,18 @@ def most_probable(
     return classes, best
 
 
-def as_bytes(probabilities: Floats, valid: Mask) -> npt.NDArray[np.uint8]:
-    """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where not valid."""
+def as_bytes(probabilities: Floats, unknown: Mask | None) -> npt.NDArray[np.uint8]:
+    """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where unknown."""
     most = np.float32(1 / PROBABILITY_STEP)
     steps = probabilities * most
     steps += np.float32(0.5)
     np.minimum(steps, most, out=steps)
-    return _masked(steps.astype(np.uint8), valid, PROBABILITY_NODATA)
+    return _masked(steps.astype(np.uint8), unknown, PROBABILITY_NODATA)
 
 
 def _masked(
-    numbers: npt.NDArray[np.unsignedinteger], valid: Mask, nodata: int
+    numbers: npt.NDArray[np.unsignedinteger], unknown: Mask | None, nodata: int
 ) -> npt.NDArray[np.unsignedinteger]:
-    if not valid.all():
-        numbers[~valid] = nodata
+    if unknown is not None:
+        numbers[unknown] = nodata
     return numbers
