@@ -136,7 +136,7 @@ def test_a_network_that_embeds_everything_alike_finds_nothing_unknown():
     fitted = fit_unknown(dead, np.arange(60) % 2, dead)
     contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=CLASSES)
     given = tf.constant(dead[:3], tf.float32)
-    told = reliability({}, given, fitted, task_graph("single_label"), contract)
+    told = reliability({}, {"embedding": given}, fitted, task_graph("single_label"), contract)
     assert told["unknown_percentile"].numpy() == pytest.approx([50] * 3, abs=1)
 
 
