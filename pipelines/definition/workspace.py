@@ -45,6 +45,11 @@ class Workspace:
         return os.path.join(self.root, "tuning")
 
     @property
+    def folds(self) -> str:
+        """Folder of the metrics of folds from which a stopped cross-validation continues."""
+        return os.path.join(self.root, "folds")
+
+    @property
     def failures(self) -> str:
         """Folder of the markers by which a cluster's retries end early."""
         return os.path.join(self.root, "failures")

@@ -1,9 +1,13 @@
 """Cross-validation by place: how much a metric depends on which places are held out."""
 
+import hashlib
+import json
 import math
+import shutil
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from components.evaluation.compared_models import CANDIDATE, frames_of
@@ -14,6 +18,7 @@ from components.evaluation.tasks.registry import evaluated_task
 from components.raster.spatial.grouping import Grouping
 from components.raster.spatial.rules import ByBlock, ByScene
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.workspace import Workspace
 from pipelines.local.folds import Fold, trained_folds
 from trainer.data.groups import read_grouping
 
@@ -71,18 +76,50 @@ def cross_validate(
 ) -> Iterator[FoldMetrics]:
     """Trains on all but each fold, and yields its metrics on that fold.
 
+    The metrics of each fold that has ended are kept in the workspace until all have. A
+    cross-validation of the same examples and configuration that was stopped takes them from there.
+
     Args:
         config, examples, folds, environment: as for `trained_folds`.
         by: what shares a fold: what shares a split, blocks of ground, or scenes.
         block_m: side of a block in metres.
         on_fold: called when a fold's model is trained.
     """
-    for fold in trained_folds(
-        config, examples, folds, environment, _grouping(examples, by, block_m)
-    ):
+    facts = [
+        examples,
+        folds,
+        by,
+        block_m,
+        config.train.facts(),
+        config.evaluation.model_dump_json(),
+    ]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    kept = Path(Workspace(config.workspace).folds, digest)
+    rows = _kept_rows(kept)
+    yield from rows
+    ended = {row.fold for row in rows}
+    grouping = _grouping(examples, by, block_m)
+    for fold in trained_folds(config, examples, folds, environment, grouping, ended):
         on_fold(fold)
         headline, metrics = measure(config.evaluation, fold.model, fold.held_out)
-        yield FoldMetrics(fold.number, fold.examples, fold.units, headline, metrics)
+        row = FoldMetrics(fold.number, fold.examples, fold.units, headline, metrics)
+        _keep(kept, row)
+        yield row
+    shutil.rmtree(kept)
+
+
+def _keep(folder: Path, row: FoldMetrics) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "partial"
+    partial.write_text(json.dumps(asdict(row)), encoding="utf-8")
+    partial.rename(folder / f"{row.fold}.json")
+
+
+def _kept_rows(folder: Path) -> list[FoldMetrics]:
+    """Returns the folds of a stopped cross-validation that have ended."""
+    texts = (path.read_text(encoding="utf-8") for path in folder.glob("*.json"))
+    rows = [FoldMetrics(**json.loads(text)) for text in texts]
+    return sorted(rows, key=lambda row: row.fold)
 
 
 def measure(config: EvaluationConfig, model_dir: str, path: str) -> tuple[str, Mapping[str, float]]:

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def trained_folds(
     folds: int,
     environment: Mapping[str, str],
     grouping: Grouping | None = None,
+    ended: Collection[int] = (),
 ) -> Iterator[Fold]:
     """Trains a model for each fold on the others; what a fold names is gone with the next one.
 
@@ -61,6 +62,7 @@ def trained_folds(
         folds: 2 or more.
         environment: may name a TPU.
         grouping: what shares a fold; by default what shares a split.
+        ended: folds that are left out.
 
     Raises:
         ConfigError: there are fewer units than folds, or a fold leaves one unit to train on.
@@ -71,6 +73,8 @@ def trained_folds(
     parts = [{unit for unit in assigned if assigned[unit] == fold} for fold in range(folds)]
     stand_ins = [stand_in({it: counts[it] for it in counts if it not in own}) for own in parts]
     for number, own in enumerate(parts):
+        if number in ended:
+            continue
         with tempfile.TemporaryDirectory(prefix="skymill-fold-") as folder:
             held_out, count = write_fold(examples, folder, own, grouping, stand_ins[number])
             model = _train(config, folder, environment)

@@ -1,0 +1,85 @@
+"""Cross-validation: models of folds, their metrics, and one that was stopped and goes on."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.node.records import records
+from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_to_json
+from pipelines.config.tree import PipelineConfig, parse_config
+from pipelines.local.cross_validation import cross_validate, spread
+from pipelines.local.folds import Fold
+from tests.components.models import serialized, write_split
+from tests.trainer.conftest import CLASSES, toy_image
+
+GROUPS, SIZE = "abcd", 6
+
+
+def write_examples(root: Path) -> None:
+    """Four groups of six images; one of each group is wrongly labelled."""
+    random, groups, examples = np.random.default_rng(0), {}, []
+    for number in range(len(GROUPS) * SIZE):
+        key, seen = f"image-{number}", number % 2
+        label = 1 - seen if number % SIZE == 0 else seen
+        groups[key] = GROUPS[number // SIZE]
+        features = {"image/encoded": toy_image(seen, random), "image/key": key.encode()}
+        features |= {"label": label, "label/text": CLASSES[label].encode()}
+        examples.append(serialized(features))
+    for split, part in (("train", slice(12)), ("eval", slice(12, 18)), ("test", slice(18, 24))):
+        write_split(root, split, examples[part])
+    (root / "classes.json").write_text(json.dumps(CLASSES))
+    (root / GROUPING_FILE).write_text(grouping_to_json(Grouping(groups=groups)))
+
+
+def configured(folder: Path) -> PipelineConfig:
+    source = {"kind": "folders", "uri": "images"}
+    model = {"kind": "small_cnn", "filters": [4], "augment": False}
+    tree = {
+        "name": "toy",
+        "workspace": "workspace",
+        "ingest": {"source": source, "image": {"height_px": 16, "width_px": 16}},
+        "train": {"model": model, "batch_size": 8, "epochs": 6, "learning_rate": 0.03},
+        "push": {"model_dir": "models"},
+    }
+    return parse_config(tree, str(folder))
+
+
+@pytest.mark.slow
+def test_every_example_is_measured_once_and_a_fold_that_has_ended_is_not_trained_again(
+    tmp_path: Path,
+) -> None:
+    write_examples(tmp_path / "examples")
+    config, keys, accuracies = configured(tmp_path), [], []
+
+    def observed(fold: Fold) -> None:
+        held = list(records(fold.held_out).as_numpy_iterator())
+        found = [tf.train.Example.FromString(it).features.feature for it in held]
+        keys.append([it["image/key"].bytes_list.value[0].decode() for it in found])
+        model = tf.saved_model.load(fold.model)
+        answers = model.signatures["serving_examples"](examples=tf.constant(held))["class"].numpy()
+        truth = [it["label/text"].bytes_list.value[0] for it in found]
+        accuracies.append(np.mean(answers == truth))
+
+    def validate():  # type: ignore[no-untyped-def]
+        return cross_validate(config, str(tmp_path / "examples"), 2, {}, on_fold=observed)
+
+    stopped = validate()
+    first = next(stopped)
+    stopped.close()
+    rows = list(validate())
+    assert len(keys) == 2, "the first fold was not trained again"
+    assert rows[0] == first
+    assert sorted(itertools.chain(*keys)) == sorted(f"image-{number}" for number in range(24))
+    groups = [{int(key.partition("-")[2]) // SIZE for key in of_fold} for of_fold in keys]
+    assert not groups[0] & groups[1]
+    assert [(row.examples, row.units) for row in rows] == [(12, 2), (12, 2)]
+    assert [row.value for row in rows] == pytest.approx(accuracies)
+    assert max(accuracies) < 1, "the wrong labels are not learnt"
+    found = spread([row.value for row in rows])
+    assert found.mean == pytest.approx(np.mean(accuracies))
+    assert found.deviation == pytest.approx(np.std(accuracies, ddof=1))
+    assert not list((tmp_path / "workspace/folds").iterdir())
