@@ -82,10 +82,10 @@ def enum_of(array: Array) -> int:
     """
     if array.dtype.kind in "OSU":
         return DT_STRING
-    try:
-        return _ENUM_OF[array.dtype.newbyteorder("=")]
-    except KeyError:
-        raise TensorError(f"arrays of {array.dtype} cannot be sent") from None
+    enum = _ENUM_OF.get(array.dtype) or _ENUM_OF.get(array.dtype.newbyteorder("="))
+    if enum is None:
+        raise TensorError(f"arrays of {array.dtype} cannot be sent")
+    return enum
 
 
 def numpy_dtype(enum: int) -> np.dtype[Any]:
@@ -125,46 +125,57 @@ def tensor_shape(proto: Any) -> list[int]:
     Raises:
         TensorError: it is unknown, negative, or of more elements than a tensor can have.
     """
-    if proto.tensor_shape.unknown_rank:
+    declared = proto.tensor_shape
+    if declared.unknown_rank:
         raise TensorError("the tensor has no shape")
-    if len(proto.tensor_shape.dim) > _MOST_DIMS:
+    if len(declared.dim) > _MOST_DIMS:
         raise TensorError(f"the tensor has more than {_MOST_DIMS} dimensions")
-    shape = [dim.size for dim in proto.tensor_shape.dim]
-    if any(size < 0 for size in shape):
+    shape = [dim.size for dim in declared.dim]
+    if min(shape, default=0) < 0:
         raise TensorError(f"the tensor's shape {shape} is not fully known")
     # Sizes of 0 are left out of the product, as in TensorFlow.
-    if prod(size for size in shape if size) > _MOST_ELEMENTS:
+    if prod(filter(None, shape)) > _MOST_ELEMENTS:
         raise TensorError(f"the tensor's shape {shape} has too many elements")
     return shape
 
 
-def tensor_bytes(proto: Any) -> int:
+def tensor_bytes(proto: Any, shape: Sequence[int] | None = None) -> int:
     """Returns the decoded size of a tensor in bytes; strings count as TensorFlow stores them.
 
     A few bytes may request any number of copies of the last value, so check before decoding.
+
+    Args:
+        proto: a TensorProto.
+        shape: its `tensor_shape`, if known already.
 
     Raises:
         TensorError: the type is not supported, or the shape is not known.
     """
     itemsize = numpy_dtype(proto.dtype).itemsize
-    size = prod(tensor_shape(proto))
+    size = prod(tensor_shape(proto) if shape is None else shape)
     if proto.dtype != DT_STRING:
         return size * itemsize
-    repeated = size - len(proto.string_val)
-    last = len(proto.string_val[-1]) if proto.string_val and repeated > 0 else 0
+    values = proto.string_val
+    repeated = size - len(values)
+    last = len(values[-1]) if repeated > 0 and values else 0
     return size * _STRING_BYTES + repeated * last + proto.ByteSize()
 
 
-def decode_tensor(proto: Any) -> Array:
+def decode_tensor(proto: Any, shape: Sequence[int] | None = None) -> Array:
     """Decodes a TensorProto in either form (typed values or raw content).
 
     A typed field shorter than the shape repeats its last value, as the format defines.
+
+    Args:
+        proto: a TensorProto.
+        shape: its `tensor_shape`, if known already.
 
     Raises:
         TensorError: type not supported, shape unknown, or the values do not fill the shape.
     """
     dtype = numpy_dtype(proto.dtype)
-    shape = tensor_shape(proto)
+    if shape is None:
+        shape = tensor_shape(proto)
     size = prod(shape)
     try:
         if proto.tensor_content:

@@ -116,12 +116,12 @@ class Batcher:
             answers.append(outputs)
         return {name: np.concatenate([it[name] for it in answers]) for name in answers[0]}
 
-    async def _enqueue(self, rows: _Rows) -> dict[str, Array]:
+    def _enqueue(self, rows: _Rows) -> asyncio.Future[dict[str, Array]]:
         done: asyncio.Future[dict[str, Array]] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(rows.key, deque()).append(_Pending(rows, done))
         self._queued_rows += rows.rows
         self._start_worker()
-        return await done
+        return done
 
     def _start_worker(self) -> None:
         if self._free_workers:

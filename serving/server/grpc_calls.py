@@ -50,7 +50,7 @@ class Calls:
         async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
             request = self._begin()
             try:
-                with request.answered():
+                with request:
                     if not always:
                         self.requests.check_open()
                     asked = await self._received(message, messages, request)
@@ -76,7 +76,7 @@ class Calls:
         async def call(messages: AsyncIterator[bytes], context: Any) -> None:
             request = self._begin()
             try:
-                with request.answered():
+                with request:
                     asked = await self._received(message, messages, request)
             except Exception as error:
                 await _abort(context, error)

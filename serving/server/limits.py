@@ -34,19 +34,21 @@ class TensorLimits:
             TensorError: a tensor cannot be read.
         """
         signature.check_names(protos.keys())
-        self._check_rows(signature, {name: tensor_shape(it) for name, it in protos.items()})
-        size = sum(tensor_bytes(proto) for proto in protos.values())
+        shapes = {name: tensor_shape(it) for name, it in protos.items()}
+        self._check_rows(signature, shapes)
+        size = sum(tensor_bytes(proto, shapes[name]) for name, proto in protos.items())
         self._check_bytes("The request's tensors", size)
         held.reach(size)
-        return {name: decode_tensor(proto) for name, proto in protos.items()}
+        return {name: decode_tensor(proto, shapes[name]) for name, proto in protos.items()}
 
-    def check(self, inputs: Arrays, signature: SignatureSpec) -> None:
-        """Refuses arrays of too many rows.
+    def checked(self, inputs: Arrays, signature: SignatureSpec) -> Arrays:
+        """Returns the arrays, unless they have too many rows.
 
         Raises:
             ServingError: INVALID_ARGUMENT.
         """
         self._check_rows(signature, {name: array.shape for name, array in inputs.items()})
+        return inputs
 
     def check_answer(self, outputs: Arrays, parts: float = 1) -> int:
         """Checks the size of an answer from one of `parts` equal parts, and returns its bytes.

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Self
 
 from serving.server.config import ServerConfig
 from serving.server.detached import detached
@@ -46,12 +47,21 @@ class VersionStatus:
 
 @dataclass(eq=False)
 class LoadedVersion:
-    """A loaded version with its queues and the number of requests that use it."""
+    """A loaded version with its queues; a `with` block of a request keeps it in memory."""
 
     model: LoadedModel
     lanes: Lanes
     users: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __enter__(self) -> Self:
+        self.users += 1
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.users -= 1
+        if not self.users:
+            self.idle.set()
 
 
 @dataclass(frozen=True)
@@ -103,23 +113,12 @@ class ModelManager:
         """Number of waiting rows, over all versions."""
         return sum(served.lanes.queued_rows for served in self._served.values())
 
-    @contextmanager
-    def use(self, name: str, version: int | None, label: str) -> Iterator[LoadedVersion]:
-        """Yields the version that a request names, and keeps it in memory while the block runs.
+    def use(self, name: str, version: int | None, label: str) -> LoadedVersion:
+        """Returns the version that a request names; enter it before the next `await`.
 
         Raises:
             ServingError: with TensorFlow Serving's message, when there is no such version.
         """
-        served = self._find(name, version, label)
-        served.users += 1
-        try:
-            yield served
-        finally:
-            served.users -= 1
-            if not served.users:
-                served.idle.set()
-
-    def _find(self, name: str, version: int | None, label: str) -> LoadedVersion:
         if not name:
             raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
         if label:

@@ -8,8 +8,7 @@ a request adds them up.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
 
@@ -79,26 +78,14 @@ class Metrics:
         self._count = cache(lambda m, p, status: self._requests.labels(m, p, status.name))
         self._timer = cache(self._latency.labels)
 
-    @contextmanager
-    def request(self, method: str, protocol: str) -> Iterator[None]:
-        """Counts and times one request; its error, if any, gives the status."""
-        started = time.perf_counter()
-        status = Code.OK
-        try:
-            yield
-        except ServingError as error:
-            status = error.code
-            raise
-        except asyncio.CancelledError:
-            status = Code.CANCELLED
-            raise
-        except BaseException:
-            status = Code.INTERNAL
-            raise
-        finally:
-            took_s = time.perf_counter() - started
-            self._count(method, protocol, status).inc()
-            self._timer(method, protocol).observe(took_s)
+    def request(self, method: str, protocol: str) -> "_Timed":
+        """Returns a context that counts and times one request; its error gives the status."""
+        return _Timed(self, method, protocol)
+
+    def request_ended(self, method: str, protocol: str, status: Code, took_s: float) -> None:
+        """Counts a request."""
+        self._count(method, protocol, status).inc()
+        self._timer(method, protocol).observe(took_s)
 
     def batch_ran(self, rows: int) -> None:
         """Counts a batch that the model ran."""
@@ -129,6 +116,30 @@ class Metrics:
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+
+class _Timed:
+    """Context of one request. Generators take several times as long to enter and to leave."""
+
+    __slots__ = ("_method", "_metrics", "_protocol", "_started")
+
+    def __init__(self, metrics: Metrics, method: str, protocol: str) -> None:
+        self._metrics, self._method, self._protocol = metrics, method, protocol
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        took_s = time.perf_counter() - self._started
+        self._metrics.request_ended(self._method, self._protocol, _status(error), took_s)
+
+
+def _status(error: BaseException | None) -> Code:
+    if error is None:
+        return Code.OK
+    if isinstance(error, ServingError):
+        return error.code
+    return Code.CANCELLED if isinstance(error, asyncio.CancelledError) else Code.INTERNAL
 
 
 def forget_process(pid: int, folder: Path) -> None:

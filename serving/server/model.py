@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import tensorflow as tf
@@ -45,7 +46,7 @@ class SignatureSpec:
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
 
-    @property
+    @cached_property
     def batchable(self) -> bool:
         """True if requests to the signature may share a batch."""
         tensors = [*self.inputs.values(), *self.outputs.values()]

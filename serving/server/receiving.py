@@ -25,7 +25,7 @@ async def receive(
     max_bytes: int,
     timeout_s: float,
     reach: Callable[[int], None] = lambda size: None,
-) -> bytearray:
+) -> bytes | bytearray:
     """Receives the whole body, decompressed; answers `Expect: 100-continue`.
 
     Args:
@@ -41,6 +41,11 @@ async def receive(
     _check_size(request.content_length or 0, max_bytes)
     body = bytearray()
     try:
+        if request.content.is_eof() and not _expectation(request):  # it has arrived whole
+            whole = request.content.read_nowait()
+            _check_size(len(whole), max_bytes)
+            reach(len(whole))
+            return whole
         async with asyncio.timeout(timeout_s):
             await _invite(request)
             async for chunk in request.content.iter_any():
@@ -62,7 +67,7 @@ def end_unless_taken(request: web.BaseRequest, response: web.StreamResponse) -> 
     A client that got the answer instead of `100 Continue` may or may not send the body, so the next
     bytes could be either the body or another request.
     """
-    if _expectation(request) and not request.content.at_eof():
+    if not request.content.at_eof() and _expectation(request):
         response.force_close()
 
 

@@ -1,8 +1,7 @@
 """Requests under way, of either protocol, and how they end when the server stops."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -49,22 +48,15 @@ class Request:
         self.looks = 0
 
     def cut(self, error: ServingError) -> None:
-        """Cancels the request now; inside `answered` the client gets this error."""
+        """Cancels the request now; inside a `with` block of it the client gets this error."""
         self._cut = error
         self._task.cancel()
 
-    @contextmanager
-    def answered(self) -> Iterator[None]:
-        """Turns a cut inside this block into an error for the client.
+    def __enter__(self) -> None:
+        """Begins a block in which a cut is an error for the client: the ServingError of `cut`."""
 
-        Raises:
-            ServingError: the error given to `cut`.
-        """
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self._cut is None:
-                raise
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self._cut is not None and isinstance(error, asyncio.CancelledError):
             self._task.uncancel()
             raise self._cut from None
 

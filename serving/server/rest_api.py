@@ -78,14 +78,18 @@ class RestApi:
     ) -> None:
         """Sends the answer; the request counts until the client has taken it."""
         under_way.enter(RequestStage.ANSWERING)
+        if request.transport is None:
+            return
+        # Nearly every answer is sent at once, and `asyncio.timeout` takes longer than that.
+        give_up = asyncio.get_running_loop().call_later(
+            self._config.transfer_timeout_s, request.transport.abort
+        )
         try:
             with suppress(ConnectionError):  # the client has gone
-                async with asyncio.timeout(self._config.transfer_timeout_s):
-                    await response.prepare(request)
-                    await response.write_eof()
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
+                await response.prepare(request)
+                await response.write_eof()
+        finally:
+            give_up.cancel()
 
     async def _handle(self, request: web.BaseRequest, under_way: Request) -> web.Response:
         path = request.rel_url.raw_path
@@ -94,7 +98,7 @@ class RestApi:
         if not path.lower().startswith("/v1/"):
             return error_response(404, "Not Found")
         try:
-            with under_way.answered():
+            with under_way:
                 return await self._answer(request, path, under_way)
         except Exception as error:
             refusal = as_serving_error(error)
@@ -124,7 +128,9 @@ class RestApi:
                 answer = await self._predictor.predict(
                     target,
                     body.signature_name,
-                    lambda signature, limits: read_inputs(body, signature),
+                    lambda signature, limits: limits.checked(
+                        read_inputs(body, signature), signature
+                    ),
                     under_way.held,
                     missing_signature=_missing_signature,
                 )
@@ -234,4 +240,4 @@ async def _written(outputs: Arrays, form: Format) -> bytes:
 
 
 def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json")
+    return web.Response(body=body, headers={"Content-Type": "application/json"})

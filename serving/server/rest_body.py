@@ -12,7 +12,7 @@ _CODE_OF_STATUS = {408: Code.DEADLINE_EXCEEDED, 413: Code.RESOURCE_EXHAUSTED}
 
 async def read_body(
     request: web.BaseRequest, held: ReservedBytes, config: ServerConfig
-) -> bytearray:
+) -> bytes | bytearray:
     """Reads the whole body, decompressed.
 
     Raises:

@@ -8,7 +8,7 @@ are answered under "predictions", columns under "inputs" under "outputs"; binary
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
@@ -287,10 +287,21 @@ def _check_rows(outputs: Arrays) -> None:
 def _json_values(name: str, array: Array) -> Any:
     if array.dtype == object:
         encode = _base64_object if name.endswith("_bytes") else _text
-        return _map_leaves(encode, array.tolist())
+        return _nested([encode(value) for value in array.ravel().tolist()], array.shape)
     if array.dtype.kind == "f" and array.dtype.itemsize < 8:
-        return np.array(_decimals(array), dtype=object).reshape(array.shape).tolist()
+        return _nested(_decimals(array), array.shape)
     return array.tolist()
+
+
+def _nested(flat: list[Any], shape: Sequence[int]) -> Any:
+    """Returns flat values as nested lists of a shape."""
+    if not shape:
+        return flat[0]
+    for size in reversed(shape[1:]):
+        if not size:
+            return np.empty(shape).tolist()
+        flat = [flat[start : start + size] for start in range(0, len(flat), size)]
+    return flat
 
 
 def _decimals(array: Array) -> list[float]:
@@ -300,18 +311,13 @@ def _decimals(array: Array) -> list[float]:
     be written as 0.20000000298023224.
     """
     flat = array.ravel()
-    short = [float(f"{number:.6g}") for number in flat.tolist()]
-    enough = (np.array(short, dtype=array.dtype) == flat).tolist()
+    numbers = flat.tolist()
+    short = [float(f"{number:.6g}") for number in numbers]
+    restored = np.array(short, dtype=array.dtype).tolist()
     return [
-        text if is_enough else float(f"{number:.9g}")
-        for text, is_enough, number in zip(short, enough, flat.tolist(), strict=True)
+        text if again == number else float(f"{number:.9g}")
+        for text, again, number in zip(short, restored, numbers, strict=True)
     ]
-
-
-def _map_leaves(encode: Any, value: Any) -> Any:
-    if isinstance(value, list):
-        return [_map_leaves(encode, item) for item in value]
-    return encode(value)
 
 
 def _text(value: bytes) -> str:
