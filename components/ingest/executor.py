@@ -111,7 +111,12 @@ def _conclude(
     """Adds the listing's own results, and publishes classes, groups, summary and report."""
     path = storage.join(paths.rejects, layout.SUMMARY_FILE)
     units = {} if config.image.bands is None else _units(config.image, listing.scalings)
-    listed = Summary(rejects=_count(listing), ignored=listing.ignored, units=units)
+    listed = Summary(
+        rejects=_count(listing),
+        ignored=listing.ignored,
+        units=units,
+        train_to_test_m=listing.train_to_test_m,
+    )
     summary = total([Summary.from_json(storage.read(path).decode()), listed])
     if listing.rejects:
         name = storage.join(paths.rejects, layout.LISTING_REJECTS_FILE)

@@ -66,7 +66,8 @@ def show(number: int, config_path: str, model_base: str | None, as_json: bool) -
     found = read_provenance(_store(config_path, model_base), number)
     if as_json:
         card = found.card and json.loads(found.card.to_json())
-        click.echo(json.dumps({"card": card, "provenance": found.document}, indent=1))
+        evidence = {"card": card, "provenance": found.document}
+        click.echo(json.dumps({"version": number, **evidence}, indent=1))
     elif found.card is None:
         click.echo(f"version {number}, pushed without a model card\n")
         click.echo(json.dumps(found.document, indent=1))

@@ -52,6 +52,7 @@ def listing_of(found: Contents, settings: Settings, source_uri: str) -> Listing:
         ignored=dict(sorted(found.ignored.items())),
         classes=settings.classes or found.classes or seen_classes(found.records),
         scalings=found.scalings,
+        train_to_test_m=found.train_to_test_m,
     )
 
 

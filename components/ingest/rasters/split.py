@@ -6,7 +6,7 @@ from components.ingest.records.reject import Reject, reject_of_label
 from components.ingest.records.settings import Settings
 from components.raster.errors import ConfigError
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
-from components.raster.spatial.distance import LeakError, refuse_leaks
+from components.raster.spatial.distance import LeakError, nearest_distance, refuse_leaks
 from components.raster.spatial.places import Places
 from components.raster.spatial.rules import (
     Assignment,
@@ -59,6 +59,19 @@ def splits_of(
     if tiling is None or tiling.overlap == "all":
         return decided
     return _apart_but_in_train(places, decided, tiling)
+
+
+def train_to_test_m(places: Places, splits: Sequence[Split]) -> float | None:
+    """Returns the metres between the nearest tiles of the train and the test split, 0 if they meet.
+
+    None where one of the two has no tile on a map.
+    """
+    train, test = (
+        places.take([place for place, split in enumerate(splits) if split == name])
+        for name in ("train", "test")
+    )
+    distance_m = nearest_distance(train, test).distance_m
+    return None if distance_m == float("inf") else distance_m
 
 
 def _apart_but_in_train(places: Places, splits: Sequence[Split], tiling: Tiling) -> list[Split]:

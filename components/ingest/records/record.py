@@ -61,6 +61,7 @@ class Contents:
         classes: those that the source declares apart from its records, by a legend or a file of
             boxes.
         scalings: of the bands, as in `Listing`.
+        train_to_test_m: as in `Listing`.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -68,6 +69,7 @@ class Contents:
     ignored: Counter[str] = field(default_factory=Counter)
     classes: tuple[str, ...] = ()
     scalings: BandScalings | None = None
+    train_to_test_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Listing:
         parts: of scenes, instead of records.
         scalings: what all rasters agree on, where their numbers are kept for that.
         scene_groups: the group of a scene's tiles by its id, where it has one.
+        train_to_test_m: metres between the nearest tiles of the train and the test split; None
+            without places, or without tiles of one of them.
     """
 
     records: tuple[Record, ...]
@@ -91,6 +95,7 @@ class Listing:
     parts: tuple[ScenePart, ...] = ()
     scalings: BandScalings | None = None
     scene_groups: Mapping[str, str] = field(default_factory=dict)
+    train_to_test_m: float | None = None
 
     @property
     def groups(self) -> dict[str, str]:

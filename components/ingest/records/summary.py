@@ -26,6 +26,8 @@ class Summary:
         ignored: files that were no images, by suffix.
         units: what the tiles of rasters hold, by band, in words.
         extent: around the centres of the examples that have a place.
+        train_to_test_m: metres between the nearest tiles of the train and the test split, as the
+            source lists them; None where they have no places.
     """
 
     examples: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Summary:
     ignored: Mapping[str, int] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     extent: Extent | None = None
+    train_to_test_m: float | None = None
 
     @property
     def total_images(self) -> int:
@@ -62,6 +65,7 @@ class Summary:
             "total_rejects": self.total_rejects,
             **({"units": dict(self.units)} if self.units else {}),
             **({"extent": _extent_facts(self.extent)} if self.extent else {}),
+            **({} if self.train_to_test_m is None else {_DISTANCE: self.train_to_test_m}),
         }
 
     @classmethod
@@ -74,6 +78,7 @@ class Summary:
                 *(facts["examples"], facts["images"], facts["rejects"], facts["ignored"]),
                 units=facts.get("units", {}),
                 extent=extent and Extent(*(tuple(extent[name]) for name in _EXTENT)),
+                train_to_test_m=facts.get(_DISTANCE),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"not a summary of ingest ({error!r}): {text[:80]!r}") from error
@@ -87,8 +92,10 @@ def total(summaries: Iterable[Summary]) -> Summary:
     ignored: Counter[str] = Counter()
     units: dict[str, str] = {}
     extent: Extent | None = None
+    distances_m: list[float] = []
     for summary in summaries:
         units |= summary.units
+        distances_m += [] if summary.train_to_test_m is None else [summary.train_to_test_m]
         extent = joined((extent, summary.extent))
         for split, counts in summary.examples.items():
             examples[split].update(counts)
@@ -102,9 +109,11 @@ def total(summaries: Iterable[Summary]) -> Summary:
         dict(sorted(ignored.items())),
         units,
         extent,
+        min(distances_m, default=None),
     )
 
 
+_DISTANCE = "train_to_test_m"
 _EXTENT = ("longitudes", "turned", "latitudes")
 
 

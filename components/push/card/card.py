@@ -47,6 +47,8 @@ class Data(Frozen):
         rejects: refused items by reason.
         bbox: west, south, east, north of the examples' centres, in degrees; None without a place.
         split: the rule that assigned the splits, in words.
+        train_to_test_m: metres between the nearest tiles of the train and the test split; None
+            where they have no places.
     """
 
     fingerprint: str
@@ -56,6 +58,7 @@ class Data(Frozen):
     rejects: Mapping[str, int] = {}
     bbox: tuple[float, float, float, float] | None = None
     split: str = ""
+    train_to_test_m: float | None = None
 
 
 class Measured(Frozen):

@@ -107,6 +107,7 @@ def _data(evidence: Evidence) -> Data:
         rejects=facts.get("rejects", {}),
         bbox=facts["extent"]["bbox"] if "extent" in facts else None,
         split=evidence.about.split,
+        train_to_test_m=facts.get("train_to_test_m"),
     )
 
 
@@ -199,6 +200,11 @@ def _limits(evidence: Evidence, inputs: Inputs, data: Data, metrics: Metrics) ->
         yield (
             f"Learnt and measured between longitudes {west:.2f} and {east:.2f} and latitudes "
             f"{south:.2f} and {north:.2f}; nothing is known of other ground."
+        )
+    if data.train_to_test_m is not None:
+        yield (
+            f"The nearest train and test tiles are {data.train_to_test_m:,.0f} m apart; ground "
+            "farther from the training data may fare worse than the test split."
         )
     if inputs.gsd_m is not None:
         told = range_text(inputs.gsd_m)

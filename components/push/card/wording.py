@@ -53,6 +53,8 @@ def _lines(card: ModelCard) -> Iterator[str]:
     yield f"data: {images or 'counts unknown'}; {sum(data.rejects.values()):,} rejected"
     if data.split:
         yield f"splits: {data.split}"
+    if data.train_to_test_m is not None:
+        yield f"nearest train and test tiles: {data.train_to_test_m:,.0f} m"
     if data.bbox is not None:
         yield "area (west, south, east, north): " + ", ".join(f"{it:.4f}" for it in data.bbox)
     yield f"metrics: {measured_text(metrics, metrics.overall)}"

@@ -171,6 +171,23 @@ def test_the_report_has_the_box_around_the_centres_of_all_tiles(run, chips):
     assert west < east
 
 
+def test_the_report_has_the_distance_between_train_and_test(run, chips, tmp_path):
+    """Chips of 16 pixels of 10 m, 4 pixels apart; the third lies between train and test."""
+    splits = ["train", "train", "val", "test", "test"]
+    paths = sorted(chips(5, gap_px=4).rglob("*.tif"), key=lambda path: path.name)
+    rows = [
+        {"uri": str(path), "label": path.parent.name, "split": split}
+        for path, split in zip(paths, splits, strict=True)
+    ]
+    manifest = tmp_path / "chips.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = run(of_chips(manifest, source={"columns": {"split": "split"}}))
+    # On its central meridian, the scale of UTM is 0.9996.
+    wanted = (2 * (16 + 4) - 16) * 10 / 0.9996
+    assert outcome.report().facts["train_to_test_m"] == pytest.approx(wanted, rel=1e-3)
+    assert outcome.summary.train_to_test_m == outcome.report().facts["train_to_test_m"]
+
+
 def test_a_given_split_comes_before_the_rule(chips, tmp_path):
     root = chips(8, gap_px=4)
     rows = [

@@ -338,6 +338,10 @@ def test_tiles_side_by_side_need_a_stride_that_meets_them(tmp_path):
         IngestConfig.model_validate(of_scenes(tmp_path, source=source))
 
 
+def test_tiles_of_a_random_split_touch(scene):
+    assert listed(of_scenes(scene, ("red", "nir"))).train_to_test_m == pytest.approx(0, abs=1e-6)
+
+
 def test_a_random_split_of_tiles_is_refused(scene):
     with pytest.raises(LeakError, match="insist: true"):
         listed(of_scenes(scene, ("red",), split_by=None))

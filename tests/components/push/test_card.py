@@ -58,7 +58,7 @@ def evidence(contract: Contract = CONTRACT, bbox: Any = (8.0, 47.0, 9.5, 48.0)) 
         "examples": {"train": {"Annual crop": 700}},
         "rejects": {"corrupt": 3},
         "classes_without_training_examples": ["water"],
-        **({"extent": {"bbox": list(bbox)}} if bbox else {}),
+        **({"extent": {"bbox": list(bbox)}, "train_to_test_m": 1250.4} if bbox else {}),
     }
     return Evidence(
         name="crops",
@@ -132,6 +132,7 @@ def test_limits_say_what_was_not_learnt_and_on_how_much_the_metrics_rest() -> No
         "Never trained on: water.",
         "Not measured for lack of examples: water.",
         "between longitudes 8.00 and 9.50 and latitudes 47.00 and 48.00",
+        "nearest train and test tiles: 1,250 m",
         "pixels of 10 m",
         "from sentinel-2",
         "small_cnn",

@@ -9,7 +9,7 @@ from components.ingest.listing.manifest import list_manifest
 from components.ingest.rasters.chips.config import ChipsSource
 from components.ingest.rasters.chips.views import chip_source, open_chips
 from components.ingest.rasters.scalings import Scalings
-from components.ingest.rasters.split import rejected_areas, splits_of
+from components.ingest.rasters.split import rejected_areas, splits_of, train_to_test_m
 from components.ingest.rasters.views import scene_reject
 from components.ingest.records.record import Contents, Record
 from components.ingest.records.reject import Reject
@@ -54,7 +54,10 @@ def place_chips(found: Contents, source: ChipsSource, settings: Settings) -> Con
     rejects += rejected_areas(settings.split_by)
     splits = splits_of(places, [it.split for it in records], settings)
     placed = Contents(
-        rejects=found.rejects + rejects, ignored=Counter(found.ignored), scalings=scalings
+        rejects=found.rejects + rejects,
+        ignored=Counter(found.ignored),
+        scalings=scalings,
+        train_to_test_m=train_to_test_m(places, splits),
     )
     for record, split in zip(records, splits, strict=True):
         if isinstance(split, LeftOut):

@@ -16,7 +16,7 @@ from components.ingest.rasters.scenes.labels.labeller import Labeller, class_nam
 from components.ingest.rasters.scenes.labels.reader import LabelsRejected, SceneLabels
 from components.ingest.rasters.scenes.named import NamedScenes
 from components.ingest.rasters.scenes.views import open_scene_views
-from components.ingest.rasters.split import rejected_areas, splits_of
+from components.ingest.rasters.split import rejected_areas, splits_of, train_to_test_m
 from components.ingest.rasters.views import scene_reject
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject, in_words, reject_of_label
@@ -157,6 +157,7 @@ def list_scenes(
             for scene in planned.scenes
             if (group := source.group_of(scene.source.scene_id)) is not None
         },
+        train_to_test_m=train_to_test_m(places, splits),
     )
 
 
