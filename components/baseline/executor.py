@@ -11,7 +11,7 @@ from tfx.dsl.io import fileio
 from components.baseline.config import BaselineConfig
 from components.gate.baseline import NONE_FILE, VERSION_DIR
 from components.node.executor import Artifacts, NodeExecutor
-from serving.store.served import served_version
+from serving.store.served import require_state, served_version
 from serving.store.version_store import version_store
 
 #: The artifact's `served_version` if no version is served.
@@ -26,7 +26,7 @@ class Executor(NodeExecutor):
     """
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
-        """Raises ServedVersionError when the served version cannot be determined."""
+        """Raises ServedVersionError when the served version cannot be determined, or changes."""
         config = BaselineConfig.model_validate_json(properties["config"])
         model_base = properties["model_base"]
         artifact = outputs["baseline"]
@@ -39,3 +39,4 @@ class Executor(NodeExecutor):
         else:
             artifact.served_version = served.number
             version_store(model_base).fetch(served.number, Path(artifact.uri, VERSION_DIR))
+        require_state(properties["nonce"], model_base, served.number)

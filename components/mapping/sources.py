@@ -9,7 +9,7 @@ from components.mapping.config import SceneReading
 from components.raster.errors import DataError
 from components.raster.location import is_remote
 from components.raster.scene.calibration import calibrated
-from components.raster.scene.folders import Layout, check_ids, find_scenes
+from components.raster.scene.folders import Layout, check_folders, check_ids, find_scenes
 from components.raster.scene.gdal import SUFFIXES
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.stac_query import StacQuery
@@ -48,6 +48,7 @@ def scenes_at(
     if not sources and not rejects:
         raise DataError("there is no scene: name files, folders, or STAC items.")
     check_ids(sources)
+    check_folders(sources)
     ignored = sum((Counter(part.ignored) for part in found), Counter[str]())
     return FoundScenes(sources, rejects, ignored)
 

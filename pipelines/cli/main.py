@@ -5,6 +5,7 @@ that ``skymill --help`` answers at once.
 """
 
 import importlib
+import os
 import sys
 import traceback
 from typing import Any
@@ -85,6 +86,7 @@ def main() -> None:
     try:
         with full_disk_as_error():
             code = cli(standalone_mode=False)
+            sys.stdout.flush()
         exit_with_handlers(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
@@ -97,11 +99,20 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(EXIT_FAILED)
     except SkymillError as error:
+        _drop_unwritten_output()
         click.echo(f"skymill: {error}", err=True)
         sys.exit(_exit_code(error))
     except Exception as error:
         click.echo(masked(_unexpected(error)), err=True)
         sys.exit(EXIT_FAILED)
+
+
+def _drop_unwritten_output() -> None:
+    """Drops what cannot be written, as on a full disk; Python would try it again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unexpected(error: Exception) -> str:

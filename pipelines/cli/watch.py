@@ -63,7 +63,7 @@ def command(
     from pipelines.watch.metrics import Gauges
 
     if config.watch.target == "local":
-        require_writable(written_folders(config))
+        require_writable(written_folders(config, kind))
     gauges = Gauges()
     watcher = _watcher(config, config_path, kind, _report(log_format, gauges))
     if once:

@@ -8,11 +8,16 @@ from components.raster.errors import ConfigError
 from components.raster.full_disk import full_disk_as_error
 from components.raster.location import is_remote
 from pipelines.config.tree import PipelineConfig
+from pipelines.definition.kinds import Kind
 
 
-def written_folders(config: PipelineConfig) -> dict[str, str]:
+def written_folders(config: PipelineConfig, kind: Kind = "training") -> dict[str, str]:
     """Returns the local folders that a run writes to, including the temporary folder."""
-    places = {"workspace": config.workspace, "push.model_dir": config.push.model_dir}
+    places = {"workspace": config.workspace}
+    if kind == "training":
+        places["push.model_dir"] = config.push.model_dir
+    elif config.prediction is not None:
+        places["prediction.output"] = config.prediction.output
     local = {name: place for name, place in places.items() if not is_remote(place)}
     return {**local, "TMPDIR": tempfile.gettempdir()}
 

@@ -57,11 +57,11 @@ def execute(
     raised. Each `key` has one run: a second call returns the record of the first.
 
     Raises:
-        ConfigError: `workspace` or `push.model_dir` cannot be written.
+        ConfigError: a folder that the run writes to cannot be written.
         DiskFull: no space is left even for the run's record.
         WorkspaceBusyError: another run is in progress in the same workspace.
     """
-    workspace, places = Workspace(config.workspace), written_folders(config)
+    workspace, places = Workspace(config.workspace), written_folders(config, kind)
     require_writable(places)
     with full_disk_as_error(places), workspace.locked():
         # Under the lock, so that of two processes with one key the later one finds the run.

@@ -23,9 +23,10 @@ from components.mapping.config import MapConfig, SceneReading
 from components.mapping.in_process import InProcessModel
 from components.mapping.maps import UNFINISHED, SceneMap, map_scenes
 from components.mapping.rejects import MapReason
+from components.mapping.rejects import Reject as MapReject
 from components.raster.errors import ConfigError, DataError
 from components.raster.location import is_remote, local_path
-from components.raster.scene.folders import check_ids
+from components.raster.scene.folders import check_folders, check_ids
 from components.raster.scene.scene import BandFile, SceneSource
 from pipelines.prediction.model import ModelRef, require_same
 from pipelines.prediction.output import OutputPaths
@@ -46,14 +47,17 @@ def scenes_of(reading: IngestConfig) -> ScenesToMap:
     """Lists the scenes of a source; of photographs and chips each is a scene.
 
     Raises:
-        DataError: the source cannot be read, or two scenes have one name.
+        DataError: the source cannot be read, two scenes have one name, or the map of one would lie
+            in that of another.
     """
     found: NamedScenes | Contents = family_of(reading.source).find()
     if isinstance(found, NamedScenes):
+        check_folders(found.sources)
         return ScenesToMap(found.sources, found.rejects, Counter(found.ignored))
     names = reading.source.band_names if isinstance(reading.source, RasterOptions) else ()
     scenes = tuple(SceneSource(it.key, (BandFile(it.uri, names),)) for it in found.records)
     check_ids(scenes)
+    check_folders(scenes)
     return ScenesToMap(scenes, found.rejects, found.ignored)
 
 
@@ -135,7 +139,8 @@ class MapWriter:
         """Makes the map of the block's scene, in a folder called as it.
 
         Raises:
-            DataError: another attempt is making the map; its files are left alone.
+            DataError: another attempt is making the map, whose files are left alone, or the model
+                fails, as it may once: another attempt makes the map.
         """
         paths = self._job.paths
         done = paths.summary_of(block.shard)
@@ -146,15 +151,22 @@ class MapWriter:
         [made] = map_scenes([scene], self._model, self._config, Path(paths.results))
         rejects = made.rejects if isinstance(made, SceneMap) else (made,)
         for it in rejects:
-            if it.reason == MapReason.BUSY:
+            if it.reason in (MapReason.BUSY, MapReason.MODEL_FAILED):
                 raise DataError(f"{scene.scene_id}: {it.detail}")
         shutil.rmtree(Path(paths.results, UNFINISHED, scene.scene_id), ignore_errors=True)
         uri = scene.files[0].path
         lines = [_reject_line(it.key, uri, it.reason, it.detail) for it in rejects]
-        reasons = Counter(str(it.reason) for it in rejects)
-        summary = Summary({}, {MAPPED: int(isinstance(made, SceneMap))}, reasons)
+        summary = _summary(made)
         paths.finish(block.shard, b"".join(lines), summary)
         return summary
+
+
+def _summary(made: SceneMap | MapReject) -> Summary:
+    """Counts a scene; the tiles that a map lacks are no images, and are counted beside them."""
+    if not isinstance(made, SceneMap):
+        return Summary({}, {MAPPED: 0}, {str(made.reason): 1})
+    lacking = Counter(f"tile: {it.reason}" for it in made.rejects)
+    return Summary({}, {MAPPED: 1}, ignored=lacking)
 
 
 def _reject_line(key: str, uri: str, reason: str, detail: str) -> bytes:

@@ -8,9 +8,11 @@ import json
 import os
 import posixpath
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from components.ingest.files import storage
@@ -18,6 +20,7 @@ from components.ingest.files.layout import LISTING_FILE, SUMMARY_FILE, rejects_n
 from components.ingest.records.summary import Summary
 from components.raster.errors import ConfigError, DataError
 from components.raster.location import is_remote, local_path
+from components.raster.only_process import LockHeld, only_process
 from components.raster.strict_json import strict_json
 
 _IDENTITY_FILE = "identity"
@@ -122,6 +125,25 @@ def finished_summary(final: str, identity: str, *, overwrite: bool) -> Mapping[s
         "another model, or with other settings. Remove it, choose another --output, or give "
         "--overwrite."
     )
+
+
+@contextmanager
+def only_run_into(paths: OutputPaths) -> Iterator[None]:
+    """Keeps other runs from a local output meanwhile.
+
+    Raises:
+        DataError: another run writes there.
+    """
+    with ExitStack() as stack:
+        if not is_remote(paths.final):
+            try:
+                stack.enter_context(only_process(Path(f"{paths.work}.lock")))
+            except LockHeld as error:
+                raise DataError(
+                    f"another run writes into {paths.final}. Wait for it, or choose another "
+                    "--output"
+                ) from error
+        yield
 
 
 def begin(paths: OutputPaths, identity: str, listing: bytes) -> None:

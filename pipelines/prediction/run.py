@@ -19,7 +19,13 @@ from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.fitting import reading_for
 from pipelines.prediction.job import Job
 from pipelines.prediction.model import ModelRef, find_model
-from pipelines.prediction.output import OutputPaths, begin, complete, finished_summary
+from pipelines.prediction.output import (
+    OutputPaths,
+    begin,
+    complete,
+    finished_summary,
+    only_run_into,
+)
 from pipelines.prediction.shard import PREDICTED, ShardJob
 from serving.contract.contract import Contract
 
@@ -123,14 +129,16 @@ def predict_archive(
 
     Raises:
         ConfigError: the folder holds something else, or what the run reads.
-        DataError: the source as a whole cannot be read, or the model fails.
+        DataError: the source as a whole cannot be read, the model fails, or another run writes
+            there.
     """
     _require_apart(plan, output)
-    found = finished_summary(output, plan.identity, overwrite=overwrite)
-    if found is None:
-        found = _predicted(plan, output, make_pipeline)
-        return _result(output, found, is_new=True)
-    return _result(output, found, is_new=False)
+    with only_run_into(OutputPaths(output, 0, plan.config.format)):
+        found = finished_summary(output, plan.identity, overwrite=overwrite)
+        if found is None:
+            found = _predicted(plan, output, make_pipeline)
+            return _result(output, found, is_new=True)
+        return _result(output, found, is_new=False)
 
 
 def _require_apart(plan: Plan, output: str) -> None:

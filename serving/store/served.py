@@ -10,6 +10,9 @@ from serving.client import ClientError, connect
 from serving.store.version_store import version_store
 from serving.store.versions import PushError
 
+#: The beginning of a state's name.
+_STATE = "served "
+
 
 class ServedVersionError(PushError):
     """The served version cannot be determined, or is missing in the store."""
@@ -55,6 +58,31 @@ def served_version(model_base: str, endpoint: str | None, timeout_s: float = 10.
     return Served(number, refused)
 
 
+def require_state(name: str, model_base: str, found: int | None) -> None:
+    """Checks that the version that was found is the one that a state's name stands for.
+
+    A server may change its version and change it back while it is looked up. What was found would
+    be cached under the name of another state, and taken for it as long as that lasts. A state whose
+    folder has changed since does not come back, and passes.
+
+    Args:
+        name: from `served_state`; anything else passes.
+        model_base: `<model_dir>/<name>`.
+        found: the version that was found.
+
+    Raises:
+        ServedVersionError: it is another.
+    """
+    if not name.startswith(_STATE) or not name.endswith(f" {_changed_ns(model_base)}"):
+        return
+    digest = "" if found is None else version_store(model_base).digest(found)
+    if not name.startswith(f"{_STATE}{found} {digest} "):
+        raise ServedVersionError(
+            f"The served version of {model_base} has changed while the run began: it was "
+            f"{name.removeprefix(_STATE).split()[0]}, and then {found}. Run the pipeline again."
+        )
+
+
 def served_state(model_base: str, endpoint: str | None, timeout_s: float = 10.0) -> str | None:
     """Returns a name of what is served now and of the folder's history, or None if there is none.
 
@@ -69,10 +97,13 @@ def served_state(model_base: str, endpoint: str | None, timeout_s: float = 10.0)
     try:
         number = served_version(model_base, endpoint, timeout_s).number
         digest = "" if number is None else version_store(model_base).digest(number)
-        changed_ns = os.stat(local_path(model_base)).st_mtime_ns
+        return f"{_STATE}{number} {digest} {_changed_ns(model_base)}"
     except (SkymillError, OSError):
         return None
-    return f"{number} {digest} {changed_ns}"
+
+
+def _changed_ns(model_base: str) -> int:
+    return os.stat(local_path(model_base)).st_mtime_ns
 
 
 def _require(model_base: str, number: int, endpoint: str) -> None:

@@ -121,7 +121,7 @@ def test_a_pattern_of_spans_is_checked_at_the_span_that_a_run_reads(
     assert f"no folder {tmp_path}/7/masks" in str(raised)
 
 
-def configured(tmp_path: Path, **places: str) -> PipelineConfig:
+def configured(tmp_path: Path, **places: Any) -> PipelineConfig:
     (tmp_path / "file").touch()
     tree = photographs() | {"workspace": "skymill"} | places
     path = tmp_path / "skymill.yaml"
@@ -139,6 +139,14 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_read(
     with pytest.raises(ConfigError, match=f"^{name}: .* cannot be written") as raised:
         execute(config, str(tmp_path / "skymill.yaml"))
     assert "\n" not in str(raised.value)
+
+
+def test_the_output_of_predictions_is_tried_before_a_run_of_them(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    source = {"kind": "images", "uri": str(tmp_path)}
+    config = configured(tmp_path, prediction={"source": source, "output": "file/below"})
+    with pytest.raises(ConfigError, match=r"^prediction\.output: .* cannot be written"):
+        execute(config, str(tmp_path / "skymill.yaml"), kind="prediction")
 
 
 def test_nothing_stays_of_the_attempt_to_write(tmp_path: Path) -> None:

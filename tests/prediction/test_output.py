@@ -9,12 +9,15 @@ from components.ingest.files import storage
 from components.ingest.files.layout import blocks_of
 from components.ingest.records.summary import Summary
 from components.mapping.config import MapConfig
-from components.mapping.maps import UNFINISHED
+from components.mapping.maps import UNFINISHED, SceneMap
 from components.mapping.only_run import only_run
+from components.mapping.rejects import Reject
 from components.raster.errors import DataError
-from pipelines.prediction.maps import MapJob, MapWriter, scene_lines
+from components.raster.scene.folders import check_folders
+from components.raster.scene.scene import BandFile, SceneSource
+from pipelines.prediction.maps import MapJob, MapWriter, _summary, scene_lines
 from pipelines.prediction.model import ModelRef
-from pipelines.prediction.output import OutputPaths, begin, complete
+from pipelines.prediction.output import OutputPaths, begin, complete, only_run_into
 from pipelines.prediction.table import escaped
 from tests.components.mapping.networks import Network, contract_of, smooth_ground, write_scene
 
@@ -67,6 +70,60 @@ def test_a_map_that_another_attempt_makes_is_no_reject_and_stays(tmp_path):
             writer.write(block)
         assert (folder / "state.json").exists()
     assert writer.write(block).images == {"mapped": 1}
+
+
+class Failing(Network):
+    """A network that the memory has no room for, the first time."""
+
+    calls = 0
+
+    def answer(self, tiles, view):
+        self.calls += 1
+        if self.calls == 1:
+            raise DataError("out of memory")
+        return super().answer(tiles, view)
+
+
+def test_a_model_that_fails_once_loses_no_scene(tmp_path):
+    scene = write_scene(tmp_path / "field.tif", smooth_ground(40, 50))
+    lines = scene_lines([scene])
+    paths = OutputPaths(str(tmp_path / "out"), 1, "maps")
+    begin(paths, "own", b"".join(lines))
+    job = MapJob(MapConfig(vectors=()).model_dump_json(), ModelRef("m", 1, "id"), "m", paths)
+    writer = MapWriter(job, Failing(contract_of()))
+    [block] = blocks_of(lines)
+    with pytest.raises(DataError, match="field: .*out of memory"):
+        writer.write(block)
+    assert paths.summary_of(0) is None
+    assert writer.write(block).images == {"mapped": 1}
+
+
+def test_tiles_that_a_map_lacks_are_no_images(tmp_path):
+    whole = SceneMap("field", tmp_path, (), (Reject("field@0,0,8x8", "unreadable", "cut off"),) * 3)
+    assert _summary(whole) == Summary({}, {"mapped": 1}, ignored={"tile: unreadable": 3})
+    assert _summary(Reject("poor", "unknown_band", "nir")).rejects == {"unknown_band": 1}
+
+
+def test_of_two_runs_into_one_folder_the_second_is_told(tmp_path):
+    paths = OutputPaths(str(tmp_path / "out"), 1, "parquet")
+    with only_run_into(paths):
+        with pytest.raises(DataError, match="another run writes into .*/out"):  # noqa: SIM117
+            with only_run_into(OutputPaths(f"{tmp_path}/x/../out/", 1, "maps")):
+                pass
+        with only_run_into(OutputPaths(str(tmp_path / "other"), 1, "parquet")):
+            pass
+    with only_run_into(paths):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_map_does_not_lie_in_that_of_another_scene():
+    def scenes(*ids):
+        return [SceneSource(scene_id, (BandFile(f"/{scene_id}.tif", ()),)) for scene_id in ids]
+
+    check_folders(scenes("a/b", "a/c", "ab", "a-b"))
+    with pytest.raises(DataError, match="'a/b/c' would lie in the folder of those of 'a'"):
+        check_folders(scenes("a/b/c", "a"))
 
 
 def test_names_that_are_no_text_stay_different():

@@ -88,6 +88,18 @@ def check_ids(sources: Iterable[SceneSource]) -> None:
         )
 
 
+def check_folders(sources: Iterable[SceneSource]) -> None:
+    """Raises DataError when one scene's id leads into the folder of another's outputs."""
+    ids = {source.scene_id for source in sources}
+    for scene_id in sorted(ids):
+        for parent in map(str, PurePosixPath(scene_id).parents):
+            if parent in ids:
+                raise DataError(
+                    f"the outputs of the scene {scene_id!r} would lie in the folder of those of "
+                    f"{parent!r}. Rename one, or give each an --output of its own."
+                )
+
+
 @dataclass
 class _Below:
     """The files below a root; rasters and metadata files of products by their folders' keys."""

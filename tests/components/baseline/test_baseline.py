@@ -15,7 +15,12 @@ from components.baseline.config import BaselineConfig
 from components.gate.baseline import baseline_dir
 from components.raster.errors import DataError
 from serving.server.process import serve_in_subprocess
-from serving.store.served import ServedVersionError, served_state, served_version
+from serving.store.served import (
+    ServedVersionError,
+    require_state,
+    served_state,
+    served_version,
+)
 from serving.store.versions import push_version
 from tests.components.models import save_model
 
@@ -134,6 +139,26 @@ def test_a_state_has_the_same_name_until_a_version_comes_goes_or_changes(
     assert served_state("s3://models/landcover", None) is None
     (base / "1" / "weights").symlink_to("/etc/hostname")  # the node itself says what is wrong
     assert state() is None
+
+
+def test_a_version_of_another_state_is_not_cached_under_its_name(
+    tmp_path: Path, model: Path
+) -> None:
+    """As of a server that changes its version while a run begins, and then changes it back."""
+    base = tmp_path / "models" / "landcover"
+    push(model, base, None)
+    push(model, base, 1)
+    name = served_state(str(base), None)
+    assert name
+    require_state(name, str(base), 2)
+    require_state("the id of a run", str(base), 1)
+    with pytest.raises(ServedVersionError, match="it was 2, and then 1. Run the pipeline again"):
+        require_state(name, str(base), 1)
+    node = Baseline(str(base), BaselineConfig(), nonce=name.replace("served 2 ", "served 1 "))
+    with pytest.raises(ServedVersionError, match="it was 1, and then 2"):
+        run_cached(node, tmp_path)
+    push(model, base, 2)
+    require_state(name, str(base), 3)  # a folder that has changed never has that name again
 
 
 def test_an_unchanged_state_is_the_same_artifact(tmp_path: Path, model: Path) -> None:
