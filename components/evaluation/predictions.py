@@ -8,9 +8,10 @@ column                                            meaning
 ``group``                                         what shared the example's split: its group,
                                                   scene, or block of ground; null where the example
                                                   was drawn alone
-``truth``, ``answer``                             a class; several, joined by ``; ``; a number as
-                                                  text. Empty for no class, null for no truth, or no
-                                                  usable answer
+``truth``, ``answer``                             a class; several, joined by ``; ``, with a
+                                                  backslash before each ``;`` and backslash within a
+                                                  name; a number as text. Empty for no class,
+                                                  null for no truth, or no usable answer
 ``confidence``                                    of the answered class; the mean over pixels, or
                                                   over found objects
 ``score``                                         0 to 1: right or wrong for one class an image,
@@ -41,7 +42,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.evaluation.tasks.base import CLASS_SEPARATOR
+from components.evaluation.tasks.base import split_names
 from components.raster.errors import DataError
 from components.raster.task import SINGLE_LABEL, TASKS, Task
 
@@ -118,7 +119,7 @@ class Head:
         """
         if self.task == SINGLE_LABEL:
             return (text,)
-        return tuple(text.split(CLASS_SEPARATOR)) if text else ()
+        return split_names(text)
 
     @cached_property
     def schema(self) -> pa.Schema:

@@ -9,10 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from components.evaluation.paired import sign_test
 from components.evaluation.predictions import Prediction, Predictions
 from components.node.files import PREDICTIONS_FILE
 from components.raster.errors import DataError
+from components.raster.messages import first_line
 from pipelines.local.record import CONFIG_FILE, RunRecord
 
 _SUMMARY_FILE = "summary.json"
@@ -232,16 +235,34 @@ def _config(folder: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+class _Metrics(BaseModel):
+    """Metrics in a summary: an entry for each slice."""
+
+    slices: list[dict[str, Any]] = []
+
+
+class _Summary(BaseModel):
+    """The part of a summary that is compared."""
+
+    images: dict[str, Any] | None = None
+    rejects: dict[str, Any] | None = None
+    left_out: dict[str, Any] | None = None
+    metrics: _Metrics | None = None
+
+
 def _summary(folder: str) -> dict[str, Any]:
     path = os.path.join(folder, _SUMMARY_FILE)
     if not os.path.exists(path):
         return {}
     try:
         with open(path, encoding="utf-8") as file:
-            found: dict[str, Any] = json.load(file)
+            found = json.load(file)
+        return _Summary.model_validate(found).model_dump()
     except ValueError as error:
-        raise DataError(f"{path}: no summary of a run ({error})") from error
-    return found
+        raise DataError(
+            f"{path} is no summary of a run ({first_line(error)}): it is damaged, or of another "
+            "program. Compare other runs, or run again"
+        ) from error
 
 
 def _data(record: RunRecord, summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.evaluation.predictions import Prediction, Predictions
-from components.evaluation.tasks.base import CLASS_SEPARATOR
 from components.node.files import PREDICTIONS_FILE, STATISTICS_FILE, split_folder
 from components.node.records import shards
 from components.raster.pictures.sheet import legend_of
@@ -54,7 +53,7 @@ def gather(sources: Sources, folder: str) -> Evidence:
         return Evidence(drift=drift, drift_of=drift_of)
     predictions = Predictions(path)
     head = predictions.head
-    several = None if head.task == SINGLE_LABEL else CLASS_SEPARATOR
+    several = None if head.task == SINGLE_LABEL else head.names
     tally = Tally(head.classes, several).add_all(predictions)
     if tally.place_count:
         with open(os.path.join(folder, GEOJSON_FILE), "w", encoding="utf-8") as file:

@@ -3,7 +3,7 @@
 import heapq
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,12 +57,15 @@ class Tally:
 
     Args:
         classes: in the order of the probabilities.
-        several: truth and answer may name several classes, joined by this text.
+        several: returns the names in a truth or answer; None where it names one class.
         choice: numbers of examples to choose.
     """
 
     def __init__(
-        self, classes: Sequence[str], several: str | None = None, choice: Choice = Choice()
+        self,
+        classes: Sequence[str],
+        several: Callable[[str], Sequence[str]] | None = None,
+        choice: Choice = Choice(),
     ) -> None:
         self.classes = tuple(classes)
         self.place_count = 0
@@ -162,7 +165,7 @@ class Tally:
     def _add_probabilities(self, probabilities: Sequence[float], truth: str | None) -> None:
         if truth is None:
             return
-        names = truth.split(self._several) if self._several else [truth]
+        names = self._several(truth) if self._several else [truth]
         own = np.zeros(len(self._rows), np.int64)
         own[[self._indices[name] for name in names if name in self._indices]] = 1
         steps = (np.asarray(probabilities, np.float64) * _STEPS).astype(np.int64)

@@ -104,3 +104,11 @@ def test_a_run_that_ended_early_is_compared_as_far_as_it_came(workspace: str) ->
     text = CliRunner().invoke(cli, call).output
     assert "20261128T03 has no table of predictions" in text
     assert "20261128T03 has no summary.json" in text
+
+
+@pytest.mark.parametrize("text", ["[]", '{"metrics": {"slices": 3}}', "{", '{"images": "none"}'])
+def test_a_damaged_summary_is_named(workspace: str, text: str) -> None:
+    Path(workspace, "runs", "20261128T02", "summary.json").write_text(text)
+    call = ["runs", "compare", "20261128T01", "20261128T02", "--workspace", workspace]
+    found = CliRunner().invoke(cli, call)
+    assert "20261128T02/summary.json is no summary of a run" in f"{found.output}{found.exception}"

@@ -1,6 +1,7 @@
 """Interface of a task in the evaluation; one implementation for each task."""
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task
 
 #: Between the names of several classes in one text.
-CLASS_SEPARATOR = "; "
+_SEPARATOR = "; "
+_SPECIAL = re.compile(r"[\\;]")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PART = re.compile(r"(?:\\.|[^\\;])+", re.DOTALL)
 #: Values of an example's features, by name; without those that it lacks.
 Features: TypeAlias = Mapping[str, Sequence[bytes | float]]
 #: One example's row of each of the model's outputs.
@@ -239,8 +243,33 @@ class EvaluatedTask(ABC, Generic[T]):
 
 
 def joined(names: Iterable[str]) -> str:
-    """Joins names of classes to one text, each once and in alphabetical order."""
-    return CLASS_SEPARATOR.join(sorted(set(names)))
+    """Joins names of classes to one text, each once and in alphabetical order.
+
+    A backslash precedes each semicolon and backslash within a name.
+
+    >>> print(joined(["road", "field"]))
+    field; road
+    >>> print(joined(["track; unpaved", "road"]))
+    road; track\\; unpaved
+    """
+    return _SEPARATOR.join(_SPECIAL.sub(r"\\\g<0>", name) for name in sorted(set(names)))
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Returns the names that `joined` joined.
+
+    >>> split_names(joined(["track; unpaved", "road"]))
+    ('road', 'track; unpaved')
+    """
+    if not text:
+        return ()
+    parts = [part.removeprefix(" ") if at else part for at, part in enumerate(_parts(text))]
+    return tuple(_ESCAPED.sub(r"\1", part) for part in parts)
+
+
+def _parts(text: str) -> list[str]:
+    """Splits a text at the semicolons that no backslash precedes."""
+    return [match[0] for match in _PART.finditer(text)]
 
 
 def text_of(value: bytes | float) -> str:

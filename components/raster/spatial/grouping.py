@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from components.raster.errors import DataError
 from components.raster.spatial.blocks import block_name, blocks_of
-from components.raster.spatial.rules import ByBlock, ByScene, SplitRule
+from components.raster.spatial.rules import ByBlock, ByDate, ByScene, SplitRule
 
 GROUPING_FILE = "grouping.json"
 
@@ -33,9 +33,10 @@ class Grouping:
     def of(self, key: str, scene: str | None, lonlat: tuple[float, float] | None) -> str | None:
         """Returns the block, scene or group that an example shares its split with.
 
-        None for an example that was drawn alone. By date and by area it is the group that the
-        source names. The place in an example has 24 bits, a metre or less: a tile whose centre is
-        that near to the edge of a block may be counted to its neighbour.
+        None for an example that was drawn alone. By date it is the group that the source names, or
+        the scene, whose tiles share their date; by area it is that group alone. The place in an
+        example has 24 bits, a metre or less: a tile whose centre is that near to the edge of a
+        block may be counted to its neighbour.
 
         Args:
             key: of the example.
@@ -48,7 +49,8 @@ class Grouping:
             lons, lats = np.array([lonlat]).T
             rows, cols = blocks_of(lons, lats, self.rule.block_m)
             return block_name((int(rows[0]), int(cols[0])), self.rule.block_m)
-        return self.groups.get(key) or self.groups.get(scene or "")
+        named = self.groups.get(key) or self.groups.get(scene or "")
+        return named or (scene or None if isinstance(self.rule, ByDate) else None)
 
 
 def grouping_to_json(grouping: Grouping) -> str:

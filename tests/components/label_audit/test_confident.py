@@ -77,3 +77,9 @@ def test_a_number_far_from_what_others_lead_to_expect_is_suspect():
     assert deviating_numbers(given, predicted).argmax() == 3
     assert (deviating_numbers(given, predicted) > 0).sum() <= 3
     assert deviating_numbers(np.ones(4), np.ones(4)).sum() == 0
+
+
+def test_a_wrong_number_is_found_where_most_errors_are_exactly_equal():
+    given, predicted = np.arange(20.0), np.arange(20.0)
+    given[7] += 9
+    assert np.flatnonzero(deviating_numbers(given, predicted)).tolist() == [7]

@@ -204,6 +204,13 @@ def test_scenes_and_groups_stay_whole() -> None:
     assert set(by_scene.splits) == {"train", "eval", "test"}
 
 
+def test_tiles_of_a_scene_share_their_date() -> None:
+    rule = ByDate(eval_from=datetime.date(2020, 1, 1), test_from=datetime.date(2021, 1, 1))
+    grouping = Grouping(rule, {"s1": "farm"})
+    assert [grouping.of("s0/0", "s0", None), grouping.of("s1/0", "s1", None)] == ["s0", "farm"]
+    assert grouping.of("chip.tif", None, None) is None
+
+
 @pytest.mark.parametrize(
     ("rule", "kind"),
     [(ByBlock(block_m=1500, buffer_m=None), "block"), (ByScene(), "scene"), (ByGroup(), "group")],
