@@ -12,7 +12,7 @@ SECONDS ?=
 # For `make backend`: a context of kubectl's, whose cluster takes the place of what is built.
 # An empty one here keeps out a variable of the environment.
 CONTEXT =
-BENCH ?= batch explain ingest input_pipeline map_objects maps pipeline raster_memory raster_reading serving statistics training
+BENCH ?= batch explain ingest input_pipeline listing map_objects maps pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
 FLINK_RUNNER ?= 2.62.0

@@ -26,8 +26,7 @@ import rasterio
 from rasterio.windows import Window
 
 from benchmarks.made_scene import make_scene
-from benchmarks.raster_memory import own_peak_mb
-from benchmarks.sides import Cost, Rounds, cost_of, machine_load
+from benchmarks.sides import Cost, Rounds, cost_of, machine_load, peak_memory_mb
 from components.mapping.config import MapConfig
 from components.mapping.layout import lay_out
 from components.mapping.maps import map_scene
@@ -175,7 +174,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.map:
         mapped(arguments.map, InstantModel())
-        print(own_peak_mb())
+        print(peak_memory_mb())
         return
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name, machine_load():

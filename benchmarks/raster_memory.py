@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.made_scene import make_scene
+from benchmarks.sides import peak_memory_mb
 from components.raster.scene.probe import open_scene
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.parts import plan_parts
@@ -28,15 +29,6 @@ def read_scene(path: Path, tile_px: int) -> int:
     plan = plan_tiles("scene", view.grid, Tiling(size_px=tile_px))
     parts = plan_parts(plan, PART_COUNT, view.block_shape, view.block_shift)
     return sum(1 for part in parts for _ in read_tiles(view, part))
-
-
-def own_peak_mb() -> float:
-    """Returns the peak resident memory (MB) of this process, read from Linux.
-
-    getrusage would include the parent's memory.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def peak_mb(path: Path, tile_px: int) -> float:
@@ -56,7 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.read:
         read_scene(arguments.read, arguments.tile)
-        print(own_peak_mb())
+        print(peak_memory_mb())
         return
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory(prefix="skymill-") as folder:

@@ -151,6 +151,15 @@ def machine_load() -> Iterator[None]:
     )
 
 
+def peak_memory_mb() -> float:
+    """Returns the peak resident memory (MB) of this process, read from Linux.
+
+    getrusage would include the parent's memory.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
 def _cpu_s() -> float:
     own, ended = (
         resource.getrusage(which) for which in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

@@ -1,0 +1,179 @@
+"""Growth of time and memory with the number of small images, for each phase that reads a source.
+
+    python -m benchmarks.listing [--images 2000 20000 100000] [--rounds 1] [--phases look init]
+
+Each measurement is a process of its own. It first runs the phase on a few images, so that imports
+count for none; then it runs it on all, and Linux reports by how much its peak memory grew.
+Processor time is that of the process and its ended children.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.sides import Cost, cost_of, machine_load, peak_memory_mb
+
+if TYPE_CHECKING:
+    from components.ingest.config import IngestConfig
+
+SIDE_PX = 32
+CLASSES = 10
+FEW = 80
+EXAMPLES, REJECTS = "examples", "rejects"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Costs of a phase, and the growth of its peak memory."""
+
+    cost: Cost
+    grown_mb: float
+
+
+def listing(images: Path, work: Path) -> None:
+    """Lists the images, sorted and with their classes."""
+    from components.ingest.sources import list_source
+
+    list_source(_ingest_config(images))
+
+
+def fingerprint(images: Path, work: Path) -> None:
+    """Takes the fingerprint of the images."""
+    from components.ingest.fingerprint import fingerprint_dataset
+
+    fingerprint_dataset(_ingest_config(images).source)
+
+
+def init(images: Path, work: Path) -> None:
+    """Proposes a configuration."""
+    from pipelines.starter.propose import propose_source, starter_config
+
+    starter_config(propose_source(str(images)), "small", str(work / "skymill.yaml"))
+
+
+def splits(images: Path, work: Path) -> None:
+    """Counts the splits."""
+    from components.ingest.survey import survey
+
+    survey(_ingest_config(images))
+
+
+def look(images: Path, work: Path) -> None:
+    """Draws some examples."""
+    from components.ingest.look import look
+
+    look(_ingest_config(images))
+
+
+def ingest(images: Path, work: Path) -> None:
+    """Writes the examples, in one process and with image features."""
+    import apache_beam as beam
+
+    from components.ingest.executor import run_ingest
+
+    def pipeline() -> beam.Pipeline:
+        return beam.Pipeline(argv=["--runner=FnApiRunner", "--ingest_processes=1"])
+
+    for folder in (EXAMPLES, REJECTS):
+        shutil.rmtree(work / folder, ignore_errors=True)
+    places = str(work / EXAMPLES), str(work / REJECTS)
+    run_ingest(_ingest_config(images), "", *places, pipeline)
+
+
+def statistics(images: Path, work: Path) -> None:
+    """Computes the statistics of the train split that `ingest` has written."""
+    from components.node.records import shards
+    from components.statistics.compute import in_memory
+
+    in_memory(shards(str(work / EXAMPLES / "Split-train")))
+
+
+PHASES: dict[str, Callable[[Path, Path], None]] = {
+    it.__name__: it for it in (listing, fingerprint, init, splits, look, ingest, statistics)
+}
+
+
+def _ingest_config(images: Path) -> "IngestConfig":
+    from components.ingest.config import IngestConfig
+    from components.ingest.photographs.config import FoldersSource
+
+    return IngestConfig(source=FoldersSource(uri=str(images)))
+
+
+def main() -> None:
+    """Prints seconds, memory and their growth for each phase."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=int, nargs="+", default=[2_000, 20_000, 100_000])
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--phases", nargs="+", choices=PHASES, default=list(PHASES))
+    options = parser.parse_args()
+    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    sizes: list[int] = sorted(options.images)
+    with tempfile.TemporaryDirectory() as folder, machine_load():
+        root = Path(folder)
+        make_images(root, [FEW, *sizes])
+        print(f"{'phase':12} {'images':>8} {'s':>7} {'CPU s':>7} {'us an image':>12} {'MB':>7}")
+        for phase in options.phases:
+            for size in sizes:
+                runs = [measured(phase, root, size) for _ in range(options.rounds)]
+                _print_row(phase, size, runs)
+
+
+def make_images(root: Path, sizes: Sequence[int]) -> None:
+    """Writes class folders of different JPEGs; the smaller sets are links to the largest's."""
+    import numpy as np
+    import simplejpeg
+
+    draw = np.random.default_rng(1)
+    for number in range(max(sizes)):
+        coarse = draw.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        pixels = np.ascontiguousarray(coarse.repeat(SIDE_PX // 4, 0).repeat(SIDE_PX // 4, 1))
+        name = f"class_{number % CLASSES}/{number:07d}.jpg"
+        first = root / str(max(sizes)) / name
+        if number < CLASSES:
+            for size in sizes:
+                (root / str(size) / name).parent.mkdir(parents=True)
+        first.write_bytes(simplejpeg.encode_jpeg(pixels, quality=85))
+        for size in sizes:
+            if number < size < max(sizes):
+                os.link(first, root / str(size) / name)
+
+
+def measured(phase: str, root: Path, images: int) -> Measured:
+    """Runs a phase in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:
+        return pool.submit(_measure, phase, root, images).result()
+
+
+def _measure(phase: str, root: Path, images: int) -> Measured:
+    run = PHASES[phase]
+    works = {size: root / f"work-{size}" for size in (FEW, images)}
+    for work in works.values():
+        work.mkdir(exist_ok=True)
+    if phase == "statistics" and not (works[FEW] / EXAMPLES).exists():
+        raise SystemExit("statistics need the examples of ingest: measure both phases")
+    run(root / str(FEW), works[FEW])
+    before = peak_memory_mb()
+    cost = cost_of(lambda: run(root / str(images), works[images]))
+    return Measured(cost, peak_memory_mb() - before)
+
+
+def _print_row(phase: str, images: int, runs: Sequence[Measured]) -> None:
+    wall = median(run.cost.wall for run in runs)
+    cpu = median(run.cost.cpu for run in runs)
+    grown = median(run.grown_mb for run in runs)
+    each = 1e6 * cpu / images
+    print(f"{phase:12} {images:8} {wall:7.2f} {cpu:7.2f} {each:12.1f} {grown:7.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
