@@ -9,6 +9,7 @@ from components.gate.report import GateFailed
 from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_as_error
 from components.raster.masking import masked
+from components.raster.unscanned import unscanned_imports
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.kinds import (
     Kind,
@@ -139,9 +140,10 @@ class _Run:
             inputs = replace(inputs, served=_served(config))
         self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))
         self._progress.show_stage("loading TensorFlow and TFX")
-        from pipelines.local.run_local import run_local
+        with unscanned_imports():
+            from pipelines.local.run_local import run_local
 
-        pipeline = create(config, inputs, self._kind)
+            pipeline = create(config, inputs, self._kind)
         run_local(pipeline, self._record.run_id, self._observe)
 
     def _observe(self, node: NodeRecord) -> None:
