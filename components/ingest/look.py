@@ -17,7 +17,6 @@ from components.raster.errors import ConfigError, DataError
 from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes, fit_mask, fit_picture
 from components.raster.image import ImageSpec
 from components.raster.labels.targets import ignore_value
-from components.raster.pictures.overview import scene_picture, with_tiles
 from components.raster.pictures.sheet import (
     Card,
     contact_sheet,
@@ -144,6 +143,8 @@ def look_at_tiles(
         DataError: the source cannot be read, or its split would leak.
         ConfigError: there is no such scene or band, or the source has no scenes.
     """
+    from components.raster.pictures.overview import scene_picture, with_tiles  # they bring GDAL
+
     family = family_of(config.source)
     if not isinstance(family, Tiled):
         raise ConfigError(f"a source of kind {config.source.kind} has no scenes to cut into tiles")

@@ -10,37 +10,34 @@ A family is a kind of source: class folders, chips, scenes, and so on. To add on
 No phase of ingest, and no other package, asks for the kind of a source.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from components.ingest.config import IngestConfig, SourceConfig
-from components.ingest.photographs.boxes import BoxedPhotographs
-from components.ingest.photographs.custom import CustomPhotographs
-from components.ingest.photographs.manifest import ManifestPhotographs
-from components.ingest.photographs.masks import MaskedPhotographs
-from components.ingest.photographs.source import FolderPhotographs, UnlabelledPhotographs
-from components.ingest.rasters.chips.source import Chips
-from components.ingest.rasters.scenes.source import FolderScenes
-from components.ingest.rasters.stac.source import StacScenes
 from components.ingest.records.family import AnyFamily
 from components.ingest.records.record import Listing
 
-_FAMILIES: Mapping[str, Callable[[Any], AnyFamily]] = {
-    "folders": FolderPhotographs,
-    "manifest": ManifestPhotographs,
-    "masked": MaskedPhotographs,
-    "boxed": BoxedPhotographs,
-    "custom": CustomPhotographs,
-    "images": UnlabelledPhotographs,
-    "chips": Chips,
-    "scenes": FolderScenes,
-    "stac": StacScenes,
+#: By kind, the module and the class of the family. Only the family in use is imported: those of
+#: rasters bring GDAL, which photographs do without.
+_FAMILIES: Mapping[str, tuple[str, str]] = {
+    "folders": ("photographs.source", "FolderPhotographs"),
+    "manifest": ("photographs.manifest", "ManifestPhotographs"),
+    "masked": ("photographs.masks", "MaskedPhotographs"),
+    "boxed": ("photographs.boxes", "BoxedPhotographs"),
+    "custom": ("photographs.custom", "CustomPhotographs"),
+    "images": ("photographs.source", "UnlabelledPhotographs"),
+    "chips": ("rasters.chips.source", "Chips"),
+    "scenes": ("rasters.scenes.source", "FolderScenes"),
+    "stac": ("rasters.stac.source", "StacScenes"),
 }
 
 
 def family_of(source: SourceConfig) -> AnyFamily:
     """Returns the family of a source, by the kind of its configuration."""
-    return _FAMILIES[source.kind](source)
+    module, name = _FAMILIES[source.kind]
+    family: AnyFamily = getattr(import_module(f"{__package__}.{module}"), name)(source)
+    return family
 
 
 def list_source(config: IngestConfig, found: Any = None) -> Listing:

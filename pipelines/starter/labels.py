@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyogrio
 import shapely
 
 from components.ingest.listing.folders import IMAGE_SUFFIXES, list_files
@@ -170,6 +169,8 @@ def _shapes(path: str) -> FoundLabels:
 
 def _class_field(path: str) -> str | None:
     """Returns the class field: one with a usual name, else the only text field of few values."""
+    import pyogrio  # with pandas it takes a second, which folders without shapes save
+
     try:
         meta, _, _, columns = pyogrio.raw.read(path, read_geometry=False)
     except Exception as error:  # pyogrio has many; the reader of labels names the cause

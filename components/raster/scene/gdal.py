@@ -1,17 +1,22 @@
-"""Opening of rasters through GDAL, local or remote, within fixed limits."""
+"""Opening of rasters through GDAL, local or remote, within fixed limits.
+
+rasterio is imported with the first raster: with its S3 client it takes a quarter of a second, which
+commands that open none save.
+"""
 
 import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader
+from typing import TYPE_CHECKING
 
 from components.raster.library_errors import LibraryError, translated
 from components.raster.location import is_remote
 from components.raster.scene.grid import Grid, crs_text
+
+if TYPE_CHECKING:
+    from rasterio import Env
+    from rasterio.io import DatasetReader
 
 #: Accepted formats. VRT is excluded: it can name any other file on the machine.
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "HFA")
@@ -43,19 +48,21 @@ _REMOTE_OPTIONS = {
 }
 
 
-def gdal_env(path: str, threads: int = 1) -> rasterio.Env:
+def gdal_env(path: str, threads: int = 1) -> "Env":
     """Returns the settings for opening and reading a raster; enter them in every thread that reads.
 
     Args:
         path: remote ones have settings of their own.
         threads: that GDAL may use to decode the blocks of one window.
     """
+    from rasterio import Env
+
     options = _LOCAL_OPTIONS | (_REMOTE_OPTIONS if is_remote(path) else {})
-    return rasterio.Env(**options, GDAL_NUM_THREADS=threads)
+    return Env(**options, GDAL_NUM_THREADS=threads)
 
 
 @contextmanager
-def opened(path: str, page: int | None = None) -> Iterator[DatasetReader]:
+def opened(path: str, page: int | None = None) -> Iterator["DatasetReader"]:
     """Opens a raster. Raises LibraryError when it cannot be opened, or read within."""
     with gdal_env(path):
         with translated(lambda why: LibraryError(f"{path} cannot be opened: {why}")):
@@ -69,18 +76,20 @@ def reading(path: str) -> AbstractContextManager[None]:
     return translated(lambda why: LibraryError(f"{path} cannot be read: {why}"))
 
 
-def grid_of(dataset: DatasetReader) -> Grid:
+def grid_of(dataset: "DatasetReader") -> Grid:
     """Returns the grid of a raster as it is stored."""
     return Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
 
 
-def open_raster(path: str, page: int | None = None) -> DatasetReader:
+def open_raster(path: str, page: int | None = None) -> "DatasetReader":
     """Opens a raster in a format of `DRIVERS`; the caller has entered `gdal_env` and closes it.
 
     Args:
         path: a local path or an https, s3 or gs URI.
         page: of a TIFF file that has several, from 1.
     """
+    from rasterio.errors import NotGeoreferencedWarning
+
     if not is_remote(path) and os.path.exists(path) and not os.path.isfile(path):
         raise OSError(f"{path} is no regular file")  # a named pipe would block
     with warnings.catch_warnings():
@@ -94,7 +103,10 @@ def open_raster(path: str, page: int | None = None) -> DatasetReader:
         return _open(name)
 
 
-def _open(name: str) -> DatasetReader:
+def _open(name: str) -> "DatasetReader":
+    from rasterio.errors import RasterioError
+    from rasterio.io import DatasetReader
+
     try:
         return DatasetReader(name, driver=list(DRIVERS), sharing=False)
     except RasterioError as error:
@@ -106,7 +118,7 @@ def _open(name: str) -> DatasetReader:
         raise
 
 
-def pages_of(dataset: DatasetReader) -> tuple[str, ...]:
+def pages_of(dataset: "DatasetReader") -> tuple[str, ...]:
     """Returns GDAL's description of each page of a multi-page TIFF; empty for one page.
 
     Overviews and masks, although stored as pages, are excluded.
@@ -132,6 +144,9 @@ def listed(names: Sequence[str]) -> str:
 
 def _rasters_within(path: str) -> tuple[str, ...]:
     """Returns GDAL's names of rasters in a local NetCDF or HDF file (not opened); else nothing."""
+    from rasterio.errors import RasterioError
+    from rasterio.io import DatasetReader
+
     try:
         with open(path, "rb") as file:
             if not file.read(8).startswith(_CONTAINERS):
@@ -142,7 +157,7 @@ def _rasters_within(path: str) -> tuple[str, ...]:
         return ()
 
 
-def missing_bytes(dataset: DatasetReader, path: str) -> int:
+def missing_bytes(dataset: "DatasetReader", path: str) -> int:
     """Returns how many bytes a local TIFF falls short of its own block index.
 
     A file cut off in the middle opens like a whole one when its header comes first, as in every

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
-from rasterio._err import CPLE_AppDefinedError, CPLE_NotSupportedError
-from rasterio.crs import CRS
-from rasterio.warp import transform as transform_coordinates
 
 from components.raster.library_errors import LibraryError, translated
+
+if TYPE_CHECKING:
+    from rasterio.crs import CRS
 
 Floats = npt.NDArray[np.float64]
 LONLAT = "OGC:CRS84"
@@ -26,12 +27,14 @@ class CrsError(LibraryError):
     """PROJ does not know a coordinate reference system, or a transformation between two."""
 
 
-def crs_text(crs: CRS | None) -> str | None:
+def crs_text(crs: "CRS | None") -> str | None:
     """Formats a coordinate reference system as text that parses back to the same system.
 
     An authority's code where that is exactly the same system, else its WKT: a code that is merely
     close (another datum shift) would silently move every tile by metres.
     """
+    from rasterio.crs import CRS
+
     if not crs:
         return None
     code = str(crs.to_string())
@@ -39,8 +42,10 @@ def crs_text(crs: CRS | None) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def crs_of(text: str) -> CRS:
+def crs_of(text: str) -> "CRS":
     """Parses the text of `crs_text`; parsing takes a millisecond."""
+    from rasterio.crs import CRS
+
     with translated(lambda why: CrsError(f"{crs_name(text)} is no system that PROJ knows: {why}")):
         return CRS.from_user_input(text)
 
@@ -67,10 +72,13 @@ def reproject(source: str, target: str, xs: Floats, ys: Floats) -> tuple[Floats,
     return out[0].reshape(xs.shape), out[1].reshape(ys.shape)
 
 
-def _projected(source: CRS, target: CRS, xs: Floats, ys: Floats) -> Floats:
+def _projected(source: "CRS", target: "CRS", xs: Floats, ys: Floats) -> Floats:
     """Transforms coordinates (2, N), infinity on failure: rasterio fails for all if one does."""
+    from rasterio._err import CPLE_AppDefinedError, CPLE_NotSupportedError
+    from rasterio.warp import transform
+
     try:
-        return np.asarray(transform_coordinates(source, target, xs, ys))
+        return np.asarray(transform(source, target, xs, ys))
     except CPLE_NotSupportedError:
         raise ValueError("PROJ knows no coordinate operation") from None
     except CPLE_AppDefinedError:

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 from affine import Affine
 from pydantic import Field, field_validator
-from rasterio.warp import calculate_default_transform, transform_bounds
 
 from components.raster.frozen import Frozen
 from components.raster.image import Values
@@ -295,6 +294,7 @@ def _warped_extent(
     scene_id: str, source: Grid, crs: str
 ) -> tuple[float, tuple[float, float, float, float]]:
     """Returns the pixel size that keeps a scene's detail in another CRS, and its edges there."""
+    from rasterio.warp import calculate_default_transform, transform_bounds
 
     def reject(why: str) -> SceneRejected:
         return SceneRejected(scene_id, Reason.CANNOT_WARP, f"to {crs_name(crs)}: {why}.")

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from affine import Affine
 from pydantic import Field
-from rasterio.features import rasterize
 
 from components.raster.frozen import Frozen
 from components.raster.labels.shapes import PlacedShapes
@@ -105,6 +104,8 @@ def _burn(
     all_touched: bool = False,
 ) -> npt.NDArray[np.uint32]:
     """Rasterizes class index + 1 at every (sub)pixel, 0 where there is no shape."""
+    from rasterio.features import rasterize
+
     shape = (window.height * finer, window.width * finer)
     if not len(geometries):
         return np.zeros(shape, np.uint32)

@@ -60,17 +60,17 @@ OF_DOCUMENTS = (*RAISED, KeyError("id"), TypeError("no list"), AttributeError("n
 _VECTORS = "components.raster.labels.vectors"
 #: Functions of libraries, as the modules that read something call them.
 READERS = (
-    "components.raster.scene.gdal.DatasetReader",
+    "rasterio.io.DatasetReader",
     "rasterio.io.DatasetReader.read",
     "rasterio.io.DatasetReader.tags",
     "rasterio.io.DatasetReader.overviews",
     "rasterio.io.DatasetReader.block_windows",
     "components.raster.scene.gdal.crs_text",
-    "components.raster.scene.grid.transform_coordinates",
-    "components.raster.tiles.view.calculate_default_transform",
-    "components.raster.tiles.view.transform_bounds",
+    "rasterio.warp.transform",
+    "rasterio.warp.calculate_default_transform",
+    "rasterio.warp.transform_bounds",
     "components.raster.tiles.reader.WarpedVRT",
-    "components.raster.truth.segmentation.rasterize",
+    "rasterio.features.rasterize",
     "pyogrio.list_layers",
     "pyogrio.read_info",
     "pyogrio.raw.read",

@@ -102,13 +102,15 @@ def test_no_folder_and_no_image_are_errors_that_say_where(tmp_path):
         list_source(config(tmp_path))
 
 
-def test_listing_a_local_folder_loads_no_framework(tmp_path):
+def test_listing_local_photographs_loads_no_framework_and_no_gdal(tmp_path):
     touch(tmp_path, "a/x.jpg")
     code = (
         "import sys; from components.ingest.config import *;"
         "from components.ingest.fingerprint import fingerprint_dataset;"
         "fingerprint_dataset(FoldersSource(uri=sys.argv[1]));"
-        "assert not {'tensorflow', 'apache_beam', 'tfx'} & set(sys.modules)"
+        "import components.ingest.look, components.ingest.survey;"
+        "heavy = {'tensorflow', 'apache_beam', 'tfx', 'rasterio', 'pandas', 'cv2'};"
+        "assert not heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
 

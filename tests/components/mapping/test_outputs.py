@@ -10,6 +10,7 @@ import pyogrio
 import pystac
 import pytest
 import rasterio
+import rasterio.warp
 import shapely
 from affine import Affine
 from PIL import Image
