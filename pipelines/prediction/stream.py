@@ -5,7 +5,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,8 @@ from pipelines.prediction.shard import Answerer
 from pipelines.prediction.table import escaped, write_parquet
 
 _LOG = logging.getLogger(__name__)
+#: The beginning of the name of a file of dead letters; those of windows go on with their time.
+_LISTING_REJECTS = "rejects-listing-"
 _MOST_ROWS = 100_000  # of a window, which is held in memory
 
 
@@ -195,12 +197,19 @@ class FolderWatch:
     Args:
         reading: names the source.
         answered: files that are known already, from `answered_in`.
+        refused: what could not be listed before, from `refused_in`.
     """
 
-    def __init__(self, reading: IngestConfig, answered: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        reading: IngestConfig,
+        answered: Iterable[str] = (),
+        refused: Iterable[str] = (),
+    ) -> None:
         self._family = family_of(reading.source)
-        self._known = set(answered)
+        self._known, self._refused = set(answered), set(refused)
         self._seen: dict[str, str] = {}
+        self._rejects: list[Reject] = []
 
     def look(self) -> Iterator[str]:
         """Yields the new files.
@@ -208,7 +217,12 @@ class FolderWatch:
         Raises:
             DataError: the folder cannot be read.
         """
-        now = {it.uri: _state(it.uri) for it in self._family.find().records}
+        found = self._family.find()
+        for reject in found.rejects:
+            if escaped(reject.uri) not in self._refused:
+                self._refused.add(escaped(reject.uri))
+                self._rejects.append(reject)
+        now = {it.uri: _state(it.uri) for it in found.records}
         for uri in sorted(now):
             if escaped(uri) in self._known:
                 continue
@@ -216,6 +230,16 @@ class FolderWatch:
                 self._known.add(escaped(uri))
                 yield uri
         self._seen = now
+
+    def write_rejects(self, output: str) -> None:
+        """Writes the dead letters of what could not be listed, such as an unreadable folder.
+
+        One that can be listed later is answered then.
+        """
+        if self._rejects:
+            name = f"{_LISTING_REJECTS}{uuid.uuid4().hex[:8]}.jsonl"
+            _publish(output, name, partial(storage.write, data=reject_lines(self._rejects)))
+            self._rejects = []
 
 
 def answered_in(output: str) -> set[str]:
@@ -226,10 +250,21 @@ def answered_in(output: str) -> set[str]:
         return found
     for path in folder.glob("predictions-*.parquet"):
         found.update(pq.read_table(path, columns=["uri"])["uri"].to_pylist())
-    for path in folder.glob("rejects-*.jsonl"):
-        rejects = map(json.loads, path.read_text().splitlines())
-        found.update(escaped(reject["uri"]) for reject in rejects)
+    for path in folder.glob("rejects-[0-9]*.jsonl"):
+        found |= _refused_uris(path)
     return found
+
+
+def refused_in(output: str) -> set[str]:
+    """Returns what could not be listed, by the dead letters in a local output; escaped."""
+    folder = Path(local_path(output))
+    if is_remote(output) or not folder.is_dir():
+        return set()
+    return set().union(*map(_refused_uris, folder.glob(f"{_LISTING_REJECTS}*.jsonl")))
+
+
+def _refused_uris(path: Path) -> set[str]:
+    return {escaped(json.loads(line)["uri"]) for line in path.read_text().splitlines()}
 
 
 def _state(uri: str) -> str:

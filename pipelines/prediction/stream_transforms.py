@@ -18,6 +18,7 @@ from pipelines.prediction.stream import (
     StreamJob,
     Written,
     answered_in,
+    refused_in,
 )
 
 #: Element between arrivals: time has passed.
@@ -40,10 +41,11 @@ class WatchFolder(beam.DoFn):
 
     def process(self, reading: str) -> Iterator[str]:
         config = IngestConfig.model_validate_json(reading)
-        watch = FolderWatch(config, sorted(answered_in(self._output)))
+        watch = FolderWatch(config, answered_in(self._output), refused_in(self._output))
         done = 0
         while self._looks is None or done < self._looks:
             yield from watch.look()
+            watch.write_rejects(self._output)
             yield TICK
             done += 1
             time.sleep(self._poll_s)

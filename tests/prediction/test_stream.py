@@ -1,6 +1,7 @@
 """Images that arrive while a stream runs, with a model pushed under way."""
 
 import json
+import os
 import shutil
 import threading
 import time
@@ -16,7 +17,13 @@ from pipelines.cli.stream import command
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.model import ExampleModel
 from pipelines.prediction.run import plan_run
-from pipelines.prediction.stream import FolderWatch, StreamAnswerer, StreamJob
+from pipelines.prediction.stream import (
+    FolderWatch,
+    StreamAnswerer,
+    StreamJob,
+    answered_in,
+    refused_in,
+)
 from pipelines.prediction.stream_transforms import TICK, AnswerImages, WatchFolder, address_of
 from tests.prediction import models
 
@@ -80,6 +87,31 @@ def test_a_file_that_is_still_written_has_not_arrived(arrivals, archive):
     late.write_bytes(b"\x89PNG and more")
     assert list(watch.look()) == []
     assert list(watch.look()) == [str(late)]
+
+
+def test_a_folder_that_cannot_be_read_is_one_dead_letter_until_it_can(
+    arrivals, archive, tmp_path, monkeypatch
+):
+    config, base = arrivals
+    reading, output = plan_run(config, str(base)).reading, str(tmp_path / "answers")
+    site, scandir = str(archive / "site"), os.scandir
+
+    def denied(path):  # whoever runs the tests may read everything
+        if path == site:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "scandir", denied)
+        for _ in range(2):  # the second is a restart
+            watch = FolderWatch(reading, answered_in(output), refused_in(output))
+            for _ in range(2):
+                assert not [uri for uri in watch.look() if uri.startswith(site)]
+                watch.write_rejects(output)
+    [path] = (tmp_path / "answers").glob("rejects-*.jsonl")
+    assert [json.loads(line)["uri"] for line in path.read_text().splitlines()] == [site]
+    found = [[uri for uri in watch.look() if uri.startswith(site)] for _ in range(2)]
+    assert [len(uris) for uris in found] == [0, len(list(archive.glob("site/*.png")))]
 
 
 def test_a_message_of_any_bytes_is_an_address():
