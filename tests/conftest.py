@@ -2,10 +2,12 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+
+from components.raster.unscanned import unscanned_imports
 
 # Read by TensorFlow when it is first imported, so they are set before any test module is.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -14,6 +16,14 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 pytest_plugins = ["tests.begin_within", "tests.longest_first"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Imports the tests, and with them TensorFlow, TFX and Beam."""
+    with unscanned_imports():
+        return (yield)
+
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
