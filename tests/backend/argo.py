@@ -134,7 +134,7 @@ class Argo:
     @property
     def name(self) -> str:
         """The name of its ConfigMap."""
-        return f"workflow-controller{self.instance and '-'}{self.instance}"
+        return _name(self.instance)
 
     def settings(self) -> dict[str, str]:
         """The texts of its ConfigMap."""
@@ -188,30 +188,48 @@ def pods_of(cluster: Cluster) -> Iterator[Pods]:
 def controller(
     pods: Pods, tools: Path, folder: Path, settings: Mapping[str, Any], instance: str = ""
 ) -> Iterator[Argo]:
+    """Runs a controller for pods whose ends a test decides; `workflow_controller` has the rest."""
+    with workflow_controller(pods.cluster, tools, folder, settings, instance):
+        yield Argo(pods, instance)
+
+
+@contextmanager
+def workflow_controller(
+    cluster: Cluster, tools: Path, folder: Path, settings: Mapping[str, Any], instance: str = ""
+) -> Iterator[None]:
     """Runs a controller.
 
     Args:
-        pods: what becomes of its pods.
+        cluster: has the workflows.
         tools: the folder of the programs.
         folder: where its log goes.
         settings: of its ConfigMap, as values of YAML.
         instance: distinguishes several controllers.
     """
-    argo = Argo(pods, instance)
-    name = argo.name
+    name = configure(cluster, settings, instance)
+    command = [str(tools / "workflow-controller"), f"--configmap={name}", "--namespaced"]
+    command += [f"--kubeconfig={cluster.kubeconfig}", f"--context={cluster.context}"]
+    command += ["--namespace=kubeflow", "--executor-image=argoexec", "--workflow-workers=4"]
+    env = {**os.environ, "LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "100ms"}
+    env["RECENTLY_STARTED_POD_DURATION"] = "0s"  # a pod younger than that is not missed when lost
+    with running(command, folder / f"{name}.log", env):
+        yield
+
+
+def configure(cluster: Cluster, settings: Mapping[str, Any], instance: str = "") -> str:
+    """Writes the ConfigMap of a controller, which may run and then follows it; its name."""
+    name = _name(instance)
     quiet = {"metricsConfig": {"enabled": False}, "telemetryConfig": {"enabled": False}}
     data = {key: yaml.safe_dump(value) for key, value in {**quiet, **settings}.items()}
     metadata = {"name": name, "namespace": "kubeflow"}
     data |= {"instanceID": instance} if instance else {}
     kind = {"apiVersion": "v1", "kind": "ConfigMap"}
-    pods.cluster.apply({**kind, "metadata": metadata, "data": data})
-    command = [str(tools / "workflow-controller"), f"--configmap={name}", "--namespaced"]
-    command += [f"--kubeconfig={pods.cluster.kubeconfig}", f"--context={pods.cluster.context}"]
-    command += ["--namespace=kubeflow", "--executor-image=argoexec", "--workflow-workers=4"]
-    env = {**os.environ, "LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "100ms"}
-    env["RECENTLY_STARTED_POD_DURATION"] = "0s"  # a pod younger than that is not missed when lost
-    with running(command, folder / f"{name}.log", env):
-        yield argo
+    cluster.apply({**kind, "metadata": metadata, "data": data})
+    return name
+
+
+def _name(instance: str) -> str:
+    return f"workflow-controller{instance and '-'}{instance}"
 
 
 def _variable(pod: Json, name: str) -> str:

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds what tests/backend runs, into .tools/backend, from the Go modules that the go.mod files beside
-# this script pin: etcd, kube-apiserver and Argo's workflow-controller, and the resource types of Argo
-# Workflows and JobSet. With a context of kubectl's as argument only the types: its cluster takes the
-# place of the servers.
+# this script pin: etcd, kube-apiserver, Argo's workflow-controller and executor, and the resource types
+# of Argo Workflows and JobSet. With a context of kubectl's as argument only the types: its cluster takes
+# the place of the servers.
 # Go's cache makes a second call quick.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,5 +36,17 @@ cd "$here/kubernetes"
 build etcd go.etcd.io/etcd/server/v3
 build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 
+# The module of Argo lacks a file of its executor's, and Go lets nothing be laid over its own copies.
 cd "$here/argo"
-build workflow-controller github.com/argoproj/argo-workflows/v4/cmd/workflow-controller
+argo=github.com/argoproj/argo-workflows/v4
+go mod download $argo
+sources=$(mktemp -d)
+trap 'chmod -R u+w "$sources"; rm -rf "$sources"' EXIT
+cp -R "$(go list -m -f '{{.Dir}}' $argo)" "$sources/argo"
+chmod -R u+w "$sources/argo"
+cp signals_linux.go "$sources/argo/workflow/executor/osspecific/signal_linux.go"
+cp go.mod go.sum "$sources"
+go mod edit -replace $argo="$sources/argo" "$sources/go.mod"
+export GOFLAGS="${GOFLAGS:-} -modfile=$sources/go.mod"
+build workflow-controller $argo/cmd/workflow-controller
+build argoexec $argo/cmd/argoexec

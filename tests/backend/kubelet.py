@@ -1,0 +1,340 @@
+"""A node of a cluster whose containers are processes, each with a file system of its own.
+
+An image is a name and nothing more: its programs are found on the path that all containers share.
+What a pod says of users, resources and probes is not looked at.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from kubernetes import client
+
+from tests.backend.cluster import Cluster
+from tests.backend.pod_files import PodFiles, expanded
+from tests.loopback import QuietHandler, http_server, make_certificate, tls_of
+
+Json = dict[str, Any]
+
+NODE = "loopback"
+
+_POLL_S = 0.2
+_SCRIPT = Path(__file__).with_name("container.sh")
+
+
+@dataclass
+class Kubelet:
+    """Runs the pods of a namespace.
+
+    Attributes:
+        cluster: whose pods they are.
+        folder: logs, volumes and claims.
+        programs: folders of programs, which are the path of every container.
+        seen: further folders that containers see.
+        hosts: names that containers resolve to loopback.
+        variables: of every container.
+        namespace: of the pods.
+    """
+
+    cluster: Cluster
+    folder: Path
+    programs: Sequence[Path]
+    seen: Sequence[Path]
+    hosts: Sequence[str]
+    variables: Mapping[str, str]
+    namespace: str = "kubeflow"
+    _pods: dict[str, threading.Thread] = field(default_factory=dict)
+    _running: dict[str, list[subprocess.Popen[bytes]]] = field(default_factory=dict)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def claims(self) -> Path:
+        """Persistent volume claims, a folder each."""
+        return self.folder / "claims"
+
+    def log(self, pod: str, container: str) -> Path:
+        """The output of a container."""
+        return self.folder / "logs" / pod / f"{container}.log"
+
+    def serve(self) -> None:
+        """Runs pods until `stop`, and ends those that run then."""
+        for name in ("logs", "pods", "claims"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        names = " ".join(("localhost", *self.hosts))
+        (self.folder / "hosts").write_text(f"127.0.0.1 {names}\n")
+        folders = [str(one) for one in (*self.programs, *self.seen)]
+        (self.folder / "folders").write_text("".join(f"{one}\n" for one in _outer(folders)))
+        while not self._stopped.wait(_POLL_S):
+            for pod in self._listed():
+                uid = pod["metadata"]["uid"]
+                if uid not in self._pods and not pod.get("status", {}).get("containerStatuses"):
+                    self._pods[uid] = threading.Thread(target=self._run, args=(pod,))
+                    self._pods[uid].start()
+                elif pod["metadata"].get("deletionTimestamp"):
+                    self._end(uid)
+        for uid in list(self._running):
+            self._end(uid)
+        for thread in self._pods.values():
+            thread.join()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _listed(self) -> list[Json]:
+        api = self.cluster.admin(self.namespace)
+        found = api.find(api.path("v1", "pods")) or {}
+        return list(found.get("items", []))
+
+    def _run(self, pod: Json) -> None:
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        self._running[uid] = []
+        api = self.cluster.admin(self.namespace)
+        files = PodFiles(api, pod, self.folder / "pods" / uid, self.claims)
+        target = client.V1ObjectReference(kind="Node", api_version="v1", name=NODE)
+        binding = client.V1Binding(metadata=client.V1ObjectMeta(name=name), target=target)
+        client.CoreV1Api(self.cluster.client()).create_namespaced_binding(
+            self.namespace, binding, _preload_content=False
+        )
+        states = _States(pod)
+        try:
+            files.lay_out()
+            for container in pod["spec"].get("initContainers", []):
+                process = self._start(files, container)
+                self._report(name, states.begun(container))
+                if code := self._wait(process):
+                    self._report(name, states.ended(container, code), "Failed")
+                    return
+                self._report(name, states.ended(container, 0))
+            begun = [(one, self._start(files, one)) for one in pod["spec"]["containers"]]
+            for container, _ in begun:
+                states.begun(container)
+            self._report(name, states.all(), "Running")
+            self._wait_for(name, begun, states)
+        except Exception as error:  # a kubelet goes on with the other pods
+            for process in self._running.get(uid, []):
+                _signal(process, signal.SIGKILL)
+            self._report(name, states.all(), "Failed", f"{type(error).__name__}: {error}")
+        finally:
+            self._gone(pod)
+            files.remove()
+
+    def _wait_for(
+        self, name: str, begun: list[tuple[Json, subprocess.Popen[bytes]]], states: "_States"
+    ) -> None:
+        codes: list[int] = []
+        waiting = list(begun)
+        while waiting:
+            time.sleep(0.05)
+            for one in list(waiting):
+                if one[1].poll() is not None:
+                    waiting.remove(one)
+                    codes.append(_code(one[1].returncode))
+                    states.ended(one[0], codes[-1])
+                    if waiting:
+                        self._report(name, states.all())
+        self._report(name, states.all(), "Failed" if any(codes) else "Succeeded")
+
+    def _start(self, files: PodFiles, container: Json) -> subprocess.Popen[bytes]:
+        pod = files.pod["metadata"]
+        root = files.folder / f"root-{container['name']}"
+        root.mkdir(parents=True)
+        hostname = files.folder / "hostname"
+        hostname.write_text(pod["name"])
+        mounts = [(self.folder / "hosts", "/etc/hosts"), (hostname, "/etc/hostname")]
+        mounts += files.mounts(container)
+        targets = files.folder / f"targets-{container['name']}"
+        targets.write_text("".join(f"{source}\t{target}\n" for source, target in mounts))
+        api = urlsplit(self.cluster.client().configuration.host)
+        variables = {
+            "PATH": ":".join([*map(str, self.programs), os.environ["PATH"]]),
+            "HOME": "/tmp",
+            "KUBERNETES_SERVICE_HOST": str(api.hostname),
+            "KUBERNETES_SERVICE_PORT": str(api.port),
+            **self.variables,
+            **files.variables(container),
+        }
+        words = [*container.get("command", []), *container.get("args", [])]
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--"]
+        command += ["sh", str(_SCRIPT), str(root), str(self.folder / "folders"), str(targets), "--"]
+        command += [expanded(word, variables) for word in words]
+        log = self.log(pod["name"], container["name"])
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=variables,
+                start_new_session=True,
+            )
+        self._running[pod["uid"]].append(process)
+        return process
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        return _code(process.wait())
+
+    def _end(self, uid: str) -> None:
+        """Asks the processes of a pod to end, and ends those that do not after a while."""
+        processes = [one for one in self._running.pop(uid, []) if one.poll() is None]
+        for process in processes:
+            _signal(process, signal.SIGTERM)
+        if processes:
+            threading.Timer(10, lambda: [_signal(one, signal.SIGKILL) for one in processes]).start()
+
+    def _gone(self, pod: Json) -> None:
+        """Confirms the deletion of a pod whose containers have ended."""
+        self._running.pop(pod["metadata"]["uid"], None)
+        api = self.cluster.admin(self.namespace)
+        found = api.find(api.path("v1", "pods", pod["metadata"]["name"]))
+        if found and found["metadata"].get("deletionTimestamp"):
+            core = client.CoreV1Api(self.cluster.client())
+            core.delete_namespaced_pod(
+                pod["metadata"]["name"], self.namespace, grace_period_seconds=0
+            )
+
+    def _report(self, name: str, status: Json, phase: str = "Pending", message: str = "") -> None:
+        status = {**status, "phase": phase, **({"message": message} if message else {})}
+        core = client.CoreV1Api(self.cluster.client())
+        try:
+            core.patch_namespaced_pod_status(name, self.namespace, {"status": status})
+        except client.ApiException as error:
+            if error.status != 404:
+                raise
+
+
+class _States:
+    """What is known of the containers of a pod."""
+
+    def __init__(self, pod: Json) -> None:
+        self._init = self._waiting(pod["spec"].get("initContainers", []))
+        self._main = self._waiting(pod["spec"]["containers"])
+
+    def begun(self, container: Json) -> Json:
+        return self._set(container, {"running": {"startedAt": _now()}})
+
+    def ended(self, container: Json, code: int) -> Json:
+        known = self._of(container)["state"].get("running", {"startedAt": _now()})
+        reason = "Error" if code else "Completed"
+        ended = {"exitCode": code, "reason": reason, "finishedAt": _now(), **known}
+        return self._set(container, {"terminated": ended})
+
+    def all(self) -> Json:
+        return {
+            "initContainerStatuses": list(self._init.values()),
+            "containerStatuses": list(self._main.values()),
+        }
+
+    def _set(self, container: Json, state: Json) -> Json:
+        self._of(container)["state"] = state
+        return self.all()
+
+    def _of(self, container: Json) -> Json:
+        found: Json = (self._init | self._main)[container["name"]]
+        return found
+
+    def _waiting(self, containers: Sequence[Json]) -> dict[str, Json]:
+        return {
+            one["name"]: {
+                "name": one["name"],
+                "image": one["image"],
+                "imageID": "",
+                "ready": False,
+                "restartCount": 0,
+                "state": {"waiting": {"reason": "PodInitializing"}},
+            }
+            for one in containers
+        }
+
+
+def unable(cluster: Cluster) -> str:
+    """Says why there can be no node; empty if there can."""
+    if not cluster.own:
+        return "the cluster has nodes of its own"
+    if os.getuid() or not all(map(shutil.which, ("unshare", "chroot", "mount"))):
+        return "needs root on Linux, for containers"
+    return ""
+
+
+@contextmanager
+def node(
+    cluster: Cluster,
+    folder: Path,
+    programs: Sequence[Path],
+    seen: Sequence[Path] = (),
+    hosts: Sequence[str] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Kubelet]:
+    """A node on loopback that runs the pods of a cluster's namespace `kubeflow`."""
+    kubelet = Kubelet(cluster, folder, programs, seen, hosts, variables)
+    with http_server(_logs(kubelet), tls_of(make_certificate(folder / "kubelet.pem"))) as url:
+        _register(cluster, int(urlsplit(url).port or 0))
+        thread = threading.Thread(target=kubelet.serve)
+        thread.start()
+        try:
+            yield kubelet
+        finally:
+            kubelet.stop()
+            thread.join()
+            client.CoreV1Api(cluster.client()).delete_node(NODE)
+
+
+def _register(cluster: Cluster, port: int) -> None:
+    core = client.CoreV1Api(cluster.client())
+    core.create_node({"metadata": {"name": NODE}})
+    status = {
+        "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        "conditions": [{"type": "Ready", "status": "True"}],
+    }
+    core.patch_node_status(NODE, {"status": status})
+
+
+def _logs(kubelet: Kubelet) -> type[QuietHandler]:
+    class Handler(QuietHandler):
+        """Answers the API server's requests for logs, without following them."""
+
+        def do_GET(self) -> None:
+            _, kind, _, pod, container = urlsplit(self.path).path.split("/")
+            assert kind == "containerLogs"
+            data = kubelet.log(pod, container).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    return Handler
+
+
+def _outer(folders: Sequence[str]) -> list[str]:
+    """Folders without those that lie in another of them or in one of the system."""
+    system = ["/bin", "/lib", "/sbin", "/usr"]
+    found: list[str] = []
+    for one in sorted(set(folders)):
+        if not any(Path(one).is_relative_to(outer) for outer in [*system, *found]):
+            found.append(one)
+    return found
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """Sends a signal to a container: its first process is the only child of `unshare`."""
+    if process.poll() is None:
+        os.killpg(process.pid, number)
+
+
+def _code(returncode: int) -> int:
+    return returncode if returncode >= 0 else 128 - returncode
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
