@@ -121,9 +121,9 @@ class Backend:
         hook: Hook | None,
     ) -> Task:
         task = spec["root"]["dag"]["tasks"][name]
-        component = spec["components"][task["componentRef"]["name"]]
-        label = component["executorLabel"]
+        label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
         container = spec["deploymentSpec"]["executors"][label]["container"]
+        component = _component(spec, container)
         for claim in platform.get(label, {}).get("pvcMount", []):
             if not Path(claim["mountPath"]).is_dir():
                 raise Refused(f"{name}: nothing is mounted at {claim['mountPath']}")
@@ -385,6 +385,19 @@ def _filled(word: str, given: Json, text: str) -> str:
     values = given["inputs"]["parameterValues"]
     return re.sub(
         r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}", lambda it: str(values[it[1]]), word
+    )
+
+
+def _component(spec: Json, container: Json) -> Json:
+    """The component that the backend keeps for a container: that of the first task, by name.
+
+    It stores components by the hash of their container, so those that share one share an interface.
+    """
+    executors = spec["deploymentSpec"]["executors"]
+    tasks = spec["root"]["dag"]["tasks"]
+    components = [spec["components"][tasks[name]["componentRef"]["name"]] for name in sorted(tasks)]
+    return next(
+        one for one in components if executors[one["executorLabel"]]["container"] == container
     )
 
 

@@ -103,6 +103,15 @@ def test_what_comes_back_is_not_what_went_in(backend: Backend, spec: dict) -> No
     assert done["use"].log.strip().endswith("{'instanceSchema': ''}")
 
 
+def test_steps_of_one_container_have_one_interface(backend: Backend, spec: dict) -> None:
+    """Seen on 2.17.0, where the second of them asks for the parameter of the first."""
+    spec["deploymentSpec"]["executors"]["exec-use"] = container(MAKE)
+    done = run(backend, spec)
+    assert done["make"].state == SUCCEEDED, done["make"].log
+    assert done["use"].state == FAILED
+    assert "neither value nor default value provided for parameter 'count'" in done["use"].log
+
+
 def test_a_null_in_metadata_fails_the_task(backend: Backend, spec: dict) -> None:
     make = spec["deploymentSpec"]["executors"]["exec-make"]["container"]
     make["env"] = [{"name": "MORE", "value": '{"nothing": null}'}]

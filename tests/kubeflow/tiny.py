@@ -21,10 +21,11 @@ json.dump({}, open(path, "w"))
 def tiny_spec(*steps: str, gates: Sequence[str] = ()) -> dict[str, Any]:
     """Steps without an order, or two one after the other; `count` may be chosen.
 
-    Of the steps `gates` have the arguments of one. Only the two are there to be run.
+    Of the steps `gates` have the arguments of one. Only the two are there to be run. Each has an
+    argument of its own: the backend takes steps of one container for one component.
     """
     steps = steps or ("first", "second")
-    words = {"command": ["python", "-c", _STEP], "args": ["{{$}}"]}
+    command = ["python", "-c", _STEP]
     tasks: dict[str, Any] = {
         name: {"taskInfo": {"name": name}, "componentRef": {"name": f"comp-{name}"}}
         for name in steps
@@ -37,7 +38,9 @@ def tiny_spec(*steps: str, gates: Sequence[str] = ()) -> dict[str, Any]:
     }
     count = {"parameters": {"count": {"parameterType": "NUMBER_INTEGER"}}}
     components[f"comp-{steps[0]}"]["inputDefinitions"] = count
-    containers = {name: {"image": "a:1", **words} for name in steps}
+    containers: dict[str, Any] = {
+        name: {"image": "a:1", "command": command, "args": ["{{$}}", name]} for name in steps
+    }
     signature = Signature("components.gate.executor.Executor").to_json()
     for name in gates:
         containers[name]["args"] = ["--signature", signature, "--executor-input", "{{$}}"]
