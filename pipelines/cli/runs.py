@@ -149,8 +149,15 @@ def compare(a: str, b: str, config_path: str, workspace: str | None, as_json: bo
     print_comparison(compare_runs(runs), as_json)
 
 
+#: Accepted where the runs of a server are the only ones, as the other commands of `runs` take it.
+_of_a_server = click.option(
+    "--kubeflow", is_flag=True, expose_value=False, help="Runs of a server: there are no others."
+)
+
+
 @command.command()
 @click.argument("run_id")
+@_of_a_server
 @connection_options
 def stop(connection: "Connection", run_id: str) -> None:
     """Stop the run RUN_ID on Kubeflow Pipelines.
@@ -162,6 +169,7 @@ def stop(connection: "Connection", run_id: str) -> None:
 
 @command.command()
 @click.argument("run_id")
+@_of_a_server
 @connection_options
 def retry(connection: "Connection", run_id: str) -> None:
     """Run the failed steps of the run RUN_ID on Kubeflow Pipelines again, and what follows them.

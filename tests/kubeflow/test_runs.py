@@ -97,7 +97,7 @@ def test_several_failed_steps_have_a_heading_each(api: Api, run_id: str) -> None
 
 def test_a_run_is_stopped_once(api: Api, run_id: str) -> None:
     api.store.set_state(run_id, "RUNNING", {"first": "RUNNING"})
-    assert f"stopping (run {run_id})" in runs(api, "stop", run_id).output
+    assert f"stopping (run {run_id})" in runs(api, "stop", "--kubeflow", run_id).output
     assert api.store.runs[run_id]["state"] == "CANCELING"
     api.store.set_state(run_id, "CANCELED", {})
     done = runs(api, "stop", run_id)
@@ -114,7 +114,7 @@ def test_a_failed_run_is_run_again_and_no_other(api: Api, run_id: str) -> None:
     with pytest.raises(ConfigError, match="nothing to run again"):
         raise runs(api, "retry", run_id).exception
     api.store.set_state(run_id, "FAILED", STEPS)
-    assert f"skymill follow {run_id}" in runs(api, "retry", run_id).output
+    assert f"skymill follow {run_id}" in runs(api, "retry", "--kubeflow", run_id).output
     assert api.store.runs[run_id]["state"] == "PENDING"
 
 
