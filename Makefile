@@ -10,8 +10,10 @@ JOBS ?= 2
 SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 SECONDS ?=
 # For `make backend`: a context of kubectl's, whose cluster takes the place of what is built.
-# An empty one here keeps out a variable of the environment.
+# An empty one here keeps out a variable of the environment. KUBEFLOW is a folder of the programs of
+# Kubeflow Pipelines.
 CONTEXT =
+KUBEFLOW =
 BENCH ?= batch explain ingest input_pipeline listing map_objects maps pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
@@ -62,7 +64,8 @@ containers: $(READY) ## build the images and run the package in them; root on De
 
 backend: $(READY) ## build servers of Kubernetes and Argo and run against them; needs Go
 	@sh tests/backend/build.sh "$(CONTEXT)"
-	@SKYMILL_BACKEND_CONTEXT="$(CONTEXT)" sh tests/backend/alone.sh \
+	@SKYMILL_BACKEND_CONTEXT="$(CONTEXT)" SKYMILL_BACKEND_KUBEFLOW="$(abspath $(KUBEFLOW))" \
+		sh tests/backend/alone.sh \
 		$(BIN)/python -m pytest -m backend --durations=0 tests/backend $(PYTEST_ARGS)
 
 bench: $(READY) ## the figures in benchmarks/; BENCH=serving runs one of them

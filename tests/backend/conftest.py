@@ -11,12 +11,19 @@ from tests.backend.processes import absent
 from tests.k8s.conftest import render  # noqa: F401
 
 CONTEXT_VARIABLE = "SKYMILL_BACKEND_CONTEXT"
+KUBEFLOW_VARIABLE = "SKYMILL_BACKEND_KUBEFLOW"
 
 
 @pytest.fixture(scope="session")
 def tools(repository: Path) -> Path:
     """The folder of the programs that were built."""
     return repository / ".tools" / "backend"
+
+
+@pytest.fixture(scope="session")
+def kubeflow_programs() -> Path:
+    """The folder of Kubeflow's programs that was named; it is not there if none was."""
+    return Path(os.environ.get(KUBEFLOW_VARIABLE) or "/nonexistent")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,247 @@
+"""Kubeflow Pipelines on loopback: its own servers and steps, all as pods of one node.
+
+Its own programs are API server, persistence agent, controller of schedules, driver and launcher.
+Around them are MariaDB, Argo's controller and executor, the gRPC service of `metadata_store` and
+the bucket of tests/stores/s3.py.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tests.backend.argo import workflow_controller
+from tests.backend.cluster import Cluster
+from tests.backend.database import database
+from tests.backend.kubelet import Kubelet, node
+from tests.backend.metadata_store import metadata_service
+from tests.backend.processes import until
+from tests.loopback import http_server
+from tests.stores.s3 import Bucket, S3Handler
+
+Json = dict[str, Any]
+
+PROGRAMS = ("apiserver", "persistence_agent", "controller", "driver", "launcher-v2")
+BUCKET = "mlpipeline"
+
+# What Argo's controller is told in an installation of 2.17.0 (kubeflow/pipelines#13485).
+DEFAULT = {"limit": "2", "retryPolicy": "OnError"}
+LOGS = {
+    "archiveLogs": True,
+    "s3": {
+        "endpoint": "seaweedfs.kubeflow:9000",
+        "bucket": BUCKET,
+        "region": "us-east-1",
+        "keyFormat": "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/{{pod.name}}",
+        "insecure": True,
+        "accessKeySecret": {"name": "mlpipeline-minio-artifact", "key": "accesskey"},
+        "secretKeySecret": {"name": "mlpipeline-minio-artifact", "key": "secretkey"},
+    },
+}
+SETTINGS = {
+    "artifactRepository": LOGS,
+    "workflowDefaults": {"spec": {"templateDefaults": {"retryStrategy": DEFAULT}}},
+}
+
+_TOKENS = "/var/run/secrets/kubeflow/tokens"
+_SECRET = "mlpipeline-minio-artifact"
+_ACCOUNT = "ml-pipeline"
+# Names and ports that Kubeflow's programs have compiled in.
+_HOSTS = (
+    "ml-pipeline",
+    "ml-pipeline.kubeflow.svc.cluster.local",
+    "metadata-grpc-service.kubeflow.svc.cluster.local",
+    "seaweedfs.kubeflow",
+)
+_API, _METADATA, _STORE = 8888, 8080, 9000
+
+
+@dataclass(frozen=True)
+class Kubeflow:
+    """An installation of Kubeflow Pipelines.
+
+    Attributes:
+        endpoint: of its API.
+        metadata: `HOST:PORT` of its metadata store.
+        cluster: where it is.
+        kubelet: runs the pods of its steps.
+        bucket: the objects of its artifact store.
+    """
+
+    endpoint: str
+    metadata: str
+    cluster: Cluster
+    kubelet: Kubelet
+    bucket: Bucket
+
+
+@contextmanager
+def kubeflow(
+    cluster: Cluster, tools: Path, programs: Path, repository: Path, folder: Path
+) -> Iterator[Kubeflow]:
+    """Runs Kubeflow Pipelines in the namespace `kubeflow`.
+
+    Args:
+        cluster: an API server of Kubernetes.
+        tools: the folder of Argo's programs.
+        programs: the folder of `PROGRAMS`.
+        repository: the folder of Skymill, which every pod sees.
+        folder: for data and logs.
+    """
+    bucket = Bucket()
+
+    class Handler(S3Handler):
+        held, bucket_name = bucket, BUCKET
+
+        def _body(self) -> bytes:
+            data = super()._body()
+            chunked = self.headers.get("x-amz-content-sha256", "").startswith("STREAMING-")
+            return _joined(data) if chunked else data
+
+    seen = [repository, Path(sys.prefix), Path(sys.prefix).resolve(), Path(sys.base_prefix)]
+    paths = [programs, tools, Path(sys.prefix) / "bin"]
+    variables = {"PYTHONPATH": str(repository), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with ExitStack() as stack:
+        stack.enter_context(http_server(Handler, port=_STORE))
+        port = stack.enter_context(database(folder))
+        stack.enter_context(metadata_service(_METADATA, folder / "metadata.sqlite"))
+        kubelet = stack.enter_context(node(cluster, folder, paths, seen, _HOSTS, variables))
+        cluster.apply(*_installation(port))
+        cluster.apply_files([Path(__file__).with_name("scheduled_workflow.yaml")])
+        cluster.apply_files([Path(__file__).with_name("scheduled_workflow.yaml")])
+        stack.enter_context(workflow_controller(cluster, tools, folder, SETTINGS))
+        cluster.apply(_pod("ml-pipeline", ["apiserver", "--config=/config", "-logtostderr=true"]))
+        endpoint = f"http://127.0.0.1:{_API}"
+        log = kubelet.log("ml-pipeline", "main")
+        until(lambda: _answers(f"{endpoint}/apis/v2beta1/healthz"), 300, log=log)
+        flags = ["--logtostderr=true", "--namespace=kubeflow"]
+        cluster.apply(
+            _pod("persistenceagent", ["persistence_agent", *flags]),
+            _pod("scheduledworkflow", ["controller", *flags, "--metricsPort=9090"]),
+        )
+        yield Kubeflow(endpoint, f"127.0.0.1:{_METADATA}", cluster, kubelet, bucket)
+
+
+def _installation(database_port: int) -> list[Json]:
+    """What the pods of the servers refer to."""
+    settings = {
+        "DBConfig": {
+            "MySQLConfig": {
+                "User": "root",
+                "Password": "",
+                "Host": "127.0.0.1",
+                "Port": str(database_port),
+                "DBName": "mlpipeline",
+                "GroupConcatMaxLen": "4194304",
+            },
+            "ConMaxLifeTime": "120s",
+        },
+        "DBDriverName": "mysql",
+        "ObjectStoreConfig": {
+            "AccessKey": "minio",
+            "SecretAccessKey": "minio123",
+            "BucketName": BUCKET,
+            "PipelinePath": "pipelines",
+            "Host": "seaweedfs.kubeflow",
+            "Port": str(_STORE),
+            "Secure": "false",
+        },
+        "InitConnectionTimeout": "3m",
+        "DEFAULTPIPELINERUNNERSERVICEACCOUNT": "skymill-steps",
+        "CacheEnabled": "true",
+        "ARCHIVE_CONFIG_LOG_FILE_NAME": "main.log",
+        "ARCHIVE_CONFIG_LOG_PATH_PREFIX": "/artifacts",
+        "CRON_SCHEDULE_TIMEZONE": "UTC",
+        "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_HOST": "127.0.0.1",
+        "ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_PORT": "8889",
+    }
+    core = {"apiVersion": "v1"}
+    rights = "rbac.authorization.k8s.io"
+    metadata = {"name": _ACCOUNT, "namespace": "kubeflow"}
+    return [
+        {**core, "kind": "ServiceAccount", "metadata": metadata},
+        {
+            "apiVersion": f"{rights}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": rights, "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": _ACCOUNT}],
+        },
+        {
+            **core,
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": {"config.json": json.dumps(settings)},
+        },
+        {
+            **core,
+            "kind": "ConfigMap",
+            "metadata": {"name": "metadata-grpc-configmap", "namespace": "kubeflow"},
+            "data": {
+                "METADATA_GRPC_SERVICE_HOST": _HOSTS[2],
+                "METADATA_GRPC_SERVICE_PORT": str(_METADATA),
+            },
+        },
+        {
+            **core,
+            "kind": "Secret",
+            "metadata": {"name": _SECRET, "namespace": "kubeflow"},
+            "stringData": {"accesskey": "minio", "secretkey": "minio123"},
+        },
+    ]
+
+
+def _pod(name: str, command: list[str]) -> Json:
+    """A server of Kubeflow's, with its settings and the tokens that it looks for."""
+    audience = "pipelines.kubeflow.org"
+    tokens = [
+        {"serviceAccountToken": {"path": f"{one}-sa-token", "audience": audience}}
+        for one in ("persistenceagent", "scheduledworkflow")
+    ]
+    container = {
+        "name": "main",
+        "image": name,
+        "command": command,
+        "env": [
+            {"name": "POD_NAMESPACE", "value": "kubeflow"},
+            {"name": "CLUSTER_DOMAIN", "value": "cluster.local"},
+        ],
+        "volumeMounts": [
+            {"name": "config", "mountPath": "/config"},
+            {"name": "tokens", "mountPath": _TOKENS},
+        ],
+    }
+    volumes = [
+        {"name": "config", "configMap": {"name": _ACCOUNT}},
+        {"name": "tokens", "projected": {"sources": tokens}},
+    ]
+    spec = {"serviceAccountName": _ACCOUNT, "containers": [container], "volumes": volumes}
+    metadata = {"name": name, "namespace": "kubeflow"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _joined(data: bytes) -> bytes:
+    """The content of a body in signed chunks, as the client of Argo's executor sends it."""
+    found = bytearray()
+    while data:
+        head, _, data = data.partition(b"\r\n")
+        size = int(head.partition(b";")[0], 16)
+        if not size:
+            break
+        found += data[:size]
+        data = data[size + 2 :]
+    return bytes(found)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError, HTTPException):
+        return False
