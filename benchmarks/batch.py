@@ -103,6 +103,12 @@ def _compare(root: Path, args: argparse.Namespace) -> None:
             f"{name:<26} {cost.wall:7.2f} s wall {cost.cpu:7.2f} s cpu; "
             f"start {few[name].wall:5.2f} s; {args.images / cost.wall:8,.0f} images/s"
         )
+    for name in found.sides:
+        cost, start = found.typical(name), few[name]
+        rates = [(args.images - _FEW) / max(b - a, 1e-9) for a, b in zip(start, cost, strict=True)]
+        print(
+            f"{name:<26} beyond the start: {rates[0]:,.0f} images/s, {rates[1]:,.0f} a CPU second"
+        )
     print(f"of the bare loop, by CPU:   {found.ratio(LOOP, BATCH, 'cpu')}")
     print(f"of the bare loop, by clock: {found.ratio(LOOP, BATCH)}")
     print(f"{args.processes} processes against one:   {found.ratio(BATCH, MANY)}")

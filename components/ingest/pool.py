@@ -6,7 +6,7 @@ their first element; these import what turns images into examples, and nothing e
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import Any, Protocol, TypeVar
@@ -35,6 +35,7 @@ def in_processes(
     arguments: tuple[Any, ...],
     blocks: Iterable[Block],
     processes: int,
+    libraries: Sequence[str] = (),
 ) -> Iterator[Written]:
     """Yields what a writer returns for each block, in any order.
 
@@ -43,9 +44,13 @@ def in_processes(
         arguments: of it; hashable.
         blocks: the work.
         processes: how many share it.
+        libraries: modules that are imported once for all processes.
     """
-    # A fork of a process with TensorFlow's threads may hang; a fresh interpreter never does.
-    context = multiprocessing.get_context("spawn")
+    # A fork of a process in which TensorFlow has worked may hang; a fresh interpreter never does,
+    # nor does a fork of one that has only imported libraries.
+    context = multiprocessing.get_context("forkserver" if libraries else "spawn")
+    if libraries:
+        context.set_forkserver_preload(list(libraries))
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         tasks = [pool.submit(_write, make_writer, arguments, block) for block in blocks]
         for task in tasks:

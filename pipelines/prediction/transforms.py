@@ -15,6 +15,9 @@ from components.ingest.transforms import IngestOptions, TotalSummary
 from pipelines.prediction.job import Job, one_thread_writer
 from pipelines.prediction.output import OutputPaths
 
+#: Modules whose import takes most of the start of a process: the model's, with TensorFlow.
+_LIBRARIES = ("serving.server.pushed", "pipelines.prediction.shard")
+
 
 class PredictShards(beam.DoFn):
     """Block -> Summary, and the shard's predictions and rejects in files."""
@@ -39,7 +42,9 @@ class PredictShards(beam.DoFn):
     def finish_bundle(self) -> Iterator[WindowedValue]:
         processes = min(self._processes or worthwhile(len(self._waiting)), len(self._waiting))
         if processes > 1:
-            summaries = in_processes(one_thread_writer, (self._job,), self._waiting, processes)
+            summaries = in_processes(
+                one_thread_writer, (self._job,), self._waiting, processes, _LIBRARIES
+            )
         else:
             summaries = map(self._write, self._waiting)
         for summary in summaries:
