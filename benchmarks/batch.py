@@ -7,8 +7,9 @@
 - skymill batch: all of a run on Beam in this process: listing, checks, Parquet, rejects, summary.
 - processes: the same run, shared by several processes.
 
-The sides take turns (`benchmarks.sides`) and each loads the model. The seconds of the processes
-include their start-up, which is shown apart, as a run on a few images.
+The sides take turns (`benchmarks.sides`) and each loads the model. Start-up is shown apart, as a
+run on a few images; that of a program's first processes, which also import TensorFlow, by itself.
+Processor seconds leave out those of the processes.
 """
 
 import argparse
@@ -115,8 +116,10 @@ def _compare(root: Path, args: argparse.Namespace) -> None:
 
 
 def _of_few(root: Path, given: tuple[Path, int], processes: int) -> dict[str, Callable[[], object]]:
-    """Returns the sides on a few images; the first one warms up."""
+    """Returns the sides on a few images, after all of them ran once and imported what they need."""
     bare_loop(root / "few", *given)
+    first = cost_of(lambda: archive(root / "few", *given, processes, root / "few-out"))
+    print(f"first start of {processes} processes, which import TensorFlow: {first.wall:.2f} s")
     return {
         LOOP: lambda: bare_loop(root / "few", *given),
         BATCH: lambda: archive(root / "few", *given, 1, root / "few-out"),

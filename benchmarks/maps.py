@@ -2,12 +2,14 @@
 
 All parts work on the same made scene in the same run, in turns. The model is a stand-in of known
 cost: a few convolutions in a SavedModel. For what is not the model, one that answers at once takes
-its place. Reading is measured twice: by the reader of maps, which decodes each block once and cuts
-tiles out of it without copying most of them; and tile by tile by rasterio, as a loop over windows
-does. Peak memory is that of a process that maps a scene with the model that answers at once.
-`benchmarks.map_objects` measures the merging of objects.
+its place. Reading is measured by the reader of maps, which decodes each block once and cuts tiles
+out of it without copying most of them, and in processes of their own by other ways
+(`benchmarks.map_peers`): tile by tile by rasterio, and by TorchGeo's grid sampler where `--peers`
+names a Python that has TorchGeo. Peak memory is that of a process that maps a scene with the model
+that answers at once. `benchmarks.map_objects` measures the merging of objects.
 
     python -m benchmarks.maps [--size 10000] [--sizes 10000 20000] [--turns 3] [--server]
+        [--peers PYTHON]
 """
 
 import argparse
@@ -22,8 +24,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import rasterio
-from rasterio.windows import Window
 
 from benchmarks.made_scene import make_scene
 from benchmarks.sides import Cost, Rounds, cost_of, machine_load, peak_memory_mb
@@ -47,7 +47,8 @@ from serving.tasks.segmentation.planes import CLASS_PROBABILITIES_OUTPUT
 BANDS = ("#1", "#2", "#3", "#4")
 CLASSES = ("water", "forest", "crop", "grass", "bare", "built")
 TILE_PX = 256
-READING, WINDOWS, MODEL = "reading", "reading by windows", "model"
+READING, MODEL = "reading", "model"
+WINDOWS, TORCHGEO = "reading by windows", "reading by torchgeo"
 REST, WHOLE, SERVED = "all but the model", "map", "map by a server"
 #: Polygons cost what the ground is like, and made noise has one for every pixel.
 CONFIG = MapConfig(vectors=(), checkpoint_s=10)
@@ -128,15 +129,24 @@ def read_alone(path: Path) -> None:
         pass
 
 
-def read_windows(path: Path) -> None:
-    """Reads the same tiles one by one, as a loop over rasterio's windows does."""
-    view = view_for(source_of(path), contract(), CONFIG.reading)
+def peer(side: str, python: str, path: Path) -> Cost:
+    """Returns what one side of `benchmarks.map_peers` costs."""
+    script = Path(__file__).with_name("map_peers.py")
     stride = CONFIG.stride_px(TILE_PX, "segmentation")
-    layout = lay_out(view, TILE_PX, stride, pixel_bytes=0, memory_bytes=2**62)
-    with rasterio.open(path) as dataset:
-        for row in layout.plan.rows:
-            for col in layout.plan.cols:
-                dataset.read(window=Window(col, row, TILE_PX, TILE_PX))
+    command = [python, "-I", str(script), side, str(path), str(TILE_PX), str(stride)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found = json.loads(done.stdout)
+    print(f"{side} {found['version']}: peak {found['peak_mb']:.0f} MB", flush=True)
+    return Cost(found["wall"], found["cpu"])
+
+
+def has_torchgeo(python: str) -> bool:
+    """Checks whether a Python has TorchGeo, and says so where it does not."""
+    look = "import importlib.util as it; raise SystemExit(it.find_spec('torchgeo') is None)"
+    found = subprocess.run([python, "-I", "-c", look], check=False).returncode == 0
+    if not found:
+        print(f"TorchGeo is left out: {python} does not have it (--peers names another Python)")
+    return found
 
 
 def model_alone(path: Path, model: TileModel) -> Cost:
@@ -170,6 +180,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[4096, 8192], help="for memory")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--server", action="store_true", help="measure maps by a server, too")
+    parser.add_argument("--peers", default=sys.executable, help="a python that has TorchGeo")
     parser.add_argument("--map", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.map:
@@ -179,23 +190,22 @@ def main() -> None:
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name, machine_load():
         folder = Path(name)
-        figures |= speed(folder, arguments.size, arguments.turns, with_server=arguments.server)
+        figures |= speed(folder, arguments)
         figures |= memory(folder, arguments.sizes)
     print(json.dumps(figures))
 
 
-def speed(folder: Path, size_px: int, turns: int, *, with_server: bool) -> dict[str, object]:
+def speed(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     """Measures the map of a scene against reading and against the model."""
     from components.mapping.in_process import InProcessModel
 
-    path = folder / "scene.tif"
+    path, size_px, with_server = folder / "scene.tif", arguments.size, arguments.server
     make_scene(path, size_px)
     save_model(folder / "model" / "1")
     instant, real = InstantModel(), InProcessModel(folder / "model")
     read_alone(path)  # warms the page cache
     sides: dict[str, Callable[[], object]] = {
         READING: lambda: read_alone(path),
-        WINDOWS: lambda: read_windows(path),
         REST: lambda: mapped(path, instant),
         WHOLE: lambda: mapped(path, real),
     }
@@ -204,14 +214,20 @@ def speed(folder: Path, size_px: int, turns: int, *, with_server: bool) -> dict[
             server = stack.enter_context(serve_in_subprocess(folder / "model"))
             served = stack.enter_context(ServedModel.at(server.grpc, server.model_name))
             sides[SERVED] = lambda: mapped(path, served)
-        rounds = Rounds((*sides, MODEL))
-        for number in range(turns):
+        alone: dict[str, Callable[[], Cost]] = {
+            MODEL: partial(model_alone, path, real),
+            WINDOWS: partial(peer, "windows", sys.executable, path),
+        }
+        if has_torchgeo(arguments.peers):
+            alone[TORCHGEO] = partial(peer, "torchgeo", arguments.peers, path)
+        rounds = Rounds((*sides, *alone))
+        for number in range(arguments.turns):
             order = list(sides.items())
             costs = {name: cost_of(run) for name, run in order[:: 1 if number % 2 == 0 else -1]}
-            rounds.add({**costs, MODEL: model_alone(path, real)})
+            rounds.add({**costs, **{name: run() for name, run in alone.items()}})
     path.unlink()
     million = size_px**2 / 1e6
-    for name in (*sides, MODEL):
+    for name in rounds.sides:
         cost = rounds.typical(name)
         print(
             f"{size_px} px, {name}: {million / cost.wall:.1f} Mpixel/s, "
@@ -224,6 +240,9 @@ def speed(folder: Path, size_px: int, turns: int, *, with_server: bool) -> dict[
         "map_to_model_cpu": rounds.ratio(MODEL, WHOLE, "cpu"),
         "map_to_model": rounds.ratio(MODEL, WHOLE),
     }
+    if TORCHGEO in rounds.sides:
+        ratios["torchgeo_to_reading"] = rounds.ratio(TORCHGEO, READING, "cpu")
+        ratios["torchgeo_to_all_but_model"] = rounds.ratio(TORCHGEO, REST, "cpu")
     if with_server:
         ratios["served_to_in_process"] = rounds.ratio(WHOLE, SERVED)
     for name, ratio in ratios.items():
