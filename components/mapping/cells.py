@@ -19,6 +19,17 @@ from components.mapping.product import COG, Output
 from components.mapping.rasters import RasterSpec, Scratch
 from components.mapping.segmentation import class_spec, confidence_spec, probability_spec
 from components.mapping.settled import as_bytes
+from components.mapping.unknown import (
+    MASKED_ENTRY,
+    MASKED_RGB,
+    PERCENTILE_NODATA,
+    PERCENTILE_STEP,
+    masked_where,
+    percentile_output,
+    percentile_spec,
+    percentiles_of,
+    stored_percentiles,
+)
 from components.mapping.vectors import Features, write_vectors
 from components.raster.pictures.colours import class_colours
 from components.raster.pictures.sheet import Entry, legend_of
@@ -31,7 +42,7 @@ from serving.contract.contract import Contract
 from serving.tasks.base import PROBABILITIES_OUTPUT
 from serving.tasks.regression.answer import VALUE_OUTPUT
 
-_ANSWERS = "cells.npy"
+_CELLS = "cells.npz"
 
 
 class CellMap:
@@ -55,23 +66,32 @@ class CellMap:
         self._place = {top: n for n, top in enumerate(plan.rows)}
         self._side = {left: n for n, left in enumerate(plan.cols)}
         self._count = len(contract.classes) or 1
+        self._masks = config.mask_unknown is not None
         self._answers: npt.NDArray[np.float32] = np.empty(0, np.float32)
+        self._percentiles: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def create(self) -> None:
         """Begins a map with nothing known."""
         shape = (self._count, self.grid.height_px, self.grid.width_px)
         self._answers = np.full(shape, np.nan, np.float32)
+        self._percentiles = np.full(shape[1:], PERCENTILE_NODATA, np.uint8)
 
     def begin(self, columns: Columns, band: int) -> None:
         """Needs nothing: cells do not share pixels."""
 
     def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
-        """Sets the cells of tiles."""
+        """Sets the cells of tiles; those of masked ones stay unknown."""
         regression = self._contract.task == "regression"
         found = answer[VALUE_OUTPUT if regression else PROBABILITIES_OUTPUT]
-        for tile, numbers in zip(tiles, found, strict=True):
-            window = tile.key.window
-            self._answers[:, self._place[window.row], self._side[window.col]] = numbers
+        windows = [tile.key.window for tile in tiles]
+        rows = np.array([self._place[window.row] for window in windows])
+        cols = np.array([self._side[window.col] for window in windows])
+        kept = np.ones(len(tiles), np.bool_)
+        if self._masks:
+            stored = stored_percentiles(percentiles_of(answer), kept)
+            self._percentiles[rows, cols] = stored
+            kept = ~masked_where(stored, self._config)
+        self._answers[:, rows[kept], cols[kept]] = np.atleast_2d(found[kept].T)
 
     def lose(self, key: TileKey) -> None:
         """Leaves the cell unknown."""
@@ -81,26 +101,27 @@ class CellMap:
 
     def save(self, folder: Path) -> None:
         """Writes the answers so far."""
-        np.save(folder / _ANSWERS, self._answers)
+        np.savez(folder / _CELLS, answers=self._answers, percentiles=self._percentiles)
 
     def load(self, folder: Path) -> None:
         """Restores the answers so far."""
-        self._answers = np.load(folder / _ANSWERS)
+        with np.load(folder / _CELLS) as found:
+            self._answers, self._percentiles = found["answers"], found["percentiles"]
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the rasters, and the cells as polygons."""
         outputs: list[Output] = []
         for key, title, spec, pixels in self._rasters():
-            scratch = Scratch(spec, self._folder)
-            scratch.create()
-            scratch.write(Window(0, 0, self.grid.height_px, self.grid.width_px), pixels)
-            path = scratch.to_cog(folder)
+            path = self._write(spec, pixels, folder)
             if key == "classes":
                 counts = counts_of([pixels], self._count)
                 table = ClassTable(self._contract.classes, class_colours(self._count), counts)
                 outputs += [Output(key, path, COG, title, table.stac_fields()), table.write(path)]
             else:
                 outputs.append(Output(key, path, COG, title))
+        if self._masks:
+            path = self._write(percentile_spec(self.grid), self._percentiles, folder)
+            outputs.append(percentile_output(path, self._config))
         return outputs + write_vectors(self._cells(), self._config.vectors, folder)
 
     def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
@@ -126,15 +147,24 @@ class CellMap:
     @property
     def legend(self) -> list[Entry]:
         """Names and colours of the classes; of numbers the least and the largest."""
+        more = [MASKED_ENTRY] if self._masks else []
         if self._contract.task != "regression":
-            return legend_of(self._contract.classes)
+            return [*legend_of(self._contract.classes), *more]
         known = self._answers[np.isfinite(self._answers)]
-        return [(f"{known.min():.4g}", (0, 0, 0)), (f"{known.max():.4g}", (255, 255, 255))]
+        if not known.size:
+            return more
+        return [(f"{known.min():.4g}", (0, 0, 0)), (f"{known.max():.4g}", (255, 255, 255)), *more]
 
     @property
     def _known(self) -> Mask:
         """Returns the mask of cells with an answer, (H, W)."""
         return np.asarray(np.isfinite(self._answers).all(axis=0), np.bool_)
+
+    def _write(self, spec: RasterSpec, pixels: npt.NDArray[np.generic], folder: Path) -> Path:
+        scratch = Scratch(spec, self._folder)
+        scratch.create()
+        scratch.write(Window(0, 0, self.grid.height_px, self.grid.width_px), pixels)
+        return scratch.to_cog(folder)
 
     def _rasters(self) -> list[tuple[str, str, RasterSpec, npt.NDArray[np.generic]]]:
         task, classes, answers = self._contract.task, self._contract.classes, self._answers
@@ -171,10 +201,13 @@ class CellMap:
         if self._contract.task == "regression":
             pixels = self._answers[0][..., np.newaxis]
             stretch = stretch_of([(pixels, known)], (0,), low_percent=0, high_percent=100)
-            return picture_of(pixels, known, (0,), stretch, nodata_rgb=UNKNOWN_RGB)
-        colours = np.array([*class_colours(self._count), UNKNOWN_RGB], np.uint8)
-        best = np.where(known, np.where(known, self._answers, 0).argmax(axis=0), self._count)
-        return np.asarray(colours[best], np.uint8)
+            shown = picture_of(pixels, known, (0,), stretch, nodata_rgb=UNKNOWN_RGB)
+        else:
+            colours = np.array([*class_colours(self._count), UNKNOWN_RGB], np.uint8)
+            best = np.where(known, np.where(known, self._answers, 0).argmax(axis=0), self._count)
+            shown = np.asarray(colours[best], np.uint8)
+        shown[masked_where(self._percentiles, self._config)] = MASKED_RGB
+        return shown
 
     def _cells(self) -> Features:
         """Returns the cells that have an answer, as polygons."""
@@ -195,6 +228,8 @@ class CellMap:
                 f"p_{name}": plane
                 for name, plane in zip(self._contract.classes, found, strict=True)
             }
+        if self._masks:
+            columns["unknown_percentile"] = self._percentiles[rows, cols] * PERCENTILE_STEP
         kept = np.asarray(polygons, object)
         return Features("cells", "Cells with answers", "Polygon", self.grid.crs, kept, columns)
 

@@ -105,6 +105,14 @@ class MapConfig(Frozen):
         default=("parquet",), description="Formats of the polygons, cells or objects; may be empty."
     )
     polygons: PolygonsConfig = PolygonsConfig()
+    mask_unknown: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Leave out what the model says of tiles whose percentile of unknown imagery is "
+        "above this, such as 99, and write the percentiles (models of train.unknown). 100 leaves "
+        "nothing out.",
+    )
     min_score: float = Field(
         default=0.3, ge=0, le=1, description="Objects with a lower score are left out (detection)."
     )

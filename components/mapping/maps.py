@@ -23,6 +23,7 @@ from components.mapping.scene_map import OnProgress, SceneTask, gather, put_in_p
 from components.mapping.segmentation import ClassMap
 from components.mapping.stac_item import stac_item
 from components.mapping.thumbnail import Thumbnail
+from components.mapping.unknown import check_tells_unknown
 from components.raster.errors import ConfigError, DataError
 from components.raster.library_errors import LibraryError
 from components.raster.scene.rejects import SceneRejected
@@ -114,8 +115,10 @@ def map_scene(
         MapRejected: it does not go with the model, there is another map of it, or another run is
             making it.
         DataError: the model fails.
+        ConfigError: model and settings do not go together.
     """
     _check_name(source.scene_id)
+    check_tells_unknown(model.contract, config)
     view = view_for(source, model.contract, config.reading)
     identity, target = identity_of(view, model, config), output / source.scene_id
     found = _finished(target, source.scene_id, identity)
@@ -216,12 +219,13 @@ def layouts_for(view: View, contract: Contract, config: MapConfig) -> tuple[Layo
             "Leave scales out (--scales); --tile-px sets the size of tiles."
         )
     sizes = [max(1, round(size / scale)) for scale in config.scales]
+    planes = len(contract.classes) + (config.mask_unknown is not None)
     return tuple(
         lay_out(
             view,
             size,
             config.stride_px(size, contract.task),
-            pixel_bytes=(len(contract.classes) + 2) * _FLOAT_BYTES if blends else 0,
+            pixel_bytes=(planes + 2) * _FLOAT_BYTES if blends else 0,
             memory_bytes=config.memory_mb * 2**20,
             edge="snap" if contract.task in BLENDED else "pad",
         )

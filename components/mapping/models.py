@@ -13,8 +13,9 @@ from components.raster.tiles.tile import Tile
 from components.raster.tiles.view import View
 from serving.contract.contract import Contract
 
-#: Arrays of N rows by the names of `serving.contract.names`. Segmentation answers with one alone,
-#: `class_probabilities` (N, K, H, W), in the shape of the model's input.
+#: Arrays of N rows by the names of `serving.contract.names`. Segmentation answers with
+#: `class_probabilities` (N, K, H, W), in the shape of the model's input. Models that tell unknown
+#: imagery add `unknown_percentile` (N,).
 Answer: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
 

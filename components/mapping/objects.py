@@ -11,10 +11,18 @@ from PIL import Image, ImageDraw
 
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
-from components.mapping.merging import Found, merge
+from components.mapping.merging import Edges, Found, merge
 from components.mapping.models import Answer
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.product import Output
+from components.mapping.unknown import (
+    MASKED_ENTRY,
+    MASKED_RGB,
+    PERCENTILE_STEP,
+    masked_where,
+    percentiles_of,
+    stored_percentiles,
+)
 from components.mapping.vectors import Features, write_vectors
 from components.raster.fitting import unfit_boxes
 from components.raster.pictures.colours import class_colours
@@ -23,6 +31,7 @@ from components.raster.pictures.stretch import Picture
 from components.raster.scene.grid import Grid
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.tile import Tile
+from components.raster.tiles.valid_mask import Mask
 from serving.contract.contract import Contract
 from serving.tasks.detection.answer import BOX_LABELS_OUTPUT, BOX_SCORES_OUTPUT, BOXES_OUTPUT
 
@@ -42,20 +51,24 @@ class ObjectMap:
         self._grid, self._contract, self._config = grid, contract, config
         self._found: list[Found] = []
         self._merged: Found = _nothing()
+        self._masks = config.mask_unknown is not None
+        # Of each tile: top, left, bottom, right, and its stored percentile of unknown imagery.
+        self._tiles: list[Edges] = []
 
     def create(self) -> None:
         """Begins with no object."""
-        self._found = []
+        self._found, self._tiles = [], []
 
     def begin(self, columns: Columns, band: int) -> None:
         """Needs nothing: objects are merged at the end."""
 
     def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
-        """Takes the objects of tiles that reach the least score."""
+        """Takes the objects that reach the least score, but those of masked tiles."""
+        masked = self._masked(tiles, answer)
         for number, tile in enumerate(tiles):
             labels = np.asarray(answer[BOX_LABELS_OUTPUT][number], np.int64)
             scores = np.asarray(answer[BOX_SCORES_OUTPUT][number], np.float64)
-            kept = (labels >= 0) & (scores >= self._config.min_score)
+            kept = (labels >= 0) & (scores >= self._config.min_score) & ~masked[number]
             window = tile.key.window
             edges = np.asarray(answer[BOXES_OUTPUT][number], np.float64)[kept]
             size = (window.height, window.width)
@@ -67,6 +80,17 @@ class ObjectMap:
             windows = np.tile(np.array(corner, np.float64), (len(boxes), 1))
             self._found.append(Found(boxes, labels[kept], scores[kept], windows).at(real))
 
+    def _masked(self, tiles: Sequence[Tile], answer: Answer) -> Mask:
+        """Notes the percentiles of tiles, and returns which are masked, (N,)."""
+        known = np.ones(len(tiles), np.bool_)
+        if not self._masks:
+            return ~known
+        stored = stored_percentiles(percentiles_of(answer), known)
+        windows = [tile.key.window for tile in tiles]
+        edges = np.array([(it.row, it.col, it.bottom, it.right) for it in windows], np.float64)
+        self._tiles.append(np.column_stack([edges, stored]))
+        return masked_where(stored, self._config)
+
     def lose(self, key: TileKey) -> None:
         """Knows of no objects there but those of other tiles."""
 
@@ -77,24 +101,29 @@ class ObjectMap:
         """Writes the objects so far."""
         self._found = [_together(self._found)]
         fields = {name: getattr(self._found[0], name) for name in _FIELDS}
-        np.savez(folder / _FOUND, **fields)
+        np.savez(folder / _FOUND, **fields, told=self._told)
 
     def load(self, folder: Path) -> None:
         """Restores the objects so far."""
         with np.load(folder / _FOUND) as found:
             self._found = [Found(*(found[name] for name in _FIELDS))]
+            self._tiles = [found["told"]]
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the merged objects."""
         grid = self._grid
         self._merged = merge(_together(self._found), grid.height_px, grid.width_px)
-        return write_vectors(self._features(), self._config.vectors, folder)
+        layers = [self._features(), *([self._looked_at()] if self._masks else [])]
+        formats = self._config.vectors
+        return [output for layer in layers for output in write_vectors(layer, formats, folder)]
 
     def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
         """Draws the outlines of the objects."""
         image = Image.new("RGB", shape[::-1], UNKNOWN_RGB)
         draw, colours = ImageDraw.Draw(image), class_colours(len(self._contract.classes))
         scale = np.tile(np.divide(shape, (self._grid.height_px, self._grid.width_px)), 2)
+        for top, left, bottom, right in self._told[self._is_masked, :4] * scale:
+            draw.rectangle((left, top, right - 1, bottom - 1), fill=MASKED_RGB)
         boxes = (self._merged.boxes * scale).tolist()
         for (top, left, bottom, right), index in zip(boxes, self._merged.classes, strict=True):
             edges = (left, top, max(right - 1, left), max(bottom - 1, top))
@@ -104,7 +133,16 @@ class ObjectMap:
     @property
     def legend(self) -> list[Entry]:
         """Names and colours."""
-        return legend_of(self._contract.classes)
+        return [*legend_of(self._contract.classes), *([MASKED_ENTRY] if self._masks else [])]
+
+    @property
+    def _told(self) -> Edges:
+        """Edges of all tiles and their stored percentiles, (N, 5)."""
+        return np.concatenate([np.empty((0, 5)), *self._tiles])
+
+    @property
+    def _is_masked(self) -> Mask:
+        return masked_where(self._told[:, 4].astype(np.uint8), self._config)
 
     def _features(self) -> Features:
         found, names = self._merged, np.array(self._contract.classes, object)
@@ -113,17 +151,30 @@ class ObjectMap:
             "class_index": found.classes,
             "score": found.scores,
         }
-        top, left, bottom, right = found.boxes.T
         if self._config.points:
+            top, left, bottom, right = found.boxes.T
             xs, ys = self._grid.to_map((top + bottom) / 2, (left + right) / 2)
             geometries, kind = shapely.points(xs, ys), "Point"
         else:
-            rows = np.stack([top, bottom, bottom, top], axis=1)
-            xs, ys = self._grid.to_map(rows, np.stack([left, left, right, right], axis=1))
-            corners = np.stack([xs, ys], axis=-1)
-            geometries, kind = shapely.polygons(corners) if len(found) else np.empty(0), "Polygon"
+            geometries, kind = self._polygons(found.boxes), "Polygon"
         placed = np.asarray(geometries, object)
         return Features("objects", "Objects", kind, self._grid.crs, placed, columns)
+
+    def _looked_at(self) -> Features:
+        """Returns the tiles with their percentiles, and which of them are masked."""
+        told = self._told
+        columns = {"unknown_percentile": told[:, 4] * PERCENTILE_STEP, "masked": self._is_masked}
+        title = "Tiles with their percentile of unknown imagery"
+        placed = self._polygons(told[:, :4])
+        return Features("tiles", title, "Polygon", self._grid.crs, placed, columns)
+
+    def _polygons(self, boxes: Edges) -> npt.NDArray[np.object_]:
+        """Returns boxes (N, 4) in pixels as polygons on the map."""
+        top, left, bottom, right = boxes.T
+        rows = np.stack([top, bottom, bottom, top], axis=1)
+        xs, ys = self._grid.to_map(rows, np.stack([left, left, right, right], axis=1))
+        corners = np.stack([xs, ys], axis=-1)
+        return np.asarray(shapely.polygons(corners) if len(boxes) else np.empty(0), object)
 
 
 def _nothing() -> Found:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from components.mapping.class_table import ClassTable, counts_of
 from components.mapping.config import MapConfig
@@ -15,6 +17,14 @@ from components.mapping.polygons import class_polygons
 from components.mapping.product import COG, Output
 from components.mapping.rasters import RasterSpec, Scratch
 from components.mapping.settled import PROBABILITY_NODATA, PROBABILITY_STEP, Settled
+from components.mapping.unknown import (
+    MASKED_ENTRY,
+    MASKED_RGB,
+    masked_where,
+    percentile_output,
+    percentile_spec,
+    percentiles_of,
+)
 from components.mapping.vectors import write_vectors
 from components.mapping.weights import Axis
 from components.raster.labels.targets import ignore_value, mask_dtype
@@ -57,7 +67,9 @@ class ClassMap:
         self.class_raster = Scratch(class_spec(grid, classes), folder)
         self.confidence = Scratch(confidence_spec(grid), folder)
         self.probabilities = Scratch(probability_spec(grid, classes), folder)
+        self.percentiles = Scratch(percentile_spec(grid), folder)
         self._config, self._with_probabilities = config, config.probabilities
+        self._masks = config.mask_unknown is not None
         self._carry: State | None = None
 
     def create(self) -> None:
@@ -76,21 +88,25 @@ class ClassMap:
             left,
             right,
             top,
-            with_probabilities=self._with_probabilities,
+            self._config,
         )
-        self._mosaic = Mosaic(
-            len(self._classes), left, right, self._down, self._across, self._settled.put
-        )
+        planes = len(self._classes) + self._masks
+        self._mosaic = Mosaic(planes, left, right, self._down, self._across, self._settled.put)
         if self._carry is not None and band:
             self._settled.restore(self._carry)
             self._mosaic.restore(self._carry)
         self._carry = None
 
     def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
-        """Adds the class probabilities of tiles."""
-        for tile, found in zip(tiles, answer[CLASS_PROBABILITIES_OUTPUT], strict=True):
+        """Adds the class probabilities of tiles, and their percentiles of unknown imagery."""
+        percentiles = percentiles_of(answer) if self._masks else None
+        for number, found in enumerate(answer[CLASS_PROBABILITIES_OUTPUT]):
+            tile = tiles[number]
             window = tile.key.window
             planes = _resized(found.astype(np.float32, copy=False), window)
+            if percentiles is not None:
+                own = np.full((1, *planes.shape[1:]), percentiles[number])
+                planes = np.concatenate([planes, own])
             self._mosaic.add(window, planes, _known(tile))
 
     def lose(self, key: TileKey) -> None:
@@ -109,6 +125,8 @@ class ClassMap:
         self.confidence.write(window, self._settled.confidence[:rows])
         if self._with_probabilities:
             self.probabilities.write(window, self._settled.probabilities[:, :rows])
+        if self._masks:
+            self.percentiles.write(window, self._settled.percentiles[:rows])
         self._settled.move(rows, kept)
         self._unfinished = kept
 
@@ -138,6 +156,8 @@ class ClassMap:
         if self._with_probabilities:
             path = self.probabilities.to_cog(folder)
             found.append(Output("probabilities", path, COG, "Probability of every class"))
+        if self._masks:
+            found.append(percentile_output(self.percentiles.to_cog(folder), self._config))
         if self._config.vectors:
             grid, polygons = self.class_raster.spec.grid, self._config.polygons
             areas = class_polygons(found[0].path, grid, self._classes, polygons)
@@ -146,28 +166,40 @@ class ClassMap:
 
     def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
         """Draws the finished raster of classes in that shape, from an overview."""
-        with opened(str(folder / "classes.tif")) as dataset:
-            smaller = [it for it in dataset.overviews(1) if it * shape[0] <= dataset.height]
-            step = max(smaller, default=1)
-            # A whole overview: GDAL takes a hundred times as long for pixels between them.
-            whole = (-(-dataset.height // step), -(-dataset.width // step))
-            classes = dataset.read(1, out_shape=whole)
-        rows, cols = (
-            (np.arange(count) * have) // count
-            for count, have in zip(shape, classes.shape, strict=True)
-        )
         colours = np.array([*class_colours(len(self._classes)), UNKNOWN_RGB], np.uint8)
-        return colours[np.minimum(classes[np.ix_(rows, cols)], len(self._classes))]
+        classes = _smaller(folder / "classes.tif", shape)
+        picture = colours[np.minimum(classes, len(self._classes))]
+        if self._masks:
+            # Smaller copies have means: a pixel may be masked that shows a class.
+            masked = masked_where(_smaller(folder / "unknown.tif", shape), self._config)
+            picture[masked & (classes >= len(self._classes))] = MASKED_RGB
+        return picture
 
     @property
     def legend(self) -> list[Entry]:
         """Names and colours."""
-        return legend_of(self._classes)
+        return [*legend_of(self._classes), *([MASKED_ENTRY] if self._masks else [])]
 
     @property
     def _scratches(self) -> list[Scratch]:
         more = [self.probabilities] if self._with_probabilities else []
+        more += [self.percentiles] if self._masks else []
         return [self.class_raster, self.confidence, *more]
+
+
+def _smaller(path: Path, shape: tuple[int, int]) -> npt.NDArray[Any]:
+    """Reads a finished raster of one band in that shape, from an overview."""
+    with opened(str(path)) as dataset:
+        smaller = [it for it in dataset.overviews(1) if it * shape[0] <= dataset.height]
+        step = max(smaller, default=1)
+        # A whole overview: GDAL takes a hundred times as long for pixels between them.
+        whole = (-(-dataset.height // step), -(-dataset.width // step))
+        pixels = dataset.read(1, out_shape=whole)
+    rows, cols = (
+        (np.arange(count) * have) // count for count, have in zip(shape, pixels.shape, strict=True)
+    )
+    found: npt.NDArray[Any] = pixels[np.ix_(rows, cols)]
+    return found
 
 
 def class_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:

@@ -103,8 +103,9 @@ class ServedModel:
         if not planes:
             return found.outputs
         count = len(self.contract.classes)
-        read = [read_planes(png, count) for png in found.outputs[PLANES_OUTPUT].tolist()]
-        return {CLASS_PROBABILITIES_OUTPUT: np.stack(read)}
+        outputs = dict(found.outputs)
+        read = [read_planes(png, count) for png in outputs.pop(PLANES_OUTPUT).tolist()]
+        return {**outputs, CLASS_PROBABILITIES_OUTPUT: np.stack(read)}
 
 
 def _contract_of(client: PredictClient, version: int | None) -> RawAnswer:

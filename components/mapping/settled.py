@@ -3,7 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
+from components.mapping.config import MapConfig
 from components.mapping.mosaic import Floats, State
+from components.mapping.unknown import PERCENTILE_NODATA, masked_where, stored_percentiles
 from components.raster.labels.targets import ignore_value, mask_dtype
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
@@ -23,10 +25,12 @@ class Settled:
         classes: (rows, width) indices.
         confidence: (rows, width), the probability of the class in steps of `PROBABILITY_STEP`.
         probabilities: (K, rows, width) in the same steps; K is 0 if they are not wanted.
+        percentiles: (rows, width) of unknown imagery, as `components.mapping.unknown` stores them;
+            no rows if nothing is masked by them.
     """
 
     def __init__(
-        self, count: int, rows: int, left: int, right: int, top: int, *, with_probabilities: bool
+        self, count: int, rows: int, left: int, right: int, top: int, config: MapConfig
     ) -> None:
         """Starts with nothing known.
 
@@ -36,17 +40,28 @@ class Settled:
             left: the first column in the scene.
             right: the first one beyond the last.
             top: the first row.
-            with_probabilities: keep those of all classes.
+            config: says whether the probabilities of all classes are kept, and which percentiles
+                are masked.
         """
+        self._count, self._config = count, config
         width = right - left
         self._nodata, self._left, self.top = ignore_value(count), left, top
         self.classes = np.full((rows, width), self._nodata, mask_dtype(count))
         self.confidence = np.full((rows, width), PROBABILITY_NODATA, np.uint8)
-        planes = count if with_probabilities else 0
+        planes = count if config.probabilities else 0
         self.probabilities = np.full((planes, rows, width), PROBABILITY_NODATA, np.uint8)
+        rows = 0 if config.mask_unknown is None else rows
+        self.percentiles = np.full((rows, width), PERCENTILE_NODATA, np.uint8)
 
     def put(self, window: Window, values: Floats, valid: Mask) -> None:
-        """Sets the pixels of a window, whose class probabilities (K, H, W) are final."""
+        """Sets the pixels of a window, whose values are final.
+
+        Args:
+            window: of the scene.
+            values: (K, H, W) class probabilities; (K + 1, H, W) with the percentiles of unknown
+                imagery, where they mask.
+            valid: (H, W).
+        """
         top, left = window.row - self.top, window.col - self._left
         step = max(1, _CHUNK_PX // window.width)
         unknown = None if valid.all() else ~valid
@@ -55,7 +70,11 @@ class Settled:
             rows = slice(top + part.start, top + part.stop)
             here = rows, slice(left, left + window.width)
             hidden = None if unknown is None else unknown[part]
-            classes, best = most_probable(values[:, part], self.classes.dtype)
+            if len(self.percentiles):
+                stored = stored_percentiles(values[self._count, part], valid[part])
+                self.percentiles[here] = stored
+                hidden = ~valid[part] | masked_where(stored, self._config)
+            classes, best = most_probable(values[: self._count, part], self.classes.dtype)
             self.classes[here] = _masked(classes, hidden, self._nodata)
             self.confidence[here] = as_bytes(best, hidden)
             for plane, own in zip(self.probabilities, values[:, part], strict=False):
@@ -68,6 +87,7 @@ class Settled:
             (self.classes, self._nodata),
             (self.confidence, PROBABILITY_NODATA),
             *((plane, PROBABILITY_NODATA) for plane in self.probabilities),
+            (self.percentiles, PERCENTILE_NODATA),
         ):
             array[:kept] = array[rows : rows + kept]
             array[kept : rows + kept] = fill
@@ -78,6 +98,7 @@ class Settled:
             "classes": self.classes[:rows],
             "confidence": self.confidence[:rows],
             "probabilities": self.probabilities[:, :rows],
+            "percentiles": self.percentiles[:rows],
         }
 
     def restore(self, state: State) -> None:
@@ -85,6 +106,7 @@ class Settled:
         rows = len(state["classes"])
         self.classes[:rows], self.confidence[:rows] = state["classes"], state["confidence"]
         self.probabilities[:, :rows] = state["probabilities"]
+        self.percentiles[:rows] = state["percentiles"]
 
 
 def most_probable(

@@ -88,6 +88,11 @@ _PROGRESS_EVERY_S = 2.0
 )
 @click.option("--min-area-px", type=click.FloatRange(0), help="Leave smaller polygons out.")
 @click.option("--simplify-px", type=click.FloatRange(0), help="Simplify polygons so far.")
+@click.option(
+    "--mask-unknown",
+    type=click.FloatRange(0, 100),
+    help="Leave out tiles of unknown imagery: those above this percentile, such as 99.",
+)
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Leave worse objects out.")
 @click.option("--points", is_flag=True, help="Objects as points instead of boxes.")
 @click.option("--batch", type=click.IntRange(1), help="Tiles that the model gets at once.")
@@ -165,7 +170,11 @@ def _config(settings: dict[str, Any]) -> "MapConfig":
 
     from components.mapping.config import MapConfig, PolygonsConfig, SceneReading
 
-    given = {name: value for name, value in settings.items() if value not in (None, False, ())}
+    given = {
+        name: value
+        for name, value in settings.items()
+        if value is not None and value is not False and value != ()
+    }
     reading = {name: given.pop(name) for name in SceneReading.model_fields if name in given}
     polygons = {name: given.pop(name) for name in PolygonsConfig.model_fields if name in given}
     if "none" in given.get("vectors", ()):

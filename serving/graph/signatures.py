@@ -67,7 +67,8 @@ def signatures(
     Two signatures return the outputs of the contract's task; `serving.tasks` defines these and the
     model outputs that they need. The third returns the contract's JSON for any input. The others
     are for maps: `serving_pixels` takes decoded tiles, and `serving_planes` (segmentation) returns
-    the probability of every class in a compact form.
+    the probability of every class in a compact form. With a reliable model, all but the contract's
+    also return what the contract promises of an answer's reliability (`serving.graph.reliability`).
 
     With an explainable model, two more explain answers (`serving.graph.explain`), by the options of
     the contract, and return each image's embedding.
@@ -91,14 +92,17 @@ def signatures(
         assert reliable is not None
         return reliable.model(pixels)
 
+    def answered(pixels: tf.Tensor, answer_of: Callable[[Any], Tensors]) -> Tensors:
+        if reliable is None:
+            return answer_of(network(pixels))
+        outputs, traits = embedded(pixels)
+        answer = answer_of(outputs)
+        return answer | reliability(answer, traits, reliable.unknown, task, contract)
+
     @tf.function(input_signature=[images], autograph=False)
     def from_bytes(image_bytes: tf.Tensor) -> Tensors:
         pixels = model_input(image_bytes, spec, contract.band_scalings)
-        if reliable is None:
-            return task.answer(network(pixels), pixels, contract)
-        outputs, traits = embedded(pixels)
-        answer = task.answer(outputs, pixels, contract)
-        return answer | reliability(answer, traits, reliable.unknown, task, contract)
+        return answered(pixels, lambda outputs: task.answer(outputs, pixels, contract))
 
     def from_examples(examples: tf.Tensor) -> Tensors:
         parsed = {ENCODED: tf.io.FixedLenFeature([], tf.string)}
@@ -107,11 +111,11 @@ def signatures(
 
     def from_pixels(pixels: tf.Tensor) -> Tensors:
         fitted = fit_pixels(pixels, spec)
-        return task.for_maps(network(fitted), fitted, contract)
+        return answered(fitted, lambda outputs: task.for_maps(outputs, fitted, contract))
 
     def to_planes(image_bytes: tf.Tensor) -> Tensors:
         pixels = model_input(image_bytes, spec, contract.band_scalings)
-        return task.planes(network(pixels))
+        return answered(pixels, task.planes)
 
     text = contract.to_json()
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from components.raster.image import ImageSpec
 from serving.contract.contract import Contract
-from serving.graph.signatures import signatures
+from serving.graph.signatures import Reliable, signatures
 
 
 class BrightnessModel(tf.Module):
@@ -113,9 +113,11 @@ def write_contract(path: Path, contract: Contract) -> None:
     (extra / "contract.json").write_text(contract.to_json())
 
 
-def save_with_signatures(module: tf.Module, contract: Contract, path: Path) -> None:
+def save_with_signatures(
+    module: tf.Module, contract: Contract, path: Path, reliable: Reliable | None = None
+) -> None:
     """Write a module, whose call gives logits, with the served signatures and the contract."""
-    found = signatures(module, contract)
+    found = signatures(module, contract, reliable=reliable)
     module.calls = [tf.function(it.function, it.inputs, autograph=False) for it in found]
     named = {it.name: call for it, call in zip(found, module.calls, strict=True)}
     tf.saved_model.save(module, str(path), signatures=named)

@@ -14,16 +14,18 @@ from pipelines.cli.map import command
 from serving.client import ClientError
 from serving.contract.contract import Contract
 from tests.components.mapping.networks import contract_of, smooth_ground, write_scene
-from tests.components.mapping.saved import save
+from tests.components.mapping.saved import save, save_that_tells_unknown
 from tests.serving.conftest import wait_until
 
-CONFIG = MapConfig(vectors=(), probabilities=True)
+CONFIG = MapConfig(vectors=(), probabilities=True, mask_unknown=99)
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     base = tmp_path_factory.mktemp("models") / "cover"
-    save(base / "3", contract_of(size_px=64, scalings={}))
+    known = np.stack([smooth_ground(64, 64, seed) for seed in range(1, 41)])[..., np.newaxis]
+    contract = contract_of(size_px=64, scalings={})
+    save_that_tells_unknown(base / "3", contract, known.astype(np.float32))
     return base
 
 
@@ -47,8 +49,8 @@ def asked(address, name="cover"):
     return found[0]
 
 
-def probabilities(found):
-    with rasterio.open(found.folder / "probabilities.tif") as dataset:
+def raster(found, name):
+    with rasterio.open(found.folder / f"{name}.tif") as dataset:
         return dataset.read().astype(int)
 
 
@@ -56,7 +58,8 @@ def probabilities(found):
 def test_the_map_by_a_server_is_that_in_process(server, base, tmp_path, protocol, monkeypatch):
     # Two tiles of 64 pixels in a request.
     monkeypatch.setattr("components.mapping.served._REQUEST_BYTES", 2 * 64 * 64 * 2)
-    pixels = smooth_ground(100, 150)
+    pixels = smooth_ground(100, 250)
+    pixels[:, 150:] = np.random.default_rng(0).integers(1, 1000, (100, 100))
     pixels[20:30, 50:70] = 0
     source = write_scene(tmp_path / "scene.tif", pixels)
     with asked(getattr(server, protocol)) as model:
@@ -64,7 +67,10 @@ def test_the_map_by_a_server_is_that_in_process(server, base, tmp_path, protocol
         assert model.version == (3 if protocol == "grpc" else model.version)
         served = map_scene(source, model, CONFIG, tmp_path / "served")
     own = map_scene(source, InProcessModel(base), CONFIG, tmp_path / "own")
-    one, other = probabilities(served), probabilities(own)
+    np.testing.assert_array_equal(raster(served, "unknown"), raster(own, "unknown"))
+    one, other = raster(served, "probabilities"), raster(own, "probabilities")
+    assert (one[:, :, 220:] == 255).all()  # the noise
+    assert (one[:, 30:, :80] != 255).all()
     assert ((one == 255) == (other == 255)).all()
     assert abs(one - other).max() <= 1  # the server sends steps of 1/255, the map has 1/250
 

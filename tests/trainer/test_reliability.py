@@ -19,6 +19,7 @@ from serving.contract.reliability import UnknownScore
 from serving.graph.reliability import reliability
 from serving.tasks.graph import task_graph
 from tests.components.models import serialized
+from tests.serving.graphs import KNOWN_OPS, ops_of
 from trainer.models.config import SmallCnn
 from trainer.training.config import TrainConfig
 from trainer.training.export import export
@@ -229,6 +230,7 @@ def test_a_served_answer_tells_unknown_imagery_and_a_set_with_the_truth(model):
     assert {len(it.reliability.classes) for it in known} == {1, 2}
     contract = json.loads(Path(model, "assets.extra", "contract.json").read_text())
     assert contract["unknown"] == "by_class"
+    assert ops_of(model) - KNOWN_OPS == set()
     assert (contract["conformal"]["level"], contract["conformal"]["examples"]) == (0.9, 200)
     assert disagreement(known, known, 1e-6) == ""
     sure = known[0].reliability

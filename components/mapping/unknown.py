@@ -1,0 +1,90 @@
+"""Masking of a map by the score of unknown imagery, which models trained with `unknown` tell.
+
+Each tile has a percentile: the share of the eval split with no higher score. Where tiles overlap,
+it is blended as their answers are.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from components.mapping.config import MapConfig
+from components.mapping.models import Answer
+from components.mapping.product import COG, Output
+from components.mapping.rasters import RasterSpec
+from components.raster.errors import ConfigError, DataError
+from components.raster.pictures.colours import RGB
+from components.raster.scene.grid import Grid
+from components.raster.tiles.valid_mask import Mask
+from serving.contract.contract import Contract
+from serving.tasks.reliability import UNKNOWN_PERCENTILE_OUTPUT
+
+#: Percentiles are stored in steps of this, as bytes; 255 is nodata.
+PERCENTILE_STEP = 0.5
+PERCENTILE_NODATA = 255
+#: In pictures.
+MASKED_RGB: RGB = (120, 60, 120)
+MASKED_ENTRY = ("unknown imagery", MASKED_RGB)
+
+Percentiles = npt.NDArray[np.float32]
+
+
+def check_tells_unknown(contract: Contract, config: MapConfig) -> None:
+    """Refuses to mask the maps of a model that does not tell unknown imagery.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if config.mask_unknown is not None and contract.unknown is None:
+        raise ConfigError(
+            "the model does not tell unknown imagery, by which the map would be masked: set "
+            "train.unknown: true, train and push it anew, or leave mask_unknown "
+            "(--mask-unknown) out."
+        )
+
+
+def percentiles_of(answer: Answer) -> Percentiles:
+    """Returns the percentile of each tile of an answer, (N,).
+
+    Raises:
+        DataError: the answer has none.
+    """
+    if UNKNOWN_PERCENTILE_OUTPUT not in answer:
+        raise DataError(
+            "the model tells unknown imagery for images, but not for the tiles of a map: it was "
+            "exported by an earlier version. Train and push it anew."
+        )
+    return np.asarray(answer[UNKNOWN_PERCENTILE_OUTPUT], np.float32)
+
+
+def stored_percentiles(percentiles: Percentiles, known: Mask) -> npt.NDArray[np.uint8]:
+    """Returns percentiles (H, W) in steps of `PERCENTILE_STEP`, nodata where nothing is known."""
+    steps = np.rint(np.where(known, percentiles, 0) / PERCENTILE_STEP).astype(np.uint8)
+    return np.where(known, steps, np.uint8(PERCENTILE_NODATA))
+
+
+def masked_where(stored: npt.NDArray[np.uint8], config: MapConfig) -> Mask:
+    """Returns where stored percentiles are above that of the configuration; nodata is not."""
+    least = np.inf if config.mask_unknown is None else config.mask_unknown
+    return np.asarray((stored != PERCENTILE_NODATA) & (stored * PERCENTILE_STEP > least), np.bool_)
+
+
+def percentile_spec(grid: Grid) -> RasterSpec:
+    """Describes the raster of percentiles."""
+    return RasterSpec(
+        name="unknown",
+        grid=grid,
+        dtype="uint8",
+        nodata=PERCENTILE_NODATA,
+        bands=("percentile of unknown imagery",),
+        scale=PERCENTILE_STEP,
+        overviews="mean",
+    )
+
+
+def percentile_output(path: Path, config: MapConfig) -> Output:
+    """Describes the finished raster of percentiles, and what follows from it."""
+    title = "Percentile of unknown imagery"
+    told = f"The other files have nothing where it is above {config.mask_unknown:g}."
+    return Output("unknown", path, COG, title, {"description": told})
