@@ -1,15 +1,20 @@
-"""A training as two real processes that talk over loopback."""
+"""A training as two real processes that talk over loopback.
+
+They have their libraries imported; tests/kubeflow/test_workers.py starts fresh ones.
+"""
 
 import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests import warm
 
 MODULE = "tests.trainer.worker_result"
 
@@ -28,14 +33,21 @@ def tf_config(ports, index):
     return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
 
 
-def start(arguments, repository, log, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        cwd=repository,
-        env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1", **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=log.open("w"),
-    )
+def environment_of(ports: Sequence[int], index: int) -> dict[str, str]:
+    return {"TF_CONFIG": tf_config(ports, index)}
+
+
+def start(
+    arguments: Sequence[str],
+    repository: Path,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> warm.WarmProcess:
+    """Starts `python -m arguments`, whose errors go to the log."""
+    module, *rest = arguments
+    env = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", **(environment or {})}
+    nowhere = Path(os.devnull)
+    return warm.start(module, rest, stdout=nowhere, stderr=log, cwd=repository, env=env)
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +60,15 @@ def results(repository, tmp_path_factory):
             [MODULE, str(together)],
             repository,
             together / f"log{index}",
-            TF_CONFIG=tf_config(ports, index),
+            environment_of(ports, index),
         )
         for index in range(2)
     }
     processes[alone / "log"] = start([MODULE, str(alone)], repository, alone / "log")
     try:
         for log, process in processes.items():
-            assert process.wait(240) == 0, log.read_text()[-3000:]
+            process.join(240)
+            assert process.exitcode == 0, log.read_text()[-3000:]
     finally:
         for process in processes.values():
             process.kill()
@@ -126,7 +139,7 @@ def start_workers(repository, examples_root, image_spec, folder, epochs, **model
     arguments += ["--task", "single_label", "--output", str(folder / "out")]
     ports, logs = free_ports(2), [folder / f"log{index}" for index in range(2)]
     return logs, [
-        start(arguments, repository, log, TF_CONFIG=tf_config(ports, index))
+        start(arguments, repository, log, environment_of(ports, index))
         for index, log in enumerate(logs)
     ]
 
@@ -134,7 +147,9 @@ def start_workers(repository, examples_root, image_spec, folder, epochs, **model
 def codes(processes, logs):
     """The exit codes; no process is left behind."""
     try:
-        return [process.wait(300) for process in processes]
+        for process in processes:
+            process.join(300)
+        return [process.exitcode for process in processes]
     finally:
         for process, log in zip(processes, logs, strict=True):
             process.kill()
@@ -171,7 +186,7 @@ def test_a_preempted_worker_saves_and_takes_the_other_along(
 ):
     logs, processes = start_workers(repository, examples_root, image_spec, tmp_path, epochs=10**5)
     wait_for_an_epoch(tmp_path)
-    processes[1].send_signal(signal.SIGTERM)
+    processes[1].terminate()
     assert codes(processes, logs) == [143, 143]
     for log in logs:
         assert "Its state is saved" in log.read_text()

@@ -1,13 +1,14 @@
 """A training that is killed, and one that is not."""
 
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.trainer import doomed
 from tests.trainer.endless import train
 from trainer.distribution.config import StrategyName
@@ -26,17 +27,16 @@ def rows(folder):
 @pytest.mark.slow
 def test_a_training_killed_without_warning_goes_on_from_its_last_epoch(repository, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.trainer.endless", str(killed)],
-        cwd=repository,
-        stderr=subprocess.DEVNULL,
+    nowhere = Path(os.devnull)
+    process = warm.start(
+        "tests.trainer.endless", [str(killed)], stdout=nowhere, stderr=nowhere, cwd=repository
     )
     deadline = time.monotonic() + 240
     while len(rows(killed)) < FIRST_EPOCHS and time.monotonic() < deadline:
-        assert process.poll() is None
+        assert process.exitcode is None
         time.sleep(0.05)
     process.kill()
-    process.wait()
+    process.join()
     before = rows(killed)
     assert len(before) >= FIRST_EPOCHS
 
@@ -51,8 +51,7 @@ def test_a_training_killed_without_warning_goes_on_from_its_last_epoch(repositor
 
 def die(repository, folder, strategy, *steps):
     """The exit code of a training in a process of its own."""
-    command = [sys.executable, "-m", "tests.trainer.doomed", str(folder), strategy, *steps]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=240)
+    done = warm.run("tests.trainer.doomed", [str(folder), strategy, *steps], cwd=repository)
     return done.returncode, done.stderr
 
 
