@@ -13,8 +13,7 @@ SECONDS ?=
 # An empty one here keeps out a variable of the environment. KUBEFLOW is a folder of the programs of
 # Kubeflow Pipelines.
 CONTEXT =
-KUBEFLOW =
-BENCH ?= batch explain ingest input_pipeline listing map_objects maps pipeline raster_memory raster_reading serving statistics training
+BENCH ?= batch explain fronts ingest input_pipeline listing map_objects maps pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
 FLINK_RUNNER ?= 2.62.0

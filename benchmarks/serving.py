@@ -9,6 +9,10 @@ thread each. The faster of the two is the ceiling. Then it serves 32 concurrent 
 and over REST, and one client, whose latency is compared with that of a batch of one in process. By
 default the server has as many processes as the machine has cores. The load generator shares these
 cores; its part is shown. Read the ratios, not the absolute numbers.
+
+Beside the ratio of rates stands that of processor time for an image: of the model alone, to that of
+the server and the load generator. The two agree where nothing else runs and no core ever waits.
+Only the second can be measured on a machine that others use.
 """
 
 import argparse
@@ -67,6 +71,8 @@ def measure(
         "             images/s  of ceiling       p50       p99  CPU/image: server  load generator"
     )
     ratios: dict[str, list[float]] = {name: [] for name in AIMS}
+    shares: dict[str, list[float]] = {name: [] for name in AIMS}
+    beyond: dict[str, list[float]] = {name: [] for name in AIMS}
     tails: dict[str, list[float]] = {name: [] for name in AIMS}
     idle: dict[str, list[float]] = {name: [] for name in AIMS}
     cores = os.cpu_count() or 1
@@ -87,12 +93,17 @@ def measure(
             for name, measured in alone.items():
                 print(f"{name:12} {measured['rate']:8.0f} {'':32} {measured['cpu_us']:14.0f} us")
             ceiling = max(measured["rate"] for measured in alone.values())
+            model_us = min(measured["cpu_us"] for measured in alone.values())
             single_ms = 1000 / batches_of_one()["rate"]
             for name, address in addresses.items():
-                cpu_began = _cpu_s_below(server.pid)
+                cpu_began = cpu_s_below(server.pid)
                 load = load_generator(name.lower(), address, images_file, CLIENTS, seconds)
-                load["server_cpu_s"] = _cpu_s_below(server.pid) - cpu_began
+                load["server_cpu_s"] = cpu_s_below(server.pid) - cpu_began
                 ratios[name].append(load["requests"] / load["seconds"] / ceiling)
+                server_us = 1e6 * load["server_cpu_s"] / load["requests"]
+                generator_us = 1e6 * load["cpu_s"] / load["requests"]
+                shares[name].append(model_us / (server_us + generator_us))
+                beyond[name].append(server_us - model_us)
                 tails[name].append(load["p99_ms"] / load["p50_ms"])
                 _print_load(name, ratios[name][-1], load)
                 alone_ms = load_generator(name.lower(), address, images_file, 1, 1.0)["p50_ms"]
@@ -100,6 +111,11 @@ def measure(
         print()
         for name, aim in AIMS.items():
             print(f"{name}: {ratio_of(ratios[name])} of the ceiling (aim: at least {aim:.2f})")
+            print(f"{name}: {ratio_of(shares[name])} of the ceiling by processor time")
+            print(
+                f"{name}: {median(beyond[name]):.0f} us of the server's processor time for an "
+                "image are not the model's"
+            )
             print(f"{name}: p99 / p50 {ratio_of(tails[name])} (aim: at most {_MOST_TAIL})")
             print(
                 f"{name}: one client waits {median(idle[name]):.2f} ms longer than for the model "
@@ -164,7 +180,7 @@ def model_processes(
             process.stdin.close()
 
 
-def _cpu_s_below(pid: int) -> float:
+def cpu_s_below(pid: int) -> float:
     """Returns the CPU seconds so far of a process and its descendants, from Linux's /proc."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return sum(_cpu_s(each) for each in (pid, *map(int, children)))
