@@ -9,7 +9,7 @@ from docker.models.images import Image
 
 from tests.containers.engine import HOST_VARIABLE, Engine, build, connected, missing, started
 from tests.containers.stand_in import debian_mirror, make_base
-from tests.containers.test_dockerfiles import arguments
+from tests.containers.test_dockerfiles import arguments, gpu_arguments
 
 VERSION = "0.1.0"
 
@@ -28,9 +28,11 @@ def engine(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with started() as made:
         base = arguments(repository / "docker" / "Dockerfile")["BASE"]
         make_base(made.client, base, mirror, tmp_path_factory.mktemp("base"))
-        made.client.images.get(base).tag(
-            arguments(repository / "docker/serving/Dockerfile")["BASE"]
-        )
+        for name in (
+            arguments(repository / "docker/serving/Dockerfile")["BASE"],
+            gpu_arguments(repository)["BASE"],
+        ):
+            made.client.images.get(base).tag(name)
         yield made
 
 
@@ -39,6 +41,13 @@ def pipeline_image(engine: Engine, repository: Path) -> Image:
     return build(
         engine.client, repository, "docker/Dockerfile", f"skymill-pipeline:{VERSION}", "pipeline"
     )
+
+
+@pytest.fixture(scope="session")
+def gpu_image(engine: Engine, repository: Path) -> Image:
+    """With the base and the lock that docs/containers.md names; a stand-in has no CUDA."""
+    tag, given = f"skymill-gpu:{VERSION}", gpu_arguments(repository)
+    return build(engine.client, repository, "docker/Dockerfile", tag, "pipeline", given)
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,12 @@ def _unmount(home: Path) -> None:
 
 
 def build(
-    client: docker.DockerClient, folder: Path, dockerfile: str, tag: str, target: str | None = None
+    client: docker.DockerClient,
+    folder: Path,
+    dockerfile: str,
+    tag: str,
+    target: str | None = None,
+    arguments: Mapping[str, str] | None = None,
 ) -> Image:
     """Builds an image from a Dockerfile as it stands, on the machine's own network."""
     told = []
@@ -108,6 +113,7 @@ def build(
         dockerfile=dockerfile,
         tag=tag,
         target=target,
+        buildargs=dict(arguments or {}),
         network_mode="host",
         rm=True,
         forcerm=True,

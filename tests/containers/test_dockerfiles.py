@@ -4,8 +4,9 @@ import json
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -46,6 +47,13 @@ def arguments(path: Path) -> dict[str, str]:
     """The build arguments that have a default."""
     given = [one.rest for one in instructions(path) if one.word == "ARG" and "=" in one.rest]
     return dict(text.split("=", 1) for text in given)
+
+
+def gpu_arguments(repository: Path) -> dict[str, str]:
+    """The build arguments by which docs/containers.md makes the GPU image."""
+    text = (repository / "docs" / "containers.md").read_text()
+    [block] = re.findall(r"((?:    .*\n)*    .*image-gpu\.txt.*\n)", text)
+    return dict(re.findall(r"--build-arg (\w+)=(\S+)", block))
 
 
 def locked(path: Path) -> dict[str, set[str]]:
@@ -158,6 +166,26 @@ def test_the_server_is_started_as_compose_does(repository: Path) -> None:
     for flag in ("model_config_file", "monitoring_config_file"):
         [path] = [word.split("=", 1)[1] for word in command if word.startswith(f"--{flag}=")]
         assert (target, path.removeprefix(target) in files) == ("/config/", True)
+
+
+def test_the_base_of_the_gpu_image_has_the_cuda_that_the_locked_tensorflow_needs(
+    repository: Path,
+) -> None:
+    """CUDA is compatible within a major version: the base's is not older than TensorFlow's."""
+    spec = find_spec("tensorflow")
+    assert spec
+    assert spec.origin
+    told: dict[str, Any] = {}
+    exec((Path(spec.origin).parent / "python/platform/build_info.py").read_text(), told)
+    built = told["build_info"]
+    found = re.fullmatch(
+        r"nvidia/cuda:(\d+)\.(\d+)\.\d+-cudnn-runtime-ubuntu24\.04",
+        gpu_arguments(repository)["BASE"],
+    )
+    assert found
+    major, minor, *_ = (int(part) for part in built["cuda_version"].split("."))
+    assert (int(found[1]), int(found[2])) >= (major, minor)
+    assert int(found[1]) == major
 
 
 @pytest.mark.parametrize("name", ["image.txt", "image-gpu.txt"])

@@ -39,6 +39,11 @@ pathlib.Path.home().joinpath("written").touch()
 import tensorflow as tf
 print("sum", int(tf.reduce_sum(tf.range(5))), "of", tf.__version__)
 """
+CUDA = """
+built = tf.sysconfig.get_build_info()
+gpus = tf.config.list_physical_devices("GPU")
+print(f"built for CUDA {built['cuda_version'].split('.')[0]}, {len(gpus)} GPUs")
+"""
 JOB = ["python", "-m", "pipelines.kubeflow.step.entrypoint"]
 #: Beam's own job server within the step, and the pool beside it.
 POOL = (
@@ -80,6 +85,16 @@ def test_the_pipeline_image_has_everything_and_no_build_tools(
     told = output(engine, name, ["python", "-W", "ignore", "-c", COUNTS], user=str(SOMEBODY))
     assert "read-only: Read-only file system" in told
     assert "sum 10 of 2." in told
+
+
+def test_the_gpu_image_has_a_tensorflow_for_cuda_and_starts_without_a_gpu(
+    engine: Engine, gpu_image: Image
+) -> None:
+    told = output(
+        engine, gpu_image.tags[0], ["python", "-W", "ignore", "-c", COUNTS + CUDA], user="40123"
+    )
+    assert "sum 10 of 2." in told
+    assert "built for CUDA 12, 0 GPUs" in told
 
 
 def test_the_default_command_is_the_command_line(engine: Engine, pipeline_image: Image) -> None:
