@@ -13,6 +13,7 @@ SECONDS ?=
 # An empty one here keeps out a variable of the environment. KUBEFLOW is a folder of the programs of
 # Kubeflow Pipelines.
 CONTEXT =
+KUBEFLOW =
 BENCH ?= batch explain fronts ingest input_pipeline listing map_objects maps pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
