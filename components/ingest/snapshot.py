@@ -27,7 +27,7 @@ class SourceChanged(DataError):
     """The source has changed since the run was started."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Mark:
     """Identity of a file's content, and the state of a local file; None for other files."""
 

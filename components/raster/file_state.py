@@ -15,7 +15,7 @@ from typing import Self
 _LONGEST_TICK_NS = 2 * 10**9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileState:
     """Size, times and inode of a file, and whether they were old when they were taken.
 

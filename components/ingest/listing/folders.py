@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from sys import intern
 
 from components.ingest.files.remote import remote_files
 from components.ingest.records.record import Contents, Record
@@ -36,7 +37,7 @@ def list_folders(root: str) -> Contents:
     for key, uri in _images(root, None, found):
         label, slash, _ = key.partition("/")
         if slash:
-            found.records.append(Record(key, uri, _printable(label)))
+            found.records.append(Record(key, uri, intern(_printable(label))))
         else:
             detail = f"lies beside the class folders of {root}; move it into one"
             found.rejects.append(Reject(key, uri, Reason.NO_LABEL, detail))

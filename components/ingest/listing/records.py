@@ -91,7 +91,7 @@ def fingerprint_of_records(
     sides_of: Callable[[str], Sequence[str]] = lambda uri: (),
     box_files: Mapping[str, str] | None = None,
 ) -> Entries:
-    """Returns an entry for each record with its values and content, then for the other files.
+    """Yields an entry for each record with its values and content, then for the other files.
 
     Args:
         found: the records and rejects of a source.
@@ -101,12 +101,12 @@ def fingerprint_of_records(
         box_files: files of boxes, by key.
     """
     boxes = box_files or {}
-    sides = {record.uri: sides_of(record.uri) for record in found.records}
+    sides = {record.uri: beside for record in found.records if (beside := sides_of(record.uri))}
     masks = [record.mask_uri for record in found.records if record.mask_uri is not None]
-    files = [path for uri, beside in sides.items() for path in (uri, *beside)]
+    files = [path for record in found.records for path in (record.uri, *sides.get(record.uri, ()))]
     checksums = checksums_of([*files, *masks, *boxes.values(), *split_files])
-    entries: Entries = [
-        (
+    for record in found.records:
+        yield (
             record.key,
             record.label,
             record.labels,
@@ -115,14 +115,14 @@ def fingerprint_of_records(
             sorted(record.slices.items()),
             checksums[record.uri],
             *_other_truth(record, checksums),
-            *(checksums[path] for path in sides[record.uri]),
+            *(checksums[path] for path in sides.get(record.uri, ())),
         )
-        for record in found.records
-    ]
-    entries += [("reject", reject.key, reject.reason.value) for reject in found.rejects]
-    entries += [("boxes", key, checksums[path]) for key, path in boxes.items()]
-    entries += [("split", checksums[path]) for path in split_files]
-    return entries
+    for reject in found.rejects:
+        yield "reject", reject.key, reject.reason.value
+    for key, path in boxes.items():
+        yield "boxes", key, checksums[path]
+    for path in split_files:
+        yield "split", checksums[path]
 
 
 def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[object]:

@@ -5,7 +5,7 @@ family of a configuration. The phases of ingest (listing, fingerprint, shards, s
 examples) call these methods and never ask for the kind.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from components.ingest.records.outcome import Converted, Ignored, Sample
@@ -19,7 +19,7 @@ from components.raster.tiles.view import View
 #: Function that returns the checksums that represent the content of files.
 Checksums = Callable[[Sequence[str]], dict[str, str]]
 #: Entries of a fingerprint, which JSON can write; their order has no effect.
-Entries = list[Sequence[object]]
+Entries = Iterable[Sequence[object]]
 #: Function that converts a shard's line of the listing to one outcome for each of its items.
 Convert = Callable[[bytes], Iterator[Converted | Reject | Ignored]]
 

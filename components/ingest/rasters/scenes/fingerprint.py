@@ -25,7 +25,7 @@ def fingerprint_of_scenes(
     sides_of = side_finder()
     whole = {path: (path, *sides_of(path)) for path in (*paths, *masks) if path is not None}
     checksums = checksums_of([*(path for _, _, path in others), *chain(*whole.values())])
-    entries: Entries = []
+    entries: list[Sequence[object]] = []
     for scene, truth, mask in zip(named.sources, named.truths, masks, strict=True):
         contents = [
             (
