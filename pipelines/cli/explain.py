@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from components.explanation.heat_maps import HeatMaps
     from components.explanation.model import ExplainedModel
     from components.explanation.training_examples import Behind, Influence, Learnt
-    from components.raster.image import ImageSpec
+    from components.raster.pictures.stretch import Picture
     from pipelines.config.tree import PipelineConfig
     from serving.client.raster_reading import RasterReading
 
@@ -134,6 +134,7 @@ def _from_server(
     any_size: bool,
 ) -> Iterator[Told]:
     from components.explanation.heat_maps import HeatMaps
+    from components.explanation.image import shown
     from components.raster.errors import SkymillError
     from components.raster.image import ImageSpec
     from serving.client import connect, read_image
@@ -155,12 +156,13 @@ def _from_server(
         for path in files:
             try:
                 image = read_image(path, reading)
+                picture = shown(image, spec)
                 [found] = client.explain([image], target=target, version=version)
             except (SkymillError, OSError) as error:
                 yield _refused(path, error)
                 continue
             maps = HeatMaps(found.explained, found.score, found.heats)
-            yield _told(path, maps, image, spec, place_of(path))
+            yield _told(path, maps, picture, place_of(path))
 
 
 def _from_model(
@@ -174,6 +176,7 @@ def _from_model(
     pattern: str,
 ) -> Iterator[Told]:
     from components.explanation.heat_maps import METHODS
+    from components.explanation.image import shown
     from components.explanation.training_examples import learnt_examples
     from components.raster.errors import ConfigError, SkymillError
     from serving.client import read_image
@@ -187,22 +190,22 @@ def _from_model(
             if learnt is not None:
                 yield _told_examples(path, model, image, learnt, place_of(path))
                 continue
+            picture = shown(image, model.contract.image)
             found = METHODS[method](model, image, target)
         except ConfigError:
             raise  # a package is missing: so it is for every image
         except (SkymillError, OSError) as error:
             yield _refused(path, error)
             continue
-        yield _told(path, found, image, model.contract.image, place_of(path))
+        yield _told(path, found, picture, place_of(path))
 
 
-def _told(path: Path, found: "HeatMaps", image: bytes, spec: "ImageSpec", place: Path) -> Told:
-    """Writes the pictures of one image."""
-    from components.explanation.image import shown
+def _told(path: Path, found: "HeatMaps", picture: "Picture", place: Path) -> Told:
+    """Writes the heat maps of one image over its picture."""
     from components.raster.pictures.heat import heat_sheet
 
     place.parent.mkdir(parents=True, exist_ok=True)
-    picture, files = shown(image, spec), {}
+    files = {}
     for name, heat in found.heats.items():
         title = f"{found.explained} {found.score:.4g}, {name.replace('_', ' ')}"
         files[name] = place.with_name(f"{place.name}.{name}.png")
