@@ -14,7 +14,7 @@ SECONDS ?=
 # Kubeflow Pipelines.
 CONTEXT =
 KUBEFLOW =
-BENCH ?= batch explain fronts ingest input_pipeline listing map_objects maps pipeline raster_memory raster_reading serving statistics training
+BENCH ?= batch explain fronts ingest input_pipeline listing map_objects maps page pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
 FLINK_RUNNER ?= 2.62.0

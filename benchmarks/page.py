@@ -1,0 +1,115 @@
+"""The page of a run in a bad case: many classes, every second answer wrong, large images.
+
+The split has 20 classes and examples of 512 x 512 pixels with places. What is timed is all that
+RunPage does with them: reading the predictions, choosing and drawing examples, the charts, and the
+page itself. The share of a run is this beside the run's own time, which `skymill run` prints for
+each node.
+
+    python -m benchmarks.page [--examples 3000] [--rounds 5]
+"""
+
+import argparse
+import io
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from benchmarks.sides import machine_load, take_turns
+from components.evaluation.predictions import Head, Prediction, write_predictions
+from components.node.files import PREDICTIONS_FILE, split_folder
+from components.raster.example import ENCODED, KEY
+from components.raster.image import ImageSpec
+from pipelines.page.content import PAGE_FILE, Content, read_geojson
+from pipelines.page.gather import Sources, gather
+from pipelines.page.render import run_page
+from serving.contract.contract import CONTRACT_PATH, Contract
+
+CLASSES = tuple(f"class {number}" for number in range(20))
+_SIDE_PX, _IMAGES = 512, 40
+_MOST_BYTES = 5_000_000
+
+
+def main() -> None:
+    """Prints the seconds and the size of the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.page")
+    parser.add_argument("--examples", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, machine_load():
+        sources = _write(Path(folder), options.examples)
+        draw = partial(_page, sources, folder)
+        draw()
+        rounds = take_turns({"page": draw}, options.rounds)
+        wall, cpu = rounds.typical("page")
+        size = Path(folder, PAGE_FILE).stat().st_size
+    print(f"page of {options.examples:,} examples: {wall:.1f} s, processors {cpu:.1f} s")
+    print(f"its size: {size / 1e6:.1f} MB (aim: at most {_MOST_BYTES / 1e6:.0f} MB)")
+
+
+def _page(sources: Sources, folder: str) -> None:
+    evidence = gather(sources, folder)
+    content = Content("bad case", evidence=evidence, geojson=read_geojson(folder))
+    Path(folder, PAGE_FILE).write_text(run_page(content), encoding="utf-8")
+
+
+def _write(root: Path, count: int) -> Sources:
+    """Writes examples, their predictions and the contract of a model."""
+    random = np.random.default_rng(0)
+    pictures = [_jpeg(random) for _ in range(_IMAGES)]
+    examples, model = Path(split_folder(str(root / "examples"), "test")), root / "model"
+    examples.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(examples / "data-00000-of-00001.tfrecord")) as writer:
+        for number in range(count):
+            values = {ENCODED: pictures[number % _IMAGES], KEY: f"{number:06d}.jpg".encode()}
+            writer.write(_example(values))
+    rows = _rows(random, count)
+    write_predictions(root / PREDICTIONS_FILE, Head("single_label", CLASSES), rows)
+    contract = Contract(image=ImageSpec(height_px=_SIDE_PX, width_px=_SIDE_PX), classes=CLASSES)
+    (model / CONTRACT_PATH).parent.mkdir(parents=True)
+    (model / CONTRACT_PATH).write_text(contract.to_json(), encoding="utf-8")
+    return Sources("test", str(root / "examples"), str(model), str(root), str(root))
+
+
+def _rows(random: np.random.Generator, count: int) -> Iterator[Prediction]:
+    for number in range(count):
+        truth = int(random.integers(len(CLASSES)))
+        answer = truth if number % 2 else (truth + 1) % len(CLASSES)
+        probabilities = random.dirichlet(np.ones(len(CLASSES)))
+        yield Prediction(
+            f"{number:06d}.jpg",
+            truth=CLASSES[truth],
+            answer=CLASSES[answer],
+            confidence=float(probabilities[answer]),
+            score=float(truth == answer),
+            loss=float(-np.log(probabilities[truth] + 1e-9)),
+            probabilities=probabilities.tolist(),
+            longitude=float(random.uniform(8, 9)),
+            latitude=float(random.uniform(47, 48)),
+        )
+
+
+def _example(values: dict[str, bytes]) -> bytes:
+    features = {
+        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for name, value in values.items()
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return bytes(example.SerializeToString())
+
+
+def _jpeg(random: np.random.Generator) -> bytes:
+    """Encodes noise of coarse and fine grain, which compresses badly."""
+    coarse = np.kron(random.integers(0, 200, (64, 64, 3)), np.ones((8, 8, 1)))
+    pixels = coarse + random.integers(0, 56, (_SIDE_PX, _SIDE_PX, 3))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()
