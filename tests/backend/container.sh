@@ -19,10 +19,6 @@ mkdir -m 1777 "$root/tmp"
 mkdir "$root/run" "$root/var" "$root/proc"
 ln -s ../run "$root/var/run"
 mount -t proc container "$root/proc"
-while IFS= read -r folder; do
-    mkdir -p "$root$folder"
-    mount --rbind "$folder" "$root$folder"
-done <"$folders"
 while IFS='	' read -r source target; do
     if [ -d "$source" ]; then
         mkdir -p "$root$target"
@@ -32,4 +28,9 @@ while IFS='	' read -r source target; do
     fi
     mount --bind "$source" "$root$target"
 done <"$targets"
+# Last, since a volume at /tmp would hide what lies there.
+while IFS= read -r folder; do
+    mkdir -p "$root$folder"
+    mount --rbind "$folder" "$root$folder"
+done <"$folders"
 exec chroot "$root" "$@"
