@@ -214,3 +214,12 @@ def test_a_model_of_other_images_is_refused_by_name(archive, rasters_model, phot
         planned({"kind": "images", "uri": str(archive)}, rasters_model)
     with pytest.raises(ConfigError, match="takes photographs.*kind chips"):
         planned({"kind": "chips", "uri": str(archive)}, photographs_model)
+
+
+@pytest.mark.slow
+def test_several_processes_write_the_files_of_one(archive, photographs_model, tmp_path):
+    plan = planned({"kind": "images", "uri": str(archive)}, photographs_model, shards=3)
+    shared = partial(beam.Pipeline, options=PipelineOptions([_RUNNER, "--ingest_processes=2"]))
+    for name, make_pipeline in (("one", in_process), ("two", shared)):
+        predict_archive(plan, str(tmp_path / name), make_pipeline)
+    assert content_of(tmp_path / "one") == content_of(tmp_path / "two")
