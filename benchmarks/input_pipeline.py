@@ -193,11 +193,11 @@ def make_trained() -> Any:
 
 def make_loop(strategy: Any, batch: Any) -> Any:
     """Builds the trainer's loop of a small CNN."""
-    from trainer.training.steps import Loop
+    from trainer.training.steps import StepLoop
 
     with strategy.scope():
         model = make_trained()
-    loop = Loop(model)
+    loop = StepLoop(model)
     loop.build_metrics(batch)
     return loop
 

@@ -17,7 +17,7 @@ import numpy as np
 import shapely
 
 from benchmarks.sides import Cost, cost_of
-from components.mapping.merging import Found, merge
+from components.mapping.merging import DetectedObjects, merge
 from components.mapping.weights import tile_starts
 
 TILE_PX = 256
@@ -25,7 +25,7 @@ TILE_PX = 256
 _PITCH_PX = 31
 
 
-def sahi_sides(found: Found) -> dict[str, Callable[[], np.ndarray]]:
+def sahi_sides(found: DetectedObjects) -> dict[str, Callable[[], np.ndarray]]:
     """Returns SAHI's ways to merge boxes; none where it cannot be imported."""
     if importlib.util.find_spec("sahi") is None:
         return {}
@@ -50,7 +50,7 @@ def sahi_sides(found: Found) -> dict[str, Callable[[], np.ndarray]]:
     }
 
 
-def made_boxes(count: int, seed: int = 0) -> tuple[Found, np.ndarray, int]:
+def made_boxes(count: int, seed: int = 0) -> tuple[DetectedObjects, np.ndarray, int]:
     """Returns boxes of overlapping tiles, about so many, the true objects, and the scene's side."""
     random = np.random.default_rng(seed)
     per_side = round((count / 1.78) ** 0.5)
@@ -81,7 +81,7 @@ def made_boxes(count: int, seed: int = 0) -> tuple[Found, np.ndarray, int]:
     together = np.concatenate(boxes)
     scores = random.uniform(0.3, 1, len(together))
     classes = np.zeros(len(together), np.int64)
-    return Found(together, classes, scores, np.concatenate(tiles)), true, side
+    return DetectedObjects(together, classes, scores, np.concatenate(tiles)), true, side
 
 
 def faults(merged: np.ndarray, true: np.ndarray) -> tuple[int, int]:

@@ -20,7 +20,7 @@ import tensorflow as tf
 from PIL import Image
 
 from benchmarks.sides import machine_load, take_turns
-from components.evaluation.predictions import Head, Prediction, write_predictions
+from components.evaluation.predictions import Head, PredictionRow, write_predictions
 from components.node.files import PREDICTIONS_FILE, split_folder
 from components.raster.example import ENCODED, KEY
 from components.raster.image import ImageSpec
@@ -75,12 +75,12 @@ def _write(root: Path, count: int) -> Sources:
     return Sources("test", str(root / "examples"), str(model), str(root), str(root))
 
 
-def _rows(random: np.random.Generator, count: int) -> Iterator[Prediction]:
+def _rows(random: np.random.Generator, count: int) -> Iterator[PredictionRow]:
     for number in range(count):
         truth = int(random.integers(len(CLASSES)))
         answer = truth if number % 2 else (truth + 1) % len(CLASSES)
         probabilities = random.dirichlet(np.ones(len(CLASSES)))
-        yield Prediction(
+        yield PredictionRow(
             f"{number:06d}.jpg",
             truth=CLASSES[truth],
             answer=CLASSES[answer],

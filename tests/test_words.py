@@ -1,12 +1,18 @@
-"""Docstrings of the packages: the first word says what the thing is or does."""
+"""Names and docstrings of the packages: one class a name, and a first word that says what it is."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("components", "pipelines", "serving", "trainer")
+_CLASS = re.compile(r"class ([A-Z]\w*)")
 _RIDDLE = re.compile(r'\s*"""(What|Whether|Which|How|Where|When|Who|Why|That|If)\b')
+#: Interfaces, of which every package has its own: TFX's executors.
+_PARALLEL = {"Executor"}
+#: TFX's node and its artifact; TensorFlow Serving's messages on both sides of the wire.
+_BOTH_SIDES = {"Baseline", "TensorInfo", "VersionStatus"}
 
 
 def lines() -> Iterator[tuple[str, str]]:
@@ -14,6 +20,15 @@ def lines() -> Iterator[tuple[str, str]]:
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
             yield from ((name, line) for line in path.read_text().splitlines())
+
+
+def test_a_public_class_shares_its_name_with_no_other() -> None:
+    homes = defaultdict(list)
+    for path, line in lines():
+        if (found := _CLASS.match(line)) and "/tasks/" not in path:
+            homes[found[1]].append(path)
+    twice = {name: paths for name, paths in homes.items() if len(paths) > 1}
+    assert {it: twice[it] for it in twice.keys() - _PARALLEL - _BOTH_SIDES} == {}
 
 
 def test_docstrings_open_with_a_noun_or_a_verb() -> None:

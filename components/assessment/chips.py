@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from components.assessment.class_map import ClassMap, opened_raster
+from components.assessment.class_map import FinishedMap, opened_raster
 from components.assessment.record import Design, Unit
 from components.raster.errors import DataError
 from components.raster.pictures.colours import class_colours
@@ -25,7 +25,7 @@ _SIDE_PX = 512
 
 
 def write_chips(
-    folder: Path, design: Design, source: ClassMap, image: Path, side_px: int = 64
+    folder: Path, design: Design, source: FinishedMap, image: Path, side_px: int = 64
 ) -> int:
     """Writes PNGs of each unit's surroundings: the image and the map's answer.
 
@@ -48,7 +48,7 @@ def write_chips(
     return missing
 
 
-def _answers(design: Design, source: ClassMap, side_px: int) -> Iterator[tuple[Unit, Picture]]:
+def _answers(design: Design, source: FinishedMap, side_px: int) -> Iterator[tuple[Unit, Picture]]:
     colours = np.array([*class_colours(len(source.classes)), _UNKNOWN], np.uint8)
     unknown = len(source.classes)
     with opened_raster(source.path) as dataset:

@@ -38,7 +38,7 @@ def opened_raster(path: Path) -> Iterator[DatasetReader]:
 
 
 @dataclass(frozen=True)
-class ClassMap:
+class FinishedMap:
     """A map of classes.
 
     Attributes:
@@ -91,7 +91,7 @@ class ClassMap:
 
 
 @dataclass(frozen=True, eq=False)
-class Extent:
+class MapExtent:
     """Coverage of a map: pixels and ground area of each class.
 
     Attributes:
@@ -103,7 +103,7 @@ class Extent:
     area_m2: Floats | None
 
 
-def open_class_map(path: Path, classes: Sequence[str] = ()) -> ClassMap:
+def open_class_map(path: Path, classes: Sequence[str] = ()) -> FinishedMap:
     """Opens a map of one band of whole numbers.
 
     Args:
@@ -128,7 +128,7 @@ def open_class_map(path: Path, classes: Sequence[str] = ()) -> ClassMap:
         )
     if len(set(named)) < len(named):
         raise DataError(f"{path} has two classes of one name: {', '.join(named)}.")
-    return ClassMap(path, grid, named, None if nodata is None else int(nodata))
+    return FinishedMap(path, grid, named, None if nodata is None else int(nodata))
 
 
 def names_in(tags: Mapping[str, str]) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ def names_in(tags: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(filter(None, tags.get("CLASSES", "").split("\t")))
 
 
-def extent_of(source: ClassMap) -> Extent:
+def extent_of(source: FinishedMap) -> MapExtent:
     """Counts the pixels of each class and measures their ground, in one pass.
 
     Raises:
@@ -158,7 +158,7 @@ def extent_of(source: ClassMap) -> Extent:
     if not pixels.any():
         raise DataError(f"{source.path} has no pixel with an answer.")
     _refuse_unequal(source.path, sizes)
-    return Extent(pixels, area if sizes else None)
+    return MapExtent(pixels, area if sizes else None)
 
 
 def _chunks(strip: Classes) -> Iterator[tuple[int, int, Classes]]:

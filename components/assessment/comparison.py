@@ -6,15 +6,15 @@ from math import comb
 
 import numpy as np
 
-from components.assessment.class_map import ClassMap
-from components.assessment.estimators import Estimate, Integers, Sample, domain_difference
+from components.assessment.class_map import FinishedMap
+from components.assessment.estimators import Estimate, Integers, LabelledSample, domain_difference
 from components.assessment.record import Design
 from components.raster.errors import DataError
 from components.raster.scene.grid import reproject
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MapComparison:
     """Two maps on the same labelled units.
 
     Attributes:
@@ -33,7 +33,9 @@ class Comparison:
     difference: Estimate
 
 
-def compare(design: Design, sample: Sample, ids: Sequence[int], other: ClassMap) -> Comparison:
+def compare(
+    design: Design, sample: LabelledSample, ids: Sequence[int], other: FinishedMap
+) -> MapComparison:
     """Compares a sampled map with another one.
 
     Classes are matched by name. A class that only the other map knows is wrong wherever it says so.
@@ -49,13 +51,13 @@ def compare(design: Design, sample: Sample, ids: Sequence[int], other: ClassMap)
     first = covered & (sample.mapped == sample.reference)
     second = covered & (answers == sample.reference)
     only = int((first & ~second).sum()), int((second & ~first).sum())
-    return Comparison(int(covered.sum()), *only, exact_paired_test(*only), difference)
+    return MapComparison(int(covered.sum()), *only, exact_paired_test(*only), difference)
 
 
 _UNCOVERED, _OTHER_CLASS = -1, -2
 
 
-def answers_of(design: Design, ids: Sequence[int], other: ClassMap) -> Integers:
+def answers_of(design: Design, ids: Sequence[int], other: FinishedMap) -> Integers:
     """Returns the class index, by the design's classes, that another map gives to units.
 
     -1 where it has no answer, -2 where its class is none of the design's.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.assessment.class_map import ClassMap, extent_of
+from components.assessment.class_map import FinishedMap, extent_of
 from components.assessment.design import allocate, size_for
 from components.assessment.estimators import Integers
 from components.assessment.record import Design, Unit
@@ -15,7 +15,7 @@ _M2_PER_HA = 10_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class SamplePlan:
     """Requirements of a sample.
 
     Attributes:
@@ -35,7 +35,7 @@ class Plan:
     seed: int = 0
 
 
-def draw_sample(source: ClassMap, strata: Strata, plan: Plan) -> Design:
+def draw_sample(source: FinishedMap, strata: Strata, plan: SamplePlan) -> Design:
     """Draws a probability sample of a map's pixels.
 
     Raises:
@@ -75,7 +75,7 @@ def draw_sample(source: ClassMap, strata: Strata, plan: Plan) -> Design:
     )
 
 
-def units_of(strata: Strata, plan: Plan) -> Integers:
+def units_of(strata: Strata, plan: SamplePlan) -> Integers:
     """Returns how many units each stratum gets."""
     expected = np.full(len(strata.population), plan.expected)
     size = plan.size or size_for(strata.population, expected, plan.half_width, plan.confidence)

@@ -7,7 +7,7 @@ replacement within its stratum. Like theirs, variances leave out the finite popu
 which is negligible for maps: where a sample takes in much of a stratum, they are too large.
 
 >>> import numpy as np
->>> sample = Sample(
+>>> sample = LabelledSample(
 ...     population=np.array([600, 400]),
 ...     stratum=np.array([0, 0, 0, 0, 1, 1, 1, 1]),
 ...     mapped=np.array([0, 0, 0, 0, 1, 1, 1, 1]),
@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class LabelledSample:
     """A labelled probability sample of pixels.
 
     Attributes:
@@ -86,7 +86,7 @@ class Accuracy:
     confusion: Floats
 
 
-def estimate(sample: Sample, classes: int) -> Accuracy:
+def estimate(sample: LabelledSample, classes: int) -> Accuracy:
     """Estimates accuracy and area shares of a map with so many classes.
 
     Raises:
@@ -109,7 +109,7 @@ def estimate(sample: Sample, classes: int) -> Accuracy:
 
 
 def domain_difference(
-    sample: Sample, other: Integers, covered: npt.NDArray[np.bool_]
+    sample: LabelledSample, other: Integers, covered: npt.NDArray[np.bool_]
 ) -> Estimate | None:
     """Estimates how much more often the sampled map is right than another one.
 
@@ -137,7 +137,7 @@ class _Design:
     stratum: Integers
 
     @staticmethod
-    def of(sample: Sample) -> "_Design":
+    def of(sample: LabelledSample) -> "_Design":
         units = np.bincount(sample.stratum, minlength=len(sample.population))
         held = sample.population > 0
         few = np.flatnonzero(held & (units < np.minimum(2, sample.population))).tolist()

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, ValidationError
 
-from components.assessment.estimators import Sample
+from components.assessment.estimators import LabelledSample
 from components.raster.documents import read_json, table_rows
 from components.raster.errors import DataError
 from components.raster.frozen import Frozen
@@ -136,7 +136,7 @@ def read_labels(path: Path, design: Design) -> dict[int, str]:
 
 def labelled_sample(
     design: Design, labels: Mapping[int, str], *, incomplete: bool = False
-) -> tuple[Sample, tuple[int, ...]]:
+) -> tuple[LabelledSample, tuple[int, ...]]:
     """Joins a sample with its labels.
 
     Args:
@@ -161,7 +161,7 @@ def labelled_sample(
     if not units:
         raise DataError("No unit has a label.")
     reference = [_class_index(labels[unit.id], unit.id, design.classes) for unit in units]
-    sample = Sample(
+    sample = LabelledSample(
         population=np.array(design.population, np.int64),
         stratum=np.array([unit.stratum for unit in units], np.int64),
         mapped=np.array([unit.mapped for unit in units], np.int64),

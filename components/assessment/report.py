@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from components.assessment.estimators import Accuracy, Estimate, Sample, estimate
+from components.assessment.estimators import Accuracy, Estimate, LabelledSample, estimate
 from components.assessment.record import Design
 
 CONFIDENCE = 0.95
 
 
-def facts_of(design: Design, sample: Sample) -> dict[str, Any]:
+def facts_of(design: Design, sample: LabelledSample) -> dict[str, Any]:
     """Estimates everything that a labelled sample tells, as JSON values.
 
     Shares and their half widths (95 %) lie between 0 and 1; areas are in hectares.
@@ -93,13 +93,13 @@ def _hectares(fact: Mapping[str, float]) -> str:
     return f"{fact['value']:,.2f} ± {fact['plus_minus']:,.2f} ha"
 
 
-def _counts(sample: Sample, classes: int) -> list[list[int]]:
+def _counts(sample: LabelledSample, classes: int) -> list[list[int]]:
     flat = np.bincount(sample.mapped * classes + sample.reference, minlength=classes**2)
     counts: list[list[int]] = flat.reshape(classes, classes).tolist()
     return counts
 
 
-def _notes(design: Design, sample: Sample, found: Accuracy) -> list[str]:
+def _notes(design: Design, sample: LabelledSample, found: Accuracy) -> list[str]:
     """Says where the figures promise more than the sample can give."""
     notes = []
     if left_out := len(design.units) - len(sample.reference):

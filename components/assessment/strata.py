@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from components.assessment.class_map import ClassMap, opened_raster
+from components.assessment.class_map import FinishedMap, opened_raster
 from components.assessment.estimators import Floats, Integers
 from components.assessment.sampling import Strips, count_strata
 from components.raster.errors import ConfigError, DataError
@@ -48,7 +48,7 @@ class Strata:
 
 
 def strata_of(
-    source: ClassMap,
+    source: FinishedMap,
     kind: StrataKind,
     *,
     confidence: Path | None = None,
@@ -86,7 +86,7 @@ def strata_of(
 
 
 def _division(
-    source: ClassMap,
+    source: FinishedMap,
     kind: StrataKind,
     confidence: Path | None,
     block_px: int,
@@ -108,12 +108,12 @@ def _division(
     return names, lambda: _by_block(source, block_px)
 
 
-def _whole(source: ClassMap) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+def _whole(source: FinishedMap) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     for row, strip in source.strips():
         yield row, np.where(strip >= 0, 0, -1)
 
 
-def _by_block(source: ClassMap, block_px: int) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+def _by_block(source: FinishedMap, block_px: int) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     _, across = _blocks(source.grid, block_px)
     cols = np.arange(source.grid.width_px) // block_px
     for row, strip in source.strips():
@@ -122,7 +122,7 @@ def _by_block(source: ClassMap, block_px: int) -> Iterator[tuple[int, npt.NDArra
 
 
 def _by_confidence(
-    source: ClassMap, path: Path, bounds: Sequence[float]
+    source: FinishedMap, path: Path, bounds: Sequence[float]
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     # The map's file is opened last and closed first: GDAL's environments nest.
     with opened_raster(path) as dataset:
@@ -154,7 +154,7 @@ def confidence_rows(dataset: DatasetReader, row: int, height: int) -> Floats:
     return values
 
 
-def _check_grid(source: ClassMap, path: Path) -> None:
+def _check_grid(source: FinishedMap, path: Path) -> None:
     with opened_raster(path) as dataset:
         grid = grid_of(dataset)
     if wrong := differences([source.grid, grid]):

@@ -16,7 +16,7 @@ from components.raster.strict_json import strict_json
 
 
 @dataclass(frozen=True)
-class Block:
+class UnsureBlock:
     """A square of a map, and the mean confidence of its pixels with an answer."""
 
     row: int
@@ -27,7 +27,7 @@ class Block:
     pixels: int
 
 
-def least_sure(path: Path, block_px: int, count: int) -> list[Block]:
+def least_sure(path: Path, block_px: int, count: int) -> list[UnsureBlock]:
     """Finds the blocks of lowest mean confidence, least first.
 
     Raises:
@@ -44,7 +44,7 @@ def least_sure(path: Path, block_px: int, count: int) -> list[Block]:
             values = confidence_rows(dataset, row, height)
             _add_rows(sums, row, values, block_px)
     blocks = [
-        Block(
+        UnsureBlock(
             row,
             col,
             min(block_px, rows - row),
@@ -71,7 +71,7 @@ def _add_rows(
         sums[row, int(starts[place])] = float(totals[place]), int(counts[place])
 
 
-def geojson_of(path: Path, blocks: list[Block]) -> str:
+def geojson_of(path: Path, blocks: list[UnsureBlock]) -> str:
     """Formats blocks as polygons in longitude and latitude.
 
     Raises:
@@ -92,7 +92,7 @@ def geojson_of(path: Path, blocks: list[Block]) -> str:
     return strict_json({"type": "FeatureCollection", "features": features}, indent=1)
 
 
-def _ring(grid: Grid, block: Block) -> list[list[float]]:
+def _ring(grid: Grid, block: UnsureBlock) -> list[list[float]]:
     """Returns the closed outline, counter-clockwise (RFC 7946)."""
     rows = np.array([0, 1, 1, 0, 0], np.float64) * block.height + block.row
     cols = np.array([0, 0, 1, 1, 0], np.float64) * block.width + block.column

@@ -28,8 +28,8 @@ from components.evaluation.metrics import TaskScores
 from components.evaluation.own_metrics import OwnScores
 from components.evaluation.paired import McNemar, mcnemar
 from components.evaluation.prediction_runs import merged_runs
-from components.evaluation.predictions import Predictions
-from components.evaluation.result import Evaluation
+from components.evaluation.predictions import PredictionTable
+from components.evaluation.result import EvaluationResult
 from components.evaluation.robustness import corruption_slices
 from components.evaluation.tasks.registry import evaluated_task
 from components.evaluation.tfma_results import load_results
@@ -46,7 +46,7 @@ def evaluate(
     make_pipeline: Callable[[], beam.Pipeline],
     baseline_version: int | None = None,
     grouping: str | None = None,
-) -> Evaluation:
+) -> EvaluationResult:
     """Measures the candidate, and the baseline on the same examples, with TFMA.
 
     Args:
@@ -66,11 +66,11 @@ def evaluate(
     folders = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline else {})
     first = _first_example(files)
     if first is None:
-        return Evaluation(config.split, (), None, baseline_version, ())
+        return EvaluationResult(config.split, (), None, baseline_version, ())
     shared = Shared()
     loaded: LoadedModels = shared.acquire(lambda: load(tuple(folders.values())))
     compared = call_models(folders, loaded, first, config.score_threshold)
-    found = Evaluation(
+    found = EvaluationResult(
         split=config.split,
         classes=(),
         baseline_classes=None,
@@ -221,7 +221,7 @@ def _first_example(files: Sequence[str]) -> bytes | None:
     return None
 
 
-def _mcnemar(measured: Evaluation, predictions: Predictions) -> McNemar | None:
+def _mcnemar(measured: EvaluationResult, predictions: PredictionTable) -> McNemar | None:
     """Tests shares of right examples, where these are independent."""
     overall = measured.overall
     if overall is None or overall.baseline is None or overall.groups is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from components.evaluation.extracts import LoadedModels, Model, Reading, observe
 from components.evaluation.failing import reason
-from components.evaluation.model import ServedModel
+from components.evaluation.model import EvaluatedModel
 from components.evaluation.result import UNKNOWN_CLASS
 from components.evaluation.tasks.base import Frame
 from components.raster.spatial.grouping import Grouping
@@ -76,7 +76,7 @@ def frames_of(models: Sequence[Model], score_threshold: float = 0.0) -> dict[str
     }
 
 
-def _answering(name: str, path: str, served: ServedModel, example: bytes) -> Model:
+def _answering(name: str, path: str, served: EvaluatedModel, example: bytes) -> Model:
     """Returns the model, after it has answered for an example in the shape of its task."""
     model = Model(name, path, served.classes(example), served.image)
     answer = {output: rows[0] for output, rows in served.answers([example]).items()}

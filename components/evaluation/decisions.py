@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.decision_config import DecisionConfig
-from components.evaluation.predictions import Predictions
+from components.evaluation.predictions import PredictionTable
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.bootstrap import Units
 from components.evaluation.tasks.measures import Floats, quotients
@@ -119,7 +119,9 @@ def _known(values: Floats, units: Units) -> tuple[float, float] | None:
     return None if math.isnan(low) else (low, high)
 
 
-def decisions(configs: Iterable[DecisionConfig], predictions: Predictions) -> tuple[Decision, ...]:
+def decisions(
+    configs: Iterable[DecisionConfig], predictions: PredictionTable
+) -> tuple[Decision, ...]:
     """Decides for each configured class that the candidate has, from its predictions."""
     classes = predictions.head.classes
     wanted = [config for config in configs if config.class_name in classes]

@@ -19,11 +19,11 @@ from apache_beam.utils.shared import Shared
 
 from components.evaluation.failing import describe, note, reason
 from components.evaluation.metrics import SEED
-from components.evaluation.model import ServedModel
+from components.evaluation.model import EvaluatedModel
 from components.evaluation.own_metric_config import CustomMetric
 from components.evaluation.own_metrics import OWN_VALUES, OwnMetrics
 from components.evaluation.prediction_runs import RunWriter, runs_folder
-from components.evaluation.predictions import Head, Prediction
+from components.evaluation.predictions import Head, PredictionRow
 from components.evaluation.slices import feature_of, slice_values
 from components.evaluation.tasks.base import (
     Answer,
@@ -101,7 +101,7 @@ class LoadedModels:
     One object so that a process can hold them once (see `Shared`).
     """
 
-    by_path: Mapping[str, ServedModel]
+    by_path: Mapping[str, EvaluatedModel]
     failures: Mapping[str, str]
 
 
@@ -110,7 +110,7 @@ def load(paths: Sequence[str]) -> LoadedModels:
     models, failures = {}, {}
     for path in paths:
         try:
-            models[path] = ServedModel(path)
+            models[path] = EvaluatedModel(path)
         except Exception as error:  # a broken model is a finding, whatever TensorFlow raises
             failures[path] = reason(error)
     return LoadedModels(models, failures)
@@ -219,7 +219,7 @@ class ObservedExample:
             },
         }
 
-    def prediction(self, reading: Reading) -> Prediction:
+    def prediction(self, reading: Reading) -> PredictionRow:
         """Returns the row of the predictions."""
         candidate, *others = (
             reading.evaluated.judged(self.features, observation, reading.frames[name])
@@ -228,7 +228,7 @@ class ObservedExample:
         served = others[0] if others else Judged()
         probabilities = candidate.probabilities
         longitude, latitude = self.lonlat or (None, None)
-        return Prediction(
+        return PredictionRow(
             key=readable(self.key),
             group=None if self.group is None else readable(self.group),
             truth=candidate.truth,

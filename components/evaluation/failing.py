@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from components.evaluation.model import ServedModel
+from components.evaluation.model import EvaluatedModel
 from components.raster.example import KEY
 from components.raster.graph_errors import plain_message
 
@@ -22,7 +22,7 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
 
 
-def describe(model: ServedModel, batch: Sequence[bytes], path: str, error: Exception) -> str:
+def describe(model: EvaluatedModel, batch: Sequence[bytes], path: str, error: Exception) -> str:
     """Names the example that a model fails on, tried one by one; else that only batches fail."""
     for serialized in batch:
         try:

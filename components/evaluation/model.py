@@ -17,7 +17,7 @@ from serving.contract.names import EXAMPLES_SIGNATURE
 from serving.tasks.base import CLASSES_OUTPUT
 
 
-class ServedModel:
+class EvaluatedModel:
     """SavedModel called through its `serving_examples` signature.
 
     It reads only the outputs from which its task is measured, and `classes` [N, K], whose rows all

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.evaluation.predictions import Prediction
+from components.evaluation.predictions import PredictionRow
 from components.evaluation.tasks.measures import Floats
 from components.gate.report import JSON
 
@@ -82,7 +82,7 @@ class McNemar:
     p_value: float
 
 
-def mcnemar(rows: Iterable[Prediction]) -> McNemar:
+def mcnemar(rows: Iterable[PredictionRow]) -> McNemar:
     """Tests the difference in the share of examples that are wholly right, two-sided."""
     counts = [0, 0]
     for row in rows:

@@ -16,7 +16,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components.evaluation.predictions import Head, Prediction, Predictions, write_predictions
+from components.evaluation.predictions import (
+    Head,
+    PredictionRow,
+    PredictionTable,
+    write_predictions,
+)
 from components.node.files import PREDICTIONS_FILE
 
 #: Rows in a run, and runs that are open at the same time.
@@ -30,10 +35,10 @@ class RunWriter:
     def __init__(self, folder: str, name: str, head: Head) -> None:
         """Args: `name` of the examples' file, which makes the runs' names unique."""
         self._folder, self._name, self._head = folder, name, head
-        self._rows: list[Prediction] = []
+        self._rows: list[PredictionRow] = []
         self._runs = 0
 
-    def add(self, row: Prediction) -> None:
+    def add(self, row: PredictionRow) -> None:
         """Takes one row; writes a run when enough have come."""
         self._rows.append(row)
         if len(self._rows) >= _ROWS:
@@ -58,7 +63,7 @@ def runs_folder(output_dir: str) -> str:
 
 
 @contextmanager
-def merged_runs(output_dir: str, head: Head) -> Iterator[Predictions]:
+def merged_runs(output_dir: str, head: Head) -> Iterator[PredictionTable]:
     """Merges the runs of an artifact to its file of predictions, yields it, and removes them."""
     source = runs_folder(output_dir)
     with tempfile.TemporaryDirectory(prefix="skymill-predictions-") as folder:
@@ -69,7 +74,7 @@ def merged_runs(output_dir: str, head: Head) -> Iterator[Predictions]:
         merged = _merged(runs, head, Path(folder))
         target = os.path.join(output_dir, PREDICTIONS_FILE)
         tf.io.gfile.copy(str(merged), target, overwrite=True)
-        yield Predictions(merged)
+        yield PredictionTable(merged)
     if tf.io.gfile.isdir(source):
         tf.io.gfile.rmtree(source)
 
@@ -88,5 +93,5 @@ def _merged(runs: Sequence[Path], head: Head, folder: Path) -> Path:
 
 
 def _merge(runs: Iterable[Path], head: Head, target: Path) -> Path:
-    write_predictions(target, head, heapq.merge(*map(Predictions, runs), key=_BY_KEY))
+    write_predictions(target, head, heapq.merge(*map(PredictionTable, runs), key=_BY_KEY))
     return target

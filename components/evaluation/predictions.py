@@ -70,7 +70,7 @@ _TYPES: Mapping[str, pa.DataType] = {
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictionRow:
     """One row: an example, and what the candidate and the served version answer for it.
 
     The fields are the columns; `slices` holds those of the slice features, by their names.
@@ -94,7 +94,7 @@ class Prediction:
     slices: Mapping[str, str | None] = field(default_factory=dict)
 
 
-_FIELDS = tuple(each.name for each in fields(Prediction) if each.name != "slices")
+_FIELDS = tuple(each.name for each in fields(PredictionRow) if each.name != "slices")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Head:
         return pa.schema([*_TYPES.items(), *slices], {_METADATA: json.dumps(about).encode()})
 
 
-def write_predictions(file: Path | BinaryIO, head: Head, rows: Iterable[Prediction]) -> None:
+def write_predictions(file: Path | BinaryIO, head: Head, rows: Iterable[PredictionRow]) -> None:
     """Writes rows in their order, in the memory of a few hundred of them."""
     remaining = iter(rows)
     with pq.ParquetWriter(file, head.schema, compression="zstd") as writer:
@@ -137,21 +137,21 @@ def write_predictions(file: Path | BinaryIO, head: Head, rows: Iterable[Predicti
             writer.write_batch(_batch(head, batch))
 
 
-def _batch(head: Head, rows: Sequence[Prediction]) -> pa.RecordBatch:
+def _batch(head: Head, rows: Sequence[PredictionRow]) -> pa.RecordBatch:
     columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _FIELDS}
     for name in head.slice_features:
         columns[_SLICE + name] = [row.slices.get(name) for row in rows]
     return pa.RecordBatch.from_pydict(columns, head.schema)
 
 
-class Predictions:
+class PredictionTable:
     """An opened file of predictions: its head, and its rows, read as they are iterated.
 
     >>> import io
     >>> file = io.BytesIO()
     >>> head = Head("single_label", ("Forest", "River"))
-    >>> write_predictions(file, head, [Prediction("a.jpg", truth="River", answer="River")])
-    >>> predictions = Predictions(file)
+    >>> write_predictions(file, head, [PredictionRow("a.jpg", truth="River", answer="River")])
+    >>> predictions = PredictionTable(file)
     >>> predictions.head.classes, [(row.key, row.answer) for row in predictions]
     (('Forest', 'River'), [('a.jpg', 'River')])
     """
@@ -170,19 +170,19 @@ class Predictions:
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
 
-    def __iter__(self) -> Iterator[Prediction]:
+    def __iter__(self) -> Iterator[PredictionRow]:
         return self._rows(_FIELDS)
 
-    def without_probabilities(self) -> Iterator[Prediction]:
+    def without_probabilities(self) -> Iterator[PredictionRow]:
         """Yields the rows with None for their probabilities, which take most of the reading."""
         return self._rows([name for name in _FIELDS if name != "probabilities"])
 
-    def _rows(self, columns: Sequence[str]) -> Iterator[Prediction]:
+    def _rows(self, columns: Sequence[str]) -> Iterator[PredictionRow]:
         slices = {_SLICE + name: name for name in self.head.slice_features}
         for batch in self._file.iter_batches(_ROWS_A_GROUP, columns=[*columns, *slices]):
             for row in batch.to_pylist():
                 values = {name: row[name] for name in columns}
-                yield Prediction(
+                yield PredictionRow(
                     **values, slices={name: row[column] for column, name in slices.items()}
                 )
 

@@ -89,7 +89,7 @@ class SliceMetrics:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationResult:
     """Measured metrics: `slices` has all examples first, then the slices by name.
 
     `classes` and `baseline_classes` are those of the models; `confusion` counts the candidate's
@@ -160,7 +160,7 @@ class Evaluation:
         }
 
     @classmethod
-    def from_json(cls, text: str) -> "Evaluation":
+    def from_json(cls, text: str) -> "EvaluationResult":
         """Parses the text of `to_json`; raises DataError when it is no metrics file."""
         try:
             document = json.loads(text)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.findings import GATE, unless_allowed
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.slices import parse_selector
 from components.evaluation.tasks.measures import (
     NON_FINITE,
@@ -19,7 +19,7 @@ from components.evaluation.thresholds import judge_threshold
 from components.gate.report import JSON, Finding, GateReport
 
 
-def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
+def judge(config: EvaluationConfig, evaluation: EvaluationResult) -> GateReport:
     """Returns the report of the evaluation gate.
 
     Every threshold gives one finding for each slice, class and bound that it covers. A missing
@@ -37,7 +37,7 @@ def judge(config: EvaluationConfig, evaluation: Evaluation) -> GateReport:
     return GateReport(GATE, tuple(findings), _facts(config, evaluation))
 
 
-def _facts(config: EvaluationConfig, evaluation: Evaluation) -> dict[str, JSON]:
+def _facts(config: EvaluationConfig, evaluation: EvaluationResult) -> dict[str, JSON]:
     overall = evaluation.overall
     compared: dict[str, JSON] = {}
     if overall is not None and overall.change is not None:
@@ -56,7 +56,7 @@ def _facts(config: EvaluationConfig, evaluation: Evaluation) -> dict[str, JSON]:
     }
 
 
-def _contract(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+def _contract(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterator[Finding]:
     """Yields findings on the preconditions of all thresholds."""
     overall = evaluation.overall
     if "candidate" in evaluation.failures:
@@ -89,7 +89,7 @@ def _contract(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
     yield from _decisions(config, evaluation)
 
 
-def _metrics(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+def _metrics(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterator[Finding]:
     for metric in config.wrong_metrics(evaluation.task):
         yield Finding(
             GATE,
@@ -101,7 +101,7 @@ def _metrics(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Findi
         )
 
 
-def _truth(evaluation: Evaluation, overall: SliceMetrics) -> Iterator[Finding]:
+def _truth(evaluation: EvaluationResult, overall: SliceMetrics) -> Iterator[Finding]:
     without = int(overall.candidate.get(WITHOUT_TRUTH, 0))
     if without and without == overall.examples:
         feature = evaluated_task(evaluation.task).truth[0]
@@ -115,7 +115,7 @@ def _truth(evaluation: Evaluation, overall: SliceMetrics) -> Iterator[Finding]:
         )
 
 
-def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+def _baseline(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterator[Finding]:
     """Yields a finding for the first reason why there is no usable baseline, if any."""
     before, now = evaluation.baseline_task, evaluation.task
     compared = any(threshold.change for threshold in config.thresholds)
@@ -147,7 +147,7 @@ def _baseline(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Find
         )
 
 
-def _slices(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+def _slices(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterator[Finding]:
     """Yields findings on slices by a feature that no example has, apart from the thresholds'."""
     judged = {parse_selector(threshold.slice).features for threshold in config.thresholds}
     found = {tuple(feature for feature, _ in item.key) for item in evaluation.slices}
@@ -164,7 +164,7 @@ def _slices(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Findin
             )
 
 
-def _classes(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+def _classes(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterator[Finding]:
     before = evaluation.baseline_classes
     if before is None or before == evaluation.classes:
         return
@@ -182,7 +182,7 @@ def _classes(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Findi
 
 
 def _labels(
-    config: EvaluationConfig, evaluation: Evaluation, overall: SliceMetrics
+    config: EvaluationConfig, evaluation: EvaluationResult, overall: SliceMetrics
 ) -> Iterator[Finding]:
     prefix = class_metric(SUPPORT, "")
     strange = {
@@ -204,7 +204,7 @@ def _labels(
 
 
 def _finite_predictions(
-    config: EvaluationConfig, evaluation: Evaluation, overall: SliceMetrics
+    config: EvaluationConfig, evaluation: EvaluationResult, overall: SliceMetrics
 ) -> Iterator[Finding]:
     count = int(overall.candidate.get(NON_FINITE, 0))
     if count:
@@ -219,7 +219,7 @@ def _finite_predictions(
         )
 
 
-def _decisions(config: EvaluationConfig, evaluation: Evaluation) -> Iterator[Finding]:
+def _decisions(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterator[Finding]:
     """Yields findings on configured decisions that were not measured."""
     measured = {decision.class_name for decision in evaluation.decisions}
     for name in dict.fromkeys(each.class_name for each in config.decisions):

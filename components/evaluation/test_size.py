@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from components.evaluation.config import Threshold
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.slices import parse_selector
 from components.evaluation.tasks.registry import evaluated_task
 
@@ -12,7 +12,9 @@ from components.evaluation.tasks.registry import evaluated_task
 TOO_FEW = "too_few_examples"
 
 
-def too_few_examples(thresholds: Sequence[Threshold], evaluation: Evaluation) -> Iterator[str]:
+def too_few_examples(
+    thresholds: Sequence[Threshold], evaluation: EvaluationResult
+) -> Iterator[str]:
     """Yields a sentence for each threshold and slice whose verdict depends on chance.
 
     Only the headline metric has an interval. A threshold on its value is undecided where the bound

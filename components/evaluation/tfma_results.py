@@ -12,7 +12,7 @@ from components.evaluation.compared_models import BASELINE, CANDIDATE, ComparedM
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.metrics import CONFUSION
 from components.evaluation.paired import paired_change
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.slices import SliceKey
 from components.evaluation.tasks.bootstrap import FEWEST_UNITS, REPLICATED
 from components.evaluation.tasks.calibration import CALIBRATION, ReliabilityBin, reliability
@@ -24,8 +24,8 @@ TfmaMetrics: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 def load_results(
-    config: EvaluationConfig, found: Evaluation, compared: ComparedModels, output_dir: str
-) -> Evaluation:
+    config: EvaluationConfig, found: EvaluationResult, compared: ComparedModels, output_dir: str
+) -> EvaluationResult:
     """Reads TFMA's files into plain values."""
     by_model = {
         model.name: {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from components.evaluation.config import ChangeBounds, EvaluationConfig, Threshold
 from components.evaluation.findings import GATE, unless_allowed
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.slices import parse_selector
 from components.evaluation.tasks.measures import class_metric
 from components.gate.report import Finding
@@ -32,7 +32,7 @@ class _Target:
 
 
 def judge_threshold(
-    config: EvaluationConfig, evaluation: Evaluation, threshold: Threshold
+    config: EvaluationConfig, evaluation: EvaluationResult, threshold: Threshold
 ) -> Iterator[Finding]:
     selector = parse_selector(threshold.slice)
     items = [item for item in evaluation.slices if selector.matches(item.key)]
@@ -58,7 +58,7 @@ def judge_threshold(
 
 
 def _targets(
-    config: EvaluationConfig, evaluation: Evaluation, threshold: Threshold, item: SliceMetrics
+    config: EvaluationConfig, evaluation: EvaluationResult, threshold: Threshold, item: SliceMetrics
 ) -> Iterator[_Target]:
     class_name = threshold.class_name
     if class_name is None:
@@ -125,7 +125,7 @@ def _judge_gap(targets: Sequence[_Target]) -> Finding:
     return Finding(GATE, rule, not (low or high), threshold.slice, detail)
 
 
-def _judge_target(target: _Target, evaluation: Evaluation) -> Iterator[Finding]:
+def _judge_target(target: _Target, evaluation: EvaluationResult) -> Iterator[Finding]:
     threshold, item = target.threshold, target.item
     value = item.candidate.get(target.metric, math.nan)
     if threshold.at_least is not None or threshold.at_most is not None:

@@ -11,11 +11,11 @@ from tfx.types import artifact_utils
 from components.gate.report import REPORT_FILE
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
-from components.ingest.files.layout import Block
+from components.ingest.files.layout import ShardRange
 from components.ingest.files.spans import span_number
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import reject_lines
-from components.ingest.records.summary import Summary, rejects_report, total
+from components.ingest.records.summary import IngestSummary, rejects_report, total
 from components.ingest.shard import ShardPaths
 from components.ingest.snapshot import Snapshot
 from components.ingest.sources import family_of, list_source
@@ -63,7 +63,7 @@ def run_ingest(
     rejects_uri: str,
     make_pipeline: Callable[[], beam.Pipeline],
     source: Snapshot | None = None,
-) -> Summary:
+) -> IngestSummary:
     """Ingests all of a source into the two folders and returns the summary.
 
     Args:
@@ -97,7 +97,7 @@ def run_ingest(
     return _conclude(config, listing, fingerprint, paths)
 
 
-def _prepare(lines: Sequence[bytes], paths: ShardPaths) -> Sequence[Block]:
+def _prepare(lines: Sequence[bytes], paths: ShardPaths) -> Sequence[ShardRange]:
     """Makes the folders and writes the listing from which workers read their ranges."""
     for folder in (paths.rejects, paths.partial, *map(paths.split_folder, SPLITS)):
         storage.make_folder(folder)
@@ -107,17 +107,17 @@ def _prepare(lines: Sequence[bytes], paths: ShardPaths) -> Sequence[Block]:
 
 def _conclude(
     config: IngestConfig, listing: Listing, fingerprint: str, paths: ShardPaths
-) -> Summary:
+) -> IngestSummary:
     """Adds the listing's own results, and publishes classes, groups, summary and report."""
     path = storage.join(paths.rejects, layout.SUMMARY_FILE)
     units = {} if config.image.bands is None else _units(config.image, listing.scalings)
-    listed = Summary(
+    listed = IngestSummary(
         rejects=_count(listing),
         ignored=listing.ignored,
         units=units,
         train_to_test_m=listing.train_to_test_m,
     )
-    summary = total([Summary.from_json(storage.read(path).decode()), listed])
+    summary = total([IngestSummary.from_json(storage.read(path).decode()), listed])
     if listing.rejects:
         name = storage.join(paths.rejects, layout.LISTING_REJECTS_FILE)
         storage.write(name, reject_lines(listing.rejects))

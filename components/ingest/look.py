@@ -9,7 +9,7 @@ from PIL import Image
 
 from components.ingest.config import IngestConfig
 from components.ingest.records.family import Tiled
-from components.ingest.records.outcome import Sample
+from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
 from components.ingest.sources import family_of, list_source
@@ -57,10 +57,10 @@ def look(
         ConfigError: there is no such band.
     """
     listing = list_source(config)
-    found: list[Sample] = []
+    found: list[DecodedExample] = []
     rejects = list(listing.rejects)
     for outcome in _outcomes(config, listing, count):
-        if isinstance(outcome, Sample):
+        if isinstance(outcome, DecodedExample):
             found.append(outcome)
         else:
             rejects.append(outcome)
@@ -93,9 +93,9 @@ def look_at_keys(
     wanted = replace(
         listing, records=tuple(it for it in listing.records if readable(it.key) in texts)
     )
-    found: dict[str, Sample] = {}
+    found: dict[str, DecodedExample] = {}
     for outcome in _outcomes(config, wanted, wanted.images):
-        if isinstance(outcome, Sample) and (key := readable(outcome.record.key)) in texts:
+        if isinstance(outcome, DecodedExample) and (key := readable(outcome.record.key)) in texts:
             found[key] = outcome
         if len(found) == len(texts):
             break
@@ -106,7 +106,7 @@ def look_at_keys(
     return _sheet(samples, config, listing.classes, bands, side_px, texts)
 
 
-def some_examples(config: IngestConfig, count: int) -> tuple[list[Sample], tuple[str, ...]]:
+def some_examples(config: IngestConfig, count: int) -> tuple[list[DecodedExample], tuple[str, ...]]:
     """Returns the first examples as `look` mixes them, and the names of all classes; no rejects.
 
     Raises:
@@ -114,7 +114,7 @@ def some_examples(config: IngestConfig, count: int) -> tuple[list[Sample], tuple
     """
     listing = list_source(config)
     outcomes = _outcomes(config, listing, count)
-    found = list(islice((one for one in outcomes if isinstance(one, Sample)), count))
+    found = list(islice((one for one in outcomes if isinstance(one, DecodedExample)), count))
     if not found:
         raise DataError(f"{config.source.uri}: there is nothing to look at")
     return found, tuple(listing.classes)
@@ -153,12 +153,14 @@ def look_at_tiles(
     return with_tiles(picture, (view.grid.height_px, view.grid.width_px), kept, left_out)
 
 
-def _outcomes(config: IngestConfig, listing: Listing, count: int) -> Iterator[Sample | Reject]:
+def _outcomes(
+    config: IngestConfig, listing: Listing, count: int
+) -> Iterator[DecodedExample | Reject]:
     return family_of(config.source).samples(config, listing, count)
 
 
 def _sheet(
-    found: Sequence[Sample],
+    found: Sequence[DecodedExample],
     config: IngestConfig,
     classes: Sequence[str],
     bands: Sequence[str],
@@ -173,7 +175,7 @@ def _sheet(
 
 
 def _cards(
-    found: Sequence[Sample],
+    found: Sequence[DecodedExample],
     config: IngestConfig,
     classes: Sequence[str],
     bands: Sequence[str],
@@ -229,7 +231,7 @@ def _with_truth(
     return fitted
 
 
-def _text(sample: Sample, classes: Sequence[str]) -> str:
+def _text(sample: DecodedExample, classes: Sequence[str]) -> str:
     """Formats split and truth; text too long for a card is cut off at its end."""
     truth = sample.truth
     text = ", ".join(truth.names(classes)) or sample.record.key

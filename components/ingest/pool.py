@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
-from components.ingest.files.layout import Block
+from components.ingest.files.layout import ShardRange
 
 Written = TypeVar("Written")
 Written_co = TypeVar("Written_co", covariant=True)
@@ -27,13 +27,13 @@ def worthwhile(shards: int) -> int:
 class Writer(Protocol[Written_co]):
     """Turns a block into files."""
 
-    def write(self, block: Block) -> Written_co: ...
+    def write(self, block: ShardRange) -> Written_co: ...
 
 
 def in_processes(
     make_writer: Callable[..., Writer[Written]],
     arguments: tuple[Any, ...],
-    blocks: Iterable[Block],
+    blocks: Iterable[ShardRange],
     processes: int,
     libraries: Sequence[str] = (),
 ) -> Iterator[Written]:
@@ -58,7 +58,7 @@ def in_processes(
 
 
 def _write(
-    make_writer: Callable[..., Writer[Written]], arguments: tuple[Any, ...], block: Block
+    make_writer: Callable[..., Writer[Written]], arguments: tuple[Any, ...], block: ShardRange
 ) -> Written:
     return _writer(make_writer, arguments).write(block)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.files.encode import record_bytes
-from components.ingest.files.layout import Block
+from components.ingest.files.layout import ShardRange
 from components.ingest.records.duplicates import DigestRow, DigestTable
 from components.ingest.records.outcome import Converted, Ignored
 from components.ingest.records.reject import Reject
@@ -40,7 +40,7 @@ class ShardPaths:
 class WrittenShard:
     """A shard under its temporary name: its path and its content."""
 
-    block: Block
+    block: ShardRange
     folder: str
     table: DigestTable
     rejects: tuple[Reject, ...]
@@ -56,7 +56,7 @@ def partial_path(folder: str, split: str) -> str:
     return storage.join(folder, f"{split}.tfrecord")
 
 
-def read_line(paths: ShardPaths, block: Block) -> bytes:
+def read_line(paths: ShardPaths, block: ShardRange) -> bytes:
     """Reads a shard's line from its range of the listing."""
     return storage.read_range(paths.listing, block.offset, block.length)
 
@@ -75,7 +75,7 @@ class ShardWriter:
         config = IngestConfig.model_validate_json(config_json)
         self._convert = family_of(config.source).converter(config, classes)
 
-    def write(self, block: Block) -> WrittenShard:
+    def write(self, block: ShardRange) -> WrittenShard:
         """Reads the block's records and images, and writes a file a split."""
         folder = storage.join(self._paths.partial, f"{block.shard:05d}-{uuid.uuid4().hex}")
         storage.make_folder(folder)

@@ -19,11 +19,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
-from components.ingest.files.layout import Block
+from components.ingest.files.layout import ShardRange
 from components.ingest.pool import in_processes, worthwhile
 from components.ingest.records.duplicates import Copy, DigestTable, surplus_copies
 from components.ingest.records.reject import Reject, reject_lines
-from components.ingest.records.summary import Summary, total
+from components.ingest.records.summary import IngestSummary, total
 from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard, read_line
 from components.ingest.sources import family_of
 from components.raster.example import SPLITS
@@ -41,7 +41,7 @@ class IngestOptions(PipelineOptions):
 
 
 class WriteShards(beam.DoFn):
-    """Block -> WrittenShard; with several processes, a bundle of them at a time."""
+    """ShardRange -> WrittenShard; with several processes, a bundle of them at a time."""
 
     def __init__(
         self, config_json: str, classes: tuple[str, ...], paths: ShardPaths, processes: int
@@ -55,9 +55,9 @@ class WriteShards(beam.DoFn):
         self._writer = ShardWriter(self._config_json, self._classes, self._paths)
 
     def start_bundle(self) -> None:
-        self._waiting: list[Block] = []
+        self._waiting: list[ShardRange] = []
 
-    def process(self, block: Block) -> Iterator[WrittenShard]:
+    def process(self, block: ShardRange) -> Iterator[WrittenShard]:
         if self._processes == 1:
             yield self._writer.write(block)
         else:
@@ -91,7 +91,7 @@ class SurplusCopies(beam.CombineFn):
 
 
 class FinishShard(beam.DoFn):
-    """WrittenShard -> Summary, and the shard under its final name without its surplus copies."""
+    """WrittenShard -> IngestSummary, and the shard under its final name, without surplus copies."""
 
     def __init__(self, config_json: str, paths: ShardPaths) -> None:
         self._config_json = config_json
@@ -102,7 +102,7 @@ class FinishShard(beam.DoFn):
 
     def process(
         self, written: WrittenShard, surplus: Mapping[int, tuple[Copy, ...]]
-    ) -> Iterator[Summary]:
+    ) -> Iterator[IngestSummary]:
         copies = {copy.position: copy for copy in surplus.get(written.table.shard, ())}
         for code, split in enumerate(SPLITS):
             own = [place for place, it in enumerate(written.table.splits) if it == code]
@@ -138,26 +138,26 @@ class FinishShard(beam.DoFn):
 class TotalSummary(beam.CombineFn):
     """Summaries -> their sum."""
 
-    def create_accumulator(self) -> Summary:
+    def create_accumulator(self) -> IngestSummary:
         return total(())
 
-    def add_input(self, accumulator: Summary, element: Summary) -> Summary:
+    def add_input(self, accumulator: IngestSummary, element: IngestSummary) -> IngestSummary:
         return total((accumulator, element))
 
-    def merge_accumulators(self, accumulators: Iterable[Summary]) -> Summary:
+    def merge_accumulators(self, accumulators: Iterable[IngestSummary]) -> IngestSummary:
         return total(accumulators)
 
-    def extract_output(self, accumulator: Summary) -> Summary:
+    def extract_output(self, accumulator: IngestSummary) -> IngestSummary:
         return accumulator
 
 
 class WriteSummary(beam.DoFn):
-    """Summary -> the file `summary.json`."""
+    """IngestSummary -> the file `summary.json`."""
 
     def __init__(self, paths: ShardPaths) -> None:
         self._path = storage.join(paths.rejects, layout.SUMMARY_FILE)
 
-    def process(self, summary: Summary) -> None:
+    def process(self, summary: IngestSummary) -> None:
         storage.write(self._path, summary.to_json().encode())
 
 
@@ -212,7 +212,7 @@ def _table(written: WrittenShard) -> DigestTable:
 
 def _summary(
     written: WrittenShard, copies: Mapping[int, Copy], rejects: Iterable[Reject]
-) -> Summary:
+) -> IngestSummary:
     table = written.table
     kept = Counter(zip(table.splits, table.labels, strict=True))
     kept.subtract((table.splits[place], table.labels[place]) for place in copies)
@@ -222,4 +222,4 @@ def _summary(
         examples[SPLITS[code]].update(dict.fromkeys(table.combinations[label], count))
         images[SPLITS[code]] += count
     reasons = Counter(reject.reason.value for reject in rejects)
-    return Summary(examples, images, reasons, written.ignored, extent=written.extent)
+    return IngestSummary(examples, images, reasons, written.ignored, extent=written.extent)

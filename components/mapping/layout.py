@@ -12,7 +12,7 @@ from components.raster.tiles.view import View
 
 
 @dataclass(frozen=True)
-class Band:
+class RowBand:
     """Rows of tiles that begin in one row of the reader's blocks; they are read together.
 
     Attributes:
@@ -54,7 +54,7 @@ class Layout:
     """
 
     plan: TilePlan
-    bands: tuple[Band, ...]
+    bands: tuple[RowBand, ...]
     columns: tuple[Columns, ...]
 
     @property
@@ -107,7 +107,7 @@ def lay_out(
     return Layout(plan, bands, tuple(_columns(plan, width)))
 
 
-def _bands(plan: TilePlan, unit_rows: int, shift: int) -> Iterator[Band]:
+def _bands(plan: TilePlan, unit_rows: int, shift: int) -> Iterator[RowBand]:
     first = 0
     for number in range(1, len(plan.rows) + 1):
         last = number == len(plan.rows)
@@ -116,7 +116,7 @@ def _bands(plan: TilePlan, unit_rows: int, shift: int) -> Iterator[Band]:
             or (plan.rows[number] + shift) // unit_rows != (plan.rows[first] + shift) // unit_rows
         ):
             end = plan.height_px if last else plan.rows[number]
-            yield Band(range(first, number), plan.rows[first], end)
+            yield RowBand(range(first, number), plan.rows[first], end)
             first = number
 
 

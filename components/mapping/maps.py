@@ -18,11 +18,11 @@ from components.mapping.opening import view_for
 from components.mapping.picture import UNKNOWN_RGB, map_picture
 from components.mapping.product import Output
 from components.mapping.progress import identity_of
-from components.mapping.rejects import MapReason, MapRejected, Reject
+from components.mapping.rejects import MapReason, MapReject, MapRejected
 from components.mapping.scene_map import OnProgress, SceneTask, gather, put_in_place
 from components.mapping.segmentation import ClassMap
 from components.mapping.stac_item import stac_item
-from components.mapping.thumbnail import Thumbnail
+from components.mapping.thumbnail import SceneThumbnail
 from components.mapping.unknown import check_tells_unknown
 from components.raster.errors import ConfigError, DataError
 from components.raster.library_errors import LibraryError
@@ -62,7 +62,7 @@ class SceneMap:
     scene_id: str
     folder: Path
     files: tuple[str, ...]
-    rejects: tuple[Reject, ...]
+    rejects: tuple[MapReject, ...]
     is_new: bool = True
 
 
@@ -74,7 +74,7 @@ def map_scenes(
     *,
     overwrite: bool = False,
     on_scene: Callable[[SceneSource], OnProgress] | None = None,
-) -> Iterator[SceneMap | Reject]:
+) -> Iterator[SceneMap | MapReject]:
     """Yields the map of each scene, or the reject of one that cannot be mapped.
 
     Raises:
@@ -89,11 +89,11 @@ def map_scenes(
                 source, model, config, output, overwrite=overwrite, on_progress=on_progress
             )
         except (SceneRejected, MapRejected) as rejected:
-            yield Reject.of_scene(rejected)
+            yield MapReject.of_scene(rejected)
         except LibraryError as error:
-            yield Reject(source.scene_id, MapReason.UNREADABLE, str(error))
+            yield MapReject(source.scene_id, MapReason.UNREADABLE, str(error))
         except DataError as error:
-            yield Reject(source.scene_id, MapReason.MODEL_FAILED, str(error))
+            yield MapReject(source.scene_id, MapReason.MODEL_FAILED, str(error))
 
 
 def map_scene(
@@ -152,7 +152,7 @@ def _make(
     layouts = layouts_for(view, model.contract, config)
     kind = _PRODUCTS[model.contract.task]
     product = kind(layouts[0], view.grid, model.contract, config, folder)
-    task = SceneTask(view, layouts, product, Thumbnail(view), folder)
+    task = SceneTask(view, layouts, product, SceneThumbnail(view), folder)
     try:
         rejects = gather(task, model, config, on_progress)
     except MapRejected:
@@ -259,12 +259,12 @@ def _finished(target: Path, scene_id: str, identity: str) -> SceneMap | None:
         return None
     if report.get("identity") != identity:
         return None
-    rejects = tuple(Reject(**it) for it in report["rejects"])
+    rejects = tuple(MapReject(**it) for it in report["rejects"])
     return SceneMap(scene_id, target, tuple(report["files"]), rejects, is_new=False)
 
 
 def _write_report(
-    path: Path, identity: str, names: Sequence[str], rejects: Iterable[Reject]
+    path: Path, identity: str, names: Sequence[str], rejects: Iterable[MapReject]
 ) -> None:
     report = {
         "identity": identity,

@@ -22,7 +22,7 @@ CUT_PX = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class DetectedObjects:
     """Objects as tiles found them.
 
     Attributes:
@@ -40,14 +40,14 @@ class Found:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def at(self, places: npt.NDArray[np.generic]) -> "Found":
+    def at(self, places: npt.NDArray[np.generic]) -> "DetectedObjects":
         """Returns the objects at some places."""
-        return Found(
+        return DetectedObjects(
             self.boxes[places], self.classes[places], self.scores[places], self.tiles[places]
         )
 
 
-def merge(found: Found, height_px: int, width_px: int) -> Found:
+def merge(found: DetectedObjects, height_px: int, width_px: int) -> DetectedObjects:
     """Returns each object once, by falling score.
 
     Of boxes of one object the best is kept among those that are whole in their tile. An object that
@@ -71,7 +71,7 @@ def merge(found: Found, height_px: int, width_px: int) -> Found:
     groups = _groups(len(found), pairs[parts[pairs].all(axis=1)])
     joined = _joined(found, np.flatnonzero(parts), groups)
     whole = found.at(np.flatnonzero(kept))
-    together = Found(
+    together = DetectedObjects(
         *(
             np.concatenate([getattr(whole, name), getattr(joined, name)])
             for name in ("boxes", "classes", "scores", "tiles")
@@ -83,7 +83,7 @@ def merge(found: Found, height_px: int, width_px: int) -> Found:
     return together.at(order)
 
 
-def is_cut(found: Found, height_px: int, width_px: int) -> npt.NDArray[np.bool_]:
+def is_cut(found: DetectedObjects, height_px: int, width_px: int) -> npt.NDArray[np.bool_]:
     """Returns which boxes end at their tile's edge, where the scene goes on."""
     boxes, tiles = found.boxes, found.tiles
     near = np.abs(boxes - tiles) <= CUT_PX
@@ -92,7 +92,7 @@ def is_cut(found: Found, height_px: int, width_px: int) -> npt.NDArray[np.bool_]
     return np.asarray(near.any(axis=1), np.bool_)
 
 
-def _same_object(found: Found) -> Pairs:
+def _same_object(found: DetectedObjects) -> Pairs:
     """Returns pairs (P, 2), first below second, of boxes that are one object."""
     boxes = found.boxes
     tree = shapely.STRtree(shapely.box(boxes[:, 1], boxes[:, 0], boxes[:, 3], boxes[:, 2]))
@@ -156,7 +156,9 @@ def _groups(count: int, pairs: Pairs) -> npt.NDArray[np.int64]:
             return found
 
 
-def _joined(found: Found, places: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> Found:
+def _joined(
+    found: DetectedObjects, places: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]
+) -> DetectedObjects:
     """Returns the box around each group of parts, with the best score."""
     if not len(places):
         return found.at(places)
@@ -166,4 +168,4 @@ def _joined(found: Found, places: npt.NDArray[np.int64], groups: npt.NDArray[np.
     np.maximum.at(boxes[:, 2:], member, found.boxes[places, 2:])
     scores = np.zeros(len(leaders))
     np.maximum.at(scores, member, found.scores[places])
-    return Found(boxes, found.classes[leaders], scores, found.tiles[leaders])
+    return DetectedObjects(boxes, found.classes[leaders], scores, found.tiles[leaders])

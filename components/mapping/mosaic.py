@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from components.mapping.weights import Axis, Weights
+from components.mapping.weights import TileAxis, Weights
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 
@@ -46,7 +46,7 @@ class Mosaic:
     """Blends tiles of K planes within some columns of a scene, from top to bottom."""
 
     def __init__(
-        self, planes: int, left: int, right: int, down: Axis, across: Axis, settle: Settle
+        self, planes: int, left: int, right: int, down: TileAxis, across: TileAxis, settle: Settle
     ) -> None:
         """Starts with nothing known.
 

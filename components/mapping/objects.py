@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
-from components.mapping.merging import Edges, Found, merge
+from components.mapping.merging import DetectedObjects, Edges, merge
 from components.mapping.models import Answer
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.product import Output
@@ -49,8 +49,8 @@ class ObjectMap:
     ) -> None:
         """Prepares the map; see `ClassMap`."""
         self._grid, self._contract, self._config = grid, contract, config
-        self._found: list[Found] = []
-        self._merged: Found = _nothing()
+        self._found: list[DetectedObjects] = []
+        self._merged: DetectedObjects = _nothing()
         self._masks = config.mask_unknown is not None
         # Of each tile: top, left, bottom, right, and its stored percentile of unknown imagery.
         self._tiles: list[Edges] = []
@@ -78,7 +78,7 @@ class ObjectMap:
             real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
             corner = (window.row, window.col, window.bottom, window.right)
             windows = np.tile(np.array(corner, np.float64), (len(boxes), 1))
-            self._found.append(Found(boxes, labels[kept], scores[kept], windows).at(real))
+            self._found.append(DetectedObjects(boxes, labels[kept], scores[kept], windows).at(real))
 
     def _masked(self, tiles: Sequence[Tile], answer: Answer) -> Mask:
         """Notes the percentiles of tiles, and returns which are masked, (N,)."""
@@ -106,7 +106,7 @@ class ObjectMap:
     def load(self, folder: Path) -> None:
         """Restores the objects so far."""
         with np.load(folder / _FOUND) as found:
-            self._found = [Found(*(found[name] for name in _FIELDS))]
+            self._found = [DetectedObjects(*(found[name] for name in _FIELDS))]
             self._tiles = [found["told"]]
 
     def outputs(self, folder: Path) -> list[Output]:
@@ -177,10 +177,12 @@ class ObjectMap:
         return np.asarray(shapely.polygons(corners) if len(boxes) else np.empty(0), object)
 
 
-def _nothing() -> Found:
-    return Found(np.empty((0, 4)), np.empty(0, np.int64), np.empty(0), np.empty((0, 4)))
+def _nothing() -> DetectedObjects:
+    return DetectedObjects(np.empty((0, 4)), np.empty(0, np.int64), np.empty(0), np.empty((0, 4)))
 
 
-def _together(parts: Sequence[Found]) -> Found:
+def _together(parts: Sequence[DetectedObjects]) -> DetectedObjects:
     parts = parts or [_nothing()]
-    return Found(*(np.concatenate([getattr(it, name) for it in parts]) for name in _FIELDS))
+    return DetectedObjects(
+        *(np.concatenate([getattr(it, name) for it in parts]) for name in _FIELDS)
+    )

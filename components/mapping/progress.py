@@ -11,7 +11,7 @@ from pathlib import Path
 
 from components.mapping.config import MapConfig
 from components.mapping.models import TileModel
-from components.mapping.rejects import Reject
+from components.mapping.rejects import MapReject
 from components.raster.file_state import state_of
 from components.raster.location import is_remote
 from components.raster.tiles.view import View
@@ -21,7 +21,7 @@ _CHECKPOINT = "checkpoint-"
 
 
 @dataclass(frozen=True)
-class Progress:
+class MapProgress:
     """Position of a run.
 
     Attributes:
@@ -38,7 +38,7 @@ class Progress:
     band: int = 0
     done: int = 0
     measured: int = 0
-    rejects: tuple[Reject, ...] = ()
+    rejects: tuple[MapReject, ...] = ()
 
 
 def identity_of(view: View, model: TileModel, config: MapConfig) -> str:
@@ -56,7 +56,7 @@ def identity_of(view: View, model: TileModel, config: MapConfig) -> str:
 
 
 @contextmanager
-def checkpoint(folder: Path, identity: str, progress: Progress) -> Iterator[Path]:
+def checkpoint(folder: Path, identity: str, progress: MapProgress) -> Iterator[Path]:
     """Makes a folder for the files of a checkpoint, which count from the end of the context on.
 
     Those of the former checkpoint stay until then: a run that is killed in between has them.
@@ -70,12 +70,12 @@ def checkpoint(folder: Path, identity: str, progress: Progress) -> Iterator[Path
             shutil.rmtree(former)
 
 
-def checkpoint_folder(folder: Path, progress: Progress) -> Path:
+def checkpoint_folder(folder: Path, progress: MapProgress) -> Path:
     """Returns the folder with the files of a checkpoint."""
     return folder / f"{_CHECKPOINT}{progress.layout}-{progress.columns}-{progress.band}"
 
 
-def save_progress(folder: Path, identity: str, progress: Progress) -> None:
+def save_progress(folder: Path, identity: str, progress: MapProgress) -> None:
     """Writes the progress; it replaces the former one in one step."""
     partial = folder / f"{_STATE}.part"
     with partial.open("w") as file:
@@ -85,7 +85,7 @@ def save_progress(folder: Path, identity: str, progress: Progress) -> None:
     partial.replace(folder / _STATE)
 
 
-def load_progress(folder: Path, identity: str) -> Progress | None:
+def load_progress(folder: Path, identity: str) -> MapProgress | None:
     """Reads the progress; None where there is none of this map."""
     try:
         found = json.loads((folder / _STATE).read_text())
@@ -94,5 +94,5 @@ def load_progress(folder: Path, identity: str) -> Progress | None:
     if found.pop("identity", None) != identity:
         return None
     rejects: Sequence[dict[str, str]] = found.pop("rejects")
-    progress = Progress(**found, rejects=tuple(Reject(**it) for it in rejects))
+    progress = MapProgress(**found, rejects=tuple(MapReject(**it) for it in rejects))
     return progress if checkpoint_folder(folder, progress).is_dir() else None

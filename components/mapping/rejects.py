@@ -25,7 +25,7 @@ class MapRejected(RejectedScene[MapReason]):
 
 
 @dataclass(frozen=True)
-class Reject:
+class MapReject:
     """A scene, or a tile of one, that is missing from the maps."""
 
     key: str
@@ -33,11 +33,11 @@ class Reject:
     detail: str
 
     @classmethod
-    def of_scene(cls, rejected: SceneRejected | MapRejected) -> "Reject":
+    def of_scene(cls, rejected: SceneRejected | MapRejected) -> "MapReject":
         """Builds the reject of a whole scene."""
         return cls(rejected.scene_id, rejected.reason.value, rejected.detail)
 
     @classmethod
-    def of_tile(cls, rejected: TileReject) -> "Reject":
+    def of_tile(cls, rejected: TileReject) -> "MapReject":
         """Builds the reject of a tile."""
         return cls(str(rejected.key), rejected.reason.value, rejected.detail)

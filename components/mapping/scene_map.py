@@ -12,14 +12,14 @@ from components.mapping.layout import Columns, Layout
 from components.mapping.models import TileModel, answers, batched
 from components.mapping.product import Product
 from components.mapping.progress import (
-    Progress,
+    MapProgress,
     checkpoint,
     checkpoint_folder,
     identity_of,
     load_progress,
 )
-from components.mapping.rejects import MapReason, MapRejected, Reject
-from components.mapping.thumbnail import Thumbnail
+from components.mapping.rejects import MapReason, MapReject, MapRejected
+from components.mapping.thumbnail import SceneThumbnail
 from components.raster.tiles.reading import read_tiles
 from components.raster.tiles.tile import Tile, TileReject
 from components.raster.tiles.view import View
@@ -46,13 +46,13 @@ class SceneTask:
     view: View
     layouts: tuple[Layout, ...]
     product: Product
-    thumbnail: Thumbnail
+    thumbnail: SceneThumbnail
     folder: Path
 
 
 def gather(
     task: SceneTask, model: TileModel, config: MapConfig, on_progress: OnProgress | None = None
-) -> tuple[Reject, ...]:
+) -> tuple[MapReject, ...]:
     """Asks the model for every tile of a scene, and gathers the answers in the product.
 
     A run that was killed is continued at its last checkpoint, if scene, model and settings are
@@ -69,7 +69,7 @@ def gather(
     progress = load_progress(task.folder, identity)
     if progress is None:
         product.create()
-        progress = Progress()
+        progress = MapProgress()
     else:
         saved_in = checkpoint_folder(task.folder, progress)
         product.load(saved_in)
@@ -106,7 +106,7 @@ def gather(
     return progress.rejects
 
 
-def _next(progress: Progress, layouts: Sequence[Layout]) -> Progress:
+def _next(progress: MapProgress, layouts: Sequence[Layout]) -> MapProgress:
     """Returns the place after a band: the next one, or the first of the next columns or layout."""
     layout = layouts[progress.layout]
     if progress.band + 1 < len(layout.bands):
@@ -122,7 +122,7 @@ def _gather_band(
     config: MapConfig,
     found: Iterator[Tile | TileReject],
     is_shown: bool,
-) -> tuple[int, tuple[Reject, ...]]:
+) -> tuple[int, tuple[MapReject, ...]]:
     """Adds the tiles of one band; batches end with it, so that they are the same in every run.
 
     The picture of the scene takes them if `is_shown`.
@@ -131,13 +131,13 @@ def _gather_band(
         The number of tiles with valid pixels, and the tiles that cannot be read.
     """
     measured = 0
-    lost: list[Reject] = []
+    lost: list[MapReject] = []
 
     def known() -> Iterator[Tile]:
         for tile in found:
             if isinstance(tile, TileReject):
                 task.product.lose(tile.key)
-                lost.append(Reject.of_tile(tile))
+                lost.append(MapReject.of_tile(tile))
             elif tile.valid.any():
                 yield tile
 

@@ -26,7 +26,7 @@ from components.mapping.unknown import (
     percentiles_of,
 )
 from components.mapping.vectors import write_vectors
-from components.mapping.weights import Axis
+from components.mapping.weights import TileAxis
 from components.raster.labels.targets import ignore_value, mask_dtype
 from components.raster.pictures.colours import class_colours
 from components.raster.pictures.sheet import Entry, legend_of
@@ -62,8 +62,8 @@ class ClassMap:
         """
         plan, self._layout, classes = layout.plan, layout, contract.classes
         self._classes = classes
-        self._down = Axis(plan.rows, plan.size_px, config.blend)
-        self._across = Axis(plan.cols, plan.size_px, config.blend)
+        self._down = TileAxis(plan.rows, plan.size_px, config.blend)
+        self._across = TileAxis(plan.cols, plan.size_px, config.blend)
         self.class_raster = Scratch(class_spec(grid, classes), folder)
         self.confidence = Scratch(confidence_spec(grid), folder)
         self.probabilities = Scratch(probability_spec(grid, classes), folder)

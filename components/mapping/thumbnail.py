@@ -13,7 +13,7 @@ _FILE = "thumbnail.npz"
 _SIDE_PX = 1024
 
 
-class Thumbnail:
+class SceneThumbnail:
     """Every n-th pixel of one band or three."""
 
     def __init__(self, view: View, side_px: int = _SIDE_PX) -> None:

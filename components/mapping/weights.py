@@ -23,7 +23,7 @@ Weights = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Run:
+class PixelRun:
     """Pixels along an axis, from `first` up to `end`, at which so many tiles count."""
 
     first: int
@@ -66,7 +66,7 @@ def axis_weights(tops: Sequence[int], size_px: int, blend: Blend) -> Weights:
     return np.array(found, np.float32)
 
 
-class Axis:
+class TileAxis:
     """Tiles along one axis of a scene, and runs of pixels at which the same tiles count."""
 
     def __init__(self, tops: Sequence[int], size_px: int, blend: Blend) -> None:
@@ -78,11 +78,13 @@ class Axis:
             self._counting[top] = (top + int(places[0]), top + int(places[-1]) + 1)
         cuts = sorted({place for both in self._counting.values() for place in both})
         self._runs = [
-            Run(first, end, sum(begin <= first < stop for begin, stop in self._counting.values()))
+            PixelRun(
+                first, end, sum(begin <= first < stop for begin, stop in self._counting.values())
+            )
             for first, end in pairwise(cuts)
         ]
 
-    def runs(self, top: int, first: int, end: int) -> Iterator[tuple[Run, slice, Weights]]:
+    def runs(self, top: int, first: int, end: int) -> Iterator[tuple[PixelRun, slice, Weights]]:
         """Yields the runs at which a tile counts, between two places of the scene.
 
         Args:
@@ -97,7 +99,7 @@ class Axis:
         for run in self._runs[bisect(self._runs, begin, key=lambda it: it.end) :]:
             if run.first >= stop:
                 break
-            own = Run(max(run.first, first), min(run.end, end), run.tiles)
+            own = PixelRun(max(run.first, first), min(run.end, end), run.tiles)
             if own.first < own.end:
                 here = slice(own.first - top, own.end - top)
                 yield own, here, weights[here]

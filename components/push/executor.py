@@ -17,7 +17,7 @@ from components.gate.report import GateReport, require_passed
 from components.node.executor import Artifacts, NodeExecutor
 from components.node.files import METRICS_FILE, SCHEMA_FILE, STATISTICS_FILE
 from components.push.card.config import About
-from components.push.card.evidence import Evidence, model_card
+from components.push.card.evidence import CardEvidence, model_card
 from components.push.card.files import card_files, sensors_of
 from components.push.config import PushConfig
 from components.push.provenance import Lineage, provenance_files, provenance_of
@@ -97,7 +97,7 @@ def _files(
     metrics = _read(os.path.join(given["evaluation"].uri, METRICS_FILE))
     contract = _read(str(model_dir / CONTRACT_PATH))
     provenance = provenance_of(lineage, metrics, reports)
-    evidence = Evidence(
+    evidence = CardEvidence(
         name=described.name,
         about=described.about,
         provenance=provenance,

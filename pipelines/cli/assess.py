@@ -91,13 +91,15 @@ def sample(
     """
     from components.assessment.chips import write_chips
     from components.assessment.class_map import open_class_map
-    from components.assessment.draw import Plan, draw_sample
+    from components.assessment.draw import SamplePlan, draw_sample
     from components.assessment.record import write_design
     from components.assessment.strata import StrataKind, strata_of
 
     opened = open_class_map(source, _names(classes))
     divided = strata_of(opened, StrataKind(strata), confidence=confidence, block_px=block_px)
-    plan = Plan(size=size, half_width=half_width, expected=expected, minimum=minimum, seed=seed)
+    plan = SamplePlan(
+        size=size, half_width=half_width, expected=expected, minimum=minimum, seed=seed
+    )
     design = draw_sample(opened, divided, plan)
     write_design(output, design)
     uncovered = write_chips(output, design, opened, image) if image else 0

@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from pipelines.local.compare import Comparison, Examples, MetricPair
+from pipelines.local.compare import Examples, MetricPair, RunComparison
 
 _LONGEST = 40
 
 
-def print_comparison(found: Comparison, as_json: bool) -> None:
+def print_comparison(found: RunComparison, as_json: bool) -> None:
     """Prints a comparison as tables, or as JSON."""
     if as_json:
         click.echo(found.to_json())

@@ -12,7 +12,7 @@ from pipelines.cli.options import LocalPath, json_option
 if TYPE_CHECKING:
     from pipelines.kubeflow.client.connection import Connection
     from pipelines.kubeflow.client.doctor import Needs
-    from pipelines.kubeflow.client.finding import Finding
+    from pipelines.kubeflow.client.finding import DoctorFinding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "yellow"}
 
@@ -72,7 +72,7 @@ def command(
     ctx.exit(1 if any(one.state == "failed" for one in found) else 0)
 
 
-def _print(finding: "Finding") -> None:
+def _print(finding: "DoctorFinding") -> None:
     state = click.style(f"{finding.state:>7}", fg=_COLOURS[finding.state])
     click.echo(f"{state}  {finding.check:<13} {finding.detail}")
     if finding.remedy:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from components.mapping.config import MapConfig
     from components.mapping.maps import SceneMap
     from components.mapping.models import TileModel
-    from components.mapping.rejects import Reject
+    from components.mapping.rejects import MapReject
     from components.raster.scene.folders import Layout
     from components.raster.scene.scene import SceneSource
     from components.raster.scene.stac_query import StacQuery
@@ -133,7 +133,7 @@ def command(
     code is then 1.
     """
     from components.mapping.maps import SceneMap, map_scenes
-    from components.mapping.rejects import Reject
+    from components.mapping.rejects import MapReject
     from components.mapping.sources import scenes_at
     from components.raster.band_names import listed_bands
 
@@ -153,7 +153,7 @@ def command(
         others = ", ".join(f"{count} {name}" for name, count in sorted(found.ignored.items()))
         click.echo(f"ignored: {others}", err=True)
     failed = 0
-    for reject in map(Reject.of_scene, found.rejects):
+    for reject in map(MapReject.of_scene, found.rejects):
         failed += 1
         _tell(reject, as_json)
     show = None if as_json else _Progress(len(found.sources))
@@ -276,7 +276,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _tell(result: "SceneMap | Reject", as_json: bool) -> None:
+def _tell(result: "SceneMap | MapReject", as_json: bool) -> None:
     """Prints a scene's map, or why it has none."""
     from components.mapping.maps import SceneMap
     from components.raster.strict_json import strict_json
@@ -292,7 +292,7 @@ def _tell(result: "SceneMap | Reject", as_json: bool) -> None:
         click.echo(f"{result.key}  {result.reason}: {result.detail}", err=True)
 
 
-def _as_json(result: "SceneMap | Reject") -> dict[str, object]:
+def _as_json(result: "SceneMap | MapReject") -> dict[str, object]:
     from components.mapping.maps import SceneMap
 
     if not isinstance(result, SceneMap):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipelines.definition.kinds import Kind
     from pipelines.watch.metrics import Gauges
     from pipelines.watch.report import Report
-    from pipelines.watch.state import State
+    from pipelines.watch.state import WatchState
     from pipelines.watch.state_store import StateStore
     from pipelines.watch.watcher import Watcher
 
@@ -93,7 +93,7 @@ def _state(config: "PipelineConfig", kind: "Kind", again: bool, skip: bool, as_j
     print_status(state, name_of(config, kind), store.place, as_json)
 
 
-def _skip(config: "PipelineConfig", kind: "Kind", store: "StateStore") -> "State":
+def _skip(config: "PipelineConfig", kind: "Kind", store: "StateStore") -> "WatchState":
     """Marks the current data as done, provided that they did not change while they were read."""
     import time
 
@@ -107,7 +107,7 @@ def _skip(config: "PipelineConfig", kind: "Kind", store: "StateStore") -> "State
     if source.look().token != token:
         raise WatchError(f"{source.uri}: the source changed while it was read; try again")
 
-    def change(old: "State") -> "State":
+    def change(old: "WatchState") -> "WatchState":
         now = time.time()
         seen = transitions.settled(transitions.observed(old, token, now), token, fingerprint)
         return transitions.skipped(seen, now)
@@ -150,7 +150,7 @@ def _follow(config: "PipelineConfig", kind: "Kind", watcher: "Watcher", gauges: 
 
     from pipelines.watch.endpoint import EndpointSettings, served
     from pipelines.watch.events import secret_of
-    from pipelines.watch.loop import Loop, Waker
+    from pipelines.watch.loop import Waker, WatchLoop
     from pipelines.watch.opening import watched_data
 
     waker, uri = Waker(), watched_data(config, kind).source.uri
@@ -169,5 +169,5 @@ def _follow(config: "PipelineConfig", kind: "Kind", watcher: "Watcher", gauges: 
             port = stack.enter_context(served(settings, gauges, endpoint.host, endpoint.port))
             watcher.report.event("listening", address=f"http://{endpoint.host}:{port}")
         watcher.report.event("watching", source=uri, state=watcher.store.place)
-        Loop(watcher, config.watch.poll_s, config.watch.run_poll_s, waker).run()
+        WatchLoop(watcher, config.watch.poll_s, config.watch.run_poll_s, waker).run()
     watcher.report.event("stopped")

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.evaluation.result import Evaluation
+from components.evaluation.result import EvaluationResult
 from components.gate.report import Finding, GateReport
 from components.raster.errors import SkymillError
 from components.raster.messages import first_line
@@ -27,7 +27,7 @@ class Evidence:
         reports: the reports on rejects, data and metrics, by gate.
     """
 
-    evaluation: Evaluation
+    evaluation: EvaluationResult
     statistics: Mapping[str, Statistics]
     reports: Mapping[str, GateReport]
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components.evaluation.compared_models import frames_of
 from components.evaluation.extracts import Model
-from components.evaluation.model import ServedModel
+from components.evaluation.model import EvaluatedModel
 from components.evaluation.tasks.registry import evaluated_task
 from components.node.records import records
 from components.raster.example import KEY
@@ -28,7 +28,7 @@ def add_answers(audit: Audit | None, model_dir: str, files: Sequence[str]) -> Au
     Returns:
         The audit; None without any example.
     """
-    served = ServedModel(model_dir)
+    served = EvaluatedModel(model_dir)
     evaluated, frame = evaluated_task(served.task), None
     for batch in _batches(files):
         if frame is None:

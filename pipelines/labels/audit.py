@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.predictions import Head, Predictions
+from components.evaluation.predictions import Head, PredictionTable
 from components.label_audit.issues import LabelIssue, by_suspicion
 from components.label_audit.tasks.base import audited_task
 from components.node.files import PREDICTIONS_FILE
@@ -61,7 +61,7 @@ def audit_predictions(path: Path) -> Audit | None:
     Raises:
         DataError: it is no such file.
     """
-    predictions = Predictions(path)
+    predictions = PredictionTable(path)
     head = predictions.head
     audit, known = Audit(head.task, head.classes), False
     for row in predictions:

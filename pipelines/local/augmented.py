@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.ingest.look import bands_to_show, some_examples
-from components.ingest.records.outcome import Sample
+from components.ingest.records.outcome import DecodedExample
 from components.raster.errors import ConfigError
 from components.raster.fitting import fit_boxes, fit_mask
 from components.raster.image import ImageSpec
@@ -50,7 +50,7 @@ def look_augmented(
     return augmented_sheet(batch, augmentation, classes, views=_VIEWS, shown=shown, side_px=side_px)
 
 
-def as_batch(found: Sequence[Sample], classes: Sequence[str], image: ImageSpec) -> Arrays:
+def as_batch(found: Sequence[DecodedExample], classes: Sequence[str], image: ImageSpec) -> Arrays:
     """Returns examples of one source as a batch in the model's shape, with their truth."""
     batch: dict[str, Any] = {"images": np.stack([_pixels(sample, image) for sample in found])}
     truths = [sample.truth for sample in found]
@@ -74,7 +74,7 @@ def as_batch(found: Sequence[Sample], classes: Sequence[str], image: ImageSpec) 
     return batch
 
 
-def _label_targets(found: Sequence[Sample], classes: Sequence[str]) -> np.ndarray:
+def _label_targets(found: Sequence[DecodedExample], classes: Sequence[str]) -> np.ndarray:
     index = {name: place for place, name in enumerate(classes)}
     targets = np.zeros((len(found), len(classes)), np.float32)
     for row, sample in enumerate(found):
@@ -85,7 +85,7 @@ def _label_targets(found: Sequence[Sample], classes: Sequence[str]) -> np.ndarra
     return targets
 
 
-def _pixels(sample: Sample, image: ImageSpec) -> np.ndarray:
+def _pixels(sample: DecodedExample, image: ImageSpec) -> np.ndarray:
     if sample.valid is None:
         fitted: np.ndarray = fit_image(tf.constant(sample.pixels.astype(np.uint8)), image).numpy()
         return fitted

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from components.evaluation.paired import sign_test
-from components.evaluation.predictions import Prediction, Predictions
+from components.evaluation.predictions import PredictionRow, PredictionTable
 from components.node.files import PREDICTIONS_FILE
 from components.raster.errors import DataError
 from components.raster.messages import first_line
@@ -85,7 +85,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Two runs, the first and the second; only what differs, except for the metrics.
 
     Attributes:
@@ -114,7 +114,7 @@ class Comparison:
         )
 
 
-def compare_runs(runs: Sequence[tuple[RunRecord, str]]) -> Comparison:
+def compare_runs(runs: Sequence[tuple[RunRecord, str]]) -> RunComparison:
     """Compares two runs, each given by its record and its folder.
 
     Raises:
@@ -135,7 +135,7 @@ def compare_runs(runs: Sequence[tuple[RunRecord, str]]) -> Comparison:
     ]
     notes += [f"{run_id} has no table of predictions" for run_id in missing]
     a, b = tables
-    return Comparison(
+    return RunComparison(
         first.run_id,
         second.run_id,
         configuration=differences(*configs),
@@ -162,7 +162,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Difference,
     )
 
 
-def compare_examples(a: Iterable[Prediction], b: Iterable[Prediction]) -> Examples:
+def compare_examples(a: Iterable[PredictionRow], b: Iterable[PredictionRow]) -> Examples:
     """Matches the rows of two tables, each in the order of its keys, as they are read."""
     common = other_truth = only_a = only_b = better = worse = 0
     independent = True
@@ -189,8 +189,8 @@ def compare_examples(a: Iterable[Prediction], b: Iterable[Prediction]) -> Exampl
 
 
 def _matched(
-    a: Iterable[Prediction], b: Iterable[Prediction]
-) -> Iterator[tuple[Prediction | None, Prediction | None]]:
+    a: Iterable[PredictionRow], b: Iterable[PredictionRow]
+) -> Iterator[tuple[PredictionRow | None, PredictionRow | None]]:
     first, second = iter(a), iter(b)
     ours, theirs = next(first, None), next(second, None)
     while ours is not None or theirs is not None:
@@ -205,7 +205,7 @@ def _matched(
             ours, theirs = next(first, None), next(second, None)
 
 
-def _change(a: Prediction, b: Prediction) -> float:
+def _change(a: PredictionRow, b: PredictionRow) -> float:
     """Returns by how much the second answer is better; 0 where that is not known."""
     if a.score is not None and b.score is not None:
         change = b.score - a.score
@@ -287,7 +287,7 @@ def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[MetricPair]
             yield MetricPair(name, first.get(name), second.get(name), *intervals)
 
 
-def _predictions(record: RunRecord) -> Predictions | None:
+def _predictions(record: RunRecord) -> PredictionTable | None:
     node = record.node("Evaluation")
     path = Path(node.uri("evaluation"), PREDICTIONS_FILE) if node else None
-    return Predictions(path) if path is not None and path.exists() else None
+    return PredictionTable(path) if path is not None and path.exists() else None

@@ -13,7 +13,7 @@ from typing import Literal
 from components.evaluation.compared_models import CANDIDATE, frames_of
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.extracts import Model, Reading, observe, read_batches
-from components.evaluation.model import ServedModel
+from components.evaluation.model import EvaluatedModel
 from components.evaluation.tasks.registry import evaluated_task
 from components.raster.spatial.grouping import Grouping
 from components.raster.spatial.rules import ByBlock, ByScene
@@ -42,7 +42,7 @@ class FoldMetrics:
 
 
 @dataclass(frozen=True)
-class Spread:
+class FoldSpread:
     """A metric over folds: mean, standard deviation between folds, least and greatest."""
 
     mean: float
@@ -51,7 +51,7 @@ class Spread:
     greatest: float
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> FoldSpread:
     """Returns the spread of the values that are numbers.
 
     >>> found = spread([0.8, 0.9, 0.7])
@@ -60,9 +60,9 @@ def spread(values: Sequence[float]) -> Spread:
     """
     known = [value for value in values if math.isfinite(value)]
     if not known:
-        return Spread(math.nan, math.nan, math.nan, math.nan)
+        return FoldSpread(math.nan, math.nan, math.nan, math.nan)
     deviation = statistics.stdev(known) if len(known) > 1 else math.nan
-    return Spread(statistics.fmean(known), deviation, min(known), max(known))
+    return FoldSpread(statistics.fmean(known), deviation, min(known), max(known))
 
 
 def cross_validate(
@@ -125,7 +125,7 @@ def _kept_rows(folder: Path) -> list[FoldMetrics]:
 def measure(config: EvaluationConfig, model_dir: str, path: str) -> tuple[str, Mapping[str, float]]:
     """Returns the name of a model's main metric, and its metrics with one value over all examples
     of a TFRecord file."""
-    served = ServedModel(model_dir)
+    served = EvaluatedModel(model_dir)
     evaluated, reading, tally = evaluated_task(served.task), None, None
     for batch in read_batches(path, config.batch_size):
         if reading is None:

@@ -24,7 +24,7 @@ from pipelines.definition.workspace import Workspace
 from pipelines.definition.written_folders import require_writable, written_folders
 from pipelines.local.console import Terminal, output_to_log
 from pipelines.local.process_mark import mark_of
-from pipelines.local.progress import Progress
+from pipelines.local.progress import NodeProgress
 from pipelines.local.record import (
     BLOCKED,
     FAILED,
@@ -98,7 +98,7 @@ class _Run:
     ) -> None:
         self._config, self._kind = config, kind
         self._folder = workspace.run_dir(record.run_id)
-        self._progress = Progress(
+        self._progress = NodeProgress(
             terminal.err,
             os.path.join(workspace.artifacts, _EPOCHS),
             os.path.join(workspace.tuning, _TRIALS),

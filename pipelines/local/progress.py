@@ -23,7 +23,7 @@ _MARKS = {
 }
 
 
-class Progress:
+class NodeProgress:
     """Prints a line when a node ends; on a terminal a live line shows the running node.
 
     Args:

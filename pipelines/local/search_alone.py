@@ -13,7 +13,7 @@ from pipelines.definition.workspace import Workspace
 from pipelines.definition.written_folders import require_writable
 from pipelines.local.console import output_to_log
 from pipelines.local.latest import latest_examples, split_pattern
-from pipelines.local.progress import Progress
+from pipelines.local.progress import NodeProgress
 from pipelines.local.record import new_run_id
 from trainer.tune.results import Results
 
@@ -22,7 +22,7 @@ BEST_FILE = "best.yaml"
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """Results of a search, and the folder that holds them."""
 
     results: Results
@@ -35,7 +35,7 @@ class Found:
 
 
 @own_temporary_folder()
-def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
+def search_alone(config: PipelineConfig, output: str | None = None) -> SearchResult:
     """Searches on the examples of the last run and writes the outputs of a Tuner node.
 
     Raises:
@@ -57,7 +57,7 @@ def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
         workspace.locked(),
         output_to_log(os.path.join(folder, LOG_FILE)) as terminal,
     ):
-        progress = Progress(terminal.err, os.path.join(workspace.tuning, "*", "trials.jsonl"))
+        progress = NodeProgress(terminal.err, os.path.join(workspace.tuning, "*", "trials.jsonl"))
         progress.show_stage("searching")
         try:
             results = _search(config, examples, folder)
@@ -65,7 +65,7 @@ def search_alone(config: PipelineConfig, output: str | None = None) -> Found:
             progress.close()
     with open(os.path.join(folder, BEST_FILE), "w", encoding="utf-8") as file:
         file.write(best_yaml(results))
-    return Found(results, folder)
+    return SearchResult(results, folder)
 
 
 def best_yaml(results: Results) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.evaluation.result import Evaluation
+from components.evaluation.result import EvaluationResult
 from components.evaluation.tasks.measures import class_metric
 from components.evaluation.tasks.registry import evaluated_task
 from components.evaluation.test_size import TOO_FEW
@@ -33,7 +33,7 @@ from pipelines.page.content import (
     shown_value,
 )
 from pipelines.page.curves import write_curve_png
-from pipelines.page.evidence import Evidence, read_evidence
+from pipelines.page.evidence import PageEvidence, read_evidence
 from pipelines.page.geojson import GEOJSON_FILE
 from pipelines.page.render import run_page
 from pipelines.prediction.run import FOLDER_PROPERTY
@@ -46,7 +46,7 @@ _STYLES = {SUCCEEDED: "bold green", BLOCKED: "bold yellow"}
 
 
 @dataclass(frozen=True)
-class Summary:
+class RunSummary:
     """A run in numbers.
 
     Attributes:
@@ -65,17 +65,17 @@ class Summary:
     rejects: dict[str, int]
     left_out: dict[str, int]
     gates: tuple[GateReport, ...]
-    evaluation: Evaluation | None
+    evaluation: EvaluationResult | None
     tuning: Results | None
     places: dict[str, str]
     rare: dict[str, Any] | None = None
     temperature: dict[str, Any] | None = None
 
 
-def summarise(record: RunRecord, folder: str) -> Summary:
+def summarise(record: RunRecord, folder: str) -> RunSummary:
     """Reads the evidence of a run; writes ``summary.json`` and ``page.html`` into its folder."""
     reports = {node_id: _report(artifact) for node_id, artifact in _artifacts(record, _REPORTS)}
-    summary = Summary(
+    summary = RunSummary(
         record,
         **counts_of(reports.get("Ingest", GateReport("rejects"))),
         gates=tuple(reports.values()),
@@ -92,7 +92,7 @@ def summarise(record: RunRecord, folder: str) -> Summary:
     return summary
 
 
-def to_json(summary: Summary) -> str:
+def to_json(summary: RunSummary) -> str:
     """Returns the summary as JSON."""
     document = {
         "run_id": summary.record.run_id,
@@ -119,7 +119,7 @@ def to_json(summary: Summary) -> str:
     return strict_json(document, indent=2) + "\n"
 
 
-def print_summary(summary: Summary, console: Console, as_json: bool = False) -> None:
+def print_summary(summary: RunSummary, console: Console, as_json: bool = False) -> None:
     """Prints the summary as tables or as JSON."""
     if as_json:
         console.file.write(to_json(summary))
@@ -155,14 +155,14 @@ def print_summary(summary: Summary, console: Console, as_json: bool = False) -> 
         console.print(text, soft_wrap=True, markup=False)
 
 
-def _reason(summary: Summary) -> str:
+def _reason(summary: RunSummary) -> str:
     """Returns the reason of the outcome, without the findings that the gates' rows already show."""
     listed = {line_of(finding) for gate in summary.gates for finding in gate.failed}
     lines = (line for line in summary.record.reason.splitlines() if line.strip() not in listed)
     return "\n".join(lines)
 
 
-def _images_table(summary: Summary) -> Table:
+def _images_table(summary: RunSummary) -> Table:
     table = plain_table("images", "count")
     for split, count in summary.images.items():
         table.add_row(f"  {split}", str(count))
@@ -184,7 +184,7 @@ def _of_training(
     return read(trainer.uri("model_run")) if trainer else None
 
 
-def _metrics_table(evaluation: Evaluation) -> Table:
+def _metrics_table(evaluation: EvaluationResult) -> Table:
     """Returns the metrics by slice, with the baseline's headline metric beside the candidate's."""
     evaluated = evaluated_task(evaluation.task)
     columns = ("examples", evaluated.title, "95 %", "served", *evaluated.columns)
@@ -202,7 +202,7 @@ def _metrics_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def _classes_table(evaluation: Evaluation) -> Table | None:
+def _classes_table(evaluation: EvaluationResult) -> Table | None:
     """Returns the metrics of each class over the whole split; precision is among all classes."""
     evaluated, overall = evaluated_task(evaluation.task), evaluation.overall
     if overall is None or not evaluated.class_metrics or len(evaluation.classes) < 2:
@@ -268,7 +268,7 @@ def _output_paths(record: RunRecord, folder: str) -> dict[str, str]:
         "trials": ("Tuner", "tuner_results"),
         "model": ("Trainer", "model"),
         "training logs": ("Trainer", "model_run"),
-        "evaluation": ("Evaluation", "evaluation"),
+        "evaluation": ("EvaluationResult", "evaluation"),
         "pushed": ("Push", "pushed"),
     }
     nodes = {what: (record.node(node_id), channel) for what, (node_id, channel) in wanted.items()}
@@ -294,12 +294,12 @@ def _report(artifact: Artifact) -> GateReport:
     return GateReport.read(os.path.join(artifact.uri, REPORT_FILE))
 
 
-def _evaluation(record: RunRecord) -> Evaluation | None:
-    node = record.node("Evaluation")
+def _evaluation(record: RunRecord) -> EvaluationResult | None:
+    node = record.node("EvaluationResult")
     return read_evaluation(node.uri("evaluation")) if node else None
 
 
-def _write_page(summary: Summary, folder: str) -> dict[str, str]:
+def _write_page(summary: RunSummary, folder: str) -> dict[str, str]:
     """Writes the page of the run and its files; returns their paths by name."""
     record = summary.record
     trainer, drawn = record.node("Trainer"), record.node("RunPage")
@@ -309,7 +309,7 @@ def _write_page(summary: Summary, folder: str) -> dict[str, str]:
     if curve:
         places["learning curve"] = os.path.join(folder, CURVE_FILE)
         write_curve_png(curve, places["learning curve"])
-    evidence = read_evidence(drawn.uri("page")) if drawn else Evidence()
+    evidence = read_evidence(drawn.uri("page")) if drawn else PageEvidence()
     if drawn and evidence.places:
         places["map"] = os.path.join(folder, GEOJSON_FILE)
         shutil.copyfile(os.path.join(drawn.uri("page"), GEOJSON_FILE), places["map"])
@@ -340,7 +340,7 @@ def _relative_address(place: str, folder: str) -> str:
     return quote(os.path.relpath(place, folder))
 
 
-def _facts(summary: Summary) -> dict[str, str]:
+def _facts(summary: RunSummary) -> dict[str, str]:
     record = summary.record
     version = record.pushed_version
     known = {

@@ -12,7 +12,7 @@ from pipelines.definition.workspace import Workspace
 from pipelines.definition.written_folders import require_writable
 from pipelines.local.console import output_to_log
 from pipelines.local.latest import latest_examples, split_pattern
-from pipelines.local.progress import Progress
+from pipelines.local.progress import NodeProgress
 from pipelines.local.record import keep_config, new_run_id
 from pipelines.page.content import CurveRow, read_best, read_curve
 from pipelines.page.curves import write_curve_png
@@ -69,7 +69,9 @@ def train_alone(
         os.makedirs(folder)
         keep_config(config_path, folder)
         with output_to_log(os.path.join(folder, "framework.log")) as terminal:
-            progress = Progress(terminal.err, os.path.join(folder, LOG_DIR, "**", "progress.jsonl"))
+            progress = NodeProgress(
+                terminal.err, os.path.join(folder, LOG_DIR, "**", "progress.jsonl")
+            )
             progress.show_stage("training")
             try:
                 _run(config, examples, folder, environment)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.gate.report import GateReport
 from components.node.files import METRICS_FILE
 from components.raster.walk import FILES_LEFT_OUT
-from pipelines.page.evidence import Evidence
+from pipelines.page.evidence import PageEvidence
 from pipelines.page.geojson import GEOJSON_FILE
 
 PAGE_FILE = "page.html"
@@ -52,8 +52,8 @@ class Content:
     left_out: Mapping[str, int] = field(default_factory=dict)
     curve: Sequence[CurveRow] = ()
     gates: Sequence[GateReport] = ()
-    evaluation: Evaluation | None = None
-    evidence: Evidence = field(default_factory=Evidence)
+    evaluation: EvaluationResult | None = None
+    evidence: PageEvidence = field(default_factory=PageEvidence)
     places: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     log_dir: str = ""
@@ -103,10 +103,10 @@ def read_best(model_run: str) -> CurveRow:
         return _numbers(json.load(file)["best"])
 
 
-def read_evaluation(folder: str) -> Evaluation:
+def read_evaluation(folder: str) -> EvaluationResult:
     """Reads the metrics in an evaluation's folder."""
     with open(os.path.join(folder, METRICS_FILE), encoding="utf-8") as file:
-        return Evaluation.from_json(file.read())
+        return EvaluationResult.from_json(file.read())
 
 
 def read_geojson(folder: str) -> bytes:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from components.raster.errors import DataError
 from pipelines.page.charts.bars import Histogram
-from pipelines.page.charts.places import Place
+from pipelines.page.charts.places import ScoredPlace
 
 EVIDENCE_FILE = "evidence.json"
 
@@ -87,7 +87,7 @@ class FeatureDrift:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PageEvidence:
     """All that is drawn from the test split.
 
     Attributes:
@@ -103,7 +103,7 @@ class Evidence:
 
     confidence: tuple[ConfidenceBin, ...] = ()
     curves: tuple[ClassCurve, ...] = ()
-    places: tuple[Place, ...] = ()
+    places: tuple[ScoredPlace, ...] = ()
     place_count: int = 0
     groups: tuple[ExampleGroup, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
@@ -111,16 +111,16 @@ class Evidence:
     drift_of: tuple[str, str] = ("", "")
 
 
-_JSON = TypeAdapter(Evidence)
+_JSON = TypeAdapter(PageEvidence)
 
 
-def write_evidence(evidence: Evidence, folder: str) -> None:
+def write_evidence(evidence: PageEvidence, folder: str) -> None:
     """Writes the evidence into a page's folder."""
     with open(os.path.join(folder, EVIDENCE_FILE), "wb") as file:
         file.write(_JSON.dump_json(evidence))
 
 
-def read_evidence(folder: str) -> Evidence:
+def read_evidence(folder: str) -> PageEvidence:
     """Reads the evidence in a page's folder; without any, nothing is drawn.
 
     Raises:
@@ -131,6 +131,6 @@ def read_evidence(folder: str) -> Evidence:
         with open(path, "rb") as file:
             return _JSON.validate_json(file.read())
     except FileNotFoundError:
-        return Evidence()
+        return PageEvidence()
     except ValidationError as error:
         raise DataError(f"{path}: no evidence of a page: run the pipeline again") from error

@@ -8,14 +8,14 @@ import numpy as np
 from markupsafe import Markup
 
 from components.evaluation.decisions import Decision
-from components.evaluation.result import Evaluation
+from components.evaluation.result import EvaluationResult
 from components.evaluation.slices import CORRUPTION
 from components.evaluation.tasks.calibration import ReliabilityBin
 from components.evaluation.tasks.measures import class_metric, wilson_interval
 from components.evaluation.tasks.registry import evaluated_task
 from pipelines.page.charts.bars import (
     Histogram,
-    Reliability,
+    ReliabilityPoint,
     count_chart,
     density_chart,
     reliability_chart,
@@ -25,7 +25,7 @@ from pipelines.page.charts.lines import SERIES, Line, line_chart
 from pipelines.page.charts.places import BANDS, is_gathered, place_chart
 from pipelines.page.content import CurveRow
 from pipelines.page.curves import panels_of
-from pipelines.page.evidence import ClassCurve, ConfidenceBin, Evidence
+from pipelines.page.evidence import ClassCurve, ConfidenceBin, PageEvidence
 
 #: Longest forest plot, in rows.
 _MOST_ROWS = 40
@@ -54,13 +54,13 @@ def training_figures(curve: Sequence[CurveRow]) -> list[Figure]:
     return [_training_figure(curve, name) for name in panels_of(curve)]
 
 
-def evaluation_figures(evaluation: Evaluation) -> Iterator[Figure]:
+def evaluation_figures(evaluation: EvaluationResult) -> Iterator[Figure]:
     """Draws the metrics: of the slices, of corrupted copies, and of the classes."""
     yield from filter(None, (_slices_figure(evaluation), _robustness_figure(evaluation)))
     yield from _class_figures(evaluation)
 
 
-def _slices_figure(evaluation: Evaluation) -> Figure | None:
+def _slices_figure(evaluation: EvaluationResult) -> Figure | None:
     """Draws the headline metric of each slice with its interval, and the served model's."""
     evaluated = evaluated_task(evaluation.task)
     rows = [
@@ -85,7 +85,7 @@ def _slices_figure(evaluation: Evaluation) -> Figure | None:
     return Figure(f"{_capital(evaluated.title)} by slice", chart, keys, _more(rows, "slices"))
 
 
-def _robustness_figure(evaluation: Evaluation) -> Figure | None:
+def _robustness_figure(evaluation: EvaluationResult) -> Figure | None:
     """Draws the headline metric by the strength of each corruption of the examples."""
     curves = {
         name: [math.nan if it is None else it for it in curve]
@@ -105,7 +105,7 @@ def _robustness_figure(evaluation: Evaluation) -> Figure | None:
     return Figure("Robustness", chart, keyed(shown), note)
 
 
-def _class_figures(evaluation: Evaluation) -> Iterator[Figure]:
+def _class_figures(evaluation: EvaluationResult) -> Iterator[Figure]:
     """Draws the first metrics of the classes, with intervals where examples are counted."""
     overall = evaluation.overall
     if overall is None or len(evaluation.classes) < 2:
@@ -133,7 +133,7 @@ def _class_figures(evaluation: Evaluation) -> Iterator[Figure]:
 
 
 def confidence_figures(
-    evaluation: Evaluation | None, bins: Sequence[ConfidenceBin]
+    evaluation: EvaluationResult | None, bins: Sequence[ConfidenceBin]
 ) -> Iterator[Figure]:
     """Draws how often an answer is right by its confidence, and how often each confidence is."""
     if evaluation and (ours := evaluation.reliability.get(_CANDIDATE)):
@@ -191,7 +191,7 @@ def curve_figures(curves: Sequence[ClassCurve], decisions: Sequence[Decision]) -
     ]
 
 
-def drift_figures(evidence: Evidence) -> list[Figure]:
+def drift_figures(evidence: PageEvidence) -> list[Figure]:
     """Draws the distribution of each feature before and after."""
     before, after = evidence.drift_of
     return [
@@ -211,7 +211,7 @@ def drift_figures(evidence: Evidence) -> list[Figure]:
     ]
 
 
-def map_figure(evidence: Evidence, split: str) -> Figure | None:
+def map_figure(evidence: PageEvidence, split: str) -> Figure | None:
     """Draws the places of the examples, coloured by their scores."""
     if not evidence.places:
         return None
@@ -264,7 +264,7 @@ def _marks(name: str, decisions: Sequence[Decision]) -> list[tuple[float, float]
 
 
 def _reliability_figure(
-    evaluation: Evaluation, ours: Sequence[ReliabilityBin], served: Sequence[ReliabilityBin]
+    evaluation: EvaluationResult, ours: Sequence[ReliabilityBin], served: Sequence[ReliabilityBin]
 ) -> Figure:
     independent = _counts_examples(evaluation)
     chart = reliability_chart(
@@ -277,15 +277,15 @@ def _reliability_figure(
         keys.append(("s1", f"served version {evaluation.baseline_version}"))
     keys.append(("reference", "perfect calibration"))
     note = "Below the dashed line a model is surer than it is right."
-    return Figure("Reliability", chart, keys, note)
+    return Figure("ReliabilityPoint", chart, keys, note)
 
 
-def _reliability(it: ReliabilityBin, independent: bool) -> Reliability:
+def _reliability(it: ReliabilityBin, independent: bool) -> ReliabilityPoint:
     interval = wilson_interval(it.accuracy * it.count, it.count) if independent else None
-    return Reliability(it.low, it.high, it.count, it.confidence, it.accuracy, interval)
+    return ReliabilityPoint(it.low, it.high, it.count, it.confidence, it.accuracy, interval)
 
 
-def _counts_examples(evaluation: Evaluation) -> bool:
+def _counts_examples(evaluation: EvaluationResult) -> bool:
     """Checks whether the confusion counts examples that were drawn alone, and no pixels."""
     overall = evaluation.overall
     if overall is None or overall.groups is not None:
@@ -293,7 +293,7 @@ def _counts_examples(evaluation: Evaluation) -> bool:
     return int(np.array(evaluation.confusion).sum()) == overall.examples
 
 
-def _class_intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
+def _class_intervals(evaluation: EvaluationResult) -> dict[str, tuple[float, float]]:
     """Returns the intervals of precision and recall by metric; none where they do not hold."""
     if not _counts_examples(evaluation):
         return {}

@@ -5,16 +5,22 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from components.evaluation.predictions import Prediction, Predictions
+from components.evaluation.predictions import PredictionRow, PredictionTable
 from components.node.files import PREDICTIONS_FILE, STATISTICS_FILE, split_folder
 from components.node.records import shards
 from components.raster.pictures.sheet import legend_of
 from components.raster.task import SINGLE_LABEL
 from components.statistics.feature_stats import read as read_statistics
 from pipelines.page.drift import feature_drift
-from pipelines.page.evidence import Evidence, ExampleGroup, FeatureDrift, ShownExample, Thumbnail
+from pipelines.page.evidence import (
+    ExampleGroup,
+    FeatureDrift,
+    PageEvidence,
+    ShownExample,
+    Thumbnail,
+)
 from pipelines.page.geojson import GEOJSON_FILE, write_geojson
-from pipelines.page.predicted import Tally, known
+from pipelines.page.predicted import PredictionTally, known
 from pipelines.page.thumbnails import draw_examples, read_examples
 from serving.contract.contract import CONTRACT_PATH, read_contract
 
@@ -42,7 +48,7 @@ class Sources:
     served_statistics: str | None = None
 
 
-def gather(sources: Sources, folder: str) -> Evidence:
+def gather(sources: Sources, folder: str) -> PageEvidence:
     """Reads what a page draws; writes the map's GeoJSON into `folder` where there is a place.
 
     An evaluation without predictions, since the model failed, leaves only the drift.
@@ -50,11 +56,11 @@ def gather(sources: Sources, folder: str) -> Evidence:
     drift_of, drift = _drift(sources)
     path = Path(sources.evaluation, PREDICTIONS_FILE)
     if not path.exists():
-        return Evidence(drift=drift, drift_of=drift_of)
-    predictions = Predictions(path)
+        return PageEvidence(drift=drift, drift_of=drift_of)
+    predictions = PredictionTable(path)
     head = predictions.head
     several = None if head.task == SINGLE_LABEL else head.names
-    tally = Tally(head.classes, several).add_all(predictions)
+    tally = PredictionTally(head.classes, several).add_all(predictions)
     if tally.place_count:
         with open(os.path.join(folder, GEOJSON_FILE), "w", encoding="utf-8") as file:
             write_geojson(predictions.without_probabilities(), file)
@@ -65,7 +71,7 @@ def gather(sources: Sources, folder: str) -> Evidence:
         (name, f"#{red:02x}{green:02x}{blue:02x}")
         for name, (red, green, blue) in legend_of(head.classes)
     ]
-    return Evidence(
+    return PageEvidence(
         confidence=tally.confidence,
         curves=tally.curves,
         places=tally.places,
@@ -80,7 +86,9 @@ def gather(sources: Sources, folder: str) -> Evidence:
     )
 
 
-def _groups(tally: Tally, split: str) -> Iterator[tuple[ExampleGroup, Sequence[Prediction]]]:
+def _groups(
+    tally: PredictionTally, split: str
+) -> Iterator[tuple[ExampleGroup, Sequence[PredictionRow]]]:
     """Yields the groups, empty as yet, with the rows of their examples."""
     worst = f"Wrong answers of the {split} split: the lowest score first, then the largest loss."
     yield ExampleGroup("Worst mistakes", worst, ()), tally.worst
@@ -104,7 +112,7 @@ def _thumbnails(
     return draw_examples(ordered, contract, sources.model, explained)
 
 
-def _shown(row: Prediction, thumbnails: dict[str, tuple[Thumbnail, ...]]) -> ShownExample:
+def _shown(row: PredictionRow, thumbnails: dict[str, tuple[Thumbnail, ...]]) -> ShownExample:
     return ShownExample(
         key=row.key,
         pictures=thumbnails.get(row.key, ()),

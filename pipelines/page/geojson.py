@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterable
 from typing import TextIO
 
-from components.evaluation.predictions import Prediction
+from components.evaluation.predictions import PredictionRow
 from pipelines.page.predicted import has_place, known
 
 GEOJSON_FILE = "test_split.geojson"
 _DIGITS = 7  # of degrees: about a centimetre
 
 
-def write_geojson(rows: Iterable[Prediction], file: TextIO) -> int:
+def write_geojson(rows: Iterable[PredictionRow], file: TextIO) -> int:
     """Writes the examples that have a place, one a line, as they come; returns their number."""
     count = 0
     file.write('{"type": "FeatureCollection", "features": [')
@@ -23,7 +23,7 @@ def write_geojson(rows: Iterable[Prediction], file: TextIO) -> int:
     return count
 
 
-def _feature(row: Prediction) -> dict[str, object]:
+def _feature(row: PredictionRow) -> dict[str, object]:
     assert row.longitude is not None
     assert row.latitude is not None
     place = [round(row.longitude, _DIGITS), round(row.latitude, _DIGITS)]

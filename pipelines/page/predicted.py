@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluation.predictions import Prediction
-from pipelines.page.charts.places import Place
+from components.evaluation.predictions import PredictionRow
+from pipelines.page.charts.places import ScoredPlace
 from pipelines.page.evidence import ClassCurve, ConfidenceBin
 
 Floats = npt.NDArray[np.float64]
@@ -39,20 +39,20 @@ class _Least:
 
     def __init__(self, most: int) -> None:
         self._most, self._came = most, 0
-        self._heap: list[tuple[float, int, Prediction]] = []
+        self._heap: list[tuple[float, int, PredictionRow]] = []
 
-    def add(self, key: float, item: Prediction) -> None:
+    def add(self, key: float, item: PredictionRow) -> None:
         self._came += 1
         if len(self._heap) < self._most:
             heapq.heappush(self._heap, (-key, -self._came, item))
         elif self._heap and -key > self._heap[0][0]:
             heapq.heapreplace(self._heap, (-key, -self._came, item))
 
-    def items(self) -> list[Prediction]:
+    def items(self) -> list[PredictionRow]:
         return [item for _, _, item in sorted(self._heap, key=lambda it: (-it[0], -it[1]))]
 
 
-class Tally:
+class PredictionTally:
     """Counts of the predictions added so far.
 
     Args:
@@ -80,7 +80,7 @@ class Tally:
         self._any = _Least(choice.of_class * 4)
         self._places = _Least(MOST_PLACES)
 
-    def add(self, row: Prediction) -> None:
+    def add(self, row: PredictionRow) -> None:
         """Counts one example."""
         lot = float(zlib.crc32(row.key.encode()))  # the same examples in every run
         if row.truth is not None and row.answer is not None:
@@ -92,24 +92,24 @@ class Tally:
             self.place_count += 1
             self._places.add(lot, replace(row, probabilities=None))  # many rows are kept
 
-    def add_all(self, rows: Iterable[Prediction]) -> "Tally":
+    def add_all(self, rows: Iterable[PredictionRow]) -> "PredictionTally":
         """Counts examples, and returns self."""
         for row in rows:
             self.add(row)
         return self
 
     @property
-    def worst(self) -> list[Prediction]:
+    def worst(self) -> list[PredictionRow]:
         """Wrong answers: the lowest score first, of equal ones the largest loss."""
         return self._worst.items()
 
     @property
-    def uncertain(self) -> list[Prediction]:
+    def uncertain(self) -> list[PredictionRow]:
         """Answers of the least confidence."""
         return self._uncertain.items()
 
     @property
-    def sheet(self) -> list[tuple[str, list[Prediction]]]:
+    def sheet(self) -> list[tuple[str, list[PredictionRow]]]:
         """Examples drawn by lot: by class, or under an empty name where they have several."""
         if self._several is None and self._sheet:
             return [(name, found.items()) for name, found in self._sheet.items() if found.items()]
@@ -125,10 +125,10 @@ class Tally:
         return tuple(map(ConfidenceBin, edges[:-1], edges[1:], right, wrong))
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[ScoredPlace, ...]:
         """Places of the examples with a score; a draw by lot where there are more than a few."""
         return tuple(
-            Place(float(it.longitude or 0), float(it.latitude or 0), float(it.score or 0))
+            ScoredPlace(float(it.longitude or 0), float(it.latitude or 0), float(it.score or 0))
             for it in self._places.items()
         )
 
@@ -142,14 +142,14 @@ class Tally:
             if own[index].any() and others[index].any()
         )
 
-    def _add_confidence(self, row: Prediction) -> None:
+    def _add_confidence(self, row: PredictionRow) -> None:
         confidence = known(row.confidence)
         if confidence is None or row.score not in (0, 1):
             return
         place = min(int(confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)
         self._bins[int(row.score), place] += 1
 
-    def _choose(self, row: Prediction, lot: float) -> None:
+    def _choose(self, row: PredictionRow, lot: float) -> None:
         score, loss, confidence = map(known, (row.score, row.loss, row.confidence))
         if score is None and loss:
             self._worst.add(-loss, row)
@@ -198,7 +198,7 @@ def _points(x: Floats, y: Floats) -> tuple[tuple[float, float], ...]:
     return tuple(zip(np.round(x, 4).tolist(), np.round(y, 4).tolist(), strict=True))
 
 
-def has_place(row: Prediction) -> bool:
+def has_place(row: PredictionRow) -> bool:
     """Checks whether an example has a place on a map and an answer with a score."""
     return all(known(value) is not None for value in (row.longitude, row.latitude, row.score))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.evaluation.paired import INTERVAL
-from components.evaluation.result import UNKNOWN_CLASS, Evaluation
+from components.evaluation.result import UNKNOWN_CLASS, EvaluationResult
 from components.evaluation.tasks.bootstrap import bounds_of
 from components.evaluation.tasks.registry import evaluated_task
 
@@ -23,7 +23,7 @@ class Headline:
     detail: str
 
 
-def headline_of(evaluation: Evaluation | None) -> Headline | None:
+def headline_of(evaluation: EvaluationResult | None) -> Headline | None:
     """Returns the main metric with its interval and the served model's; None without examples."""
     overall = evaluation.overall if evaluation else None
     if evaluation is None or overall is None:
@@ -52,7 +52,7 @@ def _between(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
 
 
-def metrics_of(evaluation: Evaluation | None) -> tuple[str, ...]:
+def metrics_of(evaluation: EvaluationResult | None) -> tuple[str, ...]:
     """Returns the columns of the slice table: the metrics with one value per slice."""
     overall = evaluation.overall if evaluation else None
     if evaluation is None or overall is None:
@@ -73,7 +73,7 @@ class Confusion:
     counts: tuple[tuple[int, ...], ...]
 
 
-def confusion_of(evaluation: Evaluation | None) -> Confusion | None:
+def confusion_of(evaluation: EvaluationResult | None) -> Confusion | None:
     """Returns the confusion, without the unknown class where it never occurs.
 
     None without one, or if it has too many classes to be read.
@@ -89,7 +89,7 @@ def confusion_of(evaluation: Evaluation | None) -> Confusion | None:
     return Confusion(tuple(names[at] for at in kept), tuple(map(tuple, shown)))
 
 
-def most_confused(evaluation: Evaluation | None) -> list[tuple[str, str, int]]:
+def most_confused(evaluation: EvaluationResult | None) -> list[tuple[str, str, int]]:
     """Returns the most frequent pairs of a true class and another predicted one, with counts."""
     if evaluation is None:
         return []

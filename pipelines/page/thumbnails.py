@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components.evaluation.model import ServedModel
+from components.evaluation.model import EvaluatedModel
 from components.explanation.model import ExplainedModel
 from components.node.records import records
 from components.raster.example import ENCODED, KEY
@@ -81,7 +81,7 @@ def draw_examples(
     """
     board = board_of(contract.task)
     items = list(examples.items())
-    served = ServedModel(model) if _answers_in_pictures(board) and items else None
+    served = EvaluatedModel(model) if _answers_in_pictures(board) and items else None
     explains = contract.explanations is not None and any(key in explained for key in examples)
     explainer = ExplainedModel(Path(model)) if explains else None
     decode = _decoder(contract)
@@ -145,7 +145,7 @@ def _predicted(
     decode: Decode,
     contract: Contract,
     board: Board[Any],
-    served: ServedModel | None,
+    served: EvaluatedModel | None,
 ) -> list[PredictedExample[Any]]:
     """Decodes the examples; truth and answer are only of a task that answers in pictures."""
     features = [_features(serialized) for serialized in examples]

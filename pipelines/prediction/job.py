@@ -3,15 +3,15 @@
 from typing import Any, Protocol
 
 from components.ingest.pool import Writer
-from components.ingest.records.summary import Summary
-from pipelines.prediction.output import OutputPaths
+from components.ingest.records.summary import IngestSummary
+from pipelines.prediction.output import PredictionPaths
 
 
-class Job(Protocol):
+class PredictionJob(Protocol):
     """Work on a block of the listing: hashable, and sent to every worker."""
 
     @property
-    def paths(self) -> OutputPaths:
+    def paths(self) -> PredictionPaths:
         """Paths of the output."""
         ...
 
@@ -20,11 +20,11 @@ class Job(Protocol):
         processes share a machine."""
         ...
 
-    def writer(self, model: Any) -> Writer[Summary]:
+    def writer(self, model: Any) -> Writer[IngestSummary]:
         """Returns the writer of one thread, with a model from `load`."""
         ...
 
 
-def one_thread_writer(job: Job) -> Writer[Summary]:
+def one_thread_writer(job: PredictionJob) -> Writer[IngestSummary]:
     """Returns the writer of one of several processes on a machine."""
     return job.writer(job.load(one_thread=True))

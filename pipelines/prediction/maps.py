@@ -10,26 +10,25 @@ from typing import Any, NamedTuple
 
 from components.ingest.config import IngestConfig
 from components.ingest.files import storage
-from components.ingest.files.layout import Block
+from components.ingest.files.layout import ShardRange
 from components.ingest.rasters.config import RasterOptions
 from components.ingest.rasters.scenes.config import TiledSource
 from components.ingest.rasters.scenes.named import NamedScenes
 from components.ingest.records.record import Contents
 from components.ingest.records.reject import Reject
 from components.ingest.records.scene_part import scene_of_fields
-from components.ingest.records.summary import Summary
+from components.ingest.records.summary import IngestSummary
 from components.ingest.sources import family_of
 from components.mapping.config import MapConfig, SceneReading
 from components.mapping.in_process import InProcessModel
 from components.mapping.maps import UNFINISHED, SceneMap, map_scenes
-from components.mapping.rejects import MapReason
-from components.mapping.rejects import Reject as MapReject
+from components.mapping.rejects import MapReason, MapReject
 from components.raster.errors import ConfigError, DataError
 from components.raster.location import is_remote, local_path
 from components.raster.scene.folders import check_folders, check_ids
 from components.raster.scene.scene import BandFile, SceneSource
-from pipelines.prediction.model import ModelRef, require_same
-from pipelines.prediction.output import OutputPaths
+from pipelines.prediction.model import PinnedModel, require_same
+from pipelines.prediction.output import PredictionPaths
 
 #: Name under which a summary counts maps.
 MAPPED = "mapped"
@@ -86,7 +85,7 @@ def settings_of(config: MapConfig, reading: IngestConfig) -> MapConfig:
     return config.model_copy(update={"reading": config.reading.model_copy(update=own)})
 
 
-def require_local(output: str, model: ModelRef) -> None:
+def require_local(output: str, model: PinnedModel) -> None:
     """Raises ConfigError where maps cannot be written or made."""
     for what, place in (("output", output), ("model_base", model.base)):
         if is_remote(place):
@@ -108,9 +107,9 @@ class MapJob:
     """
 
     config: str
-    model: ModelRef
+    model: PinnedModel
     name: str
-    paths: OutputPaths
+    paths: PredictionPaths
 
     def load(self, *, one_thread: bool = False) -> InProcessModel:
         """Loads the model; reading and answering of a map take turns, with all threads.
@@ -135,7 +134,7 @@ class MapWriter:
         self._job, self._model = job, model
         self._config = MapConfig.model_validate_json(job.config)
 
-    def write(self, block: Block) -> Summary:
+    def write(self, block: ShardRange) -> IngestSummary:
         """Makes the map of the block's scene, in a folder called as it.
 
         Raises:
@@ -161,12 +160,12 @@ class MapWriter:
         return summary
 
 
-def _summary(made: SceneMap | MapReject) -> Summary:
+def _summary(made: SceneMap | MapReject) -> IngestSummary:
     """Counts a scene; the tiles that a map lacks are no images, and are counted beside them."""
     if not isinstance(made, SceneMap):
-        return Summary({}, {MAPPED: 0}, {str(made.reason): 1})
+        return IngestSummary({}, {MAPPED: 0}, {str(made.reason): 1})
     lacking = Counter(f"tile: {it.reason}" for it in made.rejects)
-    return Summary({}, {MAPPED: 1}, ignored=lacking)
+    return IngestSummary({}, {MAPPED: 1}, ignored=lacking)
 
 
 def _reject_line(key: str, uri: str, reason: str, detail: str) -> bytes:

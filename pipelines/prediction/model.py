@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ModelRef:
+class PinnedModel:
     """One version of a model, as any worker can find it.
 
     Attributes:
@@ -41,7 +41,7 @@ class ModelRef:
     identity: str
 
 
-def find_model(base: str, version: int | None) -> tuple[ModelRef, Contract]:
+def find_model(base: str, version: int | None) -> tuple[PinnedModel, Contract]:
     """Returns a version, by default the newest, and its contract; TensorFlow is not loaded.
 
     Raises:
@@ -51,10 +51,10 @@ def find_model(base: str, version: int | None) -> tuple[ModelRef, Contract]:
     with _local(base, number) as path:
         folder, found = model_folder(path, None if is_remote(base) else number)
         known = number if is_remote(base) else found
-        return ModelRef(base, known, model_digest(folder)), read_contract(folder)
+        return PinnedModel(base, known, model_digest(folder)), read_contract(folder)
 
 
-def is_newest(ref: ModelRef, version: int | None) -> bool:
+def is_newest(ref: PinnedModel, version: int | None) -> bool:
     """Checks whether a store still has no newer version to take; nothing is fetched.
 
     False says that one must look: of a local folder, the files may have changed.
@@ -68,7 +68,7 @@ def is_newest(ref: ModelRef, version: int | None) -> bool:
     return (_newest(ref.base) if version is None else version) == ref.version
 
 
-def require_same(ref: ModelRef, identity: str) -> None:
+def require_same(ref: PinnedModel, identity: str) -> None:
     """Raises DataError where a model has other files than when the run was planned."""
     if identity != ref.identity:
         raise DataError(
@@ -104,7 +104,7 @@ class ExampleModel:
         self.task = prediction_type(pushed.contract.task)
 
     @classmethod
-    def load(cls, ref: ModelRef, *, one_thread: bool = False) -> "ExampleModel":
+    def load(cls, ref: PinnedModel, *, one_thread: bool = False) -> "ExampleModel":
         """Loads the model of a run.
 
         Args:

@@ -17,7 +17,7 @@ from typing import Any
 
 from components.ingest.files import storage
 from components.ingest.files.layout import LISTING_FILE, SUMMARY_FILE, rejects_name
-from components.ingest.records.summary import Summary
+from components.ingest.records.summary import IngestSummary
 from components.raster.errors import ConfigError, DataError
 from components.raster.location import is_remote, local_path
 from components.raster.only_process import LockHeld, only_process
@@ -27,7 +27,7 @@ _IDENTITY_FILE = "identity"
 
 
 @dataclass(frozen=True)
-class OutputPaths:
+class PredictionPaths:
     """Paths of one run's files.
 
     Attributes:
@@ -76,12 +76,12 @@ class OutputPaths:
         """Returns the path of a finished file."""
         return storage.join(self.results, name)
 
-    def summary_of(self, shard: int) -> Summary | None:
+    def summary_of(self, shard: int) -> IngestSummary | None:
         """Returns the summary of a finished shard; None of another."""
         path = self.done(shard)
         if not storage.exists(path):
             return None
-        return Summary.from_json(storage.read(path).decode())
+        return IngestSummary.from_json(storage.read(path).decode())
 
     def publish(self, write: Callable[[str], None], target: str) -> None:
         """Writes a file under a name of its own, and renames it when it is complete."""
@@ -89,7 +89,7 @@ class OutputPaths:
         write(source)
         storage.publish(source, target)
 
-    def finish(self, shard: int, rejects: bytes, summary: Summary) -> None:
+    def finish(self, shard: int, rejects: bytes, summary: IngestSummary) -> None:
         """Publishes the rejects of a shard whose results are there, and then its summary."""
         for data, target in (
             (rejects, self.result(self.rejects_name(shard))),
@@ -128,7 +128,7 @@ def finished_summary(final: str, identity: str, *, overwrite: bool) -> Mapping[s
 
 
 @contextmanager
-def only_run_into(paths: OutputPaths) -> Iterator[None]:
+def only_run_into(paths: PredictionPaths) -> Iterator[None]:
     """Keeps other runs from a local output meanwhile.
 
     Raises:
@@ -146,7 +146,7 @@ def only_run_into(paths: OutputPaths) -> Iterator[None]:
         yield
 
 
-def begin(paths: OutputPaths, identity: str, listing: bytes) -> None:
+def begin(paths: PredictionPaths, identity: str, listing: bytes) -> None:
     """Makes the folders of a run, or keeps those of a killed run of the same identity."""
     path = storage.join(paths.state, _IDENTITY_FILE)
     is_own = storage.exists(path) and storage.read(path).decode() == identity
@@ -161,7 +161,7 @@ def begin(paths: OutputPaths, identity: str, listing: bytes) -> None:
     storage.make_folder(paths.attempts)
 
 
-def complete(paths: OutputPaths, names: list[str], summary: Mapping[str, Any]) -> None:
+def complete(paths: PredictionPaths, names: list[str], summary: Mapping[str, Any]) -> None:
     """Puts the finished files in place, with the summary; a local folder appears in one step.
 
     Args:
@@ -194,7 +194,7 @@ def complete(paths: OutputPaths, names: list[str], summary: Mapping[str, Any]) -
     remove_work(paths)
 
 
-def remove_work(paths: OutputPaths) -> None:
+def remove_work(paths: PredictionPaths) -> None:
     """Removes what is left of the unfinished run: its state first, which vouches for results."""
     for folder in (paths.state, paths.work):
         if is_remote(folder) or os.path.exists(folder):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.raster.example import CRS, GSD_M, HEIGHT, LATITUDE, LONGITUDE, TRANSFORM, WIDTH
-from pipelines.prediction.table import Place
+from pipelines.prediction.table import TilePlace
 
 
-def places_of(examples: Sequence[bytes]) -> list[Place]:
+def places_of(examples: Sequence[bytes]) -> list[TilePlace]:
     """Returns the place of each serialized tf.Example of a tile."""
     import tensorflow as tf
 
@@ -26,6 +26,6 @@ def places_of(examples: Sequence[bytes]) -> list[Place]:
     parsed: dict[str, Any] = tf.io.parse_example(examples, spec)
     columns = [parsed[name].numpy().tolist() for name in spec]
     return [
-        Place(height, width, gsd_m, longitude, latitude, crs.decode(), transform.decode())
+        TilePlace(height, width, gsd_m, longitude, latitude, crs.decode(), transform.decode())
         for height, width, gsd_m, longitude, latitude, crs, transform in zip(*columns, strict=True)
     ]

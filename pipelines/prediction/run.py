@@ -11,16 +11,16 @@ from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.listing.folders import is_within
 from components.ingest.records.reject import Reject, reject_lines
-from components.ingest.records.summary import Summary, total
+from components.ingest.records.summary import IngestSummary, total
 from components.ingest.source_state import source_state
 from components.ingest.sources import family_of, list_source
 from components.raster.errors import ConfigError
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.fitting import reading_for
-from pipelines.prediction.job import Job
-from pipelines.prediction.model import ModelRef, find_model
+from pipelines.prediction.job import PredictionJob
+from pipelines.prediction.model import PinnedModel, find_model
 from pipelines.prediction.output import (
-    OutputPaths,
+    PredictionPaths,
     begin,
     complete,
     finished_summary,
@@ -56,13 +56,13 @@ class Predicted:
     is_new: bool = True
 
     @property
-    def summary(self) -> Summary:
+    def summary(self) -> IngestSummary:
         """The counts as ingest's gates read them."""
-        return Summary({}, {PREDICTED: self.predictions}, self.rejects)
+        return IngestSummary({}, {PREDICTED: self.predictions}, self.rejects)
 
 
 @dataclass(frozen=True)
-class Plan:
+class PredictionPlan:
     """All that a run depends on, found before it starts.
 
     Attributes:
@@ -74,13 +74,13 @@ class Plan:
     """
 
     config: PredictionConfig
-    model: ModelRef
+    model: PinnedModel
     contract: Contract
     reading: IngestConfig
     identity: str
 
 
-def plan_run(config: PredictionConfig, model_base: str) -> Plan:
+def plan_run(config: PredictionConfig, model_base: str) -> PredictionPlan:
     """Finds the model and looks at the source; no image is read.
 
     Args:
@@ -97,10 +97,10 @@ def plan_run(config: PredictionConfig, model_base: str) -> Plan:
     settings = config.model_dump_json(exclude={"output", "max_reject_fraction", "model_base"})
     parts = [model.identity, model.version, state.token, settings, reading.model_dump_json()]
     identity = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return Plan(config, model, contract, reading, identity)
+    return PredictionPlan(config, model, contract, reading, identity)
 
 
-def folder_of(plan: Plan) -> str:
+def folder_of(plan: PredictionPlan) -> str:
     """Returns the run's own folder in the configured output, by model version and identity.
 
     The same model, images and settings have the same folder.
@@ -110,7 +110,7 @@ def folder_of(plan: Plan) -> str:
 
 
 def predict_archive(
-    plan: Plan,
+    plan: PredictionPlan,
     output: str,
     make_pipeline: "Callable[[], beam.Pipeline]",
     *,
@@ -133,7 +133,7 @@ def predict_archive(
             there.
     """
     _require_apart(plan, output)
-    with only_run_into(OutputPaths(output, 0, plan.config.format)):
+    with only_run_into(PredictionPaths(output, 0, plan.config.format)):
         found = finished_summary(output, plan.identity, overwrite=overwrite)
         if found is None:
             found = _predicted(plan, output, make_pipeline)
@@ -141,7 +141,7 @@ def predict_archive(
         return _result(output, found, is_new=False)
 
 
-def _require_apart(plan: Plan, output: str) -> None:
+def _require_apart(plan: PredictionPlan, output: str) -> None:
     """Raises ConfigError where an output would replace what a run reads, or be read as a scene."""
     source = plan.reading.source.uri
     for name, place in (("the source", source), ("the model", plan.model.base)):
@@ -161,20 +161,20 @@ class _Work(NamedTuple):
     """
 
     lines: list[bytes]
-    job_of: Callable[[OutputPaths], Job]
+    job_of: Callable[[PredictionPaths], PredictionJob]
     rejects: Sequence[Reject]
     ignored: Mapping[str, int]
 
 
 def _predicted(
-    plan: Plan, output: str, make_pipeline: "Callable[[], beam.Pipeline]"
+    plan: PredictionPlan, output: str, make_pipeline: "Callable[[], beam.Pipeline]"
 ) -> Mapping[str, Any]:
     import apache_beam as beam
 
     from pipelines.prediction.transforms import PredictAll, total_path
 
     work = _maps(plan, output) if plan.config.format == "maps" else _shards(plan)
-    paths = OutputPaths(output, len(work.lines), plan.config.format)
+    paths = PredictionPaths(output, len(work.lines), plan.config.format)
     begin(paths, plan.identity, b"".join(work.lines))
     with make_pipeline() as pipeline:
         _ = (
@@ -183,7 +183,7 @@ def _predicted(
             | beam.Reshuffle()
             | PredictAll(work.job_of(paths))
         )
-    summary = Summary.from_json(storage.read(total_path(paths)).decode())
+    summary = IngestSummary.from_json(storage.read(total_path(paths)).decode())
     kinds = [paths.rejects_name]
     if plan.config.format != "maps":  # whose files are folders, which appear whole
         kinds.append(paths.predictions_name)
@@ -192,25 +192,25 @@ def _predicted(
         names.append(layout.LISTING_REJECTS_FILE)
         storage.write(paths.result(layout.LISTING_REJECTS_FILE), reject_lines(work.rejects))
     reasons = Counter(reject.reason.value for reject in work.rejects)
-    facts = _facts(plan, total([summary, Summary(rejects=reasons, ignored=work.ignored)]))
+    facts = _facts(plan, total([summary, IngestSummary(rejects=reasons, ignored=work.ignored)]))
     complete(paths, names, facts)
     return facts
 
 
-def _shards(plan: Plan) -> _Work:
+def _shards(plan: PredictionPlan) -> _Work:
     """Lists the images in shards."""
     listing = list_source(plan.reading)
     shards = layout.shard_count(listing.images, plan.config.shards)
     lines = family_of(plan.reading.source).lines(listing, shards)
     reading = plan.reading.model_dump_json()
 
-    def job_of(paths: OutputPaths) -> ShardJob:
+    def job_of(paths: PredictionPaths) -> ShardJob:
         return ShardJob(reading, listing.classes, plan.model, plan.config.batch, paths)
 
     return _Work(lines, job_of, listing.rejects, listing.ignored)
 
 
-def _maps(plan: Plan, output: str) -> _Work:
+def _maps(plan: PredictionPlan, output: str) -> _Work:
     """Lists the scenes, each of which becomes a map."""
     from pipelines.prediction import maps
 
@@ -219,13 +219,13 @@ def _maps(plan: Plan, output: str) -> _Work:
     found = maps.scenes_of(plan.reading)
     name = plan.model.base.rstrip("/").rpartition("/")[2]
 
-    def job_of(paths: OutputPaths) -> maps.MapJob:
+    def job_of(paths: PredictionPaths) -> maps.MapJob:
         return maps.MapJob(settings.model_dump_json(), plan.model, name, paths)
 
     return _Work(maps.scene_lines(found.scenes), job_of, found.rejects, found.ignored)
 
 
-def _facts(plan: Plan, summary: Summary) -> dict[str, Any]:
+def _facts(plan: PredictionPlan, summary: IngestSummary) -> dict[str, Any]:
     """Returns what `summary.json` holds."""
     return {
         "identity": plan.identity,

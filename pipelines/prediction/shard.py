@@ -10,18 +10,18 @@ import pyarrow as pa
 
 from components.ingest.config import IngestConfig
 from components.ingest.files import storage
-from components.ingest.files.layout import Block
+from components.ingest.files.layout import ShardRange
 from components.ingest.records.family import Convert
 from components.ingest.records.outcome import Converted, Ignored
 from components.ingest.records.reject import Reject, reject_lines
-from components.ingest.records.summary import Summary
+from components.ingest.records.summary import IngestSummary
 from components.ingest.sources import family_of
 from components.raster.reasons import Reason
-from pipelines.prediction.model import ExampleModel, ModelRef
-from pipelines.prediction.output import OutputPaths
+from pipelines.prediction.model import ExampleModel, PinnedModel
+from pipelines.prediction.output import PredictionPaths
 from pipelines.prediction.places import places_of
 from pipelines.prediction.table import (
-    Place,
+    TilePlace,
     batch_of,
     metadata_of,
     write_examples,
@@ -47,9 +47,9 @@ class ShardJob:
 
     reading: str
     classes: tuple[str, ...]
-    model: ModelRef
+    model: PinnedModel
     batch: int
-    paths: OutputPaths
+    paths: PredictionPaths
 
     def load(self, *, one_thread: bool = False) -> ExampleModel:
         """Loads the model; see `ExampleModel.load`."""
@@ -73,7 +73,7 @@ class ShardPredictor:
         config = IngestConfig.model_validate_json(job.reading)
         self._answerer = Answerer(config, job.classes, model, job.model, job.batch)
 
-    def write(self, block: Block) -> Summary:
+    def write(self, block: ShardRange) -> IngestSummary:
         """Reads the block's images and writes their predictions and rejects.
 
         Raises:
@@ -90,7 +90,7 @@ class ShardPredictor:
         write = partial(_WRITERS[paths.suffix], table=table)
         paths.publish(write, paths.result(paths.predictions_name(shard)))
         reasons = Counter(reject.reason.value for reject in rejects)
-        summary = Summary({}, {PREDICTED: table.num_rows}, reasons, ignored)
+        summary = IngestSummary({}, {PREDICTED: table.num_rows}, reasons, ignored)
         paths.finish(shard, reject_lines(rejects), summary)
         return summary
 
@@ -111,7 +111,7 @@ class Answerer:
         config: IngestConfig,
         classes: Sequence[str],
         model: ExampleModel,
-        ref: ModelRef,
+        ref: PinnedModel,
         batch: int,
     ) -> None:
         self._model, self._ref, self._batch = model, ref, batch
@@ -149,8 +149,8 @@ class Answerer:
         )
 
     def _like_training(
-        self, batch: Sequence[Converted], places: Sequence[Place], rejects: list[Reject]
-    ) -> tuple[list[Converted], list[Place]]:
+        self, batch: Sequence[Converted], places: Sequence[TilePlace], rejects: list[Reject]
+    ) -> tuple[list[Converted], list[TilePlace]]:
         """Keeps the tiles that are like those of the training in size and scale."""
         trained = self._model.contract.tiles
         fitting = []

@@ -25,7 +25,7 @@ from components.raster.location import is_remote, local_path
 from components.raster.reasons import Reason
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.fitting import reading_for
-from pipelines.prediction.model import ExampleModel, ModelRef, find_model, is_newest
+from pipelines.prediction.model import ExampleModel, PinnedModel, find_model, is_newest
 from pipelines.prediction.shard import Answerer
 from pipelines.prediction.table import escaped, write_parquet
 
@@ -73,7 +73,7 @@ class StreamAnswerer:
     former one goes on.
     """
 
-    def __init__(self, job: StreamJob, load: Callable[[ModelRef], ExampleModel]) -> None:
+    def __init__(self, job: StreamJob, load: Callable[[PinnedModel], ExampleModel]) -> None:
         """Loads the newest model.
 
         Args:
@@ -161,7 +161,7 @@ class StreamAnswerer:
         reading = reading_for(self._config, contract)
         model = self._load_model(ref)
         self._answerer = Answerer(reading, (), model, ref, self._config.batch)
-        self._ref: ModelRef = ref
+        self._ref: PinnedModel = ref
         self._looked = now
 
     def _tables_or_rejects(self) -> bool:

@@ -11,7 +11,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest.config import IngestConfig
 from pipelines.prediction.config import PredictionConfig
-from pipelines.prediction.model import ExampleModel, ModelRef
+from pipelines.prediction.model import ExampleModel, PinnedModel
 from pipelines.prediction.stream import (
     FolderWatch,
     StreamAnswerer,
@@ -65,7 +65,7 @@ class AnswerImages(beam.DoFn):
     def setup(self) -> None:
         self._answerer = StreamAnswerer(self._job, self._load)
 
-    def _load(self, ref: ModelRef) -> ExampleModel:
+    def _load(self, ref: PinnedModel) -> ExampleModel:
         model: ExampleModel = self._shared.acquire(partial(ExampleModel.load, ref), ref.identity)
         return model
 

@@ -26,7 +26,7 @@ METADATA = "skymill"
 
 
 @dataclass(frozen=True)
-class Place:
+class TilePlace:
     """Position of a tile; NaN and empty text where it is unknown."""
 
     height_px: int
@@ -52,7 +52,7 @@ def metadata_of(contract: Contract, version: int | None, identity: str) -> dict[
 def batch_of(
     keys: Sequence[str],
     uris: Sequence[str],
-    places: Sequence[Place] | None,
+    places: Sequence[TilePlace] | None,
     columns: Columns,
     version: int | None,
 ) -> pa.RecordBatch:
@@ -97,7 +97,7 @@ _PLACE_COLUMNS: Mapping[str, pa.DataType] = {
 }
 
 
-def _place_column(name: str, places: Sequence[Place]) -> pa.Array:
+def _place_column(name: str, places: Sequence[TilePlace]) -> pa.Array:
     values = [getattr(place, name) for place in places]
     known = [None if value == "" or value != value else value for value in values]
     return pa.array(known, _PLACE_COLUMNS[name])

@@ -8,32 +8,32 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest.files import storage
-from components.ingest.files.layout import SUMMARY_FILE, Block
+from components.ingest.files.layout import SUMMARY_FILE, ShardRange
 from components.ingest.pool import Writer, in_processes, worthwhile
-from components.ingest.records.summary import Summary
+from components.ingest.records.summary import IngestSummary
 from components.ingest.transforms import IngestOptions, TotalSummary
-from pipelines.prediction.job import Job, one_thread_writer
-from pipelines.prediction.output import OutputPaths
+from pipelines.prediction.job import PredictionJob, one_thread_writer
+from pipelines.prediction.output import PredictionPaths
 
 #: Modules whose import takes most of the start of a process: the model's, with TensorFlow.
 _LIBRARIES = ("serving.server.pushed", "pipelines.prediction.shard")
 
 
 class PredictShards(beam.DoFn):
-    """Block -> Summary, and the shard's predictions and rejects in files."""
+    """ShardRange -> IngestSummary, and the shard's predictions and rejects in files."""
 
-    def __init__(self, job: Job, processes: int) -> None:
+    def __init__(self, job: PredictionJob, processes: int) -> None:
         self._job = job
         self._processes = processes
         self._shared = Shared()
 
     def setup(self) -> None:
-        self._own: Writer[Summary] | None = None
+        self._own: Writer[IngestSummary] | None = None
 
     def start_bundle(self) -> None:
-        self._waiting: list[Block] = []
+        self._waiting: list[ShardRange] = []
 
-    def process(self, block: Block) -> Iterator[Summary]:
+    def process(self, block: ShardRange) -> Iterator[IngestSummary]:
         if self._processes == 1:
             yield self._writer().write(block)
         else:
@@ -50,26 +50,26 @@ class PredictShards(beam.DoFn):
         for summary in summaries:
             yield GlobalWindows.windowed_value(summary)
 
-    def _write(self, block: Block) -> Summary:
+    def _write(self, block: ShardRange) -> IngestSummary:
         return self._writer().write(block)
 
-    def _writer(self) -> Writer[Summary]:
+    def _writer(self) -> Writer[IngestSummary]:
         if self._own is None:
             self._own = self._job.writer(self._shared.acquire(self._job.load))
         return self._own
 
 
 class WriteTotal(beam.DoFn):
-    """Summary -> a file in the state's folder."""
+    """IngestSummary -> a file in the state's folder."""
 
-    def __init__(self, paths: OutputPaths) -> None:
+    def __init__(self, paths: PredictionPaths) -> None:
         self._path = total_path(paths)
 
-    def process(self, summary: Summary) -> None:
+    def process(self, summary: IngestSummary) -> None:
         storage.write(self._path, summary.to_json().encode())
 
 
-def total_path(paths: OutputPaths) -> str:
+def total_path(paths: PredictionPaths) -> str:
     """Returns the file in which Beam leaves the sum of all shards."""
     return storage.join(paths.state, SUMMARY_FILE)
 
@@ -77,7 +77,7 @@ def total_path(paths: OutputPaths) -> str:
 class PredictAll(beam.PTransform):
     """Blocks -> predictions and rejects in files, and the sum of their summaries in one."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: PredictionJob) -> None:
         super().__init__()
         self._job = job
 

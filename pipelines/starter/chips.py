@@ -13,7 +13,7 @@ from components.raster.image import ImageSpec
 from components.raster.scene.grid import Floats
 from components.raster.scene.rejects import SceneRejected
 from components.raster.spatial.distance import great_circle_m
-from components.raster.spatial.places import Places, all_places, places_of
+from components.raster.spatial.places import TileFootprints, all_places, places_of
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.view import View
 
@@ -65,7 +65,7 @@ def _whole(view: View) -> TileKey:
     return TileKey(view.scene.scene_id, Window(0, 0, view.grid.height_px, view.grid.width_px))
 
 
-def block_side_m(places: Places) -> int:
+def block_side_m(places: TileFootprints) -> int:
     """Returns the side of the blocks to split by: a fraction of the extent, to one digit."""
     across = _metres(places.centres.min(axis=0), places.centres.max(axis=0))
     chip = _metres(places.corners[0, 0], places.corners[0, 1])

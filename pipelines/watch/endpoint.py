@@ -13,7 +13,7 @@ from pipelines.watch.events import BadEvent, buckets_of, concerns, is_signed, sh
 from pipelines.watch.metrics import Gauges
 from pipelines.watch.state import WatchError
 from serving.server.receiving import BodyRefused, end_unless_taken, receive
-from serving.server.rest_connections import Connection, ConnectionServer
+from serving.server.rest_connections import ConnectionServer, HttpConnection
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class _Endpoint:
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answers any request."""
         connection = request.protocol
-        assert isinstance(connection, Connection)
+        assert isinstance(connection, HttpConnection)
         connection.begin()
         try:
             response = await self._answer(request)

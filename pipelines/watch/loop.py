@@ -9,7 +9,7 @@ from contextlib import suppress
 from pipelines.config.watch import RetryConfig
 from pipelines.watch import transitions
 from pipelines.watch.backoff import delay
-from pipelines.watch.state import State, explain
+from pipelines.watch.state import WatchState, explain
 from pipelines.watch.watcher import Watcher
 
 #: Minimum seconds between looks, however many events arrive.
@@ -50,7 +50,7 @@ class Waker:
         return woken
 
 
-class Loop:
+class WatchLoop:
     """Runs one watcher's steps. Reports a failed step and repeats it after a growing delay."""
 
     def __init__(
@@ -90,7 +90,7 @@ class Loop:
         act = transitions.seconds_to_act(state, now, self._run_poll_s)
         return max(PAUSE_S, min(until_look, until_look if act is None else act))
 
-    def _until_look(self, state: State, now: float) -> float:
+    def _until_look(self, state: WatchState, now: float) -> float:
         settle = transitions.seconds_to_settle(state, now, self._watcher.rules)
         return self._poll_s if settle is None else min(self._poll_s, settle)
 

@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from pipelines.watch.report import Report
-from pipelines.watch.state import State
+from pipelines.watch.state import WatchState
 
 #: Counted events, and the counter of each.
 _COUNTED = {
@@ -45,7 +45,7 @@ class Gauges(Report):
         self.ready = True
         self._looked_at.set(self._clock())
 
-    def state_changed(self, state: State) -> None:
+    def state_changed(self, state: WatchState) -> None:
         self._waiting.set(state.wanted is not None)
         self._running.set(state.active is not None)
 

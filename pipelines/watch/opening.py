@@ -7,19 +7,19 @@ from pipelines.config.tree import PipelineConfig
 from pipelines.config.watch import ConfigMapState, ObjectState
 from pipelines.definition.kinds import Kind, name_of
 from pipelines.definition.resolve import prediction_of
-from pipelines.watch.source import Source, WatchedData
+from pipelines.watch.source import PolledSource, WatchedData
 from pipelines.watch.state_store import BucketStore, OwnedDocumentStore, StateStore
-from pipelines.watch.target import Target
+from pipelines.watch.target import RunTarget
 
 
-def open_source(config: PipelineConfig, kind: Kind = "training") -> Source:
+def open_source(config: PipelineConfig, kind: Kind = "training") -> PolledSource:
     """Opens the source, whose fingerprint is the one that runs of the pipeline report.
 
     Raises:
         ConfigError: the source cannot have a marker, or there is nothing to predict.
     """
     data, marker = watched_data(config, kind), config.watch.marker
-    return Source(data, marker, by_content=kind == "training")
+    return PolledSource(data, marker, by_content=kind == "training")
 
 
 def watched_data(config: PipelineConfig, kind: Kind) -> WatchedData:
@@ -58,7 +58,7 @@ def open_target(
     config_path: str,
     environment: Mapping[str, str],
     kind: Kind = "training",
-) -> Target:
+) -> RunTarget:
     """Opens the target that starts runs.
 
     Raises:

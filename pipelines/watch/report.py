@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.raster.masking import masked_tree
-from pipelines.watch.state import State
+from pipelines.watch.state import WatchState
 
 _BAD = {"start failed", "failed"}
 
@@ -39,7 +39,7 @@ class Report:
     def look_succeeded(self) -> None:
         """Reports a successful look."""
 
-    def state_changed(self, state: State) -> None:
+    def state_changed(self, state: WatchState) -> None:
         """Reports the state after a step."""
 
 
@@ -70,6 +70,6 @@ class CombinedReport(Report):
         for report in self._reports:
             report.look_succeeded()
 
-    def state_changed(self, state: State) -> None:
+    def state_changed(self, state: WatchState) -> None:
         for report in self._reports:
             report.state_changed(state)

@@ -34,7 +34,7 @@ class WatchedData(Spanned, Protocol):
     def split_by(self) -> SplitRule | None: ...
 
 
-class Source:
+class PolledSource:
     """Source of a pipeline; for one with spans, the span that a run would read now."""
 
     def __init__(

@@ -80,7 +80,7 @@ class Done(Frozen):
     counts: bool = True
 
 
-class State(Frozen):
+class WatchState(Frozen):
     """The whole memory of one watch.
 
     Attributes:
@@ -114,21 +114,21 @@ class State(Frozen):
         return (one for one in self.done if one.fingerprint == fingerprint)
 
 
-def to_text(state: State) -> str:
+def to_text(state: WatchState) -> str:
     """Serialises a state to the document that stores keep."""
     return state.model_dump_json()
 
 
-def from_text(text: str | None, place: str) -> State:
+def from_text(text: str | None, place: str) -> WatchState:
     """Parses a document; a store without one gives the initial state.
 
     Raises:
         WatchError: the text is no such document.
     """
     if not text:
-        return State()
+        return WatchState()
     try:
-        state = State.model_validate_json(text)
+        state = WatchState.model_validate_json(text)
     except ValidationError as error:
         raise WatchError(
             f"{place}: holds no state of a watch ({error.error_count()} findings, the first: "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from components.raster.stores.opening import open_object
-from pipelines.watch.state import State, WatchError, from_text, to_text
+from pipelines.watch.state import WatchError, WatchState, from_text, to_text
 
 _ATTEMPTS = 20
 
@@ -83,12 +83,12 @@ class OwnedDocumentStore:
         return self._store.write(to_text(state), version)
 
 
-def load(store: StateStore) -> State:
+def load(store: StateStore) -> WatchState:
     """Returns the current state."""
     return from_text(store.read().text, store.place)
 
 
-def update(store: StateStore, change: Callable[[State], State]) -> State:
+def update(store: StateStore, change: Callable[[WatchState], WatchState]) -> WatchState:
     """Applies a pure change to the newest state and returns the result.
 
     Raises:

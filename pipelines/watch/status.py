@@ -8,13 +8,13 @@ from rich.markup import escape
 from components.raster.masking import masked
 from pipelines.local.console import console_on, plain_table
 from pipelines.watch.report import utc
-from pipelines.watch.state import Active, Done, State
+from pipelines.watch.state import Active, Done, WatchState
 from pipelines.watch.transitions import key_of
 
 _SHOWN = 10
 
 
-def print_status(state: State, name: str, place: str, as_json: bool) -> None:
+def print_status(state: WatchState, name: str, place: str, as_json: bool) -> None:
     """Prints the status to standard output."""
     if as_json:
         known = state.model_dump(mode="json", exclude={"name"})
@@ -32,7 +32,7 @@ def print_status(state: State, name: str, place: str, as_json: bool) -> None:
     console_on().print(table)
 
 
-def now_of(state: State) -> str:
+def now_of(state: WatchState) -> str:
     """Describes in one line what the watch is waiting for."""
     if state.sighting is None:
         return "nothing has been looked at yet"

@@ -24,7 +24,7 @@ class RunEnd:
     took: str = ""
 
 
-class Target(Protocol):
+class RunTarget(Protocol):
     """Starts runs under a key and finds them by it."""
 
     def find(self, key: str) -> str | None:

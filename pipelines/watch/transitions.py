@@ -7,7 +7,7 @@ A store applies each of them atomically, so the slower of two watchers finds it 
 
 from dataclasses import dataclass
 
-from pipelines.watch.state import MOST_DONE, Active, Done, Known, Lease, Sighting, State
+from pipelines.watch.state import MOST_DONE, Active, Done, Known, Lease, Sighting, WatchState
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def key_of(name: str, fingerprint: str, turn: int) -> str:
     return f"{name}-{fingerprint[:24]}" + (f"-{turn}" if turn > 1 else "")
 
 
-def observed(state: State, token: str, now: float) -> State:
+def observed(state: WatchState, token: str, now: float) -> WatchState:
     """Records a look; the settling time restarts if the source changed or the clock went back."""
     seen = state.sighting
     if seen and seen.token == token and seen.since <= now:
@@ -32,12 +32,12 @@ def observed(state: State, token: str, now: float) -> State:
     return state.model_copy(update={"sighting": Sighting(token=token, since=now)})
 
 
-def has_settled(state: State, now: float, rules: Rules) -> bool:
+def has_settled(state: WatchState, now: float, rules: Rules) -> bool:
     """Checks whether the source has been unchanged for the settling time."""
     return state.sighting is not None and now - state.sighting.since >= rules.settle_s
 
 
-def settled(state: State, token: str, fingerprint: str) -> State:
+def settled(state: WatchState, token: str, fingerprint: str) -> WatchState:
     """Records the source's fingerprint, computed while its token was `token`."""
     if state.sighting is None or state.sighting.token != token:
         return state  # another look has found a change
@@ -48,7 +48,7 @@ def settled(state: State, token: str, fingerprint: str) -> State:
     return state.model_copy(update=found)
 
 
-def claimed(state: State, ticket: str, now: float, rules: Rules) -> State:
+def claimed(state: WatchState, ticket: str, now: float, rules: Rules) -> WatchState:
     """Claims the run that is due for a ticket; unchanged if none is due or it is claimed."""
     if not can_claim(state, now):
         return state
@@ -61,7 +61,7 @@ def claimed(state: State, ticket: str, now: float, rules: Rules) -> State:
     return state.model_copy(update={"active": active.model_copy(update={"lease": lease})})
 
 
-def can_claim(state: State, now: float) -> bool:
+def can_claim(state: WatchState, now: float) -> bool:
     """Checks whether a run is due: new data and no active run, or a failed or expired start."""
     active = state.active
     if active is None:
@@ -71,23 +71,23 @@ def can_claim(state: State, now: float) -> bool:
     return active.lease is None or active.lease.until <= now
 
 
-def holds(state: State, ticket: str) -> bool:
+def holds(state: WatchState, ticket: str) -> bool:
     """Checks whether `ticket` still holds the claim."""
     active = state.active
     return bool(active and active.lease and active.lease.ticket == ticket and not active.run_id)
 
 
-def is_outdated(state: State) -> bool:
+def is_outdated(state: WatchState) -> bool:
     """Checks whether the source's data differ from the claimed ones."""
     return state.active is not None and state.active.fingerprint != state.current
 
 
-def dropped(state: State, ticket: str) -> State:
+def dropped(state: WatchState, ticket: str) -> WatchState:
     """Drops a claim whose run does not exist and whose data the source no longer holds."""
     return state.model_copy(update={"active": None}) if holds(state, ticket) else state
 
 
-def failed(state: State, ticket: str, error: str, not_before: float) -> State:
+def failed(state: WatchState, ticket: str, error: str, not_before: float) -> WatchState:
     """Records a failed start; any watcher may retry it from `not_before` on."""
     if not holds(state, ticket) or state.active is None:
         return state
@@ -100,7 +100,7 @@ def failed(state: State, ticket: str, error: str, not_before: float) -> State:
     return state.model_copy(update={"active": state.active.model_copy(update=changes)})
 
 
-def submitted(state: State, fingerprint: str, turn: int, run_id: str) -> State:
+def submitted(state: WatchState, fingerprint: str, turn: int, run_id: str) -> WatchState:
     """Records the run of a claim, whichever watcher started it."""
     active = state.active
     if not active or active.run_id or (active.fingerprint, active.turn) != (fingerprint, turn):
@@ -109,7 +109,7 @@ def submitted(state: State, fingerprint: str, turn: int, run_id: str) -> State:
     return state.model_copy(update={"active": active.model_copy(update=changes)})
 
 
-def ended(state: State, run_id: str, outcome: str, took: str, now: float) -> State:
+def ended(state: WatchState, run_id: str, outcome: str, took: str, now: float) -> WatchState:
     """Records that a run has ended, successfully or not, and marks its data as done.
 
     A run takes the data that are present when it starts. If the target reports which it `took`,
@@ -127,7 +127,7 @@ def ended(state: State, run_id: str, outcome: str, took: str, now: float) -> Sta
 
 
 def _done(
-    state: State,
+    state: WatchState,
     fingerprint: str,
     run_id: str,
     outcome: str,
@@ -146,7 +146,7 @@ def _done(
     )
 
 
-def marked_new(state: State) -> State:
+def marked_new(state: WatchState) -> WatchState:
     """Marks the source's data as new again."""
     done = tuple(
         one.model_copy(update={"counts": False}) if one.fingerprint == state.current else one
@@ -155,7 +155,7 @@ def marked_new(state: State) -> State:
     return state.model_copy(update={"done": done})
 
 
-def skipped(state: State, now: float) -> State:
+def skipped(state: WatchState, now: float) -> WatchState:
     """Marks the source's data as done, without a run."""
     if state.wanted is None or state.active is not None:
         return state
@@ -163,14 +163,14 @@ def skipped(state: State, now: float) -> State:
     return state.model_copy(update={"done": (*state.done, done)[-MOST_DONE:]})
 
 
-def seconds_to_settle(state: State, now: float, rules: Rules) -> float | None:
+def seconds_to_settle(state: WatchState, now: float, rules: Rules) -> float | None:
     """Returns the rest of the settling time; None if the watch is not waiting for it."""
     if state.sighting is None or state.current is not None or has_settled(state, now, rules):
         return None
     return state.sighting.since + rules.settle_s - now
 
 
-def seconds_to_act(state: State, now: float, run_s: float) -> float | None:
+def seconds_to_act(state: WatchState, now: float, run_s: float) -> float | None:
     """Returns the seconds until an action other than a look is due; None if none is."""
     active = state.active
     if active is None:

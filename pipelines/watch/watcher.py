@@ -12,9 +12,9 @@ from pipelines.watch import transitions
 from pipelines.watch.backoff import delay
 from pipelines.watch.report import Report
 from pipelines.watch.source import Look
-from pipelines.watch.state import Active, State, explain
+from pipelines.watch.state import Active, WatchState, explain
 from pipelines.watch.state_store import StateStore, load, update
-from pipelines.watch.target import StartError, Target
+from pipelines.watch.target import RunTarget, StartError
 from pipelines.watch.transitions import Rules, key_of
 
 _OF_LEASE_FOR_REQUEST = 1 / 3
@@ -41,14 +41,14 @@ class Watcher:
     name: str
     source: WatchedSource
     store: StateStore
-    target: Target
+    target: RunTarget
     rules: Rules
     retry: RetryConfig = field(default_factory=RetryConfig)
     report: Report = field(default_factory=Report)
     clock: Callable[[], float] = time.time
     draw: Callable[[], float] = random
 
-    def step(self, look: bool = True) -> State:
+    def step(self, look: bool = True) -> WatchState:
         """Does what is due; without `look`, it looks only before it starts a run.
 
         Raises:
@@ -63,7 +63,7 @@ class Watcher:
         self.report.state_changed(state)
         return state
 
-    def _poll_run(self, state: State) -> State:
+    def _poll_run(self, state: WatchState) -> WatchState:
         active = state.active
         if active is None or not active.run_id:
             return state
@@ -77,7 +77,7 @@ class Watcher:
         self.report.event("ended", run=active.run_id, outcome=end.outcome)
         return state
 
-    def _look(self) -> State:
+    def _look(self) -> WatchState:
         seen = self.source.look()
         before = load(self.store)
         state = update(self.store, lambda old: transitions.observed(old, seen.token, self.clock()))
@@ -87,7 +87,7 @@ class Watcher:
         settled = seen.ready and transitions.has_settled(state, self.clock(), self.rules)
         return self._settle(seen) if settled and state.current is None else state
 
-    def _settle(self, seen: Look) -> State:
+    def _settle(self, seen: Look) -> WatchState:
         """Computes the fingerprint, and checks that the data did not change meanwhile."""
         fingerprint = self.source.fingerprint()
         after = self.source.look()
@@ -99,7 +99,7 @@ class Watcher:
         self.report.event("settled", fingerprint=fingerprint, new=state.wanted == fingerprint)
         return state
 
-    def _claim(self) -> State:
+    def _claim(self) -> WatchState:
         ticket = uuid.uuid4().hex
         state = update(
             self.store, lambda old: transitions.claimed(old, ticket, self.clock(), self.rules)
@@ -108,7 +108,7 @@ class Watcher:
             return state  # another watcher was first
         return self._start(state, state.active, ticket)
 
-    def _start(self, state: State, active: Active, ticket: str) -> State:
+    def _start(self, state: WatchState, active: Active, ticket: str) -> WatchState:
         key = key_of(self.name, active.fingerprint, active.turn)
         try:
             run_id = self.target.find(key)
@@ -133,7 +133,7 @@ class Watcher:
                 f"getting ready took most of the {self.rules.lease_s:g} s of watch.lease_s"
             )
 
-    def _failed(self, active: Active, ticket: str, error: Exception) -> State:
+    def _failed(self, active: Active, ticket: str, error: Exception) -> WatchState:
         wait = delay(self.retry, active.attempts + 1, self.draw)
         reason = explain(error)
         self.report.event("start failed", error=reason, again_in_s=round(wait))

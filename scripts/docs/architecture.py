@@ -8,7 +8,7 @@ Each box is a folder; arrows lead to what it imports.
 import sys
 from pathlib import Path
 
-from scripts.docs.layered import Look, draw
+from scripts.docs.layered import PictureStyle, draw
 from scripts.imports import arrows, layer, read_modules
 
 
@@ -54,7 +54,7 @@ def label(name: str) -> str:
 def picture(root: Path) -> str:
     """The picture as SVG."""
     title = "The packages of Skymill and the imports between them"
-    return draw(rooms(root), Look(title, package, label))
+    return draw(rooms(root), PictureStyle(title, package, label))
 
 
 if __name__ == "__main__":

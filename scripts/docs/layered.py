@@ -32,7 +32,7 @@ def nothing(_: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Look:
+class PictureStyle:
     """What a picture shows of a graph's nodes.
 
     Attributes:
@@ -113,7 +113,7 @@ def rows(graph: Graph) -> list[list[str]]:
     return found
 
 
-def draw(graph: Graph, look: Look) -> str:
+def draw(graph: Graph, look: PictureStyle) -> str:
     """The picture as SVG."""
     groups = between(graph, look.group)
     floors = rows(groups)
@@ -159,7 +159,7 @@ def draw(graph: Graph, look: Look) -> str:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LayerPlan:
     """The boxes of a group and the arrows between them, from the group's upper left corner."""
 
     width: float
@@ -169,13 +169,13 @@ class Plan:
     across: bool
 
 
-def _inside(name: str, graph: Graph, look: Look) -> dict[str, set[str]]:
+def _inside(name: str, graph: Graph, look: PictureStyle) -> dict[str, set[str]]:
     """The nodes of one group and the arrows between them."""
     here = {it for it in graph if look.group(it) == name}
     return reduced({it: graph[it] & here for it in sorted(here)})
 
 
-def _plan(graph: Graph, look: Look, across: bool) -> Plan:
+def _plan(graph: Graph, look: PictureStyle, across: bool) -> LayerPlan:
     """Places the boxes of a group: each row in a line, or each in a column."""
     levels = rows(graph)
     wide = {name: len(look.label(name)) * _CHARACTER + 18 for name in graph}
@@ -188,14 +188,14 @@ def _plan(graph: Graph, look: Look, across: bool) -> Plan:
             for i, it in enumerate(level):
                 boxes[it] = Box(x, y + i * _LINE, wide[it], _ROOM_HEIGHT)
             x += max(wide[it] for it in level) + _BETWEEN
-        return Plan(x - _BETWEEN + _PADDING, _bottom(boxes), boxes, graph, across)
+        return LayerPlan(x - _BETWEEN + _PADDING, _bottom(boxes), boxes, graph, across)
     width = max(_row_width(level, wide) for level in levels)
     for i, level in enumerate(levels):
         x = _PADDING + (width - _row_width(level, wide)) / 2
         for it in level:
             boxes[it] = Box(x, _TITLE + i * _ROW, wide[it], _ROOM_HEIGHT)
             x += wide[it] + _GAP
-    return Plan(width + 2 * _PADDING, _bottom(boxes), boxes, graph, across)
+    return LayerPlan(width + 2 * _PADDING, _bottom(boxes), boxes, graph, across)
 
 
 def _bottom(boxes: Mapping[str, Box]) -> float:
@@ -206,7 +206,7 @@ def _row_width(row: list[str], wide: Mapping[str, float]) -> float:
     return sum(wide[name] + _GAP for name in row) - _GAP
 
 
-def _panel(name: str, plan: Plan, box: Box, look: Look) -> list[str]:
+def _panel(name: str, plan: LayerPlan, box: Box, look: PictureStyle) -> list[str]:
     """A group with its boxes and the arrows between them."""
     x, y = box.x + (box.width - plan.width) / 2, box.y + (box.height - plan.height) / 2
     boxes = {it: inner.moved(x, y) for it, inner in plan.boxes.items()}

@@ -12,7 +12,7 @@ from components.gate.component import Stop, StopOnRejects
 from pipelines.config.tree import parse_config
 from pipelines.definition.resolve import RunInputs
 from pipelines.definition.training import create_pipeline
-from scripts.docs.layered import Look, draw
+from scripts.docs.layered import PictureStyle, draw
 
 #: The nodes of each stage; a new node of the pipeline is added here.
 STAGES = {
@@ -46,7 +46,7 @@ def picture() -> str:
     graph = {node.id: {after.id for after in node.downstream_nodes} for node in nodes}
     stop = {node.id for node in nodes if isinstance(node, Stop | StopOnRejects)}
     stage_of = {name: stage for stage, names in STAGES.items() for name in names}
-    look = Look(
+    look = PictureStyle(
         "The steps of a run: data, model, release",
         stage_of.__getitem__,
         str,

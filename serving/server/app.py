@@ -16,7 +16,7 @@ from serving.server.config import ServerConfig
 from serving.server.grpc_api import Health, grpc_server
 from serving.server.in_flight import BytesInFlight
 from serving.server.manager import ModelManager
-from serving.server.metrics import Metrics
+from serving.server.metrics import ServerMetrics
 from serving.server.predictor import Predictor
 from serving.server.rest_api import rest_server
 
@@ -103,7 +103,7 @@ async def _stop_without(supervisor_pid: int | None, stop: asyncio.Event) -> None
 @asynccontextmanager
 async def serving(config: ServerConfig) -> AsyncIterator[Addresses]:
     """Runs a server in this event loop; leaving the block drains it."""
-    metrics = Metrics()
+    metrics = ServerMetrics()
     in_flight = BytesInFlight(config.max_bytes_in_flight)
     manager = ModelManager(config, metrics)
     metrics.watch_queue(lambda: manager.queued_rows)
@@ -154,7 +154,7 @@ async def _report_health(manager: ModelManager, health: Health) -> None:
         await health.set(manager.available)
 
 
-async def _refresh(metrics: Metrics) -> None:
+async def _refresh(metrics: ServerMetrics) -> None:
     """Refreshes the metrics that another process of the server may report."""
     while True:
         metrics.refresh()

@@ -20,9 +20,9 @@ from serving.server.errors import Code, ListenError, ServingError
 from serving.server.grpc_calls import Calls
 from serving.server.in_flight import BytesInFlight
 from serving.server.manager import VersionStatus
-from serving.server.metrics import Metrics
+from serving.server.metrics import ServerMetrics
 from serving.server.model import LoadedModel
-from serving.server.predictor import Predictor, SignatureResult, Target
+from serving.server.predictor import Predictor, RequestedModel, SignatureResult
 from serving.server.requests import SETTLE_S, Endpoint, Request
 
 SIGNATURE_DEF = "signature_def"
@@ -38,7 +38,7 @@ _CLOSE_S = 0.5  # for calls that remain after all requests are answered
 class GrpcApi:
     """Predict, GetModelMetadata and GetModelStatus; other methods get UNIMPLEMENTED."""
 
-    def __init__(self, predictor: Predictor, metrics: Metrics, model_name: str) -> None:
+    def __init__(self, predictor: Predictor, metrics: ServerMetrics, model_name: str) -> None:
         self._predictor = predictor
         self._metrics = metrics
         self._model_name = model_name
@@ -166,7 +166,7 @@ class Health:
 async def grpc_server(
     config: ServerConfig,
     predictor: Predictor,
-    metrics: Metrics,
+    metrics: ServerMetrics,
     health_state: Health,
     in_flight: BytesInFlight,
 ) -> AsyncIterator[Endpoint]:
@@ -215,10 +215,10 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
     ]
 
 
-def _target(spec: model_pb2.ModelSpec) -> Target:
+def _target(spec: model_pb2.ModelSpec) -> RequestedModel:
     choice = spec.WhichOneof("version_choice")
     version = spec.version.value if choice == "version" else None
-    return Target(spec.name, version, spec.version_label)
+    return RequestedModel(spec.name, version, spec.version_label)
 
 
 def _missing_signature(name: str) -> ServingError:

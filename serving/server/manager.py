@@ -15,7 +15,7 @@ from serving.server.detached import detached
 from serving.server.errors import Code, ServingError
 from serving.server.folder import FolderState, FoundVersion, VersionFolder
 from serving.server.lanes import Lanes, LaneThreads
-from serving.server.metrics import Metrics
+from serving.server.metrics import ServerMetrics
 from serving.server.model import LoadedModel, Threads, load_model
 from serving.server.plan import plan_versions
 from serving.server.warmup import warm_up
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _ENDED_KEPT = 16  # ended versions that the status still lists
 
 
-class State(Enum):
+class VersionState(Enum):
     """State of a version, with its number in get_model_status.proto."""
 
     START = 10
@@ -40,7 +40,7 @@ class VersionStatus:
     """Status of one version."""
 
     version: int
-    state: State
+    state: VersionState
     code: Code = Code.OK
     message: str = ""
 
@@ -82,7 +82,7 @@ class _Load:
 class ModelManager:
     """Versions of one model. All but the loading itself runs in the event loop."""
 
-    def __init__(self, config: ServerConfig, metrics: Metrics) -> None:
+    def __init__(self, config: ServerConfig, metrics: ServerMetrics) -> None:
         self._config = config
         self._metrics = metrics
         self._threads = Threads(config.intra_op_threads, config.inter_op_threads)
@@ -191,7 +191,7 @@ class ModelManager:
 
     async def _load(self, version: int, found: FoundVersion) -> None:
         """Loads a version; waits only as long as one load may delay the next."""
-        self._set_status(VersionStatus(version, State.LOADING))
+        self._set_status(VersionStatus(version, VersionState.LOADING))
         outcome = detached(_load_warm, version, found.path, self._threads)
         self._loads[version] = _Load(found, outcome, time.monotonic())
         await asyncio.wait({outcome}, timeout=self._config.slow_load_s)
@@ -217,11 +217,11 @@ class ModelManager:
             retry_at = time.monotonic() + self._config.retry_failed_s
             self._failures[version] = _Failure(load.found.fingerprint, retry_at)
             self._metrics.load_failed()
-            self._set_status(VersionStatus(version, State.END, error.code, error.message))
+            self._set_status(VersionStatus(version, VersionState.END, error.code, error.message))
             logger.error("version %d cannot be served: %s", version, error.message)
             return
         self._served[version] = LoadedVersion(model, self._workers.lanes(model))
-        self._set_status(VersionStatus(version, State.AVAILABLE))
+        self._set_status(VersionStatus(version, VersionState.AVAILABLE))
         self.answers.set()
         logger.info(
             "version %d is served (loaded in %.1f s, %d warm-up requests)",
@@ -232,7 +232,7 @@ class ModelManager:
 
     def _unload(self, version: int) -> None:
         served = self._served.pop(version)
-        self._set_status(VersionStatus(version, State.UNLOADING))
+        self._set_status(VersionStatus(version, VersionState.UNLOADING))
         task = asyncio.create_task(self._release(version, served))
         self._letting_go.add(task)
         task.add_done_callback(self._letting_go.discard)
@@ -242,12 +242,12 @@ class ModelManager:
             served.idle.clear()
             await served.idle.wait()
         await detached(served.model.close)
-        self._set_status(VersionStatus(version, State.END))
+        self._set_status(VersionStatus(version, VersionState.END))
         logger.info("version %d is no longer served", version)
 
     def _set_status(self, status: VersionStatus) -> None:
         self._status[status.version] = status
-        ended = [s.version for s in self.statuses if s.state is State.END]
+        ended = [s.version for s in self.statuses if s.state is VersionState.END]
         for version in ended[_ENDED_KEPT:]:
             del self._status[version]
         self._metrics.versions(self._served)

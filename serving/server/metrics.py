@@ -25,7 +25,7 @@ _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 _BATCH_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
-class Metrics:
+class ServerMetrics:
     """Metrics of one server, in its own registry, so that several servers fit in one process."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class _Timed:
 
     __slots__ = ("_method", "_metrics", "_protocol", "_started")
 
-    def __init__(self, metrics: Metrics, method: str, protocol: str) -> None:
+    def __init__(self, metrics: ServerMetrics, method: str, protocol: str) -> None:
         self._metrics, self._method, self._protocol = metrics, method, protocol
 
     def __enter__(self) -> None:

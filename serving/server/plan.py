@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Plan:
+class VersionPlan:
     """Versions to load, in order, and versions to unload."""
 
     load: tuple[int, ...]
@@ -19,7 +19,7 @@ def plan_versions(
     broken: Collection[int],
     latest_versions: int,
     pinned: Collection[int] = (),
-) -> Plan:
+) -> VersionPlan:
     """Plans to serve the newest good versions and the pinned ones; never unloads the last good one.
 
     Args:
@@ -34,5 +34,5 @@ def plan_versions(
     load = tuple(sorted(wanted - set(loaded), reverse=True))
     if load or not wanted:
         # Loaded versions stay until their successor is available, or while there is none.
-        return Plan(load, ())
-    return Plan((), tuple(sorted(set(loaded) - wanted)))
+        return VersionPlan(load, ())
+    return VersionPlan((), tuple(sorted(set(loaded) - wanted)))

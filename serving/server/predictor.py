@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Target:
+class RequestedModel:
     """The model that a request names."""
 
     name: str
@@ -41,7 +41,7 @@ class Predictor:
 
     async def predict(
         self,
-        target: Target,
+        target: RequestedModel,
         signature_name: str,
         read_inputs: Callable[[SignatureSpec, TensorLimits], Arrays],
         held: ReservedBytes,
@@ -80,12 +80,12 @@ class Predictor:
             result = {key: outputs[key] for key in wanted}
             return SignatureResult(served.model.version, name, result)
 
-    def model(self, target: Target) -> LoadedModel:
+    def model(self, target: RequestedModel) -> LoadedModel:
         """Returns the loaded version for the target."""
         with self._manager.use(target.name, target.version, target.label) as served:
             return served.model
 
-    def status(self, target: Target, served_name: str) -> Sequence[VersionStatus]:
+    def status(self, target: RequestedModel, served_name: str) -> Sequence[VersionStatus]:
         """Returns the versions' states; ignores a label, like TensorFlow Serving.
 
         Raises:

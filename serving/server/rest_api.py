@@ -17,13 +17,13 @@ from serving.server.config import ServerConfig
 from serving.server.errors import Code, ListenError, ServingError
 from serving.server.grpc_api import SIGNATURE_DEF, metadata_response, status_response
 from serving.server.in_flight import BytesInFlight
-from serving.server.metrics import Metrics
+from serving.server.metrics import ServerMetrics
 from serving.server.model import Arrays
-from serving.server.predictor import Predictor, Target, as_serving_error
+from serving.server.predictor import Predictor, RequestedModel, as_serving_error
 from serving.server.receiving import end_unless_taken
 from serving.server.requests import SETTLE_S, Endpoint, Request, Requests, RequestStage
 from serving.server.rest_body import read_body
-from serving.server.rest_connections import Connection, ConnectionServer, error_response
+from serving.server.rest_connections import ConnectionServer, HttpConnection, error_response
 from serving.server.rest_json import Body, Format, parse_body, read_inputs, write_outputs
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
@@ -41,7 +41,11 @@ class RestApi:
     """One handler for every path; a plain function of the request is cheaper than a router."""
 
     def __init__(
-        self, config: ServerConfig, predictor: Predictor, metrics: Metrics, in_flight: BytesInFlight
+        self,
+        config: ServerConfig,
+        predictor: Predictor,
+        metrics: ServerMetrics,
+        in_flight: BytesInFlight,
     ) -> None:
         self._config = config
         self._predictor = predictor
@@ -59,7 +63,7 @@ class RestApi:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers any request."""
         connection = request.protocol
-        assert isinstance(connection, Connection)
+        assert isinstance(connection, HttpConnection)
         connection.begin()
         under_way = self._requests.begin()
         try:
@@ -116,7 +120,7 @@ class RestApi:
         raise ServingError(Code.INVALID_ARGUMENT, f"Malformed request: {request.method} {path}")
 
     async def _post(
-        self, request: web.BaseRequest, target: Target, method: str, under_way: Request
+        self, request: web.BaseRequest, target: RequestedModel, method: str, under_way: Request
     ) -> web.Response:
         if method != "predict":
             raise ServingError(
@@ -151,7 +155,7 @@ class RestApi:
         under_way.enter(RequestStage.WORKING)
         return parse_body(content, config.max_json_values, config.max_json_depth)
 
-    def _get(self, target: Target, *, metadata: bool) -> bytes:
+    def _get(self, target: RequestedModel, *, metadata: bool) -> bytes:
         if not target.name:
             raise ServingError(Code.INVALID_ARGUMENT, "Missing model name in request.")
         if metadata:
@@ -162,7 +166,7 @@ class RestApi:
 
 @asynccontextmanager
 async def rest_server(
-    config: ServerConfig, predictor: Predictor, metrics: Metrics, in_flight: BytesInFlight
+    config: ServerConfig, predictor: Predictor, metrics: ServerMetrics, in_flight: BytesInFlight
 ) -> AsyncIterator[Endpoint]:
     """Runs the REST server while the block runs."""
     api = RestApi(config, predictor, metrics, in_flight)
@@ -194,14 +198,14 @@ async def rest_server(
         await runner.cleanup()
 
 
-def _target(match: re.Match[str]) -> Target:
+def _target(match: re.Match[str]) -> RequestedModel:
     name, version, label, _ = match.groups()
     number = version_number(version) if version else None
     if version and number is None:
         raise ServingError(
             Code.INVALID_ARGUMENT, f"Failed to convert version: {version} to numeric."
         )
-    return Target(
+    return RequestedModel(
         name=unquote(name or ""),
         version=number,
         label=unquote(label or ""),

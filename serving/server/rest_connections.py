@@ -37,7 +37,7 @@ class ConnectionLimits(Protocol):
     def max_connections(self) -> int: ...
 
 
-class Connection(web.RequestHandler):
+class HttpConnection(web.RequestHandler):
     """Connection of one client, with a time limit while it waits for a request."""
 
     def __init__(
@@ -129,15 +129,15 @@ class ConnectionServer(web.Server):
     ) -> None:
         super().__init__(handler, **options)
         self._limits = limits
-        self._open: set[Connection] = set()
-        self._silent: dict[Connection, None] = {}  # oldest first
-        self._idle: dict[Connection, None] = {}  # in the order in which they became idle
+        self._open: set[HttpConnection] = set()
+        self._silent: dict[HttpConnection, None] = {}  # oldest first
+        self._idle: dict[HttpConnection, None] = {}  # in the order in which they became idle
 
-    def __call__(self) -> Connection:
+    def __call__(self) -> HttpConnection:
         """Returns a connection for asyncio."""
-        return Connection(self, self._limits, asyncio.get_running_loop())
+        return HttpConnection(self, self._limits, asyncio.get_running_loop())
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: HttpConnection) -> None:
         """Registers a connection."""
         self._open.add(connection)
         if len(self._open) > self._limits.max_connections:
@@ -145,17 +145,17 @@ class ConnectionServer(web.Server):
             next(chain(self._silent, self._idle), connection).force_close()
         self._silent[connection] = None
 
-    def busy(self, connection: Connection) -> None:
+    def busy(self, connection: HttpConnection) -> None:
         """Marks a connection as busy."""
         self._silent.pop(connection, None)
         self._idle.pop(connection, None)
 
-    def idle(self, connection: Connection) -> None:
+    def idle(self, connection: HttpConnection) -> None:
         """Marks a connection as idle."""
         if connection in self._open:
             self._idle[connection] = None
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: HttpConnection) -> None:
         """Removes a connection."""
         self._open.discard(connection)
         self.busy(connection)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.config.kubeflow import Retries
-from pipelines.kubeflow.client.finding import OK, WARNING, Finding
+from pipelines.kubeflow.client.finding import OK, WARNING, DoctorFinding
 from pipelines.kubeflow.client.retry_default import default_policy, retries_under
 from tests.backend.argo import LOST, Argo, Pods, controller, pods_of
 from tests.backend.cluster import Cluster
@@ -89,7 +89,7 @@ def strategy_of(**given: int) -> Json:
 QUICK = {"count": 2, "backoff_s": 1, "factor": 1, "give_up_after_s": 600}
 
 
-def told_by_doctor(argo: Argo) -> Finding:
+def told_by_doctor(argo: Argo) -> DoctorFinding:
     """What `skymill doctor` says of the settings that the controller has read."""
     return retries_under(default_policy(argo.settings()), "kubeflow")
 

@@ -9,7 +9,7 @@ import yaml
 
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.doctor import Needs, examine
-from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, Finding
+from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, DoctorFinding
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.cluster.api import KubernetesApi
 from tests.backend.cluster import Cluster
@@ -138,7 +138,7 @@ def test_doctor_asks_the_cluster_of_the_caller(applied: Cluster, repository: Pat
         },
     )
 
-    def asked(account: str) -> dict[str, Finding]:
+    def asked(account: str) -> dict[str, DoctorFinding]:
         with api_server(Store(multi_user=True)) as api:
             server = KubeflowServer(Connection(api.url, namespace="kubeflow"))
             needs = Needs("skymill-steps", claims=("skymill",), secrets=("key",), workers=True)
@@ -149,7 +149,9 @@ def test_doctor_asks_the_cluster_of_the_caller(applied: Cluster, repository: Pat
     assert found["rights"].state == OK
     assert found["account"].state == UNKNOWN, "it may not look at accounts"
     assert "403" in found["account"].detail
-    assert found["workers"] == Finding("workers", OK, "the cluster has jobset.x-k8s.io/v1alpha2")
+    assert found["workers"] == DoctorFinding(
+        "workers", OK, "the cluster has jobset.x-k8s.io/v1alpha2"
+    )
     assert found["retries"].state == UNKNOWN
     assert found["retries"].detail.startswith("you may not read workflow-controller-configmap")
     found = asked("skymill-watch")

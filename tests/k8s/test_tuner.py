@@ -10,7 +10,7 @@ import yaml
 from pipelines.config.tree import parse_config
 from pipelines.kubeflow.compile.package import compile_package
 from tests.k8s.conftest import Manifests
-from trainer.tune.config import Workers
+from trainer.tune.config import TuneWorkers
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_workers_ask_the_tuner_step_on_its_port(tuner: Manifests, chief: dict[st
     given = environment(tuner)
     assert given["KERASTUNER_ORACLE_IP"]["value"] == service["metadata"]["name"]
     assert given["KERASTUNER_ORACLE_PORT"]["value"] == str(port["port"])
-    assert port["port"] == port["targetPort"] == Workers(exchange="/x").port
+    assert port["port"] == port["targetPort"] == TuneWorkers(exchange="/x").port
 
 
 def test_each_worker_has_a_name_that_its_successor_inherits(tuner: Manifests) -> None:

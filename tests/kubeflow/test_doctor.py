@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pipelines.cli.main import cli
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.doctor import Needs, examine
-from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, WARNING, Finding
+from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, WARNING, DoctorFinding
 from pipelines.kubeflow.client.images import ImageName
 from pipelines.kubeflow.client.retry_default import default_policy
 from pipelines.kubeflow.client.server import KubeflowServer
@@ -62,16 +62,16 @@ spec:
 
 def look(
     api: Api, cluster: KubernetesApi | None, namespace: str = "", **needs: tuple[str, ...]
-) -> list[Finding]:
+) -> list[DoctorFinding]:
     server = KubeflowServer(Connection(api.url, namespace=namespace))
     return examine(server, cluster, Needs("skymill-steps", **needs))
 
 
-def states(found: list[Finding]) -> dict[str, str]:
+def states(found: list[DoctorFinding]) -> dict[str, str]:
     return {one.check: one.state for one in found}
 
 
-def one(found: list[Finding], check: str) -> Finding:
+def one(found: list[DoctorFinding], check: str) -> DoctorFinding:
     [finding] = [it for it in found if it.check == check]
     return finding
 
@@ -132,7 +132,7 @@ def test_the_root_is_the_configurations_or_that_of_the_launcher(
     finding = one(look(api, kubernetes), "pipeline root")
     assert (finding.state, finding.detail) == (UNKNOWN, "s3://b/r: only a pod has its credentials")
     finding = one(look(api, kubernetes, pipeline_root="minio://other/r"), "pipeline root")
-    assert finding == Finding("pipeline root", OK, "minio://other/r: minio-service is ready")
+    assert finding == DoctorFinding("pipeline root", OK, "minio://other/r: minio-service is ready")
 
 
 @pytest.mark.parametrize("addresses", [[{"ip": "10.0.0.5"}], []], ids=["ready", "not ready"])
@@ -145,7 +145,9 @@ def test_the_store_of_newer_releases_is_found_in_the_namespace_of_the_installati
     there.put("v1", "endpoints", {"metadata": {"name": "seaweedfs"}, "subsets": subsets})
     finding = one(look(api, kubernetes.within("team")), "pipeline root")
     if addresses:
-        assert finding == Finding("pipeline root", OK, "minio://mlpipeline: seaweedfs is ready")
+        assert finding == DoctorFinding(
+            "pipeline root", OK, "minio://mlpipeline: seaweedfs is ready"
+        )
     else:
         assert finding.state == FAILED
         assert finding.detail.endswith("seaweedfs has no ready pod in kubeflow")
@@ -216,7 +218,7 @@ def test_with_several_users_the_rights_of_the_caller_are_reviewed(
     with api_server(Store(multi_user=True)) as api:
         assert one(look(api, kubernetes), "namespace").remedy == "Give --namespace"
         found = look(api, kubernetes, namespace="kubeflow")
-        assert one(found, "namespace") == Finding("namespace", OK, "kubeflow")
+        assert one(found, "namespace") == DoctorFinding("namespace", OK, "kubeflow")
         rights = one(found, "rights")
         assert rights.detail == "in kubeflow you lack runs: create, runs: terminate"
         there.denied = set()

@@ -8,16 +8,16 @@ from tfx.types.standard_artifacts import Examples
 
 from components.gate.artifact import Baseline
 from components.raster.errors import DataError, SkymillError
-from pipelines.kubeflow.contract.signature import InputType, Signature
+from pipelines.kubeflow.contract.signature import InputType, NodeSignature
 from pipelines.kubeflow.contract.uris import ArtifactPaths, local_path
-from pipelines.kubeflow.contract.views import View
+from pipelines.kubeflow.contract.views import OutputView
 from pipelines.kubeflow.step.artifacts import restore_artifact
 from pipelines.kubeflow.step.entrypoint import run_step, write_output
 
 EXAMPLES = "tfx.types.standard_artifacts.Examples"
 ROOT = "minio://bucket/run/step"
 
-SIGNATURE = Signature(
+SIGNATURE = NodeSignature(
     executor="tests.kubeflow.probe.Executor",
     inputs={"given": InputType(EXAMPLES), "extra": InputType(EXAMPLES, optional=True)},
     outputs={"made": EXAMPLES},
@@ -137,14 +137,14 @@ def test_uris_are_where_the_launcher_mounts_them(uri: str, path: str) -> None:
 
 
 def test_a_signature_and_an_output_survive_their_way(tmp_path: Path) -> None:
-    signature = Signature(
+    signature = NodeSignature(
         "a.B",
         {"x": InputType("c.D", True)},
         {"y": "e.F"},
         {"p": "STRING"},
-        (View("y_html", "system.HTML", "y"),),
+        (OutputView("y_html", "system.HTML", "y"),),
     )
-    assert Signature.from_json(signature.to_json()) == signature
+    assert NodeSignature.from_json(signature.to_json()) == signature
     path = tmp_path / "kfp_outputs" / "output_metadata.json"
     write_output({"outputs": {"outputFile": str(path)}}, {"artifacts": {}})
     assert json.loads(path.read_text()) == {"artifacts": {}}

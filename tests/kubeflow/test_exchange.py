@@ -13,17 +13,17 @@ from components.ingest.photographs.config import FoldersSource
 from components.ingest.snapshot import Snapshot
 from components.raster.errors import DataError
 from pipelines.config.beam import IN_PROCESS, workers_elsewhere
-from pipelines.kubeflow.contract.signature import InputType, Signature
+from pipelines.kubeflow.contract.signature import InputType, NodeSignature
 from pipelines.kubeflow.step.entrypoint import _main, guarded, run_step
 
 EXAMPLES = "tfx.types.standard_artifacts.Examples"
-INGEST = Signature(
+INGEST = NodeSignature(
     executor="components.ingest.executor.Executor",
     inputs={},
     outputs={"examples": EXAMPLES, "rejects": "components.gate.artifact.Rejects"},
     parameters={"config": "STRING", "fingerprint": "STRING"},
 )
-STATISTICS = Signature(
+STATISTICS = NodeSignature(
     executor="components.statistics.executor.Executor",
     inputs={
         "examples": InputType(EXAMPLES),
@@ -88,7 +88,7 @@ def test_a_step_that_is_told_to_stop_leaves_nothing_either(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exchange = tmp_path / "shared"
-    signature = Signature(
+    signature = NodeSignature(
         executor="tests.kubeflow.probe.Stopped",
         inputs={},
         outputs={"made": EXAMPLES},

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from pipelines.kubeflow.contract.reason import last_reason
-from pipelines.kubeflow.contract.signature import Signature
+from pipelines.kubeflow.contract.signature import NodeSignature
 from pipelines.kubeflow.step.entrypoint import _main, guarded
 from pipelines.kubeflow.step.failure_marker import FailureMarker
 from tests.stores.services import service_on_loopback
 
-SIGNATURE = Signature(
+SIGNATURE = NodeSignature(
     executor="tests.kubeflow.probe.Failing",
     outputs={"made": "tfx.types.standard_artifacts.Examples"},
     parameters={"failure": "STRING", "attempts": "STRING"},

@@ -13,7 +13,7 @@ from pipelines.kubeflow.compile.containers import (
 from pipelines.kubeflow.compile.images import is_fixed
 from pipelines.kubeflow.compile.lowering import lower_task, unwrap
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
-from pipelines.kubeflow.contract.signature import InputType, Signature
+from pipelines.kubeflow.contract.signature import InputType, NodeSignature
 
 
 def job(version: str = "2.1.0", **executor: dict) -> dict:
@@ -100,20 +100,20 @@ TFX_ARGS = [
 def test_beams_options_stay_behind_two_dashes() -> None:
     assert executor_class(TFX_ARGS) == "a.B"
     assert beam_args(TFX_ARGS) == ["--runner=FlinkRunner", "--parallelism", "4"]
-    args = node_container(Signature("a.B"), TFX_ARGS, "Ingest", StepFolders())["args"]
+    args = node_container(NodeSignature("a.B"), TFX_ARGS, "Ingest", StepFolders())["args"]
     assert args[2:] == ["--executor-input", "{{$}}", "--", *beam_args(TFX_ARGS)]
     folders = StepFolders("/shared", "/mnt/failures")
-    args = node_container(Signature("a.B"), TFX_ARGS, "Ingest", folders)["args"]
+    args = node_container(NodeSignature("a.B"), TFX_ARGS, "Ingest", folders)["args"]
     assert args[4:8] == ["--failures", "/mnt/failures", "--exchange", "/shared"]
     assert args[8:] == ["--", *beam_args(TFX_ARGS)]
-    args = node_container(Signature("a.B"), TFX_ARGS[:6], "Ingest", StepFolders())["args"]
+    args = node_container(NodeSignature("a.B"), TFX_ARGS[:6], "Ingest", StepFolders())["args"]
     assert "--" not in args
 
 
 def test_arguments_that_no_process_takes_are_refused() -> None:
     inputs = {f"input_{number}": InputType("a" * 1000) for number in range(100)}
     with pytest.raises(ConfigError, match="too long"):
-        node_container(Signature("a.B", inputs), TFX_ARGS, "Ingest", StepFolders())
+        node_container(NodeSignature("a.B", inputs), TFX_ARGS, "Ingest", StepFolders())
 
 
 def test_a_registrys_port_is_no_tag() -> None:

@@ -4,14 +4,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.gate.report import Finding, GateReport
 from components.node.files import METRICS_FILE
-from pipelines.kubeflow.contract.views import CONFUSION, HTML, METRICS, View, views_of
+from pipelines.kubeflow.contract.views import CONFUSION, HTML, METRICS, OutputView, views_of
 from pipelines.kubeflow.step.native import confusion_of, make_view, metrics_of
 from pipelines.page.render import report_page
 
-EVALUATION = Evaluation(
+EVALUATION = EvaluationResult(
     split="test",
     classes=("field", "roof"),
     baseline_classes=None,
@@ -66,7 +66,8 @@ def test_a_report_is_a_page_that_loads_nothing_and_trusts_no_text(tmp_path: Path
     report.write(tmp_path / "source" / "report.json")
     target = tmp_path / "views" / "report_html"
     assert (
-        make_view(View("report_html", HTML, "report"), str(tmp_path / "source"), str(target)) == {}
+        make_view(OutputView("report_html", HTML, "report"), str(tmp_path / "source"), str(target))
+        == {}
     )
     assert target.read_text() == page
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pipelines.config.kubeflow import KubeflowConfig, Retries
 from pipelines.kubeflow.compile.lowering import lower_task, retries_of
-from pipelines.kubeflow.contract.signature import STOP_EXECUTOR, Signature
+from pipelines.kubeflow.contract.signature import STOP_EXECUTOR, NodeSignature
 from tests.kubeflow.argo import is_tried_again, retry_strategy
 from tests.kubeflow.launcher import FAILED, SUCCEEDED, Backend
 from tests.kubeflow.tiny import tiny_spec
@@ -100,8 +100,8 @@ def test_whole_numbers_may_be_written_with_a_point() -> None:
 
 
 def test_a_gate_is_never_tried_again() -> None:
-    assert retries_of(Signature(STOP_EXECUTOR), Retries(count=5)) is None
-    assert retries_of(Signature("trainer.executor.Executor"), Retries(count=5)) is not None
+    assert retries_of(NodeSignature(STOP_EXECUTOR), Retries(count=5)) is None
+    assert retries_of(NodeSignature("trainer.executor.Executor"), Retries(count=5)) is not None
 
 
 TRAIN = """

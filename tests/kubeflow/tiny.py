@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from pipelines.kubeflow.client.submission import Submission
-from pipelines.kubeflow.contract.signature import Signature
+from pipelines.kubeflow.contract.signature import NodeSignature
 
 _STEP = """
 import json, os, sys
@@ -41,7 +41,7 @@ def tiny_spec(*steps: str, gates: Sequence[str] = ()) -> dict[str, Any]:
     containers: dict[str, Any] = {
         name: {"image": "a:1", "command": command, "args": ["{{$}}", name]} for name in steps
     }
-    signature = Signature("components.gate.executor.Executor").to_json()
+    signature = NodeSignature("components.gate.executor.Executor").to_json()
     for name in gates:
         containers[name]["args"] = ["--signature", signature, "--executor-input", "{{$}}"]
     return {

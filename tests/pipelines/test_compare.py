@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from components.evaluation.predictions import Head, Prediction, write_predictions
+from components.evaluation.predictions import Head, PredictionRow, write_predictions
 from components.node.files import PREDICTIONS_FILE
 from pipelines.cli.main import cli
 from pipelines.local.compare import compare_examples
 from pipelines.local.record import Artifact, NodeRecord, RunRecord, write_record
 
 
-def row(key: str, truth: str, answer: str) -> Prediction:
-    return Prediction(key, truth=truth, answer=answer, score=float(truth == answer))
+def row(key: str, truth: str, answer: str) -> PredictionRow:
+    return PredictionRow(key, truth=truth, answer=answer, score=float(truth == answer))
 
 
 A = [row("1", "a", "a"), row("2", "a", "b"), row("3", "b", "b"), row("4", "a", "a")]
 B = [row("2", "a", "a"), row("3", "b", "a"), row("4", "b", "a"), row("5", "a", "a")]
 
 
-def run(root: Path, run_id: str, epochs: int, accuracy: float, rows: list[Prediction]) -> None:
+def run(root: Path, run_id: str, epochs: int, accuracy: float, rows: list[PredictionRow]) -> None:
     folder, evaluation = root / "runs" / run_id, root / f"evaluation-{run_id}"
     evaluation.mkdir(parents=True)
     outputs = {"evaluation": (Artifact("ModelEvaluation", str(evaluation), 1),)}
@@ -58,18 +58,20 @@ def test_examples_are_matched_by_key_whatever_each_run_has_alone() -> None:
 
 
 def test_examples_of_one_group_prove_nothing_by_their_number() -> None:
-    a = [Prediction(f"{i}", truth="a", answer="b", score=0.0, group="scene") for i in range(9)]
-    b = [Prediction(f"{i}", truth="a", answer="a", score=1.0, group="scene") for i in range(9)]
+    a = [PredictionRow(f"{i}", truth="a", answer="b", score=0.0, group="scene") for i in range(9)]
+    b = [PredictionRow(f"{i}", truth="a", answer="a", score=1.0, group="scene") for i in range(9)]
     assert compare_examples(a, b).p_value is None
-    alone = [Prediction(f"{i}", truth="a", answer="b", score=0.0) for i in range(9)]
+    alone = [PredictionRow(f"{i}", truth="a", answer="b", score=0.0) for i in range(9)]
     assert compare_examples(alone, b).p_value is None
     grouped = [replace(it, group=None) for it in b]
     assert compare_examples(alone, grouped).p_value == pytest.approx(2 / 2**9)
 
 
 def test_numbers_are_better_where_the_error_falls() -> None:
-    errors = [Prediction("x", truth="1", answer="3", loss=2.0)]
-    assert compare_examples(errors, [Prediction("x", truth="1", answer="2", loss=0.5)]).better == 1
+    errors = [PredictionRow("x", truth="1", answer="3", loss=2.0)]
+    assert (
+        compare_examples(errors, [PredictionRow("x", truth="1", answer="2", loss=0.5)]).better == 1
+    )
 
 
 def test_the_command_tells_two_runs_apart(workspace: str) -> None:

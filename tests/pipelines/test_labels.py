@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from components.evaluation.predictions import Head, Prediction, write_predictions
+from components.evaluation.predictions import Head, PredictionRow, write_predictions
 from components.label_audit.issues import captions, corrections_csv
 from components.raster.task import TASKS
 from pipelines.cli.main import cli
@@ -23,7 +23,7 @@ def predictions(path: Path, task: str, truths: list[str | None]) -> Path:
     for at, truth in enumerate(truths):
         of_water = 0.9 if at % 2 else 0.1
         rows.append(
-            Prediction(f"{at:02d}.png", truth=truth, probabilities=(1 - of_water, of_water))
+            PredictionRow(f"{at:02d}.png", truth=truth, probabilities=(1 - of_water, of_water))
         )
     write_predictions(path, Head(task, CLASSES), rows)  # type: ignore[arg-type]
     return path
@@ -53,7 +53,7 @@ def test_a_class_too_much_is_found_among_several(tmp_path):
 
 def test_predictions_without_probabilities_ask_for_the_model(tmp_path):
     path = tmp_path / "p.parquet"
-    write_predictions(path, Head("segmentation", CLASSES), [Prediction("a", truth="x")])
+    write_predictions(path, Head("segmentation", CLASSES), [PredictionRow("a", truth="x")])
     assert audit_predictions(path) is None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.gate.report import Finding
 from pipelines.config.gates import CustomGate
 from pipelines.config.tree import parse_config
@@ -23,7 +23,7 @@ def here(name: str) -> CustomGate:
 def evidence(**recalls: float) -> Evidence:
     metrics = {f"recall/{name}": value for name, value in recalls.items()}
     overall = SliceMetrics((), metrics)
-    return Evidence(Evaluation("test", tuple(recalls), None, None, (overall,)), {}, {})
+    return Evidence(EvaluationResult("test", tuple(recalls), None, None, (overall,)), {}, {})
 
 
 def failing(evidence: Evidence) -> Iterator[Finding]:

@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.gate.report import Finding, GateReport, message
 from components.raster.task import Task
 from pipelines.local.console import console_on
 from pipelines.local.record import BLOCKED, FAILED, RunRecord
-from pipelines.local.summary import Summary, _write_page, print_summary, to_json
+from pipelines.local.summary import RunSummary, _write_page, print_summary, to_json
 
 NORTH = (("region", "north"),)
 
 
-def summary_of(task: Task, candidate: dict[str, float], **baseline: float) -> Summary:
+def summary_of(task: Task, candidate: dict[str, float], **baseline: float) -> RunSummary:
     metrics = {"example_count": 40.0, **candidate}
     slices = tuple(SliceMetrics(key, metrics, baseline or None, task) for key in ((), NORTH))
-    evaluation = Evaluation("test", ("a",), None, None, slices, task=task)
+    evaluation = EvaluationResult("test", ("a",), None, None, slices, task=task)
     record = RunRecord("1", "roofs", "2026-01-01")
-    return Summary(
+    return RunSummary(
         record,
         images={"test": 40},
         rejects={},
@@ -36,7 +36,7 @@ def summary_of(task: Task, candidate: dict[str, float], **baseline: float) -> Su
     )
 
 
-def printed(summary: Summary) -> list[list[str]]:
+def printed(summary: RunSummary) -> list[list[str]]:
     """The rows of the table of metrics, by two or more spaces."""
     console = Console(file=io.StringIO(), width=80)
     print_summary(summary, console)
@@ -127,7 +127,7 @@ def test_a_slice_of_one_class_has_no_mean_over_classes_and_classes_have_a_table_
     }
     summary = summary_of("single_label", overall)
     slices = (SliceMetrics((), overall), SliceMetrics((("label/text", "water"),), water))
-    evaluation = Evaluation("test", ("forest", "water"), None, None, slices)
+    evaluation = EvaluationResult("test", ("forest", "water"), None, None, slices)
     console = Console(file=io.StringIO(), width=80)
     print_summary(replace(summary, evaluation=evaluation), console)
     lines = [line.split() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from pipelines.cli.batch import prediction_settings
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.maps import MapJob
 from pipelines.prediction.model import ExampleModel, find_model
-from pipelines.prediction.output import OutputPaths, begin
+from pipelines.prediction.output import PredictionPaths, begin
 from pipelines.prediction.run import folder_of, plan_run, predict_archive
 from pipelines.prediction.shard import ShardJob, ShardPredictor
 from tests.prediction.models import SIDE_PX
@@ -84,7 +84,7 @@ def test_a_killed_run_continues_with_the_shards_that_it_lacks(archive, photograp
 
     listing = list_source(plan.reading)
     lines = family_of(plan.reading.source).lines(listing, 3)
-    paths = OutputPaths(str(tmp_path / "killed"), 3, "parquet")
+    paths = PredictionPaths(str(tmp_path / "killed"), 3, "parquet")
     begin(paths, plan.identity, b"".join(lines))
     job = ShardJob(plan.reading.model_dump_json(), (), plan.model, 7, paths)
     ShardPredictor(job, ExampleModel.load(plan.model)).write(blocks_of(lines)[1])
@@ -198,7 +198,7 @@ def test_maps_are_not_made_among_the_scenes(rasters_model, tmp_path):
 def test_a_model_that_was_replaced_during_a_run_answers_nothing(rasters_model):
     ref, _ = find_model(str(rasters_model), None)
     other = replace(ref, identity="of the files when the run was planned")
-    job = MapJob(MapConfig().model_dump_json(), other, "m", OutputPaths("out", 1, "maps"))
+    job = MapJob(MapConfig().model_dump_json(), other, "m", PredictionPaths("out", 1, "maps"))
     for load in (partial(ExampleModel.load, other), job.load):
         with pytest.raises(DataError, match="was replaced during the run"):
             load()

@@ -7,17 +7,17 @@ import pytest
 
 from components.ingest.files import storage
 from components.ingest.files.layout import blocks_of
-from components.ingest.records.summary import Summary
+from components.ingest.records.summary import IngestSummary
 from components.mapping.config import MapConfig
 from components.mapping.maps import UNFINISHED, SceneMap
 from components.mapping.only_run import only_run
-from components.mapping.rejects import Reject
+from components.mapping.rejects import MapReject
 from components.raster.errors import DataError
 from components.raster.scene.folders import check_folders
 from components.raster.scene.scene import BandFile, SceneSource
 from pipelines.prediction.maps import MapJob, MapWriter, _summary, scene_lines
-from pipelines.prediction.model import ModelRef
-from pipelines.prediction.output import OutputPaths, begin, complete, only_run_into
+from pipelines.prediction.model import PinnedModel
+from pipelines.prediction.output import PredictionPaths, begin, complete, only_run_into
 from pipelines.prediction.table import escaped
 from tests.components.mapping.networks import Network, contract_of, smooth_ground, write_scene
 
@@ -25,10 +25,10 @@ from tests.components.mapping.networks import Network, contract_of, smooth_groun
 @pytest.fixture
 def finished(tmp_path):
     """Paths of a run whose one shard is finished."""
-    paths = OutputPaths(str(tmp_path / "out"), 1, "parquet")
+    paths = PredictionPaths(str(tmp_path / "out"), 1, "parquet")
     begin(paths, "own", b"line")
     storage.write(paths.result(paths.predictions_name(0)), b"answers")
-    paths.finish(0, b"", Summary({}, {"predicted": 1}))
+    paths.finish(0, b"", IngestSummary({}, {"predicted": 1}))
     return paths
 
 
@@ -41,7 +41,7 @@ def test_a_state_whose_results_went_into_place_vouches_for_nothing_more(finished
 
 def test_a_kept_state_is_that_of_the_run_alone(finished):
     begin(finished, "own", b"line")
-    assert finished.summary_of(0) == Summary({}, {"predicted": 1})
+    assert finished.summary_of(0) == IngestSummary({}, {"predicted": 1})
     begin(finished, "other", b"line")
     assert finished.summary_of(0) is None
 
@@ -58,9 +58,9 @@ def test_an_output_never_appears_without_one_of_its_files(finished):
 def test_a_map_that_another_attempt_makes_is_no_reject_and_stays(tmp_path):
     scene = write_scene(tmp_path / "field.tif", smooth_ground(40, 50))
     lines = scene_lines([scene])
-    paths = OutputPaths(str(tmp_path / "out"), 1, "maps")
+    paths = PredictionPaths(str(tmp_path / "out"), 1, "maps")
     begin(paths, "own", b"".join(lines))
-    job = MapJob(MapConfig(vectors=()).model_dump_json(), ModelRef("m", 1, "id"), "m", paths)
+    job = MapJob(MapConfig(vectors=()).model_dump_json(), PinnedModel("m", 1, "id"), "m", paths)
     writer = MapWriter(job, Network(contract_of()))
     [block] = blocks_of(lines)
     folder = tmp_path / ".out.unfinished/results" / UNFINISHED / scene.scene_id
@@ -87,9 +87,9 @@ class Failing(Network):
 def test_a_model_that_fails_once_loses_no_scene(tmp_path):
     scene = write_scene(tmp_path / "field.tif", smooth_ground(40, 50))
     lines = scene_lines([scene])
-    paths = OutputPaths(str(tmp_path / "out"), 1, "maps")
+    paths = PredictionPaths(str(tmp_path / "out"), 1, "maps")
     begin(paths, "own", b"".join(lines))
-    job = MapJob(MapConfig(vectors=()).model_dump_json(), ModelRef("m", 1, "id"), "m", paths)
+    job = MapJob(MapConfig(vectors=()).model_dump_json(), PinnedModel("m", 1, "id"), "m", paths)
     writer = MapWriter(job, Failing(contract_of()))
     [block] = blocks_of(lines)
     with pytest.raises(DataError, match="field: .*out of memory"):
@@ -99,18 +99,20 @@ def test_a_model_that_fails_once_loses_no_scene(tmp_path):
 
 
 def test_tiles_that_a_map_lacks_are_no_images(tmp_path):
-    whole = SceneMap("field", tmp_path, (), (Reject("field@0,0,8x8", "unreadable", "cut off"),) * 3)
-    assert _summary(whole) == Summary({}, {"mapped": 1}, ignored={"tile: unreadable": 3})
-    assert _summary(Reject("poor", "unknown_band", "nir")).rejects == {"unknown_band": 1}
+    whole = SceneMap(
+        "field", tmp_path, (), (MapReject("field@0,0,8x8", "unreadable", "cut off"),) * 3
+    )
+    assert _summary(whole) == IngestSummary({}, {"mapped": 1}, ignored={"tile: unreadable": 3})
+    assert _summary(MapReject("poor", "unknown_band", "nir")).rejects == {"unknown_band": 1}
 
 
 def test_of_two_runs_into_one_folder_the_second_is_told(tmp_path):
-    paths = OutputPaths(str(tmp_path / "out"), 1, "parquet")
+    paths = PredictionPaths(str(tmp_path / "out"), 1, "parquet")
     with only_run_into(paths):
         with pytest.raises(DataError, match="another run writes into .*/out"):  # noqa: SIM117
-            with only_run_into(OutputPaths(f"{tmp_path}/x/../out/", 1, "maps")):
+            with only_run_into(PredictionPaths(f"{tmp_path}/x/../out/", 1, "maps")):
                 pass
-        with only_run_into(OutputPaths(str(tmp_path / "other"), 1, "parquet")):
+        with only_run_into(PredictionPaths(str(tmp_path / "other"), 1, "parquet")):
             pass
     with only_run_into(paths):
         pass

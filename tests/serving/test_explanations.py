@@ -29,7 +29,7 @@ from serving.tasks.graph import task_graph
 from tests.components.models import serialized
 from tests.serving.conftest import copy_version, wait_until
 from tests.serving.graphs import KNOWN_OPS, ops_of
-from trainer.data.examples import Spread
+from trainer.data.examples import NumberSpread
 from trainer.models.config import SmallCnn
 from trainer.tasks.config import DetectionOptions, SegmentationOptions
 from trainer.tasks.detection import Detection
@@ -240,7 +240,7 @@ def test_predictions_do_not_wait_for_explanations(trained, tmp_path, serve):
 
 OBJECTIVES = {
     "multi_label": MultiLabel(CLASSES, threshold=0.5),
-    "regression": Regression(Spread(examples=4, mean=10.0, stddev=2.0), "mse"),
+    "regression": Regression(NumberSpread(examples=4, mean=10.0, stddev=2.0), "mse"),
     "segmentation": Segmentation(CLASSES, SegmentationOptions()),
     "detection": Detection(CLASSES, DetectionOptions(filters=8, depth=1, min_score=0.001), SPEC),
 }

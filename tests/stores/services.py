@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from components.raster.stores.cloud_store import CloudStore
-from components.raster.stores.object_store import RETRIES, Retries
+from components.raster.stores.object_store import RETRIES, RequestRetries
 from tests.stores.azure import azure_server
 from tests.stores.gcs import gcs_server
 from tests.stores.s3 import Bucket, s3_server
@@ -38,7 +38,7 @@ class Service:
     uri: str
     bucket: Bucket
 
-    def open(self, retries: Retries = RETRIES) -> CloudStore:
+    def open(self, retries: RequestRetries = RETRIES) -> CloudStore:
         """Opens the store anew, as another process would."""
         return CloudStore(self.uri, retries)
 

@@ -18,7 +18,7 @@ from components.raster.stores.object_store import (
     ABSENT,
     ObjectMissing,
     ObjectStore,
-    Retries,
+    RequestRetries,
     StorageError,
     delete_below,
 )
@@ -149,7 +149,7 @@ def test_throttling_and_failing_servers_are_tried_again(service: Service, status
 
 
 def test_retries_end(service: Service) -> None:
-    store = service.open(Retries(count=2, total_s=5))
+    store = service.open(RequestRetries(count=2, total_s=5))
     service.bucket.failures = [503] * 50
     begin = time.monotonic()
     with pytest.raises(StorageError, match="503"):
@@ -171,7 +171,7 @@ def test_a_copy_that_fails_after_its_answer_has_begun_is_no_success(
 ) -> None:
     """S3 sends the status 200 first, and an error in the body."""
     with service_on_loopback("s3", "land", monkeypatch) as service:
-        store = service.open(Retries(count=2))
+        store = service.open(RequestRetries(count=2))
         store.write("a", b"content")
         service.bucket.failing_copies = 1
         store.copy("a", "b")
@@ -235,7 +235,7 @@ def test_missing_credentials_are_named(
 def test_a_store_that_cannot_be_reached_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     without_credentials(monkeypatch)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:9")
-    store = CloudStore("gs://bucket/x", Retries(count=1))
+    store = CloudStore("gs://bucket/x", RequestRetries(count=1))
     with pytest.raises(StorageError, match=r"gs://bucket/x.*127\.0\.0\.1:9"):
         store.listing()
 

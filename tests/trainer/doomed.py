@@ -29,7 +29,7 @@ from trainer.training.config import (
     TrainConfig,
 )
 from trainer.training.fit import History, fit
-from trainer.training.steps import Loop
+from trainer.training.steps import StepLoop
 
 #: All that must survive: a schedule, an average of the weights, patience, random layers; and the
 #: random views of `train`.
@@ -60,7 +60,7 @@ def train(folder: str, strategy: tf.distribute.Strategy, plain: bool = False) ->
     return fit(trained, of_classes(2), source, toy(12), config, *places)
 
 
-class Doomed(Loop):
+class Doomed(StepLoop):
     """Steps that end with a SIGKILL."""
 
     left = 0

@@ -13,7 +13,7 @@ from trainer.training.config import EarlyStopping, SmallCnn, TrainConfig
 from trainer.training.failures import TrainingError
 from trainer.training.fit import fit
 from trainer.training.log import TrainingLog
-from trainer.training.progress import Progress, resumed_words
+from trainer.training.progress import TrainingProgress, resumed_words
 
 SIDE_PX = 8
 OBJECTIVE = of_classes(2)
@@ -99,7 +99,7 @@ def test_event_files_hold_the_curve(undisturbed):
 
 def test_a_new_folder_gets_the_curve_so_far_and_an_old_one_nothing_twice(undisturbed, tmp_path):
     _, _, history = undisturbed
-    progress = Progress(epochs=history.epochs[:3])
+    progress = TrainingProgress(epochs=history.epochs[:3])
     for _ in range(2):
         TrainingLog(str(tmp_path), 5, None).begin(progress)
     told = [found for path in (tmp_path / "validation").iterdir() for found in values_in(path)]

@@ -1,5 +1,5 @@
 from trainer.training.config import EarlyStopping
-from trainer.training.progress import Epoch, Progress
+from trainer.training.progress import Epoch, TrainingProgress
 
 
 def progress(monitor, *values):
@@ -8,7 +8,7 @@ def progress(monitor, *values):
         Epoch(at, 1.0, value, {"accuracy": 0.5, "val_accuracy": value}, 0.1, 2.0)
         for at, value in enumerate(values, 1)
     )
-    return Progress(monitor, tuple(rows))
+    return TrainingProgress(monitor, tuple(rows))
 
 
 def test_the_best_epoch_has_the_lowest_loss_or_the_highest_accuracy():
@@ -25,9 +25,9 @@ def test_patience_counts_the_epochs_since_the_best():
     assert not progress("val_loss", 0.5, 0.2, 0.3).exhausted(stopping)
     assert progress("val_loss", 0.5, 0.2, 0.3, 0.2).exhausted(stopping)
     assert not progress("val_loss", 0.5, 0.6, 0.7, 0.8).exhausted(None)
-    assert not Progress().exhausted(stopping)
+    assert not TrainingProgress().exhausted(stopping)
 
 
 def test_json_and_back():
     before = progress("val_accuracy", 0.5, 0.25)
-    assert Progress.from_json(before.to_json()) == before
+    assert TrainingProgress.from_json(before.to_json()) == before

@@ -11,7 +11,7 @@ import rasterio
 import tensorflow as tf
 from rasterio.transform import from_origin
 
-from components.evaluation.model import ServedModel
+from components.evaluation.model import EvaluatedModel
 from components.infra_check.check import check_model
 from components.infra_check.config import InfraCheckConfig
 from components.raster.errors import DataError
@@ -250,7 +250,7 @@ def test_the_nodes_and_the_client_find_the_answers_that_the_model_gives(trained,
     assert [finding.detail for finding in report.findings if not finding.passed] == []
     assert len(report.findings) == 5  # it is up; two protocols, two signatures
 
-    wanted = ServedModel(str(folder)).answers(examples)["probabilities"]
+    wanted = EvaluatedModel(str(folder)).answers(examples)["probabilities"]
     paths = [tmp_path / f"{number}.tif" for number in range(len(tiles))]
     for path, (pixels, valid, _) in zip(paths, tiles, strict=True):
         write_geotiff(path, pixels, valid)

@@ -12,7 +12,7 @@ from tests.trainer.conftest import CLASSES, toy_example, toy_image
 from trainer.losses.smoothing import SmoothedCrossentropy
 from trainer.training.config import EarlyStopping, SmallCnn, Stage, TrainConfig
 from trainer.training.failures import BAD_BATCH_FILE, TrainingError
-from trainer.training.progress import Epoch, Progress
+from trainer.training.progress import Epoch, TrainingProgress
 from trainer.training.splits import Splits
 from trainer.training.stage_run import steps_at_once
 from trainer.training.train import train
@@ -97,7 +97,7 @@ def test_what_was_trained_in_bfloat16_is_served_in_float32(pattern, image_spec, 
 def curve(*rows):
     """A progress of (stage, val_loss)."""
     epochs = (Epoch(at, 1.0, loss, {}, 0.1, 1.0, stage) for at, (stage, loss) in enumerate(rows, 1))
-    return Progress("val_loss", tuple(epochs))
+    return TrainingProgress("val_loss", tuple(epochs))
 
 
 def test_each_stage_has_patience_of_its_own():

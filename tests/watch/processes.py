@@ -13,7 +13,7 @@ from pathlib import Path
 from components.ingest.config import IngestConfig
 from components.ingest.photographs.config import FoldersSource
 from pipelines.config.watch import RetryConfig
-from pipelines.watch.source import Source
+from pipelines.watch.source import PolledSource
 from pipelines.watch.sqlite_store import SqliteStore
 from pipelines.watch.target import RunEnd
 from pipelines.watch.transitions import Rules
@@ -61,7 +61,7 @@ class Yard:
                 os.kill(os.getpid(), signal.SIGKILL)
             left = None if left is None else left - 1
 
-        source = Source(IngestConfig(source=FoldersSource(uri=str(self.images))))
+        source = PolledSource(IngestConfig(source=FoldersSource(uri=str(self.images))))
         parts = (Deadly(it, happen) for it in (source, self.store(), FileRuns(self.root)))
         retry = RetryConfig(first_s=0.05, max_s=0.1)
         return Watcher("land", *parts, Rules(SETTLE_S, self.lease_s), retry)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from pipelines.cli.watch import command
 from pipelines.local.record import list_records
-from pipelines.watch.source import Source
+from pipelines.watch.source import PolledSource
 from pipelines.watch.state import WatchError
 from tests.kubeflow.api_server.server import api_server
 from tests.pipelines.conftest import call_skymill
@@ -119,13 +119,13 @@ def test_what_comes_while_data_are_read_to_be_skipped_is_not_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = str(configure(tmp_path))
-    read = Source.fingerprint
+    read = PolledSource.fingerprint
 
-    def uploaded_meanwhile(source: Source) -> str:
+    def uploaded_meanwhile(source: PolledSource) -> str:
         Image.new("RGB", (16, 16)).save(tmp_path / "images" / "wood" / "new.png")
         return read(source)
 
-    monkeypatch.setattr(Source, "fingerprint", uploaded_meanwhile)
+    monkeypatch.setattr(PolledSource, "fingerprint", uploaded_meanwhile)
     done = CliRunner().invoke(command, [path, "--skip"])
     assert isinstance(done.exception, WatchError)
     assert "the source changed while it was read; try again" in str(done.exception)

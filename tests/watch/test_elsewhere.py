@@ -10,7 +10,7 @@ from components.ingest.photographs.config import FoldersSource, ManifestSource
 from components.ingest.rasters.stac.config import StacSource
 from components.raster.image import ImageSpec
 from components.raster.scene.stac_query import StacQuery
-from pipelines.watch.source import Source
+from pipelines.watch.source import PolledSource
 from pipelines.watch.transitions import Rules
 from pipelines.watch.watcher import Watcher
 from tests.components.raster_geo.test_stac import Site, item, sentinel, site  # noqa: F401
@@ -28,7 +28,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
         yield service.bucket
 
 
-def watch(source: Source) -> tuple[Watcher, Clock, Runs]:
+def watch(source: PolledSource) -> tuple[Watcher, Clock, Runs]:
     clock, runs = Clock(), Runs(tells=False)
     watcher = Watcher("land", source, MemoryStore(), runs, Rules(120, 300), clock=clock)
     return watcher, clock, runs
@@ -44,7 +44,7 @@ def settle(watcher: Watcher, clock: Clock, runs: Runs) -> int:
 
 
 def test_a_bucket_is_listed_and_its_marker_waited_for(bucket: Bucket) -> None:
-    source = Source(IngestConfig(source=FoldersSource(uri="gs://imagery/land")), "_SUCCESS")
+    source = PolledSource(IngestConfig(source=FoldersSource(uri="gs://imagery/land")), "_SUCCESS")
     watcher, clock, runs = watch(source)
     assert source.look().files == 3
     assert settle(watcher, clock, runs) == 0
@@ -64,7 +64,7 @@ def test_a_bucket_is_listed_and_its_marker_waited_for(bucket: Bucket) -> None:
 
 def test_a_manifest_in_a_bucket(bucket: Bucket) -> None:
     bucket.put("land/m.csv", b"uri,label\nriver/1.png,wet\nwood/1.png,dry\n")
-    source = Source(IngestConfig(source=ManifestSource(uri="gs://imagery/land/m.csv")))
+    source = PolledSource(IngestConfig(source=ManifestSource(uri="gs://imagery/land/m.csv")))
     before = source.look()
     assert before.files == 2
     bucket.put("land/river/2.png", b"not in the manifest")
@@ -79,7 +79,7 @@ def test_a_new_item_of_an_api_starts_a_run(site: Site, tmp_path: Path) -> None: 
     site.items = [item(1, sentinel(site.url))]
     query = StacQuery(source=f"{site.url}/api", collections=("scenes",), bands=("red", "nir"))
     config = IngestConfig(source=StacSource(query=query), image=ImageSpec(bands=("red", "nir")))
-    watcher, clock, runs = watch(Source(config))
+    watcher, clock, runs = watch(PolledSource(config))
     assert settle(watcher, clock, runs) == 1
     assert settle(watcher, clock, runs) == 1
     site.items = [item(2, sentinel(site.url)), *site.items]

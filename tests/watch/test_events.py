@@ -24,7 +24,7 @@ from pipelines.config.watch import EndpointConfig
 from pipelines.watch.endpoint import Bounds, EndpointSettings, served
 from pipelines.watch.events import BadEvent, buckets_of, concerns, secret_of
 from pipelines.watch.metrics import Gauges
-from pipelines.watch.state import State, WatchError
+from pipelines.watch.state import WatchError, WatchState
 
 SECRET = "0123456789abcdef0123456789abcdef"
 SOURCE = "gs://imagery/landcover"
@@ -280,7 +280,7 @@ def test_health_and_metrics() -> None:
         assert it.get("/healthz") == 200
         assert it.get("/readyz") == 503, "there was no look yet"
         it.gauges.look_succeeded()
-        it.gauges.state_changed(State())
+        it.gauges.state_changed(WatchState())
         it.gauges.event("started", run="r")
         assert it.get("/readyz") == 200
         with urllib.request.urlopen(f"{it.url}/metrics") as answer:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.watch import transitions
-from pipelines.watch.loop import PAUSE_S, Loop, Waker
+from pipelines.watch.loop import PAUSE_S, Waker, WatchLoop
 from pipelines.watch.metrics import Gauges
 from pipelines.watch.report import CombinedReport, LineReport, Report, json_line, text_line
 from pipelines.watch.source import Look
-from pipelines.watch.state import Active, Lease, State
+from pipelines.watch.state import Active, Lease, WatchState
 from pipelines.watch.transitions import Rules
 from pipelines.watch.watcher import Watcher
 from tests.watch.world import Clock, Data, MemoryStore, Runs
@@ -53,7 +53,7 @@ def run(night: Night, data: Data, runs: Runs, report: Report | None = None) -> W
     rules = Rules(settle_s=120, lease_s=300)
     watcher = Watcher("land", data, MemoryStore(), runs, rules, clock=night.clock)
     watcher.draw, watcher.report = (lambda: 1.0), report or Report()
-    Loop(watcher, POLL_S, RUN_POLL_S, night, monotonic=night.clock).run()
+    WatchLoop(watcher, POLL_S, RUN_POLL_S, night, monotonic=night.clock).run()
     return watcher
 
 
@@ -124,16 +124,16 @@ class Told(Report):
 
 def test_when_something_is_due() -> None:
     rules, active = Rules(120, 300), Active(fingerprint="f", turn=1, since=0)
-    assert transitions.seconds_to_act(State(), 0, 30) is None
+    assert transitions.seconds_to_act(WatchState(), 0, 30) is None
     started = active.model_copy(update={"run_id": "r"})
-    assert transitions.seconds_to_act(State(active=started), 0, 30) == 30
+    assert transitions.seconds_to_act(WatchState(active=started), 0, 30) == 30
     failed = active.model_copy(update={"not_before": 70})
-    assert transitions.seconds_to_act(State(active=failed), 10, 30) == 60
-    assert transitions.seconds_to_act(State(active=failed), 100, 30) == 0
+    assert transitions.seconds_to_act(WatchState(active=failed), 10, 30) == 60
+    assert transitions.seconds_to_act(WatchState(active=failed), 100, 30) == 0
     leased = active.model_copy(update={"lease": Lease(ticket="t", until=50)})
-    assert transitions.seconds_to_act(State(active=leased), 10, 30) == 40
-    seen = transitions.observed(State(), "t", 100)
-    assert transitions.seconds_to_settle(State(), 0, rules) is None
+    assert transitions.seconds_to_act(WatchState(active=leased), 10, 30) == 40
+    seen = transitions.observed(WatchState(), "t", 100)
+    assert transitions.seconds_to_settle(WatchState(), 0, rules) is None
     assert transitions.seconds_to_settle(seen, 130, rules) == 90
     assert transitions.seconds_to_settle(seen, 220, rules) is None
 

@@ -15,7 +15,7 @@ from components.raster.image import ImageSpec
 from components.raster.scene.stac_query import StacQuery
 from pipelines.config.tree import parse_config
 from pipelines.definition.resolve import resolve
-from pipelines.watch.source import Source
+from pipelines.watch.source import PolledSource
 from pipelines.watch.state import WatchError
 
 
@@ -26,8 +26,8 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def source_of(images: Path, marker: str | None = None) -> Source:
-    return Source(IngestConfig(source=FoldersSource(uri=str(images))), marker)
+def source_of(images: Path, marker: str | None = None) -> PolledSource:
+    return PolledSource(IngestConfig(source=FoldersSource(uri=str(images))), marker)
 
 
 def test_the_fingerprint_is_that_of_runs(images: Path) -> None:
@@ -79,7 +79,9 @@ def test_a_new_item_of_a_catalogue_is_news_and_its_assets_are_not_fetched(tmp_pa
         path.write_text(json.dumps({"type": "FeatureCollection", "features": list(items)}))
 
     query = StacQuery(source=str(path), assets=("red",))
-    source = Source(IngestConfig(source=StacSource(query=query), image=ImageSpec(bands=("red",))))
+    source = PolledSource(
+        IngestConfig(source=StacSource(query=query), image=ImageSpec(bands=("red",)))
+    )
     publish(item("a", nowhere + "a.tif?signature=1"))
     first = source.look().token
     publish(item("a", nowhere + "a.tif?signature=2"))
@@ -112,7 +114,9 @@ def test_watching_a_folder_loads_no_framework(images: Path, tmp_path: Path) -> N
 
 
 def test_of_a_source_in_spans_the_newest_is_watched(tmp_path: Path) -> None:
-    source = Source(IngestConfig(source=FoldersSource(uri=str(tmp_path / "{SPAN}"))), "_SUCCESS")
+    source = PolledSource(
+        IngestConfig(source=FoldersSource(uri=str(tmp_path / "{SPAN}"))), "_SUCCESS"
+    )
     with pytest.raises(WatchError, match="no span at"):
         source.look()
     seen = []

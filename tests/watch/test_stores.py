@@ -14,7 +14,7 @@ from pipelines.config.tree import parse_config
 from pipelines.watch.configmap_store import ConfigMapStore
 from pipelines.watch.opening import open_store
 from pipelines.watch.sqlite_store import SqliteStore
-from pipelines.watch.state import Active, Sighting, State, WatchError, from_text, to_text
+from pipelines.watch.state import Active, Sighting, WatchError, WatchState, from_text, to_text
 from pipelines.watch.state_store import BucketStore, StateStore, load, update
 from pipelines.watch.transitions import observed
 from tests.stores.s3 import Bucket
@@ -78,7 +78,7 @@ def test_no_change_is_lost_to_another(place: Place) -> None:
 
 def test_what_does_not_change_is_not_written(place: Place) -> None:
     store = place.open()
-    update(store, lambda _: State(active=Active(fingerprint="f", turn=1, since=0)))
+    update(store, lambda _: WatchState(active=Active(fingerprint="f", turn=1, since=0)))
     before = store.read()
     update(store, lambda old: old)
     assert store.read() == before
@@ -177,9 +177,9 @@ def test_what_a_cluster_refuses_is_said_in_words() -> None:
 
 
 def test_a_state_comes_back_as_it_was_and_nothing_else_passes_for_one() -> None:
-    state = State(active=Active(fingerprint="f", turn=2, since=1.5, error="why"))
+    state = WatchState(active=Active(fingerprint="f", turn=2, since=1.5, error="why"))
     assert from_text(to_text(state), "here") == state
-    assert from_text(None, "here") == State()
+    assert from_text(None, "here") == WatchState()
     for text in ("[]", '{"seen": 1}', "half a docu"):
         with pytest.raises(WatchError, match="here: holds no state"):
             from_text(text, "here")

@@ -3,15 +3,15 @@
 import threading
 from collections.abc import Callable
 
-from pipelines.watch.state import Active, State
+from pipelines.watch.state import Active, WatchState
 from pipelines.watch.state_store import StateStore, load, update
 
 
 def attempts_counted_by_writers(open_store: Callable[[], StateStore]) -> int:
     """Three writers at once, each with a store of its own, count five attempts; returns the sum."""
-    update(open_store(), lambda _: State(active=Active(fingerprint="f", turn=1, since=0)))
+    update(open_store(), lambda _: WatchState(active=Active(fingerprint="f", turn=1, since=0)))
 
-    def count(old: State) -> State:
+    def count(old: WatchState) -> WatchState:
         assert old.active is not None
         more = old.active.model_copy(update={"attempts": old.active.attempts + 1})
         return old.model_copy(update={"active": more})

@@ -34,7 +34,7 @@ _IMAGE = {
 Batch: TypeAlias = tuple[Any, ...]
 
 
-class Source(Protocol):
+class ExampleSource(Protocol):
     """Source of inputs and targets, in memory or streamed."""
 
     @property
@@ -209,7 +209,7 @@ def open_source(
     cache_limit_bytes: int | None,
     shuffle_buffer: int,
     balance: tuple[int, ...] | None = None,
-) -> Source:
+) -> ExampleSource:
     """Opens the examples, in memory where images and targets fit, else streamed; None: no limit.
 
     With `balance`, the counts of the classes, an epoch has each class equally often.

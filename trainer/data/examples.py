@@ -139,7 +139,7 @@ def count_with(files: Sequence[str], feature: str) -> int:
 
 
 @dataclass(frozen=True)
-class Spread:
+class NumberSpread:
     """Mean and deviation of the numbers of a split."""
 
     examples: int
@@ -152,7 +152,7 @@ class Spread:
         return self.stddev if self.stddev > 0 else 1.0
 
 
-def spread_of(files: Sequence[str], feature: str) -> Spread:
+def spread_of(files: Sequence[str], feature: str) -> NumberSpread:
     """Computes the spread of a feature with one number an example.
 
     Raises:
@@ -166,7 +166,7 @@ def spread_of(files: Sequence[str], feature: str) -> Spread:
             f"{wrong} of {len(numbers)} examples at {files[0]} and its neighbours have a {feature} "
             "that is no finite number; correct the source and ingest the data again."
         )
-    return Spread(len(numbers), float(numbers.mean()), float(numbers.std()))
+    return NumberSpread(len(numbers), float(numbers.mean()), float(numbers.std()))
 
 
 def scalars(

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from trainer.data.dataset import Batch, Source
+from trainer.data.dataset import Batch, ExampleSource
 from trainer.data.share import WHOLE, Share
 
 
@@ -31,7 +31,7 @@ class TransformedSource:
     devices or processes that share a batch: each transforms its rows as part of the whole.
     """
 
-    source: Source
+    source: ExampleSource
     transform: BatchTransform
 
     @property

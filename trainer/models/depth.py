@@ -16,14 +16,14 @@ _BLOCK = re.compile(
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class LayerBlock:
     """Layers that are trained or frozen together."""
 
     name: str
     layers: tuple[keras.layers.Layer, ...]
 
 
-def blocks_of(body: keras.Model) -> tuple[Block, ...]:
+def blocks_of(body: keras.Model) -> tuple[LayerBlock, ...]:
     """Returns the blocks of a network from input to output; each layer with weights is in one.
 
     Layers whose names share a block's name belong together. Any other layer with a kernel begins a
@@ -36,7 +36,7 @@ def blocks_of(body: keras.Model) -> tuple[Block, ...]:
             found[-1][1].append(layer)
         else:
             found.append((name or layer.name, [layer]))
-    return tuple(Block(name, tuple(layers)) for name, layers in found)
+    return tuple(LayerBlock(name, tuple(layers)) for name, layers in found)
 
 
 def block_name(layer_name: str) -> str | None:

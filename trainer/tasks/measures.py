@@ -12,7 +12,7 @@ from components.raster.extension import Built
 from components.raster.labels.targets import ignore_value
 from components.raster.messages import first_line
 from components.raster.task import Task
-from trainer.data.dataset import Source
+from trainer.data.dataset import ExampleSource
 from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 from trainer.tasks.objective import Objective
 
@@ -106,7 +106,7 @@ def make_metric(own: Built, key: str, classes: Sequence[str]) -> keras.metrics.M
     return made
 
 
-def require_fitting(measures: Measures, model: keras.Model, source: Source) -> None:
+def require_fitting(measures: Measures, model: keras.Model, source: ExampleSource) -> None:
     """Computes loss and metrics of the user's own, if there are any, for a few examples.
 
     Args:

@@ -14,7 +14,7 @@ from components.raster.pictures.stretch import Picture
 from components.raster.task import Task
 from serving.contract.contract import Contract
 from serving.tasks.regression.answer import VALUE_OUTPUT
-from trainer.data.examples import Spread, spread_of
+from trainer.data.examples import NumberSpread, spread_of
 from trainer.data.targets import Parsing
 from trainer.models.features import Features
 from trainer.models.heads import dense
@@ -36,7 +36,7 @@ class Regression(Objective):
         kind: `mse`, or `huber` (Huber, 1964), whose delta is one deviation.
     """
 
-    spread: Spread
+    spread: NumberSpread
     kind: Literal["huber", "mse"]
     task: ClassVar[Task] = "regression"
     monitors: ClassVar[tuple[str, ...]] = ("mae", "rmse")

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from trainer.training.config import CheckpointPolicy
 from trainer.training.failures import TrainingError
-from trainer.training.progress import Progress
+from trainer.training.progress import TrainingProgress
 
 #: Maximum share of the time spent saving, whatever interval is configured.
 _MOST_OF_TIME = 0.05
@@ -33,7 +33,7 @@ class Position:
         best: the checkpoint of the best epoch's weights.
     """
 
-    progress: Progress = field(default_factory=Progress)
+    progress: TrainingProgress = field(default_factory=TrainingProgress)
     step: int = 0
     elapsed_s: float = 0.0
     best: str = ""
@@ -50,7 +50,7 @@ class Position:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Position":
         """Returns the position that `to_json` wrote."""
-        return cls(**{**value, "progress": Progress.from_json(value["progress"])})
+        return cls(**{**value, "progress": TrainingProgress.from_json(value["progress"])})
 
 
 class Checkpoints:

@@ -13,7 +13,7 @@ from components.raster.errors import SkymillError
 from components.raster.full_disk import DiskFull, is_full_disk
 from components.raster.full_disk import message as full_disk
 from components.raster.messages import first_line
-from trainer.data.dataset import Batch, Source
+from trainer.data.dataset import Batch, ExampleSource
 from trainer.data.examples import keys_at
 
 BAD_BATCH_FILE = "bad_batch.json"
@@ -104,7 +104,7 @@ def not_finite_rows(batch: Batch) -> tuple[int, ...]:
     return tuple(int(row) for row in np.flatnonzero(bad))
 
 
-def not_finite_keys(source: Source, batch_size: int) -> tuple[str, ...]:
+def not_finite_keys(source: ExampleSource, batch_size: int) -> tuple[str, ...]:
     """Reads a source once, in order; returns the keys of examples with non-finite numbers."""
     rows: list[int] = []
     for number, batch in enumerate(source.once(batch_size)):

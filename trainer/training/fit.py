@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from components.raster.errors import ConfigError, DataError
-from trainer.data.dataset import Source
+from trainer.data.dataset import ExampleSource
 from trainer.distribution.strategy import check_batch
 from trainer.distribution.workers import WorkerConsensus
 from trainer.tasks.measures import Measures
@@ -27,7 +27,7 @@ from trainer.training.log import PROGRESS_FILE as PROGRESS_FILE
 from trainer.training.log import OnEpoch as OnEpoch
 from trainer.training.log import TrainingLog
 from trainer.training.profiling import Profile
-from trainer.training.progress import Epoch, Progress
+from trainer.training.progress import Epoch, TrainingProgress
 from trainer.training.stage_run import StageRun, TrainingContext
 from trainer.training.stages import Phase, Sources, whole_phase
 
@@ -60,8 +60,8 @@ class History:
 def fit(
     model: keras.Model,
     measures: Measures,
-    train: Source,
-    evaluation: Source,
+    train: ExampleSource,
+    evaluation: ExampleSource,
     config: TrainConfig,
     log_dir: str,
     checkpoint_dir: str,
@@ -126,7 +126,7 @@ def fit_phases(
             request=request,
             profile=profile,
         )
-        began = position = context.checkpoints.look() or Position(Progress(config.monitor))
+        began = position = context.checkpoints.look() or Position(TrainingProgress(config.monitor))
         context.log.begin(position.progress, position.step)
         with explained_failures(
             context.batch_size, context.replicas, config.accumulate, config.precision
@@ -149,7 +149,7 @@ def fit_phases(
 
 
 def _history(
-    context: TrainingContext, phases: Sequence[Phase], began: Position, progress: Progress
+    context: TrainingContext, phases: Sequence[Phase], began: Position, progress: TrainingProgress
 ) -> History:
     return History(
         epochs=progress.epochs,

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.training.progress import RESUMED_FILE, Epoch, Progress
+from trainer.training.progress import RESUMED_FILE, Epoch, TrainingProgress
 
 PROGRESS_FILE = "progress.jsonl"
 
@@ -30,7 +30,7 @@ class TrainingLog:
         self._on_epoch = on_epoch
         self._scalars = ScalarLog(log_dir) if writes else None
 
-    def begin(self, progress: Progress, steps: int = 0) -> None:
+    def begin(self, progress: TrainingProgress, steps: int = 0) -> None:
         """Writes the rows known so far, since each attempt of a training may have its own folder.
 
         Args:
@@ -47,7 +47,7 @@ class TrainingLog:
                 json.dump({"epochs": len(progress.epochs), "steps": steps}, file)
         self._write(progress)
 
-    def enter(self, progress: Progress) -> None:
+    def enter(self, progress: TrainingProgress) -> None:
         """Records the last epoch."""
         if self._scalars is None:
             return
@@ -56,7 +56,7 @@ class TrainingLog:
         if self._on_epoch is not None:
             self._on_epoch(progress.epochs[-1])
 
-    def _write(self, progress: Progress) -> None:
+    def _write(self, progress: TrainingProgress) -> None:
         """Rewrites all rows: remote filesystems cannot append, and no row may occur twice."""
         with tf.io.gfile.GFile(self._path, "w") as file:
             for row in progress.epochs:

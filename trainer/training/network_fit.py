@@ -14,7 +14,7 @@ from trainer.augment.augmentation import RGB, Augmentation
 from trainer.augment.config import chosen_views
 from trainer.augment.follow import following
 from trainer.data.bands import BandScale, band_scale
-from trainer.data.dataset import InMemory, Source, open_source
+from trainer.data.dataset import ExampleSource, InMemory, open_source
 from trainer.data.examples import list_files
 from trainer.data.transformed import TransformedSource
 from trainer.distribution.strategy import cluster_of
@@ -121,7 +121,7 @@ def _source(
     image: ImageSpec,
     config: TrainConfig,
     balance: tuple[int, ...] | None = None,
-) -> Source:
+) -> ExampleSource:
     files = list_files(patterns)
     limits = {"auto": config.cache_limit_mb * _MEGABYTE, "memory": None, "none": 0}
     limit = limits[config.cache]
@@ -167,7 +167,7 @@ def _phases(
     return phases, phases[0].model if len(phases) == 1 else trained
 
 
-def _features(network: Network, source: Source, batch_size: int) -> Source:
+def _features(network: Network, source: ExampleSource, batch_size: int) -> ExampleSource:
     """Computes the body's features of every example once."""
 
     @tf.function(reduce_retracing=True)
@@ -179,7 +179,7 @@ def _features(network: Network, source: Source, batch_size: int) -> Source:
     return InMemory(*columns, files=source.files, balance=source.balance)
 
 
-def _weighted(source: Source, emphasis: Emphasis) -> Source:
+def _weighted(source: ExampleSource, emphasis: Emphasis) -> ExampleSource:
     return (
         TransformedSource(source, weighing(emphasis.example_weights))
         if emphasis.example_weights

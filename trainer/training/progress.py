@@ -78,7 +78,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """The epochs so far. The first of equally good epochs is the best."""
 
     monitor: str = "val_loss"
@@ -89,9 +89,9 @@ class Progress:
         """The best epoch by the monitored value; None before the first."""
         return max(self.epochs, key=lambda row: row.score(self.monitor), default=None)
 
-    def after(self, row: Epoch) -> "Progress":
+    def after(self, row: Epoch) -> "TrainingProgress":
         """Returns the progress with one more epoch."""
-        return Progress(self.monitor, (*self.epochs, row))
+        return TrainingProgress(self.monitor, (*self.epochs, row))
 
     def of_stage(self, number: int) -> tuple[Epoch, ...]:
         """Returns the epochs of a stage, counted from 1."""
@@ -105,7 +105,7 @@ class Progress:
         own = self.of_stage(number)
         if stopping is None or not own:
             return False
-        best = Progress(self.monitor, self.epochs[: own[-1].epoch]).best
+        best = TrainingProgress(self.monitor, self.epochs[: own[-1].epoch]).best
         since = max(best.epoch if best else 0, own[0].epoch - 1)
         return own[-1].epoch - since >= stopping.patience
 
@@ -125,6 +125,6 @@ class Progress:
         return {"monitor": self.monitor, "epochs": [row.to_json() for row in self.epochs]}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Progress":
+    def from_json(cls, value: dict[str, Any]) -> "TrainingProgress":
         """Returns the progress that `to_json` wrote."""
         return cls(value["monitor"], tuple(Epoch.from_json(row) for row in value["epochs"]))

@@ -40,7 +40,7 @@ from trainer.training.profiling import Profile
 from trainer.training.progress import Epoch
 from trainer.training.schedule import make_schedule
 from trainer.training.stages import Phase, Sources
-from trainer.training.steps import Loop
+from trainer.training.steps import StepLoop
 
 #: Number of calls after which a step's loss is checked: by then reading it does not block.
 _LOOK_BACK = 8
@@ -108,7 +108,7 @@ class StageRun:
         with self._strategy.scope():
             self._compile()
         xla = choose_xla(context.config, self._strategy)
-        self._loop = Loop(self._model, self._at_once, xla, context.config.accumulate)
+        self._loop = StepLoop(self._model, self._at_once, xla, context.config.accumulate)
         self._loop.build_metrics(next(iter(self._sources[1].once(1))))
         context.checkpoints.attend(self._model.optimizer, self._model.metrics_variables)
         if within:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import keras
 
 from components.raster.errors import ConfigError
-from trainer.data.dataset import Source
+from trainer.data.dataset import ExampleSource
 from trainer.models.depth import blocks_of, learn_top, rate_factors
 from trainer.training.config import Stage
 
 #: The sources of training and evaluation.
-Sources = tuple[Source, Source]
+Sources = tuple[ExampleSource, ExampleSource]
 
 
 @dataclass(frozen=True, eq=False)

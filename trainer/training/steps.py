@@ -13,7 +13,7 @@ import tensorflow as tf
 Step = Callable[[Any], dict[str, Any]]
 
 
-class Loop:
+class StepLoop:
     """Runs steps of a model, whose metrics accumulate the results.
 
     Args:

@@ -14,7 +14,7 @@ from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from serving.contract.contract import Contract
 from serving.contract.reliability import UnknownScore
-from trainer.data.dataset import Source
+from trainer.data.dataset import ExampleSource
 from trainer.data.examples import learnt_scalings, list_files
 from trainer.data.groups import groups_of
 from trainer.data.tiles import trained_tiles
@@ -176,7 +176,7 @@ def _scalings(image: ImageSpec, files: Sequence[str]) -> dict[str, tuple[float, 
 
 
 def _temperature(
-    model: keras.Model, objective: ScalableObjective, source: Source, batch_size: int
+    model: keras.Model, objective: ScalableObjective, source: ExampleSource, batch_size: int
 ) -> Temperature:
     """Fits the temperature of a model on the eval split."""
     batches = [

@@ -65,7 +65,7 @@ class Dimension(Frozen):
         return self
 
 
-class Workers(Frozen):
+class TuneWorkers(Frozen):
     """Workers of KerasTuner on other machines, which the cluster's operator starts."""
 
     host: str = Field(default="0.0.0.0", description="Address on which the chief listens.")
@@ -139,8 +139,9 @@ class TuneConfig(Frozen):
         le=64,
         description="Trials at the same time on this machine, each in its own process.",
     )
-    workers: Workers | None = Field(
-        default=None, description="Workers on other machines, in place of processes on this one."
+    workers: TuneWorkers | None = Field(
+        default=None,
+        description="TuneWorkers on other machines, in place of processes on this one.",
     )
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ _FAILED = "0.6"
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """One vertical axis.
 
     Attributes:
@@ -63,7 +63,7 @@ def parallel_coordinates(results: Results, space: Mapping[str, Dimension], folde
     return path
 
 
-def make_axes(results: Results, space: Mapping[str, Dimension]) -> list[Axis]:
+def make_axes(results: Results, space: Mapping[str, Dimension]) -> list[ChartAxis]:
     """Builds an axis for each searched field, and one for the objective."""
     axes = [
         _axis(path, space.get(path), [row.values.get(path) for row in results.rows])
@@ -76,7 +76,7 @@ def make_axes(results: Results, space: Mapping[str, Dimension]) -> list[Axis]:
     return [*axes, objective]
 
 
-def _axis(path: str, dimension: Dimension | None, values: Sequence[Any]) -> Axis:
+def _axis(path: str, dimension: Dimension | None, values: Sequence[Any]) -> ChartAxis:
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     if numeric and (dimension is None or dimension.values is None):
         return _numbers(path, values, dimension is not None and dimension.sampling == "log")
@@ -85,10 +85,10 @@ def _axis(path: str, dimension: Dimension | None, values: Sequence[Any]) -> Axis
     heights = [index / max(1, len(labels) - 1) for index in range(len(labels))]
     known = dict(zip(labels, heights, strict=True))
     at = tuple(known.get(shown(value)) for value in values)
-    return Axis(path, at, tuple((known[label], _short(label)) for label in labels))
+    return ChartAxis(path, at, tuple((known[label], _short(label)) for label in labels))
 
 
-def _numbers(title: str, values: Sequence[float | None], log: bool) -> Axis:
+def _numbers(title: str, values: Sequence[float | None], log: bool) -> ChartAxis:
     scale = math.log10 if log else float
     scaled = [scale(value) if value is not None else None for value in values]
     known = [value for value in scaled if value is not None]
@@ -101,12 +101,12 @@ def _numbers(title: str, values: Sequence[float | None], log: bool) -> Axis:
     at = tuple(height(value) if value is not None else None for value in scaled)
     marks = [low + span * part / 4 for part in range(5)] if span else [low]
     ticks = tuple((height(mark), shown(float(10**mark if log else mark))) for mark in marks)
-    return Axis(title, at, ticks)
+    return ChartAxis(title, at, ticks)
 
 
-def _turned(axis: Axis) -> Axis:
+def _turned(axis: ChartAxis) -> ChartAxis:
     at = tuple(None if value is None else 1 - value for value in axis.at)
-    return Axis(axis.title, at, tuple((1 - height, label) for height, label in axis.ticks))
+    return ChartAxis(axis.title, at, tuple((1 - height, label) for height, label in axis.ticks))
 
 
 def _draw_trial(plot: "Axes", heights: Sequence[float | None], row: TrialRow) -> None:
@@ -125,7 +125,7 @@ def _draw_trial(plot: "Axes", heights: Sequence[float | None], row: TrialRow) ->
     )
 
 
-def _draw_axis(plot: "Axes", position: int, axis: Axis) -> None:
+def _draw_axis(plot: "Axes", position: int, axis: ChartAxis) -> None:
     plot.axvline(position, color="0.25", linewidth=0.8, zorder=4)
     for height, label in axis.ticks:
         plot.annotate(

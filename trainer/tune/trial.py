@@ -16,7 +16,7 @@ from components.raster.full_disk import full_disk_as_error
 from trainer.distribution.config import StrategyName
 from trainer.training.config import TrainConfig
 from trainer.training.fit import PROGRESS_FILE
-from trainer.training.progress import Epoch, Progress
+from trainer.training.progress import Epoch, TrainingProgress
 from trainer.training.train import train
 from trainer.tune.objective import TrialObjective
 from trainer.tune.search import Search
@@ -138,7 +138,7 @@ def outcome(
     if name not in curve[0]:
         known = ", ".join(sorted(key for key in curve[0] if key.startswith("val_")))
         raise SkymillError(f"tune.objective is {name}, which no epoch has; they have {known}")
-    kept = Progress(monitor, tuple(Epoch.from_json(row) for row in curve)).best
+    kept = TrainingProgress(monitor, tuple(Epoch.from_json(row) for row in curve)).best
     assert kept is not None
     own = curve[begin:]
     seconds = sum(float(row["duration_s"]) for row in own)

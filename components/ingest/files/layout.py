@@ -23,7 +23,7 @@ _NO_MORE = Record("", "")[3:]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class ShardRange:
     """The records of one shard, as a range of bytes of the listing file."""
 
     shard: int
@@ -70,11 +70,11 @@ def listing_lines(records: Sequence[Record], shards: int) -> Iterator[bytes]:
         yield json.dumps(rows, separators=(",", ":")).encode() + b"\n"
 
 
-def blocks_of(lines: Sequence[bytes]) -> list[Block]:
+def blocks_of(lines: Sequence[bytes]) -> list[ShardRange]:
     """Returns each shard's range in the file of these lines."""
     blocks, offset = [], 0
     for shard, line in enumerate(lines):
-        blocks.append(Block(shard, offset, len(line)))
+        blocks.append(ShardRange(shard, offset, len(line)))
         offset += len(line)
     return blocks
 

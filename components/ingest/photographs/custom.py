@@ -6,7 +6,7 @@ from typing import Any
 
 from components.ingest.listing.corrections import corrected
 from components.ingest.photographs.config import CustomSource
-from components.ingest.photographs.masks import MaskReader
+from components.ingest.photographs.masks import PhotographMaskReader
 from components.ingest.photographs.source import Photographs
 from components.ingest.photographs.truth import TruthReader, of_record
 from components.ingest.records.record import Contents, Record
@@ -47,7 +47,9 @@ class CustomPhotographs(Photographs[CustomSource]):
 
     def truth_of(self, classes: Sequence[str]) -> TruthReader:
         """Returns the reader of the masks, where records name masks."""
-        return of_record if self.source.legend is None else MaskReader(self.source, classes)
+        return (
+            of_record if self.source.legend is None else PhotographMaskReader(self.source, classes)
+        )
 
 
 def _called(source: CustomSource) -> Iterator[Record | Reject]:

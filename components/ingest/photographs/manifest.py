@@ -6,7 +6,7 @@ from dataclasses import replace
 from components.ingest.listing.corrections import corrected
 from components.ingest.listing.manifest import list_manifest
 from components.ingest.photographs.config import ManifestSource
-from components.ingest.photographs.masks import MaskReader
+from components.ingest.photographs.masks import PhotographMaskReader
 from components.ingest.photographs.source import Photographs
 from components.ingest.photographs.truth import TruthReader, of_record
 from components.ingest.records.record import Contents
@@ -24,4 +24,6 @@ class ManifestPhotographs(Photographs[ManifestSource]):
 
     def truth_of(self, classes: Sequence[str]) -> TruthReader:
         """Returns the reader of the masks, where the manifest names masks."""
-        return of_record if self.source.legend is None else MaskReader(self.source, classes)
+        return (
+            of_record if self.source.legend is None else PhotographMaskReader(self.source, classes)
+        )

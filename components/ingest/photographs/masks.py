@@ -76,10 +76,10 @@ class MaskedPhotographs(Photographs[MaskedSource]):
 
     def truth_of(self, classes: Sequence[str]) -> TruthReader:
         """Returns the reader of the masks."""
-        return MaskReader(self.source, classes)
+        return PhotographMaskReader(self.source, classes)
 
 
-class MaskReader:
+class PhotographMaskReader:
     """Reads masks as class indices: a `TruthReader`.
 
     Args:

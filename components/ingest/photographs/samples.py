@@ -6,7 +6,7 @@ from components.ingest.files.layout import in_writing_order
 from components.ingest.files.read import ReadFailure, read_file, read_files
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.photographs.validate import ImageValidator, Refused
-from components.ingest.records.outcome import Sample
+from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Listing, Record
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
@@ -14,7 +14,7 @@ from components.ingest.records.settings import Settings
 
 def sample_photographs(
     settings: Settings, listing: Listing, truth_of: TruthReader
-) -> Iterator[Sample | Reject]:
+) -> Iterator[DecodedExample | Reject]:
     """Yields every example or reject, mixed as they will be written."""
     validate = ImageValidator(settings.image, decode=True)
     records, most = in_writing_order(listing.records), settings.image.max_bytes
@@ -36,7 +36,7 @@ def sample_photographs(
             if isinstance(truth, Reject):
                 yield truth
             else:
-                yield Sample(record, image.pixels, None, record.truth_with(truth))
+                yield DecodedExample(record, image.pixels, None, record.truth_with(truth))
 
 
 def _mask(record: Record, max_bytes: int) -> bytes | Reject | None:

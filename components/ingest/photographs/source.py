@@ -20,7 +20,7 @@ from components.ingest.photographs.samples import sample_photographs
 from components.ingest.photographs.survey import survey_photographs
 from components.ingest.photographs.truth import TruthReader, of_record
 from components.ingest.records.family import Checksums, Convert, Entries
-from components.ingest.records.outcome import Sample
+from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Contents, Listing
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
@@ -81,7 +81,7 @@ class Photographs(RecordLines, ABC, Generic[Options]):
 
     def samples(
         self, settings: Settings, listing: Listing, count: int
-    ) -> Iterator[Sample | Reject]:
+    ) -> Iterator[DecodedExample | Reject]:
         """Yields every example and reject."""
         return sample_photographs(settings, listing, self.truth_of(listing.classes))
 

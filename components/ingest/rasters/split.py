@@ -7,7 +7,7 @@ from components.ingest.records.settings import Settings
 from components.raster.errors import ConfigError
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
 from components.raster.spatial.distance import LeakError, nearest_distance, refuse_leaks
-from components.raster.spatial.places import Places
+from components.raster.spatial.places import TileFootprints
 from components.raster.spatial.rules import (
     Assignment,
     ByArea,
@@ -25,7 +25,7 @@ Split = str | LeftOut
 
 
 def splits_of(
-    places: Places,
+    places: TileFootprints,
     given: Sequence[str | None],
     settings: Settings,
     tiling: Tiling | None = None,
@@ -61,7 +61,7 @@ def splits_of(
     return _apart_but_in_train(places, decided, tiling)
 
 
-def train_to_test_m(places: Places, splits: Sequence[Split]) -> float | None:
+def train_to_test_m(places: TileFootprints, splits: Sequence[Split]) -> float | None:
     """Returns the metres between the nearest tiles of the train and the test split, 0 if they meet.
 
     None where one of the two has no tile on a map.
@@ -74,7 +74,9 @@ def train_to_test_m(places: Places, splits: Sequence[Split]) -> float | None:
     return None if distance_m == float("inf") else distance_m
 
 
-def _apart_but_in_train(places: Places, splits: Sequence[Split], tiling: Tiling) -> list[Split]:
+def _apart_but_in_train(
+    places: TileFootprints, splits: Sequence[Split], tiling: Tiling
+) -> list[Split]:
     """Leaves out tiles that overlap others, except those of the train split."""
     return [
         split
@@ -85,7 +87,7 @@ def _apart_but_in_train(places: Places, splits: Sequence[Split], tiling: Tiling)
 
 
 def _rules(
-    places: Places, free: Sequence[int], rule: SplitRule | None
+    places: TileFootprints, free: Sequence[int], rule: SplitRule | None
 ) -> list[tuple[SplitRule, list[int]]]:
     """Returns the deciding rule of each tile; without one, groups decide where there are any."""
     if rule is not None:
@@ -97,7 +99,7 @@ def _rules(
     return [(one, members) for one, members in chosen if members]
 
 
-def _assigned(places: Places, rule: SplitRule, settings: Settings) -> Assignment:
+def _assigned(places: TileFootprints, rule: SplitRule, settings: Settings) -> Assignment:
     if isinstance(rule, ByTile):
         try:
             refuse_leaks(places, insist=rule.insist)

@@ -7,13 +7,13 @@ from components.ingest.rasters.split import Split
 from components.ingest.records.reject import Reject, in_words
 from components.ingest.records.survey import Survey, count_by_class
 from components.raster.errors import DataError
-from components.raster.spatial.places import Places
+from components.raster.spatial.places import TileFootprints
 from components.raster.spatial.report import split_report
 from components.raster.spatial.rules import Assignment, LeftOut
 
 
 def survey_places(
-    places: Places,
+    places: TileFootprints,
     found: Sequence[Split],
     names: Sequence[tuple[str, ...]],
     rejects: Sequence[Reject],
@@ -26,7 +26,7 @@ def survey_places(
     return Survey(report, places, splits, tuple(rejects))
 
 
-def require_places(places: Places, source_uri: str, rejects: Sequence[Reject]) -> None:
+def require_places(places: TileFootprints, source_uri: str, rejects: Sequence[Reject]) -> None:
     """Raises DataError where a source has no usable raster."""
     if not len(places):
         raise DataError(f"no raster in {source_uri} can be used: {in_words(rejects)}")

@@ -8,7 +8,7 @@ examples) call these methods and never ask for the kind.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from components.ingest.records.outcome import Converted, Ignored, Sample
+from components.ingest.records.outcome import Converted, DecodedExample, Ignored
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
@@ -77,7 +77,7 @@ class Family(Protocol[Found]):
 
     def samples(
         self, settings: Settings, listing: Listing, count: int
-    ) -> Iterator[Sample | Reject]:
+    ) -> Iterator[DecodedExample | Reject]:
         """Yields about `count` examples before they are encoded, mixed as they will be written."""
         ...
 

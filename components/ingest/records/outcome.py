@@ -41,7 +41,7 @@ class Ignored(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class DecodedExample:
     """One example before it is encoded; `valid` is None for photographs."""
 
     record: Record

@@ -16,7 +16,7 @@ _NAMED_REASONS = 3
 
 
 @dataclass(frozen=True)
-class Summary:
+class IngestSummary:
     """Counts of one ingest.
 
     Attributes:
@@ -69,7 +69,7 @@ class Summary:
         }
 
     @classmethod
-    def from_json(cls, text: str) -> "Summary":
+    def from_json(cls, text: str) -> "IngestSummary":
         """Inverts `to_json`; raises DataError when `text` is no summary."""
         try:
             facts = json.loads(text)
@@ -84,7 +84,7 @@ class Summary:
             raise DataError(f"not a summary of ingest ({error!r}): {text[:80]!r}") from error
 
 
-def total(summaries: Iterable[Summary]) -> Summary:
+def total(summaries: Iterable[IngestSummary]) -> IngestSummary:
     """Adds up summaries, with every split present."""
     examples: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     images = Counter(dict.fromkeys(SPLITS, 0))
@@ -102,7 +102,7 @@ def total(summaries: Iterable[Summary]) -> Summary:
         images.update(summary.images)
         rejects.update(summary.rejects)
         ignored.update(summary.ignored)
-    return Summary(
+    return IngestSummary(
         {split: dict(sorted(counts.items())) for split, counts in examples.items()},
         dict(images),
         dict(sorted(rejects.items())),
@@ -125,7 +125,7 @@ def _extent_facts(extent: Extent) -> dict[str, JSON]:
 
 
 def rejects_report(
-    summary: Summary,
+    summary: IngestSummary,
     max_reject_fraction: float,
     classes: Sequence[str],
     fingerprint: str,
@@ -149,7 +149,7 @@ def rejects_report(
     return GateReport(GATE, tuple(findings), facts)
 
 
-def few_rejects(summary: Summary, limit: float) -> Finding:
+def few_rejects(summary: IngestSummary, limit: float) -> Finding:
     """Judges the fraction of rejects."""
     fraction, rejects = summary.reject_fraction, Counter(summary.rejects)
     detail = (
@@ -173,7 +173,7 @@ def _one_class(name: str) -> Finding:
     return Finding(GATE, "two_classes", False, name, detail)
 
 
-def _not_empty(summary: Summary, split: str) -> Finding:
+def _not_empty(summary: IngestSummary, split: str) -> Finding:
     count = summary.images.get(split, 0)
     detail = f"split {split} has {count} examples"
     if not count:

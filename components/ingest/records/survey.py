@@ -8,7 +8,7 @@ from components.ingest.records.duplicates import DigestRow, DigestTable, surplus
 from components.ingest.records.outcome import Converted
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reject
-from components.raster.spatial.places import Places
+from components.raster.spatial.places import TileFootprints
 from components.raster.spatial.report import SplitReport
 
 
@@ -24,7 +24,7 @@ class Survey:
     """
 
     report: SplitReport
-    places: Places
+    places: TileFootprints
     splits: tuple[str | None, ...]
     rejects: tuple[Reject, ...]
 

@@ -79,7 +79,7 @@ class Measured(Frozen):
     differs: bool = False
 
 
-class Metrics(Frozen):
+class CardMetrics(Frozen):
     """Metrics of the model on one split.
 
     Attributes:
@@ -137,7 +137,7 @@ class ModelCard(Frozen):
     terms: CardConfig
     inputs: Inputs
     data: Data
-    metrics: Metrics
+    metrics: CardMetrics
     gates: tuple[GateOutcome, ...]
     limits: tuple[str, ...]
     environment: Mapping[str, str | None]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.gate.report import GateReport
-from components.push.card.card import Data, GateOutcome, Inputs, Measured, Metrics, ModelCard
+from components.push.card.card import CardMetrics, Data, GateOutcome, Inputs, Measured, ModelCard
 from components.push.card.config import About
 from components.push.card.wording import measured_text, range_text
 from components.raster.errors import DataError
@@ -22,7 +22,7 @@ _TOO_FEW = "too_few_examples"
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CardEvidence:
     """Results that the nodes of a run have published.
 
     Attributes:
@@ -46,7 +46,7 @@ class Evidence:
     sensors: tuple[str, ...] = ()
 
 
-def model_card(evidence: Evidence) -> ModelCard:
+def model_card(evidence: CardEvidence) -> ModelCard:
     """Returns the card; raises DataError for an evaluation without metrics of all examples."""
     provenance, contract = evidence.provenance, evidence.contract
     inputs, data = _inputs(contract, evidence.sensors), _data(evidence)
@@ -75,7 +75,7 @@ def model_card(evidence: Evidence) -> ModelCard:
     )
 
 
-def _architecture(evidence: Evidence) -> str:
+def _architecture(evidence: CardEvidence) -> str:
     """Returns the network, with those of its values that a search chose."""
     tuned: Mapping[str, Any] = evidence.provenance["tuned"]
     chosen = [f"{path}={value}" for path, value in tuned.items() if path.startswith("model")]
@@ -97,7 +97,7 @@ def _inputs(contract: Contract, sensors: tuple[str, ...]) -> Inputs:
     )
 
 
-def _data(evidence: Evidence) -> Data:
+def _data(evidence: CardEvidence) -> Data:
     facts: Mapping[str, Any] = evidence.ingest.facts if evidence.ingest else {}
     return Data(
         fingerprint=evidence.provenance["data_fingerprint"],
@@ -111,7 +111,7 @@ def _data(evidence: Evidence) -> Data:
     )
 
 
-def _metrics(document: Mapping[str, Any], contract: Contract) -> Metrics:
+def _metrics(document: Mapping[str, Any], contract: Contract) -> CardMetrics:
     items = document["slices"]
     whole = next((item for item in items if not item["features"]), None)
     if whole is None:
@@ -134,7 +134,7 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> Metrics:
         kind, slash, class_name = name.partition("/")
         if slash and class_name in per_class:
             per_class[class_name][kind] = value
-    return Metrics(
+    return CardMetrics(
         split=document["split"],
         headline=headline,
         lower_is_better=lower_is_better,
@@ -177,7 +177,9 @@ def _outcome(report: GateReport) -> GateOutcome:
     )
 
 
-def _limits(evidence: Evidence, inputs: Inputs, data: Data, metrics: Metrics) -> Iterator[str]:
+def _limits(
+    evidence: CardEvidence, inputs: Inputs, data: Data, metrics: CardMetrics
+) -> Iterator[str]:
     """Yields sentences on what was not learnt or not measured."""
     yield f"{measured_text(metrics, metrics.overall)} Other images may fare worse."
     for item in metrics.worst:

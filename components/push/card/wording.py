@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from components.push.card.card import Measured, Metrics, ModelCard
+from components.push.card.card import CardMetrics, Measured, ModelCard
 
 
-def measured_text(metrics: Metrics, item: Measured) -> str:
+def measured_text(metrics: CardMetrics, item: Measured) -> str:
     """Returns a sentence on a metric: its value, its interval, and what it rests on.
 
     >>> whole = Measured(slice="overall", examples=288, value=0.92, interval=(0.883, 0.946))
-    >>> found = Metrics(split="test", headline="accuracy", lower_is_better=False, overall=whole)
+    >>> found = CardMetrics(split="test", headline="accuracy", lower_is_better=False, overall=whole)
     >>> print(measured_text(found, whole))
     accuracy 0.920, measured on 288 examples of test; 95 % interval 0.883 to 0.946.
     """

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from components.raster.errors import DataError
 from components.raster.example import SPLITS
 from components.raster.scene.grid import Floats
-from components.raster.spatial.places import Places
+from components.raster.spatial.places import TileFootprints
 
 SPLIT_COLOURS = {"train": (0, 114, 178), "eval": (230, 159, 0), "test": (0, 158, 115)}
 _LEFT_OUT = (190, 190, 190)
@@ -20,7 +20,9 @@ _MARGIN_PX = 16
 _ROUND = (1, 2, 5)
 
 
-def split_map(places: Places, splits: Sequence[str | None], *, side_px: int = 1000) -> Image.Image:
+def split_map(
+    places: TileFootprints, splits: Sequence[str | None], *, side_px: int = 1000
+) -> Image.Image:
     """Draws every tile's footprint in its split's colour, grey when it is in none.
 
     Longitudes are shortened by the cosine of the middle latitude, so that shapes look right there.

@@ -16,7 +16,7 @@ from components.raster.errors import DataError
 from components.raster.library_errors import translated
 from components.raster.scene.grid import LONLAT, Floats, reproject
 from components.raster.spatial.blocks import EARTH_RADIUS_M, blocks_of
-from components.raster.spatial.places import Indexes, Places
+from components.raster.spatial.places import Indexes, TileFootprints
 
 _NEIGHBOURHOOD_M = 400_000.0
 _REACH_M = 600_000.0
@@ -52,7 +52,7 @@ class Contacts:
         return bool(self.overlapping or self.touching)
 
 
-def nearest_distance(first: Places, second: Places) -> Nearest:
+def nearest_distance(first: TileFootprints, second: TileFootprints) -> Nearest:
     """Returns the shortest distance in metres between footprints of two sets; 0 if they meet.
 
     Tiles without a place on a map are left out.
@@ -70,7 +70,7 @@ def nearest_distance(first: Places, second: Places) -> Nearest:
     return best
 
 
-def contacts(places: Places, splits: Sequence[str | None] | None = None) -> Contacts:
+def contacts(places: TileFootprints, splits: Sequence[str | None] | None = None) -> Contacts:
     """Finds pairs of tiles that overlap or touch; with splits, only pairs across splits.
 
     Within a scene windows decide exactly; between scenes footprints do. Tiles without a place
@@ -92,7 +92,7 @@ def contacts(places: Places, splits: Sequence[str | None] | None = None) -> Cont
     return Contacts(overlapping, touching, example)
 
 
-def refuse_leaks(places: Places, *, insist: bool = False) -> Contacts:
+def refuse_leaks(places: TileFootprints, *, insist: bool = False) -> Contacts:
     """Checks that a random split of single tiles would not leak.
 
     Raises:
@@ -123,7 +123,7 @@ class _Flat:
             f"+proj=aeqd +lat_0={self.lat:.6f} +lon_0={self.lon:.6f} +datum=WGS84 +units=m +no_defs"
         )
 
-    def footprints(self, places: Places, which: Indexes) -> Polygons:
+    def footprints(self, places: TileFootprints, which: Indexes) -> Polygons:
         corners = places.corners[which]
         xs, ys = reproject(LONLAT, self.crs, corners[..., 0], corners[..., 1])
         polygons: Polygons = shapely.polygons(np.stack([xs, ys], axis=-1))
@@ -156,11 +156,11 @@ def _distance(nearest: Nearest) -> float:
     return nearest.distance_m
 
 
-def _on_map(places: Places) -> Places:
+def _on_map(places: TileFootprints) -> TileFootprints:
     return places.take(np.flatnonzero(np.isfinite(places.corners).all(axis=(1, 2))))
 
 
-def _neighbourhoods(places: Places) -> Iterator[tuple[Indexes, _Flat]]:
+def _neighbourhoods(places: TileFootprints) -> Iterator[tuple[Indexes, _Flat]]:
     """Yields groups of tiles that are close to each other, with a plane at their middle."""
     rows, cols = blocks_of(places.centres[:, 0], places.centres[:, 1], _NEIGHBOURHOOD_M)
     for row, col in sorted(set(zip(rows.tolist(), cols.tolist(), strict=True))):
@@ -172,7 +172,7 @@ def _neighbourhoods(places: Places) -> Iterator[tuple[Indexes, _Flat]]:
 
 
 def _nearest_flat(
-    first: Places, second: Places, near: Indexes, members: Indexes, flat: _Flat
+    first: TileFootprints, second: TileFootprints, near: Indexes, members: Indexes, flat: _Flat
 ) -> Nearest:
     if not len(near):
         return Nearest(float("inf"))
@@ -188,7 +188,7 @@ def _nearest_flat(
     )
 
 
-def _nearest_far(first: Places, second: Places, members: Indexes) -> Nearest:
+def _nearest_far(first: TileFootprints, second: TileFootprints, members: Indexes) -> Nearest:
     best = Nearest(float("inf"))
     for index in members.tolist() if len(first) else []:
         lon, lat = second.centres[index].tolist()
@@ -202,7 +202,7 @@ def _nearest_far(first: Places, second: Places, members: Indexes) -> Nearest:
 _Pairs = tuple[Indexes, Indexes, npt.NDArray[np.bool_]]
 
 
-def _within_scenes(places: Places) -> Iterator[_Pairs]:
+def _within_scenes(places: TileFootprints) -> Iterator[_Pairs]:
     windows = np.array(
         [(k.window.col, k.window.row, k.window.right, k.window.bottom) for k in places.keys]
     ).reshape(-1, 4)
@@ -215,7 +215,7 @@ def _within_scenes(places: Places) -> Iterator[_Pairs]:
         yield left, right, (shared > 0).all(axis=1)
 
 
-def _by_scene(places: Places) -> Iterator[Indexes]:
+def _by_scene(places: TileFootprints) -> Iterator[Indexes]:
     """Yields the tiles of every scene that has several; chips are as many scenes as tiles."""
     found: dict[str, list[int]] = {}
     for index, key in enumerate(places.keys):
@@ -223,7 +223,7 @@ def _by_scene(places: Places) -> Iterator[Indexes]:
     yield from (np.array(members) for members in found.values() if len(members) > 1)
 
 
-def _between_scenes(places: Places) -> Iterator[_Pairs]:
+def _between_scenes(places: TileFootprints) -> Iterator[_Pairs]:
     scenes = np.array([key.scene_id for key in places.keys])
     if len(np.unique(scenes)) < 2:
         return

@@ -14,7 +14,7 @@ Indexes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class TileFootprints:
     """Tiles and their footprints.
 
     Attributes:
@@ -42,10 +42,10 @@ class Places:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def take(self, which: Sequence[int] | Indexes) -> "Places":
+    def take(self, which: Sequence[int] | Indexes) -> "TileFootprints":
         """Returns some of the tiles, by index."""
         chosen = np.asarray(which, dtype=np.int64)
-        return Places(
+        return TileFootprints(
             keys=tuple(self.keys[index] for index in chosen.tolist()),
             centres=self.centres[chosen],
             corners=self.corners[chosen],
@@ -54,7 +54,7 @@ class Places:
         )
 
 
-def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) -> Places:
+def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) -> TileFootprints:
     """Returns the places of some tiles of a view; corners and centres are projected together."""
     tiles = tuple(keys)
     edges = np.array(
@@ -65,7 +65,7 @@ def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) 
     cols = np.stack([left, right, right, left, (left + right) / 2], axis=1)
     lonlat = np.stack(view.grid.to_lonlat(rows, cols), axis=-1).reshape(-1, 5, 2)
     lonlat[~np.isfinite(lonlat).all(axis=(1, 2))] = np.nan
-    return Places(
+    return TileFootprints(
         keys=tiles,
         centres=lonlat[:, 4],
         corners=lonlat[:, :4],
@@ -74,12 +74,12 @@ def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) 
     )
 
 
-def all_places(parts: Iterable[Places]) -> Places:
+def all_places(parts: Iterable[TileFootprints]) -> TileFootprints:
     """Concatenates the places of several scenes or parts."""
     found = list(parts)
     if not found:
-        return Places((), np.empty((0, 2)), np.empty((0, 4, 2)), (), ())
-    return Places(
+        return TileFootprints((), np.empty((0, 2)), np.empty((0, 4, 2)), (), ())
+    return TileFootprints(
         keys=tuple(key for part in found for key in part.keys),
         centres=np.concatenate([part.centres for part in found]),
         corners=np.concatenate([part.corners for part in found]),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from components.raster.example import SPLITS
 from components.raster.spatial.distance import Contacts, Nearest, contacts, nearest_distance
-from components.raster.spatial.places import Places
+from components.raster.spatial.places import TileFootprints
 from components.raster.spatial.rules import Assignment, LeftOut
 
 
@@ -57,7 +57,7 @@ class SplitReport:
 
 
 def split_report(
-    places: Places, assignment: Assignment, classes: Sequence[str | None] | None = None
+    places: TileFootprints, assignment: Assignment, classes: Sequence[str | None] | None = None
 ) -> SplitReport:
     """Reports on an assignment; classes, where known, are those of the tiles in order."""
     by_class: dict[str, Counter[str]] = {}

@@ -24,7 +24,7 @@ from components.raster.reasons import Reason
 from components.raster.scene.date_line import turned_to
 from components.raster.scene.grid import LONLAT, Floats, crs_name, reproject
 from components.raster.spatial.blocks import Block, block_name, blocks_of, blocks_under, extents
-from components.raster.spatial.places import Places
+from components.raster.spatial.places import TileFootprints
 from components.raster.split import SplitConfig, drawn_split, split_named
 
 
@@ -138,7 +138,7 @@ class Assignment:
 
 
 def assign(
-    places: Places, rule: SplitRule, shares: SplitConfig, *, areas: LabelSet | None = None
+    places: TileFootprints, rule: SplitRule, shares: SplitConfig, *, areas: LabelSet | None = None
 ) -> Assignment:
     """Assigns every tile to a split.
 
@@ -172,7 +172,7 @@ def assign(
 
 
 def _on_its_own(
-    places: Places,
+    places: TileFootprints,
     index: int,
     rule: ByScene | ByGroup | ByDate | ByTile,
     shares: SplitConfig,
@@ -193,7 +193,7 @@ def _on_its_own(
     return "eval" if day < rule.test_from else "test"
 
 
-def _by_block(places: Places, rule: ByBlock, shares: SplitConfig) -> list[str | LeftOut]:
+def _by_block(places: TileFootprints, rule: ByBlock, shares: SplitConfig) -> list[str | LeftOut]:
     split_of_block = _block_splits(rule.block_m, shares)
     found: list[str | LeftOut] = [LeftOut.NO_PLACE] * len(places)
     known = np.flatnonzero(np.isfinite(places.corners).all(axis=(1, 2)))
@@ -228,14 +228,16 @@ def _block_splits(block_m: float, shares: SplitConfig) -> Callable[[Block], str]
     return split_of
 
 
-def _by_area(places: Places, areas: LabelSet | None) -> list[str | LeftOut]:
+def _by_area(places: TileFootprints, areas: LabelSet | None) -> list[str | LeftOut]:
     if areas is None:
         raise ConfigError("The split by area needs the areas.")
     with translated(lambda why: DataError(f"Areas {areas.source} cannot be used: {why}.")):
         return _in_areas(places, _areas_by_split(areas))
 
 
-def _in_areas(places: Places, drawn: Sequence[tuple[str, shapely.Geometry]]) -> list[str | LeftOut]:
+def _in_areas(
+    places: TileFootprints, drawn: Sequence[tuple[str, shapely.Geometry]]
+) -> list[str | LeftOut]:
     known = np.asarray(np.isfinite(places.corners).all(axis=(1, 2)))
     corners = np.nan_to_num(places.corners)
     # A footprint over the date line stays whole, beside its centre.

@@ -19,7 +19,7 @@ from components.raster.stores.object_store import (
     ABSENT,
     RETRIES,
     ObjectMissing,
-    Retries,
+    RequestRetries,
     Revision,
     StorageError,
     StoredObject,
@@ -45,7 +45,7 @@ class CloudStore:
     Nothing is read or connected before the first request.
     """
 
-    def __init__(self, uri: str, retries: Retries = RETRIES) -> None:
+    def __init__(self, uri: str, retries: RequestRetries = RETRIES) -> None:
         self._uri = uri.rstrip("/")
         self._scheme, _, path = self._uri.partition("://")
         self._bucket, _, root = path.partition("/")
@@ -144,9 +144,9 @@ class CloudStore:
 
     @cached_property
     def _single_attempt_store(self) -> S3Store | GCSStore | AzureStore:
-        return self._opened(Retries(count=0))
+        return self._opened(RequestRetries(count=0))
 
-    def _opened(self, retries: Retries) -> S3Store | GCSStore | AzureStore:
+    def _opened(self, retries: RequestRetries) -> S3Store | GCSStore | AzureStore:
         access = self._access
         kind: Any = _KINDS[self._scheme]
         return kind(

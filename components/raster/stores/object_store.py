@@ -38,7 +38,7 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class Retries:
+class RequestRetries:
     """Retries of a request after a lost connection, a server's error or throttling (429, 503).
 
     Attributes:
@@ -50,7 +50,7 @@ class Retries:
     total_s: float = 60.0
 
 
-RETRIES = Retries()
+RETRIES = RequestRetries()
 
 
 class ObjectStore(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 from components.raster.errors import ConfigError
 from components.raster.location import is_remote, local_path
 from components.raster.stores.local_folder import LocalFolder
-from components.raster.stores.object_store import RETRIES, ObjectStore, Retries
+from components.raster.stores.object_store import RETRIES, ObjectStore, RequestRetries
 
 SCHEMES = ("s3://", "gs://", "az://")
 #: Names of variables that credentials and addresses depend on.
@@ -22,7 +22,7 @@ def is_object_store(location: str) -> bool:
     return location.startswith(SCHEMES)
 
 
-def open_store(location: str, retries: Retries = RETRIES) -> ObjectStore:
+def open_store(location: str, retries: RequestRetries = RETRIES) -> ObjectStore:
     """Opens the objects below a location; nothing is connected yet.
 
     Raises:
@@ -48,7 +48,7 @@ def _bucket(root: str, environment: frozenset[tuple[str, str]]) -> ObjectStore:
     return open_store(root)
 
 
-def open_object(location: str, retries: Retries = RETRIES) -> tuple[ObjectStore, str]:
+def open_object(location: str, retries: RequestRetries = RETRIES) -> tuple[ObjectStore, str]:
     """Opens the store of one object; returns it with the object's name.
 
     Raises:

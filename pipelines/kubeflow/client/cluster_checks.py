@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, Finding
+from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, DoctorFinding
 from pipelines.kubeflow.client.retry_default import CONFIG_MAP, default_policy, retries_under
 from pipelines.kubeflow.cluster.api import KubernetesApi
 from pipelines.kubeflow.cluster.jobset import API as JOBSET
@@ -21,10 +21,10 @@ _INSTALLATION = "kubeflow"
 _PIPELINE = "kubectl apply -k k8s/pipeline"
 
 
-def rights(cluster: KubernetesApi, multi_user: bool) -> Iterator[Finding]:
+def rights(cluster: KubernetesApi, multi_user: bool) -> Iterator[DoctorFinding]:
     """Reviews the caller's rights in the namespace of the runs."""
     if not multi_user:
-        yield Finding("rights", OK, "a single-user installation asks nobody for rights")
+        yield DoctorFinding("rights", OK, "a single-user installation asks nobody for rights")
         return
     missing = [
         f"{resource}: {verb}"
@@ -34,9 +34,9 @@ def rights(cluster: KubernetesApi, multi_user: bool) -> Iterator[Finding]:
     ]
     if missing:
         detail = f"in {cluster.namespace} you lack {', '.join(missing)}"
-        yield Finding("rights", FAILED, detail, "Bind the Role of docs/submit.md")
+        yield DoctorFinding("rights", FAILED, detail, "Bind the Role of docs/submit.md")
     else:
-        yield Finding(
+        yield DoctorFinding(
             "rights", OK, f"all that submit, runs and schedule need in {cluster.namespace}"
         )
 
@@ -52,25 +52,29 @@ def _is_allowed(cluster: KubernetesApi, verb: str, resource: str, **more: str) -
     return bool((answer.get("status") or {}).get("allowed"))
 
 
-def account(cluster: KubernetesApi, name: str) -> Iterator[Finding]:
+def account(cluster: KubernetesApi, name: str) -> Iterator[DoctorFinding]:
     """Looks for the account of the steps' pods."""
     if not name:
-        yield Finding("account", OK, "the cluster's own")
+        yield DoctorFinding("account", OK, "the cluster's own")
     elif cluster.find(cluster.path("v1", "serviceaccounts", name)):
-        yield Finding("account", OK, name)
+        yield DoctorFinding("account", OK, name)
     else:
         detail = f"there is no ServiceAccount {name} in {cluster.namespace}"
-        yield Finding("account", FAILED, detail, f"{_PIPELINE}, or name one with --service-account")
+        yield DoctorFinding(
+            "account", FAILED, detail, f"{_PIPELINE}, or name one with --service-account"
+        )
 
 
-def root(cluster: KubernetesApi, root: str) -> Iterator[Finding]:
+def root(cluster: KubernetesApi, root: str) -> Iterator[DoctorFinding]:
     """Checks what can be seen from outside of a pod: the cluster's default and its own store."""
     if not root:
         launcher = cluster.find(cluster.path("v1", "configmaps", "kfp-launcher")) or {}
         root = (launcher.get("data") or {}).get("defaultPipelineRoot", "") or "minio://mlpipeline"
     if not root.startswith("minio://"):
         remedy = "Run a small package: skymill submit. Its pods need the bucket's credentials"
-        yield Finding("pipeline root", UNKNOWN, f"{root}: only a pod has its credentials", remedy)
+        yield DoctorFinding(
+            "pipeline root", UNKNOWN, f"{root}: only a pod has its credentials", remedy
+        )
         return
     found = [
         (place, name, service)
@@ -80,7 +84,7 @@ def root(cluster: KubernetesApi, root: str) -> Iterator[Finding]:
     ]
     for _, name, service in found:
         if any(part.get("addresses") for part in service.get("subsets") or []):
-            yield Finding("pipeline root", OK, f"{root}: {name} is ready")
+            yield DoctorFinding("pipeline root", OK, f"{root}: {name} is ready")
             return
     remedy = "Wait for the store's deployment, or give kubeflow.pipeline_root on s3:// or gs://"
     if found:
@@ -89,16 +93,16 @@ def root(cluster: KubernetesApi, root: str) -> Iterator[Finding]:
     else:
         places = " and ".join(one.namespace for one in _namespaces(cluster))
         detail = f"{root}: there is no {' or '.join(_STORES)} in {places}"
-    yield Finding("pipeline root", FAILED, detail, remedy)
+    yield DoctorFinding("pipeline root", FAILED, detail, remedy)
 
 
-def retries(cluster: KubernetesApi) -> Iterator[Finding]:
+def retries(cluster: KubernetesApi) -> Iterator[DoctorFinding]:
     """Reads the controller's default retries, which decide what `retries` of a package repeat."""
     for place in _namespaces(cluster):
         if not _is_allowed(place, "get", "configmaps", name=CONFIG_MAP):
             remedy = f"Ask someone who may: kubectl -n {place.namespace} get configmap {CONFIG_MAP}"
             detail = f"you may not read {CONFIG_MAP} in {place.namespace}"
-            yield Finding("retries", UNKNOWN, detail, remedy)
+            yield DoctorFinding("retries", UNKNOWN, detail, remedy)
             return
         settings = place.find(place.path("v1", "configmaps", CONFIG_MAP))
         if settings is None:
@@ -107,54 +111,58 @@ def retries(cluster: KubernetesApi) -> Iterator[Finding]:
             yield retries_under(default_policy(settings.get("data") or {}), place.namespace)
         except ValueError as error:
             remedy = f"Correct {CONFIG_MAP} in {place.namespace}: Argo cannot read it either"
-            yield Finding("retries", UNKNOWN, str(error), remedy)
+            yield DoctorFinding("retries", UNKNOWN, str(error), remedy)
         return
     places = " or ".join(one.namespace for one in _namespaces(cluster))
     remedy = "Look where Argo's controller runs; docs/kubeflow.md says what its default does"
-    yield Finding("retries", UNKNOWN, f"there is no {CONFIG_MAP} in {places}", remedy)
+    yield DoctorFinding("retries", UNKNOWN, f"there is no {CONFIG_MAP} in {places}", remedy)
 
 
-def claim(cluster: KubernetesApi, name: str) -> Iterator[Finding]:
+def claim(cluster: KubernetesApi, name: str) -> Iterator[DoctorFinding]:
     """Checks that a claim is bound, and by pods on several nodes at once."""
     claim = cluster.find(cluster.path("v1", "persistentvolumeclaims", name))
     if claim is None:
         detail = f"there is no claim {name} in {cluster.namespace}"
-        yield Finding("claims", FAILED, detail, f"Create it; {_PIPELINE} creates `skymill`")
+        yield DoctorFinding("claims", FAILED, detail, f"Create it; {_PIPELINE} creates `skymill`")
         return
     phase = (claim.get("status") or {}).get("phase", "Pending")
     modes = (claim.get("spec") or {}).get("accessModes", [])
     if phase == "Pending":
         remedy = f"kubectl -n {cluster.namespace} describe pvc {name}"
-        yield Finding(
+        yield DoctorFinding(
             "claims", UNKNOWN, f"{name} is not bound; it may wait for its first pod", remedy
         )
     elif phase != "Bound":
-        yield Finding(
+        yield DoctorFinding(
             "claims", FAILED, f"{name} is {phase}", "Restore its volume, or create another"
         )
     elif "ReadWriteMany" not in modes:
         remedy = "Use a ReadWriteMany claim, unless all pods run on one node"
-        yield Finding("claims", UNKNOWN, f"{name} is bound, but only {', '.join(modes)}", remedy)
+        yield DoctorFinding(
+            "claims", UNKNOWN, f"{name} is bound, but only {', '.join(modes)}", remedy
+        )
     else:
-        yield Finding("claims", OK, f"{name} is bound")
+        yield DoctorFinding("claims", OK, f"{name} is bound")
 
 
-def secret(cluster: KubernetesApi, name: str) -> Iterator[Finding]:
+def secret(cluster: KubernetesApi, name: str) -> Iterator[DoctorFinding]:
     """Looks for a secret."""
     if cluster.find(cluster.path("v1", "secrets", name)):
-        yield Finding("secrets", OK, name)
+        yield DoctorFinding("secrets", OK, name)
     else:
         detail = f"there is no Secret {name} in {cluster.namespace}"
-        yield Finding("secrets", FAILED, detail, f"kubectl -n {cluster.namespace} create secret")
+        yield DoctorFinding(
+            "secrets", FAILED, detail, f"kubectl -n {cluster.namespace} create secret"
+        )
 
 
-def jobset(cluster: KubernetesApi) -> Iterator[Finding]:
+def jobset(cluster: KubernetesApi) -> Iterator[DoctorFinding]:
     """Looks for JobSet, which a training on several pods needs."""
     if cluster.find(f"/apis/{JOBSET}"):
-        yield Finding("workers", OK, f"the cluster has {JOBSET}")
+        yield DoctorFinding("workers", OK, f"the cluster has {JOBSET}")
     else:
         remedy = "Install JobSet (https://jobset.sigs.k8s.io), and kubectl apply -k k8s/workers"
-        yield Finding("workers", FAILED, f"the cluster has no {JOBSET}", remedy)
+        yield DoctorFinding("workers", FAILED, f"the cluster has no {JOBSET}", remedy)
 
 
 def _namespaces(cluster: KubernetesApi) -> list[KubernetesApi]:

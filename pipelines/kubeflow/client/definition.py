@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.kubeflow.contract.signature import STOP_EXECUTOR, Signature
+from pipelines.kubeflow.contract.signature import STOP_EXECUTOR, NodeSignature
 
 Json = Mapping[str, Any]
 
@@ -51,7 +51,7 @@ def _tasks(spec: Json) -> Iterator[tuple[str, Json]]:
 def _is_gate(spec: Json, task: Json) -> bool:
     executors = spec.get("deploymentSpec", {}).get("executors", {})
     container = executors.get(_executor(spec, task), {}).get("container", {})
-    signature = Signature.in_arguments(container.get("args", []))
+    signature = NodeSignature.in_arguments(container.get("args", []))
     return signature is not None and signature.executor == STOP_EXECUTOR
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from components.raster.errors import SkymillError
 from pipelines.kubeflow.client import cluster_checks as checks
 from pipelines.kubeflow.client.errors import KubeflowError, NotFound
-from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, Finding
+from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, DoctorFinding
 from pipelines.kubeflow.client.images import image_status
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.cluster.api import KubernetesApi, KubernetesError
@@ -37,7 +37,9 @@ class Needs:
     workers: bool = False
 
 
-def examine(server: KubeflowServer, cluster: KubernetesApi | None, needs: Needs) -> list[Finding]:
+def examine(
+    server: KubeflowServer, cluster: KubernetesApi | None, needs: Needs
+) -> list[DoctorFinding]:
     """Runs all checks; one that fails does not prevent the others.
 
     Args:
@@ -51,7 +53,7 @@ def examine(server: KubeflowServer, cluster: KubernetesApi | None, needs: Needs)
         reason = "there is no access to the Kubernetes API"
         remedy = "Set KUBECONFIG, or run this in a pod with an account that may read the namespace"
         names = ("rights", "account", "pipeline root", "claims", "secrets", "retries")
-        found += [Finding(name, UNKNOWN, reason, remedy) for name in names]
+        found += [DoctorFinding(name, UNKNOWN, reason, remedy) for name in names]
     else:
         multi_user = any(one.check == "version" and "multi-user" in one.detail for one in found)
         found += _guarded("rights", lambda: checks.rights(cluster, multi_user))
@@ -68,47 +70,51 @@ def examine(server: KubeflowServer, cluster: KubernetesApi | None, needs: Needs)
     return found
 
 
-def _guarded(check: str, look: Any) -> list[Finding]:
+def _guarded(check: str, look: Any) -> list[DoctorFinding]:
     """Runs a check; without the right to look, the state is unknown."""
     try:
         return list(look())
     except KubernetesError as error:
         remedy = "Ask someone who may read the namespace to run this check"
-        return [Finding(check, UNKNOWN, str(error), remedy)]
+        return [DoctorFinding(check, UNKNOWN, str(error), remedy)]
 
 
-def _server(server: KubeflowServer) -> Iterator[Finding]:
+def _server(server: KubeflowServer) -> Iterator[DoctorFinding]:
     endpoint = server.api.connection.endpoint
     try:
         health = server.api.get("look at the server", "healthz")
     except SkymillError as error:
-        yield Finding("connection", FAILED, str(error), "Correct --endpoint or the credentials")
+        yield DoctorFinding(
+            "connection", FAILED, str(error), "Correct --endpoint or the credentials"
+        )
         return
-    yield Finding("connection", OK, endpoint)
+    yield DoctorFinding("connection", OK, endpoint)
     multi_user = bool(health.get("multi_user"))
     yield _version(server, str(health.get("tag_name") or "unknown"), multi_user)
     namespace = server.api.connection.namespace
     if multi_user and not namespace:
-        yield Finding("namespace", FAILED, "the installation has several users", "Give --namespace")
+        yield DoctorFinding(
+            "namespace", FAILED, "the installation has several users", "Give --namespace"
+        )
         return
     try:
         server.newest_runs(1)
-        yield Finding("namespace", OK, namespace or "the server's own")
+        yield DoctorFinding("namespace", OK, namespace or "the server's own")
     except KubeflowError as error:
-        yield Finding("namespace", FAILED, str(error), "docs/submit.md lists the permissions")
+        yield DoctorFinding("namespace", FAILED, str(error), "docs/submit.md lists the permissions")
 
 
-def _version(server: KubeflowServer, release: str, multi_user: bool) -> Finding:
+def _version(server: KubeflowServer, release: str, multi_user: bool) -> DoctorFinding:
     mlmd = _has_mlmd(server)
     metrics = "with ML Metadata" if mlmd else "without ML Metadata"
     users = "multi-user" if multi_user else "single-user"
     detail = f"release {release}, {metrics}, {users}"
     number = re.match(r"(\d+)\.(\d+)", release)
     if number and (int(number[1]), int(number[2])) < _OLDEST:
-        return Finding("version", FAILED, detail, "Install Kubeflow Pipelines 2.5 or newer")
+        return DoctorFinding("version", FAILED, detail, "Install Kubeflow Pipelines 2.5 or newer")
     if mlmd and not server.api.connection.metadata:
         detail += "; metrics need --metadata"
-    return Finding("version", OK, detail)
+    return DoctorFinding("version", OK, detail)
 
 
 def _has_mlmd(server: KubeflowServer) -> bool:
@@ -122,12 +128,14 @@ def _has_mlmd(server: KubeflowServer) -> bool:
     return False
 
 
-def _image(image: str, pull_secrets: Sequence[str]) -> Finding:
+def _image(image: str, pull_secrets: Sequence[str]) -> DoctorFinding:
     status = image_status(image)
     if status == 200:
-        return Finding("images", OK, f"{image} is public")
+        return DoctorFinding("images", OK, f"{image} is public")
     if status == 404:
-        return Finding("images", FAILED, f"{image} does not exist", "Push it, or correct the name")
+        return DoctorFinding(
+            "images", FAILED, f"{image} does not exist", "Push it, or correct the name"
+        )
     if status in (401, 403):
         remedy = (
             f"The kubelet uses {', '.join(pull_secrets)}"
@@ -135,7 +143,7 @@ def _image(image: str, pull_secrets: Sequence[str]) -> Finding:
             else "Give kubeflow.image_pull_secrets, unless the nodes have credentials of their own"
         )
         detail = f"{image} is private, or does not exist"
-        return Finding("images", UNKNOWN if pull_secrets else FAILED, detail, remedy)
+        return DoctorFinding("images", UNKNOWN if pull_secrets else FAILED, detail, remedy)
     reason = f"its registry answered {status}" if status else "its registry cannot be reached"
     remedy = "Try on a node: crictl pull"
-    return Finding("images", UNKNOWN, f"{image}: {reason} from here", remedy)
+    return DoctorFinding("images", UNKNOWN, f"{image}: {reason} from here", remedy)

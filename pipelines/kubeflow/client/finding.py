@@ -6,7 +6,7 @@ OK, WARNING, FAILED, UNKNOWN = "ok", "warning", "failed", "unknown"
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """Result of one check.
 
     Attributes:

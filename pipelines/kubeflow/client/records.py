@@ -32,7 +32,7 @@ class StepRecord:
     message: str = ""
 
 
-class RunRecord(Protocol):
+class BackendRecord(Protocol):
     """One form of a run's record."""
 
     def steps(self) -> list[StepRecord]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.kubeflow.client.finding import OK, WARNING, Finding
+from pipelines.kubeflow.client.finding import OK, WARNING, DoctorFinding
 
 #: The settings of Argo's controller, in the namespace of Kubeflow Pipelines.
 CONFIG_MAP = "workflow-controller-configmap"
@@ -51,11 +51,11 @@ def default_policy(settings: Mapping[str, str]) -> str:
     return str(policy or "OnFailure")
 
 
-def retries_under(policy: str, namespace: str) -> Finding:
+def retries_under(policy: str, namespace: str) -> DoctorFinding:
     """Returns the effect of a policy on the `retries` of a package, and the remedy."""
     state, effect = _EFFECTS.get(policy, (WARNING, "Argo knows no such policy"))
     detail = f"steps have retryPolicy {policy}: {effect}"
     if state == OK:
-        return Finding("retries", OK, detail)
+        return DoctorFinding("retries", OK, detail)
     remedy = f"In {CONFIG_MAP} of {namespace} set {_DEFAULTS}: {_FIELD} to Always"
-    return Finding("retries", state, detail, remedy)
+    return DoctorFinding("retries", state, detail, remedy)

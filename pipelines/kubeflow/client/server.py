@@ -16,7 +16,7 @@ from pipelines.kubeflow.client.definition import Definition, definition_of
 from pipelines.kubeflow.client.engine_nodes import EngineNodes
 from pipelines.kubeflow.client.errors import NotFound
 from pipelines.kubeflow.client.native_tasks import NativeTasks
-from pipelines.kubeflow.client.records import Json, RunRecord
+from pipelines.kubeflow.client.records import BackendRecord, Json
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
 from pipelines.kubeflow.client.step_log import first_log, read_log
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
@@ -159,7 +159,7 @@ class KubeflowServer:
         """Returns the server's answer for a run, with its tasks where the server has such."""
         return self.api.get("look at a run", f"runs/{quote(run_id, safe='')}", view="FULL")
 
-    def _log(self, run_id: str, record: RunRecord, step: str) -> str:
+    def _log(self, run_id: str, record: BackendRecord, step: str) -> str:
         transport = self.api.transport
         return first_log(record.pods(step), lambda pod: read_log(transport, run_id, pod))
 
@@ -193,7 +193,7 @@ class KubeflowServer:
         )
 
 
-def record_of(run: Json, definition: Definition, metadata: str = "") -> RunRecord:
+def record_of(run: Json, definition: Definition, metadata: str = "") -> BackendRecord:
     """Returns the record in a server's answer for a run, in the form that the server keeps it.
 
     Args:

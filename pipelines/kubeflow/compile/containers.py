@@ -6,7 +6,7 @@ from typing import Any
 
 from components.raster.errors import ConfigError
 from pipelines.definition.kinds import Kind
-from pipelines.kubeflow.contract.signature import ARGUMENT, Signature
+from pipelines.kubeflow.contract.signature import ARGUMENT, NodeSignature
 
 _ENTRY_POINT = ("python", "-m", "pipelines.kubeflow.step.entrypoint")
 _PREPARE = ("python", "-m", "pipelines.kubeflow.step.prepare")
@@ -53,7 +53,7 @@ def beam_args(args: Sequence[str]) -> list[str]:
 
 
 def node_container(
-    signature: Signature, tfx_args: Sequence[str], node: str, folders: StepFolders
+    signature: NodeSignature, tfx_args: Sequence[str], node: str, folders: StepFolders
 ) -> dict[str, Any]:
     """Returns the command and arguments of a node, with Beam's options after `--`.
 

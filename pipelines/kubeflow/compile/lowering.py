@@ -12,7 +12,7 @@ from pipelines.kubeflow.compile.containers import StepFolders, executor_class, n
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.prepared import PREPARED, STOP
-from pipelines.kubeflow.contract.signature import RUN_ID, STOP_EXECUTOR, NodeTypes, Signature
+from pipelines.kubeflow.contract.signature import RUN_ID, STOP_EXECUTOR, NodeSignature, NodeTypes
 from pipelines.kubeflow.contract.views import views_of
 
 Json = dict[str, Any]
@@ -47,12 +47,12 @@ def unwrap(job: Json) -> Json:
     return spec
 
 
-def signature_of(node: str, spec: Json, types: NodeTypes) -> Signature:
+def signature_of(node: str, spec: Json, types: NodeTypes) -> NodeSignature:
     """Returns the signature of a node for the entry point."""
     component = spec["components"][node]
     container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
     parameters = component.get("inputDefinitions", {}).get("parameters", {})
-    return Signature(
+    return NodeSignature(
         executor=executor_class(container["args"]),
         inputs=types.inputs,
         outputs=types.outputs,
@@ -61,7 +61,7 @@ def signature_of(node: str, spec: Json, types: NodeTypes) -> Signature:
     )
 
 
-def lower_component(node: str, signature: Signature, with_run_id: bool) -> Json:
+def lower_component(node: str, signature: NodeSignature, with_run_id: bool) -> Json:
     """Converts inputs and outputs to Kubeflow's own types, and adds the views to the outputs."""
     parameters = {name: {"parameterType": kind} for name, kind in signature.parameters.items()}
     if with_run_id:
@@ -82,7 +82,7 @@ def lower_component(node: str, signature: Signature, with_run_id: bool) -> Json:
     )
 
 
-def lower_executor(node: str, spec: Json, signature: Signature, folders: StepFolders) -> Json:
+def lower_executor(node: str, spec: Json, signature: NodeSignature, folders: StepFolders) -> Json:
     """Replaces TFX's entry point with ours, without a lifecycle."""
     label = spec["components"][node]["executorLabel"]
     args = spec["deploymentSpec"]["executors"][label]["container"]["args"]
@@ -130,12 +130,12 @@ def lower_task(
     )
 
 
-def retries_of(signature: Signature, retries: Retries | None) -> Retries | None:
+def retries_of(signature: NodeSignature, retries: Retries | None) -> Retries | None:
     """Returns a node's retries; None for a stop node, which would only fail again."""
     return None if signature.executor == STOP_EXECUTOR else retries
 
 
-def lower_nodes(spec: Json, types: Mapping[str, NodeTypes]) -> dict[str, Signature]:
+def lower_nodes(spec: Json, types: Mapping[str, NodeTypes]) -> dict[str, NodeSignature]:
     """Returns the signatures of all nodes, by node."""
     return {node: signature_of(node, spec, types[node]) for node in spec["root"]["dag"]["tasks"]}
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from pipelines.kubeflow.contract.views import View
+from pipelines.kubeflow.contract.views import OutputView
 
 #: The parameter with the run's id; not an execution property.
 RUN_ID = "run_id"
@@ -37,7 +37,7 @@ class NodeTypes:
 
 
 @dataclass(frozen=True)
-class Signature:
+class NodeSignature:
     """All that the entry point needs besides the launcher's executor input.
 
     Attributes:
@@ -52,14 +52,14 @@ class Signature:
     inputs: Mapping[str, InputType] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
-    views: tuple[View, ...] = ()
+    views: tuple[OutputView, ...] = ()
 
     def to_json(self) -> str:
         """Serialises to one line with sorted keys, since it is part of a cache key."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> "Signature":
+    def from_json(cls, text: str) -> "NodeSignature":
         """Parses the output of `to_json`."""
         tree: dict[str, Any] = json.loads(text)
         return cls(
@@ -67,11 +67,11 @@ class Signature:
             inputs={name: InputType(**value) for name, value in tree["inputs"].items()},
             outputs=tree["outputs"],
             parameters=tree["parameters"],
-            views=tuple(View(**view) for view in tree["views"]),
+            views=tuple(OutputView(**view) for view in tree["views"]),
         )
 
     @classmethod
-    def in_arguments(cls, args: Sequence[str]) -> "Signature | None":
+    def in_arguments(cls, args: Sequence[str]) -> "NodeSignature | None":
         """Returns the signature in a container's arguments; None for a foreign container."""
         for name, text in pairwise(args):
             if name == ARGUMENT:

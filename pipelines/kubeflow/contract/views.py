@@ -17,7 +17,7 @@ _PAGES = (
 
 
 @dataclass(frozen=True)
-class View:
+class OutputView:
     """An output named `name` of Kubeflow's type `schema`, made from the node's output `source`."""
 
     name: str
@@ -25,15 +25,15 @@ class View:
     source: str
 
 
-def views_of(outputs: Mapping[str, str]) -> tuple[View, ...]:
+def views_of(outputs: Mapping[str, str]) -> tuple[OutputView, ...]:
     """Returns the views of a node, by the classes of its outputs."""
-    views: list[View] = []
+    views: list[OutputView] = []
     for name, type_path in outputs.items():
         if type_path == _EVALUATION:
             views += [
-                View("metrics", METRICS, name),
-                View("confusion_matrix", CONFUSION, name),
+                OutputView("metrics", METRICS, name),
+                OutputView("confusion_matrix", CONFUSION, name),
             ]
         if type_path in _PAGES:
-            views.append(View(f"{name}_html", HTML, name))
+            views.append(OutputView(f"{name}_html", HTML, name))
     return tuple(views)

@@ -3,8 +3,8 @@
     python -m pipelines.kubeflow.step.entrypoint --signature JSON --executor-input JSON
         [--failures FOLDER] [--exchange FOLDER] [-- BEAM...]
 
-The launcher downloads the inputs to its mounts and uploads the outputs from there; `Signature` and
-`artifacts` supply what it does not do.
+The launcher downloads the inputs to its mounts and uploads the outputs from there; `NodeSignature`
+and `artifacts` supply what it does not do.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from components.raster.masking import masked
 from components.raster.process_exit import EXIT_STOPPED, exit_now
 from components.raster.unscanned import unscanned_imports
 from pipelines.definition.temporary import own_temporary_folder
-from pipelines.kubeflow.contract.signature import ARGUMENT, RUN_ID, Signature
+from pipelines.kubeflow.contract.signature import ARGUMENT, RUN_ID, NodeSignature
 from pipelines.kubeflow.contract.uris import ArtifactPaths, local_path
 from pipelines.kubeflow.step.failure_marker import (
     FailureMarker,
@@ -42,7 +42,7 @@ Tree = Mapping[str, Any]
 
 @own_temporary_folder()
 def run_step(
-    signature: Signature,
+    signature: NodeSignature,
     given: Tree,
     beam_args: Sequence[str],
     mount_root: str = "/",
@@ -84,7 +84,7 @@ def run_step(
     return {"artifacts": {name: {"artifacts": [one]} for name, one in published.items()}}
 
 
-def execution_properties(signature: Signature, values: Tree) -> dict[str, Any]:
+def execution_properties(signature: NodeSignature, values: Tree) -> dict[str, Any]:
     """Returns the node's execution properties, without nulls, whole doubles as integers."""
     return {
         name: int(values[name]) if kind == "NUMBER_INTEGER" else values[name]
@@ -143,7 +143,7 @@ def _singles(given: Tree, side: str) -> dict[str, Tree]:
 def _executor_paths(
     executor: Any,
     places: ArtifactPaths,
-    signature: Signature,
+    signature: NodeSignature,
     inputs: Mapping[str, Tree],
     outputs: Mapping[str, Tree],
     exchange: str | None,
@@ -161,7 +161,7 @@ def _executor_paths(
 
 
 def _inputs(
-    signature: Signature, given: Mapping[str, Tree], places: ArtifactPaths
+    signature: NodeSignature, given: Mapping[str, Tree], places: ArtifactPaths
 ) -> dict[str, Any]:
     from tfx.dsl.io import fileio
 
@@ -186,7 +186,7 @@ def _inputs(
 
 
 def _outputs(
-    signature: Signature, given: Mapping[str, Tree], places: ArtifactPaths
+    signature: NodeSignature, given: Mapping[str, Tree], places: ArtifactPaths
 ) -> dict[str, Any]:
     from tfx.dsl.io import fileio
 
@@ -226,7 +226,7 @@ def _main(argv: Sequence[str], mount_root: str) -> None:
     logging.basicConfig(level=logging.INFO)
     clear_up_on_sigterm()
     given = json.loads(args.executor_input)
-    signature = Signature.from_json(args.signature)
+    signature = NodeSignature.from_json(args.signature)
     places = [one["uri"] for one in _singles(given, "outputs").values()]
     marker = FailureMarker.of(places, args.failures)
     with marked_failures(marker, is_first_attempt(os.environ)):

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from components.raster.errors import SkymillError, is_lasting
 from components.raster.full_disk import is_full_disk
-from components.raster.stores.object_store import ObjectMissing, Retries
+from components.raster.stores.object_store import ObjectMissing, RequestRetries
 from components.raster.stores.opening import is_object_store, open_object
 
 _FILE = "lasting_failure.json"
 _MOST_BYTES = 1 << 16
 #: A marker saves time; it must not cost much where the pod has no access to the store.
-_RETRIES = Retries(count=1, total_s=5)
+_RETRIES = RequestRetries(count=1, total_s=5)
 #: Number of the attempt from 0, by Kubeflow Pipelines 2.17 and newer.
 _INDEX = "KFP_RETRY_INDEX"
 #: Argo's end of a retry; the first attempt has a time of year 1.

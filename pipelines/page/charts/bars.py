@@ -73,7 +73,7 @@ def density_chart(name: str, histograms: Sequence[tuple[str, Histogram]], x_labe
 
 
 @dataclass(frozen=True)
-class Reliability:
+class ReliabilityPoint:
     """Predictions of similar confidence.
 
     Attributes:
@@ -94,7 +94,7 @@ class Reliability:
 
 
 def reliability_chart(
-    name: str, bins: Sequence[Reliability], others: Sequence[Reliability] = ()
+    name: str, bins: Sequence[ReliabilityPoint], others: Sequence[ReliabilityPoint] = ()
 ) -> Markup:
     """Draws the share of right answers by confidence, and below it the count of each bin.
 

@@ -22,7 +22,7 @@ _LONGEST_BAR_PX = 140
 
 
 @dataclass(frozen=True)
-class Place:
+class ScoredPlace:
     """Centre of an example in degrees (WGS 84), and its score from 0 to 1."""
 
     longitude: float
@@ -39,12 +39,12 @@ def band_of(score: float) -> int:
     return min(int(score * BANDS), BANDS - 1)
 
 
-def is_gathered(places: Sequence[Place]) -> bool:
+def is_gathered(places: Sequence[ScoredPlace]) -> bool:
     """Checks whether there are so many places that a map shows the mean of cells instead."""
     return len(places) > _MOST_POINTS
 
 
-def place_chart(name: str, places: Sequence[Place]) -> Markup:
+def place_chart(name: str, places: Sequence[ScoredPlace]) -> Markup:
     """Draws a dot for each place, a cross for one of the lowest band; or the mean of each cell.
 
     Longitudes are shortened by the cosine of the middle latitude, so that shapes look right there.

@@ -5,7 +5,7 @@ import pytest
 
 from components.assessment.comparison import exact_paired_test
 from components.assessment.design import allocate, size_for
-from components.assessment.estimators import Sample, estimate
+from components.assessment.estimators import LabelledSample, estimate
 from components.raster.errors import DataError
 
 # Olofsson et al. (2014), table 8: rows as mapped, columns as labelled; pixels of each mapped class.
@@ -13,10 +13,10 @@ CHANGE = np.array([[66, 0, 5, 4], [0, 55, 8, 12], [1, 0, 153, 11], [2, 1, 9, 313
 CHANGE_PIXELS = np.array([200_000, 150_000, 3_200_000, 6_450_000])
 
 
-def change_sample() -> Sample:
+def change_sample() -> LabelledSample:
     mapped = np.repeat(np.arange(4), CHANGE.sum(axis=1))
     reference = np.concatenate([np.repeat(np.arange(4), row) for row in CHANGE])
-    return Sample(CHANGE_PIXELS, mapped, mapped, reference)
+    return LabelledSample(CHANGE_PIXELS, mapped, mapped, reference)
 
 
 def test_the_worked_example_of_olofsson_is_reproduced() -> None:
@@ -46,7 +46,7 @@ def test_the_worked_example_of_strata_other_than_classes_is_reproduced() -> None
     as_index = [
         np.array([letters.index(it) for it in text]) for text in (strata, mapped, reference)
     ]
-    sample = Sample(np.array([40_000, 30_000, 20_000, 10_000]), *as_index)
+    sample = LabelledSample(np.array([40_000, 30_000, 20_000, 10_000]), *as_index)
     found = estimate(sample, classes=4)
     assert found.shares[0].value == pytest.approx(0.35)
     assert found.shares[2].value == pytest.approx(0.20)
@@ -72,7 +72,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
         chosen = np.concatenate(
             [random.choice(np.flatnonzero(mapped == it), 100, replace=False) for it in range(3)]
         )
-        found = estimate(Sample(population, mapped[chosen], mapped[chosen], truth[chosen]), 3)
+        found = estimate(
+            LabelledSample(population, mapped[chosen], mapped[chosen], truth[chosen]), 3
+        )
         covered.append(
             [
                 abs(it.value - true) <= it.half_width(0.95)
@@ -86,7 +88,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
 
 def test_a_class_that_the_map_lacks_has_an_area_but_no_users_accuracy() -> None:
     stratum = np.zeros(4, np.int64)
-    sample = Sample(np.array([100]), stratum, stratum, np.array([0, 0, 0, 1]))
+    sample = LabelledSample(np.array([100]), stratum, stratum, np.array([0, 0, 0, 1]))
     found = estimate(sample, classes=2)
     assert found.users[1] is None
     assert found.producers[1] is not None
@@ -95,7 +97,7 @@ def test_a_class_that_the_map_lacks_has_an_area_but_no_users_accuracy() -> None:
 
 
 def test_a_stratum_of_one_label_is_refused() -> None:
-    sample = Sample(
+    sample = LabelledSample(
         np.array([50, 50]), np.array([0, 0, 1]), np.array([0, 0, 1]), np.array([0, 0, 1])
     )
     with pytest.raises(DataError, match="fewer than two labelled units"):

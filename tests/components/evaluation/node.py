@@ -7,7 +7,7 @@ from tfx.types import standard_artifacts
 
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.executor import Executor
-from components.evaluation.result import Evaluation
+from components.evaluation.result import EvaluationResult
 from components.gate.artifact import Baseline, PublishedReport, read_report
 from components.gate.report import GateReport
 from components.node.beam import make_pipeline
@@ -31,7 +31,7 @@ class Node:
         write_split(folder / "examples", "train", [b"never read"])
         self.baseline: Path | None = None
 
-    def run(self, model: Path, **config: Any) -> tuple[Evaluation, GateReport, str]:
+    def run(self, model: Path, **config: Any) -> tuple[EvaluationResult, GateReport, str]:
         inputs = {
             "examples": [artifact(standard_artifacts.Examples, self.folder / "examples")],
             "model": [artifact(standard_artifacts.Model, model)],
@@ -47,7 +47,7 @@ class Node:
         metrics = (self.folder / "eval" / "metrics.json").read_text()
         report = read_report(outputs["report"][0])
         assert outputs["report"][0].passed == int(report.passed)
-        return Evaluation.from_json(metrics), report, str(self.folder / "eval")
+        return EvaluationResult.from_json(metrics), report, str(self.folder / "eval")
 
     def _baseline_artifact(self) -> Baseline:
         made = artifact(Baseline, self.folder / "baseline")

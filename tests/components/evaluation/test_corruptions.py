@@ -5,7 +5,7 @@ import pytest
 
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupted
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 
 
 def tile(dtype=np.uint16):
@@ -73,7 +73,7 @@ def test_the_curve_of_a_corruption_begins_without_it():
     for strength, accuracy in ((1, 0.8), (2, 0.7), (3, float("nan"))):
         key = (("corruption", "haze"), ("strength", str(strength)))
         slices.append(SliceMetrics(key, {"accuracy": accuracy}))
-    evaluation = Evaluation("test", ("a", "b"), None, None, tuple(slices))
+    evaluation = EvaluationResult("test", ("a", "b"), None, None, tuple(slices))
     assert evaluation.corruption_curves == {"haze": (0.9, 0.8, 0.7, None)}
 
 

@@ -10,8 +10,13 @@ from sklearn.metrics import precision_recall_curve
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.decision_config import DecisionConfig
 from components.evaluation.decisions import decide, decisions
-from components.evaluation.predictions import Head, Prediction, Predictions, write_predictions
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.predictions import (
+    Head,
+    PredictionRow,
+    PredictionTable,
+    write_predictions,
+)
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.rules import judge
 
 
@@ -57,36 +62,36 @@ def test_an_aim_that_no_threshold_meets_is_told_with_the_most_that_one_does() ->
 
 def test_decisions_come_from_the_table_and_survive_the_metrics_file() -> None:
     rows = [
-        Prediction("a", truth="Forest; River", probabilities=(0.9, 0.6)),
-        Prediction("b", truth="River", probabilities=(0.2, 0.7)),
-        Prediction("c", truth="", probabilities=(0.5, 0.1)),
-        Prediction("d", probabilities=(0.99, 0.99)),
+        PredictionRow("a", truth="Forest; River", probabilities=(0.9, 0.6)),
+        PredictionRow("b", truth="River", probabilities=(0.2, 0.7)),
+        PredictionRow("c", truth="", probabilities=(0.5, 0.1)),
+        PredictionRow("d", probabilities=(0.99, 0.99)),
     ]
     file = io.BytesIO()
     write_predictions(file, Head("multi_label", ("Forest", "River")), rows)
     asked = {"decisions": [{"class": "Forest", "precision": 0.9}, {"class": "Sea", "recall": 0.5}]}
     config = EvaluationConfig.model_validate(asked)
     assert EvaluationConfig.model_validate_json(config.model_dump_json()) == config
-    [found] = decisions(config.decisions, Predictions(file))
+    [found] = decisions(config.decisions, PredictionTable(file))
     assert (found.threshold, found.precision, found.recall) == (pytest.approx(0.9), 1, 1)
-    evaluation = Evaluation("test", ("Forest", "River"), None, None, (), decisions=(found,))
-    assert Evaluation.from_json(evaluation.to_json()).decisions == (found,)
+    evaluation = EvaluationResult("test", ("Forest", "River"), None, None, (), decisions=(found,))
+    assert EvaluationResult.from_json(evaluation.to_json()).decisions == (found,)
 
 
 def test_one_class_an_image_may_have_the_separator_in_its_name() -> None:
     rows = [
-        Prediction("a", truth="Wood; dry", probabilities=(0.9,)),
-        Prediction("b", truth="Wood", probabilities=(0.2,)),
+        PredictionRow("a", truth="Wood; dry", probabilities=(0.9,)),
+        PredictionRow("b", truth="Wood", probabilities=(0.2,)),
     ]
     file = io.BytesIO()
     write_predictions(file, Head("single_label", ("Wood; dry",)), rows)
-    [found] = decisions([DecisionConfig(class_name="Wood; dry", recall=1.0)], Predictions(file))
+    [found] = decisions([DecisionConfig(class_name="Wood; dry", recall=1.0)], PredictionTable(file))
     assert (found.examples, found.threshold) == (1, pytest.approx(0.9))
 
 
 def test_a_class_that_the_candidate_does_not_have_blocks() -> None:
     item = SliceMetrics((), {"accuracy": 1.0, "example_count": 9.0})
-    evaluation = Evaluation("test", ("Forest",), None, None, (item,))
+    evaluation = EvaluationResult("test", ("Forest",), None, None, (item,))
     config = EvaluationConfig.model_validate({"decisions": [{"class": "Sea", "recall": 0.5}]})
     [finding] = judge(config, evaluation).failed
     assert "names the class Sea, and the candidate has Forest" in finding.detail

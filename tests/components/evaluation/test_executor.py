@@ -12,8 +12,8 @@ import pytest
 import tensorflow_model_analysis as tfma
 
 from components.evaluation.config import EvaluationConfig
-from components.evaluation.predictions import Predictions
-from components.evaluation.result import Evaluation
+from components.evaluation.predictions import PredictionTable
+from components.evaluation.result import EvaluationResult
 from components.evaluation.rules import judge
 from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_to_json
 from tests.components.evaluation.node import Node
@@ -120,7 +120,7 @@ def test_metrics_are_those_of_the_models_on_the_test_split_alone(tmp_path: Path)
     assert apart / 24 == pytest.approx(overall.candidate["calibration_error"])
 
     # Each example's row says what the metrics add up.
-    rows = list(Predictions(Path(output) / "predictions.parquet"))
+    rows = list(PredictionTable(Path(output) / "predictions.parquet"))
     assert [row.key for row in rows] == sorted(row.key for row in rows)
     assert np.mean([row.score for row in rows]) == pytest.approx((truth == labels).mean())
     assert np.mean([row.loss for row in rows]) == pytest.approx(overall.candidate["log_loss"])
@@ -144,7 +144,7 @@ def test_metrics_are_those_of_the_models_on_the_test_split_alone(tmp_path: Path)
     assert metrics["example_count"]["doubleValue"] == 12
 
 
-def verdict(evaluation: Evaluation, **config: Any) -> bool:
+def verdict(evaluation: EvaluationResult, **config: Any) -> bool:
     """The node's verdict on what it measured, with another configuration of its gate."""
     return judge(EvaluationConfig.model_validate(config), evaluation).passed
 
@@ -197,7 +197,7 @@ def test_labels_that_no_model_knows_block(tmp_path: Path) -> None:
     assert evaluation.overall.examples == 25
     assert evaluation.overall.drawn == {"method": "bootstrap", "by": "group", "count": 20}
     assert evaluation.overall.interval is not None
-    rows = Predictions(Path(output) / "predictions.parquet")
+    rows = PredictionTable(Path(output) / "predictions.parquet")
     assert [(row.truth, row.group) for row in rows if row.group] == [("dark", "farm")] * 6
 
 

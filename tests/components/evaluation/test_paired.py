@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.paired import PairedChange, mcnemar, paired_change
-from components.evaluation.predictions import Prediction
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.predictions import PredictionRow
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.rules import judge
 from components.evaluation.tasks.bootstrap import seed_of
 from components.evaluation.tasks.single_label import TASK, Tally
@@ -59,7 +59,7 @@ def test_mcnemar_is_exact() -> None:
     """Twelve examples set the models apart, two of them against the candidate."""
     scores = [(1.0, 0.0)] * 10 + [(0.5, 1.0)] * 2 + [(1.0, 1.0)] * 70 + [(0.0, 0.0), (None, None)]
     found = mcnemar(
-        Prediction(str(n), score=a, baseline_score=b) for n, (a, b) in enumerate(scores)
+        PredictionRow(str(n), score=a, baseline_score=b) for n, (a, b) in enumerate(scores)
     )
     assert (found.only_candidate, found.only_baseline) == (10, 2)
     assert found.p_value == pytest.approx(2 * (1 + 12 + 66) / 2**12)
@@ -78,11 +78,11 @@ def test_a_threshold_may_ask_for_confidence(bound: object, passed: bool, told: s
     metrics = {"accuracy": 0.924, "example_count": 288.0, "group_count": 31.0}
     change = PairedChange(0.004, {0.95: (-0.0123, 0.0203), 0.975: (-0.02, 0.03)})
     item = SliceMetrics((), metrics, metrics | {"accuracy": 0.92}, change=change)
-    evaluation = Evaluation("test", ("a", "b"), ("a", "b"), 3, (item,))
+    evaluation = EvaluationResult("test", ("a", "b"), ("a", "b"), 3, (item,))
     threshold = {"metric": "accuracy", "change": {**bound, "confidence": 0.95}}  # type: ignore
     config = EvaluationConfig.model_validate({"thresholds": [threshold]})
     assert config.confidences == (0.95,)
-    for one in (evaluation, Evaluation.from_json(evaluation.to_json())):
+    for one in (evaluation, EvaluationResult.from_json(evaluation.to_json())):
         report = judge(config, one)
         [finding] = report.findings
         assert finding.passed is passed
@@ -96,7 +96,7 @@ def test_a_threshold_may_ask_for_confidence(bound: object, passed: bool, told: s
 def test_too_few_units_for_a_bound_block_unless_allowed() -> None:
     metrics = {"accuracy": 0.9, "example_count": 288.0, "group_count": 3.0}
     item = SliceMetrics((), metrics, metrics)
-    evaluation = Evaluation("test", ("a", "b"), ("a", "b"), 3, (item,))
+    evaluation = EvaluationResult("test", ("a", "b"), ("a", "b"), 3, (item,))
     asked = {"thresholds": [{"metric": "accuracy", "change": {"at_least": 0, "confidence": 0.9}}]}
     [finding] = judge(EvaluationConfig.model_validate(asked), evaluation).findings
     assert not finding.passed

@@ -9,7 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.evaluation.prediction_runs import RunWriter, merged_runs, runs_folder
-from components.evaluation.predictions import Head, Prediction, Predictions, write_predictions
+from components.evaluation.predictions import (
+    Head,
+    PredictionRow,
+    PredictionTable,
+    write_predictions,
+)
 from components.raster.errors import DataError
 
 HEAD = Head("single_label", ("Forest", "River"), ("region",))
@@ -17,7 +22,7 @@ HEAD = Head("single_label", ("Forest", "River"), ("region",))
 
 def test_other_tools_read_the_table_and_our_reader_gives_back_every_row() -> None:
     rows = [
-        Prediction(
+        PredictionRow(
             "a.jpg",
             group="farm-7",
             truth="River",
@@ -30,11 +35,11 @@ def test_other_tools_read_the_table_and_our_reader_gives_back_every_row() -> Non
             latitude=48.25,
             slices={"region": "north"},
         ),
-        Prediction("b.jpg", truth="", slices={"region": None}),
+        PredictionRow("b.jpg", truth="", slices={"region": None}),
     ]
     file = io.BytesIO()
     write_predictions(file, HEAD, rows)
-    predictions = Predictions(file)
+    predictions = PredictionTable(file)
     assert predictions.head == HEAD
     assert [(r.key, r.truth, r.group) for r in predictions] == [
         ("a.jpg", "River", "farm-7"),
@@ -63,7 +68,7 @@ def test_what_is_no_table_of_predictions_is_refused_with_the_reason(tmp_path: Pa
         elif content is not None:
             pq.write_table(content, other)
         with pytest.raises(DataError, match=reason):
-            Predictions(other)
+            PredictionTable(other)
 
 
 def test_runs_of_several_workers_become_one_file_in_the_order_of_keys(
@@ -75,9 +80,9 @@ def test_runs_of_several_workers_become_one_file_in_the_order_of_keys(
     for worker in range(3):
         writer = RunWriter(runs_folder(str(tmp_path)), f"part-{worker}", HEAD)
         for number in numbers[worker::3]:
-            writer.add(Prediction(f"{number:02d}", truth="River"))
+            writer.add(PredictionRow(f"{number:02d}", truth="River"))
         writer.flush()
     with merged_runs(str(tmp_path), HEAD) as found:
         assert [row.key for row in found] == [f"{number:02d}" for number in range(30)]
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.parquet"]
-    assert len(Predictions(tmp_path / "predictions.parquet")) == 30
+    assert len(PredictionTable(tmp_path / "predictions.parquet")) == 30

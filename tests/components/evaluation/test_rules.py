@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from components.evaluation.config import EvaluationConfig
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.rules import judge
 from components.gate.report import GateReport
 from components.raster.task import Task
@@ -23,10 +23,10 @@ def measured(
     slices: Mapping[Any, Mapping[str, float]] | None = None,
     classes: tuple[str, ...] = ("a", "b"),
     baseline_classes: tuple[str, ...] = ("a", "b"),
-) -> Evaluation:
+) -> EvaluationResult:
     """An evaluation whose baseline, if any, has the same metrics on all slices."""
     parts = {(): candidate, **(slices or {})}
-    return Evaluation(
+    return EvaluationResult(
         split="test",
         classes=classes,
         baseline_classes=baseline_classes if baseline else None,
@@ -38,7 +38,7 @@ def measured(
     )
 
 
-def verdict(evaluation: Evaluation, *allow: str, **threshold: Any) -> GateReport:
+def verdict(evaluation: EvaluationResult, *allow: str, **threshold: Any) -> GateReport:
     thresholds = [threshold] if threshold else []
     sliced = len(evaluation.slices) > 1 or "slice" in threshold
     tree = {"slices": ["region"] * sliced, "thresholds": thresholds, "allow": allow}
@@ -243,7 +243,7 @@ def test_predictions_that_are_not_finite_block_whatever_the_thresholds() -> None
 
 
 def test_a_split_without_examples_blocks_and_cannot_be_allowed() -> None:
-    report = verdict(Evaluation("test", (), None, None, ()), metric="accuracy", at_least=0.1)
+    report = verdict(EvaluationResult("test", (), None, None, ()), metric="accuracy", at_least=0.1)
     assert [finding.rule for finding in report.failed] == ["examples to evaluate"]
 
 
@@ -257,17 +257,17 @@ def test_metrics_survive_their_file() -> None:
     evaluation = measured(
         {"accuracy": 0.9, "log_loss": math.nan}, {"accuracy": 0.8}, {NORTH: {"accuracy": 1.0}}
     )
-    again = Evaluation.from_json(evaluation.to_json())
+    again = EvaluationResult.from_json(evaluation.to_json())
     assert again.slices[1] == evaluation.slices[1]
     assert again.baseline_version == 3
     assert math.isnan(again.slices[0].candidate["log_loss"])
     assert again.to_json() == evaluation.to_json()
 
 
-def of_task(task: Task, candidate: Mapping[str, float], **found: Any) -> Evaluation:
+def of_task(task: Task, candidate: Mapping[str, float], **found: Any) -> EvaluationResult:
     """An evaluation of ten examples of another task than one class an image."""
     overall = SliceMetrics((), {"example_count": 10.0, **candidate}, None, task)
-    return Evaluation("test", (), None, None, (overall,), task=task, **found)
+    return EvaluationResult("test", (), None, None, (overall,), task=task, **found)
 
 
 def test_a_threshold_on_a_metric_of_another_task_blocks_and_cannot_be_allowed() -> None:
@@ -286,7 +286,9 @@ def test_examples_that_all_lack_the_truth_of_the_task_block() -> None:
 
 
 def test_a_candidate_that_could_not_be_asked_blocks_and_cannot_be_allowed() -> None:
-    evaluation = Evaluation("test", (), None, 4, (), failures={"candidate": "OSError: no graph"})
+    evaluation = EvaluationResult(
+        "test", (), None, 4, (), failures={"candidate": "OSError: no graph"}
+    )
     (finding,) = verdict(evaluation, metric="accuracy", at_least=0.5).failed
     assert finding.subject == "candidate"
     assert "OSError: no graph" in finding.detail
@@ -317,7 +319,7 @@ def test_an_evaluation_of_another_task_survives_its_file() -> None:
         baseline_task="single_label",
         failures={"baseline": "gone"},
     )
-    again = Evaluation.from_json(evaluation.to_json())
+    again = EvaluationResult.from_json(evaluation.to_json())
     assert again == evaluation
     assert again.slices[0].interval == (0.4, 0.6)
 
@@ -326,6 +328,6 @@ def test_a_metrics_file_from_before_there_were_tasks_is_of_one_class_an_image() 
     document = json.loads(measured({"accuracy": 0.9}).to_json())
     for name in ("task", "baseline_task", "failures"):
         del document[name]
-    again = Evaluation.from_json(json.dumps(document))
+    again = EvaluationResult.from_json(json.dumps(document))
     assert again.task == "single_label"
     assert again.slices[0].candidate["accuracy"] == 0.9

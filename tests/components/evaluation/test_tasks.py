@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.raster.image import ImageSpec
 from components.raster.task import Task
 from tests.components.evaluation.node import Node
@@ -42,7 +42,7 @@ def flat(gray: float) -> np.ndarray:
     return np.full((16, 16), round(gray * 255), np.uint8)
 
 
-def by_name(evaluation: Evaluation) -> dict[str, SliceMetrics]:
+def by_name(evaluation: EvaluationResult) -> dict[str, SliceMetrics]:
     return {item.name: item for item in evaluation.slices}
 
 

@@ -3,16 +3,16 @@
 import pytest
 
 from components.evaluation.config import ChangeBounds, EvaluationConfig, Threshold
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.rules import judge
 from components.evaluation.test_size import too_few_examples
 
 
-def measured(right: int, examples: int, compared: bool = True) -> Evaluation:
+def measured(right: int, examples: int, compared: bool = True) -> EvaluationResult:
     metrics = {"accuracy": right / examples, "example_count": float(examples)}
     item = SliceMetrics((), metrics, metrics if compared else None)
     served = ("a", "b") if compared else None
-    return Evaluation("test", ("a", "b"), served, 1 if compared else None, (item,))
+    return EvaluationResult("test", ("a", "b"), served, 1 if compared else None, (item,))
 
 
 # Wilson's 95 % interval of 45 of 50 is 0.786 to 0.957 (Newcombe 1998, by its formula).

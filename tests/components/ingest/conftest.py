@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.gate.report import GateReport
 from components.ingest.executor import run_ingest
 from components.ingest.records.reject import Reject
-from components.ingest.records.summary import Summary
+from components.ingest.records.summary import IngestSummary
 from components.node.beam import make_pipeline
 
 
@@ -22,7 +22,7 @@ class Outcome:
 
     examples_dir: Path
     rejects_dir: Path
-    summary: Summary
+    summary: IngestSummary
 
     def shards(self, split: str) -> dict[str, bytes]:
         files = sorted((self.examples_dir / f"Split-{split}").iterdir())

@@ -2,13 +2,13 @@
 
 import pytest
 
-from components.ingest.records.summary import Summary, rejects_report
+from components.ingest.records.summary import IngestSummary, rejects_report
 
 COUNTS = dict.fromkeys(("train", "eval", "test"), 10)
 
 
 def failed(classes, task):
-    report = rejects_report(Summary(images=COUNTS), 0.05, classes, "f", task)
+    report = rejects_report(IngestSummary(images=COUNTS), 0.05, classes, "f", task)
     return [(finding.rule, finding.subject) for finding in report.failed]
 
 

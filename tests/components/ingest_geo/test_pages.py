@@ -11,7 +11,7 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 from components.ingest.photographs.config import MaskedSource
-from components.ingest.photographs.masks import MaskReader
+from components.ingest.photographs.masks import PhotographMaskReader
 from components.ingest.records.record import Record
 from components.raster.errors import DataError, SkymillError
 from components.raster.labels.class_raster import ClassLegend
@@ -120,7 +120,7 @@ def test_labels_of_several_pages_are_refused(run, pages, write_raster, tmp_path)
 
 def test_a_photograph_s_mask_has_one_page():
     legend = ClassLegend(values={0: "soil"})
-    reader = MaskReader(MaskedSource(uri="a", masks="b", legend=legend), ("soil",))
+    reader = PhotographMaskReader(MaskedSource(uri="a", masks="b", legend=legend), ("soil",))
     mask, file = Image.new("L", (8, 8)), io.BytesIO()
     mask.save(file, "TIFF", save_all=True, append_images=[mask])
     found = reader(Record("a.png", "a.png"), file.getvalue(), 8, 8)

@@ -9,7 +9,7 @@ from affine import Affine
 from rio_cogeo.cogeo import cog_validate
 
 from components.assessment.class_map import open_class_map
-from components.assessment.draw import Plan, draw_sample
+from components.assessment.draw import SamplePlan, draw_sample
 from components.assessment.record import labelled_sample
 from components.assessment.report import facts_of
 from components.assessment.strata import StrataKind, strata_of
@@ -52,7 +52,7 @@ def test_a_map_is_assessed_by_its_own_classes_and_confidence(tmp_path, strata):
     folder = make(tmp_path, pixels).folder
     source = open_class_map(folder / "classes.tif")
     divided = strata_of(source, StrataKind(strata), confidence=folder / "confidence.tif")
-    design = draw_sample(source, divided, Plan(size=40, minimum=10))
+    design = draw_sample(source, divided, SamplePlan(size=40, minimum=10))
     labels = {it.id: "middle" if pixels[it.row, it.column] == 500 else "low" for it in design.units}
     facts = facts_of(design, labelled_sample(design, labels)[0])
     assert facts["overall"]["value"] == 1

@@ -11,7 +11,7 @@ import pytest
 from components.mapping.config import MapConfig
 from components.mapping.maps import SceneMap, map_scenes
 from components.mapping.rasters import Scratch
-from components.mapping.rejects import Reject
+from components.mapping.rejects import MapReject
 from components.mapping.sources import scenes_at
 from components.raster.errors import ConfigError, DataError
 from serving.client import ServerUnavailable
@@ -43,7 +43,7 @@ def three(tmp_path):
 
 def test_a_scene_on_which_the_model_fails_is_a_reject_and_the_others_go_on(three, tmp_path):
     bad, *others = map_scenes(three, Fails(contract_of()), QUIET, tmp_path / "maps")
-    assert bad == Reject("bad", "model_failed", "the model failed: out of memory")
+    assert bad == MapReject("bad", "model_failed", "the model failed: out of memory")
     assert [it.scene_id for it in others if isinstance(it, SceneMap)] == ["first", "last"]
 
 

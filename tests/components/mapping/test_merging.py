@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.mapping.merging import Found, merge
+from components.mapping.merging import DetectedObjects, merge
 from components.mapping.weights import tile_starts
 
 TILE, STRIDE, SIDE = 256, 192, 1216
@@ -26,7 +26,7 @@ def seen(objects, classes, side=SIDE, tile=TILE, stride=STRIDE, jitter=0.0, leas
             boxes = np.clip(boxes, np.tile(window[:2], 2), np.tile(window[2:], 2))
             scores = random.uniform(0.5, 1, len(there))
             found.append((boxes, classes[there], scores, np.tile(window, (len(there), 1))))
-    return Found(*map(np.concatenate, zip(*found, strict=True)))
+    return DetectedObjects(*map(np.concatenate, zip(*found, strict=True)))
 
 
 def in_rows(side, step, size):
@@ -56,7 +56,7 @@ def test_boxes_that_are_a_little_off_are_merged_as_well():
 def test_the_whole_box_is_kept_though_a_part_has_the_better_score():
     windows = [[0, 0, 256, 256], [0, 192, 256, 448]]
     boxes = [[10, 200, 40, 256], [10, 200, 40, 280]]  # cut at column 256, and whole
-    found = Found(
+    found = DetectedObjects(
         np.array(boxes, float), np.zeros(2, int), np.array([0.9, 0.6]), np.array(windows, float)
     )
     merged = merge(found, 256, 448)
@@ -77,10 +77,12 @@ def test_what_is_whole_in_no_tile_becomes_one_box_around_its_parts():
 def test_objects_of_one_tile_and_of_different_classes_are_left_alone():
     window = [[0.0, 0.0, 256.0, 256.0]] * 2
     overlapping = np.array([[10, 10, 50, 50], [12, 12, 52, 52]], float)
-    one_tile = Found(overlapping, np.zeros(2, int), np.array([0.5, 0.9]), np.array(window))
+    one_tile = DetectedObjects(
+        overlapping, np.zeros(2, int), np.array([0.5, 0.9]), np.array(window)
+    )
     assert merge(one_tile, 256, 256).scores.tolist() == [0.9, 0.5]
     windows = np.array([[0, 0, 256, 256], [0, 5, 256, 261]], float)
-    classes = Found(overlapping, np.array([0, 1]), np.array([0.5, 0.9]), windows)
+    classes = DetectedObjects(overlapping, np.array([0, 1]), np.array([0.5, 0.9]), windows)
     assert len(merge(classes, 256, 261)) == 2
 
 
@@ -90,7 +92,7 @@ def test_a_small_neighbour_does_not_vanish_in_a_large_object():
     field, pond = [10, 195, 60, 250], [15, 200, 25, 210]
     boxes = np.array([field, pond, field, pond], float)
     merged = merge(
-        Found(boxes, np.zeros(4, int), np.array([0.9, 0.8, 0.7, 0.6]), windows), 256, 448
+        DetectedObjects(boxes, np.zeros(4, int), np.array([0.9, 0.8, 0.7, 0.6]), windows), 256, 448
     )
     np.testing.assert_array_equal(merged.boxes, [field, pond])
 

@@ -9,11 +9,11 @@ import pytest
 from stac_model.schema import MLModelProperties
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.gate.report import Finding, GateReport
 from components.push.card.card import ModelCard
 from components.push.card.config import About, CardConfig
-from components.push.card.evidence import Evidence, model_card
+from components.push.card.evidence import CardEvidence, model_card
 from components.push.card.files import sensors_of
 from components.push.card.page import card_page
 from components.push.card.stac import stac_item
@@ -50,7 +50,7 @@ def slice_of(region: str, accuracy: float, examples: int) -> SliceMetrics:
     )
 
 
-def evidence(contract: Contract = CONTRACT, bbox: Any = (8.0, 47.0, 9.5, 48.0)) -> Evidence:
+def evidence(contract: Contract = CONTRACT, bbox: Any = (8.0, 47.0, 9.5, 48.0)) -> CardEvidence:
     slices = (slice_of("", 0.9, 200), slice_of("north", 0.95, 150), slice_of("south", 0.74, 50))
     allowed = Finding("evaluation", "a baseline", True, "baseline", "allowed by 'missing_baseline'")
     ingest = {
@@ -60,7 +60,7 @@ def evidence(contract: Contract = CONTRACT, bbox: Any = (8.0, 47.0, 9.5, 48.0)) 
         "classes_without_training_examples": ["water"],
         **({"extent": {"bbox": list(bbox)}, "train_to_test_m": 1250.4} if bbox else {}),
     }
-    return Evidence(
+    return CardEvidence(
         name="crops",
         about=About(terms=TERMS, split="by blocks of ground of 1000 m", architecture="small_cnn"),
         provenance={
@@ -73,7 +73,7 @@ def evidence(contract: Contract = CONTRACT, bbox: Any = (8.0, 47.0, 9.5, 48.0)) 
             "code": {"package": "0.1.0", "commit": "abc"},
             "frameworks": {"python": "3.11.7", "tensorflow": "2.21.0"},
         },
-        metrics=json.loads(Evaluation("test", CLASSES, None, None, slices).to_json()),
+        metrics=json.loads(EvaluationResult("test", CLASSES, None, None, slices).to_json()),
         contract=contract,
         reports=(GateReport("evaluation", (allowed,)),),
         ingest=GateReport("rejects", (), ingest),

@@ -17,7 +17,7 @@ from tfx.types import standard_artifacts
 from components.baseline.config import BaselineConfig
 from components.baseline.executor import Executor as BaselineExecutor
 from components.data_check.executor import BASELINE_STATISTICS
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.gate.artifact import Baseline, PublishedReport, publish
 from components.gate.baseline import baseline_dir
 from components.gate.report import Finding, GateFailed, GateReport
@@ -63,7 +63,7 @@ class Run:
         properties = {"config": BaselineConfig().model_dump_json(), "model_base": str(base)}
         BaselineExecutor().Do({}, {"baseline": [self.baseline]}, properties)
         overall = SliceMetrics((), {"example_count": 50.0, "accuracy": 0.9})
-        evaluation = Evaluation("test", CLASSES, None, None, (overall,))
+        evaluation = EvaluationResult("test", CLASSES, None, None, (overall,))
         self._write("evaluation/metrics.json", evaluation.to_json().encode())
         self._write("statistics/Split-train/FeatureStats.pb", STATISTICS.SerializeToString())
         self._write("statistics/Split-test/FeatureStats.pb", b"")

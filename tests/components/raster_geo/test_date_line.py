@@ -17,7 +17,7 @@ from components.raster.scene.grid import Grid, reproject
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.stac import find_stac_scenes
 from components.raster.scene.stac_query import StacQuery
-from components.raster.spatial.places import Places
+from components.raster.spatial.places import TileFootprints
 from components.raster.spatial.rules import ByArea, assign
 from components.raster.split import SplitConfig
 from components.raster.tiles.areas import area_in_pixels
@@ -176,7 +176,7 @@ def test_a_tile_over_the_line_lies_wholly_in_an_area_over_it(tmp_path: Path) -> 
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     corners = np.array([[[179.9, -17.5], [-179.9, -17.5], [-179.9, -18], [179.9, -18]]])
     for centre in (179.99, -179.99):
-        places = Places(
+        places = TileFootprints(
             keys=(TileKey("scene", Window(0, 0, 8, 8)),),
             centres=np.array([[centre, -17.75]]),
             corners=corners,

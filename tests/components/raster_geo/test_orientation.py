@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.ingest.rasters.scenes.labels.config import MaskLabels
-from components.ingest.rasters.scenes.labels.masks import MaskReader
+from components.ingest.rasters.scenes.labels.masks import SceneMaskReader
 from components.raster.labels.boxes import BoxFile, place_boxes, read_boxes
 from components.raster.labels.class_raster import ClassLegend, colour_codes
 from components.raster.pictures.overview import scene_picture
@@ -225,7 +225,7 @@ def test_a_mask_lies_on_the_ground_of_its_scene(
     legend = (
         ClassLegend(colours=colours) if coloured else ClassLegend(values={0: "a", 1: "b", 2: "c"})
     )
-    of_scene = MaskReader(MaskLabels(folder=str(tmp_path), legend=legend)).codes_of
+    of_scene = SceneMaskReader(MaskLabels(folder=str(tmp_path), legend=legend)).codes_of
     codes = of_scene(view, str(tmp_path / "image.tif"))
     window = Window(3, 5, 30, 60)
     found, known = codes(window)

@@ -32,7 +32,7 @@ from components.raster.spatial.grouping import (
     grouping_from_json,
     grouping_to_json,
 )
-from components.raster.spatial.places import Places, all_places, places_of
+from components.raster.spatial.places import TileFootprints, all_places, places_of
 from components.raster.spatial.report import split_report
 from components.raster.spatial.rules import (
     ByArea,
@@ -76,14 +76,14 @@ def places_at(
     stride_px: int | None = None,
     group: str | None = None,
     **where: Any,
-) -> Places:
+) -> TileFootprints:
     view = view_at(east, north, **where)
     tiling = Tiling(size_px=tile_px, stride_px=stride_px)
     plan = plan_tiles(view.scene.scene_id, view.grid, tiling)
     return places_of(view, plan.keys(), group=group)
 
 
-def footprints(places: Places, epsg: int = 32632) -> Any:
+def footprints(places: TileFootprints, epsg: int = 32632) -> Any:
     """Independently projected polygons."""
     to_map = pyproj.Transformer.from_crs(4326, epsg, always_xy=True)
     xs, ys = to_map.transform(places.corners[..., 0], places.corners[..., 1])

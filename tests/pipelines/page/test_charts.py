@@ -5,7 +5,7 @@ import re
 
 from pipelines.page.charts.forest import ForestRow, forest_chart
 from pipelines.page.charts.lines import Line, line_chart
-from pipelines.page.charts.places import Place, place_chart
+from pipelines.page.charts.places import ScoredPlace, place_chart
 
 
 def ticks_of(chart: str) -> list[str]:
@@ -34,5 +34,5 @@ def test_a_point_without_a_value_has_neither_line_nor_dot() -> None:
 
 
 def test_a_map_across_the_date_line_is_not_as_wide_as_the_world() -> None:
-    chart = place_chart("", [Place(179.9, 10.0, 1.0), Place(-179.9, 10.1, 0.0)])
+    chart = place_chart("", [ScoredPlace(179.9, 10.0, 1.0), ScoredPlace(-179.9, 10.1, 0.0)])
     assert {"179.9°", "180°", "−179.9°"} <= set(ticks_of(chart))

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluation.predictions import Head, Prediction, write_predictions
+from components.evaluation.predictions import Head, PredictionRow, write_predictions
 from components.node.files import PREDICTIONS_FILE
 from components.raster.pictures.colours import WRONG_RGB
-from pipelines.page.evidence import Evidence, ShownExample
+from pipelines.page.evidence import PageEvidence, ShownExample
 from pipelines.page.gather import Sources, gather
 from pipelines.page.geojson import GEOJSON_FILE
 from pipelines.page.thumbnails import read_examples
@@ -31,7 +31,7 @@ def half_bright() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def gathered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, Path]:
+def gathered(tmp_path_factory: pytest.TempPathFactory) -> tuple[PageEvidence, Path]:
     """Of two examples; by the truth of the second one all is dark, so that half of it is wrong."""
     root = tmp_path_factory.mktemp("run")
     truths = {"right": (half_bright() > 128).astype(np.uint8), "wrong": np.zeros((SIDE, SIDE))}
@@ -48,13 +48,13 @@ def gathered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evidence, Path]:
     write_split(root / "examples", "test", examples)
     save_task_model(root / "model", "segmentation", CLASSES)
     rows = [
-        Prediction(
+        PredictionRow(
             "right", truth="dark; bright", answer="dark; bright", score=1.0, confidence=0.75
         ),
-        Prediction("wrong", truth="dark", answer="dark; bright", score=0.5, confidence=0.5),
+        PredictionRow("wrong", truth="dark", answer="dark; bright", score=0.5, confidence=0.5),
     ]
     (root / "evaluation").mkdir()
-    placed = [Prediction(**{**vars(row), "longitude": 9.0, "latitude": 48.0}) for row in rows]
+    placed = [PredictionRow(**{**vars(row), "longitude": 9.0, "latitude": 48.0}) for row in rows]
     write_predictions(root / "evaluation" / PREDICTIONS_FILE, Head("segmentation", CLASSES), placed)
     page = root / "page"
     page.mkdir()
@@ -67,7 +67,7 @@ def pixels_of(example: ShownExample, index: int) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-def test_truth_answer_and_difference_are_side_by_side(gathered: tuple[Evidence, Path]) -> None:
+def test_truth_answer_and_difference_are_side_by_side(gathered: tuple[PageEvidence, Path]) -> None:
     [worst] = [group for group in gathered[0].groups if group.title == "Worst mistakes"]
     [example] = worst.examples
     captions = [it.caption for it in example.pictures]
@@ -77,12 +77,12 @@ def test_truth_answer_and_difference_are_side_by_side(gathered: tuple[Evidence, 
     assert np.ptp(np.median(left, axis=(0, 1))) < 12, "grey, since it is right"
 
 
-def test_what_is_sure_comes_after_what_is_not(gathered: tuple[Evidence, Path]) -> None:
+def test_what_is_sure_comes_after_what_is_not(gathered: tuple[PageEvidence, Path]) -> None:
     [group] = [group for group in gathered[0].groups if group.title == "Most uncertain"]
     assert [it.key for it in group.examples] == ["wrong", "right"]
 
 
-def test_the_map_lies_beside_the_page(gathered: tuple[Evidence, Path]) -> None:
+def test_the_map_lies_beside_the_page(gathered: tuple[PageEvidence, Path]) -> None:
     evidence, page = gathered
     assert evidence.place_count == 2
     features = json.loads((page / GEOJSON_FILE).read_text())["features"]
@@ -91,7 +91,7 @@ def test_the_map_lies_beside_the_page(gathered: tuple[Evidence, Path]) -> None:
 
 def test_a_model_that_failed_leaves_no_examples(tmp_path: Path) -> None:
     nowhere = [str(tmp_path / name) for name in ("examples", "model", "evaluation", "statistics")]
-    assert gather(Sources("test", *nowhere), str(tmp_path)) == Evidence()
+    assert gather(Sources("test", *nowhere), str(tmp_path)) == PageEvidence()
 
 
 def test_an_example_is_found_by_its_key_whatever_bytes_its_name_has(tmp_path: Path) -> None:

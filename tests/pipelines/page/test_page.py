@@ -8,13 +8,13 @@ from pathlib import Path
 from PIL import Image
 
 from components.evaluation.decisions import Decision
-from components.evaluation.result import Evaluation, SliceMetrics
+from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.tasks.calibration import ReliabilityBin
 from components.gate.report import Finding, GateReport
-from pipelines.page.charts.places import Place
+from pipelines.page.charts.places import ScoredPlace
 from pipelines.page.content import Content, counts_of, read_curve
 from pipelines.page.curves import panels_of, write_curve_png
-from pipelines.page.evidence import ClassCurve, Evidence, ExampleGroup, ShownExample, Thumbnail
+from pipelines.page.evidence import ClassCurve, ExampleGroup, PageEvidence, ShownExample, Thumbnail
 from pipelines.page.predicted import MOST_PLACES
 from pipelines.page.render import run_page
 
@@ -22,7 +22,7 @@ CURVE = (
     {"epoch": 1, "loss": 1.5, "val_loss": 1.4, "accuracy": 0.4, "learning_rate": 0.1},
     {"epoch": 2, "loss": 0.5, "val_loss": 0.7, "accuracy": 0.8, "learning_rate": 0.05},
 )
-EVALUATION = Evaluation(
+EVALUATION = EvaluationResult(
     split="test",
     classes=("field", "<b>roof"),
     baseline_classes=("field", "<b>roof"),
@@ -60,15 +60,15 @@ class Page(HTMLParser):
         self.texts.append(data.strip())
 
 
-def evidence(**changes) -> Evidence:
+def evidence(**changes) -> PageEvidence:
     picture = Thumbnail("image", "data:image/webp;base64,UklGRg==")
     wrong = ShownExample("x<script>.jpg", (picture,), "field", "<b>roof", 0.97, 0.0)
     known = {
         "groups": (ExampleGroup("Worst mistakes", "", (wrong,)),),
-        "places": (Place(9.0, 48.0, 1.0), Place(9.1, 48.1, 0.0)),
+        "places": (ScoredPlace(9.0, 48.0, 1.0), ScoredPlace(9.1, 48.1, 0.0)),
         "place_count": 2,
     }
-    return Evidence(**(known | changes))
+    return PageEvidence(**(known | changes))
 
 
 def content(**changes) -> Content:
@@ -161,11 +161,11 @@ def test_a_page_has_at_most_5_mb_whatever_the_data() -> None:
     metrics = {f"recall/{name}": 0.5 for name in names} | {"accuracy": 0.5, "example_count": 9.0}
     slices = (SliceMetrics((), metrics, metrics),)
     slices += tuple(SliceMetrics((("s", f"{i}" * 60),), {"accuracy": 0.5}) for i in range(5000))
-    evaluation = Evaluation(
+    evaluation = EvaluationResult(
         "test", names, names, 7, slices, names, tuple((1,) * 1000 for _ in names)
     )
     findings = tuple(Finding("data", "d", True, f"f{i}", "word " * 900) for i in range(9000))
-    places = tuple(Place(i * 0.001, i % 90 / 1.0, i % 7 / 6) for i in range(MOST_PLACES))
+    places = tuple(ScoredPlace(i * 0.001, i % 90 / 1.0, i % 7 / 6) for i in range(MOST_PLACES))
     curves = tuple(
         ClassCurve(name, 9, ((0.5, 0.5),) * 120, ((0.5, 0.5),) * 120, 0.5, 0.5) for name in names
     )

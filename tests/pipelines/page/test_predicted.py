@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.evaluation.predictions import Prediction
+from components.evaluation.predictions import PredictionRow
 from components.evaluation.tasks.base import split_names
 from components.raster.errors import DataError
 from pipelines.page.drift import feature_drift
-from pipelines.page.evidence import EVIDENCE_FILE, Evidence, read_evidence, write_evidence
+from pipelines.page.evidence import EVIDENCE_FILE, PageEvidence, read_evidence, write_evidence
 from pipelines.page.geojson import write_geojson
-from pipelines.page.predicted import Choice, Tally
+from pipelines.page.predicted import Choice, PredictionTally
 
 
-def row(key: str, truth: str, answer: str, confidence: float, **others) -> Prediction:
+def row(key: str, truth: str, answer: str, confidence: float, **others) -> PredictionRow:
     right = float(truth == answer)
     known = {"score": right, "loss": -math.log(confidence if right else 1 - confidence)}
-    return Prediction(key, truth=truth, answer=answer, confidence=confidence, **(known | others))
+    return PredictionRow(key, truth=truth, answer=answer, confidence=confidence, **(known | others))
 
 
 def test_the_worst_is_what_was_surest_and_wrong() -> None:
@@ -29,17 +29,17 @@ def test_the_worst_is_what_was_surest_and_wrong() -> None:
         row("right", "a", "a", 0.6),
         row("surer", "b", "a", 0.95),
         row("unsure", "a", "b", 0.51),
-        Prediction("no truth", answer="a", confidence=0.1),
-        Prediction("broken", truth="a", answer="b", score=math.nan, confidence=math.nan),
+        PredictionRow("no truth", answer="a", confidence=0.1),
+        PredictionRow("broken", truth="a", answer="b", score=math.nan, confidence=math.nan),
     ]
-    tally = Tally(("a", "b"), choice=Choice(worst=2, uncertain=2)).add_all(rows)
+    tally = PredictionTally(("a", "b"), choice=Choice(worst=2, uncertain=2)).add_all(rows)
     assert [it.key for it in tally.worst] == ["surer", "sure"]
     assert [it.key for it in tally.uncertain] == ["unsure", "right"]
 
 
 def test_numbers_are_worst_by_their_error() -> None:
-    rows = [Prediction(f"{loss}", truth="1", answer="2", loss=loss) for loss in (0.5, 3e6, 1e6)]
-    tally = Tally((), split_names).add_all(rows)
+    rows = [PredictionRow(f"{loss}", truth="1", answer="2", loss=loss) for loss in (0.5, 3e6, 1e6)]
+    tally = PredictionTally((), split_names).add_all(rows)
     assert [it.key for it in tally.worst] == ["3000000.0", "1000000.0", "0.5"]
     assert tally.confidence == ()
 
@@ -47,14 +47,16 @@ def test_numbers_are_worst_by_their_error() -> None:
 def test_a_sheet_has_some_of_each_class_and_the_same_in_any_order() -> None:
     rows = [row(f"{name}{index}", name, "a", 0.8) for index in range(9) for name in ("a", "b")]
     choice = Choice(of_class=3)
-    found = Tally(("a", "b", "c"), choice=choice).add_all(rows).sheet
+    found = PredictionTally(("a", "b", "c"), choice=choice).add_all(rows).sheet
     assert [(name, len(examples)) for name, examples in found] == [("a", 3), ("b", 3)]
-    assert Tally(("a", "b", "c"), choice=choice).add_all(rows[::-1]).sheet == found
+    assert PredictionTally(("a", "b", "c"), choice=choice).add_all(rows[::-1]).sheet == found
 
 
 def test_confidence_is_counted_apart_for_right_and_wrong_answers() -> None:
     rows = [row("1", "a", "a", 0.99), row("2", "a", "b", 0.97), row("3", "b", "b", 0.5)]
-    bins = [it for it in Tally(("a", "b")).add_all(rows).confidence if it.right or it.wrong]
+    bins = [
+        it for it in PredictionTally(("a", "b")).add_all(rows).confidence if it.right or it.wrong
+    ]
     assert [(round(it.low * 15), it.right, it.wrong) for it in bins] == [(7, 1, 0), (14, 1, 1)]
 
 
@@ -62,7 +64,7 @@ def test_curves_are_those_of_the_ranking() -> None:
     """By falling probability of a: a, b, a, b. So precision 1 and 2/3 at recalls 1/2 and 1."""
     truths = {0.9: "a", 0.7: "b", 0.4: "a", 0.2: "b"}
     rows = [row(f"{p}", truth, "a", 0.9, probabilities=[p, 1 - p]) for p, truth in truths.items()]
-    curve = Tally(("a", "b")).add_all(rows).curves[0]
+    curve = PredictionTally(("a", "b")).add_all(rows).curves[0]
     assert curve.average_precision == pytest.approx(1 / 2 + 1 / 2 * 2 / 3)
     assert curve.area == pytest.approx(3 / 4), "3 of the 4 pairs are in the right order"
     assert curve.rates == ((0, 0), (0, 0.5), (0.5, 0.5), (0.5, 1), (1, 1))
@@ -71,10 +73,10 @@ def test_curves_are_those_of_the_ranking() -> None:
 
 def test_the_truth_may_be_several_classes() -> None:
     rows = [
-        Prediction("x", truth="a; b", answer="a", score=0.5, probabilities=[0.9, 0.4, 0.1]),
-        Prediction("y", truth="", answer="c", score=0.0, probabilities=[0.2, 0.1, 0.8]),
+        PredictionRow("x", truth="a; b", answer="a", score=0.5, probabilities=[0.9, 0.4, 0.1]),
+        PredictionRow("y", truth="", answer="c", score=0.0, probabilities=[0.2, 0.1, 0.8]),
     ]
-    tally = Tally(("a", "b", "c"), split_names).add_all(rows)
+    tally = PredictionTally(("a", "b", "c"), split_names).add_all(rows)
     assert [(it.name, it.positives, it.area) for it in tally.curves] == [("a", 1, 1), ("b", 1, 1)]
     assert [name for name, _ in tally.sheet] == [""], "an example belongs to no class alone"
 
@@ -82,8 +84,8 @@ def test_the_truth_may_be_several_classes() -> None:
 def test_the_map_leaves_out_what_has_no_place_or_score() -> None:
     placed = {"longitude": 9.123456789, "latitude": 48.5}
     rows = [row("here", "a", "b", 0.9, **placed), row("nowhere", "a", "a", 0.9)]
-    rows.append(Prediction("not judged", answer="a", **placed))
-    tally = Tally(("a", "b")).add_all(rows)
+    rows.append(PredictionRow("not judged", answer="a", **placed))
+    tally = PredictionTally(("a", "b")).add_all(rows)
     assert (tally.place_count, [it.score for it in tally.places]) == (1, [0.0])
     file = io.StringIO()
     assert write_geojson(rows, file) == 1
@@ -115,9 +117,9 @@ def statistics(**counts: list[int] | None) -> statistics_pb2.DatasetFeatureStati
 
 
 def test_evidence_is_kept_beside_the_page(tmp_path: Path) -> None:
-    assert read_evidence(str(tmp_path)) == Evidence()
-    curves = Tally(("a", "b")).add_all([row("1", "a", "a", 0.9)]).curves
-    kept = Evidence(curves=curves, legend=(("a", "#ff0000"),), drift_of=("x", "y"))
+    assert read_evidence(str(tmp_path)) == PageEvidence()
+    curves = PredictionTally(("a", "b")).add_all([row("1", "a", "a", 0.9)]).curves
+    kept = PageEvidence(curves=curves, legend=(("a", "#ff0000"),), drift_of=("x", "y"))
     write_evidence(kept, str(tmp_path))
     assert read_evidence(str(tmp_path)) == kept
     (tmp_path / EVIDENCE_FILE).write_text("[]")

@@ -19,7 +19,7 @@ from components.raster.library_errors import LibraryError, translated
 from components.raster.reasons import Reason
 from components.raster.scene.gdal import gdal_env
 from components.raster.scene.rejects import SceneRejected
-from components.raster.spatial.places import Places, all_places, places_of
+from components.raster.spatial.places import TileFootprints, all_places, places_of
 from components.raster.spatial.rules import LeftOut
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.view import View
@@ -69,7 +69,7 @@ def place_chips(found: Contents, source: ChipsSource, settings: Settings) -> Con
 
 def locate_chips(
     records: Sequence[Record], source: ChipsSource, settings: Settings
-) -> tuple[list[Record], Places, list[Reject], BandScalings | None]:
+) -> tuple[list[Record], TileFootprints, list[Reject], BandScalings | None]:
     """Returns the readable chips, their places, the rejects, and the agreed `Scalings`.
 
     Raises:

@@ -16,7 +16,7 @@ from components.ingest.rasters.chips.convert import ChipConverter
 from components.ingest.rasters.chips.find import name_chips, place_chips
 from components.ingest.rasters.chips.survey import survey_chips
 from components.ingest.records.family import Checksums, Convert, Entries
-from components.ingest.records.outcome import Sample
+from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Contents, Listing
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
@@ -67,7 +67,7 @@ class Chips(RecordLines):
 
     def samples(
         self, settings: Settings, listing: Listing, count: int
-    ) -> Iterator[Sample | Reject]:
+    ) -> Iterator[DecodedExample | Reject]:
         """Yields every example and reject."""
         records = in_writing_order(listing.records)
         for record, read in ChipConverter(settings, self.source, listing.classes).read(records):
@@ -75,7 +75,7 @@ class Chips(RecordLines):
                 yield read
             else:
                 _, tile = read
-                yield Sample(record, tile.pixels, tile.valid, record.truth_with(Truth()))
+                yield DecodedExample(record, tile.pixels, tile.valid, record.truth_with(Truth()))
 
 
 def _sides() -> Callable[[str], list[str]]:

@@ -29,7 +29,7 @@ from components.raster.library_errors import LibraryError, translated
 from components.raster.reasons import Reason
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
-from components.raster.spatial.places import Places, all_places, places_of
+from components.raster.spatial.places import TileFootprints, all_places, places_of
 from components.raster.spatial.rules import LeftOut
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.parts import plan_parts
@@ -47,7 +47,7 @@ class PlannedScene:
     source: SceneSource
     view: View
     plan: TilePlan
-    places: Places
+    places: TileFootprints
     truth: str | None = None
 
     @property
@@ -68,7 +68,7 @@ class PlannedScenes:
     scalings: BandScalings | None
 
     @property
-    def places(self) -> Places:
+    def places(self) -> TileFootprints:
         """Places of all tiles, scene by scene."""
         return all_places(scene.places for scene in self.scenes)
 

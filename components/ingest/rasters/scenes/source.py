@@ -15,7 +15,7 @@ from components.ingest.rasters.scenes.plan import list_scenes, plan_scenes
 from components.ingest.rasters.scenes.survey import survey_scenes
 from components.ingest.rasters.scenes.views import open_scene_view
 from components.ingest.records.family import Checksums, Convert, Entries
-from components.ingest.records.outcome import Sample
+from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
 from components.ingest.records.scene_part import part_lines, parts_of
@@ -90,7 +90,7 @@ class TiledScenes(ABC, Generic[Options]):
 
     def samples(
         self, settings: Settings, listing: Listing, count: int
-    ) -> Iterator[Sample | Reject]:
+    ) -> Iterator[DecodedExample | Reject]:
         """Yields some tiles of every part, so that every scene is shown."""
         scenes = SceneConverter(settings, self.source, listing.classes)
         each = -(-count // len(listing.parts)) if listing.parts else 0
@@ -100,7 +100,7 @@ class TiledScenes(ABC, Generic[Options]):
                 if isinstance(item, Reject):
                     yield item
                 else:
-                    yield Sample(item.record, item.tile.pixels, item.tile.valid, item.truth)
+                    yield DecodedExample(item.record, item.tile.pixels, item.tile.valid, item.truth)
 
     def tiles_of(
         self, settings: Settings, scene_id: str | None

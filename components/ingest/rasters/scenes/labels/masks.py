@@ -72,10 +72,10 @@ class Masks(LabelKind):
 
     def read(self) -> LabelReader:
         """Returns the reader; masks are opened scene by scene."""
-        return MaskReader(self._labels)
+        return SceneMaskReader(self._labels)
 
 
-class MaskReader(LabelReader):
+class SceneMaskReader(LabelReader):
     """Reads the mask of each scene."""
 
     def __init__(self, labels: MaskLabels) -> None:
