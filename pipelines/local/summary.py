@@ -268,7 +268,7 @@ def _output_paths(record: RunRecord, folder: str) -> dict[str, str]:
         "trials": ("Tuner", "tuner_results"),
         "model": ("Trainer", "model"),
         "training logs": ("Trainer", "model_run"),
-        "evaluation": ("EvaluationResult", "evaluation"),
+        "evaluation": ("Evaluation", "evaluation"),
         "pushed": ("Push", "pushed"),
     }
     nodes = {what: (record.node(node_id), channel) for what, (node_id, channel) in wanted.items()}
@@ -295,7 +295,7 @@ def _report(artifact: Artifact) -> GateReport:
 
 
 def _evaluation(record: RunRecord) -> EvaluationResult | None:
-    node = record.node("EvaluationResult")
+    node = record.node("Evaluation")
     return read_evaluation(node.uri("evaluation")) if node else None
 
 

@@ -277,7 +277,7 @@ def _reliability_figure(
         keys.append(("s1", f"served version {evaluation.baseline_version}"))
     keys.append(("reference", "perfect calibration"))
     note = "Below the dashed line a model is surer than it is right."
-    return Figure("ReliabilityPoint", chart, keys, note)
+    return Figure("Reliability", chart, keys, note)
 
 
 def _reliability(it: ReliabilityBin, independent: bool) -> ReliabilityPoint:

@@ -11,10 +11,11 @@ from rich.console import Console
 
 from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.gate.report import Finding, GateReport, message
+from components.node.files import METRICS_FILE
 from components.raster.task import Task
 from pipelines.local.console import console_on
-from pipelines.local.record import BLOCKED, FAILED, RunRecord
-from pipelines.local.summary import RunSummary, _write_page, print_summary, to_json
+from pipelines.local.record import BLOCKED, FAILED, Artifact, NodeRecord, RunRecord
+from pipelines.local.summary import RunSummary, _write_page, print_summary, summarise, to_json
 
 NORTH = (("region", "north"),)
 
@@ -169,3 +170,16 @@ def test_a_reason_that_no_gate_tells_is_printed_whole() -> None:
     console = console_on(io.StringIO())
     print_summary(replace(summary_of("single_label", {}), record=record), console)
     assert "the source\n  is gone\n" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_summary_has_the_metrics_and_the_place_of_the_evaluation(tmp_path: Path) -> None:
+    found = summary_of("single_label", {"accuracy": 0.9}).evaluation
+    assert found is not None
+    (tmp_path / METRICS_FILE).write_text(found.to_json())
+    outputs = {"evaluation": (Artifact("ModelEvaluation", str(tmp_path), 1),)}
+    node = NodeRecord("Evaluation", "complete", outputs=outputs)
+    run = tmp_path / "run"
+    run.mkdir()
+    summary = summarise(RunRecord("1", "roofs", "2026-01-01", nodes=(node,)), str(run))
+    assert summary.evaluation == found
+    assert summary.places["evaluation"] == str(tmp_path)

@@ -141,7 +141,7 @@ class TuneConfig(Frozen):
     )
     workers: TuneWorkers | None = Field(
         default=None,
-        description="TuneWorkers on other machines, in place of processes on this one.",
+        description="Workers on other machines, in place of processes on this one.",
     )
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ _EXECUTOR = "executor"
 
 
 class EngineNodes:
-    """Nodes in `run_details.task_details`; implements `records.RunRecord`."""
+    """Nodes in `run_details.task_details`; implements `records.BackendRecord`."""
 
     def __init__(self, run: Json, definition: Definition, metadata: str) -> None:
         """Takes the server's answer for a run; see `records.record_of`."""

@@ -18,7 +18,7 @@ _NO_REASON = "exit status 1"
 
 
 class NativeTasks:
-    """Tasks as `GET runs/{id}?view=FULL` returns them; implements `records.RunRecord`."""
+    """Tasks as `GET runs/{id}?view=FULL` returns them; implements `records.BackendRecord`."""
 
     def __init__(self, tasks: Sequence[Json], definition: Definition) -> None:
         """Takes all tasks, of which ROOT and others that the package does not name are no steps."""
