@@ -53,25 +53,42 @@ class DataError(SkymillError):
     lasting = True
 
 
-#: Causes that another attempt would meet again; any other may be a network or a store.
-_LASTING_CAUSES = (
-    *(SkymillError, ValueError, KeyError),
-    *(FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError),
-)
+class TransientDataError(DataError):
+    """Another process or a change meanwhile has ended an attempt; the next one may succeed."""
+
+    lasting = False
+
+
+#: Causes that another attempt would meet again: a missing file or right, and content.
+_LASTING_OS_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+_CONTENT_ERRORS = (ValueError, KeyError)
 
 
 def is_lasting(error: BaseException) -> bool:
     """Checks whether another attempt with the same inputs would meet the same error.
 
     It would if the error's class says so, and nothing else caused it than content, a missing file
-    or a missing right. Any other cause may be a network or a store.
+    or a missing right. Any other cause may be a network or a store. Beam raises an error of a
+    worker anew while it handles the original, whose cause counts too.
 
     >>> is_lasting(DataError("no images")), is_lasting(OSError("no answer"))
     (True, False)
     """
-    if not (isinstance(error, SkymillError) and error.lasting):
+    if not isinstance(error, SkymillError):
         return False
-    cause = error.__cause__
-    while cause is not None and isinstance(cause, _LASTING_CAUSES):
-        cause = cause.__cause__
-    return cause is None
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        if not _lasts(at):
+            return False
+        seen.add(id(at))
+        at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+    return True
+
+
+def _lasts(error: BaseException) -> bool:
+    if isinstance(error, SkymillError):
+        return error.lasting
+    if isinstance(error, OSError):  # some are a ValueError too, as that of a certificate
+        return isinstance(error, _LASTING_OS_ERRORS)
+    return isinstance(error, _CONTENT_ERRORS)

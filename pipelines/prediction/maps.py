@@ -23,7 +23,7 @@ from components.mapping.config import MapConfig, SceneReading
 from components.mapping.in_process import InProcessModel
 from components.mapping.maps import UNFINISHED, SceneMap, map_scenes
 from components.mapping.rejects import MapReason, MapReject
-from components.raster.errors import ConfigError, DataError
+from components.raster.errors import ConfigError, TransientDataError
 from components.raster.location import is_remote, local_path
 from components.raster.scene.folders import check_folders, check_ids
 from components.raster.scene.scene import BandFile, SceneSource
@@ -138,8 +138,8 @@ class MapWriter:
         """Makes the map of the block's scene, in a folder called as it.
 
         Raises:
-            DataError: another attempt is making the map, whose files are left alone, or the model
-                fails, as it may once: another attempt makes the map.
+            TransientDataError: another attempt is making the map, whose files are left alone, or
+                the model fails, as it may once: another attempt makes the map.
         """
         paths = self._job.paths
         done = paths.summary_of(block.shard)
@@ -151,7 +151,7 @@ class MapWriter:
         rejects = made.rejects if isinstance(made, SceneMap) else (made,)
         for it in rejects:
             if it.reason in (MapReason.BUSY, MapReason.MODEL_FAILED):
-                raise DataError(f"{scene.scene_id}: {it.detail}")
+                raise TransientDataError(f"{scene.scene_id}: {it.detail}")
         shutil.rmtree(Path(paths.results, UNFINISHED, scene.scene_id), ignore_errors=True)
         uri = scene.files[0].path
         lines = [_reject_line(it.key, uri, it.reason, it.detail) for it in rejects]

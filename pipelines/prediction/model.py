@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from components.raster.errors import ConfigError, DataError
+from components.raster.errors import ConfigError, DataError, TransientDataError
 from components.raster.location import is_remote, local_path
 from serving.contract.contract import Contract, read_contract
 from serving.contract.names import EXAMPLES_INPUT, EXAMPLES_SIGNATURE
@@ -69,9 +69,9 @@ def is_newest(ref: PinnedModel, version: int | None) -> bool:
 
 
 def require_same(ref: PinnedModel, identity: str) -> None:
-    """Raises DataError where a model has other files than when the run was planned."""
+    """Raises TransientDataError where a model has other files than the run was planned with."""
     if identity != ref.identity:
-        raise DataError(
+        raise TransientDataError(
             f"{ref.base}: the model was replaced during the run, whose answers would be of two "
             "models. Start again; a version that is pushed never changes"
         )

@@ -18,7 +18,7 @@ from typing import Any
 from components.ingest.files import storage
 from components.ingest.files.layout import LISTING_FILE, SUMMARY_FILE, rejects_name
 from components.ingest.records.summary import IngestSummary
-from components.raster.errors import ConfigError, DataError
+from components.raster.errors import ConfigError, TransientDataError
 from components.raster.location import is_remote, local_path
 from components.raster.only_process import LockHeld, only_process
 from components.raster.strict_json import strict_json
@@ -132,14 +132,14 @@ def only_run_into(paths: PredictionPaths) -> Iterator[None]:
     """Keeps other runs from a local output meanwhile.
 
     Raises:
-        DataError: another run writes there.
+        TransientDataError: another run writes there.
     """
     with ExitStack() as stack:
         if not is_remote(paths.final):
             try:
                 stack.enter_context(only_process(Path(f"{paths.work}.lock")))
             except LockHeld as error:
-                raise DataError(
+                raise TransientDataError(
                     f"another run writes into {paths.final}. Wait for it, or choose another "
                     "--output"
                 ) from error
@@ -170,7 +170,7 @@ def complete(paths: PredictionPaths, names: list[str], summary: Mapping[str, Any
         summary: what `summary.json` holds.
 
     Raises:
-        DataError: a file is missing, as after another run into the same folder.
+        TransientDataError: a file is missing, as after another run into the same folder.
     """
     text = (strict_json(summary, indent=1) + "\n").encode()
     if is_remote(paths.final):
@@ -181,7 +181,7 @@ def complete(paths: PredictionPaths, names: list[str], summary: Mapping[str, Any
         missing = [name for name in names if not storage.exists(paths.result(name))]
         if missing:
             remove_work(paths)
-            raise DataError(
+            raise TransientDataError(
                 f"{paths.final}: {len(missing)} of {len(names)} files are gone, such as "
                 f"{missing[0]}. Does another run write here? Start again when it has ended"
             )

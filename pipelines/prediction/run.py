@@ -129,8 +129,8 @@ def predict_archive(
 
     Raises:
         ConfigError: the folder holds something else, or what the run reads.
-        DataError: the source as a whole cannot be read, the model fails, or another run writes
-            there.
+        DataError: the source as a whole cannot be read, or the model fails.
+        TransientDataError: another run writes there, or the model was replaced meanwhile.
     """
     _require_apart(plan, output)
     with only_run_into(PredictionPaths(output, 0, plan.config.format)):

@@ -3,13 +3,14 @@
 import json
 import os
 import signal
+import ssl
 from typing import Any
 
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact
 
-from components.raster.errors import ConfigError, DataError
+from components.raster.errors import ConfigError, DataError, TransientDataError
 from components.raster.stores.object_store import StorageError
 from serving.store.versions import StaleBaselineError
 
@@ -71,6 +72,26 @@ def _network() -> None:
     raise DataError("s3://imagery cannot be read") from ConnectionResetError(104, "reset by peer")
 
 
+def _network_of_a_worker() -> None:
+    """Beam raises the error of a worker anew, without its cause."""
+    import apache_beam as beam
+
+    with beam.Pipeline() as pipeline:
+        _ = pipeline | beam.Create([None]) | beam.Map(lambda _: _network())
+
+
+def _certificate() -> None:
+    raise DataError("s3://imagery cannot be read") from ssl.SSLCertVerificationError("expired")
+
+
+def _store_as_cause() -> None:
+    raise DataError("s3://imagery cannot be listed") from StorageError("no answer")
+
+
+def _other_run() -> None:
+    raise TransientDataError("another run writes there")
+
+
 def _disk() -> None:
     raise DataError("cannot be written: No space left on device")
 
@@ -92,6 +113,10 @@ _FAILURES = {
     "configuration": _configuration,
     "baseline": _baseline,
     "network": _network,
+    "network of a worker": _network_of_a_worker,
+    "certificate": _certificate,
+    "store as a cause": _store_as_cause,
+    "other run": _other_run,
     "disk": _disk,
     "memory": _memory,
     "store": _lost_store,

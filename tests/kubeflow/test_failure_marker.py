@@ -108,7 +108,13 @@ def test_a_retry_ends_at_once_with_what_the_first_attempt_found(
     assert len(task.written()) == 1
 
 
-@pytest.mark.parametrize("failure", ["network", "store", "disk", "memory", "signal", ""])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        *("network", "network of a worker", "certificate", "store", "store as a cause"),
+        *("other run", "disk", "memory", "signal", ""),
+    ],
+)
 def test_what_may_pass_is_tried_again_in_full(task: Task, failure: str) -> None:
     for _ in range(2):
         task.attempt(failure)

@@ -12,7 +12,7 @@ from components.mapping.config import MapConfig
 from components.mapping.maps import UNFINISHED, SceneMap
 from components.mapping.only_run import only_run
 from components.mapping.rejects import MapReject
-from components.raster.errors import DataError
+from components.raster.errors import DataError, TransientDataError
 from components.raster.scene.folders import check_folders
 from components.raster.scene.scene import BandFile, SceneSource
 from pipelines.prediction.maps import MapJob, MapWriter, _summary, scene_lines
@@ -49,7 +49,9 @@ def test_a_kept_state_is_that_of_the_run_alone(finished):
 def test_an_output_never_appears_without_one_of_its_files(finished):
     names = [finished.predictions_name(0), finished.rejects_name(0)]
     os.remove(finished.result(names[0]))
-    with pytest.raises(DataError, match="1 of 2 files are gone, such as predictions-00000"):
+    with pytest.raises(
+        TransientDataError, match="1 of 2 files are gone, such as predictions-00000"
+    ):
         complete(finished, names, {})
     assert not os.path.exists(finished.final)
     assert not os.path.exists(finished.work)
@@ -66,7 +68,7 @@ def test_a_map_that_another_attempt_makes_is_no_reject_and_stays(tmp_path):
     folder = tmp_path / ".out.unfinished/results" / UNFINISHED / scene.scene_id
     with only_run(folder, scene.scene_id):
         (folder / "state.json").write_text("of the other attempt")
-        with pytest.raises(DataError, match="another run is making this map"):
+        with pytest.raises(TransientDataError, match="another run is making this map"):
             writer.write(block)
         assert (folder / "state.json").exists()
     assert writer.write(block).images == {"mapped": 1}
@@ -92,7 +94,7 @@ def test_a_model_that_fails_once_loses_no_scene(tmp_path):
     job = MapJob(MapConfig(vectors=()).model_dump_json(), PinnedModel("m", 1, "id"), "m", paths)
     writer = MapWriter(job, Failing(contract_of()))
     [block] = blocks_of(lines)
-    with pytest.raises(DataError, match="field: .*out of memory"):
+    with pytest.raises(TransientDataError, match="field: .*out of memory"):
         writer.write(block)
     assert paths.summary_of(0) is None
     assert writer.write(block).images == {"mapped": 1}
@@ -109,7 +111,7 @@ def test_tiles_that_a_map_lacks_are_no_images(tmp_path):
 def test_of_two_runs_into_one_folder_the_second_is_told(tmp_path):
     paths = PredictionPaths(str(tmp_path / "out"), 1, "parquet")
     with only_run_into(paths):
-        with pytest.raises(DataError, match="another run writes into .*/out"):  # noqa: SIM117
+        with pytest.raises(TransientDataError, match="another run writes into .*/out"):  # noqa: SIM117
             with only_run_into(PredictionPaths(f"{tmp_path}/x/../out/", 1, "maps")):
                 pass
         with only_run_into(PredictionPaths(str(tmp_path / "other"), 1, "parquet")):

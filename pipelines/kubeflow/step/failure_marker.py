@@ -14,12 +14,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from components.raster.errors import SkymillError, is_lasting
-from components.raster.full_disk import is_full_disk
+from components.raster.full_disk import full_disk_as_error
 from components.raster.stores.object_store import ObjectMissing, RequestRetries
 from components.raster.stores.opening import is_object_store, open_object
 
 _FILE = "lasting_failure.json"
 _MOST_BYTES = 1 << 16
+#: Characters of a failure, each of at most twelve bytes in JSON.
+_LONGEST = 5000
 #: A marker saves time; it must not cost much where the pod has no access to the store.
 _RETRIES = RequestRetries(count=1, total_s=5)
 #: Number of the attempt from 0, by Kubeflow Pipelines 2.17 and newer.
@@ -66,7 +68,7 @@ class FailureMarker:
 
     def leave(self, failure: str) -> None:
         """Writes the marker; an error is printed and costs no more than retries."""
-        content = json.dumps({"task": self.task, "failure": failure})
+        content = json.dumps({"task": self.task, "failure": failure[:_LONGEST]})
         store, name = open_object(self.location, _RETRIES)
         try:
             store.write(name, content.encode())
@@ -132,8 +134,9 @@ def marked_failures(marker: FailureMarker | None, first: bool) -> Iterator[None]
             f"({marker.location}):\n{failure}"
         )
     try:
-        yield
+        with full_disk_as_error():
+            yield
     except SkymillError as error:
-        if is_lasting(error) and not is_full_disk(error):
+        if is_lasting(error):
             marker.leave(f"{type(error).__name__}: {error}")
         raise

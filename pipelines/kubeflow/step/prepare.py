@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from components.ingest.fingerprint import same_data
 from components.raster.errors import DataError, SkymillError, is_lasting
+from components.raster.full_disk import full_disk_as_error
 from components.raster.process_exit import exit_now
 from pipelines.config.tree import PipelineConfig, parse_config
 from pipelines.definition.extensions import require_extensions
@@ -87,7 +88,8 @@ def outcome(
     The step then succeeds, and the next one, which has no retries, stops the run.
     """
     try:
-        return {**prepare(config, values, mounted, kind), FAILURE: ""}
+        with full_disk_as_error():
+            return {**prepare(config, values, mounted, kind), FAILURE: ""}
     except SkymillError as error:
         if not is_lasting(error):
             raise
