@@ -122,12 +122,10 @@ class ObjectMap:
         image = Image.new("RGB", shape[::-1], UNKNOWN_RGB)
         draw, colours = ImageDraw.Draw(image), class_colours(len(self._contract.classes))
         scale = np.tile(np.divide(shape, (self._grid.height_px, self._grid.width_px)), 2)
-        for top, left, bottom, right in self._told[self._is_masked, :4] * scale:
-            draw.rectangle((left, top, right - 1, bottom - 1), fill=MASKED_RGB)
-        boxes = (self._merged.boxes * scale).tolist()
-        for (top, left, bottom, right), index in zip(boxes, self._merged.classes, strict=True):
-            edges = (left, top, max(right - 1, left), max(bottom - 1, top))
-            draw.rectangle(edges, outline=colours[int(index)])
+        for box in self._told[self._is_masked, :4] * scale:
+            draw.rectangle(_drawn(box), fill=MASKED_RGB)
+        for box, index in zip(self._merged.boxes * scale, self._merged.classes, strict=True):
+            draw.rectangle(_drawn(box), outline=colours[int(index)])
         return np.asarray(image)
 
     @property
@@ -175,6 +173,12 @@ class ObjectMap:
         xs, ys = self._grid.to_map(rows, np.stack([left, left, right, right], axis=1))
         corners = np.stack([xs, ys], axis=-1)
         return np.asarray(shapely.polygons(corners) if len(boxes) else np.empty(0), object)
+
+
+def _drawn(box: Edges) -> tuple[float, float, float, float]:
+    """Returns left, top, right, bottom of a box (4,) in a picture, where it has a pixel or more."""
+    top, left, bottom, right = box.tolist()
+    return left, top, max(right - 1, left), max(bottom - 1, top)
 
 
 def _nothing() -> DetectedObjects:

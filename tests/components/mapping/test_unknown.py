@@ -146,6 +146,16 @@ def test_objects_of_masked_tiles_are_left_out_and_the_tiles_are_listed(tmp_path)
     assert max(ends) == 500_000 + 10 * (144 + 40)  # of the last known tile
 
 
+def test_masked_tiles_narrower_than_a_pixel_of_the_picture_are_drawn(tmp_path):
+    """8,800 columns are drawn in 978, and each tile has eight."""
+    source = write_scene(tmp_path / "scene.tif", smooth_ground(8, 8800))
+    config = MapConfig(mask_unknown=99, tile_px=8, batch=512, vectors=())
+    found = map_scene(source, network_of("detection", ("roof",)), config, tmp_path)
+    with rasterio.open(found.folder / "map.png") as picture:
+        colours = picture.read()[:3].reshape(3, -1).T
+    assert (colours == MASKED_RGB).all(axis=1).sum() > 700
+
+
 @pytest.mark.parametrize("task", ["segmentation", "single_label", "detection"])
 def test_a_killed_run_is_continued_to_the_same_masked_map(tmp_path, monkeypatch, task):
     monkeypatch.setattr("components.raster.tiles.reading._UNIT_BYTES", 1)
