@@ -15,6 +15,7 @@ from components.evaluation.config import EvaluationConfig
 from components.evaluation.extracts import Model, Reading, observe, read_batches
 from components.evaluation.model import EvaluatedModel
 from components.evaluation.tasks.registry import evaluated_task
+from components.raster.file_state import state_of
 from components.raster.spatial.grouping import Grouping
 from components.raster.spatial.rules import ByBlock, ByScene
 from pipelines.config.tree import PipelineConfig
@@ -85,16 +86,7 @@ def cross_validate(
         block_m: side of a block in metres.
         on_fold: called when a fold's model is trained.
     """
-    facts = [
-        examples,
-        folds,
-        by,
-        block_m,
-        config.train.facts(),
-        config.evaluation.model_dump_json(),
-    ]
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    kept = Path(Workspace(config.workspace).folds, digest)
+    kept = _place_of(config, examples, [folds, by, block_m])
     rows = _kept_rows(kept)
     yield from rows
     ended = {row.fold for row in rows}
@@ -106,6 +98,23 @@ def cross_validate(
         _keep(kept, row)
         yield row
     shutil.rmtree(kept)
+
+
+def _place_of(
+    config: PipelineConfig, examples: str, assignment: Sequence[int | float | str]
+) -> Path:
+    """Returns the folder for the folds of the same examples, configuration and assignment."""
+    files = sorted(it for it in Path(examples).rglob("*") if it.is_file())
+    facts = [
+        [(str(file), str(state_of(str(file)))) for file in files],
+        assignment,
+        config.ingest.task,
+        config.ingest.image.model_dump(mode="json"),
+        config.train.facts(),
+        config.evaluation.model_dump(mode="json"),
+    ]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return Path(Workspace(config.workspace).folds, digest)
 
 
 def _keep(folder: Path, row: FoldMetrics) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.node.records import records
 from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_to_json
 from pipelines.config.tree import PipelineConfig, parse_config
-from pipelines.local.cross_validation import cross_validate, spread
+from pipelines.local.cross_validation import _place_of, cross_validate, spread
 from pipelines.local.folds import Fold
 from tests.components.models import serialized, write_split
 from tests.trainer.conftest import CLASSES, toy_image
@@ -46,6 +46,19 @@ def configured(folder: Path) -> PipelineConfig:
         "push": {"model_dir": "models"},
     }
     return parse_config(tree, str(folder))
+
+
+def test_folds_of_other_images_or_other_examples_are_not_taken_for_these(tmp_path: Path) -> None:
+    write_examples(tmp_path / "examples")
+    config, same = configured(tmp_path), (str(tmp_path / "examples"), [2, "split", 1000.0])
+    place = _place_of(config, *same)
+    assert _place_of(configured(tmp_path), *same) == place
+    image = config.ingest.image.model_copy(update={"height_px": 32})
+    ingest = config.ingest.model_copy(update={"image": image})
+    assert _place_of(config.model_copy(update={"ingest": ingest}), *same) != place
+    [file, *_] = (tmp_path / "examples").rglob("*train*/*")
+    file.write_bytes(file.read_bytes() * 2)
+    assert _place_of(config, *same) != place
 
 
 @pytest.mark.slow
