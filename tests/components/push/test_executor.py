@@ -60,7 +60,8 @@ class Run:
     def __init__(self, folder: Path, base: Path) -> None:
         self.folder, self.base = folder, base
         self.baseline = artifact(Baseline, folder / "baseline")
-        properties = {"config": BaselineConfig().model_dump_json(), "model_base": str(base)}
+        config = BaselineConfig().model_dump_json()
+        properties = {"config": config, "model_base": str(base), "nonce": "run-7"}
         BaselineExecutor().Do({}, {"baseline": [self.baseline]}, properties)
         overall = SliceMetrics((), {"example_count": 50.0, "accuracy": 0.9})
         evaluation = EvaluationResult("test", CLASSES, None, None, (overall,))
@@ -201,6 +202,11 @@ def test_a_changed_file_of_the_provenance_is_told_when_a_version_is_shown(
     shown = CliRunner().invoke(versions_command, show)
     assert isinstance(shown.exception, DataError)
     assert "metrics.json changed after the push" in str(shown.exception)
+    card = metrics.with_name("model_card.json")
+    card.write_text(card.read_text().replace("CC0-1.0", "MIT"))
+    shown = CliRunner().invoke(versions_command, show)
+    assert isinstance(shown.exception, DataError)
+    assert "model_card.json" in str(shown.exception)
     listed = CliRunner().invoke(versions_command, ["list", "--model-base", str(base)])
     assert listed.output.startswith("1  20")
 
