@@ -120,7 +120,9 @@ class ModelCard(Frozen):
 
     Attributes:
         made: time of the push, ISO 8601.
-        architecture, pretrained: as in `About`.
+        architecture: as in `About`, with the values that a search chose, and the number of an
+            ensemble's members.
+        pretrained: as in `About`.
         terms: from the configuration.
         limits: sentences; those of the configuration first.
         environment: versions of the code and of the frameworks.

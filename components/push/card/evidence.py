@@ -76,10 +76,13 @@ def model_card(evidence: CardEvidence) -> ModelCard:
 
 
 def _architecture(evidence: CardEvidence) -> str:
-    """Returns the network, with those of its values that a search chose."""
+    """Returns the network, with those of its values that a search chose; of an ensemble also how
+    many there are."""
     tuned: Mapping[str, Any] = evidence.provenance["tuned"]
     chosen = [f"{path}={value}" for path, value in tuned.items() if path.startswith("model")]
-    return ", ".join([evidence.about.architecture, *chosen])
+    ensemble = evidence.contract.ensemble
+    several = [] if ensemble is None else [f"an ensemble of {ensemble.members}"]
+    return ", ".join([evidence.about.architecture, *chosen, *several])
 
 
 def _inputs(contract: Contract, sensors: tuple[str, ...]) -> Inputs:

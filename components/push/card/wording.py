@@ -46,6 +46,9 @@ def _lines(card: ModelCard) -> Iterator[str]:
     terms, data, metrics = card.terms, card.data, card.metrics
     yield f"{card.name}: {card.task}, pushed {card.made}"
     yield from (f"{label}: {text}" for label, text in _terms(card) if text)
+    if card.architecture:
+        pretrained = f", pretrained: {card.pretrained}" if card.pretrained else ""
+        yield f"network: {card.architecture}{pretrained}"
     yield f"inputs: {inputs_text(card)}"
     if card.classes:
         yield f"classes: {', '.join(card.classes)}"

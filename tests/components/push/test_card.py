@@ -24,6 +24,7 @@ from components.raster.image import ImageSpec
 from components.raster.task import TASKS, Task
 from serving.contract.contract import Contract
 from serving.contract.needs import TrainedTiles
+from serving.contract.reliability import Ensemble
 
 CLASSES = ("Annual crop", "water")
 TERMS = CardConfig(purpose="Crops <b>&</b> water", licence="CC-BY-4.0", limits=("No snow.",))
@@ -137,9 +138,14 @@ def test_limits_say_what_was_not_learnt_and_on_how_much_the_metrics_rest() -> No
         "from sentinel-2",
         "small_cnn",
     ):
-        assert told in text + model_card(evidence()).architecture
+        assert told in text
     assert "No licence" not in text
     assert model_card(evidence()).architecture == "small_cnn, model.dropout=0.3"
+    ensemble = Ensemble(members=3, disagreement="mutual_information")
+    several = model_card(evidence(CONTRACT.model_copy(update={"ensemble": ensemble})))
+    network = "small_cnn, model.dropout=0.3, an ensemble of 3"
+    assert f"network: {network}" in card_text(several).splitlines()
+    assert f"<dd>{network}</dd>" in card_page(several)
     assert model_card(evidence()).gates[0].allowed == ("a baseline: allowed by 'missing_baseline'",)
 
 
