@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from types import FunctionType, MethodType
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -44,25 +45,26 @@ def _inspect_methods_once() -> None:
     """Lets Beam remember the arguments of the methods of its DoFns.
 
     Beam looks for state and timers among the arguments of all methods of a DoFn, several times for
-    each transform: over a quarter of the time of an evaluation of a few hundred examples. Nothing
-    but the function behind a method determines them.
+    each transform: thousands of times for the evaluation of a model. Nothing but the function
+    behind a method determines them. Beam offers no way to say so, hence a function of its module is
+    replaced; a release without that function is left as it is, and merely slower.
     """
-    inspect: _Inspect = core.get_function_args_defaults
-    if not hasattr(inspect, "__wrapped__"):
+    inspect: _Inspect | None = getattr(core, "get_function_args_defaults", None)
+    if inspect is not None and not hasattr(inspect, "__wrapped__"):
         core.get_function_args_defaults = _inspecting_once(inspect)
 
 
 def _inspecting_once(inspect: _Inspect) -> _Inspect:
-    @functools.lru_cache(maxsize=4096)
-    def found(function: FunctionType) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-        names, defaults = inspect(MethodType(function, object()))
-        return tuple(names), tuple(defaults)
+    known: WeakKeyDictionary[FunctionType, tuple[list[str], list[Any]]] = WeakKeyDictionary()
 
     @functools.wraps(inspect)
     def inspect_once(function: Any) -> tuple[list[str], list[Any]]:
-        if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
-            names, defaults = found(function.__func__)
-            return list(names), list(defaults)
-        return inspect(function)
+        if not isinstance(function, MethodType) or not isinstance(function.__func__, FunctionType):
+            return inspect(function)
+        found = known.get(function.__func__)
+        if found is None:
+            found = known[function.__func__] = inspect(function)
+        names, defaults = found
+        return list(names), list(defaults)
 
     return inspect_once
