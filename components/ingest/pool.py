@@ -6,9 +6,11 @@ their first element; these import what turns images into examples, and nothing e
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from multiprocessing.context import BaseContext
 from typing import Any, Protocol, TypeVar
 
 from components.ingest.files.layout import ShardRange
@@ -44,17 +46,28 @@ def in_processes(
         arguments: of it; hashable.
         blocks: the work.
         processes: how many share it.
-        libraries: modules that are imported once for all processes.
+        libraries: modules that on Linux are imported once for all processes.
     """
-    # A fork of a process in which TensorFlow has worked may hang; a fresh interpreter never does,
-    # nor does a fork of one that has only imported libraries.
-    context = multiprocessing.get_context("forkserver" if libraries else "spawn")
-    if libraries:
-        context.set_forkserver_preload(list(libraries))
+    context = _context(libraries)
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         tasks = [pool.submit(_write, make_writer, arguments, block) for block in blocks]
         for task in tasks:
             yield task.result()
+
+
+def _context(libraries: Sequence[str]) -> BaseContext:
+    """Returns the way to start processes.
+
+    A fork of a process in which TensorFlow has worked may hang; a fresh interpreter never does.
+    Nor does a fork of a server that has only imported libraries: TensorFlow starts its threads with
+    the first operation, and those that the import of NumPy, OpenCV and Arrow starts are made for
+    forks. The frameworks of macOS are not.
+    """
+    if not libraries or sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(libraries))
+    return context
 
 
 def _write(
