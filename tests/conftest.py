@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where libraries put their temporary files, which many never remove: with the tests' own."""
     folder = tmp_path_factory.mktemp("temporary")
+    get_temp_dir()  # made outside: multiprocessing removes it itself, when the process ends
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TMPDIR", str(folder))
         patched.setattr(tempfile, "tempdir", str(folder))
