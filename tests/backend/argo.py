@@ -22,6 +22,8 @@ from tests.backend.processes import running, until
 
 Json = dict[str, Any]
 
+#: Retries that Kubeflow Pipelines 2.17.0 gives every step by default (kubeflow/pipelines#13485).
+DEFAULT = {"limit": "2", "retryPolicy": "OnError"}
 LOST = "lost"
 End = int | str
 
@@ -214,6 +216,11 @@ def workflow_controller(
     env["RECENTLY_STARTED_POD_DURATION"] = "0s"  # a pod younger than that is not missed when lost
     with running(command, folder / f"{name}.log", env):
         yield
+
+
+def with_default(strategy: Mapping[str, str]) -> Json:
+    """The settings of a controller that gives every template a retry strategy."""
+    return {"workflowDefaults": {"spec": {"templateDefaults": {"retryStrategy": dict(strategy)}}}}
 
 
 def configure(cluster: Cluster, settings: Mapping[str, Any], instance: str = "") -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from tests.backend.argo import workflow_controller
+from tests.backend.argo import DEFAULT, with_default, workflow_controller
 from tests.backend.cluster import Cluster
 from tests.backend.database import database
 from tests.backend.kubelet import Kubelet, node
@@ -30,8 +30,6 @@ Json = dict[str, Any]
 PROGRAMS = ("apiserver", "persistence_agent", "controller", "driver", "launcher-v2")
 BUCKET = "mlpipeline"
 
-# What Argo's controller is told in an installation of 2.17.0 (kubeflow/pipelines#13485).
-DEFAULT = {"limit": "2", "retryPolicy": "OnError"}
 LOGS = {
     "archiveLogs": True,
     "s3": {
@@ -44,10 +42,8 @@ LOGS = {
         "secretKeySecret": {"name": "mlpipeline-minio-artifact", "key": "secretkey"},
     },
 }
-SETTINGS = {
-    "artifactRepository": LOGS,
-    "workflowDefaults": {"spec": {"templateDefaults": {"retryStrategy": DEFAULT}}},
-}
+# Of Argo's controller in an installation of 2.17.0.
+SETTINGS = {"artifactRepository": LOGS, **with_default(DEFAULT)}
 
 _TOKENS = "/var/run/secrets/kubeflow/tokens"
 _SECRET = "mlpipeline-minio-artifact"
@@ -113,7 +109,6 @@ def kubeflow(
         stack.enter_context(metadata_service(_METADATA, folder / "metadata.sqlite"))
         kubelet = stack.enter_context(node(cluster, folder, paths, seen, _HOSTS, variables))
         cluster.apply(*_installation(port))
-        cluster.apply_files([Path(__file__).with_name("scheduled_workflow.yaml")])
         cluster.apply_files([Path(__file__).with_name("scheduled_workflow.yaml")])
         stack.enter_context(workflow_controller(cluster, tools, folder, SETTINGS))
         cluster.apply(_pod("ml-pipeline", ["apiserver", "--config=/config", "-logtostderr=true"]))

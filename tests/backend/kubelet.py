@@ -141,7 +141,7 @@ class Kubelet:
                     codes.append(_code(one[1].returncode))
                     states.ended(one[0], codes[-1])
                     if waiting:
-                        self._report(name, states.all())
+                        self._report(name, states.all(), "Running")
         self._report(name, states.all(), "Failed" if any(codes) else "Succeeded")
 
     def _start(self, files: PodFiles, container: Json) -> subprocess.Popen[bytes]:

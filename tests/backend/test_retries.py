@@ -10,7 +10,7 @@ import pytest
 from pipelines.config.kubeflow import Retries
 from pipelines.kubeflow.client.finding import OK, WARNING, DoctorFinding
 from pipelines.kubeflow.client.retry_default import default_policy, retries_under
-from tests.backend.argo import LOST, Argo, Pods, controller, pods_of
+from tests.backend.argo import DEFAULT, LOST, Argo, Pods, controller, pods_of, with_default
 from tests.backend.cluster import Cluster
 from tests.backend.processes import absent
 from tests.k8s.conftest import Manifests
@@ -20,9 +20,6 @@ from tests.kubeflow.test_retries import policy
 pytestmark = pytest.mark.backend
 
 Json = dict[str, Any]
-
-# The controller's settings in Kubeflow Pipelines 2.17.0 (kubeflow/pipelines#13485).
-DEFAULT = {"limit": "2", "retryPolicy": "OnError"}
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +45,7 @@ def plain(pods: Pods, tools: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def newer(pods: Pods, tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Argo]:
     """A controller with the default of 2.17.0."""
     folder = tmp_path_factory.mktemp("argo")
-    settings = {"workflowDefaults": {"spec": {"templateDefaults": {"retryStrategy": DEFAULT}}}}
-    with controller(pods, tools, folder, settings, "newer") as argo:
+    with controller(pods, tools, folder, with_default(DEFAULT), "newer") as argo:
         yield argo
 
 
@@ -57,8 +53,7 @@ def newer(pods: Pods, tools: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def always(pods: Pods, tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Argo]:
     """A controller whose default is changed as docs/kubeflow.md says."""
     folder = tmp_path_factory.mktemp("argo")
-    both = {"retryStrategy": {**DEFAULT, "retryPolicy": "Always"}}
-    settings = {"workflowDefaults": {"spec": {"templateDefaults": both}}}
+    settings = with_default({**DEFAULT, "retryPolicy": "Always"})
     with controller(pods, tools, folder, settings, "always") as argo:
         yield argo
 
