@@ -9,7 +9,7 @@
 
 The sides take turns (`benchmarks.sides`) and each loads the model. Start-up is shown apart, as a
 run on a few images; that of a program's first processes, which also import TensorFlow, by itself.
-Processor seconds leave out those of the processes.
+Processor seconds are not given for several processes, which are not children of this one.
 """
 
 import argparse
@@ -94,25 +94,29 @@ def _compare(root: Path, args: argparse.Namespace) -> None:
         BATCH: lambda: archive(root / "images", *given, 1, root / "out"),
         MANY: lambda: archive(root / "images", *given, args.processes, root / "out"),
     }
-    few = {name: cost_of(run) for name, run in _of_few(root, given, args.processes).items()}
     with machine_load():
+        few = take_turns(_of_few(root, given, args.processes), args.rounds)
         found = take_turns(sides, args.rounds)
     print(f"{args.images} images of 64 px, batches of {args.batch}, {args.rounds} rounds")
     for name in found.sides:
-        cost = found.typical(name)
-        print(
-            f"{name:<26} {cost.wall:7.2f} s wall {cost.cpu:7.2f} s cpu; "
-            f"start {few[name].wall:5.2f} s; {args.images / cost.wall:8,.0f} images/s"
-        )
-    for name in found.sides:
-        cost, start = found.typical(name), few[name]
-        rates = [(args.images - _FEW) / max(b - a, 1e-9) for a, b in zip(start, cost, strict=True)]
-        print(
-            f"{name:<26} beyond the start: {rates[0]:,.0f} images/s, {rates[1]:,.0f} a CPU second"
-        )
+        cost, start = found.typical(name), few.typical(name)
+        beyond = _rate(args.images, start.wall, cost.wall, "images/s")
+        cpu = ""
+        if name != MANY:
+            cpu = f", {cost.cpu:.2f} s cpu"
+            beyond += ", " + _rate(args.images, start.cpu, cost.cpu, "a CPU second")
+        print(f"{name}: {cost.wall:.2f} s wall{cpu}; {args.images / cost.wall:,.0f} images/s")
+        print(f"  start {start.wall:.2f} s; beyond it: {beyond}")
     print(f"of the bare loop, by CPU:   {found.ratio(LOOP, BATCH, 'cpu')}")
     print(f"of the bare loop, by clock: {found.ratio(LOOP, BATCH)}")
     print(f"{args.processes} processes against one:   {found.ratio(BATCH, MANY)}")
+
+
+def _rate(images: int, start_s: float, all_s: float, unit: str) -> str:
+    """Returns the rate without the start, unless that takes most of the time."""
+    if all_s < 2 * start_s:
+        return f"not measured {unit}: more --images are needed"
+    return f"{(images - _FEW) / (all_s - start_s):,.0f} {unit}"
 
 
 def _of_few(root: Path, given: tuple[Path, int], processes: int) -> dict[str, Callable[[], object]]:
