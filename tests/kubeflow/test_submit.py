@@ -103,6 +103,7 @@ def test_followed_to_its_end(server: KubeflowServer, api: Api) -> None:
     script = [
         ("RUNNING", {"first": "RUNNING"}),
         ("RUNNING", {"first": "SUCCEEDED", "second": "RUNNING"}),
+        ("FAILED", {"first": "SUCCEEDED", "second": "RUNNING"}),  # the run is written first
         ("FAILED", {"first": "SUCCEEDED", "second": "FAILED"}),
     ]
 
@@ -125,6 +126,15 @@ def test_followed_to_its_end(server: KubeflowServer, api: Api) -> None:
     ]
     assert (state.state, state.failed) == ("FAILED", (FailedStep("second"),))
     assert state.finished
+
+
+def test_a_step_that_stays_behind_is_not_followed_for_ever(
+    server: KubeflowServer, api: Api
+) -> None:
+    run_id = server.submit(submission())
+    api.store.set_state(run_id, "CANCELED", {"first": "RUNNING"})
+    state = follow(server, run_id, poll_s=0.01, timeout_s=0)
+    assert (state.state, state.steps) == ("CANCELED", {"first": "RUNNING"})
 
 
 LOG = """INFO:root:reading

@@ -10,6 +10,8 @@ from pipelines.kubeflow.client.run_state import RunState
 _POLL_S = 5.0
 #: Seconds that a server may be unreachable before following gives up; the run continues.
 _PATIENCE_S = 300.0
+#: Further looks at a run that has ended, while a step has no final state.
+_LATE_LOOKS = 3
 
 OnChange = Callable[[str, str], None]
 
@@ -30,7 +32,9 @@ def follow(
     poll_s: float = _POLL_S,
     patience_s: float = _PATIENCE_S,
 ) -> RunState:
-    """Polls until the run has ended, and returns its last state.
+    """Polls until the run and its steps have ended, and returns the last state.
+
+    A step that has no final state a few polls after the end of the run is left as it is.
 
     Args:
         server: the server to poll.
@@ -45,6 +49,7 @@ def follow(
             continues.
     """
     known: dict[str, str] = {}
+    late = 0
     began = answered = time.monotonic()
     while True:
         try:
@@ -58,9 +63,10 @@ def follow(
                 if known.get(step) != now:
                     changed(step, now)
             known = state.steps
-            if state.ended:
+            if state.settled or late == _LATE_LOOKS:
                 return state
-        if timeout_s is not None and time.monotonic() - began > timeout_s:
+            late += state.ended
+        if timeout_s is not None and not late and time.monotonic() - began > timeout_s:
             raise KubeflowError(
                 f"the run {run_id} has not ended after {timeout_s:.0f} s; it goes on",
                 transient=True,

@@ -13,6 +13,8 @@ Json = Mapping[str, Any]
 
 PENDING, SUCCEEDED, FAILED, CANCELED = "PENDING", "SUCCEEDED", "FAILED", "CANCELED"
 SKIPPED = "SKIPPED"
+#: States that do not change any more.
+ENDED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
 
 
 @dataclass(frozen=True)

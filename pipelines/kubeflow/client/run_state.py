@@ -6,9 +6,8 @@ from typing import Any
 
 from pipelines.kubeflow.client.definition import Definition
 from pipelines.kubeflow.client.records import (
-    CANCELED,
+    ENDED,
     FAILED,
-    SKIPPED,
     SUCCEEDED,
     Json,
     StepRecord,
@@ -16,7 +15,6 @@ from pipelines.kubeflow.client.records import (
     plain_state,
 )
 
-_ENDED = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
 #: Start of the last log line of a gate that blocked its run.
 _BLOCKED = "GateFailed:"
 
@@ -70,7 +68,15 @@ class RunState:
     @property
     def ended(self) -> bool:
         """True if the state is final."""
-        return self.state in _ENDED
+        return self.state in ENDED
+
+    @property
+    def settled(self) -> bool:
+        """True if the states of the run and of all its steps are final.
+
+        Servers with ML Metadata write the state of a run before those of its steps.
+        """
+        return self.ended and all(state in ENDED for state in self.steps.values())
 
     @property
     def succeeded(self) -> bool:
@@ -114,5 +120,5 @@ def run_state_of(run: Json, steps: Sequence[StepRecord], definition: Definition)
         ),
         error=message_of(run.get("error")),
         created=run.get("created_at") or "",
-        finished=(run.get("finished_at") or "") if state in _ENDED else "",
+        finished=(run.get("finished_at") or "") if state in ENDED else "",
     )
