@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 
 class LockHeld(Exception):
@@ -20,28 +19,40 @@ def only_process(path: Path) -> Iterator[None]:
 
     Raises:
         LockHeld: another process holds it.
+        OSError: the file is a symbolic link, or its file system has no locks.
     """
-    with _opened(path):
+    handle = _locked(path)
+    try:
         try:
             yield
         finally:
             path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
 
 
-def _opened(path: Path) -> IO[str]:
+def _locked(path: Path) -> int:
     while True:
         # Whoever ends removes the file or its folder, perhaps between two of these steps.
         with suppress(FileNotFoundError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("w")
+            # In a folder of many users a link could lead to someone's own file.
+            handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o666)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                    return file
-            except BlockingIOError as error:
-                file.close()
-                raise LockHeld(str(path)) from error
-            except FileNotFoundError:
-                file.close()
+                if _is_held(handle, path):
+                    return handle
+            except BaseException:
+                os.close(handle)
                 raise
-            file.close()
+            os.close(handle)
+
+
+def _is_held(handle: int, path: Path) -> bool:
+    """Locks a file; returns False if another one lies at its path by now."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise LockHeld(str(path)) from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    return os.path.samestat(os.fstat(handle), path.stat())
