@@ -11,7 +11,8 @@ import tensorflow as tf
 from components.raster.errors import ConfigError, DataError
 from components.raster.fitting import LEAST_BOX_SHARE, fit_boxes
 from components.raster.image import ImageSpec
-from serving.contract.contract import read_contract
+from serving.contract.contract import Contract, read_contract
+from serving.tasks.graph import task_graph
 from tests.trainer.coco import average_precision
 from trainer.data.boxes import objects_in_frame
 from trainer.data.examples import count_several
@@ -123,6 +124,27 @@ def test_of_boxes_on_one_object_the_best_stays() -> None:
     kept = iou(boxes[place[0]], boxes[place[1]]) <= 0.5
     assert labels[2:] == ([1, -1, -1] if kept else [-1, -1, -1])
     np.testing.assert_allclose(found["boxes"][0, 0], np.clip(boxes[place[0]], 0, SIDE), atol=1e-3)
+
+
+def test_objects_whose_scores_are_both_1_are_explained_by_their_own_anchors() -> None:
+    outputs = np.full((1, len(ANCHORS.boxes()), 6), -20, np.float32)
+    outputs[..., :4] = 0
+    boxes = np.clip(ANCHORS.boxes(), 0, SIDE)
+    corners = [np.abs(boxes - corner).sum(axis=1).argmin() for corner in ([0] * 4, [SIDE] * 4)]
+    outputs[0, corners, 5] = (30.0, 40.0)
+    found = DecodeBoxes(ANCHORS, 5, 0.05, 0.5)(tf.constant(outputs))
+    assert found["scores"].numpy()[0, :3].tolist() == [1, 1, 0]
+    image = ImageSpec(height_px=SIDE, width_px=SIDE)
+    contract = Contract(task="detection", image=image, classes=CLASSES)
+    anchors = []
+    for place in range(2):
+        target = tf.constant([f"#{place}"])
+        chosen = task_graph("detection").explained(outputs, found, None, target, contract)
+        [[_, anchor, channel]] = np.argwhere(chosen.weights.numpy())
+        np.testing.assert_allclose(boxes[anchor], found["boxes"][0, place], atol=1e-3)
+        assert channel == 5
+        anchors.append(anchor)
+    assert sorted(anchors) == sorted(corners)
 
 
 def scene(rng: np.random.Generator) -> tuple[bytes, np.ndarray, np.ndarray]:

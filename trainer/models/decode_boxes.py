@@ -41,7 +41,8 @@ class DecodeBoxes(keras.layers.Layer):
     def call(self, outputs: Any) -> dict[str, Any]:
         """Decodes outputs [N, A, 4 + K] into objects.
 
-        Returns: boxes [N, M, 4], labels [N, M] (-1 for none) and scores [N, M].
+        Returns: boxes [N, M, 4], labels [N, M] (-1 for none) and scores [N, M]; and the box at each
+        anchor, anchor_boxes [N, A, 4], by which an explanation finds the anchor of an object.
         """
         scores = tf.sigmoid(tf.cast(outputs[..., 4:], tf.float32))
         count = min(_CANDIDATES, scores.shape[1])
@@ -61,16 +62,23 @@ class DecodeBoxes(keras.layers.Layer):
             "boxes": found.nmsed_boxes,
             "labels": tf.where(there, tf.cast(found.nmsed_classes, tf.int32), -1),
             "scores": found.nmsed_scores,
+            "anchor_boxes": boxes,
         }
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> dict[str, Any]:
         rows = (input_shape[0], self.max_objects)
-        return {"boxes": (*rows, 4), "labels": rows, "scores": rows}
+        at_anchors = (*input_shape[:2], 4)
+        return {
+            "boxes": (*rows, 4),
+            "labels": rows,
+            "scores": rows,
+            "anchor_boxes": at_anchors,
+        }
 
     def compute_output_spec(self, outputs: Any) -> dict[str, Any]:
         shapes = self.compute_output_shape(outputs.shape)
-        kinds = {"boxes": "float32", "labels": "int32", "scores": "float32"}
-        return {name: keras.KerasTensor(shapes[name], kinds[name]) for name in kinds}
+        kinds = {**dict.fromkeys(shapes, "float32"), "labels": "int32"}
+        return {name: keras.KerasTensor(shapes[name], kinds[name]) for name in shapes}
 
     def get_config(self) -> dict[str, Any]:
         return {

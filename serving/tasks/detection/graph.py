@@ -67,9 +67,11 @@ class DetectionGraph(TaskGraph):
         by_class, known = chosen_class(tf.reduce_max(logits, axis=1), target, spec)
         label = tf.where(is_object, tf.gather(labels, place, batch_dims=1), by_class)
         of_label = tf.gather(logits, label, axis=2, batch_dims=1)  # [N, A]
-        # An object has the very score of its anchor.
+        # An object has the very score and box of its anchor; scores near 1 are equal when rounded.
         wanted = tf.gather(scores, place, batch_dims=1)[:, tf.newaxis]
+        box = tf.gather(found["boxes"], place, batch_dims=1)[:, tf.newaxis]
         distance = tf.abs(tf.sigmoid(of_label) - wanted)
+        distance += tf.reduce_sum(tf.abs(found["anchor_boxes"] - box), axis=-1)
         nearness = tf.where(is_object[:, tf.newaxis], -distance, of_label)
         anchor = tf.one_hot(tf.argmax(nearness, axis=1), outputs.shape[1])
         channel = tf.one_hot(label + 4, outputs.shape[2])
