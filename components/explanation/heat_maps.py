@@ -2,19 +2,28 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
+from typing import Self
+
+import numpy as np
 
 from components.explanation.image import shown
 from components.explanation.model import ExplainedModel
 from components.explanation.occlusion import occlusion
 from components.explanation.superpixels import SuperpixelFit, kernel_shap, lime, superpixels
 from components.explanation.xrai import xrai
+from components.raster.errors import DataError
 from components.raster.pictures.heat import Heat, scaled_heat
-from serving.client.explanation import GRADIENTS
+from serving.client.explanation import GRADIENTS, Explanation
 
 #: Windows of occlusion along a side of the image, each of which overlaps the next by half.
 _WINDOWS = 8
 _SUPERPIXELS = 48
 _SAMPLES = 400
+_OVERFLOW = (
+    "the score or what it follows from is not finite, so that no heat explains it: the image has "
+    "numbers near the limit of float32, such as nodata that its file does not declare"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +34,23 @@ class HeatMaps:
     score: float
     heats: Mapping[str, Heat]
 
+    def __post_init__(self) -> None:
+        """Raises DataError where the score or the heat is not finite."""
+        heat_is_finite = all(np.isfinite(heat).all() for heat in self.heats.values())
+        if not (heat_is_finite and isfinite(self.score)):
+            raise DataError(_OVERFLOW)
+
+    @classmethod
+    def of_graph(cls, found: Explanation) -> Self:
+        """Returns those of the model's graph.
+
+        Raises:
+            DataError: its numbers overflowed.
+        """
+        if not found.is_finite:
+            raise DataError(_OVERFLOW)
+        return cls(found.explained, found.score, found.heats)
+
 
 def gradients(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
     """Explains an answer in the graph: integrated gradients, and Grad-CAM where there are maps.
@@ -33,13 +59,14 @@ def gradients(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps
         DataError: the model was exported without explanations, or refuses the image or target.
     """
     [found] = model.explain([image], target)
-    return HeatMaps(found.explained, found.score, found.heats)
+    return HeatMaps.of_graph(found)
 
 
 def by_regions(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
     """Explains an answer by XRAI, on integrated gradients."""
     [found] = model.explain([image], target)
-    heat = xrai(shown(image, model.contract.image), found.heats[GRADIENTS])
+    heats = HeatMaps.of_graph(found).heats
+    heat = xrai(shown(image, model.contract.image), heats[GRADIENTS])
     return HeatMaps(found.explained, found.score, {"xrai": scaled_heat(heat)})
 
 

@@ -158,10 +158,10 @@ def _from_server(
                 image = read_image(path, reading)
                 picture = shown(image, spec)
                 [found] = client.explain([image], target=target, version=version)
+                maps = HeatMaps.of_graph(found)
             except (SkymillError, OSError) as error:
                 yield _refused(path, error)
                 continue
-            maps = HeatMaps(found.explained, found.score, found.heats)
             yield _told(path, maps, picture, place_of(path))
 
 

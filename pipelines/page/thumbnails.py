@@ -112,7 +112,7 @@ def draw_examples(
 def _explanations(
     model: ExplainedModel, examples: Mapping[str, bytes], pictures: Mapping[str, Picture]
 ) -> dict[str, Card]:
-    """Draws the pixels on which each answer depends."""
+    """Draws the pixels on which each answer depends, where its numbers do not overflow."""
     found = model.explain([_encoded(_features(it)) for it in examples.values()])
     return {
         key: Card(
@@ -120,6 +120,7 @@ def _explanations(
             f"why {it.explained}",
         )
         for key, it in zip(examples, found, strict=True)
+        if it.is_finite
     }
 
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,11 @@ class Explanation:
     attribution_sum: float
     heats: Mapping[str, Heat]
     model_version: int | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        """True if no number overflowed: otherwise the heat maps show nothing of the answer."""
+        return isfinite(self.score) and isfinite(self.baseline_score + self.attribution_sum)
 
     @property
     def completeness_gap(self) -> float:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.explanation.heat_maps import HeatMaps
+from components.raster.errors import DataError
 from serving.client.explanation import read_explanations
 from serving.tasks.registry import AnswerError
 
@@ -46,6 +48,21 @@ def test_each_image_has_its_explanation() -> None:
 def test_an_answer_that_explains_nothing_is_refused(changed, said) -> None:
     with pytest.raises(AnswerError, match=said):
         read_explanations(answer(**changed), 2, 3)
+
+
+@pytest.mark.parametrize("name", ["score", "baseline_score", "attribution_sum"])
+def test_heat_of_numbers_that_overflowed_is_not_shown(name: str) -> None:
+    """As of a raster whose nodata is the least float32 and is not declared."""
+    numbers = np.array([0.5, np.inf], np.float32)
+    whole, overflowed = read_explanations(answer(**{name: numbers}), 2, 3)
+    assert HeatMaps.of_graph(whole).explained == "forest"
+    with pytest.raises(DataError, match="near the limit of float32"):
+        HeatMaps.of_graph(overflowed)
+
+
+def test_heat_that_overflowed_is_not_shown() -> None:
+    with pytest.raises(DataError, match="near the limit of float32"):
+        HeatMaps("forest", 0.5, {"occlusion": np.array([[0, np.nan]], np.float32)})
 
 
 def test_an_answer_of_another_signature_is_refused() -> None:
