@@ -115,7 +115,7 @@ def _compare(root: Path, args: argparse.Namespace) -> None:
 def _rate(images: int, start_s: float, all_s: float, unit: str) -> str:
     """Returns the rate without the start, unless that takes most of the time."""
     if all_s < 2 * start_s:
-        return f"not measured {unit}: more --images are needed"
+        return f"? {unit} (too few --images)"
     return f"{(images - _FEW) / (all_s - start_s):,.0f} {unit}"
 
 
