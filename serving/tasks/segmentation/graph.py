@@ -53,9 +53,10 @@ class SegmentationGraph(TaskGraph):
         Disagreement is the mean mutual information of class and member over the pixels with data.
         """
         outputs, information = pool_classes(members)
-        valid = tf.cast(valid_pixels(pixels), tf.float32)
-        total = tf.reduce_sum(information * valid, axis=(1, 2))
-        return Pooled(outputs, tf.math.divide_no_nan(total, tf.reduce_sum(valid, axis=(1, 2))))
+        valid = valid_pixels(pixels)
+        total = tf.reduce_sum(tf.where(valid, information, 0.0), axis=(1, 2))
+        count = tf.reduce_sum(tf.cast(valid, tf.float32), axis=(1, 2))
+        return Pooled(outputs, tf.math.divide_no_nan(total, count))
 
     def explained(
         self,
