@@ -130,7 +130,8 @@ def deviating_numbers(given: Floats, predicted: Floats, most: float = 3.5) -> Fl
 
     The deviation is 1.4826 times the median distance of the errors from their median, which is the
     standard deviation of normal errors, and which a few wrong numbers hardly move. Where more than
-    half of the errors are equal, it is 1.2533 times the mean distance, of which the same holds.
+    half of the errors are equal, so that this is 0, it is 1.2533 times the mean distance: as much
+    for normal errors, but every wrong number raises it.
     """
     if not len(given):
         return np.zeros(0)

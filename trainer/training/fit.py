@@ -136,7 +136,7 @@ def fit_phases(
         if any(consensus.any(request.made)):
             raise TrainingInterrupted(
                 "Training was asked to stop (SIGTERM) after its last epoch. Its state is saved: "
-                "run it again, and the model is exported at once."
+                "run it again, and it goes on after that epoch."
             )
     context.checkpoints.restore_best(position)
     # Others may still read what the chief is about to delete.
