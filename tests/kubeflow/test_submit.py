@@ -137,6 +137,14 @@ def test_a_step_that_stays_behind_is_not_followed_for_ever(
     assert (state.state, state.steps) == ("CANCELED", {"first": "RUNNING"})
 
 
+def test_a_step_that_was_omitted_is_skipped(server: KubeflowServer, api: Api) -> None:
+    run_id = server.submit(submission())
+    api.store.set_state(run_id, "FAILED", {"first": "FAILED", "second": "OMITTED"})
+    state = server.run_state(run_id)
+    assert state.settled, "it is not waited for"
+    assert state.steps == {"first": "FAILED", "second": "SKIPPED"}
+
+
 LOG = """INFO:root:reading
 Traceback (most recent call last):
 ValueError: an inner one

@@ -8,7 +8,14 @@ to 2.17 are tried.
 from collections.abc import Iterator, Mapping
 
 from pipelines.kubeflow.client.definition import Definition
-from pipelines.kubeflow.client.records import FAILED, Json, StepRecord, message_of, plain_state
+from pipelines.kubeflow.client.records import (
+    FAILED,
+    SKIPPED,
+    Json,
+    StepRecord,
+    message_of,
+    plain_state,
+)
 
 _TEMPLATES = (
     "system-container-impl",
@@ -32,7 +39,7 @@ class EngineNodes:
         """Returns the steps, each once: several nodes may have the name of one."""
         found: dict[str, StepRecord] = {}
         for node in self._nodes:
-            name, state = node.get("display_name", ""), plain_state(node.get("state"))
+            name, state = node.get("display_name", ""), _state(node)
             known = found.get(name)
             if name in self._definition.steps and (known is None or known.state != FAILED):
                 message = _message(node) if state == FAILED else ""
@@ -81,6 +88,18 @@ class EngineNodes:
             found += new
             level = [known[pod] for pod in new if pod in known]
         return found[::-1]
+
+
+def _state(node: Json) -> str:
+    """Returns the state; a node that has ended without one was omitted, and has none to report."""
+    omitted = not node.get("state") and _has_ended(node)
+    return SKIPPED if omitted else plain_state(node.get("state"))
+
+
+def _has_ended(node: Json) -> bool:
+    """Checks the end, which is in the year 1 for a node that has not ended."""
+    end = str(node.get("end_time") or "")
+    return bool(end) and not end.startswith("0001-")
 
 
 def _message(node: Json) -> str:

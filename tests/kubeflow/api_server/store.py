@@ -18,6 +18,7 @@ from tests.kubeflow.api_server.template import check_parameters, check_runnable,
 Json = dict[str, Any]
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+_NOT_YET, _ENDED_AT = "0001-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
 
 
 class Store:
@@ -363,13 +364,16 @@ def _no_object(one: Json, said: str) -> Refusal:
 
 
 def _node(run_id: str, name: str, state: str, node: str = "", below: str | None = None) -> Json:
+    """A node, which has ended unless it is pending or runs; an omitted one has no state."""
+    end = _NOT_YET if state in ("PENDING", "RUNNING") else _ENDED_AT
     child = models.response("PipelineTaskDetailChildTask", pod_name=below)
     return models.response(
         "V2beta1PipelineTaskDetail",
         run_id=run_id,
         task_id=str(uuid.uuid4()),
         display_name=name,
-        state=state,
+        state=state if state != "OMITTED" else None,
+        end_time=end,
         pod_name=node or None,
         child_tasks=[child] if below else None,
     )
