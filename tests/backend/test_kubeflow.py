@@ -8,17 +8,21 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from ml_metadata import MetadataStore
+from ml_metadata.proto.metadata_store_pb2 import Execution, MetadataStoreClientConfig
 
 from pipelines.cli.main import cli
 from pipelines.kubeflow import connect
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.server import KubeflowServer
 from tests.backend.argo import configure
 from tests.backend.cluster import Cluster
 from tests.backend.database import database_program
 from tests.backend.kubeflow import LOGS, PROGRAMS, SETTINGS, Kubeflow, kubeflow
 from tests.backend.kubelet import unable
-from tests.backend.processes import absent
+from tests.backend.processes import absent, until
 from tests.k8s.conftest import Manifests
-from tests.kubeflow.land_cover import make_images, package
+from tests.kubeflow.land_cover import IMAGES, make_images, package
 from tests.kubeflow.tiny import submission, tiny_spec
 
 pytestmark = pytest.mark.backend
@@ -78,6 +82,18 @@ def followed(installation: Kubeflow, path: Path, text: str) -> tuple[int, Json]:
     return done.exit_code, json.loads(done.stdout)
 
 
+def cached(installation: Kubeflow, run_id: str) -> set[str]:
+    """The steps that a run took from the cache, as the driver notes them in ML Metadata."""
+    host, _, port = installation.metadata.partition(":")
+    store = MetadataStore(MetadataStoreClientConfig(host=host, port=int(port)))
+    context = store.get_context_by_type_and_name("system.PipelineRun", run_id)
+    return {
+        one.custom_properties["task_name"].string_value
+        for one in store.get_executions_by_context(context.id)
+        if one.last_known_state == Execution.CACHED
+    }
+
+
 def versions(installation: Kubeflow) -> list[str]:
     folder = installation.kubelet.claims / "data" / "models" / "land_cover"
     return sorted(path.name for path in folder.iterdir() if path.name.isdigit())
@@ -113,3 +129,53 @@ def test_the_whole_pipeline_pushes_a_version(installation: Kubeflow, tmp_path: P
     assert len(told["steps"]) == 17
     assert versions(installation) == ["1"]
     assert 0 < told["metrics"]["accuracy"] <= 1
+
+
+def test_a_gate_blocks_a_run_and_the_next_one_takes_the_data_from_the_cache(
+    installation: Kubeflow, tmp_path: Path
+) -> None:
+    """Half of the photographs of a class are broken, so the gate on rejects blocks both runs."""
+    broken = installation.kubelet.claims / "data" / "broken"
+    make_images(broken)
+    for number in range(IMAGES // 2):
+        (broken / "roof" / f"{number}.png").write_bytes(b"no image")
+    path = tmp_path / "package.yaml"
+    path.write_text(package(VOLUME))
+    location = f"data_location={VOLUME}/broken"
+    words = ("-p", str(path), "--set", location, "--follow", "--timeout", str(WAIT_S), "--json")
+    for expected in (set(), {"ingest"}):
+        done = skymill(installation, "submit", *words)
+        assert done.exit_code == 3, done.output
+        told = json.loads(done.stdout)
+        assert (told["state"], told["blocked"]) == ("FAILED", True)
+        [failed] = told["failed"]
+        assert failed["step"] == "stop-on-rejects"
+        assert failed["reason"].startswith("GateFailed: gate 'rejects' blocked the run")
+        assert told["steps"]["ingest"] == "SUCCEEDED"
+        assert told["steps"]["trainer"] == "SKIPPED"
+        assert cached(installation, told["run_id"]) == expected
+    shown = skymill(installation, "runs", "show", told["run_id"]).output
+    assert f"failed: stop-on-rejects: {failed['reason']}" in shown
+
+
+def test_a_schedule_starts_a_run(installation: Kubeflow, tmp_path: Path) -> None:
+    path = tmp_path / "package.yaml"
+    path.write_text(submission().text)
+    server = KubeflowServer(Connection(installation.endpoint))
+    known = {one.run_id for one in server.newest_runs(100)}
+
+    def begun() -> list[str]:
+        return [one.run_id for one in server.newest_runs(100) if one.run_id not in known]
+
+    words = ("-p", str(path), "--cron", "*/10 * * * * *")
+    done = skymill(installation, "schedule", "create", "often", *words)
+    assert done.exit_code == 0, done.output
+    [run_id] = until(begun, 120)
+    done = skymill(installation, "schedule", "disable", "often")
+    assert done.exit_code == 0, done.output
+    done = skymill(installation, "follow", run_id, "--timeout", str(WAIT_S))
+    assert done.exit_code == 0, done.output
+    assert begun() == [run_id], "a schedule that is off starts no more"
+    done = skymill(installation, "schedule", "delete", "often")
+    assert done.exit_code == 0, done.output
+    assert "often" not in skymill(installation, "schedule", "list").output
