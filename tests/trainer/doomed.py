@@ -80,7 +80,7 @@ def main(folder: str, name: str, *steps: str) -> None:
     strategy = make_strategy(StrategyName(name))
     for number, limit in enumerate(steps):
         Doomed.left = int(limit) or sys.maxsize
-        trainer.training.stage_run.Loop = Doomed  # type: ignore[misc]
+        trainer.training.stage_run.StepLoop = Doomed  # type: ignore[misc]
         train(f"{folder}/{number}", strategy, plain=name == "mirrored")
 
 
