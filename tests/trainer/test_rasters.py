@@ -196,6 +196,26 @@ def test_artifacts_whose_numbers_mean_different_values_are_refused(tmp_path):
         learnt_scalings(files)
 
 
+def test_artifacts_that_disagree_are_refused_before_the_first_step(tiles, tmp_path):
+    root, _ = tiles
+    other = tmp_path / "other"
+    shutil.copytree(root, other)
+    (other / "scalings.json").write_text(json.dumps({"nir": Scaling(0.0001, 0)}))
+    config = TrainConfig(model=SmallCnn(filters=(4,)), batch_size=8, epochs=1)
+    with pytest.raises(DataError, match="the same number means different values"):
+        run_fn(
+            SimpleNamespace(
+                train_files=[f"{root}/Split-train/*"],
+                eval_files=[f"{other}/Split-eval/*"],
+                serving_model_dir=str(tmp_path / "model"),
+                model_run_dir=str(tmp_path / "run"),
+                hyperparameters=None,
+                custom_config={"train": config.model_dump_json(), "image": SPEC.model_dump_json()},
+            )
+        )
+    assert not list(tmp_path.rglob("progress.jsonl"))
+
+
 def test_from_tiles_to_a_served_model(trained):
     folder, written = trained
     contract = read_contract(folder)

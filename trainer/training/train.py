@@ -86,6 +86,9 @@ def train(
         raise ConfigError(f"{wrong}.")
     is_chief = WorkerConsensus(strategy).is_chief
     data = open_training_data(splits, image, config, log_dir if is_chief else None)
+    # Before the first step: data that do not go together are refused here.
+    contract = _contract(data.objective, image, splits)
+    contract = contract.model_copy(update={"explanations": config.explain})
     networks, histories = [], []
     for number, each in enumerate(config.members, start=1):
         logs = log_dir if number == 1 else f"{log_dir}/{member_folder(number)}"
@@ -93,8 +96,6 @@ def train(
         network, history = fit_network(data, each, strategy, logs, states, on_epoch)
         networks.append(network)
         histories.append(history)
-    contract = _contract(data.objective, image, splits)
-    contract = contract.model_copy(update={"explanations": config.explain})
     model: Network | Ensemble = networks[0]
     if config.ensemble is not None:
         model = Ensemble(tuple(networks), splits.task)
