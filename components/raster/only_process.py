@@ -12,16 +12,23 @@ class LockHeld(Exception):
 
 
 @contextmanager
-def only_process(path: Path) -> Iterator[None]:
+def only_process(path: Path, refusal: Exception | None = None) -> Iterator[None]:
     """Holds the lock of a file, which is made, with its folder, and removed at the end.
 
     The system gives the lock back if the process dies.
+
+    Args:
+        path: of the file.
+        refusal: what to raise where another process holds the lock; by default LockHeld.
 
     Raises:
         LockHeld: another process holds it.
         OSError: the file is a symbolic link, or its file system has no locks.
     """
-    handle = _locked(path)
+    try:
+        handle = _locked(path)
+    except LockHeld as error:
+        raise refusal or error from error.__cause__
     try:
         try:
             yield

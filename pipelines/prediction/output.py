@@ -8,8 +8,8 @@ import json
 import os
 import posixpath
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from components.ingest.files.layout import LISTING_FILE, SUMMARY_FILE, rejects_n
 from components.ingest.records.summary import IngestSummary
 from components.raster.errors import ConfigError, TransientDataError
 from components.raster.location import is_remote, local_path
-from components.raster.only_process import LockHeld, only_process
+from components.raster.only_process import only_process
 from components.raster.strict_json import strict_json
 
 _IDENTITY_FILE = "identity"
@@ -127,23 +127,20 @@ def finished_summary(final: str, identity: str, *, overwrite: bool) -> Mapping[s
     )
 
 
-@contextmanager
-def only_run_into(paths: PredictionPaths) -> Iterator[None]:
+def only_run_into(paths: PredictionPaths) -> AbstractContextManager[None]:
     """Keeps other runs from a local output meanwhile.
 
     Raises:
-        TransientDataError: another run writes there.
+        TransientDataError: on entry, if another run writes there.
     """
-    with ExitStack() as stack:
-        if not is_remote(paths.final):
-            try:
-                stack.enter_context(only_process(Path(f"{paths.work}.lock")))
-            except LockHeld as error:
-                raise TransientDataError(
-                    f"another run writes into {paths.final}. Wait for it, or choose another "
-                    "--output"
-                ) from error
-        yield
+    if is_remote(paths.final):
+        return nullcontext()
+    return only_process(
+        Path(f"{paths.work}.lock"),
+        TransientDataError(
+            f"another run writes into {paths.final}. Wait for it, or choose another --output"
+        ),
+    )
 
 
 def begin(paths: PredictionPaths, identity: str, listing: bytes) -> None:
