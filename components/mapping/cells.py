@@ -66,7 +66,7 @@ class CellMap:
         self._place = {top: n for n, top in enumerate(plan.rows)}
         self._side = {left: n for n, left in enumerate(plan.cols)}
         self._count = len(contract.classes) or 1
-        self._masks = config.mask_unknown is not None
+        self._masks = config.masks_unknown
         self._answers: npt.NDArray[np.float32] = np.empty(0, np.float32)
         self._percentiles: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
 

@@ -127,6 +127,11 @@ class MapConfig(Frozen):
         default=10, ge=0, description="A killed run loses at most so many seconds of work."
     )
 
+    @property
+    def masks_unknown(self) -> bool:
+        """True if percentiles of unknown imagery are written, and mask the map."""
+        return self.mask_unknown is not None
+
     def stride_px(self, size_px: int, task: Task) -> int:
         """Returns the stride of tiles of a size."""
         usual = _OVERLAP if task in BLENDED else 0.0

@@ -219,7 +219,7 @@ def layouts_for(view: View, contract: Contract, config: MapConfig) -> tuple[Layo
             "Leave scales out (--scales); --tile-px sets the size of tiles."
         )
     sizes = [max(1, round(size / scale)) for scale in config.scales]
-    planes = len(contract.classes) + (config.mask_unknown is not None)
+    planes = len(contract.classes) + config.masks_unknown
     return tuple(
         lay_out(
             view,

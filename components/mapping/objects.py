@@ -51,7 +51,7 @@ class ObjectMap:
         self._grid, self._contract, self._config = grid, contract, config
         self._found: list[DetectedObjects] = []
         self._merged: DetectedObjects = _nothing()
-        self._masks = config.mask_unknown is not None
+        self._masks = config.masks_unknown
         # Of each tile: top, left, bottom, right, and its stored percentile of unknown imagery.
         self._tiles: list[Edges] = []
 

@@ -66,6 +66,13 @@ class RasterSpec:
     overviews: Literal["nearest", "mean"] = "nearest"
 
 
+def spec_of_steps(
+    name: str, grid: Grid, bands: tuple[str, ...], step: float, nodata: int
+) -> RasterSpec:
+    """Describes a raster of numbers stored in steps, as bytes; smaller copies have means."""
+    return RasterSpec(name, grid, "uint8", nodata, bands, scale=step, overviews="mean")
+
+
 class Scratch:
     """The growing raster; every pixel is nodata until it is written."""
 

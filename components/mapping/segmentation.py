@@ -15,7 +15,7 @@ from components.mapping.mosaic import Floats, Mosaic, State
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.polygons import class_polygons
 from components.mapping.product import COG, Output
-from components.mapping.rasters import RasterSpec, Scratch
+from components.mapping.rasters import RasterSpec, Scratch, spec_of_steps
 from components.mapping.settled import PROBABILITY_NODATA, PROBABILITY_STEP, Settled
 from components.mapping.unknown import (
     MASKED_ENTRY,
@@ -69,7 +69,7 @@ class ClassMap:
         self.probabilities = Scratch(probability_spec(grid, classes), folder)
         self.percentiles = Scratch(percentile_spec(grid), folder)
         self._config, self._with_probabilities = config, config.probabilities
-        self._masks = config.mask_unknown is not None
+        self._masks = config.masks_unknown
         self._carry: State | None = None
 
     def create(self) -> None:
@@ -217,28 +217,13 @@ def class_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
 
 def confidence_spec(grid: Grid) -> RasterSpec:
     """Describes the raster of each pixel's highest probability."""
-    return RasterSpec(
-        name="confidence",
-        grid=grid,
-        dtype="uint8",
-        nodata=PROBABILITY_NODATA,
-        bands=("probability of the class",),
-        scale=PROBABILITY_STEP,
-        overviews="mean",
-    )
+    bands = ("probability of the class",)
+    return spec_of_steps("confidence", grid, bands, PROBABILITY_STEP, PROBABILITY_NODATA)
 
 
 def probability_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
     """Describes the raster of probabilities, a band for each class."""
-    return RasterSpec(
-        name="probabilities",
-        grid=grid,
-        dtype="uint8",
-        nodata=PROBABILITY_NODATA,
-        bands=classes,
-        scale=PROBABILITY_STEP,
-        overviews="mean",
-    )
+    return spec_of_steps("probabilities", grid, classes, PROBABILITY_STEP, PROBABILITY_NODATA)
 
 
 def _known(tile: Tile) -> Mask:

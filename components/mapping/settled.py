@@ -50,7 +50,7 @@ class Settled:
         self.confidence = np.full((rows, width), PROBABILITY_NODATA, np.uint8)
         planes = count if config.probabilities else 0
         self.probabilities = np.full((planes, rows, width), PROBABILITY_NODATA, np.uint8)
-        rows = 0 if config.mask_unknown is None else rows
+        rows = rows if config.masks_unknown else 0
         self.percentiles = np.full((rows, width), PERCENTILE_NODATA, np.uint8)
 
     def put(self, window: Window, values: Floats, valid: Mask) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from components.mapping.config import MapConfig
 from components.mapping.models import Answer
 from components.mapping.product import COG, Output
-from components.mapping.rasters import RasterSpec
+from components.mapping.rasters import RasterSpec, spec_of_steps
 from components.raster.errors import ConfigError, DataError
 from components.raster.pictures.colours import RGB
 from components.raster.scene.grid import Grid
@@ -36,7 +36,7 @@ def check_tells_unknown(contract: Contract, config: MapConfig) -> None:
     Raises:
         ConfigError: it does not.
     """
-    if config.mask_unknown is not None and contract.unknown is None:
+    if config.masks_unknown and contract.unknown is None:
         raise ConfigError(
             "the model does not tell unknown imagery, by which the map would be masked: set "
             "train.unknown: true, train and push it anew, or leave mask_unknown "
@@ -72,15 +72,8 @@ def masked_where(stored: npt.NDArray[np.uint8], config: MapConfig) -> Mask:
 
 def percentile_spec(grid: Grid) -> RasterSpec:
     """Describes the raster of percentiles."""
-    return RasterSpec(
-        name="unknown",
-        grid=grid,
-        dtype="uint8",
-        nodata=PERCENTILE_NODATA,
-        bands=("percentile of unknown imagery",),
-        scale=PERCENTILE_STEP,
-        overviews="mean",
-    )
+    bands = ("percentile of unknown imagery",)
+    return spec_of_steps("unknown", grid, bands, PERCENTILE_STEP, PERCENTILE_NODATA)
 
 
 def percentile_output(path: Path, config: MapConfig) -> Output:
