@@ -6,7 +6,7 @@ from components.ingest.records.reject import Reject, reject_of_label
 from components.ingest.records.settings import Settings
 from components.raster.errors import ConfigError
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
-from components.raster.spatial.distance import LeakError, nearest_distance, refuse_leaks
+from components.raster.spatial.distance import LeakError, refuse_leaks, train_to_test
 from components.raster.spatial.places import TileFootprints
 from components.raster.spatial.rules import (
     Assignment,
@@ -66,11 +66,7 @@ def train_to_test_m(places: TileFootprints, splits: Sequence[Split]) -> float | 
 
     None where one of the two has no tile on a map.
     """
-    train, test = (
-        places.take([place for place, split in enumerate(splits) if split == name])
-        for name in ("train", "test")
-    )
-    distance_m = nearest_distance(train, test).distance_m
+    distance_m = train_to_test(places, splits).distance_m
     return None if distance_m == float("inf") else distance_m
 
 

@@ -70,6 +70,15 @@ def nearest_distance(first: TileFootprints, second: TileFootprints) -> Nearest:
     return best
 
 
+def train_to_test(places: TileFootprints, splits: Sequence[object]) -> Nearest:
+    """Returns the nearest tiles of the train and the test split; `splits` has that of each tile."""
+    train, test = (
+        places.take([index for index, split in enumerate(splits) if split == name])
+        for name in ("train", "test")
+    )
+    return nearest_distance(train, test)
+
+
 def contacts(places: TileFootprints, splits: Sequence[str | None] | None = None) -> Contacts:
     """Finds pairs of tiles that overlap or touch; with splits, only pairs across splits.
 

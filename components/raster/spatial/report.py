@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.raster.example import SPLITS
-from components.raster.spatial.distance import Contacts, Nearest, contacts, nearest_distance
+from components.raster.spatial.distance import Contacts, Nearest, contacts, train_to_test
 from components.raster.spatial.places import TileFootprints
 from components.raster.spatial.rules import Assignment, LeftOut
 
@@ -68,9 +68,7 @@ def split_report(
         counts=dict(Counter(split for split in assignment.splits if split is not None)),
         classes={name: dict(counts) for name, counts in by_class.items()},
         left_out=assignment.left_out,
-        train_to_test=nearest_distance(
-            places.take(assignment.of("train")), places.take(assignment.of("test"))
-        ),
+        train_to_test=train_to_test(places, assignment.splits),
         leaks=contacts(places, assignment.splits),
     )
 

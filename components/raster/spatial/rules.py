@@ -132,10 +132,6 @@ class Assignment:
         """Counts the tiles in no split, by reason."""
         return dict(Counter(reason for reason in self.reasons if reason is not None))
 
-    def of(self, split: str) -> list[int]:
-        """Returns the indexes of a split's tiles."""
-        return [index for index, found in enumerate(self.splits) if found == split]
-
 
 def assign(
     places: TileFootprints, rule: SplitRule, shares: SplitConfig, *, areas: LabelSet | None = None

@@ -56,13 +56,9 @@ def account(cluster: KubernetesApi, name: str) -> Iterator[DoctorFinding]:
     """Looks for the account of the steps' pods."""
     if not name:
         yield DoctorFinding("account", OK, "the cluster's own")
-    elif cluster.find(cluster.path("v1", "serviceaccounts", name)):
-        yield DoctorFinding("account", OK, name)
-    else:
-        detail = f"there is no ServiceAccount {name} in {cluster.namespace}"
-        yield DoctorFinding(
-            "account", FAILED, detail, f"{_PIPELINE}, or name one with --service-account"
-        )
+        return
+    remedy = f"{_PIPELINE}, or name one with --service-account"
+    yield _present(cluster, "account", "ServiceAccount", name, remedy)
 
 
 def root(cluster: KubernetesApi, root: str) -> Iterator[DoctorFinding]:
@@ -147,13 +143,8 @@ def claim(cluster: KubernetesApi, name: str) -> Iterator[DoctorFinding]:
 
 def secret(cluster: KubernetesApi, name: str) -> Iterator[DoctorFinding]:
     """Looks for a secret."""
-    if cluster.find(cluster.path("v1", "secrets", name)):
-        yield DoctorFinding("secrets", OK, name)
-    else:
-        detail = f"there is no Secret {name} in {cluster.namespace}"
-        yield DoctorFinding(
-            "secrets", FAILED, detail, f"kubectl -n {cluster.namespace} create secret"
-        )
+    remedy = f"kubectl -n {cluster.namespace} create secret"
+    yield _present(cluster, "secrets", "Secret", name, remedy)
 
 
 def jobset(cluster: KubernetesApi) -> Iterator[DoctorFinding]:
@@ -163,6 +154,15 @@ def jobset(cluster: KubernetesApi) -> Iterator[DoctorFinding]:
     else:
         remedy = "Install JobSet (https://jobset.sigs.k8s.io), and kubectl apply -k k8s/workers"
         yield DoctorFinding("workers", FAILED, f"the cluster has no {JOBSET}", remedy)
+
+
+def _present(
+    cluster: KubernetesApi, check: str, kind: str, name: str, remedy: str
+) -> DoctorFinding:
+    if cluster.find(cluster.path("v1", f"{kind.lower()}s", name)):
+        return DoctorFinding(check, OK, name)
+    detail = f"there is no {kind} {name} in {cluster.namespace}"
+    return DoctorFinding(check, FAILED, detail, remedy)
 
 
 def _namespaces(cluster: KubernetesApi) -> list[KubernetesApi]:

@@ -26,6 +26,7 @@ from components.raster.spatial.distance import (
     contacts,
     nearest_distance,
     refuse_leaks,
+    train_to_test,
 )
 from components.raster.spatial.grouping import (
     Grouping,
@@ -168,7 +169,10 @@ def test_the_same_ground_is_in_the_same_split_whatever_the_scene() -> None:
 def test_the_buffer_keeps_splits_apart(buffer_m: float) -> None:
     places = places_at(500_000, 5_300_000, stride_px=32, size_px=1500)
     found = assign(places, ByBlock(block_m=3000, buffer_m=buffer_m), SHARES)
-    train, test = places.take(found.of("train")), places.take(found.of("test"))
+    train, test = (
+        places.take([index for index, split in enumerate(found.splits) if split == name])
+        for name in ("train", "test")
+    )
     assert len(train)
     assert len(test)
     nearest = nearest_distance(train, test)
@@ -184,9 +188,7 @@ def test_without_a_buffer_no_tile_is_left_out_and_neighbours_touch() -> None:
     found = assign(places, ByBlock(block_m=1200, buffer_m=None), SHARES)
     assert not found.left_out
     assert contacts(places, found.splits).touching > 0
-    assert nearest_distance(
-        places.take(found.of("train")), places.take(found.of("test"))
-    ).distance_m == pytest.approx(0, abs=0.01)
+    assert train_to_test(places, found.splits).distance_m == pytest.approx(0, abs=0.01)
 
 
 def test_scenes_and_groups_stay_whole() -> None:
