@@ -38,9 +38,10 @@ from pipelines.local.record import (
     write_record,
 )
 from pipelines.local.summary import print_summary, summarise
+from trainer.training.progress import PROGRESS_FILE
 
 LOG_FILE = "framework.log"
-_EPOCHS = "Trainer/model_run/*/logs/**/progress.jsonl"
+_EPOCHS = f"Trainer/model_run/*/logs/**/{PROGRESS_FILE}"
 _TRIALS = "*/trials.jsonl"
 
 

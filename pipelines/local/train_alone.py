@@ -16,6 +16,7 @@ from pipelines.local.progress import NodeProgress
 from pipelines.local.record import keep_config, new_run_id
 from pipelines.page.content import CurveRow, read_best, read_curve
 from pipelines.page.curves import write_curve_png
+from trainer.training.progress import PROGRESS_FILE
 
 LOG_DIR, MODEL_DIR, CURVE_FILE = "logs", "model", "learning_curve.png"
 
@@ -69,9 +70,8 @@ def train_alone(
         os.makedirs(folder)
         keep_config(config_path, folder)
         with output_to_log(os.path.join(folder, "framework.log")) as terminal:
-            progress = NodeProgress(
-                terminal.err, os.path.join(folder, LOG_DIR, "**", "progress.jsonl")
-            )
+            epochs = os.path.join(folder, LOG_DIR, "**", PROGRESS_FILE)
+            progress = NodeProgress(terminal.err, epochs)
             progress.show_stage("training")
             try:
                 _run(config, examples, folder, environment)

@@ -12,12 +12,12 @@ from components.node.files import METRICS_FILE
 from components.raster.walk import FILES_LEFT_OUT
 from pipelines.page.evidence import PageEvidence
 from pipelines.page.geojson import GEOJSON_FILE
+from trainer.training.progress import PROGRESS_FILE
 
 PAGE_FILE = "page.html"
 #: Larger files are beside a page, and not in it.
 _MOST_GEOJSON_BYTES = 600_000
 HISTORY_FILE = os.path.join("logs", "history.json")
-PROGRESS_FILE = os.path.join("logs", "progress.jsonl")
 
 #: One row of a learning curve: numbers by name, including an epoch's metrics.
 CurveRow = Mapping[str, float]
@@ -82,7 +82,7 @@ def read_curve(model_run: str) -> tuple[CurveRow, ...]:
     """
     path = os.path.join(model_run, HISTORY_FILE)
     if not os.path.exists(path):
-        return _begun(os.path.join(model_run, PROGRESS_FILE))
+        return _begun(os.path.join(model_run, "logs", PROGRESS_FILE))
     with open(path, encoding="utf-8") as file:
         return tuple(_numbers(row) for row in json.load(file)["epochs"])
 

@@ -23,7 +23,6 @@ from trainer.training.checkpoint import (
 )
 from trainer.training.config import TrainConfig
 from trainer.training.failures import explained_failures
-from trainer.training.log import PROGRESS_FILE as PROGRESS_FILE
 from trainer.training.log import OnEpoch as OnEpoch
 from trainer.training.log import TrainingLog
 from trainer.training.profiling import Profile

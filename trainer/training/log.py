@@ -6,9 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.training.progress import RESUMED_FILE, Epoch, TrainingProgress
-
-PROGRESS_FILE = "progress.jsonl"
+from trainer.training.progress import PROGRESS_FILE, RESUMED_FILE, Epoch, TrainingProgress
 
 OnEpoch = Callable[[Epoch], None]
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from trainer.training.config import EarlyStopping, Stage
 
+#: The learning curve: a row of JSON for each epoch, as it ends.
+PROGRESS_FILE = "progress.jsonl"
 #: File beside a resumed training's curve that names the checkpoint's position.
 RESUMED_FILE = "resumed.json"
 _MEMBER = "member_"

@@ -16,7 +16,7 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.protos import get_service_grpc
 
 from components.raster.errors import SkymillError
-from trainer.training.fit import PROGRESS_FILE
+from trainer.training.progress import PROGRESS_FILE
 from trainer.tune.config import TuneConfig
 from trainer.tune.processes import LocalWorkers
 from trainer.tune.search import SearchPaths

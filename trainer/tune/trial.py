@@ -15,8 +15,7 @@ from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_as_error
 from trainer.distribution.config import StrategyName
 from trainer.training.config import TrainConfig
-from trainer.training.fit import PROGRESS_FILE
-from trainer.training.progress import Epoch, TrainingProgress
+from trainer.training.progress import PROGRESS_FILE, Epoch, TrainingProgress
 from trainer.training.train import train
 from trainer.tune.objective import TrialObjective
 from trainer.tune.search import Search
