@@ -72,8 +72,8 @@ def show(number: int, config_path: str, model_base: str | None, as_json: bool) -
         click.echo(f"version {number}, pushed without a model card\n")
         click.echo(json.dumps(found.document, indent=1))
     else:
-        click.echo(card_text(found.card))
-        click.echo(f"version {number}: {len(found.checked)} files of its provenance are as pushed")
+        click.echo(card_text(found.card, number))
+        click.echo(f"{len(found.checked)} files of its provenance are as pushed")
     if found.changed:
         raise DataError(
             f"version {number}: {', '.join(found.changed)} changed after the push: do not trust "

@@ -87,9 +87,10 @@ class CardMetrics(Frozen):
         headline: name of the main metric.
         lower_is_better: of the main metric.
         overall: the main metric over all examples.
-        all: every metric over all examples that has one value.
+        all: every metric over all examples that is one number.
         classes: of each class, its metrics by name, with `support`, its number of examples.
-        worst: the slices where the main metric is worst, the worst first.
+        worst: a few slices where the main metric is worst: first those that differ, then by value.
+        others_worse: number of further slices that differ.
         corrupted: copies of the examples with the strongest of each corruption that was tried.
         baseline_version: the version that was served before; None for the first one.
         compared: that version was measured on the same examples.
@@ -102,6 +103,7 @@ class CardMetrics(Frozen):
     all: Mapping[str, float | None] = {}
     classes: Mapping[str, Mapping[str, float | None]] = {}
     worst: tuple[Measured, ...] = ()
+    others_worse: int = 0
     corrupted: tuple[Measured, ...] = ()
     baseline_version: int | None = None
     compared: bool = False
@@ -117,6 +119,9 @@ class GateOutcome(Frozen):
 
 class ModelCard(Frozen):
     """All that a reader must know of a model before relying on it, from its run alone.
+
+    It names its run and the digest of its model, and no version: a push gives the number when it
+    puts the finished folder in place, so the number is that of the folder around the card.
 
     Attributes:
         made: time of the push, ISO 8601.

@@ -15,6 +15,8 @@ from serving.contract.contract import Contract
 _WORST = 5
 _INTERVAL = "_interval"
 _SUPPORT = "support"
+#: Numbers beside the metrics that the card states in other places.
+_COUNTS = ("example_count", "group_count")
 #: Begin and end of the names of slices of corrupted copies.
 _CORRUPTION, _STRONGEST = "corruption=", ",strength=3"
 #: Fact of the evaluation's report: sentences on thresholds that the split is too small for.
@@ -130,7 +132,9 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> CardMetrics:
     corrupted = [it for it in slices if it.slice.startswith(_CORRUPTION)]
     slices = [it for it in slices if it not in corrupted]
     sign = -1 if lower_is_better else 1
-    slices.sort(key=lambda it: (sign * (it.value or 0.0), it.slice))
+    # A slice of one example that is wrong must not take the place of one that is known to fail.
+    slices.sort(key=lambda it: (not it.differs, sign * (it.value or 0.0), it.slice))
+    beside = {*_COUNTS, f"{headline}_low", f"{headline}_high"}
     values = whole["candidate"]
     per_class: dict[str, dict[str, float | None]] = {name: {} for name in contract.classes}
     for name, value in values.items():
@@ -142,9 +146,10 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> CardMetrics:
         headline=headline,
         lower_is_better=lower_is_better,
         overall=overall,
-        all={name: value for name, value in values.items() if "/" not in name},
+        all={it: value for it, value in values.items() if "/" not in it and it not in beside},
         classes={name: found for name, found in per_class.items() if found},
         worst=tuple(slices[:_WORST]),
+        others_worse=sum(it.differs for it in slices[_WORST:]),
         corrupted=tuple(it for it in corrupted if it.slice.endswith(_STRONGEST)),
         baseline_version=document["baseline_version"],
         compared=whole["baseline"] is not None,
@@ -185,9 +190,16 @@ def _limits(
 ) -> Iterator[str]:
     """Yields sentences on what was not learnt or not measured."""
     yield f"{measured_text(metrics, metrics.overall)} Other images may fare worse."
+    if metrics.overall.interval is not None and metrics.overall.groups is None:
+        yield (
+            "The interval takes each example as independent; for images of a new place or scene it "
+            "is too narrow."
+        )
     for item in metrics.worst:
         if item.differs:
             yield f"Clearly worse on {item.slice}: {measured_text(metrics, item)}"
+    if metrics.others_worse:
+        yield f"Clearly worse on {metrics.others_worse:,} more slices, which metrics.json has."
     for item in metrics.corrupted:
         if item.differs:
             yield f"Sensitive to {item.slice}: {measured_text(metrics, item)}"
@@ -214,6 +226,8 @@ def _limits(
     if inputs.gsd_m is not None:
         told = range_text(inputs.gsd_m)
         yield f"Learnt from pixels of {told} m on the ground; another scale was not tried."
+    if inputs.bands and not inputs.sensors:
+        yield "The examples state no sensor; images of another one may fare worse."
     if data.bbox is None:
         yield "The examples state no place, so how far train and test lie apart is unknown."
     if not evidence.about.terms.licence:

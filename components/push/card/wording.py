@@ -13,7 +13,8 @@ def measured_text(metrics: CardMetrics, item: Measured) -> str:
     >>> print(measured_text(found, whole))
     accuracy 0.920, measured on 288 examples of test; 95 % interval 0.883 to 0.946.
     """
-    of_groups = f", from {item.groups:,} groups" if item.groups else ""
+    groups = "group" if item.groups == 1 else "groups"
+    of_groups = f", from {item.groups:,} {groups}" if item.groups else ""
     noun = "example" if item.examples == 1 else "examples"
     value = "unknown" if item.value is None else f"{item.value:.3f}"
     text = f"{metrics.headline} {value}, measured on {item.examples:,} {noun} of {metrics.split}"
@@ -37,14 +38,14 @@ def inputs_text(card: ModelCard) -> str:
     return f"{', '.join(parts)}; the model sees {shape} (fit: {inputs.fit})"
 
 
-def card_text(card: ModelCard) -> str:
-    """Formats a card for a terminal."""
-    return "\n".join(_lines(card))
+def card_text(card: ModelCard, version: int) -> str:
+    """Formats the card of a version for a terminal."""
+    return "\n".join(_lines(card, version))
 
 
-def _lines(card: ModelCard) -> Iterator[str]:
+def _lines(card: ModelCard, version: int) -> Iterator[str]:
     terms, data, metrics = card.terms, card.data, card.metrics
-    yield f"{card.name}: {card.task}, pushed {card.made}"
+    yield f"{card.name}, version {version}: {card.task}, pushed {card.made}"
     yield from (f"{label}: {text}" for label, text in _terms(card) if text)
     if card.architecture:
         pretrained = f", pretrained: {card.pretrained}" if card.pretrained else ""
@@ -61,7 +62,7 @@ def _lines(card: ModelCard) -> Iterator[str]:
     if data.bbox is not None:
         yield "area (west, south, east, north): " + ", ".join(f"{it:.4f}" for it in data.bbox)
     yield f"metrics: {measured_text(metrics, metrics.overall)}"
-    for item in metrics.worst:
+    for item in (*metrics.worst, *metrics.corrupted):
         yield f"  {item.slice}: {measured_text(metrics, item)}"
     yield f"gates passed: {', '.join(gate.gate for gate in card.gates) or 'none'}"
     for gate in card.gates:

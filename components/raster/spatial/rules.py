@@ -57,7 +57,7 @@ class ByBlock(Frozen):
     def words(self) -> str:
         """The rule in words."""
         margin = (
-            "neighbours share ground" if self.buffer_m is None else f"{self.buffer_m:g} m apart"
+            "neighbours may share ground" if self.buffer_m is None else f"{self.buffer_m:g} m apart"
         )
         return f"by blocks of ground of {self.block_m:g} m, {margin}"
 

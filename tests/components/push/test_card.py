@@ -6,6 +6,7 @@ from typing import Any
 
 import pystac
 import pytest
+from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from stac_model.schema import MLModelProperties
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
@@ -17,7 +18,7 @@ from components.push.card.evidence import CardEvidence, model_card
 from components.push.card.files import sensors_of
 from components.push.card.page import card_page
 from components.push.card.stac import stac_item
-from components.push.card.wording import card_text
+from components.push.card.wording import card_text, measured_text
 from components.raster.errors import DataError
 from components.raster.example import SENSOR
 from components.raster.image import ImageSpec
@@ -125,7 +126,7 @@ def test_sensors_are_those_of_the_train_split() -> None:
 
 
 def test_limits_say_what_was_not_learnt_and_on_how_much_the_metrics_rest() -> None:
-    text = card_text(model_card(evidence()))
+    text = card_text(model_card(evidence()), 7)
     for told in (
         "No snow.",
         "0.900, measured on 200 examples of test, from 12 groups; 95 % interval 0.850 to 0.950.",
@@ -144,7 +145,7 @@ def test_limits_say_what_was_not_learnt_and_on_how_much_the_metrics_rest() -> No
     ensemble = Ensemble(members=3, disagreement="mutual_information")
     several = model_card(evidence(CONTRACT.model_copy(update={"ensemble": ensemble})))
     network = "small_cnn, model.dropout=0.3, an ensemble of 3"
-    assert f"network: {network}" in card_text(several).splitlines()
+    assert f"network: {network}" in card_text(several, 7).splitlines()
     assert f"<dd>{network}</dd>" in card_page(several)
     assert model_card(evidence()).gates[0].allowed == ("a baseline: allowed by 'missing_baseline'",)
 
@@ -158,9 +159,11 @@ def test_the_page_escapes_every_text_and_has_no_script() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_item_is_one_of_the_machine_learning_model_extension(task: Task) -> None:
-    """pystac reads the item back, and the extension's own models accept its properties."""
+    """The schema of STAC 1.1 and the extension's own models accept it; pystac reads it back."""
     contract = Contract(task=task, image=CONTRACT.image, classes=CLASSES)
-    item = pystac.Item.from_dict(stac_item(model_card(evidence(contract)), contract))
+    document = stac_item(model_card(evidence(contract)), contract)
+    JsonSchemaSTACValidator().validate_core(document, pystac.STACObjectType.ITEM, "1.1.0")
+    item = pystac.Item.from_dict(document)
     properties = MLModelProperties.model_validate(item.properties)
     assert list(properties.input[0].bands or ()) == ["red", "nir"]
     assert properties.input[0].input.shape == [-1, 64, 64, 2]
@@ -179,3 +182,52 @@ def test_ground_across_the_date_line_is_two_parts_and_unknown_ground_the_earth()
     nowhere = stac_item(model_card(evidence(bbox=None)), CONTRACT)
     assert nowhere["bbox"] == [-180.0, -90.0, 180.0, 90.0]
     assert "state no place" in nowhere["properties"]["description"]
+
+
+def test_a_slice_that_is_known_to_fail_comes_before_worse_ones_that_may_be_chance() -> None:
+    """Six wide intervals around 0.1 say nothing; that of the bog, 0.4 to 0.5, is below 0.9."""
+    given = evidence()
+    whole, *_ = given.metrics["slices"]
+
+    def item(name: str, value: float, interval: list[float] | None) -> dict[str, Any]:
+        candidate = {**whole["candidate"], "accuracy": value}
+        told = {"slice": name, "features": {"land": name}, "accuracy_interval": interval}
+        return {**whole, **told, "candidate": candidate}
+
+    chance = [item(f"rare {number}", 0.1, None) for number in range(6)]
+    failing = [item(f"bog {number}", 0.45, [0.4, 0.5]) for number in range(7)]
+    slices = [whole, *chance, *failing]
+    card = model_card(replace(given, metrics={**given.metrics, "slices": slices}))
+    assert [it.slice for it in card.metrics.worst] == [f"bog {number}" for number in range(5)]
+    assert "Clearly worse on 2 more slices, which metrics.json has." in card.limits
+    few = model_card(replace(given, metrics={**given.metrics, "slices": [whole, *chance]}))
+    assert [it.slice for it in few.metrics.worst] == [f"rare {number}" for number in range(5)]
+
+
+def test_the_page_has_every_metric_once_with_its_interval_and_counts_whole() -> None:
+    given = evidence()
+    candidate = {**given.metrics["slices"][0]["candidate"], "support/water": 1}
+    slices = [{**given.metrics["slices"][0], "candidate": candidate}, *given.metrics["slices"][1:]]
+    card = model_card(replace(given, metrics={**given.metrics, "slices": slices}))
+    assert dict(card.metrics.all) == {"accuracy": 0.9, "log_loss": 0.5}
+    page = card_page(card)
+    assert '<td>accuracy</td><td class="n">0.900</td><td class="n">0.850 to 0.950</td>' in page
+    assert '<td>log loss</td><td class="n">0.500</td><td class="n">–</td>' in page
+    assert '<td>water</td><td class="n">1</td>' in page
+
+
+def test_a_card_says_where_its_interval_takes_examples_as_independent() -> None:
+    told = "The interval takes each example as independent"
+    given = evidence()
+    assert not any(it.startswith(told) for it in model_card(given).limits)
+    drawn = {"method": "wilson", "by": "example", "count": 200}
+    slices = [{**it, "drawn": drawn} for it in given.metrics["slices"]]
+    alone = model_card(replace(given, metrics={**given.metrics, "slices": slices}))
+    assert any(it.startswith(told) for it in alone.limits)
+
+
+def test_the_text_of_a_version_has_its_number_and_one_group_is_no_plural() -> None:
+    card = model_card(evidence())
+    assert card_text(card, 7).startswith("crops, version 7: single_label, pushed 2026-11-28")
+    one = card.metrics.overall.model_copy(update={"groups": 1})
+    assert "from 1 group;" in measured_text(card.metrics, one)
