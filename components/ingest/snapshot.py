@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from components.ingest.config import IngestConfig
-from components.ingest.files.checksums import content_checksums
+from components.ingest.files.checksums import content_marks
 from components.ingest.fingerprint import fingerprint_by, same_data
 from components.ingest.sources import family_of
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
-from components.raster.location import is_remote
+from components.raster.fingerprint import FileMark
 
 _NAMED = 3
 _START_AGAIN = (
@@ -25,14 +25,6 @@ _START_AGAIN = (
 
 class SourceChanged(DataError):
     """The source has changed since the run was started."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """Identity of a file's content, and the state of a local file; None for other files."""
-
-    checksum: str
-    state: FileState | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +39,7 @@ class Snapshot:
     config: IngestConfig
     found: Any
     fingerprint: str
-    _marks: Mapping[str, _Mark]
+    _marks: Mapping[str, FileMark]
 
     @classmethod
     def take(cls, config: IngestConfig) -> Self:
@@ -58,10 +50,10 @@ class Snapshot:
             SourceChanged: it changed meanwhile.
         """
         family = family_of(config.source)
-        read_first = _marks_of(family.files_read_to_find())  # workers read them again
+        read_first = content_marks(family.files_read_to_find())  # workers read them again
         found = family.find()
-        marks: dict[str, _Mark] = {}
-        fingerprint = _fingerprint(config, found, marks)
+        marks: dict[str, FileMark] = {}
+        fingerprint = _fingerprint(config, found, marks, {})
         _refuse(config, _changed(read_first, marks))
         return cls(config, found, fingerprint, marks)
 
@@ -77,8 +69,8 @@ class Snapshot:
 
     def require_unchanged(self) -> None:
         """Raises SourceChanged if a file was changed, came or went since the snapshot was taken."""
-        now: dict[str, _Mark] = {}
-        _fingerprint(self.config, self.found, now)
+        now: dict[str, FileMark] = {}
+        _fingerprint(self.config, self.found, now, self._marks)
         _refuse(self.config, _changed(self._marks, now) | (now.keys() - self._marks.keys()))
 
     def _changed_at(self, path: str) -> int:
@@ -86,36 +78,40 @@ class Snapshot:
         return 0 if state is None else max(state.written_ns, state.changed_ns)
 
 
-def _fingerprint(config: IngestConfig, found: Any, marks: dict[str, _Mark]) -> str:
-    """Computes the fingerprint of what was found; fills in the mark of every file."""
+def _fingerprint(
+    config: IngestConfig, found: Any, marks: dict[str, FileMark], before: Mapping[str, FileMark]
+) -> str:
+    """Computes the fingerprint of what was found; fills in the mark of every file.
+
+    Only files that may have changed since they got their mark in `before` are read.
+    """
 
     def checksums(uris: Sequence[str]) -> dict[str, str]:
-        marks.update(_marks_of(uris))
+        proven = {
+            uri: before[uri] for uri in uris if uri in before and _is_proven(uri, before[uri])
+        }
+        marks.update(proven)
+        marks.update(content_marks([uri for uri in uris if uri not in proven]))
         return {uri: marks[uri].checksum for uri in uris}
 
     return fingerprint_by(checksums, config.source, config.split_by, found)
 
 
-def _marks_of(uris: Sequence[str]) -> dict[str, _Mark]:
-    """Takes each file's state first: a write during the checksum then shows in the next state."""
-    states = {uri: _state(uri) for uri in uris}
-    return {uri: _Mark(it, states[uri]) for uri, it in content_checksums(uris).items()}
-
-
-def _state(uri: str) -> FileState | None:
-    if is_remote(uri):
-        return None
+def _is_proven(path: str, mark: FileMark) -> bool:
+    """Checks whether a file's state proves that its content is still that of the mark."""
+    if mark.state is None or not mark.was_old:
+        return False
     try:
-        return state_of(uri)
+        return _times(state_of(path)) == _times(mark.state)
     except OSError:
-        return None
+        return False
 
 
-def _changed(before: Mapping[str, _Mark], after: Mapping[str, _Mark]) -> set[str]:
+def _changed(before: Mapping[str, FileMark], after: Mapping[str, FileMark]) -> set[str]:
     return {uri for uri, mark in before.items() if not _same(mark, after.get(uri))}
 
 
-def _same(before: _Mark, after: _Mark | None) -> bool:
+def _same(before: FileMark, after: FileMark | None) -> bool:
     """Checks whether a file had one content between the two marks.
 
     A file system in user space may give a file another inode at any time, so the inode alone

@@ -5,9 +5,10 @@ below 2**53, so the features of an image, which are stored as float32, are the s
 machine or the band of rows.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,45 +46,51 @@ def image_features(image: npt.NDArray[np.uint8]) -> ImageFeatures:
     pixels, edges = [], []
     for band in _bands_of_rows(image.shape[0]):
         rows = image[band.start : band.stop]
-        pixels.append(_moments(rows[band.own]))
+        pixels.append(_sums(rows[band.own]))
         if min(rows.shape[:2]) > 2:
             luma = cv2.transform(rows.astype(np.float32), _LUMA)
-            edges.append(_moments(cv2.Laplacian(luma, cv2.CV_32F, ksize=1)[1:-1, 1:-1]))
-    whole = _joined(pixels)
-    red, green, blue = whole.mean.tolist()
-    of_red, of_green, of_blue = whole.deviation.tolist()
+            edges.append(_sums(cv2.Laplacian(luma, cv2.CV_32F, ksize=1)[1:-1, 1:-1]))
+    (red, green, blue), (of_red, of_green, of_blue) = _moments(pixels)
     return ImageFeatures(
         mean=(red, green, blue),
         stddev=(of_red, of_green, of_blue),
         brightness=(299 * red + 587 * green + 114 * blue) / 1000,
-        sharpness=float(_joined(edges).deviation[0]) / 1000 if edges else 0.0,
+        sharpness=_moments(edges)[1][0] / 1000 if edges else 0.0,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Moments:
-    """Count, means and population standard deviations of whole numbers, by channel."""
+class _Sums(NamedTuple):
+    """Number of pixels, and by channel the sum of their whole numbers and of the squares."""
 
-    count: int
-    mean: npt.NDArray[np.float64]
-    deviation: npt.NDArray[np.float64]
-
-
-def _moments(values: npt.NDArray[Any]) -> _Moments:
-    """Computes the moments of whole numbers [h, w] or [h, w, channels] in one pass."""
-    mean, deviation = (np.asarray(found, np.float64) for found in opencv().meanStdDev(values))
-    return _Moments(values.shape[0] * values.shape[1], mean.ravel(), deviation.ravel())
+    pixels: int
+    sums: Sequence[int]
+    squares: Sequence[int]
 
 
-def _joined(parts: Sequence[_Moments]) -> _Moments:
-    """Joins the moments of parts; rounding makes their sums whole numbers, and so exact, again."""
-    count = sum(part.count for part in parts)
-    counts = np.array([[part.count] for part in parts])
-    means = np.stack([part.mean for part in parts])
-    deviations = np.stack([part.deviation for part in parts])
-    squares = np.rint((deviations * deviations + means * means) * counts).sum(axis=0)
-    mean = np.rint(means * counts).sum(axis=0) / count
-    return _Moments(count, mean, np.sqrt(np.maximum(squares / count - mean * mean, 0)))
+def _sums(values: npt.NDArray[Any]) -> _Sums:
+    """Sums whole numbers [h, w] or [h, w, channels] in one pass.
+
+    OpenCV gives moments; rounding makes them sums, which are whole numbers, and so exact, again.
+    """
+    pixels = values.shape[0] * values.shape[1]
+    means, deviations = (found.ravel().tolist() for found in opencv().meanStdDev(values))
+    squares = [
+        round((deviation * deviation + mean * mean) * pixels)
+        for mean, deviation in zip(means, deviations, strict=True)
+    ]
+    return _Sums(pixels, [round(mean * pixels) for mean in means], squares)
+
+
+def _moments(parts: Sequence[_Sums]) -> tuple[list[float], list[float]]:
+    """Returns means and population standard deviations, by channel, of all parts together."""
+    counts, sums, squares = zip(*parts, strict=True)
+    count = sum(counts)
+    means = [sum(channel) / count for channel in zip(*sums, strict=True)]
+    variances = (
+        sum(channel) / count - mean * mean
+        for channel, mean in zip(zip(*squares, strict=True), means, strict=True)
+    )
+    return means, [math.sqrt(max(variance, 0.0)) for variance in variances]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,25 @@ def state_of(path: str) -> FileState:
     Raises:
         OSError: there is no such file, it cannot be opened, or it is no regular file.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = open_file(path)
     try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"{path} is no regular file")
-        return FileState.of(status)
+        return FileState.of(status_of(handle, path))
     finally:
         os.close(handle)
+
+
+def open_file(path: str) -> int:
+    """Opens a local file for reading, without waiting for the other end of a named pipe."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def status_of(handle: int, path: str) -> os.stat_result:
+    """Returns the status of an open file.
+
+    Raises:
+        OSError: it is no regular file.
+    """
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"{path} is no regular file")
+    return status

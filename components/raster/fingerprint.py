@@ -3,14 +3,18 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
-from components.raster.file_state import FileState
+from components.raster.file_state import FileState, open_file, status_of
 
 _READERS = 8
 _CHUNK_BYTES = 1 << 20
-_FILES_A_TASK = 256
+#: A file that takes longer makes its reader wait, for a disk or for a sha256 outside Python's lock.
+_SLOW_S = 0.0003
+_MOST_TIMED = 256  # files at a time
 _LEAST_REMEMBERED_BYTES = 1 << 16  # rereading smaller files is as fast as looking them up
 _MOST_REMEMBERED = 1 << 20
 
@@ -26,34 +30,72 @@ def fingerprint_of(entries: Iterable[Sequence[object]]) -> str:
     return digest.hexdigest()
 
 
+class FileMark(NamedTuple):
+    """Identity of a file's content, and the file's state before it was read.
+
+    Attributes:
+        checksum: sha256 in hex; `!` and the kind of error where the file cannot be read.
+        state: of a local file; None where there is none.
+        was_old: an equal state at any later time proves equal content.
+    """
+
+    checksum: str
+    state: FileState | None = None
+    was_old: bool = False
+
+
 def checksums_of_files(paths: Sequence[str]) -> list[str]:
     """Computes the sha256 of each local file; `!` and the kind of error where a read fails."""
-    tasks = [paths[at : at + _FILES_A_TASK] for at in range(0, len(paths), _FILES_A_TASK)]
-    with ThreadPoolExecutor(_READERS) as pool:
-        return [checksum for part in pool.map(_checksums, tasks) for checksum in part]
+    return [mark.checksum for mark in marks_of_files(paths)]
 
 
-def _checksums(paths: Sequence[str]) -> list[str]:
-    return [_checksum(path) for path in paths]
+def marks_of_files(paths: Sequence[str]) -> list[FileMark]:
+    """Reads each local file; a file that cannot be read has a mark as well.
+
+    Files that make the reader wait are read by several threads. Small files in the page cache are
+    not: threads would only pass Python's lock to and fro, which takes longer than to read them.
+    """
+    marks: list[FileMark] = []
+    while len(marks) < len(paths):
+        part = paths[len(marks) : 2 * len(marks) + 1][:_MOST_TIMED]
+        began = time.perf_counter()
+        marks += map(_mark, part)
+        if time.perf_counter() - began > _SLOW_S * len(part):
+            with ThreadPoolExecutor(_READERS) as pool:
+                return [*marks, *pool.map(_mark, paths[len(marks) :])]
+    return marks
 
 
-def _checksum(path: str) -> str:
-    if not os.path.isfile(path):  # a named pipe would block, and a folder has no content
-        return "!missing"
+def _mark(path: str) -> FileMark:
     try:
-        with open(path, "rb", buffering=0) as file:
-            state = FileState.of(os.fstat(file.fileno()))
-            if (known := _remembered.get(state)) is not None:
-                return known
-            was_old = state.is_old
-            digest = hashlib.sha256()
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-            if was_old and FileState.of(os.fstat(file.fileno())) == state:
-                _remember(state, digest.hexdigest())
-            return digest.hexdigest()
+        handle = open_file(path)
+        try:
+            return _mark_of(handle, path)
+        finally:
+            os.close(handle)
     except OSError as error:
-        return f"!{type(error).__name__}"
+        # A file that is missing, or is none, counts the same whatever the system calls it.
+        kind = type(error).__name__ if os.path.isfile(path) else "missing"
+        return FileMark(f"!{kind}")
+
+
+def _mark_of(handle: int, path: str) -> FileMark:
+    """Reads an open file. Its state is taken first: a write meanwhile shows in the next state."""
+    state = FileState.of(status_of(handle, path))
+    was_old = state.is_old
+    if (known := _remembered.get(state)) is not None:
+        return FileMark(known, state, was_old)
+    checksum = _checksum(handle, state.size)
+    if was_old and FileState.of(os.fstat(handle)) == state:
+        _remember(state, checksum)
+    return FileMark(checksum, state, was_old)
+
+
+def _checksum(handle: int, size: int) -> str:
+    digest = hashlib.sha256()
+    while chunk := os.read(handle, min(size + 1, _CHUNK_BYTES)):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _remember(state: FileState, checksum: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from components.ingest.files.remote import content_state
-from components.raster.fingerprint import checksums_of_files
+from components.raster.fingerprint import FileMark, marks_of_files
 from components.raster.location import is_remote
 
 WEB = ("http://", "https://")
@@ -18,14 +18,24 @@ _STORE_REQUESTS = 32  # at a time: a store answers each in tens of milliseconds
 
 def content_checksums(uris: Sequence[str]) -> dict[str, str]:
     """Returns the sha256 of local files, and a state that represents the content of remote ones."""
+    return {uri: mark.checksum for uri, mark in content_marks(uris).items()}
+
+
+def content_marks(uris: Sequence[str]) -> dict[str, FileMark]:
+    """Returns `content_checksums` with the state of each local file before it was read."""
     local = [uri for uri in uris if not is_remote(uri)]
+    found = dict(zip(local, marks_of_files(local), strict=True))
+    remote = _remote_checksums([uri for uri in uris if is_remote(uri)])
+    return found | {uri: FileMark(checksum) for uri, checksum in remote.items()}
+
+
+def _remote_checksums(uris: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
     web = [uri for uri in uris if uri.startswith(WEB)]
-    found = dict(zip(local, checksums_of_files(local), strict=True))
     if web:
         with ThreadPoolExecutor(_STORE_REQUESTS) as pool:
             found |= dict(zip(web, pool.map(_web_checksum, web), strict=True))
-    stored = [uri for uri in uris if is_remote(uri) and not uri.startswith(WEB)]
-    return found | _store_checksums(stored)
+    return found | _store_checksums([uri for uri in uris if not uri.startswith(WEB)])
 
 
 def _web_checksum(url: str) -> str:

@@ -1,6 +1,8 @@
 """What a run was started for is what ingest lists and reads, or the run stops and says so."""
 
+import hashlib
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from components.ingest.config import IngestConfig
 from components.ingest.executor import Executor, run_ingest
 from components.ingest.fingerprint import fingerprint_dataset, same_data
 from components.ingest.snapshot import Snapshot, SourceChanged
+from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
+from components.raster.fingerprint import checksums_of_files
 from tests.components.ingest_geo.sources import KINDS, Made
 
 
@@ -70,6 +74,45 @@ def test_every_file_that_is_written_under_the_reader_stops_the_run(made: Made) -
         rewrite(path)
         with pytest.raises(SourceChanged, match=f"1 files changed .*{path.name}"):
             snapshot.require_unchanged()
+
+
+@pytest.fixture
+def old_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that were last written some ticks ago: an equal state proves equal content."""
+    monkeypatch.setattr("components.raster.file_state._LONGEST_TICK_NS", 0)
+
+
+def test_an_old_file_that_is_written_or_removed_under_the_reader_stops_the_run(
+    made: Made, old_files: None
+) -> None:
+    config = config_of(made)
+    for path in made.files:
+        snapshot = Snapshot.take(config)
+        snapshot.require_unchanged()
+        time.sleep(0.02)  # some ticks of Linux's clock of files
+        rewrite(path)
+        with pytest.raises(SourceChanged, match=f"1 files changed .*{path.name}"):
+            snapshot.require_unchanged()
+    snapshot = Snapshot.take(config)
+    made.files[-1].unlink()
+    with pytest.raises(DataError, match=made.files[-1].name):
+        snapshot.require_unchanged()
+
+
+def test_many_files_have_the_checksums_of_their_contents(tmp_path: Path) -> None:
+    """Some are read by this thread and some by others; one is missing, and one is a folder."""
+    contents = [
+        bytes([number % 251]) * (2_000_000 if number == 40 else number) for number in range(90)
+    ]
+    paths = [tmp_path / f"{number}" for number in range(90)]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    paths[3].unlink()
+    paths[60].unlink()
+    paths[60].mkdir()
+    expected = [hashlib.sha256(content).hexdigest() for content in contents]
+    expected[3] = expected[60] = "!missing"
+    assert checksums_of_files([str(path) for path in paths]) == expected
 
 
 def test_a_content_that_came_back_was_another_meanwhile(made: Made) -> None:
