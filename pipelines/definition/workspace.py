@@ -10,7 +10,7 @@ from components.raster.errors import SkymillError
 
 
 class WorkspaceBusyError(SkymillError):
-    """Another run is in progress in the same workspace."""
+    """Another run, or the same cross-validation, is in progress in the same workspace."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from components.evaluation.extracts import Model, Reading, observe, read_batches
 from components.evaluation.model import EvaluatedModel
 from components.evaluation.tasks.registry import evaluated_task
 from components.raster.file_state import state_of
+from components.raster.only_process import only_process
 from components.raster.spatial.grouping import Grouping
 from components.raster.spatial.rules import ByBlock, ByScene
 from pipelines.config.tree import PipelineConfig
-from pipelines.definition.workspace import Workspace
+from pipelines.definition.workspace import Workspace, WorkspaceBusyError
 from pipelines.local.folds import Fold, trained_folds
 from trainer.data.groups import read_grouping
 
@@ -85,19 +86,27 @@ def cross_validate(
         by: what shares a fold: what shares a split, blocks of ground, or scenes.
         block_m: side of a block in metres.
         on_fold: called when a fold's model is trained.
+
+    Raises:
+        WorkspaceBusyError: another process cross-validates the same examples and configuration.
     """
     kept = _place_of(config, examples, [folds, by, block_m])
-    rows = _kept_rows(kept)
-    yield from rows
-    ended = {row.fold for row in rows}
-    grouping = _grouping(examples, by, block_m)
-    for fold in trained_folds(config, examples, folds, environment, grouping, ended):
-        on_fold(fold)
-        headline, metrics = measure(config.evaluation, fold.model, fold.held_out)
-        row = FoldMetrics(fold.number, fold.examples, fold.units, headline, metrics)
-        _keep(kept, row)
-        yield row
-    shutil.rmtree(kept)
+    busy = WorkspaceBusyError(
+        f"another cross-validation of the same examples and settings is going on in {kept}. Wait "
+        "for it, or give this one another `workspace`."
+    )
+    with only_process(kept.with_suffix(".lock"), busy):
+        rows = _kept_rows(kept)
+        yield from rows
+        ended = {row.fold for row in rows}
+        grouping = _grouping(examples, by, block_m)
+        for fold in trained_folds(config, examples, folds, environment, grouping, ended):
+            on_fold(fold)
+            headline, metrics = measure(config.evaluation, fold.model, fold.held_out)
+            row = FoldMetrics(fold.number, fold.examples, fold.units, headline, metrics)
+            _keep(kept, row)
+            yield row
+        shutil.rmtree(kept)
 
 
 def _place_of(

@@ -11,7 +11,14 @@ import tensorflow as tf
 from components.node.records import records
 from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_to_json
 from pipelines.config.tree import PipelineConfig, parse_config
-from pipelines.local.cross_validation import _place_of, cross_validate, spread
+from pipelines.definition.workspace import WorkspaceBusyError
+from pipelines.local.cross_validation import (
+    FoldMetrics,
+    _keep,
+    _place_of,
+    cross_validate,
+    spread,
+)
 from pipelines.local.folds import Fold
 from tests.components.models import serialized, write_split
 from tests.trainer.conftest import CLASSES, toy_image
@@ -59,6 +66,20 @@ def test_folds_of_other_images_or_other_examples_are_not_taken_for_these(tmp_pat
     [file, *_] = (tmp_path / "examples").rglob("*train*/*")
     file.write_bytes(file.read_bytes() * 2)
     assert _place_of(config, *same) != place
+
+
+def test_the_same_cross_validation_beside_one_that_runs_is_refused(tmp_path: Path) -> None:
+    """It would train each fold a second time, and remove the first one's metrics at its end."""
+    write_examples(tmp_path / "examples")
+    config, examples = configured(tmp_path), str(tmp_path / "examples")
+    kept = _place_of(config, examples, [2, "split", 1000.0])
+    _keep(kept, FoldMetrics(0, 12, 2, "accuracy", {"accuracy": 0.75}))
+    running, second = (cross_validate(config, examples, 2, {}) for _ in range(2))
+    assert next(running).value == 0.75
+    with pytest.raises(WorkspaceBusyError, match="another cross-validation of the same examples"):
+        next(second)
+    running.close()
+    assert next(cross_validate(config, examples, 2, {})).value == 0.75
 
 
 @pytest.mark.slow
