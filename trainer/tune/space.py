@@ -118,6 +118,11 @@ def require_trials(tune: TuneConfig, train: TrainConfig) -> None:
         )
     if "strategy" in tune.space:
         raise ValueError("a trial runs on one device: take strategy out of space")
+    if of_ensemble := [path for path in tune.space if path.split(".")[0] == "ensemble"]:
+        raise ValueError(
+            f"a trial trains one network, which {of_ensemble[0]} does not change: take it out of "
+            "space, and set train.ensemble for the training that follows"
+        )
     if train.stages and (tune.epochs is not None or "epochs" in tune.space):
         raise ValueError("train.stages say how long a training is: leave tune.epochs out")
     if train.stages and tune.algorithm == "hyperband" and "stages" in tune.space:

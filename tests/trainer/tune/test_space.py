@@ -87,6 +87,12 @@ def test_what_an_algorithm_has_no_use_for_is_refused(tune, told):
     [
         ({"strategy": "multi_worker"}, {}, "train.strategy cannot be multi_worker"),
         ({}, {"space": {"strategy": {"values": ["auto"]}}}, "take strategy out of space"),
+        (
+            {"ensemble": {}},
+            {"space": {"ensemble.members": {"values": [2, 3]}}},
+            "which ensemble.members does not change",
+        ),
+        ({}, {"space": {"ensemble": {"values": [{"members": 2}, None]}}}, "take it out of space"),
         ({"stages": [{"train": "all", "epochs": 2}]}, {"epochs": 3}, "leave tune.epochs out"),
     ],
 )
