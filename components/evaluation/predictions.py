@@ -42,7 +42,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.evaluation.tasks.base import split_names
+from components.evaluation.tasks.base import split_joined
 from components.raster.errors import DataError
 from components.raster.task import SINGLE_LABEL, TASKS, Task
 
@@ -119,7 +119,7 @@ class Head:
         """
         if self.task == SINGLE_LABEL:
             return (text,)
-        return split_names(text)
+        return split_joined(text)
 
     @cached_property
     def schema(self) -> pa.Schema:

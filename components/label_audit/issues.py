@@ -4,7 +4,8 @@
 column         meaning
 ============== =======================================================================
 ``key``        the example's key, as ingest writes it
-``given``      the label; several classes are joined by ``|``, as in a manifest
+``given``      the label; several classes are joined by ``|``, as in a manifest, with a
+               backslash before each ``|`` and backslash within a name
 ``suggested``  what it might be, in the same form; empty for a spurious object
 ``confidence`` of the model in what it suggests, 0 to 1
 ``suspicion``  by which the rows are sorted, the highest first; comparable within a file

@@ -1,7 +1,9 @@
 """Text from other programs: decoding of its bytes, and one Unicode form for names."""
 
 import codecs
+import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -34,6 +36,32 @@ def readable(name: str) -> str:
     'Stra\\\\xdfe.jpg'
     """
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def join_names(names: Iterable[str], separator: str) -> str:
+    """Joins names to one text that `split_names` splits again.
+
+    A backslash precedes each backslash, and each first character of the separator, within a name.
+
+    >>> print(join_names(["road", "a|b"], "|"))
+    road|a\\|b
+    """
+    special = re.compile(rf"[\\{re.escape(separator[0])}]")
+    return separator.join(special.sub(r"\\\g<0>", name) for name in names)
+
+
+def split_names(text: str, separator: str) -> tuple[str, ...]:
+    """Splits a text at the separators that no backslash precedes; without empty names.
+
+    A backslash before any other character than a backslash or the separator is part of a name.
+
+    >>> split_names(join_names(["road", "a|b"], "|"), "|")
+    ('road', 'a|b')
+    """
+    first, rest = re.escape(separator[0]), separator[1:]
+    parts = [it[0] for it in re.finditer(rf"(?:\\[\\{first}]|[^{first}])+", text, re.DOTALL)]
+    plain = [part.removeprefix(rest) if at else part for at, part in enumerate(parts)]
+    return tuple(re.sub(rf"\\([\\{first}])", r"\1", part) for part in plain)
 
 
 #: A name of a class in a configuration or a contract, in the form in which names are compared.

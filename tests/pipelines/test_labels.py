@@ -1,5 +1,7 @@
 """Search for wrong labels: from predictions, from a model's answers, and by folds."""
 
+import csv
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from components.evaluation.predictions import Head, PredictionRow, write_predictions
+from components.ingest.listing.manifest import classes_of
 from components.label_audit.issues import captions, corrections_csv
 from components.raster.task import TASKS
 from pipelines.cli.main import cli
@@ -49,6 +52,23 @@ def test_a_class_too_much_is_found_among_several(tmp_path):
     audit = audit_predictions(predictions(tmp_path / "p.parquet", "multi_label", truths))
     (issue,) = audit.issues()
     assert (issue.key, issue.given, issue.suggested) == ("04.png", "forest|water", "forest")
+
+
+def test_a_bar_in_the_name_of_a_class_goes_into_a_correction_and_out_of_it_again(tmp_path):
+    names = ("bare|sand", "water")
+    truths = [names[at % 2] for at in range(20)]
+    truths[4] = "bare|sand; water"
+    path = tmp_path / "p.parquet"
+    shares = ((0.9, 0.1), (0.1, 0.9))
+    rows = [
+        PredictionRow(f"{at:02d}.png", truth=truth, probabilities=shares[at % 2])
+        for at, truth in enumerate(truths)
+    ]
+    write_predictions(path, Head("multi_label", names), rows)
+    (issue,) = audit_predictions(path).issues()
+    assert issue.given == "bare\\|sand|water"
+    [row] = csv.DictReader(io.StringIO(corrections_csv([issue])))
+    assert classes_of(row["label"]) == ("bare|sand",)
 
 
 def test_predictions_without_probabilities_ask_for_the_model(tmp_path):

@@ -1,7 +1,6 @@
 """Interface of a task in the evaluation; one implementation for each task."""
 
 import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +20,10 @@ from components.evaluation.tasks.measures import (
 )
 from components.raster.image import ImageSpec
 from components.raster.task import Task
+from components.raster.text import join_names, split_names
 
 #: Between the names of several classes in one text.
 _SEPARATOR = "; "
-_SPECIAL = re.compile(r"[\\;]")
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_PART = re.compile(r"(?:\\.|[^\\;])+", re.DOTALL)
 #: Values of an example's features, by name; without those that it lacks.
 Features: TypeAlias = Mapping[str, Sequence[bytes | float]]
 #: One example's row of each of the model's outputs.
@@ -252,24 +249,16 @@ def joined(names: Iterable[str]) -> str:
     >>> print(joined(["track; unpaved", "road"]))
     road; track\\; unpaved
     """
-    return _SEPARATOR.join(_SPECIAL.sub(r"\\\g<0>", name) for name in sorted(set(names)))
+    return join_names(sorted(set(names)), _SEPARATOR)
 
 
-def split_names(text: str) -> tuple[str, ...]:
+def split_joined(text: str) -> tuple[str, ...]:
     """Returns the names that `joined` joined.
 
-    >>> split_names(joined(["track; unpaved", "road"]))
+    >>> split_joined(joined(["track; unpaved", "road"]))
     ('road', 'track; unpaved')
     """
-    if not text:
-        return ()
-    parts = [part.removeprefix(" ") if at else part for at, part in enumerate(_parts(text))]
-    return tuple(_ESCAPED.sub(r"\1", part) for part in parts)
-
-
-def _parts(text: str) -> list[str]:
-    """Splits a text at the semicolons that no backslash precedes."""
-    return [match[0] for match in _PART.finditer(text)]
+    return split_names(text, _SEPARATOR)
 
 
 def text_of(value: bytes | float) -> str:

@@ -21,7 +21,7 @@ from components.raster.location import is_remote, local_path
 from components.raster.masking import unsigned
 from components.raster.reasons import Reason
 from components.raster.split import split_named
-from components.raster.text import composed, decoded
+from components.raster.text import composed, decoded, split_names
 
 LARGEST_BYTES = 4 * 2**30
 _LARGEST_FLOAT = 3.4e38
@@ -214,9 +214,12 @@ def number_of(value: Any) -> float | None:
 
 
 def classes_of(value: Any) -> tuple[str, ...]:
-    """Parses a cell's classes, a list or a text with `|` between them; possibly none."""
+    """Parses a cell's classes, a list or a text with `|` between them; possibly none.
+
+    In a text `\\|` is a `|` within a name, and `\\\\` a backslash.
+    """
     listed = isinstance(value, (list, tuple))
-    items = value if listed else value.split("|") if isinstance(value, str) else [value]
+    items = value if listed else split_names(value, "|") if isinstance(value, str) else [value]
     return tuple(sorted({text for item in items if (text := name_of(item)) is not None}))
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from components.label_audit.confident import confident_presence
 from components.label_audit.issues import SEVERAL, LabelIssue
 from components.label_audit.tasks.base import AuditedTask
+from components.raster.text import join_names
 
 #: Presence of each class [K], and the probabilities [K].
 Item = tuple[npt.NDArray[np.bool_], npt.NDArray[np.floating]]
@@ -50,7 +51,7 @@ class MultiLabel(AuditedTask[Item]):
 
 
 def _joined(present: npt.NDArray[np.bool_], classes: Sequence[str]) -> str:
-    return SEVERAL.join(classes[at] for at in np.flatnonzero(present).tolist())
+    return join_names((classes[at] for at in np.flatnonzero(present).tolist()), SEVERAL)
 
 
 TASK = MultiLabel()

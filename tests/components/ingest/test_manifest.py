@@ -229,3 +229,13 @@ def test_a_list_is_no_name_of_a_class(tmp_path, cell):
     (reject,) = found.rejects
     assert (reject.key, reject.reason) == ("row 1", Reason.BAD_ROW)
     assert "label must be a text or a number" in reject.detail
+
+
+def test_a_backslash_keeps_a_bar_within_a_name_and_is_itself_elsewhere(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("uri,labels\n1.png,sand\\|mud|water\n2.png,a\\b|c\\\\|d\n")
+    found = listing(path, ManifestColumns(labels="labels"))
+    assert [record.labels for record in found.records] == [
+        ("sand|mud", "water"),
+        ("a\\b", "c\\", "d"),
+    ]

@@ -9,7 +9,7 @@ import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from components.evaluation.predictions import PredictionRow
-from components.evaluation.tasks.base import split_names
+from components.evaluation.tasks.base import split_joined
 from components.raster.errors import DataError
 from pipelines.page.drift import feature_drift
 from pipelines.page.evidence import EVIDENCE_FILE, PageEvidence, read_evidence, write_evidence
@@ -39,7 +39,7 @@ def test_the_worst_is_what_was_surest_and_wrong() -> None:
 
 def test_numbers_are_worst_by_their_error() -> None:
     rows = [PredictionRow(f"{loss}", truth="1", answer="2", loss=loss) for loss in (0.5, 3e6, 1e6)]
-    tally = PredictionTally((), split_names).add_all(rows)
+    tally = PredictionTally((), split_joined).add_all(rows)
     assert [it.key for it in tally.worst] == ["3000000.0", "1000000.0", "0.5"]
     assert tally.confidence == ()
 
@@ -76,7 +76,7 @@ def test_the_truth_may_be_several_classes() -> None:
         PredictionRow("x", truth="a; b", answer="a", score=0.5, probabilities=[0.9, 0.4, 0.1]),
         PredictionRow("y", truth="", answer="c", score=0.0, probabilities=[0.2, 0.1, 0.8]),
     ]
-    tally = PredictionTally(("a", "b", "c"), split_names).add_all(rows)
+    tally = PredictionTally(("a", "b", "c"), split_joined).add_all(rows)
     assert [(it.name, it.positives, it.area) for it in tally.curves] == [("a", 1, 1), ("b", 1, 1)]
     assert [name for name, _ in tally.sheet] == [""], "an example belongs to no class alone"
 
