@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from components.raster.errors import DataError
 from components.raster.spatial.blocks import block_name, blocks_of
-from components.raster.spatial.rules import ByBlock, ByDate, ByScene, SplitRule
+from components.raster.spatial.rules import ByArea, ByBlock, ByDate, ByScene, SplitRule
 
 GROUPING_FILE = "grouping.json"
 
@@ -33,24 +33,36 @@ class Grouping:
     def of(self, key: str, scene: str | None, lonlat: tuple[float, float] | None) -> str | None:
         """Returns the block, scene or group that an example shares its split with.
 
-        None for an example that was drawn alone. By date it is the group that the source names, or
-        the scene, whose tiles share their date; by area it is that group alone. The place in an
-        example has 24 bits, a metre or less: a tile whose centre is that near to the edge of a
-        block may be counted to its neighbour.
+        None for an example that was drawn alone. A date or an area draws no units: there it is the
+        group that the source names, by date else the scene, and else a block of ground, since
+        neighbours resemble each other. The place in an example has 24 bits, a metre or less: a tile
+        whose centre is that near to the edge of a block may be counted to its neighbour.
 
         Args:
             key: of the example.
             scene: id of its scene, if it is a tile.
             lonlat: its centre in degrees, if known.
         """
-        if isinstance(self.rule, ByScene) and scene is not None:
+        rule = self.rule
+        block = None
+        if isinstance(rule, ByBlock | ByDate | ByArea):
+            block = _block(lonlat, rule.block_m)
+        if isinstance(rule, ByScene) and scene is not None:
             return scene
-        if isinstance(self.rule, ByBlock) and lonlat and all(map(math.isfinite, lonlat)):
-            lons, lats = np.array([lonlat]).T
-            rows, cols = blocks_of(lons, lats, self.rule.block_m)
-            return block_name((int(rows[0]), int(cols[0])), self.rule.block_m)
+        if isinstance(rule, ByBlock) and block is not None:
+            return block
         named = self.groups.get(key) or self.groups.get(scene or "")
-        return named or (scene or None if isinstance(self.rule, ByDate) else None)
+        of_date = scene or None if isinstance(rule, ByDate) else None
+        return named or of_date or block
+
+
+def _block(lonlat: tuple[float, float] | None, block_m: float) -> str | None:
+    """Returns the name of the block around a place; None without one."""
+    if lonlat is None or not all(map(math.isfinite, lonlat)):
+        return None
+    lons, lats = np.array([lonlat]).T
+    rows, cols = blocks_of(lons, lats, block_m)
+    return block_name((int(rows[0]), int(cols[0])), block_m)
 
 
 def grouping_to_json(grouping: Grouping) -> str:

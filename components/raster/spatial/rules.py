@@ -40,6 +40,10 @@ class LeftOut(StrEnum):
     NO_TRUTH = "no_truth"
 
 
+#: Side of the blocks of ground that count as independent where the rule itself draws none.
+_UNIT_M = 10_000.0
+
+
 class ByBlock(Frozen):
     """Blocks of ground, drawn to the splits by their place alone."""
 
@@ -82,6 +86,13 @@ class ByDate(Frozen):
     by: Literal["date"] = "date"
     eval_from: datetime.date = Field(description="First day of eval; earlier ones are train.")
     test_from: datetime.date = Field(description="First day of test.")
+    block_m: float = Field(
+        default=_UNIT_M,
+        ge=10,
+        le=2_000_000,
+        description="Of chips: side in metres of the blocks of ground that intervals take as "
+        "independent. The tiles of a scene count together.",
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -103,6 +114,12 @@ class ByArea(Frozen):
     path: Location = Field(description="polygons (GeoJSON, GeoPackage) with a field for the split")
     layer: str | None = Field(default=None, description="of a file with several")
     field: str = Field(default="split", description="holds train, eval or test")
+    block_m: float = Field(
+        default=_UNIT_M,
+        ge=10,
+        le=2_000_000,
+        description="Side in metres of the blocks of ground that intervals take as independent.",
+    )
 
 
 class ByTile(Frozen):

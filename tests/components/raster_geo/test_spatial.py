@@ -213,6 +213,24 @@ def test_tiles_of_a_scene_share_their_date() -> None:
     assert grouping.of("chip.tif", None, None) is None
 
 
+def test_a_date_or_an_area_takes_neighbours_for_one_unit() -> None:
+    """On the equator 10 km are 0.0899 degrees: the first block east of 180 degrees west has the
+    places 0.01 and 0.08 degrees from there, and not the one of 0.10."""
+    by_date = ByDate(eval_from=datetime.date(2020, 1, 1), test_from=datetime.date(2021, 1, 1))
+    for rule in (by_date, ByArea(path="areas.geojson")):
+        grouping = grouping_from_json(grouping_to_json(Grouping(rule, {"c": "farm"})), "g")
+        near, beside, next_one = (
+            grouping.of("a", None, (it, 0.01)) for it in (-179.99, -179.92, -179.9)
+        )
+        assert near == beside != next_one
+        assert grouping.of("c", None, (0.01, 0.01)) == "farm"
+        assert grouping.of("a", None, None) is None
+        assert grouping.of("a", None, (float("nan"), 0.0)) is None
+    fine = Grouping(ByArea(path="areas.geojson", block_m=1000))
+    assert fine.of("a", "s", (0.001, 0.0)) != fine.of("b", "s", (0.02, 0.0))
+    assert Grouping(ByArea(path="areas.geojson")).of("a", "s", (0.0, 0.0)) != "s"
+
+
 @pytest.mark.parametrize(
     ("rule", "kind"),
     [(ByBlock(block_m=1500, buffer_m=None), "block"), (ByScene(), "scene"), (ByGroup(), "group")],
