@@ -18,6 +18,8 @@ from pipelines.kubeflow.client.submission import (
 )
 from pipelines.watch.target import RunEnd, StartError
 
+#: The step that only the pipeline of predictions has.
+_PREDICT = "predict"
 _COMPILE_S = 240.0
 _SHOWN = 2000
 
@@ -71,7 +73,13 @@ class KubeflowTarget:
 
     def _submission(self) -> Submission:
         if self._package:
-            return read_submission(self._package)
+            submission = read_submission(self._package)
+            if (_PREDICT in submission.spec["root"]["dag"]["tasks"]) != (self._kind != "training"):
+                raise StartError(
+                    f"{self._package} is not the package of the {self._kind} pipeline: name its "
+                    "package in watch.package, or leave that out, and one is compiled"
+                )
+            return submission
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "package.yaml")
             compile_apart(self._config_path, path, self._kind)

@@ -39,9 +39,9 @@ def save_for_photographs(folder, turned=False):
     save(folder, Contract(image=image, classes=CLASSES), 127.5, turned)
 
 
-def save_for_rasters(folder):
+def save_for_rasters(folder, turned=False):
     """Numbers of two bands: the middle is 1000; learnt from tiles of 10 m."""
     image = ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX, bands=BANDS)
     side = (float(SIDE_PX), float(SIDE_PX))
     tiles = TrainedTiles(height_px=side, width_px=side, gsd_m=(10.0, 10.0))
-    save(folder, Contract(image=image, classes=CLASSES, tiles=tiles), 1000.0)
+    save(folder, Contract(image=image, classes=CLASSES, tiles=tiles), 1000.0, turned)

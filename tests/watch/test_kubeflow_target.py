@@ -79,6 +79,18 @@ def test_the_steps_run_as_the_account_that_the_configuration_names(
     assert run["service_account"] == right
 
 
+def test_a_watch_of_predictions_does_not_submit_the_package_of_the_training(
+    repository: Path,
+) -> None:
+    package = str(repository / GOLDEN / "kubeflow_package.yaml")
+    with api_server() as api:
+        server = KubeflowServer(Connection(api.url))
+        target = KubeflowTarget(server, "skymill.yaml", package, kind="prediction")
+        with pytest.raises(StartError, match="is not the package of the prediction pipeline"):
+            target.start("land-1", print)
+        assert not api.store.runs
+
+
 def test_the_right_to_start_is_asked_for_when_only_one_request_is_left(cluster: Cluster) -> None:
     requests, before = cluster.api.requests, []
     cluster.target.start("land-1", lambda: before.append(len(requests)))
