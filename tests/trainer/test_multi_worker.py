@@ -13,8 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests import warm
+from tests.trainer.conftest import SIDE_PX
+from trainer import worker
 
 MODULE = "tests.trainer.worker_result"
 
@@ -124,24 +127,30 @@ def test_the_chief_alone_writes(results):
     assert not list((folder / "training/checkpoints").rglob("*temp*"))
 
 
-def start_workers(repository, examples_root, image_spec, folder, epochs, **model):
+def start_workers(repository, examples_root, image_spec, folder, epochs, train=None, **model):
     """Both workers of a training in a folder, and their logs."""
+    settings = {"strategy": "multi_worker", **(train or {})}
+    arguments = arguments_of(folder, examples_root, image_spec, epochs, settings, model)
+    ports, logs = free_ports(2), [folder / f"log{index}" for index in range(2)]
+    return logs, [
+        start(["trainer.worker", *arguments], repository, log, environment_of(ports, index))
+        for index, log in enumerate(logs)
+    ]
+
+
+def arguments_of(folder, examples_root, image_spec, epochs, settings, model):
+    """The arguments of a training in a folder, whose configuration is written there."""
     train = {
         "model": {"kind": "small_cnn", "filters": [4, 8], **model},
         "batch_size": 8,
         "epochs": epochs,
         "early_stopping": None,
-        "strategy": "multi_worker",
+        **settings,
     }
     config = {"ingest": {"image": image_spec.model_dump(mode="json")}, "train": train}
     (folder / "skymill.yaml").write_text(json.dumps(config))
-    arguments = ["trainer.worker", str(folder / "skymill.yaml"), "--examples", str(examples_root)]
-    arguments += ["--task", "single_label", "--output", str(folder / "out")]
-    ports, logs = free_ports(2), [folder / f"log{index}" for index in range(2)]
-    return logs, [
-        start(arguments, repository, log, environment_of(ports, index))
-        for index, log in enumerate(logs)
-    ]
+    arguments = [str(folder / "skymill.yaml"), "--examples", str(examples_root)]
+    return [*arguments, "--task", "single_label", "--output", str(folder / "out")]
 
 
 def codes(processes, logs):
@@ -178,6 +187,39 @@ def test_two_workers_leave_one_model(repository, examples_root, image_spec, tmp_
     counted = json.loads((tmp_path / "out/logs/imbalance.json").read_text())
     assert sum(counted["counts"].values()) == 32
     assert not list((tmp_path / "out/checkpoints").iterdir())
+
+
+@pytest.mark.slow
+def test_two_workers_leave_one_ensemble_of_the_members_that_one_device_trains(
+    repository, examples_root, image_spec, tmp_path
+):
+    """Its answer is the mean of theirs; each is trained here with its own seed."""
+    both, alone = tmp_path / "both", [tmp_path / "first", tmp_path / "second"]
+    for folder in (both, *alone):
+        folder.mkdir()
+    plain = {"batch_norm": False, "dropout": 0}
+    logs, processes = start_workers(
+        *(repository, examples_root, image_spec, both, 3),
+        train={"ensemble": {"members": 2}, "learning_rate": 0.003},
+        **plain,
+    )
+    assert codes(processes, logs) == [0, 0]
+    for seed, folder in enumerate(alone):
+        own = {"seed": seed, "strategy": "auto", "learning_rate": 0.003}
+        assert worker.main(arguments_of(folder, examples_root, image_spec, 3, own, plain)) == 0
+    answers = [answer_of(folder) for folder in (both, *alone)]
+    together, first, second = (answer["probabilities"].numpy() for answer in answers)
+    assert together == pytest.approx((first + second) / 2, abs=2e-3)
+    assert not np.allclose(first, second, atol=0.01)
+    assert answers[0]["disagreement"].numpy() > 0
+
+
+def answer_of(folder):
+    """What the model in a folder says of an image between the classes."""
+    model = tf.saved_model.load(str(folder / "out/model"))
+    pixels = np.random.default_rng(0).integers(0, 200, (SIDE_PX, SIDE_PX, 3)).astype(np.uint8)
+    image = tf.io.encode_png(pixels)[tf.newaxis]
+    return model.signatures["serving_default"](image_bytes=image)
 
 
 @pytest.mark.slow
