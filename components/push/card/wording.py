@@ -46,7 +46,8 @@ def card_text(card: ModelCard, version: int) -> str:
 def _lines(card: ModelCard, version: int) -> Iterator[str]:
     terms, data, metrics = card.terms, card.data, card.metrics
     yield f"{card.name}, version {version}: {card.task}, pushed {card.made}"
-    yield from (f"{label}: {text}" for label, text in _terms(card) if text)
+    if terms.purpose:
+        yield f"purpose: {terms.purpose}"
     if card.architecture:
         pretrained = f", pretrained: {card.pretrained}" if card.pretrained else ""
         yield f"network: {card.architecture}{pretrained}"
@@ -70,12 +71,8 @@ def _lines(card: ModelCard, version: int) -> Iterator[str]:
     yield "limits:"
     yield from (f"  - {text}" for text in card.limits)
     yield f"licence: {terms.licence or 'not stated'}"
+    yield f"contact: {terms.contact or 'not stated'}"
     yield f"run {card.run_id}; data {data.fingerprint[:12]}; model {card.model_sha256[:12]}"
-
-
-def _terms(card: ModelCard) -> Iterator[tuple[str, str | None]]:
-    yield "purpose", card.terms.purpose
-    yield "contact", card.terms.contact
 
 
 def range_text(bounds: tuple[float, float]) -> str:

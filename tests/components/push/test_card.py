@@ -229,5 +229,6 @@ def test_a_card_says_where_its_interval_takes_examples_as_independent() -> None:
 def test_the_text_of_a_version_has_its_number_and_one_group_is_no_plural() -> None:
     card = model_card(evidence())
     assert card_text(card, 7).startswith("crops, version 7: single_label, pushed 2026-11-28")
+    assert "contact: not stated" in card_text(card, 7).splitlines()
     one = card.metrics.overall.model_copy(update={"groups": 1})
     assert "from 1 group;" in measured_text(card.metrics, one)
