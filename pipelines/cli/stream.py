@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,12 +10,14 @@ from pipelines.cli.batch import pipeline_config, prediction_settings
 from pipelines.cli.options import LocalPath, config_option
 from pipelines.cli.quiet import without_native_output
 
+#: Stands for the source of images that no folder holds.
+_MESSAGES = "messages"
 #: Some time must pass, or a processor does nothing else.
 _SECONDS = click.FloatRange(0.01, 86_400)
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", required=False)
 @click.option("-o", "--output", required=True, help="Folder of the answers, a file for a window.")
 @config_option
 @click.option(
@@ -23,7 +26,12 @@ _SECONDS = click.FloatRange(0.01, 86_400)
     help="Folder of pushed versions; by default that of the configuration.",
 )
 @click.option("--kind", type=click.Choice(["images", "chips"]), help="Default: by the model.")
-@click.option("--pubsub", help="Read addresses of images from this subscription of Pub/Sub.")
+@click.option(
+    "--messages",
+    type=click.Choice(["addresses", "images"]),
+    help="Messages name images below SOURCE (default), or hold the bytes of their files.",
+)
+@click.option("--pubsub", help="Read messages from this subscription of Pub/Sub.")
 @click.option("--kafka", help="Read them from Kafka: HOST:PORT of its servers, with commas.")
 @click.option("--topic", help="Of --kafka.")
 @click.option("--batch", type=click.IntRange(1), help="Images that the model gets at once.")
@@ -61,11 +69,12 @@ _SECONDS = click.FloatRange(0.01, 86_400)
 )
 @without_native_output
 def command(
-    source: str,
+    source: str | None,
     output: str,
     config_path: str,
     model_base: Path | None,
     kind: str | None,
+    messages: str | None,
     pubsub: str | None,
     kafka: str | None,
     topic: str | None,
@@ -78,34 +87,48 @@ def command(
     """Predict images as they arrive below SOURCE, until it is stopped.
 
     A file has arrived when it did not change from one look to the next. With --pubsub or --kafka
-    the addresses come as messages instead, and SOURCE names where they lie. A newly pushed model is
-    taken up without a restart. Images without an answer are lines of rejects-*.jsonl. After a
-    restart, images with an answer are not asked again.
+    the addresses come as messages instead, and SOURCE names where they lie. With --messages images
+    the messages hold the images, and no SOURCE is named; without a broker they are lines of JSON in
+    the files of SOURCE. A newly pushed model is taken up without a restart. Images without an
+    answer are lines of rejects-*.jsonl. After a restart, images with an answer are not asked again.
     """
-
-    if bool(kafka) != bool(topic) or (pubsub and kafka):
-        raise click.UsageError("--kafka and --topic go together, and without --pubsub")
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from pipelines.config.beam import BeamConfig
-    from pipelines.prediction.run import plan_run
+    from pipelines.prediction.config import StreamInput
+    from pipelines.prediction.fitting import reading_for
+    from pipelines.prediction.model import find_model
     from pipelines.prediction.stream import StreamJob
     from pipelines.prediction.stream_transforms import PredictStream
 
     config = pipeline_config(config_path, needed=model_base is None)
     base = str(model_base) if model_base else config.model_base if config else ""
-    given = {"output": output, "model_base": base, **({"batch": batch} if batch else {})}
-    settings = prediction_settings(config, source, kind, base, given)
-    confined = bool(pubsub or kafka)
+    known = config.prediction.stream if config and config.prediction else StreamInput()
+    asked = {"messages": messages, "pubsub": pubsub, "kafka": kafka, "topic": topic}
+    stream = {**known.model_dump(), **{name: it for name, it in asked.items() if it}}
+    given: dict[str, Any] = {"output": output, "model_base": base, "stream": stream}
+    given |= {"batch": batch} if batch else {}
+    place = _MESSAGES if source is None or stream["messages"] == "images" else source
+    settings = prediction_settings(config, place, kind, base, given)
+    arriving = settings.stream
+    brings_all = arriving.has_broker and arriving.messages == "images"
+    if brings_all == (source is not None):
+        raise click.UsageError(
+            "messages of a broker hold the images: leave SOURCE out"
+            if brings_all
+            else "name a SOURCE: the folder that is watched, or where named images lie"
+        )
+    reading = reading_for(settings, find_model(base, None)[1])
+    confined = arriving.has_broker
     job = StreamJob(settings.model_dump_json(), base, delay_s, window_s, refresh_s, confined)
-    reading = plan_run(settings, base).reading
     options = [*(config.beam if config else BeamConfig()).options]
-    options += ["--streaming"] if pubsub or kafka else []
-    arrivals = PredictStream(job, reading, poll_s, pubsub, kafka, topic)
+    options += ["--streaming"] if confined else []
+    arrivals = PredictStream(job, reading, source or "", poll_s)
     # What ends a step is raised here as well; Beam's own report of it would be of Ctrl-C.
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
-    click.echo(f"watching {pubsub or kafka or source}; answers go to {output}")
+    watched = arriving.pubsub or arriving.kafka or source
+    click.echo(f"watching {watched}; answers go to {output}")
     try:
         with Pipeline(options=PipelineOptions(options)) as pipeline:
             _ = pipeline | arrivals

@@ -3,7 +3,7 @@
 import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.ingest.config import SourceConfig
 from components.mapping.config import MapConfig
@@ -11,6 +11,34 @@ from components.raster.frozen import Frozen
 from components.raster.location import Location
 
 Format = Literal["parquet", "tfrecord", "maps"]
+
+
+class StreamInput(Frozen):
+    """Arrival of images at `skymill stream`; by default a folder is watched."""
+
+    messages: Literal["addresses", "images"] = Field(
+        default="addresses",
+        description="What messages hold: the address of an image below the source, or the bytes "
+        "of its file. Messages of images come from a broker, or locally from files of JSON lines.",
+    )
+    pubsub: str | None = Field(
+        default=None, description="A subscription of Pub/Sub, projects/.../subscriptions/..."
+    )
+    kafka: str | None = Field(
+        default=None, description="Servers of Kafka, HOST:PORT, with commas between them."
+    )
+    topic: str | None = Field(default=None, description="Of kafka.")
+
+    @model_validator(mode="after")
+    def _is_one_broker(self) -> Self:
+        if bool(self.kafka) != bool(self.topic) or (self.pubsub and self.kafka):
+            raise ValueError("kafka and topic go together, and without pubsub")
+        return self
+
+    @property
+    def has_broker(self) -> bool:
+        """Messages come from elsewhere."""
+        return bool(self.pubsub or self.kafka)
 
 
 class PredictionConfig(Frozen):
@@ -50,6 +78,7 @@ class PredictionConfig(Frozen):
         default=0.05, ge=0, le=1, description="Above it the pipeline's run is stopped at its end."
     )
     map: MapConfig = Field(default=MapConfig(), description="Of format maps: how they are made.")
+    stream: StreamInput = StreamInput()
 
     def without_truth(self) -> Self:
         """Returns the settings with a source whose truth is not read."""

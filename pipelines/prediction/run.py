@@ -94,7 +94,8 @@ def plan_run(config: PredictionConfig, model_base: str) -> PredictionPlan:
     model, contract = find_model(config.model_base or model_base, config.model_version)
     reading = reading_for(config, contract)
     state = source_state(reading.source, reading.split_by)
-    settings = config.model_dump_json(exclude={"output", "max_reject_fraction", "model_base"})
+    others = {"output", "max_reject_fraction", "model_base", "stream"}
+    settings = config.model_dump_json(exclude=others)
     parts = [model.identity, model.version, state.token, settings, reading.model_dump_json()]
     identity = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return PredictionPlan(config, model, contract, reading, identity)

@@ -20,12 +20,13 @@ from components.ingest.records.record import Record
 from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.sources import family_of
 from components.raster.errors import SkymillError
-from components.raster.file_state import state_of
 from components.raster.location import is_remote, local_path
 from components.raster.reasons import Reason
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.fitting import reading_for
+from pipelines.prediction.messages import ImageMessage, Spool
 from pipelines.prediction.model import ExampleModel, PinnedModel, find_model, is_newest
+from pipelines.prediction.settling import Settling
 from pipelines.prediction.shard import Answerer
 from pipelines.prediction.table import escaped, write_parquet
 
@@ -89,6 +90,7 @@ class StreamAnswerer:
         self._base = self._config.model_base or job.model_base
         self._load(time.time())
         self._waiting: list[Record] = []
+        self._spool = Spool()
         self._oldest = 0.0
         self._window = 0
         self._tables: list[pa.Table] = []
@@ -97,19 +99,29 @@ class StreamAnswerer:
     def add(self, uri: str, now: float) -> list[Written]:
         """Takes an image that has arrived."""
         if self._job.confined and not _lies_in(self._config.source.uri, uri):
-            self._refuse(uri, now)
-            return self.tick(now)
+            detail = f"it does not lie below {self._config.source.uri}"
+            return self._refuse(Reject(uri, uri, Reason.OUTSIDE_SOURCE, detail), now)
+        return self._wait(Record(uri, uri), now)
+
+    def add_message(self, message: ImageMessage, now: float) -> list[Written]:
+        """Takes an image that a message has brought."""
+        if message.image is None:
+            return self._refuse(Reject(message.key, "", Reason.BAD_ROW, message.fault), now)
+        return self._wait(self._spool.put(message.key, message.image), now)
+
+    def _wait(self, record: Record, now: float) -> list[Written]:
         if not self._waiting:
             self._oldest = now
-        self._waiting.append(Record(uri, uri))
+        # Those of rasters must have a split, as a listing gives one; nothing is learnt of it.
+        self._waiting.append(record._replace(split="test"))
         return self.tick(now)
 
-    def _refuse(self, uri: str, now: float) -> None:
-        """Makes a dead letter of an address that is not the source's."""
+    def _refuse(self, reject: Reject, now: float) -> list[Written]:
+        """Adds a dead letter of what no model is asked about."""
         if not self._tables_or_rejects():
             self._window = int(now // self._job.window_s)
-        detail = f"it does not lie below {self._config.source.uri}"
-        self._rejects.append(Reject(uri, uri, Reason.OUTSIDE_SOURCE, detail))
+        self._rejects.append(reject)
+        return self.tick(now)
 
     def tick(self, now: float) -> list[Written]:
         """Does what is due: a batch that is full or has waited, a window that is over."""
@@ -134,6 +146,7 @@ class StreamAnswerer:
         self._waiting = []
         self._window = int(now // self._job.window_s)
         table = self._answerer.answers(line, self._rejects, Counter())
+        table = self._spool.cleared(table, self._rejects)
         if table.num_rows:
             self._tables.append(table)
         rows = sum(table.num_rows for table in self._tables) + len(self._rejects)
@@ -194,6 +207,8 @@ def _lies_in(folder: str, uri: str) -> bool:
 class FolderWatch:
     """Arrivals in a source's folder: files that did not change from one look to the next.
 
+    What is gone from the folder is forgotten, and is new if it returns.
+
     Args:
         reading: names the source.
         answered: files that are known already, from `answered_in`.
@@ -207,8 +222,7 @@ class FolderWatch:
         refused: Iterable[str] = (),
     ) -> None:
         self._family = family_of(reading.source)
-        self._known, self._refused = set(answered), set(refused)
-        self._seen: dict[str, str] = {}
+        self._settling, self._refused = Settling(answered), set(refused)
         self._rejects: list[Reject] = []
 
     def look(self) -> Iterator[str]:
@@ -218,18 +232,10 @@ class FolderWatch:
             DataError: the folder cannot be read.
         """
         found = self._family.find()
-        for reject in found.rejects:
-            if escaped(reject.uri) not in self._refused:
-                self._refused.add(escaped(reject.uri))
-                self._rejects.append(reject)
-        now = {it.uri: _state(it.uri) for it in found.records}
-        for uri in sorted(now):
-            if escaped(uri) in self._known:
-                continue
-            if now[uri] and self._seen.get(uri) == now[uri]:
-                self._known.add(escaped(uri))
-                yield uri
-        self._seen = now
+        refused = {escaped(reject.uri): reject for reject in found.rejects}
+        self._rejects += [it for uri, it in refused.items() if uri not in self._refused]
+        self._refused = set(refused)
+        yield from self._settling.arrived((it.uri for it in found.records), tuple(refused))
 
     def write_rejects(self, output: str) -> None:
         """Writes the dead letters of what could not be listed, such as an unreadable folder.
@@ -243,15 +249,18 @@ class FolderWatch:
 
 
 def answered_in(output: str) -> set[str]:
-    """Returns the files that have an answer, or are dead letters, in a local output; escaped."""
+    """Returns the keys that have an answer, or are dead letters, in a local output; escaped.
+
+    The key of a file is its address.
+    """
     found: set[str] = set()
     folder = Path(local_path(output))
     if is_remote(output) or not folder.is_dir():
         return found
     for path in folder.glob("predictions-*.parquet"):
-        found.update(pq.read_table(path, columns=["uri"])["uri"].to_pylist())
+        found.update(pq.read_table(path, columns=["key"])["key"].to_pylist())
     for path in folder.glob("rejects-[0-9]*.jsonl"):
-        found |= _refused_uris(path)
+        found |= _refused(path, "key")
     return found
 
 
@@ -260,21 +269,12 @@ def refused_in(output: str) -> set[str]:
     folder = Path(local_path(output))
     if is_remote(output) or not folder.is_dir():
         return set()
-    return set().union(*map(_refused_uris, folder.glob(f"{_LISTING_REJECTS}*.jsonl")))
+    files = folder.glob(f"{_LISTING_REJECTS}*.jsonl")
+    return set().union(*(_refused(path, "uri") for path in files))
 
 
-def _refused_uris(path: Path) -> set[str]:
-    return {escaped(json.loads(line)["uri"]) for line in path.read_text().splitlines()}
-
-
-def _state(uri: str) -> str:
-    """Returns a file's state; empty where it is gone."""
-    if is_remote(uri):
-        return "stored"  # objects appear whole
-    try:
-        return str(state_of(uri))
-    except OSError:
-        return ""
+def _refused(path: Path, name: str) -> set[str]:
+    return {escaped(json.loads(line)[name]) for line in path.read_text().splitlines()}
 
 
 def _publish(output: str, name: str, write: "partial[None]") -> None:

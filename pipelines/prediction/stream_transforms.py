@@ -1,16 +1,24 @@
 """Predictions of a stream on Beam: messages or a watched folder to windows of files."""
 
+import itertools
 import time
 from collections.abc import Iterator
 from functools import partial
 
 import apache_beam as beam
+from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest.config import IngestConfig
 from pipelines.prediction.config import PredictionConfig
+from pipelines.prediction.messages import (
+    ImageMessage,
+    MessageWatch,
+    message_of_event,
+    message_of_record,
+)
 from pipelines.prediction.model import ExampleModel, PinnedModel
 from pipelines.prediction.stream import (
     FolderWatch,
@@ -42,17 +50,38 @@ class WatchFolder(beam.DoFn):
     def process(self, reading: str) -> Iterator[str]:
         config = IngestConfig.model_validate_json(reading)
         watch = FolderWatch(config, answered_in(self._output), refused_in(self._output))
-        done = 0
-        while self._looks is None or done < self._looks:
+        for _ in _times(self._looks, self._poll_s):
             yield from watch.look()
             watch.write_rejects(self._output)
             yield TICK
-            done += 1
-            time.sleep(self._poll_s)
+
+
+class WatchMessages(beam.DoFn):
+    """Place of files -> the messages that arrive there, and `TICK` after each look.
+
+    Args:
+        output: as of `WatchFolder`, as are the others.
+    """
+
+    def __init__(self, output: str, poll_s: float, looks: int | None = None) -> None:
+        self._output, self._poll_s, self._looks = output, poll_s, looks
+
+    def process(self, place: str) -> Iterator[ImageMessage | str]:
+        watch = MessageWatch(place, answered_in(self._output))
+        for _ in _times(self._looks, self._poll_s):
+            yield from watch.look()
+            yield TICK
+
+
+def _times(looks: int | None, poll_s: float) -> Iterator[int]:
+    """Yields so often, with a pause after each; None never ends."""
+    for number in itertools.count() if looks is None else range(looks):
+        yield number
+        time.sleep(poll_s)
 
 
 class AnswerImages(beam.DoFn):
-    """Addresses of images -> the windows that were written.
+    """Addresses of images, or messages that hold them -> the windows that were written.
 
     A bundle's end writes what there is, so that no answer outlives its bundle: a runner that
     repeats a bundle may answer an image twice, and never loses one.
@@ -69,9 +98,14 @@ class AnswerImages(beam.DoFn):
         model: ExampleModel = self._shared.acquire(partial(ExampleModel.load, ref), ref.identity)
         return model
 
-    def process(self, uri: str) -> Iterator[Written]:
+    def process(self, arrival: ImageMessage | str) -> Iterator[Written]:
         now = time.time()
-        yield from self._answerer.tick(now) if uri == TICK else self._answerer.add(uri, now)
+        if isinstance(arrival, ImageMessage):
+            yield from self._answerer.add_message(arrival, now)
+        elif arrival == TICK:
+            yield from self._answerer.tick(now)
+        else:
+            yield from self._answerer.add(arrival, now)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for written in self._answerer.close(time.time()):
@@ -82,48 +116,45 @@ class PredictStream(beam.PTransform):
     """Pipeline -> the windows that were written.
 
     Args:
-        job: how images are answered.
-        reading: names the folder that is watched where there are no messages.
-        poll_s: between looks at it.
-        pubsub: a subscription of Pub/Sub whose messages are addresses of images.
-        kafka: servers of Kafka, whose messages are.
-        topic: of Kafka.
+        job: how images are answered; its configuration says where they come from.
+        reading: of a folder that is watched.
+        place: folder or file of messages that hold images, where no broker delivers them.
+        poll_s: between looks at either.
     """
 
-    def __init__(
-        self,
-        job: StreamJob,
-        reading: IngestConfig,
-        poll_s: float,
-        pubsub: str | None = None,
-        kafka: str | None = None,
-        topic: str | None = None,
-    ) -> None:
+    def __init__(self, job: StreamJob, reading: IngestConfig, place: str, poll_s: float) -> None:
         super().__init__()
-        self._job, self._reading, self._poll_s = job, reading, poll_s
-        self._pubsub, self._kafka, self._topic = pubsub, kafka, topic
+        self._job, self._reading, self._place, self._poll_s = job, reading, place, poll_s
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         return self._arrivals(pipeline) | beam.ParDo(AnswerImages(self._job))
 
     def _arrivals(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        """Returns addresses of images; the connectors are Beam's own."""
-        if self._pubsub:
+        """Returns addresses of images, or messages that hold them; the connectors are Beam's."""
+        config = PredictionConfig.model_validate_json(self._job.config)
+        given, holds_images = config.stream, config.stream.messages == "images"
+        if given.pubsub:
             from apache_beam.io import ReadFromPubSub
 
-            messages = pipeline | ReadFromPubSub(subscription=self._pubsub)
-            return messages | beam.Map(address_of)
-        if self._kafka:
+            events = pipeline | ReadFromPubSub(
+                subscription=given.pubsub, with_attributes=holds_images
+            )
+            return events | beam.Map(image_of_event if holds_images else address_of)
+        if given.kafka:
             from apache_beam.io.kafka import ReadFromKafka
 
-            servers = {"bootstrap.servers": self._kafka}
-            records = pipeline | ReadFromKafka(servers, [self._topic])
+            servers = {"bootstrap.servers": given.kafka}
+            records = pipeline | ReadFromKafka(servers, [given.topic])
+            if holds_images:
+                return records | beam.Map(image_of_record)
             return records | beam.Values() | beam.Map(address_of)
-        output = PredictionConfig.model_validate_json(self._job.config).output
+        if holds_images:
+            watch = WatchMessages(config.output, self._poll_s)
+            return pipeline | beam.Create([self._place]) | beam.ParDo(watch)
         return (
             pipeline
             | beam.Create([self._reading.model_dump_json()])
-            | beam.ParDo(WatchFolder(output, self._poll_s))
+            | beam.ParDo(WatchFolder(config.output, self._poll_s))
         )
 
 
@@ -133,3 +164,14 @@ def address_of(message: bytes | None) -> str:
     A message that raised an error would be delivered again and again.
     """
     return TICK if message is None else message.decode(errors="backslashreplace").strip()
+
+
+def image_of_record(record: tuple[bytes | None, bytes | None]) -> ImageMessage | str:
+    """Returns the image of a record of Kafka; one without a value only takes time."""
+    key, value = record
+    return TICK if value is None else message_of_record(key, value)
+
+
+def image_of_event(event: PubsubMessage) -> ImageMessage:
+    """Returns the image of an event of Pub/Sub."""
+    return message_of_event(event.data, event.attributes or {}, event.message_id or "")

@@ -1,0 +1,147 @@
+"""Messages that hold images: what brokers deliver, and files of JSON lines as a local queue."""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from components.ingest.records.record import Record
+from components.ingest.records.reject import Reject
+from components.raster.errors import DataError
+from pipelines.prediction.settling import Settling
+from pipelines.prediction.table import escaped
+
+#: Of files of messages.
+SUFFIX = ".jsonl"
+
+
+class ImageMessage(NamedTuple):
+    """An image as a message brings it.
+
+    Attributes:
+        key: names the image in answers and dead letters.
+        image: the file's bytes; None where the message holds none.
+        fault: why it holds none.
+    """
+
+    key: str
+    image: bytes | None
+    fault: str = ""
+
+
+def message_of_record(key: bytes | None, value: bytes) -> ImageMessage:
+    """Returns the message of a record of Kafka; without a key its content names it.
+
+    >>> message_of_record(b"plot-7", b"...").key
+    'plot-7'
+    >>> message_of_record(None, b"...").key
+    'sha256-ab5df625bc76dbd4'
+    """
+    name = "" if key is None else key.decode(errors="backslashreplace").strip()
+    return ImageMessage(name or f"sha256-{hashlib.sha256(value).hexdigest()[:16]}", value)
+
+
+def message_of_event(data: bytes, attributes: Mapping[str, str], message_id: str) -> ImageMessage:
+    """Returns the message of an event of Pub/Sub, called as its attribute `key` or its id says.
+
+    >>> message_of_event(b"...", {"key": "plot-7"}, "1234").key
+    'plot-7'
+    """
+    return ImageMessage(
+        attributes.get("key") or message_id or message_of_record(None, data)[0], data
+    )
+
+
+def message_of_line(line: bytes, place: str) -> ImageMessage:
+    """Returns the message of a line of JSON: `key`, and `image` as base64.
+
+    Args:
+        line: of a file.
+        place: names the message where it has no key.
+    """
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        return ImageMessage(place, None, f"the line is no JSON: {error}")
+    if not isinstance(fields, dict):
+        return ImageMessage(place, None, "the line is no object with key and image")
+    key, image = fields.get("key"), fields.get("image")
+    if not isinstance(key, str) or not key:
+        return ImageMessage(place, None, "the message has no key")
+    if not isinstance(image, str):
+        return ImageMessage(key, None, "the message has no image, as base64")
+    try:
+        return ImageMessage(key, base64.b64decode(image, validate=True))
+    except (binascii.Error, ValueError) as error:
+        return ImageMessage(key, None, f"the image is no base64: {error}")
+
+
+class MessageWatch:
+    """Messages in the files of a local queue, once a file has not changed between two looks.
+
+    Args:
+        place: a folder of files `*.jsonl`, or one file; each is written once.
+        answered: keys that have an answer, or are dead letters.
+    """
+
+    def __init__(self, place: str, answered: Iterable[str] = ()) -> None:
+        self._place, self._answered = Path(place), set(answered)
+        self._settling = Settling()
+
+    def look(self) -> Iterator[ImageMessage]:
+        """Yields the messages of new files.
+
+        Raises:
+            DataError: the place cannot be read.
+        """
+        for path in self._settling.arrived(self._files()):
+            with open(path, "rb") as file:
+                for number, line in enumerate(file, start=1):
+                    message = message_of_line(line, f"{os.path.basename(path)}:{number}")
+                    if line.strip() and escaped(message.key) not in self._answered:
+                        yield message
+
+    def _files(self) -> list[str]:
+        if self._place.is_file():
+            return [str(self._place)]
+        try:
+            return sorted(str(it) for it in self._place.iterdir() if it.suffix == SUFFIX)
+        except OSError as error:
+            raise DataError(f"{self._place}: no messages can be read: {error.strerror}") from error
+
+
+class Spool:
+    """Images of messages in files of their own while they wait, read as any other file."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="skymill-stream-")
+        self._count = 0
+
+    def put(self, key: str, image: bytes) -> Record:
+        """Writes an image; the record's address is its file."""
+        self._count += 1
+        path = Path(self._folder.name, str(self._count))
+        path.write_bytes(image)
+        return Record(key, str(path))
+
+    def cleared(self, table: pa.Table, rejects: list[Reject]) -> pa.Table:
+        """Removes all images, and their addresses from answers (null) and from rejects (empty)."""
+        for path in Path(self._folder.name).iterdir():
+            path.unlink()
+        for place, reject in enumerate(rejects):
+            if reject.uri.startswith(self._folder.name):
+                detail = reject.detail.replace(reject.uri, "the message")
+                rejects[place] = replace(reject, uri="", detail=detail)
+        uris = pa.array(
+            [None if it.startswith(self._folder.name) else it for it in table["uri"].to_pylist()],
+            pa.string(),
+        )
+        return table.set_column(table.schema.get_field_index("uri"), "uri", uris)
