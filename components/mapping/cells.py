@@ -15,7 +15,7 @@ from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.models import Answer
 from components.mapping.picture import UNKNOWN_RGB
-from components.mapping.product import COG, Output
+from components.mapping.product import COG, Masked, Output
 from components.mapping.rasters import RasterSpec, Scratch
 from components.mapping.segmentation import class_spec, confidence_spec, probability_spec
 from components.mapping.settled import as_bytes
@@ -24,6 +24,7 @@ from components.mapping.unknown import (
     MASKED_RGB,
     PERCENTILE_NODATA,
     PERCENTILE_STEP,
+    masked_in,
     masked_where,
     percentile_output,
     percentile_spec,
@@ -124,14 +125,18 @@ class CellMap:
             outputs.append(percentile_output(path, self._config))
         return outputs + write_vectors(self._cells(), self._config.vectors, folder)
 
-    def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
+    def masked(self) -> Masked:
+        """Counts cells."""
+        return masked_in("cells", [self._percentiles], self._config)
+
+    def picture(self, folder: Path, scene: Picture) -> Picture:
         """Draws the cells, each over its pixels of the scene."""
         shown = self._shown()
-        scene, stride = self._scene, self._stride_px
+        whole, stride = (self._scene.height_px, self._scene.width_px), self._stride_px
         shift = (self._plan.size_px - stride) // 2
         places = [
-            (np.arange(count) + 0.5) * (whole / count)
-            for count, whole in zip(shape, (scene.height_px, scene.width_px), strict=True)
+            (np.arange(count) + 0.5) * (side / count)
+            for count, side in zip(scene.shape[:2], whole, strict=True)
         ]
         rows, cols = (((at - shift) // stride).astype(int) for at in places)
         inside = np.outer(

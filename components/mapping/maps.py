@@ -16,7 +16,7 @@ from components.mapping.objects import ObjectMap
 from components.mapping.only_run import only_run
 from components.mapping.opening import view_for
 from components.mapping.picture import UNKNOWN_RGB, map_picture
-from components.mapping.product import Output
+from components.mapping.product import Output, Product
 from components.mapping.progress import identity_of
 from components.mapping.rejects import MapReason, MapReject, MapRejected
 from components.mapping.scene_map import OnProgress, SceneTask, gather, put_in_place
@@ -124,6 +124,7 @@ def map_scene(
     found = _finished(target, source.scene_id, identity)
     if found is not None:
         return found
+    _check_place(source.scene_id, output)
     if target.exists() and not overwrite:
         raise MapRejected(
             source.scene_id,
@@ -164,7 +165,7 @@ def _make(
     outputs = [*product.outputs(finished), _picture(task, model, finished)]
     _write_item(finished / _ITEM, stac_item(view, model, outputs, _now()))
     names = (*(output.path.name for output in outputs), _ITEM)
-    _write_report(finished / _REPORT, identity, names, rejects)
+    _write_report(finished / _REPORT, identity, names, rejects, _masked(product, config))
     put_in_place(finished, target)
     _remove(folder, output)
     return SceneMap(scene_id, target, names, rejects)
@@ -183,11 +184,30 @@ def _check_name(scene_id: str) -> None:
         )
 
 
+def _check_place(scene_id: str, output: Path) -> None:
+    """Rejects a scene whose map would lie in that of another one, or replace those below it.
+
+    Raises:
+        MapRejected: it would, as of `a/b` beside `a`.
+    """
+    target, report = output / scene_id, output / scene_id / _REPORT
+    above = [output / it / _REPORT for it in PurePath(scene_id).parents if it.parts]
+    others = [*above, *(it for it in target.rglob(_REPORT) if it != report)]
+    for other in others:
+        if other.exists():
+            raise MapRejected(
+                scene_id,
+                MapReason.EXISTS,
+                f"its map would be in {target}, and the map of another scene is in {other.parent}: "
+                "one would lie in the other. Choose another --output.",
+            )
+
+
 def _picture(task: SceneTask, model: TileModel, folder: Path) -> Output:
     """Draws scene and answer beside each other."""
     grid, path = task.view.grid, folder / "map.png"
     scene = task.thumbnail.picture(UNKNOWN_RGB)
-    answer = task.product.picture(folder, task.thumbnail.shape)
+    answer = task.product.picture(folder, scene)
     version = "" if model.version is None else f" {model.version}"
     title = f"{task.view.scene.scene_id}   {model.name}{version}"
     pixel_m = None if grid.gsd_m is None else grid.gsd_m * task.thumbnail.step
@@ -263,13 +283,26 @@ def _finished(target: Path, scene_id: str, identity: str) -> SceneMap | None:
     return SceneMap(scene_id, target, tuple(report["files"]), rejects, is_new=False)
 
 
+def _masked(product: Product, config: MapConfig) -> dict[str, object]:
+    """Returns the fields of the report on what was masked; none where nothing may be."""
+    if not config.masks_unknown:
+        return {}
+    counts = product.masked().report()
+    return {"masked": {"above_percentile": config.mask_unknown, **counts}}
+
+
 def _write_report(
-    path: Path, identity: str, names: Sequence[str], rejects: Iterable[MapReject]
+    path: Path,
+    identity: str,
+    names: Sequence[str],
+    rejects: Iterable[MapReject],
+    masked: Mapping[str, object],
 ) -> None:
     report = {
         "identity": identity,
         "files": list(names),
         "rejects": [asdict(reject) for reject in rejects],
+        **masked,
     }
     path.write_text(json.dumps(report, indent=1) + "\n")
 

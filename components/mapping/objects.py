@@ -13,12 +13,12 @@ from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.merging import DetectedObjects, Edges, merge
 from components.mapping.models import Answer
-from components.mapping.picture import UNKNOWN_RGB
-from components.mapping.product import Output
+from components.mapping.product import Masked, Output
 from components.mapping.unknown import (
     MASKED_ENTRY,
     MASKED_RGB,
     PERCENTILE_STEP,
+    masked_in,
     masked_where,
     percentiles_of,
     stored_percentiles,
@@ -63,7 +63,8 @@ class ObjectMap:
         """Needs nothing: objects are merged at the end."""
 
     def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
-        """Takes the objects that reach the least score, but those of masked tiles."""
+        """Takes the objects that reach the least score and have a valid pixel, but those of masked
+        tiles."""
         masked = self._masked(tiles, answer)
         for number, tile in enumerate(tiles):
             labels = np.asarray(answer[BOX_LABELS_OUTPUT][number], np.int64)
@@ -75,7 +76,8 @@ class ObjectMap:
             boxes = unfit_boxes(edges, size, self._contract.image)
             boxes += np.tile((window.row, window.col), 2)
             np.clip(boxes, 0, np.tile((self._grid.height_px, self._grid.width_px), 2), out=boxes)
-            real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+            is_real = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+            real = np.flatnonzero(is_real & _have_ground(boxes, tile))
             corner = (window.row, window.col, window.bottom, window.right)
             windows = np.tile(np.array(corner, np.float64), (len(boxes), 1))
             self._found.append(DetectedObjects(boxes, labels[kept], scores[kept], windows).at(real))
@@ -117,11 +119,16 @@ class ObjectMap:
         formats = self._config.vectors
         return [output for layer in layers for output in write_vectors(layer, formats, folder)]
 
-    def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
-        """Draws the outlines of the objects."""
-        image = Image.new("RGB", shape[::-1], UNKNOWN_RGB)
+    def masked(self) -> Masked:
+        """Counts tiles."""
+        return masked_in("tiles", [self._told[:, 4]], self._config)
+
+    def picture(self, folder: Path, scene: Picture) -> Picture:
+        """Draws the outlines of the objects over the scene."""
+        image = Image.fromarray(scene.astype(np.uint8))
         draw, colours = ImageDraw.Draw(image), class_colours(len(self._contract.classes))
-        scale = np.tile(np.divide(shape, (self._grid.height_px, self._grid.width_px)), 2)
+        whole = (self._grid.height_px, self._grid.width_px)
+        scale = np.tile(np.divide(scene.shape[:2], whole), 2)
         for box in self._told[self._is_masked, :4] * scale:
             draw.rectangle(_drawn(box), fill=MASKED_RGB)
         for box, index in zip(self._merged.boxes * scale, self._merged.classes, strict=True):
@@ -173,6 +180,21 @@ class ObjectMap:
         xs, ys = self._grid.to_map(rows, np.stack([left, left, right, right], axis=1))
         corners = np.stack([xs, ys], axis=-1)
         return np.asarray(shapely.polygons(corners) if len(boxes) else np.empty(0), object)
+
+
+def _have_ground(boxes: Edges, tile: Tile) -> Mask:
+    """Returns which boxes (N, 4) in pixels of the scene have a valid pixel of a tile."""
+    if tile.valid.all():
+        return np.ones(len(boxes), np.bool_)
+    height, width = tile.valid.shape
+    count = np.zeros((height + 1, width + 1), np.int64)  # of valid pixels above and to the left
+    count[1:, 1:] = tile.valid.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    own = boxes - np.tile((tile.key.window.row, tile.key.window.col), 2)
+    most = (height, width)
+    top, left = np.clip(np.floor(own[:, :2]), 0, most).astype(np.intp).T
+    bottom, right = np.clip(np.ceil(own[:, 2:]), 0, most).astype(np.intp).T
+    inside = count[bottom, right] - count[top, right] - count[bottom, left] + count[top, left]
+    return np.asarray(inside > 0, np.bool_)
 
 
 def _drawn(box: Edges) -> tuple[float, float, float, float]:

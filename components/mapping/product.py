@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from components.mapping.layout import Columns
 from components.mapping.models import Answer
@@ -33,6 +33,24 @@ class Output:
     media_type: str
     title: str
     fields: Mapping[str, object] = field(default_factory=dict)
+
+
+class Masked(NamedTuple):
+    """Parts of a map that were left out as unknown imagery.
+
+    Attributes:
+        unit: pixels, cells or tiles.
+        left_out: their number.
+        of: number of all that a model was asked about.
+    """
+
+    unit: str
+    left_out: int
+    of: int
+
+    def report(self) -> dict[str, object]:
+        """Returns the counts as `map.json` has them, with the share; 0 of nothing."""
+        return {**self._asdict(), "share": round(self.left_out / max(self.of, 1), 6)}
 
 
 class Product(Protocol):
@@ -71,8 +89,11 @@ class Product(Protocol):
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the finished files into a folder."""
 
-    def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
-        """Draws the finished map in that shape, from the files in the folder."""
+    def picture(self, folder: Path, scene: Picture) -> Picture:
+        """Draws the finished map, from the files in the folder, in the shape of the scene's."""
+
+    def masked(self) -> Masked:
+        """Counts what was left out of the finished map as unknown imagery."""
 
     @property
     def legend(self) -> list[Entry]:

@@ -14,12 +14,13 @@ from components.mapping.models import Answer
 from components.mapping.mosaic import Floats, Mosaic, State
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.polygons import class_polygons
-from components.mapping.product import COG, Output
+from components.mapping.product import COG, Masked, Output
 from components.mapping.rasters import RasterSpec, Scratch, spec_of_steps
 from components.mapping.settled import PROBABILITY_NODATA, PROBABILITY_STEP, Settled
 from components.mapping.unknown import (
     MASKED_ENTRY,
     MASKED_RGB,
+    masked_in,
     masked_where,
     percentile_output,
     percentile_spec,
@@ -164,8 +165,13 @@ class ClassMap:
             found += write_vectors(areas, self._config.vectors, folder)
         return found
 
-    def picture(self, folder: Path, shape: tuple[int, int]) -> Picture:
-        """Draws the finished raster of classes in that shape, from an overview."""
+    def masked(self) -> Masked:
+        """Counts pixels."""
+        return masked_in("pixels", (part for _, part in self.percentiles.rows()), self._config)
+
+    def picture(self, folder: Path, scene: Picture) -> Picture:
+        """Draws the finished raster of classes, from an overview."""
+        shape = scene.shape[0], scene.shape[1]
         colours = np.array([*class_colours(len(self._classes)), UNKNOWN_RGB], np.uint8)
         classes = _smaller(folder / "classes.tif", shape)
         picture = colours[np.minimum(classes, len(self._classes))]

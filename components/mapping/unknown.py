@@ -4,6 +4,7 @@ Each tile has a percentile: the share of the eval split with no higher score. Wh
 it is blended as their answers are.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from components.mapping.config import MapConfig
 from components.mapping.models import Answer
-from components.mapping.product import COG, Output
+from components.mapping.product import COG, Masked, Output
 from components.mapping.rasters import RasterSpec, spec_of_steps
 from components.raster.errors import ConfigError, DataError
 from components.raster.pictures.colours import RGB
@@ -68,6 +69,16 @@ def masked_where(stored: npt.NDArray[np.uint8], config: MapConfig) -> Mask:
     """Returns where stored percentiles are above that of the configuration; nodata is not."""
     least = np.inf if config.mask_unknown is None else config.mask_unknown
     return np.asarray((stored != PERCENTILE_NODATA) & (stored * PERCENTILE_STEP > least), np.bool_)
+
+
+def masked_in(unit: str, parts: Iterable[npt.NDArray[np.generic]], config: MapConfig) -> Masked:
+    """Counts what is masked in parts of stored percentiles; nodata does not count."""
+    left_out = known = 0
+    for part in parts:
+        stored = np.asarray(part, np.uint8)
+        known += int(np.count_nonzero(stored != PERCENTILE_NODATA))
+        left_out += int(np.count_nonzero(masked_where(stored, config)))
+    return Masked(unit, left_out, known)
 
 
 def percentile_spec(grid: Grid) -> RasterSpec:

@@ -6,6 +6,7 @@ import pytest
 import rasterio
 import rasterio.features
 import shapely
+from PIL import Image
 
 from components.mapping.config import MapConfig
 from components.mapping.maps import map_scene
@@ -200,6 +201,48 @@ def test_only_objects_are_looked_for_at_several_scales(tmp_path):
     network = MeanOfTile(contract_of((), task="regression"))
     with pytest.raises(ConfigError, match="only objects can be merged across scales"):
         make(tmp_path, network, ground(), scales=(1, 0.5))
+
+
+class Everywhere(Rectangles):
+    """Finds the same boxes in every tile, whatever is there."""
+
+    BOXES = ((4, 4, 8, 8), (20, 20, 26, 26))
+
+    def _in(self, tile):
+        return self.BOXES
+
+
+def test_objects_are_not_where_nothing_is_known(tmp_path):
+    pixels = np.full((64, 96), 500, np.uint16)
+    pixels[:21, :21] = 0  # all of the first box, and of the second one a corner
+    network = Everywhere(contract_of(("roof",), task="detection"))
+    found = make(tmp_path, network, pixels, overlap=0)
+    expected = [
+        (500_000 + 10 * left, 5_300_000 - 10 * bottom, 500_000 + 10 * right, 5_300_000 - 10 * top)
+        for row in (0, 32)
+        for col in (0, 32, 64)
+        for top, left, bottom, right in np.add(Everywhere.BOXES, (row, col, row, col)).tolist()
+        if (top, left) != (4, 4)
+    ]
+    assert len(expected) == 11
+    assert objects_of(found)[1] == sorted(expected)
+
+
+def test_the_picture_shows_objects_over_the_scene(tmp_path, rectangles):
+    pixels, _ = rectangles
+    found = make(tmp_path, Rectangles(contract_of(("roof",), task="detection")), pixels)
+    with Image.open(found.folder / "map.png") as image:
+        shown = np.asarray(image.convert("RGB"))
+    left, top, width, height = 12, 34, 320, 200  # the scene's 160 x 100 pixels, enlarged twice
+    scene = shown[top : top + height, left : left + width]
+    answer = shown[top : top + height, left + width + 12 : left + 2 * width + 12]
+    differs = (scene != answer).any(axis=-1)
+    outlines = np.zeros((100, 160), np.bool_)
+    for box in ((20, 20, 30, 30), (40, 5, 52, 9), (24, 70, 26, 150), (90, 150, 100, 160)):
+        first, begin, last, end = box
+        outlines[first:last, begin:end] = True
+        outlines[first + 1 : last - 1, begin + 1 : end - 1] = False
+    np.testing.assert_array_equal(differs, np.kron(outlines, np.ones((2, 2), np.bool_)))
 
 
 def test_objects_as_points_and_worse_ones_left_out(tmp_path, rectangles):

@@ -118,6 +118,23 @@ def test_two_scenes_of_one_name_are_refused(tmp_path):
         scenes_at([str(tmp_path / "three")], QUIET.reading)
 
 
+@pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a")])
+def test_a_map_never_lies_in_that_of_another_scene_nor_replaces_it(tmp_path, first, second):
+    output = tmp_path / "maps"
+    source = write_scene(tmp_path / "scene.tif", smooth_ground(40, 50))
+    network = Network(contract_of())
+    [made] = map_scenes([replace(source, scene_id=first)], network, QUIET, output)
+    before = sorted(output.rglob("*"))
+    for overwrite in (False, True):
+        [reject] = map_scenes(
+            [replace(source, scene_id=second)], network, QUIET, output, overwrite=overwrite
+        )
+        assert isinstance(reject, MapReject)
+        assert reject.reason == "exists"
+        assert f"the map of another scene is in {made.folder}" in reject.detail
+    assert sorted(output.rglob("*")) == before
+
+
 @pytest.mark.parametrize("name", ["../away", "/tmp/away", "a/../../b", ".unfinished", "."])
 def test_a_name_that_leads_out_of_the_output_folder_is_a_reject(three, tmp_path, name):
     source = replace(three[1], scene_id=name)

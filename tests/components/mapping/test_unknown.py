@@ -60,12 +60,17 @@ def network_of(task="segmentation", classes=("low", "middle", "high")):
 
 
 def make(tmp_path, model, config=QUIET):
+    tmp_path.mkdir(exist_ok=True)
     return map_scene(write_scene(tmp_path / "scene.tif", half_noise()), model, config, tmp_path)
 
 
 def read(found, name):
     with rasterio.open(found.folder / f"{name}.tif") as dataset:
         return dataset.read(1)
+
+
+def report_of(found):
+    return json.loads((found.folder / "map.json").read_text())
 
 
 def columns_masked(found, known):
@@ -112,6 +117,26 @@ def test_percentiles_are_blended_as_answers_are_and_the_map_tells_of_them(tmp_pa
         colours = picture.read()[:3].reshape(3, -1).T
     shares = [(colours == colour).all(axis=1).sum() for colour in (MASKED_RGB, UNKNOWN_RGB)]
     assert shares[0] > 10 * shares[1] > 0
+
+
+def test_the_report_tells_how_much_was_masked(tmp_path):
+    found = make(tmp_path, network_of())
+    known = half_noise() != 0
+    masked = int(((read(found, "unknown") / 2 > 99) & known).sum())
+    assert report_of(found)["masked"] == {
+        "above_percentile": 99,
+        "unit": "pixels",
+        "left_out": masked,
+        "of": int(known.sum()),
+        "share": round(masked / known.sum(), 6),
+    }
+    cells = make(tmp_path / "cells", network_of("single_label", ("low", "high")))
+    rows = {name: report_of(cells)["masked"][name] for name in ("unit", "left_out", "of")}
+    assert rows == {"unit": "cells", "left_out": 16, "of": 28}
+    objects = make(tmp_path / "objects", network_of("detection", ("roof",)))
+    assert report_of(objects)["masked"]["unit"] == "tiles"
+    plain = make(tmp_path / "plain", network_of(), MapConfig(vectors=()))
+    assert "masked" not in report_of(plain)
 
 
 def test_a_percentile_of_100_only_tells(tmp_path):
