@@ -65,7 +65,8 @@ def check_the_footprints(data, model_base, path, folder):
     houses = areas_of_map(model, image, folder / "maps", "polygons", "building", **settings)
     score = score_of(houses, shapes_in_file(data / "geotiff_labels.geojson"))
     print(f"{len(houses)} footprints: {score}")
-    assert score.f1 >= 0.12  # 0.16 after half of the epochs
+    # Seen in one run: 8 of 43 footprints matched, F1 0.145. A loss of two more matches fails.
+    assert score.f1 >= 0.12
 
 
 def check_the_trees(data, model_base, path, folder):
