@@ -36,7 +36,7 @@ class SourceState:
     newest: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Stamp:
     state: str
     changed: float
