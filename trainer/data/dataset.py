@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from components.raster.example import ENCODED, HEIGHT, WIDTH
 from components.raster.image import ImageSpec
+from trainer.data.ahead import ahead, mapped
 from trainer.data.examples import keys_at, keys_of, records
 from trainer.data.pixels import batch_pixels
 from trainer.data.sampling import Balancing, balanced_records
@@ -102,11 +103,11 @@ class InMemory:
         self, batch_size: int, seed: int, first_epoch: int = 0, skip: int = 0, share: Share = WHOLE
     ) -> tf.data.Dataset:
         rows = self._rows(batch_size, seed, first_epoch).skip(skip)
-        return self._gathered(share.of(rows)).prefetch(tf.data.AUTOTUNE)
+        return ahead(self._gathered(share.of(rows)))
 
     def once(self, batch_size: int, multiple_of: int = 1, share: Share = WHOLE) -> tf.data.Dataset:
         rows = tf.data.Dataset.range(_whole(self.examples, multiple_of)).batch(batch_size)
-        return self._gathered(share.of(rows)).prefetch(1)
+        return ahead(self._gathered(share.of(rows)))
 
     def keys(self, batch_size: int, seed: int, step: int) -> tuple[str, ...]:
         rows = next(iter(self._rows(batch_size, seed, 0).skip(step))).numpy()
@@ -194,11 +195,10 @@ class Streamed:
         return _endless(one_epoch, first_epoch)
 
     def _decoded(self, serialized: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-        return serialized.map(
-            lambda batch: decode_batch(batch, self.image, self.reader, batch_size),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        ).prefetch(tf.data.AUTOTUNE)
+        def decode(batch: tf.Tensor) -> Batch:
+            return decode_batch(batch, self.image, self.reader, batch_size)
+
+        return ahead(mapped(serialized, decode))
 
 
 def open_source(

@@ -14,6 +14,7 @@ from components.raster.classes import CLASSES_FILE, classes_from_json
 from components.raster.errors import DataError
 from components.raster.example import KEY, LABEL
 from components.raster.scaling import Scaling
+from trainer.data.ahead import untuned
 
 _READ_BATCH = 256
 _PARALLEL_FILES = 4
@@ -231,12 +232,14 @@ def parsed(files: Sequence[str], spec: Mapping[str, Any]) -> Iterator[dict[str, 
 
 def records(files: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the serialized examples of a dataset of files, in a deterministic order."""
-    return files.interleave(
-        tf.data.TFRecordDataset,
-        cycle_length=_PARALLEL_FILES,
-        block_length=_BLOCK,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+    return untuned(
+        files.interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=_PARALLEL_FILES,
+            block_length=_BLOCK,
+            num_parallel_calls=_PARALLEL_FILES,
+            deterministic=True,
+        )
     )
 
 

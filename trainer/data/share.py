@@ -58,8 +58,22 @@ def distributed(
     """Distributes a data set to replicas: each gets a consecutive part of each batch."""
     cluster = cluster_of(strategy)
     if cluster is None:
-        return strategy.experimental_distribute_dataset(batches(WHOLE))
+        whole = batches(WHOLE)
+        if _reads_itself(strategy):
+            return whole
+        return strategy.experimental_distribute_dataset(whole)
     workers = len(cluster.workers)
     share = Share(cluster.index, workers, strategy.num_replicas_in_sync // workers)
     # TensorFlow's sharding would give workers different batches instead of parts of one.
     return strategy.distribute_datasets_from_function(lambda _: batches(share))
+
+
+def _reads_itself(strategy: tf.distribute.Strategy) -> bool:
+    """Checks whether the strategy is one replica on a processor, whose memory has the batches.
+
+    Nothing is to be distributed there. The iterators by which TensorFlow fetches batches to devices
+    are data sets of its own, with its tuning (`trainer.data.ahead`).
+    """
+    if not isinstance(strategy, tf.distribute.OneDeviceStrategy):
+        return False
+    return "CPU" in strategy.extended.worker_devices[0].upper()

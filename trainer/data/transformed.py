@@ -5,6 +5,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from trainer.data.ahead import ahead, mapped
 from trainer.data.dataset import Batch, ExampleSource
 from trainer.data.share import WHOLE, Share
 
@@ -57,11 +58,8 @@ class TransformedSource:
             own = tf.stack([seed, tf.cast((first + step) % 2**31, tf.int32)])
             return self.transform(batch, own, place)
 
-        return (
-            tf.data.Dataset.zip(tf.data.Dataset.counter(), batches)
-            .map(changed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .prefetch(tf.data.AUTOTUNE)
-        )
+        numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(), batches)
+        return ahead(mapped(numbered, changed))
 
     def once(self, batch_size: int, multiple_of: int = 1, share: Share = WHOLE) -> tf.data.Dataset:
         return self.source.once(batch_size, multiple_of, share)
