@@ -176,7 +176,7 @@ def _tell(result: "Predicted", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(result)))
         return
-    note = "" if result.is_new else "  (made before)"
+    note = "" if result.is_new else "  (already finished)"
     version = "" if result.model_version is None else f" by version {result.model_version}"
     click.echo(f"{result.folder}: {result.predictions:,} predictions{version}{note}")
     for reason, count in sorted(result.rejects.items()):

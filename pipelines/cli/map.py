@@ -284,7 +284,7 @@ def _tell(result: "SceneMap | MapReject", as_json: bool) -> None:
     if as_json:
         click.echo(strict_json(_as_json(result)))
     elif isinstance(result, SceneMap):
-        note = "" if result.is_new else "  (made before)"
+        note = "" if result.is_new else "  (already finished)"
         click.echo(f"{result.scene_id}  {result.folder}: {', '.join(result.files)}{note}")
         for reject in result.rejects:
             click.echo(f"  {reject.key}  {reject.reason}: {reject.detail}", err=True)

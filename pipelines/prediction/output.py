@@ -21,9 +21,13 @@ from components.ingest.records.summary import IngestSummary
 from components.raster.errors import ConfigError, TransientDataError
 from components.raster.location import is_remote, local_path
 from components.raster.only_process import only_process
+from components.raster.stores.only_writer import only_writer
+from components.raster.stores.opening import is_object_store, open_store
 from components.raster.strict_json import strict_json
 
 _IDENTITY_FILE = "identity"
+#: In an output of an object store while a run writes there.
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -128,19 +132,21 @@ def finished_summary(final: str, identity: str, *, overwrite: bool) -> Mapping[s
 
 
 def only_run_into(paths: PredictionPaths) -> AbstractContextManager[None]:
-    """Keeps other runs from a local output meanwhile.
+    """Keeps other runs from an output meanwhile, on disks and in object stores.
 
     Raises:
         TransientDataError: on entry, if another run writes there.
+        StorageError: on entry, if the store cannot be reached.
     """
-    if is_remote(paths.final):
-        return nullcontext()
-    return only_process(
-        Path(f"{paths.work}.lock"),
-        TransientDataError(
-            f"another run writes into {paths.final}. Wait for it, or choose another --output"
-        ),
+    place = paths.final.rstrip("/")
+    refusal = TransientDataError(
+        f"another run writes into {place}. Wait for it, or choose another --output"
     )
+    if is_object_store(place):
+        return only_writer(open_store(place), _LOCK, refusal)
+    if is_remote(place):
+        return nullcontext()
+    return only_process(Path(f"{paths.work}.lock"), refusal)
 
 
 def begin(paths: PredictionPaths, identity: str, listing: bytes) -> None:

@@ -134,12 +134,14 @@ def predict_archive(
         TransientDataError: another run writes there, or the model was replaced meanwhile.
     """
     _require_apart(plan, output)
+    found = finished_summary(output, plan.identity, overwrite=overwrite)
+    if found is not None:  # its folder may allow no writing, nor a lock
+        return _result(output, found, is_new=False)
     with only_run_into(PredictionPaths(output, 0, plan.config.format)):
         found = finished_summary(output, plan.identity, overwrite=overwrite)
-        if found is None:
-            found = _predicted(plan, output, make_pipeline)
-            return _result(output, found, is_new=True)
-        return _result(output, found, is_new=False)
+        if found is not None:  # by a run that has just ended
+            return _result(output, found, is_new=False)
+        return _result(output, _predicted(plan, output, make_pipeline), is_new=True)
 
 
 def _require_apart(plan: PredictionPlan, output: str) -> None:

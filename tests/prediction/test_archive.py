@@ -20,7 +20,7 @@ from pipelines.cli.batch import prediction_settings
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.maps import MapJob
 from pipelines.prediction.model import ExampleModel, find_model
-from pipelines.prediction.output import PredictionPaths, begin
+from pipelines.prediction.output import PredictionPaths, begin, only_run_into
 from pipelines.prediction.run import folder_of, plan_run, predict_archive
 from pipelines.prediction.shard import ShardJob, ShardPredictor
 from tests.prediction.models import SIDE_PX
@@ -68,7 +68,9 @@ def test_images_without_classes_get_answers_and_a_broken_one_is_a_reject(
     assert json.loads((out / "summary.json").read_text())["ignored"] == {".txt": 1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "out"]
 
-    again = predict_archive(plan, str(out), in_process)
+    # As in a folder that allows no writing: no lock is taken.
+    with only_run_into(PredictionPaths(str(out), 0, "parquet")):
+        again = predict_archive(plan, str(out), in_process)
     assert not again.is_new
     assert again.predictions == 40
     (archive / "new.png").write_bytes((archive / "site/00.png").read_bytes())

@@ -111,4 +111,4 @@ def test_the_command_maps_what_it_can_and_names_what_it_cannot(base, tmp_path):
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["good"]
     again = CliRunner().invoke(command, [str(scenes / "good.tif"), *arguments[1:]])
     assert again.exit_code == 0
-    assert "made before" in again.stdout
+    assert "already finished" in again.stdout
