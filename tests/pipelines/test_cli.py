@@ -1,6 +1,7 @@
 """The command line as a user calls it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -13,15 +14,23 @@ from PIL import Image
 from pipelines.cli.options import LocalPath
 
 
-@pytest.fixture
-def project(tmp_path, skymill):
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory, skymill):
+    """A folder of images with the configuration that `init` writes beside it."""
+    folder = tmp_path_factory.mktemp("begun")
     for name in ("flat", "gabled"):
-        (tmp_path / "roofs" / name).mkdir(parents=True)
+        (folder / "roofs" / name).mkdir(parents=True)
         for number in range(6):
             image = Image.fromarray(np.full((64, 64, 3), number * 9, np.uint8))
-            image.save(tmp_path / "roofs" / name / f"{number}.png")
-    assert skymill("init", "roofs", cwd=tmp_path).returncode == 0
-    return tmp_path
+            image.save(folder / "roofs" / name / f"{number}.png")
+    assert skymill("init", "roofs", cwd=folder).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def project(begun, tmp_path):
+    """A copy of `begun` that a test may change."""
+    return shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
 
 
 def test_help_names_every_command_and_loads_no_framework():

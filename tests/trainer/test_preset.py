@@ -14,7 +14,7 @@ from components.raster.image import ImageSpec
 from components.raster.payload import encode_payload
 from tests.serving.graphs import KNOWN_OPS, ops_of
 from tests.trainer.objectives import of_classes
-from tests.trainer.presets import FAMILIES, MEAN, SIDE_PX, STDDEV, write_preset
+from tests.trainer.presets import FAMILIES, MEAN, SIDE_PX, STDDEV, copy_preset, write_preset
 from trainer.data.bands import BandScale
 from trainer.models.depth import blocks_of, learn_top
 from trainer.models.preset import preset_names, require_preset
@@ -171,7 +171,7 @@ def test_stages_learn_from_the_top_and_keep_what_normalises(saved):
 
 
 def test_a_transformer_s_blocks_are_told_apart(tmp_path):
-    write_preset("vit", tmp_path)
+    copy_preset("vit", tmp_path)
     names = [block.name for block in blocks_of(body(Preset(preset=str(tmp_path))))]
     assert names == [
         "vit_patching_and_embedding",
@@ -191,7 +191,7 @@ def test_without_weights_the_network_starts_afresh(tmp_path):
 
 
 def test_a_training_is_named_by_the_content_of_its_preset(tmp_path):
-    write_preset("resnet", tmp_path / "one")
+    copy_preset("resnet", tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "other")
     config = TrainConfig(model=Preset(preset=str(tmp_path / "one")))
     facts = config.facts()
@@ -223,27 +223,27 @@ def test_a_name_that_kerashub_does_not_know_is_told_with_near_ones():
 def test_a_folder_that_holds_no_preset_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"where config.json and image_converter.json would be"):
         body(Preset(preset=str(tmp_path)))
-    write_preset("resnet", tmp_path)
+    copy_preset("resnet", tmp_path)
     (tmp_path / "image_converter.json").unlink()
     with pytest.raises(ConfigError, match="where image_converter.json would be, and is not"):
         body(Preset(preset=str(tmp_path)))
 
 
 def test_weights_of_another_size_are_told(tmp_path):
-    write_preset("vit", tmp_path)
+    copy_preset("vit", tmp_path)
     larger = ImageSpec(height_px=96, width_px=96)
     with pytest.raises(ConfigError, match=r"are for images of 64 x 64 px.*set image\.height_px"):
         body(Preset(preset=str(tmp_path)), larger)
 
 
 def test_a_size_that_the_network_refuses_is_told(tmp_path):
-    write_preset("vit", tmp_path)
+    copy_preset("vit", tmp_path)
     with pytest.raises(ConfigError, match="cannot be built for 50 x 50 px: .*divisible by patch"):
         body(Preset(preset=str(tmp_path)), ImageSpec(height_px=50, width_px=50))
 
 
 def test_damaged_weights_are_told(tmp_path):
-    write_preset("resnet", tmp_path)
+    copy_preset("resnet", tmp_path)
     (tmp_path / "model.weights.h5").write_bytes(b"not HDF5")
     with pytest.raises(ConfigError, match=r"The preset in .* cannot be read"):
         body(Preset(preset=str(tmp_path)))
@@ -257,7 +257,7 @@ def test_damaged_weights_are_told(tmp_path):
     ],
 )
 def test_a_preset_brings_no_code(tmp_path, activation):
-    write_preset("efficientnet", tmp_path)
+    copy_preset("efficientnet", tmp_path)
     path = tmp_path / "config.json"
     config = json.loads(path.read_text())
     config["config"]["activation"] = activation
@@ -267,7 +267,7 @@ def test_a_preset_brings_no_code(tmp_path, activation):
 
 
 def test_a_preset_that_is_no_backbone_is_told(tmp_path):
-    write_preset("resnet", tmp_path)
+    copy_preset("resnet", tmp_path)
     config = {"module": "os", "class_name": "Popen", "config": {}, "registered_name": "Popen"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="cannot be read"):
