@@ -25,6 +25,8 @@ READY := .venv/.ready
 PACKAGES := components pipelines serving trainer scripts benchmarks
 # Our own layers keep their own quiet; this is for the C++ below them.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# Pytest rewrites each test's assertions before it runs; kept in __pycache__, they are rewritten once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint slow recipes seconds containers bench soak audit backend docs pictures dist \

@@ -116,13 +116,13 @@ def write_preset(family: str, folder: Path) -> keras.Model:
 
 def copy_preset(family: str, folder: Path) -> None:
     """Saves what `write_preset` does, without the time that reading it back takes."""
-    shutil.copytree(_saved(family), folder, dirs_exist_ok=True)
+    shutil.copytree(_saved(family).name, folder, dirs_exist_ok=True)
 
 
 @functools.cache
-def _saved(family: str) -> Path:
-    """The same preset is made once, for all tests of this process."""
-    folder = tempfile.mkdtemp(prefix=f"{family}-")
+def _saved(family: str) -> tempfile.TemporaryDirectory[str]:
+    """The same preset is made once, for all tests of this process, with which it goes."""
+    folder = tempfile.TemporaryDirectory(prefix=f"{family}-")
     keras.utils.set_random_seed(11)
     network = FAMILIES[family]()
     for number, variable in enumerate(network.weights):
@@ -130,7 +130,7 @@ def _saved(family: str) -> Path:
         variable.assign(
             keras.ops.abs(variable + noise) if "variance" in variable.path else variable + noise
         )
-    network.save_to_preset(folder)
+    network.save_to_preset(folder.name)
     converter_of = {
         "resnet": keras_hub.layers.ResNetImageConverter,
         "mobilenet": keras_hub.layers.MobileNetImageConverter,
@@ -140,5 +140,5 @@ def _saved(family: str) -> Path:
         "dinov2": keras_hub.layers.DINOV2ImageConverter,
     }[family]
     # The size is that of the preset's own images; ours are resized by our own decoder.
-    converter_of(image_size=(224, 224), scale=SCALE, offset=OFFSET).save_to_preset(folder)
-    return Path(folder)
+    converter_of(image_size=(224, 224), scale=SCALE, offset=OFFSET).save_to_preset(folder.name)
+    return folder
