@@ -1,5 +1,6 @@
 """A Docker engine from the distribution's packages, for as long as the tests need it."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -24,6 +25,9 @@ CONFINED: Mapping[str, Any] = {
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges"],
 }
+#: Distributions publish fixes, and images grow: after so long all are made anew.
+_KEPT_S = 7 * 24 * 3600
+_LEAST_FREE_BYTES = 20 * 10**9
 PROGRAMS = ("dockerd", "containerd", "runc", "mmdebstrap")
 
 
@@ -56,13 +60,22 @@ def connected(address: str) -> Iterator[Engine]:
 def started() -> Iterator[Engine]:
     """An engine on a socket in a folder of its own, with neither bridges nor firewall rules.
 
-    It is ended by its own id, and all that it made goes with it.
+    It is ended by its own id, and all that it made goes with it but its images.
     """
     # Not below pytest's folders: a socket's path has at most 108 characters.
     home = Path(tempfile.mkdtemp(prefix="skymill-docker-"))
+    try:
+        with _images(home) as images:
+            yield from _served(home, images)
+    finally:
+        # Half a million files: Python's own would take minutes.
+        subprocess.run(["rm", "-rf", "--one-file-system", str(home)], check=True)
+
+
+def _served(home: Path, images: Path) -> Iterator[Engine]:
     options = ["--storage-driver", "overlay2", "--iptables=false", "--bridge=none"]
     options += ["--ip-forward=false", "-H", f"unix://{home}/socket", "-p", f"{home}/pid"]
-    options += ["--data-root", f"{home}/data", "--exec-root", f"{home}/exec"]
+    options += ["--data-root", str(images), "--exec-root", f"{home}/exec"]
     with (home / "log").open("w") as log:
         engine = subprocess.Popen(
             ["dockerd", *options], stdout=log, stderr=log, start_new_session=True
@@ -76,8 +89,32 @@ def started() -> Iterator[Engine]:
         engine.terminate()
         engine.wait(120)
         _unmount(home)
-        # Half a million files: Python's own would take minutes.
-        subprocess.run(["rm", "-rf", "--one-file-system", str(home)], check=True)
+        _unmount(images)
+
+
+@contextmanager
+def _images(home: Path) -> Iterator[Path]:
+    """The folder of images, which Docker takes again where all that a layer is made of is equal.
+
+    It stays for the next run, for some days and while the disk has room; another run at the same
+    time has a folder of its own.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skymill/docker"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield home / "images"
+            return
+        images = cache / "images"
+        since = cache / "since"
+        old = not since.exists() or time.time() - since.stat().st_mtime > _KEPT_S
+        if old or shutil.disk_usage(cache).free < _LEAST_FREE_BYTES:
+            _unmount(images)
+            subprocess.run(["rm", "-rf", "--one-file-system", str(images)], check=True)
+            since.touch()
+        yield images
 
 
 def _wait_for(address: str, engine: subprocess.Popen[bytes], log: Path) -> None:
@@ -91,10 +128,10 @@ def _wait_for(address: str, engine: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"the engine does not answer: {log.read_text()[-3000:]}")
 
 
-def _unmount(home: Path) -> None:
+def _unmount(folder: Path) -> None:
     """What an engine that was killed may have left mounted; deepest first."""
     mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for path in sorted((one for one in mounted if one.startswith(f"{home}/")), reverse=True):
+    for path in sorted((one for one in mounted if one.startswith(f"{folder}/")), reverse=True):
         subprocess.run(["umount", "--lazy", path], check=False)
 
 

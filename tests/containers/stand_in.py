@@ -5,6 +5,7 @@ name that the Dockerfile gives. What the machine needs to reach package indexes 
 settings) is in it, so that an unmodified Dockerfile builds on it.
 """
 
+import hashlib
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from scripts.bootstrap import uv_environment
 
 RELEASE = "trixie"
 _BUNDLE = "etc/ssl/stand-in.pem"
+_STAMP = "skymill.stand-in"
 
 
 def debian_mirror(system: Path = Path("/etc")) -> str | None:
@@ -49,25 +51,41 @@ def _archives(text: str) -> list[str]:
 
 
 def make_base(client: docker.DockerClient, name: str, mirror: str, folder: Path) -> None:
-    """Imports a minimal Debian as the image `name`."""
+    """Imports a minimal Debian as the image `name`, if the engine does not have it yet."""
+    environment = uv_environment(os.environ, [sys.executable, "-m", "pip"])
+    settings = _settings(environment)
+    index = environment.get("UV_DEFAULT_INDEX", "")
+    facts = repr((RELEASE, mirror, sorted(settings.items()), index))
+    stamp = hashlib.sha256(facts.encode()).hexdigest()
+    if _stamp_of(client, name) == stamp:
+        return
     archive = folder / "base.tar"
     subprocess.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", RELEASE, str(archive), mirror], check=True
     )
-    environment = uv_environment(os.environ, [sys.executable, "-m", "pip"])
-    settings = _settings(environment)
     with tarfile.open(archive, "a") as tar:
         for path, data in settings.items():
             member = tarfile.TarInfo(path)
             member.size = len(data)
             member.mode = 0o644
             tar.addfile(member, BytesIO(data))
-    changes = [f"ENV SSL_CERT_FILE=/{_BUNDLE}"] if _BUNDLE in settings else []
-    if "UV_DEFAULT_INDEX" in environment:
-        changes.append(f"ENV UV_DEFAULT_INDEX={environment['UV_DEFAULT_INDEX']}")
+    changes = [f"LABEL {_STAMP}={stamp}"]
+    if _BUNDLE in settings:
+        changes.append(f"ENV SSL_CERT_FILE=/{_BUNDLE}")
+    if index:
+        changes.append(f"ENV UV_DEFAULT_INDEX={index}")
     repository, tag = name.rsplit(":", 1)
     client.api.import_image_from_file(str(archive), repository, tag, changes=changes)
     archive.unlink()
+
+
+def _stamp_of(client: docker.DockerClient, name: str) -> str | None:
+    """The digest of what a base was made of."""
+    try:
+        stamp: str | None = client.images.get(name).labels.get(_STAMP)
+    except docker.errors.ImageNotFound:
+        return None
+    return stamp
 
 
 def _settings(environment: Mapping[str, str]) -> dict[str, bytes]:
