@@ -8,13 +8,13 @@ from http import HTTPStatus
 
 from components.ingest.files.remote import remote_files
 from components.raster.errors import PortableError, SkymillError
+from components.raster.file_state import open_file
 from components.raster.location import is_remote, local_path
 from components.raster.reasons import Reason
 from components.raster.stores.object_store import ObjectMissing
 
 _REMOTE_READERS = 16  # a store answers in tens of milliseconds, so requests overlap
 _REMOTE_AHEAD = 64
-_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a named pipe must not block the run
 
 
 class ReadFailure(PortableError):
@@ -61,7 +61,7 @@ def _outcome(uri: str, max_bytes: int) -> bytes | ReadFailure:
 
 def _read_local(path: str, max_bytes: int) -> bytes:
     try:
-        handle = os.open(path, _READ_FLAGS)
+        handle = open_file(path)
         try:
             status = os.fstat(handle)
             size = status.st_size
