@@ -44,16 +44,16 @@ class Grouping:
             lonlat: its centre in degrees, if known.
         """
         rule = self.rule
-        block = None
-        if isinstance(rule, ByBlock | ByDate | ByArea):
-            block = _block(lonlat, rule.block_m)
         if isinstance(rule, ByScene) and scene is not None:
             return scene
-        if isinstance(rule, ByBlock) and block is not None:
+        if isinstance(rule, ByBlock) and (block := _block(lonlat, rule.block_m)) is not None:
             return block
         named = self.groups.get(key) or self.groups.get(scene or "")
-        of_date = scene or None if isinstance(rule, ByDate) else None
-        return named or of_date or block
+        if isinstance(rule, ByDate):
+            return named or scene or _block(lonlat, rule.block_m)
+        if isinstance(rule, ByArea):
+            return named or _block(lonlat, rule.block_m)
+        return named or None
 
 
 def _block(lonlat: tuple[float, float] | None, block_m: float) -> str | None:

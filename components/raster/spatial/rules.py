@@ -40,6 +40,8 @@ class LeftOut(StrEnum):
     NO_TRUTH = "no_truth"
 
 
+#: Side of a block of ground in metres.
+_Side = Annotated[float, Field(ge=10, le=2_000_000)]
 #: Side of the blocks of ground that count as independent where the rule itself draws none.
 _UNIT_M = 10_000.0
 
@@ -48,7 +50,7 @@ class ByBlock(Frozen):
     """Blocks of ground, drawn to the splits by their place alone."""
 
     by: Literal["block"] = "block"
-    block_m: float = Field(ge=10, le=2_000_000, description="side of a block in metres")
+    block_m: _Side = Field(description="side of a block in metres")
     buffer_m: float | None = Field(
         default=0.0,
         ge=0,
@@ -86,10 +88,8 @@ class ByDate(Frozen):
     by: Literal["date"] = "date"
     eval_from: datetime.date = Field(description="First day of eval; earlier ones are train.")
     test_from: datetime.date = Field(description="First day of test.")
-    block_m: float = Field(
+    block_m: _Side = Field(
         default=_UNIT_M,
-        ge=10,
-        le=2_000_000,
         description="Of chips: side in metres of the blocks of ground that intervals take as "
         "independent. The tiles of a scene count together.",
     )
@@ -114,10 +114,8 @@ class ByArea(Frozen):
     path: Location = Field(description="polygons (GeoJSON, GeoPackage) with a field for the split")
     layer: str | None = Field(default=None, description="of a file with several")
     field: str = Field(default="split", description="holds train, eval or test")
-    block_m: float = Field(
+    block_m: _Side = Field(
         default=_UNIT_M,
-        ge=10,
-        le=2_000_000,
         description="Side in metres of the blocks of ground that intervals take as independent.",
     )
 
