@@ -120,10 +120,9 @@ def command(
             else "name a SOURCE: the folder that is watched, or where named images lie"
         )
     reading = reading_for(settings, find_model(base, None)[1])
-    confined = arriving.has_broker
-    job = StreamJob(settings.model_dump_json(), base, delay_s, window_s, refresh_s, confined)
+    job = StreamJob(settings.model_dump_json(), base, delay_s, window_s, refresh_s)
     options = [*(config.beam if config else BeamConfig()).options]
-    options += ["--streaming"] if confined else []
+    options += ["--streaming"] if arriving.has_broker else []
     arrivals = PredictStream(job, reading, source or "", poll_s)
     # What ends a step is raised here as well; Beam's own report of it would be of Ctrl-C.
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)

@@ -55,9 +55,8 @@ def message_of_event(data: bytes, attributes: Mapping[str, str], message_id: str
     >>> message_of_event(b"...", {"key": "plot-7"}, "1234").key
     'plot-7'
     """
-    return ImageMessage(
-        attributes.get("key") or message_id or message_of_record(None, data)[0], data
-    )
+    key = attributes.get("key") or message_id
+    return ImageMessage(key, data) if key else message_of_record(None, data)
 
 
 def message_of_line(line: bytes, place: str) -> ImageMessage:

@@ -46,7 +46,6 @@ class StreamJob:
         delay_s: an image waits at most so long for others of its batch.
         window_s: seconds whose answers share a file.
         refresh_s: seconds between looks for a newly pushed model.
-        confined: addresses come from outside, and one that leads out of the source is not opened.
     """
 
     config: str
@@ -54,7 +53,6 @@ class StreamJob:
     delay_s: float = 1.0
     window_s: float = 60.0
     refresh_s: float = 10.0
-    confined: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,8 @@ class StreamAnswerer:
 
     def add(self, uri: str, now: float) -> list[Written]:
         """Takes an image that has arrived."""
-        if self._job.confined and not _lies_in(self._config.source.uri, uri):
+        # An address that comes from outside must not lead out of the source.
+        if self._config.stream.has_broker and not _lies_in(self._config.source.uri, uri):
             detail = f"it does not lie below {self._config.source.uri}"
             return self._refuse(Reject(uri, uri, Reason.OUTSIDE_SOURCE, detail), now)
         return self._wait(Record(uri, uri), now)

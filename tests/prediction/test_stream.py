@@ -14,7 +14,7 @@ from apache_beam.testing.util import assert_that
 from click.testing import CliRunner
 
 from pipelines.cli.stream import command
-from pipelines.prediction.config import PredictionConfig
+from pipelines.prediction.config import PredictionConfig, StreamInput
 from pipelines.prediction.model import ExampleModel
 from pipelines.prediction.run import plan_run
 from pipelines.prediction.stream import (
@@ -122,7 +122,9 @@ def test_a_message_of_any_bytes_is_an_address():
 
 def test_a_message_cannot_name_a_file_outside_the_source(arrivals, archive, tmp_path):
     config, base = arrivals
-    job = StreamJob(config.model_dump_json(), str(base), confined=True)
+    broker = StreamInput(kafka="broker:9092", topic="tiles")
+    config = config.model_copy(update={"stream": broker})
+    job = StreamJob(config.model_dump_json(), str(base))
     stream = StreamAnswerer(job, ExampleModel.load)
     inside = str(archive / "site/00.png")
     outside = (str(tmp_path / "secret.png"), f"{archive}/../secret.png", f"{archive}-2/a.png")
