@@ -1,19 +1,20 @@
 """A Docker engine from the distribution's packages, for as long as the tests need it."""
 
-import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import docker
 from docker.models.containers import Container
 from docker.models.images import Image
+
+from components.raster.only_process import LockHeld, only_process
 
 #: An engine that is there already, for instance unix:///var/run/docker.sock.
 HOST_VARIABLE = "SKYMILL_DOCKER_HOST"
@@ -100,11 +101,10 @@ def _images(home: Path) -> Iterator[Path]:
     time has a folder of its own.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skymill/docker"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(only_process(cache / "lock"))
+        except LockHeld:
             yield home / "images"
             return
         images = cache / "images"
