@@ -206,14 +206,17 @@ def test_a_slice_that_is_known_to_fail_comes_before_worse_ones_that_may_be_chanc
 
 def test_the_page_has_every_metric_once_with_its_interval_and_counts_whole() -> None:
     given = evidence()
-    candidate = {**given.metrics["slices"][0]["candidate"], "support/water": 1}
+    counts = {"support/water": 1, "non_finite_count": 0}
+    candidate = {**given.metrics["slices"][0]["candidate"], **counts}
     slices = [{**given.metrics["slices"][0], "candidate": candidate}, *given.metrics["slices"][1:]]
     card = model_card(replace(given, metrics={**given.metrics, "slices": slices}))
-    assert dict(card.metrics.all) == {"accuracy": 0.9, "log_loss": 0.5}
+    found = {"accuracy": 0.9, "log_loss": 0.5, "non_finite_count": 0}
+    assert dict(card.metrics.all) == found
     page = card_page(card)
     assert '<td>accuracy</td><td class="n">0.900</td><td class="n">0.850 to 0.950</td>' in page
     assert '<td>log loss</td><td class="n">0.500</td><td class="n">–</td>' in page
     assert '<td>water</td><td class="n">1</td>' in page
+    assert '<td>non finite count</td><td class="n">0</td>' in page
 
 
 def test_a_card_says_where_its_interval_takes_examples_as_independent() -> None:
