@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
+from serving.contract.contract import Contract
 from tests.trainer.objectives import of_classes
 from tests.trainer.test_run import accuracy, fn_args
 from trainer.data.bands import BandScale
@@ -19,6 +20,7 @@ from trainer.tasks.network import build_network
 from trainer.tasks.registry import objective_type
 from trainer.tasks.segmentation import Segmentation
 from trainer.training.config import TrainConfig
+from trainer.training.export import export
 
 SEPARABLE = "skymill_example.models:separable"
 PHOTO = ImageSpec(height_px=32, width_px=48)
@@ -40,6 +42,20 @@ class Seen(keras.layers.Layer):
         return keras.ops.mean(pixels, axis=(1, 2))
 
 
+class Brightness(keras.layers.Layer):
+    """One of three brightnesses, looked up in a table, times a variable of TensorFlow's own."""
+
+    def __init__(self):
+        super().__init__()
+        known = tf.lookup.KeyValueTensorInitializer(tf.range(3), tf.constant([-1.0, 0.0, 2.0]))
+        self.brightness = tf.lookup.StaticHashTable(known, default_value=9.0)
+        self.gain = tf.Variable(10.0)
+
+    def call(self, pixels):
+        level = tf.cast(tf.reduce_mean(pixels, axis=(1, 2)) > 0, tf.int32)
+        return self.gain * self.brightness.lookup(tf.reduce_sum(level, axis=-1))[:, tf.newaxis]
+
+
 class Subclassed(keras.Model):
     """A model that is no graph of layers, with two maps, the coarse one first."""
 
@@ -51,6 +67,12 @@ class Subclassed(keras.Model):
     def call(self, pixels):
         fine = self.fine(pixels)
         return {"coarse": self.coarse(fine), "fine": fine}
+
+
+def looked_up(input_shape):
+    """One number an image, which a table holds."""
+    pixels = keras.Input(input_shape)
+    return keras.Model(pixels, Brightness()(pixels))
 
 
 def one_path(input_shape):
@@ -157,6 +179,18 @@ def test_every_kind_of_head_sits_on_it():
 def test_what_has_no_such_features_is_refused(build, task, message):
     with pytest.raises(ConfigError, match=f"^train.model.build: .*{message}"):
         require_body(custom(build), PHOTO, objective_type(task).pooled)
+
+
+def test_tables_and_variables_of_tensorflow_are_served(tmp_path):
+    model = build_network(custom(here("looked_up")), TILE, of_classes(3), SCALE).served()
+    bands = np.float32([[90, 190], [110, 190], [110, 210]])  # about means of 100 and 200
+    tiles = np.broadcast_to(bands[:, np.newaxis, np.newaxis], (3, 32, 48, 2))
+    export(model, Contract(image=TILE, classes=("a", "b", "c")), str(tmp_path / "model"))
+    expected = tf.nn.softmax(model(tiles))
+    assert len(np.unique(expected, axis=0)) == 3
+    pixels = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_pixels"]
+    served = pixels(tf.constant(tiles, TILE.pixel_type))["probabilities"]
+    np.testing.assert_allclose(served, expected, atol=1e-6)
 
 
 def test_weights_are_loaded_and_keep_their_statistics(tmp_path):

@@ -1,16 +1,15 @@
 """Export of a trained model as a SavedModel for TensorFlow Serving."""
 
-from collections.abc import Callable
 from functools import partial
 
 import keras
 import tensorflow as tf
+from tensorflow.saved_model.experimental import TrackableResource
 
 from serving.contract.contract import CONTRACT_PATH, Contract
 from serving.contract.reliability import UnknownScore
 from serving.graph.explain import Traced
 from serving.graph.signatures import Reliable, Signature, signatures
-from serving.tasks.graph import Tensors
 
 
 def export(
@@ -35,34 +34,46 @@ def export(
         explainable: with the weights of the model, as `Network.explainable` returns it; the
             SavedModel then explains its answers by the contract's `explanations`.
     """
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    gradients = None
-    if explainable is not None:
-        archive.track(explainable)
-        gradients = partial(traced, explainable)
+    gradients = None if explainable is None else partial(traced, explainable)
     reliable = None
     if embedded is not None:
-        archive.track(embedded)
         reliable = Reliable(partial(embedded, training=False), unknown)
     plain = partial(model, training=False)
-    for signature in signatures(plain, contract, gradients, reliable):
-        archive.add_endpoint(signature.name, _traced_once(signature), [*signature.inputs])
-    archive.write_out(folder, verbose=False)
+    graphs = {
+        signature.name: _graph(signature)
+        for signature in signatures(plain, contract, gradients, reliable)
+    }
+    tf.saved_model.save(_weights(model, explainable, embedded), folder, signatures=graphs)
     path = f"{folder}/{CONTRACT_PATH}"
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(contract.to_json())
 
 
-def _traced_once(signature: Signature) -> Callable[..., Tensors]:
-    """Returns a function that calls the graph of a signature.
-
-    Keras traces an endpoint to find its variables and TensorFlow traces it again to save it.
-    """
+def _graph(signature: Signature) -> tf.types.experimental.ConcreteFunction:
     graph = tf.function(signature.function, input_signature=signature.inputs, autograph=False)
-    concrete = graph.get_concrete_function()
-    return lambda *inputs: concrete(*inputs)
+    return graph.get_concrete_function()
+
+
+def _weights(*models: keras.Model | None) -> tf.Module:
+    """Returns an object that owns what the graphs of the models read: variables and tables.
+
+    Only graphs are served. Saved with the models themselves, as `keras.export.ExportArchive` does,
+    every signature would be traced and written twice.
+    """
+    found = [model for model in models if model is not None]
+    variables = [variable.value for model in found for variable in model.variables]
+    children = [
+        child
+        for model in found
+        for layer in model._flatten_layers()
+        for child in layer._trackable_children().values()
+    ]
+    own = [one for one in children if isinstance(one, (tf.Variable, TrackableResource))]
+    holder = tf.Module()
+    # The models share most of what they read.
+    holder.read = [*{id(one): one for one in variables + own}.values()]
+    return holder
 
 
 def traced(explainable: keras.Model, pixels: tf.Tensor) -> Traced:
