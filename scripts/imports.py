@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PACKAGES = ("components", "pipelines", "serving", "trainer")
@@ -17,8 +18,9 @@ class Module:
     at_start: frozenset[str]
 
 
-def read_modules(root: Path) -> dict[str, Module]:
-    """Our modules below a folder, by name."""
+@cache
+def read_modules(root: Path) -> Mapping[str, Module]:
+    """Our modules below a folder, by name; a process reads a folder once."""
     modules = {}
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):

@@ -73,7 +73,7 @@ def _is_in(module: str, packages: tuple[str, ...]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def modules(repository: Path) -> dict[str, Module]:
+def modules(repository: Path) -> Mapping[str, Module]:
     return read_modules(repository)
 
 
@@ -87,7 +87,7 @@ def circle(found: Mapping[str, set[str]]) -> list[str]:
 
 
 def test_neither_modules_nor_folders_import_in_a_circle(
-    modules: dict[str, Module], repository: Path
+    modules: Mapping[str, Module], repository: Path
 ) -> None:
     found = arrows(modules)
     assert circle(found) == []
@@ -102,12 +102,12 @@ def test_circles_are_found() -> None:
     assert circle({"a": {"b"}, "b": {"a"}})
 
 
-def test_no_import_goes_the_wrong_way(modules: dict[str, Module]) -> None:
+def test_no_import_goes_the_wrong_way(modules: Mapping[str, Module]) -> None:
     assert wrong_arrows(modules) == []
 
 
 @pytest.mark.parametrize("start", ["components.raster", "serving.client"])
-def test_light_modules_load_no_framework(modules: dict[str, Module], start: str) -> None:
+def test_light_modules_load_no_framework(modules: Mapping[str, Module], start: str) -> None:
     light = [name for name in modules if _is_in(name, (start,)) or name.startswith(f"{start}_")]
     if start == "serving.client":  # its registry loads them by name
         light += [f"serving.tasks.{task}.answer" for task in TASKS]

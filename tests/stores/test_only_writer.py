@@ -22,13 +22,14 @@ def place(request, tmp_path, monkeypatch):
         yield service.uri
 
 
-def test_a_second_writer_is_refused_while_the_first_lives(place):
+def test_a_second_writer_is_refused_while_the_first_lives(place, monkeypatch):
+    monkeypatch.setattr(f"{only_writer.__module__}._POLL_S", 0.1)
     begin = time.monotonic()
-    with only_writer(open_store(place), ".lock", _REFUSAL, lease_s=2):
+    with only_writer(open_store(place), ".lock", _REFUSAL, lease_s=0.4):
         with pytest.raises(TransientDataError), only_writer(open_store(place), ".lock", _REFUSAL):
             raise AssertionError("two at once")
-        with only_writer(open_store(place), "other/.lock", _REFUSAL, lease_s=2):
-            time.sleep(max(0, begin + 3 - time.monotonic()))  # longer than the lease
+        with only_writer(open_store(place), "other/.lock", _REFUSAL, lease_s=0.4):
+            time.sleep(max(0, begin + 0.6 - time.monotonic()))  # longer than the lease
         with pytest.raises(TransientDataError), only_writer(open_store(place), ".lock", _REFUSAL):
             raise AssertionError("two at once")
     assert open_store(place).listing() == {}
@@ -52,6 +53,7 @@ def test_a_writer_that_lost_its_lock_says_so_and_leaves_that_of_the_other(tmp_pa
 
 
 def test_of_two_runs_into_one_place_of_a_store_the_second_is_told(monkeypatch):
+    monkeypatch.setattr(f"{only_writer.__module__}._BEATS", 300)  # the refusal waits for a beat
     with service_on_loopback("s3", "answers", monkeypatch) as service:
         paths = PredictionPaths(service.uri, 1, "parquet")
         with (

@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tfx import v1 as tfx
+from tfx.components.example_validator.component import ExampleValidator
 from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration import metadata
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import standard_artifacts
 
 from components.data_check.component import DataCheck
 from components.data_check.config import DataCheckConfig
@@ -24,12 +29,12 @@ from components.statistics.config import StatisticsConfig
 
 def nodes(folder: Path) -> list[BaseComponent]:
     home = str(folder / "schema.pbtxt")
-    examples = tfx.dsl.Importer(
+    examples = Importer(
         source_uri=str(folder / "examples"),
-        artifact_type=tfx.types.standard_artifacts.Examples,
+        artifact_type=standard_artifacts.Examples,
         properties={"split_names": json.dumps(["train", "eval"])},
     ).with_id("Examples")
-    baseline = tfx.dsl.Importer(
+    baseline = Importer(
         source_uri=str(folder / "baseline"),
         artifact_type=Baseline,
         custom_properties={"served_version": 7},
@@ -37,7 +42,7 @@ def nodes(folder: Path) -> list[BaseComponent]:
     statistics = Statistics(examples.outputs["result"], StatisticsConfig())
     counted = statistics.outputs["statistics"]
     schema = Schema(counted, SchemaConfig(home=home), accepted_digest(home))
-    validator = tfx.components.ExampleValidator(statistics=counted, schema=schema.outputs["schema"])
+    validator = ExampleValidator(statistics=counted, schema=schema.outputs["schema"])
     check = DataCheck(
         examples=examples.outputs["result"],
         statistics=counted,
@@ -52,15 +57,13 @@ def nodes(folder: Path) -> list[BaseComponent]:
 
 def run(folder: Path) -> GateReport:
     """The report, which is there whether the run was stopped or not."""
-    metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(
-        str(folder / "metadata.db")
-    )
-    tfx.orchestration.LocalDagRunner().run(
-        tfx.dsl.Pipeline(
+    connection = metadata.sqlite_metadata_connection_config(str(folder / "metadata.db"))
+    LocalDagRunner().run(
+        Pipeline(
             pipeline_name="data",
             pipeline_root=str(folder / "root"),
             components=nodes(folder),
-            metadata_connection_config=metadata,
+            metadata_connection_config=connection,
         )
     )
     return report(folder)

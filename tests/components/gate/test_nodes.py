@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.orchestration import metadata
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
 from tfx.types.channel import Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
@@ -46,12 +48,12 @@ class Check(BaseComponent):
 def run(folder: Path, ok: bool, stop: str) -> Path:
     check = Check(ok, str(folder / "log"))
     node = (Stop if stop == "report" else StopOnRejects)(**{stop: check.outputs[stop]})
-    tfx.orchestration.LocalDagRunner().run(
-        tfx.dsl.Pipeline(
+    LocalDagRunner().run(
+        Pipeline(
             pipeline_name="gates",
             pipeline_root=str(folder / "root"),
             components=[check, node],
-            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            metadata_connection_config=metadata.sqlite_metadata_connection_config(
                 str(folder / "metadata.db")
             ),
         )

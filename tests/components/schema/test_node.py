@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from ml_metadata.metadata_store import MetadataStore
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx import v1 as tfx
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration import metadata
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import standard_artifacts
 
 from components.raster.errors import ConfigError
 from components.schema.component import Schema
@@ -19,14 +23,14 @@ ROW = {"label": 0, "label/text": "Sea", "image/brightness": 10.0}
 
 
 def run(folder: Path, digest: str) -> None:
-    statistics = tfx.dsl.Importer(
+    statistics = Importer(
         source_uri=str(folder / "statistics"),
-        artifact_type=tfx.types.standard_artifacts.ExampleStatistics,
+        artifact_type=standard_artifacts.ExampleStatistics,
         properties={"split_names": json.dumps(["train"])},
     ).with_id("Statistics")
     config = SchemaConfig(home=str(folder / "schema.pbtxt"))
-    tfx.orchestration.LocalDagRunner().run(
-        tfx.dsl.Pipeline(
+    LocalDagRunner().run(
+        Pipeline(
             pipeline_name="schema",
             pipeline_root=str(folder / "root"),
             components=[statistics, Schema(statistics.outputs["result"], config, digest)],
@@ -77,4 +81,4 @@ def test_a_schema_accepted_during_a_run_is_refused(tmp_path: Path, statistics_of
 
 def _metadata(folder: Path) -> Any:
     path = str(folder / "metadata.db")
-    return tfx.orchestration.metadata.sqlite_metadata_connection_config(path)
+    return metadata.sqlite_metadata_connection_config(path)

@@ -6,7 +6,13 @@ from typing import Any
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx import v1 as tfx
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration import metadata
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types import standard_artifacts
 
 from components.statistics import feature_stats
 from components.statistics.component import Statistics
@@ -16,22 +22,22 @@ ROW = {"image/encoded": b"\xff\xd8", "label/text": "Sea", "image/brightness": 10
 
 
 def run(folder: Path, config: StatisticsConfig) -> None:
-    examples = tfx.dsl.Importer(
+    examples = Importer(
         source_uri=str(folder / "examples"),
-        artifact_type=tfx.types.standard_artifacts.Examples,
+        artifact_type=standard_artifacts.Examples,
         properties={"split_names": json.dumps(["train", "eval"]), "span": 3},
     ).with_id("Examples")
-    schema = tfx.components.ImportSchemaGen(schema_file=str(folder / "schema.pbtxt"))
+    schema = ImportSchemaGen(schema_file=str(folder / "schema.pbtxt"))
     statistics = Statistics(examples.outputs["result"], config, schema.outputs["schema"])
-    validator = tfx.components.ExampleValidator(
+    validator = ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
-    tfx.orchestration.LocalDagRunner().run(
-        tfx.dsl.Pipeline(
+    LocalDagRunner().run(
+        Pipeline(
             pipeline_name="statistics",
             pipeline_root=str(folder / "root"),
             components=[examples, schema, statistics, validator],
-            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            metadata_connection_config=metadata.sqlite_metadata_connection_config(
                 str(folder / "metadata.db")
             ),
         )
