@@ -52,8 +52,10 @@ def stretch_of(
         raise ValueError(f"percentiles {low_percent:g} and {high_percent:g} are not in order")
     samples = []
     for pixels, valid in tiles:
-        chosen = pixels[..., list(bands)][valid]
-        samples.append(chosen[:: max(len(chosen) // _SAMPLE_PX, 1)].astype(np.float64))
+        rows, cols = np.nonzero(valid)
+        step = max(len(rows) // _SAMPLE_PX, 1)
+        chosen = pixels[rows[::step], cols[::step]][:, list(bands)]
+        samples.append(chosen.astype(np.float64))
     values = np.concatenate(samples) if samples else np.empty((0, len(bands)))
     values = values[np.isfinite(values).all(axis=1)]
     if not len(values):
@@ -73,19 +75,28 @@ def picture_of(
     """Renders one (grey) or three bands under a stretch as RGB uint8 (H, W, 3)."""
     if len(bands) not in (1, 3) or len(stretch.low) != len(bands):
         raise ValueError("a picture shows one band or three, with a stretch for each")
-    low, high = np.array(stretch.low), np.array(stretch.high)
-    shown = pixels[..., list(bands)].astype(np.float64)
-    flat = high <= low
-    with np.errstate(invalid="ignore"):
-        scaled = (shown - low) / np.where(flat, 1.0, high - low) * 255
-    scaled = np.where(flat, _GREY, np.clip(np.nan_to_num(scaled), 0, 255))
-    picture: Picture = (
-        np.broadcast_to(np.rint(scaled).astype(np.uint8), (*valid.shape, 3)).copy()
-        if len(bands) == 1
-        else np.rint(scaled).astype(np.uint8)
-    )
+    # Band by band: numpy takes ten times as long along an axis of three.
+    shown = [
+        _stretched(pixels[..., band], low, high)
+        for band, low, high in zip(bands, stretch.low, stretch.high, strict=True)
+    ]
+    picture = np.stack(shown if len(bands) == 3 else shown * 3, axis=-1)
     picture[~valid] = nodata_rgb
     return picture
+
+
+def _stretched(values: Pixels, low: float, high: float) -> Picture:
+    """Returns values (H, W) as bytes; 0 where there is no number."""
+    if high <= low:
+        return np.full(values.shape, _GREY, np.uint8)
+    scaled = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        scaled -= low
+        scaled /= high - low
+        scaled *= 255
+    np.fmax(scaled, 0, out=scaled)  # a maximum would keep NaN
+    np.minimum(scaled, 255, out=scaled)
+    return np.rint(scaled, out=scaled).astype(np.uint8)
 
 
 def natural_bands(names: tuple[str, ...]) -> tuple[str, ...]:
