@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components.node.records import records
 from components.raster.example import KEY
 
 Value = bytes | int | float
@@ -109,13 +111,7 @@ def _count_fits(feature: schema_pb2.Feature, count: int) -> bool:
 
 
 def _examples(paths: Sequence[str], most: int) -> Iterator[tf.train.Example]:
-    for path in paths:
-        compression = "GZIP" if path.endswith(".gz") else ""
-        for record in tf.data.TFRecordDataset(path, compression).as_numpy_iterator():
-            if most <= 0:
-                return
-            most -= 1
-            yield tf.train.Example.FromString(record)
+    return map(tf.train.Example.FromString, islice(records(*paths), most))
 
 
 def _key(message: tf.train.Example) -> str:

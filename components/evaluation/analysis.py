@@ -21,7 +21,6 @@ from components.evaluation.extracts import (
     PredictFn,
     Reading,
     load,
-    read_batches,
 )
 from components.evaluation.failing import noted
 from components.evaluation.metrics import TaskScores
@@ -33,6 +32,7 @@ from components.evaluation.result import EvaluationResult
 from components.evaluation.robustness import corruption_slices
 from components.evaluation.tasks.registry import evaluated_task
 from components.evaluation.tfma_results import load_results
+from components.node.records import records
 from components.raster.task import SINGLE_LABEL, Task
 from serving.contract.names import EXAMPLES_SIGNATURE
 
@@ -64,7 +64,7 @@ def evaluate(
     `failures` hold the reasons.
     """
     folders = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline else {})
-    first = _first_example(files)
+    first = next(records(*files), None)
     if first is None:
         return EvaluationResult(config.split, (), None, baseline_version, ())
     shared = Shared()
@@ -212,13 +212,6 @@ def _writers(
         output_file_format="tfrecord",
     )
     return [config_writer, metrics_writer]
-
-
-def _first_example(files: Sequence[str]) -> bytes | None:
-    for path in files:
-        for batch in read_batches(path, 1):
-            return batch[0]
-    return None
 
 
 def _mcnemar(measured: EvaluationResult, predictions: PredictionTable) -> McNemar | None:

@@ -36,7 +36,7 @@ from components.evaluation.tasks.base import (
 )
 from components.evaluation.tasks.bootstrap import seed_of
 from components.evaluation.tasks.registry import evaluated_task
-from components.node.records import records
+from components.node.records import record_batches
 from components.raster.example import KEY, LATITUDE, LONGITUDE, SCENE
 from components.raster.image import ImageSpec
 from components.raster.spatial.grouping import Grouping, grouping_from_json
@@ -147,7 +147,7 @@ class PredictFn(beam.DoFn):
         assert self._loaded is not None
         assert self._own is not None
         runs = RunWriter(runs_folder(self._folder), os.path.basename(path), self._reading.head)
-        for batch in read_batches(path, self._reading.batch_size):
+        for batch in record_batches(path, size=self._reading.batch_size):
             answers = {}
             for model in self._models:
                 served = self._loaded.by_path[model.path]
@@ -166,12 +166,6 @@ class PredictFn(beam.DoFn):
                 runs.add(example.prediction(self._reading))
                 yield example.extract(self._reading, self._own)
         runs.flush()
-
-
-def read_batches(path: str, batch_size: int) -> Iterator[list[bytes]]:
-    """Yields batches of serialized examples of a TFRecord file, gzipped if its name says so."""
-    for batch in records(path).batch(batch_size):
-        yield list(batch.numpy())
 
 
 @dataclass(frozen=True)

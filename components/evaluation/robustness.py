@@ -18,12 +18,13 @@ from PIL import Image
 
 from components.evaluation.compared_models import CANDIDATE, ComparedModels
 from components.evaluation.corruptions import STRENGTHS, CorruptionName, corrupted
-from components.evaluation.extracts import LoadedModels, Reading, load, observe, read_batches
+from components.evaluation.extracts import LoadedModels, Reading, load, observe
 from components.evaluation.failing import reason
 from components.evaluation.result import SliceMetrics
 from components.evaluation.slices import CORRUPTION, STRENGTH, SliceKey
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, class_metric
 from components.evaluation.tasks.registry import evaluated_task
+from components.node.records import record_batches
 from components.raster.errors import DataError
 from components.raster.example import ENCODED, FORMAT, KEY, TILE_FORMAT
 from components.raster.image import ImageSpec
@@ -127,7 +128,7 @@ class _TallyFn(beam.DoFn):
     def process(self, path: str) -> Iterator[tuple[SliceKey, Any]]:
         evaluated, served = self._reading.evaluated, self._loaded.by_path[self._model.path]
         tallies = {variant: evaluated.empty(self._classes) for variant in self._variants}
-        for batch in read_batches(path, self._reading.batch_size):
+        for batch in record_batches(path, size=self._reading.batch_size):
             for (name, strength), tally in tallies.items():
                 copies = [corrupted_example(one, name, strength) for one in batch]
                 try:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from components.explanation.model import ExplainedModel
 from components.explanation.tracin import LastLayer, influence, of_classes
+from components.node.records import record_batches
 from components.raster.errors import DataError
 from components.raster.example import ENCODED, KEY, LABEL_TEXT
 
@@ -123,13 +124,9 @@ def behind_answers(
 
 
 def _batches(files: Sequence[str]) -> Iterator[dict[str, list[bytes]]]:
-    for batch in tf.data.TFRecordDataset(list(files), _compression(files)).batch(_BATCH):
+    for batch in record_batches(*files, size=_BATCH):
         parsed = tf.io.parse_example(batch, _FEATURES)
         yield {name: values.numpy().tolist() for name, values in parsed.items()}
-
-
-def _compression(files: Sequence[str]) -> str:
-    return "GZIP" if files and files[0].endswith(".gz") else ""
 
 
 def _indices(model: ExplainedModel, names: Sequence[str], pattern: str) -> npt.NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """Executor of the InfraCheck node: copies the model, adds warm-up requests, tests the copy."""
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,7 @@ class Executor(NodeExecutor):
 
 def first_examples(examples_uri: str, split: str, count: int) -> list[bytes]:
     """Returns the first serialized examples of a split of an Examples artifact, up to `count`."""
-    found: list[bytes] = []
-    for path in shards(split_folder(examples_uri, split)):
-        found += records(path).take(count - len(found)).as_numpy_iterator()
-    return found
+    return list(islice(records(*shards(split_folder(examples_uri, split))), count))
 
 
 def encoded_image(serialized: bytes) -> bytes:

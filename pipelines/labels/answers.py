@@ -1,7 +1,6 @@
 """Answers of an exported model for examples that it was not trained on."""
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -10,7 +9,7 @@ from components.evaluation.compared_models import frames_of
 from components.evaluation.extracts import Model
 from components.evaluation.model import EvaluatedModel
 from components.evaluation.tasks.registry import evaluated_task
-from components.node.records import records
+from components.node.records import record_batches
 from components.raster.example import KEY
 from pipelines.labels.audit import Audit
 
@@ -30,7 +29,7 @@ def add_answers(audit: Audit | None, model_dir: str, files: Sequence[str]) -> Au
     """
     served = EvaluatedModel(model_dir)
     evaluated, frame = evaluated_task(served.task), None
-    for batch in _batches(files):
+    for batch in record_batches(*files, size=_BATCH):
         if frame is None:
             classes = served.classes(batch[0])
             model = Model("candidate", model_dir, classes, served.image)
@@ -48,12 +47,6 @@ def add_answers(audit: Audit | None, model_dir: str, files: Sequence[str]) -> Au
                 key = bytes(features[KEY][0]).decode("utf-8", "backslashreplace")
                 audit.add(key, *pair, answer)
     return audit
-
-
-def _batches(files: Sequence[str]) -> Iterator[list[bytes]]:
-    examples = (one for path in files for one in records(path).as_numpy_iterator())
-    while batch := list(islice(examples, _BATCH)):
-        yield batch
 
 
 def _features(serialized: bytes) -> dict[str, Any]:

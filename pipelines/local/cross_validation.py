@@ -12,9 +12,10 @@ from typing import Literal
 
 from components.evaluation.compared_models import CANDIDATE, frames_of
 from components.evaluation.config import EvaluationConfig
-from components.evaluation.extracts import Model, Reading, observe, read_batches
+from components.evaluation.extracts import Model, Reading, observe
 from components.evaluation.model import EvaluatedModel
 from components.evaluation.tasks.registry import evaluated_task
+from components.node.records import record_batches
 from components.raster.file_state import state_of
 from components.raster.only_process import only_process
 from components.raster.spatial.grouping import Grouping
@@ -145,7 +146,7 @@ def measure(config: EvaluationConfig, model_dir: str, path: str) -> tuple[str, M
     of a TFRecord file."""
     served = EvaluatedModel(model_dir)
     evaluated, reading, tally = evaluated_task(served.task), None, None
-    for batch in read_batches(path, config.batch_size):
+    for batch in record_batches(path, size=config.batch_size):
         if reading is None:
             model = Model(CANDIDATE, model_dir, served.classes(batch[0]), served.image)
             frames = frames_of([model], config.score_threshold)

@@ -197,9 +197,8 @@ def _train(config: PipelineConfig, folder: str, environment: Mapping[str, str]) 
 
 def _examples(examples: str) -> Iterator[tuple[str, bytes]]:
     for split in SPLITS:
-        for path in shards(split_folder(examples, split)):
-            for serialized in records(path).as_numpy_iterator():
-                yield split, serialized
+        for serialized in records(*shards(split_folder(examples, split))):
+            yield split, serialized
 
 
 def _side_files(examples: str) -> Sequence[str]:

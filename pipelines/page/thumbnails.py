@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.evaluation.model import EvaluatedModel
 from components.explanation.model import ExplainedModel
-from components.node.records import records
+from components.node.records import record_batches
 from components.raster.example import ENCODED, KEY
 from components.raster.pictures.heat import blended
 from components.raster.pictures.sheet import Card
@@ -50,15 +50,15 @@ def read_examples(files: Sequence[str], keys: Iterable[str]) -> dict[str, bytes]
     """Returns the serialized examples with these keys, by key; reads until all are found."""
     wanted = set(keys)
     found: dict[str, bytes] = {}
-    for path in files:
-        for batch in records(path).batch(_READ):
-            if len(found) == len(wanted):
-                return found
-            # Only the keys leave the graph: decoding each example here would take most of the time.
-            for row, of_row in enumerate(tf.io.parse_example(batch, _KEY_SPEC)[KEY].numpy()):
-                key = of_row.decode("utf-8", "backslashreplace")
-                if key in wanted and key not in found:
-                    found[key] = bytes(batch[row].numpy())
+    for batch in record_batches(*files, size=_READ):
+        if len(found) == len(wanted):
+            break
+        # Only the keys leave the graph: decoding each example here would take most of the time.
+        keys_of_batch = tf.io.parse_example(batch, _KEY_SPEC)[KEY].numpy()
+        for encoded, serialized in zip(keys_of_batch, batch, strict=True):
+            key = encoded.decode("utf-8", "backslashreplace")
+            if key in wanted:
+                found.setdefault(key, serialized)
     return found
 
 

@@ -90,7 +90,7 @@ def test_every_example_is_measured_once_and_a_fold_that_has_ended_is_not_trained
     config, keys, accuracies = configured(tmp_path), [], []
 
     def observed(fold: Fold) -> None:
-        held = list(records(fold.held_out).as_numpy_iterator())
+        held = list(records(fold.held_out))
         found = [tf.train.Example.FromString(it).features.feature for it in held]
         keys.append([it["image/key"].bytes_list.value[0].decode() for it in found])
         model = tf.saved_model.load(fold.model)

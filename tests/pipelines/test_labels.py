@@ -112,7 +112,7 @@ def test_each_example_is_held_out_once_and_scenes_stay_together(tmp_path):
         held, count = write_fold(
             str(examples), str(folder), {it for it in assigned if assigned[it] == fold}, grouping
         )
-        found = [tf.train.Example.FromString(it) for it in records(held).as_numpy_iterator()]
+        found = [tf.train.Example.FromString(it) for it in records(held)]
         assert len(found) == count
         for message in found:
             features = message.features.feature
