@@ -12,6 +12,9 @@ from components.raster.example import UNCOUNTED
 
 PAYLOAD_SUFFIX = "/encoded"
 
+#: Few enough that the records of small images and their parsed copy stay in the processor's cache.
+_PARSED_AT_ONCE = 200
+
 _TYPE_OF_KIND = {
     "bytes_list": schema_pb2.BYTES,
     "int64_list": schema_pb2.INT,
@@ -54,13 +57,17 @@ def _schema(records: Sequence[bytes], exclude: tuple[str, ...]) -> schema_pb2.Sc
 
 
 def _kinds(records: Sequence[bytes]) -> dict[str, str | None]:
-    """Returns every feature in any of the records, with the kind in the last record that has it.
+    """Returns every feature in any of the records, with the kind in the last records that have it.
 
     Concatenated messages parse as one whose maps are merged (protobuf encoding: "Last One Wins"),
-    so one parse names the features of the whole batch.
+    so one parse names the features of many records.
     """
-    merged = tf.train.Example.FromString(b"".join(records)).features.feature
-    return {name: merged[name].WhichOneof("kind") for name in list(merged)}
+    kinds: dict[str, str | None] = {}
+    for start in range(0, len(records), _PARSED_AT_ONCE):
+        some = b"".join(records[start : start + _PARSED_AT_ONCE])
+        merged = tf.train.Example.FromString(some).features.feature
+        kinds |= {name: merged[name].WhichOneof("kind") for name in list(merged)}
+    return kinds
 
 
 def _first_kind(records: Sequence[bytes], name: str) -> str | None:
