@@ -229,6 +229,9 @@ def _model(model_base: Path | None, config_path: str) -> "TileModel":
         config = load_config(config_path)
         name = config.name
         model_base = local_model_base(config.model_base)
+    from components.raster.tensorflow_import import import_tensorflow
+
+    import_tensorflow(keras=False)
     from components.mapping.in_process import InProcessModel
 
     return InProcessModel(model_base, name)

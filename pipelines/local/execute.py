@@ -9,6 +9,7 @@ from components.gate.report import GateFailed
 from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_as_error
 from components.raster.masking import masked
+from components.raster.tensorflow_import import import_tensorflow
 from components.raster.unscanned import unscanned_imports
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.kinds import (
@@ -142,6 +143,7 @@ class _Run:
         self._keep(replace(self._record, fingerprint=inputs.fingerprint, span=inputs.span))
         self._progress.show_stage("loading TensorFlow and TFX")
         with unscanned_imports():
+            import_tensorflow()
             from pipelines.local.run_local import run_local
 
             pipeline = create(config, inputs, self._kind)

@@ -97,6 +97,9 @@ def _require_alone(environment: Mapping[str, str]) -> None:
 def _run(
     config: PipelineConfig, examples: str, folder: str, environment: Mapping[str, str]
 ) -> None:
+    from components.raster.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
     from trainer.distribution.cluster import ClusterEnvironment
     from trainer.training.job import Job, run_job
     from trainer.training.splits import make_splits

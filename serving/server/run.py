@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from components.raster.tensorflow_import import import_tensorflow
 from components.raster.unscanned import unscanned_imports
 from serving.server.addresses import Addresses
 from serving.server.config import ServerConfig
@@ -15,6 +16,7 @@ def serve(config: ServerConfig, on_ready: Callable[[Addresses], None]) -> None:
         supervise(config, on_ready)
     else:
         with unscanned_imports():
+            import_tensorflow(keras=False)
             from serving.server.app import run_server  # imports TensorFlow
 
         run_server(config, on_ready)

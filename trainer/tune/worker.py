@@ -31,6 +31,9 @@ def main() -> None:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     _wait_for_chief(args.patience_s)
 
+    from components.raster.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
     from keras_tuner.errors import FatalError
 
     from trainer.tune.exchange import announced

@@ -24,6 +24,7 @@ from components.raster.errors import SkymillError
 from components.raster.full_disk import full_disk_as_error
 from components.raster.masking import masked
 from components.raster.process_exit import EXIT_STOPPED, exit_now
+from components.raster.tensorflow_import import import_tensorflow
 from components.raster.unscanned import unscanned_imports
 from pipelines.definition.temporary import own_temporary_folder
 from pipelines.kubeflow.contract.signature import ARGUMENT, RUN_ID, NodeSignature
@@ -66,6 +67,7 @@ def run_step(
     )
     values = given.get("inputs", {}).get("parameterValues", {})
     with unscanned_imports():
+        import_tensorflow()
         executor = _executor(signature.executor, beam_args, str(values.get(RUN_ID, "")))
     with _executor_paths(executor, places, signature, inputs, outputs, exchange) as paths:
         input_dict = _inputs(signature, inputs, paths)

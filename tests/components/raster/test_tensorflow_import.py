@@ -1,0 +1,40 @@
+"""TensorFlow without what Keras only takes if it is there."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from components.raster.tensorflow_import import _absent
+
+PROGRAM = """
+import sys
+from components.raster.tensorflow_import import import_tensorflow
+import_tensorflow(keras={keras})
+assert not {{"IPython", "matplotlib", "sklearn", {absent!r}}} & sys.modules.keys()
+
+import IPython, keras, matplotlib.pyplot, sklearn
+import tensorflow as tf
+assert tf.keras.layers.Dense is keras.layers.Dense
+assert keras.Sequential([keras.Input([2]), keras.layers.Dense(3)])(tf.zeros([4, 2])).shape == (4, 3)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("keras", "absent"), [(True, "kaggle"), (False, "keras")])
+def test_what_is_left_out_can_be_imported_later(keras, absent, repository) -> None:
+    program = PROGRAM.format(keras=keras, absent=absent)
+    subprocess.run([sys.executable, "-c", program], cwd=repository, check=True)
+
+
+def test_only_what_was_not_imported_before_is_absent(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("here_before", "new_here"):
+        (tmp_path / f"{name}.py").touch()
+    before = importlib.import_module("here_before")
+    with _absent("here_before", "new_here"):
+        assert importlib.import_module("here_before") is before
+        with pytest.raises(ImportError, match="new_here"):
+            importlib.import_module("new_here")
+    assert importlib.import_module("new_here")
