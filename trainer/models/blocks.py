@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from trainer.models.batch_norm import BatchNormalization
 from trainer.models.norms import NORM_MOMENTUM
 
 
@@ -32,7 +33,7 @@ def convolution(
         kernel_initializer="he_normal",
     )(x)
     if batch_norm:
-        x = keras.layers.BatchNormalization(momentum=NORM_MOMENTUM)(x)
+        x = BatchNormalization(momentum=NORM_MOMENTUM)(x)
     return keras.layers.Activation(activation)(x) if activation else x
 
 
