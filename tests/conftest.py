@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -16,6 +17,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
+#: Collections of the middle generation; Python's default is 10.
+_FULL_COLLECTION_AFTER = 60
+
 pytest_plugins = ["tests.begin_within", "tests.longest_first"]
 
 
@@ -23,7 +27,10 @@ pytest_plugins = ["tests.begin_within", "tests.longest_first"]
 def pytest_collection() -> Generator[None, object, object]:
     """Imports the tests, and with them TensorFlow, TFX and Beam."""
     with unscanned_imports():
-        return (yield)
+        found = yield
+    # Full collections take a few percent of the time of tests that build networks, and free little.
+    gc.set_threshold(*gc.get_threshold()[:2], _FULL_COLLECTION_AFTER)
+    return found
 
 
 REPOSITORY = Path(__file__).resolve().parent.parent
