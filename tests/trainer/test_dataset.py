@@ -16,7 +16,7 @@ BATCH = 8
 STEPS = COUNTS["train"] // BATCH
 
 
-@pytest.fixture(params=["memory", "streamed"])
+@pytest.fixture(scope="module", params=["memory", "streamed"])
 def source(request, pattern, image_spec):
     limit = {"memory": None, "streamed": 0}[request.param]
     return open_source(
