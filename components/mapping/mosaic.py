@@ -1,17 +1,19 @@
 """Blending of overlapping tiles.
 
-At most pixels one tile alone counts. Its answer is settled at once, while it is in a core's cache.
-Where several tiles count, their weighted sum is kept until no further one can come.
+Tiles come in rows from left to right, and rows from top to bottom. Each is blended with what the
+tiles before it in its row, and then those above it, gave to its pixels. Those that no later tile
+shows are then final, and settled while they are in a core's cache. What the tile gives to pixels of
+later tiles is kept until these come.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from components.mapping.weights import TileAxis, Weights
+from components.mapping.weights import TileAxis, TileSpan, Weights
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 
@@ -23,6 +25,9 @@ Settle: TypeAlias = Callable[[Window, Floats, Mask], None]
 
 #: Weight of unread tiles from which on nothing is known about a pixel.
 _NOTHING = 1 - 1e-3
+_Axis: TypeAlias = Literal[0, 1]
+_ROWS: Literal[0] = 0
+_COLS: Literal[1] = 1
 
 
 @dataclass(eq=False)
@@ -30,16 +35,58 @@ class _Sum:
     """Weighted sum of the tiles that count at some pixels.
 
     Attributes:
-        window: of the pixels in the scene.
+        row: first row in the scene.
+        col: first column in the scene.
         values: (K, H, W).
         valid: (H, W), where a tile has a measurement.
         lost: (H, W), weight of tiles that cannot be read; None if there is none.
     """
 
-    window: Window
+    row: int
+    col: int
     values: Floats
     valid: Mask
     lost: Floats | None = None
+
+    @property
+    def window(self) -> Window:
+        """The pixels in the scene."""
+        return Window(self.row, self.col, *self.valid.shape)
+
+    def part(self, axis: _Axis, first: int, end: int) -> "_Sum":
+        """Returns a view of the pixels between two places of the scene along an axis."""
+        start = self.col if axis else self.row
+        cut = slice(max(first - start, 0), max(end - start, 0))
+        where = (slice(None), cut) if axis else (cut, slice(None))
+        lost = None if self.lost is None else self.lost[where]
+        row, col = (self.row, max(first, start)) if axis else (max(first, start), self.col)
+        return _Sum(row, col, self.values[:, *where], self.valid[where], lost)
+
+    def copy(self) -> "_Sum":
+        """Returns the same in arrays of its own."""
+        lost = None if self.lost is None else self.lost.copy()
+        return _Sum(self.row, self.col, self.values.copy(), self.valid.copy(), lost)
+
+    def weigh(self, axis: _Axis, weights: Weights) -> None:
+        """Multiplies the first pixels along an axis by weights; those of the others are 1."""
+        along = weights if axis else weights[:, np.newaxis]
+        first = self.part(axis, 0, (self.col if axis else self.row) + len(weights))
+        np.multiply(first.values, along, out=first.values)
+        if first.lost is not None:
+            np.multiply(first.lost, along, out=first.lost)
+
+    def add(self, axis: _Axis, other: "_Sum") -> None:
+        """Adds another sum that begins, along an axis, before this one or with it."""
+        start, length = (self.col if axis else self.row), self.valid.shape[axis]
+        more = other.part(axis, start, start + length)
+        end = start + more.valid.shape[axis]
+        if more.lost is not None and self.lost is None:
+            self.lost = np.zeros(self.valid.shape, np.float32)
+        here = self.part(axis, start, end)
+        here.values += more.values
+        here.valid |= more.valid
+        if more.lost is not None and here.lost is not None:
+            here.lost += more.lost
 
 
 class Mosaic:
@@ -58,9 +105,14 @@ class Mosaic:
             across: tiles along columns.
             settle: is called once for each pixel that a tile answered.
         """
-        self._planes, self._left, self._right = planes, left, right
-        self._down, self._across, self._settle = down, across, settle
-        self._sums: dict[tuple[int, int], _Sum] = {}
+        self._planes, self._settle = planes, settle
+        self._down = down.spans()
+        self._across = across.spans(left, right)
+        #: By the row of tiles, for the next one in it.
+        self._beside: dict[int, _Sum] = {}
+        #: By the first column, for the next row of tiles.
+        self._above: dict[int, _Sum] = {}
+        self._lost: set[Window] = set()
 
     def add(self, tile: Window, values: Floats, valid: Mask) -> None:
         """Adds a tile's answer.
@@ -70,47 +122,59 @@ class Mosaic:
             values: (K, H, W).
             valid: (H, W), where the scene has a measurement.
         """
-        for window, (rows, cols), weights in self._parts(tile):
-            own, known = values[:, rows, cols], valid[rows, cols]
-            if weights is None:
-                self._settle(window, own, known)
-                continue
-            found = self._sums.get((window.row, window.col))
-            if found is None:
-                found = _Sum(window, own * weights, known.copy())
-                self._sums[window.row, window.col] = found
-            else:
-                found.values += own * weights
-                found.valid |= known
+        if self._lost:
+            self._add_lost(tile)
+        self._add(_Sum(tile.row, tile.col, values, valid))
 
     def lose(self, tile: Window) -> None:
-        """Notes that a tile cannot be read: its pixels get the mean of the other tiles there."""
-        for window, _, weights in self._parts(tile):
-            if weights is None:
-                continue
-            shape, key = weights.shape, (window.row, window.col)
-            if key not in self._sums:
-                zeros = np.zeros((self._planes, *shape), np.float32)
-                self._sums[key] = _Sum(window, zeros, np.zeros(shape, np.bool_))
-            found = self._sums[key]
-            found.lost = weights if found.lost is None else found.lost + weights
+        """Notes that a tile cannot be read: its pixels get the mean of the other tiles there.
 
-    def finish(self, end: int) -> None:
-        """Settles what begins above a row; no further tile may reach above it."""
-        for key in [key for key in self._sums if key[0] < end]:
-            found = self._sums.pop(key)
-            if found.lost is not None:
-                kept = 1 - found.lost
-                known = kept > 1 - _NOTHING
-                found.values /= np.where(known, kept, 1)
-                found.valid &= known
-            self._settle(found.window, found.values, found.valid)
+        It may be noted before the tiles that come before it are added.
+        """
+        self._lost.add(tile)
+
+    def _add_lost(self, before: Window | None = None) -> None:
+        """Adds the lost tiles on which a tile, or else the next row of tiles, may depend."""
+        passed = {
+            it
+            for it in self._lost
+            if before is None or (it.row <= before.row and it.col <= before.col)
+        }
+        self._lost -= passed
+        for tile in sorted(passed):
+            shape = tile.height, tile.width
+            values = np.zeros((self._planes, *shape), np.float32)
+            lost = np.ones(shape, np.float32)
+            self._add(_Sum(tile.row, tile.col, values, np.zeros(shape, np.bool_), lost))
+
+    def _add(self, tile: _Sum) -> None:
+        down, across = self._down[tile.row], self._across.get(tile.col)
+        if across is None:  # it has no pixel in these columns that counts
+            return
+        counting = tile.part(_ROWS, down.first, down.end)
+        own = counting.part(_COLS, across.first, across.next).copy()
+        rest = counting.part(_COLS, across.next, across.end).copy()
+        _blend(own, rest, self._beside.get(tile.row), across, _COLS)
+        self._beside[tile.row] = rest
+        if not own.valid.size:
+            return
+        rest = own.part(_ROWS, down.next, down.end).copy()
+        own = own.part(_ROWS, down.first, down.next)
+        _blend(own, rest, self._above.get(across.first), down, _ROWS)
+        self._above[across.first] = rest
+        _divide_by_known(own)
+        self._settle(own.window, own.values, own.valid)
+
+    def finish(self) -> None:
+        """Ends some whole rows of tiles."""
+        self._add_lost()
+        self._beside = {}
 
     def state(self) -> State:
-        """Returns the sums that are not finished."""
+        """Returns what is kept for the next row of tiles."""
         state: State = {}
-        for (row, col), found in self._sums.items():
-            place = f"{row},{col}"
+        for found in self._above.values():
+            place = f"{found.row},{found.col}"
             state |= {f"values {place}": found.values, f"valid {place}": found.valid}
             if found.lost is not None:
                 state[f"lost {place}"] = found.lost
@@ -123,19 +187,31 @@ class Mosaic:
             if kind == "values":
                 row, col = map(int, place.split(","))
                 values, valid = state[name], state[f"valid {place}"]
-                window = Window(row, col, *valid.shape)
-                self._sums[row, col] = _Sum(window, values, valid, state.get(f"lost {place}"))
+                self._above[col] = _Sum(row, col, values, valid, state.get(f"lost {place}"))
 
-    def _parts(self, tile: Window) -> Iterator[tuple[Window, tuple[slice, slice], Weights | None]]:
-        """Yields the parts of a tile at which the same tiles count.
 
-        Each is a window of the scene, the same in the tile, and the weights (H, W); None where it
-        counts alone.
-        """
-        columns = list(self._across.runs(tile.col, self._left, self._right))
-        for down, rows, row_weights in self._down.runs(tile.row, tile.row, tile.bottom):
-            for across, cols, col_weights in columns:
-                size = down.end - down.first, across.end - across.first
-                alone = down.tiles == across.tiles == 1
-                weights = None if alone else np.multiply.outer(row_weights, col_weights)
-                yield Window(down.first, across.first, *size), (rows, cols), weights
+def _blend(own: _Sum, rest: _Sum, before: _Sum | None, span: TileSpan, axis: _Axis) -> None:
+    """Weighs the pixels of a tile along an axis, and adds what the tiles before it gave to them.
+
+    Args:
+        own: those that no later tile shows.
+        rest: those behind them.
+        before: of the tiles before it; what it has of pixels before `own` is nodata.
+        span: of the tile.
+        axis: along which the tiles follow each other.
+    """
+    cut = span.next - span.first
+    own.weigh(axis, span.weights[: min(span.shared, cut)])
+    rest.weigh(axis, span.weights[cut:])
+    if before is not None:
+        own.add(axis, before)
+        rest.add(axis, before)
+
+
+def _divide_by_known(found: _Sum) -> None:
+    """Takes the mean of the tiles that can be read, where some cannot."""
+    if found.lost is not None:
+        kept = 1 - found.lost
+        known = kept > 1 - _NOTHING
+        found.values /= np.where(known, kept, 1)
+        found.valid &= known

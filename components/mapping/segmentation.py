@@ -120,7 +120,7 @@ class ClassMap:
         last = plan.rows[self._layout.bands[band].tiles[-1]] + plan.size_px
         top = self._settled.top
         rows, kept = end - top, max(min(last, plan.height_px) - end, 0)
-        self._mosaic.finish(end)
+        self._mosaic.finish()
         window = Window(top, columns.left, rows, columns.right - columns.left)
         self.class_raster.write(window, self._settled.classes[:rows])
         self.confidence.write(window, self._settled.confidence[:rows])

@@ -13,7 +13,7 @@ from components.raster.tiles.valid_mask import Mask
 #: Probabilities are stored in steps of this, as bytes; 255 is nodata.
 PROBABILITY_STEP = 0.004
 PROBABILITY_NODATA = 255
-#: Pixels that are compared at a time: they fit into a core's cache.
+#: Pixels that are compared at a time, about: they fit into a core's cache.
 _CHUNK_PX = 1 << 15
 
 
@@ -63,7 +63,8 @@ class Settled:
             valid: (H, W).
         """
         top, left = window.row - self.top, window.col - self._left
-        step = max(1, _CHUNK_PX // window.width)
+        chunks = max(1, round(window.area_px / _CHUNK_PX))
+        step = -(-window.height // chunks)
         unknown = None if valid.all() else ~valid
         for first in range(0, window.height, step):
             part = slice(first, min(first + step, window.height))
@@ -116,16 +117,14 @@ def most_probable(
 
     Of equally probable classes the first is taken. Faster than numpy's argmax along the first axis.
     """
-    best = values[0].copy()
-    classes, number_of = np.zeros(best.shape, dtype), np.empty(best.shape, dtype)
-    better = np.empty(best.shape, np.bool_)
-    for number, plane in enumerate(values[1:], start=1):
-        own = np.ascontiguousarray(plane)  # two passes over short rows take longer than a copy
-        np.greater(own, best, out=better)
-        # The last one that is better is the largest number: faster than a masked assignment.
-        np.multiply(better.view(np.uint8), number, out=number_of, dtype=dtype)
-        np.maximum(classes, number_of, out=classes)
-        np.maximum(best, own, out=best)
+    best = np.maximum.reduce(values, axis=0)
+    # The class is the number of planes before the first one that reaches the best.
+    before = np.not_equal(values[0], best)
+    classes, differs = before.astype(dtype), np.empty_like(before)
+    for plane in values[1:-1]:
+        np.not_equal(plane, best, out=differs)
+        np.logical_and(before, differs, out=before)
+        np.add(classes, before.view(np.uint8), out=classes)
     return classes, best
 
 

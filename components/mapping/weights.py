@@ -4,11 +4,9 @@ A tile's weight at a pixel is the product of its weights along both axes. Along 
 weights of all tiles add up to 1 at every pixel, and therefore their products do as well.
 """
 
-from bisect import bisect
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +20,23 @@ _UNUSED = 0.25
 Weights = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class PixelRun:
-    """Pixels along an axis, from `first` up to `end`, at which so many tiles count."""
+class TileSpan(NamedTuple):
+    """Pixels along an axis at which a tile counts.
+
+    Attributes:
+        first: of them in the scene.
+        next: where the next tile begins to count.
+        end: beyond them.
+        shared: number of the first ones at which tiles before it count as well; at those from there
+            to `next` its weight is 1.
+        weights: at all of them.
+    """
 
     first: int
+    next: int
     end: int
-    tiles: int
+    shared: int
+    weights: Weights
 
 
 def tile_starts(
@@ -67,42 +75,35 @@ def axis_weights(tops: Sequence[int], size_px: int, blend: Blend) -> Weights:
 
 
 class TileAxis:
-    """Tiles along one axis of a scene, and runs of pixels at which the same tiles count."""
+    """Tiles along one axis of a scene, and where they count."""
 
     def __init__(self, tops: Sequence[int], size_px: int, blend: Blend) -> None:
         """Computes the weights; see `axis_weights`."""
-        self._weights = dict(zip(tops, axis_weights(tops, size_px, blend), strict=True))
-        self._counting = {}
-        for top, weights in self._weights.items():
-            places = np.flatnonzero(weights)
-            self._counting[top] = (top + int(places[0]), top + int(places[-1]) + 1)
-        cuts = sorted({place for both in self._counting.values() for place in both})
-        self._runs = [
-            PixelRun(
-                first, end, sum(begin <= first < stop for begin, stop in self._counting.values())
-            )
-            for first, end in pairwise(cuts)
-        ]
+        self._tops, self._weights = tops, axis_weights(tops, size_px, blend)
 
-    def runs(self, top: int, first: int, end: int) -> Iterator[tuple[PixelRun, slice, Weights]]:
-        """Yields the runs at which a tile counts, between two places of the scene.
+    def spans(self, left: int = 0, right: int | None = None) -> dict[int, TileSpan]:
+        """Returns the pixels at which each tile counts, by its start.
 
         Args:
-            top: of the tile.
-            first: of the places.
-            end: beyond them.
-
-        Yields:
-            The run, clipped to the places; its pixels in the tile; and their weights.
+            left: place before which nothing counts.
+            right: place from which on nothing counts; None is the end of the last tile.
         """
-        weights, (begin, stop) = self._weights[top], self._counting[top]
-        for run in self._runs[bisect(self._runs, begin, key=lambda it: it.end) :]:
-            if run.first >= stop:
-                break
-            own = PixelRun(max(run.first, first), min(run.end, end), run.tiles)
-            if own.first < own.end:
-                here = slice(own.first - top, own.end - top)
-                yield own, here, weights[here]
+        right = self._tops[-1] + self._weights.shape[1] if right is None else right
+        counting = []
+        for top, weights in zip(self._tops, self._weights, strict=True):
+            places = top + np.flatnonzero(weights)
+            counting.append((int(places[0]), int(places[-1]) + 1))
+        found, reached = {}, left
+        nexts = [*(first for first, _ in counting[1:]), counting[-1][1]]
+        rows = zip(self._tops, self._weights, counting, nexts, strict=True)
+        for top, weights, (begin, stop), after in rows:
+            first, end = max(begin, left), min(stop, right)
+            if first < end:
+                own = weights[first - top : end - top]
+                following = min(max(after, first), end)
+                found[top] = TileSpan(first, following, end, max(reached - first, 0), own)
+                reached = max(reached, end)
+        return found
 
 
 def _rise(way: npt.NDArray[np.float64], blend: Blend) -> npt.NDArray[np.float64]:
