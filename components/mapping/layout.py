@@ -75,6 +75,7 @@ def lay_out(
     stride_px: int,
     *,
     pixel_bytes: int,
+    overlap_bytes: int = 0,
     memory_bytes: int,
     edge: Edge = "snap",
 ) -> Layout:
@@ -84,7 +85,8 @@ def lay_out(
         view: the scene.
         size_px: rows and columns of a tile.
         stride_px: from tile to tile.
-        pixel_bytes: memory of an unfinished pixel of the map.
+        pixel_bytes: memory of a pixel of the map that is not written yet.
+        overlap_bytes: further memory of one at which rows of tiles overlap.
         memory_bytes: about, of unfinished pixels and decoded blocks together; wider scenes are
             divided into columns, and tiles on their borders are asked twice.
         edge: what the last tile of a row or column does at the scene's edge.
@@ -102,7 +104,10 @@ def lay_out(
     bands = tuple(_bands(plan, unit_rows, view.block_shift[0]))
     height = Layout(plan, bands, ()).band_rows
     read_rows = min((-(-(size_px + unit_rows) // unit_rows)) * unit_rows, grid.height_px)
-    column_bytes = height * pixel_bytes + read_rows * view.pixel_bytes
+    overlap_rows = max(size_px - stride_px, 0)
+    column_bytes = (
+        height * pixel_bytes + overlap_rows * overlap_bytes + read_rows * view.pixel_bytes
+    )
     width = max(memory_bytes // column_bytes, unit_cols, 2 * size_px)
     return Layout(plan, bands, tuple(_columns(plan, width)))
 

@@ -21,6 +21,7 @@ from components.mapping.progress import identity_of
 from components.mapping.rejects import MapReason, MapReject, MapRejected
 from components.mapping.scene_map import OnProgress, SceneTask, gather, put_in_place
 from components.mapping.segmentation import ClassMap
+from components.mapping.settled import settled_bytes
 from components.mapping.stac_item import stac_item
 from components.mapping.thumbnail import SceneThumbnail
 from components.mapping.unknown import check_tells_unknown
@@ -239,13 +240,14 @@ def layouts_for(view: View, contract: Contract, config: MapConfig) -> tuple[Layo
             "Leave scales out (--scales); --tile-px sets the size of tiles."
         )
     sizes = [max(1, round(size / scale)) for scale in config.scales]
-    planes = len(contract.classes) + config.masks_unknown
+    classes, masks = contract.classes, config.masks_unknown
     return tuple(
         lay_out(
             view,
             size,
             config.stride_px(size, contract.task),
-            pixel_bytes=(planes + 2) * _FLOAT_BYTES if blends else 0,
+            pixel_bytes=settled_bytes(len(classes), config) if blends else 0,
+            overlap_bytes=(len(classes) + masks) * _FLOAT_BYTES if blends else 0,
             memory_bytes=config.memory_mb * 2**20,
             edge="snap" if contract.task in BLENDED else "pad",
         )

@@ -18,6 +18,8 @@ from components.raster.tiles.view import View
 
 _STATE = "state.json"
 _CHECKPOINT = "checkpoint-"
+#: Changes with the arrays of a checkpoint and with the layout of maps.
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -79,19 +81,19 @@ def save_progress(folder: Path, identity: str, progress: MapProgress) -> None:
     """Writes the progress; it replaces the former one in one step."""
     partial = folder / f"{_STATE}.part"
     with partial.open("w") as file:
-        json.dump({"identity": identity, **asdict(progress)}, file)
+        json.dump({"identity": identity, "format": _FORMAT, **asdict(progress)}, file)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(folder / _STATE)
 
 
 def load_progress(folder: Path, identity: str) -> MapProgress | None:
-    """Reads the progress; None where there is none of this map."""
+    """Reads the progress; None where there is none of this map, or an earlier version wrote it."""
     try:
         found = json.loads((folder / _STATE).read_text())
     except (OSError, ValueError):
         return None
-    if found.pop("identity", None) != identity:
+    if (found.pop("identity", None), found.pop("format", None)) != (identity, _FORMAT):
         return None
     rejects: Sequence[dict[str, str]] = found.pop("rejects")
     progress = MapProgress(**found, rejects=tuple(MapReject(**it) for it in rejects))

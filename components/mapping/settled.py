@@ -17,6 +17,12 @@ PROBABILITY_NODATA = 255
 _CHUNK_PX = 1 << 15
 
 
+def settled_bytes(classes: int, config: MapConfig) -> int:
+    """Returns the memory of a pixel of `Settled`: class, confidence and what else is wanted."""
+    more = classes * config.probabilities + config.masks_unknown
+    return np.dtype(mask_dtype(classes)).itemsize + 1 + more
+
+
 class Settled:
     """Class and probability of each pixel in some rows, which move down a scene.
 

@@ -319,3 +319,29 @@ def test_a_killed_run_is_continued_and_gives_the_same_bytes(tmp_path, monkeypatc
     for name in sorted({*whole.files} - {"item.json"}):  # which has the time
         assert (whole.folder / name).read_bytes() == (again.folder / name).read_bytes(), name
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["scene"]
+
+
+def test_what_an_earlier_version_left_unfinished_is_made_from_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr("components.raster.tiles.reading._UNIT_BYTES", 1)
+    config = MapConfig(vectors=(), checkpoint_s=0)
+    network = Network(contract_of(size_px=64), radius=3)
+    source = write_scene(tmp_path / "scene.tif", smooth_ground(300, 100))
+    whole = map_scene(source, network, config, tmp_path / "whole")
+    all_asked, network.asked = network.asked, []
+
+    def kill(done, total):
+        if done > total / 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        map_scene(source, network, config, tmp_path / "maps", on_progress=kill)
+    [state] = (tmp_path / "maps").rglob("state.json")
+    earlier = json.loads(state.read_text())
+    del earlier["format"]
+    state.write_text(json.dumps(earlier))
+    network.asked = []
+    again = map_scene(source, network, config, tmp_path / "maps")
+    assert network.asked == all_asked
+    assert (whole.folder / "classes.tif").read_bytes() == (
+        again.folder / "classes.tif"
+    ).read_bytes()

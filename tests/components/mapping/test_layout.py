@@ -56,6 +56,17 @@ def test_bands_and_columns_cover_the_scene_once(tmp_path):
         assert list(columns.tiles) == showing
 
 
+def test_overlaps_count_by_their_rows_alone(tmp_path):
+    """The width follows from 1,216 rows of a band, 64 of an overlap and 2,048 of the file."""
+    view = view_of(tmp_path, 5_000, 50_000)
+    layout = lay_out(view, 256, 192, pixel_bytes=2, overlap_bytes=24, memory_bytes=MEMORY_BYTES)
+    assert (layout.band_rows, view.pixel_bytes) == (1_216, 3)
+    most = MEMORY_BYTES // (1_216 * 2 + 64 * 24 + 2_048 * 3)
+    for columns in layout.columns[:-1]:
+        shown = layout.plan.cols[columns.tiles[-1]] + 256 - layout.plan.cols[columns.tiles[0]]
+        assert most - 192 < shown <= most
+
+
 def test_memory_does_not_grow_with_the_scene(tmp_path):
     usual = pixels_at_once(layout_of(view_of(tmp_path, 10_000, 10_000)))
     for height, width in ((20_000, 20_000), (100_000, 10_000), (10_000, 100_000)):
