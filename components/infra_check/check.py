@@ -1,8 +1,10 @@
 """Infra gate: a server loads the very folder to be pushed and answers over sockets."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from components.gate.report import Finding, GateReport
 from components.infra_check.agreement import disagreement
@@ -48,21 +50,26 @@ def check_model(
     facts = {"examples": len(images)}
     if not images:
         return GateReport(GATE, (_no_examples(config),), facts)
-    wanted, findings = _in_process(reference_dir, inputs)
-    findings += _serve(served_dir, inputs, wanted, config)
-    return GateReport(GATE, tuple(findings), facts)
+    with ThreadPoolExecutor(1) as beside:  # a server takes seconds to start
+        reference = beside.submit(_in_process, reference_dir, inputs)
+        served = _serve(served_dir, inputs, lambda: reference.result().answers, config)
+    return GateReport(GATE, (*reference.result().findings, *served), facts)
 
 
-def _in_process(
-    reference_dir: Path, inputs: Inputs
-) -> tuple[Mapping[str, Sequence[AnyPrediction]], list[Finding]]:
-    """Returns the expected predictions; without them, a finding with the reason."""
+class _Reference(NamedTuple):
+    """Expected predictions by signature; without them, a finding with the reason."""
+
+    answers: Mapping[str, Sequence[AnyPrediction]]
+    findings: tuple[Finding, ...] = ()
+
+
+def _in_process(reference_dir: Path, inputs: Inputs) -> _Reference:
     try:
-        return answer_in_process(reference_dir, inputs), []
+        return _Reference(answer_in_process(reference_dir, inputs))
     except DataError as error:
         detail = f"{error}; look at the export and at the training's last checkpoint"
         rule = "the model answers in this process"
-        return {}, [Finding(GATE, rule, False, "model", detail)]
+        return _Reference({}, (Finding(GATE, rule, False, "model", detail),))
 
 
 def _no_examples(config: InfraCheckConfig) -> Finding:
@@ -79,7 +86,7 @@ def _no_examples(config: InfraCheckConfig) -> Finding:
 def _serve(
     served_dir: Path,
     inputs: Inputs,
-    wanted: Mapping[str, Sequence[AnyPrediction]],
+    wanted: Callable[[], Mapping[str, Sequence[AnyPrediction]]],
     config: InfraCheckConfig,
 ) -> list[Finding]:
     """Returns the server's findings; without expected predictions, only whether it starts."""
@@ -88,7 +95,7 @@ def _serve(
         with serve_model_in_subprocess(served_dir, timeout_s=config.load_timeout_s) as server:
             spent_s = time.monotonic() - started
             up = Finding(GATE, "a server loads it", True, "server", f"up in {spent_s:.1f} s")
-            return [up, *_ask(server, inputs, wanted, config)]
+            return [up, *_ask(server, inputs, wanted(), config)]
     except ServerProcessError as error:
         detail = f"{error}\nTry it by hand with `skymill serve`, or give infra_check.load_timeout_s"
         return [Finding(GATE, "a server loads it", False, "server", detail)]

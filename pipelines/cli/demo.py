@@ -14,7 +14,7 @@ _FOLDER = "skymill-demo"
 @click.option(
     "--folder", default=_FOLDER, show_default=True, type=LocalPath(), help="Where it all goes."
 )
-@click.option("--epochs", default=12, show_default=True, type=click.IntRange(1))
+@click.option("--epochs", default=10, show_default=True, type=click.IntRange(1))
 @click.pass_context
 def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> None:
     """Make a small land-cover collection, run the pipeline on it, serve, predict.
