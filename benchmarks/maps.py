@@ -9,7 +9,7 @@ names a Python that has TorchGeo. Peak memory is that of a process that maps a s
 that answers at once. `benchmarks.map_objects` measures the merging of objects.
 
     python -m benchmarks.maps [--size 10000] [--sizes 10000 20000] [--turns 3] [--server]
-        [--peers PYTHON]
+        [--compression zstd] [--peers PYTHON]
 """
 
 import argparse
@@ -159,10 +159,10 @@ def model_alone(path: Path, model: TileModel) -> Cost:
     return Cost(wall, cpu)
 
 
-def mapped(path: Path, model: TileModel) -> None:
+def mapped(path: Path, model: TileModel, config: MapConfig = CONFIG) -> None:
     """Makes the whole map in a folder that is removed."""
     with tempfile.TemporaryDirectory() as folder:
-        map_scene(source_of(path), model, CONFIG, Path(folder))
+        map_scene(source_of(path), model, config, Path(folder))
 
 
 def peak_mb(path: Path) -> float:
@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[4096, 8192], help="for memory")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--server", action="store_true", help="measure maps by a server, too")
+    parser.add_argument("--compression", choices=["deflate", "zstd"], default="deflate")
     parser.add_argument("--peers", default=sys.executable, help="a python that has TorchGeo")
     parser.add_argument("--map", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -200,20 +201,21 @@ def speed(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     from components.mapping.in_process import InProcessModel
 
     path, size_px, with_server = folder / "scene.tif", arguments.size, arguments.server
+    config = CONFIG.model_copy(update={"compression": arguments.compression})
     make_scene(path, size_px)
     save_model(folder / "model" / "1")
     instant, real = InstantModel(), InProcessModel(folder / "model")
     read_alone(path)  # warms the page cache
     sides: dict[str, Callable[[], object]] = {
         READING: lambda: read_alone(path),
-        REST: lambda: mapped(path, instant),
-        WHOLE: lambda: mapped(path, real),
+        REST: lambda: mapped(path, instant, config),
+        WHOLE: lambda: mapped(path, real, config),
     }
     with ExitStack() as stack:
         if with_server:
             server = stack.enter_context(serve_in_subprocess(folder / "model"))
             served = stack.enter_context(ServedModel.at(server.grpc, server.model_name))
-            sides[SERVED] = lambda: mapped(path, served)
+            sides[SERVED] = lambda: mapped(path, served, config)
         alone: dict[str, Callable[[], Cost]] = {
             MODEL: partial(model_alone, path, real),
             WINDOWS: partial(peer, "windows", sys.executable, path),

@@ -169,7 +169,7 @@ class CellMap:
         scratch = Scratch(spec, self._folder)
         scratch.create()
         scratch.write(Window(0, 0, self.grid.height_px, self.grid.width_px), pixels)
-        return scratch.to_cog(folder)
+        return scratch.to_cog(folder, self._config.compression)
 
     def _rasters(self) -> list[tuple[str, str, RasterSpec, npt.NDArray[np.generic]]]:
         task, classes, answers = self._contract.task, self._contract.classes, self._answers

@@ -15,6 +15,7 @@ BLENDED: tuple[Task, ...] = ("segmentation", "detection")
 _OVERLAP = 0.25
 
 Scale = Annotated[float, Field(ge=0.05, le=8)]
+Compression = Literal["deflate", "zstd"]
 VectorFormat = Literal["parquet", "fgb", "gpkg", "geojson"]
 
 
@@ -100,6 +101,10 @@ class MapConfig(Frozen):
     )
     probabilities: bool = Field(
         default=False, description="Write the probability of every class as well (segmentation)."
+    )
+    compression: Compression = Field(
+        default="deflate",
+        description="Of rasters. zstd takes less time and room; some programs cannot read it.",
     )
     vectors: tuple[VectorFormat, ...] = Field(
         default=("parquet",), description="Formats of the polygons, cells or objects; may be empty."

@@ -24,6 +24,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterioWindow
 
+from components.mapping.config import Compression
 from components.raster.full_disk import DiskFull, message
 from components.raster.library_errors import LibraryError, translated
 from components.raster.opencv import opencv
@@ -33,7 +34,7 @@ from components.raster.scene.grid import Grid, crs_of
 from components.raster.tiles.key import Window
 
 _BLOCK_PX = 512
-#: Of DEFLATE. Higher ones take two to four times as long for a few percent of noisy ground.
+#: Higher ones of DEFLATE take two to four times as long for a few percent of noisy ground.
 _LEVEL = 1
 #: With less room on a disk, a write that failed is taken to have failed for that.
 _NO_ROOM_BYTES = 1 << 20
@@ -169,7 +170,7 @@ class Scratch:
                 where = RasterioWindow(0, top, width, window.height)
                 yield window, dataset.read(window=where)
 
-    def to_cog(self, folder: Path) -> Path:
+    def to_cog(self, folder: Path, compression: Compression = "deflate") -> Path:
         """Writes the Cloud Optimized GeoTIFF with its overviews.
 
         The scratch file stays until the map is in its place: a run that is killed before that
@@ -183,7 +184,7 @@ class Scratch:
                 self.path,
                 target,
                 driver="COG",
-                COMPRESS="DEFLATE",
+                COMPRESS=compression.upper(),
                 LEVEL=_LEVEL,
                 PREDICTOR="YES",
                 BLOCKSIZE=_BLOCK_PX,

@@ -145,20 +145,26 @@ class ClassMap:
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the rasters."""
-        count = len(self._classes)
+        count, compression = len(self._classes), self._config.compression
         counts = counts_of((pixels for _, pixels in self.class_raster.rows()), count)
         table = ClassTable(self._classes, class_colours(count), counts)
-        path = self.class_raster.to_cog(folder)
+        path = self.class_raster.to_cog(folder, compression)
         found = [
             Output("classes", path, COG, "Classes", table.stac_fields()),
             table.write(path),
-            Output("confidence", self.confidence.to_cog(folder), COG, "Probability of the class"),
+            Output(
+                "confidence",
+                self.confidence.to_cog(folder, compression),
+                COG,
+                "Probability of the class",
+            ),
         ]
         if self._with_probabilities:
-            path = self.probabilities.to_cog(folder)
+            path = self.probabilities.to_cog(folder, compression)
             found.append(Output("probabilities", path, COG, "Probability of every class"))
         if self._masks:
-            found.append(percentile_output(self.percentiles.to_cog(folder), self._config))
+            path = self.percentiles.to_cog(folder, compression)
+            found.append(percentile_output(path, self._config))
         if self._config.vectors:
             grid, polygons = self.class_raster.spec.grid, self._config.polygons
             areas = class_polygons(found[0].path, grid, self._classes, polygons)

@@ -80,6 +80,9 @@ _PROGRESS_EVERY_S = 2.0
 @click.option("--blend", type=click.Choice(["cosine", "constant", "crop"]), help="Default: cosine.")
 @click.option("--probabilities", is_flag=True, help="Write the probability of every class, too.")
 @click.option(
+    "--compression", type=click.Choice(["deflate", "zstd"]), help="Of rasters. Default: deflate."
+)
+@click.option(
     "--vector",
     "vectors",
     type=click.Choice(["parquet", "fgb", "gpkg", "geojson", "none"]),

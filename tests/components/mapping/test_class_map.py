@@ -103,6 +103,19 @@ def test_rasters_are_valid_cogs_with_overviews(tmp_path, name):
         )
 
 
+def test_rasters_are_compressed_as_asked(tmp_path):
+    pixels = smooth_ground(600, 700)
+    found = {
+        name: make(tmp_path, pixels, QUIET.model_copy(update={"compression": name}), name=name)
+        for name in ("deflate", "zstd")
+    }
+    for name, one in found.items():
+        assert cog_validate(one.folder / "confidence.tif", strict=True)[0]
+        with rasterio.open(one.folder / "confidence.tif") as dataset:
+            assert dataset.compression.name == name
+    np.testing.assert_array_equal(classes_of(found["deflate"]), classes_of(found["zstd"]))
+
+
 def whole_scene(network, pixels):
     return network.probabilities(pixels.astype(float), pixels != 0)
 
