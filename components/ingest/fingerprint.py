@@ -1,12 +1,12 @@
 """Fingerprint of a source, taken before a pipeline starts."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from components.ingest.config import SourceConfig
 from components.ingest.files.checksums import UNKNOWN, content_checksums
-from components.ingest.records.family import Checksums
+from components.ingest.records.family import FingerprintInput
 from components.ingest.sources import family_of
 from components.raster.fingerprint import fingerprint_of
 from components.raster.spatial.rules import ByArea, SplitRule
@@ -25,36 +25,32 @@ def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None)
     Raises:
         DataError: the source as a whole cannot be read.
     """
-    return fingerprint_by(content_checksums, source, split_by)
+    covered = fingerprint_input(source, split_by)
+    return fingerprint_with(content_checksums(covered.files), covered)
 
 
-def fingerprint_by(
-    checksums_of: Checksums,
-    source: SourceConfig,
-    split_by: SplitRule | None = None,
-    found: Any = None,
-) -> str:
-    """Computes `fingerprint_dataset` with other checksums of files' content.
+def fingerprint_input(
+    source: SourceConfig, split_by: SplitRule | None = None, found: Any = None
+) -> FingerprintInput:
+    """Returns what a fingerprint covers.
 
     Args:
-        checksums_of: called once, for all files that ingest would read.
         source: what is read.
         split_by: the rule of its splits.
         found: what the source's family finds; None looks now.
+
+    Raises:
+        DataError: the source as a whole cannot be read.
     """
-    is_known = True
-
-    def noted(uris: Sequence[str]) -> dict[str, str]:
-        nonlocal is_known
-        checksums = checksums_of(uris)
-        is_known = UNKNOWN not in checksums.values()
-        return checksums
-
     family = family_of(source)
     split_files = [split_by.path] if isinstance(split_by, ByArea) else []
-    entries = family.fingerprint(family.find() if found is None else found, noted, split_files)
-    digest = fingerprint_of(entries)
-    return digest if is_known else f"{uuid.uuid4().hex}-{digest}"
+    return family.fingerprint_input(family.find() if found is None else found, split_files)
+
+
+def fingerprint_with(checksums: Mapping[str, str], covered: FingerprintInput) -> str:
+    """Computes a fingerprint from the checksums of the files that it covers."""
+    digest = fingerprint_of(covered.entries(checksums))
+    return f"{uuid.uuid4().hex}-{digest}" if UNKNOWN in checksums.values() else digest
 
 
 def same_data(one: str, other: str) -> bool:

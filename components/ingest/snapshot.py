@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from components.ingest.config import IngestConfig
 from components.ingest.files.checksums import content_marks
-from components.ingest.fingerprint import fingerprint_by, same_data
+from components.ingest.fingerprint import fingerprint_input, fingerprint_with, same_data
 from components.ingest.sources import family_of
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
@@ -52,8 +52,10 @@ class Snapshot:
         family = family_of(config.source)
         read_first = content_marks(family.files_read_to_find())  # workers read them again
         found = family.find()
-        marks: dict[str, FileMark] = {}
-        fingerprint = _fingerprint(config, found, marks, {})
+        covered = fingerprint_input(config.source, config.split_by, found)
+        marks = content_marks(covered.files)
+        checksums = {path: mark.checksum for path, mark in marks.items()}
+        fingerprint = fingerprint_with(checksums, covered)
         _refuse(config, _changed(read_first, marks))
         return cls(config, found, fingerprint, marks)
 
@@ -69,8 +71,8 @@ class Snapshot:
 
     def require_unchanged(self) -> None:
         """Raises SourceChanged if a file was changed, came or went since the snapshot was taken."""
-        now: dict[str, FileMark] = {}
-        _fingerprint(self.config, self.found, now, self._marks)
+        covered = fingerprint_input(self.config.source, self.config.split_by, self.found)
+        now = _marks_after(self._marks, covered.files)
         _refuse(self.config, _changed(self._marks, now) | (now.keys() - self._marks.keys()))
 
     def _changed_at(self, path: str) -> int:
@@ -78,23 +80,12 @@ class Snapshot:
         return 0 if state is None else max(state.written_ns, state.changed_ns)
 
 
-def _fingerprint(
-    config: IngestConfig, found: Any, marks: dict[str, FileMark], before: Mapping[str, FileMark]
-) -> str:
-    """Computes the fingerprint of what was found; fills in the mark of every file.
-
-    Only files that may have changed since they got their mark in `before` are read.
-    """
-
-    def checksums(uris: Sequence[str]) -> dict[str, str]:
-        proven = {
-            uri: before[uri] for uri in uris if uri in before and _is_proven(uri, before[uri])
-        }
-        marks.update(proven)
-        marks.update(content_marks([uri for uri in uris if uri not in proven]))
-        return {uri: marks[uri].checksum for uri in uris}
-
-    return fingerprint_by(checksums, config.source, config.split_by, found)
+def _marks_after(before: Mapping[str, FileMark], files: Sequence[str]) -> dict[str, FileMark]:
+    """Marks files; reads only those that may have changed since they got their mark in `before`."""
+    proven = {
+        path: before[path] for path in files if path in before and _is_proven(path, before[path])
+    }
+    return proven | content_marks([path for path in files if path not in proven])
 
 
 def _is_proven(path: str, mark: FileMark) -> bool:

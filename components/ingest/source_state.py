@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from components.ingest.config import SourceConfig
 from components.ingest.files.checksums import WEB
 from components.ingest.files.remote import remote_files, root_of
-from components.ingest.fingerprint import fingerprint_by
+from components.ingest.fingerprint import fingerprint_input, fingerprint_with
 from components.raster.errors import ConfigError, DataError, SkymillError
 from components.raster.file_state import FileState
 from components.raster.location import is_remote, local_path
@@ -50,13 +50,9 @@ def source_state(source: SourceConfig, split_by: SplitRule | None = None) -> Sou
     Raises:
         DataError: the source as a whole cannot be read.
     """
-    seen: dict[str, _Stamp] = {}
-
-    def states(uris: Sequence[str]) -> dict[str, str]:
-        seen.update(_look(uris))
-        return {uri: seen[uri].state for uri in uris}
-
-    token = fingerprint_by(states, source, split_by)
+    covered = fingerprint_input(source, split_by)
+    seen = _look(covered.files)
+    token = fingerprint_with({uri: stamp.state for uri, stamp in seen.items()}, covered)
     return SourceState(token, len(seen), max((one.changed for one in seen.values()), default=0.0))
 
 

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 
 from components.ingest.files.layout import listing_lines, records_of
-from components.ingest.records.family import Checksums, Entries
+from components.ingest.records.family import Entries, FingerprintInput
 from components.ingest.records.record import Contents, Listing, Record
 from components.ingest.records.reject import Reject, in_words
 from components.ingest.records.settings import Settings
@@ -83,19 +84,17 @@ def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if name is not None))
 
 
-def fingerprint_of_records(
+def fingerprint_input_of_records(
     found: Contents,
-    checksums_of: Checksums,
     split_files: Sequence[str],
     *,
     sides_of: Callable[[str], Sequence[str]] = lambda uri: (),
     box_files: Mapping[str, str] | None = None,
-) -> Entries:
-    """Yields an entry for each record with its values and content, then for the other files.
+) -> FingerprintInput:
+    """Covers each record with its values and content, and the other files.
 
     Args:
         found: the records and rejects of a source.
-        checksums_of: called once, for all files.
         split_files: files by whose content splits are drawn.
         sides_of: the files that are read beside a file.
         box_files: files of boxes, by key.
@@ -104,7 +103,19 @@ def fingerprint_of_records(
     sides = {record.uri: beside for record in found.records if (beside := sides_of(record.uri))}
     masks = [record.mask_uri for record in found.records if record.mask_uri is not None]
     files = [path for record in found.records for path in (record.uri, *sides.get(record.uri, ()))]
-    checksums = checksums_of([*files, *masks, *boxes.values(), *split_files])
+    return FingerprintInput(
+        [*files, *masks, *boxes.values(), *split_files],
+        partial(_entries, found, split_files, sides, boxes),
+    )
+
+
+def _entries(
+    found: Contents,
+    split_files: Sequence[str],
+    sides: Mapping[str, Sequence[str]],
+    boxes: Mapping[str, str],
+    checksums: Mapping[str, str],
+) -> Entries:
     for record in found.records:
         yield (
             record.key,

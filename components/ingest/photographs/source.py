@@ -10,7 +10,7 @@ from components.ingest.listing.corrections import corrected
 from components.ingest.listing.folders import list_files, list_folders
 from components.ingest.listing.records import (
     RecordLines,
-    fingerprint_of_records,
+    fingerprint_input_of_records,
     listing_of,
     of_classes,
 )
@@ -19,7 +19,7 @@ from components.ingest.photographs.convert import Converter
 from components.ingest.photographs.samples import sample_photographs
 from components.ingest.photographs.survey import survey_photographs
 from components.ingest.photographs.truth import TruthReader, of_record
-from components.ingest.records.family import Checksums, Convert, Entries
+from components.ingest.records.family import Convert, FingerprintInput
 from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Contents, Listing
 from components.ingest.records.reject import Reject
@@ -56,11 +56,9 @@ class Photographs(RecordLines, ABC, Generic[Options]):
         """Lists the files of boxes, which name images."""
         return list(self.box_files().values())
 
-    def fingerprint(
-        self, found: Contents, checksums_of: Checksums, split_files: Sequence[str]
-    ) -> Entries:
-        """Returns an entry for each image, and for the other files."""
-        return fingerprint_of_records(found, checksums_of, split_files, box_files=self.box_files())
+    def fingerprint_input(self, found: Contents, split_files: Sequence[str]) -> FingerprintInput:
+        """Covers each image, and the other files."""
+        return fingerprint_input_of_records(found, split_files, box_files=self.box_files())
 
     def listing(self, settings: Settings, found: Contents) -> Listing:
         """Returns the images of configured classes."""

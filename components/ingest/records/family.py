@@ -5,7 +5,8 @@ family of a configuration. The phases of ingest (listing, fingerprint, shards, s
 examples) call these methods and never ask for the kind.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from components.ingest.records.outcome import Converted, DecodedExample, Ignored
@@ -16,14 +17,26 @@ from components.ingest.records.survey import Survey
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.view import View
 
-#: Function that returns the checksums that represent the content of files.
-Checksums = Callable[[Sequence[str]], dict[str, str]]
 #: Entries of a fingerprint, which JSON can write; their order has no effect.
 Entries = Iterable[Sequence[object]]
 #: Function that converts a shard's line of the listing to one outcome for each of its items.
 Convert = Callable[[bytes], Iterator[Converted | Reject | Ignored]]
 
 Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, eq=False)
+class FingerprintInput:
+    """All that a fingerprint covers.
+
+    Attributes:
+        files: whose content decides what ingest reads.
+        entries: returns an entry for everything that decides it, from the checksums that represent
+            the content of those files.
+    """
+
+    files: Sequence[str]
+    entries: Callable[[Mapping[str, str]], Entries]
 
 
 @runtime_checkable
@@ -43,14 +56,11 @@ class Family(Protocol[Found]):
         """Lists the files whose content, not only their name, decides what `find` returns."""
         ...
 
-    def fingerprint(
-        self, found: Found, checksums_of: Checksums, split_files: Sequence[str]
-    ) -> Entries:
-        """Returns an entry for everything that decides what ingest reads.
+    def fingerprint_input(self, found: Found, split_files: Sequence[str]) -> FingerprintInput:
+        """Lists the files that ingest would read now.
 
         Args:
             found: from `find`.
-            checksums_of: called once, for all files.
             split_files: files by whose content splits are drawn.
         """
         ...

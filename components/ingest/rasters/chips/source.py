@@ -7,7 +7,7 @@ from components.ingest.files.layout import in_writing_order, records_of
 from components.ingest.files.sides import side_finder
 from components.ingest.listing.records import (
     RecordLines,
-    fingerprint_of_records,
+    fingerprint_input_of_records,
     listing_of,
     of_classes,
 )
@@ -15,7 +15,7 @@ from components.ingest.rasters.chips.config import ChipsSource
 from components.ingest.rasters.chips.convert import ChipConverter
 from components.ingest.rasters.chips.find import name_chips, place_chips
 from components.ingest.rasters.chips.survey import survey_chips
-from components.ingest.records.family import Checksums, Convert, Entries
+from components.ingest.records.family import Convert, FingerprintInput
 from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Contents, Listing
 from components.ingest.records.reject import Reject
@@ -43,11 +43,9 @@ class Chips(RecordLines):
         """Returns nothing: names alone decide, and a manifest's rows are fingerprinted."""
         return ()
 
-    def fingerprint(
-        self, found: Contents, checksums_of: Checksums, split_files: Sequence[str]
-    ) -> Entries:
-        """Returns an entry for each chip with its side files and metadata."""
-        return fingerprint_of_records(found, checksums_of, split_files, sides_of=_sides())
+    def fingerprint_input(self, found: Contents, split_files: Sequence[str]) -> FingerprintInput:
+        """Covers each chip with its side files and metadata."""
+        return fingerprint_input_of_records(found, split_files, sides_of=_sides())
 
     def listing(self, settings: Settings, found: Contents) -> Listing:
         """Opens headers, and assigns a split to each chip by its place."""

@@ -1,7 +1,8 @@
 """Entries of a fingerprint for scenes, their labels and their area of interest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import chain
 from pathlib import PurePath
 
@@ -9,14 +10,14 @@ from components.ingest.files.sides import side_finder
 from components.ingest.rasters.scenes.config import TiledSource
 from components.ingest.rasters.scenes.labels.kinds import kind_of
 from components.ingest.rasters.scenes.named import NamedScenes
-from components.ingest.records.family import Checksums, Entries
+from components.ingest.records.family import Entries, FingerprintInput
 from components.raster.location import is_remote
 
 
-def fingerprint_of_scenes(
-    source: TiledSource, named: NamedScenes, checksums_of: Checksums, split_files: Sequence[str]
-) -> Entries:
-    """Lists each scene with the content of its files and its truth, then each other file by role
+def fingerprint_input_of_scenes(
+    source: TiledSource, named: NamedScenes, split_files: Sequence[str]
+) -> FingerprintInput:
+    """Covers each scene with the content of its files and its truth, and each other file by role
     and name."""
     others = [("split", PurePath(path).name, path) for path in split_files] + _other_files(source)
     labels = kind_of(source.labels)
@@ -24,7 +25,19 @@ def fingerprint_of_scenes(
     paths = [file.path for scene in named.sources for file in scene.files]
     sides_of = side_finder()
     whole = {path: (path, *sides_of(path)) for path in (*paths, *masks) if path is not None}
-    checksums = checksums_of([*(path for _, _, path in others), *chain(*whole.values())])
+    return FingerprintInput(
+        [*(path for _, _, path in others), *chain(*whole.values())],
+        partial(_entries, named, masks, whole, others),
+    )
+
+
+def _entries(
+    named: NamedScenes,
+    masks: Sequence[str | None],
+    whole: Mapping[str, Sequence[str]],
+    others: Sequence[tuple[str, str, str]],
+    checksums: Mapping[str, str],
+) -> Entries:
     entries: list[Sequence[object]] = []
     for scene, truth, mask in zip(named.sources, named.truths, masks, strict=True):
         contents = [

@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 from components.ingest.rasters.scenes.areas import plan_of, read_area
 from components.ingest.rasters.scenes.config import ScenesSource, TiledSource
 from components.ingest.rasters.scenes.convert import LabelledTile, SceneConverter
-from components.ingest.rasters.scenes.fingerprint import fingerprint_of_scenes
+from components.ingest.rasters.scenes.fingerprint import fingerprint_input_of_scenes
 from components.ingest.rasters.scenes.labels.kinds import kind_of
 from components.ingest.rasters.scenes.named import NamedScenes, find_in_folder, name_scenes
 from components.ingest.rasters.scenes.plan import list_scenes, plan_scenes
 from components.ingest.rasters.scenes.survey import survey_scenes
 from components.ingest.rasters.scenes.views import open_scene_view
-from components.ingest.records.family import Checksums, Convert, Entries
+from components.ingest.records.family import Convert, FingerprintInput
 from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
@@ -59,11 +59,9 @@ class TiledScenes(ABC, Generic[Options]):
         """Lists the files of boxes, which name scenes."""
         return kind_of(self.source.labels).files_read_to_pair()
 
-    def fingerprint(
-        self, found: NamedScenes, checksums_of: Checksums, split_files: Sequence[str]
-    ) -> Entries:
-        """Returns an entry for each scene, and for the other files."""
-        return fingerprint_of_scenes(self.source, found, checksums_of, split_files)
+    def fingerprint_input(self, found: NamedScenes, split_files: Sequence[str]) -> FingerprintInput:
+        """Covers each scene, and the other files."""
+        return fingerprint_input_of_scenes(self.source, found, split_files)
 
     def listing(self, settings: Settings, found: NamedScenes) -> Listing:
         """Opens headers, plans tiles, and assigns a split to each by its place."""
