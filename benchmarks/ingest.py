@@ -136,16 +136,15 @@ def webdataset_loop(root: Path, target: Path) -> None:
 
 def ingest(root: Path, target: Path, features: bool = True, processes: int = 1) -> None:
     """Runs the component's own path."""
-    import apache_beam as beam
-
     from components.ingest.config import IngestConfig
     from components.ingest.executor import run_ingest
     from components.ingest.photographs.config import FoldersSource
+    from components.node.beam import make_pipeline
 
     config = IngestConfig(source=FoldersSource(uri=str(root)), features=features)
-    argv = ["--runner=FnApiRunner", f"--ingest_processes={processes}"]
+    args = ["--runner=FnApiRunner", f"--ingest_processes={processes}"]
     places = str(target / "examples"), str(target / "rejects")
-    run_ingest(config, "", *places, lambda: beam.Pipeline(argv=argv))
+    run_ingest(config, "", *places, lambda: make_pipeline(args))
 
 
 SIDES: dict[str, Callable[[Path, Path], None]] = {

@@ -75,17 +75,14 @@ def look(images: Path, work: Path) -> None:
 
 def ingest(images: Path, work: Path) -> None:
     """Writes the examples, in one process and with image features."""
-    import apache_beam as beam
-
     from components.ingest.executor import run_ingest
+    from components.node.beam import make_pipeline
 
-    def pipeline() -> beam.Pipeline:
-        return beam.Pipeline(argv=["--runner=FnApiRunner", "--ingest_processes=1"])
-
+    args = ["--runner=FnApiRunner", "--ingest_processes=1"]
     for folder in (EXAMPLES, REJECTS):
         shutil.rmtree(work / folder, ignore_errors=True)
     places = str(work / EXAMPLES), str(work / REJECTS)
-    run_ingest(_ingest_config(images), "", *places, pipeline)
+    run_ingest(_ingest_config(images), "", *places, lambda: make_pipeline(args))
 
 
 def statistics(images: Path, work: Path) -> None:
