@@ -3,18 +3,19 @@
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from components.raster.effort import Effort
 from components.raster.file_state import FileState, open_file, status_of
 
 _READERS = 8
 _CHUNK_BYTES = 1 << 20
-#: A file that takes longer makes its reader wait, for a disk or for a sha256 outside Python's lock.
+#: Several threads are worth their cost for files that take longer.
 _SLOW_S = 0.0003
 _MOST_TIMED = 256  # files at a time
+_FEWEST_TIMED = 8  # the first calls take longer
 _LEAST_REMEMBERED_BYTES = 1 << 16  # rereading smaller files is as fast as looking them up
 _MOST_REMEMBERED = 1 << 20
 
@@ -52,18 +53,29 @@ def checksums_of_files(paths: Sequence[str]) -> list[str]:
 def marks_of_files(paths: Sequence[str]) -> list[FileMark]:
     """Reads each local file; a file that cannot be read has a mark as well.
 
-    Files that make the reader wait are read by several threads. Small files in the page cache are
-    not: threads would only pass Python's lock to and fro, which takes longer than to read them.
+    Files that are slow to read are read by several threads. Small files in the page cache are not:
+    threads would only pass Python's lock to and fro, which takes longer than to read them.
     """
     marks: list[FileMark] = []
     while len(marks) < len(paths):
         part = paths[len(marks) : 2 * len(marks) + 1][:_MOST_TIMED]
-        began = time.perf_counter()
+        began = Effort.so_far()
         marks += map(_mark, part)
-        if time.perf_counter() - began > _SLOW_S * len(part):
+        if is_slow(Effort.so_far().since(began), len(part)):
             with ThreadPoolExecutor(_READERS) as pool:
                 return [*marks, *pool.map(_mark, paths[len(marks) :])]
     return marks
+
+
+def is_slow(effort: Effort, files: int) -> bool:
+    """Checks whether several threads would read such files sooner.
+
+    They would if a reader waits for a disk or a network, or works long on a sha256, which leaves
+    Python's lock to others. Seconds alone do not tell: on a busy machine other programs take them.
+    """
+    most_s = _SLOW_S * max(files, _FEWEST_TIMED)
+    waited = effort.wall_s > most_s and 2 * effort.waits > files
+    return waited or effort.worked_s > most_s
 
 
 def _mark(path: str) -> FileMark:

@@ -15,9 +15,10 @@ from components.ingest.config import IngestConfig
 from components.ingest.executor import Executor, run_ingest
 from components.ingest.fingerprint import fingerprint_dataset, same_data
 from components.ingest.snapshot import Snapshot, SourceChanged
+from components.raster.effort import Effort
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
-from components.raster.fingerprint import checksums_of_files
+from components.raster.fingerprint import checksums_of_files, is_slow
 from tests.components.ingest_geo.sources import KINDS, Made
 
 
@@ -113,6 +114,14 @@ def test_many_files_have_the_checksums_of_their_contents(tmp_path: Path) -> None
     expected = [hashlib.sha256(content).hexdigest() for content in contents]
     expected[3] = expected[60] = "!missing"
     assert checksums_of_files([str(path) for path in paths]) == expected
+
+
+def test_threads_read_files_that_take_a_reader_long_but_a_busy_machine_does_not_count() -> None:
+    seconds, files = 1.0, 100
+    assert is_slow(Effort(seconds, 0.01, waits=100), files)
+    assert is_slow(Effort(seconds, 0.9, waits=0), files)
+    assert not is_slow(Effort(seconds, 0.01, waits=0), files)
+    assert not is_slow(Effort(0.02, 0.01, waits=100), files)
 
 
 def test_a_content_that_came_back_was_another_meanwhile(made: Made) -> None:
