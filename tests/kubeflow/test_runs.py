@@ -99,11 +99,11 @@ def test_a_run_is_stopped_once(api: Api, run_id: str) -> None:
     api.store.set_state(run_id, "RUNNING", {"first": "RUNNING"})
     assert f"stopping (run {run_id})" in runs(api, "stop", "--kubeflow", run_id).output
     assert api.store.runs[run_id]["state"] == "CANCELING"
-    api.store.set_state(run_id, "CANCELED", {})
+    api.store.set_state(run_id, "FAILED", {"first": "FAILED"})  # Argo knows no other end
     done = runs(api, "stop", run_id)
     assert (done.exit_code, done.output) == (
         0,
-        f"mine: has ended already: canceled (run {run_id})\n",
+        f"mine: has ended already: failed (run {run_id})\n",
     )
 
 

@@ -1,5 +1,7 @@
 """Runs on a server: started, found again, followed, measured; and what stands in the way."""
 
+import base64
+import gzip
 import json
 import subprocess
 import sys
@@ -19,7 +21,6 @@ from pipelines.kubeflow.client.follow import follow
 from pipelines.kubeflow.client.lineage import run_metrics
 from pipelines.kubeflow.client.run_state import FailedStep, RunState
 from pipelines.kubeflow.client.server import KubeflowServer
-from pipelines.kubeflow.client.submission import Submission
 from pipelines.kubeflow.contract.reason import last_reason
 from tests.kubeflow.api_server.metadata import metadata_server
 from tests.kubeflow.api_server.server import Api, api_server
@@ -165,37 +166,81 @@ def test_a_failed_step_says_why(server: KubeflowServer, api: Api, package_path: 
     assert server.run_state(run_id).failed == (FailedStep("second"),)
 
 
-def test_the_log_of_a_step_is_never_that_of_another(server: KubeflowServer, api: Api) -> None:
-    """A server that does not tell which node is which leaves a step's pod to be guessed."""
-    run_id = server.submit(submission(tiny_spec("a", "b")))
-    both = {"a": "FAILED", "b": "FAILED"}
-    api.store.set_state(run_id, "FAILED", both, {"b": LOG})
-    assert [bool(one.reason) for one in server.run_state(run_id).failed] == [False, True]
+def test_each_failed_step_has_the_reason_in_its_own_log(server: KubeflowServer, api: Api) -> None:
+    """The server names neither the nodes of a run nor their pods; the engine's workflow does."""
+    run_id = server.submit(submission(tiny_spec("a", "b", "c")))
+    states = {"a": "FAILED", "b": "SUCCEEDED", "c": "FAILED"}
+    logs = {"a": "ValueError: one\n", "b": "fine\n", "c": LOG}
+    api.store.set_state(run_id, "FAILED", states, logs)
+    why = "GateFailed: gate 'evaluation' blocked the run: 1 of 3 failed"
+    failed = (FailedStep("a", "ValueError: one"), FailedStep("c", why))
+    assert server.run_state(run_id).failed == failed
+    assert server.step_log(run_id, "b") == "fine\n"
     details = api.store.runs[run_id]["run_details"]["task_details"]
-    for detail in details:
-        detail.pop("pod_name", None)
-    assert not any(one.reason for one in server.run_state(run_id).failed)
-    for detail in details:
-        if detail["display_name"].startswith("a"):
-            detail["state"] = "SUCCEEDED"
-    executors = [one for one in details if one["display_name"] == "executor"]
-    executors[0]["state"] = "SUCCEEDED"
-    [failed] = server.run_state(run_id).failed
-    assert failed.reason.startswith("GateFailed:")
+    assert not any("pod_name" in one for one in details)
 
 
-def test_a_pod_with_labels_has_another_name(server: KubeflowServer, api: Api) -> None:
-    labels = {"podMetadata": {"labels": {"team": "a", "tier": "b"}}}
-    executors = {"exec-second": labels}
-    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
-    spec = tiny_spec()
-    package = Submission(yaml.safe_dump_all([spec, platform]), spec)
-    run_id = server.submit(package)
-    api.store.set_state(run_id, "FAILED", {"second": "FAILED"}, {"second": LOG})
-    [(key, log)] = api.store.logs.items()
-    api.store.logs = {(run_id, key[1].replace("system", "metadata-0-2-retry-system")): log}
-    [failed] = server.run_state(run_id).failed
-    assert failed.reason.startswith("GateFailed:")
+def test_the_last_attempt_of_a_step_tells_the_reason(server: KubeflowServer, api: Api) -> None:
+    run_id = server.submit(submission(tiny_spec("a")))
+    api.store.set_state(run_id, "FAILED", {"a": "FAILED"}, {"a": "ValueError: the first\n"})
+    nodes = api.store.workflows[run_id]["status"]["nodes"]
+    [first] = [one for one in nodes.values() if one["name"].endswith("executor(0)")]
+    again = {**first, "id": "tiny-x7k2p-99", "name": first["name"].replace("r(0)", "r(1)")}
+    nodes[again["id"]] = again
+    api.store.logs[run_id, "tiny-x7k2p-system-container-impl-99"] = "ValueError: the last\n"
+    assert server.run_state(run_id).failed == (FailedStep("a", "ValueError: the last"),)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "code"),
+    [
+        ("Error (exit code 1)", "", 3),
+        ("main: Error (exit code 1)", "", 3),
+        ("OOMKilled (exit code 137)", "OOMKilled (exit code 137)", 1),
+        ("pod deleted", "pod deleted", 1),
+    ],
+)
+def test_the_engines_message_stands_in_for_a_lost_log_if_it_says_more_than_failed(
+    server: KubeflowServer, api: Api, message: str, reason: str, code: int
+) -> None:
+    run_id = server.submit(submission(tiny_spec("train", "check", gates=["check"])))
+    api.store.set_state(run_id, "FAILED", {"train": "SUCCEEDED", "check": "FAILED"})
+    for node in api.store.workflows[run_id]["status"]["nodes"].values():
+        if node["phase"] == "Failed":
+            node["message"] = message
+    assert server.run_state(run_id).failed == (FailedStep("check", reason, gate=True),)
+    assert skymill(api, "follow", run_id).exit_code == code
+
+
+def test_cached_steps_are_those_without_an_executor(server: KubeflowServer, api: Api) -> None:
+    run_id = server.submit(submission())
+    steps = {"first": "CACHED", "second": "SUCCEEDED"}
+    api.store.set_state(run_id, "SUCCEEDED", steps)
+    state = server.run_state(run_id)
+    assert (state.steps, state.cached) == (dict.fromkeys(steps, "SUCCEEDED"), ("first",))
+    assert skymill(api, "runs", "show", run_id).output.splitlines()[:2] == [
+        "     cached  first",
+        "       done  second",
+    ]
+
+
+def test_the_nodes_of_a_large_workflow_are_compressed(server: KubeflowServer, api: Api) -> None:
+    run_id = server.submit(submission())
+    api.store.set_state(run_id, "SUCCEEDED", {"first": "CACHED", "second": "SUCCEEDED"})
+    status = api.store.workflows[run_id]["status"]
+    packed = gzip.compress(json.dumps(status.pop("nodes")).encode())
+    status["compressedNodes"] = base64.b64encode(packed).decode()
+    assert server.run_state(run_id).cached == ("first",)
+
+
+def test_a_server_without_the_older_api_tells_the_states(server: KubeflowServer, api: Api) -> None:
+    run_id = server.submit(submission())
+    steps = {"first": "CACHED", "second": "FAILED"}
+    api.store.set_state(run_id, "FAILED", steps, {"second": LOG})
+    del api.store.workflows[run_id]
+    state = server.run_state(run_id)
+    assert state.steps == {"first": "SUCCEEDED", "second": "FAILED"}
+    assert (state.cached, state.failed) == ((), (FailedStep("second"),))
 
 
 def test_without_an_exception_the_last_line_is_the_reason() -> None:

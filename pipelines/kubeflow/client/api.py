@@ -48,12 +48,13 @@ class Api:
             if not token:
                 return
 
-    def get(self, what: str, path: str, **query: str) -> dict[str, Any]:
+    def get(self, what: str, path: str, *, api: str = "v2beta1", **query: str) -> dict[str, Any]:
         """Returns the JSON of a GET request, with the fields that the client's release lacks.
 
         Args:
             what: the attempt, for messages.
-            path: below `/apis/v2beta1/`.
+            path: below that of the API's version.
+            api: the version.
             query: the request's parameters; a server ignores those that it does not know.
 
         Raises:
@@ -61,8 +62,8 @@ class Api:
         """
 
         def method(*, _request_timeout: Any) -> Any:
-            return api.call_api(
-                f"/apis/v2beta1/{path}",
+            return transport.call_api(
+                f"/apis/{api}/{path}",
                 "GET",
                 query_params=list(query.items()),
                 header_params={"Accept": "application/json"},
@@ -72,8 +73,8 @@ class Api:
                 _request_timeout=_request_timeout,
             )
 
-        api = self.transport
-        tree = self._authenticated(what, api, method)
+        transport = self.transport
+        tree = self._authenticated(what, transport, method)
         if not isinstance(tree, dict):
             raise page_error(what, self.connection.endpoint)
         return tree

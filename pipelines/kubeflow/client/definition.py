@@ -5,7 +5,7 @@ attempts, whose names depend on the release and its settings. Only the package d
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.kubeflow.contract.signature import STOP_EXECUTOR, NodeSignature
@@ -20,25 +20,19 @@ class Definition:
     Attributes:
         steps: all steps.
         gates: steps that stop a run if a check has failed.
-        labels: number of custom labels of a step's pod, for steps with any; newer releases derive
-            the pod's name from it.
     """
 
     steps: frozenset[str] = frozenset()
     gates: frozenset[str] = frozenset()
-    labels: Mapping[str, int] = field(default_factory=dict)
 
 
 def definition_of(tree: Json) -> Definition:
     """Reads the definition in a PipelineSpec (protojson), with or without its platform document."""
     spec = tree.get("pipeline_spec") or tree.get("pipelineSpec") or tree
-    platform = tree.get("platform_spec") or tree.get("platformSpec") or {}
     tasks = list(_tasks(spec))
-    labels = {name: _label_count(spec, platform, task) for name, task in tasks}
     return Definition(
         steps=frozenset(name for name, _ in tasks),
         gates=frozenset(name for name, task in tasks if _is_gate(spec, task)),
-        labels={name: count for name, count in labels.items() if count},
     )
 
 
@@ -53,12 +47,6 @@ def _is_gate(spec: Json, task: Json) -> bool:
     container = executors.get(_executor(spec, task), {}).get("container", {})
     signature = NodeSignature.in_arguments(container.get("args", []))
     return signature is not None and signature.executor == STOP_EXECUTOR
-
-
-def _label_count(spec: Json, platform: Json, task: Json) -> int:
-    kubernetes = platform.get("platforms", {}).get("kubernetes", {})
-    pods = kubernetes.get("deploymentSpec", {}).get("executors", {})
-    return len(pods.get(_executor(spec, task), {}).get("podMetadata", {}).get("labels", {}))
 
 
 def _executor(spec: Json, task: Json) -> str:

@@ -1,54 +1,64 @@
 """A run's record in releases up to 2.17: nodes of the workflow engine, metrics in ML Metadata.
 
-The API reports a step's state and nodes, but neither its pods' names nor a reason. A pod is named
-by the workflow, the template and the node's number, and the template by the backend: those of 2.5
-to 2.17 are tried.
+The API reports a step's state. What was cached, its pods and the reason of a failure are in the
+engine's workflow, and asked for only where they are needed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
+from functools import cached_property
 
 from pipelines.kubeflow.client.definition import Definition
+from pipelines.kubeflow.client.engine_workflow import EngineWorkflow
 from pipelines.kubeflow.client.records import (
+    ENDED,
     FAILED,
     SKIPPED,
+    SUCCEEDED,
     Json,
     StepRecord,
     message_of,
     plain_state,
 )
 
-_TEMPLATES = (
-    "system-container-impl",
-    "retry-system-container-impl",
-    "{step}-system-container-impl",
-)
-_EXECUTOR = "executor"
-
 
 class EngineNodes:
     """Nodes in `run_details.task_details`; implements `records.BackendRecord`."""
 
-    def __init__(self, run: Json, definition: Definition, metadata: str) -> None:
+    def __init__(
+        self,
+        run: Json,
+        definition: Definition,
+        metadata: str,
+        read_workflow: Callable[[], EngineWorkflow],
+    ) -> None:
         """Takes the server's answer for a run; see `records.record_of`."""
         self._run_id = str(run.get("run_id", ""))
+        self._ended = plain_state(run.get("state")) in ENDED
         self._nodes: list[Json] = (run.get("run_details") or {}).get("task_details") or []
         self._definition = definition
         self._metadata = metadata
+        self._read_workflow = read_workflow
+
+    @cached_property
+    def _workflow(self) -> EngineWorkflow:
+        return self._read_workflow()
 
     def steps(self) -> list[StepRecord]:
-        """Returns the steps, each once: several nodes may have the name of one."""
+        """Returns the steps, each once: several nodes may have the name of one.
+
+        What was cached is told of a run that has ended.
+        """
         found: dict[str, StepRecord] = {}
         for node in self._nodes:
             name, state = node.get("display_name", ""), _state(node)
             known = found.get(name)
             if name in self._definition.steps and (known is None or known.state != FAILED):
-                message = _message(node) if state == FAILED else ""
-                found[name] = StepRecord(name, state, message=message)
+                found[name] = self._record(name, state, node)
         return list(found.values())
 
     def pods(self, step: str) -> list[str]:
-        """Returns names that a step's pods may have in one of the known releases."""
-        return list(self._pod_names(step))
+        """Returns the exact names of a step's executor pods, the last attempt first."""
+        return self._workflow.pods(step)
 
     def metrics(self) -> dict[str, float] | None:
         """Returns the metrics of the metadata store; None without its address."""
@@ -56,38 +66,14 @@ class EngineNodes:
 
         return run_metrics(self._metadata, self._run_id) if self._metadata else None
 
-    def _pod_names(self, step: str) -> Iterator[str]:
-        labels = self._definition.labels.get(step, 0)
-        templates = [f"metadata-0-{labels}-{one}" for one in _TEMPLATES[:2]] if labels else []
-        templates += _TEMPLATES
-        for node in self._below(step):
-            workflow, _, number = node.rpartition("-")
-            if workflow:
-                names = (template.format(step=step) for template in templates)
-                yield from (f"{workflow}-{name}-{number}" for name in names)
-
-    def _below(self, step: str) -> list[str]:
-        """Returns the nodes below a step, which include its pods, deepest and latest first.
-
-        Of a failed step they are the failed ones. If the server does not name the nodes, it returns
-        the only failed executor.
-        """
-        level = [node for node in self._nodes if node.get("display_name") == step]
-        failed = [node for node in self._nodes if node.get("state") == FAILED]
-        has_failed = any(node in failed for node in level)
-        nodes = failed if has_failed else self._nodes
-        known: Mapping[str, Json] = {n["pod_name"]: n for n in nodes if n.get("pod_name")}
-        level = [node for node in level if node in nodes]
-        executors = [node for node in failed if node.get("display_name") == _EXECUTOR]
-        if has_failed and not known and len(executors) == 1:
-            level += executors
-        found: list[str] = []
-        while level:
-            below = [one.get("pod_name") for node in level for one in node.get("child_tasks") or []]
-            new = [pod for pod in dict.fromkeys(below) if pod and pod not in found]
-            found += new
-            level = [known[pod] for pod in new if pod in known]
-        return found[::-1]
+    def _record(self, name: str, state: str, node: Json) -> StepRecord:
+        message = _message(node) if state == FAILED else ""
+        if not self._ended:
+            return StepRecord(name, state, message=message)
+        cached = state == SUCCEEDED and self._workflow.is_cached(name)
+        if state == FAILED and not message:
+            message = self._workflow.message(name)
+        return StepRecord(name, state, cached, message)
 
 
 def _state(node: Json) -> str:

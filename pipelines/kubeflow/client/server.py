@@ -14,7 +14,8 @@ from pipelines.kubeflow.client.catalogue import Catalogue
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.definition import Definition, definition_of
 from pipelines.kubeflow.client.engine_nodes import EngineNodes
-from pipelines.kubeflow.client.errors import NotFound
+from pipelines.kubeflow.client.engine_workflow import EngineWorkflow, workflow_of
+from pipelines.kubeflow.client.errors import KubeflowError, NotFound
 from pipelines.kubeflow.client.native_tasks import NativeTasks
 from pipelines.kubeflow.client.records import BackendRecord, Json
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
@@ -107,7 +108,7 @@ class KubeflowServer:
             state = run_state_of(run, (), Definition())
             said = f"its steps are not known, since its package is gone: {gone}"
             return replace(state, error=". ".join(filter(None, (state.error, said))))
-        record = record_of(run, definition)
+        record = self._record(run, definition)
         state = run_state_of(run, record.steps(), definition)
         if not state.failed or not state.ended:
             return state
@@ -122,8 +123,7 @@ class KubeflowServer:
         Raises:
             KubeflowError: the store cannot be reached, or does not know the run.
         """
-        metadata = self.api.connection.metadata
-        return record_of(self._run(run_id), Definition(), metadata).metrics()
+        return self._record(self._run(run_id), Definition()).metrics()
 
     def newest_runs(self, most: int) -> list[RunState]:
         """Returns at most so many runs that are not archived, the newest first, without steps."""
@@ -136,7 +136,7 @@ class KubeflowServer:
     def step_log(self, run_id: str, step: str) -> str:
         """Returns the log of a step's last attempt; empty if the server has it no longer."""
         run = self._run(run_id)
-        return self._log(run_id, record_of(run, self._definition(run)), step)
+        return self._log(run_id, self._record(run, self._definition(run)), step)
 
     def stop(self, run_id: str) -> None:
         """Asks the server to stop a run; its pods are told to end."""
@@ -158,6 +158,29 @@ class KubeflowServer:
     def _run(self, run_id: str) -> Json:
         """Returns the server's answer for a run, with its tasks where the server has such."""
         return self.api.get("look at a run", f"runs/{quote(run_id, safe='')}", view="FULL")
+
+    def _record(self, run: Json, definition: Definition) -> BackendRecord:
+        """Returns the record in a server's answer for a run, in the form that the server keeps it.
+
+        Args:
+            run: the answer with `view=FULL`.
+            definition: of the run's package; other nodes are not steps.
+        """
+        if "tasks" in run or "task_count" in run:
+            return NativeTasks(run.get("tasks") or [], definition)
+        metadata, run_id = self.api.connection.metadata, str(run["run_id"])
+        return EngineNodes(run, definition, metadata, lambda: self._workflow(run_id))
+
+    def _workflow(self, run_id: str) -> EngineWorkflow:
+        """Returns the engine's workflow of a run; one without nodes if the server refuses it.
+
+        Without it a run has its states, and no logs.
+        """
+        path = f"runs/{quote(run_id, safe='')}"
+        try:
+            return workflow_of(self.api.get("look at a run's workflow", path, api="v1beta1"))
+        except KubeflowError:
+            return workflow_of({})
 
     def _log(self, run_id: str, record: BackendRecord, step: str) -> str:
         transport = self.api.transport
@@ -191,19 +214,6 @@ class KubeflowServer:
             filter=fitting,
             sort_by="created_at desc",
         )
-
-
-def record_of(run: Json, definition: Definition, metadata: str = "") -> BackendRecord:
-    """Returns the record in a server's answer for a run, in the form that the server keeps it.
-
-    Args:
-        run: the answer with `view=FULL`.
-        definition: of the run's package; other nodes are not steps.
-        metadata: `host:port` of the metadata store, which later releases do not need.
-    """
-    if "tasks" in run or "task_count" in run:
-        return NativeTasks(run.get("tasks") or [], definition)
-    return EngineNodes(run, definition, metadata)
 
 
 def _marked(key: str) -> str:

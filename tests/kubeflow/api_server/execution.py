@@ -7,7 +7,7 @@ import yaml
 
 from tests.kubeflow.api_server.metadata import Metadata
 from tests.kubeflow.api_server.store import Store
-from tests.kubeflow.launcher import CACHED, FAILED, SUCCEEDED, Backend, Run
+from tests.kubeflow.launcher import FAILED, SUCCEEDED, Backend, Run
 
 
 class Execution:
@@ -45,9 +45,7 @@ class Execution:
         done = self._backend.run(text, values, hook=begin)
         self.runs[run_id] = done
         self._metadata.record(run_id, done, next(yaml.safe_load_all(text)))
-        steps = {
-            name: {CACHED: SUCCEEDED}.get(task.state, task.state) for name, task in done.items()
-        }
+        steps = {name: task.state for name, task in done.items()}
         state = FAILED if FAILED in steps.values() else SUCCEEDED
         logs = {name: task.log for name, task in done.items() if task.log}
         self._store.set_state(run_id, state, steps, logs)

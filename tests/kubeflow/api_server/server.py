@@ -27,6 +27,7 @@ _LISTS = {
     "pipelines": ("pipelines", "V2beta1ListPipelinesResponse"),
 }
 _LOG = re.compile("/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log")
+_OLD_RUN = re.compile("/apis/v1beta1/runs/([^/]+)")
 _MODELS = {
     "runs": "V2beta1Run",
     "recurringruns": "V2beta1RecurringRun",
@@ -146,6 +147,9 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
                     gone = json.dumps({"error_message": "pod not found", "error_details": ""})
                     text = api.store.logs.get((log[1], log[2]), gone)
                     self._send(200, "text/plain", text.encode())
+                    return
+                if old := _OLD_RUN.fullmatch(url.path):
+                    self._json(200, api.store.shown_run_v1(old[1]))
                     return
                 path = url.path.removeprefix("/apis/v2beta1/")
                 if path == "pipelines/upload_version":

@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import json
 import threading
 import time
 import uuid
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.kubeflow.api_server import models, native
+from tests.kubeflow.api_server import engine, models, native
 from tests.kubeflow.api_server.cron import Cron
 from tests.kubeflow.api_server.refusals import Refusal, exists, invalid, not_found
 from tests.kubeflow.api_server.template import check_parameters, check_runnable, read_template
@@ -18,7 +19,6 @@ from tests.kubeflow.api_server.template import check_parameters, check_runnable,
 Json = dict[str, Any]
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-_NOT_YET, _ENDED_AT = "0001-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
 
 
 class Store:
@@ -55,6 +55,7 @@ class Store:
         self.deletes_lost = False
         self.logs: dict[tuple[str, str], str] = {}
         self.tasks: dict[str, list[Json]] = {}
+        self.workflows: dict[str, Json] = {}
         self._last: dict[str, float] = {}
         self._order = itertools.count()
         self._lock = threading.RLock()
@@ -213,6 +214,15 @@ class Store:
             return shown
         return {**shown, "task_count": len(tasks)} | ({"tasks": tasks} if view == "FULL" else {})
 
+    def shown_run_v1(self, run_id: str) -> Json:
+        """A run as version 1 of the API returns it, with the workflow of the engine."""
+        run = self.get(self.runs, run_id, "Run")
+        shown = {"run": {"id": run_id, "name": run["display_name"]}}
+        if run_id not in self.workflows:
+            return shown
+        manifest = json.dumps(self.workflows[run_id])
+        return {**shown, "pipeline_runtime": {"workflow_manifest": manifest}}
+
     def active(self, recurring_run_id: str) -> list[Json]:
         """The runs of a schedule that have not ended."""
         return [
@@ -241,7 +251,11 @@ class Store:
                 if name in (logs or {}):
                     self.logs[run_id, native.executor_pod(number)] = (logs or {})[name]
         elif steps is not None:
-            run["run_details"] = {"task_details": self._details(run_id, state, steps, logs or {})}
+            workflow = engine.workflow_of(steps, state)
+            self.workflows[run_id] = workflow
+            run["run_details"] = {"task_details": engine.details_of(workflow, run_id)}
+            for name in (logs or {}).keys() & steps:
+                self.logs[run_id, engine.executor_pod(list(steps).index(name))] = (logs or {})[name]
         if state in ENDED:
             run["finished_at"] = self._now()
 
@@ -252,32 +266,6 @@ class Store:
         )
         shown = {"pipeline_spec": spec, "platform_spec": platform} if platform else spec
         return {**self.get(self.versions, key, "PipelineVersion"), "pipeline_spec": shown}
-
-    def _details(
-        self, run_id: str, state: str, steps: dict[str, str], logs: dict[str, str]
-    ) -> list[Json]:
-        """The nodes of the workflow, as a server of 2.17.0 with its own settings tells them.
-
-        Every template may be tried again there, so each node stands beside its attempt: the
-        workflow, the root, each step, its driver, and below each step its executor.
-        """
-        workflow = "tiny-x7k2p"
-        found = [
-            _node(run_id, name, now)
-            for whole, now in ((workflow, state), ("root-driver", "SUCCEEDED"), ("root", state))
-            for name in (whole, f"{whole}(0)")
-        ]
-        for number, (name, now) in enumerate(steps.items(), 1):
-            driver = "FAILED" if now == "FAILED" else "SUCCEEDED"
-            found.append(_node(run_id, f"{name}-driver", "SUCCEEDED"))
-            found.append(_node(run_id, f"{name}-driver(0)", driver))
-            names = (name, f"{name}(0)", "executor", "executor(0)")
-            ids = [f"{workflow}-{number + 100 * depth:04}" for depth in (5, 7, 3, 0)]
-            for one, node, below in zip(names, ids, [*ids[1:], None], strict=True):
-                found.append(_node(run_id, one, now, node, below))
-            if name in logs:
-                self.logs[run_id, f"{workflow}-system-container-impl-{number:04}"] = logs[name]
-        return found
 
     def tick(self) -> list[Json]:
         """One round of the controller of schedules at the clock's time; the runs that it made."""
@@ -361,22 +349,6 @@ def _no_object(one: Json, said: str) -> Refusal:
     """What Kubernetes says of an object that is gone, inside an internal error."""
     name = f"{one['display_name']}x7k2p"
     return Refusal(13, f'scheduledworkflows.kubeflow.org "{name}" not found').as_internal(said)
-
-
-def _node(run_id: str, name: str, state: str, node: str = "", below: str | None = None) -> Json:
-    """A node, which has ended unless it is pending or runs; an omitted one has no state."""
-    end = _NOT_YET if state in ("PENDING", "RUNNING") else _ENDED_AT
-    child = models.response("PipelineTaskDetailChildTask", pod_name=below)
-    return models.response(
-        "V2beta1PipelineTaskDetail",
-        run_id=run_id,
-        task_id=str(uuid.uuid4()),
-        display_name=name,
-        state=state if state != "OMITTED" else None,
-        end_time=end,
-        pod_name=node or None,
-        child_tasks=[child] if below else None,
-    )
 
 
 def _seconds(text: str) -> float:
