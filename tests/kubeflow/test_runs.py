@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from components.raster.errors import ConfigError
 from pipelines.cli.main import cli
 from pipelines.kubeflow.client.connection import Connection
-from pipelines.kubeflow.client.errors import NotFound
+from pipelines.kubeflow.client.errors import KubeflowError, NotFound
 from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
@@ -115,7 +115,9 @@ def test_a_failed_run_is_run_again_and_no_other(api: Api, run_id: str) -> None:
         raise runs(api, "retry", run_id).exception
     api.store.set_state(run_id, "FAILED", STEPS)
     assert f"skymill follow {run_id}" in runs(api, "retry", "--kubeflow", run_id).output
-    assert api.store.runs[run_id]["state"] == "PENDING"
+    assert api.store.runs[run_id]["state"] == "RUNNING"
+    with pytest.raises(KubeflowError, match="Workflow must be Failed/Error to retry"):
+        KubeflowServer(Connection(api.url)).retry(run_id)  # somebody else was faster
 
 
 def test_a_variable_alone_leaves_the_command_on_this_machine(

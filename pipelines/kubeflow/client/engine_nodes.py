@@ -31,7 +31,14 @@ class EngineNodes:
         metadata: str,
         read_workflow: Callable[[], EngineWorkflow],
     ) -> None:
-        """Takes the server's answer for a run; see `records.record_of`."""
+        """Takes the server's answer for a run.
+
+        Args:
+            run: the answer.
+            definition: of the run's package; other nodes are not steps.
+            metadata: `host:port` of the metadata store, or empty.
+            read_workflow: asks for the engine's workflow of the run; called once, if at all.
+        """
         self._run_id = str(run.get("run_id", ""))
         self._ended = plain_state(run.get("state")) in ENDED
         self._nodes: list[Json] = (run.get("run_details") or {}).get("task_details") or []

@@ -41,7 +41,7 @@ class BackendRecord(Protocol):
         """Returns the steps in the order of the server."""
 
     def pods(self, step: str) -> list[str]:
-        """Returns possible names of a step's executor pods, the likeliest first."""
+        """Returns the names of a step's executor pods, the last attempt first."""
 
     def metrics(self) -> dict[str, float] | None:
         """Returns the metrics of all steps; None if their store has no known address."""

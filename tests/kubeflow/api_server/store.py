@@ -13,7 +13,7 @@ import yaml
 
 from tests.kubeflow.api_server import engine, models, native
 from tests.kubeflow.api_server.cron import Cron
-from tests.kubeflow.api_server.refusals import Refusal, exists, invalid, not_found
+from tests.kubeflow.api_server.refusals import ABORTED, Refusal, exists, invalid, not_found
 from tests.kubeflow.api_server.template import check_parameters, check_runnable, read_template
 
 Json = dict[str, Any]
@@ -201,9 +201,14 @@ class Store:
         return {}
 
     def retry(self, run_id: str) -> Json:
-        """Failed nodes are begun anew and those that succeeded are kept."""
+        """Begins the failed nodes of a failed workflow anew; those that succeeded are kept."""
         run = self.get(self.runs, run_id, "Run")
-        run["state"] = "PENDING"
+        if run["state"] != "FAILED":
+            said = "Workflow must be Failed/Error to retry: workflow cannot be retried"
+            raise Refusal(ABORTED, f"BadRequestError: {said}").within(
+                f"Failed to retry run {run_id}"
+            )
+        run["state"] = "RUNNING"
         return {}
 
     def shown_run(self, run_id: str, view: str) -> Json:
