@@ -36,7 +36,8 @@ cd "$here/kubernetes"
 build etcd go.etcd.io/etcd/server/v3
 build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 
-# The module of Argo lacks a file of its executor's, and Go lets nothing be laid over its own copies.
+# In the repository of Argo a file of its executor is a link to the one for macOS, and modules of Go have no
+# links. It is put back in a copy of the module.
 cd "$here/argo"
 argo=github.com/argoproj/argo-workflows/v4
 go mod download $argo
@@ -44,7 +45,7 @@ sources=$(mktemp -d)
 trap 'chmod -R u+w "$sources"; rm -rf "$sources"' EXIT
 cp -R "$(go list -m -f '{{.Dir}}' $argo)" "$sources/argo"
 chmod -R u+w "$sources/argo"
-cp signals_linux.go "$sources/argo/workflow/executor/osspecific/signal_linux.go"
+(cd "$sources/argo/workflow/executor/osspecific" && cp signal_darwin.go signal_linux.go)
 cp go.mod go.sum "$sources"
 go mod edit -replace $argo="$sources/argo" "$sources/go.mod"
 export GOFLAGS="${GOFLAGS:-} -modfile=$sources/go.mod"

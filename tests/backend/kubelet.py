@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from kubernetes import client
 
@@ -55,6 +55,7 @@ class Kubelet:
     namespace: str = "kubeflow"
     _pods: dict[str, threading.Thread] = field(default_factory=dict)
     _running: dict[str, list[subprocess.Popen[bytes]]] = field(default_factory=dict)
+    _containers: dict[tuple[str, str], subprocess.Popen[bytes]] = field(default_factory=dict)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -65,6 +66,14 @@ class Kubelet:
     def log(self, pod: str, container: str) -> Path:
         """The output of a container."""
         return self.folder / "logs" / pod / f"{container}.log"
+
+    def execute(self, pod: str, container: str, command: Sequence[str]) -> None:
+        """Runs a command in a container; one that has ended takes none."""
+        outer = self._containers[pod, container].pid
+        children = Path(f"/proc/{outer}/task/{outer}/children")
+        for inner in children.read_text().split() if children.exists() else []:
+            words = ["nsenter", f"--target={inner}", "--mount", "--pid", "--root", "--", *command]
+            subprocess.run(words, check=False)
 
     def serve(self) -> None:
         """Runs pods until `stop`, and ends those that run then."""
@@ -179,6 +188,7 @@ class Kubelet:
                 start_new_session=True,
             )
         self._running[pod["uid"]].append(process)
+        self._containers[pod["name"], container["name"]] = process
         return process
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
@@ -277,7 +287,7 @@ def node(
 ) -> Iterator[Kubelet]:
     """A node on loopback that runs the pods of a cluster's namespace `kubeflow`."""
     kubelet = Kubelet(cluster, folder, programs, seen, hosts, variables)
-    with http_server(_logs(kubelet), tls_of(make_certificate(folder / "kubelet.pem"))) as url:
+    with http_server(_requests(kubelet), tls_of(make_certificate(folder / "kubelet.pem"))) as url:
         _register(cluster, int(urlsplit(url).port or 0))
         thread = threading.Thread(target=kubelet.serve)
         thread.start()
@@ -300,9 +310,13 @@ def _register(cluster: Cluster, port: int) -> None:
     core.patch_node_status(NODE, {"status": status})
 
 
-def _logs(kubelet: Kubelet) -> type[QuietHandler]:
+def _requests(kubelet: Kubelet) -> type[QuietHandler]:
     class Handler(QuietHandler):
-        """Answers the API server's requests for logs, without following them."""
+        """Answers the API server's requests: for logs, without following them, and for commands.
+
+        A command is run and then refused, since its streams would need a protocol that nothing
+        here speaks. Argo's controller, which signals containers so, does not look at the answer.
+        """
 
         def do_GET(self) -> None:
             _, kind, _, pod, container = urlsplit(self.path).path.split("/")
@@ -312,6 +326,15 @@ def _logs(kubelet: Kubelet) -> type[QuietHandler]:
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
+
+        def do_POST(self) -> None:
+            url = urlsplit(self.path)
+            _, kind, _, pod, container = url.path.split("/")
+            assert kind == "exec"
+            kubelet.execute(pod, container, parse_qs(url.query)["command"])
+            self.send_response(501)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
     return Handler
 

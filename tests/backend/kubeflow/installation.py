@@ -18,9 +18,9 @@ from urllib.request import urlopen
 
 from tests.backend.argo import DEFAULT, with_default, workflow_controller
 from tests.backend.cluster import Cluster
-from tests.backend.database import database
+from tests.backend.kubeflow.database import database
+from tests.backend.kubeflow.metadata_store import metadata_service
 from tests.backend.kubelet import Kubelet, node
-from tests.backend.metadata_store import metadata_service
 from tests.backend.processes import until
 from tests.loopback import http_server
 from tests.stores.s3 import Bucket, S3Handler

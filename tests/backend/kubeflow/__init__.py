@@ -1,0 +1,1 @@
+"""Tests on Kubeflow Pipelines itself; a package, since fixtures end with one."""

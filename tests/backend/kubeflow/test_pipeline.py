@@ -1,0 +1,71 @@
+"""The pipeline of a tiny configuration on Kubeflow Pipelines itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.backend.kubeflow.calls import VOLUME, WAIT_S, followed, skymill
+from tests.backend.kubeflow.installation import Kubeflow
+from tests.backend.kubeflow.known import cached, computed
+from tests.kubeflow.land_cover import IMAGES, make_images, package
+
+pytestmark = pytest.mark.backend
+
+
+def versions(installation: Kubeflow) -> list[str]:
+    folder = installation.kubelet.claims / "data" / "models" / "land_cover"
+    return sorted(path.name for path in folder.iterdir() if path.name.isdigit())
+
+
+def test_the_whole_pipeline_pushes_a_version(installation: Kubeflow, tmp_path: Path) -> None:
+    code, told = followed(installation, tmp_path / "package.yaml", package(VOLUME))
+    assert (code, told["state"]) == (0, "SUCCEEDED"), told
+    assert set(told["steps"].values()) == {"SUCCEEDED"}
+    assert len(told["steps"]) == 17
+    assert versions(installation) == ["1"]
+    assert 0 < told["metrics"]["accuracy"] <= 1
+
+
+def test_the_same_data_and_configuration_take_the_training_from_the_cache(
+    installation: Kubeflow, tmp_path: Path
+) -> None:
+    """Argo and ML Metadata agree on which steps those are; the same model is not pushed again."""
+    code, told = followed(installation, tmp_path / "package.yaml", package(VOLUME))
+    assert (code, told["state"]) == (0, "SUCCEEDED"), told
+    assert set(told["steps"].values()) == {"SUCCEEDED"}
+    found = cached(installation, told["run_id"])
+    assert set(told["cached"]) == found
+    assert {"ingest", "statistics", "trainer"} <= found
+    assert not found & {"prepare", "stop-on-inputs", "baseline", "infra-check", "push"}
+    assert computed(installation, told["run_id"]) == set(told["steps"]) - found
+    assert 0 < told["metrics"]["accuracy"] <= 1
+    assert versions(installation) == ["1"]
+
+
+def test_a_gate_blocks_a_run_and_the_next_one_takes_the_data_from_the_cache(
+    installation: Kubeflow, tmp_path: Path
+) -> None:
+    """Half of the photographs of a class are broken, so the gate on rejects blocks both runs."""
+    broken = installation.kubelet.claims / "data" / "broken"
+    make_images(broken)
+    for number in range(IMAGES // 2):
+        (broken / "roof" / f"{number}.png").write_bytes(b"no image")
+    path = tmp_path / "package.yaml"
+    path.write_text(package(VOLUME))
+    location = f"data_location={VOLUME}/broken"
+    words = ("-p", str(path), "--set", location, "--follow", "--timeout", str(WAIT_S), "--json")
+    for expected in (set(), {"ingest"}):
+        done = skymill(installation, "submit", *words)
+        assert done.exit_code == 3, done.output
+        told = json.loads(done.stdout)
+        assert (told["state"], told["blocked"]) == ("FAILED", True)
+        [failed] = told["failed"]
+        assert failed["step"] == "stop-on-rejects"
+        assert failed["reason"].startswith("GateFailed: gate 'rejects' blocked the run")
+        assert told["steps"]["ingest"] == "SUCCEEDED"
+        assert told["steps"]["trainer"] == "SKIPPED"
+        assert set(told["cached"]) == cached(installation, told["run_id"]) == expected
+    shown = skymill(installation, "runs", "show", told["run_id"]).output
+    assert f"failed: stop-on-rejects: {failed['reason']}" in shown
+    assert "   cached  ingest" in shown

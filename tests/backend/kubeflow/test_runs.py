@@ -1,0 +1,172 @@
+"""What becomes of runs on Kubeflow Pipelines itself: retries, failures, an end by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.kubeflow import connect
+from pipelines.kubeflow.client.submission import Submission
+from tests.backend.kubeflow.calls import (
+    VOLUME,
+    WAIT_S,
+    follow,
+    followed,
+    skymill,
+    without_default,
+)
+from tests.backend.kubeflow.installation import Kubeflow
+from tests.backend.kubeflow.known import attempts, ended, workflow
+from tests.backend.processes import until
+from tests.kubeflow.land_cover import package
+from tests.kubeflow.tiny import submission, tiny_spec
+
+pytestmark = pytest.mark.backend
+
+Json = dict[str, Any]
+
+_FAILS_TWICE = 'import os; assert int(os.environ["KFP_RETRY_INDEX"]) == 2'
+_SLEEPS = 'import time; print("asleep", flush=True); time.sleep(600)'
+_SAYS = """
+import sys
+print("here is", sys.argv[2], flush=True)
+if sys.argv[2] != "sound":
+    raise ValueError(sys.argv[2])
+"""
+# Both write a line for each time that they are run; the second wants a file that is missing.
+_NOTES = """
+import os, sys
+folder, name = "/mnt/skymill/retried", sys.argv[2]
+with open(f"{folder}/{name}", "a") as file:
+    print("run", file=file)
+assert name == "first" or os.path.exists(f"{folder}/repaired"), "not repaired"
+"""
+
+
+def programmed(spec: Json, program: str, *steps: str) -> Json:
+    """The specification with another program in these steps."""
+    for step in steps:
+        container = spec["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
+        container["command"] = ["python", "-c", program]
+    return spec
+
+
+def test_a_run_of_two_steps(installation: Kubeflow) -> None:
+    state = connect(installation.endpoint).submit(submission()).follow(timeout_s=WAIT_S)
+    assert state.state == "SUCCEEDED"
+    assert state.steps == {"first": "SUCCEEDED", "second": "SUCCEEDED"}
+
+
+def test_a_step_fails_twice_and_then_succeeds(installation: Kubeflow) -> None:
+    """Kubeflow tells a step which attempt it is."""
+    spec = programmed(tiny_spec("only"), _FAILS_TWICE, "only")
+    policy = {"maxRetryCount": 2, "backoffDuration": "1s", "backoffMaxDuration": "600s"}
+    spec["root"]["dag"]["tasks"]["only"]["retryPolicy"] = policy
+    session = connect(installation.endpoint)
+    with without_default(installation):
+        state = session.submit(submission(spec)).follow(timeout_s=WAIT_S)
+    assert (state.state, state.steps) == ("SUCCEEDED", {"only": "SUCCEEDED"})
+    state = session.submit(submission(spec)).follow(timeout_s=WAIT_S)
+    assert state.state == "FAILED", "with the default of 2.17.0 a failure is not repeated"
+    [failed] = state.failed
+    assert "AssertionError" in failed.reason
+
+
+def test_each_step_has_its_own_log(installation: Kubeflow) -> None:
+    """Two steps that fail at a time have a reason each, and one that succeeds has a log."""
+    spec = programmed(tiny_spec("sound", "one", "other"), _SAYS, "sound", "one", "other")
+    run_id = connect(installation.endpoint).submit(submission(spec)).run_id
+    code, told = follow(installation, run_id)
+    assert code == 1, told
+    reasons = {one["step"]: one["reason"] for one in told["failed"]}
+    assert reasons == {"one": "ValueError: one", "other": "ValueError: other"}
+    for step in ("sound", "one"):
+        [attempt] = attempts(installation, run_id, step)
+        log = skymill(installation, "runs", "logs", run_id, step).output
+        assert f"here is {step}\n" in log
+        assert log.strip() in attempt.log, "Argo's executor has lines of its own around it"
+
+
+def test_a_run_is_stopped_with_its_pod(installation: Kubeflow) -> None:
+    """Its step ends long before it would, those after it do not begin, and it is stopped once."""
+    spec = programmed(tiny_spec(), _SLEEPS, "first")
+    run_id = connect(installation.endpoint).submit(submission(spec)).run_id
+    until(lambda: "asleep" in "".join(_logs(installation, run_id, "first")), WAIT_S)
+    done = skymill(installation, "runs", "stop", run_id)
+    assert "stopping" in done.output, done.output
+    status = ended(installation, run_id, 120)
+    assert status["phase"] == "Failed"
+    [attempt] = attempts(installation, run_id, "first")
+    assert attempt.phase == "Failed"
+    assert attempts(installation, run_id, "second") == []
+    code, told = follow(installation, run_id)
+    assert (code, told["state"], told["blocked"]) == (1, "FAILED", False), told
+    done = skymill(installation, "runs", "stop", run_id)
+    assert "has ended already" in done.output, done.output
+
+
+def test_a_run_that_failed_is_retried_from_the_failed_step(installation: Kubeflow) -> None:
+    folder = installation.kubelet.claims / "data" / "retried"
+    folder.mkdir(parents=True)
+    spec = programmed(tiny_spec(), _NOTES, "first", "second")
+    mounts = [{"mountPath": str(VOLUME), "constant": "data"}]
+    executors = {f"exec-{name}": {"pvcMount": mounts} for name in ("first", "second")}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    text = yaml.safe_dump_all([spec, platform])
+    run_id = connect(installation.endpoint).submit(Submission(text, spec)).run_id
+    code, told = follow(installation, run_id)
+    assert (code, told["steps"]) == (1, {"first": "SUCCEEDED", "second": "FAILED"}), told
+    (folder / "repaired").touch()
+    done = skymill(installation, "runs", "retry", run_id)
+    assert done.exit_code == 0, done.output
+    code, told = follow(installation, run_id)
+    assert (code, told["steps"]) == (0, {"first": "SUCCEEDED", "second": "SUCCEEDED"}), told
+    assert workflow(installation, run_id)["status"]["phase"] == "Succeeded"
+    written = {path.name: path.read_text().count("run") for path in folder.iterdir()}
+    assert written == {"first": 1, "second": 2, "repaired": 0}
+
+
+def test_bad_data_are_read_once_and_again_after_a_retry_by_hand(
+    installation: Kubeflow, tmp_path: Path
+) -> None:
+    """A folder without images passes Prepare, and Ingest leaves a marker for its own retry."""
+    other = installation.kubelet.claims / "data" / "none" / "field"
+    other.mkdir(parents=True)
+    (other / "note.txt").write_text("no image")
+    source = {"kind": "folders", "uri": str(VOLUME / "none")}
+    text = package(VOLUME, ingest={"source": source})
+    with without_default(installation):
+        code, told = followed(installation, tmp_path / "package.yaml", text)
+        before = attempts(installation, told["run_id"], "ingest")
+        done = skymill(installation, "runs", "retry", told["run_id"])
+        assert done.exit_code == 0, done.output
+        again, retold = follow(installation, told["run_id"])
+        after = attempts(installation, told["run_id"], "ingest")
+    for one in (told, retold):
+        [failed] = one["failed"]
+        assert failed["step"] == "ingest"
+        assert failed["reason"].startswith("DataError: no usable image in"), failed
+    assert (code, again) == (1, 1)
+    for tried in (before, after):
+        assert [one.phase for one in tried] == ["Failed", "Failed"]
+        assert ["an earlier attempt has failed" in one.log for one in tried] == [False, True]
+    assert after[0].began > before[-1].began
+
+
+def test_a_missing_source_stops_a_run_before_its_steps(
+    installation: Kubeflow, tmp_path: Path
+) -> None:
+    source = {"kind": "folders", "uri": str(VOLUME / "nowhere")}
+    text = package(VOLUME, ingest={"source": source})
+    code, told = followed(installation, tmp_path / "package.yaml", text)
+    assert code == 1, told
+    [failed] = told["failed"]
+    assert failed["step"] == "stop-on-inputs"
+    assert failed["reason"].startswith("DataError: no folder"), failed
+    assert attempts(installation, told["run_id"], "ingest") == []
+    assert len(attempts(installation, told["run_id"], "stop-on-inputs")) == 1
+
+
+def _logs(installation: Kubeflow, run_id: str, step: str) -> list[str]:
+    return [one.log for one in attempts(installation, run_id, step)]

@@ -1,0 +1,92 @@
+"""Runs that nobody submits, on Kubeflow Pipelines itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pipelines.cli.main import cli
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.server import KubeflowServer
+from tests.backend.kubeflow.calls import VOLUME, WAIT_S, follow, skymill
+from tests.backend.kubeflow.installation import Kubeflow
+from tests.backend.kubeflow.known import output, workflow
+from tests.backend.processes import until
+from tests.kubeflow.land_cover import IMAGES, make_images, package, tree
+from tests.kubeflow.tiny import submission
+
+pytestmark = pytest.mark.backend
+
+
+def run_ids(installation: Kubeflow) -> list[str]:
+    """All runs, the newest first."""
+    server = KubeflowServer(Connection(installation.endpoint))
+    return [one.run_id for one in server.newest_runs(100)]
+
+
+def test_a_schedule_starts_a_run(installation: Kubeflow, tmp_path: Path) -> None:
+    path = tmp_path / "package.yaml"
+    path.write_text(submission().text)
+    known = run_ids(installation)
+
+    def begun() -> list[str]:
+        return [one for one in run_ids(installation) if one not in known]
+
+    words = ("-p", str(path), "--cron", "*/10 * * * * *")
+    done = skymill(installation, "schedule", "create", "often", *words)
+    assert done.exit_code == 0, done.output
+    [run_id] = until(begun, 120)
+    done = skymill(installation, "schedule", "disable", "often")
+    assert done.exit_code == 0, done.output
+    done = skymill(installation, "follow", run_id, "--timeout", str(WAIT_S))
+    assert done.exit_code == 0, done.output
+    assert begun() == [run_id], "a schedule that is off starts no more"
+    done = skymill(installation, "schedule", "delete", "often")
+    assert done.exit_code == 0, done.output
+    assert "often" not in skymill(installation, "schedule", "list").output
+
+
+def test_the_watch_starts_one_run_for_each_state_of_the_data(
+    installation: Kubeflow, tmp_path: Path
+) -> None:
+    """Prepare, in its pod, computes the fingerprint that the watch has started its run for.
+
+    The photographs are broken, so that each run is short: the gate on rejects blocks it.
+    """
+    data = installation.kubelet.claims / "data" / "arriving"
+    make_images(data)
+    for number in range(IMAGES // 2):
+        (data / "field" / f"{number}.png").write_bytes(b"no image")
+    compiled = tmp_path / "package.yaml"
+    source = {"kind": "folders", "uri": str(VOLUME / "arriving")}
+    compiled.write_text(package(VOLUME, ingest={"source": source}))
+    here = tree(tmp_path, ingest={"source": {**source, "uri": str(data)}})
+    here["watch"] = {"target": "kubeflow", "package": str(compiled), "settle_s": 0}
+    config = tmp_path / "skymill.yaml"
+    config.write_text(yaml.safe_dump(here))
+
+    def watch(*words: str) -> str:
+        environment = {"SKYMILL_KFP_ENDPOINT": installation.endpoint}
+        done = CliRunner().invoke(cli, ["watch", str(config), *words], env=environment)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    known = run_ids(installation)
+    for states in range(1, 3):
+        for _ in range(3):
+            watch("--once")
+        begun = [one for one in run_ids(installation) if one not in known]
+        assert len(begun) == states, "one run, however often the watch looks"
+        state = json.loads(watch("--status", "--json"))
+        assert state["active"]["run_id"] == begun[0]
+        code, told = follow(installation, begun[0])
+        assert code == 3, told
+        assert workflow(installation, begun[0])["status"]["phase"] == "Failed"
+        fingerprint = output(installation, begun[0], "prepare", "fingerprint")
+        assert state["active"]["fingerprint"] == fingerprint
+        for _ in range(2):
+            watch("--once")
+        assert run_ids(installation)[0] == begun[0], "a run that is blocked is not repeated"
+        (data / "roof" / "0.png").write_bytes(b"another image that is none")
