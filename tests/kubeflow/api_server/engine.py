@@ -42,9 +42,11 @@ def workflow_of(steps: Mapping[str, str], state: str) -> Json:
         nodes[-1]["children"] = [f"{_NAME}-{first + 4:04}"]
         if now == "CACHED":
             nodes.append(_node(name, "SKIPPED", "Skipped", _TEMPLATE, first + 4))
+            nodes[-1]["message"] = "when 'true != true' evaluated false"
         elif now not in ("SKIPPED", "OMITTED"):
-            nodes += _tried(name, now, "Pod", _TEMPLATE, first + 4)
-    metadata = {"name": _NAME, "annotations": {"pipelines.kubeflow.org/components-root": "{}"}}
+            said = {"message": "main: Error (exit code 1)"} if now == "FAILED" else {}
+            nodes += [{**one, **said} for one in _tried(name, now, "Pod", _TEMPLATE, first + 4)]
+    metadata = {"name": _NAME, "annotations": {"workflows.argoproj.io/pod-name-format": "v2"}}
     status = {"phase": _phase(state), "nodes": {one["id"]: one for one in nodes}}
     return {"metadata": metadata, "status": status}
 
