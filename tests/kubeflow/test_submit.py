@@ -191,6 +191,17 @@ def test_the_last_attempt_of_a_step_tells_the_reason(server: KubeflowServer, api
     assert server.run_state(run_id).failed == (FailedStep("a", "ValueError: the last"),)
 
 
+def test_an_argo_may_name_pods_by_their_nodes_alone(server: KubeflowServer, api: Api) -> None:
+    run_id = server.submit(submission(tiny_spec("a")))
+    api.store.set_state(run_id, "FAILED", {"a": "FAILED"})
+    workflow = api.store.workflows[run_id]
+    workflow["metadata"]["annotations"]["workflows.argoproj.io/pod-name-format"] = "v1"
+    nodes = workflow["status"]["nodes"].values()
+    [pod] = [one["id"] for one in nodes if one["name"].endswith("executor(0)")]
+    api.store.logs[run_id, pod] = "ValueError: one\n"
+    assert server.run_state(run_id).failed == (FailedStep("a", "ValueError: one"),)
+
+
 @pytest.mark.parametrize(
     ("message", "reason", "code"),
     [
