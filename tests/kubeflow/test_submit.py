@@ -223,6 +223,19 @@ def test_the_engines_message_stands_in_for_a_lost_log_if_it_says_more_than_faile
     assert skymill(api, "follow", run_id).exit_code == code
 
 
+def test_the_engines_message_precedes_a_log_without_an_error(
+    server: KubeflowServer, api: Api
+) -> None:
+    run_id = server.submit(submission(tiny_spec("a", "b")))
+    logs = {"a": "epoch 3\n", "b": LOG}
+    api.store.set_state(run_id, "FAILED", {"a": "FAILED", "b": "FAILED"}, logs)
+    for node in api.store.workflows[run_id]["status"]["nodes"].values():
+        node["message"] = "Step exceeded its deadline"
+    why = "GateFailed: gate 'evaluation' blocked the run: 1 of 3 failed"
+    failed = (FailedStep("a", "Step exceeded its deadline"), FailedStep("b", why))
+    assert server.run_state(run_id).failed == failed
+
+
 def test_cached_steps_are_those_without_an_executor(server: KubeflowServer, api: Api) -> None:
     run_id = server.submit(submission())
     steps = {"first": "CACHED", "second": "SUCCEEDED"}
@@ -258,6 +271,7 @@ def test_without_an_exception_the_last_line_is_the_reason() -> None:
     assert last_reason("one\ntwo  \n\n") == "two"
     assert last_reason("tensorflow.errors.OpError: x\n  at\n") == "tensorflow.errors.OpError: x"
     assert last_reason("") == ""
+    assert last_reason("one\n", "killed") == last_reason("", "killed") == "killed"
 
 
 def test_following_outlasts_a_server_that_is_away_for_a_while(

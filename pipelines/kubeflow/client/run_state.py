@@ -14,6 +14,7 @@ from pipelines.kubeflow.client.records import (
     message_of,
     plain_state,
 )
+from pipelines.kubeflow.contract.reason import last_reason
 
 #: Start of the last log line of a gate that blocked its run.
 _BLOCKED = "GateFailed:"
@@ -88,9 +89,14 @@ class RunState:
         """True if gates, and no other failures, ended the run."""
         return self.state == FAILED and bool(self.failed) and all(it.blocked for it in self.failed)
 
-    def with_reasons(self, reason_of: Callable[[str], str]) -> "RunState":
-        """Returns a copy in which failed steps have the reasons that `reason_of` finds."""
-        known = (replace(one, reason=reason_of(one.step) or one.reason) for one in self.failed)
+    def with_reasons(self, log_of: Callable[[str], str]) -> "RunState":
+        """Returns a copy in which failed steps have the reasons in their logs, where there are any.
+
+        A message of the server precedes a log without an error: the step was stopped or killed.
+        """
+        known = (
+            replace(one, reason=last_reason(log_of(one.step), one.reason)) for one in self.failed
+        )
         return replace(self, failed=tuple(known))
 
     def to_dict(self) -> dict[str, Any]:

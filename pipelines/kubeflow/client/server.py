@@ -21,7 +21,6 @@ from pipelines.kubeflow.client.records import BackendRecord, Json
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
 from pipelines.kubeflow.client.step_log import first_log, read_log
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
-from pipelines.kubeflow.contract.reason import last_reason
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
 
@@ -112,7 +111,7 @@ class KubeflowServer:
         state = run_state_of(run, record.steps(), definition)
         if not state.failed or not state.ended:
             return state
-        return state.with_reasons(lambda step: last_reason(self._log(run_id, record, step)))
+        return state.with_reasons(lambda step: self._log(run_id, record, step))
 
     def metrics(self, run_id: str) -> dict[str, float] | None:
         """Returns the metrics of a run, merged over its steps.

@@ -7,8 +7,8 @@ _REASON = re.compile(r"^(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Failed|Exit|Interru
 _LONGEST = 300
 
 
-def last_reason(log: str) -> str:
-    """Returns the last exception in a log, or else its last line."""
+def last_reason(log: str, otherwise: str = "") -> str:
+    """Returns the last exception in a log, or else `otherwise`, or else the log's last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    found = [line for line in lines if _REASON.match(line)] or lines
-    return found[-1][:_LONGEST] if found else ""
+    found = [line for line in lines if _REASON.match(line)]
+    return next(iter([*found[-1:], *filter(None, [otherwise]), *lines[-1:]]), "")[:_LONGEST]

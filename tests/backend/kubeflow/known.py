@@ -22,13 +22,14 @@ class Attempt:
 
     Attributes:
         pod: its name.
-        phase: Argo's.
+        phase, message: Argo's.
         began: when, in ISO 8601.
         log: what the step printed.
     """
 
     pod: str
     phase: str
+    message: str
     began: str
     log: str
 
@@ -106,4 +107,5 @@ def _attempt(installation: Kubeflow, name: str, node: Json) -> Attempt:
     pod = f"{name}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
     log = installation.kubelet.log(pod, "main")
     text = log.read_text(errors="replace") if log.exists() else ""
-    return Attempt(pod, node.get("phase", ""), node.get("startedAt") or "", text)
+    phase, message, began = (node.get(key) or "" for key in ("phase", "message", "startedAt"))
+    return Attempt(pod, phase, message, began, text)

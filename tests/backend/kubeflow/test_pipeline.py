@@ -12,8 +12,8 @@ from tests.kubeflow.land_cover import IMAGES, make_images, package
 
 pytestmark = pytest.mark.backend
 
-# Prepare, StopOnInputs, Baseline and Push are never cached, and what reads the baseline is computed,
-# since the first run had none.
+# Prepare, StopOnInputs, Baseline and Push are never cached. What reads the baseline is computed, as
+# the first run had none.
 _OF_DATA_AND_CONFIGURATION = {
     *("ingest", "stop-on-rejects", "statistics", "schema", "example-validator"),
     *("trainer", "infra-check", "stop-on-answers"),

@@ -1,5 +1,6 @@
 """What becomes of runs on Kubeflow Pipelines itself: retries, failures, an end by hand."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,13 @@ def test_a_run_is_stopped_with_its_pod(installation: Kubeflow) -> None:
     assert attempts(installation, run_id, "second") == []
     code, told = follow(installation, run_id)
     assert (code, told["state"], told["blocked"]) == (1, "FAILED", False), told
+    [failed] = told["failed"]
+    assert (failed["step"], failed["reason"]) == ("first", attempt.message)
+    assert attempt.message == "Step exceeded its deadline"
     done = skymill(installation, "runs", "stop", run_id)
     assert "has ended already" in done.output, done.output
+    newest, *_ = json.loads(skymill(installation, "runs", "list", "--json").stdout)
+    assert (newest["run_id"], newest["state"]) == (run_id, "FAILED")
 
 
 def test_a_run_that_failed_is_retried_from_the_failed_step(installation: Kubeflow) -> None:
