@@ -54,11 +54,15 @@ class BrightnessModel(tf.Module):
             "classes": tf.tile(self.names[None, :], [rows, 1]),
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False
+    )
     def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return self.answer(image_bytes)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False
+    )
     def from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
         return self.answer(tf.io.parse_example(examples, spec)["image/encoded"])

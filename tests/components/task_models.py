@@ -39,7 +39,9 @@ class PixelModel(tf.Module):
         self.shift = tf.Variable(shift, dtype=tf.float32)
         self.names = tf.constant(list(classes), tf.string)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False
+    )
     def from_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         gray = tf.map_fn(self._gray, image_bytes, fn_output_signature=tf.float32)
         answer = getattr(self, f"_{self.task}")(gray)
@@ -47,7 +49,9 @@ class PixelModel(tf.Module):
             answer["classes"] = tf.tile(self.names[None, :], [tf.shape(gray)[0], 1])
         return answer
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False
+    )
     def from_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
         return self.from_bytes(tf.io.parse_example(examples, spec)["image/encoded"])

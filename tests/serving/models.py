@@ -28,7 +28,7 @@ class ColourModel(tf.Module):
         super().__init__()
         self.bias = tf.Variable([bias, 0.0, 0.0], dtype=tf.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
     def classify(self, image_bytes: Any) -> dict[str, Any]:
         """Blue, green or red."""
         means = tf.map_fn(_mean_bgr, image_bytes, fn_output_signature=tf.float32)
@@ -53,7 +53,8 @@ class NumbersModel(tf.Module):
         input_signature=[
             tf.TensorSpec([None, 2], tf.float32, "a"),
             tf.TensorSpec([None], tf.int64, "b"),
-        ]
+        ],
+        autograph=False,
     )
     def combine(self, a: Any, b: Any) -> dict[str, Any]:
         """Two inputs, and an output that is bytes by its name."""
@@ -66,17 +67,17 @@ class NumbersModel(tf.Module):
             ),
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")], autograph=False)
     def double(self, x: Any) -> dict[str, Any]:
         """One input, one output."""
         return {"y": x * 2.0}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")], autograph=False)
     def total(self, x: Any) -> dict[str, Any]:
         """An output without rows, so that requests must not share a batch."""
         return {"total": tf.reduce_sum(x)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")], autograph=False)
     def unknown(self, x: Any) -> dict[str, Any]:
         """An output that has rows by its shape, but not one for each of the input's."""
         return {"head": tf.boolean_mask(x, x > 0.0)}
@@ -105,7 +106,7 @@ def save_numbers(path: Path) -> Path:
 class SlowModel(tf.Module):
     """Keeps a core busy for a minute, in the form of the served contract."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
     def classify(self, image_bytes: Any) -> dict[str, Any]:
         """Always blue, a minute later."""
         spent = tf.while_loop(

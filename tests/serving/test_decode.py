@@ -16,6 +16,7 @@ def decode_own_size():
     return tf.function(
         lambda encoded: decode_image(encoded, SPEC),
         input_signature=[tf.TensorSpec([], tf.string)],
+        autograph=False,
     )
 
 

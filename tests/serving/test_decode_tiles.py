@@ -23,6 +23,7 @@ def decode():
     return tf.function(
         lambda encoded: decode_tiles(encoded, SPEC, {}),
         input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
     )
 
 

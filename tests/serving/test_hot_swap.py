@@ -267,7 +267,7 @@ def test_a_released_model_is_gone_from_memory(
             super().__init__()
             self.weights = tf.Variable(tf.random.uniform([16 * 2**20]))
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")], autograph=False)
         def add(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"y": x + self.weights[0]}
 

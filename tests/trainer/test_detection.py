@@ -244,9 +244,9 @@ def test_a_detector_learns_a_few_pictures_by_heart(tmp_path: Path) -> None:
         {
             "model": {"kind": "small_cnn", "filters": [8, 16, 16], "dropout": 0, "augment": False},
             "task": {**DETECTOR, "filters": 16},
-            # A hundred steps, of which a few end with an evaluation and a checkpoint.
-            "epochs": 10,
-            "steps_per_epoch": 10,
+            # A hundred steps, of which two end with an evaluation and a checkpoint.
+            "epochs": 2,
+            "steps_per_epoch": 50,
             "batch_size": 4,
             "learning_rate": 4e-3,
             "early_stopping": None,

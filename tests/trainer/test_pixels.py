@@ -26,8 +26,11 @@ def graphs():
         trained = tf.function(
             lambda encoded, height, width: batch_pixels(encoded, height, width, spec, BATCH),
             input_signature=[strings, sizes, sizes],
+            autograph=False,
         )
-        served = tf.function(lambda encoded: model_input(encoded, spec), input_signature=[strings])
+        served = tf.function(
+            lambda encoded: model_input(encoded, spec), input_signature=[strings], autograph=False
+        )
         return trained, served
 
     return {spec: traced(spec) for spec in (SPEC, OWN_SIZE)}

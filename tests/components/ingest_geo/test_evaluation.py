@@ -57,7 +57,8 @@ def save(folder: Path, task: Task, model: Any, side_px: int) -> Path:
     contract = Contract(task=task, image=spec, classes=CLASSES)
     found = {it.name: it for it in signatures(model, contract)}
     functions = {
-        name: tf.function(it.function, input_signature=it.inputs) for name, it in found.items()
+        name: tf.function(it.function, input_signature=it.inputs, autograph=False)
+        for name, it in found.items()
     }
     target = folder / "Format-Serving"
     module = tf.Module()

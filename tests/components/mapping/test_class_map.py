@@ -283,13 +283,32 @@ class Killed(Exception):
     pass
 
 
-def test_a_run_killed_while_it_saves_continues_from_the_checkpoint_before(tmp_path, monkeypatch):
-    monkeypatch.setattr("components.raster.tiles.reading._UNIT_BYTES", 1)
-    monkeypatch.setattr("components.mapping.maps._FLOAT_BYTES", 10_000)
-    config = MapConfig(vectors=(), checkpoint_s=0, batch=4)
+IN_MANY_BANDS = MapConfig(vectors=(), probabilities=True, checkpoint_s=0, batch=4)
+
+
+def in_many_bands(patched):
+    patched.setattr("components.raster.tiles.reading._UNIT_BYTES", 1)
+    patched.setattr("components.mapping.maps._FLOAT_BYTES", 10_000)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A scene, its map that was made in many bands, and the number of calls of the network."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    source = write_scene(folder / "scene.tif", smooth_ground(400, 500))
     network = Network(contract_of(size_px=64), radius=3)
-    source = write_scene(tmp_path / "scene.tif", smooth_ground(400, 500))
-    whole = map_scene(source, network, config, tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as patched:
+        in_many_bands(patched)
+        whole = map_scene(source, network, IN_MANY_BANDS, folder / "whole")
+    return source, whole, len(network.asked)
+
+
+def test_a_run_killed_while_it_saves_continues_from_the_checkpoint_before(
+    undisturbed, tmp_path, monkeypatch
+):
+    in_many_bands(monkeypatch)
+    source, whole, _ = undisturbed
+    network = Network(contract_of(size_px=64), radius=3)
     saved = []
 
     def killed_at_the_third(*state):
@@ -300,21 +319,19 @@ def test_a_run_killed_while_it_saves_continues_from_the_checkpoint_before(tmp_pa
 
     monkeypatch.setattr("components.mapping.progress.save_progress", killed_at_the_third)
     with pytest.raises(Killed):
-        map_scene(source, network, config, tmp_path / "maps")
-    again = map_scene(source, network, config, tmp_path / "maps")
+        map_scene(source, network, IN_MANY_BANDS, tmp_path / "maps")
+    again = map_scene(source, network, IN_MANY_BANDS, tmp_path / "maps")
     for name in ("classes.tif", "confidence.tif", "map.png"):
         assert (whole.folder / name).read_bytes() == (again.folder / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("after", [1, 4, 9])
-def test_a_killed_run_is_continued_and_gives_the_same_bytes(tmp_path, monkeypatch, after):
-    monkeypatch.setattr("components.raster.tiles.reading._UNIT_BYTES", 1)
-    monkeypatch.setattr("components.mapping.maps._FLOAT_BYTES", 10_000)
-    config = MapConfig(vectors=(), probabilities=True, checkpoint_s=0, batch=4)
+def test_a_killed_run_is_continued_and_gives_the_same_bytes(
+    undisturbed, tmp_path, monkeypatch, after
+):
+    in_many_bands(monkeypatch)
+    source, whole, all_asked = undisturbed
     network = Network(contract_of(size_px=64), radius=3)
-    source = write_scene(tmp_path / "scene.tif", smooth_ground(400, 500))
-    whole = map_scene(source, network, config, tmp_path / "whole")
-    all_asked, network.asked = len(network.asked), []
     bands = []
 
     def kill(done, total):
@@ -323,10 +340,10 @@ def test_a_killed_run_is_continued_and_gives_the_same_bytes(tmp_path, monkeypatc
             raise Killed
 
     with pytest.raises(Killed):
-        map_scene(source, network, config, tmp_path / "maps", on_progress=kill)
+        map_scene(source, network, IN_MANY_BANDS, tmp_path / "maps", on_progress=kill)
     assert not (tmp_path / "maps" / "scene").exists()
     network.asked = []
-    again = map_scene(source, network, config, tmp_path / "maps")
+    again = map_scene(source, network, IN_MANY_BANDS, tmp_path / "maps")
     assert 0 < len(network.asked) <= all_asked
     assert after == 1 or len(network.asked) < all_asked
     for name in sorted({*whole.files} - {"item.json"}):  # which has the time

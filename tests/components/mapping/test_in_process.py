@@ -82,7 +82,9 @@ def test_a_tile_of_another_size_is_fitted_to_the_model(tmp_path):
 def test_a_model_that_was_exported_before_maps_is_told(base, tmp_path):
     module = Means()
     module.call = tf.function(
-        lambda image_bytes: {"x": image_bytes}, [tf.TensorSpec([None], tf.string, "image_bytes")]
+        lambda image_bytes: {"x": image_bytes},
+        [tf.TensorSpec([None], tf.string, "image_bytes")],
+        autograph=False,
     )
     tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.call})
     write_contract(tmp_path, contract_of())
