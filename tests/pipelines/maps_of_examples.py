@@ -6,13 +6,20 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+import rasterio
 import shapely
 import shapely.geometry
+import tensorflow as tf
+from rasterio.windows import Window
 
 from components.mapping.config import MapConfig
+from components.mapping.in_process import InProcessModel
 from components.mapping.maps import map_scene
 from components.raster.scene.grid import Grid
 from components.raster.scene.scene import BandFile, SceneSource
+from serving.client.wire_tensors import string_array
+from serving.server.model import load_model
+from serving.store.versions import newest_version
 
 
 class Score(NamedTuple):
@@ -46,6 +53,30 @@ def areas_of_map(model, image, folder, name, class_name, **settings):
     table = pq.read_table(found.folder / f"{name}.parquet").to_pydict()
     areas = shapely.from_wkb(table["geometry"])
     return areas[np.array(table["class"]) == class_name]
+
+
+def cells_and_windows(model_base, image, side_px, folder):
+    """The classes of the cells of an image's map, and those of the same windows sent as files.
+
+    Cells at the right and lower edges, which are no whole tiles, are left out.
+    """
+    config = MapConfig.model_validate({"vectors": (), "reading": {"bands": (1, 2, 3)}})
+    source = SceneSource(image.stem, (BandFile(str(image)),))
+    mapped = map_scene(source, InProcessModel(model_base), config, folder).folder / "classes.tif"
+    newest = newest_version(model_base)
+    loaded = load_model(newest.number, newest.path)
+    with rasterio.open(image) as scene, rasterio.open(mapped) as cells:
+        assert cells.transform == scene.transform * scene.transform.scale(side_px)
+        rows, columns = (side // side_px for side in scene.shape)
+        by_map = cells.read(1)[:rows, :columns]
+        by_window = np.empty_like(by_map)
+        for row, column in np.ndindex(rows, columns):
+            corner = (column * side_px, row * side_px, side_px, side_px)
+            pixels = scene.read((1, 2, 3), window=Window(*corner))
+            payload = tf.io.encode_png(np.moveaxis(pixels, 0, -1)).numpy()
+            answer = loaded.run("serving_default", {"image_bytes": string_array([payload])})
+            by_window[row, column] = np.argmax(answer["probabilities"][0])
+    return by_map, by_window
 
 
 def boxes_in_table(path, grid: Grid):

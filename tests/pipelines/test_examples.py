@@ -2,10 +2,12 @@
 
 import time
 
+import numpy as np
 import pytest
 import yaml
 
 from pipelines.demo.collection import Collection, make_collection
+from tests.pipelines.maps_of_examples import cells_and_windows
 from tests.pipelines.summaries import overall_metrics
 
 
@@ -42,3 +44,14 @@ def test_eurosat(repository, run_config, tmp_path, shared_data, pretrained, exam
     assert summary["pushed_version"] == 1
     assert sum(summary["images"].values()) == 2000
     print(f"{example}: accuracy {accuracy_of(summary):.3f} in {time.monotonic() - began:.0f} s")
+    if example == "eurosat_from_scratch":
+        check_the_map_of_a_scene(tmp_path / "eurosat-models/eurosat", shared_data, tmp_path)
+
+
+def check_the_map_of_a_scene(model_base, shared_data, folder):
+    """The classes need not be right over NAIP; each must lie on its own ground."""
+    scene = shared_data("geotiff_multiband") / "naip_m_4709963_se_14_1_20090818.tif"
+    by_map, by_window = cells_and_windows(model_base, scene, 64, folder / "maps")
+    assert by_map.shape == (11, 14)
+    assert len(np.unique(by_map)) > 1
+    np.testing.assert_array_equal(by_map, by_window)
