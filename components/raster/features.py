@@ -44,9 +44,9 @@ def image_features(image: npt.NDArray[np.uint8]) -> ImageFeatures:
     """
     cv2 = opencv()
     pixels, edges = [], []
-    for band in _bands_of_rows(image.shape[0]):
-        rows = image[band.start : band.stop]
-        pixels.append(_sums(rows[band.own]))
+    for start, stop, own in _bands_of_rows(image.shape[0]):
+        rows = image[start:stop]
+        pixels.append(_sums(rows[own]))
         if min(rows.shape[:2]) > 2:
             luma = cv2.transform(rows.astype(np.float32), _LUMA)
             edges.append(_sums(cv2.Laplacian(luma, cv2.CV_32F, ksize=1)[1:-1, 1:-1]))
@@ -73,38 +73,37 @@ def _sums(values: npt.NDArray[Any]) -> _Sums:
     OpenCV gives moments; rounding makes them sums, which are whole numbers, and so exact, again.
     """
     pixels = values.shape[0] * values.shape[1]
-    means, deviations = (found.ravel().tolist() for found in opencv().meanStdDev(values))
-    squares = [
-        round((deviation * deviation + mean * mean) * pixels)
-        for mean, deviation in zip(means, deviations, strict=True)
-    ]
-    return _Sums(pixels, [round(mean * pixels) for mean in means], squares)
+    means, deviations = opencv().meanStdDev(values)
+    sums, squares = [], []
+    for (mean,), (deviation,) in zip(means.tolist(), deviations.tolist(), strict=True):
+        sums.append(round(mean * pixels))
+        squares.append(round((deviation * deviation + mean * mean) * pixels))
+    return _Sums(pixels, sums, squares)
 
 
 def _moments(parts: Sequence[_Sums]) -> tuple[list[float], list[float]]:
     """Returns means and population standard deviations, by channel, of all parts together."""
-    counts, sums, squares = zip(*parts, strict=True)
-    count = sum(counts)
-    means = [sum(channel) / count for channel in zip(*sums, strict=True)]
-    variances = (
-        sum(channel) / count - mean * mean
-        for channel, mean in zip(zip(*squares, strict=True), means, strict=True)
-    )
+    count, sums, squares = parts[0] if len(parts) == 1 else _added(parts)
+    means = [channel / count for channel in sums]
+    variances = [
+        channel / count - mean * mean for channel, mean in zip(squares, means, strict=True)
+    ]
     return means, [math.sqrt(max(variance, 0.0)) for variance in variances]
 
 
-@dataclass(frozen=True, slots=True)
-class _Band:
-    """Rows `start` to `stop`, of which `own` (counted from `start`) are this band's alone."""
-
-    start: int
-    stop: int
-    own: slice
+def _added(parts: Sequence[_Sums]) -> _Sums:
+    counts, sums, squares = zip(*parts, strict=True)
+    return _Sums(sum(counts), _by_channel(sums), _by_channel(squares))
 
 
-def _bands_of_rows(height: int) -> Iterator[_Band]:
-    """Yields bands of rows, each with the row above and below it where there is one."""
+def _by_channel(rows: Sequence[Sequence[int]]) -> list[int]:
+    return [sum(channel) for channel in zip(*rows, strict=True)]
+
+
+def _bands_of_rows(height: int) -> Iterator[tuple[int, int, slice]]:
+    """Yields bands of rows, each with the row above and below it where there is one: its first row,
+    the row after its last, and the slice of its rows that are of no other band."""
     for first in range(0, height, _BAND_ROWS):
         last = min(first + _BAND_ROWS, height)
         start = max(first - 1, 0)
-        yield _Band(start, min(last + 1, height), slice(first - start, last - start))
+        yield start, min(last + 1, height), slice(first - start, last - start)
