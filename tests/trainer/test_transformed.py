@@ -72,23 +72,23 @@ EACH_BY_ITSELF = dict.fromkeys(("zoom", "crop", "shift", *LIGHT, *COVER), ALWAYS
 
 
 @pytest.mark.parametrize(
-    ("workers", "replicas"), [(2, 1), (2, 2), pytest.param(4, 1, marks=pytest.mark.slow)]
+    ("workers", "replicas", "skip"),
+    [(2, 1, 0), (2, 2, 1), pytest.param(4, 1, 1, marks=pytest.mark.slow)],
 )
-def test_workers_show_their_parts_of_what_one_process_would(workers, replicas):
+def test_workers_show_their_parts_of_what_one_process_would(workers, replicas, skip):
     """All draws of all views, of the first batches and of later ones."""
     separate = shown(EACH_BY_ITSELF)
     # One trace for the whole and one for the parts, not one for each of their data sets.
     source = TransformedSource(separate.source, tf.function(separate.transform, autograph=False))
-    for skip in (0, 1):
-        wanted = list(source.epochs(BATCH, 1, 1, skip).take(STEPS))
-        parts = [
-            list(source.epochs(BATCH, 1, 1, skip, share).take(STEPS * replicas))
-            for share in (Share(index, workers, replicas) for index in range(workers))
-        ]
-        for step, (inputs, labels) in enumerate(wanted):
-            own = [part[step * replicas + each] for part in parts for each in range(replicas)]
-            assert np.array_equal(np.concatenate([rows for rows, _ in own]), inputs)
-            assert np.array_equal(np.concatenate([rows for _, rows in own]), labels)
+    wanted = list(source.epochs(BATCH, 1, 1, skip).take(STEPS))
+    parts = [
+        list(source.epochs(BATCH, 1, 1, skip, share).take(STEPS * replicas))
+        for share in (Share(index, workers, replicas) for index in range(workers))
+    ]
+    for step, (inputs, labels) in enumerate(wanted):
+        own = [part[step * replicas + each] for part in parts for each in range(replicas)]
+        assert np.array_equal(np.concatenate([rows for rows, _ in own]), inputs)
+        assert np.array_equal(np.concatenate([rows for _, rows in own]), labels)
 
 
 def test_workers_mix_images_within_their_parts():

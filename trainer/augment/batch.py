@@ -53,6 +53,7 @@ class BatchLayer(keras.layers.Layer, ABC):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trainable=False, autocast=False, dtype="float32", **kwargs)
+        self.built = True  # Keras would trace the first call twice, in search of variables
 
     def call(self, batch: Batch, seed: tf.Tensor) -> Batch:
         """Returns the batch with a random view, drawn from an int32 [2] seed."""

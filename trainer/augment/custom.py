@@ -36,6 +36,7 @@ class CustomLayer(BatchLayer):
         self, own: CustomView, key: str, bands: Sequence[str], ignore: int, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        self.built = False  # the user's code may have layers of its own
         self.own, self.key, self.bands, self.ignore = own, key, tuple(bands), ignore
         self._view = own.bound(key, bands=self.bands, ignore_value=ignore)
 

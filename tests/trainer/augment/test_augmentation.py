@@ -8,6 +8,7 @@ from components.raster.errors import ConfigError
 from tests.trainer.augment.batches import STILL, tiles, told, view
 from trainer.augment.augmentation import Augmentation, band_groups
 from trainer.augment.config import Augment, chosen_views
+from trainer.augment.geometry import RandomSymmetry
 
 EVERYTHING = {
     name: {}
@@ -60,6 +61,18 @@ def test_nothing_is_frozen_when_the_graph_is_traced():
     np.testing.assert_allclose(
         eager["images"].numpy().astype(int), second["images"].numpy().astype(int), atol=1
     )
+
+
+def test_the_first_batch_is_computed_once(monkeypatch):
+    calls, view_of = [], RandomSymmetry.view
+
+    def counted(self, batch, seed):
+        calls.append(self)
+        return view_of(self, batch, seed)
+
+    monkeypatch.setattr(RandomSymmetry, "view", counted)
+    view({"flip": ("horizontal",)}, {"images": told()})
+    assert len(calls) == 1
 
 
 def test_one_more_view_leaves_the_draws_of_the_others_alone():
