@@ -91,10 +91,10 @@ def test_a_run_killed_between_the_finished_files_is_continued(three, tmp_path, m
     [whole] = map_scenes(scene, Network(contract_of()), config, tmp_path / "whole")
     write = Scratch.to_cog
 
-    def killed_at_the_second(scratch, folder):
+    def killed_at_the_second(scratch, *arguments):
         if scratch.spec.name == "confidence":
             raise KeyboardInterrupt
-        return write(scratch, folder)
+        return write(scratch, *arguments)
 
     monkeypatch.setattr(Scratch, "to_cog", killed_at_the_second)
     with pytest.raises(KeyboardInterrupt):
