@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-# Threads of BLAS wait by spinning, which takes several times the work on processes that share cores.
+# Threads of BLAS wait by spinning: of processes that share cores, several times the work.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 #: Collections of the middle generation; Python's default is 10.
