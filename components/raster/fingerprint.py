@@ -14,7 +14,7 @@ _READERS = 8
 _CHUNK_BYTES = 1 << 20
 #: Several threads are worth their cost for files that take longer.
 _SLOW_S = 0.0003
-_MOST_TIMED = 256  # files at a time
+_MOST_AT_ONCE = 256  # more would be timed too late, or wait for threads in much memory
 _FEWEST_TIMED = 8  # the first calls take longer
 _LEAST_REMEMBERED_BYTES = 1 << 16  # rereading smaller files is as fast as looking them up
 _MOST_REMEMBERED = 1 << 20
@@ -58,12 +58,14 @@ def marks_of_files(paths: Sequence[str]) -> list[FileMark]:
     """
     marks: list[FileMark] = []
     while len(marks) < len(paths):
-        part = paths[len(marks) : 2 * len(marks) + 1][:_MOST_TIMED]
+        part = paths[len(marks) : 2 * len(marks) + 1][:_MOST_AT_ONCE]
         began = Effort.so_far()
         marks += map(_mark, part)
         if is_slow(Effort.so_far().since(began), len(part)):
-            with ThreadPoolExecutor(_READERS) as pool:
-                return [*marks, *pool.map(_mark, paths[len(marks) :])]
+            break
+    with ThreadPoolExecutor(_READERS) as pool:  # starts no thread for nothing
+        for first in range(len(marks), len(paths), _MOST_AT_ONCE):
+            marks += pool.map(_mark, paths[first : first + _MOST_AT_ONCE])
     return marks
 
 
