@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from components.raster.errors import DataError
-from tests.trainer.eagerly import eagerly
 from tests.trainer.objectives import of_classes
 from trainer.data.dataset import InMemory
 from trainer.tasks.network import build_network
@@ -112,8 +111,7 @@ def test_cosine_ends_at_zero_and_constant_stays(undisturbed, image_spec, tmp_pat
     assert history.epochs[0].learning_rate == pytest.approx(0.01 * (1 + np.cos(np.pi / 5)) / 2)
     assert history.epochs[-1].learning_rate == pytest.approx(0, abs=1e-8)
     config = CONFIG.model_copy(update={"schedule": "constant", "epochs": 2})
-    with eagerly():
-        _, constant = run(config, image_spec, tmp_path)
+    _, constant = run(config, image_spec, tmp_path)
     assert [row.learning_rate for row in constant.epochs] == pytest.approx([0.01, 0.01])
 
 
@@ -181,12 +179,10 @@ def test_early_stopping_waits_its_patience_and_keeps_the_best_weights(image_spec
 
 def test_a_resumed_fit_remembers_the_best_epoch_before_the_interruption(image_spec, tmp_path):
     config = CONFIG.model_copy(update={"schedule": "constant", "epochs": 2})
-    with eagerly():
-        model, _ = run(config, image_spec, tmp_path)
+    model, _ = run(config, image_spec, tmp_path)
     misled = InMemory(TRAIN.columns[0], 1 - TRAIN.columns[1])
     config = config.model_copy(update={"epochs": 4})
-    with eagerly():
-        resumed, history = run(config, image_spec, tmp_path, train=misled)
+    resumed, history = run(config, image_spec, tmp_path, train=misled)
     assert history.best.epoch <= 2
     assert history.epochs[-1].val_loss > history.best.val_loss
     for mine, theirs in zip(resumed.get_weights(), model.get_weights(), strict=True):
@@ -203,19 +199,17 @@ def test_a_loss_that_is_no_number_stops_with_a_remedy(image_spec, tmp_path, at_o
 
 
 def test_a_split_smaller_than_a_batch_is_one_batch(image_spec, tmp_path):
-    with eagerly():
-        _, history = run(CONFIG, image_spec, tmp_path, train=toy(6, 1))
+    _, history = run(CONFIG, image_spec, tmp_path, train=toy(6, 1))
     assert (history.batch_size, history.steps_per_epoch) == (6, 1)
 
 
 def test_the_number_of_steps_may_be_given(image_spec, tmp_path):
     config = CONFIG.model_copy(update={"steps_per_epoch": 2, "schedule": "constant", "epochs": 3})
-    with eagerly():
-        whole, history = run(config, image_spec, tmp_path / "whole")
-        # Two steps are no whole pass over five batches; what comes next must not be repeated.
-        run(config.model_copy(update={"epochs": 2}), image_spec, tmp_path / "parts")
-        parts, _ = run(config, image_spec, tmp_path / "parts")
+    whole, history = run(config, image_spec, tmp_path / "whole")
     assert history.steps_per_epoch == 2
+    # Two steps are no whole pass over five batches; what comes next must not be repeated.
+    run(config.model_copy(update={"epochs": 2}), image_spec, tmp_path / "parts")
+    parts, _ = run(config, image_spec, tmp_path / "parts")
     for mine, theirs in zip(parts.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
 
@@ -241,9 +235,9 @@ def test_batches_that_make_one_update_teach_what_a_large_one_does(image_spec, tm
         update={"model": plain, "batch_size": 16, "warmup_epochs": 1.5, "ema": 0.5}
     )
     parts = large.model_copy(update={"batch_size": 8, "accumulate": 2})
-    with eagerly():
-        model, history = run(large, image_spec, tmp_path / "large")
-    same, other = run(parts, image_spec, tmp_path / "parts")
+    (model, history), (same, other) = (
+        run(config, image_spec, tmp_path / f"{config.accumulate}") for config in (large, parts)
+    )
     assert (other.steps_per_epoch, other.batch_size) == (history.steps_per_epoch, 8) == (2, 8)
     for mine, theirs in zip(other.epochs, history.epochs, strict=True):
         assert mine.learning_rate == theirs.learning_rate

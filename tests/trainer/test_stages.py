@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from components.raster.example import KEY
 from tests.trainer.conftest import CLASSES, toy_example, toy_image
-from tests.trainer.eagerly import eagerly
 from trainer.losses.smoothing import SmoothedCrossentropy
 from trainer.training.config import EarlyStopping, SmallCnn, Stage, TrainConfig
 from trainer.training.failures import BAD_BATCH_FILE, TrainingError
@@ -52,11 +51,10 @@ def test_stages_follow_one_another_and_a_killed_one_is_taken_up(pattern, image_s
         if row.epoch in (2, 4):
             raise Killed
 
-    with eagerly():
-        for _ in range(2):
-            with pytest.raises(Killed):
-                run(pattern, image_spec, tmp_path / "parts", on_epoch=kill)
-        parts = run(pattern, image_spec, tmp_path / "parts")
+    for _ in range(2):
+        with pytest.raises(Killed):
+            run(pattern, image_spec, tmp_path / "parts", on_epoch=kill)
+    parts = run(pattern, image_spec, tmp_path / "parts")
     assert parts.history.resumed_after_epochs == 4
     losses = [[row.val_loss for row in each.history.epochs] for each in (parts, whole)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -165,7 +163,7 @@ def test_a_loss_that_is_no_number_names_keys_where_the_body_is_run_once(
                 writer.write(example.SerializeToString())
     stage = Stage(train="head", epochs=3, learning_rate=1e38)
     config = CONFIG.model_copy(update={"stages": (stage,), "cache": cache})
-    with eagerly(), pytest.raises(TrainingError, match="lower learning_rate.*chip-"):
+    with pytest.raises(TrainingError, match="lower learning_rate.*chip-"):
         run(lambda split: str(tmp_path / split), image_spec, tmp_path, config)
     told = json.loads((tmp_path / "logs" / BAD_BATCH_FILE).read_text())
     assert len(told["keys"]) == 8
