@@ -126,7 +126,8 @@ class MapConfig(Frozen):
     memory_mb: int = Field(
         default=128,
         ge=8,
-        description="Of unfinished pixels; wider scenes are made in several columns.",
+        description="Of decoded blocks and unfinished pixels; wider scenes are made in several "
+        "columns.",
     )
     checkpoint_s: float = Field(
         default=10, ge=0, description="A killed run loses at most so many seconds of work."

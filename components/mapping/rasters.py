@@ -170,7 +170,7 @@ class Scratch:
                 where = RasterioWindow(0, top, width, window.height)
                 yield window, dataset.read(window=where)
 
-    def to_cog(self, folder: Path, compression: Compression = "deflate") -> Path:
+    def to_cog(self, folder: Path, compression: Compression) -> Path:
         """Writes the Cloud Optimized GeoTIFF with its overviews.
 
         The scratch file stays until the map is in its place: a run that is killed before that

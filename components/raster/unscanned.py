@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 
-_imported = Event()
+_used = Event()
 
 
 @contextmanager
@@ -17,10 +17,10 @@ def unscanned_imports() -> Iterator[None]:
     Only the first use in a process does so: what is exempt is never freed, and a later use would
     exempt the garbage of a training as well.
     """
-    if _imported.is_set() or not gc.isenabled():
+    if _used.is_set() or not gc.isenabled():
         yield
         return
-    _imported.set()  # `gc.get_freeze_count` would walk through a million objects
+    _used.set()
     gc.disable()
     try:
         yield

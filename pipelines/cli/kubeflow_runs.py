@@ -74,7 +74,8 @@ def print_logs(connection: "Connection", run_id: str, step: str | None) -> None:
         namespace = connection.namespace or "kubeflow"
         raise ConfigError(
             f"there is no log of {', '.join(missing)}: the pod is gone and its log "
-            "was not archived, or the pod's name is not known. A pod that still exists:\n"
+            "was not archived, or the server does not return Argo's workflow (version 1 of its "
+            "API). A pod that still exists:\n"
             f"  kubectl -n {namespace} logs --all-containers --prefix -l pipeline/runid={run_id}"
         )
 

@@ -99,7 +99,9 @@ _PROGRESS_EVERY_S = 2.0
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Leave worse objects out.")
 @click.option("--points", is_flag=True, help="Objects as points instead of boxes.")
 @click.option("--batch", type=click.IntRange(1), help="Tiles that the model gets at once.")
-@click.option("--memory-mb", type=click.IntRange(8), help="Memory of unfinished pixels.")
+@click.option(
+    "--memory-mb", type=click.IntRange(8), help="Memory of decoded blocks and unfinished pixels."
+)
 @click.option("--overwrite", is_flag=True, help="Replace other maps of the same scenes.")
 @json_option
 @click.pass_context

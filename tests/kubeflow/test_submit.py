@@ -23,7 +23,7 @@ from pipelines.kubeflow.client.run_state import FailedStep, RunState
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.contract.reason import last_reason
 from tests.kubeflow.api_server.metadata import metadata_server
-from tests.kubeflow.api_server.server import Api, api_server
+from tests.kubeflow.api_server.server import Api, Page, api_server
 from tests.kubeflow.api_server.store import Store
 from tests.kubeflow.launcher import CACHED, SUCCEEDED, Backend, Task
 from tests.kubeflow.tiny import submission, tiny_spec
@@ -257,14 +257,45 @@ def test_the_nodes_of_a_large_workflow_are_compressed(server: KubeflowServer, ap
     assert server.run_state(run_id).cached == ("first",)
 
 
-def test_a_server_without_the_older_api_tells_the_states(server: KubeflowServer, api: Api) -> None:
+@pytest.mark.parametrize("refusal", [Page(403, "RBAC: access denied"), Page(404, "<html>none")])
+def test_a_server_without_the_older_api_tells_the_states(
+    server: KubeflowServer, api: Api, refusal: Page
+) -> None:
     run_id = server.submit(submission())
     steps = {"first": "CACHED", "second": "FAILED"}
     api.store.set_state(run_id, "FAILED", steps, {"second": LOG})
-    del api.store.workflows[run_id]
+    api.old_api.append(refusal)
     state = server.run_state(run_id)
     assert state.steps == {"first": "SUCCEEDED", "second": "FAILED"}
     assert (state.cached, state.failed) == ((), (FailedStep("second"),))
+
+
+def test_a_workflow_that_cannot_be_read_for_a_moment_is_asked_for_again(
+    server: KubeflowServer, api: Api
+) -> None:
+    run_id = server.submit(submission())
+    api.store.set_state(run_id, "SUCCEEDED", {"first": "CACHED", "second": "SUCCEEDED"})
+    api.old_api.append(Page(503, "<html>no healthy upstream</html>"))
+    assert follow(server, run_id, poll_s=0.01).cached == ("first",)
+
+
+def test_an_earlier_attempts_log_is_not_the_last_ones_reason(
+    server: KubeflowServer, api: Api
+) -> None:
+    run_id = server.submit(submission(tiny_spec("a")))
+    api.store.set_state(run_id, "FAILED", {"a": "FAILED"}, {"a": LOG})
+    nodes = api.store.workflows[run_id]["status"]["nodes"]
+    [first] = [node for node in nodes.values() if node["name"].endswith("executor(0)")]
+    last = {
+        **first,
+        "id": f"{first['id']}9",
+        "name": first["name"].replace("executor(0)", "executor(1)"),
+        "startedAt": "2099-01-01T00:00:00Z",
+        "message": "pod deleted",
+    }
+    nodes[last["id"]] = last
+    assert server.run_state(run_id).failed == (FailedStep("a", "pod deleted"),)
+    assert server.step_log(run_id, "a") == ""
 
 
 def test_without_an_exception_the_last_line_is_the_reason() -> None:

@@ -25,11 +25,11 @@ def place(request, tmp_path, monkeypatch):
 def test_a_second_writer_is_refused_while_the_first_lives(place, monkeypatch):
     monkeypatch.setattr(f"{only_writer.__module__}._POLL_S", 0.1)
     begin = time.monotonic()
-    with only_writer(open_store(place), ".lock", _REFUSAL, lease_s=0.4):
+    with only_writer(open_store(place), ".lock", _REFUSAL, lease_s=1):
         with pytest.raises(TransientDataError), only_writer(open_store(place), ".lock", _REFUSAL):
             raise AssertionError("two at once")
-        with only_writer(open_store(place), "other/.lock", _REFUSAL, lease_s=0.4):
-            time.sleep(max(0, begin + 0.6 - time.monotonic()))  # longer than the lease
+        with only_writer(open_store(place), "other/.lock", _REFUSAL, lease_s=1):
+            time.sleep(max(0, begin + 1.5 - time.monotonic()))  # longer than the lease
         with pytest.raises(TransientDataError), only_writer(open_store(place), ".lock", _REFUSAL):
             raise AssertionError("two at once")
     assert open_store(place).listing() == {}

@@ -43,17 +43,20 @@ class Seen(keras.layers.Layer):
 
 
 class Brightness(keras.layers.Layer):
-    """One of three brightnesses, looked up in a table, times a variable of TensorFlow's own."""
+    """One of three brightnesses, looked up in a table, times variables of TensorFlow's own."""
 
     def __init__(self):
         super().__init__()
         known = tf.lookup.KeyValueTensorInitializer(tf.range(3), tf.constant([-1.0, 0.0, 2.0]))
-        self.brightness = tf.lookup.StaticHashTable(known, default_value=9.0)
-        self.gain = tf.Variable(10.0)
+        self.tables = [tf.lookup.StaticHashTable(known, default_value=9.0)]
+        self.gain = tf.Variable(5.0)
+        self.inner = tf.Module()
+        self.inner.gain = tf.Variable(2.0)
 
     def call(self, pixels):
         level = tf.cast(tf.reduce_mean(pixels, axis=(1, 2)) > 0, tf.int32)
-        return self.gain * self.brightness.lookup(tf.reduce_sum(level, axis=-1))[:, tf.newaxis]
+        found = self.tables[0].lookup(tf.reduce_sum(level, axis=-1))
+        return (self.gain * self.inner.gain * found)[:, tf.newaxis]
 
 
 class Subclassed(keras.Model):

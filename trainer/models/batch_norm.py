@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation of [N, h, w, D] with equal numbers, by TensorFlow's fused operation.
+    """Batch normalisation of [N, h, w, D] by TensorFlow's fused operation; results are Keras's.
 
     Keras 3 composes moments, scaling and their gradients of some twenty operations, each of which
     reads all activations: about a third of a training step of a small network. At inference the
@@ -21,7 +21,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True
         )
         # The operation returns the unbiased variance; Keras averages that of the batch.
-        count = tf.cast(tf.size(inputs) // inputs.shape[-1], variance.dtype)
+        count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
         biased = variance * tf.maximum(count - 1, 1) / count
         for average, value in ((self.moving_mean, mean), (self.moving_variance, biased)):
             average.assign(average * self.momentum + value * (1 - self.momentum))

@@ -11,6 +11,9 @@ from serving.contract.reliability import UnknownScore
 from serving.graph.explain import Traced
 from serving.graph.signatures import Reliable, Signature, signatures
 
+#: Packages whose layers keep what they learn in Keras's variables.
+_OF_VARIABLES = ("keras", "trainer")
+
 
 def export(
     model: keras.Model,
@@ -56,24 +59,28 @@ def _graph(signature: Signature) -> tf.types.experimental.ConcreteFunction:
 
 
 def _weights(*models: keras.Model | None) -> tf.Module:
-    """Returns an object that owns what the graphs of the models read: variables and tables.
+    """Returns an object that owns what the graphs of the models read.
 
     Only graphs are served. Saved with the models themselves, as `keras.export.ExportArchive` does,
     every signature would be traced and written twice.
     """
     found = [model for model in models if model is not None]
     variables = [variable.value for model in found for variable in model.variables]
-    children = [
-        child
-        for model in found
-        for layer in model._flatten_layers()
-        for child in layer._trackable_children().values()
-    ]
-    own = [one for one in children if isinstance(one, (tf.Variable, TrackableResource))]
+    layers = [layer for model in found for layer in model._flatten_layers()]
     holder = tf.Module()
     # The models share most of what they read.
-    holder.read = [*{id(one): one for one in variables + own}.values()]
+    read = [*variables, *filter(_reads_more, layers)]
+    holder.read = [*{id(one): one for one in read}.values()]
     return holder
+
+
+def _reads_more(layer: keras.layers.Layer) -> bool:
+    """Checks whether a layer may read more than Keras's variables, such as a table."""
+    package = type(layer).__module__.partition(".")[0]
+    children = layer._trackable_children().values()
+    return package not in _OF_VARIABLES or any(
+        isinstance(one, TrackableResource) for one in children
+    )
 
 
 def traced(explainable: keras.Model, pixels: tf.Tensor) -> Traced:

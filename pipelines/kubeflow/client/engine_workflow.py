@@ -9,9 +9,8 @@ import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Json = Mapping[str, Any]
+from pipelines.kubeflow.client.records import Json
 
 #: The node of a step's own container, which a cached step skips, by the backend's compiler.
 _EXECUTOR = "executor"

@@ -19,7 +19,7 @@ from pipelines.kubeflow.client.errors import KubeflowError, NotFound
 from pipelines.kubeflow.client.native_tasks import NativeTasks
 from pipelines.kubeflow.client.records import BackendRecord, Json
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
-from pipelines.kubeflow.client.step_log import first_log, read_log
+from pipelines.kubeflow.client.step_log import read_log
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
@@ -178,12 +178,15 @@ class KubeflowServer:
         path = f"runs/{quote(run_id, safe='')}"
         try:
             return workflow_of(self.api.get("look at a run's workflow", path, api="v1beta1"))
-        except KubeflowError:
+        except KubeflowError as error:
+            if error.transient:
+                raise
             return workflow_of({})
 
     def _log(self, run_id: str, record: BackendRecord, step: str) -> str:
-        transport = self.api.transport
-        return first_log(record.pods(step), lambda pod: read_log(transport, run_id, pod))
+        # The log of an earlier attempt would tell why another one failed.
+        last = record.pods(step)[:1]
+        return "".join(read_log(self.api.transport, run_id, pod) for pod in last)
 
     def _definition(self, run: Json) -> Definition:
         """Returns the definition of a run's package, from the run itself or else its version."""

@@ -4,16 +4,9 @@ The server reads the log of a pod that exists, or else the archive of the workfl
 installation keeps one. A log that is gone with its pod is empty.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-_MOST_PODS = 20
 _TIMEOUT_S = (5, 15)
-
-
-def first_log(pods: Sequence[str], read: Callable[[str], str]) -> str:
-    """Returns the first available log of the given pods, or an empty text."""
-    return next((log for pod in pods[:_MOST_PODS] if (log := read(pod))), "")
 
 
 def read_log(api_client: Any, run_id: str, pod: str) -> str:

@@ -52,6 +52,8 @@ class Api:
     Attributes:
         requests: method and path of every request, in order.
         headers: the headers of the last request to the API.
+        broken: how many of the next requests fail.
+        old_api: pages that the next requests to version 1 of the API get.
     """
 
     store: Store
@@ -61,6 +63,7 @@ class Api:
     headers: Any = None
     id_tokens: dict[str, str] = field(default_factory=dict)
     broken: int = 0
+    old_api: list["Page"] = field(default_factory=list)
 
 
 def bearer(tokens: set[str]) -> Guard:
@@ -149,6 +152,8 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
                     self._send(200, "text/plain", text.encode())
                     return
                 if old := _OLD_RUN.fullmatch(url.path):
+                    if api.old_api:
+                        raise api.old_api.pop()
                     self._json(200, api.store.shown_run_v1(old[1]))
                     return
                 path = url.path.removeprefix("/apis/v2beta1/")
