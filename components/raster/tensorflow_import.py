@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 # Keras looks for these during its import: for wrappers of estimators, pictures and notebooks.
 _OF_KERAS = ("IPython", "matplotlib", "sklearn")
+#: Keras 3, and Keras 2 where TF_USE_LEGACY_KERAS asks for it, as TFX does in its own processes.
+_KERAS = ("keras", "tf_keras")
 
 
 def import_tensorflow(*, keras: bool = True) -> None:
@@ -15,9 +17,9 @@ def import_tensorflow(*, keras: bool = True) -> None:
     `keras.wrappers` without scikit-learn, `keras.visualization` without Matplotlib.
 
     Args:
-        keras: TensorFlow also imports Keras, which a process that only serves graphs never uses.
+        keras: TensorFlow imports Keras as well, which a process that only serves graphs never uses.
     """
-    with _absent(*(_OF_KERAS if keras else ("keras",))):
+    with _absent(*(_OF_KERAS if keras else _KERAS)):
         import tensorflow as tf  # noqa: F401
 
 

@@ -34,9 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised as well
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    # A server calls SavedModels without Keras. TensorFlow imports one all the same, and Keras 3,
-    # with scikit-learn and Matplotlib, would take a quarter of its whole import.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
     def announce(addresses: Addresses) -> None:
         if ready_file is not None:
