@@ -57,12 +57,12 @@ def marks_of_files(paths: Sequence[str]) -> list[FileMark]:
     threads would only pass Python's lock to and fro, which takes longer than to read them.
     """
     marks: list[FileMark] = []
-    while len(marks) < len(paths):
+    slow_parts = 0  # one alone may be a pause of the garbage collector
+    while len(marks) < len(paths) and slow_parts < 2:
         part = paths[len(marks) : 2 * len(marks) + 1][:_MOST_AT_ONCE]
         began = Effort.so_far()
         marks += map(_mark, part)
-        if is_slow(Effort.so_far().since(began), len(part)):
-            break
+        slow_parts = slow_parts + 1 if is_slow(Effort.so_far().since(began), len(part)) else 0
     with ThreadPoolExecutor(_READERS) as pool:  # starts no thread for nothing
         for first in range(len(marks), len(paths), _MOST_AT_ONCE):
             marks += pool.map(_mark, paths[first : first + _MOST_AT_ONCE])

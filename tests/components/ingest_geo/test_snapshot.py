@@ -1,7 +1,9 @@
 """What a run was started for is what ingest lists and reads, or the run stops and says so."""
 
 import hashlib
+import itertools
 import os
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from components.ingest.config import IngestConfig
 from components.ingest.executor import Executor, run_ingest
 from components.ingest.fingerprint import fingerprint_dataset, same_data
 from components.ingest.snapshot import Snapshot, SourceChanged
+from components.raster import fingerprint
 from components.raster.effort import Effort
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
@@ -114,6 +117,24 @@ def test_many_files_have_the_checksums_of_their_contents(tmp_path: Path) -> None
     expected = [hashlib.sha256(content).hexdigest() for content in contents]
     expected[3] = expected[60] = "!missing"
     assert checksums_of_files([str(path) for path in paths]) == expected
+
+
+def test_one_slow_part_alone_starts_no_threads(tmp_path: Path, monkeypatch) -> None:
+    """A pause of the garbage collector looks like a slow disk, and does not come twice in a row."""
+    readers: set[int] = set()
+    mark = fingerprint._mark
+
+    def seen(path: str) -> fingerprint.FileMark:
+        readers.add(threading.get_ident())
+        return mark(path)
+
+    paths = [str(tmp_path / f"{number}") for number in range(2000)]
+    monkeypatch.setattr(fingerprint, "_mark", seen)
+    for slow, alone in ((itertools.cycle([True, False]), True), (itertools.repeat(True), False)):
+        monkeypatch.setattr(fingerprint, "is_slow", lambda *_, slow=slow: next(slow))
+        readers.clear()
+        assert checksums_of_files(paths) == ["!missing"] * 2000
+        assert (readers == {threading.get_ident()}) == alone
 
 
 def test_threads_read_files_that_take_a_reader_long_but_a_busy_machine_does_not_count() -> None:
