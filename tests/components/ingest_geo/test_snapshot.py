@@ -17,7 +17,7 @@ from components.ingest.config import IngestConfig
 from components.ingest.executor import Executor, run_ingest
 from components.ingest.fingerprint import fingerprint_dataset, same_data
 from components.ingest.snapshot import Snapshot, SourceChanged
-from components.raster import fingerprint
+from components.raster import fingerprint as file_marks
 from components.raster.effort import Effort
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
@@ -122,16 +122,16 @@ def test_many_files_have_the_checksums_of_their_contents(tmp_path: Path) -> None
 def test_one_slow_part_alone_starts_no_threads(tmp_path: Path, monkeypatch) -> None:
     """A pause of the garbage collector looks like a slow disk, and does not come twice in a row."""
     readers: set[int] = set()
-    mark = fingerprint._mark
+    mark = file_marks._mark
 
-    def seen(path: str) -> fingerprint.FileMark:
+    def seen(path: str) -> file_marks.FileMark:
         readers.add(threading.get_ident())
         return mark(path)
 
     paths = [str(tmp_path / f"{number}") for number in range(2000)]
-    monkeypatch.setattr(fingerprint, "_mark", seen)
+    monkeypatch.setattr(file_marks, "_mark", seen)
     for slow, alone in ((itertools.cycle([True, False]), True), (itertools.repeat(True), False)):
-        monkeypatch.setattr(fingerprint, "is_slow", lambda *_, slow=slow: next(slow))
+        monkeypatch.setattr(file_marks, "is_slow", lambda *_, slow=slow: next(slow))
         readers.clear()
         assert checksums_of_files(paths) == ["!missing"] * 2000
         assert (readers == {threading.get_ident()}) == alone
