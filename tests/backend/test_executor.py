@@ -30,8 +30,7 @@ def kubelet(
     """A node, and a controller for its pods."""
     if reason := unable(cluster) or absent(tools, "workflow-controller", "argoexec"):
         pytest.skip(reason)
-    for kind in ("ServiceAccount", "Role", "RoleBinding"):
-        cluster.apply(*render("pipeline").of(kind))
+    cluster.apply(*render("pipeline").accounts())
     folder = tmp_path_factory.mktemp("node")
     with node(cluster, folder, [tools]) as found, workflow_controller(cluster, tools, folder, {}):
         yield found

@@ -28,8 +28,7 @@ def pods(cluster: Cluster, tools: Path, render: Callable[[str], Manifests]) -> I
         pytest.skip("the ends of pods are the kubelet's on a cluster with nodes")
     if reason := absent(tools, "workflow-controller"):
         pytest.skip(reason)
-    for kind in ("ServiceAccount", "Role", "RoleBinding"):
-        cluster.apply(*render("pipeline").of(kind))
+    cluster.apply(*render("pipeline").accounts())
     with pods_of(cluster) as found:
         yield found
 

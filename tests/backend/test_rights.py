@@ -51,8 +51,7 @@ WATCH: set[Right] = {
 def applied(cluster: Cluster, render: Callable[[str], Manifests]) -> Cluster:
     """With the accounts and roles of steps, workers and watch."""
     for name in ("pipeline", "workers", "trigger/deployment"):
-        kinds = ("ServiceAccount", "Role", "RoleBinding")
-        cluster.apply(*(one for kind in kinds for one in render(name).of(kind)))
+        cluster.apply(*render(name).accounts())
     return cluster
 
 

@@ -20,11 +20,10 @@ NAME = "skymill-watch"
 def store(cluster: Cluster, render: Callable[[str], Manifests]) -> Callable[[], ConfigMapStore]:
     """Opens the store of k8s/trigger/base with the account of a watch."""
     manifests = render("trigger/deployment")
-    kinds = ("ServiceAccount", "Role", "RoleBinding")
     [state] = [one for one in manifests.of("ConfigMap") if one["metadata"]["name"] == NAME]
     core = client.CoreV1Api(cluster.client())
     core.delete_collection_namespaced_config_map("kubeflow", field_selector=f"metadata.name={NAME}")
-    cluster.apply(state, *(one for kind in kinds for one in manifests.of(kind)))
+    cluster.apply(state, *manifests.accounts())
     return lambda: ConfigMapStore(
         client.CoreV1Api(cluster.account_client(NAME)), "kubeflow", NAME, "land"
     )

@@ -28,8 +28,7 @@ NAME = "skymill-backend-test"
 def step(cluster: Cluster, render: Callable[[str], Manifests]) -> Iterator[Owner]:
     """The pod of a step, as its own account sees it."""
     for name in ("pipeline", "workers"):
-        for kind in ("ServiceAccount", "Role", "RoleBinding"):
-            cluster.apply(*render(name).of(kind))
+        cluster.apply(*render(name).accounts())
     core = client.CoreV1Api(cluster.client())
     pod = {
         "metadata": {"generateName": "step-", "labels": {"pipeline/runid": "run-7"}},

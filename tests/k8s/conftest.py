@@ -19,6 +19,7 @@ KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 OVERLAYS = ("overlays/local", "overlays/production")
 TRIGGERS = ("trigger/deployment", "trigger/cronjob")
 STEPS = ("pipeline", "loader", "beam-flink", "tuner", "workers")
+_OF_ACCOUNTS = ("ServiceAccount", "Role", "RoleBinding")
 ROOTS = ("volume", *OVERLAYS, "overlays/bucket", *STEPS, *TRIGGERS)
 
 
@@ -34,6 +35,10 @@ class Manifests:
     def one(self, kind: str) -> Resource:
         [resource] = self.of(kind)
         return resource
+
+    def accounts(self) -> list[Resource]:
+        """The accounts with their roles."""
+        return [one for kind in _OF_ACCOUNTS for one in self.of(kind)]
 
     def pod_specs(self) -> list[Resource]:
         """The specs of all pods that come to be, in templates or by themselves."""

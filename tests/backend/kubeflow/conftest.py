@@ -30,8 +30,7 @@ def installation(
         pytest.skip(f"needs {', '.join(PROGRAMS)}: make backend KUBEFLOW=folder")
     if not database_program():
         pytest.skip("needs mariadbd")
-    for kind in ("ServiceAccount", "Role", "RoleBinding"):
-        cluster.apply(*render("pipeline").of(kind))
+    cluster.apply(*render("pipeline").accounts())
     folder = tmp_path_factory.mktemp("kubeflow")
     with kubeflow(cluster, tools, kubeflow_programs, repository, folder) as found:
         make_images(found.kubelet.claims / "data" / "images")
