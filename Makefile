@@ -74,10 +74,10 @@ backend: $(READY) ## build servers of Kubernetes and Argo and run against them; 
 
 bench: $(READY) ## the figures in benchmarks/; BENCH=serving runs one of them
 	@set -e; for name in $(BENCH); do \
-		echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
+		echo "== $$name"; $(BIN)/python -m benchmarks "$$name"; done
 
 soak: $(READY) ## six minutes of load, swaps, kills and hostile requests; SECONDS=60 for fewer
-	@$(BIN)/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS))
+	@$(BIN)/python -m benchmarks soak $(if $(SECONDS),--seconds $(SECONDS))
 
 audit: $(READY) ## checkov on the manifests
 	@sh scripts/audit.sh

@@ -1,6 +1,6 @@
 """Predictions over an archive of small JPEGs against a bare loop, as ratios in one run.
 
-    python -m benchmarks.batch [--images 8000] [--rounds 5] [--processes 2] [--batch 32]
+    python -m benchmarks batch [--images 8000] [--rounds 5] [--processes 2] [--batch 32]
 
 - bare loop: reads each file, asks the same model in batches through its first signature, and keeps
   the arrays: nothing is listed, refused or written.
@@ -129,7 +129,3 @@ def _of_few(root: Path, given: tuple[Path, int], processes: int) -> dict[str, Ca
         BATCH: lambda: archive(root / "few", *given, 1, root / "few-out"),
         MANY: lambda: archive(root / "few", *given, processes, root / "few-out"),
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Cost of an explanation, and of the score of unknown imagery, in predictions.
 
-    python -m benchmarks.explain [--rounds 9] [--steps 16]
+    python -m benchmarks explain [--rounds 9] [--steps 16]
 
 The default network answers images of the default size, a batch of eight or one alone; figures are
 processor time.
@@ -116,7 +116,3 @@ def _png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """What a server's front takes for each request before it does any work, in processor time.
 
-    python -m benchmarks.fronts [--seconds 3] [--rounds 5]
+    python -m benchmarks fronts [--seconds 3] [--rounds 5]
 
 Fronts that answer every request with the same bytes take turns under the load of the serving
 benchmark: the two that the embedded server is built on, and the least that Python can do on bare
@@ -146,7 +146,7 @@ _kept: list[object] = []  # servers end when nothing refers to them
 
 def main() -> None:
     """Measures and prints the cost of a request by front, and the ratio to the library's."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fronts")
+    parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--serve", choices=FRONTS, help=argparse.SUPPRESS)
@@ -170,7 +170,7 @@ def main() -> None:
 
 def _cost_us(name: str, images: Path, seconds: float) -> float:
     """Returns the processor time of a request, in all threads of the front."""
-    command = [sys.executable, "-m", "benchmarks.fronts", "--serve", name]
+    command = [sys.executable, "-m", "benchmarks", "fronts", "--serve", name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as front:
         try:
             assert front.stdout
@@ -193,7 +193,3 @@ def _serve(start: Callable[[], Awaitable[int]]) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Ingest of small JPEGs against loops written by hand, as ratios in one run.
 
-    python -m benchmarks.ingest [--images 24000] [--rounds 5] [--processes 2]
+    python -m benchmarks ingest [--images 24000] [--rounds 5] [--processes 2]
 
 - plain loop: the usual script: PIL for the header, tf.train.Example, TFRecordWriter.
 - worked loop: one process, no framework, the same work as ingest with image features: the same
@@ -162,7 +162,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     processes: int = options.processes
     sides = {
         **SIDES,
@@ -238,7 +237,3 @@ def _bytes_feature(tf: Any, value: bytes) -> Any:
 
 def _int_feature(tf: Any, value: int) -> Any:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-
-
-if __name__ == "__main__":
-    main()

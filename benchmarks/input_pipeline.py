@@ -1,6 +1,6 @@
 """From example files to batches: this project's against a ceiling and against the usual loop.
 
-    python -m benchmarks.input_pipeline [--images 8000] [--rounds 7]
+    python -m benchmarks input_pipeline [--images 8000] [--rounds 7]
 
 All sides read the same TFRecords of 64 px JPEGs, which ingest wrote, in batches of 64.
 
@@ -19,7 +19,6 @@ their time spent waiting for a batch.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -73,7 +72,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8000)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     with written_examples(options.images) as files, machine_load():
         sides = make_sides(files)
         rounds = Rounds(tuple(sides))
@@ -321,7 +319,3 @@ def _naive(files: list[str], flipped: bool) -> Side:
         .prefetch(tf.data.AUTOTUNE)
     )
     return _batches(batches)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Growth of time and memory with the number of small images, for each phase that reads a source.
 
-    python -m benchmarks.listing [--images 2000 20000 100000] [--rounds 1] [--phases look init]
+    python -m benchmarks listing [--images 2000 20000 100000] [--rounds 1] [--phases look init]
 
 Each measurement is a process of its own. It first runs the phase on a few images, so that imports
 count for none; then it runs it on all, and Linux reports by how much its peak memory grew.
@@ -112,7 +112,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--phases", nargs="+", choices=PHASES, default=list(PHASES))
     options = parser.parse_args()
-    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     sizes: list[int] = sorted(options.images)
     with tempfile.TemporaryDirectory() as folder, machine_load():
         root = Path(folder)
@@ -170,7 +169,3 @@ def _print_row(phase: str, images: int, runs: Sequence[Measured]) -> None:
     grown = median(run.grown_mb for run in runs)
     each = 1e6 * cpu / images
     print(f"{phase:12} {images:8} {wall:7.2f} {cpu:7.2f} {each:12.1f} {grown:7.0f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

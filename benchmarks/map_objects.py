@@ -4,7 +4,7 @@ Objects are boxes that tiles of a made scene see, cut at their edges and a littl
 are known. SAHI's functions take part where it can be imported:
 
     pip install --no-deps --target /tmp/sahi sahi
-    PYTHONPATH=$PWD:/tmp/sahi python -m benchmarks.map_objects [--boxes 100000] [--turns 3]
+    PYTHONPATH=$PWD:/tmp/sahi python -m benchmarks map_objects [--boxes 100000] [--turns 3]
 """
 
 import argparse
@@ -128,7 +128,3 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     arguments = parser.parse_args()
     print(json.dumps(merging(arguments.boxes, arguments.turns)))
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ out of it without copying most of them, and in processes of their own by other w
 names a Python that has TorchGeo. Peak memory is that of a process that maps a scene with the model
 that answers at once. `benchmarks.map_objects` measures the merging of objects.
 
-    python -m benchmarks.maps [--size 10000] [--sizes 10000 20000] [--turns 3] [--server]
+    python -m benchmarks maps [--size 10000] [--sizes 10000 20000] [--turns 3] [--server]
         [--compression zstd] [--peers PYTHON]
 """
 
@@ -262,7 +262,3 @@ def memory(folder: Path, sizes: Sequence[int]) -> dict[str, object]:
         print(f"{size_px} px: peak {peaks[str(size_px)]:.0f} MB", flush=True)
         path.unlink()
     return {"peak_mb": peaks}
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ The bad case has many classes, every second answer wrong, and large images: a sp
 and examples of 512 x 512 pixels with places. What is timed there is all that RunPage does with
 them: reading the predictions, choosing and drawing examples, the charts, and the page itself.
 
-    python -m benchmarks.page [--examples 3000] [--rounds 5] [--runs 1]
+    python -m benchmarks page [--examples 3000] [--rounds 5] [--runs 1]
 """
 
 import argparse
@@ -46,7 +46,7 @@ _MOST_BYTES, _MOST_PERCENT = 5_000_000, 5
 
 def main() -> None:
     """Prints the share of a run, and the seconds and the size of the page in the bad case."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.page")
+    parser = argparse.ArgumentParser()
     parser.add_argument("--examples", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=1)
@@ -145,7 +145,3 @@ def _jpeg(random: np.random.Generator) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """What form a tile's payload should have: sizes and speeds side by side in one run.
 
-    python -m benchmarks.payload [--tiles FOLDER] [--rounds 3]
+    python -m benchmarks payload [--tiles FOLDER] [--rounds 3]
 
 Every form is lossless and can be decoded by TensorFlow's own ops. The tiles are made (4 bands,
 uint16, 256 x 256), or every GeoTIFF of uint16 below a folder, all of one shape. Rounds alternate
@@ -152,7 +152,3 @@ def _encoded(form: Form, tiles: list[Samples]) -> list[bytes]:
 
 def _decoded(decode: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor) -> object:
     return decode(batch).numpy()
-
-
-if __name__ == "__main__":
-    main()

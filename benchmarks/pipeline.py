@@ -5,7 +5,7 @@ ExampleGen executor as its guide describes it), compute statistics, infer a sche
 the same model for one epoch with the same code, evaluate by two slices, and push. Both run Beam's
 in-process runner with the same options, and nothing is cached.
 
-    python -m benchmarks.pipeline [--rounds 5]
+    python -m benchmarks pipeline [--rounds 5]
 """
 
 import argparse
@@ -23,7 +23,7 @@ GOALS = {"wall": 0.5, "cpu": 0.6}
 
 def main() -> None:
     """Prints the seconds of each side and the ratios."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline")
+    parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, machine_load():
@@ -43,20 +43,14 @@ def main() -> None:
 
 def _run(side: str, folder: str, numbers: "count[int]") -> None:
     number = next(numbers)
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     log_path = os.path.join(folder, f"{side}-{number}.log")
     with open(log_path, "wb") as log:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.pipeline_sides", side, folder, str(number)],
             stdout=log,
             stderr=log,
-            env=environment,
             timeout=600,
         )
     if done.returncode:
         with open(log_path, encoding="utf-8", errors="replace") as file:
             sys.exit(f"{side} failed:\n{file.read()[-3000:]}")
-
-
-if __name__ == "__main__":
-    main()

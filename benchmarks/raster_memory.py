@@ -2,7 +2,7 @@
 
 Each size is read in a process of its own, whose peak resident memory Linux reports.
 
-    python -m benchmarks.raster_memory [--sizes 2000 6300 20000] [--tile 256]
+    python -m benchmarks raster_memory [--sizes 2000 6300 20000] [--tile 256]
 """
 
 import argparse
@@ -57,7 +57,3 @@ def main() -> None:
             raw_mb = size**2 * 8 / 1e6
             peak = peak_mb(path, arguments.tile)
             print(f"{size:6} x {size:<6} {raw_mb:8.0f} MB raw {peak:8.0f} MB peak", flush=True)
-
-
-if __name__ == "__main__":
-    main()

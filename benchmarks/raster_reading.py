@@ -3,7 +3,7 @@
 All ways read the same made scene in the same run, in turns, so that a busy machine slows them
 alike; each ratio is the median over the turns. The page cache is warm.
 
-    python -m benchmarks.raster_reading [--size 6144] [--bands 4] [--tile 256] [--turns 5]
+    python -m benchmarks raster_reading [--size 6144] [--bands 4] [--tile 256] [--turns 5]
 """
 
 import argparse
@@ -137,7 +137,3 @@ def main() -> None:
             f"tiles of {arguments.tile}; {CORES} cores; {arguments.turns} turns"
         )
         print(report(measure(path, arguments.tile, arguments.turns), raw))
-
-
-if __name__ == "__main__":
-    main()

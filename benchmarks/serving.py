@@ -1,6 +1,6 @@
 """The embedded server under load, against the most that the model alone does on the same cores.
 
-    python -m benchmarks.serving [--seconds 5] [--rounds 5] [--processes 2]
+    python -m benchmarks serving [--seconds 5] [--rounds 5] [--processes 2]
                                  [--model-dir SAVED_MODEL]
 
 In each round the same SavedModel, with the decoding of JPEG in its graph, runs over batches of 32
@@ -45,13 +45,12 @@ _MOST_TAIL = 4
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving")
+    parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of the server")
     parser.add_argument("--model-dir", type=Path, help="a SavedModel of the served contract")
     options = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for the child processes
     with tempfile.TemporaryDirectory(prefix="skymill-benchmark-") as folder:
         images_file = Path(folder) / "images.txt"
         images_file.write_text("\n".join(image.hex() for image in jpegs(IMAGES)))
@@ -227,7 +226,3 @@ def _child(module: str, *arguments: str) -> str:
     command: Sequence[str] = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
     return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
-
-
-if __name__ == "__main__":
-    main()

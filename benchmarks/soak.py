@@ -1,6 +1,6 @@
 """A soak test: the embedded server under concurrent load and faults, for minutes.
 
-    python -m benchmarks.soak [--seconds 300] [--processes 2]
+    python -m benchmarks soak [--seconds 300] [--processes 2]
 
 Clients of both protocols send requests without pause through the project's own client, and check
 the answers. Meanwhile versions are added and removed, broken ones among them; one of the server's
@@ -18,7 +18,6 @@ import itertools
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -258,11 +257,10 @@ def _listens(pid: int, server: ServerProcess) -> bool:
 
 def main() -> int:
     """Runs the soak and prints the figures; the exit code says whether it passed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak")
+    parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from benchmarks.serving import jpegs, make_model
 
     with tempfile.TemporaryDirectory(prefix="skymill-soak-") as folder:
@@ -280,7 +278,3 @@ def main() -> int:
     for fault in faults[:20]:
         print(f"FAILED: {fault}")
     return int(bool(faults))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

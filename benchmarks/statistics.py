@@ -1,6 +1,6 @@
 """Statistics of a small set: this project's against TFDV's, side by side in one run.
 
-    python -m benchmarks.statistics [--examples 20000] [--rounds 5]
+    python -m benchmarks statistics [--examples 20000] [--rounds 5]
 
 - TFDV default: what stock StatisticsGen does, a Beam pipeline over every feature, image bytes too.
 - TFDV without image bytes: the same on a schema of the other features, as an expert writes it.
@@ -140,7 +140,3 @@ def _example(index: int, image: bytes, random: np.random.Generator) -> bytes:
         example.features.feature[name].float_list.value.append(real)
     serialized: bytes = example.SerializeToString()
     return serialized
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,12 @@
 """Training steps: the trainer's own loop against Keras's `fit`, as ratios in one run.
 
-    python -m benchmarks.training [--images 4000] [--rounds 7]
+    python -m benchmarks training [--images 4000] [--rounds 7]
 
 Both train the same small CNN, compiled alike, on streams of the same files with the same shuffle
 buffer and views, for equally many steps. Both are warm: each has trained before its clock starts.
 """
 
 import argparse
-import os
 from collections.abc import Callable
 
 from benchmarks.sides import machine_load, take_turns
@@ -18,11 +17,10 @@ OURS, FIT = "skymill", "fit"
 
 def main() -> None:
     """Prints the time of a step on both sides, and their ratio."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training")
+    parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     from benchmarks.input_pipeline import written_examples
 
     with written_examples(options.images) as files, machine_load():
@@ -62,7 +60,3 @@ def _fit(files: list[str]) -> Callable[[], None]:
 
     run()
     return run
-
-
-if __name__ == "__main__":
-    main()

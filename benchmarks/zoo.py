@@ -1,6 +1,6 @@
 """The networks side by side: size, speed on this machine's processors, accuracy on EuroSAT.
 
-    python -m benchmarks.zoo [--data FOLDER] [--no-accuracy]
+    python -m benchmarks zoo [--data FOLDER] [--no-accuracy]
 
 Accuracy is that of `skymill run` on the test split, with its 95 % interval and the processor time
 of the whole run: with each `examples/eurosat_*.yaml` of photographs, and with the recipe from
@@ -57,7 +57,6 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="has eurosat_rgb and models")
     parser.add_argument("--no-accuracy", action="store_true", help="networks without recipes only")
     options = parser.parse_args()
-    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     head = f"{'network':38}{'parameters':>12}{'MB':>7}{'ms, one':>9}{'images/s':>10}"
     print(f"{head}  accuracy, CPU minutes")
     with tempfile.TemporaryDirectory() as folder:
@@ -174,7 +173,3 @@ def _jpeg(side_px: int, seed: int) -> bytes:
     picture = Image.fromarray(pixels.astype(np.uint8)).resize((side_px, side_px))
     picture.save(data, "JPEG", quality=90)
     return data.getvalue()
-
-
-if __name__ == "__main__":
-    main()

@@ -32,15 +32,15 @@ def without_native_output(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def quiet(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _own_errors_alone():
+        with native_output_in(os.devnull):
             return command(*args, **kwargs)
 
     return quiet
 
 
 @contextlib.contextmanager
-def _own_errors_alone() -> Iterator[None]:
-    """Takes descriptor 2 from native libraries; `sys.stderr` keeps what was behind it."""
+def native_output_in(path: str) -> Iterator[None]:
+    """Points descriptor 2, of native libraries, at a file; `sys.stderr` stays where it was."""
     if sys.stderr is None:  # closed by whoever started the process
         yield
         return
@@ -49,9 +49,9 @@ def _own_errors_alone() -> Iterator[None]:
     with os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1) as own:
         if before is sys.__stderr__:
             sys.stderr = own
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        os.dup2(file, 2)
+        os.close(file)
         try:
             yield
         finally:
