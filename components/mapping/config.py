@@ -72,7 +72,11 @@ class PolygonsConfig(Frozen):
 
 
 class MapConfig(Frozen):
-    """Settings of a map."""
+    """Settings of a map.
+
+    >>> MapConfig(overlap=0.5).stride_px(512, "segmentation")
+    256
+    """
 
     reading: SceneReading = SceneReading()
     tile_px: int | None = Field(

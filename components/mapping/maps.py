@@ -82,6 +82,14 @@ def map_scenes(
         ConfigError: model and settings do not go together.
         SkymillError: the server cannot be reached, or the disk is full; finished maps and the parts
             of an unfinished one stay, and the same call continues there.
+
+    >>> from components.mapping.served import ServedModel
+    >>> from components.raster.scene.folders import find_scenes
+    >>> with ServedModel.at(address, "cover") as model:
+    ...     scenes = find_scenes(scene_file).sources
+    ...     [made] = map_scenes(scenes, model, MapConfig(vectors=()), Path(output))
+    >>> made.files
+    ('classes.tif', 'classes.tif.aux.xml', 'confidence.tif', 'map.png', 'item.json')
     """
     for source in sources:
         on_progress = None if on_scene is None else on_scene(source)

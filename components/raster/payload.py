@@ -203,6 +203,11 @@ def decode_payload(payload: bytes, max_samples: int = MAX_SAMPLES) -> Payload:
 
     Raises:
         PayloadError: the bytes are no sound payload, or declare more samples than allowed.
+
+    >>> payload = encode_payload(np.full((2, 3, 1), 7, np.float32), ["height"])
+    >>> tile = decode_payload(payload)
+    >>> tile.pixels.shape, tile.bands, bool(tile.valid.all())
+    ((2, 3, 1), ('height',), True)
     """
     header = read_header(payload)
     if header.samples > max_samples or max(header.rows, header.width) > MAX_SIDE_PX:

@@ -142,6 +142,11 @@ def load_config(path: str) -> PipelineConfig:
     Raises:
         ConfigError: the file is missing, is no YAML, or has an unknown key or an invalid value; the
             message lists every finding with its key, its value and a valid one.
+
+    >>> load_config("missing.yaml")
+    Traceback (most recent call last):
+        ...
+    components.raster.errors.ConfigError: missing.yaml: cannot be read (...
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -179,7 +184,11 @@ def parse_config(tree: Any, base_dir: str, source: str = "config") -> PipelineCo
 
 
 def config_json_schema() -> str:
-    """Returns the JSON schema of a configuration file, for editors."""
+    """Returns the JSON schema of a configuration file, for editors.
+
+    >>> sorted(json.loads(config_json_schema())["required"])
+    ['ingest', 'name', 'push']
+    """
     return json.dumps(PipelineConfig.model_json_schema(by_alias=True), indent=2) + "\n"
 
 

@@ -42,7 +42,12 @@ class StreamInput(Frozen):
 
 
 class PredictionConfig(Frozen):
-    """From an archive of images to the predictions of a pushed model."""
+    """From an archive of images to the predictions of a pushed model.
+
+    >>> source = {"kind": "folders", "uri": "/data/archive"}
+    >>> PredictionConfig.model_validate({"source": source, "format": "tfrecord"}).output
+    'predictions'
+    """
 
     source: SourceConfig = Field(
         description="Where images come from, as in ingest; their truth is not read."

@@ -39,6 +39,14 @@ SECTIONS = {
         "pipelines.config.tree.load_config",
         "pipelines.config.tree.parse_config",
         "pipelines.config.tree.config_json_schema",
+        "pipelines.prediction.config.PredictionConfig",
+    ),
+    "Maps": (
+        "components.mapping.maps.map_scenes",
+        "components.mapping.served.ServedModel",
+        "components.mapping.config.MapConfig",
+        "components.assessment.design.size_for",
+        "components.assessment.estimators.estimate",
     ),
     "Scenes and tiles": (
         "components.raster.scene.folders.find_scenes",

@@ -91,7 +91,13 @@ class BadImage(InvalidRequest):
 
 @dataclass(frozen=True)
 class FileResult:
-    """A file with its prediction (its type depends on the task), or the error."""
+    """A file with its prediction (its type depends on the task), or the error.
+
+    >>> with connect(address, model="colours") as client:
+    ...     results = list(client.predict_files([Path("missing.png")]))
+    >>> results[0].prediction, results[0].error
+    (None, 'cannot be read: No such file or directory')
+    """
 
     path: Path
     prediction: AnyPrediction | None
@@ -144,7 +150,14 @@ def _transport(scheme: str, host: str, port: int) -> Transport:
 
 
 class PredictClient:
-    """Client of one model on one server. Thread-safe; close it, or use `with`."""
+    """Client of one model on one server. Thread-safe; close it, or use `with`.
+
+    >>> with connect(address, model="colours") as client:  # grpc://host:port
+    ...     [prediction] = client.predict([blue_png])
+    ...     version = client.served_version()
+    >>> prediction.class_name, version
+    ('blue', 1)
+    """
 
     def __init__(
         self, transport: Transport, address: str, *, model: str, timeout_s: float, retries: int
@@ -431,6 +444,11 @@ def read_image(path: Path, rasters: RasterReading | None = None) -> bytes:
     Raises:
         SkymillError: the wanted bands cannot be read from a raster.
         OSError: the file cannot be read.
+
+    >>> from components.raster.payload import decode_payload
+    >>> payload = read_image(Path(scene_file), RasterReading(bands=("nir08", "red")))
+    >>> decode_payload(payload).bands
+    ('nir08', 'red')
     """
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait for ever
         raise ClientError("it is no regular file")

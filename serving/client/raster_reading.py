@@ -25,6 +25,11 @@ class RasterReading:
         offset: as scale.
         page: the page of files that have several, from 1.
         tiles: the model's training tiles; rasters that differ are refused. None: no check.
+
+    >>> needs = ModelNeeds(64, 64, "stretch", bands=("red", "nir08"), values="scaled")
+    >>> reading = RasterReading(nodata=0).meeting(needs)
+    >>> reading.bands, reading.nodata, reading.values
+    (('red', 'nir08'), 0, 'scaled')
     """
 
     bands: tuple[str, ...] = ()

@@ -48,6 +48,13 @@ class Contract(Frozen):
         conformal: of the sets or intervals that answers carry.
         ensemble: of a model of several members, whose disagreement answers carry.
         explanations: of models that explain their answers (`serving_explain`).
+
+    >>> image = ImageSpec(height_px=64, width_px=64)
+    >>> contract = Contract(task="single_label", image=image, classes=("field", "water"))
+    >>> contract.outputs
+    ('class', 'probabilities', 'classes')
+    >>> Contract.model_validate_json(contract.model_dump_json()) == contract
+    True
     """
 
     task: Task = SINGLE_LABEL
@@ -91,6 +98,11 @@ def read_contract(model_dir: Path) -> Contract:
 
     Raises:
         DataError: it is missing or invalid.
+
+    >>> read_contract(Path("/nowhere"))
+    Traceback (most recent call last):
+        ...
+    components.raster.errors.DataError: /nowhere/assets.extra/contract.json is no contract of a ...
     """
     path = model_dir / CONTRACT_PATH
     try:

@@ -58,6 +58,11 @@ class ModelNeeds:
         bands: of rasters, by name; empty for a model of photographs.
         values: of rasters: `scaled` where it was trained on values with scale and offset applied.
         tiles: of rasters: the training tiles.
+
+    >>> text = '{"image": {"height_px": 64, "width_px": 96, "fit": "pad"}}'
+    >>> needs = ModelNeeds.of_contract(text)
+    >>> needs.height_px, needs.width_px, needs.bands
+    (64, 96, ())
     """
 
     height_px: int

@@ -88,7 +88,7 @@ def serve_versions(
         for version, saved in versions.items():
             copy_version(saved, base, version)
         server = serve_for_module(base, **settings)
-        with connect(server.rest, model="m") as client:
+        with connect(server.rest, model=settings.get("model_name", "m")) as client:
             wait_until(lambda: [s.state for s in client.status()] == ["AVAILABLE"] * len(versions))
         return server
 

@@ -48,6 +48,9 @@ def find_scenes(
 
     Raises:
         DataError: the root does not exist, or there is no raster below it.
+
+    >>> [source.scene_id for source in find_scenes(scene_file).sources]
+    ['made']
     """
     if os.path.isfile(root):
         return FoundScenes((SceneSource(Path(root).stem, (BandFile(root, band_names),)),))

@@ -84,6 +84,10 @@ def open_scene(
     Raises:
         SceneRejected: a file cannot be opened, is cut off, has several pages and none is chosen,
             has no place, or no usable band.
+
+    >>> scene = open_scene(SceneSource("north", (BandFile(scene_file),)))
+    >>> [band.name for band in scene.bands]
+    ['red', 'nir08']
     """
     files = _needed(source, wanted)
     given = _Given(without_map, nodata, scaling, page, alone=len(files) == 1)

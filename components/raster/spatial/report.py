@@ -59,7 +59,18 @@ class SplitReport:
 def split_report(
     places: TileFootprints, assignment: Assignment, classes: Sequence[str | None] | None = None
 ) -> SplitReport:
-    """Reports on an assignment; classes, where known, are those of the tiles in order."""
+    """Reports on an assignment; classes, where known, are those of the tiles in order.
+
+    >>> import numpy as np
+    >>> from components.raster.tiles.key import TileKey
+    >>> keys = tuple(TileKey.parse(f"north@0,{col},64x64") for col in (0, 64))
+    >>> nowhere = np.full((2, 2), np.nan), np.full((2, 4, 2), np.nan)
+    >>> places = TileFootprints(keys, *nowhere, (None, None), (None, None))
+    >>> assignment = Assignment(("train", "test"), (None, None))
+    >>> found = split_report(places, assignment, ["field", "water"])
+    >>> found.counts, found.absent()[0]
+    ({'train': 1, 'test': 1}, ('field', 'eval'))
+    """
     by_class: dict[str, Counter[str]] = {}
     for name, split in zip(classes or (), assignment.splits, strict=bool(classes)):
         if name is not None and split is not None:

@@ -163,6 +163,14 @@ def assign(
     Raises:
         ConfigError: the rule lacks what it decides by for every tile.
         DataError: an area's split is not a valid name.
+
+    >>> from components.raster.spatial.places import TileFootprints
+    >>> from components.raster.tiles.key import TileKey
+    >>> keys = tuple(TileKey.parse(f"north@0,{col},64x64") for col in (0, 64))
+    >>> nowhere = np.full((2, 2), np.nan), np.full((2, 4, 2), np.nan)
+    >>> days = TileFootprints(keys, *nowhere, ("2026-05-01", "2026-07-01"), (None, None))
+    >>> assign(days, ByDate(eval_from="2026-06-01", test_from="2026-07-01"), SplitConfig()).splits
+    ('train', 'test')
     """
     if isinstance(rule, ByBlock):
         found = _by_block(places, rule, shares)

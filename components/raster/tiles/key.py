@@ -9,7 +9,12 @@ _KEY = re.compile(r"^(?P<scene>.+)@(?P<row>-?\d+),(?P<col>-?\d+),(?P<height>\d+)
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """A rectangle of pixels, half open: rows row to row + height - 1. It may leave its raster."""
+    """A rectangle of pixels, half open: rows row to row + height - 1. It may leave its raster.
+
+    >>> window = Window(row=0, col=32, height=64, width=64)
+    >>> window.intersection(Window(row=32, col=0, height=64, width=64))
+    Window(row=32, col=32, height=32, width=32)
+    """
 
     row: int
     col: int

@@ -44,6 +44,14 @@ def plan_parts(
         count: of parts, about.
         block_shape: (rows, columns) of a block.
         block_shift: (rows, columns) of the first blocks that lie before the grid.
+
+    >>> from affine import Affine
+    >>> from components.raster.scene.grid import Grid
+    >>> from components.raster.tiles.tiling import Tiling, plan_tiles
+    >>> grid = Grid(height_px=256, width_px=64, transform=Affine.identity(), crs=None)
+    >>> plan = plan_tiles("north", grid, Tiling(size_px=64))
+    >>> [[str(key) for key in part.keys()] for part in plan_parts(plan, 2, (128, 128))]
+    [['north@0,0,64x64', 'north@64,0,64x64'], ['north@128,0,64x64', 'north@192,0,64x64']]
     """
     if count < 1:
         raise ValueError(f"a plan cannot be split into {count} parts")

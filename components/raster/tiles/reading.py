@@ -56,6 +56,18 @@ def read_tiles(
 
     Raises:
         ValueError: the plan is another grid's.
+
+    >>> from components.raster.scene.folders import find_scenes
+    >>> from components.raster.scene.probe import open_scene
+    >>> from components.raster.tiles.parts import whole
+    >>> from components.raster.tiles.tiling import Tiling, plan_tiles
+    >>> from components.raster.tiles.view import view_scene
+    >>> [source] = find_scenes(scene_file).sources
+    >>> view = view_scene(open_scene(source))
+    >>> plan = plan_tiles("north", view.grid, Tiling(size_px=32))
+    >>> tiles = list(read_tiles(view, whole(plan)))
+    >>> len(tiles), tiles[0].pixels.shape, tiles[0].valid_fraction
+    (6, (32, 32, 2), 1.0)
     """
     plan = part.plan
     if (plan.height_px, plan.width_px) != (view.grid.height_px, view.grid.width_px):

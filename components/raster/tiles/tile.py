@@ -34,6 +34,14 @@ class Tile:
         transform: exact affine of this tile: (column, row) to map coordinates.
         crs: as in the grid; None for pixel coordinates.
         lonlat: WGS84 longitude and latitude of the centre in degrees; NaN without a CRS.
+
+    >>> from components.raster.tiles.key import Window
+    >>> window = Window(row=64, col=0, height=2, width=2)
+    >>> pixels, valid = np.zeros((2, 2, 1), np.uint8), np.array([[True, True], [True, False]])
+    >>> place = Affine(10, 0, 500_000, 0, -10, 5_300_000)
+    >>> tile = Tile(TileKey("north", window), pixels, valid, place, "EPSG:32632", (9.0, 47.9))
+    >>> tile.valid_fraction, tile.bounds
+    (0.75, (500000.0, 5299980.0, 500020.0, 5300000.0))
     """
 
     key: TileKey

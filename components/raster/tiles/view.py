@@ -156,6 +156,13 @@ def view_scene(
     Raises:
         SceneRejected: a band is missing, the bands do not share a grid or a dtype, the dtype
             would not keep every value, the grid cannot be reached, or no scale is known.
+
+    >>> from components.raster.scene.probe import open_scene
+    >>> from components.raster.scene.scene import BandFile, SceneSource
+    >>> scene = open_scene(SceneSource("north", (BandFile(scene_file),)))
+    >>> view = view_scene(scene, ("nir08",), dtype="float32")
+    >>> view.grid.height_px, view.grid.width_px, view.grid.gsd_m
+    (96, 64, 10.0)
     """
     bands = scene.select(wanted)
     source, target, needs_warp = _grids(scene, bands, warp)

@@ -54,6 +54,11 @@ class RunState:
         failed: the steps that ended the run.
         error: the server's error for the run as a whole.
         created, finished: times in ISO 8601, or empty.
+
+    >>> gate = FailedStep("stoponmetrics", gate=True)
+    >>> state = RunState("1f3b", "nightly", "FAILED", failed=(gate,))
+    >>> state.ended, state.succeeded, state.blocked
+    (True, False, True)
     """
 
     run_id: str

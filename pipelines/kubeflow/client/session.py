@@ -19,6 +19,11 @@ class Run:
 
     Attributes:
         run_id: the server's id of the run.
+
+    >>> run = connect(endpoint).submit(package)
+    >>> state = run.state()
+    >>> state.run_id == run.run_id, state.ended
+    (True, False)
     """
 
     def __init__(self, server: "KubeflowServer", run_id: str) -> None:
@@ -55,6 +60,10 @@ class Session:
 
     Attributes:
         server: the server, for everything else.
+
+    >>> run = connect(endpoint).submit(package)  # http://host:port, and a compiled package
+    >>> run.state().state
+    'PENDING'
     """
 
     def __init__(self, server: "KubeflowServer") -> None:
