@@ -32,7 +32,7 @@ UNKNOWN_TARGET = "unknown_target"
 
 @dataclass(frozen=True)
 class Traced:
-    """Outputs of a model for float pixels, in which gradients reach the pixels and the maps.
+    """Outputs of a model, in which gradients reach its input and the maps.
 
     Attributes:
         embedding: its features as one vector [N, D].
@@ -47,8 +47,20 @@ class Traced:
     found: Any
 
 
-#: Float pixels [N, H, W, C], as in `serving.graph.inputs`, to the model's outputs.
-Explainable = Callable[[tf.Tensor], Traced]
+@dataclass(frozen=True, eq=False)
+class Explainable:
+    """A model in two parts, so that gradients are computed again and again for the second only.
+
+    Attributes:
+        first: float pixels [N, H, W, C], as in `serving.graph.inputs`, to values; affine.
+        rest: these values to the model's outputs.
+    """
+
+    first: Callable[[tf.Tensor], tf.Tensor]
+    rest: Callable[[tf.Tensor], Traced]
+
+    def __call__(self, pixels: tf.Tensor) -> Traced:
+        return self.rest(self.first(pixels))
 
 
 def explain(
@@ -71,23 +83,26 @@ def explain(
         options: steps and baseline.
     """
     values = tf.cast(pixels, tf.float32)
+    entering = model.first(values)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(values)
-        traced = model(values)
+        tape.watch(entering)
+        traced = model.rest(entering)
         fixed = tf.stop_gradient(traced.outputs)
         chosen = task.explained(fixed, traced.found, pixels, target, spec)
         score = weighed(traced.outputs, chosen.weights)
     require(chosen.known, UNKNOWN_TARGET, listed(tf.boolean_mask(target, ~chosen.known)))
     baseline = baseline_of(values, options.baseline)
 
-    def score_of(images: tf.Tensor) -> tf.Tensor:
-        return weighed(model(images).outputs, chosen.weights)
+    def score_of(entering: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        return weighed(model.rest(entering).outputs, tf.gather(chosen.weights, rows))
 
-    attributions = integrated_gradients(score_of, values, baseline, options.steps)
+    attributions = integrated_gradients(model.first, score_of, values, baseline, options.steps)
     result = {
         EXPLAINED_OUTPUT: chosen.names,
         SCORE_OUTPUT: score,
-        BASELINE_SCORE_OUTPUT: score_of(tf.where(tf.math.is_finite(values), baseline, values)),
+        BASELINE_SCORE_OUTPUT: weighed(
+            model(tf.where(tf.math.is_finite(values), baseline, values)).outputs, chosen.weights
+        ),
         ATTRIBUTION_SUM_OUTPUT: tf.reduce_sum(attributions, axis=(1, 2, 3)),
         GRADIENTS_OUTPUT: heat_png(heat_of(attributions)),
     }

@@ -8,8 +8,11 @@ import tensorflow as tf
 #: Share of an image's pixels that a heat map shows at its full value: one hot pixel hides no other.
 _FULL_SHARE = 0.01
 _FULL = 65535
+#: Pixels of the images whose gradients are computed at once, unless one step has more.
+_PIXELS_TOGETHER = 1 << 18
 
-Score = Callable[[tf.Tensor], tf.Tensor]
+#: Score of each of M inputs, given also the rows [M] of the images that they stem from.
+Score = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def baseline_of(pixels: tf.Tensor, kind: Literal["mean", "zero"]) -> tf.Tensor:
@@ -29,7 +32,11 @@ def baseline_of(pixels: tf.Tensor, kind: Literal["mean", "zero"]) -> tf.Tensor:
 
 
 def integrated_gradients(
-    score: Score, pixels: tf.Tensor, baseline: tf.Tensor, steps: int
+    first: Callable[[tf.Tensor], tf.Tensor],
+    score: Score,
+    pixels: tf.Tensor,
+    baseline: tf.Tensor,
+    steps: int,
 ) -> tf.Tensor:
     """Attributes a score's difference from the baseline to the pixels: float32 [N, H, W, C].
 
@@ -38,29 +45,54 @@ def integrated_gradients(
     not finite stay so at every step and get 0.
 
     Args:
-        score: pixels [N, H, W, C] to [N], differentiable.
+        first: the affine part of the model: pixels [N, H, W, C] to values [N, ...]. It maps the
+            line of images to a line of values, and the sum of the gradients back to the pixels.
+        score: values [M, ...], and the row of the image that each stems from, to [M].
         pixels: float32 [N, H, W, C].
         baseline: float32 [N, 1, 1, C].
         steps: number of midpoints.
     """
-    finite = tf.math.is_finite(pixels)
-    change = tf.where(finite, pixels - baseline, 0.0)
+    start = tf.where(tf.math.is_finite(pixels), baseline, pixels)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(pixels)
+        end = first(pixels)
+    area = pixels.shape[1] * pixels.shape[2]
+    gradient = _mean_gradient(score, first(start), end, steps, area)
+    attributions = (pixels - start) * tape.gradient(end, pixels, output_gradients=gradient)
+    return tf.where(tf.math.is_finite(attributions), attributions, 0.0)
+
+
+def _mean_gradient(
+    score: Score, start: tf.Tensor, end: tf.Tensor, steps: int, area: int
+) -> tf.Tensor:
+    """Averages the gradient of a score over the midpoints of a line of values [N, ...].
+
+    A batch of small images takes less time than as many single ones, so several steps are computed
+    at once: as many as the memory for the gradients allows.
+    """
+    change, shape = end - start, end.shape[1:]
+    rows = tf.shape(end)[0]
+    together = tf.maximum(_PIXELS_TOGETHER // tf.maximum(rows * area, 1), 1)
+    shares = tf.reshape(
+        (tf.range(steps, dtype=end.dtype) + 0.5) / steps, (-1, *[1] * len(end.shape))
+    )
 
     def step(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        share = (tf.cast(index, tf.float32) + 0.5) / steps
-        between = tf.where(finite, baseline + share * change, pixels)
+        between = start + shares[index : index + together] * change
+        between = tf.reshape(between, (-1, *shape))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(between)
-            total_score = tf.reduce_sum(score(between))
-        return index + 1, total + _finite(tape.gradient(total_score, between))
+            scores = score(between, tf.range(tf.shape(between)[0]) % rows)
+        gradient = tf.reshape(tape.gradient(scores, between), (-1, rows, *shape))
+        return index + together, total + tf.reduce_sum(gradient, axis=0)
 
     _, total = tf.while_loop(
         lambda index, total: index < steps,
         step,
-        (tf.constant(0), tf.zeros_like(pixels)),
+        (tf.constant(0), tf.zeros_like(end)),
         parallel_iterations=1,
     )
-    return change * total / steps
+    return total / steps
 
 
 def grad_cam(
@@ -108,7 +140,3 @@ def heat_png(heat: tf.Tensor) -> tf.Tensor:
         levels,
         fn_output_signature=tf.TensorSpec([], tf.string),
     )
-
-
-def _finite(gradient: tf.Tensor) -> tf.Tensor:
-    return tf.where(tf.math.is_finite(gradient), gradient, 0.0)

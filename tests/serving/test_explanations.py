@@ -4,7 +4,6 @@ import io
 import json
 import threading
 import time
-from functools import partial
 
 import keras
 import numpy as np
@@ -38,7 +37,7 @@ from trainer.tasks.network import build_network
 from trainer.tasks.regression import Regression
 from trainer.tasks.segmentation import Segmentation
 from trainer.tasks.single_label import SingleLabel
-from trainer.training.export import export, traced
+from trainer.training.export import export
 
 pytestmark = pytest.mark.slow
 
@@ -131,7 +130,7 @@ def test_a_model_with_random_weights_explains_otherwise(loaded):
     pixels = marked_images(16, seed=8)[0][1::2]
     ours = explained(loaded, [png(image) for image in pixels], "marked")
     contract = Contract(image=SPEC, classes=CLASSES, explanations=EXPLANATIONS)
-    model = partial(traced, network(seed=7).explainable())
+    model = network(seed=7).explainable().graph()
     target = tf.constant(["marked"] * len(pixels))
     outputs = explain(model, pixels, target, task_graph("single_label"), contract, EXPLANATIONS)
     found = {name: it.numpy() for name, it in outputs.items()}
@@ -258,7 +257,7 @@ def test_each_task_explains_its_own_answer(task):
 
     def explained(target):
         arguments = (tf.constant([target] * 2), task_graph(task), contract, EXPLANATIONS)
-        answer = explain(partial(traced, net.explainable()), pixels, *arguments)
+        answer = explain(net.explainable().graph(), pixels, *arguments)
         return read_explanations({name: it.numpy() for name, it in answer.items()}, 2, None)
 
     if task == "multi_label":

@@ -3,31 +3,43 @@
 import io
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
+from serving.graph import gradients
 from serving.graph.gradients import baseline_of, grad_cam, heat_png, integrated_gradients
 
 PIXELS = np.array([[[[1.0], [3.0]], [[np.nan], [5.0]]]], np.float32)
 
 
-def test_attributions_of_a_square_are_its_integral_and_no_data_gets_none():
-    baseline = baseline_of(tf.constant(PIXELS), "mean")
-    assert baseline.numpy().ravel().tolist() == [3.0]
+@pytest.mark.parametrize("together", [1, 3, 100], ids="{} steps at once".format)
+@pytest.mark.parametrize("scale", [1.0, 2.0], ids="first part scales by {}".format)
+def test_attributions_of_a_square_are_its_integral_and_no_data_gets_none(
+    together, scale, monkeypatch
+):
+    images = np.concatenate([PIXELS, 2 * PIXELS])
+    monkeypatch.setattr(gradients, "_PIXELS_TOGETHER", together * images[..., 0].size)
+    baseline = baseline_of(tf.constant(images), "mean")
+    assert baseline.numpy().ravel().tolist() == [3.0, 6.0]
+    factors = tf.constant([1.0, 10.0])  # a score of its own for each image
 
-    def score(pixels):
-        valid = tf.where(tf.math.is_finite(pixels), pixels, 0.0)
-        return tf.reduce_sum(valid**2, axis=(1, 2, 3))
+    def score(values, rows):
+        valid = tf.where(tf.math.is_finite(values), values / scale, 0.0)
+        return tf.gather(factors, rows) * tf.reduce_sum(valid**2, axis=(1, 2, 3))
 
-    found = integrated_gradients(score, tf.constant(PIXELS), baseline, steps=4).numpy()
-    # The integral of 2x from 3 to x is x^2 - 9, and midpoints are exact for it.
-    np.testing.assert_allclose(found.ravel(), [-8.0, 0.0, 0.0, 16.0], atol=1e-5)
+    found = integrated_gradients(
+        lambda pixels: pixels * scale, score, tf.constant(images), baseline, steps=4
+    ).numpy()
+    # The integral of 2x from the mean m to x is x^2 - m^2, and midpoints are exact for it.
+    one = np.array([-8.0, 0.0, 0.0, 16.0])
+    np.testing.assert_allclose(found.reshape(2, 4), [one, 40 * one], rtol=1e-5)
 
 
 def test_grad_cam_keeps_what_speaks_for_the_score_and_adds_up_to_it():
     maps = tf.constant([[[[2.0, 1.0], [0.0, -3.0]]]])  # one row of two places
-    gradients = tf.constant([[[[1.0, 1.0], [1.0, 1.0]]]])
-    found = grad_cam([maps], [gradients], height=2, width=2).numpy()
+    slopes = tf.constant([[[[1.0, 1.0], [1.0, 1.0]]]])
+    found = grad_cam([maps], [slopes], height=2, width=2).numpy()
     np.testing.assert_allclose(found[0], [[1.5, 0.0], [1.5, 0.0]])  # 3 over two pixels; -3 is out
 
 

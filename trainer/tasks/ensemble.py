@@ -11,6 +11,7 @@ from components.raster.task import Task
 from serving.contract import reliability as contract
 from serving.tasks.graph import task_graph
 from serving.tasks.pooling import Pooled
+from trainer.tasks.explainable import ExplainableNetwork
 from trainer.tasks.network import Network
 
 
@@ -48,8 +49,9 @@ class Ensemble:
 
         return _Joined([member.embedded() for member in self.members], join)
 
-    def explainable(self) -> keras.Model:
+    def explainable(self) -> ExplainableNetwork:
         """Returns the model for explanations: the maps of all members, of which heat is the sum."""
+        parts = [member.explainable() for member in self.members]
 
         def join(found: Sequence[Any], pixels: tf.Tensor) -> Any:
             embeddings, maps, _, outputs = zip(*found, strict=True)
@@ -57,7 +59,10 @@ class Ensemble:
             every_map = [each for of_member in maps for each in of_member]
             return tf.concat(embeddings, axis=1), every_map, pooled, pooled
 
-        return _Joined([member.explainable() for member in self.members], join)
+        pixels = keras.Input(parts[0].first.input.shape[1:], dtype="float32", name="pixels")
+        # Members have first layers of their own.
+        whole = _Joined([part.whole() for part in parts], join)
+        return ExplainableNetwork(keras.Model(pixels, pixels, name="first"), whole)
 
     def _pool(self, outputs: Sequence[tf.Tensor], pixels: tf.Tensor) -> Pooled:
         pooled = task_graph(self.task).pool(tf.stack(outputs), pixels)

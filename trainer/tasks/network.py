@@ -8,11 +8,13 @@ import keras
 
 from components.raster.image import ImageSpec
 from trainer.data.bands import BandScale
+from trainer.models.affine import affine_end
 from trainer.models.config import Custom, Model, SmallCnn
 from trainer.models.custom import custom_body
 from trainer.models.features import last_maps
 from trainer.models.pretrained import pretrained_body
 from trainer.models.small_cnn import small_cnn_body
+from trainer.tasks.explainable import ExplainableNetwork
 from trainer.tasks.objective import Objective
 
 
@@ -66,32 +68,37 @@ class Network:
         """Returns the features as one vector [N, D]: of maps, the mean of the coarsest."""
         return features if self.pooled else keras.layers.GlobalAveragePooling2D()(features[-1])
 
-    def explainable(self) -> keras.Model:
+    def explainable(self) -> ExplainableNetwork:
         """Returns the network for explanations, sharing its weights.
 
-        It takes float pixels, since gradients do not reach the bytes of photographs, and returns
-        the features as one vector, the last feature maps, if there are any, the outputs, and the
-        served outputs.
+        It takes float pixels, since gradients do not reach the bytes of photographs.
         """
         maps = last_maps(self.body) if self.pooled else [*self.body.output]
         vector = [self.body.output] if self.pooled else []
+        end = affine_end(keras.Model(self.body.input, [*maps, *vector]))
         pixels = keras.Input(self.body.input.shape[1:], dtype="float32", name="pixels")
-        twin = keras.models.clone_model(
-            keras.Model(self.body.input, [*maps, *vector]),
-            input_tensors=pixels,
-            clone_function=lambda layer: layer,
-        )
-        tensors = keras.tree.flatten(twin.output)
+        [values] = _repeated(self.body.input, [end], pixels)
+        entering = keras.Input(values.shape[1:], dtype=values.dtype, name="values")
+        tensors = _repeated(end, [*maps, *vector], entering)
         maps = tensors[: len(maps)]
         features = tensors[-1] if self.pooled else maps
         outputs, embedding = self.head(features), self._vector(features)
-        return keras.Model(
-            pixels, (embedding, maps, outputs, self.decode(outputs)), name="explainable"
+        found = (embedding, maps, outputs, self.decode(outputs))
+        return ExplainableNetwork(
+            keras.Model(pixels, values, name="first"), keras.Model(entering, found, name="rest")
         )
 
     def _chained(self, back: Callable[[Any], Any], name: str) -> keras.Model:
         pixels = keras.Input(self.body.input.shape[1:], dtype=self.body.input.dtype, name="pixels")
         return keras.Model(pixels, back(self.head(self.body(pixels))), name=name)
+
+
+def _repeated(start: Any, ends: list[Any], entering: Any) -> list[Any]:
+    """Applies the layers between tensors of a network, with their weights, to another tensor."""
+    twin = keras.models.clone_model(
+        keras.Model(start, ends), input_tensors=entering, clone_function=lambda layer: layer
+    )
+    return keras.tree.flatten(twin.output)
 
 
 def build_network(

@@ -8,8 +8,8 @@ from tensorflow.saved_model.experimental import TrackableResource
 
 from serving.contract.contract import CONTRACT_PATH, Contract
 from serving.contract.reliability import UnknownScore
-from serving.graph.explain import Traced
 from serving.graph.signatures import Reliable, Signature, signatures
+from trainer.tasks.explainable import ExplainableNetwork
 
 #: Packages whose layers keep what they learn in Keras's variables.
 _OF_VARIABLES = ("keras", "trainer")
@@ -19,7 +19,7 @@ def export(
     model: keras.Model,
     contract: Contract,
     folder: str,
-    explainable: keras.Model | None = None,
+    explainable: ExplainableNetwork | None = None,
     embedded: keras.Model | None = None,
     unknown: UnknownScore | None = None,
 ) -> None:
@@ -37,7 +37,7 @@ def export(
         explainable: with the weights of the model, as `Network.explainable` returns it; the
             SavedModel then explains its answers by the contract's `explanations`.
     """
-    gradients = None if explainable is None else partial(traced, explainable)
+    gradients = None if explainable is None else explainable.graph()
     reliable = None
     if embedded is not None:
         reliable = Reliable(partial(embedded, training=False), unknown)
@@ -46,7 +46,8 @@ def export(
         signature.name: _graph(signature)
         for signature in signatures(plain, contract, gradients, reliable)
     }
-    tf.saved_model.save(_weights(model, explainable, embedded), folder, signatures=graphs)
+    parts = () if explainable is None else (explainable.first, explainable.rest)
+    tf.saved_model.save(_weights(model, *parts, embedded), folder, signatures=graphs)
     path = f"{folder}/{CONTRACT_PATH}"
     tf.io.gfile.makedirs(path.rpartition("/")[0])
     with tf.io.gfile.GFile(path, "w") as file:
@@ -81,9 +82,3 @@ def _reads_more(layer: keras.layers.Layer) -> bool:
     return package not in _OF_VARIABLES or any(
         isinstance(one, TrackableResource) for one in children
     )
-
-
-def traced(explainable: keras.Model, pixels: tf.Tensor) -> Traced:
-    """Returns the outputs of `Network.explainable` for float pixels [N, H, W, C]."""
-    embedding, maps, outputs, found = explainable(pixels, training=False)
-    return Traced(embedding, maps, outputs, found)

@@ -22,6 +22,7 @@ from trainer.distribution.cluster import ClusterEnvironment
 from trainer.distribution.strategy import make_strategy
 from trainer.distribution.workers import WorkerConsensus
 from trainer.tasks.ensemble import Ensemble
+from trainer.tasks.explainable import ExplainableNetwork
 from trainer.tasks.network import Network
 from trainer.tasks.objective import Objective, ScalableObjective
 from trainer.training.config import TrainConfig
@@ -49,7 +50,7 @@ class Trained:
     model: keras.Model
     contract: Contract
     history: History
-    explainable: keras.Model | None = None
+    explainable: ExplainableNetwork | None = None
     embedded: keras.Model | None = None
     unknown: UnknownScore | None = None
 
