@@ -144,7 +144,7 @@ def ingest(root: Path, target: Path, features: bool = True, processes: int = 1) 
     config = IngestConfig(source=FoldersSource(uri=str(root)), features=features)
     args = ["--runner=FnApiRunner", f"--ingest_processes={processes}"]
     places = str(target / "examples"), str(target / "rejects")
-    run_ingest(config, "", *places, lambda: make_pipeline(args))
+    run_ingest(config, None, *places, lambda: make_pipeline(args))
 
 
 SIDES: dict[str, Callable[[Path, Path], None]] = {

@@ -82,7 +82,7 @@ def ingest(images: Path, work: Path) -> None:
     for folder in (EXAMPLES, REJECTS):
         shutil.rmtree(work / folder, ignore_errors=True)
     places = str(work / EXAMPLES), str(work / REJECTS)
-    run_ingest(_ingest_config(images), "", *places, lambda: make_pipeline(args))
+    run_ingest(_ingest_config(images), None, *places, lambda: make_pipeline(args))
 
 
 def statistics(images: Path, work: Path) -> None:

@@ -100,7 +100,7 @@ def by_ingest(path: Path, folder: Path, bands: int, tile_px: int) -> int:
     )
     argv = ["--runner=FnApiRunner", f"--ingest_processes={CORES}"]
     places = str(folder / "examples"), str(folder / "rejects")
-    summary = run_ingest(config, "", *places, lambda: beam.Pipeline(argv=argv))
+    summary = run_ingest(config, None, *places, lambda: beam.Pipeline(argv=argv))
     return sum(summary.images.values())
 
 

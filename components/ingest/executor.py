@@ -10,7 +10,7 @@ from tfx.types import artifact_utils
 
 from components.gate.report import REPORT_FILE
 from components.ingest.config import IngestConfig
-from components.ingest.files import layout, storage
+from components.ingest.files import layout, read_log, storage
 from components.ingest.files.layout import ShardRange
 from components.ingest.files.spans import span_number
 from components.ingest.records.record import Listing
@@ -39,15 +39,12 @@ class Executor(BeamNodeExecutor):
         config = IngestConfig.model_validate_json(properties["config"])
         examples = outputs["examples"]
         rejects = outputs["rejects"]
-        source = Snapshot.take(config)
-        source.require(properties["fingerprint"])
         summary = run_ingest(
             config,
             properties["fingerprint"],
             examples.uri,
             rejects.uri,
             self._make_beam_pipeline,
-            source,
         )
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.span = span_number(config.span or 0)
@@ -58,27 +55,27 @@ class Executor(BeamNodeExecutor):
 
 def run_ingest(
     config: IngestConfig,
-    fingerprint: str,
+    started_for: str | None,
     examples_uri: str,
     rejects_uri: str,
     make_pipeline: Callable[[], beam.Pipeline],
-    source: Snapshot | None = None,
 ) -> IngestSummary:
     """Ingests all of a source into the two folders and returns the summary.
 
     Args:
         config: what to read and how.
-        fingerprint: of the data, for the report.
+        started_for: fingerprint of the data that the run was started for; None for any data.
         examples_uri: the folder of examples.
         rejects_uri: the folder of rejects, summary and report.
         make_pipeline: makes the Beam pipeline that reads.
-        source: what to read, as it was when the caller looked; None looks now.
 
     Raises:
         DataError: the source as a whole cannot be read.
-        SourceChanged: it was changed before all of it was read.
+        SourceChanged: it differs from those data, or was changed before all of it was read.
     """
-    source = source or Snapshot.take(config)
+    source = Snapshot.take(config)
+    if source.is_complete:
+        source.require(started_for)
     listing = list_source(config, source.found)
     shards = layout.shard_count(listing.images, config.shards)
     lines = family_of(config.source).lines(listing, shards)
@@ -92,8 +89,10 @@ def run_ingest(
             | beam.Reshuffle()
             | IngestShards(config, listing.classes, paths)
         )
+    read = read_log.merged(storage.read(paths.read_log(shard)) for shard in range(len(lines)))
     storage.remove_folder(paths.partial)
     source.require_unchanged()
+    fingerprint = source.require(started_for, read)
     return _conclude(config, listing, fingerprint, paths)
 
 

@@ -10,6 +10,7 @@ from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.files.encode import record_bytes
 from components.ingest.files.layout import ShardRange
+from components.ingest.files.read_log import ReadLog
 from components.ingest.records.duplicates import DigestRow, DigestTable
 from components.ingest.records.outcome import Converted, Ignored
 from components.ingest.records.reject import Reject
@@ -32,6 +33,10 @@ class ShardPaths:
     def listing(self) -> str:
         return storage.join(self.partial, layout.LISTING_FILE)
 
+    def read_log(self, shard: int) -> str:
+        """Returns the log of the files that were read for a finished shard."""
+        return storage.join(self.partial, f"{shard:05d}-{layout.READ_LOG_FILE}")
+
     def split_folder(self, split: str) -> str:
         return split_folder(storage.join(self.examples), split)
 
@@ -49,6 +54,10 @@ class WrittenShard:
 
     def path(self, split: str) -> str:
         return partial_path(self.folder, split)
+
+    @property
+    def read_log(self) -> str:
+        return storage.join(self.folder, layout.READ_LOG_FILE)
 
 
 def partial_path(folder: str, split: str) -> str:
@@ -83,12 +92,13 @@ class ShardWriter:
         rejects = []
         ignored: Counter[str] = Counter()
         extent: Extent | None = None
+        log = ReadLog()
         with ExitStack() as stack:
             files = {
                 split: stack.enter_context(storage.create(partial_path(folder, split)))
                 for split in SPLITS
             }
-            for outcome in self._convert(read_line(self._paths, block)):
+            for outcome in self._convert(read_line(self._paths, block), log.note):
                 if isinstance(outcome, Converted):
                     files[outcome.split].write(record_bytes(outcome.example))
                     record = outcome.record
@@ -100,4 +110,6 @@ class ShardWriter:
                 else:
                     rejects.append(outcome)
         table = DigestTable.of(block.shard, rows)
-        return WrittenShard(block, folder, table, tuple(rejects), dict(ignored), extent)
+        written = WrittenShard(block, folder, table, tuple(rejects), dict(ignored), extent)
+        storage.write(written.read_log, log.to_json())
+        return written

@@ -4,17 +4,21 @@ The fingerprint of a run names its data, in caches and in the provenance of mode
 before the run, and files may come, go and change until ingest has read the last of them.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 from components.ingest.config import IngestConfig
-from components.ingest.files.checksums import content_marks
+from components.ingest.files.checksums import content_checksums, content_marks
 from components.ingest.fingerprint import fingerprint_input, fingerprint_with, same_data
+from components.ingest.records.family import FingerprintInput
 from components.ingest.sources import family_of
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
 from components.raster.fingerprint import FileMark
+from components.raster.location import local_path
 
 _NAMED = 3
 _START_AGAIN = (
@@ -33,12 +37,11 @@ class Snapshot:
 
     Attributes:
         found: what the source's family has found; the basis of the listing.
-        fingerprint: of the very files that were found.
     """
 
     config: IngestConfig
     found: Any
-    fingerprint: str
+    _covered: FingerprintInput
     _marks: Mapping[str, FileMark]
 
     @classmethod
@@ -53,31 +56,71 @@ class Snapshot:
         read_first = content_marks(family.files_read_to_find())  # workers read them again
         found = family.find()
         covered = fingerprint_input(config.source, config.split_by, found)
-        marks = content_marks(covered.files)
-        checksums = {path: mark.checksum for path, mark in marks.items()}
-        fingerprint = fingerprint_with(checksums, covered)
+        marks = content_marks(_looked_at(covered))
         _refuse(config, _changed(read_first, marks))
-        return cls(config, found, fingerprint, marks)
+        return cls(config, found, covered, marks)
 
-    def require(self, fingerprint: str) -> None:
-        """Raises SourceChanged unless the fingerprint is that of these data."""
-        if not same_data(fingerprint, self.fingerprint):
-            newest = max(self._marks, key=self._changed_at, default="")
+    @property
+    def is_complete(self) -> bool:
+        """Tells whether the fingerprint is known before workers have read anything."""
+        return not self._covered.read_whole
+
+    def require(
+        self, started_for: str | None, read: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
+        """Returns the fingerprint of these data.
+
+        Args:
+            started_for: fingerprint of the data that the run was started for; None for any.
+            read: checksums of the files that workers read whole, of the very bytes that they read.
+
+        Raises:
+            SourceChanged: it was started for other data.
+        """
+        found = fingerprint_with(self._checksums(read), self._covered)
+        if started_for is None:
+            return found
+        if not same_data(started_for, found):
+            newest = max(self._covered.files, key=_changed_at, default="")
             raise SourceChanged(
                 f"{self.config.source.uri} has changed since this run was started: it was "
-                f"started for data with the fingerprint {fingerprint}, and they have "
-                f"{self.fingerprint} now (changed last: {newest or 'no file'}). {_START_AGAIN}"
+                f"started for data with the fingerprint {started_for}, and they have "
+                f"{found} now (changed last: {newest or 'no file'}). {_START_AGAIN}"
             )
+        return started_for
 
     def require_unchanged(self) -> None:
-        """Raises SourceChanged if a file was changed, came or went since the snapshot was taken."""
+        """Raises SourceChanged if a file was changed, came or went since the snapshot was taken.
+
+        Files that workers read whole are left to `require`: whatever becomes of them later.
+        """
         covered = fingerprint_input(self.config.source, self.config.split_by, self.found)
-        now = _marks_after(self._marks, covered.files)
+        now = _marks_after(self._marks, _looked_at(covered))
         _refuse(self.config, _changed(self._marks, now) | (now.keys() - self._marks.keys()))
 
-    def _changed_at(self, path: str) -> int:
-        state = self._marks[path].state
-        return 0 if state is None else max(state.written_ns, state.changed_ns)
+    def _checksums(self, read: Mapping[str, str]) -> dict[str, str]:
+        """Returns the checksum of every file. Those that were left out by their class are read now,
+        since nothing but the fingerprint depends on their content."""
+        marked = {path: mark.checksum for path, mark in self._marks.items()}
+        whole = self._covered.read_whole
+        others = content_checksums([path for path in whole if path not in read])
+        return marked | {path: read[path] for path in whole if path in read} | others
+
+
+def _looked_at(covered: FingerprintInput) -> list[str]:
+    """Returns the files that are looked at before and after workers read."""
+    return [path for path in covered.files if path not in covered.read_whole]
+
+
+def _changed_at(path: str) -> int:
+    """Returns when a local file was last changed; its folder tells when it was removed."""
+    for place in (local_path(path), os.path.dirname(local_path(path))):
+        try:
+            status = os.stat(place)
+        except OSError:
+            continue
+        return max(status.st_mtime_ns, status.st_ctime_ns)
+    return 0
 
 
 def _marks_after(before: Mapping[str, FileMark], files: Sequence[str]) -> dict[str, FileMark]:

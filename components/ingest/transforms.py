@@ -110,6 +110,7 @@ class FinishShard(beam.DoFn):
             self._publish(written, split, drop)
         rejects = [*written.rejects, *self._rejected_copies(written, copies)]
         self._write_rejects(written, rejects)
+        storage.publish(written.read_log, self._paths.read_log(written.block.shard))
         yield _summary(written, copies, rejects)
 
     def _rejected_copies(

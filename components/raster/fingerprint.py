@@ -88,9 +88,15 @@ def _mark(path: str) -> FileMark:
         finally:
             os.close(handle)
     except OSError as error:
-        # A file that is missing, or is none, counts the same whatever the system calls it.
-        kind = type(error).__name__ if os.path.isfile(path) else "missing"
-        return FileMark(f"!{kind}")
+        return FileMark(unreadable_checksum(path, error))
+
+
+def unreadable_checksum(path: str, error: Exception) -> str:
+    """Returns what represents the content of a local file that cannot be read.
+
+    A file that is missing, or is none, counts the same whatever the system calls it.
+    """
+    return f"!{type(error).__name__ if os.path.isfile(path) else 'missing'}"
 
 
 def _mark_of(handle: int, path: str) -> FileMark:
@@ -99,13 +105,14 @@ def _mark_of(handle: int, path: str) -> FileMark:
     was_old = state.is_old
     if (known := _remembered.get(state)) is not None:
         return FileMark(known, state, was_old)
-    checksum = _checksum(handle, state.size)
+    checksum = checksum_of_rest(handle, state.size)
     if was_old and FileState.of(os.fstat(handle)) == state:
         _remember(state, checksum)
     return FileMark(checksum, state, was_old)
 
 
-def _checksum(handle: int, size: int) -> str:
+def checksum_of_rest(handle: int, size: int) -> str:
+    """Computes the sha256 of an open file of about `size` bytes from its position to its end."""
     digest = hashlib.sha256()
     while chunk := os.read(handle, min(size + 1, _CHUNK_BYTES)):
         digest.update(chunk)

@@ -13,8 +13,8 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from components.ingest.config import IngestConfig
+from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.photographs.config import FoldersSource
-from components.ingest.snapshot import Snapshot
 from tests.containers.engine import Engine, container, output
 from tests.kubeflow.land_cover import COLOURS, make_images
 from tests.kubeflow.test_exchange import INGEST, handed_over
@@ -149,7 +149,7 @@ def test_a_step_writes_the_same_bytes_with_workers_in_a_pool(
 def step(folder: Path, name: str) -> list[str]:
     """The command of ingest, which reads `images` and writes into the folder `name`."""
     config = IngestConfig(source=FoldersSource(uri=str(folder / "images")))
-    fingerprint = Snapshot.take(config).fingerprint
+    fingerprint = fingerprint_dataset(config.source)
     given = handed_over({"config": config.model_dump_json(), "fingerprint": fingerprint}, {}, ())
     given["outputs"]["artifacts"] = {
         output: {"artifacts": [{"name": output, "uri": str(folder / name / output)}]}

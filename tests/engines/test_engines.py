@@ -18,8 +18,8 @@ import pytest
 from components.evaluation.analysis import evaluate
 from components.evaluation.config import EvaluationConfig
 from components.ingest.config import IngestConfig
+from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.photographs.config import FoldersSource
-from components.ingest.snapshot import Snapshot
 from components.node.files import split_folder
 from components.node.records import shards
 from components.statistics.compute import Split, compute_statistics
@@ -154,7 +154,7 @@ def test_a_step_of_a_package_works_in_the_folder_that_workers_see(
     tmp_path: Path,
 ) -> None:
     config = IngestConfig(source=FoldersSource(uri=str(folders)))
-    fingerprint = Snapshot.take(config).fingerprint
+    fingerprint = fingerprint_dataset(config.source)
     values = {"config": config.model_dump_json(), "fingerprint": fingerprint}
     given = handed_over(values, {}, ("examples", "rejects"))
     made = []

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from components.ingest.config import IngestConfig
+from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.photographs.config import FoldersSource
-from components.ingest.snapshot import Snapshot
 from components.raster.errors import DataError
 from pipelines.config.beam import IN_PROCESS, workers_elsewhere
 from pipelines.kubeflow.contract.signature import InputType, NodeSignature
@@ -55,7 +55,7 @@ def test_files_go_there_and_come_back_and_nothing_stays(tmp_path: Path) -> None:
     config = IngestConfig(source=FoldersSource(uri=str(folder)))
     values = {
         "config": config.model_dump_json(),
-        "fingerprint": Snapshot.take(config).fingerprint,
+        "fingerprint": fingerprint_dataset(config.source),
     }
     given = handed_over(values, {}, ("examples", "rejects"))
     made = {}

@@ -10,6 +10,7 @@ from typing import Any
 from components.ingest.records.record import Record
 
 LISTING_FILE = "listing.jsonl"
+READ_LOG_FILE = "read.json"
 SUMMARY_FILE = "summary.json"
 LISTING_REJECTS_FILE = "rejects-listing.jsonl"
 

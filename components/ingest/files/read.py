@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
+from components.ingest.files.read_log import CHANGED
 from components.ingest.files.remote import remote_files
 from components.raster.errors import PortableError, SkymillError
 from components.raster.file_state import open_file
+from components.raster.fingerprint import checksum_of_rest, unreadable_checksum
 from components.raster.location import is_remote, local_path
 from components.raster.reasons import Reason
 from components.raster.stores.object_store import ObjectMissing
@@ -18,12 +20,18 @@ _REMOTE_AHEAD = 64
 
 
 class ReadFailure(PortableError):
-    """A file that cannot be read; `reason` is the code of the resulting reject."""
+    """A file that cannot be read.
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    Attributes:
+        reason: the code of the resulting reject.
+        checksum: represents the content of a local file, as in its fingerprint.
+    """
+
+    def __init__(self, reason: Reason, detail: str, checksum: str = "") -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.checksum = checksum
 
 
 def read_file(uri: str, max_bytes: int) -> bytes:
@@ -67,9 +75,12 @@ def _read_local(path: str, max_bytes: int) -> bytes:
             size = status.st_size
             if not stat.S_ISREG(status.st_mode):
                 kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-                raise ReadFailure(Reason.UNREADABLE, f"{kind}, not an image file")
+                checksum = unreadable_checksum(path, OSError())
+                raise ReadFailure(Reason.UNREADABLE, f"{kind}, not an image file", checksum)
             if size > max_bytes:
-                raise _too_many(max_bytes)
+                checksum = checksum_of_rest(handle, size)
+                unchanged = os.fstat(handle).st_size == size
+                raise _too_many(max_bytes, checksum if unchanged else CHANGED)
             data = os.read(handle, size)
             while len(data) < size and (more := os.read(handle, size - len(data))):
                 data += more  # one read gives at most 2 GiB
@@ -77,7 +88,7 @@ def _read_local(path: str, max_bytes: int) -> bytes:
         finally:
             os.close(handle)
     except (OSError, ValueError) as error:
-        raise _failure(error) from error
+        raise _failure(error, unreadable_checksum(path, error)) from error
 
 
 def _read_remote(uri: str, max_bytes: int) -> bytes:
@@ -91,13 +102,15 @@ def _read_remote(uri: str, max_bytes: int) -> bytes:
     return data
 
 
-def _too_many(max_bytes: int) -> ReadFailure:
-    return ReadFailure(Reason.TOO_MANY_BYTES, f"more than the limit of {max_bytes} bytes")
+def _too_many(max_bytes: int, checksum: str = "") -> ReadFailure:
+    detail = f"more than the limit of {max_bytes} bytes"
+    return ReadFailure(Reason.TOO_MANY_BYTES, detail, checksum)
 
 
-def _failure(error: Exception) -> ReadFailure:
+def _failure(error: Exception, checksum: str = "") -> ReadFailure:
     missing = isinstance(error, FileNotFoundError | NotADirectoryError | ObjectMissing)
     missing |= getattr(error, "code", None) == HTTPStatus.NOT_FOUND
     reason = Reason.MISSING_FILE if missing else Reason.UNREADABLE
     ours = isinstance(error, SkymillError)
-    return ReadFailure(reason, str(error) if ours else f"{type(error).__name__}: {error}")
+    detail = str(error) if ours else f"{type(error).__name__}: {error}"
+    return ReadFailure(reason, detail, checksum)

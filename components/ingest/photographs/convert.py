@@ -7,6 +7,7 @@ from components.ingest.files.encode import box_entries, example_bytes, mask_entr
 from components.ingest.files.read import ReadFailure, read_files
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.photographs.validate import ImageValidator, Refused
+from components.ingest.records.family import Note, unnoted
 from components.ingest.records.outcome import Converted
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reject
@@ -31,21 +32,37 @@ class Converter:
         self._classes = tuple(classes)
         self._truth_of = truth_of
 
-    def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
-        """Yields one outcome for each of `records`, in their order; no image raises."""
+    def convert(
+        self, records: Sequence[Record], note: Note = unnoted
+    ) -> Iterator[Converted | Reject]:
+        """Yields one outcome for each of `records`, in their order; no image raises.
+
+        Args:
+            records: of the images.
+            note: called for each file, with what represents its content.
+        """
         most = self._settings.image.max_bytes
         contents = read_files([record.uri for record in records], most)
         masks = read_files([record.mask_uri for record in records if record.mask_uri], most)
         for record, content in zip(records, contents, strict=True):
-            mask = next(masks) if record.mask_uri else None
+            mask = None
+            if record.mask_uri:
+                mask = next(masks)
+                note(record.mask_uri, _checksum(mask))
             if isinstance(content, ReadFailure):
+                note(record.uri, content.checksum)
                 yield Reject(record.key, record.uri, content.reason, content.detail)
-            elif isinstance(mask, ReadFailure):
+                continue
+            digest = hashlib.sha256(content).digest()
+            note(record.uri, digest.hex())
+            if isinstance(mask, ReadFailure):
                 yield Reject(record.key, record.uri, mask.reason, f"the mask: {mask.detail}")
             else:
-                yield self._convert(record, content, mask)
+                yield self._convert(record, content, digest, mask)
 
-    def _convert(self, record: Record, data: bytes, mask: bytes | None) -> Converted | Reject:
+    def _convert(
+        self, record: Record, data: bytes, digest: bytes, mask: bytes | None
+    ) -> Converted | Reject:
         image = self._validate(data)
         if isinstance(image, Refused):
             return Reject(record.key, record.uri, image.reason, image.detail)
@@ -54,10 +71,15 @@ class Converter:
             return truth
         pixels = image.pixels if self._settings.features else None
         features = None if pixels is None else image_features(pixels)
-        digest = hashlib.sha256(data).digest()
         content = digest.hex()
         split = split_of(content, record.group, record.split, self._settings.split)
         entries = [*mask_entries(truth.mask), *box_entries(truth.boxes, self._classes)]
         encoded = example_bytes(record, data, content, image, features, self._indices, entries)
         names = record.names or truth.names(self._classes)
         return Converted(record, split, digest, encoded, names)
+
+
+def _checksum(content: bytes | ReadFailure) -> str:
+    if isinstance(content, ReadFailure):
+        return content.checksum
+    return hashlib.sha256(content).hexdigest()

@@ -19,13 +19,14 @@ from components.ingest.photographs.convert import Converter
 from components.ingest.photographs.samples import sample_photographs
 from components.ingest.photographs.survey import survey_photographs
 from components.ingest.photographs.truth import TruthReader, of_record
-from components.ingest.records.family import Convert, FingerprintInput
+from components.ingest.records.family import Convert, FingerprintInput, unnoted
 from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Contents, Listing
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.ingest.records.source import Located
 from components.ingest.records.survey import Survey
+from components.raster.location import is_remote
 
 Options = TypeVar("Options", bound=Located)
 
@@ -58,7 +59,10 @@ class Photographs(RecordLines, ABC, Generic[Options]):
 
     def fingerprint_input(self, found: Contents, split_files: Sequence[str]) -> FingerprintInput:
         """Covers each image, and the other files."""
-        return fingerprint_input_of_records(found, split_files, box_files=self.box_files())
+        covered = fingerprint_input_of_records(found, split_files, box_files=self.box_files())
+        files = (path for record in found.records for path in (record.uri, record.mask_uri))
+        local = frozenset(path for path in files if path is not None and not is_remote(path))
+        return replace(covered, read_whole=local)
 
     def listing(self, settings: Settings, found: Contents) -> Listing:
         """Returns the images of configured classes."""
@@ -69,7 +73,7 @@ class Photographs(RecordLines, ABC, Generic[Options]):
     def converter(self, settings: Settings, classes: Sequence[str]) -> Convert:
         """Returns the conversion of lines of records."""
         converter = Converter(settings, classes, self.truth_of(classes))
-        return lambda line: converter.convert(records_of(line))
+        return lambda line, note=unnoted: converter.convert(records_of(line), note)
 
     def survey(self, settings: Settings) -> Survey:
         """Reads the files for copies, and counts the splits."""

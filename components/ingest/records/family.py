@@ -5,7 +5,7 @@ family of a configuration. The phases of ingest (listing, fingerprint, shards, s
 examples) call these methods and never ask for the kind.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -19,10 +19,27 @@ from components.raster.tiles.view import View
 
 #: Entries of a fingerprint, which JSON can write; their order has no effect.
 Entries = Iterable[Sequence[object]]
-#: Function that converts a shard's line of the listing to one outcome for each of its items.
-Convert = Callable[[bytes], Iterator[Converted | Reject | Ignored]]
+#: Takes the location and the checksum of a file that was read whole.
+Note = Callable[[str, str], None]
 
 Found = TypeVar("Found")
+
+
+def unnoted(uri: str, checksum: str) -> None:
+    """Ignores a file that was read whole: a `Note`."""
+
+
+class Convert(Protocol):
+    """Converts a shard's line of the listing."""
+
+    def __call__(self, line: bytes, note: Note = unnoted) -> Iterator[Converted | Reject | Ignored]:
+        """Yields one outcome for each of the line's items.
+
+        Args:
+            line: of the listing.
+            note: called for each of the files in `FingerprintInput.read_whole` that is read.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +50,13 @@ class FingerprintInput:
         files: whose content decides what ingest reads.
         entries: returns an entry for everything that decides it, from the checksums that represent
             the content of those files.
+        read_whole: those that nobody but a worker reads, once and whole, so that the worker itself
+            can tell what they contained.
     """
 
     files: Sequence[str]
     entries: Callable[[Mapping[str, str]], Entries]
+    read_whole: Set[str] = frozenset()
 
 
 @runtime_checkable

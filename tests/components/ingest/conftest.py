@@ -65,7 +65,7 @@ def ingest(tmp_path):
         places = tmp_path / name / "examples", tmp_path / name / "rejects"
         summary = run_ingest(
             config,
-            "a fingerprint",
+            None,
             *map(str, places),
             lambda: make_pipeline(["--runner=FnApiRunner", *beam_args]),
         )

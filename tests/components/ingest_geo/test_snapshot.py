@@ -5,6 +5,7 @@ import itertools
 import os
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from tfx.types import standard_artifacts
 from components.gate.artifact import Rejects
 from components.ingest.config import IngestConfig
 from components.ingest.executor import Executor, run_ingest
+from components.ingest.files.read_log import CHANGED, ReadLog, merged
 from components.ingest.fingerprint import fingerprint_dataset, same_data
 from components.ingest.snapshot import Snapshot, SourceChanged
+from components.ingest.sources import family_of, list_source
 from components.raster import fingerprint as file_marks
 from components.raster.effort import Effort
 from components.raster.errors import DataError
@@ -38,6 +41,22 @@ def fingerprint(config: IngestConfig) -> str:
     return fingerprint_dataset(config.source, config.split_by)
 
 
+def read_by_workers(config: IngestConfig) -> Mapping[str, str]:
+    """What workers tell of the files that they read whole."""
+    family, listing, log = family_of(config.source), list_source(config), ReadLog()
+    convert = family.converter(config, listing.classes)
+    for line in family.lines(listing, 2):
+        list(convert(line, log.note))
+    return log.checksums
+
+
+def conclude(snapshot: Snapshot, started_for: str) -> None:
+    """Reads everything, and checks that it was what the run was started for."""
+    read = {} if snapshot.is_complete else read_by_workers(snapshot.config)
+    snapshot.require_unchanged()
+    snapshot.require(started_for, read)
+
+
 def rewrite(path: Path) -> None:
     """Writes other content of the same size and sets the old time again: only the inode's tells."""
     status, data = path.stat(), path.read_bytes()
@@ -48,9 +67,7 @@ def rewrite(path: Path) -> None:
 
 def test_ingest_sees_what_the_run_was_started_for(made: Made) -> None:
     config = config_of(made)
-    snapshot = Snapshot.take(config)
-    snapshot.require(fingerprint(config))
-    snapshot.require_unchanged()
+    conclude(Snapshot.take(config), fingerprint(config))
 
 
 def test_a_file_that_appears_before_the_listing_stops_the_run(made: Made) -> None:
@@ -58,8 +75,8 @@ def test_a_file_that_appears_before_the_listing_stops_the_run(made: Made) -> Non
     started_for = fingerprint(config)
     made.another()
     with pytest.raises(SourceChanged, match="has changed since this run was started"):
-        Snapshot.take(config).require(started_for)
-    Snapshot.take(config).require(fingerprint(config))  # the next run
+        conclude(Snapshot.take(config), started_for)
+    conclude(Snapshot.take(config), fingerprint(config))  # the next run
 
 
 def test_every_file_that_is_written_before_the_listing_stops_the_run(made: Made) -> None:
@@ -68,16 +85,16 @@ def test_every_file_that_is_written_before_the_listing_stops_the_run(made: Made)
         started_for = fingerprint(config)
         rewrite(path)
         with pytest.raises(SourceChanged, match=f"changed last: .*{path.name}"):
-            Snapshot.take(config).require(started_for)
+            conclude(Snapshot.take(config), started_for)
 
 
 def test_every_file_that_is_written_under_the_reader_stops_the_run(made: Made) -> None:
     config = config_of(made)
     for path in made.files:
-        snapshot = Snapshot.take(config)
+        started_for, snapshot = fingerprint(config), Snapshot.take(config)
         rewrite(path)
-        with pytest.raises(SourceChanged, match=f"1 files changed .*{path.name}"):
-            snapshot.require_unchanged()
+        with pytest.raises(SourceChanged, match=f"changed .*{path.name}"):
+            conclude(snapshot, started_for)
 
 
 @pytest.fixture
@@ -91,16 +108,16 @@ def test_an_old_file_that_is_written_or_removed_under_the_reader_stops_the_run(
 ) -> None:
     config = config_of(made)
     for path in made.files:
-        snapshot = Snapshot.take(config)
+        started_for, snapshot = fingerprint(config), Snapshot.take(config)
         snapshot.require_unchanged()
         time.sleep(0.02)  # some ticks of Linux's clock of files
         rewrite(path)
-        with pytest.raises(SourceChanged, match=f"1 files changed .*{path.name}"):
-            snapshot.require_unchanged()
-    snapshot = Snapshot.take(config)
+        with pytest.raises(SourceChanged, match=f"changed .*{path.name}"):
+            conclude(snapshot, started_for)
+    started_for, snapshot = fingerprint(config), Snapshot.take(config)
     made.files[-1].unlink()
     with pytest.raises(DataError, match=made.files[-1].name):
-        snapshot.require_unchanged()
+        conclude(snapshot, started_for)
 
 
 def test_many_files_have_the_checksums_of_their_contents(tmp_path: Path) -> None:
@@ -145,8 +162,14 @@ def test_threads_read_files_that_take_a_reader_long_but_a_busy_machine_does_not_
     assert not is_slow(Effort(0.02, 0.01, waits=100), files)
 
 
-def test_a_content_that_came_back_was_another_meanwhile(made: Made) -> None:
+PHOTOGRAPHS = ("folders", "manifest", "masked")
+OTHERS = sorted(KINDS.keys() - PHOTOGRAPHS)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_content_that_came_back_was_another_meanwhile(tmp_path: Path, kind: str) -> None:
     """A reader may have seen either."""
+    made = KINDS[kind](tmp_path)
     config, path = config_of(made), made.files[-1]
     snapshot = Snapshot.take(config)
     rewrite(path)
@@ -155,6 +178,50 @@ def test_a_content_that_came_back_was_another_meanwhile(made: Made) -> None:
         pytest.skip("three writes within one tick of this file system's clock")
     with pytest.raises(SourceChanged, match=path.name):
         snapshot.require_unchanged()
+
+
+@pytest.mark.parametrize("kind", PHOTOGRAPHS)
+def test_what_becomes_of_a_photograph_after_it_was_read_does_not_matter(
+    tmp_path: Path, kind: str
+) -> None:
+    """The examples hold what the run was started for."""
+    made = KINDS[kind](tmp_path)
+    config = config_of(made)
+    started_for, snapshot = fingerprint(config), Snapshot.take(config)
+    read = read_by_workers(config)
+    for path in made.files:
+        rewrite(path)
+    snapshot.require_unchanged()
+    assert snapshot.require(started_for, read) == started_for
+    with pytest.raises(SourceChanged, match="has changed since this run was started"):
+        snapshot.require(started_for, read_by_workers(config))
+
+
+def test_a_worker_tells_of_every_file_what_a_fingerprint_covers(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "a"
+    folder.mkdir(parents=True)
+    contents = {"text.jpg": b"text", "empty.jpg": b"", "large.jpg": b"x" * 5000}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / "folder.jpg").mkdir()
+    (folder / "gone.jpg").symlink_to(folder / "nowhere")
+    os.mkfifo(folder / "pipe.jpg")
+    tree = {"source": {"kind": "folders", "uri": str(folder.parent)}, "image": {"max_bytes": 4000}}
+    told = read_by_workers(IngestConfig.model_validate(tree))
+    expected = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    expected |= dict.fromkeys(("folder.jpg", "gone.jpg", "pipe.jpg"), "!missing")
+    assert {Path(path).name: checksum for path, checksum in told.items()} == expected
+
+
+def test_a_mask_that_changes_between_its_images_stops_the_run() -> None:
+    one, two = ReadLog(), ReadLog()
+    one.note("mask.png", "before")
+    two.note("mask.png", "after")
+    two.note("other.png", "same")
+    assert merged([one.to_json(), two.to_json(), two.to_json()]) == {
+        "mask.png": CHANGED,
+        "other.png": "same",
+    }
 
 
 def test_a_file_beside_a_raster_that_appears_under_the_reader_stops_the_run(tmp_path: Path) -> None:
@@ -194,9 +261,9 @@ def test_an_edit_within_a_tick_of_the_clock_is_seen(
     started_for, snapshot = fingerprint(config), Snapshot.take(config)
     path.write_bytes(b"y" * size)
     with pytest.raises(SourceChanged, match=r"1\.png"):
-        snapshot.require_unchanged()
+        conclude(snapshot, started_for)
     with pytest.raises(SourceChanged, match=r"1\.png"):
-        Snapshot.take(config).require(started_for)
+        conclude(Snapshot.take(config), started_for)
 
 
 def test_what_appears_after_the_listing_is_not_read(tmp_path: Path) -> None:
@@ -282,7 +349,6 @@ def test_files_of_which_nothing_can_be_told_do_not_stop_a_run(tmp_path: Path) ->
     config = IngestConfig.model_validate({"source": {"kind": "manifest", "uri": str(table)}})
     started_for = fingerprint(config)
     snapshot = Snapshot.take(config)
-    snapshot.require(started_for)
-    snapshot.require_unchanged()
+    conclude(snapshot, started_for)
     table.write_text("uri,label\nnowhere://bucket/1.jpg,b\n")
     assert not same_data(started_for, fingerprint(config))
