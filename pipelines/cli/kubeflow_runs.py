@@ -54,22 +54,13 @@ def print_logs(connection: "Connection", run_id: str, step: str | None) -> None:
     Raises:
         ConfigError: there is no such step, none has failed, or the server has no log of it.
     """
-    server = _server(connection)
-    state = server.run_state(run_id)
-    if step is not None and step not in state.steps:
-        known = ", ".join(state.steps) or "none yet"
-        raise ConfigError(f"the run {run_id} has no step {step!r}; those that have begun: {known}")
-    steps = [step] if step is not None else [one.step for one in state.failed]
-    if not steps:
-        raise ConfigError(
-            f"no step of the run {run_id} has failed: name one, of {', '.join(state.steps)}"
-        )
-    missing = []
-    for name in steps:
-        log = server.step_log(run_id, name)
-        if len(steps) > 1:
+    logs = _server(connection).step_logs(run_id, step)
+    for name, log in logs.items():
+        if len(logs) > 1:
             click.secho(f"==> {name}", bold=True)
-        click.echo(log, nl=not log.endswith("\n")) if log else missing.append(name)
+        if log:
+            click.echo(log, nl=not log.endswith("\n"))
+    missing = [name for name, log in logs.items() if not log]
     if missing:
         namespace = connection.namespace or "kubeflow"
         raise ConfigError(

@@ -92,7 +92,9 @@ def test_logs_are_those_of_failed_steps_or_of_the_named_one(api: Api, run_id: st
 def test_several_failed_steps_have_a_heading_each(api: Api, run_id: str) -> None:
     failed = {"first": "FAILED", "second": "FAILED"}
     api.store.set_state(run_id, "FAILED", failed, {"first": "one\n", "second": "two\n"})
+    api.requests.clear()
     assert runs(api, "logs", run_id).output == "==> first\none\n==> second\ntwo\n"
+    assert len(api.requests) == len(set(api.requests)), "each thing is asked for once"
 
 
 def test_a_run_is_stopped_once(api: Api, run_id: str) -> None:

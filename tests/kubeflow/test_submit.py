@@ -175,7 +175,7 @@ def test_each_failed_step_has_the_reason_in_its_own_log(server: KubeflowServer, 
     why = "GateFailed: gate 'evaluation' blocked the run: 1 of 3 failed"
     failed = (FailedStep("a", "ValueError: one"), FailedStep("c", why))
     assert server.run_state(run_id).failed == failed
-    assert server.step_log(run_id, "b") == "fine\n"
+    assert server.step_logs(run_id, "b") == {"b": "fine\n"}
     details = api.store.runs[run_id]["run_details"]["task_details"]
     assert not any("pod_name" in one for one in details)
 
@@ -295,7 +295,7 @@ def test_an_earlier_attempts_log_is_not_the_last_ones_reason(
     }
     nodes[last["id"]] = last
     assert server.run_state(run_id).failed == (FailedStep("a", "pod deleted"),)
-    assert server.step_log(run_id, "a") == ""
+    assert server.step_logs(run_id) == {"a": ""}
 
 
 def test_without_an_exception_the_last_line_is_the_reason() -> None:

@@ -17,7 +17,7 @@ from pipelines.kubeflow.client.engine_nodes import EngineNodes
 from pipelines.kubeflow.client.engine_workflow import EngineWorkflow, workflow_of
 from pipelines.kubeflow.client.errors import KubeflowError, NotFound
 from pipelines.kubeflow.client.native_tasks import NativeTasks
-from pipelines.kubeflow.client.records import BackendRecord, Json
+from pipelines.kubeflow.client.records import FAILED, BackendRecord, Json
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
 from pipelines.kubeflow.client.step_log import read_log
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
@@ -132,10 +132,27 @@ class KubeflowServer:
             for run in itertools.islice(found, most)
         ]
 
-    def step_log(self, run_id: str, step: str) -> str:
-        """Returns the log of a step's last attempt; empty if the server has it no longer."""
+    def step_logs(self, run_id: str, step: str | None = None) -> dict[str, str]:
+        """Returns the logs of the last attempts of a step, or of all that have failed.
+
+        The run is read once. A log that the server has no longer is empty.
+
+        Raises:
+            ConfigError: the run has no such step, or none that has failed.
+        """
         run = self._run(run_id)
-        return self._log(run_id, self._record(run, self._definition(run)), step)
+        definition = self._definition(run)
+        record = self._record(run, definition)
+        begun = {one.step: one.state for one in record.steps()}
+        names = ", ".join(begun) or "none yet"
+        if step is not None and step not in begun:
+            raise ConfigError(
+                f"the run {run_id} has no step {step!r}; those that have begun: {names}"
+            )
+        steps = [step] if step is not None else [one for one in begun if begun[one] == FAILED]
+        if not steps:
+            raise ConfigError(f"no step of the run {run_id} has failed: name one, of {names}")
+        return {one: self._log(run_id, record, one) for one in steps}
 
     def stop(self, run_id: str) -> None:
         """Asks the server to stop a run; its pods are told to end."""
