@@ -116,7 +116,7 @@ def source_of(path: Path) -> SceneSource:
 def tiles_of(path: Path) -> Iterator[Tile]:
     """Yields the tiles of the map of a scene."""
     view = view_for(source_of(path), contract(), CONFIG.reading)
-    stride = CONFIG.stride_px(TILE_PX, "segmentation")
+    stride = CONFIG.stride_px(TILE_PX, "pixels")
     layout = lay_out(view, TILE_PX, stride, pixel_bytes=0, memory_bytes=2**62)
     for tile in read_tiles(view, whole(layout.plan), memory_bytes=2**62):
         assert isinstance(tile, Tile)
@@ -132,7 +132,7 @@ def read_alone(path: Path) -> None:
 def peer(side: str, python: str, path: Path) -> Cost:
     """Returns what one side of `benchmarks.map_peers` costs."""
     script = Path(__file__).with_name("map_peers.py")
-    stride = CONFIG.stride_px(TILE_PX, "segmentation")
+    stride = CONFIG.stride_px(TILE_PX, "pixels")
     command = [python, "-I", str(script), side, str(path), str(TILE_PX), str(stride)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found = json.loads(done.stdout)

@@ -36,6 +36,7 @@ from components.raster.pictures.colours import class_colours
 from components.raster.pictures.sheet import Entry, legend_of
 from components.raster.pictures.stretch import Picture, picture_of, stretch_of
 from components.raster.scene.grid import Grid
+from components.raster.task import ONE_OF_SEVERAL
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.tile import Tile
 from components.raster.tiles.valid_mask import Mask
@@ -62,7 +63,7 @@ class CellMap:
         plan = layout.plan
         self._plan, self._contract, self._config, self._folder = plan, contract, config, folder
         self._scene = grid
-        self._stride_px = config.stride_px(plan.size_px, contract.task)
+        self._stride_px = config.stride_px(plan.size_px, contract.form)
         self.grid = cell_grid(grid, plan.size_px, self._stride_px, layout)
         self._place = {top: n for n, top in enumerate(plan.rows)}
         self._side = {left: n for n, left in enumerate(plan.cols)}
@@ -82,8 +83,7 @@ class CellMap:
 
     def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
         """Sets the cells of tiles; those of masked ones stay unknown."""
-        regression = self._contract.task == "regression"
-        found = answer[VALUE_OUTPUT if regression else PROBABILITIES_OUTPUT]
+        found = answer[PROBABILITIES_OUTPUT if self._contract.classes else VALUE_OUTPUT]
         windows = [tile.key.window for tile in tiles]
         rows = np.array([self._place[window.row] for window in windows])
         cols = np.array([self._side[window.col] for window in windows])
@@ -153,7 +153,7 @@ class CellMap:
     def legend(self) -> list[Entry]:
         """Names and colours of the classes; of numbers the least and the largest."""
         more = [MASKED_ENTRY] if self._masks else []
-        if self._contract.task != "regression":
+        if self._contract.classes:
             return [*legend_of(self._contract.classes), *more]
         known = self._answers[np.isfinite(self._answers)]
         if not known.size:
@@ -172,9 +172,8 @@ class CellMap:
         return scratch.to_cog(folder, self._config.compression)
 
     def _rasters(self) -> list[tuple[str, str, RasterSpec, npt.NDArray[np.generic]]]:
-        task, classes, answers = self._contract.task, self._contract.classes, self._answers
-        known = self._known
-        if task == "regression":
+        classes, answers, known = self._contract.classes, self._answers, self._known
+        if not classes:
             spec = RasterSpec("values", self.grid, "float32", np.nan, ("value",))
             return [("values", "Value of each cell", spec, answers[0])]
         filled = np.where(known, answers, 0)
@@ -185,7 +184,7 @@ class CellMap:
             probability_spec(self.grid, classes),
             planes,
         )
-        if task == "multi_label":
+        if self._contract.task not in ONE_OF_SEVERAL:
             present = (filled >= self._contract.threshold).astype(np.uint8)
             spec = replace(probability_spec(self.grid, classes), name="present", scale=1.0)
             present[:, ~known] = 255
@@ -203,7 +202,7 @@ class CellMap:
     def _shown(self) -> Picture:
         """Draws the cells as pixels."""
         known = self._known
-        if self._contract.task == "regression":
+        if not self._contract.classes:
             pixels = self._answers[0][..., np.newaxis]
             stretch = stretch_of([(pixels, known)], (0,), low_percent=0, high_percent=100)
             shown = picture_of(pixels, known, (0,), stretch, nodata_rgb=UNKNOWN_RGB)
@@ -224,10 +223,10 @@ class CellMap:
         polygons = shapely.polygons(np.stack([xs, ys], axis=-1)) if len(rows) else np.empty(0)
         found = self._answers[:, rows, cols]
         columns: dict[str, npt.NDArray[Any]] = {}
-        if self._contract.task == "regression":
+        if not self._contract.classes:
             columns["value"] = found[0]
         else:
-            if self._contract.task == "single_label":
+            if self._contract.task in ONE_OF_SEVERAL:
                 columns["class"] = np.array(self._contract.classes, object)[found.argmax(axis=0)]
             columns |= {
                 f"p_{name}": plane

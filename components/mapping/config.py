@@ -7,11 +7,9 @@ from pydantic import Field
 from components.mapping.weights import Blend
 from components.raster.band_names import BandName, BandRequest
 from components.raster.frozen import Frozen, PixelValue
-from components.raster.task import Task
 from components.raster.tiles.view import ResamplingName, ValidWhen
+from serving.tasks.base import Form
 
-#: Tasks whose answers have places within a tile.
-BLENDED: tuple[Task, ...] = ("segmentation", "detection")
 _OVERLAP = 0.25
 
 Scale = Annotated[float, Field(ge=0.05, le=8)]
@@ -74,7 +72,7 @@ class PolygonsConfig(Frozen):
 class MapConfig(Frozen):
     """Settings of a map.
 
-    >>> MapConfig(overlap=0.5).stride_px(512, "segmentation")
+    >>> MapConfig(overlap=0.5).stride_px(512, "pixels")
     256
     """
 
@@ -142,8 +140,8 @@ class MapConfig(Frozen):
         """True if percentiles of unknown imagery are written, and mask the map."""
         return self.mask_unknown is not None
 
-    def stride_px(self, size_px: int, task: Task) -> int:
-        """Returns the stride of tiles of a size."""
-        usual = _OVERLAP if task in BLENDED else 0.0
+    def stride_px(self, size_px: int, form: Form) -> int:
+        """Returns the stride of tiles of a size, for a model with answers of that form."""
+        usual = 0.0 if form == "image" else _OVERLAP
         overlap = usual if self.overlap is None else self.overlap
         return max(1, size_px - round(size_px * overlap))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 
 from components.mapping.cells import CellMap
-from components.mapping.config import BLENDED, MapConfig
+from components.mapping.config import MapConfig
 from components.mapping.layout import Layout, lay_out
 from components.mapping.models import TileModel
 from components.mapping.objects import ObjectMap
@@ -30,21 +30,19 @@ from components.raster.library_errors import LibraryError
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.strict_json import strict_json
-from components.raster.task import Task
 from components.raster.tiles.view import View
 from serving.contract.contract import Contract
+from serving.tasks.base import Form
 
 #: Unfinished maps, in the folder of outputs.
 UNFINISHED = ".unfinished"
 _REPORT = "map.json"
 _ITEM = "item.json"
 _FLOAT_BYTES = 4
-_PRODUCTS: Mapping[Task, type[ClassMap | CellMap | ObjectMap]] = {
-    "segmentation": ClassMap,
-    "detection": ObjectMap,
-    "single_label": CellMap,
-    "multi_label": CellMap,
-    "regression": CellMap,
+_PRODUCTS: Mapping[Form, type[ClassMap | CellMap | ObjectMap]] = {
+    "pixels": ClassMap,
+    "objects": ObjectMap,
+    "image": CellMap,
 }
 
 
@@ -160,7 +158,7 @@ def _make(
     scene_id = view.scene.scene_id
     folder, target = output / UNFINISHED / scene_id, output / scene_id
     layouts = layouts_for(view, model.contract, config)
-    kind = _PRODUCTS[model.contract.task]
+    kind = _PRODUCTS[model.contract.form]
     product = kind(layouts[0], view.grid, model.contract, config, folder)
     task = SceneTask(view, layouts, product, SceneThumbnail(view), folder)
     try:
@@ -235,14 +233,14 @@ def layouts_for(view: View, contract: Contract, config: MapConfig) -> tuple[Layo
             not detect objects.
     """
     size, image = config.tile_px or tile_px(contract), contract.image
-    blends = contract.task == "segmentation"
+    blends = contract.form == "pixels"
     if blends and image.height_px != image.width_px and image.fit != "stretch":
         raise ConfigError(
             f"the model's images are {image.height_px} x {image.width_px} pixels and are fitted by "
             f"{image.fit}: square tiles would not fill them. Train it on square ones, or with "
             "image.fit: stretch."
         )
-    if config.scales != (1,) and contract.task != "detection":
+    if config.scales != (1,) and contract.form != "objects":
         raise ConfigError(
             f"the model's task is {contract.task}: only objects can be merged across scales. "
             "Leave scales out (--scales); --tile-px sets the size of tiles."
@@ -253,11 +251,11 @@ def layouts_for(view: View, contract: Contract, config: MapConfig) -> tuple[Layo
         lay_out(
             view,
             size,
-            config.stride_px(size, contract.task),
+            config.stride_px(size, contract.form),
             pixel_bytes=settled_bytes(len(classes), config) if blends else 0,
             overlap_bytes=(len(classes) + masks) * _FLOAT_BYTES if blends else 0,
             memory_bytes=config.memory_mb * 2**20,
-            edge="snap" if contract.task in BLENDED else "pad",
+            edge="pad" if contract.form == "image" else "snap",
         )
         for size in sizes
     )

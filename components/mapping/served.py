@@ -85,7 +85,7 @@ class ServedModel:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _ask(self, tiles: Sequence[Tile], view: View) -> Answer:
-        planes = self.contract.task == "segmentation"
+        planes = self.contract.form == "pixels"
         images = string_array([_encoded(tile, view, self.contract) for tile in tiles])
         try:
             found = self._client.predict_raw(

@@ -6,16 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from components.ingest.config import IngestConfig
 from components.ingest.files import storage
 from components.ingest.files.layout import ShardRange
-from components.ingest.rasters.config import RasterOptions
-from components.ingest.rasters.scenes.config import TiledSource
-from components.ingest.rasters.scenes.named import NamedScenes
-from components.ingest.records.record import Contents
-from components.ingest.records.reject import Reject
+from components.ingest.records.family import WholeScenes
 from components.ingest.records.scene_part import scene_of_fields
 from components.ingest.records.summary import IngestSummary
 from components.ingest.sources import family_of
@@ -26,7 +22,7 @@ from components.mapping.rejects import MapReason, MapReject
 from components.raster.errors import ConfigError, TransientDataError
 from components.raster.location import is_remote, local_path
 from components.raster.scene.folders import check_folders, check_ids
-from components.raster.scene.scene import BandFile, SceneSource
+from components.raster.scene.scene import SceneSource
 from pipelines.prediction.model import PinnedModel, require_same
 from pipelines.prediction.output import PredictionPaths
 
@@ -34,30 +30,18 @@ from pipelines.prediction.output import PredictionPaths
 MAPPED = "mapped"
 
 
-class ScenesToMap(NamedTuple):
-    """Scenes, with what the source holds beside them."""
-
-    scenes: tuple[SceneSource, ...]
-    rejects: Sequence[Reject]
-    ignored: Counter[str]
-
-
-def scenes_of(reading: IngestConfig) -> ScenesToMap:
+def scenes_of(reading: IngestConfig) -> WholeScenes:
     """Lists the scenes of a source; of photographs and chips each is a scene.
 
     Raises:
         DataError: the source cannot be read, two scenes have one name, or the map of one would lie
             in that of another.
     """
-    found: NamedScenes | Contents = family_of(reading.source).find()
-    if isinstance(found, NamedScenes):
-        check_folders(found.sources)
-        return ScenesToMap(found.sources, found.rejects, Counter(found.ignored))
-    names = reading.source.band_names if isinstance(reading.source, RasterOptions) else ()
-    scenes = tuple(SceneSource(it.key, (BandFile(it.uri, names),)) for it in found.records)
-    check_ids(scenes)
-    check_folders(scenes)
-    return ScenesToMap(scenes, found.rejects, found.ignored)
+    family = family_of(reading.source)
+    found = family.whole_scenes(family.find())
+    check_ids(found.scenes)
+    check_folders(found.scenes)
+    return found
 
 
 def scene_lines(scenes: Sequence[SceneSource]) -> list[bytes]:
@@ -73,12 +57,10 @@ def settings_of(config: MapConfig, reading: IngestConfig) -> MapConfig:
         ConfigError: the source asks for something that maps have no part for.
     """
     source = reading.source
-    if not isinstance(source, RasterOptions):
-        return config
-    if isinstance(source, TiledSource) and (source.warp or source.area):
+    if source.for_tiles_alone:
         raise ConfigError(
-            "prediction.source: warp and area are for tiles; a map covers its whole scene. Name "
-            "another grid in prediction.map.reading (resample, crs)"
+            f"prediction.source: {' and '.join(source.for_tiles_alone)} cut and warp tiles; a map "
+            "covers its whole scene. Name another grid in prediction.map.reading (resample, crs)"
         )
     names = SceneReading.model_fields.keys() & type(source).model_fields.keys()
     own = {name: getattr(source, name) for name in names if name in source.model_fields_set}

@@ -27,7 +27,7 @@ from components.ingest.sources import family_of
 from components.raster.band_names import position_of
 from components.raster.errors import DataError
 from components.raster.location import is_remote
-from components.raster.task import WITHOUT_CLASSES
+from components.raster.task import ONE_OF_SEVERAL, WITHOUT_CLASSES
 from pipelines.starter.chips import ChipTraits, chip_traits
 from pipelines.starter.masks import folder_pair, legend_of
 from pipelines.starter.scenes import SceneProposal, SceneTraits, propose_scenes
@@ -130,12 +130,12 @@ class Proposal:
             kind = f"chips of {len(self.chips.bands)} bands"
         if self.source.task in WITHOUT_CLASSES:
             return f"{self.images} {kind} with a number each"
-        if self.source.task == "segmentation":
+        if self.source.mask_legend is not None:
             return (
                 f"{self.images} {kind} with masks of {len(self.classes)} classes ({names}): give "
                 "the classes their names in ingest.source.legend"
             )
-        if self.source.task == "multi_label":
+        if self.source.task not in ONE_OF_SEVERAL:
             kind = f"{kind} with any"
             return f"{self.images} {kind} of {len(self.classes)} classes ({names}){rare}"
         return f"{self.images} {kind} in {len(self.classes)} classes ({names}){rare}"
@@ -315,7 +315,7 @@ def _guessing(proposal: Proposal) -> str:
 
 def _classes(proposal: Proposal) -> str:
     """Returns the `classes` line for labels; masks have a legend, and numbers no classes."""
-    if proposal.source.task not in ("single_label", "multi_label"):
+    if proposal.source.mask_legend is not None or proposal.source.task in WITHOUT_CLASSES:
         return ""
     return f"\n  classes: [{_flow(proposal.classes)}]  # any other label is a reject"
 

@@ -17,7 +17,8 @@ from serving.contract.explanations import Explanations
 from serving.contract.names import INPUT_OF
 from serving.contract.needs import TrainedTiles
 from serving.contract.reliability import Conformal, Ensemble
-from serving.tasks.registry import outputs_of
+from serving.tasks.base import Form
+from serving.tasks.registry import outputs_of, prediction_type
 
 #: Path of the contract in a model's folder; TensorFlow Serving ignores it.
 CONTRACT_PATH = "assets.extra/contract.json"
@@ -76,6 +77,11 @@ class Contract(Frozen):
         if not self.classes and self.task not in WITHOUT_CLASSES:
             raise ValueError(f"classes is empty: a model of {self.task} answers with one or more")
         return self
+
+    @property
+    def form(self) -> Form:
+        """Part of an image that an answer of the model belongs to."""
+        return prediction_type(self.task).form
 
     @property
     def band_scalings(self) -> BandScalings | None:

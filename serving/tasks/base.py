@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -44,16 +44,22 @@ class UnknownTarget(SkymillError):
     """A target that is no class or object of an answer."""
 
 
+#: Part of an image that an answer belongs to: the image, each pixel, or each object.
+Form: TypeAlias = Literal["image", "pixels", "objects"]
+
+
 class AnyPrediction(ABC):
     """Prediction of a model for one image; each task has its own type.
 
     Attributes:
+        form: part of an image that an answer belongs to.
         outputs: names of the outputs of every signature.
         model_version: version of the model that answered; None where the server does not report it:
             TensorFlow Serving over REST, unless the request named a version.
         reliability: what the answer says of itself; None of models that say nothing.
     """
 
+    form: ClassVar[Form] = "image"
     outputs: ClassVar[tuple[str, ...]]
     model_version: int | None
     reliability: Reliability | None

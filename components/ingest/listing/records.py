@@ -6,18 +6,32 @@ from functools import partial
 from operator import attrgetter
 
 from components.ingest.files.layout import listing_lines, records_of
-from components.ingest.records.family import Entries, FingerprintInput
+from components.ingest.records.family import Entries, FingerprintInput, WholeScenes
 from components.ingest.records.record import Contents, Listing, Record
 from components.ingest.records.reject import Reject, in_words
 from components.ingest.records.settings import Settings
 from components.raster.errors import DataError
 from components.raster.reasons import Reason
+from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.split import SplitConfig
 from components.raster.stratify import stratified_splits
 
 
-class RecordLines:
-    """The part of a family whose items are records: the lines that workers read."""
+class RecordFamily:
+    """Methods of families whose items are records of single files.
+
+    Attributes:
+        band_names: names of the bands of each file, where the files do not name them.
+    """
+
+    band_names: tuple[str, ...] = ()
+
+    def whole_scenes(self, found: Contents) -> WholeScenes:
+        """Returns each image as a scene."""
+        scenes = tuple(
+            SceneSource(it.key, (BandFile(it.uri, self.band_names),)) for it in found.records
+        )
+        return WholeScenes(scenes, found.rejects, found.ignored)
 
     def lines(self, listing: Listing, shards: int) -> list[bytes]:
         """Serializes a listing: a line of JSON for each shard."""

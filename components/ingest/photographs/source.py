@@ -9,7 +9,7 @@ from components.ingest.files.layout import records_of
 from components.ingest.listing.corrections import corrected
 from components.ingest.listing.folders import list_files, list_folders
 from components.ingest.listing.records import (
-    RecordLines,
+    RecordFamily,
     fingerprint_input_of_records,
     listing_of,
     of_classes,
@@ -31,7 +31,7 @@ from components.raster.location import is_remote
 Options = TypeVar("Options", bound=Located)
 
 
-class Photographs(RecordLines, ABC, Generic[Options]):
+class Photographs(RecordFamily, ABC, Generic[Options]):
     """A source of photographs: a `Family` whose items are records of single files.
 
     Args:

@@ -5,15 +5,17 @@ family of a configuration. The phases of ingest (listing, fingerprint, shards, s
 examples) call these methods and never ask for the kind.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from components.ingest.records.outcome import Converted, DecodedExample, Ignored
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.ingest.records.survey import Survey
+from components.raster.scene.scene import SceneSource
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.view import View
 
@@ -40,6 +42,14 @@ class Convert(Protocol):
             note: called for each of the files in `FingerprintInput.read_whole` that is read.
         """
         ...
+
+
+class WholeScenes(NamedTuple):
+    """Scenes that are read whole, with what the source holds beside them."""
+
+    scenes: tuple[SceneSource, ...]
+    rejects: Sequence[Reject]
+    ignored: Counter[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +93,10 @@ class Family(Protocol[Found]):
             found: from `find`.
             split_files: files by whose content splits are drawn.
         """
+        ...
+
+    def whole_scenes(self, found: Found) -> WholeScenes:
+        """Returns the scenes of a source for maps; of photographs and chips each is a scene."""
         ...
 
     def listing(self, settings: Settings, found: Found) -> Listing:

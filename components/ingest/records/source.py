@@ -75,6 +75,11 @@ class SourceOptions(Frozen):
         """Columns that statistics and metrics are sliced by."""
         return ()
 
+    @property
+    def for_tiles_alone(self) -> tuple[str, ...]:
+        """Options in use that only tiles have, and whole scenes do not."""
+        return ()
+
     def input_paths(self) -> Iterator[InputPath]:
         """Yields the files and folders that a run reads."""
         yield from ()

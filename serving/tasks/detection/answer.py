@@ -47,6 +47,7 @@ class ObjectsPrediction(AnyPrediction):
     model_version: int | None
     reliability: Reliability | None = None
 
+    form = "objects"
     outputs = (
         BOXES_OUTPUT,
         BOX_LABELS_OUTPUT,

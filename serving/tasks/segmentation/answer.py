@@ -42,6 +42,7 @@ class ClassRasterPrediction(AnyPrediction):
     model_version: int | None
     reliability: Reliability | None = None
 
+    form = "pixels"
     outputs = (CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT, CLASSES_OUTPUT)
 
     @property

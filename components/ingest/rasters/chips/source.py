@@ -6,7 +6,7 @@ from dataclasses import replace
 from components.ingest.files.layout import in_writing_order, records_of
 from components.ingest.files.sides import side_finder
 from components.ingest.listing.records import (
-    RecordLines,
+    RecordFamily,
     fingerprint_input_of_records,
     listing_of,
     of_classes,
@@ -25,7 +25,7 @@ from components.raster.scene.calibration import Calibration
 from components.raster.truth.value import Truth
 
 
-class Chips(RecordLines):
+class Chips(RecordFamily):
     """A source of chips: a `Family` whose items are records of single rasters.
 
     Args:
@@ -34,6 +34,7 @@ class Chips(RecordLines):
 
     def __init__(self, source: ChipsSource) -> None:
         self.source = source
+        self.band_names = source.band_names
 
     def find(self) -> Contents:
         """Lists the chips of the folder or manifest."""

@@ -38,6 +38,11 @@ class TiledSource(RasterOptions):
         """The source has labels."""
         return self.labels is not None
 
+    @property
+    def for_tiles_alone(self) -> tuple[str, ...]:
+        """Another grid, and an area of interest."""
+        return tuple(name for name in ("warp", "area") if getattr(self, name))
+
     def without_truth(self) -> Self:
         """Returns the scenes alone, cut into all their tiles."""
         tiling = self.tiling.model_copy(update={"overlap": "all"})

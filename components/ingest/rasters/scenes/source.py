@@ -1,6 +1,7 @@
 """Families of scenes; a kind differs in how it finds its scenes."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
@@ -14,7 +15,7 @@ from components.ingest.rasters.scenes.named import NamedScenes, find_in_folder, 
 from components.ingest.rasters.scenes.plan import list_scenes, plan_scenes
 from components.ingest.rasters.scenes.survey import survey_scenes
 from components.ingest.rasters.scenes.views import open_scene_view
-from components.ingest.records.family import Convert, FingerprintInput, unnoted
+from components.ingest.records.family import Convert, FingerprintInput, WholeScenes, unnoted
 from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
@@ -62,6 +63,10 @@ class TiledScenes(ABC, Generic[Options]):
     def fingerprint_input(self, found: NamedScenes, split_files: Sequence[str]) -> FingerprintInput:
         """Covers each scene, and the other files."""
         return fingerprint_input_of_scenes(self.source, found, split_files)
+
+    def whole_scenes(self, found: NamedScenes) -> WholeScenes:
+        """Returns the scenes."""
+        return WholeScenes(found.sources, found.rejects, Counter(found.ignored))
 
     def listing(self, settings: Settings, found: NamedScenes) -> Listing:
         """Opens headers, plans tiles, and assigns a split to each by its place."""
