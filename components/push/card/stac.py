@@ -58,21 +58,36 @@ def stac_item(card: ModelCard, contract: Contract) -> dict[str, Any]:
             key, pystac.Asset(f"./{name}", "Model card", media_type=media_type, roles=["metadata"])
         )
     MLModelExtension.ext(item, add_if_missing=True).apply(_properties(card, contract))
+    if card.inputs.bands:
+        # The extension asks for bands in the properties; STAC allows these where an asset has some.
+        item.properties["bands"] = _bands(card)
     if card.pretrained is None:
         item.properties["mlm:pretrained_source"] = None  # the extension asks for it to be said
     document: dict[str, Any] = item.to_dict(include_self_link=False)
     return document
 
 
+def _extension_name(name: str) -> str:
+    """Returns the name in the form of the extension, which a pipeline's may lack: three characters
+    or more, the last of them a letter or a digit.
+
+    >>> _extension_name("crops"), _extension_name("lc_")
+    ('crops', 'model lc')
+    """
+    ended = name.rstrip("_-")
+    return ended if len(ended) > 2 else f"model {ended}"
+
+
 def _properties(card: ModelCard, contract: Contract) -> MLModelProperties:
     task = MLM_TASKS[contract.task]
     height, width, channels = contract.image.shape
+    last = "bands" if card.inputs.bands else "channel"  # as the extension's schema demands
     given = ModelInput(
         name=inputs_text(card),
         bands=list(card.inputs.bands),
         input=InputStructure(
             shape=[-1, height, width, channels],
-            dim_order=["batch", "height", "width", "channel"],
+            dim_order=["batch", "height", "width", last],
             data_type=contract.image.pixel_type,
         ),
         resize_type={"stretch": "interpolation-linear"}.get(card.inputs.fit, card.inputs.fit),
@@ -98,7 +113,7 @@ def _properties(card: ModelCard, contract: Contract) -> MLModelProperties:
         if name in _RESULTS
     ]
     return MLModelProperties(
-        name=card.name,
+        name=_extension_name(card.name),
         architecture=card.architecture or "unknown",
         tasks={task},
         input=[given],
@@ -111,6 +126,10 @@ def _properties(card: ModelCard, contract: Contract) -> MLModelProperties:
     )
 
 
+def _bands(card: ModelCard) -> list[dict[str, str]]:
+    return [{"name": band} for band in card.inputs.bands]
+
+
 def _model_asset(card: ModelCard, contract: Contract) -> pystac.Asset:
     return pystac.Asset(
         "../saved_model.pb",
@@ -121,6 +140,7 @@ def _model_asset(card: ModelCard, contract: Contract) -> pystac.Asset:
             "mlm:artifact_type": "tf.keras.Model.export",
             "skymill:signatures": dict(contract.signatures),
             "skymill:model_sha256": card.model_sha256,
+            **({"bands": _bands(card)} if card.inputs.bands else {}),
         },
     )
 

@@ -175,6 +175,25 @@ def test_the_item_is_one_of_the_machine_learning_model_extension(task: Task) -> 
     assert item.properties["mlm:pretrained_source"] is None
 
 
+def test_bands_are_a_dimension_of_the_input_and_described_by_the_item() -> None:
+    """The extension's schema has both rules, which its models do not check: an input that names
+    bands has the dimension `bands`, and the item describes them; no other input has it."""
+    document = stac_item(model_card(evidence()), CONTRACT)
+    of_bands = document["properties"]
+    [given] = of_bands["mlm:input"]
+    assert given["bands"] == ["red", "nir"]
+    assert given["input"]["dim_order"] == ["batch", "height", "width", "bands"]
+    assert of_bands["bands"] == [{"name": "red"}, {"name": "nir"}]
+    assert document["assets"]["model"]["bands"] == of_bands["bands"]
+
+    contract = Contract(image=ImageSpec(), classes=CLASSES)
+    of_photographs = stac_item(model_card(evidence(contract)), contract)["properties"]
+    [given] = of_photographs["mlm:input"]
+    assert given["bands"] == []
+    assert given["input"]["dim_order"] == ["batch", "height", "width", "channel"]
+    assert "bands" not in of_photographs
+
+
 def test_ground_across_the_date_line_is_two_parts_and_unknown_ground_the_earth() -> None:
     across = stac_item(model_card(evidence(bbox=(179.0, -18.0, -178.0, -16.0))), CONTRACT)
     assert across["geometry"]["type"] == "MultiPolygon"
