@@ -94,7 +94,7 @@ def _read(path: str) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path} is no configuration; skymill init FOLDER writes one.")
+        raise ConfigError(f"{path} is not a configuration; skymill init FOLDER writes one.")
     return tree
 
 

@@ -57,7 +57,7 @@ class FinishedMap:
         """Yields (first row, class indexes (R, W)); -1 where there is no answer.
 
         Raises:
-            DataError: a block cannot be read, or a value is no class.
+            DataError: a block cannot be read, or a value is not a class.
         """
         with opened_raster(self.path) as dataset:
             for row in range(0, self.grid.height_px, STRIP_ROWS):
@@ -116,7 +116,7 @@ def open_class_map(path: Path, classes: Sequence[str] = ()) -> FinishedMap:
     with opened_raster(path) as dataset:
         if dataset.count != 1 or not np.issubdtype(np.dtype(dataset.dtypes[0]), np.integer):
             raise DataError(
-                f"{path} is no map of classes: it has {dataset.count} bands of "
+                f"{path} is not a map of classes: it has {dataset.count} bands of "
                 f"{dataset.dtypes[0]}, where a map has one of whole numbers."
             )
         grid = grid_of(dataset)

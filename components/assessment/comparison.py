@@ -60,7 +60,7 @@ _UNCOVERED, _OTHER_CLASS = -1, -2
 def answers_of(design: Design, ids: Sequence[int], other: FinishedMap) -> Integers:
     """Returns the class index, by the design's classes, that another map gives to units.
 
-    -1 where it has no answer, -2 where its class is none of the design's.
+    -1 where it has no answer, -2 where its class is not one of the design's.
     """
     wanted = set(ids)
     units = [unit for unit in design.units if unit.id in wanted]

@@ -107,7 +107,8 @@ def read_design(folder: Path) -> Design:
     try:
         return Design.model_validate(document)
     except ValidationError as error:
-        raise DataError(f"{path} is no design of a sample: {error.errors()[0]['msg']}.") from error
+        why = error.errors()[0]["msg"]
+        raise DataError(f"{path} is not a design of a sample: {why}.") from error
 
 
 def read_labels(path: Path, design: Design) -> dict[int, str]:
@@ -176,7 +177,7 @@ def _class_index(label: str, unit: int, classes: Sequence[str]) -> int:
     if label.isdecimal() and int(label) < len(classes):
         return int(label)
     raise DataError(
-        f"unit {unit} has the label {label!r}, which is no class of the map: {', '.join(classes)}."
+        f"unit {unit} has the label {label!r}, not a class of the map: {', '.join(classes)}."
     )
 
 

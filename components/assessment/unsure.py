@@ -31,7 +31,7 @@ def least_sure(path: Path, block_px: int, count: int) -> list[UnsureBlock]:
     """Finds the blocks of lowest mean confidence, least first.
 
     Raises:
-        DataError: the raster cannot be read, is no confidence or knows none.
+        DataError: the raster cannot be read, has no confidence.
         ConfigError: a block has no size.
     """
     if block_px < 1:

@@ -164,7 +164,7 @@ class PredictionTable:
         except FileNotFoundError:
             raise self._refused("there is no such file") from None
         except (pa.ArrowException, OSError) as error:
-            raise self._refused(f"it is no Parquet file ({error})") from error
+            raise self._refused(f"it is not a Parquet file ({error})") from error
         self.head = self._read_head()
 
     def __len__(self) -> int:
@@ -200,7 +200,7 @@ class PredictionTable:
         if version != _VERSION:
             raise self._refused(f"its format has version {version}, not {_VERSION}")
         if task not in TASKS:
-            raise self._refused(f"its task {task!r} is none of {', '.join(TASKS)}")
+            raise self._refused(f"its task {task!r} is not one of {', '.join(TASKS)}")
         slices = (name for name in schema.names if name.startswith(_SLICE))
         head = Head(task, classes, tuple(name.removeprefix(_SLICE) for name in slices))
         if not schema.equals(head.schema):

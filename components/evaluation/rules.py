@@ -199,7 +199,7 @@ def _labels(
             rule="labels that the candidate knows",
             subject=evaluated_task(evaluation.task).truth[0],
             detail=f"{sum(strange.values())} of {overall.examples} examples carry labels "
-            f"that are no class of the candidate {strange}: each counts as wrong",
+            f"that are not classes of the candidate {strange}: each counts as wrong",
         )
 
 

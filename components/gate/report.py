@@ -75,7 +75,7 @@ class GateReport:
 
     @classmethod
     def from_json(cls, text: str) -> "GateReport":
-        """Parses the text of `to_json`; raises DataError when `text` is no report."""
+        """Parses the text of `to_json`; raises DataError when `text` is not a report."""
         try:
             document = json.loads(text)
             findings = tuple(Finding(**finding) for finding in document["findings"])

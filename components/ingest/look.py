@@ -102,7 +102,7 @@ def look_at_keys(
     samples = [found[key] for key in texts if key in found]
     if not samples:
         named = ", ".join(list(texts)[:3])
-        raise DataError(f"{config.source.uri}: there is none of the examples {named}")
+        raise DataError(f"{config.source.uri}: it has no example {named}")
     return _sheet(samples, config, listing.classes, bands, side_px, texts)
 
 

@@ -60,7 +60,7 @@ def marker_path(source: SourceConfig, name: str) -> str:
     """Returns the path of a marker of a complete upload, in the source's own folder.
 
     Raises:
-        ConfigError: the source is no folder and no file in one.
+        ConfigError: the source is neither a folder nor a file in one.
     """
     if not source.in_a_folder:
         raise ConfigError(

@@ -102,5 +102,5 @@ def read_issues(path: Path) -> list[LabelIssue]:
         ) from error
     missing = [name for name in names if name not in table.column_names]
     if missing:
-        raise DataError(f"{path}: is no file of label issues; it has no column {missing[0]}")
+        raise DataError(f"{path}: is not a file of label issues; it has no column {missing[0]}")
     return [LabelIssue(**row) for row in table.select(names).to_pylist()]

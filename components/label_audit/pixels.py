@@ -53,7 +53,7 @@ def pixel_tally(
     confidence: npt.NDArray[np.floating],
     classes: int,
 ) -> PixelTally:
-    """Counts the pixels of one image; classes below 0, or from `classes` on, are no truth.
+    """Counts the pixels of one image; classes below 0, or from `classes` on, are not truth.
 
     Args:
         given, predicted: [H, W], class indexes.

@@ -255,7 +255,7 @@ def _room(path: Path) -> int:
 
 
 def _palette(spec: RasterSpec) -> Sequence[tuple[int, ...]]:
-    """Returns a colour for each of 256 values; those that are no class are transparent."""
+    """Returns a colour for each of 256 values; those of no class are transparent."""
     return [*spec.colours, *[(0, 0, 0, 0)] * (256 - len(spec.colours))]
 
 

@@ -49,7 +49,7 @@ def push_candidate(
 
     Raises:
         StaleBaselineError: another version is being served by now.
-        PushError: the served version cannot be determined, or `model_dir` is no SavedModel.
+        PushError: the served version cannot be determined, or `model_dir` is not a SavedModel.
     """
     served, store = served_version(model_base, endpoint), version_store(model_base)
     if served.number != baseline_version:

@@ -49,7 +49,7 @@ def _as_text(wanted: Any) -> Any:
 
 def _is_a_name(name: str) -> str:
     if position_of(name) is not None:
-        raise ValueError(f"{name!r} means a position and is no name")
+        raise ValueError(f"{name!r} means a position and is not a name")
     return name
 
 

@@ -48,7 +48,7 @@ of tiles
 truth of scenes, by the target
 -----------------------  -------  ----------------------------------------------------------------
 ``target/number``        float    the number to predict
-``mask/encoded``         bytes    PNG, gray, 8 or 16 bits: class indices, the largest is no truth
+``mask/encoded``         bytes    PNG, gray, 8 or 16 bits: class indices, the largest is not truth
 ``mask/format``          bytes    ``png``
 ``object/bbox/ymin``     float    top edge of each object, in pixels of the tile; also
                                   ``xmin``, ``ymax`` and ``xmax``

@@ -221,7 +221,7 @@ def _target(reference: str, group: str, key: str) -> tuple[str, str]:
         return known[reference].module, known[reference].attr
     there = f"there are {', '.join(sorted(known))}" if known else "there are none"
     raise PackageMissing(
-        f"{key}: {reference!r} is no entry point of {group} that is installed here ({there}). "
+        f"{key}: {reference!r} is not an entry point of {group} that is installed here ({there}). "
         "Install the package that has it, or name it as package.module:attribute."
     )
 

@@ -56,7 +56,7 @@ def state_of(path: str) -> FileState:
     It is taken from the open file, since network file systems otherwise answer from a cache.
 
     Raises:
-        OSError: there is no such file, it cannot be opened, or it is no regular file.
+        OSError: there is no such file, it cannot be opened, or it is not a regular file.
     """
     handle = open_file(path)
     try:
@@ -74,9 +74,9 @@ def status_of(handle: int, path: str) -> os.stat_result:
     """Returns the status of an open file.
 
     Raises:
-        OSError: it is no regular file.
+        OSError: it is not a regular file.
     """
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(f"{path} is no regular file")
+        raise OSError(f"{path} is not a regular file")
     return status

@@ -21,7 +21,7 @@ _PACKAGES = frozenset(
 #: exception.
 _BUILT_IN = (OSError, ValueError, RuntimeError, ArithmeticError, SystemError)
 #: Exceptions in readers of JSON and XML where an entry is missing or of another type, or the text
-#: is no XML (ParseError is a SyntaxError).
+#: is not XML (ParseError is a SyntaxError).
 _OF_DOCUMENTS = (LookupError, TypeError, AttributeError, SyntaxError)
 
 _LONGEST = 200
@@ -50,7 +50,7 @@ def translated(
 
     Raises:
         SkymillError: from `to`, with the library's exception as its cause.
-        DiskFull: there is no space left, which is no fault of what was read.
+        DiskFull: there is no space left, which is not a fault of what was read.
     """
     try:
         yield

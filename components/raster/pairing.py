@@ -21,7 +21,7 @@ class Name(NamedTuple):
 
     Attributes:
         parts: folders and name, without the suffix.
-        suffix: with its dot; empty for what is no file.
+        suffix: with its dot; empty for what is not a file.
     """
 
     parts: tuple[str, ...]

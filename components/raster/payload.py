@@ -69,7 +69,7 @@ _MOST_EXPANSION = 1032  # of deflate (zlib's technical details)
 
 
 class PayloadError(SkymillError):
-    """Bytes that are no valid tile, or a forbidden one; the message begins with a `Refusal`."""
+    """Bytes that are not a valid tile, or a forbidden one; the message begins with a `Refusal`."""
 
     def __init__(self, refusal: Refusal, detail: str) -> None:
         super().__init__(f"{refusal}: {detail}")
@@ -179,7 +179,7 @@ def read_header(payload: bytes) -> PayloadHeader:
         PayloadError: the bytes are not a payload, or end within the header.
     """
     if payload and payload[: len(PAYLOAD_MAGIC)] != PAYLOAD_MAGIC:
-        raise PayloadError(Refusal.UNSUPPORTED_FORMAT, "the bytes are no tile's payload")
+        raise PayloadError(Refusal.UNSUPPORTED_FORMAT, "the bytes are not the payload of a tile")
     if len(payload) < HEADER_BYTES:
         raise PayloadError(Refusal.CORRUPT, "the payload ends within its header")
     _, version, dtype, mask, applied, height, width, count, length = _HEADER.unpack_from(payload)
@@ -202,7 +202,7 @@ def decode_payload(payload: bytes, max_samples: int = MAX_SAMPLES) -> Payload:
     """Decodes the tile in a payload: the reference for the served decoder.
 
     Raises:
-        PayloadError: the bytes are no sound payload, or declare more samples than allowed.
+        PayloadError: the bytes are not a sound payload, or declare more samples than allowed.
 
     >>> payload = encode_payload(np.full((2, 3, 1), 7, np.float32), ["height"])
     >>> tile = decode_payload(payload)
@@ -234,7 +234,7 @@ def _names(encoded: bytes) -> tuple[str, ...]:
     try:
         bands = tuple(encoded.decode().split(NAME_SEPARATOR))
     except UnicodeDecodeError as error:
-        raise PayloadError(Refusal.CORRUPT, "the names of the bands are no UTF-8") from error
+        raise PayloadError(Refusal.CORRUPT, "the names of the bands are not UTF-8") from error
     if "" in bands or len(set(bands)) != len(bands):
         raise PayloadError(Refusal.CORRUPT, "the names of the bands are not different names")
     return bands

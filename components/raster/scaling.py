@@ -48,7 +48,7 @@ def scaling_of(scale: Any, offset: Any) -> Scaling:
     """Returns scale and offset from metadata; None means not stated.
 
     Raises:
-        ValueError: one of them is no finite number, or the scale is 0.
+        ValueError: one of them is not a finite number, or the scale is 0.
     """
     try:
         # Adding 0 makes one zero of both.

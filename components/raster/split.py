@@ -92,7 +92,7 @@ def split_named(name: str) -> str | None:
     """Parses a user's name of a split (`val` and `validation` are eval); None for no split.
 
     Raises:
-        ValueError: the word is no split's name.
+        ValueError: the word is not a split's name.
 
     >>> split_named("validation")
     'eval'

@@ -95,7 +95,7 @@ def _known_encoding(name: str) -> str:
     try:
         "".encode(name)
     except LookupError as error:
-        raise ValueError(f"{name!r} is no encoding; utf-8, cp1252 and gbk are some") from error
+        raise ValueError(f"{name!r} is not an encoding; utf-8, cp1252 and gbk are some") from error
     return name
 
 

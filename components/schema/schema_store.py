@@ -36,7 +36,7 @@ def parse(content: bytes, source: str) -> schema_pb2.Schema:
     try:
         schema = text_format.Parse(content.decode(), schema_pb2.Schema())
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source} is no schema: {error}; correct or remove it") from error
+        raise ConfigError(f"{source} is not a schema: {error}; correct or remove it") from error
     domains = {domain.name for domain in schema.string_domain}
     for feature in schema.feature:
         if feature.HasField("domain") and feature.domain not in domains:

@@ -54,7 +54,7 @@ def compute_statistics(
     number of distinct values and the most frequent ones. Rounded in the last digits: mean and
     deviation. Approximate, as in TFDV, within a rank error of 1 %: median and histograms.
     `make_pipeline` is called only when a split is over the configured bound. Raises DataError when
-    a record is no tf.Example.
+    a record is not a tf.Example.
     """
     places = {split.name: _place(split.paths, config) for split in splits}
     for split in splits:

@@ -20,7 +20,7 @@ class Executor(BeamNodeExecutor):
     """Counts every split of one Examples artifact."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
-        """Writes `Split-*/FeatureStats.pb`; raises DataError for records that are no examples."""
+        """Writes `Split-*/FeatureStats.pb`; raises DataError for records that are not examples."""
         config = StatisticsConfig.model_validate_json(properties["config"])
         examples = inputs["examples"]
         statistics = outputs["statistics"]

@@ -31,7 +31,7 @@ def decode(records: Sequence[bytes], exclude: Iterable[str] = ()) -> pa.RecordBa
     """Decodes serialized tf.Examples to a column for every counted feature, sorted by name.
 
     This batch's own schema selects the columns, so excluded bytes never become Arrow and a feature
-    of a single example is still counted. Raises DataError when a record is no tf.Example, or a
+    of a single example is still counted. Raises DataError when a record is not a tf.Example, or a
     feature has two types.
     """
     try:

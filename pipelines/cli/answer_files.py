@@ -173,7 +173,7 @@ def _picture(raster: npt.NDArray[np.integer]) -> Image.Image:
 
 
 def _colours() -> list[tuple[int, int, int]]:
-    """Returns a colour for each of 256 values; the last, which is no class, is black."""
+    """Returns a colour for each of 256 values; the last, which is not a class, is black."""
     return [*class_colours(255), (0, 0, 0)]
 
 

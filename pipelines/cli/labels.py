@@ -61,7 +61,7 @@ def audit(
 ) -> None:
     """Write the labels that a model which never saw them disagrees with, the worst first.
 
-    A suspect is no proof: look at each before you change it. With --folds this costs as many
+    A suspect is not proof: look at each before you change it. With --folds this costs as many
     trainings as there are folds; without, no training at all.
     """
     from components.label_audit.issues import corrections_csv, write_issues

@@ -122,7 +122,7 @@ class Retries(Frozen):
     def _whole(cls, factor: Any) -> Any:
         if isinstance(factor, float) and not factor.is_integer():
             raise ValueError(
-                f"{factor} is no whole number. Argo, which Kubeflow hands it to, reads whole "
+                f"{factor} is not a whole number. Argo, which Kubeflow hands it to, reads whole "
                 "numbers only: with any other a step ends at its first failure, without a retry"
             )
         return factor

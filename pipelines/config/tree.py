@@ -140,7 +140,7 @@ def load_config(path: str) -> PipelineConfig:
     """Reads and validates a YAML file.
 
     Raises:
-        ConfigError: the file is missing, is no YAML, or has an unknown key or an invalid value; the
+        ConfigError: the file is missing, not YAML, or has an unknown key or an invalid value; the
             message lists every finding with its key, its value and a valid one.
 
     >>> load_config("missing.yaml")

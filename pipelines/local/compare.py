@@ -260,7 +260,7 @@ def _summary(folder: str) -> dict[str, Any]:
         return _Summary.model_validate(found).model_dump()
     except ValueError as error:
         raise DataError(
-            f"{path} is no summary of a run ({first_line(error)}): it is damaged, or of another "
+            f"{path} is not a summary of a run ({first_line(error)}): it is damaged, or of another "
             "program. Compare other runs, or run again"
         ) from error
 

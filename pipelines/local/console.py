@@ -12,7 +12,7 @@ from rich.table import Table
 
 from components.raster.masking import masked
 
-#: Width of output that is no terminal: nothing is wrapped or cut in a pipe or a file.
+#: Width of output that is not a terminal: nothing is wrapped or cut in a pipe or a file.
 _ENDLESS = 1 << 16
 
 

@@ -123,7 +123,7 @@ def _counts(value: Any) -> dict[str, int]:
 
 
 def _left_out(ignored: Mapping[str, int]) -> dict[str, int]:
-    """Returns the items that ingest ignored, by reason, without files that are no images."""
+    """Returns the items that ingest ignored, by reason, without files that are not images."""
     names = (name for name in ignored if name.startswith("(") and name not in FILES_LEFT_OUT)
     return {name[1:-1]: ignored[name] for name in names}
 

@@ -143,7 +143,7 @@ class MapWriter:
 
 
 def _summary(made: SceneMap | MapReject) -> IngestSummary:
-    """Counts a scene; the tiles that a map lacks are no images, and are counted beside them."""
+    """Counts a scene; the tiles that a map lacks are not images, and are counted beside them."""
     if not isinstance(made, SceneMap):
         return IngestSummary({}, {MAPPED: 0}, {str(made.reason): 1})
     lacking = Counter(f"tile: {it.reason}" for it in made.rejects)

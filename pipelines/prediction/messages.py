@@ -69,9 +69,9 @@ def message_of_line(line: bytes, place: str) -> ImageMessage:
     try:
         fields = json.loads(line)
     except ValueError as error:
-        return ImageMessage(place, None, f"the line is no JSON: {error}")
+        return ImageMessage(place, None, f"the line is not JSON: {error}")
     if not isinstance(fields, dict):
-        return ImageMessage(place, None, "the line is no object with key and image")
+        return ImageMessage(place, None, "the line is not an object with key and image")
     key, image = fields.get("key"), fields.get("image")
     if not isinstance(key, str) or not key:
         return ImageMessage(place, None, "the message has no key")
@@ -80,7 +80,7 @@ def message_of_line(line: bytes, place: str) -> ImageMessage:
     try:
         return ImageMessage(key, base64.b64decode(image, validate=True))
     except (binascii.Error, ValueError) as error:
-        return ImageMessage(key, None, f"the image is no base64: {error}")
+        return ImageMessage(key, None, f"the image is not base64: {error}")
 
 
 class MessageWatch:

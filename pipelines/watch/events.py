@@ -29,7 +29,7 @@ _STORAGE = "//storage.googleapis.com/projects/_/buckets/"
 
 
 class BadEvent(ValueError):
-    """A request that is no event of a known kind."""
+    """A request that is not an event of a known kind."""
 
 
 def secret_of(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str | None:
@@ -99,7 +99,7 @@ def buckets_of(headers: Mapping[str, str], body: bytes) -> frozenset[str]:
     notifications of S3 and MinIO.
 
     Raises:
-        BadEvent: it is none of these, or nested too deeply.
+        BadEvent: it is not one of these, or nested too deeply.
     """
     _check_json(body)
     tree = _json(body)

@@ -26,7 +26,7 @@ def places(repository: Path) -> dict[str, str]:
 def relinked(text: str, page: str, found: Mapping[str, str], repository: Path) -> str:
     """A page's text with its relative links as the site needs them.
 
-    A link to a file of the repository that is no page becomes its text.
+    A link to a file of the repository that is not a page becomes its text.
 
     Raises:
         ValueError: a link to a file that does not exist.

@@ -451,7 +451,7 @@ def read_image(path: Path, rasters: RasterReading | None = None) -> bytes:
     ('nir08', 'red')
     """
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait for ever
-        raise ClientError("it is no regular file")
+        raise ClientError("it is not a regular file")
     with path.open("rb") as file:
         start = file.read(4)
         if not is_tiff(start) and not (rasters and rasters.bands):

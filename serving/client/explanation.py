@@ -29,7 +29,7 @@ Heat = npt.NDArray[np.float32]
 GRADIENTS, GRAD_CAM = "integrated_gradients", "grad_cam"
 
 _FULL = 65535
-#: Differences of scores below this are no difference, of which a gap could be a share.
+#: Differences of scores below this count as none: a gap cannot be a share of them.
 _LEAST_DIFFERENCE = 1e-6
 
 

@@ -145,7 +145,7 @@ def _checked(status: int, content: bytes) -> dict[str, Any]:
         message = answer.get("error") if isinstance(answer, dict) else None
         raise RequestFailed(code, message or f"HTTP status {status}")
     if not isinstance(answer, dict):
-        raise RequestFailed("INTERNAL", "the answer is no JSON object")
+        raise RequestFailed("INTERNAL", "the answer is not a JSON object")
     return answer
 
 

@@ -33,7 +33,7 @@ class ModelRef:
         if self.model_version is not None and self.label:
             raise ValueError("give a model version or a label, not both")
         if self.model_version is not None and not 0 <= self.model_version <= LARGEST_VERSION:
-            raise ValueError(f"{self.model_version} is no version: 0 to {LARGEST_VERSION}")
+            raise ValueError(f"{self.model_version} is not a version: 0 to {LARGEST_VERSION}")
 
 
 @dataclass(frozen=True)

@@ -108,13 +108,13 @@ def read_contract(model_dir: Path) -> Contract:
     >>> read_contract(Path("/nowhere"))
     Traceback (most recent call last):
         ...
-    components.raster.errors.DataError: /nowhere/assets.extra/contract.json is no contract of a ...
+    components.raster.errors.DataError: /nowhere/assets.extra/contract.json is not a contract ...
     """
     path = model_dir / CONTRACT_PATH
     try:
         return Contract.model_validate_json(path.read_text())
     except (OSError, ValidationError) as error:
         raise DataError(
-            f"{path} is no contract of a served model ({error}); "
+            f"{path} is not a contract of a served model ({error}); "
             "was the model exported by the trainer?"
         ) from error

@@ -77,7 +77,7 @@ class ModelNeeds:
         """Parses the JSON of a contract; ignores keys of later versions.
 
         Raises:
-            ValueError: it is no contract.
+            ValueError: it is not a contract.
         """
         try:
             tree = json.loads(text)

@@ -8,7 +8,7 @@ def version_number(name: str) -> int | None:
     """Parses the version number in a folder name or a request; None if it is not one.
 
     Only the digits 0 to 9 are accepted, and leading zeros are ignored: `007` is version 7. Numbers
-    above `LARGEST_VERSION` are no versions.
+    above `LARGEST_VERSION` are not versions.
 
     >>> version_number("007")
     7

@@ -26,7 +26,7 @@ from serving.graph.gradients import (
 from serving.graph.refusing import listed, require
 from serving.tasks.graph import TaskGraph, Tensors
 
-#: Begins the message where a target is no class or object of the answer.
+#: Begins the message where a target is not a class or object of the answer.
 UNKNOWN_TARGET = "unknown_target"
 
 

@@ -134,7 +134,8 @@ def _parsed(message: type[Message], content: bytes) -> Message:
     try:
         return message.FromString(content)
     except DecodeError as error:
-        raise ServingError(Code.INTERNAL, f"The message is no {message.DESCRIPTOR.name}") from error
+        name = message.DESCRIPTOR.name
+        raise ServingError(Code.INTERNAL, f"The message is not a {name}") from error
 
 
 async def _abort(context: Any, error: Exception) -> Never:

@@ -160,7 +160,7 @@ def _bytes_of(name: str, leaf: Any) -> bytes:
         try:
             return leaf.encode()
         except UnicodeEncodeError as error:
-            raise _invalid(f"input {name}: a string is no UTF-8: {error.reason}") from error
+            raise _invalid(f"input {name}: a string is not UTF-8: {error.reason}") from error
     if _is_base64(leaf):
         return _decode_base64(leaf["b64"])
     raise _invalid(

@@ -57,7 +57,7 @@ def _check_link(entry: Path, root: Path) -> None:
     elif target.is_dir():
         what = f"leads to the folder {target}"
     elif not target.is_file():
-        what = f"leads to {target}, which is no file"
+        what = f"leads to {target}, which is not a file"
     else:
         return
     raise ModelFolderError(

@@ -55,7 +55,7 @@ def push_to_store(
     Two pushes that end within the same second may both succeed: a store has no lock.
 
     Raises:
-        PushError: `src_dir` is no SavedModel, or the store cannot be reached.
+        PushError: `src_dir` is not a SavedModel, or the store cannot be reached.
         StaleBaselineError: another version became the newest or the served one meanwhile.
         PublishedError: the version is published, and a later step failed.
     """

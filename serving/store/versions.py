@@ -183,7 +183,7 @@ def push_version(
             rolled back), and so do not make the baseline stale.
 
     Raises:
-        PushError: `src_dir` is no SavedModel or holds links that lead out of it, or an argument is
+        PushError: `src_dir` is not a SavedModel or holds links out of it, or an argument is
             out of range.
         StaleBaselineError: another version became the newest or the served one meanwhile.
         PublishedError: the version is published, and a later step (syncing its name to disk,

@@ -41,7 +41,7 @@ Followed: TypeAlias = tuple[str, Callable[[Outputs], npt.NDArray[Any]]]
 
 
 class UnknownTarget(SkymillError):
-    """A target that is no class or object of an answer."""
+    """A target that is not a class or object of an answer."""
 
 
 #: Part of an image that an answer belongs to: the image, each pixel, or each object.
@@ -158,7 +158,7 @@ def index_of_target(target: str, classes: tuple[str, ...], scores: npt.NDArray[A
     if not target:
         return int(np.argmax(scores))
     if target not in classes:
-        raise UnknownTarget(f"{target!r} is no class of the model: {', '.join(classes)}")
+        raise UnknownTarget(f"{target!r} is not a class of the model: {', '.join(classes)}")
     return classes.index(target)
 
 

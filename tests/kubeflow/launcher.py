@@ -269,7 +269,7 @@ class Backend:
             [told] = output.get("artifacts", {}).get(key, {}).get("artifacts", [{}])
             uri = told.get("uri") or one["uri"]
             if not uri.startswith(tuple(_SCHEMES)):
-                raise Refused(f"{key}: {uri} is no place in a store")
+                raise Refused(f"{key}: {uri} is not a place in a store")
             if one["type"].get("schemaTitle") == "system.Metrics":
                 _check_metrics(told.get("metadata", {}))
             self._copy(mount / _key(uri), self._stored(uri))
@@ -376,7 +376,7 @@ def _key(uri: str) -> str:
     for scheme, folder in _SCHEMES.items():
         if uri.startswith(scheme):
             return f"{folder}/{uri.removeprefix(scheme)}"
-    raise Refused(f"{uri} is no place in a store")
+    raise Refused(f"{uri} is not a place in a store")
 
 
 def _filled(word: str, given: Json, text: str) -> str:

@@ -164,7 +164,7 @@ def test_the_environment_tells_who_asks(variables: dict, given: dict, credential
     ("environment", "words"),
     [
         ({}, "no server of Kubeflow Pipelines: give --endpoint"),
-        ({"ENDPOINT": "kfp.example"}, "'kfp.example' is no address"),
+        ({"ENDPOINT": "kfp.example"}, "'kfp.example' is not an address"),
         (
             {"ENDPOINT": "https://k", "TOKEN": "t", "COOKIE": "a=b"},
             r"2 credentials are given \(token, cookie\)",

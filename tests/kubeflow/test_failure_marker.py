@@ -132,7 +132,7 @@ def test_a_damaged_marker_is_told_and_ignored(
     capsys.readouterr()
     assert task.attempt("data") == 1
     said = capsys.readouterr().err
-    assert "is no marker of this task and is ignored" in said
+    assert "is not a marker of this task and is ignored" in said
     assert "DataError: 3 of 4" in said
     assert task.attempts == 2
     task.attempt("data")
@@ -148,7 +148,7 @@ def test_another_run_is_another_task(task: Task, capsys: pytest.CaptureFixture[s
     task.put(other, task.written()[one])
     capsys.readouterr()
     assert task.attempt("", run="run-2") == 0
-    assert "is no marker of this task" in capsys.readouterr().err
+    assert "is not a marker of this task" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_the_time_is_since_the_first_attempt() -> None:
 
 
 def test_the_imitation_retries_nothing_where_the_backend_does_not() -> None:
-    """Of a policy without an end, and of one whose factor is no whole number."""
+    """Of a policy without an end, and of one whose factor is not a whole number."""
     sound = policy(Retries())
     assert is_tried_again(retry_strategy(sound), 1, 5)
     assert not is_tried_again(retry_strategy({**sound, "backoffFactor": 1.5}), 1, 5)
@@ -81,7 +81,7 @@ def test_kubeflows_own_compiler_writes_the_same_policy() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"factor": 1.5}, "1.5 is no whole number.*without a retry"),
+        ({"factor": 1.5}, "1.5 is not a whole number.*without a retry"),
         ({"factor": 0}, "greater than or equal to 1"),
         ({"max_backoff_s": 600}, "max_backoff_s has gone.*give_up_after_s"),
         ({"give_up_after_s": 90}, "the pauses of 2 retries take 90 s"),

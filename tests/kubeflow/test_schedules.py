@@ -235,7 +235,7 @@ def test_a_run_is_not_held_to_the_data_of_one_day(
         ("0 0 2 0 * *", "'0' for the day of the month: it goes from 1 to 31"),
         ("0 0 2 * * 7", "'7' for the day of the week: it goes from 0 to 6 or sun-sat"),
         ("0 0 2 * * fri-mon", "the range runs backwards"),
-        ("0 */0 2 * * *", "the step after / is no positive number"),
+        ("0 */0 2 * * *", "the step after / is not a positive number"),
         ("0 0 two * * *", "'two' for the hour"),
         ("0 0 2-4-6 * * *", "'2-4-6' for the hour: the range runs backwards"),
     ],

@@ -76,7 +76,7 @@ def test_a_key_is_one_run_and_finds_it_again(server: KubeflowServer, api: Api) -
     for number in range(130):
         api.store.create_run({**api.store.runs[first], "description": f"other {number}"})
     assert KubeflowServer(Connection(api.url)).find_run(key) == first
-    with pytest.raises(ConfigError, match="no key of a run"):
+    with pytest.raises(ConfigError, match="not a key of a run"):
         server.find_run("50%")
 
 

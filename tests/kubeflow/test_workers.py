@@ -98,5 +98,5 @@ def test_the_workers_belong_to_the_pod_of_the_step() -> None:
         cluster.put("v1", "pods", pod)
         environment = {"KFP_POD_NAME": "step", "KFP_POD_UID": "uid"}
         assert owner_of(api, environment) == Owner("step", "uid", "run-7", "skymill-steps")
-        with pytest.raises(ConfigError, match="no step of Kubeflow"):
+        with pytest.raises(ConfigError, match="not a step of Kubeflow"):
             owner_of(api, {})

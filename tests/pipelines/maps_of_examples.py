@@ -58,7 +58,7 @@ def areas_of_map(model, image, folder, name, class_name, **settings):
 def cells_and_windows(model_base, image, side_px, folder):
     """The classes of the cells of an image's map, and those of the same windows sent as files.
 
-    Cells at the right and lower edges, which are no whole tiles, are left out.
+    Cells at the right and lower edges, which are not whole tiles, are left out.
     """
     config = MapConfig.model_validate({"vectors": (), "reading": {"bands": (1, 2, 3)}})
     source = SceneSource(image.stem, (BandFile(str(image)),))

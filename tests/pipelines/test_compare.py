@@ -113,4 +113,5 @@ def test_a_damaged_summary_is_named(workspace: str, text: str) -> None:
     Path(workspace, "runs", "20261128T02", "summary.json").write_text(text)
     call = ["runs", "compare", "20261128T01", "20261128T02", "--workspace", workspace]
     found = CliRunner().invoke(cli, call)
-    assert "20261128T02/summary.json is no summary of a run" in f"{found.output}{found.exception}"
+    said = f"{found.output}{found.exception}"
+    assert "20261128T02/summary.json is not a summary of a run" in said

@@ -67,7 +67,7 @@ def strict(text: str) -> Any:
     """JSON of RFC 8259, which has no NaN and no Infinity."""
 
     def refused(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     return json.loads(text, parse_constant=refused)
 

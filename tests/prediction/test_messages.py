@@ -110,10 +110,10 @@ def test_rasters_arrive_as_bytes_too(rasters_model, tmp_path):
 @pytest.mark.parametrize(
     ("line", "key", "fault"),
     [
-        (b"[1]", "f:1", "no object"),
+        (b"[1]", "f:1", "not an object"),
         (b'{"image": "AA=="}', "f:1", "no key"),
         (b'{"key": "k"}', "k", "no image"),
-        (b'{"key": "k", "image": "?"}', "k", "no base64"),
+        (b'{"key": "k", "image": "?"}', "k", "not base64"),
     ],
 )
 def test_a_line_that_holds_no_image_says_why_under_its_key(line, key, fault):

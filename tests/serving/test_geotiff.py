@@ -223,5 +223,5 @@ def test_a_model_s_contract_tells_the_client_to_scale(write):
 
 def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.tif")
-    with pytest.raises(SkymillError, match="no regular file"):
+    with pytest.raises(SkymillError, match="not a regular file"):
         read_image(tmp_path / "a.tif")

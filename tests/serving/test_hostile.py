@@ -105,7 +105,7 @@ def innocents(server: RunningServer) -> Iterator[None]:
         (b"no gzip", {"Content_Encoding": "gzip"}, 400, "cannot be read"),
         (b"[" * MB, {}, 400, "max_json_values"),
         (b'{"instances":' + b"[" * 50 + b"]" * 50 + b"}", {}, 400, "nested 51 deep"),
-        (b'{"instances": ["\\ud800"]}', {}, 400, "is no UTF-8"),
+        (b'{"instances": ["\\ud800"]}', {}, 400, "is not UTF-8"),
         (b'{"instances": [1' + b"0" * 5000 + b"]}", {}, 400, "JSON Parse error"),
         (b'{"inputs": ["a"], "signature_name": "' + b"s" * MB + b'"}', {}, 400, "not found in sig"),
         (json.dumps({"instances": ["a"] * 101}).encode(), {}, 400, "Task size 101 is larger"),
@@ -174,7 +174,7 @@ def test_messages_that_are_none(server: RunningServer) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             call(b"\xff" * 100, timeout=20)
         assert caught.value.code() is grpc.StatusCode.INTERNAL
-        assert caught.value.details() == "The message is no PredictRequest"
+        assert caught.value.details() == "The message is not a PredictRequest"
         with pytest.raises(grpc.RpcError) as caught:
             call(b"\0" * (50 * MB), timeout=20, compression=grpc.Compression.Gzip)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -78,7 +78,7 @@ def test_rows_and_bytes_of_a_request() -> None:
     assert "Task size 11 is larger than maximum input batch size 10" in many.message
     large = refusal(proto(7, [10], string_val=[b"a" * 1000]))
     assert (large.code, large.http_status) == (Code.RESOURCE_EXHAUSTED, 429)
-    # What is no row is bounded by its bytes alone.
+    # What is not a row is bounded by its bytes alone.
     assert refusal(proto(1, [2, 1300], float_val=[0]), FIXED).code is Code.RESOURCE_EXHAUSTED
     held = BytesInFlight(1 << 20).begin()
     read = TensorLimits(10, 10_000).read({"x": proto(7, [10], string_val=[b"a"])}, ROWS, held)

@@ -1,4 +1,4 @@
-"""Kept connections of the REST client: what a server closes is no failure of the server."""
+"""Kept connections of the REST client: what a server closes is not a failure of the server."""
 
 import json
 import socket

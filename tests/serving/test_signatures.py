@@ -194,5 +194,5 @@ def test_a_folder_without_a_contract_is_told(tmp_path, text):
     if text is not None:
         (tmp_path / "assets.extra").mkdir()
         (tmp_path / "assets.extra" / "contract.json").write_text(text)
-    with pytest.raises(DataError, match=r"contract\.json is no contract"):
+    with pytest.raises(DataError, match=r"contract\.json is not a contract"):
         read_contract(tmp_path)

@@ -33,7 +33,7 @@ def test_one_worker_is_no_cluster():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{", "it is no JSON"),
+        ("{", "it is not JSON"),
         ("[1]", r"it is \[1\]"),
         (tf_config({"type": "worker", "index": 2}, worker=["a:1", "b:2"]), "it names 2 of them"),
         (tf_config({"type": "worker", "index": "0"}, worker=["a:1", "b:2"]), "worker '0'"),

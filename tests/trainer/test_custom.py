@@ -60,7 +60,7 @@ class Brightness(keras.layers.Layer):
 
 
 class Subclassed(keras.Model):
-    """A model that is no graph of layers, with two maps, the coarse one first."""
+    """A model that is not a graph of layers, with two maps, the coarse one first."""
 
     def __init__(self, filters=4):
         super().__init__()

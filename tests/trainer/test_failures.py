@@ -56,7 +56,7 @@ def run(folder, inputs, labels, fitted=None, config=CONFIG, on_epoch=None, judge
 def test_a_number_that_is_none_is_found_with_its_example(tmp_path):
     inputs, labels = numbers(1)
     inputs[11, 1] = np.nan
-    message = "example 11 of it holds numbers that are none"
+    message = "example 11 of it holds NaN or infinite numbers"
     with pytest.raises(TrainingError, match=message) as raised:
         run(tmp_path, inputs, labels)
     assert "learning_rate" not in str(raised.value)
@@ -75,7 +75,7 @@ def test_unknown_pixels_are_no_fault_of_an_example():
 
 
 class Length(keras.layers.Layer):
-    """The length of each row, whose gradient at 0 is no number."""
+    """The length of each row, whose gradient at 0 is not a number."""
 
     def build(self, shape):
         self.kernel = self.add_weight(shape=(shape[-1],), initializer="ones")
@@ -92,7 +92,7 @@ def test_a_gradient_that_is_none_is_blamed_on_its_own_batch_and_not_saved(tmp_pa
     for _ in range(2):  # taken up again it stops at the same batch: no spoilt state was saved
         features = keras.Input((2,))
         fragile = keras.Model(features, keras.layers.Dense(2)(Length()(features)))
-        with pytest.raises(TrainingError, match=r"Weights are no numbers .*lower learning_rate"):
+        with pytest.raises(TrainingError, match=r"Weights became NaN .*lower learning_rate"):
             run(tmp_path, inputs, labels, fitted=fragile, config=config)
         assert "example 11" in json.loads((tmp_path / "logs/bad_batch.json").read_text())["keys"]
 

@@ -207,7 +207,7 @@ def test_the_number_of_steps_may_be_given(image_spec, tmp_path):
     config = CONFIG.model_copy(update={"steps_per_epoch": 2, "schedule": "constant", "epochs": 3})
     whole, history = run(config, image_spec, tmp_path / "whole")
     assert history.steps_per_epoch == 2
-    # Two steps are no whole pass over five batches; what comes next must not be repeated.
+    # Two steps are not a whole pass over five batches; what comes next must not be repeated.
     run(config.model_copy(update={"epochs": 2}), image_spec, tmp_path / "parts")
     parts, _ = run(config, image_spec, tmp_path / "parts")
     for mine, theirs in zip(parts.get_weights(), whole.get_weights(), strict=True):

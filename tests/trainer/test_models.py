@@ -174,7 +174,7 @@ def test_arguments_that_the_backbone_does_not_know_are_told():
 
 
 def test_a_missing_weights_file_is_told():
-    with pytest.raises(ConfigError, match=r"no/such\.h5', which is no file here"):
+    with pytest.raises(ConfigError, match=r"no/such\.h5', which is not a file here"):
         build(SCRATCH.model_copy(update={"weights": "no/such.h5"}))
 
 

@@ -108,7 +108,7 @@ def test_what_is_unlike_all_classes_scores_high_and_percentiles_are_even(with_cl
 
 
 def test_an_embedding_that_overflows_is_as_unknown_as_can_be():
-    """Its distances are infinite, and their difference is no number."""
+    """Its distances are infinite, and their difference is not a number."""
     random = np.random.default_rng(2)
     fitted = fit_unknown(*embeddings(random, 200), embeddings(random, 200)[0])
     contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=CLASSES)

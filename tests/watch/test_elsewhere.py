@@ -1,4 +1,4 @@
-"""Sources that are no folders of this machine, by their own protocols: a bucket, a STAC API."""
+"""Sources that are not folders of this machine, by their own protocols: a bucket, a STAC API."""
 
 from collections.abc import Iterator
 from pathlib import Path

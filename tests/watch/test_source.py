@@ -85,7 +85,7 @@ def test_a_new_item_of_a_catalogue_is_news_and_its_assets_are_not_fetched(tmp_pa
     publish(item("a", nowhere + "a.tif?signature=1"))
     first = source.look().token
     publish(item("a", nowhere + "a.tif?signature=2"))
-    assert source.look().token == first, "a signature is no news"
+    assert source.look().token == first, "a signature is not news"
     publish(item("a", nowhere + "a.tif"), item("b", nowhere + "b.tif"))
     assert source.look().token != first
 

@@ -94,7 +94,7 @@ def _equal(one: tf.Tensor, other: tf.Tensor) -> bool:
 
 
 def _fault(before: Batch, after: Any) -> str:
-    """Returns why a view is no batch of the same form, in words; empty if it is."""
+    """Returns why a view is not a batch of the same form, in words; empty if it is."""
     if not isinstance(after, dict):
         return f"gives a {type(after).__name__}, not a batch: return {{**batch, 'images': images}}"
     known: dict[str, Any] = {**before}

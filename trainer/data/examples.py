@@ -30,7 +30,7 @@ def class_names(roots: Sequence[str], may_be_none: bool = False) -> tuple[str, .
         may_be_none: whether examples without classes are valid.
 
     Raises:
-        DataError: a file is missing, is no list of names, or the artifacts disagree.
+        DataError: a file is missing, is not a list of names, or the artifacts disagree.
     """
     found = {root: _read_class_names(root, may_be_none) for root in roots}
     names = next(iter(found.values()))
@@ -165,7 +165,7 @@ def spread_of(files: Sequence[str], feature: str) -> NumberSpread:
     if wrong:
         raise DataError(
             f"{wrong} of {len(numbers)} examples at {files[0]} and its neighbours have a {feature} "
-            "that is no finite number; correct the source and ingest the data again."
+            "that is not a finite number; correct the source and ingest the data again."
         )
     return NumberSpread(len(numbers), float(numbers.mean()), float(numbers.std()))
 

@@ -87,7 +87,7 @@ def _tree(text: str) -> dict[str, Any]:
     try:
         tree = json.loads(text)
     except ValueError as error:
-        raise _wrong(f"it is no JSON ({error})") from error
+        raise _wrong(f"it is not JSON ({error})") from error
     if not isinstance(tree, dict):
         raise _wrong(f"it is {tree!r}")
     return tree

@@ -46,7 +46,7 @@ class PixelLoss(keras.losses.Loss):
         """Computes the loss of each image, [N]."""
         known = _ops.cast(_ops.not_equal(truth, self.ignore), logits.dtype)
         classes = logits.shape[-1]
-        # An ignored pixel is no class: its one-hot row is zero and adds nothing to any sum.
+        # An ignored pixel is not a class: its one-hot row is zero and adds nothing to any sum.
         hot = _ops.one_hot(_ops.cast(truth, "int32"), classes, dtype=logits.dtype)
         hot = hot * known[..., None]
         log_p = _ops.log_softmax(logits, axis=-1)

@@ -83,7 +83,7 @@ def _with_imagenet(model: Backbone, image: ImageSpec) -> keras.Model:
 def _with_file(model: Backbone, image: ImageSpec, path: str) -> keras.Model:
     if not Path(path).is_file():
         raise ConfigError(
-            f"model.weights is {path!r}, which is no file here; give the path of a weights file "
+            f"model.weights is {path!r}, which is not a file here; give the path of a weights file "
             "without its top, or imagenet, or null to start from scratch."
         )
     network = _construct(model, image, None)

@@ -127,7 +127,7 @@ def _sorted(outputs: list[Any]) -> list[Any]:
     """Returns maps from fine to coarse.
 
     Raises:
-        ConfigError: some are no maps, or two have the same size.
+        ConfigError: some are not maps, or two have the same size.
     """
     if any(len(each.shape) != 4 for each in outputs):
         raise ConfigError(

@@ -89,7 +89,7 @@ def _read(preset: str, weights: bool) -> tuple[keras.Model, npt.NDArray[Any], np
         raise ConfigError(_unread(preset, error)) from error
     shapes = [each.shape for each in network.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 3:
-        raise ConfigError(f"model.preset is {preset!r}, which is no network of RGB images alone.")
+        raise ConfigError(f"model.preset is {preset!r}, which is not a network of RGB images.")
     scale = np.broadcast_to(1.0 if converter.scale is None else converter.scale, 3)
     offset = np.broadcast_to(0.0 if converter.offset is None else converter.offset, 3)
     return network, scale.astype(float), offset.astype(float)

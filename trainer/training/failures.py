@@ -24,7 +24,7 @@ _MEMORY = re.compile(
     "|Dst tensor is not initialized"
 )
 _IMAGE_DIMENSIONS = 4
-_CORRECT = "holds numbers that are none (NaN or infinite): correct it or leave it out."
+_CORRECT = "holds NaN or infinite numbers: correct or omit it."
 
 
 class TrainingError(SkymillError):
@@ -122,7 +122,7 @@ def bad_loss(
         keys: keys of the examples of that step's batch.
         culprits: those of them with non-finite numbers.
     """
-    what = "Weights are no numbers any more" if math.isfinite(value) else f"The loss became {value}"
+    what = "Weights became NaN or infinite" if math.isfinite(value) else f"The loss became {value}"
     where = f"{what} in epoch {epoch}, batch {step}"
     if culprits:
         return (

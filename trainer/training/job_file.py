@@ -31,7 +31,7 @@ def read_job(path: Path) -> Job:
     """Reads the output of `write_job`.
 
     Raises:
-        ConfigError: the file cannot be read, or is no job of this version.
+        ConfigError: the file cannot be read, or is not a job of this version.
     """
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
@@ -48,4 +48,4 @@ def read_job(path: Path) -> Job:
             **tree,
         )
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise ConfigError(f"{path}: is no training job that can be read: {error}") from error
+        raise ConfigError(f"{path}: is not a training job that can be read: {error}") from error

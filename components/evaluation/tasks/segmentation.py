@@ -145,12 +145,12 @@ def count_pixels(
 def decode_mask(png: bytes, class_count: int, unknown: int) -> npt.NDArray[np.int64]:
     """Decodes the truth [h, w] to class indices; -1 for none, `unknown` for indices beyond.
 
-    Raises DataError for bytes that are no gray image.
+    Raises DataError for bytes that are not a gray image.
     """
     try:
         mask = np.asarray(Image.open(io.BytesIO(png)))
     except OSError as error:
-        raise DataError(f"{MASK_ENCODED} of an example is no image: {error}") from error
+        raise DataError(f"{MASK_ENCODED} of an example is not an image: {error}") from error
     if mask.ndim != 2:
         raise DataError(f"{MASK_ENCODED} of an example has shape {mask.shape}: it must be gray")
     ignore = 0xFF if mask.dtype == np.uint8 else 0xFFFF

@@ -80,7 +80,7 @@ def read_rows(uri: str, encoding: str | None = None) -> Sequence[Row | BadRow]:
     """
     suffix = os.path.splitext(uri)[1].lower()
     if suffix not in MANIFEST_SUFFIXES:
-        raise DataError(f"manifest {uri}: {suffix or 'no suffix'} is none of .csv .jsonl .parquet")
+        raise DataError(f"manifest {uri}: {suffix or 'no suffix'} is not .csv, .jsonl or .parquet")
     try:
         data = read_file(uri if is_remote(uri) else local_path(uri), LARGEST_BYTES)
     except ReadFailure as failure:
@@ -110,9 +110,9 @@ def _json_row(line: str, number: int) -> Row | BadRow:
     try:
         row = parse_json(line)
     except json.JSONDecodeError as error:  # it counts lines within this one
-        return BadRow(f"line {number} is no JSON: {error.msg} at column {error.colno}")
+        return BadRow(f"line {number} is not JSON: {error.msg} at column {error.colno}")
     except ValueError as error:
-        return BadRow(f"line {number} is no JSON: {error}")
+        return BadRow(f"line {number} is not JSON: {error}")
     return row if isinstance(row, dict) else BadRow(f"line {number} must hold one JSON object")
 
 

@@ -120,7 +120,7 @@ class PhotographMaskReader:
             if (pages := _pages(data)) > 1:
                 return Reason.SEVERAL_PAGES, f"the mask has {pages} pages; one can be its image's"
         except UnidentifiedImageError:
-            return Reason.UNREADABLE, f"the mask is no image that can be read; {_REMEDY}"
+            return Reason.UNREADABLE, f"the mask is not an image that can be read; {_REMEDY}"
         except Exception as error:  # Pillow raises many exceptions for a broken file
             return Reason.UNREADABLE, f"the mask: {type(error).__name__}: {error}"
         if codes is None:

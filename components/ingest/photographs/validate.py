@@ -32,7 +32,7 @@ _EXIF_STARTS = (4, 64)  # where `serving.graph.decode` searches for the name bef
 _LEAST_BYTES = 26
 _END_OF_IMAGE = b"\xff\xd9"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette's colours are RGB
-# SOF0 and SOF1. A progressive file that lacks its last scans is no error to libjpeg, which then
+# SOF0 and SOF1. A progressive file that lacks its last scans is not an error to libjpeg, which then
 # smooths the blocks, and each of its versions does so in another way.
 _SEQUENTIAL = (0xC0, 0xC1)
 _SAMPLE_BITS = 8

@@ -24,7 +24,7 @@ class RasterOptions(SourceOptions):
     nodata: PixelValue | None = Field(
         default=None,
         description="stands for no measurement, whatever the files say; .nan and the infinities "
-        "are no measurement anyway",
+        "are never measurements",
     )
     scale: float | None = Field(
         default=None,
@@ -47,7 +47,7 @@ class RasterOptions(SourceOptions):
         default=None,
         ge=1,
         description="which page of TIFF files that have several, from 1; without it they are "
-        "refused. Overviews and masks are no pages",
+        "refused. Overviews and masks are not pages",
     )
     group_pattern: str | None = Field(
         default=None,

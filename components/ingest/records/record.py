@@ -79,7 +79,7 @@ class Listing:
     Attributes:
         records: what ingest will read.
         rejects: what could not even be listed.
-        ignored: files that are no images, by suffix, and how many of each.
+        ignored: files that are not images, by suffix, and how many of each.
         classes: class names in the order of their indices.
         parts: of scenes, instead of records.
         scalings: what all rasters agree on, where their numbers are kept for that.

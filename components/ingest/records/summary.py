@@ -70,7 +70,7 @@ class IngestSummary:
 
     @classmethod
     def from_json(cls, text: str) -> "IngestSummary":
-        """Inverts `to_json`; raises DataError when `text` is no summary."""
+        """Inverts `to_json`; raises DataError when `text` is not a summary."""
         try:
             facts = json.loads(text)
             extent = facts.get("extent")

@@ -161,4 +161,4 @@ class ModelCard(Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
-            raise DataError(f"{where}: is no model card ({key}: {first['msg']})") from error
+            raise DataError(f"{where}: is not a model card ({key}: {first['msg']})") from error

@@ -97,7 +97,7 @@ def box_files(path: str) -> dict[str, str]:
         return _voc_folder(path)[0]
     if where.suffix.lower() not in (".json", ".csv", ".xml"):
         raise ConfigError(
-            f"Labels {path!r} are none of COCO (.json), DeepForest (.csv), Pascal VOC (.xml)."
+            f"Labels {path!r} are not COCO (.json), DeepForest (.csv), Pascal VOC (.xml)."
         )
     if not where.is_file():
         raise DataError(f"Labels {path} do not exist.")
@@ -159,7 +159,7 @@ def _coco(tree: Any, path: str) -> BoxListing:
         key for key in kinds if not (isinstance(tree, dict) and isinstance(tree.get(key), list))
     ]
     if lacking:
-        raise ValueError(f"it is no COCO file: it has no list of {', '.join(lacking)}")
+        raise ValueError(f"it is not a COCO file: it has no list of {', '.join(lacking)}")
     bad: list[str] = []
     classes = _by_id(tree, "categories", "name", lambda it: composed(str(it["name"])), bad)
     images = _by_id(tree, "images", "file_name", _coco_image, bad)
@@ -217,7 +217,7 @@ def _by_id(
                 f"{entry[names]!r}); each needs one of its own"
             )
     if tree[kind] and not found:
-        raise ValueError(f"it is no COCO file: {bad[before]}")
+        raise ValueError(f"it is not a COCO file: {bad[before]}")
     return {key: made for key, (_, made) in found.items()}
 
 
@@ -256,7 +256,7 @@ def _voc(files: Mapping[str, str]) -> BoxListing:
                     raise ValueError("it is missing or no file")
                 image, found = _voc_image(key, ElementTree.parse(path).getroot())
         except LibraryError as error:
-            bad.append(BadEntry(path, -len(bad) - 1, f"{path} is no Pascal VOC file: {error}"))
+            bad.append(BadEntry(path, -len(bad) - 1, f"{path} is not a Pascal VOC file: {error}"))
             continue
         images.append((image, key))
         boxes += [replace(box, number=len(boxes) + place) for place, box in enumerate(found, 1)]
@@ -269,7 +269,7 @@ def _voc_image(key: str, root: ElementTree.Element) -> tuple[LabelledImage, list
     """Returns the image of a VOC file and its boxes, not numbered yet."""
     name = (root.findtext("filename") or "").strip()
     if root.tag != "annotation" or not name:
-        raise ValueError("it is no annotation with a filename")
+        raise ValueError("it is not an annotation with a filename")
     name = _path(name)
     if "/" not in name:  # it lies in the same folder of images as the file among the labels
         name = (PurePosixPath(key).parent / name).as_posix()

@@ -123,7 +123,7 @@ def _refused(
     if box.image not in images:
         return Reason.NO_IMAGE, "the file does not list its image."
     if not np.isfinite(box.edges_px).all():
-        return Reason.EMPTY_GEOMETRY, f"its edges in {box.image} are no four numbers."
+        return Reason.EMPTY_GEOMETRY, f"its edges in {box.image} are not four numbers."
     if right <= left or bottom <= top:
         size = f"{right - left:g} x {bottom - top:g} pixels (width x height)"
         return Reason.EMPTY_GEOMETRY, f"in {box.image} it is {size}."

@@ -74,7 +74,7 @@ def parse_colour(text: str) -> int:
     """
     digits = text.removeprefix("#")
     if len(digits) != 6:
-        raise ValueError(f"{text!r} is no colour of the form #RRGGBB")
+        raise ValueError(f"{text!r} is not a colour of the form #RRGGBB")
     return int(digits, 16)
 
 
@@ -116,7 +116,7 @@ def encode(
     index = {name: place for place, name in enumerate(class_names)}
     unknown = sorted(set(legend.class_names) - set(index))
     if unknown:
-        raise ConfigError(f"The legend's {', '.join(unknown)} are none of the run's classes.")
+        raise ConfigError(f"The legend's {', '.join(unknown)} are not among the run's classes.")
     ignore = ignore_value(len(class_names))
     found, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
     meaning, undeclared = np.full(len(found), ignore, np.int64), {}

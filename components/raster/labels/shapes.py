@@ -123,7 +123,7 @@ def keep_known(
         labels.reject(
             place,
             Reason.UNKNOWN_CLASS,
-            f"class {labels.classes[place]!r} is none of {', '.join(class_names)}.",
+            f"class {labels.classes[place]!r} is not one of {', '.join(class_names)}.",
         )
         for place in places[~known].tolist()
     ]

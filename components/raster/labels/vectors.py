@@ -114,7 +114,7 @@ def read_labels(config: VectorLabels) -> LabelSet:
             rejects[place] = Reason.NO_CLASS, f"{config.class_field} is empty."
     if config.number_field:
         for place in np.flatnonzero(~np.isfinite(values)).tolist():
-            rejects[place] = Reason.NO_NUMBER, f"{config.number_field} is no finite number."
+            rejects[place] = Reason.NO_NUMBER, f"{config.number_field} is not a finite number."
     # Coordinates that are not numbers become rejects, without warnings.
     with np.errstate(invalid="ignore", over="ignore"), _of_file(config.path):
         geometries, repaired = _usable(_decoded(encoded, rejects), config.crossing, rejects)
@@ -142,7 +142,7 @@ def _read(
     config: VectorLabels,
 ) -> tuple[Mapping[str, Any], npt.NDArray[np.int64], Geometries, Mapping[str, Any]]:
     if not config.path.lower().endswith(SUFFIXES):
-        raise ConfigError(f"Labels {config.path!r} are none of {', '.join(SUFFIXES)}.")
+        raise ConfigError(f"Labels {config.path!r} lack a known suffix: {', '.join(SUFFIXES)}.")
     if not is_remote(config.path) and not os.path.isfile(config.path):
         raise DataError(f"Labels {config.path} do not exist.")
     # It loads pandas, which takes longer than all else of a worker that has no shapes to read.
@@ -253,7 +253,7 @@ def _attributes(
     try:
         return classes, np.asarray(fields[config.number_field], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"Field {config.number_field} of {config.path} is no number.") from error
+        raise ConfigError(f"{config.path}: field {config.number_field} is not a number.") from error
 
 
 def _class_text(value: object) -> str:

@@ -136,7 +136,7 @@ def sentinel_scalings(metadata: Path) -> dict[str, Scaling]:
     """Returns scale and offset of the bands of a Sentinel-2 product, AOT and WVP among them.
 
     Raises:
-        ValueError: the file is no XML, or what it states cannot be applied.
+        ValueError: the file is not XML, or what it states cannot be applied.
     """
     try:
         elements = list(ElementTree.parse(metadata).iter())

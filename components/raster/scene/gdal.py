@@ -91,7 +91,7 @@ def open_raster(path: str, page: int | None = None) -> "DatasetReader":
     from rasterio.errors import NotGeoreferencedWarning
 
     if not is_remote(path) and os.path.exists(path) and not os.path.isfile(path):
-        raise OSError(f"{path} is no regular file")  # a named pipe would block
+        raise OSError(f"{path} is not a regular file")  # a named pipe would block
     with warnings.catch_warnings():
         # A raster without a place is an answer for `probe`, not a warning on the terminal.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

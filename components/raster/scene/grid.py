@@ -46,7 +46,7 @@ def crs_of(text: str) -> "CRS":
     """Parses the text of `crs_text`; parsing takes a millisecond."""
     from rasterio.crs import CRS
 
-    with translated(lambda why: CrsError(f"{crs_name(text)} is no system that PROJ knows: {why}")):
+    with translated(lambda why: CrsError(f"{crs_name(text)} is unknown to PROJ: {why}")):
         return CRS.from_user_input(text)
 
 
@@ -202,7 +202,7 @@ class Grid:
         north, east = np.abs(lats[known]).max(), np.abs(lons[known]).max()
         if north > 90 + row_step or east > 360 + col_step:
             what = f"latitude {north:g}" if north > 90 + row_step else f"longitude {east:g}"
-            return f"its coordinates are none of {name}: they reach {what}"
+            return f"its coordinates are outside of {name}: they reach {what}"
         return None
 
     def on_earth(self) -> "Grid":

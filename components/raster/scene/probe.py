@@ -314,7 +314,7 @@ def _check_names(scene_id: str, bands: Sequence[Band]) -> None:
 
 
 def _iso(text: str | None) -> str | None:
-    """Converts a tag's date, which TIFF writes with colons, to ISO 8601; None if it is no date."""
+    """Converts a TIFF tag's date, written with colons, to ISO 8601; None if it is not a date."""
     match = re.match(r"(\d{4})[-:](\d\d)[-:](\d\d)(.*)$", text or "")
     return f"{match[1]}-{match[2]}-{match[3]}{match[4]}" if match else None
 

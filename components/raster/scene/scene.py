@@ -60,7 +60,7 @@ class FoundScenes:
     Attributes:
         sources: the scenes; iterating over the whole gives them.
         rejects: files and items that could not become one.
-        ignored: how many files are no rasters, by suffix or why.
+        ignored: how many files are not rasters, by suffix or why.
     """
 
     sources: tuple[SceneSource, ...]

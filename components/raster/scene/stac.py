@@ -134,7 +134,7 @@ def _features(features: Iterable[Any], source: str | None) -> Iterator[_Offer]:
 
     def load(feature: Any) -> pystac.Item:
         if not isinstance(feature, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("it is not a JSON object")
         item = pystac.Item.from_dict(feature, preserve_dict=False)
         if source is not None and not item.get_self_href():
             item.set_self_href(source)

@@ -126,7 +126,7 @@ def _google_provider(path: Path, named_by: str) -> Callable[[], Any] | None:
     except OSError as error:
         raise StorageError(f"{named_by}: {path} cannot be read ({error.strerror})") from error
     except (ValueError, AttributeError):
-        raise StorageError(f"{named_by}: {path} is no file of credentials") from None
+        raise StorageError(f"{named_by}: {path} is not a file of credentials") from None
     return None if kind in _GOOGLE_KINDS else _google_default
 
 

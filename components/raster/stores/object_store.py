@@ -94,7 +94,7 @@ class ObjectStore(Protocol):
         ...
 
     def delete(self, name: str) -> None:
-        """Deletes an object; one that is gone already is no error."""
+        """Deletes an object; one that is gone already is not an error."""
         ...
 
 

@@ -82,6 +82,6 @@ class TileKey:
         """Parses the text that `str` wrote. Raises ValueError for any other text."""
         match = _KEY.match(text)
         if not match:
-            raise ValueError(f"{text!r} is no tile key (scene@row,col,heightxwidth)")
+            raise ValueError(f"{text!r} is not a tile key (scene@row,col,heightxwidth)")
         numbers = (int(match[name]) for name in ("row", "col", "height", "width"))
         return cls(match["scene"], Window(*numbers))

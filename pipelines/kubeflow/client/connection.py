@@ -82,7 +82,7 @@ class Connection:
         url = urlsplit(self.endpoint)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ConfigError(
-                f"{self.endpoint!r} is no address of a server: give http://HOST:PORT or "
+                f"{self.endpoint!r} is not an address of a server: give http://HOST:PORT or "
                 "https://HOST"
             )
         secret = not isinstance(self.credentials, NoCredentials)

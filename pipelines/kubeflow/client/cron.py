@@ -76,7 +76,7 @@ def _expanded(field: _Field, part: str, text: str) -> range:
     """Expands a list item: `*`, `?`, `5` or `5-9`, with or without `/step`; `5/2` has no end."""
     bounds, slash, step = part.partition("/")
     if slash and not (re.fullmatch("[0-9]+", step) and int(step)):
-        raise _wrong(field, part, text, "the step after / is no positive number")
+        raise _wrong(field, part, text, "the step after / is not a positive number")
     if bounds in ("*", "?"):
         ends = [field.first, field.last]
     else:

@@ -21,7 +21,7 @@ class NativeTasks:
     """Tasks as `GET runs/{id}?view=FULL` returns them; implements `records.BackendRecord`."""
 
     def __init__(self, tasks: Sequence[Json], definition: Definition) -> None:
-        """Takes all tasks, of which ROOT and others that the package does not name are no steps."""
+        """Takes all tasks; ROOT and others that the package does not name are not steps."""
         self._all = tasks
         self._tasks = [one for one in tasks if one.get("name") in definition.steps]
 

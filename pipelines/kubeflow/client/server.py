@@ -239,6 +239,6 @@ def _marked(key: str) -> str:
     """Returns the line of a run's description with its key; it has no wildcard characters."""
     if not _KEY.fullmatch(key):
         raise ConfigError(
-            f"{key!r} is no key of a run: up to 128 letters, digits, dots, colons and hyphens"
+            f"{key!r} is not a key of a run: up to 128 letters, digits, dots, colons and hyphens"
         )
     return f"skymill key {key}"

@@ -116,7 +116,7 @@ def _check_spec(spec: Json, source: str) -> None:
     if version != _SCHEMA_VERSION:
         raise ConfigError(f"{source}: Kubeflow takes schema {_SCHEMA_VERSION}, not {version}")
     if not spec.get("pipelineInfo", {}).get("name") or "root" not in spec:
-        raise ConfigError(f"{source}: has no name or no root: it is no pipeline")
+        raise ConfigError(f"{source}: has no name or no root: it is not a pipeline")
     for label, executor in spec.get("deploymentSpec", {}).get("executors", {}).items():
         if not {"container", "importer"} & set(executor):
             raise ConfigError(

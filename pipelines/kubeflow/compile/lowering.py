@@ -33,7 +33,7 @@ def unwrap(job: Json) -> Json:
     """Returns the PipelineSpec in a PipelineJob.
 
     Raises:
-        ConfigError: its schema version is not 2.1.0, or a step is no container.
+        ConfigError: its schema version is not 2.1.0, or a step is not a container.
     """
     spec: Json = job["pipelineSpec"]
     if spec.get("schemaVersion") != SCHEMA_VERSION:

@@ -89,7 +89,7 @@ class FailureMarker:
             return None
         except (ValueError, KeyError, TypeError):
             pass
-        print(f"{self.location} is no marker of this task and is ignored", file=sys.stderr)
+        print(f"{self.location} is not a marker of this task and is ignored", file=sys.stderr)
         return None
 
     def remove(self) -> None:

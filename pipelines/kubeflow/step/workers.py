@@ -40,13 +40,13 @@ def owner_of(api: KubernetesApi, environment: Mapping[str, str]) -> Owner:
     """Returns the pod that this process runs in.
 
     Raises:
-        ConfigError: the process is no step of Kubeflow.
+        ConfigError: the process is not a step of Kubeflow.
     """
     name, uid = environment.get(_POD, ""), environment.get(_UID, "")
     pod = api.find(api.path("v1", "pods", name)) if name else None
     if pod is None or not uid:
         raise ConfigError(
-            "kubeflow.workers: this process is no step of Kubeflow, whose pod would own the workers"
+            "kubeflow.workers: this process is not a step of Kubeflow, in whose pod workers run"
         )
     run_id = (pod["metadata"].get("labels") or {}).get(RUN_LABEL, "")
     return Owner(name, uid, run_id, (pod.get("spec") or {}).get("serviceAccountName") or "default")

@@ -122,8 +122,8 @@ class ObjectsPrediction(AnyPrediction):
         wanted = target or "#0"
         if wanted not in places:
             raise UnknownTarget(
-                f"{wanted!r} is no object of the answer, which has {len(places)}, and no class: "
-                f"{', '.join(classes)}"
+                f"{wanted!r} is neither an object of the answer, which has {len(places)}, nor a "
+                f"class: {', '.join(classes)}"
             )
         place = int(wanted[1:])
         label, box = int(labels[0, place]), outputs[BOXES_OUTPUT][0, place]

@@ -39,7 +39,7 @@ class NumberPrediction(AnyPrediction):
     @classmethod
     def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> Followed:
         if target not in ("", VALUE_OUTPUT):
-            raise UnknownTarget(f"{target!r} is no target of a number: leave it out")
+            raise UnknownTarget(f"{target!r} is not a target of a number: leave it out")
         return VALUE_OUTPUT, lambda changed: changed[VALUE_OUTPUT]
 
 

@@ -30,7 +30,7 @@ def read_planes(png: bytes, classes: int) -> npt.NDArray[np.float32]:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
             levels = np.asarray(image)
     except (OSError, ValueError) as error:
-        raise DataError(f"the model's class planes are no PNG: {error}") from error
+        raise DataError(f"the model's class planes are not a PNG: {error}") from error
     if levels.ndim != 2 or levels.dtype != np.uint8 or len(levels) % classes:
         raise DataError(f"the model's class planes are {levels.shape}, not {classes} gray planes")
     planes = levels.reshape(classes, -1, levels.shape[1])

@@ -216,7 +216,7 @@ def test_a_warp_that_leads_nowhere_is_a_reject_and_one_that_is_none_is_refused(
 ):
     with pytest.raises(DataError, match="no scene .* to IAU_2015:49900: "):
         run(tree(two_tiles, warp={"crs": "IAU_2015:49900"}))
-    with pytest.raises(ValueError, match="EPSG:999999 is no system that PROJ knows"):
+    with pytest.raises(ValueError, match="EPSG:999999 is unknown to PROJ"):
         IngestConfig.model_validate(tree(two_tiles, warp={"crs": "EPSG:999999"}))
 
 

@@ -187,7 +187,7 @@ def test_an_object_is_found_once() -> None:
     true = np.array([[0.0, 0, 10, 10]])
     found = np.array([[0.0, 0, 10, 9], [0, 0, 10, 10]])
     assert match(found, true)[:, 0].tolist() == [True, False]
-    assert match(found, true)[:, -1].tolist() == [False, True], "0.9 is no overlap of 0.95"
+    assert match(found, true)[:, -1].tolist() == [False, True], "0.9 is not an overlap of 0.95"
 
 
 def test_boxes_of_a_tile_of_another_shape_meet_the_answer_on_the_model_s_image() -> None:

@@ -59,7 +59,7 @@ def test_what_is_no_table_of_predictions_is_refused_with_the_reason(tmp_path: Pa
     other = tmp_path / "other.parquet"
     for content, reason in (
         (None, "no such file"),
-        (b"key,answer", "no Parquet file"),
+        (b"key,answer", "not a Parquet file"),
         (pa.table({"key": ["a"]}), "metadata lack"),
         (pa.table({"key": ["a"]}).replace_schema_metadata(HEAD.schema.metadata), "columns"),
     ):

@@ -10,7 +10,7 @@ from components.gate.report import Finding, GateFailed, GateReport, message, req
 from components.raster.errors import DataError, SkymillError
 
 GOOD = Finding("data", "drift", True, "image/brightness", "0.01 is within 0.1")
-BAD = Finding("data", "unknown value", False, "label/text", "'Lake' is no known class; accept it")
+BAD = Finding("data", "unknown value", False, "label/text", "'Lake' is not a class; accept it")
 WORSE = Finding("data", "skew", False, "region", "0.6 exceeds 0.3; look at the split")
 
 

@@ -109,5 +109,5 @@ def test_chosen_examples_are_drawn_in_their_order_whatever_is_not_there(folders)
     sheet = look_at_keys(config, texts, side_px=64)
     assert sheet.getpixel((20, 20)) == (1, 0, 200)
     assert sheet.getpixel((6 + 70 + 20, 20)) == (0, 90, 0)
-    with pytest.raises(DataError, match="none of the examples gone.png"):
+    with pytest.raises(DataError, match="no example gone.png"):
         look_at_keys(config, {"gone.png": ""})

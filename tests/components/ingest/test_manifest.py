@@ -179,7 +179,7 @@ def test_a_slice_column_has_one_type(cells, typed):
         ("m.jsonl", "{not json\n", "is not valid jsonl"),
         ("m.jsonl", "[1]\n", "line 1 must hold one JSON object"),
         ("m.parquet", "nothing", "is not valid parquet"),
-        ("m.xlsx", "", r"\.xlsx is none of \.csv \.jsonl \.parquet"),
+        ("m.xlsx", "", r"\.xlsx is not \.csv, \.jsonl or \.parquet"),
         ("m.csv", "", "no usable image"),
     ],
 )
@@ -199,7 +199,7 @@ def test_a_broken_line_is_named_by_its_own_number_and_column(tmp_path):
     path.write_text('{"uri": "a.jpg", "label": "x"}\n\n{"uri": "b.jpg", "label": }\n')
     [reject] = listing(path, ManifestColumns()).rejects
     assert (reject.uri, reject.reason) == (str(path), Reason.BAD_ROW)
-    assert reject.detail == "line 3 is no JSON: Expecting value at column 27"
+    assert reject.detail == "line 3 is not JSON: Expecting value at column 27"
 
 
 def test_a_column_that_is_there_twice_is_refused(tmp_path):

@@ -161,7 +161,7 @@ def test_two_truths_are_refused():
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize(
     ("kind", "reason", "told"),
-    [("float32", "mask_differs", "floating-point"), ("int64", "unreadable", "no image")],
+    [("float32", "mask_differs", "floating-point"), ("int64", "unreadable", "not an image")],
 )
 def test_a_mask_of_other_numbers_is_told_how_to_be_written(folders, kind, reason, told):
     (folders / "masks/a/1.png").unlink()

@@ -379,8 +379,8 @@ def test_a_row_that_lacks_some_is_no_image_without_objects(tmp_path, row):
             "entry 1 of its images: it has no 'file_name'",
         ),
         ("boxes.csv", "image_path,xmin,ymin\n", DataError, "has no column xmax, ymax"),
-        ("boxes.xml", "<annotation/>", DataError, "no annotation with a filename"),
-        ("boxes.txt", "", ConfigError, r"none of COCO \(.json\), DeepForest \(.csv\)"),
+        ("boxes.xml", "<annotation/>", DataError, "not an annotation with a filename"),
+        ("boxes.txt", "", ConfigError, r"not COCO \(.json\), DeepForest \(.csv\)"),
     ],
 )
 def test_a_file_of_another_form_is_told(tmp_path, name, text, error, match):

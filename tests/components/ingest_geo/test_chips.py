@@ -123,7 +123,7 @@ def test_each_bad_chip_is_a_reject_with_its_reason(run, chips, write_raster, tmp
     )
     whole = (root / "land" / "00.tif").read_bytes()
     (root / "land" / "half.tif").write_bytes(whole[: len(whole) // 2])
-    (root / "water" / "text.tif").write_text("this is no raster")
+    (root / "water" / "text.tif").write_text("this is not a raster")
     outcome = run(of_chips(root, max_reject_fraction=1))
     assert outcome.summary.total_images == 12
     assert {key: str(reject.reason) for key, reject in outcome.rejects().items()} == {

@@ -117,7 +117,7 @@ def test_classes_of_scenes_are_counted_before_ingest(run, write_raster, tmp_path
 
 def test_rejects_and_missing_data_are_seen(config_of, two_chips, tmp_path):
     tree, root = two_chips
-    (root / "land" / "bad.tif").write_text("this is no raster")
+    (root / "land" / "bad.tif").write_text("this is not a raster")
     tree = {**tree, "split_by": None}
     target = tmp_path / "look.png"
     path = config_of(tree)

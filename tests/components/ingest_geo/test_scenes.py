@@ -192,7 +192,7 @@ def test_numbers_masks_and_boxes_of_shapes(run, scene, shapes):
     ],
 )
 def test_every_target_goes_on_to_statistics_schema_and_look(run, scene, shapes, target, feature):
-    """Tiles that hold no object have no class and no box: that is no anomaly."""
+    """Tiles that hold no object have no class and no box: that is not an anomaly."""
     labels = {"kind": "shapes", "path": shapes([(0, 0, 60, 60), (70, 3, 75, 8)])}
     source = {"labels": labels, "target": target, "tiling": {"size_px": 16}}
     tree = of_scenes(scene, ("red", "nir"), source=source)

@@ -65,7 +65,7 @@ def test_values_of_a_class_raster_that_are_no_codes_are_no_truth(run, write_rast
 @pytest.mark.parametrize("dtype", ["float64", "int64", "uint64"])
 @pytest.mark.parametrize("warp", [None, {"gsd_m": 20, "resampling": "nearest"}])
 def test_64_bits_have_one_way_in_that_every_message_names(run, write_raster, tmp_path, dtype, warp):
-    """The least and the largest number are no data; 1e300 is more than the model can count."""
+    """The least and the largest number are not data; 1e300 is more than the model can count."""
     pixels = np.arange(16 * 16).reshape(16, 16, 1).astype(dtype)
     pixels[0, 0] = np.finfo(dtype).min if dtype == "float64" else 2**40
     nodata = pixels[0, 0, 0]

@@ -51,7 +51,7 @@ def test_text_in_another_encoding_is_told(data: bytes, encoding: Any, message: s
 def test_an_encoding_that_is_none_is_refused_in_the_configuration() -> None:
     for name in ("utf8x", "base64"):
         source = {"kind": "manifest", "uri": "a.csv", "encoding": name}
-        with pytest.raises(ValueError, match="is no encoding"):
+        with pytest.raises(ValueError, match="is not an encoding"):
             IngestConfig.model_validate({"source": source})
 
 

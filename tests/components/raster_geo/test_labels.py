@@ -398,7 +398,7 @@ def test_values_become_classes_and_strangers_are_counted(
 def test_a_legend_says_one_thing() -> None:
     with pytest.raises(ValidationError, match="either values or colours"):
         ClassLegend()
-    with pytest.raises(ValidationError, match="no colour of the form"):
+    with pytest.raises(ValidationError, match="not a colour of the form"):
         ClassLegend(colours={"#12": "a"})
     with pytest.raises(ValidationError, match="ignore names b"):
         ClassLegend(values={1: "a"}, ignore=("b",))

@@ -69,7 +69,7 @@ def test_tiles_side_by_side_are_those_that_there_are_without_overlap(
 
 
 def windows_of(plan: TilePlan) -> list[Window]:
-    return [key.window for key in plan.keys()]  # noqa: SIM118 (a plan is no dict)
+    return [key.window for key in plan.keys()]  # noqa: SIM118 (a plan is not a dict)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_key_is_read_back(row: int, col: int, height: int, width: int, scene: 
 
 
 def test_what_is_no_key_is_said_so() -> None:
-    with pytest.raises(ValueError, match="is no tile key"):
+    with pytest.raises(ValueError, match="is not a tile key"):
         TileKey.parse("scene@1,2")
 
 

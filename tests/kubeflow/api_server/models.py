@@ -14,7 +14,7 @@ _API = kfp_server_api.ApiClient(kfp_server_api.Configuration())
 def request(name: str, tree: Any, /) -> Any:
     """The model of a request's body; a field that the model lacks is refused, in depth."""
     if not isinstance(tree, dict):
-        raise invalid(f"the body of the request is no {name}")
+        raise invalid(f"the body of the request is not a {name}")
     _check(name, tree, name)
     try:
         return _API.deserialize(SimpleNamespace(data=json.dumps(tree)), name)

@@ -15,7 +15,7 @@ _HTTP = {
 
 
 class Refusal(Exception):
-    """An answer that is no success.
+    """An answer that is not a success.
 
     A user's error keeps its code however often it is wrapped, unless a layer turns it into an
     internal one, as the server does with a package that it cannot read.

@@ -183,7 +183,7 @@ def _unreadable(message: str) -> Refusal:
 
 
 def _processing(component: str, message: str) -> Refusal:
-    """The compiler's errors are no user's errors: they reach the client as internal ones."""
+    """The compiler's errors are not the user's errors: they reach the client as internal ones."""
     return Refusal(
         13, f'Failed to compile job: error processing component name="{component}": {message}'
     )

@@ -46,7 +46,7 @@ class Labeller:
         self._labels, self._target, self._classes = labels, target, tuple(classes)
         if target.background is not None and target.background not in self._classes:
             raise ConfigError(
-                f"ingest.source.target.background: {target.background!r} is none of the classes "
+                f"ingest.source.target.background: {target.background!r} is not one of the classes "
                 f"{', '.join(self._classes)}"
             )
 

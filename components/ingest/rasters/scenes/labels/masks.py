@@ -100,7 +100,7 @@ class SceneMaskReader(LabelReader):
             LabelsRejected: the mask cannot be used.
         """
         if mask is None or not os.path.isfile(mask):  # opening a named pipe would block
-            raise LabelsRejected(Reason.UNREADABLE, f"the mask {mask} is no file")
+            raise LabelsRejected(Reason.UNREADABLE, f"the mask {mask} is not a file")
         if not self._labels.legend.values:
             return codes_by_colour(Path(mask), view)
         try:
