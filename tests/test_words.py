@@ -9,6 +9,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("components", "pipelines", "serving", "trainer")
 _CLASS = re.compile(r"class ([A-Z]\w*)")
 _RIDDLE = re.compile(r'\s*"""(What|Whether|Which|How|Where|When|Who|Why|That|If)\b')
+#: Phrases that read as translated, beside the word that this field uses.
+_ODD = re.compile(
+    r"\b(?:speaks? of|tells? of|says? of|said of|for ever\b"  # names, reports, states
+    r"|(?:is|are|was|were|be|been) told\b(?! apart))"  # gets, receives
+    r"|(?:\bit|which|[}'`]) (?:is|are) no(?:ne of|(?! longer) )"  # is not a
+)
 #: Interfaces, of which every package has its own: TFX's executors.
 _PARALLEL = {"Executor"}
 #: TFX's node and its artifact; TensorFlow Serving's messages on both sides of the wire.
@@ -29,6 +35,14 @@ def test_a_public_class_shares_its_name_with_no_other() -> None:
             homes[found[1]].append(path)
     twice = {name: paths for name, paths in homes.items() if len(paths) > 1}
     assert {it: twice[it] for it in twice.keys() - _PARALLEL - _BOTH_SIDES} == {}
+
+
+def test_no_phrase_reads_as_translated() -> None:
+    pages = [("README.md", it) for it in (ROOT / "README.md").read_text().splitlines()]
+    for path in sorted((ROOT / "docs").rglob("*.md")):
+        pages += [(path.name, line) for line in path.read_text().splitlines()]
+    odd = [f"{path}: {line.strip()}" for path, line in (*lines(), *pages) if _ODD.search(line)]
+    assert odd == []
 
 
 def test_docstrings_open_with_a_noun_or_a_verb() -> None:

@@ -112,7 +112,7 @@ def _measure(
     shared: Shared,
 ) -> None:
     """Writes TFMA's files of the models, or notes about the models that failed."""
-    reading.own_metrics()  # a fault is told here, before Beam wraps it
+    reading.own_metrics()  # raises here, before Beam wraps the error
     eval_config = to_eval_config(config, compared.models, len(compared.space), compared.task)
     with make_pipeline() as pipeline:
         extracts = (

@@ -79,7 +79,7 @@ class Threshold(Frozen):
 
     `slice` is `overall`, one slice (`region=north`) or every value of a feature (`region`);
     crossed features are joined by commas. Slices, and classes, with fewer than `min_examples`
-    examples are passed over where every one is meant, and missing where one is named.
+    examples are skipped where every one is meant, and missing where one is named.
     """
 
     metric: str = Field(
@@ -175,9 +175,9 @@ class EvaluationConfig(Frozen):
     any feature of the examples (`label/text`), or a list of them to cross. Numeric features may
     be cut into intervals by `bins` (feature: ascending edges).
 
-    `allow` names what is let through: `missing_baseline`, `unusable_baseline`, `task_changed`,
+    `allow` lists what may pass: `missing_baseline`, `unusable_baseline`, `task_changed`,
     `classes_changed`, `unknown_labels`, `missing_slice:region=north`, `nan:log_loss` or
-    `nan:log_loss@region=north`. Whatever is not named there blocks.
+    `nan:log_loss@region=north`. Anything else blocks.
     """
 
     split: str = Field(
@@ -316,7 +316,7 @@ class EvaluationConfig(Frozen):
             made = (CORRUPTION, STRENGTH) if self.corruptions else None
             if features and features != made and features not in self.slices:
                 raise ValueError(
-                    f"a threshold on {threshold.metric} speaks of slice {threshold.slice!r}, "
+                    f"a threshold on {threshold.metric} names the slice {threshold.slice!r}, "
                     f"but slices has no {list(features)}: add it there"
                 )
         unused = set(self.bins) - set(self.slice_features)

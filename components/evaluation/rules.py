@@ -65,7 +65,7 @@ def _contract(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterato
             "a candidate that answers",
             False,
             "candidate",
-            f"it could not be loaded and asked: {evaluation.failures['candidate']}; "
+            f"it could not be loaded and run: {evaluation.failures['candidate']}; "
             "look at the export, and run the training again",
         )
         return
@@ -96,7 +96,7 @@ def _metrics(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterator
             "metrics of the task",
             False,
             metric,
-            f"a threshold speaks of {metric}, and the candidate's task {evaluation.task} has no "
+            f"a threshold names {metric}, and the candidate's task {evaluation.task} has no "
             f"such metric: use {evaluated_task(evaluation.task).vocabulary()}",
         )
 
@@ -126,7 +126,7 @@ def _baseline(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterato
             rule="a baseline that answers",
             subject="baseline",
             detail=f"version {evaluation.baseline_version} is being served, and it could not be "
-            f"loaded and asked: {evaluation.failures['baseline']}",
+            f"loaded and run: {evaluation.failures['baseline']}",
         )
     elif before is not None and before != now:
         yield unless_allowed(

@@ -53,7 +53,7 @@ def judge_threshold(
                 _rule(target.metric, threshold),
                 True,
                 target.subject,
-                f"{target.where} is below min_examples {threshold.min_examples}: passed over",
+                f"{target.where} is below min_examples {threshold.min_examples}: skipped",
             )
 
 
@@ -73,24 +73,24 @@ def _missing_slice(config: EvaluationConfig, threshold: Threshold, most: int) ->
     class_name = threshold.class_name
     of_class = f" of class {class_name}" if class_name not in (None, "*") else ""
     found = f"at most {most} examples" if most else "no example"
-    told = f"{found}{of_class} on {threshold.slice}: the metric cannot be judged there"
-    return _missing(config, threshold, told)
+    detail = f"{found}{of_class} on {threshold.slice}: the metric cannot be judged there"
+    return _missing(config, threshold, detail)
 
 
 def _missing_other(target: _Target) -> Finding:
     """Returns the finding on a gap where one slice alone can be judged."""
-    told = f"{target.where} is the only slice that can be judged, and a gap is between two"
-    return _missing(target.config, target.threshold, told)
+    detail = f"{target.where} is the only slice that can be judged, and a gap is between two"
+    return _missing(target.config, target.threshold, detail)
 
 
-def _missing(config: EvaluationConfig, threshold: Threshold, told: str) -> Finding:
+def _missing(config: EvaluationConfig, threshold: Threshold, detail: str) -> Finding:
     return unless_allowed(
         config,
         f"missing_slice:{threshold.slice}",
         rule=f"{_rule(threshold.metric, threshold)}, with {threshold.min_examples} or more "
         "examples",
         subject=threshold.slice,
-        detail=told,
+        detail=detail,
     )
 
 

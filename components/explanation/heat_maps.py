@@ -71,21 +71,21 @@ def by_regions(model: ExplainedModel, image: bytes, target: str = "") -> HeatMap
 
 
 def by_occlusion(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
-    """Explains an answer by hiding windows; any model can be asked so."""
-    asked = model.question(image, target)
-    window = max(2, max(asked.pixels.shape[:2]) // _WINDOWS)
-    heat = occlusion(asked.score, asked.pixels, window, max(1, window // 2))
-    return HeatMaps(asked.explained, asked.own_score, {"occlusion": scaled_heat(heat)})
+    """Explains an answer by hiding windows; it needs only answers of the model."""
+    question = model.question(image, target)
+    window = max(2, max(question.pixels.shape[:2]) // _WINDOWS)
+    heat = occlusion(question.score, question.pixels, window, max(1, window // 2))
+    return HeatMaps(question.explained, question.own_score, {"occlusion": scaled_heat(heat)})
 
 
 def by_superpixels(fit: SuperpixelFit, name: str) -> "Method":
     """Returns the method that explains an answer by the shares of its superpixels."""
 
     def method(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
-        asked = model.question(image, target)
-        segments = superpixels(asked.pixels, _SUPERPIXELS)
-        heat = scaled_heat(fit(asked.score, asked.pixels, segments, _SAMPLES))
-        return HeatMaps(asked.explained, asked.own_score, {name: heat})
+        question = model.question(image, target)
+        segments = superpixels(question.pixels, _SUPERPIXELS)
+        heat = scaled_heat(fit(question.score, question.pixels, segments, _SAMPLES))
+        return HeatMaps(question.explained, question.own_score, {name: heat})
 
     return method
 

@@ -79,11 +79,11 @@ def kernel_shap(
     """
     count = int(segments.max()) + 1
 
-    def asked(kept: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    def score_of(kept: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         return _scores(score, pixels, segments, kept > 0.5)
 
     shap = package("shap", "shap")
-    explainer = shap.KernelExplainer(asked, np.zeros((1, count)), seed=_SEED)
+    explainer = shap.KernelExplainer(score_of, np.zeros((1, count)), seed=_SEED)
     values = explainer.shap_values(np.ones((1, count)), nsamples=samples, l1_reg=0, silent=True)
     of_segments: npt.NDArray[np.float64] = np.asarray(values, np.float64).reshape(count)
     return of_segments[segments]

@@ -60,7 +60,7 @@ def learnt_examples(model: ExplainedModel, pattern: str) -> Learnt:
         pattern: files of the training examples.
 
     Raises:
-        DataError: there are no examples of one class each, the model cannot be asked, or it is an
+        DataError: there are no examples of one class each, the model cannot be run, or it is an
             ensemble.
     """
     if model.contract.ensemble is not None:

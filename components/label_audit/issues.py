@@ -70,8 +70,10 @@ def captions(issues: Iterable[LabelIssue], count: int) -> dict[str, str]:
     for issue in issues:
         if len(lines) == count:
             break
-        told = f"{issue.given or 'nothing'} > {issue.suggested or 'nothing'} {issue.confidence:.2f}"
-        lines.setdefault(issue.key, f"{told} {issue.detail}".strip())
+        change = (
+            f"{issue.given or 'nothing'} > {issue.suggested or 'nothing'} {issue.confidence:.2f}"
+        )
+        lines.setdefault(issue.key, f"{change} {issue.detail}".strip())
     return lines
 
 

@@ -116,7 +116,7 @@ class MapConfig(Frozen):
         default=None,
         ge=0,
         le=100,
-        description="Leave out what the model says of tiles whose percentile of unknown imagery is "
+        description="Mask the answers for tiles whose percentile of unknown imagery is "
         "above this, such as 99, and write the percentiles (models of train.unknown). 100 leaves "
         "nothing out.",
     )

@@ -88,7 +88,7 @@ def lay_out(
         pixel_bytes: memory of a pixel of the map that is not written yet.
         overlap_bytes: further memory of one at which rows of tiles overlap.
         memory_bytes: about, of unfinished pixels and decoded blocks together; wider scenes are
-            divided into columns, and tiles on their borders are asked twice.
+            divided into columns, and tiles on their borders are predicted twice.
         edge: what the last tile of a row or column does at the scene's edge.
     """
     grid = view.grid

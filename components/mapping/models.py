@@ -66,11 +66,11 @@ def answers(
             for batch in batches:
                 under_way.append((batch, pool.submit(model.answer, batch, view)))
                 if len(under_way) > model.requests:
-                    asked, future = under_way.popleft()
-                    yield asked, future.result()
+                    tiles, future = under_way.popleft()
+                    yield tiles, future.result()
             while under_way:
-                asked, future = under_way.popleft()
-                yield asked, future.result()
+                tiles, future = under_way.popleft()
+                yield tiles, future.result()
         finally:
             for _, future in under_way:
                 future.cancel()

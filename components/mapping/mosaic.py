@@ -23,7 +23,7 @@ State: TypeAlias = dict[str, npt.NDArray[Any]]
 #: Takes final values: their window in the scene, values (K, H, W), and where they are known (H, W).
 Settle: TypeAlias = Callable[[Window, Floats, Mask], None]
 
-#: Weight of unread tiles from which on nothing is known about a pixel.
+#: Least weight of unread tiles at which a pixel counts as unknown.
 _NOTHING = 1 - 1e-3
 _Axis: TypeAlias = Literal[0, 1]
 _ROWS: Literal[0] = 0

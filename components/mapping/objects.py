@@ -103,13 +103,13 @@ class ObjectMap:
         """Writes the objects so far."""
         self._found = [_together(self._found)]
         fields = {name: getattr(self._found[0], name) for name in _FIELDS}
-        np.savez(folder / _FOUND, **fields, told=self._told)
+        np.savez(folder / _FOUND, **fields, percentiles=self._tile_percentiles)
 
     def load(self, folder: Path) -> None:
         """Restores the objects so far."""
         with np.load(folder / _FOUND) as found:
             self._found = [DetectedObjects(*(found[name] for name in _FIELDS))]
-            self._tiles = [found["told"]]
+            self._tiles = [found["percentiles"]]
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the merged objects."""
@@ -121,7 +121,7 @@ class ObjectMap:
 
     def masked(self) -> Masked:
         """Counts tiles."""
-        return masked_in("tiles", [self._told[:, 4]], self._config)
+        return masked_in("tiles", [self._tile_percentiles[:, 4]], self._config)
 
     def picture(self, folder: Path, scene: Picture) -> Picture:
         """Draws the outlines of the objects over the scene."""
@@ -129,7 +129,7 @@ class ObjectMap:
         draw, colours = ImageDraw.Draw(image), class_colours(len(self._contract.classes))
         whole = (self._grid.height_px, self._grid.width_px)
         scale = np.tile(np.divide(scene.shape[:2], whole), 2)
-        for box in self._told[self._is_masked, :4] * scale:
+        for box in self._tile_percentiles[self._is_masked, :4] * scale:
             draw.rectangle(_drawn(box), fill=MASKED_RGB)
         for box, index in zip(self._merged.boxes * scale, self._merged.classes, strict=True):
             draw.rectangle(_drawn(box), outline=colours[int(index)])
@@ -141,13 +141,13 @@ class ObjectMap:
         return [*legend_of(self._contract.classes), *([MASKED_ENTRY] if self._masks else [])]
 
     @property
-    def _told(self) -> Edges:
+    def _tile_percentiles(self) -> Edges:
         """Edges of all tiles and their stored percentiles, (N, 5)."""
         return np.concatenate([np.empty((0, 5)), *self._tiles])
 
     @property
     def _is_masked(self) -> Mask:
-        return masked_where(self._told[:, 4].astype(np.uint8), self._config)
+        return masked_where(self._tile_percentiles[:, 4].astype(np.uint8), self._config)
 
     def _features(self) -> Features:
         found, names = self._merged, np.array(self._contract.classes, object)
@@ -167,10 +167,10 @@ class ObjectMap:
 
     def _looked_at(self) -> Features:
         """Returns the tiles with their percentiles, and which of them are masked."""
-        told = self._told
-        columns = {"unknown_percentile": told[:, 4] * PERCENTILE_STEP, "masked": self._is_masked}
+        rows = self._tile_percentiles
+        columns = {"unknown_percentile": rows[:, 4] * PERCENTILE_STEP, "masked": self._is_masked}
         title = "Tiles with their percentile of unknown imagery"
-        placed = self._polygons(told[:, :4])
+        placed = self._polygons(rows[:, :4])
         return Features("tiles", title, "Polygon", self._grid.crs, placed, columns)
 
     def _polygons(self, boxes: Edges) -> npt.NDArray[np.object_]:

@@ -41,7 +41,7 @@ class Masked(NamedTuple):
     Attributes:
         unit: pixels, cells or tiles.
         left_out: their number.
-        of: number of all that a model was asked about.
+        of: number of all that a model predicted.
     """
 
     unit: str

@@ -130,7 +130,7 @@ class Scratch:
         self._check_size()
 
     def _check_size(self) -> None:
-        """Checks that all blocks are there: GDAL tells of a full disk in its log alone."""
+        """Checks that all blocks are there: GDAL reports a full disk only in its log."""
         spec = self.spec
         pixels = spec.grid.height_px * spec.grid.width_px * len(spec.bands)
         with _writing(self.path):
@@ -241,7 +241,7 @@ def _sums_of_four(numbers: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
 
 
 def _check_cog(path: Path) -> None:
-    """Raises OSError where a file is not whole: GDAL tells of a full disk in its log alone."""
+    """Raises OSError where a file is not whole: GDAL reports a full disk only in its log."""
     with rasterio.open(path) as dataset:
         missing = missing_bytes(dataset, str(path))
     if missing or _room(path) < _NO_ROOM_BYTES:
@@ -279,7 +279,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _without_warning() -> Iterator[None]:
-    """Keeps still that a raster has no map; the user has asked for such."""
+    """Silences the warning about a raster without a map, which the user allowed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield

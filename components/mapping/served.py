@@ -40,11 +40,11 @@ class ServedModel:
     """A `TileModel` that a server runs; use it as a context manager.
 
     All tiles go to the version that answered first, so that a map is of one model even where a
-    newer one is pushed meanwhile. TensorFlow Serving does not tell its version over REST.
+    newer one is pushed meanwhile. TensorFlow Serving does not report its version over REST.
     """
 
     requests = _REQUESTS
-    #: A server does not tell it.
+    #: A server does not report it.
     item: str | None = None
 
     def __init__(self, client: PredictClient, name: str, version: int | None = None) -> None:

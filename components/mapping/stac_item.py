@@ -41,13 +41,13 @@ def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str
     """
     scene, grid = view.scene, view.grid
     ground = footprint(grid)
-    told = str(model.version) if model.version is not None else model.identity[:12]
+    version = str(model.version) if model.version is not None else model.identity[:12]
     properties: dict[str, Any] = {
         "datetime": _moment(scene.acquired),
         "created": made,
-        "processing:lineage": f"Map by model {model.name}, {told}, of scene {scene.scene_id}",
+        "processing:lineage": f"Map by model {model.name}, {version}, of scene {scene.scene_id}",
         "processing:level": _DERIVED_LEVEL,
-        "processing:software": {"skymill": _own_version(), model.name: told},
+        "processing:software": {"skymill": _own_version(), model.name: version},
         "mlm:name": model.name,
         "mlm:tasks": [MLM_TASKS[model.contract.task]],
         "proj:code": None if grid.crs is None else _code(grid.crs),

@@ -90,5 +90,5 @@ def percentile_spec(grid: Grid) -> RasterSpec:
 def percentile_output(path: Path, config: MapConfig) -> Output:
     """Describes the finished raster of percentiles, and what follows from it."""
     title = "Percentile of unknown imagery"
-    told = f"The other files have nothing where it is above {config.mask_unknown:g}."
-    return Output("unknown", path, COG, title, {"description": told})
+    description = f"The other files have nothing where it is above {config.mask_unknown:g}."
+    return Output("unknown", path, COG, title, {"description": description})

@@ -86,7 +86,7 @@ class TileAxis:
 
         Args:
             left: place before which nothing counts.
-            right: place from which on nothing counts; None is the end of the last tile.
+            right: place from which nothing counts; None is the end of the last tile.
         """
         right = self._tops[-1] + self._weights.shape[1] if right is None else right
         counting = []

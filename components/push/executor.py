@@ -72,7 +72,7 @@ _INPUTS = ("model", "evaluation", "statistics", "schema", "baseline")
 
 @dataclass(frozen=True)
 class Described:
-    """The model's name, what the configuration says of it, and the report of its ingest."""
+    """The model's name, its description in the configuration, and the report of its ingest."""
 
     name: str
     about: About

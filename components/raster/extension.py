@@ -267,7 +267,7 @@ def _near(name: str, found: Any) -> str:
 
 
 def _parameters(found: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
-    """Returns the parameters by name; None for one that does not tell them."""
+    """Returns the parameters by name; None for one without a readable signature."""
     try:
         return inspect.signature(found).parameters
     except (ValueError, TypeError):
@@ -321,8 +321,10 @@ def _package_identity(name: str, places: tuple[str, ...]) -> str:
     for place in places:
         files = list(_files(place))
         sources = [path for path in files if path.endswith(".py")]
-        told = dict(zip(sources, checksums_of_files(sources), strict=True))
-        entries += [(os.path.relpath(f, place), told.get(f) or os.path.getsize(f)) for f in files]
+        checksums = dict(zip(sources, checksums_of_files(sources), strict=True))
+        entries += [
+            (os.path.relpath(f, place), checksums.get(f) or os.path.getsize(f)) for f in files
+        ]
     return f"{_version(name)} {fingerprint_of(entries)[:_DIGEST_LENGTH]}".lstrip()
 
 

@@ -187,15 +187,15 @@ def _related(
 ) -> _Relation:
     """Relates the remaining images to truths, and these truths to all images."""
     keys_of: dict[tuple[str, int], frozenset[_Key]] = {}
-    asked: set[_Key] = set()
+    wanted: set[_Key] = set()
     for image in left:
         keys_of[_IMAGE, image] = _keys(level, images[image], _IMAGE)
-        asked |= keys_of[_IMAGE, image]
+        wanted |= keys_of[_IMAGE, image]
     images_at: dict[_Key, list[int]] = {}
     truths_at: dict[_Key, list[int]] = {}
     for truth, name in enumerate(truths):
         keys = _keys(level, (name,), _TRUTH)
-        if not asked.isdisjoint(keys):
+        if not wanted.isdisjoint(keys):
             keys_of[_TRUTH, truth] = keys
             for key in keys:
                 truths_at.setdefault(key, []).append(truth)

@@ -32,7 +32,7 @@ def command() -> None:
     """Assess the accuracy of a finished map by a probability sample.
 
     `sample` draws pixels and writes them out for labelling; `report` estimates accuracies and
-    areas from the labels; `compare` tells which of two maps is better; `unsure` shows, without any
+    areas from the labels; `compare` finds the better of two maps; `unsure` shows, without any
     label, where the model was least sure.
     """
 

@@ -44,7 +44,7 @@ def command(
 ) -> None:
     """Check an installation of Kubeflow Pipelines before the first run, each fault with its remedy.
 
-    Connection, version and namespace are asked of the server; rights, account, pipeline root,
+    Connection, version and namespace are checked with the server; rights, account, pipeline root,
     claims, secrets and the default retries of the Kubernetes API, by $KUBECONFIG or the pod's
     account; images of their registries. Exit code 1 says that a check failed; what cannot be
     checked from here is unknown.

@@ -51,11 +51,11 @@ def command(
     examples = latest_examples(Workspace(config.workspace).runs, run_id)
     from pipelines.local.cross_validation import cross_validate, spread
 
-    def told(fold: "Fold") -> None:
+    def report(fold: "Fold") -> None:
         click.echo(f"fold {fold.number + 1} of {folds}: trained", err=True)
 
     rows = []
-    for row in cross_validate(config, examples, folds, os.environ, by, block_m, told):
+    for row in cross_validate(config, examples, folds, os.environ, by, block_m, report):
         rows.append(row)
         if not as_json:
             click.echo(

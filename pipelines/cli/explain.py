@@ -30,7 +30,7 @@ _METHODS = (_GRADIENTS, "xrai", "occlusion", "lime", "shap", _TRACIN)
 _CARDS = 8
 
 #: An image that was explained or refused: what to print, and what JSON says.
-Told = tuple[str, dict[str, object]]
+Entry = tuple[str, dict[str, object]]
 
 
 @click.command()
@@ -109,15 +109,17 @@ def command(
     reading = raster_reading(config, {})
     if server is not None:
         name = model or (config.name if config else "")
-        told = _from_server(server, name, model_version, files, reading, target, place_of, any_size)
+        explanations = _from_server(
+            server, name, model_version, files, reading, target, place_of, any_size
+        )
     else:
-        told = _from_model(
+        explanations = _from_model(
             _model(model_base, config, model_version),
             *(files, reading, target, place_of, any_size, method),
             pattern=examples or (_examples(config, run_id) if method == _TRACIN else ""),
         )
     refused = 0
-    for text, tree in told:
+    for text, tree in explanations:
         refused += tree["error"] is not None
         click.echo(strict_json(tree) if as_json else text, err=not as_json and bool(tree["error"]))
     ctx.exit(1 if refused else 0)
@@ -132,7 +134,7 @@ def _from_server(
     target: str,
     place_of: Callable[[Path], Path],
     any_size: bool,
-) -> Iterator[Told]:
+) -> Iterator[Entry]:
     from components.explanation.heat_maps import HeatMaps
     from components.explanation.image import shown
     from components.raster.errors import SkymillError
@@ -162,7 +164,7 @@ def _from_server(
             except (SkymillError, OSError) as error:
                 yield _refused(path, error)
                 continue
-            yield _told(path, maps, picture, place_of(path))
+            yield _entry(path, maps, picture, place_of(path))
 
 
 def _from_model(
@@ -174,7 +176,7 @@ def _from_model(
     any_size: bool,
     method: str,
     pattern: str,
-) -> Iterator[Told]:
+) -> Iterator[Entry]:
     from components.explanation.heat_maps import METHODS
     from components.explanation.image import shown
     from components.explanation.training_examples import learnt_examples
@@ -188,7 +190,7 @@ def _from_model(
         try:
             image = read_image(path, reading)
             if learnt is not None:
-                yield _told_examples(path, model, image, learnt, place_of(path))
+                yield _examples_entry(path, model, image, learnt, place_of(path))
                 continue
             picture = shown(image, model.contract.image)
             found = METHODS[method](model, image, target)
@@ -197,10 +199,10 @@ def _from_model(
         except (SkymillError, OSError) as error:
             yield _refused(path, error)
             continue
-        yield _told(path, found, picture, place_of(path))
+        yield _entry(path, found, picture, place_of(path))
 
 
-def _told(path: Path, found: "HeatMaps", picture: "Picture", place: Path) -> Told:
+def _entry(path: Path, found: "HeatMaps", picture: "Picture", place: Path) -> Entry:
     """Writes the heat maps of one image over its picture."""
     from components.raster.pictures.heat import heat_sheet
 
@@ -221,9 +223,9 @@ def _told(path: Path, found: "HeatMaps", picture: "Picture", place: Path) -> Tol
     return text, tree
 
 
-def _told_examples(
+def _examples_entry(
     path: Path, model: "ExplainedModel", image: bytes, learnt: "Learnt", place: Path
-) -> Told:
+) -> Entry:
     """Writes the sheet of the training examples behind one answer."""
     from components.explanation.image import shown
     from components.explanation.training_examples import behind_answers
@@ -261,7 +263,7 @@ def _listed(behind: "Behind") -> dict[str, object]:
     return {"proponents": plain(behind.proponents), "opponents": plain(behind.opponents)}
 
 
-def _refused(path: Path, error: Exception) -> Told:
+def _refused(path: Path, error: Exception) -> Entry:
     return f"{path}  refused: {error}", {"path": str(path), "error": str(error)}
 
 

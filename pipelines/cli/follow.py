@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @connection_options
 @json_option
 def command(connection: "Connection", run_id: str, timeout_s: float | None, as_json: bool) -> None:
-    """Wait for the run RUN_ID on Kubeflow Pipelines, and tell how it ended.
+    """Wait for the run RUN_ID on Kubeflow Pipelines, and print how it ended.
 
     Its metrics are shown as well; a server up to 2.17 keeps them in a metadata store, whose address
     --metadata gives. Exit code 3 says that a gate blocked the run.

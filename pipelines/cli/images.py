@@ -40,7 +40,7 @@ def image_files(paths: tuple[Path, ...], outputs: OutputPaths) -> Iterator[Path]
     """Yields the given files and every file below a given folder that has an image's suffix.
 
     Args:
-        outputs: is told of each file that is yielded.
+        outputs: receives each file that is yielded.
     """
     from components.ingest.listing.folders import IMAGE_SUFFIXES
     from components.raster.walk import left_out_as, walk

@@ -113,7 +113,7 @@ def _by_folds(config: "PipelineConfig", run_id: str | None, folds: int) -> "Audi
 
     examples = latest_examples(Workspace(config.workspace).runs, run_id)
 
-    def told(fold: "Fold") -> None:
+    def report(fold: "Fold") -> None:
         click.echo(f"fold {fold.number + 1} of {folds}: {fold.examples:,} examples", err=True)
 
-    return audit_by_folds(config, examples, folds, os.environ, told)
+    return audit_by_folds(config, examples, folds, os.environ, report)

@@ -25,7 +25,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_BLOCKED = 1, 2, 3
 _COMMANDS = {
     "init": "Look at a folder of images and write a configuration that runs.",
     "look": "Draw what a model will see: examples, truth, rejects, tiles.",
-    "splits": "Count the splits, and tell whether they leak.",
+    "splits": "Count the splits, and check whether they leak.",
     "run": "Run the pipeline: from images to a pushed model.",
     "tune": "Search good values for the trainer on the last run's examples.",
     "train": "Train alone, on the examples of the last run.",
@@ -35,7 +35,7 @@ _COMMANDS = {
     "schema": "Show the data schema, or accept the one that a run inferred.",
     "compile": "Write the package that Kubeflow Pipelines or Vertex AI runs.",
     "submit": "Start a run on Kubeflow Pipelines.",
-    "follow": "Wait for a run on Kubeflow Pipelines, and tell how it ended.",
+    "follow": "Wait for a run on Kubeflow Pipelines, and print how it ended.",
     "doctor": "Check an installation of Kubeflow Pipelines.",
     "schedule": "Recurring runs on Kubeflow Pipelines.",
     "versions": "List pushed versions; show the model card of one.",

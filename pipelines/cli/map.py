@@ -147,12 +147,12 @@ def command(
     settings["band_names"] = tuple(map(str.strip, band_names.split(","))) if band_names else None
     config = _config(settings)
     query = _query(stac, collections, bbox, start, end, max_cloud, max_items)
-    asked = (
+    tile_model = (
         _model(model_base, config_path)
         if server is None
         else _served(server, model, model_version, config_path)
     )
-    photographs = asked.contract.image.bands is None
+    photographs = tile_model.contract.image.bands is None
     found = scenes_at(scenes, config.reading, photographs=photographs, layout=layout, query=query)
     if found.ignored:
         others = ", ".join(f"{count} {name}" for name, count in sorted(found.ignored.items()))
@@ -162,7 +162,7 @@ def command(
         failed += 1
         _tell(reject, as_json)
     show = None if as_json else _Progress(len(found.sources))
-    made = map_scenes(found.sources, asked, config, output, overwrite=overwrite, on_scene=show)
+    made = map_scenes(found.sources, tile_model, config, output, overwrite=overwrite, on_scene=show)
     for result in made:
         failed += not isinstance(result, SceneMap)
         _tell(result, as_json)
@@ -259,16 +259,16 @@ class _Progress:
     def __call__(self, source: "SceneSource") -> Callable[[int, int], None]:
         self._number += 1
         head = f"[{self._number}/{self._scenes}] {source.scene_id}"
-        begun = told = time.monotonic()
+        begun = printed = time.monotonic()
         first = 0
 
         def show(done: int, total: int) -> None:
-            nonlocal told, first
+            nonlocal printed, first
             now = time.monotonic()
             first = first or done  # a continued run begins with what an earlier one did
-            if now - told < _PROGRESS_EVERY_S and done < total:
+            if now - printed < _PROGRESS_EVERY_S and done < total:
                 return
-            told, text = now, f"{head}: {done:,} of {total:,} tiles ({done / total:.0%})"
+            printed, text = now, f"{head}: {done:,} of {total:,} tiles ({done / total:.0%})"
             if first < done < total:
                 text += f", {_duration((total - done) * (now - begun) / (done - first))} left"
             click.echo(text, err=True)

@@ -112,7 +112,7 @@ def command(
     from pipelines.cli.answer_files import write_answer
     from serving.client import connect
 
-    refused, told = 0, False
+    refused, warned = 0, False
     places = OutputPaths()
     config = None if model else _config()
     given: dict[str, Any] = {"nodata": nodata, "values": values, "scale": scale, "offset": offset}
@@ -133,8 +133,8 @@ def command(
             any_size=any_size,
         )
         for result in results:
-            if needs is None and not told and (is_raster or _is_tiff(result.path)):
-                told = True
+            if needs is None and not warned and (is_raster or _is_tiff(result.path)):
+                warned = True
                 click.echo(_UNTOLD, err=True)
             refused += result.error is not None
             written = None

@@ -45,7 +45,7 @@ def create(
     interval_s: int | None,
     as_json: bool,
 ) -> None:
-    """Create the schedule NAME, or make the one there what is asked for.
+    """Create the schedule NAME, or change the existing one accordingly.
 
     The same call again changes nothing. A run that has not ended delays the next one, and of
     several that were missed only the last is made up for. Prepare takes the data's fingerprint

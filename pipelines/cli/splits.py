@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def command(config_path: str, output: str | None, as_json: bool) -> None:
-    """Count the images and classes of each split; of rasters tell how far train and test are apart.
+    """Count the images and classes of each split; of rasters print the distance from train to test.
 
     No pixel of a raster is read. Pairs of tiles of different splits that share ground or touch
     are leaks: a model would be tested on ground that it was trained on.

@@ -90,7 +90,7 @@ def command(
     the addresses come as messages instead, and SOURCE names where they lie. With --messages images
     the messages hold the images, and no SOURCE is named; without a broker they are lines of JSON in
     the files of SOURCE. A newly pushed model is taken up without a restart. Images without an
-    answer are lines of rejects-*.jsonl. After a restart, images with an answer are not asked again.
+    answer are lines of rejects-*.jsonl. After a restart, answered images are skipped.
     """
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -105,8 +105,8 @@ def command(
     config = pipeline_config(config_path, needed=model_base is None)
     base = str(model_base) if model_base else config.model_base if config else ""
     known = config.prediction.stream if config and config.prediction else StreamInput()
-    asked = {"messages": messages, "pubsub": pubsub, "kafka": kafka, "topic": topic}
-    stream = {**known.model_dump(), **{name: it for name, it in asked.items() if it}}
+    broker = {"messages": messages, "pubsub": pubsub, "kafka": kafka, "topic": topic}
+    stream = {**known.model_dump(), **{name: it for name, it in broker.items() if it}}
     given: dict[str, Any] = {"output": output, "model_base": base, "stream": stream}
     given |= {"batch": batch} if batch else {}
     place = _MESSAGES if source is None or stream["messages"] == "images" else source

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @with_package_options
 @click.option("--run-name", help="How the run is shown; default: the pipeline's name and the time.")
 @click.option("--key", help="What the run is for: with the same key no second run is started.")
-@click.option("--follow", "wait", is_flag=True, help="Wait for its end and tell how it was.")
+@click.option("--follow", "wait", is_flag=True, help="Wait for its end and print how it ended.")
 @click.option("--timeout", "timeout_s", type=float, help="Seconds until --follow gives up.")
 @metadata_option
 @connection_options

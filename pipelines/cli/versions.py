@@ -39,9 +39,9 @@ def list_(config_path: str, model_base: str | None, as_json: bool) -> None:
             rows.append({"version": number, "pushed_at": None, "metrics": str(error)})
             continue
         card = found.card
-        told = measured_text(card.metrics, card.metrics.overall) if card else "no model card"
+        measured = measured_text(card.metrics, card.metrics.overall) if card else "no model card"
         pushed_at = found.document.get("pushed_at")
-        rows.append({"version": number, "pushed_at": pushed_at, "metrics": told})
+        rows.append({"version": number, "pushed_at": pushed_at, "metrics": measured})
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return

@@ -90,5 +90,5 @@ def _check(extension: Extension, key: str, config: PipelineConfig) -> None:
 
 
 def _raise(faults: list[str] | Iterator[str]) -> None:
-    if told := list(faults):
-        raise ConfigError("\n".join(told))
+    if messages := list(faults):
+        raise ConfigError("\n".join(messages))

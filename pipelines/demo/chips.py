@@ -92,8 +92,8 @@ if __name__ == "__main__":
     words.add_argument("path", help="a folder; of a scene, a file")
     words.add_argument("--places", type=int, default=40)
     words.add_argument("--scene", action="store_true", help="one scene instead")
-    asked = words.parse_args()
-    if asked.scene:
-        print(f"{make_scene(asked.path)} pixels wide and high")
+    options = words.parse_args()
+    if options.scene:
+        print(f"{make_scene(options.path)} pixels wide and high")
     else:
-        print(make_chips(asked.path, asked.places), "chips")
+        print(make_chips(options.path, options.places), "chips")

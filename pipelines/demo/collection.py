@@ -220,5 +220,5 @@ if __name__ == "__main__":
     words.add_argument("folder")
     words.add_argument("--scenes", type=int, default=Collection.scenes, help="of each region, date")
     words.add_argument("--degraded", action="store_true", help="as a failed sensor would see it")
-    asked = words.parse_args()
-    print(make_collection(asked.folder, Collection(asked.scenes, degraded=asked.degraded)))
+    options = words.parse_args()
+    print(make_collection(options.folder, Collection(options.scenes, degraded=options.degraded)))

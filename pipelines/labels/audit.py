@@ -59,7 +59,7 @@ def audit_predictions(path: Path) -> Audit | None:
     None where it holds no probabilities: the task's answers are numbers, masks or boxes.
 
     Raises:
-        DataError: it is no such file.
+        DataError: the file is not such a table.
     """
     predictions = PredictionTable(path)
     head = predictions.head

@@ -56,7 +56,7 @@ class NodeProgress:
     def close(self) -> None:
         """Ends the live line."""
         self._ended.set()
-        self._report_resumed()  # the thread may not have got to it
+        self._report_resumed()  # the thread may not have read it yet
         if self._status:
             self._status.stop()
             self._status = None

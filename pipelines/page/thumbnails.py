@@ -93,8 +93,8 @@ def draw_examples(
         predicted = _predicted(list(batch.values()), decode, contract, board, served)
         draw = draw or drawing_of(predicted, contract)
         pictures = {key: draw(it.pixels) for key, it in zip(batch, predicted, strict=True)}
-        asked = {key: it for key, it in batch.items() if key in explained}
-        explanations = _explanations(explainer, asked, pictures) if explainer else {}
+        images = {key: it for key, it in batch.items() if key in explained}
+        explanations = _explanations(explainer, images, pictures) if explainer else {}
         for (key, picture), example in zip(pictures.items(), predicted, strict=True):
             cards = [Card(picture, "image")]
             if served:

@@ -116,7 +116,7 @@ class StreamAnswerer:
         return self.tick(now)
 
     def _refuse(self, reject: Reject, now: float) -> list[Written]:
-        """Adds a dead letter of what no model is asked about."""
+        """Adds a dead letter for an image that is not predicted."""
         if not self._tables_or_rejects():
             self._window = int(now // self._job.window_s)
         self._rejects.append(reject)

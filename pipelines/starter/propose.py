@@ -182,7 +182,7 @@ def propose_source(folder: str) -> Proposal:
             f"of its own, or write a {_MANIFESTS[0]} with the columns uri and label."
         )
     if not records:
-        raise DataError(f"{folder}: no image has the truth that {source.uri} should tell of it.")
+        raise DataError(f"{folder}: no image has the truth that {source.uri} should name.")
     sample = _some(records)
     chips = None if has_masks else chip_traits(sample)
     side = _side([record.uri for record in sample]) if chips is None else chips.side_px

@@ -80,10 +80,10 @@ class _Endpoint:
         path = request.rel_url.raw_path
         if path == "/events":
             return await self._event(request) if request.method == "POST" else _text_response(405)
-        asked = {"/healthz": self._healthy, "/readyz": self._ready, "/metrics": self._metrics}
-        if path not in asked:
+        pages = {"/healthz": self._healthy, "/readyz": self._ready, "/metrics": self._metrics}
+        if path not in pages:
             return _text_response(404)
-        return asked[path]() if request.method in ("GET", "HEAD") else _text_response(405)
+        return pages[path]() if request.method in ("GET", "HEAD") else _text_response(405)
 
     async def _event(self, request: web.BaseRequest) -> web.Response:
         settings = self._settings

@@ -19,8 +19,8 @@ def utc(moment: float) -> str:
 
 def text_line(moment: float, event: str, facts: dict[str, Any]) -> str:
     """Formats an event as `2026-03-01 06:00:00 started  run=... key=...`."""
-    told = "  ".join(f"{name}={value}" for name, value in facts.items())
-    return f"{utc(moment)}  {event:<12}  {told}".rstrip()
+    fields = "  ".join(f"{name}={value}" for name, value in facts.items())
+    return f"{utc(moment)}  {event:<12}  {fields}".rstrip()
 
 
 def json_line(moment: float, event: str, facts: dict[str, Any]) -> str:

@@ -450,7 +450,7 @@ def read_image(path: Path, rasters: RasterReading | None = None) -> bytes:
     >>> decode_payload(payload).bands
     ('nir08', 'red')
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait for ever
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait forever
         raise ClientError("it is not a regular file")
     with path.open("rb") as file:
         start = file.read(4)

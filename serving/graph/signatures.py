@@ -44,7 +44,7 @@ class Signature:
 
 @dataclass(frozen=True, eq=False)
 class Reliable:
-    """A model that also returns what answers say of their reliability follows from.
+    """A model that also returns the sources of its answers' reliability.
 
     Attributes:
         model: pixels [N, H, W, C] to the model's outputs and, by name, the `embedding` [N, D] and

@@ -19,7 +19,7 @@ from serving.server.run import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; exit code 2: wrong configuration, 1: cannot listen there."""
+    """Serve until SIGTERM; exit code 2: wrong configuration, 1: cannot listen there."""
     options = _parser().parse_args(arguments)
     ready_file = options.ready_file
     given = {k: v for k, v in vars(options).items() if v is not None and k != "ready_file"}

@@ -139,12 +139,12 @@ class Health:
 
     def service(self, calls: Calls) -> grpc.GenericRpcHandler:
         """Returns the service; its calls have the same limits as all others."""
-        asked = health_pb2.HealthCheckRequest
+        request = health_pb2.HealthCheckRequest
         return grpc.method_handlers_generic_handler(
             "grpc.health.v1.Health",
             {
-                "Check": calls.handler(asked, self.check, always=True),
-                "Watch": calls.stream(asked, self._servicer.Watch),
+                "Check": calls.handler(request, self.check, always=True),
+                "Watch": calls.stream(request, self._servicer.Watch),
             },
         )
 
@@ -208,7 +208,7 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", _STREAMS_A_CONNECTION),
         ("grpc.max_allowed_incoming_connections", config.max_connections),
         ("grpc.server_handshake_timeout_ms", int(1000 * config.header_timeout_s)),
-        # It is told to its client, who connects again when there is something to ask.
+        # The client learns of it, and connects again for its next request.
         ("grpc.max_connection_idle_ms", max(1, int(1000 * config.idle_timeout_s))),
         # SO_REUSEPORT shares connections between servers: only for processes of the same server.
         ("grpc.so_reuseport", int(config.supervisor_pid is not None)),

@@ -53,8 +53,8 @@ class Calls:
                 with request:
                     if not always:
                         self.requests.check_open()
-                    asked = await self._received(message, messages, request)
-                    answered = await answer(asked, request)
+                    received = await self._received(message, messages, request)
+                    answered = await answer(received, request)
                     serialized = answered.SerializeToString()
                     request.held.reach(len(serialized))
             except Exception as error:
@@ -77,11 +77,11 @@ class Calls:
             request = self._begin()
             try:
                 with request:
-                    asked = await self._received(message, messages, request)
+                    received = await self._received(message, messages, request)
             except Exception as error:
                 await _abort(context, error)
             self.requests.end(asyncio.current_task())
-            await serve(asked, context)
+            await serve(received, context)
 
         return grpc.stream_stream_rpc_method_handler(
             call, response_serializer=lambda answer: answer.SerializeToString()

@@ -9,7 +9,7 @@ from serving.server.config import ServerConfig
 
 
 def serve(config: ServerConfig, on_ready: Callable[[Addresses], None]) -> None:
-    """Serves in this process, or in several child processes, until told to stop."""
+    """Serves in this process, or in several child processes, until SIGTERM."""
     if config.processes > 1:
         from serving.server.supervisor import supervise
 

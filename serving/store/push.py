@@ -148,7 +148,7 @@ def _is_published(store: ObjectStore, number: int, error: StorageError) -> bool:
         return is_complete(store, number)
     except StorageError:
         raise StorageError(
-            f"{error}. It cannot be told whether version {number} is published: look whether "
+            f"{error}. It is unknown whether version {number} is published: look whether "
             f"{store.uri}/{layout.model_file(number)} is there before you push again"
         ) from error
 

@@ -111,6 +111,6 @@ def _require(model_base: str, number: int, endpoint: str) -> None:
     if number not in numbers:
         raise ServedVersionError(
             f"{endpoint} serves version {number} of {posixpath.basename(model_base)}, but "
-            f"{model_base} holds {list(numbers)}: both must speak of the same folder. "
+            f"{model_base} holds {list(numbers)}: both must be about the same folder. "
             "Correct push.model_dir or baseline.endpoint."
         )

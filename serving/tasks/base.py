@@ -56,7 +56,7 @@ class AnyPrediction(ABC):
         outputs: names of the outputs of every signature.
         model_version: version of the model that answered; None where the server does not report it:
             TensorFlow Serving over REST, unless the request named a version.
-        reliability: what the answer says of itself; None of models that say nothing.
+        reliability: reliability of the answer; None where the model reports none.
     """
 
     form: ClassVar[Form] = "image"

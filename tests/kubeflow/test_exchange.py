@@ -103,7 +103,7 @@ def test_a_step_that_is_told_to_stop_leaves_nothing_either(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert code == 128 + signal.SIGTERM
-    assert capsys.readouterr().err == "The step was told to stop (SIGTERM).\n"
+    assert capsys.readouterr().err == "The step was stopped (SIGTERM).\n"
     assert list(exchange.iterdir()) == []
     assert not (tmp_path / "minio/bucket/made/half").exists()
 

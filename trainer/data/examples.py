@@ -58,16 +58,16 @@ def learnt_scalings(files: Sequence[str]) -> dict[str, Scaling] | None:
     folders = {posixpath.dirname(file) for file in files}
     roots = sorted({posixpath.dirname(folder) for folder in folders})
     found = {root: _read_scalings(root) for root in roots}
-    told = {root: scalings for root, scalings in found.items() if scalings is not None}
-    for root, scalings in told.items():
-        first = next(iter(told))
-        if scalings != told[first]:
+    known = {root: scalings for root, scalings in found.items() if scalings is not None}
+    for root, scalings in known.items():
+        first = next(iter(known))
+        if scalings != known[first]:
             raise DataError(
-                f"the same number means different values in {first} ({described(told[first])}) "
+                f"the same number means different values in {first} ({described(known[first])}) "
                 f"and in {root} ({described(scalings)}). Set image.values: scaled and ingest both "
                 "again, or stored to learn from the numbers as they are."
             )
-    return next(iter(told.values())) if told and len(told) == len(found) else None
+    return next(iter(known.values())) if known and len(known) == len(found) else None
 
 
 def list_files(patterns: Sequence[str]) -> tuple[str, ...]:

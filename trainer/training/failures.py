@@ -17,7 +17,7 @@ from trainer.data.dataset import Batch, ExampleSource
 from trainer.data.examples import keys_at
 
 BAD_BATCH_FILE = "bad_batch.json"
-_KEYS_TOLD = 8
+_KEYS_SHOWN = 8
 #: Out-of-memory messages of oneDNN, CUDA and XLA, in errors of other types.
 _MEMORY = re.compile(
     "out of memory|OUT_OF_MEMORY|RESOURCE_EXHAUSTED|could not create a memory object"
@@ -162,6 +162,6 @@ def _slower(rate: float) -> str:
 
 
 def _listed(keys: Sequence[str]) -> str:
-    told_keys = ", ".join(keys[:_KEYS_TOLD]) or "examples without keys"
-    more = len(keys) - _KEYS_TOLD
-    return f"{told_keys} and {more} more" if more > 0 else told_keys
+    shown = ", ".join(keys[:_KEYS_SHOWN]) or "examples without keys"
+    more = len(keys) - _KEYS_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

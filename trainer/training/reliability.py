@@ -1,4 +1,4 @@
-"""Fits what a served answer says of its reliability, on the train and eval splits."""
+"""Fits the reliability of served answers, on the train and eval splits."""
 
 from collections.abc import Sequence
 from functools import partial

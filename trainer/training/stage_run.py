@@ -274,7 +274,7 @@ class StageRun:
         raise kind(bad_loss(value, epoch, step + 1, self._peak, keys, culprits))
 
 
-def steps_at_once(asked: int | None, steps_per_epoch: int, tpu: bool) -> int:
+def steps_at_once(configured: int | None, steps_per_epoch: int, tpu: bool) -> int:
     """Returns the number of steps without returning to Python; it divides the steps of an epoch."""
-    most = asked or (_MOST_STEPS_AT_ONCE if tpu else 1)
+    most = configured or (_MOST_STEPS_AT_ONCE if tpu else 1)
     return next(n for n in range(min(most, steps_per_epoch), 0, -1) if steps_per_epoch % n == 0)

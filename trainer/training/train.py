@@ -126,7 +126,7 @@ def train(
 def _reliability(
     embedded: keras.Model, contract: Contract, splits: Splits, config: TrainConfig
 ) -> tuple[UnknownScore | None, dict[str, Any]]:
-    """Fits what answers say of their reliability: constants, and fields of the contract."""
+    """Fits the reliability of answers: constants, and fields of the contract."""
     evaluation = measure_split(embedded, contract, list_files(splits.evaluation), config.batch_size)
     promised: dict[str, Any] = {}
     if config.conformal is not None:

@@ -56,7 +56,7 @@ def conduct(
         _served(oracle, paths, f"unix:{folder}/chief") as service,
         LocalWorkers(tune.parallel, f"{folder}/chief", paths) as workers,
     ):
-        _wait(service, paths, note, lambda: workers.tend(service.asked))
+        _wait(service, paths, note, lambda: workers.tend(service.requests_of))
 
 
 class RecordingService(OracleServicer):
@@ -70,7 +70,7 @@ class RecordingService(OracleServicer):
     def __init__(self, oracle: kt.Oracle, paths: SearchPaths) -> None:
         super().__init__(oracle)
         self._paths = paths
-        self.asked: collections.Counter[str] = collections.Counter()
+        self.requests_of: collections.Counter[str] = collections.Counter()
         self.ended = 0
         self.error: Exception | None = None
         self.heard_s = time.monotonic()
@@ -85,7 +85,7 @@ class RecordingService(OracleServicer):
     def CreateTrial(self, request: Any, context: Any) -> Any:
         """Returns a trial for a worker: the one it did not finish, if any, else a new one."""
         with self._answering():
-            self.asked[request.tuner_id] += 1
+            self.requests_of[request.tuner_id] += 1
             while True:
                 answer = super().CreateTrial(request, context)
                 name = answer.trial.trial_id

@@ -33,11 +33,11 @@ class LocalWorkers:
         self._socket, self._paths = socket, paths
         self._shares = device_shares(count, _cores(), _gpus())
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._asked_before: dict[str, int] = {}
+        self._requests_before: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         for number in range(len(self._shares)):
-            self._start(number, asked=0)
+            self._start(number, requests=0)
         return self
 
     def __exit__(
@@ -55,11 +55,11 @@ class LocalWorkers:
                 process.kill()
                 process.wait()
 
-    def tend(self, asked: Mapping[str, int]) -> None:
+    def tend(self, requests: Mapping[str, int]) -> None:
         """Replaces dead processes; their trials are assigned again.
 
         Args:
-            asked: number of trial requests of each worker.
+            requests: number of trial requests of each worker.
 
         Raises:
             WorkerDiedError: a process died before its first request, so the next would too.
@@ -67,11 +67,11 @@ class LocalWorkers:
         for number, (name, process) in enumerate(list(self._running.items())):
             if process.poll() in (None, 0):
                 continue
-            if asked.get(name, 0) == self._asked_before[name]:
+            if requests.get(name, 0) == self._requests_before[name]:
                 raise WorkerDiedError(self._last_words(name, process.returncode))
-            self._start(number, asked.get(name, 0))
+            self._start(number, requests.get(name, 0))
 
-    def _start(self, number: int, asked: int) -> None:
+    def _start(self, number: int, requests: int) -> None:
         name = f"worker-{number}"
         path = self._paths.worker_log(name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -84,7 +84,7 @@ class LocalWorkers:
                 stdout=log,
                 stderr=log,
             )
-        self._asked_before[name] = asked
+        self._requests_before[name] = requests
 
     def _last_words(self, name: str, code: int) -> str:
         path = self._paths.worker_log(name)

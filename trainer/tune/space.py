@@ -25,7 +25,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class SpaceFault:
-    """SpaceFault about a search space: something that is not allowed in it."""
+    """Part of a search space that is not allowed."""
 
     path: str
     value: Any

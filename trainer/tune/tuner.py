@@ -42,18 +42,18 @@ class WorkerTuner(BaseTuner):
 
     def __init__(self, search: Search, paths: SearchPaths) -> None:
         self._search, self._paths = search, paths
-        self._asked_in_vain = False
+        self._refused_before = False
         oracle = make_oracle(search.tune, search.train, search.objective)
         super().__init__(oracle, directory=paths.root, project_name=paths.name)
 
     def pre_create_trial(self) -> None:
         """Pauses if no trial was available last time, because KerasTuner would poll at once."""
-        if self._asked_in_vain:
+        if self._refused_before:
             time.sleep(_IDLE_S)
-        self._asked_in_vain = True
+        self._refused_before = True
 
     def on_trial_begin(self, trial: Trial) -> None:
-        self._asked_in_vain = False
+        self._refused_before = False
         super().on_trial_begin(trial)
 
     def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> float:

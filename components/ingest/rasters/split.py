@@ -44,7 +44,7 @@ def splits_of(
     """
     if tiling is None and isinstance(settings.split_by, ByScene):
         raise ConfigError(
-            "ingest.split_by: a chip does not tell its scene. Split by block, or by group with "
+            "ingest.split_by: a chip does not name its scene. Split by block, or by group with "
             "source.group_pattern or a manifest's column."
         )
     found: list[Split | None] = list(given)

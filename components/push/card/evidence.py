@@ -204,8 +204,8 @@ def _limits(
         if item.differs:
             yield f"Sensitive to {item.slice}: {measured_text(metrics, item)}"
     for report in evidence.reports:
-        told: Any = report.facts.get(_TOO_FEW, ())
-        yield from (f"{text}." for text in told)
+        messages: Any = report.facts.get(_TOO_FEW, ())
+        yield from (f"{text}." for text in messages)
     facts: Mapping[str, Any] = evidence.ingest.facts if evidence.ingest else {}
     if untrained := facts.get("classes_without_training_examples"):
         yield f"Never trained on: {', '.join(untrained)}."
@@ -224,8 +224,8 @@ def _limits(
             "farther from the training data may fare worse than the test split."
         )
     if inputs.gsd_m is not None:
-        told = range_text(inputs.gsd_m)
-        yield f"Learnt from pixels of {told} m on the ground; another scale was not tried."
+        pixel_m = range_text(inputs.gsd_m)
+        yield f"Learnt from pixels of {pixel_m} m on the ground; another scale was not tried."
     if inputs.bands and not inputs.sensors:
         yield "The examples state no sensor; images of another one may fare worse."
     if data.bbox is None:

@@ -92,7 +92,7 @@ class _Offer:
             warnings.simplefilter("ignore", pystac.errors.DeprecatedWarning)
             found = self.load()
             if not isinstance(found, pystac.Item):
-                raise ValueError(f"it is a {type(found).__name__.lower()} and no item")
+                raise ValueError(f"it is a {type(found).__name__.lower()}, not an item")
             if not found.id:
                 raise ValueError("it has no id")
             return found
@@ -102,7 +102,7 @@ def _refusing(scene_id: str) -> AbstractContextManager[None]:
     """Turns errors caused by a broken item into its SceneRejected."""
 
     def reject(why: str) -> SceneRejected:
-        detail = f"what the catalogue says of it cannot be used: {why}."
+        detail = f"its entry in the catalogue cannot be used: {why}."
         return SceneRejected(scene_id, Reason.BAD_METADATA, detail)
 
     return translated(reject, document=True)

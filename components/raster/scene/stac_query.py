@@ -28,7 +28,7 @@ class StacQuery(Frozen):
     start: datetime.date | None = Field(default=None, description="first day")
     end: datetime.date | None = Field(default=None, description="last day, included")
     max_cloud_cover_percent: float | None = Field(
-        default=None, ge=0, le=100, description="items that do not tell theirs are left out"
+        default=None, ge=0, le=100, description="items without a value are left out"
     )
     max_items: int = Field(
         default=1000,

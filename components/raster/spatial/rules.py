@@ -121,7 +121,7 @@ class ByArea(Frozen):
 
 
 class ByTile(Frozen):
-    """Each tile on its own, at random but for ever. Neighbours leak into each other."""
+    """Each tile on its own, at random but forever. Neighbours leak into each other."""
 
     by: Literal["tile"] = "tile"
     words: ClassVar[str] = "tile by tile, at random: neighbours may be in different splits"

@@ -17,7 +17,7 @@ class Target(Protocol):
     Attributes:
         task: of the examples.
         from_masks: the classes of pixels tell the truth.
-        from_boxes: boxes with classes tell it.
+        from_boxes: boxes with classes determine it.
         reads_numbers: it follows from the numbers of shapes.
         background: class of ground without a label, or None.
     """

@@ -44,7 +44,7 @@ def examine(
 
     Args:
         server: the API server of Kubeflow Pipelines.
-        cluster: the Kubernetes API of its cluster, asked about the namespace of the runs; None if
+        cluster: the Kubernetes API of its cluster, for the namespace of the runs; None if
             there is no access.
         needs: what the configuration requires.
     """

@@ -53,7 +53,7 @@ class EngineNodes:
     def steps(self) -> list[StepRecord]:
         """Returns the steps, each once: several nodes may have the name of one.
 
-        What was cached is told of a run that has ended.
+        Cached steps are known only once a run has ended.
         """
         found: dict[str, StepRecord] = {}
         for node in self._nodes:

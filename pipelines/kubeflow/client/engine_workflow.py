@@ -1,6 +1,6 @@
 """Argo's workflow of a run, which releases up to 2.17 keep.
 
-The nodes in their answer for a run have neither names nor pods, and do not tell what was cached.
+The nodes in their answer for a run have neither names nor pods, and do not report what was cached.
 The workflow does; version 1 of the API returns it.
 """
 

@@ -155,7 +155,7 @@ class KubeflowServer:
         return {one: self._log(run_id, record, one) for one in steps}
 
     def stop(self, run_id: str) -> None:
-        """Asks the server to stop a run; its pods are told to end."""
+        """Asks the server to stop a run; its pods get SIGTERM."""
         terminate = self.api.client.runs.run_service_terminate_run
         self.api.call("stop a run", terminate, run_id)
 

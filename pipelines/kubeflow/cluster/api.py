@@ -30,7 +30,7 @@ class KubernetesError(SkymillError):
 
 
 class KubernetesApi:
-    """One API server, asked about one namespace.
+    """One API server and one namespace.
 
     Attributes:
         namespace: the namespace of the objects.
@@ -42,7 +42,7 @@ class KubernetesApi:
         self.namespace = namespace
 
     def within(self, namespace: str) -> "KubernetesApi":
-        """Returns the same API server, asked about another namespace."""
+        """Returns the same API server with another namespace."""
         return KubernetesApi(self._client, namespace)
 
     def path(self, group: str, resource: str, name: str = "") -> str:

@@ -45,7 +45,7 @@ def platform_config(step: StepConfig, kubeflow: KubeflowConfig) -> Json:
 
 def platform_document(executors: dict[str, Json]) -> Json:
     """Returns the document for all executors by label; empty if none has settings."""
-    asked = {label: config for label, config in executors.items() if config}
-    if not asked:
+    settings = {label: config for label, config in executors.items() if config}
+    if not settings:
         return {}
-    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": asked}}}}
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": settings}}}}

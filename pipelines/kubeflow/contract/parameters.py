@@ -73,7 +73,7 @@ def _prediction_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
             STRING,
             section.model_base or config.model_base,
             "The folder of pushed versions: on a mounted volume, or at s3://, gs:// or az://. The "
-            "newest when the run starts is asked.",
+            "newest when the run starts is used.",
         ),
         RunParameter(
             "output_location", STRING, section.output, "Where each run's predictions get a folder."

@@ -116,7 +116,7 @@ def guarded(step: Any) -> int:
         return 1
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code == EXIT_STOPPED:
-            print("The step was told to stop (SIGTERM).", file=sys.stderr)
+            print("The step was stopped (SIGTERM).", file=sys.stderr)
             return EXIT_STOPPED
         print(masked(traceback.format_exc()), file=sys.stderr)
         return 1

@@ -34,7 +34,7 @@ class Histogram:
 def count_chart(
     name: str, histograms: Sequence[tuple[str, Histogram]], x_label: str, y_label: str
 ) -> Markup:
-    """Draws histograms with the same edges on each other, as counts.
+    """Draws stacked histograms with the same edges, as counts.
 
     Args:
         name: for readers who do not see the picture.

@@ -24,7 +24,7 @@ def read_planes(png: bytes, classes: int) -> npt.NDArray[np.float32]:
     """Decodes the probabilities (K, H, W) of an image.
 
     Raises:
-        DataError: it is no such PNG.
+        DataError: the bytes are not such a PNG.
     """
     try:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
