@@ -100,7 +100,7 @@ def test_a_gradient_that_is_none_is_blamed_on_its_own_batch_and_not_saved(tmp_pa
 def test_an_example_that_spoils_the_judgement_is_named(tmp_path):
     inputs, labels = numbers(2)
     inputs[5, 0] = np.inf
-    message = "val_loss became .* in epoch 1, on the eval split; example 5 holds numbers that are"
+    message = "val_loss became .* in epoch 1, on the eval split; example 5 holds NaN or infinite"
     with pytest.raises(TrainingError, match=message):
         run(tmp_path, *numbers(1), judged=(inputs, labels))
 

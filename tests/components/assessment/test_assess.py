@@ -237,7 +237,7 @@ def test_faults_are_named(tmp_path: Path, write: Write) -> None:
     table = (folder / "labels.csv").read_text()
     first = next(line for line in table.splitlines() if line.startswith("1,"))
     (folder / "labels.csv").write_text(table.replace(first, f"{first}meadow"))
-    fails("unit 1 has the label 'meadow', which is not a class", "report", folder, "--incomplete")
+    fails("unit 1 has the label 'meadow', not a class", "report", folder, "--incomplete")
     (folder / "labels.csv").write_text(f"{table}{first}forest\n{first}water\n")
     fails("two labels", "report", folder)
     (folder / "labels.csv").write_text(table.replace(first, first.replace("1,", "9999,", 1)))

@@ -216,7 +216,7 @@ def test_labels_elsewhere_and_of_unknown_classes_are_rejects(write_labels: Any) 
 
 
 def test_files_that_cannot_be_labels_are_refused(tmp_path: Path, write_labels: Any) -> None:
-    with pytest.raises(ConfigError, match=r"none of \.geojson"):
+    with pytest.raises(ConfigError, match=r"lack a known suffix: \.geojson"):
         read_labels(VectorLabels(path=str(tmp_path / "labels.csv")))
     with pytest.raises(DataError, match="do not exist"):
         read_labels(VectorLabels(path=str(tmp_path / "labels.gpkg")))
