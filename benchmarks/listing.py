@@ -61,7 +61,7 @@ def init(images: Path, work: Path) -> None:
 
 def splits(images: Path, work: Path) -> None:
     """Counts the splits."""
-    from components.ingest.survey import survey
+    from components.ingest.sources import survey
 
     survey(_ingest_config(images))
 

@@ -17,6 +17,7 @@ from typing import Any
 from components.ingest.config import IngestConfig, SourceConfig
 from components.ingest.records.family import AnyFamily
 from components.ingest.records.record import Listing
+from components.ingest.records.survey import Survey
 
 #: By kind, the module and the class of the family. Only the family in use is imported: those of
 #: rasters bring GDAL, which photographs do without.
@@ -52,3 +53,16 @@ def list_source(config: IngestConfig, found: Any = None) -> Listing:
     """
     family = family_of(config.source)
     return family.listing(config, family.find() if found is None else found)
+
+
+def survey(config: IngestConfig) -> Survey:
+    """Surveys the splits of the configured source, before anything is ingested.
+
+    It reads headers and labels, and no pixel of a scene; of photographs and chips it reads the
+    files for copies.
+
+    Raises:
+        DataError: the source cannot be read, or its split would leak.
+        ConfigError: the split's rule cannot decide, or photographs are remote.
+    """
+    return family_of(config.source).survey(config)

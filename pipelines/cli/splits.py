@@ -25,7 +25,7 @@ def command(config_path: str, output: str | None, as_json: bool) -> None:
     are leaks: a model would be tested on ground that it was trained on.
     """
     from components.ingest.choose_span import choose_span
-    from components.ingest.survey import survey
+    from components.ingest.sources import survey
     from pipelines.config.tree import load_config
 
     found = survey(choose_span(load_config(config_path).ingest))

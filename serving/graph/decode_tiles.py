@@ -132,7 +132,7 @@ def _inspect(encoded: tf.Tensor, spec: ImageSpec) -> _Tile:
             long | (length == 0) | (known & short) | known_form,
             Refusal.UNSUPPORTED_FORMAT,
             f"the model takes payloads of tiles with the bands {', '.join(spec.bands or ())}, "
-            "and these bytes are none",
+            "and these bytes are not one",
         ),
         require(
             long | ~((length == 0) | (known & short)),

@@ -500,6 +500,18 @@ def test_a_wrong_call_is_told(api: Api, package_path: str, words: list, message:
     assert not api.store.runs
 
 
+def test_importing_the_client_loads_no_compiler() -> None:
+    program = (
+        "import importlib, pkgutil, sys\n"
+        "import pipelines.kubeflow.client as client\n"
+        "names = [it.name for it in pkgutil.iter_modules(client.__path__, client.__name__ + '.')]\n"
+        "assert list(map(importlib.import_module, names))\n"
+        "compilers = {'kfp', 'tfx', 'tensorflow', 'pipelines.kubeflow.compile'} & set(sys.modules)\n"
+        "assert not compilers, compilers\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_a_ready_package_is_submitted_without_tensorflow(api: Api, package_path: str) -> None:
     program = (
         "import sys\n"

@@ -12,7 +12,7 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 from components.ingest.look import look
-from components.ingest.survey import survey
+from components.ingest.sources import survey
 from components.raster.errors import DataError
 from pipelines.cli.init import command
 from pipelines.config.tree import PipelineConfig, load_config

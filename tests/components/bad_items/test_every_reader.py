@@ -16,7 +16,7 @@ import shapely
 
 from components.ingest.config import IngestConfig
 from components.ingest.look import look, look_at_tiles
-from components.ingest.survey import survey
+from components.ingest.sources import survey
 from components.raster.errors import SkymillError
 from components.raster.scene.grid import crs_of
 from components.raster.scene.stac import find_stac_scenes

@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.ingest.config import IngestConfig
 from components.ingest.listing.manifest import list_manifest
-from components.ingest.survey import survey
+from components.ingest.sources import survey
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.boxes import BoxFile, read_boxes
 from components.raster.labels.vectors import VectorLabels, read_labels

@@ -8,7 +8,7 @@ from affine import Affine
 from rasterio.transform import from_origin
 
 from components.ingest.config import IngestConfig
-from components.ingest.survey import survey
+from components.ingest.sources import survey
 from components.raster.errors import ConfigError, DataError
 from tests.components.bad_items.conftest import (
     LOCAL,

@@ -108,7 +108,7 @@ def test_listing_local_photographs_loads_no_framework_and_no_gdal(tmp_path):
         "import sys; from components.ingest.config import *;"
         "from components.ingest.fingerprint import fingerprint_dataset;"
         "fingerprint_dataset(FoldersSource(uri=sys.argv[1]));"
-        "import components.ingest.look, components.ingest.survey;"
+        "import components.ingest.look, components.ingest.sources;"
         "heavy = {'tensorflow', 'apache_beam', 'tfx', 'rasterio', 'pandas', 'cv2'};"
         "assert not heavy & set(sys.modules)"
     )

@@ -11,7 +11,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from components.ingest.config import IngestConfig
-from components.ingest.survey import survey
+from components.ingest.sources import survey
 from tests.components.ingest.conftest import Outcome
 from tests.components.ingest_geo.conftest import by_key
 from tests.components.ingest_geo.sources import photograph, raster

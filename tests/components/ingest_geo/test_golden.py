@@ -26,8 +26,7 @@ from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.look import look
 from components.ingest.records.record import Listing
 from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard
-from components.ingest.sources import family_of, list_source
-from components.ingest.survey import survey
+from components.ingest.sources import family_of, list_source, survey
 from tests.components.ingest_geo.conftest import SPLITS
 from tests.components.ingest_geo.sources import KINDS, photograph, polygons
 

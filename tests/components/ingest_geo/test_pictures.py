@@ -13,7 +13,7 @@ from rasterio.transform import from_origin
 
 from components.ingest.config import IngestConfig
 from components.ingest.look import look
-from components.ingest.survey import survey
+from components.ingest.sources import survey
 from components.raster.errors import ConfigError
 from components.raster.pictures.stretch import NODATA_RGB
 from pipelines.cli.main import cli

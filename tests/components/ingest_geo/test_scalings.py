@@ -10,8 +10,7 @@ from rasterio.transform import from_origin
 
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_dataset
-from components.ingest.sources import list_source
-from components.ingest.survey import survey
+from components.ingest.sources import list_source, survey
 from components.raster.errors import DataError
 from components.raster.payload import decode_payload, read_header
 from tests.components.ingest_geo.conftest import by_key, floats
