@@ -194,7 +194,7 @@ class EvaluationConfig(Frozen):
         "feature.",
     )
     metrics: tuple[CustomMetric, ...] = Field(
-        default=(), description="Metrics of one's own, beside those of the task."
+        default=(), description="Your own metrics, beside those of the task."
     )
     thresholds: tuple[Threshold, ...] = Field(
         default=(), description="Requirements on metrics; the run stops if one is not met."

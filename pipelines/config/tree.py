@@ -60,7 +60,7 @@ class PipelineConfig(Frozen):
     baseline: BaselineConfig = BaselineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     gates: tuple[CustomGate, ...] = Field(
-        default=(), description="Gates of one's own, after the evaluation's."
+        default=(), description="Your own gates, after the evaluation's."
     )
     infra_check: InfraCheckConfig = InfraCheckConfig()
     push: PushConfig

@@ -138,7 +138,7 @@ class Cutmix(Chance):
 
 
 class CustomView(Called):
-    """A random view of one's own, applied to a whole batch: see docs/extending.md."""
+    """Your own random view, applied to a whole batch: see docs/extending.md."""
 
     group: ClassVar[str] = "skymill.views"
     passes: ClassVar[tuple[str, ...]] = ("batch", "seed")
@@ -188,7 +188,7 @@ class Augment(Frozen):
     mixup: Mixup | None = None
     cutmix: Cutmix | None = None
     custom: tuple[CustomView, ...] = Field(
-        default=(), description="Views of one's own, in this order where they share a place."
+        default=(), description="Your own views, in this order where they share a place."
     )
     least_visible: float = Field(
         default=0.3,

@@ -157,7 +157,7 @@ class Preset(_Body):
 
 
 class Custom(Built):
-    """A network of one's own, below a new head: see docs/extending.md."""
+    """Your own network, below a new head: see docs/extending.md."""
 
     group: ClassVar[str] = "skymill.models"
     offers: ClassVar[tuple[str, ...]] = ("input_shape", "bands")

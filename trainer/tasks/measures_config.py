@@ -8,14 +8,14 @@ from components.raster.extension import Built
 
 
 class CustomLoss(Built):
-    """A Keras loss of one's own, in place of the task's: see docs/extending.md."""
+    """Your own Keras loss, in place of the task's: see docs/extending.md."""
 
     group: ClassVar[str] = "skymill.losses"
     offers: ClassVar[tuple[str, ...]] = ("classes", "ignore_value")
 
 
 class CustomTrainingMetric(Built):
-    """A Keras metric of one's own, of train and eval split: see docs/extending.md."""
+    """Your own Keras metric, of train and eval split: see docs/extending.md."""
 
     group: ClassVar[str] = "skymill.training_metrics"
     offers: ClassVar[tuple[str, ...]] = ("name", "classes", "ignore_value")

@@ -122,10 +122,10 @@ class TrainConfig(Frozen):
     )
     model: Model = Field(default_factory=SmallCnn, description="The network.")
     loss: CustomLoss | None = Field(
-        default=None, description="A Keras loss of one's own, in place of the task's."
+        default=None, description="Your own Keras loss, in place of the task's."
     )
     metrics: tuple[CustomTrainingMetric, ...] = Field(
-        default=(), description="Keras metrics of one's own, beside the task's."
+        default=(), description="Your own Keras metrics, beside the task's."
     )
     imbalance: Imbalance = Field(default=Imbalance(), description="Handling of rare classes.")
     batch_size: int = Field(default=32, ge=1, description="Images in a batch over all replicas.")

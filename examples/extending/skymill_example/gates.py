@@ -1,4 +1,4 @@
-"""A gate of one's own: no class may fall far behind the others."""
+"""Your own gate: no class may fall far behind the others."""
 
 from collections.abc import Iterator
 

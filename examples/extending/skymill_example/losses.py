@@ -1,4 +1,4 @@
-"""A loss and a training metric of one's own: confusions have prices."""
+"""Your own loss and training metric: confusions have prices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

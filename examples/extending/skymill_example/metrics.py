@@ -1,4 +1,4 @@
-"""A metric of one's own for the evaluation and its gate: what the answers would cost."""
+"""Your own metric for the evaluation and its gate: what the answers would cost."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""A body of one's own."""
+"""Your own body."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""A source of one's own: images whose names hold their class and their place."""
+"""Your own source: images whose names hold their class and their place."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A random view of one's own, which changes the image and its truth."""
+"""Your own random view, which changes the image and its truth."""
 
 import tensorflow as tf
 
