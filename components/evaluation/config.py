@@ -78,8 +78,9 @@ class Threshold(Frozen):
     `slice` covers: `gap:accuracy` with `slice: region`.
 
     `slice` is `overall`, one slice (`region=north`) or every value of a feature (`region`);
-    crossed features are joined by commas. Slices, and classes, with fewer than `min_examples`
-    examples are skipped where every one is meant, and missing where one is named.
+    crossed features are joined by commas, and a comma within a value has a backslash before it.
+    Slices, and classes, with fewer than `min_examples` examples are skipped where every one is
+    meant, and missing where one is named.
     """
 
     metric: str = Field(
@@ -88,7 +89,8 @@ class Threshold(Frozen):
     )
     slice: str = Field(
         default=OVERALL,
-        description="overall, one slice (region=north), or every value of a feature (region).",
+        description="overall, one slice (region=north), or every value of a feature (region); a "
+        "comma within a value has a backslash before it.",
     )
     at_least: FiniteFloat | None = Field(default=None, description="Least value of the candidate.")
     at_most: FiniteFloat | None = Field(default=None, description="Largest value of the candidate.")

@@ -1,9 +1,11 @@
 """Names of slices in the config, the findings and the metrics file.
 
 A slice is written `feature=value`, a crossed one `feature=value,other=value`, all examples
-`overall`. Without values (`feature`, `feature,other`) it means every value of the features.
+`overall`. Without values (`feature`, `feature,other`) it means every value of the features. A
+backslash precedes each comma and backslash within a value.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +13,11 @@ from typing import TypeAlias
 
 from components.raster.errors import ConfigError
 from components.raster.example import LABEL, slice_feature
+from components.raster.text import join_names, split_names
 
 OVERALL = "overall"
+_SEPARATOR = ","
+_ESCAPED = re.compile(rf"\\[\\{_SEPARATOR}]")
 #: Features of the slices of corrupted copies.
 CORRUPTION, STRENGTH = "corruption", "strength"
 
@@ -21,8 +26,12 @@ SliceKey: TypeAlias = tuple[tuple[str, str], ...]
 
 
 def slice_name(key: SliceKey) -> str:
-    """Formats a slice: `region=north,season=dry`, or `overall`."""
-    return ",".join(f"{feature}={value}" for feature, value in key) or OVERALL
+    """Formats a slice as `parse_selector` reads it; without features, as `overall`.
+
+    >>> print(slice_name((("region", "north"), ("season", "dry, hot"))))
+    region=north,season=dry\\, hot
+    """
+    return join_names((f"{feature}={value}" for feature, value in key), _SEPARATOR) or OVERALL
 
 
 @dataclass(frozen=True)
@@ -49,25 +58,31 @@ class Selector:
         )
 
     def __str__(self) -> str:
-        return ",".join(f if v is None else f"{f}={v}" for f, v in self.parts) or OVERALL
+        parts = (f if v is None else f"{f}={v}" for f, v in self.parts)
+        return join_names(parts, _SEPARATOR) or OVERALL
 
 
 def parse_selector(text: str) -> Selector:
     """Parses `overall`, `feature`, `feature=value` or a cross of them joined by commas.
 
     Raises ConfigError for an empty name or a feature named twice.
+
+    >>> parse_selector("region, season=dry\\, hot").parts
+    (('region', None), ('season', 'dry, hot'))
     """
     if text.strip() == OVERALL:
         return Selector(())
     parts = []
-    for part in text.split(","):
+    for part in split_names(text, _SEPARATOR):
         feature, given, value = part.partition("=")
         parts.append((feature.strip(), value.strip() if given else None))
     names = [feature for feature, _ in parts]
-    if not all(names) or len(set(names)) < len(names):
+    between = _ESCAPED.sub("_", text).split(_SEPARATOR)
+    if not all(map(str.strip, between)) or not all(names) or len(set(names)) < len(names):
         raise ConfigError(
             f"slice {text!r}: write `{OVERALL}`, `feature`, `feature=value`, "
-            "or several of these with different features, joined by commas"
+            "or several of these with different features, joined by commas; a comma within a "
+            "value has a backslash before it"
         )
     return Selector(tuple(sorted(parts, key=lambda part: part[0])))
 

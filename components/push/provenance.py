@@ -15,6 +15,8 @@ from components.gate.report import GateReport
 from components.raster.errors import DataError
 
 PROVENANCE_FILE = "provenance.json"
+#: Key of the digest of provenance.json in it.
+OWN_DIGEST = "own_sha256"
 
 _FRAMEWORKS = (
     "tensorflow",
@@ -86,7 +88,7 @@ def provenance_files(
     """Returns the files of a version's `provenance/`, by relative name.
 
     Args:
-        provenance: goes into provenance.json, with the digest of each other file.
+        provenance: goes into provenance.json, with the digest of each other file and its own.
         metrics_json, schema, contract: kept as metrics.json, schema.pbtxt and contract.json.
         statistics: FeatureStats.pb by relative name (`Split-train/FeatureStats.pb`).
         reports: the gates' reports, each kept as reports/<gate>.json.
@@ -102,10 +104,21 @@ def provenance_files(
     }
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     document = {**provenance, "sha256": digests}
+    document[OWN_DIGEST] = document_digest(document)
     return {
         PROVENANCE_FILE: (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(),
         **files,
     }
+
+
+def document_digest(document: Mapping[str, Any]) -> str:
+    """Returns the SHA-256, in hex, of the values of a provenance.json but for its own digest.
+
+    >>> document_digest({"a": 1, "b": 2}) == document_digest({"b": 2, "a": 1, OWN_DIGEST: "0"})
+    True
+    """
+    values = {key: value for key, value in document.items() if key != OWN_DIGEST}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def overall_metrics(metrics_json: bytes) -> dict[str, object]:

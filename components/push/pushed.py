@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.push.card.card import CARD_FILE, ModelCard
-from components.push.provenance import PROVENANCE_FILE
+from components.push.provenance import OWN_DIGEST, PROVENANCE_FILE, document_digest
 from components.raster.errors import DataError
 from serving.store.version_store import VersionStore
 
@@ -19,7 +19,8 @@ class PushedProvenance:
     Attributes:
         document: the content of `provenance.json`.
         card: the model card; None for a version that was pushed without one.
-        checked: files whose content has the digest in `provenance.json`.
+        checked: files whose content has the digest in `provenance.json`; that file itself is held
+            against the digest of its own values.
         changed: files that are missing, or have another content.
     """
 
@@ -44,14 +45,24 @@ def read_provenance(store: VersionStore, number: int) -> PushedProvenance:
     document = _parsed(text, number)
     digests: Mapping[str, str] = document.get("sha256", {})
     contents = {name: store.provenance(number, name) for name in digests}
-    changed = [name for name, content in contents.items() if _digest(content) != digests[name]]
+    right = {name: _digest(content) == digests[name] for name, content in contents.items()}
+    if OWN_DIGEST in document:  # absent in versions pushed before there was one
+        right[PROVENANCE_FILE] = document_digest(document) == document[OWN_DIGEST]
     card = contents.get(CARD_FILE)
     return PushedProvenance(
         document=document,
         card=None if card is None else ModelCard.from_json(card, f"version {number}"),
-        checked=tuple(name for name in digests if name not in changed),
-        changed=tuple(changed),
+        checked=tuple(name for name, is_right in right.items() if is_right),
+        changed=tuple(name for name, is_right in right.items() if not is_right),
     )
+
+
+def is_model_as_pushed(store: VersionStore, number: int, provenance: PushedProvenance) -> bool:
+    """Compares the files of a version's model with the digest in its provenance.
+
+    In a folder it reads all of them; in an object store it reads the manifest.
+    """
+    return store.digest(number) == provenance.document.get("model_sha256")
 
 
 def _parsed(text: bytes, number: int) -> dict[str, Any]:

@@ -55,15 +55,19 @@ def list_(config_path: str, model_base: str | None, as_json: bool) -> None:
 @_base_option
 @json_option
 def show(number: int, config_path: str, model_base: str | None, as_json: bool) -> None:
-    """Print the model card of version NUMBER, and check its provenance against its digests.
+    """Print the model card of version NUMBER, and check model and provenance by their digests.
 
     The same card lies beside the model as a page (provenance/model_card.html) and as a STAC item.
     """
     from components.push.card.wording import card_text
-    from components.push.pushed import read_provenance
+    from components.push.pushed import is_model_as_pushed, read_provenance
     from components.raster.errors import DataError
 
-    found = read_provenance(_store(config_path, model_base), number)
+    store = _store(config_path, model_base)
+    found = read_provenance(store, number)
+    changed = list(found.changed)
+    if not is_model_as_pushed(store, number, found):
+        changed.append("the model itself")
     if as_json:
         card = found.card and json.loads(found.card.to_json())
         evidence = {"card": card, "provenance": found.document}
@@ -74,9 +78,9 @@ def show(number: int, config_path: str, model_base: str | None, as_json: bool) -
     else:
         click.echo(card_text(found.card, number))
         click.echo(f"{len(found.checked)} files of its provenance are as pushed")
-    if found.changed:
+    if changed:
         raise DataError(
-            f"version {number}: {', '.join(found.changed)} changed after the push: do not trust "
+            f"version {number}: {', '.join(changed)} changed after the push: do not trust "
             "its provenance; push the model again"
         )
 

@@ -27,6 +27,11 @@ from components.raster.errors import ConfigError
             [(("region", "north"), ("season", "dry"))],
             [(("region", "north"), ("season", "wet"))],
         ),
+        (
+            r"region=Bern\, Switzerland,season",
+            [(("region", "Bern, Switzerland"), ("season", "dry"))],
+            [(("region", "Bern"), ("season", "dry"))],
+        ),
     ],
 )
 def test_selectors(text: str, matching: list, others: list) -> None:
@@ -40,7 +45,15 @@ def test_a_selector_is_written_with_sorted_features() -> None:
     assert not parse_selector("region=north").is_open
 
 
-@pytest.mark.parametrize("text", ["", "region,", "=north", "region,region=north"])
+@pytest.mark.parametrize("value", ["Bern, Switzerland", "a=b", "c:\\d", "\\,", ",", "dry\\"])
+def test_the_name_of_a_slice_selects_it_whatever_its_value(value: str) -> None:
+    key = (("region", value), ("season", "dry"))
+    selector = parse_selector(slice_name(key))
+    assert selector.matches(key)
+    assert str(selector) == slice_name(key)
+
+
+@pytest.mark.parametrize("text", ["", "region,", ",region", "a,,b", "=north", "region,region=n"])
 def test_a_selector_without_sense_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="slice"):
         parse_selector(text)
